@@ -1,0 +1,100 @@
+"""The two things that travel: a request, described without I/O, and the answer to it."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+JSON_TYPE = "application/json"
+# Explicit, because a form type would make the service's login filter swallow the body.
+BINARY_TYPE = "application/octet-stream"
+
+
+class Replay(enum.Enum):
+    """Say what a lost answer to a request allows: the columns of the retry table (see `_retry`)."""
+
+    SAFE = "safe"
+    """Reads, and writes that are safe to repeat."""
+    SETTLE = "settle"
+    """File upload and dataset creation: look whether it was done before it is sent again."""
+    NEVER = "never"
+    """Appended predictions, created values: the outcome stays unknown."""
+
+
+class Lane(enum.Enum):
+    """Name the bound on concurrency that a request counts against (see `_limits`)."""
+
+    CALL = "call"
+    UPLOAD = "upload"
+    DOWNLOAD = "download"
+
+
+@attrs.frozen
+class Body:
+    """A recipe for a request body: opened anew for each attempt, never an open stream.
+
+    Args:
+        size: Length in bytes; it is sent as Content-Length and must be what `open` yields.
+        content_type: MIME type; never a form type.
+        open: Gives an async context manager over the chunks (bytes) of one attempt.
+        data: The whole body, where it is in memory; `open` is then not used.
+    """
+
+    size: int
+    content_type: str = BINARY_TYPE
+    open: Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]] | None = None
+    data: bytes | None = attrs.field(default=None, repr=False)
+
+    @classmethod
+    def of_bytes(cls, data: bytes, *, content_type: str = BINARY_TYPE) -> Body:
+        """Return a body that is in memory already."""
+        return cls(size=len(data), content_type=content_type, data=data)
+
+
+@attrs.frozen
+class Request:
+    """One call to the service, without host, token and attempt.
+
+    Args:
+        method: HTTP method.
+        path: Path below ``api/v1/``, quoted, without query.
+        query: Query parameters, unquoted.
+        headers: Headers of this call alone.
+        body: The body's recipe, or None.
+        replay: What a lost answer allows.
+        lane: The bound on concurrency it counts against.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: Body | None = None
+    replay: Replay = Replay.SAFE
+    lane: Lane = Lane.CALL
+
+
+@attrs.frozen
+class Response:
+    """A whole answer.
+
+    Args:
+        status: HTTP status.
+        headers: Header fields, names in lower case.
+        body: The body, read to its end.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = attrs.field(repr=False)
+
+    @property
+    def content_type(self) -> str:
+        """Return the MIME type without its parameters, in lower case; empty if none was sent."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,0 +1,300 @@
+"""Every error this package raises on purpose, one tree.
+
+::
+
+    DataGymError
+    ├── APIError                              a call to the service did not succeed
+    │   ├── APIConnectionError                no complete answer arrived          (a ConnectionError)
+    │   │   └── APITimeoutError               ... within the time allowed         (a TimeoutError)
+    │   ├── APIStatusError                    the service answered with an error
+    │   │   ├── BadRequestError               400, 405, 406, 415
+    │   │   ├── AuthenticationError           401: no token reached the service
+    │   │   ├── LimitReachedError             402: a limit of the organisation's plan
+    │   │   ├── PermissionDeniedError         403: bad token, or another organisation's object
+    │   │   ├── NotFoundError                 404
+    │   │   ├── ConflictError                 409, 412
+    │   │   │   └── AlreadyExistsError        412 ex_alreadyexists: the name is taken
+    │   │   ├── PayloadTooLargeError          413
+    │   │   ├── RateLimitError                429
+    │   │   ├── RequestRefusedError           500 ex_gen_*: a rule of the service, said with a 500
+    │   │   ├── ServiceUnavailableError       503
+    │   │   └── InternalServerError           every other 5xx
+    │   └── APIResponseValidationError        a good status, but an answer of another shape
+    ├── TransferError                         a whole job stopped; carries its report
+    ├── LabelConfigError                      a label configuration breaks a rule     (a ValueError)
+    ├── ConfigurationError                    an option or argument cannot be used    (a ValueError)
+    └── ClientClosedError                     the client is not open                  (a RuntimeError)
+
+No error text, attribute or cause holds the token or a URL with a query.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AlreadyExistsError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "DataGymError",
+    "ErrorDetail",
+    "InternalServerError",
+    "LabelConfigError",
+    "LimitReachedError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RequestRefusedError",
+    "ServiceUnavailableError",
+    "TransferError",
+]
+
+
+def _rebuild(cls: type[DataGymError], message: str, state: dict[str, Any]) -> DataGymError:
+    error = cls.__new__(cls, message)
+    error.args = (message,)
+    error.__dict__.update(state)
+    return error
+
+
+class DataGymError(Exception):
+    """Be the root of every error this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only constructors defeat the pickling of exceptions by their args.
+        return _rebuild, (type(self), str(self), self.__dict__.copy())
+
+
+class APIError(DataGymError):
+    """A call to the service did not succeed.
+
+    Attributes:
+        method: HTTP method of the call, for example ``"GET"``.
+        path: Path of the call below ``api/v1/``, without host and query.
+        attempts: How many times the request was sent by this client (1 = no retry).
+        unknown: True if the service may have carried the request out all the same. A request that is not
+            safe to repeat is then not repeated.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+        unknown: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+        self.unknown = unknown
+
+    def with_attempts(self, attempts: int, *, unknown: bool = False) -> Self:
+        """Return this error, told how often its request was sent and whether its outcome is unknown.
+
+        Args:
+            attempts: Number of times the request was sent.
+            unknown: Whether the service may have carried the request out.
+        """
+        self.attempts = attempts
+        self.unknown = unknown
+        return self
+
+    def __str__(self) -> str:
+        """Return the sentence, with what is known of the attempts behind it."""
+        text = super().__str__()
+        if self.attempts > 1:
+            text = f"{text} (tried {self.attempts} times)"
+        if self.unknown:
+            text = f"{text} The service may have carried the request out; it was not repeated."
+        return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args[0], self.__dict__.copy())
+
+
+class APIConnectionError(APIError, ConnectionError):
+    """No complete answer arrived: refused, unreachable, TLS failure, dropped connection.
+
+    Attributes:
+        request_sent: True if the whole request, body included, may have reached the service; False if it
+            certainly did not, so that the service can have stored nothing (wire observation: a body cut
+            short leaves nothing behind).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+        unknown: bool = False,
+        request_sent: bool = True,
+    ) -> None:
+        super().__init__(message, method=method, path=path, attempts=attempts, unknown=unknown)
+        self.request_sent = request_sent
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """No complete answer arrived within the time allowed."""
+
+
+@attrs.frozen
+class ErrorDetail:
+    """One entry of the service's ``details``: the field, the broken rule and its parameters."""
+
+    name: str
+    key: str
+    params: tuple[str, ...] = ()
+
+
+class APIStatusError(APIError):
+    """The service answered with an error status.
+
+    Attributes:
+        status: HTTP status. The ``code`` in the body is not used: it is 0 for validation errors.
+        key: The service's error key, for example ``"ex_notfound"``; empty if the answer held none.
+        params: The key's parameters, as the service sent them.
+        details: What is wrong with each field of the request, for ``ex_validation``.
+        retry_after: Seconds after which the service asks to be tried again, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        key: str = "",
+        params: Sequence[str] = (),
+        details: Sequence[ErrorDetail] = (),
+        retry_after: float | None = None,
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+        unknown: bool = False,
+    ) -> None:
+        super().__init__(message, method=method, path=path, attempts=attempts, unknown=unknown)
+        self.status = status
+        self.key = key
+        self.params = tuple(params)
+        self.details = tuple(details)
+        self.retry_after = retry_after
+
+
+class BadRequestError(APIStatusError):
+    """The service did not accept the request as it stands (400, 405, 406, 415)."""
+
+
+class AuthenticationError(APIStatusError):
+    """No usable token reached the service (401)."""
+
+
+class LimitReachedError(APIStatusError):
+    """A limit of the organisation's plan is reached (402)."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """The token is wrong, or the object belongs to another organisation (403).
+
+    The service gives one answer for both causes.
+    """
+
+
+class NotFoundError(APIStatusError):
+    """The service knows no such object, or no such route (404)."""
+
+
+class ConflictError(APIStatusError):
+    """The request contradicts what the service already holds (409, 412)."""
+
+
+class AlreadyExistsError(ConflictError):
+    """The name is taken (412 ``ex_alreadyexists``)."""
+
+
+class PayloadTooLargeError(APIStatusError):
+    """The body is larger than the service, or a proxy before it, takes (413)."""
+
+
+class RateLimitError(APIStatusError):
+    """The service, or a proxy before it, asks for fewer requests (429)."""
+
+
+class RequestRefusedError(APIStatusError):
+    """The service refused the request for a rule of its own (500 with a key ``ex_gen_*``).
+
+    The answer is final: the same request gets the same answer.
+    """
+
+
+class ServiceUnavailableError(APIStatusError):
+    """The service, or a part of it that the call needs, is not available (503)."""
+
+
+class InternalServerError(APIStatusError):
+    """The service failed (500 ``ex_system`` or without a key, 502, 504 and other 5xx)."""
+
+
+class APIResponseValidationError(APIError):
+    """The service answered with a good status and a body of another shape than expected.
+
+    Attributes:
+        status: HTTP status of the answer.
+        field_path: Where in the body the unexpected thing is, for example ``"[3].media[0].id"``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 200,
+        field_path: str = "",
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+        unknown: bool = False,
+    ) -> None:
+        super().__init__(message, method=method, path=path, attempts=attempts, unknown=unknown)
+        self.status = status
+        self.field_path = field_path
+
+
+class TransferError(DataGymError):
+    """A whole job stopped before its end.
+
+    Attributes:
+        report: What was done before it stopped (an ``UploadReport``), or None if it had not begun.
+    """
+
+    def __init__(self, message: str, *, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class LabelConfigError(DataGymError, ValueError):
+    """A label configuration breaks a rule of the service."""
+
+
+class ConfigurationError(DataGymError, ValueError):
+    """An option, argument or environment setting cannot be used as it is."""
+
+
+class ClientClosedError(DataGymError, RuntimeError):
+    """The client is not open: not entered yet, or already closed."""
