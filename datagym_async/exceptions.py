@@ -4,8 +4,8 @@
 
     DataGymError
     ├── APIError                              a call to the service did not succeed
-    │   ├── APIConnectionError                no complete answer arrived          (a ConnectionError)
-    │   │   └── APITimeoutError               ... within the time allowed         (a TimeoutError)
+    │   ├── APIConnectionError                no complete answer arrived         (a ConnectionError)
+    │   │   └── APITimeoutError               ... within the time allowed        (a TimeoutError)
     │   ├── APIStatusError                    the service answered with an error
     │   │   ├── BadRequestError               400, 405, 406, 415
     │   │   ├── AuthenticationError           401: no token reached the service
@@ -21,9 +21,10 @@
     │   │   └── InternalServerError           every other 5xx
     │   └── APIResponseValidationError        a good status, but an answer of another shape
     ├── TransferError                         a whole job stopped; carries its report
-    ├── LabelConfigError                      a label configuration breaks a rule     (a ValueError)
-    ├── ConfigurationError                    an option or argument cannot be used    (a ValueError)
-    └── ClientClosedError                     the client is not open                  (a RuntimeError)
+    ├── FileChangedError                      a local file changed while it was read (an OSError)
+    ├── LabelConfigError                      a label configuration breaks a rule   (a ValueError)
+    ├── ConfigurationError                    an option or argument cannot be used   (a ValueError)
+    └── ClientClosedError                     the client is not open                (a RuntimeError)
 
 No error text, attribute or cause holds the token or a URL with a query.
 """
@@ -51,6 +52,7 @@ __all__ = [
     "ConflictError",
     "DataGymError",
     "ErrorDetail",
+    "FileChangedError",
     "InternalServerError",
     "LabelConfigError",
     "LimitReachedError",
@@ -86,8 +88,8 @@ class APIError(DataGymError):
         method: HTTP method of the call, for example ``"GET"``.
         path: Path of the call below ``api/v1/``, without host and query.
         attempts: How many times the request was sent by this client (1 = no retry).
-        unknown: True if the service may have carried the request out all the same. A request that is not
-            safe to repeat is then not repeated.
+        unknown: True if the service may have carried the request out all the same. A request that
+            is not safe to repeat is then not repeated.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class APIError(DataGymError):
         self.unknown = unknown
 
     def with_attempts(self, attempts: int, *, unknown: bool = False) -> Self:
-        """Return this error, told how often its request was sent and whether its outcome is unknown.
+        """Return this error, told how often its request was sent and whether it was settled.
 
         Args:
             attempts: Number of times the request was sent.
@@ -133,9 +135,9 @@ class APIConnectionError(APIError, ConnectionError):
     """No complete answer arrived: refused, unreachable, TLS failure, dropped connection.
 
     Attributes:
-        request_sent: True if the whole request, body included, may have reached the service; False if it
-            certainly did not, so that the service can have stored nothing (wire observation: a body cut
-            short leaves nothing behind).
+        request_sent: True if the whole request, body included, may have reached the service; False
+            if it certainly did not, so that the service can have stored nothing (observed: a body
+            cut short leaves nothing behind).
     """
 
     def __init__(
@@ -286,6 +288,10 @@ class TransferError(DataGymError):
     def __init__(self, message: str, *, report: object = None) -> None:
         super().__init__(message)
         self.report = report
+
+
+class FileChangedError(DataGymError, OSError):
+    """A local file vanished, grew or shrank while it was sent; nothing of it was stored."""
 
 
 class LabelConfigError(DataGymError, ValueError):
