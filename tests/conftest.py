@@ -1,0 +1,96 @@
+"""What holds for every test: a clean environment, no leaks, no blocking call, no spoken token."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+from blockbuster import BlockBuster
+
+from tests.helpers.leaks import new_descriptors, new_tasks, open_descriptors
+from tests.helpers.sentinel import TOKEN, SentinelHandler
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+hypothesis.settings.register_profile(
+    "ci", derandomize=True, max_examples=50, deadline=None, database=None
+)
+hypothesis.settings.register_profile("explore", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def token() -> str:
+    """Return the sentinel token: use it wherever a test needs one that is accepted."""
+    return TOKEN
+
+
+@pytest.fixture(scope="session", autouse=True)
+def idle_event_loop() -> Iterator[None]:
+    """Have a loop at hand: looptime asks for one in sync tests, which would look like a leak."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset the settings of whoever runs the tests, but for the address of a live server."""
+    for name in [name for name in os.environ if name.startswith("DATAGYM_")]:
+        if not name.startswith("DATAGYM_LIVE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_open_descriptors() -> Iterator[None]:
+    """Fail a test that leaves a file or a socket open."""
+    before = open_descriptors()
+    yield
+    leaked = new_descriptors(before)
+    assert not leaked, f"left open: {leaked}"
+
+
+@pytest.fixture
+async def no_unfinished_tasks() -> AsyncIterator[None]:
+    """Fail a test that leaves a task running when its fixtures have been torn down."""
+    before = asyncio.all_tasks()
+    yield
+    leaked = await new_tasks(before)
+    assert not leaked, f"still running: {leaked}"
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request: pytest.FixtureRequest, no_open_descriptors: None) -> None:
+    """Watch the tasks of async tests; sync tests are spared an event loop."""
+    del no_open_descriptors  # asked for, so that it looks after the loop is closed
+    if inspect.iscoroutinefunction(inspect.unwrap(getattr(request, "function", no_leaks))):
+        request.getfixturevalue("no_unfinished_tasks")
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """Fail a test in which code of the package blocks the event loop."""
+    blockbuster = BlockBuster("datagym_async")
+    blockbuster.activate()
+    yield blockbuster
+    blockbuster.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def no_spoken_token() -> Iterator[None]:
+    """Fail a test in which any logger, at any level, says the sentinel token."""
+    handler, root, ours = SentinelHandler(), logging.getLogger(), logging.getLogger("datagym_async")
+    level = ours.level
+    ours.setLevel(logging.DEBUG)
+    root.addHandler(handler)
+    yield
+    root.removeHandler(handler)
+    ours.setLevel(level)
+    assert not handler.leaks, handler.leaks
