@@ -1,0 +1,108 @@
+"""The application: one door for all requests, and the list of the modules behind it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from . import _datasets, _projects
+from ._auth import token_of
+from ._call import Call, Route
+from ._connections import Connection, Counters, closes, header_block_fits
+from ._errors import Answer, BadRequestPage, Refusal
+from ._router import Router, pick
+from ._service import Service
+
+__all__ = ["Middleware", "make_app"]
+
+_LOGGER = logging.getLogger(__name__)
+
+Middleware: TypeAlias = Callable[
+    [web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]],
+    Awaitable[web.StreamResponse],
+]
+
+# Every module of routes has `ROUTES: Sequence[Route]`; add a line here to plug one in.
+_ROUTES: Final[Sequence[Sequence[Route]]] = (
+    _projects.ROUTES,
+    _datasets.ROUTES,
+)
+
+
+def make_app(
+    service: Service, counters: Counters, middlewares: Iterable[Middleware]
+) -> web.Application:
+    """Return the aiohttp application of a service; `middlewares` see each request before the service does."""
+    router = Router((route for routes in _ROUTES for route in routes), service.settings.dialect)
+
+    @web.middleware
+    async def count(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        connection = request.protocol
+        if isinstance(connection, Connection):
+            connection.served += 1
+            connection.receiving = request.content
+        counters.enter()
+        try:
+            return await handler(request)
+        finally:
+            counters.leave()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return await _serve(service, router, request)
+
+    async def finish(request: web.Request, response: web.StreamResponse) -> None:
+        _finish_headers(request, response, service.settings.requests_per_connection)
+
+    # 0: a body may be of any size; the service knows no HTTP limit.
+    app = web.Application(middlewares=[count, *middlewares], client_max_size=0)
+    app.router.add_route(hdrs.METH_ANY, "/{path:.*}", serve)
+    app.on_response_prepare.append(finish)
+    return app
+
+
+async def _serve(service: Service, router: Router, request: web.Request) -> web.StreamResponse:
+    try:
+        call = _accept(service, router, request)
+        if call.route.anonymous != "allow":
+            call.authenticate()
+        return await call.route.handler(call)
+    except Answer as answer:
+        return _answer(service, request, answer)
+    except ConnectionError:
+        # The body was cut off. Nobody may be there to read this, but a half-closed client is.
+        return _answer(service, request, Refusal("ex_system"))
+    except Exception:
+        _LOGGER.exception("The server failed to answer a %s request", request.method)
+        return _answer(service, request, Refusal("ex_system"))
+
+
+def _accept(service: Service, router: Router, request: web.Request) -> Call:
+    if not header_block_fits(request) or not _names_host(request):
+        raise BadRequestPage
+    match = router.match(request.raw_path)
+    route = pick(match, request.method)
+    token = token_of(request.headers.get("Authorization"), request.query.get("token"))
+    return Call(request, service, route, match.ids, service.tokens.check(token))
+
+
+def _names_host(request: web.Request) -> bool:
+    return request.version < HttpVersion11 or hdrs.HOST in request.headers
+
+
+def _answer(service: Service, request: web.Request, answer: Answer) -> web.StreamResponse:
+    response = answer.response(service.render)
+    if answer.chunked and request.version >= HttpVersion11 and request.method != hdrs.METH_HEAD:
+        response.enable_chunked_encoding()
+    return response
+
+
+def _finish_headers(request: web.Request, response: web.StreamResponse, limit: int) -> None:
+    response.headers.popall(hdrs.SERVER, None)
+    if response.headers.get(hdrs.CONTENT_LENGTH) == "0":
+        response.headers.popall(hdrs.CONTENT_TYPE, None)
+    if closes(request, response, limit):
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"

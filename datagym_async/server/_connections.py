@@ -1,0 +1,143 @@
+"""Connections: how many requests each may carry, when it closes, and what is counted.
+
+The service closes a connection after its 100th request, and after every answer of 400, 500 or 503. It refuses a
+header block above 8,192 bytes. A client that stops sending in the middle of a body and only closes its half
+still gets its answer.
+"""
+
+import asyncio
+from typing import Final
+
+import attrs
+from aiohttp import StreamReader, web
+
+from ._errors import BadRequestPage
+from ._render import pretty
+
+__all__ = ["Connection", "Counters", "ServerStatistics", "closes", "header_block_fits"]
+
+_CLOSING: Final = frozenset({400, 500, 503})
+_HEADER_BLOCK: Final = 8192
+# A refused body of this size is swallowed and the connection lives on; a larger one ends it.
+_SWALLOWED: Final = 2 * 1024 * 1024
+
+
+@attrs.frozen
+class ServerStatistics:
+    """What a server has seen since its start.
+
+    Attributes:
+        requests: Requests that reached it, refused ones included.
+        connections: Connections that were opened.
+        open_connections: Connections that are open now.
+        in_flight: Requests being answered now.
+        peak_in_flight: The most that were ever answered at once.
+    """
+
+    requests: int
+    connections: int
+    open_connections: int
+    in_flight: int
+    peak_in_flight: int
+
+
+@attrs.define
+class Counters:
+    """Counts for one server."""
+
+    requests: int = 0
+    connections: int = 0
+    open_connections: int = 0
+    in_flight: int = 0
+    peak_in_flight: int = 0
+
+    def enter(self) -> None:
+        """Count a request that begins."""
+        self.requests += 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+
+    def leave(self) -> None:
+        """Count a request that ends."""
+        self.in_flight -= 1
+
+    def snapshot(self) -> ServerStatistics:
+        """Return the counts as a value."""
+        return ServerStatistics(**attrs.asdict(self))
+
+
+class Connection(web.RequestHandler):
+    """One connection of a client."""
+
+    __slots__ = ("_counters", "half_closed", "receiving", "served")
+
+    def __init__(
+        self, server: web.Server, counters: Counters, *, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=60,
+            # The limit on the whole block is ours; these only bound a single line before it.
+            max_line_size=4 * _HEADER_BLOCK,
+            max_field_size=4 * _HEADER_BLOCK,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]  # None is aiohttp's documented "no log"
+        )
+        self._counters = counters
+        self.served = 0
+        self.half_closed = False
+        self.receiving: StreamReader | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection."""
+        self._counters.connections += 1
+        self._counters.open_connections += 1
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count it out."""
+        self._counters.open_connections -= 1
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # the base forgets what asyncio reads
+        """Tell a body that ends too early so, and keep the way back open for the answer."""
+        self.half_closed = True
+        reader = self.receiving
+        if reader is not None and not reader.is_eof():
+            reader.set_exception(ConnectionResetError("the body ended too early"))
+        return True if reader is not None else None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed with the container's page."""
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        response = BadRequestPage().response(pretty)
+        response.force_close()
+        return response
+
+
+def header_block_fits(request: web.BaseRequest) -> bool:
+    """Return whether the request line and the headers stay within the container's buffer."""
+    line = len(request.method) + len(request.raw_path.encode()) + len("  HTTP/1.1\r\n")
+    fields = sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
+    return line + fields + len("\r\n") <= _HEADER_BLOCK
+
+
+def closes(
+    request: web.BaseRequest, response: web.StreamResponse, requests_per_connection: int
+) -> bool:
+    """Return whether the connection ends with this answer."""
+    connection = request.protocol
+    if isinstance(connection, Connection) and (
+        connection.half_closed or connection.served >= requests_per_connection
+    ):
+        return True
+    unread = not request.content.is_eof() and (request.content_length or 0) > _SWALLOWED
+    return unread or response.status in _CLOSING

@@ -1,0 +1,93 @@
+"""The data folder: `datagym.sqlite3`, `blobs/`, `token`, and a lock that keeps a second server out.
+
+All functions block; call them in a thread.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import attrs
+
+from ._store import StoreError
+
+__all__ = ["DataFolder"]
+
+
+@attrs.define
+class DataFolder:
+    """A data folder that is ours as long as it is open.
+
+    Attributes:
+        path: The folder.
+        temporary: Whether it goes away when it is closed.
+    """
+
+    path: Path
+    temporary: bool
+    _lock: int
+
+    @classmethod
+    def open(cls, path: Path | None) -> Self:
+        """Make the folder when it is not there (None: a temporary one), and lock it.
+
+        Raises:
+            StoreError: Another server uses the folder, or it cannot be written to.
+        """
+        temporary = path is None
+        folder = Path(tempfile.mkdtemp(prefix="datagym-")) if path is None else path
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"The data folder {folder} cannot be used: {error.strerror}."
+            ) from None
+        try:
+            _lock(lock)
+        except OSError:
+            os.close(lock)
+            raise StoreError(
+                f"Another server already uses the data folder {folder}: stop it, or give this one its own folder."
+            ) from None
+        return cls(folder, temporary, lock)
+
+    @property
+    def database(self) -> Path:
+        """Where the database lies."""
+        return self.path / "datagym.sqlite3"
+
+    def token(self) -> str:
+        """Return the token kept in the folder; the first call makes a random one, readable by its owner only."""
+        path = self.path / "token"
+        with contextlib.suppress(FileNotFoundError):
+            if kept := path.read_text("ascii").strip():
+                return kept
+        token = secrets.token_hex(16)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{token}\n")
+        return token
+
+    def close(self) -> None:
+        """Unlock the folder, and remove a temporary one."""
+        # Closing the file gives the lock back; the file itself stays, or two servers could lock two files of one name.
+        os.close(self._lock)
+        if self.temporary:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,217 @@
+"""The server as a user's own code runs it: in the caller's event loop, until the block ends."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp import web
+
+from . import _seed
+from ._app import Middleware, make_app
+from ._auth import Tokens
+from ._blobs import Blobs
+from ._connections import Connection, Counters, ServerStatistics
+from ._dialect import Dialect
+from ._folder import DataFolder
+from ._seed import SeedDataset, SeededDataset, SeededProject, SeedProject, TaskState
+from ._service import FetchLinks, Plan, Service, Settings
+from ._store import Store
+
+__all__ = ["Server"]
+
+# How long requests in flight may take to finish while the server stops, in seconds.
+_GRACE = 2.0
+
+
+class Server:
+    """A DataGym-compatible service that keeps its data in a folder.
+
+    An async context manager: `async with Server() as server: ...` listens on `server.base_url` and lets
+    `server.token` in. Everything it opened is closed when the block ends.
+
+    Args:
+        data: The folder for its data, made when it is not there. None: a temporary folder, removed at the end.
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        token: The token to let in. None: a random one, kept in the folder's file `token`, so that it stays good.
+        dialect: "current" answers on both `media/…` and `image/…` routes with today's field names; "legacy" knows
+            `image/…` alone and answers with the old names.
+        requests_per_connection: A connection is closed after so many, as the real service does.
+        max_allowed_packet: A file of this size in bytes or above is refused with 500, as the real service's
+            database does.
+        fetch_links: Which link images `GET media/{id}` fetches: "any", "local" (hosts that are an address of this
+            machine or a private network, or "localhost"; others are answered like an unknown host), or "never".
+        middlewares: aiohttp middlewares that see each request first, the outermost first: faults, counters.
+
+    Attributes:
+        base_url: The address, `http://host:port`, once it listens.
+        token: The token.
+    """
+
+    def __init__(
+        self,
+        data: str | os.PathLike[str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        dialect: Dialect = "current",
+        requests_per_connection: int = 100,
+        max_allowed_packet: int = 16 * 1024 * 1024,
+        fetch_links: FetchLinks = "any",
+        middlewares: Sequence[Middleware] = (),
+    ) -> None:
+        self._data = None if data is None else Path(data)
+        self._host = host
+        self._port = port
+        self._token = token
+        self._settings = Settings(dialect, requests_per_connection, max_allowed_packet, fetch_links)
+        self._middlewares = tuple(middlewares)
+        self._counters = Counters()
+        self._service: Service | None = None
+        self._stack = contextlib.AsyncExitStack()
+
+    def __repr__(self) -> str:
+        """Show the address; never the token."""
+        return f"<Server {self._service.base_url if self._service else 'not started'}>"
+
+    async def __aenter__(self) -> Self:
+        """Start, as `start` does."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop, as `aclose` does."""
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Open the data folder and listen.
+
+        Raises:
+            StoreError: The folder is in use by another server, or cannot be used.
+            OSError: The port is taken.
+        """
+        if self._service is not None:
+            raise RuntimeError("This server is already running.")
+        try:
+            self._service = await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Finish what is in flight, stop listening, and close everything. More than once does no harm."""
+        self._service = None
+        await self._stack.aclose()
+
+    async def _open(self) -> Service:
+        folder = await asyncio.to_thread(DataFolder.open, self._data)
+        self._stack.push_async_callback(asyncio.to_thread, folder.close)
+        store = await Store.open(folder.database)
+        self._stack.push_async_callback(store.aclose)
+        blobs = Blobs(folder.path)
+        await asyncio.to_thread(blobs.prepare)
+        await self._mark_open(store, blobs)
+        tokens = Tokens(store)
+        token = self._token if self._token is not None else await asyncio.to_thread(folder.token)
+        await tokens.load(token)
+        links = await self._stack.enter_async_context(aiohttp.ClientSession(auto_decompress=True))
+        service = Service(store, blobs, tokens, self._settings, links)
+        self._token = token
+        self._port = await self._listen(service)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        service.base_url = f"http://{host}:{self._port}"
+        return service
+
+    async def _mark_open(self, store: Store, blobs: Blobs) -> None:
+        """Sweep the blobs after a crash, and note that a crash from here on needs it again."""
+        if await store.meta("open") is not None:
+            known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}
+            await asyncio.to_thread(blobs.sweep, known.__contains__)
+        await store.set_meta(open="1")
+        self._stack.push_async_callback(store.set_meta, open=None)
+
+    async def _listen(self, service: Service) -> int:
+        app = make_app(service, self._counters, self._middlewares)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        manager = runner.server
+        assert manager is not None, "setup made it"  # noqa: S101 -- tells the type checker
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(
+            lambda: Connection(manager, self._counters, loop=loop),
+            self._host,
+            self._port,
+            backlog=1024,
+        )
+        self._stack.callback(listener.close)
+        return int(listener.sockets[0].getsockname()[1])
+
+    @property
+    def base_url(self) -> str:
+        """The address of the service, without a trailing slash."""
+        return self._running.base_url
+
+    @property
+    def token(self) -> str:
+        """The token that the server lets in."""
+        if self._token is None:
+            raise RuntimeError("The token is known once the server has started.")
+        return self._token
+
+    @property
+    def _running(self) -> Service:
+        if self._service is None:
+            raise RuntimeError(
+                "The server is not running: use `async with Server(...)`, or `await server.start()`."
+            )
+        return self._service
+
+    def statistics(self) -> ServerStatistics:
+        """Return what the server has seen since it was made."""
+        return self._counters.snapshot()
+
+    async def seed(self, *projects: SeedProject) -> list[SeededProject]:
+        """Make projects with their datasets, media and tasks, which no route of the service can do."""
+        return await _seed.seed_projects(self._running, projects)
+
+    async def seed_datasets(self, *datasets: SeedDataset) -> list[SeededDataset]:
+        """Make datasets that belong to no project."""
+        return await _seed.seed_datasets(self._running, datasets)
+
+    async def seed_demo(self) -> list[SeededProject]:
+        """Make what `serve --seed demo` shows: one image and one video project, or return them if they are there."""
+        return await _seed.seed_demo(self._running)
+
+    async def set_task_state(
+        self, task_id: str, state: TaskState, *, labeler: str | None = None
+    ) -> None:
+        """Move a task, as people do in the web interface."""
+        await _seed.set_task_state(self._running, task_id, state, labeler)
+
+    async def delete_dataset(self, dataset_id: str) -> None:
+        """Delete a dataset softly, as the web interface does: reading it says 404, writing to it still works."""
+        await _seed.delete_dataset(self._running, dataset_id)
+
+    async def add_token(self, token: str | None = None) -> str:
+        """Let one more token in (a random one unless given) and return it."""
+        return await self._running.tokens.add(token)
+
+    async def delete_token(self, token: str) -> None:
+        """Refuse a token from now on with 403."""
+        await self._running.tokens.delete(token)
+
+    def set_plan(self, plan: Plan) -> None:
+        """Put limits on the organisation; they last until the server stops."""
+        self._running.plan = plan

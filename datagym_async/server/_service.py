@@ -1,0 +1,77 @@
+"""What all routes share: the store, the blobs, the settings, and a flag or two."""
+
+from typing import Literal
+
+import aiohttp
+import attrs
+
+from ._auth import Tokens
+from ._blobs import Blobs
+from ._dialect import Dialect, to_legacy
+from ._render import Json, compact, pretty
+from ._store import Store
+
+__all__ = ["OWNER", "FetchLinks", "Plan", "Service", "Settings"]
+
+# The one organisation that an open-core service knows.
+OWNER = "open-core-dummy-org-sub"
+
+FetchLinks = Literal["any", "local", "never"]
+
+
+@attrs.frozen
+class Plan:
+    """What the organisation has paid for; None means no limit, as on every open-core service.
+
+    Attributes:
+        name: The plan's name; FREE_DEVELOPER refuses URL uploads.
+        storage_limit_kb: Files beyond it are refused with 402 (in units of 1,000 bytes, each file rounded up).
+        label_limit: Completing or skipping beyond it is refused with 402.
+        labels_used: What has been counted so far.
+    """
+
+    name: str = "TEAM_PRO"
+    storage_limit_kb: int | None = None
+    label_limit: int | None = None
+    labels_used: int = 0
+
+
+@attrs.frozen
+class Settings:
+    """How a server was started; see `Server` for the meaning."""
+
+    dialect: Dialect = "current"
+    requests_per_connection: int = 100
+    max_allowed_packet: int = 16 * 1024 * 1024
+    fetch_links: FetchLinks = "any"
+
+
+@attrs.define
+class Service:
+    """The running service.
+
+    Attributes:
+        store: The database.
+        blobs: The files.
+        tokens: Who may come in.
+        settings: As the server was started.
+        links: Fetches link images.
+        base_url: The address, known once the socket listens.
+        plan: The limits at the moment.
+        pretty: Whether JSON is pretty-printed; the first GET /export sets it, a start clears it.
+    """
+
+    store: Store
+    blobs: Blobs
+    tokens: Tokens
+    settings: Settings
+    links: aiohttp.ClientSession
+    base_url: str = ""
+    plan: Plan = Plan()
+    pretty: bool = False
+
+    def render(self, value: Json) -> bytes:
+        """Return JSON in the dialect and the layout that the service speaks at the moment."""
+        if self.settings.dialect == "legacy":
+            value = to_legacy(value)
+        return pretty(value) if self.pretty else compact(value)
