@@ -31,7 +31,7 @@ No error text, attribute or cause holds the token or a URL with a query.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -90,6 +90,7 @@ class APIError(DataGymError):
         attempts: How many times the request was sent by this client (1 = no retry).
         unknown: True if the service may have carried the request out all the same. A request that
             is not safe to repeat is then not repeated.
+        remark: A further sentence for the reader, empty if there is none.
     """
 
     def __init__(
@@ -106,25 +107,17 @@ class APIError(DataGymError):
         self.path = path
         self.attempts = attempts
         self.unknown = unknown
-
-    def with_attempts(self, attempts: int, *, unknown: bool = False) -> Self:
-        """Return this error, told how often its request was sent and whether it was settled.
-
-        Args:
-            attempts: Number of times the request was sent.
-            unknown: Whether the service may have carried the request out.
-        """
-        self.attempts = attempts
-        self.unknown = unknown
-        return self
+        self.remark = ""
 
     def __str__(self) -> str:
         """Return the sentence, with what is known of the attempts behind it."""
         text = super().__str__()
         if self.attempts > 1:
             text = f"{text} (tried {self.attempts} times)"
+        if self.remark:
+            text = f"{text}. {self.remark}"
         if self.unknown:
-            text = f"{text} The service may have carried the request out; it was not repeated."
+            text = f"{text}. The service may have carried the request out; it was not repeated."
         return text
 
     def __reduce__(self) -> tuple[Any, ...]:

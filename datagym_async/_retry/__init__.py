@@ -1,0 +1,21 @@
+"""What happens after a failure: the retry table, the waits, and the loop that follows them.
+
+`_table` is the decision (pure): failure x kind of request -> action. `_delays` is the arithmetic of
+waiting (pure): backoff with full jitter, Retry-After in seconds and as a date. `_loop` runs them on
+tenacity under one time budget.
+"""
+
+from datagym_async._retry._delays import RetryPolicy, parse_retry_after
+from datagym_async._retry._loop import RetryLoop, Settling
+from datagym_async._retry._table import Action, Trouble, classify, decide
+
+__all__ = [
+    "Action",
+    "RetryLoop",
+    "RetryPolicy",
+    "Settling",
+    "Trouble",
+    "classify",
+    "decide",
+    "parse_retry_after",
+]

@@ -1,0 +1,94 @@
+"""How long to wait before the next attempt. Pure: wall clock and chance are arguments."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import attrs
+
+from datagym_async.exceptions import ConfigurationError
+
+
+def _check_not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if value < 0 or math.isnan(value):
+        msg = f"RetryPolicy {attribute.name} is {value!r}; it must be 0 or more"
+        raise ConfigurationError(msg)
+
+
+@attrs.frozen
+class RetryPolicy:
+    """How often and how long a failed request is tried again.
+
+    Args:
+        max_retries: Attempts after the first one.
+        initial_delay: Upper bound of the first wait, in seconds; it doubles with each retry. The
+            wait itself is drawn between 0 and the bound (full jitter).
+        max_delay: Largest such bound, in seconds.
+        max_retry_after: Longest Retry-After that is obeyed, in seconds. When the service asks for
+            more, the request fails at once and says so.
+        budget: Seconds for one request with all its retries and waits. An upload is given more when
+            its size needs it.
+        settle_after: Seconds between a lost answer and the look whether it was carried out all the
+            same; None for 4 times the 95th percentile of the latencies seen, between 2 and 60
+            seconds.
+    """
+
+    max_retries: int = attrs.field(default=5, validator=_check_not_negative)
+    initial_delay: float = attrs.field(default=0.5, validator=_check_not_negative)
+    max_delay: float = attrs.field(default=20.0, validator=_check_not_negative)
+    max_retry_after: float = attrs.field(default=120.0, validator=_check_not_negative)
+    budget: float = attrs.field(default=600.0, validator=_check_not_negative)
+    settle_after: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_not_negative)
+    )
+
+    @classmethod
+    def none(cls) -> RetryPolicy:
+        """Return a policy that never repeats a request."""
+        return cls(max_retries=0)
+
+    def delay(self, attempt: int, *, retry_after: float | None, chance: float) -> float:
+        """Return the seconds to wait after attempt number `attempt` (1 = the first) failed.
+
+        Args:
+            attempt: Attempts made so far.
+            retry_after: Seconds that the service asked for, or None.
+            chance: A random number from 0 to below 1.
+        """
+        bound = min(self.max_delay, self.initial_delay * 2.0 ** min(attempt - 1, 60))
+        if retry_after is None:
+            return bound * chance
+        # Not less than asked for, and a little apart from everybody else who was told the same.
+        return retry_after + min(bound, self.initial_delay) * chance
+
+
+def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After field asks for (RFC 9110 section 10.2.3).
+
+    Args:
+        value: The field: seconds, or an HTTP date. Decimals are accepted; proxies send them.
+        now: The current time, with its zone.
+
+    Returns:
+        Seconds, 0 or more; None where there is no such field or it makes no sense.
+    """
+    if value is None or not value.strip():
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        return _seconds_until(value, now)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(value: str, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(value.strip())
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,106 @@
+"""The retry table: what follows a failure, by the kind of request. A table, not a guess.
+
+===========================  =========  ===================  ==========================
+failure                      SAFE       SETTLE               NEVER
+===========================  =========  ===================  ==========================
+nothing sent, or body cut    retry      retry                retry
+body whole, answer lost      retry      settle, then retry   unknown
+429, 503 without a key       retry      settle, then retry   retry
+502, 504, 500 without a key  retry      settle, then retry   unknown
+500 ``ex_system``            once more  settle, once more    failed
+anything else                failed     failed               failed
+===========================  =========  ===================  ==========================
+
+"Anything else" is every 4xx, 500 ``ex_gen_*`` (rules of the service, said with a 500) and 503
+``ex_service_unavailable`` (a part that is not installed); ``ex_gen_aiseg_gpu_busy`` alone is
+treated like a 503. The body of a request that was cut short leaves nothing behind on the service
+(observed).
+
+aiohttp itself sends GET, PUT and DELETE a second time when a kept-alive connection turns out to be
+closed; those are SAFE here, and an "attempt" of ours can so be two requests at the service.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from datagym_async._wire._messages import Replay
+from datagym_async.exceptions import APIConnectionError, APIError, APIStatusError
+
+
+class Trouble(enum.Enum):
+    """The rows of the table."""
+
+    NOT_SENT = "nothing was sent, or the body was cut"
+    ANSWER_LOST = "the answer was lost"
+    BUSY = "the service asks to wait"
+    BROKEN = "the service, or a proxy before it, failed"
+    SYSTEM = "the service failed in a way that often repeats"
+    FINAL = "the answer is final"
+
+
+class Action(enum.Enum):
+    """What follows a failure."""
+
+    RETRY = "send again"
+    RETRY_ONCE = "send again, one time"
+    SETTLE = "look whether it was done, then send again"
+    SETTLE_ONCE = "look whether it was done, then send again, one time"
+    UNKNOWN = "say that the outcome is unknown"
+    FAIL = "raise"
+
+
+_TABLE: dict[Trouble, dict[Replay, Action]] = {
+    Trouble.NOT_SENT: {
+        Replay.SAFE: Action.RETRY,
+        Replay.SETTLE: Action.RETRY,
+        Replay.NEVER: Action.RETRY,
+    },
+    Trouble.ANSWER_LOST: {
+        Replay.SAFE: Action.RETRY,
+        Replay.SETTLE: Action.SETTLE,
+        Replay.NEVER: Action.UNKNOWN,
+    },
+    Trouble.BUSY: {
+        Replay.SAFE: Action.RETRY,
+        Replay.SETTLE: Action.SETTLE,
+        Replay.NEVER: Action.RETRY,
+    },
+    Trouble.BROKEN: {
+        Replay.SAFE: Action.RETRY,
+        Replay.SETTLE: Action.SETTLE,
+        Replay.NEVER: Action.UNKNOWN,
+    },
+    Trouble.SYSTEM: {
+        Replay.SAFE: Action.RETRY_ONCE,
+        Replay.SETTLE: Action.SETTLE_ONCE,
+        Replay.NEVER: Action.FAIL,
+    },
+    Trouble.FINAL: dict.fromkeys(Replay, Action.FAIL),
+}
+
+_BUSY_KEYS = frozenset({"ex_gen_aiseg_gpu_busy"})
+
+
+def classify(error: APIError) -> Trouble:
+    """Return the row of the table that an error belongs to."""
+    if isinstance(error, APIConnectionError):
+        return Trouble.ANSWER_LOST if error.request_sent else Trouble.NOT_SENT
+    if isinstance(error, APIStatusError):
+        return _classify_status(error.status, error.key)
+    return Trouble.FINAL
+
+
+def _classify_status(status: int, key: str) -> Trouble:
+    if key in _BUSY_KEYS or (status in {429, 503} and not key) or status == 429:
+        return Trouble.BUSY
+    if status in {502, 504} or (status == 500 and not key):
+        return Trouble.BROKEN
+    if key == "ex_system":
+        return Trouble.SYSTEM
+    return Trouble.FINAL
+
+
+def decide(error: APIError, replay: Replay) -> Action:
+    """Return what follows `error` on a request of the kind `replay`."""
+    return _TABLE[classify(error)][replay]

@@ -1,0 +1,261 @@
+"""`AiohttpTransport`: one aiohttp session, used once per attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from datagym_async._transport._base import StreamedResponse
+from datagym_async._transport._failures import FAILURES, translate
+from datagym_async._version import __version__
+from datagym_async._wire._messages import Body, Lane, Request
+
+if TYPE_CHECKING:
+    from datagym_async._transport._options import Timeout
+
+# The service closes an idle connection after 54 to 60 seconds (observed); ours are given up
+# earlier, so that no request is lost on a connection which the service is just closing.
+_KEEPALIVE_SECONDS = 30.0
+_DNS_CACHE_SECONDS = 300
+# A body in memory goes out in slices, so that one which was cut short is known to have been.
+_SLICE = 256 * 1024
+_PAYLOAD_PIECE = 64 * 1024
+
+
+@attrs.define
+class _Outgoing:
+    """One attempt's body: an async iterator that knows how far it got and what its source raised.
+
+    No generator: aiohttp's writer may be cancelled while it waits for a piece, and a generator that
+    is still running cannot be closed.
+    """
+
+    source: AsyncIterator[bytes]
+    left: int
+    whole: bool
+    failure: Exception | None = None
+    _reading: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+
+    def __aiter__(self) -> _Outgoing:
+        return self
+
+    async def __anext__(self) -> bytes:
+        async with self._reading:
+            try:
+                chunk = await anext(self.source)
+            except StopAsyncIteration:
+                raise
+            except Exception as failure:
+                self.failure = failure
+                raise
+        self.left -= len(chunk)
+        # Noted before the last piece is handed over: what comes after is out of our hands.
+        self.whole = self.left <= 0
+        return chunk
+
+    async def settle(self) -> None:
+        """Wait until nobody reads from the source any more."""
+        async with self._reading:
+            pass
+
+
+@attrs.define
+class _Slices:
+    """A body in memory, as an async iterator over slices of it."""
+
+    data: bytes
+    start: int = 0
+
+    def __aiter__(self) -> _Slices:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.start >= len(self.data):
+            raise StopAsyncIteration
+        end = self.start + _SLICE
+        piece = self.data if len(self.data) <= _SLICE else self.data[self.start : end]
+        self.start = end
+        return piece
+
+
+@asynccontextmanager
+async def _opened(body: Body | None) -> AsyncIterator[_Outgoing]:
+    """Open one attempt's body; it is closed when nobody reads from it any more."""
+    if body is None or body.open is None:
+        data = b"" if body is None or body.data is None else body.data
+        yield _Outgoing(_Slices(data), left=len(data), whole=not data)
+        return
+    async with body.open() as source:
+        outgoing = _Outgoing(source, left=body.size, whole=body.size == 0)
+        try:
+            yield outgoing
+        finally:
+            await outgoing.settle()
+
+
+class AiohttpTransport:
+    """Send requests over a pool of kept-alive connections.
+
+    Args:
+        base_url: Checked address, with a slash at its end (see `check_base_url`).
+        token: Checked token; sent to the origin of `base_url` in the Authorization header only.
+        timeout: Time limits of one attempt.
+        trust_env: Whether to take proxies and their credentials from the environment and ~/.netrc.
+        session: A session of the caller's; it is used as it is and never closed here.
+
+    Must be made inside the event loop that uses it. TLS certificates are verified.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        token: str,
+        timeout: Timeout,
+        trust_env: bool = False,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._peer = _peer(base_url)
+        self._token = token
+        self._timeout = timeout
+        self._owns_http = session is None
+        self._http = session if session is not None else _new_session(trust_env=trust_env)
+
+    def __repr__(self) -> str:
+        """Return the address and the state of the pool, without the token."""
+        state = "closed" if self._http.closed else "open"
+        return f"<AiohttpTransport {self._base_url} {state}>"
+
+    @asynccontextmanager
+    async def send(self, request: Request) -> AsyncIterator[StreamedResponse]:
+        """Send a request once and give its open answer (see `Transport.send`)."""
+        async with _opened(request.body) as outgoing:
+            answer = await self._start(request, outgoing)
+            async with _reading(answer, peer=self._peer) as streamed:
+                yield streamed
+
+    @asynccontextmanager
+    async def fetch(self, url: str) -> AsyncIterator[StreamedResponse]:
+        """Get a foreign URL without credentials (see `Transport.fetch`)."""
+        peer = _peer(url)
+        answer = await self._start_fetch(url, peer)
+        async with _reading(answer, peer=peer) as streamed:
+            yield streamed
+
+    async def aclose(self) -> None:
+        """Close the pool, unless the session is the caller's."""
+        if self._owns_http:
+            await self._http.close()
+
+    async def _start(self, request: Request, outgoing: _Outgoing) -> aiohttp.ClientResponse:
+        try:
+            return await self._http.request(
+                request.method,
+                _url(self._base_url, request),
+                headers=self._headers(request),
+                data=_data(request, outgoing),
+                timeout=self._limits(request),
+                # A redirect could lead the token to another origin.
+                allow_redirects=False,
+            )
+        except FAILURES as raised:
+            failure = translate(raised, peer=self._peer, request_sent=outgoing.whole)
+        # Raised here, outside the handler, so that aiohttp's error is not even its context.
+        raise outgoing.failure or failure
+
+    async def _start_fetch(self, url: str, peer: str) -> aiohttp.ClientResponse:
+        try:
+            return await self._http.get(
+                url, timeout=self._limits(None), headers={"User-Agent": _user_agent()}
+            )
+        except FAILURES as raised:
+            failure = translate(raised, peer=peer, request_sent=True)
+        raise failure
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = {
+            "User-Agent": _user_agent(),
+            **request.headers,
+            "Authorization": f"Token {self._token}",
+        }
+        if request.body is not None:
+            headers["Content-Type"] = request.body.content_type
+            headers["Content-Length"] = str(request.body.size)
+        return headers
+
+    def _limits(self, request: Request | None) -> aiohttp.ClientTimeout:
+        total = None
+        if request is not None and request.lane is Lane.UPLOAD and request.body is not None:
+            total = self._timeout.of_upload(request.body.size)
+        return aiohttp.ClientTimeout(
+            total=total, sock_connect=self._timeout.connect, sock_read=self._timeout.read
+        )
+
+
+def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        # The lanes of the session bound concurrency; a second bound here would hide its waits.
+        limit=0,
+        keepalive_timeout=_KEEPALIVE_SECONDS,
+        ttl_dns_cache=_DNS_CACHE_SECONDS,
+    )
+    return aiohttp.ClientSession(
+        connector=connector, trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
+    )
+
+
+def _data(request: Request, outgoing: _Outgoing) -> AsyncIterator[bytes] | bytes | None:
+    if request.body is None:
+        return None
+    if request.method == "POST":
+        return outgoing
+    # aiohttp itself resends PUT and DELETE once after a disconnect, and can do so with bytes only.
+    return request.body.data
+
+
+def _url(base_url: str, request: Request) -> URL:
+    query = f"?{urlencode(request.query, quote_via=quote)}" if request.query else ""
+    return URL(f"{base_url}api/v1/{request.path}{query}", encoded=True)
+
+
+def _peer(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _user_agent() -> str:
+    return f"datagym-async/{__version__}"
+
+
+@asynccontextmanager
+async def _reading(answer: aiohttp.ClientResponse, *, peer: str) -> AsyncIterator[StreamedResponse]:
+    """Give the open answer; afterwards keep the connection only if it was read to its end."""
+    chunks = _payload(answer, peer)
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    try:
+        yield StreamedResponse(status=answer.status, headers=headers, chunks=chunks)
+    finally:
+        if answer.content.at_eof():
+            answer.release()
+        else:
+            answer.close()
+        await chunks.aclose()
+
+
+async def _payload(answer: aiohttp.ClientResponse, peer: str) -> AsyncGenerator[bytes, None]:
+    failure = None
+    try:
+        async for piece in answer.content.iter_chunked(_PAYLOAD_PIECE):
+            yield piece
+    except FAILURES as raised:
+        failure = translate(raised, peer=peer, request_sent=True)
+    if failure is not None:
+        raise failure

@@ -1,0 +1,71 @@
+"""What aiohttp and the system raise, as errors of our own: one table, tested over every class."""
+
+from __future__ import annotations
+
+import ssl
+
+import aiohttp
+
+from datagym_async.exceptions import APIConnectionError, APITimeoutError
+
+_NOTHING_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+# First match counts: subclasses stand before their bases. {peer} is scheme, host and port alone.
+_SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ConnectionTimeoutError, "{peer} did not take a connection in time"),
+    (aiohttp.SocketTimeoutError, "{peer} stopped sending its answer"),
+    (TimeoutError, "{peer} did not answer in time"),
+    (aiohttp.ClientProxyConnectionError, "The proxy before {peer} cannot be reached: {reason}"),
+    (aiohttp.ClientHttpProxyError, "The proxy before {peer} refused the connection"),
+    (
+        aiohttp.ClientConnectorDNSError,
+        "The host of {peer} is not known: check base_url and the network",
+    ),
+    (
+        aiohttp.ClientSSLError,
+        "No secure connection to {peer}: {reason}; check its certificate and base_url",
+    ),
+    (aiohttp.ServerFingerprintMismatch, "{peer} showed another certificate than expected"),
+    (
+        aiohttp.ClientConnectorError,
+        "Cannot connect to {peer}: {reason}; check base_url and that the service runs",
+    ),
+    (aiohttp.ClientPayloadError, "The answer of {peer} broke off before its end"),
+    (aiohttp.ServerDisconnectedError, "{peer} closed the connection without an answer"),
+    (aiohttp.TooManyRedirects, "{peer} redirects in a circle"),
+    (aiohttp.ClientResponseError, "{peer} did not answer in HTTP: check base_url"),
+    (aiohttp.InvalidURL, "{peer} names a URL that cannot be opened"),
+    (aiohttp.NonHttpUrlClientError, "{peer} names a URL that is not http or https"),
+    (aiohttp.ClientError, "The connection to {peer} broke"),
+    (OSError, "The connection to {peer} broke: {reason}"),
+)
+
+FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APIConnectionError:
+    """Return our error for what the HTTP library raised.
+
+    Args:
+        failure: One of `FAILURES`. Nothing of it is kept: aiohttp's errors hold headers and URLs.
+        peer: Scheme, host and port of the other side.
+        request_sent: Whether the whole request may have left, as far as the body's recipe knows.
+    """
+    sentence = next(text for kind, text in _SENTENCES if isinstance(failure, kind))
+    error = APITimeoutError if isinstance(failure, TimeoutError) else APIConnectionError
+    return error(
+        sentence.format(peer=peer, reason=_reason(failure)),
+        request_sent=request_sent and not isinstance(failure, _NOTHING_SENT),
+    )
+
+
+def _reason(failure: BaseException) -> str:
+    """Return the system's or TLS library's own words, which hold neither URL nor header."""
+    cause = getattr(failure, "os_error", failure)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause.verify_message
+    if isinstance(cause, ssl.SSLError):
+        return cause.reason or "TLS handshake failed"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return type(cause).__name__

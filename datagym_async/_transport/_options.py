@@ -1,0 +1,89 @@
+"""Address, secret and time limits: what a transport is made from, checked before it is used."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+import attrs
+
+from datagym_async.exceptions import ConfigurationError
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+def _check_positive(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value > 0:
+        msg = f"Timeout {attribute.name} is {value!r}; it must be a number of seconds above 0"
+        raise ConfigurationError(msg)
+
+
+@attrs.frozen
+class Timeout:
+    """Time limits of one attempt, by phase.
+
+    Args:
+        connect: Seconds to open a connection, TLS included.
+        read: Seconds without a byte of the answer. The service itself gives up a stalled body after
+            60 seconds.
+        upload: Seconds that an upload is given on top of the time for its bytes.
+        upload_rate: Slowest line that an upload must still get through on, in bytes a second.
+    """
+
+    connect: float = attrs.field(default=10.0, validator=_check_positive)
+    read: float = attrs.field(default=60.0, validator=_check_positive)
+    upload: float = attrs.field(default=30.0, validator=_check_positive)
+    upload_rate: float = attrs.field(default=50_000.0, validator=_check_positive)
+
+    def of_upload(self, size: int) -> float:
+        """Return the seconds that sending `size` bytes and their answer may take."""
+        return self.upload + size / self.upload_rate
+
+
+def check_base_url(base_url: str) -> str:
+    """Return the address with its scheme and exactly one slash at its end.
+
+    A trailing ``/api/v1`` is taken off: people copy it from the documentation.
+
+    Raises:
+        ConfigurationError: It is no http or https address, or holds credentials, query or fragment.
+    """
+    parts = urlsplit(base_url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = (
+            f"base_url {_without_secrets(base_url)!r} is no address; "
+            "write it like https://app.datagym.ai"
+        )
+        raise ConfigurationError(msg)
+    if parts.username is not None or parts.query or parts.fragment:
+        msg = (
+            f"base_url {_without_secrets(base_url)!r} holds credentials, a query or a fragment; "
+            "give host and path alone, and the token as token or DATAGYM_TOKEN"
+        )
+        raise ConfigurationError(msg)
+    path = re.sub(r"/+(api/v1)?/*$", "", parts.path, count=1)
+    return urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
+
+
+def _without_secrets(url: str) -> str:
+    without_query = re.split(r"[?#]", url, maxsplit=1)[0]
+    return re.sub(r"//[^/]*@", "//…@", without_query)
+
+
+def check_token(token: str) -> str:
+    """Return the token without outer blanks.
+
+    Raises:
+        ConfigurationError: It is empty, or cannot be an HTTP header; the text never repeats it.
+    """
+    stripped = token.strip()
+    if not stripped:
+        msg = (
+            "No API token: pass token=..., or set DATAGYM_TOKEN "
+            "(DataGym shows it under the organisation's settings, API tokens)"
+        )
+        raise ConfigurationError(msg)
+    if not _TOKEN.fullmatch(stripped):
+        msg = "The API token holds blanks or characters outside ASCII; copy it again, whole"
+        raise ConfigurationError(msg)
+    return stripped
