@@ -1,10 +1,11 @@
 """The application: one door for all requests, and the list of the modules behind it."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 
 from . import _datasets, _projects
 from ._auth import token_of
@@ -18,11 +19,6 @@ __all__ = ["Middleware", "make_app"]
 
 _LOGGER = logging.getLogger(__name__)
 
-Middleware: TypeAlias = Callable[
-    [web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]],
-    Awaitable[web.StreamResponse],
-]
-
 # Every module of routes has `ROUTES: Sequence[Route]`; add a line here to plug one in.
 _ROUTES: Final[Sequence[Sequence[Route]]] = (
     _projects.ROUTES,
@@ -33,13 +29,11 @@ _ROUTES: Final[Sequence[Sequence[Route]]] = (
 def make_app(
     service: Service, counters: Counters, middlewares: Iterable[Middleware]
 ) -> web.Application:
-    """Return the aiohttp application of a service; `middlewares` see each request before the service does."""
+    """Return the application of a service; `middlewares` see each request before it does."""
     router = Router((route for routes in _ROUTES for route in routes), service.settings.dialect)
 
     @web.middleware
-    async def count(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         connection = request.protocol
         if isinstance(connection, Connection):
             connection.served += 1

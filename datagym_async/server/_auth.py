@@ -20,7 +20,7 @@ def token_of(authorization: str | None, query: str | None) -> str | None:
 
 @attrs.define
 class Tokens:
-    """The tokens that are good, kept as digests, so that neither the database nor a repr shows one."""
+    """The good tokens, kept as digests: neither the database nor a repr shows one."""
 
     _store: Store
     _good: set[str] = attrs.field(factory=set, repr=False)

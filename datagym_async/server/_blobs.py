@@ -52,7 +52,7 @@ class Blobs:
             path.unlink()
 
     def sweep(self, is_known: Callable[[str], bool]) -> int:
-        """Remove the files of media that the database does not know, and return how many there were."""
+        """Remove the files that the database does not know, and return how many."""
         orphans = [path for path in self.folder.glob("??/*") if not is_known(path.name)]
         for path in orphans:
             self.discard(path)

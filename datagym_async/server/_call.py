@@ -18,8 +18,8 @@ Handler: TypeAlias = Callable[["Call"], Awaitable[web.StreamResponse]]
 _READABLE: Final = (
     "application/json, application/hal+json, application/schema+json, application/json-patch+json,"
     " application/merge-patch+json, application/x-spring-data-verbose+json,"
-    " application/x-spring-data-compact+json, application/prs.hal-forms+json, application/alps+json,"
-    " application/cbor, application/*+json, */*"
+    " application/x-spring-data-compact+json, application/prs.hal-forms+json,"
+    " application/alps+json, application/cbor, application/*+json, */*"
 )
 
 
@@ -29,11 +29,12 @@ class Route:
 
     Attributes:
         method: The HTTP method; a GET answers HEAD too.
-        path: Below `/api/v1`, with `{names}` for the parts that vary: `/project/{project_id}`. What begins with
-            `/media` is also served as `/image` (and only so in the legacy dialect).
+        path: Below `/api/v1`, with `{names}` for the parts that vary: `/project/{project_id}`. What
+            begins with `/media` is also served as `/image` (and only so in the legacy dialect).
         handler: Gets the `Call`, returns the response or raises an `Answer`.
-        anonymous: What happens without a token: 401 as a rule, 403 where the service's own check is missing, or
-            "allow", where the handler calls `call.authenticate()` itself after a check that comes first.
+        anonymous: What happens without a token: 401 as a rule, 403 where the service's own check is
+            missing, or "allow", where the handler calls `call.authenticate()` itself after a check
+            that comes first.
     """
 
     method: str
@@ -61,7 +62,7 @@ class Call:
     has_token: bool
 
     def authenticate(self) -> None:
-        """Refuse a request without a token; the dispatcher has done it unless the route says "allow"."""
+        """Refuse a request without a token (done already unless the route says "allow")."""
         if not self.has_token:
             raise refuse(
                 "ex_forbidden" if self.route.anonymous == "ex_forbidden" else "ex_unauthorized"

@@ -1,8 +1,8 @@
 """Connections: how many requests each may carry, when it closes, and what is counted.
 
-The service closes a connection after its 100th request, and after every answer of 400, 500 or 503. It refuses a
-header block above 8,192 bytes. A client that stops sending in the middle of a body and only closes its half
-still gets its answer.
+The service closes a connection after its 100th request, and after every answer of 400, 500 or 503.
+It refuses a header block above 8,192 bytes. A client that stops sending in the middle of a body and
+only closes its half still gets its answer.
 """
 
 import asyncio

@@ -19,7 +19,8 @@ __all__ = ["ROUTES"]
 _NAME: Final = "^[a-zA-Z0-9_ ]{1,128}$"
 
 _DATASETS: Final = (
-    "SELECT d.*, (SELECT count(*) FROM project_dataset p WHERE p.dataset_id = d.id) AS project_count"
+    "SELECT d.*,"
+    " (SELECT count(*) FROM project_dataset p WHERE p.dataset_id = d.id) AS project_count"
     " FROM dataset d WHERE d.deleted_at IS NULL"
 )
 _MEDIA: Final = "SELECT id, dataset_id, timestamp, source, name FROM media WHERE deleted_at IS NULL"
@@ -62,7 +63,8 @@ async def create_dataset(call: Call) -> web.StreamResponse:
         await _check_name(db, name)
         dataset_id = new_id()
         await db.run(
-            "INSERT INTO dataset (id, name, folded, short_description, timestamp, owner, media_type)"
+            "INSERT INTO dataset"
+            " (id, name, folded, short_description, timestamp, owner, media_type)"
             " VALUES (?, ?, ?, ?, ?, ?, 'IMAGE')",
             *(dataset_id, name, fold(name), text, now(), OWNER),
         )
@@ -85,7 +87,7 @@ async def _check_name(db: Writer, name: str) -> None:
 
 
 def _text(value: Json) -> str | None:
-    """Read a text field as the service does: numbers and flags become their text, anything else is unreadable."""
+    """Read a text field as the service does: numbers and flags become text."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):

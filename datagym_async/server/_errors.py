@@ -41,17 +41,18 @@ _STATUS_OF_KEY: Final = {
 }
 
 _PAGE: Final = (
-    '<!doctype html><html lang="en"><head><title>HTTP Status 400 – Bad Request</title><style'
+    '<!doctype html><html lang="en"><head><title>HTTP Status 400 \u2013 Bad Request</title><style'
     ' type="text/css">body {font-family:Tahoma,Arial,sans-serif;} h1, h2, h3, b'
     " {color:white;background-color:#525D76;} h1 {font-size:22px;} h2 {font-size:16px;} h3"
     " {font-size:14px;} p {font-size:12px;} a {color:black;} .line"
-    " {height:1px;background-color:#525D76;border:none;}</style></head><body><h1>HTTP Status 400 –"
+    " {height:1px;background-color:#525D76;border:none;}</style></head><body>"
+    "<h1>HTTP Status 400 \u2013"
     " Bad Request</h1></body></html>"
 )
 
 
 def status_of(key: str) -> int:
-    """Return the HTTP status that goes with an error key: 500 for `ex_system` and every `ex_gen_…`."""
+    """Return the status that goes with a key: 500 for `ex_system` and every `ex_gen_…`."""
     return _STATUS_OF_KEY.get(key, 500)
 
 
@@ -68,7 +69,7 @@ class Detail:
         return {"name": self.name, "key": self.key, "params": list(self.params)}
 
 
-class Answer(Exception):
+class Answer(Exception):  # noqa: N818 -- what is raised is the answer itself
     """Ends a request with an error answer."""
 
     chunked = False
@@ -174,10 +175,10 @@ class BadRequestPage(Answer):
 
 
 def refuse(key: str, *params: str) -> Refusal:
-    """Return the application error of a key: `raise refuse("ex_notfound", "Project", "id", project_id)`."""
+    """Return an application error: `raise refuse("ex_notfound", "Project", "id", x)`."""
     return Refusal(key, params)
 
 
 def refuse_data(key: str, *params: str, name: str = "data") -> Refusal:
-    """Return the 400 `ex_validation` whose single detail names what is wrong with the bytes or a header."""
+    """Return the 400 whose single detail says what is wrong with the bytes or a header."""
     return Refusal("ex_validation", (), [Detail(name, key, params)])

@@ -1,6 +1,7 @@
 """The rules that the service puts on fields (bean validation), one function a rule.
 
-Each returns the broken rule as a `Detail`, or nothing; a route collects them and raises `InvalidFields` once.
+Each returns the broken rule as a `Detail`, or nothing; a route collects them and raises
+`InvalidFields` once.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Which names the service holds to be the same.
 
-Its database compares with the collation utf8mb4_general_ci: without case, without accents, without trailing
-blanks. Observed: OK.jpg = ok.jpg, tast2 = täst2, "ds2 " = ds2, straß = stras (one letter for one letter, so not strass).
+Its database compares with the collation utf8mb4_general_ci: without case, without accents, without
+trailing blanks. Observed: OK.jpg = ok.jpg, tast2 = täst2, "ds2 " = ds2, straß = stras (one letter
+for one letter, so not strass).
 """
 
 import unicodedata

@@ -53,7 +53,8 @@ class DataFolder:
         except OSError:
             os.close(lock)
             raise StoreError(
-                f"Another server already uses the data folder {folder}: stop it, or give this one its own folder."
+                f"Another server already uses the data folder {folder}:"
+                " stop it, or give this one its own folder."
             ) from None
         return cls(folder, temporary, lock)
 
@@ -63,7 +64,7 @@ class DataFolder:
         return self.path / "datagym.sqlite3"
 
     def token(self) -> str:
-        """Return the token kept in the folder; the first call makes a random one, readable by its owner only."""
+        """Return the token kept in the folder; the first call makes a random one."""
         path = self.path / "token"
         with contextlib.suppress(FileNotFoundError):
             if kept := path.read_text("ascii").strip():
@@ -76,7 +77,8 @@ class DataFolder:
 
     def close(self) -> None:
         """Unlock the folder, and remove a temporary one."""
-        # Closing the file gives the lock back; the file itself stays, or two servers could lock two files of one name.
+        # Closing the file gives the lock back; the file itself stays, or two servers could lock two
+        # files of one name.
         os.close(self._lock)
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)

@@ -1,15 +1,17 @@
-"""What a file is, how large its picture is, and whether the service would take it; without decoding a pixel.
+"""What a file is, how large its picture is, and whether the service would take it.
 
-The service decodes what it is sent. What that tells apart was observed, and can be told from the outside:
-a JPEG needs sound segments up to its scan, and may end anywhere after that; a PNG needs every chunk whole, with its
-checksum, up to the last one.
+No pixel is decoded.
+
+The service decodes what it is sent. What that tells apart was observed, and can be told from the
+outside: a JPEG needs sound segments up to its scan, and may end anywhere after that; a PNG needs
+every chunk whole, with its checksum, up to the last one.
 """
 
 import io
 import zlib
 from typing import BinaryIO, Final
 
-__all__ = ["ACCEPTED", "UnreadableImage", "read_size", "size_of", "sniff"]
+__all__ = ["ACCEPTED", "UnreadableImageError", "read_size", "size_of", "sniff"]
 
 # As the service words it, in a message parameter.
 ACCEPTED: Final = "[image/jpeg, image/jpg, image/png]"
@@ -33,12 +35,12 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PIECE: Final = 1 << 20
 
 
-class UnreadableImage(ValueError):
+class UnreadableImageError(ValueError):
     """Says what is broken in an image that the service would answer with 500."""
 
 
 def sniff(head: bytes) -> str:
-    """Return the MIME type that the first 512 bytes show, whatever the name or the Content-Type says."""
+    """Return the MIME type that the first 512 bytes show; name and header are ignored."""
     for signature, mime in _SIGNATURES:
         if head.startswith(signature):
             return mime
@@ -62,22 +64,24 @@ def _is_text(head: bytes) -> bool:
 
 
 def read_size(content: bytes) -> tuple[int, int]:
-    """Return (width, height) in pixels of a JPEG or PNG, as stored: EXIF rotation is ignored, as by the service.
+    """Return (width, height) in pixels of a JPEG or PNG, as stored.
+
+    EXIF rotation is ignored, as the service does.
 
     Raises:
-        UnreadableImage: The service would not take it.
+        UnreadableImageError: The service would not take it.
     """
     return size_of(io.BytesIO(content))
 
 
 def size_of(file: BinaryIO) -> tuple[int, int]:
-    """Return (width, height) of an open JPEG or PNG file, as `read_size` does, without holding it in memory."""
+    """Return (width, height) of an open file, as `read_size` does, in little memory."""
     if file.read(2) == b"\xff\xd8":
         return _jpeg_size(file)
     file.seek(0)
     if file.read(8) == b"\x89PNG\r\n\x1a\n":
         return _png_size(file)
-    raise UnreadableImage("it is neither JPEG nor PNG")
+    raise UnreadableImageError("it is neither JPEG nor PNG")
 
 
 def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
@@ -90,18 +94,18 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
         if marker == _START_OF_SCAN:
             break
     if size is None:
-        raise UnreadableImage("its scan comes before its size")
+        raise UnreadableImageError("its scan comes before its size")
     return size
 
 
 def _next_marker(file: BinaryIO) -> int:
     if file.read(1) != b"\xff":
-        raise UnreadableImage("a segment does not begin where the one before it ends")
+        raise UnreadableImageError("a segment does not begin where the one before it ends")
     marker = file.read(1)
     while marker == b"\xff":
         marker = file.read(1)
     if not marker:
-        raise UnreadableImage("it ends in its header")
+        raise UnreadableImageError("it ends in its header")
     return marker[0]
 
 
@@ -109,32 +113,32 @@ def _segment(file: BinaryIO) -> bytes:
     length = int.from_bytes(file.read(2), "big")
     body = file.read(max(length - 2, 0))
     if length < 2 or len(body) < length - 2:
-        raise UnreadableImage("a segment of its header is cut off")
+        raise UnreadableImageError("a segment of its header is cut off")
     return body
 
 
 def _frame_size(body: bytes) -> tuple[int, int]:
     if len(body) < 6:
-        raise UnreadableImage("its frame header is cut off")
+        raise UnreadableImageError("its frame header is cut off")
     height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
     if not width or not height:
-        raise UnreadableImage("it has no size")
+        raise UnreadableImageError("it has no size")
     return width, height
 
 
 def _png_size(file: BinaryIO) -> tuple[int, int]:
     kind, header = _chunk(file, keep=True)
     if kind != b"IHDR" or len(header) != 13:
-        raise UnreadableImage("it does not begin with its size")
+        raise UnreadableImageError("it does not begin with its size")
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     if not width or not height:
-        raise UnreadableImage("it has no size")
+        raise UnreadableImageError("it has no size")
     has_pixels = False
     while kind != b"IEND":
         kind, _ = _chunk(file)
         has_pixels = has_pixels or kind == b"IDAT"
     if not has_pixels:
-        raise UnreadableImage("it has no pixels")
+        raise UnreadableImageError("it has no pixels")
     return width, height
 
 
@@ -146,12 +150,12 @@ def _chunk(file: BinaryIO, *, keep: bool = False) -> tuple[bytes, bytes]:
     while length:
         piece = file.read(min(length, _PIECE))
         if not piece:
-            raise UnreadableImage("it is cut off")
+            raise UnreadableImageError("it is cut off")
         checksum = zlib.crc32(piece, checksum)
         length -= len(piece)
         if keep:
             kept.append(piece)
     stored = file.read(4)
     if len(stored) < 4 or int.from_bytes(stored, "big") != checksum:
-        raise UnreadableImage("the checksum of a chunk is wrong")
+        raise UnreadableImageError("the checksum of a chunk is wrong")
     return kind, b"".join(kept)

@@ -36,7 +36,7 @@ async def attach(call: Call) -> web.StreamResponse:
 
 
 async def detach(call: Call) -> web.StreamResponse:
-    """DELETE /project/{project_id}/dataset/{dataset_id}/remove: the tasks go, and all their labels."""
+    """DELETE /project/{project_id}/dataset/{dataset_id}/remove: tasks and labels go."""
     async with call.service.store.writing() as db:
         project, dataset = await _both(db, call)
         if not await _is_attached(db, project, dataset):
@@ -83,7 +83,8 @@ async def _is_attached(db: Writer, project: Row, dataset: Row) -> bool:
 async def _summaries(store: Store, project_id: str) -> list[Json]:
     rows = await store.rows(
         "SELECT d.*,"
-        " (SELECT count(*) FROM media m WHERE m.dataset_id = d.id AND m.deleted_at IS NULL) AS media_count,"
+        " (SELECT count(*) FROM media m"
+        "   WHERE m.dataset_id = d.id AND m.deleted_at IS NULL) AS media_count,"
         " (SELECT count(*) FROM project_dataset p WHERE p.dataset_id = d.id) AS project_count"
         " FROM project_dataset pd JOIN dataset d ON d.id = pd.dataset_id"
         " WHERE pd.project_id = ? AND d.deleted_at IS NULL ORDER BY d.seq",

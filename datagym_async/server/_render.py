@@ -1,7 +1,8 @@
 """JSON as the service writes it.
 
-Compact until the first export after a start, from then on pretty-printed in the manner of its serialiser
-(` : ` between key and value, arrays on one line, `[ ]` and `{ }` when empty); errors are always pretty-printed.
+Compact until the first export after a start, from then on pretty-printed in the manner of its
+serialiser (` : ` between key and value, arrays on one line, `[ ]` and `{ }` when empty); errors are
+always pretty-printed.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Which route a path means, as the service's container and framework see it.
 
-Repeated slashes count once, `;matrix=parameters` are dropped, a trailing slash is allowed, and a `%2F` or a character
-that no URL may hold is a bad request before any route is looked at.
+Repeated slashes count once, `;matrix=parameters` are dropped, a trailing slash is allowed, and a
+`%2F` or a character that no URL may hold is a bad request before any route is looked at.
 """
 
 import re

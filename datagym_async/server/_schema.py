@@ -1,13 +1,14 @@
 """The tables, in one place.
 
-Every table has `seq`, so that lists come in the order of creation, and ids are compared without case, as the
-service's database does. Timestamps are milliseconds since the epoch. Flags are 0 or 1. A column that ends in
-`_json` holds a JSON text. `folded` is `fold(name)` of `_fold`.
+Every table has `seq`, so that lists come in the order of creation, and ids are compared without
+case, as the service's database does. Timestamps are milliseconds since the epoch. Flags are 0 or 1.
+A column that ends in `_json` holds a JSON text. `folded` is `fold(name)` of `_fold`.
 """
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION"]
 
-# Raised when a table changes its shape; a data folder with another number is refused with a sentence.
+# Raised when a table changes its shape; a data folder with another number is refused with a
+# sentence.
 SCHEMA_VERSION = 1
 
 _CORE = """

@@ -1,6 +1,7 @@
 """What no route can make: projects, video media, task states, deleted datasets.
 
-The values are frozen and say what should be there; the functions make it so in one transaction and return the ids.
+The values are frozen and say what should be there; the functions make it so in one transaction and
+return the ids.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import attrs
 import orjson
 
 from ._fold import fold
-from ._image_headers import UnreadableImage, read_size, sniff
+from ._image_headers import UnreadableImageError, read_size, sniff
 from ._service import OWNER, Service
 from ._store import Writer, new_id, now
 
@@ -50,8 +51,9 @@ class SeedVideo:
     """What the service's video parser found out.
 
     Attributes:
-        presigned: Whether the server serves the content at a pre-signed URL of its own, without a token. False: as
-            on a service without AWS, reading the media is 500 `ex_gen_file_stream`.
+        presigned: Whether the server serves the content at a pre-signed URL of its own, without a
+            token. False: as on a service without AWS, reading the media is 500
+            `ex_gen_file_stream`.
     """
 
     width: int = 640
@@ -66,7 +68,7 @@ class SeedVideo:
 
 @attrs.frozen
 class SeedMedia:
-    """One media: a file (`content`), a link image (`url`), or a video on S3 (`video`, with `content` if any).
+    """One media: a file (`content`), a link (`url`), or an S3 video (`video`, `content`).
 
     Attributes:
         name: The media name.
@@ -183,8 +185,9 @@ async def _find_project(service: Service, name: str) -> SeededProject:
 async def _make_project(service: Service, db: Writer, project: SeedProject) -> SeededProject:
     project_id, config_id, iteration_id = new_id(), new_id(), new_id()
     await db.run(
-        "INSERT INTO project (id, name, short_description, description, timestamp, owner, media_type,"
-        " config_id, config_timestamp, iteration_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO project"
+        " (id, name, short_description, description, timestamp, owner, media_type, config_id,"
+        " config_timestamp, iteration_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         *(project_id, project.name, project.short_description, project.description, now(), OWNER),
         *(project.media_type, config_id, now(), iteration_id),
     )
@@ -220,7 +223,8 @@ async def _make_tasks(
 async def _make_dataset(service: Service, db: Writer, dataset: SeedDataset) -> SeededDataset:
     dataset_id = new_id()
     await db.run(
-        "INSERT INTO dataset (id, name, folded, short_description, timestamp, owner, media_type, deleted_at)"
+        "INSERT INTO dataset"
+        " (id, name, folded, short_description, timestamp, owner, media_type, deleted_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         *(dataset_id, dataset.name, fold(dataset.name), dataset.short_description, now(), OWNER),
         *(dataset.media_type, now() if dataset.deleted else None),
@@ -237,8 +241,9 @@ async def _make_media(service: Service, db: Writer, dataset_id: str, media: Seed
         await asyncio.to_thread(_keep, service, media_id, media.content)
     width, height = _size(media)
     await db.run(
-        "INSERT INTO media (id, dataset_id, name, folded, timestamp, source, url, url_folded, mime, size,"
-        " width, height, video_json, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO media"
+        " (id, dataset_id, name, folded, timestamp, source, url, url_folded, mime, size, width,"
+        " height, video_json, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         *(media_id, dataset_id, media.name, fold(media.name), now(), _source(media)),
         *(media.url, None if media.url is None else fold(media.url)),
         *(_mime(media), len(media.content or b""), width, height),
@@ -273,7 +278,7 @@ def _size(media: SeedMedia) -> tuple[int | None, int | None]:
         return None, None
     try:
         return read_size(media.content)
-    except UnreadableImage as error:
+    except UnreadableImageError as error:
         raise ValueError(
             f"The seed media {media.name!r} is no image the service would take: {error}."
         ) from None

@@ -31,22 +31,26 @@ _GRACE = 2.0
 class Server:
     """A DataGym-compatible service that keeps its data in a folder.
 
-    An async context manager: `async with Server() as server: ...` listens on `server.base_url` and lets
-    `server.token` in. Everything it opened is closed when the block ends.
+    An async context manager: `async with Server() as server: ...` listens on `server.base_url` and
+    lets `server.token` in. Everything it opened is closed when the block ends.
 
     Args:
-        data: The folder for its data, made when it is not there. None: a temporary folder, removed at the end.
+        data: The folder for its data, made when it is not there. None: a temporary folder, removed
+            at the end.
         host: The address to listen on.
         port: The port; 0 takes a free one.
-        token: The token to let in. None: a random one, kept in the folder's file `token`, so that it stays good.
-        dialect: "current" answers on both `media/…` and `image/…` routes with today's field names; "legacy" knows
-            `image/…` alone and answers with the old names.
+        token: The token to let in. None: a random one, kept in the folder's file `token`, so that
+            it stays good.
+        dialect: "current" answers on both `media/…` and `image/…` routes with today's field names;
+            "legacy" knows `image/…` alone and answers with the old names.
         requests_per_connection: A connection is closed after so many, as the real service does.
-        max_allowed_packet: A file of this size in bytes or above is refused with 500, as the real service's
-            database does.
-        fetch_links: Which link images `GET media/{id}` fetches: "any", "local" (hosts that are an address of this
-            machine or a private network, or "localhost"; others are answered like an unknown host), or "never".
-        middlewares: aiohttp middlewares that see each request first, the outermost first: faults, counters.
+        max_allowed_packet: A file of this size in bytes or above is refused with 500, as the real
+            service's database does.
+        fetch_links: Which link images `GET media/{id}` fetches: "any", "local" (hosts that are an
+            address of this machine or a private network, or "localhost"; others are answered like
+            an unknown host), or "never".
+        middlewares: aiohttp middlewares that see each request first, the outermost first: faults,
+            counters.
 
     Attributes:
         base_url: The address, `http://host:port`, once it listens.
@@ -110,7 +114,7 @@ class Server:
             raise
 
     async def aclose(self) -> None:
-        """Finish what is in flight, stop listening, and close everything. More than once does no harm."""
+        """Finish what is in flight and close everything; more than once does no harm."""
         self._service = None
         await self._stack.aclose()
 
@@ -174,7 +178,7 @@ class Server:
     def _running(self) -> Service:
         if self._service is None:
             raise RuntimeError(
-                "The server is not running: use `async with Server(...)`, or `await server.start()`."
+                "The server is not running: use `async with Server(...)` or `await server.start()`."
             )
         return self._service
 
@@ -183,7 +187,7 @@ class Server:
         return self._counters.snapshot()
 
     async def seed(self, *projects: SeedProject) -> list[SeededProject]:
-        """Make projects with their datasets, media and tasks, which no route of the service can do."""
+        """Make projects with their datasets, media and tasks, which no route can do."""
         return await _seed.seed_projects(self._running, projects)
 
     async def seed_datasets(self, *datasets: SeedDataset) -> list[SeededDataset]:
@@ -191,7 +195,7 @@ class Server:
         return await _seed.seed_datasets(self._running, datasets)
 
     async def seed_demo(self) -> list[SeededProject]:
-        """Make what `serve --seed demo` shows: one image and one video project, or return them if they are there."""
+        """Make one image and one video project, unless they are there, and return them."""
         return await _seed.seed_demo(self._running)
 
     async def set_task_state(
@@ -201,7 +205,7 @@ class Server:
         await _seed.set_task_state(self._running, task_id, state, labeler)
 
     async def delete_dataset(self, dataset_id: str) -> None:
-        """Delete a dataset softly, as the web interface does: reading it says 404, writing to it still works."""
+        """Delete a dataset as the web interface does: reading says 404, writing works."""
         await _seed.delete_dataset(self._running, dataset_id)
 
     async def add_token(self, token: str | None = None) -> str:

@@ -25,7 +25,8 @@ class Plan:
 
     Attributes:
         name: The plan's name; FREE_DEVELOPER refuses URL uploads.
-        storage_limit_kb: Files beyond it are refused with 402 (in units of 1,000 bytes, each file rounded up).
+        storage_limit_kb: Files beyond it are refused with 402 (in units of 1,000 bytes, each file
+            rounded up).
         label_limit: Completing or skipping beyond it is refused with 402.
         labels_used: What has been counted so far.
     """

@@ -1,7 +1,8 @@
 """The database: one writer, one reader, short transactions.
 
-Writers queue on a lock and work on one connection; readers use a second one, so that they see only what is
-committed (SQLite's write-ahead log) and never wait for a writer. A killed process leaves the last committed state.
+Writers queue on a lock and work on one connection; readers use a second one, so that they see only
+what is committed (SQLite's write-ahead log) and never wait for a writer. A killed process leaves
+the last committed state.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ def now() -> int:
 
 
 class Writer:
-    """What a transaction may do. Everything it did is undone when its block ends with an exception."""
+    """What a transaction may do; all of it is undone when its block ends with an exception."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
@@ -107,7 +108,7 @@ class Store:
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[Writer]:
-        """Begin a transaction: committed when the block ends, undone when an exception (or a cancellation) ends it.
+        """Begin a transaction: committed when the block ends, undone by any exception.
 
         Keep it short: all other writers wait.
         """
@@ -147,7 +148,8 @@ async def _connect(path: Path) -> aiosqlite.Connection:
 
 async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
     await connection.execute("PRAGMA journal_mode = WAL")
-    # With the write-ahead log, NORMAL survives a killed process; only a power cut may lose the last commits.
+    # With the write-ahead log, NORMAL survives a killed process; only a power cut may lose the last
+    # commits.
     await connection.execute("PRAGMA synchronous = NORMAL")
     (found,) = next(iter(await connection.execute_fetchall("PRAGMA user_version")))
     if found not in (0, SCHEMA_VERSION):

@@ -6,7 +6,7 @@ __all__ = ["add_tasks", "add_tasks_of_media", "drop_tasks"]
 
 
 async def add_tasks(db: Writer, project_id: str, dataset_id: str) -> None:
-    """Make a BACKLOG task of each media of a dataset, deleted ones included, as the service does."""
+    """Make a BACKLOG task of each media of a dataset, deleted ones included."""
     media = await db.rows("SELECT id FROM media WHERE dataset_id = ? ORDER BY seq", dataset_id)
     await db.run_many(
         "INSERT INTO task (id, project_id, media_id) VALUES (?, ?, ?)",
@@ -29,7 +29,8 @@ async def add_tasks_of_media(db: Writer, dataset_id: str, media_ids: list[str]) 
 async def drop_tasks(db: Writer, project_id: str, dataset_id: str) -> None:
     """Delete the tasks of a dataset in a project; their label values go with them."""
     await db.run(
-        "DELETE FROM task WHERE project_id = ? AND media_id IN (SELECT id FROM media WHERE dataset_id = ?)",
+        "DELETE FROM task WHERE project_id = ?"
+        " AND media_id IN (SELECT id FROM media WHERE dataset_id = ?)",
         project_id,
         dataset_id,
     )

@@ -12,16 +12,17 @@ _CLASSIFICATIONS: Final = ("checklist", "radio", "select")
 
 _RESERVED: Final = frozenset(
     {
-        *"geometry geometry_type class_name classification classifications".split(),
-        *"global_classifications classification_type tag status label labeler label_classes reviewer".split(),
-        *"image imageId external_image_ID internal_image_ID".split(),
-        *"media mediaId external_media_ID internal_media_ID".split(),
+        *("geometry", "geometry_type", "class_name", "classification", "classifications"),
+        *("global_classifications", "classification_type", "tag", "status", "label", "labeler"),
+        *("label_classes", "reviewer"),
+        *("image", "imageId", "external_image_ID", "internal_image_ID"),
+        *("media", "mediaId", "external_media_ID", "internal_media_ID"),
         *_GEOMETRIES,
         *_CLASSIFICATIONS,
         *(f"lcentry{word}" for word in (*_GEOMETRIES, *_CLASSIFICATIONS)),
         *(f"lcentry{word}value" for word in (*_GEOMETRIES, *_CLASSIFICATIONS)),
         *("freetext,", "lcentryfreetext,", "lcentrytextvalue,"),
-        *"Dummy_Project Dummy_Dataset_One Dummy_Dataset_Two Intersections".split(),
+        *("Dummy_Project", "Dummy_Dataset_One", "Dummy_Dataset_Two", "Intersections"),
     }
 )
 
