@@ -1,0 +1,1 @@
+"""The service's protocol without I/O: routes, codec, errors, names, redaction."""

@@ -1,0 +1,82 @@
+"""Media names as they travel: one reversible rule, and the service's idea of equal names.
+
+The service reads the ``X-filename`` header as Latin-1 and decodes nothing, so that it would store a
+name in UTF-8 as garbage and cannot take others at all (observed). So printable ASCII travels as it
+is, while ``%``, outer blanks (HTTP strips them) and everything else travel as percent-encoded
+UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import unquote_to_bytes
+
+from datagym_async.exceptions import ConfigurationError
+
+__all__ = ["MAX_NAME_LENGTH", "decode_name", "encode_name", "fold_name"]
+
+MAX_NAME_LENGTH = 255
+"""Characters of an encoded name; longer ones are answered with 500 ``ex_system`` (observed)."""
+
+_UNSAFE = re.compile(r"^ +| +$|[^ -$&-~]+")
+
+
+def _percent(match: re.Match[str]) -> str:
+    # Undecodable bytes of a file's name arrive as lone surrogates (PEP 383).
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape"))
+
+
+def encode_name(name: str) -> str:
+    """Return a media name in the form in which it travels and is stored.
+
+    Args:
+        name: The name, for example of a file; any characters.
+
+    Raises:
+        ConfigurationError: The name is empty, too long in its encoded form, or no text.
+    """
+    if not name:
+        raise ConfigurationError("A media name is empty; give every media a name.")
+    try:
+        encoded = _UNSAFE.sub(_percent, name)
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"The media name {name!a} holds characters that are no text; rename it."
+        ) from None
+    if len(encoded) > MAX_NAME_LENGTH:
+        raise ConfigurationError(
+            f"The media name {name[:40]!a}... takes {len(encoded)} characters as sent, and the"
+            f" service stores at most {MAX_NAME_LENGTH}; give it a shorter name."
+        )
+    return encoded
+
+
+def decode_name(stored: str) -> str:
+    """Return the name behind a stored one, or the stored one itself if this rule did not make it.
+
+    Args:
+        stored: A name as the service lists it, perhaps stored by another client or from a URL.
+    """
+    if "%" not in stored or not stored.isascii():
+        return stored
+    try:
+        name = unquote_to_bytes(stored).decode("utf-8")
+    except UnicodeDecodeError:
+        return stored
+    return name if name and _UNSAFE.sub(_percent, name) == stored else stored
+
+
+def fold_name(encoded: str) -> str:
+    """Return the form in which the service compares names: without case, accents, outer blanks.
+
+    It follows the collation ``utf8mb4_general_ci`` of the service's database (observed), which
+    also takes all characters beyond the basic plane for one.
+
+    Args:
+        encoded: A name as it travels (`encode_name`) or as the service lists it.
+    """
+    if not encoded.isascii():
+        letters = (c for c in unicodedata.normalize("NFD", encoded) if not unicodedata.combining(c))
+        encoded = "".join("\ufffd" if c > "\uffff" else "s" if c == "ß" else c for c in letters)
+    return encoded.rstrip(" ").casefold()

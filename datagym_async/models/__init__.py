@@ -1,0 +1,103 @@
+"""The values of the service, as frozen objects. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from datagym_async.models._enums import (
+    EntryType,
+    FrameType,
+    MediaInvalidReason,
+    MediaSourceType,
+    MediaType,
+    PreLabelState,
+    TaskState,
+    TaskType,
+    UrlStatus,
+)
+from datagym_async.models._label_configs import (
+    LabelConfiguration,
+    LabelEntry,
+)
+from datagym_async.models._labels import (
+    ClassificationItem,
+    Classifications,
+    Geometries,
+    GeometryPayload,
+    ImportFailure,
+    ImportResult,
+    KeyframePayload,
+    Keyframes,
+    LabelClass,
+    LabelExport,
+    PointPayload,
+    Prediction,
+    RectanglePayload,
+    TaskLabels,
+    VideoLabels,
+)
+from datagym_async.models._media import (
+    Dataset,
+    DatasetMedia,
+    Media,
+    UrlResult,
+)
+from datagym_async.models._projects import (
+    Project,
+    ProjectDataset,
+)
+from datagym_async.models._tasks import (
+    AiSegResult,
+    CompleteResult,
+    LabelIteration,
+    Task,
+    TaskDetail,
+)
+from datagym_async.models._values import (
+    LabelValue,
+    Point,
+    PointRing,
+    ValueChange,
+)
+
+__all__ = [
+    "AiSegResult",
+    "ClassificationItem",
+    "Classifications",
+    "CompleteResult",
+    "Dataset",
+    "DatasetMedia",
+    "EntryType",
+    "FrameType",
+    "Geometries",
+    "GeometryPayload",
+    "ImportFailure",
+    "ImportResult",
+    "KeyframePayload",
+    "Keyframes",
+    "LabelClass",
+    "LabelConfiguration",
+    "LabelEntry",
+    "LabelExport",
+    "LabelIteration",
+    "LabelValue",
+    "Media",
+    "MediaInvalidReason",
+    "MediaSourceType",
+    "MediaType",
+    "Point",
+    "PointPayload",
+    "PointRing",
+    "PreLabelState",
+    "Prediction",
+    "Project",
+    "ProjectDataset",
+    "RectanglePayload",
+    "Task",
+    "TaskDetail",
+    "TaskLabels",
+    "TaskState",
+    "TaskType",
+    "UrlResult",
+    "UrlStatus",
+    "ValueChange",
+    "VideoLabels",
+]

@@ -1,0 +1,61 @@
+"""Label configurations as the service shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from datagym_async.models._enums import EntryType
+
+
+@attrs.frozen(kw_only=True)
+class LabelEntry:
+    """One entry of a label configuration, with the entries nested in it.
+
+    Args:
+        id: UUID of the entry.
+        key: Its key in imports and exports, in lower case.
+        value: The text that labellers see.
+        type: What kind of label it asks for.
+        parent_id: UUID of the entry it is nested in, or None.
+        color: Colour of a geometry, for example ``"#3333FF"``, or None.
+        shortcut: The digit that selects a geometry, or None.
+        timestamp: When it was created, in milliseconds since 1970, or None.
+        max_length: Longest text, in characters, of a free text; None for other types.
+        required: True if a classification must be answered before a task can be completed.
+        options: Key to text of each option of a select or checklist; the order is not kept.
+        children: The entries nested in it, in no particular order.
+    """
+
+    id: str
+    key: str
+    value: str
+    type: EntryType
+    parent_id: str | None = None
+    color: str | None = None
+    shortcut: str | None = None
+    timestamp: int | None = None
+    max_length: int | None = None
+    required: bool = False
+    options: Mapping[str, str] = attrs.field(factory=dict)
+    children: tuple[LabelEntry, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class LabelConfiguration:
+    """The label configuration of a project.
+
+    Args:
+        id: UUID of the configuration.
+        project_id: UUID of the project.
+        entries: The root entries, in no particular order.
+        completed_tasks: Number of completed tasks of the project.
+        reviewed_tasks: Number of reviewed tasks of the project.
+    """
+
+    id: str
+    project_id: str
+    entries: tuple[LabelEntry, ...] = ()
+    completed_tasks: int = 0
+    reviewed_tasks: int = 0
