@@ -1,0 +1,277 @@
+"""`DataGymClient`: the facade. Options in, a session and the resources made from it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Self
+
+import attrs
+
+from datagym_async._limits import Limits, LimitsConfig
+from datagym_async._retry import RetryPolicy
+from datagym_async._session import Session, SessionStatistics
+from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
+from datagym_async._wire._messages import Lane
+from datagym_async.exceptions import ClientClosedError
+from datagym_async.resources import (
+    AiSegmentationResource,
+    DatasetsResource,
+    LabelConfigsResource,
+    LabelsResource,
+    MediaResource,
+    ProjectsResource,
+    TasksResource,
+    ValuesResource,
+)
+from datagym_async.transfer import UploadConfig, Uploader, UploadReport
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from datagym_async.resources import Dialect
+    from datagym_async.transfer import Sources
+
+DEFAULT_BASE_URL = "https://app.datagym.ai"
+TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
+BASE_URL_VARIABLE = "DATAGYM_BASE_URL"
+
+
+@attrs.frozen
+class _Open:
+    """What exists while a client is open."""
+
+    session: Session
+    limits: Limits
+    projects: ProjectsResource
+    datasets: DatasetsResource
+    media: MediaResource
+    labels: LabelsResource
+    label_configs: LabelConfigsResource
+    tasks: TasksResource
+    values: ValuesResource
+    ai_segmentation: AiSegmentationResource
+
+    @classmethod
+    def of(cls, session: Session, limits: Limits, dialect: Dialect) -> _Open:
+        return cls(
+            session=session,
+            limits=limits,
+            projects=ProjectsResource(session),
+            datasets=DatasetsResource(session),
+            media=MediaResource(session, dialect=dialect),
+            labels=LabelsResource(session),
+            label_configs=LabelConfigsResource(session),
+            tasks=TasksResource(session),
+            values=ValuesResource(session),
+            ai_segmentation=AiSegmentationResource(session),
+        )
+
+
+class DataGymClient:
+    """Talk to DataGym from async code; use as ``async with DataGymClient(...) as client``.
+
+    Args:
+        token: API token; None takes it from ``DATAGYM_TOKEN``. It is sent in the Authorization
+            header to the origin of `base_url` and appears nowhere else.
+        base_url: Address of the service, without ``/api/v1``; None takes it from
+            ``DATAGYM_BASE_URL``, else ``https://app.datagym.ai``.
+        timeout: Time limits of one attempt, in seconds by phase.
+        retry: How failed requests are tried again; `RetryPolicy.none()` turns it off.
+        rate_limit: Requests a second, evenly spaced; None for no limit.
+        max_calls: Small requests in flight at once.
+        max_uploads: File uploads in flight at once. More than 8 can starve the service of its
+            10 database connections (observed).
+        max_downloads: Downloads and exports in flight at once.
+        dialect: ``"media"`` for the routes of today's servers, ``"image"`` for those of the public
+            documentation, ``"auto"`` to find out on the first media call.
+        trust_env: Whether to take proxies from the environment and credentials from ~/.netrc.
+        session: An aiohttp session to use; it is never closed here.
+
+    A client belongs to the event loop it is opened in. It is safe to share between tasks and to
+    cancel at any call; nothing stays open.
+
+    Raises:
+        ConfigurationError: An option cannot be used as it is.
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        base_url: str | None = None,
+        *,
+        timeout: Timeout = Timeout(),  # noqa: B008 -- a frozen value
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 -- a frozen value
+        rate_limit: float | None = 200.0,
+        max_calls: int = 16,
+        max_uploads: int = 8,
+        max_downloads: int = 16,
+        dialect: Dialect = "auto",
+        trust_env: bool = False,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._token = check_token(token or os.environ.get(TOKEN_VARIABLE, ""))
+        self._base_url = check_base_url(
+            base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+        )
+        self._timeout = timeout
+        self._retry = retry
+        self._limits = LimitsConfig(
+            calls=max_calls, uploads=max_uploads, downloads=max_downloads, rate=rate_limit
+        )
+        self._dialect = dialect
+        self._trust_env = trust_env
+        self._http = session
+        self._open: _Open | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        """Return address and state, without the token."""
+        state = "open" if self._open else "closed" if self._closed else "not opened"
+        return f"<DataGymClient {self._base_url} {state}>"
+
+    def __del__(self, _warn: type[ResourceWarning] = ResourceWarning) -> None:
+        """Warn of a client that was opened and never closed."""
+        if getattr(self, "_open", None) is not None:
+            warnings.warn(f"Unclosed {self!r}; use `async with` or aclose()", _warn, stacklevel=2)
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def open(self) -> Self:
+        """Open the client for use without ``async with``; close it with `aclose`.
+
+        Raises:
+            ClientClosedError: It is open already, or was closed: clients are opened once.
+        """
+        if self._open is not None or self._closed:
+            msg = f"{self!r} can be opened once; make a new client"
+            raise ClientClosedError(msg)
+        transport = AiohttpTransport(
+            base_url=self._base_url,
+            token=self._token,
+            timeout=self._timeout,
+            trust_env=self._trust_env,
+            session=self._http,
+        )
+        limits = Limits(self._limits)
+        session = Session(
+            transport,
+            limits=limits,
+            retry=self._retry,
+            timeout=self._timeout,
+            base_url=self._base_url,
+        )
+        self._open = _Open.of(session, limits, self._dialect)
+        return self
+
+    async def aclose(self) -> None:
+        """Close the client and its connections; may be called again."""
+        opened, self._open, self._closed = self._open, None, True
+        if opened is not None:
+            await opened.session.aclose()
+
+    async def ping(self) -> None:
+        """Ask the service whether the token is good (HEAD project).
+
+        Raises:
+            AuthenticationError: No token arrived at the service.
+            PermissionDeniedError: The token is not, or no longer, valid.
+            APIError: The service cannot be asked.
+        """
+        await self.projects.ping()
+
+    def statistics(self) -> SessionStatistics:
+        """Return what this client has sent and received since it was opened."""
+        return self._opened.session.statistics()
+
+    @property
+    def base_url(self) -> str:
+        """Return the address of the service, with a slash at its end."""
+        return self._base_url
+
+    @property
+    def projects(self) -> ProjectsResource:
+        """Return the projects of the token's organisation."""
+        return self._opened.projects
+
+    @property
+    def datasets(self) -> DatasetsResource:
+        """Return the datasets of the token's organisation."""
+        return self._opened.datasets
+
+    @property
+    def media(self) -> MediaResource:
+        """Return the images and videos."""
+        return self._opened.media
+
+    @property
+    def labels(self) -> LabelsResource:
+        """Return labels, in and out."""
+        return self._opened.labels
+
+    @property
+    def label_configs(self) -> LabelConfigsResource:
+        """Return the label configurations of projects."""
+        return self._opened.label_configs
+
+    @property
+    def tasks(self) -> TasksResource:
+        """Return the labelling tasks (undocumented routes of today's servers)."""
+        return self._opened.tasks
+
+    @property
+    def values(self) -> ValuesResource:
+        """Return single label values (undocumented routes of today's servers)."""
+        return self._opened.values
+
+    @property
+    def ai_segmentation(self) -> AiSegmentationResource:
+        """Return the AI segmentation (undocumented routes; not installed everywhere)."""
+        return self._opened.ai_segmentation
+
+    def uploader(
+        self, dataset_id: str, sources: Sources, *, config: UploadConfig | None = None
+    ) -> Uploader:
+        """Return a bulk upload to iterate over: ``async with client.uploader(...) as run``.
+
+        Args:
+            dataset_id: The dataset that the images go into.
+            sources: What names images: a file, a folder, a glob, a manifest, a URL, an `UploadItem`,
+                or an iterable or async iterable of any of these.
+            config: Options of the upload.
+        """
+        config = config or UploadConfig()
+        lane = self._opened.limits.lane(Lane.UPLOAD)
+        # Asked for by name, so it is given; a smaller wish is kept by the number of workers.
+        lane.resize(max(lane.limit, config.concurrency))
+        return Uploader(self.media, self.datasets, dataset_id, sources, config=config)
+
+    async def upload(
+        self, dataset_id: str, sources: Sources, *, config: UploadConfig | None = None
+    ) -> UploadReport:
+        """Upload everything that `sources` names and return the report.
+
+        Args:
+            dataset_id: The dataset that the images go into.
+            sources: What names images (see `uploader`).
+            config: Options of the upload.
+
+        Raises:
+            APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        async with self.uploader(dataset_id, sources, config=config) as run:
+            async for _ in run:
+                pass
+        return run.report
+
+    @property
+    def _opened(self) -> _Open:
+        if self._open is None:
+            msg = f"{self!r} cannot be used; open it with `async with DataGymClient(...) as client`"
+            raise ClientClosedError(msg)
+        return self._open
