@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from . import _datasets, _projects
+from . import _aiseg, _config, _datasets, _media, _projects, _tasks, _uploads, _urls
 from ._auth import token_of
 from ._call import Call, Route
 from ._connections import Connection, Counters, closes, header_block_fits
@@ -23,6 +23,12 @@ _LOGGER = logging.getLogger(__name__)
 _ROUTES: Final[Sequence[Sequence[Route]]] = (
     _projects.ROUTES,
     _datasets.ROUTES,
+    _media.ROUTES,
+    _uploads.ROUTES,
+    _urls.ROUTES,
+    _tasks.ROUTES,
+    _config.ROUTES,
+    _aiseg.ROUTES,
 )
 
 

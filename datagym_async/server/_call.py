@@ -35,12 +35,14 @@ class Route:
         anonymous: What happens without a token: 401 as a rule, 403 where the service's own check is
             missing, or "allow", where the handler calls `call.authenticate()` itself after a check
             that comes first.
+        prefix: What stands before the path.
     """
 
     method: str
     path: str
     handler: Handler
     anonymous: Literal["ex_unauthorized", "ex_forbidden", "allow"] = "ex_unauthorized"
+    prefix: str = "/api/v1"
 
 
 @attrs.define

@@ -100,7 +100,8 @@ class Connection(web.RequestHandler):
         self._counters.open_connections -= 1
         super().connection_lost(exc)
 
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # the base forgets what asyncio reads
+    # asyncio reads the answer; aiohttp's own method declares none.
+    def eof_received(self) -> bool | None:  # type: ignore[override]
         """Tell a body that ends too early so, and keep the way back open for the answer."""
         self.half_closed = True
         reader = self.receiving

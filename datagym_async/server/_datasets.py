@@ -58,7 +58,7 @@ async def create_dataset(call: Call) -> web.StreamResponse:
         rules.size("Name", name, 1, 128),
         rules.not_empty("Name", name),
     )
-    assert name is not None, "not_null has passed"  # noqa: S101 -- tells the type checker what the rule said
+    assert name is not None, "not_null has passed"  # noqa: S101 -- tells the type checker
     async with call.service.store.writing() as db:
         await _check_name(db, name)
         dataset_id = new_id()

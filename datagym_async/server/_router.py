@@ -18,7 +18,6 @@ from ._store import now
 
 __all__ = ["Match", "Router", "pick"]
 
-_PREFIX: Final = ("api", "v1")
 _NEVER_IN_A_URL: Final = re.compile(r'[\[\]{}|\\^`"<>\x00-\x20\x7f]|[^\x00-\x7f]')
 _ENCODED_SLASH: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
 
@@ -51,7 +50,7 @@ class Router:
         self._table: dict[tuple[str, ...], dict[str, Route]] = {}
         for route in routes:
             for path in _spellings(route.path, dialect):
-                pattern = (*_PREFIX, *path.strip("/").split("/"))
+                pattern = tuple((route.prefix + path).strip("/").split("/"))
                 self._table.setdefault(pattern, {})[route.method] = route
         # A literal segment goes before a variable one.
         self._patterns = sorted(self._table, key=_variables)

@@ -6,7 +6,7 @@ return the ids.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 import orjson
@@ -17,6 +17,7 @@ from ._service import OWNER, Service
 from ._store import Writer, new_id, now
 
 __all__ = [
+    "TASK_STATES",
     "MediaType",
     "SeedDataset",
     "SeedMedia",
@@ -43,7 +44,7 @@ TaskState = Literal[
     "REVIEWED",
     "REVIEWED_SKIP",
 ]
-TASK_STATES: tuple[TaskState, ...] = TaskState.__args__  # type: ignore[attr-defined]  # typing has no such word
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 
 
 @attrs.frozen

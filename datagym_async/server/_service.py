@@ -1,5 +1,7 @@
 """What all routes share: the store, the blobs, the settings, and a flag or two."""
 
+import asyncio
+import secrets
 from typing import Literal
 
 import aiohttp
@@ -59,6 +61,8 @@ class Service:
         links: Fetches link images.
         base_url: The address, known once the socket listens.
         plan: The limits at the moment.
+        link_gate: Bounds how many link images are in memory at once.
+        signing_key: Proves pre-signed addresses, until the next start.
         pretty: Whether JSON is pretty-printed; the first GET /export sets it, a start clears it.
     """
 
@@ -69,6 +73,8 @@ class Service:
     links: aiohttp.ClientSession
     base_url: str = ""
     plan: Plan = Plan()
+    link_gate: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(4))
+    signing_key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), repr=False)
     pretty: bool = False
 
     def render(self, value: Json) -> bytes:
