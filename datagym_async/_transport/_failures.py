@@ -63,7 +63,7 @@ def _reason(failure: BaseException) -> str:
     """Return the system's or TLS library's own words, which hold neither URL nor header."""
     cause = getattr(failure, "os_error", failure)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return cause.verify_message
+        return getattr(cause, "verify_message", "") or "its certificate is not accepted"
     if isinstance(cause, ssl.SSLError):
         return cause.reason or "TLS handshake failed"
     if isinstance(cause, OSError) and cause.strerror:

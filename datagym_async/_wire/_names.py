@@ -68,9 +68,9 @@ def decode_name(stored: str) -> str:
 
 
 def fold_name(encoded: str) -> str:
-    """Return the form in which the service compares names: without case, accents, outer blanks.
+    """Return the form in which the service compares names.
 
-    It follows the collation ``utf8mb4_general_ci`` of the service's database (observed), which
+    Case, accents and trailing blanks do not count. It follows the collation ``utf8mb4_general_ci`` of the service's database (observed), which
     also takes all characters beyond the basic plane for one.
 
     Args:

@@ -7,7 +7,21 @@ from typing import Final
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from . import _aiseg, _config, _datasets, _media, _projects, _tasks, _uploads, _urls
+from . import (
+    _aiseg,
+    _bitmaps,
+    _config,
+    _datasets,
+    _export,
+    _labels,
+    _media,
+    _projects,
+    _tasks,
+    _tasks_write,
+    _uploads,
+    _urls,
+    _values,
+)
 from ._auth import token_of
 from ._call import Call, Route
 from ._connections import Connection, Counters, closes, header_block_fits
@@ -27,7 +41,12 @@ _ROUTES: Final[Sequence[Sequence[Route]]] = (
     _uploads.ROUTES,
     _urls.ROUTES,
     _tasks.ROUTES,
+    _tasks_write.ROUTES,
     _config.ROUTES,
+    _values.ROUTES,
+    _labels.ROUTES,
+    _export.ROUTES,
+    _bitmaps.ROUTES,
     _aiseg.ROUTES,
 )
 

@@ -34,6 +34,11 @@ def _printable_character(one: str) -> str:
     return one.encode("unicode_escape").decode("ascii")
 
 
+def last_part(path: str) -> str:
+    """Return a file's own name."""
+    return path.replace(os.sep, "/").rstrip("/").rpartition("/")[2]
+
+
 def url_name(url: str) -> str:
     """Return the name under which the service keeps a link image.
 
@@ -70,14 +75,14 @@ def _default_name(content: str | bytes) -> str:
     if isinstance(content, bytes):
         msg = "An UploadItem of bytes needs a name, for example UploadItem('photo.jpg', data)."
         raise ConfigurationError(msg)
-    return url_name(urlsplit(content).path) if is_url(content) else Path(content).name
+    return url_name(urlsplit(content).path) if is_url(content) else last_part(content)
 
 
 def _brief(content: str | bytes) -> str:
     return repr(content) if isinstance(content, str) else f"<{len(content)} bytes>"
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class UploadItem:
     """Name one image, and say where its bytes come from.
 
@@ -104,7 +109,7 @@ class UploadItem:
         origin: str = "",
     ) -> None:
         content = _content(content)
-        self.__attrs_init__(  # type: ignore[attr-defined]  # made by attrs
+        self.__attrs_init__(
             _default_name(content) if name is None else name, content, origin=origin
         )
 

@@ -1,13 +1,112 @@
-"""Whatever names images."""
+"""Whatever names images, taken apart into leaves: the one place that says what a source may be.
+
+Finite sources (paths, globs, manifests, items, and collections of these) give leaves: iterators
+of candidates, blocking, to be advanced in a thread. What may never end (iterators, async
+iterables, standard input) gives itself as a `Stream`, and is read as it arrives.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable
-from typing import TypeAlias, Union
+from collections.abc import AsyncIterable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeAlias, Union
 
-from datagym_async.transfer._items import UploadItem
+import attrs
+
+from datagym_async.transfer._candidates import Candidate, refused_source
+from datagym_async.transfer._disk import refusal, size_of
+from datagym_async.transfer._folders import in_folder, in_glob, is_glob
+from datagym_async.transfer._items import UploadItem, is_url
+from datagym_async.transfer._manifests import in_manifest, in_standard_input, is_manifest
+
+if TYPE_CHECKING:
+    from datagym_async.transfer._candidates import Rules
 
 Source: TypeAlias = Union[  # noqa: UP007 -- a recursive alias cannot be written with | at run time
     str, os.PathLike[str], UploadItem, Iterable["Source"], AsyncIterable["Source"]
 ]
+
+
+@attrs.frozen
+class Stream:
+    """A source that is read as it arrives; its elements are sources again."""
+
+    source: Iterator[object] | AsyncIterable[object]
+
+
+Leaf: TypeAlias = Iterable[Candidate] | Stream
+
+
+def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
+    """Yield the leaves of a source, in order.
+
+    Args:
+        source: A `Source`; anything else becomes a refused candidate, since it may come from the
+            midst of a long list.
+        rules: How sources are read.
+    """
+    if isinstance(source, Candidate):
+        yield (source,)
+    elif isinstance(source, UploadItem):
+        yield (_of_item(source),)
+    elif isinstance(source, str):
+        yield _of_text(source, rules)
+    elif isinstance(source, os.PathLike):
+        yield _of_path(str(os.fspath(source)), rules)
+    elif isinstance(source, AsyncIterable | Iterator):
+        yield Stream(source)
+    elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview):
+        if isinstance(source, Collection):
+            for each in source:
+                yield from leaves(each, rules)
+        else:
+            yield Stream(iter(source))
+    else:
+        yield (_unknown(source),)
+
+
+def _unknown(source: object) -> Candidate:
+    kind = type(source).__name__
+    hint = " (bytes need a name: UploadItem(name, data))" if isinstance(source, bytes) else ""
+    return refused_source(kind, f"A source cannot be of the type {kind}{hint}.")
+
+
+def _of_item(item: UploadItem) -> Candidate:
+    if isinstance(item.content, bytes):
+        return Candidate(item, len(item.content))
+    if is_url(item.content):
+        return Candidate(item)
+    size = size_of(item.content)
+    return Candidate(item, refusal=size) if isinstance(size, str) else Candidate(item, size)
+
+
+def _of_text(text: str, rules: Rules) -> Leaf:
+    if text == "-":
+        return Stream(in_standard_input(rules))
+    if is_url(text):
+        return (Candidate(UploadItem(None, text)),)
+    if not text.strip():
+        return (refused_source(text, "A source is an empty text; name a file or folder."),)
+    path = os.path.expanduser(text)  # noqa: PTH111 -- paths travel as text here
+    return in_glob(path, rules) if is_glob(path) and not _exists(path) else _of_path(path, rules)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:
+        return False
+
+
+def _of_path(path: str, rules: Rules) -> Leaf:
+    try:
+        if os.path.isdir(path):  # noqa: PTH112 -- paths travel as text here
+            return in_folder(path, rules)
+    except ValueError as error:
+        return (refused_source(path, refusal(path, error)),)
+    size = size_of(path)
+    if isinstance(size, str):
+        return (refused_source(path, size),)
+    if is_manifest(path):
+        return in_manifest(path, rules)
+    return (Candidate(UploadItem(None, path), size),)

@@ -1,0 +1,330 @@
+"""The aiohttp adapter against a loopback server that misbehaves byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
+from datagym_async._wire._messages import Body, Lane, Request, Response
+from datagym_async.exceptions import (
+    APIConnectionError,
+    APITimeoutError,
+    ConfigurationError,
+    FileChangedError,
+)
+from tests.helpers.raw_server import OK, Talk, raw_server, read_head, read_request
+from tests.helpers.sentinel import TOKEN, contains_sentinel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+READ = Request("GET", "dataset")
+BIG = 3 * 1024 * 1024
+
+
+def upload(data: bytes) -> Request:
+    return Request("POST", "media/1/file", body=Body.of_bytes(data), lane=Lane.UPLOAD)
+
+
+@asynccontextmanager
+async def transport_to(talk: Talk, **timeout: float) -> AsyncIterator[AiohttpTransport]:
+    async with raw_server(talk) as base_url:
+        transport = AiohttpTransport(
+            base_url=check_base_url(base_url), token=TOKEN, timeout=Timeout(**timeout)
+        )
+        try:
+            yield transport
+        finally:
+            await transport.aclose()
+
+
+async def send(transport: AiohttpTransport, request: Request) -> Response:
+    async with transport.send(request) as streamed:
+        return await streamed.whole()
+
+
+async def test_what_is_sent() -> None:
+    """A request goes to api/v1 with token, type and length, and its body arrives whole."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await read_request(reader))
+        writer.write(OK)
+
+    body = bytes(range(256)) * 4096
+    async with transport_to(talk) as transport:
+        response = await send(transport, upload(body))
+
+    head, received = seen[0]
+    assert response.status == 200
+    assert response.body == b"{}"
+    assert head.startswith(b"POST /api/v1/media/1/file HTTP/1.1\r\n")
+    assert f"Authorization: Token {TOKEN}\r\n".encode() in head
+    assert b"Content-Type: application/octet-stream\r\n" in head
+    assert f"Content-Length: {len(body)}\r\n".encode() in head
+    assert b"chunked" not in head
+    assert received == body
+
+
+async def test_a_connection_is_used_again() -> None:
+    """Answers read to their end leave the connection for the next request."""
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_request(reader)
+            writer.write(OK)
+
+    async with transport_to(talk) as transport:
+        for _ in range(5):
+            await send(transport, READ)
+
+    assert connections == 1
+
+
+async def test_a_body_cut_short_is_known_to_be() -> None:
+    """When the service hangs up in mid-body, the error says that nothing can be stored."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        await reader.readexactly(1000)
+        writer.transport.abort()
+
+    async with transport_to(talk) as transport:
+        with pytest.raises(APIConnectionError) as raised:
+            await send(transport, upload(b"x" * BIG * 10))
+
+    assert not raised.value.request_sent
+
+
+async def test_a_lost_answer_is_known_to_be() -> None:
+    """When the service takes the whole body and hangs up, the error says it may be stored."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.transport.abort()
+
+    async with transport_to(talk) as transport:
+        with pytest.raises(APIConnectionError) as raised:
+            await send(transport, upload(b"x" * BIG))
+
+    assert raised.value.request_sent
+
+
+async def test_a_refused_connection_sent_nothing() -> None:
+    """Nobody listens: the error names the address and says that nothing was sent."""
+    async with raw_server(lambda *_: asyncio.sleep(0)) as base_url:
+        pass
+    transport = AiohttpTransport(base_url=base_url, token=TOKEN, timeout=Timeout())
+    with pytest.raises(
+        APIConnectionError, match=r"Cannot connect to http://127\.0\.0\.1"
+    ) as raised:
+        await send(transport, upload(b"x"))
+    await transport.aclose()
+
+    assert not raised.value.request_sent
+
+
+async def test_an_early_refusal_is_read() -> None:
+    """An answer that comes before the body was taken is the answer, whatever was left to send."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        while await reader.read(65536):
+            pass
+
+    async with transport_to(talk) as transport:
+        response = await send(transport, upload(b"x" * BIG * 4))
+
+    assert response.status == 400
+
+
+async def test_a_truncated_answer_is_an_error() -> None:
+    """An answer shorter than announced is never taken for a whole one."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+
+    async with transport_to(talk) as transport:
+        with pytest.raises(APIConnectionError, match="broke off before its end"):
+            await send(transport, READ)
+
+
+@pytest.mark.looptime
+async def test_silence_ends_with_the_read_timeout() -> None:
+    """A service that takes the request and says nothing is given up after `read` seconds."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        await asyncio.sleep(10_000)
+
+    async with transport_to(talk, read=7) as transport:
+        with pytest.raises(APITimeoutError) as raised:
+            await send(transport, READ)
+        now = asyncio.get_running_loop().time()
+
+    assert raised.value.request_sent
+    assert 7 <= now < 9
+
+
+@pytest.mark.looptime
+async def test_an_upload_is_given_time_by_its_size() -> None:
+    """An upload that the service does not take ends after its base time plus that of its bytes."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        await asyncio.sleep(10_000)
+
+    async with transport_to(talk, upload=5, upload_rate=BIG) as transport:
+        with pytest.raises(APITimeoutError) as raised:
+            await send(transport, upload(b"x" * BIG * 10))
+        now = asyncio.get_running_loop().time()
+
+    assert not raised.value.request_sent
+    assert 15 <= now < 17
+
+
+async def test_an_error_of_the_body_comes_out_as_it_is() -> None:
+    """A file that changes while it is read is that error, and the service stores nothing."""
+    closed = False
+
+    @asynccontextmanager
+    async def changing() -> AsyncIterator[AsyncIterator[bytes]]:
+        nonlocal closed
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"x" * 1000
+            msg = "photo.jpg shrank"
+            raise FileChangedError(msg)
+
+        try:
+            yield chunks()
+        finally:
+            closed = True
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+
+    request = Request("POST", "media/1/file", body=Body(size=5000, open=changing))
+    async with transport_to(talk) as transport:
+        with pytest.raises(FileChangedError, match=r"photo\.jpg shrank"):
+            await send(transport, request)
+
+    assert closed
+
+
+async def test_the_token_stays_at_home() -> None:
+    """A foreign URL is asked without the token, and its redirects are followed without it."""
+    heads: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await read_head(reader)
+        heads.append(head)
+        if head.startswith(b"GET /video"):
+            writer.write(b"HTTP/1.1 302 Found\r\nLocation: /moved\r\nContent-Length: 0\r\n\r\n")
+        else:
+            writer.write(OK)
+
+    async with raw_server(talk) as foreign:
+        transport = AiohttpTransport(base_url=foreign, token=TOKEN, timeout=Timeout())
+        async with transport.fetch(f"{foreign}video?signature=abc") as streamed:
+            body = await streamed.read()
+        await transport.aclose()
+
+    assert body == b"{}"
+    assert len(heads) == 2
+    assert TOKEN.encode() not in b"".join(heads)
+
+
+async def test_no_failure_holds_the_token() -> None:
+    """No error, cause or context of a failed request holds the token."""
+    talks: list[Talk] = []
+
+    async def abort(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.transport.abort()
+
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+    talks += [abort, garbage]
+    for talk in talks:
+        async with transport_to(talk) as transport:
+            with pytest.raises(APIConnectionError) as raised:
+                await send(transport, upload(b"x"))
+            assert not contains_sentinel(raised.value)
+            assert raised.value.__cause__ is None
+            assert raised.value.__context__ is None
+            assert TOKEN not in repr(transport)
+
+
+async def test_a_session_of_the_callers_is_used_and_not_closed() -> None:
+    """An injected aiohttp session stays open when the transport is closed."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+
+    async with raw_server(talk) as base_url, aiohttp.ClientSession() as http:
+        transport = AiohttpTransport(
+            base_url=base_url, token=TOKEN, timeout=Timeout(), session=http
+        )
+        await send(transport, READ)
+        await transport.aclose()
+
+        assert not http.closed
+
+
+@pytest.mark.parametrize(
+    ("given", "checked"),
+    [
+        ("https://app.datagym.ai", "https://app.datagym.ai/"),
+        ("https://app.datagym.ai/", "https://app.datagym.ai/"),
+        (" http://127.0.0.1:8080 ", "http://127.0.0.1:8080/"),
+        ("https://x.test/datagym//", "https://x.test/datagym/"),
+        ("https://x.test/datagym/api/v1/", "https://x.test/datagym/"),
+        ("https://x.test/api/v1", "https://x.test/"),
+    ],
+)
+def test_addresses_are_brought_into_one_form(given: str, checked: str) -> None:
+    """A base URL ends with one slash and without api/v1."""
+    assert check_base_url(given) == checked
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "app.datagym.ai",
+        "ftp://x.test",
+        "https://",
+        f"https://u:{TOKEN}@x.test",
+        f"https://x.test?token={TOKEN}",
+    ],
+)
+def test_addresses_that_cannot_be_used_are_named(given: str) -> None:
+    """A wrong base URL is refused with a way out, and a secret in it is not repeated."""
+    with pytest.raises(ConfigurationError, match="base_url") as raised:
+        check_base_url(given)
+
+    assert TOKEN not in str(raised.value)
+
+
+@pytest.mark.parametrize("given", ["", "  ", f"{TOKEN} {TOKEN}", f"{TOKEN}\n{TOKEN}", f"{TOKEN}ü"])
+def test_tokens_that_cannot_be_sent_are_refused_unseen(given: str) -> None:
+    """A token that is empty or no header is refused, and not repeated."""
+    with pytest.raises(ConfigurationError, match="token") as raised:
+        check_token(given)
+
+    assert TOKEN not in str(raised.value)
