@@ -14,6 +14,7 @@ from blockbuster import BlockBuster
 
 from tests.helpers.leaks import new_descriptors, new_tasks, open_descriptors
 from tests.helpers.sentinel import TOKEN, SentinelHandler
+from tests.helpers.virtual_time import hold_for_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -72,6 +73,13 @@ def no_leaks(request: pytest.FixtureRequest, no_open_descriptors: None) -> None:
     del no_open_descriptors  # asked for, so that it looks after the loop is closed
     if inspect.iscoroutinefunction(inspect.unwrap(getattr(request, "function", no_leaks))):
         request.getfixturevalue("no_unfinished_tasks")
+
+
+@pytest.fixture(autouse=True)
+def steady_virtual_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold virtual time while the embedded server's database works, or timeouts fire falsely."""
+    if request.node.get_closest_marker("looptime"):
+        hold_for_sqlite(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,53 @@
+"""Test your code against the embedded service, and against everything that can go wrong with it.
+
+`FaultPlan` makes a `datagym_async.server.Server` misbehave on demand::
+
+    plan = FaultPlan()
+    plan.add(RetryAfter(429, after=2), method="POST", path=r"/file$", first=1)
+    plan.add(CommitThenDrop(), method="POST", path=r"/file$", nth=5)
+    async with Server(middlewares=[plan.middleware]) as server:
+        ...
+    assert plan.count("POST", r"/file$") == 12
+
+`outage` is the service that is gone for a while. With pytest, write
+``pytest_plugins = ["datagym_async.testing.plugin"]`` in a conftest.py and ask for the fixture
+``datagym_server`` or ``datagym_client``.
+"""
+
+from __future__ import annotations
+
+from ._answers import Html, Redirect, RefuseToken, RetryAfter, ServiceError, Status, WrongShape
+from ._connections import (
+    CommitThenDelay,
+    CommitThenDrop,
+    Delay,
+    Drop,
+    DropMidBody,
+    Hang,
+    Truncate,
+)
+from ._outage import outage
+from ._plan import Action, Fault, FaultPlan, SeenRequest, chance
+
+__all__ = [
+    "Action",
+    "CommitThenDelay",
+    "CommitThenDrop",
+    "Delay",
+    "Drop",
+    "DropMidBody",
+    "Fault",
+    "FaultPlan",
+    "Hang",
+    "Html",
+    "Redirect",
+    "RefuseToken",
+    "RetryAfter",
+    "SeenRequest",
+    "ServiceError",
+    "Status",
+    "Truncate",
+    "WrongShape",
+    "chance",
+    "outage",
+]

@@ -1,0 +1,189 @@
+"""Faults of the connection: dropped, cut, late or silent, with the service's work done or not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+import attrs
+from aiohttp import web
+
+from ._answers import Handler, receive
+
+
+def abort(request: web.Request) -> web.Response:
+    """Cut the connection off; the answer returned is for the handler's caller and goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
+
+
+@attrs.frozen
+class Drop:
+    """Abort the connection before any answer; the service never sees the request.
+
+    Args:
+        after_bytes: How much of the request's body is read first; None reads it whole.
+    """
+
+    after_bytes: int | None = None
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Drop it."""
+        del handler
+        await receive(request, at_most=self.after_bytes)
+        return abort(request)
+
+
+@attrs.frozen
+class CommitThenDrop:
+    """Let the service do its work, then abort the connection instead of answering."""
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Commit, then drop."""
+        await handler(request)
+        return abort(request)
+
+
+@attrs.frozen
+class CommitThenDelay:
+    """Let the service do its work, and answer later.
+
+    Args:
+        seconds: How much later.
+    """
+
+    seconds: float
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Commit, wait, answer."""
+        response = await handler(request)
+        await asyncio.sleep(self.seconds)
+        return response
+
+
+@attrs.frozen
+class Delay:
+    """Wait before the service sees the request.
+
+    Args:
+        seconds: How long.
+    """
+
+    seconds: float
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Wait, then answer."""
+        await asyncio.sleep(self.seconds)
+        return await handler(request)
+
+
+@attrs.frozen
+class Hang:
+    """Accept the request and never answer, until the client gives up or the server is closed."""
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Wait for the other end to go."""
+        del handler
+        await receive(request)
+        gone, transport = asyncio.Event(), request.transport
+        if transport is not None:
+            transport.set_protocol(_GoneWatch(request.protocol, gone))
+            await gone.wait()
+        return abort(request)
+
+
+class _GoneWatch(asyncio.Protocol):
+    """Take a connection's events in place of its protocol, to learn when the client has gone."""
+
+    def __init__(self, protocol: asyncio.BaseProtocol, gone: asyncio.Event) -> None:
+        self._protocol = protocol
+        self._gone = gone
+
+    def eof_received(self) -> bool:
+        self._gone.set()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone.set()
+        self._protocol.connection_lost(exc)
+
+
+@attrs.frozen
+class Truncate:
+    """Announce the whole answer, send a little less of it, and close.
+
+    Args:
+        missing: How many bytes of the body are not sent.
+    """
+
+    missing: int = 1
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer too little."""
+        whole = await handler(request)
+        if not isinstance(whole, web.Response) or not isinstance(whole.body, bytes | bytearray):
+            raise TypeError("Only an answer that is in memory can be truncated; use DropMidBody.")
+        cut = web.StreamResponse(status=whole.status, headers={"Content-Type": whole.content_type})
+        cut.content_length = len(whole.body)
+        await cut.prepare(request)
+        await cut.write(bytes(whole.body)[: -self.missing or None])
+        if request.transport is not None:
+            request.transport.close()
+        return cut
+
+
+@attrs.frozen
+class DropMidBody:
+    """Let the service answer, and drop the connection when some of the body is out.
+
+    Args:
+        after_bytes: How much of the body is sent: less than it has, or nothing is dropped.
+    """
+
+    after_bytes: int = 1
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer through a transport that closes half way."""
+        transport = request.protocol.transport
+        if transport is not None:
+            cut = _CutTransport(transport, self.after_bytes)
+            request.protocol.transport = cast("asyncio.Transport", cut)
+        return await handler(request)
+
+
+class _Writable(Protocol):
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class _CutTransport:
+    """A transport that passes an answer's header on and closes within its body."""
+
+    def __init__(self, transport: _Writable, after_bytes: int) -> None:
+        self._transport = transport
+        self._header = b""
+        self._left = after_bytes
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        head, body = self._split(bytes(data))
+        self._transport.write(head + body[: self._left])
+        if len(body) > self._left:
+            self._transport.close()
+        self._left = max(0, self._left - len(body))
+
+    def writelines(self, chunks: list[bytes]) -> None:
+        self.write(b"".join(chunks))
+
+    def _split(self, data: bytes) -> tuple[bytes, bytes]:
+        """Tell the part of the header from the part of the body."""
+        if b"\r\n\r\n" in self._header:
+            return b"", data
+        before = len(self._header)
+        self._header += data
+        end = self._header.find(b"\r\n\r\n")
+        split = len(data) if end < 0 else end + 4 - before
+        return data[:split], data[split:]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)

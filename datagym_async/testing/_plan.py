@@ -1,0 +1,188 @@
+"""The plan: which request meets which fault, and what was seen of all of them."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from ._answers import Handler
+
+
+class Action(Protocol):
+    """What is done to a request in place of, or around, the service's own handler."""
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer the request, or see to it that it gets no answer."""
+        ...
+
+
+@attrs.frozen
+class SeenRequest:
+    """One request as it arrived.
+
+    Args:
+        method: HTTP method.
+        path: Path without query, quoted as it was sent.
+        action: The fault it met, or None.
+    """
+
+    method: str
+    path: str
+    action: Action | None
+
+
+@attrs.define
+class Fault:
+    """One rule of a plan: `FaultPlan.add` makes it.
+
+    Args:
+        action: What happens to the requests it takes.
+        method: HTTP method it matches; None for any.
+        path: Pattern searched in the path (without query); None for any.
+        when: A predicate on the request, asked last; None for always.
+        nth: Take only the n-th matching request, counted from 1.
+        first: Take only the first so many matching requests.
+        matched: How many requests have matched, taken or not.
+        taken: How many it has taken.
+    """
+
+    action: Action
+    method: str | None = None
+    path: re.Pattern[str] | None = None
+    when: Callable[[web.Request], bool] | None = None
+    nth: int | None = None
+    first: int | None = None
+    matched: int = 0
+    taken: int = 0
+
+    def count(self, request: web.Request) -> bool:
+        """Count a request if it matches, and return whether its turn has come."""
+        if not self._matches(request):
+            return False
+        self.matched += 1
+        return (
+            self.matched == self.nth if self.nth else self.matched <= (self.first or self.matched)
+        )
+
+    def _matches(self, request: web.Request) -> bool:
+        return (
+            (self.method is None or self.method == request.method)
+            and (self.path is None or self.path.search(request.rel_url.raw_path) is not None)
+            and (self.when is None or self.when(request))
+        )
+
+
+@attrs.define
+class FaultPlan:
+    """Ordered rules that decide which request meets which fault, and a record of all requests.
+
+    Hand `middleware` to a `Server`. A plan may be changed while it runs. Every rule counts every
+    request that it matches; of the rules whose turn has come the first one acts.
+
+    Args:
+        faults: The rules, in order.
+        requests: All requests seen, in order of arrival.
+        in_flight: Requests that are being answered, or kept waiting, now.
+        peak_in_flight: The most there were at once.
+    """
+
+    faults: list[Fault] = attrs.field(factory=list)
+    requests: list[SeenRequest] = attrs.field(factory=list, init=False)
+    in_flight: int = attrs.field(default=0, init=False)
+    peak_in_flight: int = attrs.field(default=0, init=False)
+    _peers: set[object] = attrs.field(factory=set, init=False, repr=False)
+
+    def add(
+        self,
+        action: Action,
+        *,
+        method: str | None = None,
+        path: str | re.Pattern[str] | None = None,
+        when: Callable[[web.Request], bool] | None = None,
+        nth: int | None = None,
+        first: int | None = None,
+    ) -> Fault:
+        """Append a rule: without `nth` and `first` it takes every request that matches.
+
+        Args:
+            action: What happens to the requests it takes.
+            method: HTTP method, in capitals.
+            path: A regular expression, searched in the path without query.
+            when: A predicate on the request, asked after method and path.
+            nth: Take only the n-th matching request, counted from 1.
+            first: Take only the first so many.
+
+        Returns:
+            The rule, which counts how often it matched and acted.
+
+        Raises:
+            ValueError: `nth` and `first` are both given, or below 1.
+        """
+        if nth is not None and first is not None:
+            raise ValueError("A fault takes the n-th request or the first few: give one of them.")
+        if any(count is not None and count < 1 for count in (nth, first)):
+            raise ValueError("Requests are counted from 1: nth and first must be 1 or more.")
+        pattern = re.compile(path) if path is not None else None
+        fault = Fault(action, method, pattern, when, nth, first)
+        self.faults.append(fault)
+        return fault
+
+    @property
+    def connections(self) -> int:
+        """Return over how many connections the requests came, told apart by the client's port."""
+        return len(self._peers)
+
+    def clear(self) -> None:
+        """Take all rules away: the service works again. The record stays."""
+        self.faults.clear()
+
+    def count(self, method: str | None = None, path: str = "") -> int:
+        """Return how many requests of a method were seen whose path holds a pattern."""
+        pattern = re.compile(path)
+        return sum(
+            method in (None, seen.method) and pattern.search(seen.path) is not None
+            for seen in self.requests
+        )
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Pass a request to the fault whose turn it is, or to the service."""
+        action = self._meet(request)
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        try:
+            return await (action.apply(request, handler) if action else handler(request))
+        finally:
+            self.in_flight -= 1
+
+    def _meet(self, request: web.Request) -> Action | None:
+        due = [fault for fault in self.faults if fault.count(request)]
+        for fault in due[:1]:
+            fault.taken += 1
+        action = due[0].action if due else None
+        self.requests.append(SeenRequest(request.method, request.rel_url.raw_path, action))
+        if request.transport is not None:
+            self._peers.add(request.transport.get_extra_info("peername"))
+        return action
+
+
+def chance(rate: float, *, seed: int) -> Callable[[web.Request], bool]:
+    """Return a predicate for `FaultPlan.add` that takes requests at random.
+
+    Args:
+        rate: The share of requests, from 0 to 1.
+        seed: The same seed takes the same requests, by their order.
+    """
+    rng = random.Random(seed)
+
+    def is_taken(request: web.Request) -> bool:
+        del request
+        return rng.random() < rate
+
+    return is_taken
