@@ -135,4 +135,4 @@ def test_never_sooner_than_the_service_asks(asked: float, chance: float) -> None
 def test_negative_numbers_are_refused_by_name(option: str) -> None:
     """A policy names the option that makes no sense."""
     with pytest.raises(ConfigurationError, match=option):
-        RetryPolicy(**{option: -1})  # type: ignore[arg-type]  # one option, by name
+        RetryPolicy(**{option: -1})

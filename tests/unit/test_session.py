@@ -101,9 +101,7 @@ RETRIED: dict[str, Callable[[], Step]] = {
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize(
-    "failure", [make for _, make in RETRIED], ids=[name for name, _ in RETRIED]
-)
+@pytest.mark.parametrize("failure", list(RETRIED.values()), ids=list(RETRIED))
 async def test_reads_are_tried_again(failure: Callable[[], Step]) -> None:
     """A read that meets a passing failure is sent again and succeeds."""
     transport = FakeTransport([failure(), answer(200, b"[]")])
@@ -270,9 +268,7 @@ UNKNOWN: dict[str, Callable[[], Step]] = {
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize(
-    "failure", [make for _, make in UNKNOWN], ids=[name for name, _ in UNKNOWN]
-)
+@pytest.mark.parametrize("failure", list(UNKNOWN.values()), ids=list(UNKNOWN))
 async def test_an_append_with_a_lost_answer_is_unknown_and_never_repeated(
     failure: Callable[[], Step],
 ) -> None:
