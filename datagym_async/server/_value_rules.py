@@ -1,0 +1,59 @@
+"""When a label value is complete: what completing a task demands. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from ._entries import SEGMENTATION
+from ._render import Json
+from ._value_tree import Value
+
+__all__ = ["first_invalid", "is_valid"]
+
+_LEAST_POINTS: Final = {"LINE": 2, "POLYGON": 3}
+
+
+def first_invalid(values: Iterable[Value], *, video: bool) -> Value | None:
+    """Return the first value that is not complete, or None.
+
+    Args:
+        values: The root values of a task.
+        video: Whether the project is one of videos, in which a geometry needs keyframes; no route
+            of this service makes any.
+    """
+    for root in values:
+        for value in root.walk():
+            if not is_valid(value) or (video and value.entry.is_geometry):
+                return value
+    return None
+
+
+def is_valid(value: Value) -> bool:
+    """Tell whether a value is complete in itself."""
+    payload, kind = value.payload, value.entry.type
+    if kind in ("POINT", "RECTANGLE"):
+        return None not in payload.values()
+    if kind in _LEAST_POINTS:
+        return _count(payload, "points") >= _LEAST_POINTS[kind]
+    if kind == SEGMENTATION:
+        return _count(payload, "pointsCollection") > 0
+    return _is_answered(value)
+
+
+def _count(payload: Mapping[str, Json], name: str) -> int:
+    members = payload.get(name)
+    return len(members) if isinstance(members, Sequence) and not isinstance(members, str) else 0
+
+
+def _is_answered(value: Value) -> bool:
+    payload, entry = value.payload, value.entry
+    if entry.type == "FREETEXT":
+        text = payload.get("text")
+        long = isinstance(text, str) and len(text) > (entry.max_length or 255)
+        return not long and (bool(text) or not entry.required)
+    if not entry.required:
+        return True
+    if entry.type == "SELECT":
+        return payload.get("selectKey") in entry.options
+    checked = payload.get("checkedValues")
+    known = isinstance(checked, Sequence) and all(key in entry.options for key in checked)
+    return known and _count(payload, "checkedValues") > 0
