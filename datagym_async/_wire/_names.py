@@ -70,8 +70,9 @@ def decode_name(stored: str) -> str:
 def fold_name(encoded: str) -> str:
     """Return the form in which the service compares names.
 
-    Case, accents and trailing blanks do not count. It follows the collation ``utf8mb4_general_ci`` of the service's database (observed), which
-    also takes all characters beyond the basic plane for one.
+    Case, accents and trailing blanks do not count: it is the collation ``utf8mb4_general_ci`` of
+    the service's database (observed), which also takes all characters beyond the basic plane for
+    one.
 
     Args:
         encoded: A name as it travels (`encode_name`) or as the service lists it.

@@ -10,7 +10,7 @@ from datagym_async.models._enums import MediaType, PreLabelState, TaskState, Tas
 from datagym_async.models._label_configs import LabelConfiguration
 from datagym_async.models._media import Media
 from datagym_async.models._time import instant
-from datagym_async.models._values import LabelValue
+from datagym_async.models._values import LabelValue, Point
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -138,8 +138,8 @@ class AiSegResult:
 
     Args:
         media_id: UUID of the media.
-        points: The outline, as (x, y) in pixels, not closed.
+        points: The outline, not closed.
     """
 
     media_id: str
-    points: tuple[tuple[float, float], ...] = ()
+    points: tuple[Point, ...] = ()

@@ -1,0 +1,95 @@
+"""From an answer to a model, or to one error that says where the answer has another shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+from cattrs.errors import BaseValidationError
+
+from datagym_async._wire._documents import register_documents
+from datagym_async._wire._errors import WEB_PAGE, looks_like_html
+from datagym_async._wire._structure import ShapeError, field_path, make_converter
+from datagym_async.exceptions import APIResponseValidationError
+
+if TYPE_CHECKING:
+    from datagym_async._wire._messages import Request, Response
+
+T = TypeVar("T")
+
+_converter = make_converter()
+register_documents(_converter)
+
+
+def decode(request: Request, response: Response, kind: type[T]) -> T:
+    """Return a good answer's JSON as a model.
+
+    Args:
+        request: The call that was answered.
+        response: The answer, with a 2xx status.
+        kind: A model, or a tuple of models.
+
+    Raises:
+        APIResponseValidationError: The body is no JSON, or is not what the model says.
+    """
+    return decode_value(request, _read(request, response), kind, status=response.status)
+
+
+def decode_value(
+    request: Request, value: object, kind: type[T], *, status: int = 200, at: str = ""
+) -> T:
+    """Return a JSON value, already read, as a model.
+
+    Args:
+        request: The call that was answered.
+        value: What JSON gave.
+        kind: A model, or a tuple of models.
+        status: The answer's status.
+        at: Where in the body the value stands, for example ``[7]``.
+
+    Raises:
+        APIResponseValidationError: The value is not what the model says.
+    """
+    try:
+        return _converter.structure(value, kind)
+    except (BaseValidationError, ShapeError) as error:
+        path, text = field_path(error)
+    except RecursionError:
+        path, text = "", "it is nested too deep"
+    where = (
+        at + (path if path.startswith("[") or not at or not path else f".{path}")
+    ) or "the root"
+    raise unexpected(request, status, f"at {where} {text}", field_path=where) from None
+
+
+def check_empty(request: Request, response: Response) -> None:
+    """Accept the answer of a call that answers nothing, unless a web page answered.
+
+    Raises:
+        APIResponseValidationError: A web page answered: the address is not the service's.
+    """
+    if looks_like_html(response):
+        raise unexpected(request, response.status, WEB_PAGE)
+
+
+def unexpected(
+    request: Request, status: int, text: str, *, field_path: str = ""
+) -> APIResponseValidationError:
+    """Return the error for a good status with a body that is not what it should be."""
+    return APIResponseValidationError(
+        f"{request.method} {request.path} was answered with {status}, but not as expected: {text}",
+        status=status,
+        field_path=field_path,
+        method=request.method,
+        path=request.path,
+    )
+
+
+def _read(request: Request, response: Response) -> Any:
+    check_empty(request, response)
+    if not response.body:
+        raise unexpected(request, response.status, "the body is empty where JSON is due.")
+    try:
+        return orjson.loads(response.body)
+    except orjson.JSONDecodeError as error:
+        raise unexpected(request, response.status, f"the body is no JSON ({error}).") from None

@@ -1,0 +1,272 @@
+"""Every call of the service's API, each as a function that gives its `Request`.
+
+Two generations of the service differ in the first word of the media routes: ``image`` is what the
+public documentation says, ``media`` is what current servers answer to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import quote
+
+import orjson
+
+from datagym_async._wire._messages import JSON_TYPE, Body, Lane, Replay, Request
+from datagym_async._wire._names import encode_name
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Dialect: TypeAlias = Literal["image", "media"]
+
+
+def segment(value: object, what: str) -> str:
+    """Return an id or key of the caller's, fit to be one segment of a path.
+
+    Args:
+        value: The id or key.
+        what: What it is, for the error text, for example ``"dataset id"``.
+
+    Raises:
+        ConfigurationError: It is empty, no text, or could lead to another route.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"The {what} is empty; pass the id the service gave.")
+    # The service's container unquotes %2F and resolves dots before it chooses the route.
+    if value.strip(". ") == "" or any(c in "/\\;" or not c.isprintable() for c in value):
+        raise ConfigurationError(
+            f"The {what} {value[:80]!a} cannot stand in a path; pass the id the service gave."
+        )
+    return quote(value, safe="")
+
+
+def json_body(value: object) -> Body:
+    """Return a request body in JSON.
+
+    Raises:
+        ConfigurationError: The value holds something that JSON cannot carry.
+    """
+    try:
+        data = orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise ConfigurationError(f"The request cannot be written as JSON: {error}.") from None
+    return Body.of_bytes(data, content_type=JSON_TYPE)
+
+
+# --- projects ------------------------------------------------------------------------------------
+
+
+def check_token() -> Request:
+    """HEAD project: is the token good?"""
+    return Request("HEAD", "project")
+
+
+def list_projects() -> Request:
+    """GET project."""
+    return Request("GET", "project")
+
+
+def add_dataset(project_id: str, dataset_id: str) -> Request:
+    """POST project/…/dataset/…: repeated, it answers 412 ``ex_already_contains``."""
+    return Request("POST", _project_dataset(project_id, dataset_id))
+
+
+def remove_dataset(project_id: str, dataset_id: str) -> Request:
+    """DELETE project/…/dataset/…/remove: repeated, it answers ``ex_gen_does_not_contain``."""
+    return Request("DELETE", f"{_project_dataset(project_id, dataset_id)}/remove")
+
+
+def _project_dataset(project_id: str, dataset_id: str) -> str:
+    project, dataset = segment(project_id, "project id"), segment(dataset_id, "dataset id")
+    return f"project/{project}/dataset/{dataset}"
+
+
+# --- datasets ------------------------------------------------------------------------------------
+
+
+def list_datasets() -> Request:
+    """GET dataset: all datasets with all their media."""
+    return Request("GET", "dataset")
+
+
+def get_dataset(dataset_id: str) -> Request:
+    """GET dataset/…."""
+    return Request("GET", f"dataset/{segment(dataset_id, 'dataset id')}")
+
+
+def create_dataset(name: str, short_description: str) -> Request:
+    """POST dataset: it takes these two fields and answers 400 to any other."""
+    body = json_body({"name": name, "shortDescription": short_description})
+    return Request("POST", "dataset", body=body, replay=Replay.SETTLE)
+
+
+# --- media ---------------------------------------------------------------------------------------
+
+
+def upload_file(dataset_id: str, name: str, body: Body, *, dialect: Dialect) -> Request:
+    """POST media/…/file: raw bytes, with the name in a header."""
+    return Request(
+        "POST",
+        f"{dialect}/{segment(dataset_id, 'dataset id')}/file",
+        headers={"X-filename": encode_name(name)},
+        body=body,
+        replay=Replay.SETTLE,
+        lane=Lane.UPLOAD,
+    )
+
+
+def upload_urls(dataset_id: str, urls: Sequence[str], *, dialect: Dialect) -> Request:
+    """POST media/…/url: repeated, it answers DUPLICATE for what it has stored."""
+    path = f"{dialect}/{segment(dataset_id, 'dataset id')}/url"
+    return Request("POST", path, body=json_body(list(urls)), lane=Lane.UPLOAD)
+
+
+def download_media(media_id: str, *, dialect: Dialect, link: bool = False) -> Request:
+    """GET media/….
+
+    Args:
+        media_id: UUID of the media.
+        dialect: First word of the route.
+        link: True for a media that is a link: a GET that the service cannot serve then marks the
+            media invalid and moves its tasks to SKIPPED (observed), so that it is not repeated.
+    """
+    return Request(
+        "GET",
+        f"{dialect}/{segment(media_id, 'media id')}",
+        replay=Replay.NEVER if link else Replay.SAFE,
+        lane=Lane.DOWNLOAD,
+    )
+
+
+def probe_media(media_id: str, *, dialect: Dialect) -> Request:
+    """GET media/… of an id that does not exist: does the service know the route?"""
+    return Request("GET", f"{dialect}/{segment(media_id, 'media id')}")
+
+
+def delete_media(media_id: str, *, dialect: Dialect) -> Request:
+    """DELETE media/…: repeated, it answers ``ex_gen_image_delete``."""
+    return Request("DELETE", f"{dialect}/{segment(media_id, 'media id')}")
+
+
+# --- labels --------------------------------------------------------------------------------------
+
+
+def import_predictions(
+    project_id: str, predictions: Sequence[Mapping[str, object]], *, keep_data: bool
+) -> Request:
+    """POST project/…/prediction: replaces the labels of each media, or appends to them."""
+    return Request(
+        "POST",
+        f"project/{segment(project_id, 'project id')}/prediction",
+        body=json_body([{**prediction, "keepData": keep_data} for prediction in predictions]),
+        replay=Replay.NEVER if keep_data else Replay.SAFE,
+    )
+
+
+def export_labels(project_id: str) -> Request:
+    """GET export/…."""
+    path = f"export/{segment(project_id, 'project id')}"
+    return Request("GET", path, lane=Lane.DOWNLOAD)
+
+
+def export_video(task_id: str) -> Request:
+    """GET exportVideoTask/…."""
+    path = f"exportVideoTask/{segment(task_id, 'task id')}"
+    return Request("GET", path, lane=Lane.DOWNLOAD)
+
+
+def export_bitmap(task_id: str, export_key: str) -> Request:
+    """GET export/bitmap/…/…."""
+    task, key = segment(task_id, "task id"), segment(export_key, "export key")
+    return Request("GET", f"export/bitmap/{task}/{key}", lane=Lane.DOWNLOAD)
+
+
+# --- label configurations ------------------------------------------------------------------------
+
+
+def clear_config(config_id: str) -> Request:
+    """DELETE config/…: it destroys every label of the project; repeated, it does nothing more."""
+    return Request("DELETE", f"config/{segment(config_id, 'configuration id')}")
+
+
+def upload_config(config_id: str, entries: Sequence[Mapping[str, object]]) -> Request:
+    """PUT config/…: repeated, it answers ``ex_gen_config_not_cleared``.
+
+    Two at once store every key twice (observed), so that a repetition waits as SETTLE does.
+    """
+    return Request(
+        "PUT",
+        f"config/{segment(config_id, 'configuration id')}",
+        body=json_body(list(entries)),
+        replay=Replay.SETTLE,
+    )
+
+
+# --- tasks ---------------------------------------------------------------------------------------
+
+
+def list_tasks(project_id: str, query: Mapping[str, str]) -> Request:
+    """GET task/…/list."""
+    return Request("GET", f"task/{segment(project_id, 'project id')}/list", query=dict(query))
+
+
+def get_task(task_id: str) -> Request:
+    """GET task/…: it creates missing classification values, once."""
+    return Request("GET", f"task/{segment(task_id, 'task id')}")
+
+
+def skip_task(task_id: str) -> Request:
+    """PUT task/…/skipTask."""
+    return Request("PUT", f"task/{segment(task_id, 'task id')}/skipTask")
+
+
+def complete_task(task_id: str, *, last_changed_config: int) -> Request:
+    """PUT task/…/completeTask."""
+    path = f"task/{segment(task_id, 'task id')}/completeTask"
+    return Request("PUT", path, body=json_body({"lastChangedConfig": last_changed_config}))
+
+
+# --- label values --------------------------------------------------------------------------------
+
+
+def create_value(entry_id: str, fields: Mapping[str, object]) -> Request:
+    """POST lcValue/<entry>: repeated, it creates a second value."""
+    path = f"lcValue/{segment(entry_id, 'entry id')}"
+    body = json_body({**fields, "lcEntryId": entry_id})
+    return Request("POST", path, body=body, replay=Replay.NEVER)
+
+
+def update_value(value_id: str, fields: Mapping[str, object]) -> Request:
+    """PUT lcValue/<value>: the id must be in the body too, or 500 is the answer."""
+    path = f"lcValue/{segment(value_id, 'value id')}"
+    return Request("PUT", path, body=json_body({**fields, "id": value_id}))
+
+
+def delete_value(value_id: str) -> Request:
+    """DELETE lcValue/<value>: repeated, it answers 404."""
+    return Request("DELETE", f"lcValue/{segment(value_id, 'value id')}")
+
+
+def change_value_type(value_id: str, new_entry_id: str) -> Request:
+    """PUT lcValue/<value>/changeType: repeated, it answers ``ex_gen_entry_types_are_the_same``."""
+    path = f"lcValue/{segment(value_id, 'value id')}/changeType"
+    return Request("PUT", path, body=json_body({"newLcEntryId": new_entry_id}))
+
+
+# --- assisted segmentation -----------------------------------------------------------------------
+
+
+def prepare_segmentation(media_id: str) -> Request:
+    """POST aiseg/…/prepare."""
+    return Request("POST", f"aiseg/{segment(media_id, 'media id')}/prepare")
+
+
+def calculate_segmentation(fields: Mapping[str, object]) -> Request:
+    """POST aiseg/calculate."""
+    return Request("POST", "aiseg/calculate", body=json_body(fields))
+
+
+def finish_segmentation(media_id: str) -> Request:
+    """DELETE aiseg/…/finish."""
+    return Request("DELETE", f"aiseg/{segment(media_id, 'media id')}/finish")

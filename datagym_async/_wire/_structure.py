@@ -1,0 +1,237 @@
+"""The converter from JSON values to models: strict in kind, lenient in what it does not know.
+
+Unknown fields are passed over, ``null`` in a field with a default means the default, and words that
+are new in an enum become its UNKNOWN. Everything else that is not what the model says is an error
+whose path `field_path` finds.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias, TypeGuard, cast, get_args, get_origin
+
+import attrs
+from cattrs import Converter
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn
+
+from datagym_async._wire._fields import DECODED_NAMES, wire_names
+from datagym_async._wire._names import decode_name
+from datagym_async.models import GeometryPayload
+
+Hook: TypeAlias = Callable[[Any, Any], Any]
+
+
+class ShapeError(ValueError):
+    """A JSON value is not what the model says; the text says both in a few words.
+
+    Args:
+        text: What was expected, and what came.
+        path: Where below the value that the converter was given, for example ``.labels.car[2]``.
+    """
+
+    def __init__(self, text: str, *, path: str = "") -> None:
+        super().__init__(text)
+        self.path = path
+
+
+def make_converter() -> Converter:
+    """Return the converter for all models but the whole documents of `_documents`."""
+    converter = Converter(detailed_validation=True)
+    for kind, hook in _SCALARS.items():
+        # By identity: enums are texts too, and have a hook of their own.
+        converter.register_structure_hook_func(partial(operator.is_, kind), hook)
+    converter.register_structure_hook_factory(attrs.has, lambda cls: _model_hook(converter, cls))
+    converter.register_structure_hook_func(_is_tuple, _tuple_hook(converter))
+    converter.register_structure_hook_func(_is_enum, _enum)
+    converter.register_structure_hook_func(_is_mapping, _dictionary)
+    return converter
+
+
+def field_path(error: Exception) -> tuple[str, str]:
+    """Return where the first unexpected thing is, for example ``[3].media[0].id``, and what."""
+    path = ""
+    while isinstance(error, ClassValidationError | IterableValidationError):
+        owner, error = error, error.exceptions[0]
+        path += _step(owner, error)
+    if isinstance(error, KeyError):
+        return path.removeprefix("."), "it is missing"
+    return f"{path}{getattr(error, 'path', '')}".removeprefix("."), str(error)
+
+
+def _step(owner: ClassValidationError | IterableValidationError, error: Exception) -> str:
+    for note in getattr(error, "__notes__", []):
+        if isinstance(note, IterableValidationNote):
+            return f"[{note.index}]"
+        if isinstance(note, AttributeValidationNote):
+            return f".{wire_names(owner.cl, note.name)[0]}"
+    return ""
+
+
+def kind_of(value: object) -> str:
+    """Return what a JSON value is, in a few words and without the value: it may be private."""
+    for kind, words in _KINDS.items():
+        if isinstance(value, kind):
+            return words
+    return "null"
+
+
+_KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+def _model_hook(converter: Converter, cls: type[Any]) -> Hook:
+    structure = make_dict_structure_fn(cls, converter)
+    fields = attrs.fields(cls)
+    names = {field.name: wire_names(cls, field.name) for field in fields}
+    optional = {field.name for field in fields if field.default is not attrs.NOTHING}
+
+    def hook(value: object, _: object) -> object:
+        return structure(_own_names(as_object(value), names, optional), cls)
+
+    return hook
+
+
+def _own_names(
+    value: dict[str, Any], names: Mapping[str, tuple[str, ...]], optional: set[str]
+) -> dict[str, Any]:
+    """Return an answer's fields by our names; a null where there is a default is left out."""
+    own = {}
+    for field, candidates in names.items():
+        name = next((name for name in candidates if name in value), None)
+        if name is not None and not (value[name] is None and field in optional):
+            own[field] = value[name]
+    for decoded, stored in DECODED_NAMES.items():
+        if stored in names and isinstance(own.get(stored), str):
+            own[decoded] = decode_name(own[stored])
+    return own
+
+
+# --- scalars -------------------------------------------------------------------------------------
+
+
+def _text(value: object, _: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ShapeError(f"a text was expected, not {kind_of(value)}")
+
+
+def _whole_number(value: object, _: object) -> int:
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 20:
+        return int(value)  # video exports write numbers as texts
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ShapeError(f"a whole number was expected, not {kind_of(value)}")
+
+
+def _number(value: object, _: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value)  # video exports write numbers as texts
+        except ValueError:
+            pass
+    raise ShapeError(f"a number was expected, not {kind_of(value)}")
+
+
+def _truth(value: object, _: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ShapeError(f"true or false was expected, not {kind_of(value)}")
+
+
+_SCALARS: Mapping[type, Hook] = {
+    str: _text,
+    int: _whole_number,
+    float: _number,
+    bool: _truth,
+}
+
+
+def _is_enum(kind: object) -> TypeGuard[type[enum.Enum]]:
+    return isinstance(kind, type) and issubclass(kind, enum.Enum)
+
+
+def _enum(value: object, kind: type[enum.Enum]) -> enum.Enum:
+    return kind(_text(value, str))
+
+
+# --- containers ----------------------------------------------------------------------------------
+
+
+def _is_tuple(kind: object) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _tuple_hook(converter: Converter) -> Hook:
+    def hook(value: object, kind: Any) -> tuple[object, ...]:
+        item_type = get_args(kind)[0]
+        structure = converter.get_structure_hook(item_type)
+        return each(value, lambda item: structure(item, item_type))
+
+    return hook
+
+
+def each(value: object, structure: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """Structure each item of a JSON list; an error says the item's index."""
+    items = []
+    for index, item in enumerate(as_list(value)):
+        try:
+            items.append(structure(item))
+        except Exception as error:
+            error.add_note(IterableValidationNote(f"At index {index}", index, None))
+            raise IterableValidationError("in a list", [error], list) from None
+    return tuple(items)
+
+
+def _is_mapping(kind: object) -> bool:
+    return get_origin(kind) in {dict, Mapping}
+
+
+def _dictionary(value: object, kind: object) -> dict[str, Any]:
+    """Take a dictionary as it is, once its first levels have been looked at."""
+    entries, inner = as_object(value), get_args(kind)[1]
+    for key, entry in entries.items():
+        if inner is str:
+            check_kind(entry, str, path=f".{key}")
+            continue
+        for index, item in enumerate(as_list(entry, path=f".{key}")):
+            if get_args(inner) == (GeometryPayload,):
+                check_kind(item, dict, path=f".{key}[{index}]")
+    return entries
+
+
+def as_object(value: object, *, path: str = "") -> dict[str, Any]:
+    """Return a JSON value that is due to be an object."""
+    check_kind(value, dict, path=path)
+    return cast("dict[str, Any]", value)
+
+
+def as_list(value: object, *, path: str = "") -> list[Any]:
+    """Return a JSON value that is due to be a list."""
+    check_kind(value, list, path=path)
+    return cast("list[Any]", value)
+
+
+def check_kind(value: object, kind: type, *, path: str = "") -> None:
+    """Raise `ShapeError` unless a JSON value is of a kind."""
+    if not isinstance(value, kind):
+        raise ShapeError(f"{_KINDS[kind]} was expected, not {kind_of(value)}", path=path)
