@@ -56,10 +56,11 @@ def decode_value(
         path, text = field_path(error)
     except RecursionError:
         path, text = "", "it is nested too deep"
-    where = (
-        at + (path if path.startswith("[") or not at or not path else f".{path}")
-    ) or "the root"
-    raise unexpected(request, status, f"at {where} {text}", field_path=where) from None
+    raise unexpected(request, status, text, field_path=_join(at, path)) from None
+
+
+def _join(at: str, path: str) -> str:
+    return f"{at}.{path}" if at and path and not path.startswith("[") else at + path
 
 
 def check_empty(request: Request, response: Response) -> None:
@@ -76,8 +77,10 @@ def unexpected(
     request: Request, status: int, text: str, *, field_path: str = ""
 ) -> APIResponseValidationError:
     """Return the error for a good status with a body that is not what it should be."""
+    where = f"at {field_path}, " if field_path else ""
     return APIResponseValidationError(
-        f"{request.method} {request.path} was answered with {status}, but not as expected: {text}",
+        f"{request.method} {request.path} was answered with {status}, but not as expected: {where}"
+        f"{text.removesuffix('.')}.",
         status=status,
         field_path=field_path,
         method=request.method,

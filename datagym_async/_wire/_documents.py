@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from datagym_async._wire._structure import ShapeError, as_list, as_object, check_kind, each
+from datagym_async._wire._structure import ShapeError, as_list, as_object, as_text, each
 from datagym_async.models import LabelClass, LabelExport, TaskLabels, VideoLabels
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def _video_labels(value: object) -> VideoLabels:
 
 
 def _visible(frame: str, value: object) -> tuple[str, ...]:
-    path, ids = f".frames.{frame}", []
+    path = f".frames.{frame}"
+    ids = []
     for index, item in enumerate(as_list(value, path=path)):
         seen = as_object(item, path=f"{path}[{index}]").get("visibleObjectId")
-        check_kind(seen, str, path=f"{path}[{index}].visibleObjectId")
-        ids.append(seen)
+        ids.append(as_text(seen, path=f"{path}[{index}].visibleObjectId"))
     return tuple(ids)
 
 
@@ -91,8 +91,7 @@ def _import_answer(value: object) -> ImportAnswer:
     messages = as_object(value).get("errorMessages", False)
     if messages is None:
         return ImportAnswer()
-    check_kind(messages, str, path=".errorMessages")
-    return ImportAnswer(messages)
+    return ImportAnswer(as_text(messages, path=".errorMessages"))
 
 
 def _old_error(value: object) -> str:

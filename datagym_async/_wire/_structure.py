@@ -7,11 +7,8 @@ whose path `field_path` finds.
 
 from __future__ import annotations
 
-import enum
-import operator
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, TypeAlias, TypeGuard, cast, get_args, get_origin
+from typing import Any, TypeAlias, cast, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -25,7 +22,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from datagym_async._wire._fields import DECODED_NAMES, wire_names
 from datagym_async._wire._names import decode_name
-from datagym_async.models import GeometryPayload
+from datagym_async.models import GeometryPayload, OpenEnum
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 
@@ -47,11 +44,10 @@ def make_converter() -> Converter:
     """Return the converter for all models but the whole documents of `_documents`."""
     converter = Converter(detailed_validation=True)
     for kind, hook in _SCALARS.items():
-        # By identity: enums are texts too, and have a hook of their own.
-        converter.register_structure_hook_func(partial(operator.is_, kind), hook)
+        converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_factory(attrs.has, lambda cls: _model_hook(converter, cls))
     converter.register_structure_hook_func(_is_tuple, _tuple_hook(converter))
-    converter.register_structure_hook_func(_is_enum, _enum)
+    converter.register_structure_hook(OpenEnum, _enum)
     converter.register_structure_hook_func(_is_mapping, _dictionary)
     return converter
 
@@ -166,11 +162,7 @@ _SCALARS: Mapping[type, Hook] = {
 }
 
 
-def _is_enum(kind: object) -> TypeGuard[type[enum.Enum]]:
-    return isinstance(kind, type) and issubclass(kind, enum.Enum)
-
-
-def _enum(value: object, kind: type[enum.Enum]) -> enum.Enum:
+def _enum(value: object, kind: type[OpenEnum]) -> OpenEnum:
     return kind(_text(value, str))
 
 
@@ -229,6 +221,12 @@ def as_list(value: object, *, path: str = "") -> list[Any]:
     """Return a JSON value that is due to be a list."""
     check_kind(value, list, path=path)
     return cast("list[Any]", value)
+
+
+def as_text(value: object, *, path: str = "") -> str:
+    """Return a JSON value that is due to be a text."""
+    check_kind(value, str, path=path)
+    return cast("str", value)
 
 
 def check_kind(value: object, kind: type, *, path: str = "") -> None:
