@@ -61,8 +61,7 @@ def make_app(
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         connection = request.protocol
         if isinstance(connection, Connection):
-            connection.served += 1
-            connection.receiving = request.content
+            connection.begin(request.content)
         counters.enter()
         try:
             return await handler(request)

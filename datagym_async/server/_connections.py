@@ -69,7 +69,7 @@ class Counters:
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_counters", "half_closed", "receiving", "served")
+    __slots__ = ("_counters", "_receiving", "half_closed", "served")
 
     def __init__(
         self, server: web.Server, counters: Counters, *, loop: asyncio.AbstractEventLoop
@@ -87,7 +87,7 @@ class Connection(web.RequestHandler):
         self._counters = counters
         self.served = 0
         self.half_closed = False
-        self.receiving: StreamReader | None = None
+        self._receiving: StreamReader | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection."""
@@ -102,12 +102,24 @@ class Connection(web.RequestHandler):
 
     # asyncio reads the answer; aiohttp's own method declares none.
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Tell a body that ends too early so, and keep the way back open for the answer."""
+        """Keep the way back open for the answer to a request that is being worked on."""
+        if self._waiter is not None and not self._waiter.done():
+            return None
         self.half_closed = True
-        reader = self.receiving
-        if reader is not None and not reader.is_eof():
-            reader.set_exception(ConnectionResetError("the body ended too early"))
-        return True if reader is not None else None
+        self._spoil_cut_body()
+        return True
+
+    def begin(self, body: StreamReader) -> None:
+        """Note that a request of this connection begins."""
+        self.served += 1
+        self._receiving = body
+        self._spoil_cut_body()
+
+    def _spoil_cut_body(self) -> None:
+        """Tell whoever reads a body that will never be whole."""
+        body = self._receiving
+        if self.half_closed and body is not None and not body.is_eof():
+            body.set_exception(ConnectionResetError("The body ended too early."))
 
     def handle_error(
         self,
@@ -121,6 +133,8 @@ class Connection(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         response = BadRequestPage().response(pretty)
         response.force_close()
+        # Such a request counts as HTTP/1.0, where aiohttp leaves this word out.
+        response.headers["Connection"] = "close"
         return response
 
 

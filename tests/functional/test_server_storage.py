@@ -1,0 +1,180 @@
+"""The embedded server's data folder: what stays, what goes, and who may use it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server, StoreError
+from tests.helpers.photos import jpeg
+from tests.helpers.service import service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
+    """Datasets, files, tasks and the token survive a restart; ids stay."""
+    photo = jpeg(3000)
+    async with Server(tmp_path) as server, service(server) as first:
+        (project,) = await server.seed(SeedProject("p"))
+        dataset = await first.create_dataset("d")
+        media_id = (await first.upload(dataset, "a.jpg", photo)).fields["id"]
+        await first.ask("POST", f"/project/{project.id}/dataset/{dataset}")
+        token, listing = server.token, (await first.ask("GET", f"/dataset/{dataset}")).json()
+
+    async with Server(tmp_path) as server, service(server) as second:
+        assert server.token == token
+        assert (await second.ask("GET", f"/dataset/{dataset}")).json() == listing
+        assert (await second.ask("GET", f"/media/{media_id}")).body == photo
+        tasks = await second.ask("GET", f"/task/{project.id}/list?state=BACKLOG")
+        assert [task["mediaId"] for task in tasks.items] == [media_id]
+
+
+async def test_a_second_server_on_the_folder_is_refused(tmp_path: Path) -> None:
+    """Two servers never share a data folder; the second one says so and leaves it alone."""
+    async with Server(tmp_path) as first:
+        with pytest.raises(StoreError, match="Another server already uses the data folder"):
+            await Server(tmp_path).start()
+        async with service(first) as client:
+            assert (await client.ask("GET", "/project")).status == 200
+    async with Server(tmp_path) as again:
+        assert again.base_url
+
+
+async def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
+    """A database that another version wrote is not touched."""
+    async with Server(tmp_path):
+        pass
+    database = sqlite3.connect(tmp_path / "datagym.sqlite3")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(StoreError, match="written by another version"):
+        await Server(tmp_path).start()
+
+
+async def test_a_file_where_the_database_should_be_is_named(tmp_path: Path) -> None:
+    """What is no database is refused with its path."""
+    (tmp_path / "datagym.sqlite3").write_text("this is not a database at all, it is a text" * 100)
+    with pytest.raises(StoreError, match=r"datagym\.sqlite3 is not a database"):
+        await Server(tmp_path).start()
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A data folder below a file is refused with the reason."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be used: Not a directory"):
+        await Server(tmp_path / "file" / "data").start()
+
+
+async def test_a_temporary_folder_goes_with_its_server() -> None:
+    """Without a data folder nothing stays behind, and closing twice does no harm."""
+    server = Server()
+    await server.start()
+    folder = server._running.blobs.root
+    assert folder.is_dir()
+    await server.aclose()
+    await server.aclose()
+    assert not folder.exists()
+    assert repr(server) == "<Server not started>"
+
+
+async def test_the_token_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """The token lies in the folder, readable by its owner only, and in no repr."""
+    async with Server(tmp_path) as server:
+        assert (tmp_path / "token").read_text().strip() == server.token
+        assert (tmp_path / "token").stat().st_mode & 0o077 == 0
+        assert server.token not in repr(server) + repr(server._running)
+
+
+async def test_a_given_token_replaces_the_kept_one(tmp_path: Path) -> None:
+    """The server lets in the token it was started with, and not the one it had before."""
+    async with Server(tmp_path) as server:
+        kept = server.token
+    async with Server(tmp_path, token="another") as server, service(server) as client:
+        assert (await client.ask("GET", "/project")).status == 200
+        refused = await client.ask("GET", "/project", headers={"Authorization": f"Token {kept}"})
+        assert refused.status == 403
+
+
+async def test_more_tokens_come_and_go(tmp_path: Path) -> None:
+    """Added tokens are good until they are deleted, across restarts."""
+    async with Server(tmp_path) as server:
+        await server.add_token("one")
+        await server.add_token("two")
+        await server.delete_token("two")
+    async with Server(tmp_path) as server, service(server) as client:
+        statuses = [
+            (await client.ask("GET", "/project", headers={"Authorization": f"Token {x}"})).status
+            for x in ("one", "two")
+        ]
+    assert statuses == [200, 403]
+
+
+_KILLED = """
+import asyncio, sys
+from datagym_async.server import Server, SeedDataset, SeedMedia
+async def main():
+    async with Server(sys.argv[1]) as server:
+        (dataset,) = await server.seed_datasets(SeedDataset("d", [SeedMedia("l.jpg", url="http://x/l.jpg")]))
+        print(server.base_url, server.token, dataset.id, flush=True)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+async def test_a_killed_server_leaves_a_sound_folder(tmp_path: Path) -> None:
+    """After kill -9 every committed row is there, and files without a row are swept away."""
+    data = tmp_path / "data"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _KILLED, str(data), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    dataset = (await process.stdout.readline()).split()[2].decode()
+    process.send_signal(signal.SIGKILL)
+    await process.communicate()
+    orphan = data / "blobs" / "ab" / "abcdef"
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.write_bytes(b"stored, but its row was never committed")
+    (data / "incoming" / "half").write_bytes(b"half a body")
+
+    async with Server(data) as server, service(server) as client:
+        assert await client.names(dataset) == ["l.jpg"]
+    assert not orphan.exists()
+    assert list((data / "incoming").iterdir()) == []
+
+
+async def test_seeded_states_are_there() -> None:
+    """Seeds make what no route can: states, labelers, deleted media and datasets, equal names."""
+    photo = jpeg(2000)
+    async with Server() as server, service(server) as client:
+        media = [
+            SeedMedia("a.jpg", photo, state="WAITING", labeler="ann"),
+            SeedMedia("b.jpg", photo, deleted=True),
+        ]
+        (project,) = await server.seed(SeedProject("p", [SeedDataset("d", media)]))
+        await server.seed_datasets(SeedDataset("twin"), SeedDataset("twin"))
+        (gone,) = await server.seed_datasets(SeedDataset("gone", deleted=True))
+        tasks = (await client.ask("GET", f"/task/{project.id}/list")).items
+        assert [(task["mediaName"], task["labeler"]) for task in tasks] == [("a.jpg", "ann")]
+        assert await client.names(project.datasets[0].id) == ["a.jpg"]
+        twin = await client.ask("POST", "/dataset", value={"name": "twin"})
+        assert (twin.status, twin.key) == (500, "ex_system")
+        assert (await client.ask("GET", f"/dataset/{gone.id}")).status == 404
+        assert (await client.upload(gone.id, "x.jpg", photo)).status == 200
+
+
+async def test_the_demo_is_seeded_once(tmp_path: Path) -> None:
+    """Asking twice for the demo gives the same projects."""
+    async with Server(tmp_path) as server, service(server) as client:
+        first = await server.seed_demo()
+        again = await server.seed_demo()
+        projects = (await client.ask("GET", "/project")).items
+    assert [project.id for project in first] == [project.id for project in again]
+    assert {str(project["mediaType"]) for project in projects} == {"IMAGE", "VIDEO"}
