@@ -1,0 +1,57 @@
+"""What one upload took, measured from inside its process. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.metadata
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@contextlib.contextmanager
+def measured(packages: Sequence[str]) -> Iterator[None]:
+    """Print, as JSON, what the block took and which versions of packages took part."""
+    cpu, start = _cpu_seconds(), time.perf_counter()
+    yield
+    taken = {
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": _cpu_seconds() - cpu,
+        "peak_rss": _peak_rss(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+    }
+    sys.stdout.write(json.dumps(taken) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    """Return folder, base_url, dataset and workers from a contender's command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("base_url")
+    parser.add_argument("workers", type=int)
+    options = parser.parse_args()
+    options.dataset = "00000000-0000-4000-8000-000000000001"
+    return options
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _peak_rss() -> int:
+    """Return the peak of resident memory in bytes."""
+    # ru_maxrss would carry the parent's peak through exec on Linux; VmHWM begins anew.
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,113 @@
+"""Run contenders in fresh processes against the minimal server in another one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[1]
+
+
+@attrs.frozen
+class Contender:
+    """One way to upload a folder.
+
+    Args:
+        name: What the table calls it.
+        module: Its module below `benchmarks.contenders`.
+        python: The interpreter to run it with.
+        workers: How many requests it has in flight at most.
+        share: The share of the files it gets: less than 1 where it would take too long.
+    """
+
+    name: str
+    module: str
+    python: str = sys.executable
+    workers: int = 8
+    share: float = 1.0
+
+
+@attrs.frozen
+class Taken:
+    """What one upload of a folder took.
+
+    Args:
+        files: How many files were uploaded.
+        bytes: Their size together.
+        seconds: From the listing of the folder to the last answer.
+        cpu_seconds: User and system time of the contender's process for this.
+        peak_rss: The most resident memory of the process, in bytes.
+        versions: Of the packages that took part.
+    """
+
+    files: int
+    bytes: int
+    seconds: float
+    cpu_seconds: float
+    peak_rss: int
+    versions: dict[str, str]
+
+    @property
+    def rate(self) -> float:
+        """Files per second."""
+        return self.files / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Milliseconds of processor time per file."""
+        return self.cpu_seconds / self.files * 1000
+
+
+class ContenderError(RuntimeError):
+    """A contender failed, or did not upload everything."""
+
+
+@contextlib.contextmanager
+def minimal_server() -> Iterator[str]:
+    """Run the minimal server in a process of its own and give its address."""
+    command = [sys.executable, "-m", "benchmarks.minimal_server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+def run(contender: Contender, folder: Path, base_url: str) -> Taken:
+    """Have a contender upload a folder, and check that the server got all of it.
+
+    Raises:
+        ContenderError: It failed, or the server counted less or more than the folder holds.
+    """
+    before = _counts(base_url)
+    command = [contender.python, "-m", f"benchmarks.contenders.{contender.module}"]
+    command += [str(folder.resolve()), base_url, str(contender.workers)]
+    done = subprocess.run(
+        command, capture_output=True, check=False, text=True, cwd=_ROOT, errors="replace"
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise ContenderError(f"{contender.name} failed: {last[0]}")
+    after = _counts(base_url)
+    files, size = (after[key] - before[key] for key in ("uploads", "bytes"))
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    if (files, size) != (len(sizes), sum(sizes)):
+        raise ContenderError(f"{contender.name} uploaded {files} of {len(sizes)} files")
+    return Taken(files=files, bytes=size, **json.loads(done.stdout.splitlines()[-1]))
+
+
+def _counts(base_url: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{base_url}/counts", timeout=10) as response:
+        counts: dict[str, int] = json.load(response)
+        return counts

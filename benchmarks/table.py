@@ -1,0 +1,126 @@
+"""Medians, ratios, goals, and how they are shown."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.runner import Taken
+
+OURS, LOOP, THREADS, SDK = "datagym_async", "aiohttp loop", "requests threads", "official SDK"
+
+
+@attrs.frozen
+class Row:
+    """The median of one contender's rounds with files of one size.
+
+    Args:
+        contender: Its name.
+        size: Bytes a file.
+        files: Files a round.
+        rate: Files per second, the median.
+        slowest: The slowest round's rate.
+        fastest: The fastest round's rate.
+        mb_per_s: Megabytes per second, the median.
+        cpu_ms: Milliseconds of processor time per file, the median.
+        peak_rss_mb: Megabytes of resident memory, the median of the peaks.
+    """
+
+    contender: str
+    size: int
+    files: int
+    rate: float
+    slowest: float
+    fastest: float
+    mb_per_s: float
+    cpu_ms: float
+    peak_rss_mb: float
+
+
+@attrs.frozen
+class Ratio:
+    """How many times faster than another contender ours is, and what is aimed at.
+
+    Args:
+        size: Bytes a file.
+        other: The other contender.
+        ratio: Our rate by the other's, of the medians.
+        goal: The least ratio aimed at, or None where none is set.
+    """
+
+    size: int
+    other: str
+    ratio: float
+    goal: float | None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the goal is met, or none is set."""
+        return self.goal is None or self.ratio >= self.goal
+
+
+def make_row(contender: str, size: int, rounds: Sequence[Taken]) -> Row:
+    """Return the medians of rounds."""
+    rates = [taken.rate for taken in rounds]
+    rate = statistics.median(rates)
+    return Row(
+        contender=contender,
+        size=size,
+        files=rounds[0].files,
+        rate=rate,
+        slowest=min(rates),
+        fastest=max(rates),
+        mb_per_s=rate * size / 1e6,
+        cpu_ms=statistics.median(taken.cpu_ms for taken in rounds),
+        peak_rss_mb=statistics.median(taken.peak_rss for taken in rounds) / 1e6,
+    )
+
+
+def make_ratios(rows: Sequence[Row], *, small: int) -> list[Ratio]:
+    """Return our rate by each other contender's, for each size; `small` is a small file's size."""
+    ours = {row.size: row.rate for row in rows if row.contender == OURS}
+    return [
+        Ratio(row.size, row.contender, ours[row.size] / row.rate, _goal(row, small=small))
+        for row in rows
+        if row.contender != OURS and row.size in ours
+    ]
+
+
+def _goal(row: Row, *, small: int) -> float | None:
+    if row.contender == LOOP:
+        return 0.75
+    goals: Mapping[str, float] = {THREADS: 2.0, SDK: 4.0}
+    return goals.get(row.contender) if row.size == small else None
+
+
+def render(rows: Sequence[Row], ratios: Sequence[Ratio]) -> str:
+    """Return the table that people read."""
+    head = (
+        f"{'size':>8} {'contender':<17} {'files':>6} {'files/s':>8} {'(slowest-fastest)':>18}"
+        f" {'MB/s':>7} {'CPU ms/file':>12} {'peak RSS MB':>12}"
+    )
+    lines = [head, *(_line(row) for row in rows)]
+    lines += ["", f"{'size':>8} {OURS} is faster than", *(_ratio_line(ratio) for ratio in ratios)]
+    return "\n".join(lines)
+
+
+def _line(row: Row) -> str:
+    spread = f"({row.slowest:.0f}-{row.fastest:.0f})"
+    return (
+        f"{row.size / 1000:>5.0f} kB {row.contender:<17} {row.files:>6} {row.rate:>8.0f}"
+        f" {spread:>18} {row.mb_per_s:>7.1f} {row.cpu_ms:>12.3f} {row.peak_rss_mb:>12.1f}"
+    )
+
+
+def _ratio_line(ratio: Ratio) -> str:
+    goal = (
+        "" if ratio.goal is None else f"goal {ratio.goal:g}: {'met' if ratio.is_met else 'MISSED'}"
+    )
+    return (
+        f"{ratio.size / 1000:>5.0f} kB {ratio.other:<17} {ratio.ratio:>6.2f} times  {goal}".rstrip()
+    )

@@ -1,0 +1,154 @@
+"""Compare this uploader with other ways to upload a folder: ``python -m benchmarks.upload``.
+
+In one run, on loopback, against a server that only reads and answers: the whole uploader with all
+screening and reporting on, a loop over aiohttp written by hand, requests in 16 threads, and the
+official SDK. Each upload runs in a fresh process; rounds are interleaved, and medians count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from benchmarks import runner, side_venv, table
+from benchmarks.files import link_some, write_files
+from benchmarks.machine import machine_facts
+from benchmarks.runner import Contender, Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Results = dict[tuple[int, str], list[Taken]]
+
+SMALL = 8_000
+FULL = {SMALL: 8_000, 200_000: 2_500, 3_000_000: 200}
+QUICK = {SMALL: 120, 200_000: 40, 3_000_000: 6}
+
+
+def main() -> None:
+    """Run the comparison as the command line asks."""
+    options = _arguments()
+    with tempfile.TemporaryDirectory(prefix="datagym-benchmark-") as scratch:
+        contenders = list(_contenders(options, Path(scratch)))
+        results = _measure(contenders, options, Path(scratch))
+    rows = [table.make_row(name, size, taken) for (size, name), taken in results.items()]
+    ratios = table.make_ratios(rows, small=SMALL)
+    facts = machine_facts()
+    _say("\n" + table.render(rows, ratios) + "\n")
+    _say("\n".join(f"{name}: {value}" for name, value in facts.items()))
+    _say(f"versions: {_versions(results)}")
+    _say(
+        f"{table.OURS} ran with rate_limit=None: the default of 200 requests/s would be the result."
+    )
+    if options.json:
+        options.json.write_text(_to_json(facts, results, rows, ratios), encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.upload", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few files, one round: a smoke test")
+    parser.add_argument(
+        "--rounds", type=int, help="rounds of which the median counts (5; quick: 1)"
+    )
+    parser.add_argument("--workers", type=int, default=8, help="workers of the aiohttp loop")
+    parser.add_argument("--threads", type=int, default=16, help="threads of requests")
+    parser.add_argument("--no-sdk", action="store_true", help="leave the official SDK out")
+    parser.add_argument(
+        "--sdk-venv", type=Path, help="folder of its environment, kept for next time"
+    )
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.counts = QUICK if options.quick else FULL
+    return options
+
+
+def _contenders(options: argparse.Namespace, scratch: Path) -> Iterator[Contender]:
+    yield Contender(table.OURS, "datagym_async_client")
+    yield Contender(table.LOOP, "aiohttp_loop", workers=options.workers)
+    side = None if options.no_sdk else _side_python(options.sdk_venv or scratch / "venv")
+    python = side or sys.executable
+    if side_venv.can_import(python, "requests"):
+        share = 1.0 if options.quick else 0.5
+        threads = options.threads
+        yield Contender(table.THREADS, "requests_threads", python, workers=threads, share=share)
+    else:
+        _say(f"SKIPPED {table.THREADS}: not installed; pip install requests")
+    if side:
+        share = 1.0 if options.quick else 0.25
+        yield Contender(table.SDK, "official_sdk", side, workers=1, share=share)
+    elif options.no_sdk:
+        _say(f"SKIPPED {table.SDK}: --no-sdk")
+
+
+def _side_python(folder: Path) -> str | None:
+    _say(f"Making an environment for requests and the official SDK in {folder}")
+    try:
+        return side_venv.make_side_venv(folder)
+    except side_venv.SideEnvironmentError as error:
+        _say(f"SKIPPED {table.SDK}: {error}")
+        return None
+
+
+def _measure(contenders: list[Contender], options: argparse.Namespace, scratch: Path) -> Results:
+    """Run all rounds: sizes and contenders take turns, so that no one gets the quiet minute."""
+    counts: dict[int, int] = options.counts
+    results: Results = {(size, one.name): [] for size in counts for one in contenders}
+    with runner.minimal_server() as base_url:
+        for number in range(options.rounds):
+            _say(f"round {number + 1} of {options.rounds}")
+            for size, count in counts.items():
+                for contender in contenders:
+                    folder = _folder(scratch, size, count, int(count * contender.share))
+                    taken = runner.run(contender, folder, base_url)
+                    results[size, contender.name].append(taken)
+            contenders = contenders[1:] + contenders[:1]
+    return results
+
+
+def _folder(scratch: Path, size: int, count: int, share: int) -> Path:
+    """Return a folder with the first few of so many files; both are made when they are missing."""
+    whole, part = scratch / f"{size}-{count}", scratch / f"{size}-{share}"
+    if not whole.exists():
+        write_files(whole, count=count, size=size)
+    return part if part.exists() else link_some(whole, part, count=share)
+
+
+def _versions(results: Results) -> dict[str, str]:
+    rounds = [taken for all_taken in results.values() for taken in all_taken]
+    return {name: version for taken in rounds for name, version in taken.versions.items()}
+
+
+def _to_json(
+    facts: dict[str, str | int | float],
+    results: Results,
+    rows: list[table.Row],
+    ratios: list[table.Ratio],
+) -> str:
+    rounds = [
+        {"contender": name, "size": size, "rounds": [attrs.asdict(taken) for taken in all_taken]}
+        for (size, name), all_taken in results.items()
+    ]
+    value = {
+        "machine": facts,
+        "versions": _versions(results),
+        "rate_limit": None,
+        "rows": [attrs.asdict(row) for row in rows],
+        "ratios": [{**attrs.asdict(ratio), "is_met": ratio.is_met} for ratio in ratios],
+        "rounds": rounds,
+    }
+    return json.dumps(value, indent=1)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

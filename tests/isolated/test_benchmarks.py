@@ -1,0 +1,92 @@
+"""The benchmarks run, count everything and write what they found; their figures are no test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.runner import Contender, ContenderError, minimal_server, run
+from benchmarks.table import LOOP, OURS, SDK, THREADS, Row, make_ratios
+
+ROOT = Path(__file__).parents[2]
+
+
+def bench(module: str, *arguments: str) -> str:
+    """Run a benchmark in a subprocess and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_comparison_measures_every_contender(tmp_path: Path) -> None:
+    """The quick comparison ends with a row for each contender and size, on screen and in JSON."""
+    file = tmp_path / "figures.json"
+    shown = bench("benchmarks.upload", "--quick", "--no-sdk", "--json", str(file))
+
+    figures = json.loads(file.read_text())
+    measured = {(row["contender"], row["size"]) for row in figures["rows"]}
+    assert {
+        (name, size) for name in (OURS, LOOP) for size in (8_000, 200_000, 3_000_000)
+    } <= measured
+    assert all(row["rate"] > 0 and row["cpu_ms"] > 0 for row in figures["rows"])
+    assert figures["machine"]["command"].startswith("python -m benchmarks.upload --quick")
+    assert f"SKIPPED {SDK}: --no-sdk" in shown
+    assert (THREADS, 8_000) in measured or f"SKIPPED {THREADS}" in shown
+
+
+@pytest.mark.slow
+def test_the_growth_of_memory_is_measured(tmp_path: Path) -> None:
+    """The memory benchmark tells two peaks and the growth between them."""
+    file = tmp_path / "figures.json"
+    bench("benchmarks.memory", "--few", "20", "--many", "60", "--rounds", "1", "--json", str(file))
+
+    figures = json.loads(file.read_text())
+    assert figures["growth_mb"] == pytest.approx(figures["many_mb"] - figures["few_mb"])
+    assert figures["few_mb"] > 10
+
+
+def test_a_contender_that_uploads_nothing_is_caught(tmp_path: Path) -> None:
+    """The server's count decides what a contender did, not the contender."""
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with minimal_server() as base_url, pytest.raises(ContenderError, match="uploaded 0 of 1 files"):
+        run(Contender("none", "idle_one", python=fake_python(tmp_path)), tmp_path, base_url)
+
+
+def fake_python(folder: Path) -> str:
+    """Return an interpreter that claims to have uploaded a folder."""
+    script = folder.parent / "fake-python"
+    taken = '{"seconds": 1, "cpu_seconds": 1, "peak_rss": 1, "versions": {}}'
+    script.write_text(f"#!/bin/sh\necho '{taken}'\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def row(contender: str, size: int, rate: float) -> Row:
+    """Return a row of which only the rate matters."""
+    return Row(contender, size, 1, rate, rate, rate, 1.0, 1.0, 1.0)
+
+
+def test_ratios_are_ours_by_the_others_and_know_their_goals() -> None:
+    """A ratio above its goal is met; goals against threads and the SDK are for small files alone."""
+    rows = [row(OURS, 8, 90), row(LOOP, 8, 100), row(SDK, 8, 30), row(OURS, 9, 1), row(SDK, 9, 1)]
+
+    ratios = make_ratios(rows, small=8)
+    assert [(r.other, r.ratio, r.goal, r.is_met) for r in ratios] == [
+        (LOOP, 0.9, 0.75, True),
+        (SDK, 3.0, 4.0, False),
+        (SDK, 1.0, None, True),
+    ]
