@@ -15,7 +15,7 @@ SHAPE_ON_LIVE = frozenset(
         *(f"GET_project/{index}" for index in (0, 6, 10, 11, 12, 13)),
     }
 )
-"""Cases whose lists show, on a live service, what else it holds: their items' shape counts there."""
+"""Cases whose lists show what else a live service holds: there, their items' shape counts."""
 
 
 def not_met() -> Mapping[str, str]:
