@@ -81,7 +81,7 @@ def row(contender: str, size: int, rate: float) -> Row:
 
 
 def test_ratios_are_ours_by_the_others_and_know_their_goals() -> None:
-    """A ratio above its goal is met; goals against threads and the SDK are for small files alone."""
+    """A ratio above its goal is met; those against threads and SDK are for small files alone."""
     rows = [row(OURS, 8, 90), row(LOOP, 8, 100), row(SDK, 8, 30), row(OURS, 9, 1), row(SDK, 9, 1)]
 
     ratios = make_ratios(rows, small=8)
