@@ -8,13 +8,14 @@ iterables, standard input) gives itself as a `Stream`, and is read as it arrives
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 import attrs
 
 from datagym_async.transfer._candidates import Candidate, refused_source
-from datagym_async.transfer._disk import refusal, size_of
+from datagym_async.transfer._disk import look, size_of
 from datagym_async.transfer._folders import in_folder, in_glob, is_glob
 from datagym_async.transfer._items import UploadItem, is_url
 from datagym_async.transfer._manifests import in_manifest, in_standard_input, is_manifest
@@ -22,7 +23,7 @@ from datagym_async.transfer._manifests import in_manifest, in_standard_input, is
 if TYPE_CHECKING:
     from datagym_async.transfer._candidates import Rules
 
-Source: TypeAlias = Union[  # noqa: UP007 -- a recursive alias cannot be written with | at run time
+Source: TypeAlias = Union[  # noqa: UP007 -- a string cannot be joined by | at run time
     str, os.PathLike[str], UploadItem, Iterable["Source"], AsyncIterable["Source"]
 ]
 
@@ -87,23 +88,15 @@ def _of_text(text: str, rules: Rules) -> Leaf:
         return (Candidate(UploadItem(None, text)),)
     if not text.strip():
         return (refused_source(text, "A source is an empty text; name a file or folder."),)
-    path = os.path.expanduser(text)  # noqa: PTH111 -- paths travel as text here
-    return in_glob(path, rules) if is_glob(path) and not _exists(path) else _of_path(path, rules)
-
-
-def _exists(path: str) -> bool:
-    try:
-        return os.path.lexists(path)
-    except ValueError:
-        return False
+    path = os.path.expanduser(text)  # noqa: PTH111 -- Path raises where there is no home
+    pattern = is_glob(path) and isinstance(look(path), str)
+    return in_glob(path, rules) if pattern else _of_path(path, rules)
 
 
 def _of_path(path: str, rules: Rules) -> Leaf:
-    try:
-        if os.path.isdir(path):  # noqa: PTH112 -- paths travel as text here
-            return in_folder(path, rules)
-    except ValueError as error:
-        return (refused_source(path, refusal(path, error)),)
+    found = look(path)
+    if not isinstance(found, str) and stat.S_ISDIR(found.st_mode):
+        return in_folder(path, rules)
     size = size_of(path)
     if isinstance(size, str):
         return (refused_source(path, size),)

@@ -1,14 +1,36 @@
-"""The bulk uploader."""
+"""The bulk uploader: a whole job, observed item by item or run to its end.
+
+How it works:
+
+* Entering looks the dataset up: an unknown dataset, a refused token or a service out of reach is
+  the plain error of that call, before anything is read or sent. The names it holds go into the
+  plan.
+* One task, the feeder, plans the sources (`_plan`), reads small files several at a time
+  (`_reading`) and fills a short queue; N workers send from it (`_pipeline`). There is never a task
+  a file, and memory does not grow with their number.
+* Results come out as they are known, through a bounded queue: a slow reader slows the run.
+* Leaving the block early cancels what runs, and leaves no task and no file open.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from typing import TYPE_CHECKING, Self
 
+from datagym_async.exceptions import APIError, ClientClosedError, TransferError
+from datagym_async.transfer._candidates import Rules
 from datagym_async.transfer._config import UploadConfig
+from datagym_async.transfer._feeder import Feeder
+from datagym_async.transfer._pipeline import Pipeline
+from datagym_async.transfer._plan import Plan
+from datagym_async.transfer._tally import Tally
+from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from datagym_async.models import Dataset
     from datagym_async.transfer._items import UploadProgress, UploadResult
     from datagym_async.transfer._needs import DatasetLookup, MediaUploads
     from datagym_async.transfer._report import UploadReport
@@ -16,7 +38,32 @@ if TYPE_CHECKING:
 
 
 class Uploader:
-    """Upload whatever the sources name into one dataset: an async context manager and iterator."""
+    """Upload whatever the sources name into one dataset: an async context manager and iterator.
+
+    ::
+
+        async with client.uploader(dataset_id, "photos/") as run:
+            async for result in run:
+                print(result.outcome, result.name)
+        print(run.report.summary())
+
+    Every item that the sources name gets exactly one result. The iteration ends early with an
+    error if going on makes no sense:
+
+    * `ConfigurationError` if the sources name nothing but things that do not exist, are empty or
+      cannot be read; nothing was sent. Among other sources, such a one is a rejected result.
+    * `TransferError` (with the report so far) if the token is refused, the dataset vanishes, the
+      plan's limit is reached or the service stops answering in the midst of the run. What was in
+      flight has then ended in its own way; the same upload again goes on where this one stopped.
+    * Whatever an iterable given as a source raises, unchanged.
+
+    Args:
+        media: Stores the images.
+        datasets: Looks the dataset up.
+        dataset_id: UUID of the dataset.
+        sources: What to upload (see `Source`). A sync iterator is advanced in a thread.
+        config: The options.
+    """
 
     def __init__(
         self,
@@ -28,9 +75,48 @@ class Uploader:
         config: UploadConfig | None = None,
     ) -> None:
         self._config = config or UploadConfig()
+        self._datasets = datasets
+        self._dataset_id = dataset_id
+        self._dataset_name = ""
+        self._sources = sources
+        self._plan = Plan()
+        self._tally = Tally(self._config.max_problems)
+        self._pipeline = Pipeline(media, dataset_id, self._config, self._tally)
+        self._group = asyncio.TaskGroup()
+        self._running: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._began = 0.0
+        self._ended: float | None = None
+
+    def __repr__(self) -> str:
+        tally = self._tally
+        return f"<Uploader {tally.done} of {tally.planned} items done, {tally.in_flight} in flight>"
 
     async def __aenter__(self) -> Self:
-        raise NotImplementedError
+        if self._loop is not None:
+            raise ClientClosedError("An Uploader runs once; make a new one for another run.")
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        dataset = await self._datasets.get(self._dataset_id)
+        self._dataset_name = dataset.name
+        try:
+            await in_thread(self._prepare, dataset)
+            await self._group.__aenter__()
+        except BaseException:
+            await in_thread(self._plan.close)
+            raise
+        self._running = self._group.create_task(self._run())
+        return self
+
+    def _prepare(self, dataset: Dataset) -> None:
+        self._plan.open()
+        if self._config.skip_existing:
+            self._plan.hold(media.stored_name for media in dataset.media)
+
+    async def _run(self) -> None:
+        rules = Rules(self._config.name, self._config.include_hidden)
+        feeder = Feeder(self._plan, rules, self._config.batch_size, self._tally, self._pipeline)
+        await self._pipeline.run(feeder, self._sources)
 
     async def __aexit__(
         self,
@@ -38,24 +124,72 @@ class Uploader:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        raise NotImplementedError
+        self._stop_clock()
+        if self._running is not None:
+            self._running.cancel()
+        try:
+            # Not told of the body's error, which the group would wrap; it goes on its way as it is.
+            await self._group.__aexit__(None, None, None)
+        finally:
+            await in_thread(self._plan.close)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> UploadResult:
-        raise NotImplementedError
+        if self._running is None or (self._ended is not None and not self._running.done()):
+            raise ClientClosedError("The Uploader is not open; use it in an `async with` block.")
+        if self._ended is None and (result := await self._pipeline.next_result()) is not None:
+            return result
+        if self._ended is None:
+            self._stop_clock()
+            if self._pipeline.error is not None:
+                raise self._outcome_of(self._pipeline.error) from self._pipeline.error
+        raise StopAsyncIteration
+
+    def _outcome_of(self, error: Exception) -> Exception:
+        if isinstance(error, APIError | sqlite3.Error):
+            where = "" if isinstance(error, APIError) else "The plan's temporary file failed: "
+            text = f"The upload stopped: {where}{error} {self.report.summary()}"
+            return TransferError(text, report=self.report)
+        return error
+
+    def _stop_clock(self) -> None:
+        if self._ended is None:
+            self._ended = self._now()
 
     async def finish(self) -> UploadReport:
-        """Run to the end and return the report, without a look at the single results."""
-        raise NotImplementedError
+        """Run to the end and return the report, without a look at the single results.
+
+        Raises:
+            ConfigurationError: See the class.
+            TransferError: See the class.
+        """
+        async for _ in self:
+            pass
+        return self.report
 
     @property
     def progress(self) -> UploadProgress:
-        """Return a snapshot of how far the run is."""
-        raise NotImplementedError
+        """Return a snapshot of how far the run is; cheap enough for every frame of a display."""
+        now = self._now()
+        since = self._pipeline.sending_since
+        return self._tally.progress(
+            seconds=now - self._began,
+            sending=0.0 if since is None else now - since,
+        )
 
     @property
     def report(self) -> UploadReport:
         """Return the account of the run so far; final once the iteration has ended."""
-        raise NotImplementedError
+        now = self._now()
+        return self._tally.report(
+            dataset_id=self._dataset_id,
+            dataset_name=self._dataset_name,
+            seconds=now - self._began,
+        )
+
+    def _now(self) -> float:
+        if self._ended is not None:
+            return self._ended
+        return self._began if self._loop is None else self._loop.time()

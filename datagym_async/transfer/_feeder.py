@@ -1,0 +1,231 @@
+"""Read the sources and hand out what is ready to be sent, in order and with backpressure.
+
+Finite sources are planned to their end before the first image is sent, so that clashes are known
+by then. Streams are planned as they arrive, in portions of whatever is there. Links are gathered
+into batches; a stream that pauses does not hold a batch back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer._candidates import Rules
+from datagym_async.transfer._items import UploadItem
+from datagym_async.transfer._plan import Plan, Planned
+from datagym_async.transfer._reading import Ready, next_portion
+from datagym_async.transfer._sources import Stream, leaves
+from datagym_async.transfer._tally import Tally
+from datagym_async.transfer._threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from datagym_async._wire._messages import Body
+    from datagym_async.transfer._candidates import Candidate
+
+STEP = 256
+"""Candidates in one thread hop of planning, and elements of a stream in one portion."""
+STEP_SECONDS = 0.05
+"""Time after which a slow iterator's portion goes on as it is."""
+
+
+class Outlet(Protocol):
+    """Where the feeder puts what it has; each call may wait for room."""
+
+    async def send_file(self, item: UploadItem, body: Body) -> None:
+        """Take an item that is ready to be sent, with its bytes."""
+        ...
+
+    async def send_links(self, items: tuple[UploadItem, ...]) -> None:
+        """Take one batch of links."""
+        ...
+
+    async def settle(self, ready: Ready) -> None:
+        """Take an item whose verdict is known without sending it."""
+        ...
+
+
+@attrs.frozen
+class _Broken:
+    """Carries the error of a user's iterable from the pump to the feeder."""
+
+    error: Exception
+
+
+_END = object()
+
+
+@attrs.define
+class Feeder:
+    """Feed one run.
+
+    Args:
+        plan: The open plan.
+        rules: How sources are read.
+        batch_size: Links in one batch.
+        tally: Told of what is found.
+        outlet: Takes what is ready.
+    """
+
+    _plan: Plan
+    _rules: Rules
+    _batch_size: int
+    _tally: Tally
+    _outlet: Outlet
+    _waiting: list[Planned] = attrs.Factory(list)
+    _links: list[UploadItem] = attrs.Factory(list)
+    _parts: Iterator[int] = attrs.Factory(itertools.count)
+
+    async def feed(self, source: object) -> None:
+        """Hand out everything that the source names, to its end.
+
+        Raises:
+            ConfigurationError: If the source names nothing but things that do not exist, are
+                empty or cannot be read.
+        """
+        streams, wrong = await self._take_in((source,))
+        if wrong and len(wrong) == self._tally.planned and not streams:
+            raise ConfigurationError(wrong[0].refusal)
+        self._tally.total_known = not streams
+        await self._hand_out()
+        for stream in streams:
+            await self._feed_stream(stream)
+        await self._flush_links()
+        self._tally.total_known = True
+
+    async def _take_in(self, elements: Iterable[object]) -> tuple[list[Stream], list[Candidate]]:
+        """Plan the finite part of some sources; return the rest, and what is wrong as a whole."""
+        streams: list[Stream] = []
+        wrong: list[Candidate] = []
+        with closing(_entries(elements, self._rules, self._parts)) as entries:
+            while step := await in_thread(self._plan_step, entries):
+                for entry in step:
+                    if isinstance(entry, Stream):
+                        streams.append(entry)
+                    elif entry.whole_source:
+                        wrong.append(entry)
+        await in_thread(self._plan.settle)
+        return streams, wrong
+
+    def _plan_step(self, entries: Iterator[_Entry]) -> list[Stream | Candidate]:
+        step = list(itertools.islice(entries, STEP))
+        found = [entry for entry in step if not isinstance(entry, Stream)]
+        self._plan.add(found)
+        self._tally.found(candidate.size for _, candidate in found)
+        return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
+
+    async def _hand_out(self) -> None:
+        while portion := await in_thread(next_portion, self._plan, self._waiting):
+            for ready in portion:
+                if ready.verdict is not None:
+                    await self._outlet.settle(ready)
+                elif ready.body is not None:
+                    await self._outlet.send_file(ready.item, ready.body)
+                else:
+                    await self._add_link(ready.item)
+
+    async def _add_link(self, item: UploadItem) -> None:
+        self._links.append(item)
+        if len(self._links) >= self._batch_size:
+            await self._flush_links()
+
+    async def _flush_links(self) -> None:
+        if self._links:
+            batch, self._links = tuple(self._links), []
+            await self._outlet.send_links(batch)
+
+    async def _feed_stream(self, stream: Stream) -> None:
+        arrivals: asyncio.Queue[object] = asyncio.Queue(STEP)
+        async with asyncio.TaskGroup() as group:
+            pump = group.create_task(_pump(stream, arrivals))
+            ended = False
+            while not ended:
+                elements, ended = await _drain(arrivals)
+                await self._feed_portion(elements)
+                if arrivals.empty():
+                    await self._flush_links()
+            await pump
+
+    async def _feed_portion(self, elements: list[object]) -> None:
+        broken = next((each for each in elements if isinstance(each, _Broken)), None)
+        streams, _ = await self._take_in(elements[:-1] if broken else elements)
+        await self._hand_out()
+        for stream in streams:
+            await self._feed_stream(stream)
+        if broken:
+            raise broken.error
+
+
+_Entry = tuple[int, "Candidate"] | Stream
+
+
+def _entries(
+    elements: Iterable[object], rules: Rules, parts: Iterator[int]
+) -> Generator[_Entry, None, None]:
+    for element in elements:
+        for leaf in leaves(element, rules):
+            if isinstance(leaf, Stream):
+                yield leaf
+                continue
+            part = next(parts)
+            for candidate in leaf:
+                yield part, candidate
+
+
+async def _drain(arrivals: asyncio.Queue[object]) -> tuple[list[object], bool]:
+    """Return what has arrived, at least one thing, and whether that was the end."""
+    elements = [await arrivals.get()]
+    while len(elements) < STEP and not arrivals.empty():
+        elements.append(arrivals.get_nowait())
+    ended = elements[-1] is _END
+    return (elements[:-1] if ended else elements), ended
+
+
+async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
+    try:
+        if isinstance(stream.source, AsyncIterable):
+            await _pump_async(stream.source, arrivals)
+        else:
+            await _pump_sync(stream.source, arrivals)
+    except Exception as error:
+        await arrivals.put(_Broken(error))
+    await arrivals.put(_END)
+
+
+async def _pump_async(source: AsyncIterable[object], arrivals: asyncio.Queue[object]) -> None:
+    try:
+        async for element in source:
+            await arrivals.put(element)
+    finally:
+        # A generator left in its midst would keep open what it has open until it is collected.
+        if aclose := getattr(source, "aclose", None):
+            await aclose()
+
+
+async def _pump_sync(source: Iterator[object], arrivals: asyncio.Queue[object]) -> None:
+    try:
+        while elements := await in_thread(_pull, source):
+            for element in elements:
+                await arrivals.put(element)
+    finally:
+        if close := getattr(source, "close", None):
+            close()
+
+
+def _pull(source: Iterator[object]) -> list[object]:
+    """Return the next elements: as many as come within a moment, at least one, none at the end."""
+    until = time.monotonic() + STEP_SECONDS
+    elements: list[object] = []
+    for element in source:
+        elements.append(element)
+        if len(elements) >= STEP or time.monotonic() > until:
+            break
+    return elements

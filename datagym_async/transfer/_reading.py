@@ -1,0 +1,111 @@
+"""Read what is to be sent: several small files in one go; blocking, to be called in a thread.
+
+A small file is in memory before its request begins, so that a slow disk never holds one of the
+service's few database connections. A larger one is only looked at here, and streamed when its
+turn comes. Of what turns out to be no image only the first bytes are read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datagym_async._wire._messages import Body
+from datagym_async.resources._bodies import file_body
+from datagym_async.transfer._clashes import Verdict
+from datagym_async.transfer._disk import refusal
+from datagym_async.transfer._items import Outcome, UploadItem, printable
+from datagym_async.transfer._screening import HEAD_SIZE, Sample, screen_bytes
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from datagym_async.transfer._plan import Plan, Planned
+
+SMALL = 1 << 20
+"""Bytes up to which a file is read whole."""
+PORTION_ITEMS = 32
+PORTION_BYTES = 4 << 20
+
+
+@attrs.frozen
+class Ready:
+    """One item as it may be handed to a worker.
+
+    Args:
+        item: The item.
+        size: Its bytes, where they are known.
+        body: What to send; None for a link, and where the verdict is against sending.
+        verdict: What is decided against sending, or None.
+    """
+
+    item: UploadItem
+    size: int | None = None
+    body: Body | None = None
+    verdict: Verdict | None = None
+
+
+def next_portion(plan: Plan, waiting: list[Planned]) -> list[Ready]:
+    """Return the next items of the plan, read: at most `PORTION_ITEMS`, about `PORTION_BYTES`.
+
+    Args:
+        plan: The plan.
+        waiting: Items taken from the plan and not read yet; kept by the caller between calls.
+    """
+    if not waiting:
+        waiting.extend(plan.take(PORTION_ITEMS))
+    portion: list[Ready] = []
+    weight = 0
+    for planned in waiting:
+        ready = read(planned)
+        portion.append(ready)
+        weight += len(ready.body.data) if ready.body and ready.body.data else 0
+        if weight >= PORTION_BYTES:
+            break
+    del waiting[: len(portion)]
+    return portion
+
+
+def read(planned: Planned) -> Ready:
+    """Return a planned item with its body, or with the reason why it has none."""
+    item = planned.item
+    if planned.verdict is not None or item.url:
+        return Ready(item, planned.size, verdict=planned.verdict)
+    if item.data is not None:
+        return _screened(item, Sample(len(item.data), item.data[:HEAD_SIZE]), item.data)
+    return _read_file(item, str(item.content), planned.size)
+
+
+def _read_file(item: UploadItem, path: str, planned_size: int | None) -> Ready:
+    try:
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 -- as in `_disk.look`
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            sample = Sample(size, stream.read(HEAD_SIZE))
+            return _screened(item, sample, _rest(stream, sample))
+    except (OSError, ValueError) as error:
+        return _rejected(item, planned_size, refusal(path, error))
+
+
+def _rest(stream: BinaryIO, sample: Sample) -> bytes | None:
+    """Return the whole file, or None where it is not worth reading or not to be held."""
+    if sample.size > SMALL or screen_bytes(sample):
+        return None
+    # One byte more than there should be shows a file that grows.
+    return sample.head + stream.read(sample.size + 1 - len(sample.head))
+
+
+def _screened(item: UploadItem, sample: Sample, data: bytes | None) -> Ready:
+    if reason := screen_bytes(sample):
+        return _rejected(item, sample.size, f"{item.source or printable(item.name)}: {reason}")
+    if data is None:
+        return Ready(item, sample.size, file_body(str(item.content), sample.size))
+    if len(data) != sample.size:
+        change = "grew" if len(data) > sample.size else "shrank"
+        return _rejected(item, sample.size, f"{item.source} {change} while it was read.")
+    return Ready(item, sample.size, Body.of_bytes(data))
+
+
+def _rejected(item: UploadItem, size: int | None, reason: str) -> Ready:
+    return Ready(item, size, verdict=Verdict(Outcome.REJECTED, reason))

@@ -1,0 +1,109 @@
+"""Count a run: the one place that numbers, progress and report come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datagym_async.transfer._items import Outcome, UploadProgress, UploadResult
+from datagym_async.transfer._report import UploadReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@attrs.define
+class Tally:
+    """Count items and bytes as they are found, sent and settled.
+
+    Args:
+        max_problems: How many rejected and failed results to keep.
+    """
+
+    max_problems: int
+    planned: int = 0
+    bytes_found: int = 0
+    total_known: bool = False
+    in_flight: int = 0
+    bytes_uploaded: int = 0
+    _outcomes: Counter[Outcome] = attrs.Factory(Counter)
+    _problems: list[UploadResult] = attrs.Factory(list)
+
+    def found(self, sizes: Iterable[int | None]) -> None:
+        """Count items that the sources named, by their sizes where these are known."""
+        for size in sizes:
+            self.planned += 1
+            self.bytes_found += size or 0
+
+    def settled(self, result: UploadResult) -> None:
+        """Count a result."""
+        self._outcomes[result.outcome] += 1
+        if result.outcome is Outcome.UPLOADED:
+            self.bytes_uploaded += result.size or 0
+        else:
+            self.bytes_found -= result.size or 0
+        if result.is_problem and len(self._problems) < self.max_problems:
+            self._problems.append(attrs.evolve(result, item=result.item.without_data()))
+
+    @property
+    def done(self) -> int:
+        """Return the items that have an outcome."""
+        return self._outcomes.total()
+
+    @property
+    def complete(self) -> bool:
+        """Return whether all sources are read and every item has its outcome."""
+        return self.total_known and self.done == self.planned
+
+    def progress(self, *, seconds: float, sending: float) -> UploadProgress:
+        """Return a snapshot.
+
+        Args:
+            seconds: Time since the run began.
+            sending: Time since it began to send.
+        """
+        uploaded = self._outcomes[Outcome.UPLOADED]
+        rate = self.done / sending if sending > 0 else 0.0
+        left = (self.planned - self.done) / rate if rate and self.total_known else None
+        phase = "sending" if sending > 0 else "planning"
+        return UploadProgress(
+            phase="done" if self.complete else phase,
+            items_done=self.done,
+            items_total=self.planned,
+            bytes_done=self.bytes_uploaded,
+            bytes_total=max(self.bytes_found, self.bytes_uploaded),
+            total_known=self.total_known,
+            uploaded=uploaded,
+            skipped=self._outcomes[Outcome.SKIPPED],
+            rejected=self._outcomes[Outcome.REJECTED],
+            failed=self._outcomes[Outcome.FAILED],
+            in_flight=self.in_flight,
+            seconds=seconds,
+            items_per_second=uploaded / sending if sending > 0 else 0.0,
+            bytes_per_second=self.bytes_uploaded / sending if sending > 0 else 0.0,
+            seconds_left=left,
+        )
+
+    def report(self, *, dataset_id: str, dataset_name: str, seconds: float) -> UploadReport:
+        """Return the account so far.
+
+        Args:
+            dataset_id: The dataset uploaded into.
+            dataset_name: Its name.
+            seconds: Length of the run so far.
+        """
+        return UploadReport(
+            dataset_id=dataset_id,
+            dataset_name=dataset_name,
+            planned=self.planned,
+            uploaded=self._outcomes[Outcome.UPLOADED],
+            skipped=self._outcomes[Outcome.SKIPPED],
+            rejected=self._outcomes[Outcome.REJECTED],
+            failed=self._outcomes[Outcome.FAILED],
+            bytes=self.bytes_uploaded,
+            seconds=seconds,
+            complete=self.complete,
+            problems=tuple(self._problems),
+        )
