@@ -73,6 +73,17 @@ def check_empty(request: Request, response: Response) -> None:
         raise unexpected(request, response.status, WEB_PAGE)
 
 
+def check_image(request: Request, response: Response) -> None:
+    """Accept an answer that is due to be an image.
+
+    Raises:
+        APIResponseValidationError: It is a web page, a text or nothing.
+    """
+    check_empty(request, response)
+    if not response.body or response.content_type.startswith(("text/", "application/json")):
+        raise unexpected(request, response.status, "an image was expected")
+
+
 def unexpected(
     request: Request, status: int, text: str, *, field_path: str = ""
 ) -> APIResponseValidationError:
@@ -80,7 +91,7 @@ def unexpected(
     where = f"at {field_path}, " if field_path else ""
     return APIResponseValidationError(
         f"{request.method} {request.path} was answered with {status}, but not as expected: {where}"
-        f"{text.removesuffix('.')}.",
+        f"{text.removesuffix('.')}",
         status=status,
         field_path=field_path,
         method=request.method,

@@ -21,6 +21,13 @@ class ImportAnswer:
 
 
 @attrs.frozen
+class ClearedConfig:
+    """The answer to clearing a label configuration: its id."""
+
+    config_id: str
+
+
+@attrs.frozen
 class ExportItem:
     """One element of an export: the overview of classes, or the labels of a task."""
 

@@ -87,7 +87,8 @@ def decode_error(request: Request, response: Response) -> APIStatusError:
     key = key if isinstance(key, str) else ""
     params, details = _texts(said.get("params")), _details(said.get("details"))
     return _error_class(response.status, key)(
-        _message(response, key, params, details),
+        # APIError adds its own words behind, and the full stop before them.
+        _message(response, key, params, details).removesuffix("."),
         status=response.status,
         key=key,
         params=params,

@@ -1,0 +1,85 @@
+"""`AiSegmentationResource`: assisted segmentation, which few services have installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async._wire import _routes as routes
+from datagym_async.models import AiSegResult
+from datagym_async.resources._base import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datagym_async.models import Point
+
+DEFAULT_NUM_POINTS = 20
+
+
+class AiSegmentationResource(Resource):
+    """Outlines proposed by the service's AI: prepare an image, calculate, finish.
+
+    Without that part of the service every call raises `ServiceUnavailableError`.
+    """
+
+    async def prepare(self, media_id: str) -> None:
+        """Have the service load an image.
+
+        Args:
+            media_id: UUID of the image.
+
+        Raises:
+            ServiceUnavailableError: Assisted segmentation is not installed.
+            LimitReachedError: The plan allows no more of it.
+            APIError: The service cannot be asked, or refuses.
+        """
+        await self._do(routes.prepare_segmentation(media_id))
+
+    async def calculate(
+        self,
+        media_id: str,
+        *,
+        positive_points: Iterable[Point],
+        negative_points: Iterable[Point] = (),
+        num_points: int = DEFAULT_NUM_POINTS,
+        frame_number: int | None = None,
+    ) -> AiSegResult:
+        """Return the outline that the AI proposes for an object.
+
+        Args:
+            media_id: UUID of the image or video.
+            positive_points: Points on the object, in pixels.
+            negative_points: Points beside the object, in pixels.
+            num_points: How many points the outline should have.
+            frame_number: Number of the frame of a video, counted from 0.
+
+        Raises:
+            ServiceUnavailableError: Assisted segmentation is not installed.
+            RequestRefusedError: It is busy, or did not answer.
+            APIError: The service cannot be asked, or refuses.
+        """
+        fields: dict[str, object] = {
+            "imageId": media_id,
+            "positivePoints": _points(positive_points),
+            "negativePoints": _points(negative_points),
+            "numPoints": num_points,
+        }
+        if frame_number is not None:
+            fields["frameNumber"] = frame_number
+        return await self._fetch(routes.calculate_segmentation(fields), AiSegResult)
+
+    async def finish(self, media_id: str) -> None:
+        """Have the service forget an image.
+
+        Args:
+            media_id: UUID of the image.
+
+        Raises:
+            ServiceUnavailableError: Assisted segmentation is not installed.
+            APIError: The service cannot be asked, or refuses.
+        """
+        await self._do(routes.finish_segmentation(media_id))
+
+
+def _points(points: Iterable[Point]) -> list[dict[str, float | None]]:
+    return [{"x": point.x, "y": point.y} for point in points]

@@ -1,0 +1,68 @@
+"""What all resources share: how an answer becomes a model."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from datagym_async._wire._codec import check_empty, decode
+from datagym_async._wire._names import fold_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datagym_async._wire._messages import Request, Response
+    from datagym_async.resources._ports import Door
+
+T = TypeVar("T")
+
+_DECODED_ON_THE_LOOP = 256 * 1024
+"""Bytes of a body that are decoded without a thread: about 3 ms of work."""
+
+
+class Resource:
+    """The calls about one noun of the service.
+
+    Args:
+        session: The door to the network; it is not closed here.
+    """
+
+    def __init__(self, session: Door) -> None:
+        self._session = session
+
+    async def _fetch(self, request: Request, kind: type[T]) -> T:
+        """Return the answer to a request as a model."""
+        return await read(request, await self._session.request(request), kind)
+
+    async def _do(self, request: Request) -> None:
+        """Send a request whose answer is empty."""
+        check_empty(request, await self._session.request(request))
+
+
+async def read(request: Request, response: Response, kind: type[T]) -> T:
+    """Return an answer as a model; a large one is decoded beside the event loop."""
+    if len(response.body) <= _DECODED_ON_THE_LOOP:
+        return decode(request, response, kind)
+    return await asyncio.to_thread(decode, request, response, kind)
+
+
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def timestamp(self) -> int: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def find_by_name(items: Iterable[N], name: str) -> N | None:
+    """Return the item of a name as the service compares names: an exact match, else the oldest.
+
+    Names can repeat all the same: creations at the same time both succeed (observed).
+    """
+    folded = fold_name(name)
+    same = [item for item in items if fold_name(item.name) == folded]
+    return min(same, key=lambda item: (item.name != name, item.timestamp, item.id), default=None)

@@ -1,0 +1,122 @@
+"""Follow the service to the bytes of a media.
+
+Images arrive as they are. For a video the answer is a text: a pre-signed URL of another origin,
+which is fetched without our credentials.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from datagym_async._wire._codec import unexpected
+from datagym_async._wire._errors import WEB_PAGE
+from datagym_async.exceptions import APIConnectionError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from datagym_async._wire._messages import Request, Response
+    from datagym_async.resources._ports import Door, OpenAnswer
+
+_MAX_URL = 8192
+"""Bytes of the longest body that can be a URL."""
+
+
+async def whole(session: Door, request: Request) -> bytes:
+    """Return the bytes of a media, followed to where they are.
+
+    Raises:
+        APIResponseValidationError: A web page answered.
+        APIError: The service cannot be asked, or refuses.
+    """
+    answer = await session.request(request)
+    _refuse_web_page(request, answer)
+    url = None if _is_media(answer) else _as_url(answer.body)
+    if url is None:
+        return answer.body
+    async with session.stream_url(url) as elsewhere:
+        chunks = _counted(request, elsewhere, elsewhere.iter_chunks())
+        return b"".join([chunk async for chunk in chunks])
+
+
+@asynccontextmanager
+async def opened(session: Door, request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give the chunks of a media, followed to where they are.
+
+    Raises:
+        APIResponseValidationError: A web page answered.
+        APIError: The service cannot be asked, refuses, or the answer broke off.
+    """
+    async with session.stream(request) as answer:
+        _refuse_web_page(request, answer)
+        chunks = answer.iter_chunks()
+        start = b"" if _is_media(answer) else await _take(chunks)
+        url = _as_url(start)
+        if url is None:
+            yield _counted(request, answer, _chain(start, chunks))
+            return
+        async with session.stream_url(url) as elsewhere:
+            yield _counted(request, elsewhere, elsewhere.iter_chunks())
+
+
+def _refuse_web_page(request: Request, answer: Response | OpenAnswer) -> None:
+    if "html" in _content_type(answer):
+        raise unexpected(request, answer.status, WEB_PAGE)
+
+
+def _content_type(answer: Response | OpenAnswer) -> str:
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_media(answer: Response | OpenAnswer) -> bool:
+    return _content_type(answer).startswith(("image/", "video/"))
+
+
+async def _take(chunks: AsyncIterator[bytes]) -> bytes:
+    """Return the start of a body: all of it if it is short enough to be a URL."""
+    start = b""
+    async for chunk in chunks:
+        start += chunk
+        if len(start) > _MAX_URL:
+            break
+    return start
+
+
+def _as_url(body: bytes) -> str | None:
+    """Return a whole body as an http or https URL, or None if it is none."""
+    if len(body) > _MAX_URL:
+        return None
+    try:
+        url = body.decode("ascii").strip().strip('"')
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    good = parts.scheme in {"http", "https"} and parts.hostname and url.isprintable()
+    return url if good and " " not in url else None
+
+
+async def _chain(start: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if start:
+        yield start
+    async for chunk in chunks:
+        yield chunk
+
+
+async def _counted(
+    request: Request, answer: OpenAnswer, chunks: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """Give the chunks, and raise at the end if there were fewer or more bytes than announced."""
+    announced, arrived = answer.headers.get("content-length", ""), 0
+    async for chunk in chunks:
+        arrived += len(chunk)
+        yield chunk
+    encoded = answer.headers.get("content-encoding", "identity") != "identity"
+    if announced.isdecimal() and int(announced) != arrived and not encoded:
+        raise APIConnectionError(
+            f"{request.method} {request.path} broke off after {arrived} of {announced} bytes; try"
+            " again",
+            method=request.method,
+            path=request.path,
+        )

@@ -1,0 +1,140 @@
+"""`LabelsResource`: labels, in and out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async._wire import _routes as routes
+from datagym_async._wire._codec import check_image
+from datagym_async._wire._documents import ImportAnswer
+from datagym_async.exceptions import APIError, RequestRefusedError
+from datagym_async.models import ImportFailure, ImportResult, LabelExport, VideoLabels
+from datagym_async.resources._base import Resource
+from datagym_async.resources._exports import iter_tasks
+from datagym_async.resources._predictions import DEFAULT_BATCH, batches, checked
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from datagym_async.models import TaskLabels
+
+
+class LabelsResource(Resource):
+    """The labels of projects."""
+
+    async def export(self, project_id: str) -> LabelExport:
+        """Return the labels of all tasks that are completed, skipped or reviewed.
+
+        Args:
+            project_id: UUID of the project.
+
+        Raises:
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked, or refuses.
+        """
+        return await self._fetch(routes.export_labels(project_id), LabelExport)
+
+    async def iter_export(self, project_id: str) -> AsyncIterator[TaskLabels]:
+        """Give the labels of each task as they arrive, in memory that does not grow with them.
+
+        The answer is closed when the iteration ends; one that is left early is best wrapped in
+        ``contextlib.aclosing``.
+
+        Args:
+            project_id: UUID of the project.
+
+        Raises:
+            APIError: See `export`; also when the answer breaks off.
+        """
+        request = routes.export_labels(project_id)
+        async with self._session.stream(request) as answer:
+            async for task in iter_tasks(request, answer):
+                yield task
+
+    async def export_video(self, task_id: str) -> VideoLabels:
+        """Return the labels of one video.
+
+        Args:
+            task_id: UUID of the task, in any state. An exported task names it in
+                `TaskLabels.task_export_url`.
+
+        Raises:
+            NotFoundError: The task is unknown.
+            RequestRefusedError: The task is of an image project.
+            APIError: The service cannot be asked, or refuses.
+        """
+        return await self._fetch(routes.export_video(task_id), VideoLabels)
+
+    async def import_predictions(
+        self,
+        project_id: str,
+        predictions: Iterable[Mapping[str, object]],
+        *,
+        keep_data: bool,
+        batch_size: int = DEFAULT_BATCH,
+    ) -> ImportResult:
+        """Import labels, in batches of which each is stored as a whole or not at all.
+
+        One batch is sent at a time: the service's database locks itself up when several replace
+        labels at once (observed). A refused batch does not stop the following ones.
+
+        Args:
+            project_id: UUID of the project; the datasets of the media must be attached to it.
+            predictions: One `Prediction` for each media, or tasks as exported.
+            keep_data: True to append to the labels of each media: importing twice doubles them, and
+                a call whose answer is lost is not repeated. False to replace them.
+            batch_size: Predictions in one request, 1 to 500; more than 50 take longer each.
+
+        Returns:
+            How many were stored, and which batches were refused and why.
+
+        Raises:
+            ConfigurationError: A prediction names no media, which the service would pass over in
+                silence, or with `keep_data` False a media twice.
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked; a note says how many were stored before.
+        """
+        given = checked(predictions, keep_data=keep_data)
+        result = ImportResult()
+        for first, batch in batches(given, batch_size):
+            try:
+                failure = await self._import(project_id, batch, keep_data=keep_data, first=first)
+            except APIError as error:
+                error.add_note(f"{result.stored} predictions had been stored before.")
+                raise
+            result = ImportResult(
+                stored=result.stored + (0 if failure else len(batch)),
+                failures=(*result.failures, *([failure] if failure else [])),
+            )
+        return result
+
+    async def bitmap(self, task_id: str, export_key: str) -> bytes:
+        """Return the segmentation of a task under one key as a bitmap (``image/bmp``).
+
+        It is as large as the image: 8 bits a pixel, 255 where the segments are, else 0. A key
+        without segments, or of another type, gives an all-black image.
+
+        Args:
+            task_id: UUID of a task that is completed, skipped or reviewed.
+            export_key: Key of the entry.
+
+        Raises:
+            NotFoundError: The task or the key is unknown.
+            RequestRefusedError: The task is in another state.
+            APIError: The service cannot be asked, or refuses.
+        """
+        request = routes.export_bitmap(task_id, export_key)
+        response = await self._session.request(request)
+        check_image(request, response)
+        return response.body
+
+    async def _import(
+        self, project_id: str, batch: Sequence[Mapping[str, object]], *, keep_data: bool, first: int
+    ) -> ImportFailure | None:
+        """Send one batch and return why it was refused, or None if it was stored."""
+        request = routes.import_predictions(project_id, batch, keep_data=keep_data)
+        try:
+            answer = await self._fetch(request, ImportAnswer)
+        except RequestRefusedError as error:
+            return ImportFailure(first, len(batch), error.args[0], error.key)
+        return ImportFailure(first, len(batch), answer.messages) if answer.messages else None

@@ -1,0 +1,127 @@
+"""Images by URL: screened, each sent once, in batches, answers matched by URL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import attrs
+
+from datagym_async._wire import _routes as routes
+from datagym_async.exceptions import APIError, ConfigurationError
+from datagym_async.models import UrlResult, UrlStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from datagym_async._wire._messages import Request
+
+T = TypeVar("T")
+
+DEFAULT_BATCH = 50
+MAX_BATCH = 500
+"""URLs in one request: 500 were observed to be stored, in 0.74 s."""
+MAX_URL_LENGTH = 1256
+MAX_URL_NAME_LENGTH = 255
+"""Longer URLs, and longer last parts, make the service refuse the whole batch (observed)."""
+
+
+class Fetch(Protocol):
+    """Send a request and return its answer as a model."""
+
+    async def __call__(self, request: Request, kind: type[T]) -> T:
+        """Send it."""
+        ...
+
+
+@attrs.define
+class UrlBatches:
+    """The URLs of one call and what is known of each.
+
+    Args:
+        urls: All URLs in the order given, repetitions included.
+        batch_size: URLs in one request.
+        results: What is known of each URL.
+    """
+
+    urls: Sequence[str]
+    batch_size: int
+    results: dict[str, UrlResult]
+
+    @classmethod
+    def of(cls, urls: Iterable[str], batch_size: int) -> UrlBatches:
+        """Return the URLs, screened.
+
+        Raises:
+            ConfigurationError: `batch_size` is out of range, or `urls` is no list of texts.
+        """
+        if not 1 <= batch_size <= MAX_BATCH:
+            raise ConfigurationError(
+                f"batch_size is {batch_size}; the service takes 1 to {MAX_BATCH} URLs at once."
+            )
+        if isinstance(urls, str):
+            raise ConfigurationError("urls is a single text; pass a list of URLs.")
+        given = list(urls)
+        for index, url in enumerate(given):
+            if not isinstance(url, str):
+                raise ConfigurationError(f"urls[{index}] is no text; pass a list of URLs.")
+        screened = ((url, screen(url)) for url in dict.fromkeys(given))
+        refused = {
+            url: UrlResult(url, UrlStatus.FAILED, reason=reason)
+            for url, reason in screened
+            if reason
+        }
+        return cls(given, batch_size, refused)
+
+    def __len__(self) -> int:
+        """Return how many URLs are still to be sent."""
+        return len(set(self.urls) - self.results.keys())
+
+    async def send(
+        self, fetch: Fetch, dataset_id: str, *, dialect: routes.Dialect
+    ) -> list[UrlResult]:
+        """Send what is not refused and return one result for each URL, in the order given.
+
+        Raises:
+            APIError: A batch failed; a note says how many URLs were answered before.
+        """
+        done = 0
+        for batch in self._batches():
+            request = routes.upload_urls(dataset_id, batch, dialect=dialect)
+            try:
+                answer = await fetch(request, tuple[UrlResult, ...])
+            except APIError as error:
+                if done:
+                    error.add_note(f"The first {done} URLs had been answered before.")
+                raise
+            self.results.update(_matched(batch, answer))
+            done += len(batch)
+        return [self.results[url] for url in self.urls]
+
+    def _batches(self) -> Iterator[list[str]]:
+        todo = [url for url in dict.fromkeys(self.urls) if url not in self.results]
+        for start in range(0, len(todo), self.batch_size):
+            yield todo[start : start + self.batch_size]
+
+
+def screen(url: str) -> str | None:
+    """Return why the service could not store a URL, which would fail its whole batch, or None."""
+    if not url.isprintable():
+        return "It holds control characters."
+    if len(url) > MAX_URL_LENGTH:
+        return f"It has {len(url)} characters; the service stores at most {MAX_URL_LENGTH}."
+    name = url.partition("?")[0].rpartition("/")[2]
+    if len(name) > MAX_URL_NAME_LENGTH:
+        return (
+            f"Its last part has {len(name)} characters; the service stores at most"
+            f" {MAX_URL_NAME_LENGTH}."
+        )
+    return None
+
+
+def _matched(batch: Sequence[str], answer: Iterable[UrlResult]) -> Iterator[tuple[str, UrlResult]]:
+    """Give each URL its result: the service answers a set, in any order."""
+    by_url = {result.url: result for result in answer}
+    for url in batch:
+        missing = UrlResult(url, UrlStatus.UNKNOWN, reason="The service's answer leaves it out.")
+        yield url, by_url.get(url, missing)
