@@ -60,10 +60,18 @@ class Holder:
 
 @attrs.frozen
 class Verdict:
-    """An outcome that needs no sending, with its reason."""
+    """An outcome that needs no sending, with its reason.
+
+    Args:
+        outcome: What became of the item.
+        reason: Why, as a sentence.
+        is_clash: Whether only its name is against it: that it is no image would be the better
+            reason, as of the second README.txt of a folder.
+    """
 
     outcome: Outcome
     reason: str
+    is_clash: bool = False
 
 
 def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
@@ -109,4 +117,5 @@ def _clash(item: UploadItem, first: Holder) -> Verdict:
         f"{item.source or 'This item'} clashes with {first.shown}: both would be named "
         f"{printable(item.name)!r}{printable(same)}, and the first is taken. Upload with "
         'name="relative", or name one of them yourself with UploadItem(name, path).',
+        is_clash=True,
     )

@@ -93,7 +93,8 @@ class Feeder:
         """
         streams, wrong = await self._take_in((source,))
         if wrong and len(wrong) == self._tally.planned and not streams:
-            raise ConfigurationError(wrong[0].refusal)
+            others = f" (and {len(wrong) - 1} more sources like it)" if wrong[1:] else ""
+            raise ConfigurationError(f"Nothing to upload: {wrong[0].refusal}{others}")
         self._tally.total_known = not streams
         await self._hand_out()
         for stream in streams:

@@ -15,7 +15,7 @@ from datagym_async._wire._messages import Body
 from datagym_async.resources._bodies import file_body
 from datagym_async.transfer._clashes import Verdict
 from datagym_async.transfer._disk import refusal
-from datagym_async.transfer._items import Outcome, UploadItem, printable
+from datagym_async.transfer._items import Outcome, UploadItem
 from datagym_async.transfer._screening import HEAD_SIZE, Sample, screen_bytes
 
 if TYPE_CHECKING:
@@ -69,12 +69,14 @@ def next_portion(plan: Plan, waiting: list[Planned]) -> list[Ready]:
 
 def read(planned: Planned) -> Ready:
     """Return a planned item with its body, or with the reason why it has none."""
-    item = planned.item
-    if planned.verdict is not None or item.url:
-        return Ready(item, planned.size, verdict=planned.verdict)
+    item, verdict = planned.item, planned.verdict
+    if item.url or (verdict and not verdict.is_clash):
+        return Ready(item, planned.size, verdict=verdict)
     if item.data is not None:
-        return _screened(item, Sample(len(item.data), item.data[:HEAD_SIZE]), item.data)
-    return _read_file(item, str(item.content), planned.size)
+        ready = _screened(item, Sample(len(item.data), item.data[:HEAD_SIZE]), item.data)
+    else:
+        ready = _read_file(item, str(item.content), planned.size)
+    return Ready(item, planned.size, verdict=ready.verdict or verdict) if verdict else ready
 
 
 def _read_file(item: UploadItem, path: str, planned_size: int | None) -> Ready:
@@ -98,7 +100,7 @@ def _rest(stream: BinaryIO, sample: Sample) -> bytes | None:
 
 def _screened(item: UploadItem, sample: Sample, data: bytes | None) -> Ready:
     if reason := screen_bytes(sample):
-        return _rejected(item, sample.size, f"{item.source or printable(item.name)}: {reason}")
+        return _rejected(item, sample.size, reason)
     if data is None:
         return Ready(item, sample.size, file_body(str(item.content), sample.size))
     if len(data) != sample.size:

@@ -1,0 +1,100 @@
+"""A dataset in memory, as the bulk uploader sees it: no network, every call countable."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datagym_async._wire._names import encode_name, fold_name
+from datagym_async.exceptions import AlreadyExistsError, NotFoundError
+from datagym_async.models import Dataset, DatasetMedia, Media, MediaSourceType, UrlResult, UrlStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from datagym_async._wire._messages import Body
+
+DATASET_ID = "0d8f8d2e-0000-4000-8000-000000000001"
+
+
+@attrs.define
+class FakeService:
+    """Be the media and the datasets that an uploader needs, and remember what it did.
+
+    Args:
+        delay: Virtual or real seconds that each call takes.
+        before: Called with the name (or the URLs joined) before anything is stored; may raise.
+    """
+
+    delay: float = 0.0
+    before: Callable[[str], Awaitable[None]] | None = None
+    stored: dict[str, bytes] = attrs.Factory(dict)
+    urls: list[str] = attrs.Factory(list)
+    batches: list[int] = attrs.Factory(list)
+    in_flight: int = 0
+    peak: int = 0
+    listings: int = 0
+    _folded: set[str] = attrs.Factory(set)
+
+    async def get(self, dataset_id: str) -> Dataset:
+        """List the dataset."""
+        self.listings += 1
+        if dataset_id != DATASET_ID:
+            raise NotFoundError(f"There is no dataset {dataset_id}.", status=404, key="ex_notfound")
+        listed = (DatasetMedia(name, 0, MediaSourceType.LOCAL, name) for name in self.stored)
+        return Dataset(DATASET_ID, "Photos", 0, media=tuple(listed))
+
+    async def upload_body(self, dataset_id: str, name: str, body: Body) -> Media:
+        """Store an image under its encoded name."""
+        stored_name = encode_name(name)
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        try:
+            await self._arrive(name)
+            data = await _whole(body)
+            if fold_name(stored_name) in self._folded:
+                message = f"The dataset holds {name!r} already."
+                raise AlreadyExistsError(message, status=412, key="ex_alreadyexists")
+            self.stored[stored_name] = data
+            self._folded.add(fold_name(stored_name))
+        finally:
+            self.in_flight -= 1
+        assert dataset_id == DATASET_ID
+        return Media(
+            id=f"m-{len(self.stored)}", timestamp=0, source_type=MediaSourceType.LOCAL, name=name
+        )
+
+    async def upload_urls(self, dataset_id: str, urls: Sequence[str]) -> list[UrlResult]:
+        """Store links."""
+        assert dataset_id == DATASET_ID
+        self.batches.append(len(urls))
+        await self._arrive(" ".join(urls))
+        return [self._url_result(url) for url in urls]
+
+    def _url_result(self, url: str) -> UrlResult:
+        if not url.lower().endswith((".jpg", ".jpeg", ".png")):
+            return UrlResult(url, UrlStatus.UNSUPPORTED_MIME_TYPE)
+        if url.lower() in map(str.lower, self.urls):
+            return UrlResult(url, UrlStatus.DUPLICATE)
+        self.urls.append(url)
+        return UrlResult(url, UrlStatus.SUCCESS, media_id=f"u-{len(self.urls)}")
+
+    async def _arrive(self, what: str) -> None:
+        await asyncio.sleep(self.delay)
+        if self.before is not None:
+            await self.before(what)
+
+    def hold(self, *names: str) -> None:
+        """Let the dataset hold some names already."""
+        for name in names:
+            self.stored[encode_name(name)] = b""
+            self._folded.add(fold_name(encode_name(name)))
+
+
+async def _whole(body: Body) -> bytes:
+    if body.open is None:
+        return body.data or b""
+    async with body.open() as chunks:
+        return b"".join([chunk async for chunk in chunks])
