@@ -32,11 +32,11 @@ def segment(value: object, what: str) -> str:
         ConfigurationError: It is empty, no text, or could lead to another route.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"The {what} is empty; pass the id the service gave.")
+        raise ConfigurationError(f"The {what} is empty; pass the id the service gave")
     # The service's container unquotes %2F and resolves dots before it chooses the route.
     if value.strip(". ") == "" or any(c in "/\\;" or not c.isprintable() for c in value):
         raise ConfigurationError(
-            f"The {what} {value[:80]!a} cannot stand in a path; pass the id the service gave."
+            f"The {what} {value[:80]!a} cannot stand in a path; pass the id the service gave"
         )
     return quote(value, safe="")
 
@@ -50,7 +50,7 @@ def json_body(value: object) -> Body:
     try:
         data = orjson.dumps(value)
     except orjson.JSONEncodeError as error:
-        raise ConfigurationError(f"The request cannot be written as JSON: {error}.") from None
+        raise ConfigurationError(f"The request cannot be written as JSON: {error}") from None
     return Body.of_bytes(data, content_type=JSON_TYPE)
 
 

@@ -43,7 +43,7 @@ async def _open_body(path: Path, size: int) -> AsyncIterator[AsyncIterator[bytes
             yield _read_chunks(path, file, size)
     except FileNotFoundError:
         raise FileChangedError(
-            f"The file {str(path)!r} vanished before it was sent; put it back, or leave it out."
+            f"The file {str(path)!r} vanished before it was sent; put it back, or leave it out"
         ) from None
 
 
@@ -68,7 +68,7 @@ async def _check_unchanged(
     _check_size(path, after.st_size, size)
     if after.st_mtime_ns != before.st_mtime_ns:
         raise FileChangedError(
-            f"The file {str(path)!r} was written to while it was sent; send it again."
+            f"The file {str(path)!r} was written to while it was sent; send it again"
         )
 
 
@@ -76,7 +76,7 @@ def _check_size(path: Path, found: int, size: int) -> None:
     if found != size:
         raise FileChangedError(
             f"The file {str(path)!r} was {size} bytes long when it was looked at and is {found}"
-            " bytes now; send it again when nothing writes to it."
+            " bytes now; send it again when nothing writes to it"
         )
 
 

@@ -112,7 +112,7 @@ class DatasetsResource(Resource):
 def _name_is_taken(name: str, path: str) -> AlreadyExistsError:
     return AlreadyExistsError(
         f"A dataset named {name!r} exists already (names are compared without case); use another"
-        " name, or exist_ok=True to use that dataset.",
+        " name, or exist_ok=True to use that dataset",
         status=412,
         key="ex_alreadyexists",
         params=("Dataset", "name", name),

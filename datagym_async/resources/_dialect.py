@@ -33,7 +33,7 @@ class DialectFinder:
     def __init__(self, session: Door, dialect: Dialect = "auto") -> None:
         if dialect not in {"auto", "image", "media"}:
             raise ConfigurationError(
-                f"The dialect {dialect!r} is unknown; use 'auto', 'media' or 'image'."
+                f"The dialect {dialect!r} is unknown; use 'auto', 'media' or 'image'"
             )
         self._session = session
         self._known: routes.Dialect | None = None if dialect == "auto" else dialect
@@ -59,7 +59,7 @@ class DialectFinder:
             return "image"
         raise ConfigurationError(
             "The service answers neither to the media nor to the image routes; check that base_url"
-            " is the address of a DataGym service."
+            " is the address of a DataGym service"
         )
 
     async def _is_served(self, dialect: routes.Dialect) -> bool:

@@ -68,7 +68,7 @@ def _check_start(request: Request, answer: OpenAnswer, text: bytes) -> None:
     if text.startswith(b"<"):
         raise unexpected(request, answer.status, WEB_PAGE)
     if not text.startswith(b"["):
-        raise unexpected(request, answer.status, "a list was expected.")
+        raise unexpected(request, answer.status, "a list was expected")
 
 
 def _words(error: Exception) -> str:

@@ -62,7 +62,7 @@ class MediaResource(Resource):
         """
         if isinstance(source, bytes):
             if name is None:
-                raise ConfigurationError("Bytes have no name of their own; pass name=... as well.")
+                raise ConfigurationError("Bytes have no name of their own; pass name=... as well")
             return await self.upload_body(dataset_id, name, Body.of_bytes(source))
         path = Path(source)
         body = await asyncio.to_thread(_read_small, path)

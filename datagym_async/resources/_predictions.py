@@ -29,18 +29,18 @@ def checked(
         if not isinstance(media_id, str) or not media_id:
             raise ConfigurationError(
                 f"predictions[{index}] has no internal_media_ID; the service would ignore it. Set"
-                " it to the id of a media."
+                " it to the id of a media"
             )
         if prediction.get("keepData", keep_data) is not keep_data:
             raise ConfigurationError(
                 f"predictions[{index}] says keepData={prediction['keepData']!r} and the call"
-                f" keep_data={keep_data}; make two calls, one for each."
+                f" keep_data={keep_data}; make two calls, one for each"
             )
         first = seen.setdefault(media_id.lower(), index)
         if first != index and not keep_data:
             raise ConfigurationError(
                 f"predictions[{first}] and predictions[{index}] are both for the media {media_id};"
-                " the second would replace the first. Put their labels into one."
+                " the second would replace the first. Put their labels into one"
             )
     return given
 
@@ -54,6 +54,6 @@ def batches(
         ConfigurationError: `batch_size` is out of range.
     """
     if not 1 <= batch_size <= MAX_BATCH:
-        raise ConfigurationError(f"batch_size is {batch_size}; use 1 to {MAX_BATCH}.")
+        raise ConfigurationError(f"batch_size is {batch_size}; use 1 to {MAX_BATCH}")
     for first in range(0, len(given), batch_size):
         yield first, given[first : first + batch_size]

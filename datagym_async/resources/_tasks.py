@@ -95,11 +95,11 @@ def _query(state: TaskState | str | None, search: str | None, limit: int) -> dic
         if not _SEARCH.fullmatch(search):
             raise ConfigurationError(
                 f"search={search!r} holds characters that the service refuses; use letters, digits,"
-                " blanks, underscores and dashes."
+                " blanks, underscores and dashes"
             )
         query["search"] = search
     if limit < 0:
-        raise ConfigurationError(f"limit is {limit}; use 0 for all tasks, or a positive number.")
+        raise ConfigurationError(f"limit is {limit}; use 0 for all tasks, or a positive number")
     if limit:
         query["limit"] = str(limit)
     return query
@@ -109,5 +109,5 @@ def _state(state: TaskState | str) -> str:
     known = TaskState(state)
     if known is TaskState.UNKNOWN:
         states = ", ".join(member for member in TaskState if member is not TaskState.UNKNOWN)
-        raise ConfigurationError(f"The task state {state!r} is unknown; use one of {states}.")
+        raise ConfigurationError(f"The task state {state!r} is unknown; use one of {states}")
     return known.value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import attrs
 
 from datagym_async._wire import _routes as routes
-from datagym_async.exceptions import APIError, ConfigurationError
+from datagym_async.exceptions import APIError, ConfigurationError, InternalServerError
 from datagym_async.models import UrlResult, UrlStatus
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ class UrlBatches:
         """
         if not 1 <= batch_size <= MAX_BATCH:
             raise ConfigurationError(
-                f"batch_size is {batch_size}; the service takes 1 to {MAX_BATCH} URLs at once."
+                f"batch_size is {batch_size}; the service takes 1 to {MAX_BATCH} URLs at once"
             )
         if isinstance(urls, str):
-            raise ConfigurationError("urls is a single text; pass a list of URLs.")
+            raise ConfigurationError("urls is a single text; pass a list of URLs")
         given = list(urls)
         for index, url in enumerate(given):
             if not isinstance(url, str):
-                raise ConfigurationError(f"urls[{index}] is no text; pass a list of URLs.")
+                raise ConfigurationError(f"urls[{index}] is no text; pass a list of URLs")
         screened = ((url, screen(url)) for url in dict.fromkeys(given))
         refused = {
             url: UrlResult(url, UrlStatus.FAILED, reason=reason)
@@ -85,18 +85,33 @@ class UrlBatches:
         Raises:
             APIError: A batch failed; a note says how many URLs were answered before.
         """
-        done = 0
         for batch in self._batches():
-            request = routes.upload_urls(dataset_id, batch, dialect=dialect)
+            done = len(self.results)
             try:
-                answer = await fetch(request, tuple[UrlResult, ...])
+                await self._send(fetch, dataset_id, batch, dialect)
             except APIError as error:
-                if done:
-                    error.add_note(f"The first {done} URLs had been answered before.")
+                error.add_note(f"{done} of {len(set(self.urls))} URLs had been dealt with before")
                 raise
-            self.results.update(_matched(batch, answer))
-            done += len(batch)
         return [self.results[url] for url in self.urls]
+
+    async def _send(
+        self, fetch: Fetch, dataset_id: str, batch: Sequence[str], dialect: routes.Dialect
+    ) -> None:
+        """Send a batch; one that the service rolls back is halved until the culprit is alone."""
+        request = routes.upload_urls(dataset_id, batch, dialect=dialect)
+        try:
+            answer = await fetch(request, tuple[UrlResult, ...])
+        except InternalServerError as error:
+            if error.key != "ex_system":
+                raise
+            if len(batch) == 1:
+                self.results[batch[0]] = UrlResult(batch[0], UrlStatus.FAILED, reason=str(error))
+                return
+            middle = len(batch) // 2
+            await self._send(fetch, dataset_id, batch[:middle], dialect)
+            await self._send(fetch, dataset_id, batch[middle:], dialect)
+        else:
+            self.results.update(_matched(batch, answer))
 
     def _batches(self) -> Iterator[list[str]]:
         todo = [url for url in dict.fromkeys(self.urls) if url not in self.results]
@@ -106,15 +121,15 @@ class UrlBatches:
 
 def screen(url: str) -> str | None:
     """Return why the service could not store a URL, which would fail its whole batch, or None."""
-    if not url.isprintable():
-        return "It holds control characters."
+    if any("\ud800" <= character <= "\udfff" for character in url):
+        return "It holds characters that are no text"
     if len(url) > MAX_URL_LENGTH:
-        return f"It has {len(url)} characters; the service stores at most {MAX_URL_LENGTH}."
+        return f"It has {len(url)} characters; the service stores at most {MAX_URL_LENGTH}"
     name = url.partition("?")[0].rpartition("/")[2]
     if len(name) > MAX_URL_NAME_LENGTH:
         return (
             f"Its last part has {len(name)} characters; the service stores at most"
-            f" {MAX_URL_NAME_LENGTH}."
+            f" {MAX_URL_NAME_LENGTH}"
         )
     return None
 
@@ -123,5 +138,5 @@ def _matched(batch: Sequence[str], answer: Iterable[UrlResult]) -> Iterator[tupl
     """Give each URL its result: the service answers a set, in any order."""
     by_url = {result.url: result for result in answer}
     for url in batch:
-        missing = UrlResult(url, UrlStatus.UNKNOWN, reason="The service's answer leaves it out.")
+        missing = UrlResult(url, UrlStatus.UNKNOWN, reason="The service's answer leaves it out")
         yield url, by_url.get(url, missing)
