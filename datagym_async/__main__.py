@@ -1,0 +1,35 @@
+"""The entry point of ``datagym-async`` and of ``python -m datagym_async``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from datagym_async._extras import missing_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Args:
+        argv: The arguments without the program's name; None takes those of the process.
+
+    Returns:
+        0 all well, 1 some items failed, 2 usage or settings, 130 interrupted.
+    """
+    try:
+        from datagym_async.cli._app import run
+    except ModuleNotFoundError as error:
+        if (sentence := missing_extra(error)) is None:
+            raise
+        # Not through cli._output, which needs rich: the very thing that may be missing.
+        sys.stderr.write(f"Error: {sentence}\n")
+        return 2
+    return run(sys.argv[1:] if argv is None else list(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""From the shared options to a client; the token on its way is never shown."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import typer
+
+from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE, DataGymClient
+from datagym_async._retry import RetryPolicy
+from datagym_async.cli._errors import CommandError
+from datagym_async.cli._options import Invocation
+
+T = TypeVar("T")
+
+
+# Whoever waits at a screen would rather know soon that nobody answers.
+_IMPATIENT: Final = RetryPolicy(max_retries=2)
+
+
+def client_for(invocation: Invocation, *, rate: float | None = 200.0) -> DataGymClient:
+    """Return an unopened client for the service and with the token that the options name.
+
+    Call it outside the event loop: it may ask for the token and wait for the answer. A patient
+    client follows when the service has answered once.
+
+    Args:
+        invocation: The run of the command.
+        rate: Requests a second; None for no limit.
+    """
+    with_client(invocation, lambda client: client.ping())
+    return DataGymClient(find_token(invocation), address_of(invocation), rate_limit=rate)
+
+
+def with_client(invocation: Invocation, work: Callable[[DataGymClient], Awaitable[T]]) -> T:
+    """Return what the work gives, done with an impatient client that is opened and closed here."""
+    client = DataGymClient(find_token(invocation), address_of(invocation), retry=_IMPATIENT)
+
+    async def run() -> T:
+        async with client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+def address_of(invocation: Invocation) -> str:
+    """Return the address of the service as its user gave it."""
+    given = invocation.shared.base_url or os.environ.get(BASE_URL_VARIABLE)
+    return given or DEFAULT_BASE_URL
+
+
+def find_token(invocation: Invocation) -> str:
+    """Return the token, asked for once and never said from here on."""
+    if not invocation.token:
+        invocation.token = _given_token(invocation)
+        invocation.output.keep_secret(invocation.token)
+    return invocation.token
+
+
+def _given_token(invocation: Invocation) -> str:
+    # What was typed for this run goes before what lies in the environment for all of them.
+    file = invocation.shared.token_file
+    if file is not None:
+        return read_token(file)
+    if kept := os.environ.get(TOKEN_VARIABLE, "").strip():
+        return kept
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise CommandError(
+            f"No token: set {TOKEN_VARIABLE}, or name a file that holds it with --token-file."
+        )
+    token: str = typer.prompt("DataGym token (not shown)", hide_input=True, err=True)
+    return token.strip()
+
+
+def read_token(file: Path) -> str:
+    """Return the token that a file holds.
+
+    Raises:
+        CommandError: The file cannot be read, or holds no token.
+    """
+    try:
+        text = file.read_text("utf-8").strip()
+    except OSError as error:
+        raise CommandError(f"The token file {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"The token file {file} holds no text.") from None
+    if not text or len(text.splitlines()) > 1:
+        raise CommandError(
+            f"The token file {file} must hold the token on one line, and nothing else."
+        )
+    return text

@@ -1,0 +1,142 @@
+"""`datasets`: list them, look at one, create one."""
+
+from typing import Annotated, Final
+
+import typer
+
+from datagym_async.cli._connect import address_of, with_client
+from datagym_async.cli._errors import WELL, CommandError
+from datagym_async.cli._lookup import dataset_of
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._output import Column, Output
+from datagym_async.cli._plain import plain
+from datagym_async.exceptions import AlreadyExistsError
+from datagym_async.models import Dataset, DatasetMedia
+
+app = typer.Typer(name="datasets", help="List datasets, look at one, create one.")
+
+_TIME: Final = "%Y-%m-%d %H:%M"
+
+
+def list_datasets(invocation: Invocation) -> int:
+    """List the datasets with the number of their media."""
+    datasets = with_client(invocation, lambda client: client.datasets.list())
+    if invocation.output.as_json:
+        invocation.output.document([_summary(dataset) for dataset in datasets])
+    elif not datasets:
+        invocation.output.message(
+            f"There are no datasets at {address_of(invocation)}; `datasets create NAME` makes one."
+        )
+    else:
+        columns = (
+            Column("Id", whole=True),
+            Column("Name"),
+            Column("Media", "right"),
+            Column("Projects", "right"),
+        )
+        invocation.output.table(columns, [_row(dataset) for dataset in datasets])
+    return WELL
+
+
+def show(
+    invocation: Invocation,
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="Name or id of the dataset.", show_default=False),
+    ],
+    limit: Annotated[
+        int,
+        typer.Option("--limit", metavar="N", min=0, help="Media to list; 0 lists all."),
+    ] = 20,
+) -> int:
+    """Show a dataset and its media, the newest first (all of them with --json)."""
+    found = with_client(invocation, lambda client: dataset_of(client, dataset))
+    if invocation.output.as_json:
+        invocation.output.document(plain(found))
+    else:
+        show_dataset(invocation.output, found, limit=limit)
+    return WELL
+
+
+def create(
+    invocation: Invocation,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the dataset.", show_default=False)
+    ],
+    description: Annotated[
+        str, typer.Option("--description", metavar="TEXT", help="A line on it.")
+    ] = "",
+    exist_ok: Annotated[
+        bool, typer.Option("--exist-ok", help="All is well if it is there already.")
+    ] = False,
+) -> int:
+    """Create a dataset; names are compared without case."""
+    try:
+        made = with_client(
+            invocation,
+            lambda client: client.datasets.create(
+                name, short_description=description, exist_ok=exist_ok
+            ),
+        )
+    except AlreadyExistsError:
+        raise CommandError(
+            f"A dataset named {name!r} exists already (names are compared without case); take "
+            "another name, or add --exist-ok."
+        ) from None
+    if invocation.output.as_json:
+        invocation.output.document(_summary(made))
+    elif not invocation.output.quiet:
+        invocation.output.result(f"Dataset {made.name!r} has the id {made.id}.")
+    return WELL
+
+
+command(app, "list")(list_datasets)
+command(app, "show")(show)
+command(app, "create")(create)
+
+
+def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> None:
+    """Say what a dataset is and holds.
+
+    Args:
+        output: Where to.
+        dataset: The dataset.
+        limit: So many media at most, the newest; 0 for all.
+    """
+    for title, value in _facts(dataset):
+        output.result(f"{title:<11} {value}")
+    media = sorted(dataset.media, key=lambda each: (-each.timestamp, each.name))
+    listed = media[: limit or None]
+    if listed:
+        output.result("")
+        columns = (Column("Media id", whole=True), Column("Name"), Column("Source"))
+        output.table(columns, [_media_row(each) for each in listed])
+    if len(listed) < len(media):
+        output.message(f"... and {len(media) - len(listed):,} more; --limit 0 lists all.")
+
+
+def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    facts = (
+        ("Dataset", dataset.name),
+        ("Id", dataset.id),
+        ("Description", dataset.short_description or ""),
+        ("Created", f"{dataset.created_at:{_TIME}} UTC"),
+        ("Holds", f"{len(dataset.media):,} media ({dataset.media_type.value.lower()})"),
+        ("Attached to", f"{dataset.project_count:,} project(s)"),
+    )
+    return tuple((title, value) for title, value in facts if value)
+
+
+def _row(dataset: Dataset) -> tuple[str, ...]:
+    return dataset.id, dataset.name, f"{len(dataset.media):,}", f"{dataset.project_count:,}"
+
+
+def _media_row(media: DatasetMedia) -> tuple[str, ...]:
+    return media.id, media.name, media.source_type.value.lower().replace("_", " ")
+
+
+def _summary(dataset: Dataset) -> dict[str, object]:
+    """Return a dataset without its media, which may be very many."""
+    document = plain(dataset)
+    del document["media"]
+    return {**document, "media_count": len(dataset.media)}

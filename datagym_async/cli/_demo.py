@@ -1,0 +1,222 @@
+"""`demo`: the whole way of an image on this machine alone, in seconds."""
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import quote
+
+import attrs
+import typer
+from aiohttp import web
+
+from datagym_async._client import DataGymClient
+from datagym_async.cli._datasets import show_dataset
+from datagym_async.cli._embedded import ServerOptions, running_server
+from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._figures import counted, size
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._output import Output
+from datagym_async.cli._photographs import photographs
+from datagym_async.cli._upload import Account, run_upload
+from datagym_async.models import Dataset, MediaSourceType
+from datagym_async.transfer import UploadReport
+
+DATASET: Final = "Demo photographs"
+_LINKS: Final = 12
+_LISTED: Final = 8
+
+
+@attrs.frozen(kw_only=True)
+class Stage:
+    """Where the demo plays, and with what."""
+
+    output: Output
+    client: DataGymClient
+    dataset: Dataset
+    files: tuple[Path, ...]
+    sources: tuple[str, ...]
+
+
+@attrs.define
+class Play:
+    """What the demo has shown so far."""
+
+    files: UploadReport | None = None
+    links: UploadReport | None = None
+    verified: str = ""
+
+
+def demo(
+    invocation: Invocation,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Folder of JPEG and PNG files; without it, the photographs of scikit-image.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="Folder for the server's data, kept for `serve`."
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the data of the temporary server as well.")
+    ] = False,
+) -> int:
+    """Show the main job on a server of its own: no account, no network, seconds.
+
+    Uploads photographs, lists them, reads one back and compares its bytes, uploads links.
+    """
+    output = invocation.output
+    files = photographs() if folder is None else _files_of(folder)
+    sources = tuple(map(str, files)) if folder is None else (str(folder),)
+    play = Play()
+    with _data_folder(data, keep=keep) as place:
+        try:
+            asyncio.run(_demo(output, place, files, sources, play))
+        except KeyboardInterrupt:
+            output.warning("Interrupted.")
+            return INTERRUPTED
+    _close(output, play, kept=place if keep or data is not None else None)
+    reports = [report for report in (play.files, play.links) if report is not None]
+    return WELL if all(report.ok for report in reports) else SOME_FAILED
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "demo", client=False)(demo)
+
+
+@contextlib.contextmanager
+def _data_folder(data: Path | None, *, keep: bool) -> Iterator[Path]:
+    if data is not None:
+        yield data
+        return
+    place = Path(tempfile.mkdtemp(prefix="datagym-demo-"))
+    try:
+        yield place
+    finally:
+        if not keep:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _files_of(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a folder that links can be made of; the upload looks for itself."""
+    if not folder.is_dir():
+        raise CommandError(f"The folder {folder} does not exist.")
+    suffixes = {".jpg", ".jpeg", ".png"}
+    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes)
+    return tuple(path for path in found if path.is_file())
+
+
+async def _demo(
+    output: Output, data: Path, files: tuple[Path, ...], sources: tuple[str, ...], play: Play
+) -> None:
+    output.heading("1. A DataGym-compatible server on this machine")
+    async with running_server(ServerOptions(data=data)) as server:
+        output.keep_secret(server.token)
+        projects = await server.seed_demo()
+        output.message(f"listens on {server.base_url}, with its data in {data}")
+        # No rate limit: the server is ours.
+        async with DataGymClient(server.token, server.base_url, rate_limit=None) as client:
+            dataset = await client.datasets.create(DATASET, exist_ok=True)
+            await client.projects.add_dataset(projects[0].id, dataset.id)
+            output.message(f"holds dataset {dataset.name!r}, attached to {projects[0].name!r}")
+            stage = Stage(
+                output=output, client=client, dataset=dataset, files=files, sources=sources
+            )
+            await _upload_files(stage, play)
+            await _read_back(stage, play)
+            await _upload_links(stage, play)
+            await _list(stage)
+
+
+async def _upload_files(stage: Stage, play: Play) -> None:
+    stage.output.heading("2. Upload: screened, concurrent, retried, reported")
+    account = Account()
+    await run_upload(stage.client, stage.output, stage.dataset.id, stage.sources, account)
+    play.files = account.report
+    stage.output.message(account.report.summary() if account.report else "")
+
+
+async def _read_back(stage: Stage, play: Play) -> None:
+    stage.output.heading("3. One image back, byte for byte")
+    held = await stage.client.datasets.get(stage.dataset.id)
+    ids = {each.name: each.id for each in held.media if each.source_type is MediaSourceType.LOCAL}
+    path = next((path for path in stage.files if path.name in ids), None)
+    if path is None:
+        stage.output.message("There is none to read back.")
+        return
+    ours = await asyncio.to_thread(path.read_bytes)
+    theirs = await stage.client.media.download(ids[path.name])
+    digest = hashlib.sha256(theirs).hexdigest()
+    if digest != hashlib.sha256(ours).hexdigest():
+        raise CommandError(f"{path.name} came back with other bytes than were sent.", status=1)
+    play.verified = path.name
+    stage.output.message(f"{path.name}: {size(len(theirs))}, sha256 {digest[:16]}... is the same")
+
+
+async def _upload_links(stage: Stage, play: Play) -> None:
+    stage.output.heading("4. Links: the service keeps the address, not the bytes")
+    if not stage.files:
+        stage.output.message("There are no files to make links of.")
+        return
+    account = Account()
+    async with _photo_server(stage.files[:_LINKS]) as urls:
+        stage.output.message(f"{counted(len(urls), 'URL')} such as {urls[0]}")
+        await run_upload(stage.client, stage.output, stage.dataset.id, urls, account)
+    play.links = account.report
+    stage.output.message(account.report.summary() if account.report else "")
+
+
+async def _list(stage: Stage) -> None:
+    stage.output.heading("5. What the dataset holds now")
+    held = await stage.client.datasets.get(stage.dataset.id)
+    if not stage.output.silent:
+        show_dataset(stage.output, held, limit=_LISTED)
+
+
+@contextlib.asynccontextmanager
+async def _photo_server(files: tuple[Path, ...]) -> AsyncIterator[tuple[str, ...]]:
+    """Serve files on loopback; gives their URLs, whose names differ from those of the files."""
+    by_name = {f"link-{path.name}": path for path in files}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        path = by_name.get(request.match_info["name"])
+        return web.FileResponse(path) if path else web.Response(status=404)
+
+    app = web.Application()
+    app.router.add_get("/{name}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        yield tuple(f"http://127.0.0.1:{port}/{quote(name)}" for name in by_name)
+    finally:
+        await runner.cleanup()
+
+
+def _close(output: Output, play: Play, *, kept: Path | None) -> None:
+    if output.as_json:
+        output.document(
+            {
+                "files": play.files.to_dict() if play.files else None,
+                "links": play.links.to_dict() if play.links else None,
+                "verified": play.verified,
+                "data": None if kept is None else str(kept),
+            }
+        )
+    again = "--data DIR" if kept is None else f"--data {kept}"
+    output.heading("Where to go from here")
+    output.message(f"  datagym-async serve {again}   this server, for longer")
+    output.message("  datagym-async upload FOLDER --dataset NAME --create   your own images")
+    output.message("  datagym-async upload --help   and docs/cli.md: all options")

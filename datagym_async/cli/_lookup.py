@@ -1,0 +1,96 @@
+"""Datasets and projects by id or by name, as the service compares names."""
+
+import contextlib
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Final, Protocol, TypeVar
+
+from datagym_async._client import DataGymClient
+from datagym_async._wire._names import fold_name
+from datagym_async.cli._errors import CommandError
+from datagym_async.exceptions import NotFoundError
+from datagym_async.models import Dataset, Project
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Named(Protocol):
+    """What has an id and a name."""
+
+    @property
+    def id(self) -> str:
+        """Its UUID."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def choose(wanted: str, among: Sequence[N], *, kind: str) -> N | None:
+    """Return the one that is meant, or None if there is none.
+
+    Raises:
+        CommandError: Several have the name (races make that possible), and none the id.
+    """
+    if by_id := [each for each in among if each.id == wanted.lower()]:
+        return by_id[0]
+    found = [each for each in among if fold_name(each.name) == fold_name(wanted)]
+    exact = [each for each in found if each.name == wanted]
+    found = exact if len(exact) == 1 else found
+    if len(found) > 1:
+        ids = ", ".join(each.id for each in found)
+        raise CommandError(f"{len(found)} {kind}s are named {wanted!r}; give one of the ids {ids}.")
+    return found[0] if found else None
+
+
+async def find_dataset(client: DataGymClient, wanted: str) -> Dataset | None:
+    """Return the dataset with this id or name, or None."""
+    if is_id(wanted):
+        # Asked for alone: a listing holds all media of all datasets.
+        with contextlib.suppress(NotFoundError):
+            return await client.datasets.get(wanted)
+    return choose(wanted, await client.datasets.list(), kind="dataset")
+
+
+async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> Dataset:
+    """Return the dataset with this id or name.
+
+    Raises:
+        CommandError: There is none; the sentence says what else there is, and `hint`.
+    """
+    found = await find_dataset(client, wanted)
+    if found is None:
+        there = await client.datasets.list()
+        raise CommandError(_unknown(wanted, there, kind="dataset", hint=hint))
+    return found
+
+
+async def project_of(client: DataGymClient, wanted: str) -> Project:
+    """Return the project with this id or name.
+
+    Raises:
+        CommandError: There is none.
+    """
+    projects = await client.projects.list()
+    found = choose(wanted, projects, kind="project")
+    if found is None:
+        raise CommandError(_unknown(wanted, projects, kind="project"))
+    return found
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text can only be meant as an id."""
+    return _UUID.fullmatch(text) is not None
+
+
+def _unknown(wanted: str, among: Sequence[Named], *, kind: str, hint: str = "") -> str:
+    near = difflib.get_close_matches(wanted, [each.name for each in among], n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    listed = f"`datagym-async {kind}s list` shows what there is"
+    way = f"{listed}; {hint}" if hint else listed
+    word = "with the id" if is_id(wanted) else "named"
+    return f"There is no {kind} {word} {wanted!r}.{meant} {way}."

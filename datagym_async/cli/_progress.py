@@ -1,0 +1,239 @@
+"""How far a bulk upload is: drawn on a terminal, said in lines elsewhere.
+
+`showing` looks at the run ten times a second and hands what it sees to one of three displays. What
+they show is made by pure functions of a snapshot.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final, Protocol, Self
+
+import attrs
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from datagym_async.cli._figures import clock, counted, size
+from datagym_async.cli._output import Output, bar
+from datagym_async.transfer import Outcome, UploadProgress, UploadResult
+
+LINES_OF_PROBLEMS: Final = 20
+"""So many problems are said one by one; the rest is counted, and is in the report."""
+_LOOK_EVERY: Final = 0.1
+_SAY_EVERY: Final = 5.0
+
+
+@attrs.frozen
+class Snapshot:
+    """How far a run is, and how often its client had to try again."""
+
+    progress: UploadProgress
+    retries: int
+
+
+class Display(Protocol):
+    """Shows snapshots; a context manager, because a drawn one owns the terminal's last lines."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show a snapshot, or not, if it is too early for the next."""
+        ...
+
+
+@contextlib.asynccontextmanager
+async def showing(output: Output, look: Callable[[], Snapshot]) -> AsyncIterator["Problems"]:
+    """Show how far a run is until the block ends.
+
+    Args:
+        output: Where to.
+        look: Takes a snapshot.
+
+    Yields:
+        Where the run's problems are to be told.
+    """
+    with _display_for(output) as display:
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_watch(display, look))
+            try:
+                yield Problems(output)
+            finally:
+                watching.cancel()
+        display.show(look())
+
+
+async def _watch(display: Display, look: Callable[[], Snapshot]) -> None:
+    while True:
+        display.show(look())
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def _display_for(output: Output) -> Display:
+    if output.is_drawn:
+        return Drawn(output)
+    return Silence() if output.silent else Lines(output)
+
+
+@attrs.define
+class Problems:
+    """Says rejected and failed items as they come, until there are too many to read."""
+
+    _output: Output
+    _count: int = 0
+
+    def note(self, result: UploadResult) -> None:
+        """Say what became of an item if somebody should look at it."""
+        if not result.is_problem:
+            return
+        self._count += 1
+        if self._count <= LINES_OF_PROBLEMS:
+            self._output.warning(problem_line(result))
+        elif self._count == LINES_OF_PROBLEMS + 1:
+            self._output.warning("(further problems are counted; --report FILE keeps them)")
+
+
+def problem_line(result: UploadResult) -> str:
+    """Return what became of an item as one line."""
+    word = "failed" if result.outcome is Outcome.FAILED else "rejected"
+    named = (
+        ""
+        if _says(result.reason, result.source or result.name)
+        else f"{result.source or result.name}: "
+    )
+    return f"{word}: {named}{result.reason}"
+
+
+def _says(reason: str, name: str) -> bool:
+    return bool(name) and name in reason
+
+
+@attrs.define
+class Silence:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show nothing."""
+
+
+@attrs.define
+class Lines:
+    """Says a line every few seconds, for log files and pipes."""
+
+    _output: Output
+    _next: float = _SAY_EVERY
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Say the snapshot if the last one is long ago."""
+        if snapshot.progress.seconds >= self._next:
+            self._next = snapshot.progress.seconds + _SAY_EVERY
+            self._output.message(line(snapshot))
+
+
+@attrs.define
+class Drawn:
+    """Draws the last lines of the terminal anew; messages appear above them."""
+
+    _output: Output
+    _live: Live = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # No refreshing thread: only the loop looks at the run.
+        self._live = Live(console=self._output.screen, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw the snapshot."""
+        self._live.update(drawing(snapshot), refresh=True)
+
+
+def drawing(snapshot: Snapshot) -> RenderableType:
+    """Return the snapshot as it is drawn: a bar, and the figures below it."""
+    progress = snapshot.progress
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(ratio=1)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_row(
+        Text(_verb(progress), "bold"),
+        bar(
+            *_share(progress),
+            width=None,
+            pulse=not progress.total_known and progress.phase != "done",
+        ),
+        Text(_of_files(progress)),
+    )
+    figures = Text(" · ", "dim").join(_painted(each) for each in _figures(snapshot))
+    return Group(grid, figures)
+
+
+def line(snapshot: Snapshot) -> str:
+    """Return the snapshot as one line."""
+    progress = snapshot.progress
+    return ", ".join((f"{_verb(progress)} {_of_files(progress)}", *_figures(snapshot)))
+
+
+def _verb(progress: UploadProgress) -> str:
+    return {"planning": "Reading", "done": "Done"}.get(progress.phase, "Uploading")
+
+
+def _share(progress: UploadProgress) -> tuple[float, float]:
+    # By bytes where they are known: one large file is more work than ten small ones. What is
+    # skipped or rejected has no bytes to send, so that a run of skips fills the bar by files.
+    if progress.bytes_total > 0:
+        return progress.bytes_done, progress.bytes_total
+    return progress.items_done, progress.items_total
+
+
+def _of_files(progress: UploadProgress) -> str:
+    if progress.phase == "planning":
+        return f"{counted(progress.items_total, 'file')} found"
+    more = "" if progress.total_known else "+"
+    return f"{progress.items_done:,}/{progress.items_total:,}{more} files"
+
+
+def _figures(snapshot: Snapshot) -> Iterator[str]:
+    progress = snapshot.progress
+    if progress.phase == "planning":
+        yield f"{size(progress.bytes_total)} so far"
+        return
+    yield f"{size(progress.bytes_done)} of {size(progress.bytes_total)}"
+    yield f"{size(progress.bytes_per_second)}/s"
+    if progress.phase == "done":
+        yield f"{clock(progress.seconds)} taken"
+    else:
+        yield f"{clock(progress.seconds_left)} left"
+        yield f"{progress.in_flight} in flight"
+    yield counted(snapshot.retries, "retry", "retries")
+    for count, word in (
+        (progress.skipped, "skipped"),
+        (progress.rejected, "rejected"),
+        (progress.failed, "failed"),
+    ):
+        if count:
+            yield f"{count:,} {word}"
+
+
+def _painted(figure: str) -> Text:
+    return Text(figure, "yellow" if figure.endswith(("rejected", "failed")) else "")

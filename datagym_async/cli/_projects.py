@@ -1,0 +1,114 @@
+"""`projects`: list them, attach datasets to them, detach datasets from them."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from datagym_async._client import DataGymClient
+from datagym_async.cli._connect import address_of, with_client
+from datagym_async.cli._errors import WELL, CommandError
+from datagym_async.cli._lookup import dataset_of, project_of
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._output import Column
+from datagym_async.cli._plain import plain_list
+from datagym_async.models import Dataset, Project
+
+app = typer.Typer(name="projects", help="List projects; attach and detach datasets.")
+
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="Name or id of the dataset.", show_default=False)
+]
+ProjectArgument = Annotated[
+    str, typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False)
+]
+
+
+def list_projects(invocation: Invocation) -> int:
+    """List the projects with their datasets."""
+    projects = with_client(invocation, lambda client: client.projects.list())
+    if invocation.output.as_json:
+        invocation.output.document(plain_list(projects))
+    elif not projects:
+        invocation.output.message(f"There are no projects at {address_of(invocation)}.")
+    else:
+        columns = (
+            Column("Id", whole=True),
+            Column("Name"),
+            Column("Type"),
+            Column("Datasets", "right"),
+            Column("Media", "right"),
+        )
+        invocation.output.table(columns, [_row(project) for project in projects])
+    return WELL
+
+
+def attach(invocation: Invocation, dataset: DatasetArgument, project: ProjectArgument) -> int:
+    """Attach a dataset to a project, which gets one task for each of its images."""
+
+    async def work(client: DataGymClient) -> tuple[Dataset, Project]:
+        found = await _both(client, dataset, project)
+        await client.projects.add_dataset(found[1].id, found[0].id)
+        return found
+
+    return _say(invocation, *with_client(invocation, work), attached=True)
+
+
+def detach(
+    invocation: Invocation,
+    dataset: DatasetArgument,
+    project: ProjectArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> int:
+    """Detach a dataset from a project: destroys its tasks there, and all their labels.
+
+    The images stay. It asks first, and needs --yes where nobody can answer.
+    """
+
+    if not yes and not sys.stdin.isatty():
+        raise CommandError(
+            "Detaching destroys tasks and labels, and nobody is here to ask; add --yes."
+        )
+    found = with_client(invocation, lambda client: _both(client, dataset, project))
+    if not yes and not typer.confirm(_question(*found), err=True):
+        invocation.output.message("Nothing was changed.")
+        return WELL
+    with_client(invocation, lambda client: client.projects.remove_dataset(found[1].id, found[0].id))
+    return _say(invocation, *found, attached=False)
+
+
+command(app, "list")(list_projects)
+command(app, "attach")(attach)
+command(app, "detach")(detach)
+
+
+async def _both(client: DataGymClient, dataset: str, project: str) -> tuple[Dataset, Project]:
+    return await dataset_of(client, dataset), await project_of(client, project)
+
+
+def _row(project: Project) -> tuple[str, ...]:
+    media = sum(each.media_count for each in project.datasets)
+    return (
+        project.id,
+        project.name,
+        project.media_type.value.lower(),
+        f"{len(project.datasets):,}",
+        f"{media:,}",
+    )
+
+
+def _question(dataset: Dataset, project: Project) -> str:
+    return (
+        f"Detaching {dataset.name!r} from {project.name!r} destroys its tasks there "
+        f"(up to {len(dataset.media):,}) and all their labels. Detach it?"
+    )
+
+
+def _say(invocation: Invocation, dataset: Dataset, project: Project, *, attached: bool) -> int:
+    if invocation.output.as_json:
+        document = {"dataset_id": dataset.id, "project_id": project.id, "attached": attached}
+        invocation.output.document(document)
+    elif not invocation.output.quiet:
+        words = "is attached to" if attached else "is no longer attached to"
+        invocation.output.result(f"Dataset {dataset.name!r} {words} project {project.name!r}.")
+    return WELL
