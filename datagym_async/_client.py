@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from datagym_async.resources import Dialect
-    from datagym_async.transfer import Sources
+    from datagym_async.transfer import Source
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
@@ -234,7 +234,7 @@ class DataGymClient:
         return self._opened.ai_segmentation
 
     def uploader(
-        self, dataset_id: str, sources: Sources, *, config: UploadConfig | None = None
+        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
     ) -> Uploader:
         """Return a bulk upload to iterate over: ``async with client.uploader(...) as run``.
 
@@ -251,7 +251,7 @@ class DataGymClient:
         return Uploader(self.media, self.datasets, dataset_id, sources, config=config)
 
     async def upload(
-        self, dataset_id: str, sources: Sources, *, config: UploadConfig | None = None
+        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
     ) -> UploadReport:
         """Upload everything that `sources` names and return the report.
 
