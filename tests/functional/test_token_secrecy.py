@@ -63,11 +63,13 @@ async def test_the_token_is_nowhere(fault: Action | None, caplog: pytest.LogCapt
 async def test_no_request_carries_the_token_in_its_url() -> None:
     """The service sees the token in the header of each request, and in no URL."""
     plan = FaultPlan()
-    async with Server(token=TOKEN, middlewares=[plan.middleware]) as server:
-        async with DataGymClient(TOKEN, server.base_url) as client:
-            await client.ping()
-            await client.projects.list()
-            await client.datasets.create("Winter")
+    async with (
+        Server(token=TOKEN, middlewares=[plan.middleware]) as server,
+        DataGymClient(TOKEN, server.base_url) as client,
+    ):
+        await client.ping()
+        await client.projects.list()
+        await client.datasets.create("Winter")
 
     assert len(plan.requests) >= 3
     assert all(TOKEN not in seen.path for seen in plan.requests)
@@ -75,10 +77,12 @@ async def test_no_request_carries_the_token_in_its_url() -> None:
 
 async def test_a_refused_token_is_not_repeated_to_the_reader() -> None:
     """The error of a bad token names both causes and not the token."""
-    async with Server(token="another-token") as server:
-        async with DataGymClient(TOKEN, server.base_url) as client:
-            with pytest.raises(APIError) as raised:
-                await client.projects.list()
+    async with (
+        Server(token="another-token") as server,
+        DataGymClient(TOKEN, server.base_url) as client,
+    ):
+        with pytest.raises(APIError) as raised:
+            await client.projects.list()
 
     assert TOKEN not in str(raised.value)
     assert "token" in str(raised.value)
