@@ -93,7 +93,14 @@ def _draw(size: tuple[int, int], segmentations: Sequence[Sequence[Ring]]) -> byt
         _fill(pen, hole, 0)
     target = io.BytesIO()
     image.save(target, "BMP")
-    return target.getvalue()
+    return _as_the_service_writes(bytearray(target.getvalue()))
+
+
+def _as_the_service_writes(bitmap: bytearray) -> bytes:
+    """Name no resolution and no count of used colours, and mark the palette as opaque."""
+    bitmap[38:50] = bytes(12)
+    bitmap[57 : 54 + 4 * 256 : 4] = b"\xff" * 256
+    return bytes(bitmap)
 
 
 def _fill(pen: ImageDraw.ImageDraw, ring: Ring, color: int) -> None:

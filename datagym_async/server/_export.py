@@ -105,7 +105,8 @@ def _video(service: Service, row: Row) -> dict[str, Json]:
 
 
 def _attachment(call: Call, view: Json, name: str) -> web.StreamResponse:
-    response = call.answer(view)
+    headers = {"Content-Type": "application/json"}
+    response = web.Response(body=call.service.render(view), headers=headers)
     filename = f"datagym_export_{now()}_{form_encoded(name)}.json"
     response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response

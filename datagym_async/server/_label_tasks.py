@@ -2,7 +2,7 @@
 
 import attrs
 
-from ._entries import EntryTree, Reader, load_entries
+from ._entries import EntryTree, Reader
 from ._errors import refuse
 from ._store import Row, Writer
 from ._value_tree import Context, Value, empty_values, insert_values, load_values
@@ -45,14 +45,11 @@ async def find_label_task(db: Reader, task_id: str, *, what: str = "Label Task")
     return LabelTask(task, project, media)
 
 
-async def with_globals(
-    db: Writer, found: LabelTask, tree: EntryTree | None = None
-) -> tuple[Value, ...]:
+async def with_globals(db: Writer, task_id: str, tree: EntryTree) -> tuple[Value, ...]:
     """Return the values of a task, after making the empty global classifications it lacks."""
-    tree = tree or await load_entries(db, found.project["config_id"])
-    values = await load_values(db, found.id, tree)
+    values = await load_values(db, task_id, tree)
     there = {value.entry.id for value in values}
     lacking = [entry for entry in tree.root_classifications() if entry.id not in there]
     made = tuple(empty_values(entry) for entry in lacking)
-    await insert_values(db, found.id, made)
+    await insert_values(db, task_id, made)
     return (*values, *made)

@@ -9,12 +9,13 @@ from aiohttp import web
 from ._call import Call, Route
 from ._entries import EntryTree, load_entries
 from ._errors import refuse
+from ._label_tasks import with_globals
 from ._prediction_schema import problems_of, report
 from ._prediction_values import answered, geometry_values, global_answers
 from ._projects import find_project
 from ._render import Json
 from ._store import Row, Writer
-from ._value_tree import Value, empty_values, insert_values, load_values
+from ._value_tree import Value, insert_values
 
 __all__ = ["ROUTES"]
 
@@ -84,17 +85,11 @@ async def _find_task(db: Writer, project: Row, media_id: str) -> str:
 async def _answer_globals(
     db: Writer, task_id: str, tree: EntryTree, item: Mapping[str, Json]
 ) -> None:
-    """Fill in global classifications, of which a task has one value each, whatever is imported."""
+    """Fill in the global classifications; every task has one value of each from now on."""
     answers = global_answers(tree, item)
-    if not answers:
-        return
-    there = {value.entry.id: value for value in await load_values(db, task_id, tree)}
+    there = {value.entry.id: value for value in await with_globals(db, task_id, tree)}
     for entry, given in answers:
-        value = answered(there.get(entry.id) or empty_values(entry), given)
-        if entry.id in there:
-            await _update_payloads(db, value)
-        else:
-            await insert_values(db, task_id, [value])
+        await _update_payloads(db, answered(there[entry.id], given))
 
 
 async def _update_payloads(db: Writer, root: Value) -> None:

@@ -60,7 +60,7 @@ async def skip(call: Call) -> web.StreamResponse:
 async def _view(db: Writer, found: LabelTask, media: Mapping[str, Json]) -> dict[str, Json]:
     task, project = found.task, found.project
     tree = await load_entries(db, project["config_id"])
-    values = await with_globals(db, found, tree)
+    values = await with_globals(db, found.id, tree)
     dataset = await _dataset(db, found)
     return {
         "taskId": found.id,
@@ -92,7 +92,8 @@ async def _dataset(db: Writer, found: LabelTask) -> Row:
 
 
 async def _complete(db: Writer, found: LabelTask) -> None:
-    values = await with_globals(db, found)
+    tree = await load_entries(db, found.project["config_id"])
+    values = await with_globals(db, found.id, tree)
     invalid = first_invalid(values, video=found.project["media_type"] == "VIDEO")
     if invalid is not None:
         raise refuse("ex_gen_entry_value_validation", invalid.entry.type, invalid.id)

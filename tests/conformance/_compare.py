@@ -6,6 +6,7 @@ recorded ids) and times. Objects in a list come in any order, as they do from th
 function returns the differences, one line each; none means that the case holds.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -14,7 +15,7 @@ from typing import TypeAlias
 
 from PIL import Image
 
-from tests.conformance._bodies import binary_note, bytes_of, ok_jpeg
+from tests.conformance._bodies import BinaryNote, binary_note, bytes_of, ok_jpeg
 from tests.conformance._http import Reply
 from tests.conformance._ids import Ids, is_id
 from tests.conformance._recordings import Case
@@ -49,7 +50,7 @@ def differences(case: Case, reply: Reply, ids: Ids, *, shape_only: bool = False)
             the state that the list shows.
     """
     found = [] if reply.status == case.response.status else [_not("status", case, reply)]
-    found += _header_differences(case, reply)
+    found += _header_differences(case, reply, ids)
     if not _asks_for_head(case):
         found += _body_differences(case, reply, ids, shape_only=shape_only)
     return found
@@ -63,9 +64,10 @@ def _asks_for_head(case: Case) -> bool:
     return case.method.upper() == "HEAD"
 
 
-def _header_differences(case: Case, reply: Reply) -> list[str]:
+def _header_differences(case: Case, reply: Reply, ids: Ids) -> list[str]:
     """Compare the headers that a client acts on; the framing of a body that is not sent is none."""
-    recorded, readers = case.response.headers, dict(_READERS)
+    recorded = {name: ids.translate(value) for name, value in case.response.headers.items()}
+    readers = dict(_READERS)
     if _asks_for_head(case):
         del readers["Transfer-Encoding"]
     return [
@@ -80,8 +82,7 @@ def _body_differences(case: Case, reply: Reply, ids: Ids, *, shape_only: bool) -
     if recorded in ("", None):
         return [] if not reply.body else [f"body {reply.body[:80]!r}, recorded empty"]
     if note := binary_note(recorded):
-        reencoded = "Content-Disposition" not in case.response.headers and not note.kept
-        return _image_differences(reply) if reencoded else _byte_differences(reply, bytes_of(note))
+        return _binary_differences(case, reply, note)
     if isinstance(recorded, str) and recorded.startswith("<!doctype"):
         return _page_differences(recorded, reply)
     try:
@@ -97,6 +98,15 @@ def _body_differences(case: Case, reply: Reply, ids: Ids, *, shape_only: bool) -
 
 def _json(value: object) -> Json:
     return value  # type: ignore[return-value]  # a recording is JSON through and through
+
+
+def _binary_differences(case: Case, reply: Reply, note: BinaryNote) -> list[str]:
+    if note.kept or "Content-Disposition" in case.response.headers:
+        return _byte_differences(reply, bytes_of(note))
+    if case.file == "GET_media":
+        return _image_differences(reply)
+    sha1 = hashlib.sha1(reply.body).hexdigest()
+    return [] if sha1 == note.sha1 else [f"body of sha1 {sha1}, recorded {note.sha1}"]
 
 
 def _byte_differences(reply: Reply, recorded: bytes) -> list[str]:
@@ -172,6 +182,8 @@ def _same_text(recorded: str, actual: str, ids: Ids) -> bool:
 def _object_differences(
     recorded: dict[str, Json], actual: dict[str, Json], ids: Ids, path: str
 ) -> list[str]:
+    if recorded and all(map(is_id, recorded)):
+        return _unordered_differences(_members(recorded), _members(actual), ids, path, exact=True)
     if recorded.keys() != actual.keys():
         return [f"{path}: keys {sorted(actual)}, recorded {sorted(recorded)}"]
     found: list[str] = []
@@ -183,6 +195,11 @@ def _object_differences(
         elif not _stand_in(key, value):
             found += json_differences(value, actual[key], ids, where)
     return found
+
+
+def _members(value: dict[str, Json]) -> list[Json]:
+    """Write an object whose keys are ids as a list, so that the ids map."""
+    return [{"id": key, "member": member} for key, member in value.items()]
 
 
 def _stand_in(key: str, value: Json) -> bool:

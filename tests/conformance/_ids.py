@@ -4,6 +4,8 @@ import re
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
+_TIME = re.compile(r"\b\d{13}\b")
+
 
 class Ids:
     """A one-to-one map of recorded ids to real ones, learned as the replay goes.
@@ -15,6 +17,7 @@ class Ids:
         self._parent = parent
         self._real: dict[str, str] = {}
         self._recorded: dict[str, str] = {}
+        self._times: dict[str, str] = {}
 
     def trial(self) -> "Ids":
         """Return a map on top of this one, to be kept with `keep` or thrown away."""
@@ -47,8 +50,13 @@ class Ids:
         self._recorded[real.lower()] = recorded.lower()
         return self.real(recorded) == real
 
+    def learn_time(self, recorded: int, real: int) -> None:
+        """Remember which time stands for a recorded one that requests repeat."""
+        self._times[str(recorded)] = str(real)
+
     def translate(self, text: str) -> str:
-        """Put real ids in the place of the recorded ones that are known."""
+        """Put real ids and times in the place of the recorded ones that are known."""
+        text = _TIME.sub(lambda match: self._times.get(match[0], match[0]), text)
         return _ID.sub(lambda match: self.real(match[0]) or match[0], text)
 
 

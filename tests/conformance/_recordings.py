@@ -48,7 +48,7 @@ LATER = frozenset(
         "DELETE_lcValue",
     }
 )
-"""Files of the label routes: replayed on request, not counted yet."""
+"""Files of the label routes: replayed with the others, but not counted yet."""
 
 NOT_REPLAYED: Mapping[str, str] = {
     "stock_auth": "a build without any token filter, which the embedded server is not",
@@ -58,17 +58,22 @@ NOT_REPLAYED: Mapping[str, str] = {
     "limits": "a plan limiter that was switched on by hand for the recording",
 }
 
-# Within one second the files' order is not recorded: these are the seconds in which it matters.
-_ORDER_WITHIN_SECOND: Mapping[str, tuple[str, ...]] = {
-    "11:55:16": ("POST_project_dataset", "DELETE_project_dataset"),
-    "11:58:34": ("POST_media_dataset_file", "GET_task_list", "DELETE_media"),
-    "11:59:56": (
-        "GET_dataset_id",
-        "POST_project_dataset",
-        "GET_task_list",
-        "GET_media",
-        "DELETE_media",
-    ),
+# Within one second the files' order is not recorded: these are the seconds in which it matters,
+# with files or single cases in the order that their answers imply.
+_ORDER_WITHIN_SECOND: Mapping[str, str] = {
+    "11:55:16": "POST_project_dataset DELETE_project_dataset",
+    "11:57:08": "PUT_task_skipTask PUT_task_completeTask GET_export",
+    "11:57:50": "POST_lcValue PUT_lcValue PUT_lcValue_changeType DELETE_lcValue",
+    "11:58:34": "PUT_lcValue PUT_lcValue_changeType GET_export_bitmap/7 GET_export_bitmap/8"
+    " GET_export_bitmap/9 GET_export/5 POST_media_dataset_file GET_task_list DELETE_media"
+    " GET_export/6 GET_task PUT_task_skipTask POST_prediction GET_export_bitmap DELETE_config",
+    "11:58:35": "GET_export/7 GET_task/7 POST_prediction/56 PUT_config/62 PUT_task_completeTask/20"
+    " DELETE_project_dataset POST_project_dataset GET_task/8",
+    "11:59:25": "POST_prediction/57 PUT_task_completeTask/21 POST_prediction/58 PUT_lcValue/25"
+    " PUT_task_completeTask/22 GET_export/8 POST_prediction/59 PUT_task_completeTask/23"
+    " GET_export/9 POST_prediction/60 PUT_task_completeTask/24 GET_export/10",
+    "11:59:56": "GET_dataset_id POST_project_dataset PUT_config GET_task_list POST_prediction"
+    " PUT_task_completeTask GET_export GET_exportVideoTask GET_task GET_media DELETE_media",
 }
 
 
@@ -156,6 +161,7 @@ def _filled_times(cases: list[Case]) -> dict[int, str]:
 
 
 def _position(case: Case, time: str) -> tuple[str, int, str, int]:
-    order = _ORDER_WITHIN_SECOND.get(time, ())
-    rank = order.index(case.file) if case.file in order else len(order)
+    order = _ORDER_WITHIN_SECOND.get(time, "").split()
+    named = next((name for name in (case.key, case.file) if name in order), None)
+    rank = len(order) if named is None else order.index(named)
     return (time, rank, case.file, case.index)

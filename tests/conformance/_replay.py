@@ -1,19 +1,20 @@
 """The replay: every case in the order of its recording, on one subject, with an outcome each."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 from attrs import field, frozen
 
-from tests.conformance._bodies import binary_note, request_body
+from tests.conformance._bodies import binary_note, request_body, text_of
 from tests.conformance._compare import differences
 from tests.conformance._http import Reply, exchange
 from tests.conformance._ids import Ids
 from tests.conformance._links import RECORDED, link_host
 from tests.conformance._recordings import Case
+from tests.conformance._steps import Stage, known_projects
 from tests.conformance._subject import CannotPrepareError, Subject
-from tests.conformance._world import Stage, known_projects, steps_before
+from tests.conformance._world import steps_before
 
 
 @frozen
@@ -46,28 +47,35 @@ async def replay(
     stage = Stage(subject, Ids())
     await known_projects(stage)
     async with link_host() as authority:
-        here = [_moved(case, authority) for case in cases]
+        own = "{}:{}".format(*subject.address)
+        here = [_moved(case, {RECORDED: authority, "localhost:8080": own}) for case in cases]
         return [await _outcome(case, stage, case.key in shape_only) for case in here]
 
 
-def _moved(case: Case, authority: str) -> Case:
-    """Point the case's link images to our own host; ``null`` bodies and binary ones have none."""
-    response = attrs.evolve(case.response, body=_replaced(case.response.body, authority))
-    return attrs.evolve(case, body=_text(_replaced(case.body, authority)), response=response)
+def _moved(case: Case, authorities: Mapping[str, str]) -> Case:
+    """Point the case's URLs to our own hosts."""
+    body = text_of(case.body)
+    return attrs.evolve(
+        case,
+        body=None if body is None else _replaced_text(body, authorities),
+        response=attrs.evolve(case.response, body=_replaced(case.response.body, authorities)),
+    )
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _replaced(value: object, authority: str) -> object:
+def _replaced(value: object, authorities: Mapping[str, str]) -> object:
     if isinstance(value, str):
-        return value.replace(RECORDED, authority)
+        return _replaced_text(value, authorities)
     if isinstance(value, list):
-        return [_replaced(item, authority) for item in value]
+        return [_replaced(item, authorities) for item in value]
     if isinstance(value, dict):
-        return {key: _replaced(item, authority) for key, item in value.items()}
+        return {key: _replaced(item, authorities) for key, item in value.items()}
     return value
+
+
+def _replaced_text(text: str, authorities: Mapping[str, str]) -> str:
+    for recorded, real in authorities.items():
+        text = text.replace(recorded, real)
+    return text
 
 
 async def _outcome(case: Case, stage: Stage, shape_only: bool) -> Outcome:

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 _NOT_MET = Path(__file__).parent / "not_met.toml"
@@ -18,7 +19,8 @@ SHAPE_ON_LIVE = frozenset(
 """Cases whose lists show what else a live service holds: there, their items' shape counts."""
 
 
-def not_met() -> Mapping[str, str]:
-    """Read the reasons of the listed cases, by the cases' ids."""
-    listed = tomllib.loads(_NOT_MET.read_text(encoding="utf-8"))
-    return {str(key): str(reason) for key, reason in listed["not_met"].items()}
+@cache
+def listed(table: str) -> Mapping[str, str]:
+    """Read the reasons of the cases in one table of the list, by the cases' ids."""
+    tables = tomllib.loads(_NOT_MET.read_text(encoding="utf-8"))
+    return {str(key): str(reason) for key, reason in tables[table].items()}

@@ -3,151 +3,26 @@
 Each step belongs to the first case that needs it and runs just before that case.
 """
 
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from attrs import frozen
-
-from tests.conformance._bodies import ok_jpeg
-from tests.conformance._http import Reply, exchange
-from tests.conformance._ids import Ids
 from tests.conformance._recordings import Case
-from tests.conformance._subject import ProjectIds, Subject
-
-IMAGE_PROJECT = ProjectIds(
-    "9ae13a08-fb0d-48af-9057-58536c09b21b",
-    "89915496-ff58-4e0f-af0c-52a28db2c6a2",
-    "25ce7899-f854-4109-9e19-78090ef4ed62",
+from tests.conformance._steps import (
+    IMAGE_PROJECT,
+    Step,
+    attached,
+    cleared,
+    configured_at,
+    dataset,
+    empty_value,
+    image,
+    link_images,
+    moved,
+    soft_deleted,
+    tasks_as_listed,
+    tasks_named,
+    twins,
+    video_dataset,
 )
-VIDEO_PROJECT = ProjectIds(
-    "694c6cc7-a034-40a9-b2e0-ebab03be5906",
-    "3802dfcb-499a-4333-9cd1-c910cb97e2fe",
-    "4059d474-27c6-4d18-9a74-d02b9853007f",
-)
-
-
-@frozen
-class Stage:
-    """What a step works on."""
-
-    subject: Subject
-    ids: Ids
-
-    async def ask(
-        self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Reply:
-        """Send a request of our own, with recorded ids in its path; it must succeed."""
-        sent = {
-            "Authorization": f"Token {self.subject.token}",
-            "Content-Length": str(len(body)),
-            **(headers or {}),
-        }
-        reply = await exchange(
-            self.subject.address,
-            method=method,
-            path=f"/api/v1/{self.ids.translate(path)}",
-            headers=list(sent.items()),
-            body=body,
-        )
-        assert reply.status == 200, (method, path, reply)
-        return reply
-
-
-Step = Callable[[Stage, Case], Awaitable[None]]
-
-
-async def known_projects(stage: Stage) -> None:
-    """Pair the recorded ids of the two projects with the subject's."""
-    real = await stage.subject.projects()
-    for name, recorded in (("Img Project", IMAGE_PROJECT), ("Vid Project", VIDEO_PROJECT)):
-        stage.ids.learn(recorded.project, real[name].project)
-        stage.ids.learn(recorded.label_configuration, real[name].label_configuration)
-        stage.ids.learn(recorded.label_iteration, real[name].label_iteration)
-
-
-def dataset(recorded_id: str, name: str, *, images: Sequence[str] = ()) -> Step:
-    """Create a dataset that stands for `recorded_id`, with `images` in it."""
-
-    async def step(stage: Stage, _: Case) -> None:
-        body = json.dumps({"name": name}).encode()
-        reply = await stage.ask(
-            "POST", "dataset", body=body, headers={"Content-Type": "application/json"}
-        )
-        stage.ids.learn(recorded_id, json.loads(reply.body)["id"])
-        for image in images:
-            path = f"media/{recorded_id}/file"
-            await stage.ask("POST", path, body=ok_jpeg(), headers={"X-filename": image})
-
-    return step
-
-
-def link_images(recorded_id: str, count: int) -> Step:
-    """Add `count` link images to a dataset."""
-
-    async def step(stage: Stage, _: Case) -> None:
-        body = json.dumps([f"http://127.0.0.1:9/{n}.jpg" for n in range(count)]).encode()
-        headers = {"Content-Type": "application/json"}
-        await stage.ask("POST", f"media/{recorded_id}/url", body=body, headers=headers)
-
-    return step
-
-
-def video_dataset(recorded_id: str, name: str, *, video: tuple[str, str]) -> Step:
-    """Create a dataset of videos that stands for `recorded_id`, with one video: id and name."""
-
-    async def step(stage: Stage, _: Case) -> None:
-        real, real_video = await stage.subject.add_video_dataset(name, video=video[1])
-        stage.ids.learn(recorded_id, real)
-        stage.ids.learn(video[0], real_video)
-
-    return step
-
-
-def attached(project: ProjectIds, dataset_id: str) -> Step:
-    """Attach a dataset to a project."""
-
-    async def step(stage: Stage, _: Case) -> None:
-        await stage.ask("POST", f"project/{project.project}/dataset/{dataset_id}")
-
-    return step
-
-
-def twins(name: str) -> Step:
-    """Create two datasets of one name, as concurrent requests did in the recording."""
-
-    async def step(stage: Stage, _: Case) -> None:
-        await stage.subject.add_dataset_twin(name)
-        await stage.subject.add_dataset_twin(name)
-
-    return step
-
-
-def soft_deleted(dataset_id: str) -> Step:
-    """Delete a dataset as the web interface does."""
-
-    async def step(stage: Stage, _: Case) -> None:
-        await stage.subject.soft_delete_dataset(stage.ids.translate(dataset_id))
-
-    return step
-
-
-async def cleared(stage: Stage, case: Case) -> None:
-    """Clear the configuration that a PUT is about to fill, as the recorder did each time."""
-    if "nope" not in case.path:
-        await stage.ask("DELETE", case.path.removeprefix("/api/v1/"))
-
-
-async def tasks_as_listed(stage: Stage, case: Case) -> None:
-    """Put the tasks into the states that the case's own answer shows; the first case named them."""
-    rows = case.response.body
-    assert isinstance(rows, list)
-    for row in rows:
-        if row["hasJsonUpload"]:
-            item = stage.ids.translate(json.dumps([{"internal_media_ID": row["mediaId"]}]))
-            await stage.ask("POST", f"project/{row['projectId']}/prediction", body=item.encode())
-        task_id = stage.ids.translate(row["taskId"])
-        await stage.subject.set_task_state(task_id, row["labelTaskState"])
-
 
 _UPLOADS = "61d8b2be-027d-41df-9bfe-e52ee42e0b3d"
 _LINKS = "77d15dec-54a6-4f29-ad78-3c7dec5306fe"
@@ -158,6 +33,17 @@ _VIDEO = "8f86b43a-abf9-44a7-bc4d-6bc06857b75a"
 _PREDICTED = "f8857c5b-39dd-49fc-8df5-9ee21afdefc6"
 _DELETED = "29702a45-e010-4d15-b496-7dc15ca96a5e"
 _SIDE_EFFECT = "bea768ed-80cc-4e77-9033-b39ffc01979e"
+
+_TASK_0 = "134e4048-aa93-4d6f-a474-ea79d9254d5b"
+_TASK_7 = "fa55d308-331c-40a6-8e4d-5dd720419ba8"
+_NEW_TASK_0 = "85a798e2-d35d-4ad5-ba94-d74ca0d4c678"
+_IMAGE_0 = "b2a4fde8-a81d-4ada-a1e4-6e77332bce15"
+_MADE_VALUES = {
+    "d009ba1b-3806-41c2-98e2-865c21fa685c": "9b1515c2-7b1c-4906-8630-c90789f55b9c",
+    "dbed66d8-5eba-4e27-bc03-d02cc564b9fb": "22aa3e8b-0623-403b-8bd6-0ce0e85d90ec",
+    "f243b980-f2c7-45f0-aece-d581be477ef8": "e9bee28e-eb24-4562-8ce1-707311bf9421",
+    "3f78ce2d-2e14-49e0-b5c8-3899607af3d3": "39463f63-971e-418f-add5-4a064dd94fd9",
+}
 
 STEPS: Mapping[str, Sequence[Step]] = {
     "POST_media_dataset_file/0": [dataset(_UPLOADS, "uploads")],
@@ -181,6 +67,36 @@ STEPS: Mapping[str, Sequence[Step]] = {
     "GET_dataset_id/9": [dataset(_DELETED, "gone"), soft_deleted(_DELETED)],
     "POST_media_dataset_url/58": [dataset(_SIDE_EFFECT, "side effect")],
     "GET_media/41": [attached(IMAGE_PROJECT, _SIDE_EFFECT)],
+    # What only the label routes' recordings presuppose.
+    "PUT_task_completeTask/0": [configured_at(1795434868834)],
+    "PUT_lcValue/11": [
+        empty_value(value, entry_id=entry, task_id=_TASK_0, media_id=_IMAGE_0)
+        for value, entry in _MADE_VALUES.items()
+    ],
+    "GET_export_bitmap/8": [moved(_TASK_7, "WAITING_CHANGED")],
+    "POST_prediction/57": [
+        tasks_named(
+            {
+                "im0.jpg": _NEW_TASK_0,
+                "im1.jpg": "e95ca919-d06e-4115-b77c-11a6d226d1fa",
+                "im2.jpg": "3e84b5e3-0efe-431c-b29a-5cdc9730393d",
+            },
+            state="BACKLOG",
+        ),
+        configured_at(1795435115901),
+    ],
+    "POST_prediction/62": [
+        image("eb516b42-be46-41f9-b98b-90a4a57360fb", _TASKS, "done.jpg", state="COMPLETED"),
+        image("08e8c07b-b330-4557-8dee-3b03112c64ac", _TASKS, "gone.jpg", state="SKIPPED"),
+    ],
+    "PUT_lcValue/25": [
+        empty_value(
+            "4e75726a-4201-435c-a624-043b3293ac40",
+            entry_id="7f1e60d7-f4a2-491f-ba2b-287b30696dba",
+            task_id=_NEW_TASK_0,
+            media_id=_IMAGE_0,
+        )
+    ],
 }
 """The steps before each case, by its key; a PUT of a configuration is preceded by `cleared` too."""
 
