@@ -97,8 +97,7 @@ def run(contender: Contender, folder: Path, base_url: str) -> Taken:
         command, capture_output=True, check=False, text=True, cwd=_ROOT, errors="replace"
     )
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise ContenderError(f"{contender.name} failed: {last[0]}")
+        raise ContenderError(f"{contender.name} failed: {done.stderr.strip() or 'without a word'}")
     after = _counts(base_url)
     files, size = (after[key] - before[key] for key in ("uploads", "bytes"))
     sizes = [path.stat().st_size for path in folder.iterdir()]
