@@ -1,7 +1,7 @@
 """Segmentations as bitmaps: white where something was segmented, black elsewhere."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -12,6 +12,7 @@ from ._call import Call, Route
 from ._entries import SEGMENTATION, load_entries
 from ._errors import refuse
 from ._export import EXPORTED
+from ._json_parts import objects_of
 from ._label_tasks import LabelTask, find_label_task
 from ._links import fetch_image
 from ._render import Json
@@ -66,21 +67,18 @@ def _size_of(content: bytes) -> tuple[int, int]:
 
 def _rings(value: Value) -> list[Ring]:
     """Return the outlines of a segmentation: the first is its outside, the others are holes."""
-    return [_points(ring.get("points")) for ring in _objects(value.payload.get("pointsCollection"))]
+    return [
+        _points(ring.get("points")) for ring in objects_of(value.payload.get("pointsCollection"))
+    ]
 
 
 def _points(value: Json) -> Ring:
-    pairs = ((point.get("x"), point.get("y")) for point in _objects(value))
+    pairs = ((point.get("x"), point.get("y")) for point in objects_of(value))
     return [
         (float(x), float(y))
         for x, y in pairs
         if isinstance(x, int | float) and isinstance(y, int | float)
     ]
-
-
-def _objects(value: Json) -> list[Mapping[str, Json]]:
-    members = value if isinstance(value, Sequence) and not isinstance(value, str) else []
-    return [member for member in members if isinstance(member, Mapping)]
 
 
 def _draw(size: tuple[int, int], segmentations: Sequence[Sequence[Ring]]) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ._entries import SEGMENTATION, Entry, EntryTree
+from ._json_parts import objects_of
 from ._render import Json
 from ._value_tree import Value
 
@@ -89,17 +90,12 @@ def _coordinates(value: Value) -> list[Json]:
         sides = {"w": payload.get("width"), "h": payload.get("height")}
         return [_whole({"x": payload.get("x"), "y": payload.get("y"), **sides})]
     if kind == SEGMENTATION:
-        return [_points(ring.get("points")) for ring in _objects(payload.get("pointsCollection"))]
+        return [_points(ring.get("points")) for ring in objects_of(payload.get("pointsCollection"))]
     return _points(payload.get("points"))
 
 
 def _points(value: Json) -> list[Json]:
-    return [_whole({"x": point.get("x"), "y": point.get("y")}) for point in _objects(value)]
-
-
-def _objects(value: Json) -> list[Mapping[str, Json]]:
-    members = value if isinstance(value, Sequence) and not isinstance(value, str) else []
-    return [member for member in members if isinstance(member, Mapping)]
+    return [_whole({"x": point.get("x"), "y": point.get("y")}) for point in objects_of(value)]
 
 
 def _whole(numbers: Mapping[str, Json]) -> Json:

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from ._json_parts import as_list
 from ._render import Json
 
 __all__ = ["Problem", "problems_of", "report"]
@@ -92,7 +93,7 @@ def _each(value: Json, at: str, check: Check) -> Problems:
 
 def _all(value: Json, at: str, check: Check) -> Problems:
     """Demand an array and check each of its items."""
-    items = _as_list(value)
+    items = as_list(value)
     if items is None:
         yield _wrong(at, "JSONArray", value)
         return
@@ -120,7 +121,7 @@ def _classifications(value: Json, at: str) -> Problems:
 
 def _answers(value: Json, at: str) -> Problems:
     """An answer, then perhaps one more or what was asked below it, then more answers."""
-    items = _as_list(value)
+    items = as_list(value)
     if items is None:
         yield _wrong(at, "JSONArray", value)
         return
@@ -168,12 +169,12 @@ def _shapes(value: Mapping[str, Json], at: str) -> Problems:
             yield from _shape(value[name], f"{at}/{name}", name, least, most)
     if "geometry" in value:
         yield from _all(value["geometry"], f"{at}/geometry", _loose_point)
-    if "image_segmentation" in value and _as_list(value["image_segmentation"]) is None:
+    if "image_segmentation" in value and as_list(value["image_segmentation"]) is None:
         yield _wrong(f"{at}/image_segmentation", "JSONArray", value["image_segmentation"])
 
 
 def _shape(value: Json, at: str, name: str, least: int, most: int | None) -> Problems:
-    points = _as_list(value)
+    points = as_list(value)
     if points is None:
         yield _wrong(at, "JSONArray", value)
         return
@@ -219,10 +220,6 @@ def _coordinate(value: Json, at: str) -> Problems:
     elif value < 0:
         sentences = _wrong(at, "String", value).sentences
         yield Problem(at, [f"{value} is not greater or equal to 0", *sentences])
-
-
-def _as_list(value: Json) -> Sequence[Json] | None:
-    return value if isinstance(value, Sequence) and not isinstance(value, str) else None
 
 
 def _wrong(at: str, expected: str, value: Json) -> Problem:

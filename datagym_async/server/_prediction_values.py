@@ -11,6 +11,7 @@ import attrs
 
 from ._entries import SEGMENTATION, Entry, EntryTree
 from ._errors import refuse
+from ._json_parts import items_of, members_of, objects_of
 from ._render import Json
 from ._value_tree import Value, empty_payload, empty_values, points_view
 
@@ -27,8 +28,8 @@ def global_answers(tree: EntryTree, item: Mapping[str, Json]) -> list[tuple[Entr
     """
     entries = {entry.key: entry for entry in tree.root_classifications()}
     return [
-        (_known(entries, key), _list(answers))
-        for key, answers in _object(item.get("global_classifications")).items()
+        (_known(entries, key), items_of(answers))
+        for key, answers in members_of(item.get("global_classifications")).items()
     ]
 
 
@@ -40,9 +41,9 @@ def geometry_values(tree: EntryTree, item: Mapping[str, Json]) -> list[Value]:
     """
     entries = {entry.key: entry for entry in tree.roots if entry.is_geometry}
     return [
-        _geometry(_known(entries, key.lower(), key), _object(drawn))
-        for key, items in _object(item.get("labels")).items()
-        for drawn in _list(items)
+        _geometry(_known(entries, key.lower(), key), members_of(drawn))
+        for key, items in members_of(item.get("labels")).items()
+        for drawn in items_of(items)
     ]
 
 
@@ -73,7 +74,7 @@ def _answer(value: Value, answers: Sequence[str]) -> Mapping[str, Json]:
 
 def _answer_children(value: Value, answers: Mapping[str, Json]) -> tuple[Value, ...]:
     entries = {child.key: child for child in value.entry.children if child.is_classification}
-    wanted = {_known(entries, key).id: _list(given) for key, given in answers.items()}
+    wanted = {_known(entries, key).id: items_of(given) for key, given in answers.items()}
     return tuple(
         answered(child, wanted[child.entry.id]) if child.entry.id in wanted else child
         for child in value.children
@@ -83,24 +84,23 @@ def _answer_children(value: Value, answers: Mapping[str, Json]) -> tuple[Value, 
 def _geometry(entry: Entry, drawn: Mapping[str, Json], parent_id: str | None = None) -> Value:
     value = empty_values(entry, parent_id)
     value = attrs.evolve(value, payload=_payload(value, drawn))
-    children = _answer_children(value, _object(drawn.get("classifications")))
-    nested = _nested(value, _object(drawn.get("nested_geometries"))) if parent_id is None else ()
+    children = _answer_children(value, members_of(drawn.get("classifications")))
+    nested = _nested(value, members_of(drawn.get("nested_geometries"))) if parent_id is None else ()
     return attrs.evolve(value, children=(*children, *nested))
 
 
 def _nested(parent: Value, nested: Mapping[str, Json]) -> Iterable[Value]:
     entries = {entry.key: entry for entry in parent.entry.children if entry.is_geometry}
     for key, items in nested.items():
-        for drawn in _list(items):
-            yield _geometry(_known(entries, key.lower(), key), _object(drawn), parent.id)
+        for drawn in items_of(items):
+            yield _geometry(_known(entries, key.lower(), key), members_of(drawn), parent.id)
 
 
 def _payload(value: Value, drawn: Mapping[str, Json]) -> Mapping[str, Json]:
     payload = empty_payload(value.entry.type)
     for name in _MEMBERS:
         if name in drawn:
-            points = [point for point in _list(drawn[name]) if isinstance(point, Mapping)]
-            payload = _read(value, points, payload)
+            payload = _read(value, objects_of(drawn[name]), payload)
     return payload
 
 
@@ -135,11 +135,3 @@ def _known(entries: Mapping[str, Entry], key: str, given: str | None = None) -> 
     if key not in entries:
         raise refuse("ex_gen_wrong_entry_id", key if given is None else given)
     return entries[key]
-
-
-def _object(value: Json) -> Mapping[str, Json]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Json) -> Sequence[Json]:
-    return value if isinstance(value, Sequence) and not isinstance(value, str) else []

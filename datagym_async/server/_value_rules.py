@@ -1,10 +1,10 @@
 """When a label value is complete: what completing a task demands. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from ._entries import SEGMENTATION
-from ._render import Json
+from ._json_parts import items_of
 from ._value_tree import Value
 
 __all__ = ["first_invalid", "is_valid"]
@@ -33,15 +33,10 @@ def is_valid(value: Value) -> bool:
     if kind in ("POINT", "RECTANGLE"):
         return None not in payload.values()
     if kind in _LEAST_POINTS:
-        return _count(payload, "points") >= _LEAST_POINTS[kind]
+        return len(items_of(payload.get("points"))) >= _LEAST_POINTS[kind]
     if kind == SEGMENTATION:
-        return _count(payload, "pointsCollection") > 0
+        return len(items_of(payload.get("pointsCollection"))) > 0
     return _is_answered(value)
-
-
-def _count(payload: Mapping[str, Json], name: str) -> int:
-    members = payload.get(name)
-    return len(members) if isinstance(members, Sequence) and not isinstance(members, str) else 0
 
 
 def _is_answered(value: Value) -> bool:
@@ -54,6 +49,5 @@ def _is_answered(value: Value) -> bool:
         return True
     if entry.type == "SELECT":
         return payload.get("selectKey") in entry.options
-    checked = payload.get("checkedValues")
-    known = isinstance(checked, Sequence) and all(key in entry.options for key in checked)
-    return known and _count(payload, "checkedValues") > 0
+    checked = items_of(payload.get("checkedValues"))
+    return len(checked) > 0 and all(key in entry.options for key in checked)
