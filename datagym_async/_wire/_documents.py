@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from cattrs.errors import BaseValidationError
 
-from datagym_async._wire._structure import ShapeError, as_list, as_object, as_text, each
+from datagym_async._wire._structure import ShapeError, as_list, as_object, as_text, each, field_path
 from datagym_async.models import LabelClass, LabelExport, TaskLabels, VideoLabels
 
 if TYPE_CHECKING:
@@ -45,9 +46,16 @@ def register_documents(converter: Converter) -> None:
 
 def _export_item(converter: Converter, value: object) -> ExportItem:
     if isinstance(value, dict) and "label_classes" in value:
-        classes = each(value["label_classes"], lambda item: converter.structure(item, LabelClass))
-        return ExportItem(label_classes=classes)
+        return ExportItem(label_classes=_label_classes(converter, value["label_classes"]))
     return ExportItem(task=converter.structure(value, TaskLabels))
+
+
+def _label_classes(converter: Converter, value: object) -> tuple[LabelClass, ...]:
+    try:
+        return each(value, lambda item: converter.structure(item, LabelClass))
+    except (BaseValidationError, ShapeError) as error:
+        path, text = field_path(error)
+        raise ShapeError(text, path=f".label_classes{path}") from None
 
 
 def _export(converter: Converter, value: object) -> LabelExport:

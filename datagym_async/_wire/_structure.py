@@ -60,6 +60,8 @@ def field_path(error: Exception) -> tuple[str, str]:
         path += _step(owner, error)
     if isinstance(error, KeyError):
         return path.removeprefix("."), "it is missing"
+    if isinstance(error, RecursionError):
+        return "", "it is nested too deep"
     return f"{path}{getattr(error, 'path', '')}".removeprefix("."), str(error)
 
 

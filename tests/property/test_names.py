@@ -1,0 +1,50 @@
+"""Names, whatever people call their files."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datagym_async._wire._names import decode_name, encode_name, fold_name
+from datagym_async._wire._redact import redact
+from tests.helpers.sentinel import TOKEN
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+STORED = st.text(st.sampled_from("ab%C3A4 .é") | st.characters(), min_size=1, max_size=20)
+
+
+@given(NAMES)
+def test_names_come_back(name: str) -> None:
+    """Decoding the encoded name gives the name, and the encoded form is a legal header."""
+    encoded = encode_name(name)
+    assert decode_name(encoded) == name
+    assert encoded == encoded.strip()
+    assert all(" " <= character <= "~" for character in encoded)
+
+
+@given(STORED)
+def test_decoding_is_exact_or_nothing(stored: str) -> None:
+    """A stored name is decoded only if encoding it again gives it back."""
+    name = decode_name(stored)
+    assert name == stored or encode_name(name) == stored
+
+
+@given(NAMES)
+def test_folding_is_stable(name: str) -> None:
+    """Folding twice is folding once, and neither case nor trailing blanks count."""
+    folded = fold_name(name)
+    assert fold_name(folded) == folded
+    assert fold_name(f"{name}  ") == folded
+
+
+@given(NAMES, NAMES)
+def test_equal_encoded_names_are_equal_names(one: str, other: str) -> None:
+    """The encoding loses nothing."""
+    assert (encode_name(one) == encode_name(other)) == (one == other)
+
+
+@given(NAMES, NAMES)
+def test_no_token_survives(before: str, after: str) -> None:
+    """A named secret is gone from any text, wherever it stands."""
+    for text in (f"{before}{TOKEN}{after}", f"https://x.test/{before}?token={TOKEN}&{after}"):
+        assert TOKEN not in redact(text, TOKEN)

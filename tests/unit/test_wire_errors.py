@@ -1,0 +1,174 @@
+"""Error answers: every body shape, every key, the class and the words."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+
+from datagym_async import exceptions as ex
+from datagym_async._wire._errors import decode_error
+from datagym_async._wire._messages import Request, Response
+from datagym_async._wire._sentences import DETAILS, SENTENCES, STATUSES
+from tests.helpers.examples import example
+from tests.helpers.fake_session import answer, refusal
+from tests.helpers.sentinel import TOKEN
+
+REQUEST = Request("POST", "media/D/file")
+
+
+def decoded(response: Response) -> ex.APIStatusError:
+    return decode_error(REQUEST, response)
+
+
+def recorded(name: str) -> Response:
+    document = example("14_errors", name)
+    if "raw" in document:
+        kind = "text/html" if "<" in document["raw"] else ""
+        return answer(document["raw"].encode(), status=document["status"], content_type=kind)
+    return answer(document["body"], status=document["status"])
+
+
+SHAPES: dict[str, tuple[str, type[ex.APIStatusError], str]] = {
+    "forbidden": ("ex_forbidden", ex.PermissionDeniedError, "another organisation"),
+    "unauthorized": ("ex_unauthorized", ex.AuthenticationError, "DATAGYM_TOKEN"),
+    "not_found": ("ex_notfound", ex.NotFoundError, "no Project with id d2f7a8be"),
+    "dataset_name_exists": ("ex_alreadyexists", ex.AlreadyExistsError, "Dataset with name Batch_1"),
+    "image_name_exists": ("ex_alreadyexists", ex.AlreadyExistsError, "Image with name street"),
+    "already_connected": ("ex_already_contains", ex.ConflictError, "Project contains this Dataset"),
+    "not_connected": ("ex_gen_does_not_contain", ex.RequestRefusedError, "does not contain"),
+    "limit": ("ex_limit", ex.LimitReachedError, "Storage): 1048600 of 1048576"),
+    "config_not_cleared": ("ex_gen_config_not_cleared", ex.RequestRefusedError, "not empty"),
+    "forbidden_keyword": ("ex_gen_forbidden_keyword", ex.RequestRefusedError, "word label"),
+    "duplicate_shortcut": ("ex_alreadyexists", ex.AlreadyExistsError, "Shortcut"),
+    "missing_filename": ("ex_validation", ex.BadRequestError, "Header: X-filename is empty"),
+    "bad_mime": ("ex_validation", ex.BadRequestError, "data is of type application/pdf"),
+    "bean_validation": ("ex_validation", ex.BadRequestError, "Name must have 1 to 128 characters"),
+    "system": ("ex_system", ex.InternalServerError, "corrupt images"),
+    "ai_unavailable": ("ex_service_unavailable", ex.ServiceUnavailableError, "not installed: ai"),
+    "spring_404": ("", ex.NotFoundError, "does not know this address"),
+    "empty_400": ("", ex.BadRequestError, "could not read the request"),
+    "empty_405": ("", ex.BadRequestError, "method"),
+    "proxy_502": ("", ex.InternalServerError, "web page"),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), SHAPES.items(), ids=SHAPES)
+def test_shapes(name: str, expected: tuple[str, type[ex.APIStatusError], str]) -> None:
+    """Each body shape gives its key, its class and a sentence that a person can act on."""
+    error = decoded(recorded(name))
+    key, kind, words = expected
+    assert (error.key, type(error)) == (key, kind)
+    assert words in str(error)
+    assert (error.method, error.path, error.retry_after) == ("POST", "media/D/file", None)
+
+
+STATUS_CLASSES: dict[int, type[ex.APIStatusError]] = {
+    400: ex.BadRequestError,
+    401: ex.AuthenticationError,
+    402: ex.LimitReachedError,
+    403: ex.PermissionDeniedError,
+    404: ex.NotFoundError,
+    405: ex.BadRequestError,
+    406: ex.BadRequestError,
+    409: ex.ConflictError,
+    412: ex.ConflictError,
+    413: ex.PayloadTooLargeError,
+    415: ex.BadRequestError,
+    418: ex.BadRequestError,
+    429: ex.RateLimitError,
+    500: ex.InternalServerError,
+    502: ex.InternalServerError,
+    503: ex.ServiceUnavailableError,
+    504: ex.InternalServerError,
+    599: ex.InternalServerError,
+}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"oops", b"[1]", b'{"error": "x"}', b"{"])
+@pytest.mark.parametrize(("status", "kind"), STATUS_CLASSES.items(), ids=str)
+def test_the_status_decides_without_a_key(
+    status: int, kind: type[ex.APIStatusError], body: bytes
+) -> None:
+    """Without a key the class follows the status, whatever the body."""
+    error = decoded(answer(body, status=status, content_type="text/plain"))
+    assert (type(error), error.status, error.key) == (kind, status, "")
+    assert ("base_url" in str(error)) is (b"<html" in body or status == 404)
+
+
+@pytest.mark.parametrize("key", SENTENCES, ids=str)
+@pytest.mark.parametrize("params", [(), ("one",), ("one", "two", "three", "four")], ids=len)
+def test_every_key_has_a_sentence(key: str, params: tuple[str, ...]) -> None:
+    """Known keys read as English, with what parameters there are and no open placeholder."""
+    text = str(decoded(refusal(500, key, *params)))
+    assert len(text.split()) > 3
+    assert not {"{", "}"} & set(text)
+    assert "ex_" not in text
+
+
+@pytest.mark.parametrize("key", DETAILS, ids=str)
+@pytest.mark.parametrize("params", [[], ["Name", "128", "1"]], ids=["bare", "full"])
+def test_every_detail_has_a_phrase(key: str, params: list[str]) -> None:
+    """What is wrong with a field is said for each known rule."""
+    detail = {"name": "Name", "key": key, "params": params}
+    error = decoded(answer({"key": "ex_validation", "details": [detail]}, status=400))
+    assert "Name " in str(error)
+    assert key not in str(error)
+    assert error.details == (ex.ErrorDetail("Name", key, tuple(params)),)
+
+
+def test_unknown_keys_are_said_as_they_are() -> None:
+    """A key of a newer service is shown with its parameters."""
+    error = decoded(refusal(500, "ex_gen_brand_new", "a", "b"))
+    assert isinstance(error, ex.RequestRefusedError)
+    assert "ex_gen_brand_new (a, b)" in str(error)
+
+
+def test_unknown_details_are_said_as_they_are() -> None:
+    """The service leaves out the names of long fields; the rule is shown all the same."""
+    detail = {"name": "", "key": "ex_new", "params": None}
+    text = str(decoded(answer({"key": "ex_validation", "details": [detail]}, status=400)))
+    assert "does not name breaks the rule ex_new" in text
+
+
+ODD: dict[str, object] = {
+    "key is a number": {"key": 5},
+    "params is a text": {"key": "ex_notfound", "params": "x"},
+    "params hold anything": {"key": "ex_notfound", "params": [None, 1, {"a": [1]}]},
+    "details hold anything": {"key": "ex_validation", "details": [1, None, {"name": 5}]},
+    "placeholders in a parameter": {"key": "ex_notfound", "params": ["{0}", "{x}", "{"]},
+}
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD)
+def test_odd_bodies_do_not_crash(body: object) -> None:
+    """Whatever an error body holds, an error with a sentence comes out."""
+    assert len(str(decoded(answer(body, status=500)))) > 10
+
+
+def test_secrets_do_not_survive() -> None:
+    """Neither URLs with a query nor tokens stand in texts, parameters or details."""
+    url = f"https://bucket.test/a.jpg?token={TOKEN}"
+    detail = {"name": "data", "key": "Invalid image url", "params": [url]}
+    body = {"key": "ex_validation", "params": [f"Token {TOKEN}"], "details": [detail]}
+    error = decoded(answer(body, status=400))
+    assert TOKEN not in f"{error} {error!r} {vars(error)}"
+    assert error.details[0].params == ("https://bucket.test/a.jpg",)
+
+
+def test_long_parameters_are_cut_in_the_text() -> None:
+    """A parser's message of megabytes stays out of the text."""
+    error = decoded(refusal(500, "ex_gen_error_messages", "x" * 5000))
+    assert len(str(error)) < 500
+    assert len(error.params[0]) == 5000
+
+
+def test_templates_use_positions_that_exist() -> None:
+    """Placeholders are numbers, as the service's parameters are."""
+    names = {
+        name
+        for template in (*SENTENCES.values(), *DETAILS.values(), *STATUSES.values())
+        for _, name, _, _ in string.Formatter().parse(template)
+        if name is not None
+    }
+    assert names <= {"0", "1", "2"}

@@ -1,0 +1,100 @@
+"""Media names as they travel."""
+
+from __future__ import annotations
+
+import pytest
+
+from datagym_async._wire._names import decode_name, encode_name, fold_name
+from datagym_async.exceptions import ConfigurationError
+
+TRAVELS = {
+    "plain": ("ok.jpg", "ok.jpg"),
+    "blank inside": ("a b.jpg", "a b.jpg"),
+    "punctuation": ("q\"uo'te;,+#?&<>/\\.jpg", "q\"uo'te;,+#?&<>/\\.jpg"),
+    "percent": ("100%.jpg", "100%25.jpg"),
+    "looks encoded": ("a%20b.jpg", "a%2520b.jpg"),
+    "umlaut": ("täst.jpg", "t%C3%A4st.jpg"),
+    "cjk": ("日本.jpg", "%E6%97%A5%E6%9C%AC.jpg"),
+    "emoji": ("🙂.png", "%F0%9F%99%82.png"),
+    "line break": ("a\r\nb.jpg", "a%0D%0Ab.jpg"),
+    "outer blanks": (" a.jpg  ", "%20a.jpg%20%20"),
+    "tab and delete": ("a\tb\x7f.jpg", "a%09b%7F.jpg"),
+}
+
+
+@pytest.mark.parametrize(("name", "encoded"), TRAVELS.values(), ids=TRAVELS)
+def test_a_name_travels_and_comes_back(name: str, encoded: str) -> None:
+    """Printable ASCII travels as it is, all else percent-encoded, and comes back."""
+    assert (encode_name(name), decode_name(encoded)) == (encoded, name)
+
+
+FOREIGN = {
+    "lower-case hex": "t%c3%a4st.jpg",
+    "encoded blank": "Sequenz%2001.jpg",
+    "no utf-8": "t%E4st.jpg",
+    "lone percent": "100%.jpg",
+    "latin-1 as stored": "täst2.jpg",
+    "both": "tä%C3%A4.jpg",
+    "encodes to nothing": "%",
+}
+
+
+@pytest.mark.parametrize("stored", FOREIGN.values(), ids=FOREIGN)
+def test_a_name_of_others_is_left_alone(stored: str) -> None:
+    """A stored name that this rule did not make is not decoded."""
+    assert decode_name(stored) == stored
+
+
+def test_undecodable_bytes_of_a_file_name_are_kept() -> None:
+    """A file name that is no UTF-8 travels as its bytes."""
+    assert encode_name(b"t\xe4st.jpg".decode("utf-8", "surrogateescape")) == "t%E4st.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "length"),
+    [("a" * 255, 255), ("ä" * 42, 252), ("a" * 251 + ".jpg", 255)],
+    ids=["ascii", "encoded", "with suffix"],
+)
+def test_the_encoded_form_may_have_255_characters(name: str, length: int) -> None:
+    """The limit is that of the encoded form."""
+    assert len(encode_name(name)) == length
+
+
+REFUSED = {
+    "empty": ("", "empty"),
+    "256": ("a" * 256, "256 characters"),
+    "43 umlauts": ("ä" * 43, "258 characters"),
+    "no text": ("\ud800.jpg", "no text"),
+}
+
+
+@pytest.mark.parametrize(("name", "words"), REFUSED.values(), ids=REFUSED)
+def test_an_impossible_name_is_refused(name: str, words: str) -> None:
+    """The refusal names the thing and the rule."""
+    with pytest.raises(ConfigurationError, match=words):
+        encode_name(name)
+
+
+EQUAL = {
+    "case": ("OK.jpg", "ok.JPG"),
+    "accents": ("tast2.jpg", "täst2.jpg"),
+    "trailing blanks": ("a.jpg", "a.jpg  "),
+    "decomposed": ("a\u0308.jpg", "ä.jpg"),
+    "hex case": ("t%C3%A4.jpg", "t%c3%a4.jpg"),
+    "sharp s": ("straße.jpg", "strase.jpg"),
+    "beyond the basic plane": ("🙂.jpg", "😡.jpg"),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), EQUAL.values(), ids=EQUAL)
+def test_names_fold_as_the_service_compares(one: str, other: str) -> None:
+    """What the service takes for one name folds to one text."""
+    assert fold_name(one) == fold_name(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("a.jpg", " a.jpg"), ("a.jpg", "a.png"), ("tast", "t%C3%A4st")]
+)
+def test_different_names_stay_different(one: str, other: str) -> None:
+    """Leading blanks and encoded accents do count."""
+    assert fold_name(one) != fold_name(other)
