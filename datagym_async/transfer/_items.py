@@ -6,7 +6,6 @@ import enum
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -42,9 +41,9 @@ def last_part(path: str) -> str:
 def url_name(url: str) -> str:
     """Return the name under which the service keeps a link image.
 
-    It is the text between the last ``/`` and the first ``?`` after it (observed).
+    It is the last part of the path, the text between the last ``/`` and the first ``?`` (observed).
     """
-    return url.rpartition("/")[2].partition("?")[0]
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 class Outcome(enum.StrEnum):
@@ -75,7 +74,7 @@ def _default_name(content: str | bytes) -> str:
     if isinstance(content, bytes):
         msg = "An UploadItem of bytes needs a name, for example UploadItem('photo.jpg', data)."
         raise ConfigurationError(msg)
-    return url_name(urlsplit(content).path) if is_url(content) else last_part(content)
+    return url_name(content) if is_url(content) else last_part(content)
 
 
 def _brief(content: str | bytes) -> str:

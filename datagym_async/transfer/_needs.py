@@ -18,7 +18,9 @@ class MediaUploads(Protocol):
         """Store one image, retried and settled; the name is unencoded."""
         ...
 
-    async def upload_urls(self, dataset_id: str, urls: Sequence[str]) -> list[UrlResult]:
+    async def upload_urls(
+        self, dataset_id: str, urls: Sequence[str], *, batch_size: int
+    ) -> list[UrlResult]:
         """Store links; one result a URL, in request order."""
         ...
 

@@ -167,7 +167,7 @@ class Pipeline:
     ) -> list[UploadResult]:
         urls = [str(item.content) for item in items]
         try:
-            answers = await self._media.upload_urls(self._dataset_id, urls)
+            answers = await self._media.upload_urls(self._dataset_id, urls, batch_size=len(urls))
         except DataGymError as error:
             return [self._refused(item, error, size=None, began=began) for item in items]
         self._unanswered = 0

@@ -22,9 +22,10 @@ import attrs
 
 from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import ClientClosedError
+from datagym_async.resources._urls import screen as screen_url
 from datagym_async.transfer._clashes import Claim, Holder, Verdict, judge
 from datagym_async.transfer._items import UploadItem, is_url, url_name
-from datagym_async.transfer._screening import folded, screen_name, screen_url
+from datagym_async.transfer._screening import folded, screen_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -95,7 +95,11 @@ def _rest(stream: BinaryIO, sample: Sample) -> bytes | None:
     if sample.size > SMALL or screen_bytes(sample):
         return None
     # One byte more than there should be shows a file that grows.
-    return sample.head + stream.read(sample.size + 1 - len(sample.head))
+    return sample.head + _read_on(stream, sample.size + 1 - len(sample.head))
+
+
+def _read_on(stream: BinaryIO, count: int) -> bytes:
+    return stream.read(count)
 
 
 def _screened(item: UploadItem, sample: Sample, data: bytes | None) -> Ready:

@@ -11,16 +11,12 @@ from typing import TypeAlias
 
 import attrs
 
-from datagym_async._wire._names import encode_name, fold_name
+from datagym_async._wire._names import MAX_NAME_LENGTH, encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer._items import printable, url_name
+from datagym_async.transfer._items import printable
 
 HEAD_SIZE = 64
 """Bytes of a file that its kind can be told from."""
-
-# Columns of the service's database; one link beyond them fails its whole request (observed).
-MAX_URL_LENGTH = 1256
-MAX_NAME_LENGTH = 255
 
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -121,20 +117,6 @@ def screen_name(name: str) -> str:
         encode_name(name)
     except ConfigurationError as error:
         return str(error)
-    return ""
-
-
-def screen_url(url: str) -> str:
-    """Return why a link cannot be stored, or an empty text.
-
-    Only what would fail a whole batch; the service's own word on one link comes with its result.
-    """
-    if len(url) > MAX_URL_LENGTH:
-        return f"The URL has {len(url):,} characters; the service keeps at most {MAX_URL_LENGTH:,}."
-    if len(url_name(url)) > MAX_NAME_LENGTH:
-        return f"The last part of the URL, its name, is longer than {MAX_NAME_LENGTH} characters."
-    if any(unicodedata.category(one) in {"Cc", "Cs"} for one in url):
-        return "The URL holds a control character or is not valid Unicode."
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,7 +13,7 @@ from datagym_async.exceptions import AlreadyExistsError, NotFoundError
 from datagym_async.models import Dataset, DatasetMedia, Media, MediaSourceType, UrlResult, UrlStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from datagym_async._wire._messages import Body
 
@@ -66,9 +67,12 @@ class FakeService:
             id=f"m-{len(self.stored)}", timestamp=0, source_type=MediaSourceType.LOCAL, name=name
         )
 
-    async def upload_urls(self, dataset_id: str, urls: Sequence[str]) -> list[UrlResult]:
+    async def upload_urls(
+        self, dataset_id: str, urls: Sequence[str], *, batch_size: int
+    ) -> list[UrlResult]:
         """Store links."""
         assert dataset_id == DATASET_ID
+        assert len(urls) <= batch_size
         self.batches.append(len(urls))
         await self._arrive(" ".join(urls))
         return [self._url_result(url) for url in urls]

@@ -1,0 +1,191 @@
+"""The plan: a lasting order, one owner a name, and the reason for everybody else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.exceptions import ClientClosedError
+from datagym_async.transfer import Outcome, UploadItem
+from datagym_async.transfer._candidates import Candidate
+from datagym_async.transfer._clashes import HELD_BY_DATASET, Claim, Holder, Verdict, judge
+from datagym_async.transfer._plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from datagym_async.transfer._plan import Planned
+
+
+@pytest.fixture
+def plan() -> Iterator[Plan]:
+    with Plan() as plan:
+        yield plan
+
+
+def planned(plan: Plan, *items: UploadItem, part: int = 0) -> list[Planned]:
+    """Return what becomes of some items that arrive together."""
+    plan.add((part, Candidate(item)) for item in items)
+    plan.settle()
+    return plan.take(1000)
+
+
+def outcomes(found: list[Planned]) -> list[str]:
+    """Return the verdicts in short, with `send` where there is none."""
+    return [each.verdict.outcome.value if each.verdict else "send" for each in found]
+
+
+def test_the_first_of_a_clash_is_sent_and_the_later_ones_name_both(plan: Plan) -> None:
+    """Case does not make a name another one; a trailing blank does, since it travels encoded."""
+    items = [UploadItem(None, path) for path in ("x/Cat.jpg", "y/cat.JPG", "z/cat.jpg ", "dog.jpg")]
+
+    found = planned(plan, *items)
+
+    assert outcomes(found) == ["send", "rejected", "send", "send"]
+    assert found[1].verdict == Verdict(
+        Outcome.REJECTED,
+        "y/cat.JPG clashes with x/Cat.jpg: both would be named 'cat.JPG', which the service takes "
+        "for 'Cat.jpg', and the first is taken. Upload with name=\"relative\", or name one of them "
+        "yourself with UploadItem(name, path).",
+        is_clash=True,
+    )
+
+
+def test_one_file_named_twice_is_said_to_be(plan: Plan) -> None:
+    """The same path again is no clash of two files."""
+    found = planned(
+        plan, UploadItem(None, "a.jpg", origin="l.txt, line 1"), UploadItem(None, "a.jpg")
+    )
+
+    assert outcomes(found) == ["send", "rejected"]
+    assert found[1].verdict
+    assert found[1].verdict.reason == (
+        "a.jpg is named twice in the sources; it is taken once (first in l.txt, line 1)."
+    )
+
+
+def test_what_the_dataset_holds_is_skipped(plan: Plan) -> None:
+    """Names are compared as the service stores and folds them."""
+    plan.hold(["OLD.jpg", "%C3%A4.jpg", "http-name.png"])
+
+    found = planned(
+        plan,
+        UploadItem(None, "old.JPG"),
+        UploadItem(None, "ä.jpg"),
+        UploadItem(None, "new.jpg"),
+        UploadItem(None, "http://h/http-name.png"),
+    )
+
+    assert outcomes(found) == ["skipped", "skipped", "send", "send"]
+
+
+def test_links_share_names_but_no_address(plan: Plan) -> None:
+    """The service keeps links of one name, and takes an address once, without case."""
+    found = planned(
+        plan,
+        UploadItem(None, "http://one/a.jpg"),
+        UploadItem(None, "http://two/a.jpg"),
+        UploadItem(None, "HTTP://ONE/A.jpg"),
+    )
+
+    assert outcomes(found) == ["send", "send", "rejected"]
+
+
+@pytest.mark.parametrize("first", ["file", "link"])
+def test_a_file_and_a_link_of_one_name_clash(plan: Plan, first: str) -> None:
+    """The service would refuse the file, and which came first is a matter of luck there."""
+    file, link = UploadItem(None, "p/a.jpg"), UploadItem(None, "http://h/A.jpg")
+
+    found = planned(plan, *((file, link) if first == "file" else (link, file)))
+
+    assert outcomes(found) == ["send", "rejected"]
+
+
+def test_items_come_in_the_order_of_their_parts_and_places(plan: Plan) -> None:
+    """However the disk lists a folder, the plan's order is that of the paths."""
+    entries = [(1, "b"), (0, "z"), (1, "a/c"), (2, ""), (0, "y")]
+    plan.add(
+        (part, Candidate(UploadItem(f"{part}{place}", "p"), place=place)) for part, place in entries
+    )
+    plan.settle()
+
+    assert [each.item.name for each in plan.take(9)] == ["0y", "0z", "1a/c", "1b", "2"]
+
+
+def test_later_arrivals_meet_earlier_ones(plan: Plan) -> None:
+    """A stream's portions claim names against all that came before, and are taken once."""
+    first = planned(plan, UploadItem(None, "a.jpg"))
+    second = planned(plan, UploadItem("A.JPG", b"data"), UploadItem("b.jpg", b"data"))
+
+    assert outcomes(first) == ["send"]
+    assert outcomes(second) == ["rejected", "send"]
+    assert second[1].item.data == b"data"
+    assert plan.take(9) == []
+
+
+def test_refused_candidates_claim_nothing(plan: Plan) -> None:
+    """A file that cannot be sent does not stand in the way of one that can."""
+    plan.add(
+        [(0, Candidate(UploadItem("a.jpg", "gone/a.jpg"), refusal="gone/a.jpg does not exist."))]
+    )
+
+    found = planned(plan, UploadItem("a.jpg", "x/a.jpg"), UploadItem("a\n.jpg", "y"))
+
+    assert outcomes(found) == ["rejected", "send", "rejected"]
+    assert found[0].verdict == Verdict(Outcome.REJECTED, "gone/a.jpg does not exist.")
+
+
+def test_odd_text_comes_back_as_it_went_in(plan: Plan) -> None:
+    """Paths hold bytes that are no text, and JSON may hold lone surrogates."""
+    items = [UploadItem("caf\udce9.jpg", "d/caf\udce9.jpg"), UploadItem("\ud800", "d/\ud800")]
+
+    found = planned(plan, *items)
+
+    assert [each.item for each in found] == items
+    assert outcomes(found) == ["send", "rejected"]
+
+
+def test_empty_bytes_come_back_empty(plan: Plan) -> None:
+    """Items without bytes (bad lines) cost no memory, and are rebuilt."""
+    assert planned(plan, UploadItem("x", b"", origin="l.csv, line 2"))[0].item == UploadItem(
+        "x", b"", origin="l.csv, line 2"
+    )
+
+
+def test_a_closed_plan_says_so(plan: Plan) -> None:
+    """Closing twice is fine; using it afterwards is not."""
+    plan.close()
+    plan.close()
+
+    with pytest.raises(ClientClosedError):
+        plan.settle()
+
+
+def no_holder(seq: int) -> Holder:
+    """Fail where nobody should be looked up."""
+    raise AssertionError(seq)
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        pytest.param(Claim(3, name_holder=3), None, id="its-own"),
+        pytest.param(Claim(3, "Broken.", name_holder=3), Outcome.REJECTED, id="refused"),
+        pytest.param(Claim(3, name_holder=HELD_BY_DATASET), Outcome.SKIPPED, id="held"),
+        pytest.param(Claim(3, is_link=True, name_holder=3, link_holder=3), None, id="link"),
+        pytest.param(
+            Claim(3, is_link=True, name_holder=HELD_BY_DATASET, link_holder=3), None, id="held-link"
+        ),
+        pytest.param(
+            Claim(3, is_link=True, name_holder=1, name_holder_is_link=True, link_holder=3),
+            None,
+            id="links-share-a-name",
+        ),
+    ],
+)
+def test_verdicts_that_need_no_look_at_another_item(claim: Claim, expected: Outcome | None) -> None:
+    """Only a clash asks who the other one is."""
+    verdict = judge(UploadItem("a", "a"), claim, no_holder)
+
+    assert (verdict.outcome if verdict else None) == expected

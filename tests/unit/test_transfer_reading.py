@@ -1,0 +1,139 @@
+"""Reading what is to be sent: small files whole and several at once, large ones streamed."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.transfer import Outcome, UploadItem
+from datagym_async.transfer import _reading as reading
+from datagym_async.transfer._candidates import Candidate
+from datagym_async.transfer._clashes import Verdict
+from datagym_async.transfer._plan import Plan, Planned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+JPEG = b"\xff\xd8\xff\xe0"
+
+
+def planned(path: Path, verdict: Verdict | None = None) -> Planned:
+    """Return a file as the plan gives it."""
+    return Planned(UploadItem(None, path), 7, verdict)
+
+
+def test_a_small_file_is_in_memory(tmp_path: Path) -> None:
+    """Up to 1 MiB the body is there before its request begins."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG + b"x" * (reading.SMALL - 4))
+
+    ready = reading.read(planned(path))
+
+    assert ready.body is not None
+    assert ready.body.data == path.read_bytes()
+    assert ready.size == reading.SMALL
+
+
+def test_a_large_file_is_a_recipe(tmp_path: Path) -> None:
+    """Beyond that it is opened when it is sent."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG + b"x" * reading.SMALL)
+
+    ready = reading.read(planned(path))
+
+    assert ready.body is not None
+    assert (ready.body.data, ready.body.size) == (None, reading.SMALL + 4)
+
+
+def test_of_what_is_no_image_only_the_head_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder's other files cost one small read each."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"\x00\x00\x00\x18ftypisom" + b"x" * 5000)
+
+    def no_rest(stream: BinaryIO, count: int) -> bytes:
+        raise AssertionError(count)
+
+    monkeypatch.setattr(reading, "_read_on", no_rest)
+    ready = reading.read(planned(path))
+
+    assert ready.verdict == Verdict(
+        Outcome.REJECTED,
+        "Not a JPEG or PNG image: it looks like a video (MP4 or QuickTime).",
+    )
+    assert ready.size == 5012
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(b"more", "grew while it was read"), (b"", "shrank while it was read")]
+)
+def test_a_file_that_changes_while_it_is_read_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: bytes, words: str
+) -> None:
+    """Half a file is never sent."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG + b"x" * 100)
+
+    def read_on(stream: BinaryIO, count: int) -> bytes:
+        path.write_bytes((JPEG + b"x" * 100 + change) if change else JPEG)
+        return stream.read(count)
+
+    monkeypatch.setattr(reading, "_read_on", read_on)
+    ready = reading.read(planned(path))
+
+    assert ready.body is None
+    assert ready.verdict
+    assert ready.verdict.outcome is Outcome.REJECTED
+    assert words in ready.verdict.reason
+
+
+def test_a_file_that_vanished_is_rejected(tmp_path: Path) -> None:
+    """The path and what is wrong with it make the sentence; the planned size is kept."""
+    ready = reading.read(planned(tmp_path / "gone.jpg"))
+
+    assert ready.verdict == Verdict(Outcome.REJECTED, f"{tmp_path}/gone.jpg does not exist.")
+    assert ready.size == 7
+
+
+def test_a_clash_that_is_no_image_is_told_so(tmp_path: Path) -> None:
+    """The second README.txt of a folder needs no better name."""
+    clash = Verdict(Outcome.REJECTED, "It clashes.", is_clash=True)
+    (tmp_path / "a.txt").write_bytes(b"text")
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+
+    text = reading.read(planned(tmp_path / "a.txt", clash))
+    image = reading.read(planned(tmp_path / "a.jpg", clash))
+
+    assert text.verdict == Verdict(Outcome.REJECTED, "Not a JPEG or PNG image: it looks like text.")
+    assert (image.verdict, image.body) == (clash, None)
+
+
+def test_portions_are_bounded_by_count_and_bytes(tmp_path: Path) -> None:
+    """However large the plan, no more than about 4 MiB of bodies is read at once."""
+    for number in range(40):
+        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (300_000 if number < 20 else 10))
+    waiting: list[Planned] = []
+
+    with Plan() as plan:
+        plan.add((0, Candidate(UploadItem(None, tmp_path / f"{n}.jpg"))) for n in range(40))
+        plan.settle()
+        portions = []
+        while portion := reading.next_portion(plan, waiting):
+            portions.append([ready.item.name for ready in portion])
+
+    assert [len(portion) for portion in portions] == [14, 18, 8]
+    assert list(chain.from_iterable(portions)) == [f"{number}.jpg" for number in range(40)]
+
+
+def test_bytes_are_screened_like_files() -> None:
+    """An item in memory is sent as it is, if it is an image."""
+    good = reading.read(Planned(UploadItem("a", JPEG), 4))
+    bad = reading.read(Planned(UploadItem("b", b""), 0))
+
+    assert good.body is not None
+    assert good.body.data == JPEG
+    assert bad.verdict == Verdict(Outcome.REJECTED, "The file is empty.")

@@ -1,0 +1,321 @@
+"""Whatever names images: folders, globs, manifests, items, and collections of these."""
+
+from __future__ import annotations
+
+import io
+import os
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from datagym_async.transfer import UploadItem
+from datagym_async.transfer._candidates import Rules
+from datagym_async.transfer._manifests import MAX_LINE
+from datagym_async.transfer._sources import Stream, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from datagym_async.transfer._candidates import Candidate
+
+
+def candidates(source: object, rules: Rules | None = None) -> list[Candidate]:
+    """Return what a finite source yields, in the order that the plan gives it."""
+    found = []
+    for leaf in leaves(source, rules or Rules()):
+        assert not isinstance(leaf, Stream), leaf
+        found.extend(sorted(leaf, key=lambda each: each.place))
+    return found
+
+
+def names(source: object, rules: Rules | None = None) -> list[str]:
+    """Return the names of the candidates nothing is known against."""
+    return [each.item.name for each in candidates(source, rules) if not each.refusal]
+
+
+def refusals(source: object) -> list[str]:
+    """Return the reasons of the refused candidates."""
+    return [each.refusal for each in candidates(source) if each.refusal]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder with files at three levels, and hidden ones."""
+    for path in (
+        "b.jpg",
+        "a.jpg",
+        "notes.txt",
+        "sub/c.png",
+        "sub/deep/d.JPG",
+        ".x.jpg",
+        ".t/y.jpg",
+    ):
+        file = tmp_path / "photos" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"12345")
+    return tmp_path / "photos"
+
+
+def test_a_folder_yields_every_file_below_it_in_stable_order(photos: Path) -> None:
+    """Suffixes do not matter, hidden entries do not count, and the order is that of the paths."""
+    assert names(photos) == ["a.jpg", "b.jpg", "notes.txt", "c.png", "d.JPG"]
+    assert [each.size for each in candidates(str(photos))] == [5] * 5
+
+
+def test_hidden_files_count_when_asked_for(photos: Path) -> None:
+    """`include_hidden` takes names with a leading dot, of folders too."""
+    found = names(photos, Rules(include_hidden=True))
+
+    assert {".x.jpg", "y.jpg"} <= set(found)
+    assert len(found) == 7
+
+
+def test_names_may_be_relative(photos: Path) -> None:
+    """`name="relative"` keeps the path below the folder, with slashes."""
+    expected = ["a.jpg", "b.jpg", "notes.txt", "sub/c.png", "sub/deep/d.JPG"]
+
+    assert expected == names(photos, Rules("relative"))
+    assert names(f"{photos}/sub/*/*.JPG", Rules("relative")) == ["deep/d.JPG"]
+
+
+def test_links_to_files_are_followed_and_links_to_folders_are_not(photos: Path) -> None:
+    """A link may lead in a circle, so a folder behind one is refused by name."""
+    (photos / "loop").symlink_to(photos, target_is_directory=True)
+    (photos / "linked.jpg").symlink_to(photos / "a.jpg")
+    (photos / "broken.jpg").symlink_to(photos / "gone.jpg")
+
+    assert "linked.jpg" in names(photos)
+    assert [
+        f"{photos}/broken.jpg is a link that leads nowhere.",
+        f"{photos}/loop is a link to a folder, which is not followed; name it as a source.",
+    ] == refusals(photos)
+
+
+def test_what_is_no_regular_file_is_never_opened(photos: Path) -> None:
+    """Opening a pipe would wait for ever; it is refused instead."""
+    os.mkfifo(photos / "pipe.jpg")
+
+    assert [f"{photos}/pipe.jpg is not a regular file."] == refusals(photos)
+    assert [f"{photos}/pipe.jpg is not a regular file."] == refusals(photos / "pipe.jpg")
+
+
+def test_an_unreadable_subfolder_is_told_from_the_walk(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One closed folder costs its own files alone (modes do not bind root, so it is faked)."""
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if path.endswith("sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+
+    assert [f"The folder {photos}/sub cannot be read: permission denied."] == refusals(photos)
+    assert [f"The folder {photos}/sub cannot be read: permission denied."] == refusals(
+        f"{photos}/**/*.jpg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["a.jpg", "b.jpg"]),
+        ("?.jpg", ["a.jpg", "b.jpg"]),
+        ("[a].jpg", ["a.jpg"]),
+        ("*/*.png", ["c.png"]),
+        ("**/*.JPG", ["d.JPG"]),
+        ("**/deep/**/*", ["d.JPG"]),
+        ("**", ["a.jpg", "b.jpg", "notes.txt", "c.png", "d.JPG"]),
+        (".*.jpg", [".x.jpg"]),
+    ],
+)
+def test_a_pattern_yields_the_files_that_match(
+    photos: Path, pattern: str, expected: list[str]
+) -> None:
+    """`*` stays in its folder, `**` crosses folders, hidden files count if the pattern says so."""
+    assert expected == names(f"{photos}/{pattern}")
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(photos: Path) -> None:
+    """A pattern is only what names nothing on disk."""
+    (photos / "[a].jpg").write_bytes(b"x")
+
+    assert names(f"{photos}/[a].jpg") == ["[a].jpg"]
+
+
+def test_a_source_without_images_is_refused_as_a_whole(photos: Path, tmp_path: Path) -> None:
+    """Each sentence names the source and what is wrong with it."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "none.txt").write_text("# nothing\n\n")
+    sources = ["gone", f"{photos}/*.tif", tmp_path / "empty", tmp_path / "none.txt", "", "a\0b"]
+
+    found = candidates(sources)
+
+    assert all(each.whole_source for each in found)
+    assert [
+        "gone does not exist.",
+        f"No file matches {photos}/*.tif.",
+        f"The folder {tmp_path}/empty holds no files (hidden ones do not count).",
+        f"The manifest {tmp_path}/none.txt names no image.",
+        "A source is an empty text; name a file or folder.",
+        r"a\x00b is not a path that this system can open.",
+    ] == [each.refusal for each in found]
+
+
+@pytest.mark.parametrize("source", [b"bytes", 7, None, 1.5])
+def test_what_is_no_source_is_refused_by_its_type(source: object) -> None:
+    """A slip in the midst of a long list costs that element alone."""
+    assert f"of the type {type(source).__name__}" in refusals([source])[0]
+
+
+def test_collections_nest(photos: Path) -> None:
+    """Lists, tuples and sets may hold any sources, items among them."""
+    item = UploadItem("own name.jpg", photos / "a.jpg")
+    sources = [(photos / "b.jpg", [item]), {"http://h/u.jpg"}, {"k": 1}.keys()]
+
+    found = candidates(sources)
+
+    assert [each.item.name for each in found] == ["b.jpg", "own name.jpg", "u.jpg", "k"]
+    assert [bool(each.refusal) for each in found] == [False, False, False, True]
+
+
+async def test_iterators_are_streams(photos: Path) -> None:
+    """What may never end is not read while planning."""
+
+    async def arriving() -> AsyncIterator[str]:
+        yield "x"
+
+    class Lazy:
+        def __iter__(self) -> Iterator[str]:
+            return iter(["x"])
+
+    sources = [iter([photos]), arriving(), Lazy(), "-"]
+
+    assert all(isinstance(leaf, Stream) for leaf in leaves(sources, Rules()))
+
+
+def manifest(folder: Path, name: str, content: str | bytes) -> Path:
+    """Write a manifest beside the photos."""
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("l.txt", "a.jpg\n\n# no\r\n  sub/c.png \nhttp://h/u.jpg", id="txt"),
+        pytest.param(
+            "l.TXT", b"\xef\xbb\xbfa.jpg\nsub/c.png\nhttp://h/u.jpg\n", id="txt-with-mark"
+        ),
+        pytest.param("l.csv", "a.jpg,1\nsub/c.png\n\nhttp://h/u.jpg,x,y\n", id="csv-bare"),
+        pytest.param(
+            "l.csv", "Label,File,URL\n1,a.jpg,\n2,sub/c.png\n3,,http://h/u.jpg\n", id="csv-header"
+        ),
+        pytest.param(
+            "l.jsonl",
+            '"a.jpg"\n{"path": "sub/c.png", "label": 3}\n\n{"url": "http://h/u.jpg"}\n',
+            id="jsonl",
+        ),
+    ],
+)
+def test_a_manifest_names_paths_and_urls(photos: Path, name: str, content: str | bytes) -> None:
+    """Paths are relative to the manifest's folder, whatever the working folder is."""
+    found = candidates(manifest(photos, name, content))
+
+    assert [
+        ("a.jpg", f"{photos}/a.jpg", 5),
+        ("c.png", f"{photos}/sub/c.png", 5),
+        ("u.jpg", "http://h/u.jpg", None),
+    ] == [(each.item.name, each.item.content, each.size) for each in found]
+
+
+def test_a_manifest_may_give_names(photos: Path) -> None:
+    """A name column or member wins over the path's own."""
+    csv = manifest(photos, "n.csv", "path,name\na.jpg,one.jpg\nb.jpg,\n")
+    jsonl = manifest(photos, "n.jsonl", '{"file": "a.jpg", "name": "two.jpg"}\n')
+
+    assert names([csv, jsonl]) == ["one.jpg", "b.jpg", "two.jpg"]
+
+
+def test_relative_names_of_a_manifest_are_as_written(photos: Path) -> None:
+    """Absolute paths have no place below the manifest, and keep their last part."""
+    listed = manifest(photos, "l.txt", f"./sub/c.png\n{photos}/sub/deep/d.JPG\n")
+
+    assert names(listed, Rules("relative")) == ["sub/c.png", "d.JPG"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("l.txt", "gone.jpg\n", ["line 1: {}/gone.jpg does not exist."]),
+        ("l.txt", "a.jpg\n\nsub\n", ["line 3: {}/sub is a folder."]),
+        ("l.txt", "a\0b\n", ["line 1: the line holds a NUL character."]),
+        (
+            "l.txt",
+            "x" * 70_000 + "\na.jpg\n",
+            [f"line 1: the line is longer than {MAX_LINE:,} bytes."],
+        ),
+        ("l.txt", "a.jpg\n".encode("utf-16"), ["line 1: the file is UTF-16; save it as UTF-8."]),
+        ("l.jsonl", "{\n", ["line 1: the line is not JSON."]),
+        ("l.jsonl", "[" * 9000 + "\n", ["line 1: the line is not JSON."]),
+        ("l.jsonl", "7\n", ['line 1: the line is neither a string nor an object with "path" or']),
+        ("l.jsonl", '{"size": 3}\n', ["line 1: the line names neither a path nor a URL."]),
+        ("l.jsonl", '{"path": "a.jpg", "name": 3}\n', ["line 1: the name is not text."]),
+        (
+            "l.csv",
+            "path,name\n,x.jpg\na.jpg\n",
+            ["line 2: the line names neither a path nor a URL."],
+        ),
+        ("l.csv", '"' + "x" * 140_000 + '"\na.jpg\n', ["line 1: the line is longer than"]),
+        ("l.csv", "a.jpg\n" + ("y" * 60_000 + "\n") * 1, ["line 2: {}/y"]),
+        ("l.csv", '"' + ("y" * 60_000 + "\n") * 3 + '"\n', ["line 3: the line is not CSV"]),
+    ],
+)
+def test_bad_lines_are_refused_by_number(
+    photos: Path, name: str, content: str | bytes, expected: list[str]
+) -> None:
+    """Each bad line is one refusal with file and line; the other lines count."""
+    path = manifest(photos, name, content)
+
+    found = refusals(path)
+
+    starts = [f"{path}, {each.format(photos)}" for each in expected]
+    assert starts == [each[: len(start)] for each, start in zip(found, starts, strict=False)]
+    assert len(found) >= len(expected)
+
+
+def test_names_that_are_no_text_survive(tmp_path: Path) -> None:
+    """A file system's odd bytes come through a folder and through a manifest alike."""
+    odd = os.fsdecode(b"caf\xe9.jpg")
+    (tmp_path / odd).write_bytes(b"x")
+    listed = manifest(tmp_path, "l.txt", b"caf\xe9.jpg\n")
+
+    assert [odd, "l.txt"] == names(tmp_path)
+    assert [odd] == names(listed)
+
+
+def test_standard_input_is_a_text_manifest(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-` reads lines as they come, with paths below the working folder."""
+    monkeypatch.chdir(photos)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"a.jpg\ngone\n")))
+
+    (stream,) = leaves("-", Rules())
+    assert isinstance(stream, Stream)
+    found = candidates(list(cast("Iterator[Candidate]", stream.source)))
+
+    assert [(each.item.name, each.refusal) for each in found] == [
+        ("a.jpg", ""),
+        ("gone", "-, line 2: gone does not exist."),
+    ]
+
+
+def test_a_leading_tilde_is_the_home_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text that no shell has expanded means what it would mean there."""
+    monkeypatch.setenv("HOME", str(photos))
+
+    assert names("~/a.jpg") == ["a.jpg"]
