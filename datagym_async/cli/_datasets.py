@@ -54,7 +54,9 @@ def show(
     if invocation.output.as_json:
         invocation.output.document(plain(found))
     else:
-        show_dataset(invocation.output, found, limit=limit)
+        left_out = show_dataset(invocation.output, found, limit=limit)
+        if left_out:
+            invocation.output.message(f"... and {left_out:,} more; --limit 0 lists all.")
     return WELL
 
 
@@ -95,13 +97,16 @@ command(app, "show")(show)
 command(app, "create")(create)
 
 
-def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> None:
+def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
     """Say what a dataset is and holds.
 
     Args:
         output: Where to.
         dataset: The dataset.
         limit: So many media at most, the newest; 0 for all.
+
+    Returns:
+        How many media were left out.
     """
     for title, value in _facts(dataset):
         output.result(f"{title:<11} {value}")
@@ -111,8 +116,7 @@ def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> None:
         output.result("")
         columns = (Column("Media id", whole=True), Column("Name"), Column("Source"))
         output.table(columns, [_media_row(each) for each in listed])
-    if len(listed) < len(media):
-        output.message(f"... and {len(media) - len(listed):,} more; --limit 0 lists all.")
+    return len(media) - len(listed)
 
 
 def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:

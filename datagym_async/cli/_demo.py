@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import shlex
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -120,68 +121,74 @@ def _files_of(folder: Path) -> tuple[Path, ...]:
 async def _demo(
     output: Output, data: Path, files: tuple[Path, ...], sources: tuple[str, ...], play: Play
 ) -> None:
-    output.heading("1. A DataGym-compatible server on this machine")
+    _heading(output, "1. A DataGym-compatible server on this machine")
     async with running_server(ServerOptions(data=data)) as server:
         output.keep_secret(server.token)
         projects = await server.seed_demo()
-        output.message(f"listens on {server.base_url}, with its data in {data}")
+        output.tell(f"Address {server.base_url}, data in {data}.")
         # No rate limit: the server is ours.
         async with DataGymClient(server.token, server.base_url, rate_limit=None) as client:
             dataset = await client.datasets.create(DATASET, exist_ok=True)
             await client.projects.add_dataset(projects[0].id, dataset.id)
-            output.message(f"holds dataset {dataset.name!r}, attached to {projects[0].name!r}")
+            output.tell(f"Dataset {dataset.name!r} is attached to project {projects[0].name!r}.")
             stage = Stage(
                 output=output, client=client, dataset=dataset, files=files, sources=sources
             )
             await _upload_files(stage, play)
-            await _read_back(stage, play)
+            held = await _list(stage)
+            await _read_back(stage, held, play)
             await _upload_links(stage, play)
-            await _list(stage)
 
 
 async def _upload_files(stage: Stage, play: Play) -> None:
-    stage.output.heading("2. Upload: screened, concurrent, retried, reported")
+    _heading(stage.output, "2. Files: screened, uploaded concurrently, retried, reported")
     account = Account()
     await run_upload(stage.client, stage.output, stage.dataset.id, stage.sources, account)
     play.files = account.report
-    stage.output.message(account.report.summary() if account.report else "")
+    stage.output.tell(account.report.summary() if account.report else "")
 
 
-async def _read_back(stage: Stage, play: Play) -> None:
-    stage.output.heading("3. One image back, byte for byte")
+async def _list(stage: Stage) -> Dataset:
+    _heading(stage.output, "3. What the dataset holds now")
     held = await stage.client.datasets.get(stage.dataset.id)
+    if not stage.output.silent and (more := show_dataset(stage.output, held, limit=_LISTED)):
+        stage.output.tell(f"... and {more:,} more.")
+    return held
+
+
+async def _read_back(stage: Stage, held: Dataset, play: Play) -> None:
+    _heading(stage.output, "4. One image back, byte for byte")
     ids = {each.name: each.id for each in held.media if each.source_type is MediaSourceType.LOCAL}
     path = next((path for path in stage.files if path.name in ids), None)
     if path is None:
-        stage.output.message("There is none to read back.")
+        stage.output.tell("There is none to read back.")
         return
     ours = await asyncio.to_thread(path.read_bytes)
     theirs = await stage.client.media.download(ids[path.name])
     digest = hashlib.sha256(theirs).hexdigest()
     if digest != hashlib.sha256(ours).hexdigest():
-        raise CommandError(f"{path.name} came back with other bytes than were sent.", status=1)
+        raise CommandError(
+            f"{path.name} came back with other bytes than were sent.", status=SOME_FAILED
+        )
     play.verified = path.name
-    stage.output.message(f"{path.name}: {size(len(theirs))}, sha256 {digest[:16]}... is the same")
+    stage.output.tell(f"{path.name}: {size(len(theirs))}, sha256 {digest[:16]}...: the same.")
 
 
 async def _upload_links(stage: Stage, play: Play) -> None:
-    stage.output.heading("4. Links: the service keeps the address, not the bytes")
+    _heading(stage.output, "5. Links: the service keeps the address and not the bytes")
     if not stage.files:
-        stage.output.message("There are no files to make links of.")
+        stage.output.tell("There are no files to make links of.")
         return
     account = Account()
     async with _photo_server(stage.files[:_LINKS]) as urls:
-        stage.output.message(f"{counted(len(urls), 'URL')} such as {urls[0]}")
+        stage.output.tell(f"{counted(len(urls), 'URL')}, the first is {urls[0]}")
         await run_upload(stage.client, stage.output, stage.dataset.id, urls, account)
     play.links = account.report
-    stage.output.message(account.report.summary() if account.report else "")
+    stage.output.tell(account.report.summary() if account.report else "")
 
 
-async def _list(stage: Stage) -> None:
-    stage.output.heading("5. What the dataset holds now")
-    held = await stage.client.datasets.get(stage.dataset.id)
-    if not stage.output.silent:
-        show_dataset(stage.output, held, limit=_LISTED)
+def _heading(output: Output, text: str) -> None:
+    output.tell(f"\n{text}", style="bold")
 
 
 @contextlib.asynccontextmanager
@@ -215,8 +222,13 @@ def _close(output: Output, play: Play, *, kept: Path | None) -> None:
                 "data": None if kept is None else str(kept),
             }
         )
-    again = "--data DIR" if kept is None else f"--data {kept}"
-    output.heading("Where to go from here")
-    output.message(f"  datagym-async serve {again}   this server, for longer")
-    output.message("  datagym-async upload FOLDER --dataset NAME --create   your own images")
-    output.message("  datagym-async upload --help   and docs/cli.md: all options")
+    _heading(output, "Where to go from here")
+    serve = f"serve --data {'DIR' if kept is None else shlex.quote(str(kept))}"
+    for line in (
+        f"datagym-async {serve}",
+        "    runs this server for as long as you like",
+        "datagym-async upload FOLDER --dataset NAME --create",
+        "    uploads your own images, here or to your account",
+        "docs/cli.md tells about all commands, README.md how to do it from code.",
+    ):
+        output.tell(line)

@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -20,7 +21,7 @@ STOPPED = 2
 INTERRUPTED = 130
 
 # What the errors of the client say is meant for code; these two are put in the words of a shell.
-_REFUSED: Final = {
+_REFUSED: Final[Mapping[type[DataGymError], str]] = {
     AuthenticationError: "No token reached the service at the address given; set DATAGYM_TOKEN, or "
     "name a file that holds the token with --token-file.",
     PermissionDeniedError: "The service refused the token, or the object belongs to another "

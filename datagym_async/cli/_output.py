@@ -100,9 +100,10 @@ class Output:
         if not self.silent:
             self._print(self._err, self._text(text, style))
 
-    def heading(self, text: str) -> None:
-        """Say what comes now."""
-        self.message(f"\n{text}", style="bold")
+    def tell(self, text: str, *, style: str = "") -> None:
+        """Say a line of a story that is itself the result (`demo`), unless that is unwanted."""
+        if not self.silent:
+            self._print(self._out, self._text(text, style))
 
     def warning(self, text: str) -> None:
         """Say what somebody should look at, also when quiet."""
@@ -146,10 +147,13 @@ def redact_secrets(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
-def bar(done: float, total: float, *, width: int | None, pulse: bool = False) -> ProgressBar:
+def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
     """Return a progress bar; one that pulses says that the total is not known."""
     return ProgressBar(
-        total=max(total, 1), completed=min(done, max(total, 1)), width=width, pulse=pulse
+        total=max(total, 1),
+        completed=min(done, max(total, 1)),
+        pulse=pulse,
+        finished_style="green",
     )
 
 

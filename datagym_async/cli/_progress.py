@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from datagym_async.cli._figures import clock, counted, size
+from datagym_async.cli._figures import clock, counted, share_of_bytes, size
 from datagym_async.cli._output import Output, bar
 from datagym_async.transfer import Outcome, UploadProgress, UploadResult
 
@@ -56,14 +56,19 @@ async def showing(output: Output, look: Callable[[], Snapshot]) -> AsyncIterator
     Yields:
         Where the run's problems are to be told.
     """
+    failure: Exception | None = None
     with _display_for(output) as display:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(_watch(display, look))
             try:
                 yield Problems(output)
+            except Exception as error:
+                failure = error  # raised below: the group would wrap it in one of its own
             finally:
                 watching.cancel()
         display.show(look())
+    if failure is not None:
+        raise failure
 
 
 async def _watch(display: Display, look: Callable[[], Snapshot]) -> None:
@@ -179,12 +184,13 @@ def drawing(snapshot: Snapshot) -> RenderableType:
         Text(_verb(progress), "bold"),
         bar(
             *_share(progress),
-            width=None,
             pulse=not progress.total_known and progress.phase != "done",
         ),
         Text(_of_files(progress)),
     )
-    figures = Text(" · ", "dim").join(_painted(each) for each in _figures(snapshot))
+    figures = Text()
+    for each in _figures(snapshot):
+        figures.append(" · " if figures else "", "dim").append(_painted(each))
     return Group(grid, figures)
 
 
@@ -218,8 +224,11 @@ def _figures(snapshot: Snapshot) -> Iterator[str]:
     if progress.phase == "planning":
         yield f"{size(progress.bytes_total)} so far"
         return
-    yield f"{size(progress.bytes_done)} of {size(progress.bytes_total)}"
-    yield f"{size(progress.bytes_per_second)}/s"
+    if progress.bytes_total or not progress.items_total:
+        yield share_of_bytes(progress.bytes_done, progress.bytes_total)
+        yield f"{size(progress.bytes_per_second)}/s"
+    else:  # links have no bytes that we see
+        yield f"{progress.items_per_second:,.1f} links/s"
     if progress.phase == "done":
         yield f"{clock(progress.seconds)} taken"
     else:

@@ -1,6 +1,7 @@
 """`upload`: whatever names images, into a dataset."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,10 +14,10 @@ from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandErr
 from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
-from datagym_async.cli._progress import Snapshot, showing
+from datagym_async.cli._progress import Problems, Snapshot, showing
 from datagym_async.exceptions import TransferError
-from datagym_async.models import Dataset
-from datagym_async.transfer import UploadConfig, UploadReport
+from datagym_async.models import Dataset, MediaType, Project
+from datagym_async.transfer import UploadConfig, Uploader, UploadReport
 
 
 @attrs.frozen(kw_only=True)
@@ -144,25 +145,36 @@ async def run_upload(
     config: UploadConfig | None = None,
 ) -> None:
     """Upload, show how far it is, and keep the account even if it is interrupted."""
-    async with client.uploader(dataset_id, sources, config=config) as run:
-        try:
-            async with showing(
-                output, lambda: Snapshot(run.progress, client.statistics().retries)
-            ) as problems:
-                async for result in run:
-                    problems.note(result)
-        finally:
-            account.report = run.report
+    run = client.uploader(dataset_id, sources, config=config)
+    try:
+        async with run, _shown(output, client, run) as problems:
+            async for result in run:
+                problems.note(result)
+    finally:
+        account.report = run.report
+
+
+def _shown(
+    output: Output, client: DataGymClient, run: Uploader
+) -> contextlib.AbstractAsyncContextManager[Problems]:
+    return showing(output, lambda: Snapshot(run.progress, client.statistics().retries))
 
 
 async def _target(client: DataGymClient, output: Output, job: Job) -> Dataset:
     # The project first: a wrong name must not leave a dataset behind.
-    project = await project_of(client, job.project) if job.project else None
+    project = await _image_project(client, job.project) if job.project else None
     dataset = await (_found_or_made(client, output, job) if job.create else _found(client, job))
     if project is not None:
         await client.projects.add_dataset(project.id, dataset.id)
         output.message(f"Dataset {dataset.name!r} is attached to project {project.name!r}.")
     return dataset
+
+
+async def _image_project(client: DataGymClient, wanted: str) -> Project:
+    project = await project_of(client, wanted)
+    if project.media_type is MediaType.VIDEO:
+        raise CommandError(f"Project {project.name!r} labels videos; name one that labels images.")
+    return project
 
 
 async def _found(client: DataGymClient, job: Job) -> Dataset:
@@ -191,7 +203,7 @@ def check_report_file(file: Path) -> None:
 
 def _tell(output: Output, report: UploadReport | None, file: Path | None) -> int:
     """Say how a run ended, and write it down; return the exit status."""
-    if report is None:
+    if report is None or not report.dataset_name:  # it ended before it began
         return WELL
     if file is not None:
         _write(report, file)

@@ -1,0 +1,197 @@
+"""`upload`: what it does, says and leaves behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.helpers.photos import gif
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Cli
+
+REPORT = {
+    "schema",
+    "dataset_id",
+    "dataset_name",
+    "complete",
+    "planned",
+    "uploaded",
+    "skipped",
+    "rejected",
+    "failed",
+    "pending",
+    "bytes",
+    "seconds",
+    "items_per_second",
+    "summary",
+    "problems",
+    "problems_omitted",
+}
+
+
+def test_a_folder_goes_into_a_new_dataset(at_service: Cli, photos: Path) -> None:
+    """The main job: status 0, one sentence on stdout, and all images there."""
+    ran = at_service("upload", photos, "--dataset", "Photos 2026", "--create")
+    assert (ran.status, ran.out.count("\n")) == (0, 1)
+    assert "4 uploaded" in ran.out
+    assert "Created dataset 'Photos 2026'" in ran.err
+    shown = at_service("datasets", "show", "photos 2026", "--json").document
+    media = shown["media"]
+    assert isinstance(media, list)
+    assert {each["name"] for each in media} == {"a.jpg", "b.jpg", "c.png", "ü.jpg"}
+
+
+def test_the_second_run_uploads_none(at_service: Cli, photos: Path) -> None:
+    """The same command goes on where the last one stopped, and skipping is no failure."""
+    command = ("upload", photos, "-d", "Photos", "--create", "--json")
+    assert at_service(*command).document["uploaded"] == 4
+    again = at_service(*command)
+    assert (again.status, again.document["uploaded"], again.document["skipped"]) == (0, 0, 4)
+
+
+def test_json_is_one_document_and_nothing_else(at_service: Cli, photos: Path) -> None:
+    """--json prints the report alone: its schema on stdout, silence on stderr."""
+    (photos / "no.jpg").write_bytes(gif())
+    ran = at_service("--json", "upload", photos, "-d", "Photos", "--create")
+    assert (ran.status, ran.err) == (1, "")
+    assert set(ran.document) == REPORT
+    problems = ran.document["problems"]
+    assert isinstance(problems, list)
+    assert [each["outcome"] for each in problems] == ["rejected"]
+
+
+def test_quiet_says_nothing_when_all_is_well(at_service: Cli, photos: Path) -> None:
+    """--quiet leaves both streams empty after a good run."""
+    ran = at_service("upload", photos, "-d", "Photos", "--create", "--quiet")
+    assert ran == type(ran)(0, "", "")
+
+
+def test_quiet_still_names_problems(at_service: Cli, photos: Path) -> None:
+    """--quiet says what somebody should look at, on stderr."""
+    (photos / "no.jpg").write_bytes(gif())
+    ran = at_service("upload", photos, "-d", "Photos", "--create", "--quiet")
+    assert (ran.status, ran.out) == (1, "")
+    assert "no.jpg" in ran.err
+    assert "1 rejected" in ran.err
+
+
+def test_problem_lines_are_capped(at_service: Cli, tmp_path: Path) -> None:
+    """Twenty problems are said one by one; the rest is counted."""
+    for number in range(30):
+        (tmp_path / f"{number}.jpg").write_bytes(gif())
+    ran = at_service("upload", tmp_path, "-d", "Photos", "--create")
+    assert ran.status == 1
+    assert ran.err.count("rejected: ") == 20
+    assert "--report FILE" in ran.err
+    assert "30 rejected" in ran.out
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv"])
+def test_report_file(at_service: Cli, photos: Path, tmp_path: Path, suffix: str) -> None:
+    """--report writes what its suffix says, with the rejected file in it."""
+    (photos / "no.jpg").write_bytes(gif())
+    file = tmp_path / f"report.{suffix}"
+    ran = at_service("upload", photos, "-d", "Photos", "--create", "--report", file)
+    assert ran.status == 1
+    text = file.read_text()
+    assert "no.jpg" in text
+    assert suffix == "csv" or set(json.loads(text)) == REPORT
+
+
+@pytest.mark.parametrize("name", ["report.txt", "nowhere/report.json", "folder.json"])
+def test_a_useless_report_file_is_refused_at_once(
+    at_service: Cli, photos: Path, tmp_path: Path, name: str
+) -> None:
+    """A report that could not be written is an error before anything is sent."""
+    (tmp_path / "folder.json").mkdir()
+    ran = at_service("upload", photos, "-d", "P", "--create", "--report", tmp_path / name)
+    assert ran.status == 2
+    assert name in ran.err
+    assert at_service("datasets", "list", "--json").documents == []
+
+
+def test_the_dataset_is_attached_to_the_project(at_service: Cli, photos: Path) -> None:
+    """--project attaches the dataset, and again without harm."""
+    command = ("upload", photos, "-d", "Photos", "--create", "--project", "demo IMAGES")
+    assert at_service(*command).status == 0
+    assert at_service(*command).status == 0
+    projects = at_service("projects", "list", "--json").documents
+    attached = {str(each["name"]): each["datasets"] for each in projects}
+    assert [each["name"] for each in _objects(attached["Demo images"])] == ["Photos"]
+
+
+@pytest.mark.parametrize(
+    ("project", "words"), [("Nope", "no project named 'Nope'"), ("Demo videos", "labels videos")]
+)
+def test_a_wrong_project_leaves_no_dataset(
+    at_service: Cli, photos: Path, project: str, words: str
+) -> None:
+    """The project is looked up before the dataset is made."""
+    ran = at_service("upload", photos, "-d", "Photos", "--create", "--project", project)
+    assert ran.status == 2
+    assert words in ran.err
+    assert at_service("datasets", "list", "--json").documents == []
+
+
+def test_relative_names(at_service: Cli, photos: Path) -> None:
+    """--name relative is the way out where subfolders hold files of one name."""
+    (photos / "sub").mkdir()
+    (photos / "sub" / "a.jpg").write_bytes((photos / "a.jpg").read_bytes())
+    clash = at_service("upload", photos, "-d", "One", "--create", "--json")
+    assert (clash.status, clash.document["rejected"]) == (1, 1)
+    relative = at_service("upload", photos, "-d", "Two", "--create", "--name", "relative", "--json")
+    assert (relative.status, relative.document["uploaded"]) == (0, 5)
+
+
+def test_no_skip_sends_what_is_there(at_service: Cli, photos: Path) -> None:
+    """--no-skip leaves it to the service, which refuses taken names."""
+    at_service("upload", photos, "-d", "Photos", "--create")
+    again = at_service("upload", photos, "-d", "Photos", "--no-skip", "--json", "--rate", "0")
+    assert (again.status, again.document["failed"]) == (1, 4)
+
+
+def test_a_manifest_on_standard_input(
+    at_service: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dash reads a list; its bad lines are rejected by number and the rest goes on."""
+    lines = f"{photos / 'a.jpg'}\n{photos / 'gone.jpg'}\n"
+    stdin = io.TextIOWrapper(io.BytesIO(lines.encode()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    ran = at_service("upload", "-", "-d", "Photos", "--create")
+    assert ran.status == 1
+    assert "1 uploaded, 1 rejected" in ran.out
+    assert "line 2" in ran.err
+
+
+def test_urls(at_service: Cli) -> None:
+    """URLs become link images; one that the service cannot take fails with the reason."""
+    urls = ("http://127.0.0.1:9/x.jpg", "http://127.0.0.1:9/x.gif")
+    ran = at_service("upload", *urls, "-d", "Links", "--create")
+    assert ran.status == 1
+    assert "1 uploaded, 1 failed" in ran.out
+    assert "x.gif" in ran.err
+
+
+def test_a_dataset_by_id(at_service: Cli, photos: Path) -> None:
+    """--dataset takes an id as well as a name."""
+    made = at_service("datasets", "create", "Photos", "--json").document
+    assert at_service("upload", photos, "-d", made["id"]).status == 0
+
+
+def test_debug_logs_without_the_token(at_service: Cli, photos: Path) -> None:
+    """--debug shows each request on stderr; the `cli` fixture looks for the token."""
+    ran = at_service("upload", photos, "-d", "Photos", "--create", "--debug")
+    assert ran.status == 0
+    assert "POST media/" in ran.err
+
+
+def _objects(value: object) -> list[dict[str, object]]:
+    assert isinstance(value, list)
+    return value
