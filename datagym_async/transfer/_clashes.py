@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from datagym_async.transfer._items import UploadItem
 
-HELD_BY_DATASET = 0
-"""The holder's number where the dataset held the name before the run."""
-
 
 @attrs.frozen
 class Claim:
@@ -31,9 +28,10 @@ class Claim:
         seq: Number of the item in its run, from 1.
         refusal: Why it cannot be sent in any case, or empty.
         is_link: Whether it is a link image.
-        name_holder: Number of the item that has its name, `HELD_BY_DATASET`, or None.
+        name_holder: Number of the item that has its name, or None.
         name_holder_is_link: Whether that one is a link image.
         link_holder: Number of the item that has its address, or None.
+        is_held: Whether the dataset held its name before the run.
     """
 
     seq: int
@@ -42,6 +40,7 @@ class Claim:
     name_holder: int | None = None
     name_holder_is_link: bool = attrs.field(default=False, converter=bool)
     link_holder: int | None = None
+    is_held: bool = attrs.field(default=False, converter=bool)
 
 
 @attrs.frozen
@@ -86,19 +85,21 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
         return Verdict(Outcome.REJECTED, claim.refusal)
     if claim.is_link:
         return _judge_link(item, claim, holder)
-    if claim.name_holder == claim.seq:
-        return None
-    if claim.name_holder == HELD_BY_DATASET or claim.name_holder is None:
+    if claim.name_holder is not None and claim.name_holder != claim.seq:
+        # Also where the dataset holds the name: it is the first item that it holds, not this one.
+        return _clash(item, holder(claim.name_holder))
+    if claim.is_held:
         return Verdict(Outcome.SKIPPED, "The dataset holds this name already.")
-    return _clash(item, holder(claim.name_holder))
+    return None
 
 
 def _judge_link(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
     if claim.link_holder is not None and claim.link_holder != claim.seq:
         return _named_twice(item, holder(claim.link_holder))
-    # Number 0 (held by the dataset) is no file of this run: the service itself says DUPLICATE.
-    if claim.name_holder and claim.name_holder != claim.seq and not claim.name_holder_is_link:
-        return _clash(item, holder(claim.name_holder))
+    # Whether the dataset holds the address is for the service to say: the listing has names alone.
+    other = claim.name_holder if claim.name_holder != claim.seq else None
+    if other is not None and not claim.name_holder_is_link:
+        return _clash(item, holder(other))
     return None
 
 

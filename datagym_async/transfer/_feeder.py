@@ -225,8 +225,11 @@ def _pull(source: Iterator[object]) -> list[object]:
     """Return the next elements: as many as come within a moment, at least one, none at the end."""
     until = time.monotonic() + STEP_SECONDS
     elements: list[object] = []
-    for element in source:
-        elements.append(element)
-        if len(elements) >= STEP or time.monotonic() > until:
-            break
+    try:
+        for element in source:
+            elements.append(element)
+            if len(elements) >= STEP or time.monotonic() > until:
+                break
+    except Exception as error:
+        elements.append(_Broken(error))  # behind what came before it
     return elements

@@ -41,10 +41,11 @@ CREATE TABLE item (
     size INTEGER, refusal TEXT, name_key BLOB, link_key BLOB
 );
 CREATE TABLE turn (turn INTEGER PRIMARY KEY, seq INTEGER);
+CREATE TABLE held (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE claimed (key BLOB PRIMARY KEY, seq INTEGER, is_link INTEGER) WITHOUT ROWID;
 """
 _ADD = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_HOLD = "INSERT OR IGNORE INTO claimed VALUES (?, 0, 0)"
+_HOLD = "INSERT OR IGNORE INTO held VALUES (?)"
 _SORT = "INSERT INTO turn (seq) SELECT seq FROM item WHERE seq > ? ORDER BY part, place, seq"
 _CLAIM_NAMES = """
 INSERT OR IGNORE INTO claimed
@@ -58,10 +59,11 @@ WHERE turn > ? AND link_key IS NOT NULL ORDER BY turn
 """
 _TAKE = """
 SELECT turn, item.seq, name, content, origin, size, refusal, link_key IS NOT NULL,
-       by_name.seq, by_name.is_link, by_link.seq
+       by_name.seq, by_name.is_link, by_link.seq, held.key IS NOT NULL
 FROM turn JOIN item USING (seq)
 LEFT JOIN claimed AS by_name ON by_name.key = name_key
 LEFT JOIN claimed AS by_link ON by_link.key = link_key
+LEFT JOIN held ON held.key = name_key
 WHERE turn > ? ORDER BY turn LIMIT ?
 """
 _HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"

@@ -9,7 +9,7 @@ import pytest
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.transfer import Outcome, UploadItem
 from datagym_async.transfer._candidates import Candidate
-from datagym_async.transfer._clashes import HELD_BY_DATASET, Claim, Holder, Verdict, judge
+from datagym_async.transfer._clashes import Claim, Holder, Verdict, judge
 from datagym_async.transfer._plan import Plan
 
 if TYPE_CHECKING:
@@ -78,6 +78,15 @@ def test_what_the_dataset_holds_is_skipped(plan: Plan) -> None:
     )
 
     assert outcomes(found) == ["skipped", "skipped", "send", "send"]
+
+
+def test_a_clash_stays_one_when_the_dataset_holds_the_name(plan: Plan) -> None:
+    """A second run does not take the later file of a clash for the one that is stored."""
+    plan.hold(["a.jpg"])
+
+    found = planned(plan, UploadItem(None, "x/a.jpg"), UploadItem(None, "y/A.jpg"))
+
+    assert outcomes(found) == ["skipped", "rejected"]
 
 
 def test_links_share_names_but_no_address(plan: Plan) -> None:
@@ -172,10 +181,10 @@ def no_holder(seq: int) -> Holder:
     [
         pytest.param(Claim(3, name_holder=3), None, id="its-own"),
         pytest.param(Claim(3, "Broken.", name_holder=3), Outcome.REJECTED, id="refused"),
-        pytest.param(Claim(3, name_holder=HELD_BY_DATASET), Outcome.SKIPPED, id="held"),
+        pytest.param(Claim(3, name_holder=3, is_held=True), Outcome.SKIPPED, id="held"),
         pytest.param(Claim(3, is_link=True, name_holder=3, link_holder=3), None, id="link"),
         pytest.param(
-            Claim(3, is_link=True, name_holder=HELD_BY_DATASET, link_holder=3), None, id="held-link"
+            Claim(3, is_link=True, name_holder=3, link_holder=3, is_held=True), None, id="held-link"
         ),
         pytest.param(
             Claim(3, is_link=True, name_holder=1, name_holder_is_link=True, link_holder=3),

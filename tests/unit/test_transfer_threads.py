@@ -1,0 +1,55 @@
+"""Work in a thread, and what a cancelled caller may count on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+
+import pytest
+
+from datagym_async.transfer._threads import in_thread
+
+
+async def test_results_and_errors_come_back() -> None:
+    """What the function returns or raises is what the caller gets."""
+
+    def fail() -> None:
+        raise LookupError("mine")
+
+    assert await in_thread(divmod, 7, 2) == (3, 1)
+    with pytest.raises(LookupError, match="mine"):
+        await in_thread(fail)
+
+
+async def test_context_variables_are_seen() -> None:
+    """The function runs in its caller's context."""
+    variable = contextvars.ContextVar("variable", default=0)
+    variable.set(7)
+
+    assert await in_thread(variable.get) == 7
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_cancelled_caller_waits_for_the_function(fails: bool) -> None:
+    """However often it is cancelled, the function has ended when the caller goes on."""
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(5)
+        ended.set()
+        if fails:
+            raise LookupError
+
+    task = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(begun.wait, 5)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ended.is_set()

@@ -1,0 +1,489 @@
+"""The uploader over a dataset in memory: every item accounted for, bounded, stoppable."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.exceptions import (
+    APIConnectionError,
+    AuthenticationError,
+    ClientClosedError,
+    ConfigurationError,
+    InternalServerError,
+    NotFoundError,
+    TransferError,
+)
+from datagym_async.transfer import UploadConfig, Uploader, UploadItem
+from tests.helpers.fake_service import DATASET_ID, FakeService
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from datagym_async.transfer import Source, UploadResult
+
+JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60
+
+
+def images(count: int, *, start: int = 0) -> list[UploadItem]:
+    """Return images in memory."""
+    return [UploadItem(f"{number:05}.jpg", JPEG) for number in range(start, start + count)]
+
+
+def uploader(service: FakeService, sources: Source, **options: object) -> Uploader:
+    """Return an uploader into the fake dataset."""
+    config = UploadConfig(**options)  # type: ignore[arg-type]  # a table of options
+    return Uploader(service, service, DATASET_ID, sources, config=config)
+
+
+async def results(service: FakeService, sources: Source, **options: object) -> list[UploadResult]:
+    """Return all results of a run."""
+    async with uploader(service, sources, **options) as run:
+        return [result async for result in run]
+
+
+def counts(found: list[UploadResult]) -> dict[str, int]:
+    """Return how many results each outcome has."""
+    return dict(Counter(result.outcome.value for result in found))
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of good, bad and clashing files, one of them large."""
+    for path, data in {
+        "a.jpg": JPEG,
+        "big.png": b"\x89PNG\r\n\x1a\n" + b"y" * 3_000_000,
+        "empty.jpg": b"",
+        "notes.txt": b"Not an image.",
+        "sub/A.JPG": JPEG,
+        "sub/held.jpg": JPEG,
+        "sub/größe 100%.jpg": JPEG,
+    }.items():
+        file = tmp_path / "photos" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    return tmp_path / "photos"
+
+
+async def test_every_file_of_a_folder_is_accounted_for(service: FakeService, folder: Path) -> None:
+    """Each file has one result, and the service holds exactly the good ones, byte for byte."""
+    service.hold("HELD.jpg")
+
+    found = await results(service, folder)
+
+    assert {each.name: each.outcome.value for each in found} == {
+        "a.jpg": "uploaded",
+        "big.png": "uploaded",
+        "empty.jpg": "rejected",
+        "notes.txt": "rejected",
+        "A.JPG": "rejected",
+        "held.jpg": "skipped",
+        "größe 100%.jpg": "uploaded",
+    }
+    assert service.stored == {
+        "HELD.jpg": b"",
+        "a.jpg": JPEG,
+        "big.png": (folder / "big.png").read_bytes(),
+        "gr%C3%B6%C3%9Fe 100%25.jpg": JPEG,
+    }
+
+
+async def test_a_second_run_uploads_nothing(service: FakeService, folder: Path) -> None:
+    """What the first run stored is skipped by one listing."""
+    await results(service, folder)
+    stored = dict(service.stored)
+
+    again = await results(service, folder)
+
+    assert counts(again) == {"skipped": 4, "rejected": 3}
+    assert (service.stored, service.listings) == (stored, 2)
+
+
+async def test_relative_names_resolve_a_clash(service: FakeService, folder: Path) -> None:
+    """The way out that a clash's reason names is one."""
+    found = await results(service, folder, name="relative")
+
+    assert counts(found) == {"uploaded": 5, "rejected": 2}
+    assert "sub/A.JPG" in service.stored
+
+
+async def test_every_kind_of_source_in_one_run(
+    service: FakeService, folder: Path, tmp_path: Path
+) -> None:
+    """Finite sources and streams, nested in one another, end in one report."""
+    (tmp_path / "list.txt").write_text(f"{folder}/a.jpg\nhttp://h/x.jpg\nhttp://h/y.gif\n")
+
+    async def arriving() -> AsyncIterator[Source]:
+        yield images(3)
+        yield iter(late)
+
+    late: list[Source] = [folder / "sub", "http://h/X.jpg"]
+    sources: list[Source] = [tmp_path / "list.txt", arriving(), iter(images(2, start=2))]
+    async with uploader(service, sources) as run:
+        report = await run.finish()
+
+    assert (report.planned, report.uploaded, report.rejected, report.failed) == (12, 8, 3, 1)
+    assert (report.complete, report.pending) == (True, 0)
+    assert service.urls == ["http://h/x.jpg"]
+
+
+async def test_concurrency_is_reached_and_never_exceeded(service: FakeService) -> None:
+    """N requests at most are in flight, and N are where there is work for them."""
+    service.delay = 0.001
+
+    await results(service, images(100), concurrency=5)
+
+    assert (service.peak, len(service.stored)) == (5, 100)
+
+
+async def test_tasks_do_not_grow_with_the_files(service: FakeService) -> None:
+    """One task a worker, one for the feeder, one for a stream, one for the run."""
+    peak = 0
+
+    async def count(_: str) -> None:
+        nonlocal peak
+        peak = max(peak, len(asyncio.all_tasks()))
+
+    service.before = count
+    await results(service, iter(images(500)), concurrency=4)
+
+    assert peak <= 4 + 4
+
+
+async def test_a_source_is_read_no_further_than_the_run_needs(service: FakeService) -> None:
+    """A slow reader of results holds the whole run back, up to the source."""
+    pulled = 0
+
+    async def endless() -> AsyncIterator[UploadItem]:
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield UploadItem(f"{pulled}.jpg", JPEG)
+
+    async with uploader(service, endless(), concurrency=2) as run:
+        for _ in range(10):
+            await anext(run)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert len(service.stored) <= 10 + 2 * 2 + 2
+
+    assert pulled <= 3 * 256
+
+
+async def test_links_go_in_batches(service: FakeService) -> None:
+    """Links are gathered up to `batch_size`, each with its own result."""
+    urls = [f"http://h/{number}.jpg" for number in range(107)] + ["http://h/z.gif"]
+
+    found = await results(service, [urls, "http://h/5.jpg"], batch_size=50)
+
+    assert counts(found) == {"uploaded": 107, "failed": 1, "rejected": 1}
+    assert sorted(service.batches) == [8, 50, 50]
+
+
+async def test_a_pausing_stream_does_not_hold_its_links_back(service: FakeService) -> None:
+    """What has arrived is sent before the stream goes on."""
+    go_on = asyncio.Event()
+
+    async def pausing() -> AsyncIterator[str]:
+        yield "http://h/1.jpg"
+        await go_on.wait()
+        yield "http://h/2.jpg"
+
+    async with uploader(service, pausing()) as run:
+        first = await anext(run)
+        go_on.set()
+        rest = [result.name async for result in run]
+
+    assert (first.name, rest) == ("1.jpg", ["2.jpg"])
+
+
+async def test_a_large_set_of_links_stays_flat(service: FakeService) -> None:
+    """Links are planned on disk and held in memory one batch at a time."""
+
+    def many() -> Iterator[str]:
+        return (f"http://h/{number}.jpg" for number in range(2000))
+
+    async with uploader(service, list(many()), max_problems=0) as run:
+        report = await run.finish()
+
+    assert (report.planned, report.uploaded) == (2000, 2000)
+    assert set(service.batches) == {50}
+
+
+async def test_an_unknown_dataset_is_said_before_anything_is_read(service: FakeService) -> None:
+    """The plain error of the look-up comes out of entering, and the sources are not touched."""
+    source = iter(images(3))
+    run = Uploader(service, service, "nope", source)
+
+    with pytest.raises(NotFoundError):
+        async with run:
+            raise AssertionError
+
+    assert len(list(source)) == 3
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        ("gone", "Nothing to upload: gone does not exist."),
+        (["gone", "gone too"], "gone does not exist. (and 1 more sources like it)"),
+        ("*.nothing", "No file matches *.nothing."),
+        (b"bytes", "UploadItem(name, data)"),
+    ],
+)
+async def test_sources_that_name_nothing_are_an_error(
+    service: FakeService, sources: Source, words: str
+) -> None:
+    """A mistyped folder is an error, not an empty success."""
+    async with uploader(service, sources) as run:
+        with pytest.raises(ConfigurationError) as caught:
+            await run.finish()
+
+    assert words in str(caught.value)
+
+
+async def test_one_bad_source_among_good_ones_is_a_result(service: FakeService) -> None:
+    """The rest of the run goes on."""
+    found = await results(service, ["gone", *images(2)])
+
+    assert counts(found) == {"rejected": 1, "uploaded": 2}
+
+
+async def test_nothing_to_do_is_fine(service: FakeService) -> None:
+    """An empty list is a complete run of nothing."""
+    async with uploader(service, []) as run:
+        report = await run.finish()
+
+    assert (report.planned, report.complete, report.ok) == (0, True, True)
+
+
+async def test_an_items_own_failure_does_not_stop_the_run(service: FakeService) -> None:
+    """What the service refuses of one file is that file's result."""
+
+    async def refuse(name: str) -> None:
+        if name in {"00003.jpg", "00007.jpg"}:
+            raise InternalServerError("It broke.", status=500, key="ex_system", attempts=2)
+
+    service.before = refuse
+    found = await results(service, images(10))
+
+    failed = sorted((each.name, each.key, each.attempts) for each in found if each.is_problem)
+    assert failed == [("00003.jpg", "ex_system", 2), ("00007.jpg", "ex_system", 2)]
+    assert counts(found) == {"uploaded": 8, "failed": 2}
+
+
+async def test_a_refused_token_stops_the_run_and_nothing_is_half_done(service: FakeService) -> None:
+    """What was in flight ends in its own way, nothing new is begun, and the report says both."""
+    service.delay = 0.001
+
+    async def revoke(name: str) -> None:
+        if name >= "00050":
+            raise AuthenticationError("The token is refused.", status=401)
+
+    service.before = revoke
+    async with uploader(service, images(1000), concurrency=4) as run:
+        with pytest.raises(
+            TransferError, match="The upload stopped: The token is refused"
+        ) as caught:
+            await run.finish()
+
+    report = caught.value.report
+    assert report == run.report
+    assert (run.report.uploaded, run.report.complete) == (len(service.stored), False)
+    assert 1 <= run.report.failed <= 4
+    assert run.report.pending == 1000 - run.report.uploaded - run.report.failed
+    assert isinstance(caught.value.__cause__, AuthenticationError)
+
+
+async def test_a_service_that_stops_answering_ends_the_run(service: FakeService) -> None:
+    """Some items in a row without any answer are enough to know."""
+
+    async def vanish(name: str) -> None:
+        if name >= "00020":
+            raise APIConnectionError("Cannot reach it.", attempts=6)
+
+    service.before = vanish
+    async with uploader(service, images(1000), concurrency=2) as run:
+        with pytest.raises(TransferError, match="Cannot reach it"):
+            await run.finish()
+
+    assert run.report.uploaded == 20
+    assert run.report.failed in {8, 9}  # the other worker's may have been on its way
+
+
+async def test_a_few_lost_connections_do_not_end_the_run(service: FakeService) -> None:
+    """Each answer in between shows that the service is there."""
+
+    async def flaky(name: str) -> None:
+        if int(name[:5]) % 4:
+            raise APIConnectionError("Cannot reach it.")
+
+    service.before = flaky
+    found = await results(service, images(80), concurrency=1)
+
+    assert counts(found) == {"uploaded": 20, "failed": 60}
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_what_a_source_raises_comes_out_unchanged(service: FakeService, kind: str) -> None:
+    """What it gave before that is uploaded."""
+
+    def broken() -> Iterator[UploadItem]:
+        yield from images(3)
+        raise LookupError("mine")
+
+    async def broken_async() -> AsyncIterator[UploadItem]:
+        for image in images(3):
+            yield image
+        raise LookupError("mine")
+
+    async with uploader(service, broken() if kind == "sync" else broken_async()) as run:
+        with pytest.raises(LookupError, match="mine"):
+            await run.finish()
+
+    assert (run.report.uploaded, run.report.complete) == (3, False)
+
+
+async def test_a_slip_of_the_media_given_to_us_comes_out_unchanged(service: FakeService) -> None:
+    """No exception group, and no waiting for ever."""
+
+    async def slip(_: str) -> None:
+        raise ZeroDivisionError("slip")
+
+    service.before = slip
+    async with uploader(service, images(100)) as run:
+        with pytest.raises(ZeroDivisionError, match="slip"):
+            await run.finish()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_leaving_early_cancels_and_closes_the_source(service: FakeService, kind: str) -> None:
+    """Tasks, requests and the user's generators end with the block."""
+    closed = False
+    service.delay = 0.001
+
+    def endless() -> Iterator[UploadItem]:
+        nonlocal closed
+        try:
+            number = 0
+            while number := number + 1:
+                yield UploadItem(f"{number}.jpg", JPEG)
+        finally:
+            closed = True
+
+    async def endless_async() -> AsyncIterator[UploadItem]:
+        nonlocal closed
+        try:
+            number = 0
+            while number := number + 1:
+                yield UploadItem(f"{number}.jpg", JPEG)
+        finally:
+            closed = True
+
+    async with uploader(service, endless() if kind == "sync" else endless_async()) as run:
+        async for result in run:
+            assert result.outcome == "uploaded"
+            break
+
+    assert (closed, service.in_flight) == (True, 0)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_the_bodys_own_error_comes_out_unchanged(service: FakeService) -> None:
+    """An error in the user's block is not wrapped in a group."""
+
+    async def use() -> None:
+        async with uploader(service, images(50)) as run:
+            await anext(run)
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await use()
+
+
+async def test_a_timeout_around_the_run_is_a_timeout(service: FakeService) -> None:
+    """Cancellation from outside goes through, and leaves nothing behind."""
+
+    async def hang(_: str) -> None:
+        await asyncio.Event().wait()
+
+    service.before = hang
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), uploader(service, images(50)) as run:
+            await run.finish()
+
+    assert (service.in_flight, len(asyncio.all_tasks())) == (0, 1)
+
+
+async def test_an_uploader_runs_once_and_only_while_it_is_open(service: FakeService) -> None:
+    """Misuse is said in a sentence."""
+    run = uploader(service, images(1))
+    with pytest.raises(ClientClosedError, match="async with"):
+        await anext(run)
+
+    async with run:
+        await run.finish()
+        with pytest.raises(StopAsyncIteration):
+            await anext(run)
+
+    with pytest.raises(ClientClosedError, match="runs once"):
+        await run.__aenter__()
+
+
+async def test_results_left_unread_end_the_iteration(service: FakeService) -> None:
+    """After the block there is nothing more to come."""
+    async with uploader(service, images(50)) as run:
+        await anext(run)
+
+    with contextlib.suppress(StopAsyncIteration):
+        await anext(run)
+        raise AssertionError("a result after the end")
+
+
+async def test_progress_grows_to_the_report(service: FakeService) -> None:
+    """Snapshots never go back, and the last one agrees with the report."""
+    done = []
+    async with uploader(service, images(40), concurrency=3) as run:
+        assert run.progress.phase == "planning"
+        async for _ in run:
+            done.append(run.progress.items_done)
+            assert run.progress.in_flight <= 3
+        last = run.progress
+
+    assert done == sorted(done)
+    assert (last.phase, last.items_done, last.items_total, last.total_known) == (
+        "done",
+        40,
+        40,
+        True,
+    )
+    assert (last.uploaded, last.bytes_done, last.bytes_total) == (40, 40 * 64, 40 * 64)
+    assert last.seconds == run.report.seconds
+    assert repr(run) == "<Uploader 40 of 40 items done, 0 in flight>"
+
+
+async def test_a_file_that_vanishes_while_it_waits_is_rejected(
+    service: FakeService, folder: Path
+) -> None:
+    """Between plan and turn a file may go, small or large; the run goes on."""
+
+    async def remove(_: str) -> None:
+        await asyncio.to_thread((folder / "big.png").unlink, missing_ok=True)
+
+    service.before = remove
+    async with uploader(service, [images(40), folder], concurrency=1) as run:
+        found = [result async for result in run]
+
+    (big,) = [each for each in found if each.name == "big.png"]
+    assert (big.outcome, "big.png" in big.reason) == ("rejected", True)
+    assert counts(found) == {"uploaded": 40 + 3, "rejected": 4}
