@@ -120,6 +120,8 @@ class Connection(web.RequestHandler):
         body = self._receiving
         if self.half_closed and body is not None and not body.is_eof():
             body.set_exception(ConnectionResetError("The body ended too early."))
+            # aiohttp would wait for the rest of it, and log that there is none.
+            self._lingering_time = 0.0
 
     def handle_error(
         self,

@@ -94,8 +94,10 @@ class Store:
 
     async def aclose(self) -> None:
         """Close both connections, which also folds the write-ahead log into the database."""
-        await self._reader.close()
-        await self._writer.close()
+        try:
+            await self._reader.close()
+        finally:
+            await self._writer.close()
 
     async def rows(self, sql: str, *parameters: Value) -> list[Row]:
         """Return all rows of a query over what is committed."""
