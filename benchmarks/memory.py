@@ -21,10 +21,10 @@ _SIZE = 1_000
 def main() -> None:
     """Measure as the command line asks."""
     options = _arguments()
+    facts = machine_facts()
     few, many = (_peak(count, options.rounds) for count in (options.few, options.many))
     growth = many - few
     verdict = "met" if growth <= GOAL_MB else "MISSED"
-    facts = machine_facts()
     print(f"peak RSS at {options.few} files:  {few:.1f} MB")
     print(f"peak RSS at {options.many} files: {many:.1f} MB")
     print(f"growth: {growth:.1f} MB (goal {GOAL_MB:g}: {verdict}), median of {options.rounds}")

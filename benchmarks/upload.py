@@ -34,12 +34,12 @@ QUICK = {SMALL: 120, 200_000: 40, 3_000_000: 6}
 def main() -> None:
     """Run the comparison as the command line asks."""
     options = _arguments()
+    facts = machine_facts()  # before the run, for the load that was there without it
     with tempfile.TemporaryDirectory(prefix="datagym-benchmark-") as scratch:
         contenders = list(_contenders(options, Path(scratch)))
         results = _measure(contenders, options, Path(scratch))
     rows = [table.make_row(name, size, taken) for (size, name), taken in results.items()]
     ratios = table.make_ratios(rows, small=SMALL)
-    facts = machine_facts()
     _say("\n" + table.render(rows, ratios) + "\n")
     _say("\n".join(f"{name}: {value}" for name, value in facts.items()))
     _say(f"versions: {_versions(results)}")
