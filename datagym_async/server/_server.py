@@ -149,9 +149,11 @@ class Server:
         app = make_app(service, self._counters, self._middlewares)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE)
         await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
         manager = runner.server
         assert manager is not None, "setup made it"  # noqa: S101 -- tells the type checker
+        # Whatever a cancelled cleanup leaves open.
+        self._stack.callback(_cut_connections, manager)
+        self._stack.push_async_callback(runner.cleanup)
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
             lambda: Connection(manager, self._counters, loop=loop),
@@ -219,3 +221,8 @@ class Server:
     def set_plan(self, plan: Plan) -> None:
         """Put limits on the organisation; they last until the server stops."""
         self._running.plan = plan
+
+
+def _cut_connections(manager: web.Server) -> None:
+    for connection in manager.connections:
+        connection.force_close()

@@ -129,8 +129,26 @@ async def test_stopping_the_server_ends_a_stalled_upload() -> None:
     async with raw_connection(server) as (_, writer):
         writer.write(upload_head(server, dataset, "x.jpg", "Content-Length: 6000") + b"\xff\xd8")
         await until(lambda: server.statistics().in_flight == 1)
-        async with asyncio.timeout(10):
-            await server.aclose()
+        await server.aclose()
+    with pytest.raises(RuntimeError, match="not running"):
+        server.base_url  # noqa: B018 -- asking is the test
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_stop_still_closes_everything() -> None:
+    """Whoever loses patience with a stopping server leaves no file or thread open."""
+    server = Server()
+    await server.start()
+    async with service(server) as client:
+        dataset = await client.create_dataset("d")
+    async with raw_connection(server) as (_, writer):
+        writer.write(upload_head(server, dataset, "x.jpg", "Content-Length: 6000") + b"\xff\xd8")
+        await until(lambda: server.statistics().in_flight == 1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await server.aclose()
+        await server.aclose()
+    assert repr(server) == "<Server not started>"
 
 
 @pytest.mark.parametrize(
