@@ -1,0 +1,91 @@
+"""Pure decisions of the embedded server: equal names, JSON's layout, images by their headers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datagym_async.server._fold import fold
+from datagym_async.server._image_headers import UnreadableImageError, read_size, sniff
+from datagym_async.server._render import pretty
+from datagym_async.server._words import is_reserved
+from tests.helpers.photos import jpeg, png
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("OK.jpg", "ok.jpg", True),
+        ("täst", "TAST", True),
+        ("a ", "a", True),
+        (" a", "a", False),
+        ("straß", "stras", True),
+        ("straß", "strass", False),
+        ("\U0001f600", "\U0001f601", True),
+        ("æ", "ae", False),
+    ],
+)
+def test_equal_names(one: str, other: str, *, same: bool) -> None:
+    """Names are compared as utf8mb4_general_ci compares them."""
+    assert (fold(one) == fold(other)) == same
+
+
+@given(st.text(max_size=40))
+def test_folding_twice_changes_nothing(name: str) -> None:
+    """What is folded is its own fold."""
+    assert fold(fold(name)) == fold(name)
+
+
+def test_the_pretty_layout() -> None:
+    """Blanks around the colon, arrays on one line, empty ones with a blank inside."""
+    written = pretty({"a": [1, {"b": None}], "c": [], "d": {}, "e": "ä"}).decode()
+    expected = (
+        '{\n  "a" : [ 1, {\n    "b" : null\n  } ],\n  "c" : [ ],\n  "d" : { },\n  "e" : "ä"\n}'
+    )
+    assert written == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "mime"),
+    [
+        (jpeg(2000)[:512], "image/jpeg"),
+        (png(2000)[:512], "image/png"),
+        (b"GIF89a...", "image/gif"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (b"\0\0\0\x20ftypisom", "video/quicktime"),
+        (b"plain words\n", "text/plain"),
+        ("ä".encode() * 255 + b"a\xc3", "text/plain"),
+        (b"words and \x00 more", "application/octet-stream"),
+        (b"\xff\xfe\xfd", "application/octet-stream"),
+        (b"", "application/octet-stream"),
+    ],
+)
+def test_the_type_of_some_bytes(head: bytes, mime: str) -> None:
+    """The type is the one that the service reports in its refusal."""
+    assert sniff(head) == mime
+
+
+@pytest.mark.parametrize("whole", [jpeg(3000), png(3000)], ids=["jpeg", "png"])
+def test_no_cut_or_flip_is_a_crash(whole: bytes) -> None:
+    """Whatever is broken, the answer is a size or `UnreadableImageError`, nothing else."""
+    width, height = read_size(whole)
+    for position in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[position] ^= 0xFF
+        for content in (whole[:position], bytes(flipped)):
+            try:
+                assert len(read_size(content)) == 2
+            except UnreadableImageError as error:
+                assert str(error)
+    assert (width > 0, height > 0) == (True, True)
+
+
+def test_reserved_words_have_three_stray_commas() -> None:
+    """`freetext` is allowed because the service's list says `freetext,`."""
+    assert [is_reserved(word) for word in ("image", "Image", "freetext", "freetext,")] == [
+        True,
+        False,
+        False,
+        True,
+    ]
