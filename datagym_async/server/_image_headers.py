@@ -7,6 +7,7 @@ outside: a JPEG needs sound segments up to its scan, and may end anywhere after 
 every chunk whole, with its checksum, up to the last one.
 """
 
+import codecs
 import io
 import zlib
 from typing import BinaryIO, Final
@@ -56,10 +57,10 @@ def _is_text(head: bytes) -> bool:
     if not head or not _CONTROL.isdisjoint(head):
         return False
     try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        # A character that the end of the head cuts in two is no objection.
-        return error.start >= len(head) - 3
+        # Not the last word: the end of the head may cut a character in two.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
     return True
 
 

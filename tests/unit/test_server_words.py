@@ -69,16 +69,22 @@ def test_the_type_of_some_bytes(head: bytes, mime: str) -> None:
 @pytest.mark.parametrize("whole", [jpeg(3000), png(3000)], ids=["jpeg", "png"])
 def test_no_cut_or_flip_is_a_crash(whole: bytes) -> None:
     """Whatever is broken, the answer is a size or `UnreadableImageError`, nothing else."""
-    width, height = read_size(whole)
+    assert _is_readable(whole)
+    verdicts = set()
     for position in range(0, len(whole), 7):
         flipped = bytearray(whole)
         flipped[position] ^= 0xFF
         for content in (whole[:position], bytes(flipped)):
-            try:
-                assert len(read_size(content)) == 2
-            except UnreadableImageError as error:
-                assert str(error)
-    assert (width > 0, height > 0) == (True, True)
+            verdicts.add(_is_readable(content))
+    assert False in verdicts
+
+
+def _is_readable(content: bytes) -> bool:
+    try:
+        read_size(content)
+    except UnreadableImageError:
+        return False
+    return True
 
 
 def test_reserved_words_have_three_stray_commas() -> None:
