@@ -6,7 +6,7 @@ which is fetched without our credentials.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from datagym_async._wire._errors import WEB_PAGE
 from datagym_async.exceptions import APIConnectionError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from datagym_async._wire._messages import Request, Response
     from datagym_async.resources._ports import Door, OpenAnswer
@@ -55,10 +55,14 @@ async def opened(session: Door, request: Request) -> AsyncIterator[AsyncIterator
         start = b"" if _is_media(answer) else await _take(chunks)
         url = _as_url(start)
         if url is None:
-            yield _counted(request, answer, _chain(start, chunks))
+            async with aclosing(_counted(request, answer, chunks, start=start)) as counted:
+                yield counted
             return
-        async with session.stream_url(url) as elsewhere:
-            yield _counted(request, elsewhere, elsewhere.iter_chunks())
+        async with (
+            session.stream_url(url) as elsewhere,
+            aclosing(_counted(request, elsewhere, elsewhere.iter_chunks())) as counted,
+        ):
+            yield counted
 
 
 def _refuse_web_page(request: Request, answer: Response | OpenAnswer) -> None:
@@ -97,18 +101,13 @@ def _as_url(body: bytes) -> str | None:
     return url if good and " " not in url else None
 
 
-async def _chain(start: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _counted(
+    request: Request, answer: OpenAnswer, chunks: AsyncIterator[bytes], *, start: bytes = b""
+) -> AsyncGenerator[bytes, None]:
+    """Give the chunks, and raise at the end if there were fewer or more bytes than announced."""
+    announced, arrived = answer.headers.get("content-length", ""), len(start)
     if start:
         yield start
-    async for chunk in chunks:
-        yield chunk
-
-
-async def _counted(
-    request: Request, answer: OpenAnswer, chunks: AsyncIterator[bytes]
-) -> AsyncIterator[bytes]:
-    """Give the chunks, and raise at the end if there were fewer or more bytes than announced."""
-    announced, arrived = answer.headers.get("content-length", ""), 0
     async for chunk in chunks:
         arrived += len(chunk)
         yield chunk

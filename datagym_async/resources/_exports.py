@@ -6,6 +6,7 @@ The parser is synchronous; pieces are small, and the loop gets a turn after each
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import ijson
@@ -15,7 +16,7 @@ from datagym_async._wire._documents import ExportItem
 from datagym_async._wire._errors import WEB_PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from datagym_async._wire._messages import Request
     from datagym_async.models import TaskLabels
@@ -25,21 +26,22 @@ _PIECE = 32 * 1024
 """Bytes parsed in one step: about 1 ms of work."""
 
 
-async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncIterator[TaskLabels]:
+async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[TaskLabels, None]:
     """Give the tasks of an export's answer.
 
     Raises:
         APIResponseValidationError: The answer is no export, or ends too early.
     """
     index = 0
-    async for value in _iter_items(request, answer):
-        item = decode_value(request, value, ExportItem, at=f"[{index}]")
-        index += 1
-        if item.task is not None:
-            yield item.task
+    async with aclosing(_iter_items(request, answer)) as values:
+        async for value in values:
+            item = decode_value(request, value, ExportItem, at=f"[{index}]")
+            index += 1
+            if item.task is not None:
+                yield item.task
 
 
-async def _iter_items(request: Request, answer: OpenAnswer) -> AsyncIterator[Any]:
+async def _iter_items(request: Request, answer: OpenAnswer) -> AsyncGenerator[Any, None]:
     """Give the elements of the array that a body is."""
     found: Any = ijson.sendable_list()
     parser = ijson.items_coro(found, "item", use_float=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
@@ -14,7 +15,7 @@ from datagym_async.resources._exports import iter_tasks
 from datagym_async.resources._predictions import DEFAULT_BATCH, batches, checked
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from datagym_async.models import TaskLabels
 
@@ -34,7 +35,7 @@ class LabelsResource(Resource):
         """
         return await self._fetch(routes.export_labels(project_id), LabelExport)
 
-    async def iter_export(self, project_id: str) -> AsyncIterator[TaskLabels]:
+    async def iter_export(self, project_id: str) -> AsyncGenerator[TaskLabels, None]:
         """Give the labels of each task as they arrive, in memory that does not grow with them.
 
         The answer is closed when the iteration ends; one that is left early is best wrapped in
@@ -47,8 +48,11 @@ class LabelsResource(Resource):
             APIError: See `export`; also when the answer breaks off.
         """
         request = routes.export_labels(project_id)
-        async with self._session.stream(request) as answer:
-            async for task in iter_tasks(request, answer):
+        async with (
+            self._session.stream(request) as answer,
+            aclosing(iter_tasks(request, answer)) as tasks,
+        ):
+            async for task in tasks:
                 yield task
 
     async def export_video(self, task_id: str) -> VideoLabels:
@@ -100,7 +104,7 @@ class LabelsResource(Resource):
             try:
                 failure = await self._import(project_id, batch, keep_data=keep_data, first=first)
             except APIError as error:
-                error.add_note(f"{result.stored} predictions had been stored before.")
+                error.add_note(f"{result.stored} predictions had been stored before")
                 raise
             result = ImportResult(
                 stored=result.stored + (0 if failure else len(batch)),

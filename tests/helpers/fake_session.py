@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -57,6 +57,10 @@ class FakeAnswer:
             yield self.response.body[start : start + self.piece]
 
 
+def _queue(answers: Iterable[Response | Exception]) -> deque[Response | Exception]:
+    return deque(answers)
+
+
 @attrs.define
 class FakeSession:
     """Answer requests from a queue, or by a function of the request; raise what is an exception.
@@ -68,7 +72,7 @@ class FakeSession:
         elsewhere: Answers of other origins, by URL.
     """
 
-    answers: deque[Response | Exception] = attrs.field(factory=deque, converter=deque)
+    answers: deque[Response | Exception] = attrs.field(factory=deque, converter=_queue)
     handler: Callable[[Request], Response | Exception] | None = None
     piece: int = 7
     elsewhere: dict[str, Response] = attrs.field(factory=dict)
