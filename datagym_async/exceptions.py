@@ -117,7 +117,8 @@ class APIError(DataGymError):
         if self.remark:
             text = f"{text}. {self.remark}"
         if self.unknown:
-            text = f"{text}. The service may have carried the request out; it was not repeated."
+            doubt = "The service may have carried the request out; it was not repeated."
+            text = f"{text.removesuffix('.')}. {doubt}"
         return text
 
     def __reduce__(self) -> tuple[Any, ...]:

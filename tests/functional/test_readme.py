@@ -1,0 +1,62 @@
+"""The README is true: its commands are those that CI runs, and its code runs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from datagym_async.server import Server
+from tests.helpers.photos import jpeg
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_ci_runs_the_readmes_second_command() -> None:
+    """The CI script holds the README's test command word for word."""
+    commands = [block.strip() for block in blocks("") if block.startswith("python3 -m venv")]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+    assert len(commands) == 2
+    assert commands[0].endswith("datagym-async demo")
+    assert commands[1] in script
+
+
+def test_every_linked_page_exists() -> None:
+    """A link into the repository leads somewhere."""
+    targets = re.findall(r"\]\((?!http)([^)#]+)", README)
+
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.slow
+async def test_the_first_program_runs(tmp_path: Path) -> None:
+    """The README's program uploads a folder and downloads it again."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(jpeg(5000))
+    program = next(block for block in blocks("python") if "asyncio.run" in block)
+    async with Server() as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            program,
+            cwd=tmp_path,
+            env={"DATAGYM_TOKEN": server.token, "DATAGYM_BASE_URL": server.base_url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate()
+
+    copies = [path.read_bytes() for path in tmp_path.glob("copy-of-*")]
+    assert (process.returncode, errors.decode()) == (0, "")
+    assert b"1 uploaded" in output
+    assert copies == [jpeg(5000)]
