@@ -64,12 +64,13 @@ class LabelConfigsResource(Resource):
         try:
             return await self._put(request)
         except RequestRefusedError as error:
-            if error.key != "ex_gen_config_not_cleared" or error.attempts == 1:
+            if error.key != "ex_gen_config_not_cleared":
                 raise
             if not replace:
-                error.unknown = True
+                error.unknown = error.attempts > 1
                 raise
-        # It was empty: an attempt of ours whose answer was lost has filled it.
+        # It was empty, so a lost attempt of ours has filled it. `attempts` may well say 1: aiohttp
+        # sends a PUT once more by itself when the connection drops.
         await self.clear(config_id)
         return await self._put(request)
 

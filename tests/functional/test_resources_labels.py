@@ -244,10 +244,11 @@ async def test_a_refusal_after_a_lost_answer_is_unknown() -> None:
     assert session.sent == [("PUT", "config/C")]
 
 
-async def test_replacing_survives_a_lost_answer() -> None:
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_replacing_survives_a_lost_answer(attempts: int) -> None:
     """It was cleared, so that it was our own lost attempt that filled it: once more."""
     cleared = answer({"configId": "C"})
-    session = FakeSession([cleared, not_cleared(2), cleared, answer(CONFIG)])
+    session = FakeSession([cleared, not_cleared(attempts), cleared, answer(CONFIG)])
     config = await LabelConfigsResource(session).upload("C", [], replace=True)
     assert (config.id, len(session.sent)) == ("C", 4)
 
