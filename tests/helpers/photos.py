@@ -62,7 +62,10 @@ def broken_jpeg(size: int, *, seed: int = 0) -> bytes:
 
 def half_jpeg(size: int, *, seed: int = 0) -> bytes:
     """Return a JPEG that stops in the middle of its picture: the service stores it."""
-    return jpeg(size * 2, seed=seed)[:size]
+    picture = _picture("JPEG", _size_class(size))
+    half = picture[: len(picture) // 2]  # cut in its scan, not in the comments that fill it up
+    padding = random.Random(seed).randbytes(size - len(half))
+    return half[:20] + b"".join(_comments(padding)) + half[20:]
 
 
 def broken_png(size: int, *, seed: int = 0) -> bytes:
@@ -82,7 +85,8 @@ def _size_class(size: int) -> int:
 @functools.lru_cache(maxsize=64)
 def _picture(kind: Literal["JPEG", "PNG"], size: int) -> bytes:
     """Return noise encoded to a little less than `size` bytes."""
-    side = max(8, round(math.sqrt(size / 3)))
+    # Noise takes nearly a byte a pixel as JPEG, and three as PNG; begun a little too large.
+    side = max(8, round(math.sqrt(size / (0.9 if kind == "JPEG" else 2.9))))
     while len(encoded := _encode(kind, side)) > size:
         side = min(side - 1, int(side * math.sqrt(size / len(encoded))))
         if side < 1:
