@@ -1,13 +1,12 @@
 """From the shared options to a client; the token on its way is never shown."""
 
 import asyncio
+import getpass
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeVar
-
-import typer
 
 from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE, DataGymClient
 from datagym_async._retry import RetryPolicy
@@ -71,8 +70,11 @@ def _given_token(invocation: Invocation) -> str:
         raise CommandError(
             f"No token: set {TOKEN_VARIABLE}, or name a file that holds it with --token-file."
         )
-    token: str = typer.prompt("DataGym token (not shown)", hide_input=True, err=True)
-    return token.strip()
+    try:
+        # Not typer's prompt, which asks before it hides what is typed.
+        return getpass.getpass("DataGym token (not shown): ", stream=sys.stderr).strip()
+    except EOFError:
+        raise CommandError("No token was given.") from None
 
 
 def read_token(file: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec
 import attrs
 import typer
 
+from datagym_async._client import TOKEN_VARIABLE
 from datagym_async.cli._errors import INTERRUPTED, first_of, sentence_of, status_of, trace_of
 from datagym_async.cli._output import Output
 
@@ -134,6 +135,7 @@ def _made_command(
         later = Shared(**{name: options.pop(name) for name in shared})
         both = (context.obj or Shared()).followed_by(later)
         invocation = Invocation(both, Output(as_json=both.as_json, quiet=both.quiet))
+        invocation.output.keep_secret(os.environ.get(TOKEN_VARIABLE, "").strip())
         raise typer.Exit(_guarded(invocation, lambda: whole(invocation, **options)))
 
     # Its parameters are in the signature below, where typer reads them.

@@ -119,7 +119,7 @@ def upload(
     except TransferError as error:
         if isinstance(error.report, UploadReport):
             account.report = error.report
-        _tell(invocation.output, account.report, report)
+        _write(invocation.output, account.report, report)  # its sentence holds the summary
         raise
     return _tell(invocation.output, account.report, report)
 
@@ -205,19 +205,22 @@ def _tell(output: Output, report: UploadReport | None, file: Path | None) -> int
     """Say how a run ended, and write it down; return the exit status."""
     if report is None or not report.dataset_name:  # it ended before it began
         return WELL
-    if file is not None:
-        _write(report, file)
-        output.message(f"The report is in {file}.")
-    if output.as_json:
-        output.document(report.to_json())
-    elif not output.quiet:
+    _write(output, report, file)
+    if not output.quiet:
         output.result(report.summary())
     elif not report.ok:
         output.warning(report.summary())
     return WELL if report.ok else SOME_FAILED
 
 
-def _write(report: UploadReport, file: Path) -> None:
+def _write(output: Output, report: UploadReport | None, file: Path | None) -> None:
+    """Write the report where programs find it: the report file, and standard output."""
+    if report is None:
+        return
+    if output.as_json:
+        output.document(report.to_json())
+    if file is None:
+        return
     try:
         if file.suffix.lower() == ".csv":
             report.to_csv(file)
@@ -227,6 +230,7 @@ def _write(report: UploadReport, file: Path) -> None:
         raise CommandError(
             f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
         ) from None
+    output.message(f"The report is in {file}.")
 
 
 def _interrupted(output: Output, account: Account, file: Path | None) -> int:

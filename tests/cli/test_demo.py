@@ -1,0 +1,86 @@
+"""`demo`: the main job on a server of its own, offline."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.cli._photographs import photographs
+from tests.helpers.photos import gif
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Cli
+
+
+@pytest.mark.slow
+def test_the_demo_shows_the_whole_way(cli: Cli) -> None:
+    """With no folder: real photographs in, listed, one compared, links in, and where to go next."""
+    ran = cli("demo")
+    count = len(photographs())
+    assert ran.status == 0
+    assert count >= 15
+    for words in (
+        f"{count} uploaded",
+        "Demo photographs",
+        "sha256",
+        "the same",
+        "12 uploaded",
+        "datagym-async serve --data",
+        "datagym-async upload FOLDER",
+        "docs/cli.md",
+    ):
+        assert words in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 100
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_no_heavy_module(cli: Cli) -> None:
+    """The photographs are found without importing scikit-image."""
+    before = set(sys.modules)
+    assert cli("demo", "--quiet").status == 0
+    assert not {"skimage", "numpy", "pooch"} & (set(sys.modules) - before)
+
+
+def test_the_demo_with_a_folder_and_kept_data(cli: Cli, photos: Path, tmp_path: Path) -> None:
+    """FOLDER and --data: the second run skips all, and the data stay for `serve`."""
+    data = tmp_path / "data"
+    first = cli("demo", photos, "--data", data, "--json")
+    assert first.status == 0
+    files, links = first.document["files"], first.document["links"]
+    assert isinstance(files, dict)
+    assert isinstance(links, dict)
+    assert (files["uploaded"], links["uploaded"]) == (4, 4)
+    assert (first.document["verified"], first.document["data"]) == ("a.jpg", str(data))
+    again = cli("demo", photos, "--data", data, "--json").document["files"]
+    assert isinstance(again, dict)
+    assert (again["uploaded"], again["skipped"]) == (0, 4)
+    assert (data / "token").is_file()
+
+
+def test_keep_keeps_the_temporary_data(cli: Cli, photos: Path, tmp_path: Path) -> None:
+    """--keep leaves the temporary folder and says how to serve it."""
+    import shutil
+    from pathlib import Path
+
+    place = cli("demo", photos, "--keep", "--json").document["data"]
+    assert (Path(str(place)) / "token").is_file()
+    shutil.rmtree(str(place))
+
+
+def test_a_demo_with_a_bad_file(cli: Cli, photos: Path) -> None:
+    """What is rejected is named, and the status is 1."""
+    (photos / "no.jpg").write_bytes(gif())
+    ran = cli("demo", photos)
+    assert ran.status == 1
+    assert "no.jpg" in ran.err
+
+
+def test_a_demo_without_its_folder(cli: Cli, tmp_path: Path) -> None:
+    """A folder that does not exist is named."""
+    ran = cli("demo", tmp_path / "nowhere")
+    assert (ran.status, ran.out) == (2, "")
+    assert "nowhere" in ran.err

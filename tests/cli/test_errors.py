@@ -1,0 +1,289 @@
+"""Bad input: one sentence that names the thing and the way out, the right status, no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+import datagym_async.cli._upload
+from datagym_async.server import SeedDataset
+from datagym_async.testing import RefuseToken
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from datagym_async.testing import FaultPlan
+    from tests.cli.conftest import Cli, Result
+    from tests.helpers.server_thread import ServerThread
+
+
+def one_sentence(ran: Result, *words: str) -> None:
+    """Assert that a command stopped with status 2 and one line that says these words."""
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Error: ")
+    assert ran.err.count("\n") == 1
+    assert "Traceback" not in ran.err
+    for word in words:
+        assert word in ran.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--nope"], ["--nope", "datagym-async --help"]),
+        (["nope"], ["nope"]),
+        (["upload"], ["SOURCE", "datagym-async upload --help"]),
+        (["upload", "x"], ["--dataset"]),
+        (["upload", "x", "-d", "y", "--name", "z"], ["--name", "basename", "relative"]),
+        (["upload", "x", "-d", "y", "--concurrency", "many"], ["--concurrency"]),
+        (["upload", "x", "-d", "y", "--concurrency", "0"], ["concurrency is 0", "1 to 256"]),
+        (["upload", "x", "-d", "y", "--rate", "-1"], ["--rate"]),
+        (["projects"], ["projects --help"]),
+        (["serve", "--port", "99999"], ["--port"]),
+    ],
+)
+def test_usage(cli: Cli, argv: list[str], words: list[str]) -> None:
+    """Wrong usage names the option or argument and where help is."""
+    one_sentence(cli(*argv), *words)
+
+
+def test_there_is_no_option_for_the_token(cli: Cli) -> None:
+    """A token given as an argument is refused, and not repeated (the `cli` fixture looks)."""
+    one_sentence(cli("datasets", "list", f"--token={TOKEN}"), "--token-file")
+
+
+def test_no_token(cli: Cli) -> None:
+    """Where nobody can be asked, the sentence names both ways to give a token."""
+    one_sentence(cli("datasets", "list"), "DATAGYM_TOKEN", "--token-file")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "No such file"), (b"", "one line"), (b"a\nb\n", "one line"), (b"\xff\xfe", "no text")],
+)
+def test_a_useless_token_file(cli: Cli, tmp_path: Path, content: bytes | None, words: str) -> None:
+    """A token file that holds no token is named."""
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    one_sentence(cli("datasets", "list", "--token-file", file), str(file), words)
+
+
+def test_the_token_of_a_file(cli: Cli, service: ServerThread, tmp_path: Path) -> None:
+    """--token-file and --base-url work before the command as well as after it."""
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    options = ("--token-file", file, "--base-url", service.base_url)
+    assert cli(*options, "datasets", "list").status == 0
+    assert cli("datasets", "list", *options).status == 0
+
+
+def test_a_refused_token(at_service: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong token: where it comes from, and not what it is."""
+    monkeypatch.setenv("DATAGYM_TOKEN", "wrong-4711-wrong")
+    ran = at_service("datasets", "list")
+    one_sentence(ran, "DATAGYM_TOKEN", "--token-file")
+    assert "4711" not in ran.err
+
+
+def test_an_unknown_dataset(at_service: Cli, photos: Path) -> None:
+    """An unknown dataset: its name, a similar one, and how to make it."""
+    at_service("datasets", "create", "Photos 2026")
+    ran = at_service("upload", photos, "-d", "Photos 2025")
+    one_sentence(ran, "'Photos 2025'", "Did you mean 'Photos 2026'?", "--create")
+
+
+def test_an_unknown_id(at_service: Cli, photos: Path) -> None:
+    """An unknown id is not taken for a connection problem."""
+    unknown = "00000000-0000-4000-8000-000000000000"
+    one_sentence(at_service("upload", photos, "-d", unknown), unknown, "datasets list")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["datasets", "list"], ["upload", "x.jpg", "-d", "P"]])
+def test_an_unreachable_host(
+    at_service: Cli, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """Nobody listens there: the address, and the option to check."""
+    monkeypatch.setenv("DATAGYM_BASE_URL", "http://127.0.0.1:9")
+    one_sentence(at_service(*command), "http://127.0.0.1:9", "base_url")
+
+
+@pytest.mark.slow
+def test_a_tls_failure(
+    at_service: Cli, service: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https to a port that speaks plain http says so."""
+    address = service.base_url.replace("http:", "https:")
+    monkeypatch.setenv("DATAGYM_BASE_URL", address)
+    one_sentence(at_service("datasets", "list"), address, "secure connection")
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_wrong_base_url(at_service: Cli, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """An HTML page answers: the sentence says that this is no DataGym service."""
+    with web_site(status) as address:
+        monkeypatch.setenv("DATAGYM_BASE_URL", address)
+        one_sentence(at_service("datasets", "list"), "base_url")
+
+
+@pytest.mark.parametrize("address", ["foo", "ftp://example.org", "http://"])
+def test_no_base_url_at_all(at_service: Cli, address: str) -> None:
+    """What is no address is refused before anything is asked."""
+    one_sentence(at_service("datasets", "list", "--base-url", address), "base_url")
+
+
+def test_a_missing_folder(at_service: Cli, tmp_path: Path) -> None:
+    """A source that does not exist is named."""
+    one_sentence(upload(at_service, tmp_path / "nowhere"), str(tmp_path / "nowhere"), "not exist")
+
+
+def test_an_empty_folder(at_service: Cli, tmp_path: Path) -> None:
+    """A folder without files is named."""
+    one_sentence(upload(at_service, tmp_path), str(tmp_path), "no files")
+
+
+def test_a_folder_that_cannot_be_read(at_service: Cli, tmp_path: Path) -> None:
+    """A folder that cannot be read is named, with the reason."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    one_sentence(upload(at_service, loop), str(loop), "circle")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
+def test_a_forbidden_folder(at_service: Cli, tmp_path: Path) -> None:
+    """A folder without permission is named, with the reason."""
+    folder = tmp_path / "forbidden"
+    folder.mkdir(mode=0)
+    one_sentence(upload(at_service, folder), str(folder), "permission")
+
+
+def test_a_glob_without_matches(at_service: Cli, tmp_path: Path) -> None:
+    """A pattern that matches nothing is named."""
+    one_sentence(upload(at_service, tmp_path / "*.jpg"), "*.jpg")
+
+
+def test_a_missing_source_does_not_stop_the_others(at_service: Cli, photos: Path) -> None:
+    """Among other sources, one that does not exist is a rejected item: status 1."""
+    ran = at_service("upload", photos, photos / "nowhere", "-d", "Photos", "--create")
+    assert ran.status == 1
+    assert "4 uploaded, 1 rejected" in ran.out
+    assert "nowhere" in ran.err
+
+
+def test_a_manifest_with_bad_lines(at_service: Cli, photos: Path) -> None:
+    """Bad lines are rejected by number, and the rest is uploaded."""
+    manifest = photos.parent / "list.jsonl"
+    manifest.write_text('"photos/a.jpg"\n{not json\n{"path": "photos/gone.jpg"}\n')
+    ran = upload(at_service, manifest)
+    assert ran.status == 1
+    assert "1 uploaded, 2 rejected" in ran.out
+    assert "line 2" in ran.err
+    assert "line 3" in ran.err
+
+
+def test_several_datasets_of_one_name(at_service: Cli, service: ServerThread) -> None:
+    """Of several datasets of one name (races make them) none is guessed: their ids are listed."""
+    made = service.call(service.server.seed_datasets(SeedDataset("Twin"), SeedDataset("Twin")))
+    one_sentence(at_service("datasets", "show", "twin"), *(each.id for each in made))
+
+
+def test_a_token_that_is_refused_on_the_way(
+    at_service: Cli, faults: FaultPlan, photos: Path
+) -> None:
+    """A run that has to stop says what it did, and why it stopped, without a traceback."""
+    at_service("datasets", "create", "Photos")
+    faults.add(RefuseToken(), method="POST", path="/file")
+    ran = at_service("upload", photos, "-d", "Photos", "--concurrency", "1")
+    assert (ran.status, ran.out) == (2, "")
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("Error: The upload stopped")
+    assert "1 failed, 3 pending" in last
+
+
+def test_an_unexpected_error(
+    at_service: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect of ours is one sentence that says how to see more; --debug shows it."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError(f"with {TOKEN}")
+
+    monkeypatch.setattr(datagym_async.cli._upload, "check_report_file", broken)
+    command = ("upload", photos, "-d", "P", "--report", "r.json")
+    at_service("datasets", "list")
+    ran = at_service(*command)
+    one_sentence(ran, "ZeroDivisionError", "--debug")
+    assert "Traceback" in at_service(*command, "--debug").err
+
+
+MISSING = [
+    ("typer", "cli", ["--help"]),
+    ("rich", "cli", ["--help"]),
+    ("aiosqlite", "server", ["serve"]),
+    ("PIL", "server", ["demo"]),
+    ("skimage", "demo", ["demo"]),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "extra", "argv"), MISSING)
+def test_a_missing_extra(module: str, extra: str, argv: list[str]) -> None:
+    """A command whose extra is not installed says which, and how to install it."""
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        f"from datagym_async.__main__ import main; sys.exit(main({argv!r}))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 2
+    assert f"pip install 'datagym-async[{extra}]'" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def upload(cli: Cli, source: Path) -> Result:
+    """Upload a source into a dataset that is there."""
+    cli("datasets", "create", "Photos")
+    return cli("upload", source, "-d", "Photos")
+
+
+def web_site(status: int) -> _WebSite:
+    """Serve one HTML page for everything; a context manager that gives the address."""
+    return _WebSite(status)
+
+
+class _WebSite:
+    def __init__(self, status: int) -> None:
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", "13")
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(b"<html></html>")
+
+            do_HEAD = do_GET  # noqa: N815 -- the names that http.server looks for
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

@@ -1,0 +1,110 @@
+"""Help and documentation know every command and every option."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import typer.main
+
+from datagym_async._version import __version__
+from datagym_async.cli._app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cli.conftest import Cli
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
+SHARED = {"--base-url", "--token-file", "--json", "--quiet", "--debug"}
+
+
+@attrs.frozen
+class Command:
+    """One command: its words and its options."""
+
+    words: tuple[str, ...]
+    options: frozenset[str]
+
+
+def commands(found: Any, words: tuple[str, ...] = ()) -> Iterator[Command]:  # typer's own classes
+    """Yield all commands below one."""
+    options = frozenset(
+        name
+        for parameter in found.params
+        for name in (*parameter.opts, *parameter.secondary_opts)
+        if name.startswith("-")
+    )
+    yield Command(words, options)
+    for name, below in getattr(found, "commands", {}).items():
+        yield from commands(below, (*words, name))
+
+
+ALL = list(commands(typer.main.get_command(app)))
+
+
+def names(command: Command) -> str:
+    """Name a command in the list of tests."""
+    return " ".join(command.words) or "datagym-async"
+
+
+def test_these_are_the_commands() -> None:
+    """The commands of this release, by the names that are fixed."""
+    assert {names(command) for command in ALL} >= {
+        "upload",
+        "demo",
+        "serve",
+        "projects list",
+        "projects attach",
+        "projects detach",
+        "datasets list",
+        "datasets show",
+        "datasets create",
+    }
+
+
+@pytest.mark.parametrize("command", ALL, ids=names)
+def test_help(cli: Cli, command: Command) -> None:
+    """--help ends well and mentions each option of the command."""
+    ran = cli(*command.words, "--help")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", ran.out)
+    assert ran.status == 0
+    assert {option for option in command.options if option not in text} == set()
+
+
+@pytest.mark.parametrize("command", ALL, ids=names)
+def test_documentation(command: Command) -> None:
+    """docs/cli.md has a section for each command that mentions each of its options."""
+    section = _section(f"datagym-async {' '.join(command.words)}".strip())
+    own = command.options - (SHARED if command.words != ("serve",) else SHARED - {"--token-file"})
+    assert {option for option in own - {"-h", "--help"} if f"`{option}" not in section} == set()
+
+
+def test_shared_options_are_documented() -> None:
+    """The options of all commands have a section of their own."""
+    section = _section("Shared options")
+    assert {option for option in SHARED if f"`{option}" not in section} == set()
+
+
+def test_version(cli: Cli) -> None:
+    """--version names the program and its version."""
+    assert cli("--version").out == f"datagym-async {__version__}\n"
+
+
+def test_no_arguments(cli: Cli) -> None:
+    """With nothing to do, it says what it could do."""
+    ran = cli()
+    assert ran.status == 0
+    assert "demo" in ran.out
+
+
+def _section(title: str) -> str:
+    text = DOCUMENT.read_text()
+    parts = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    found = sections.get(title) or sections.get(f"`{title}`")
+    assert found is not None, f"docs/cli.md has no section {title!r}"
+    return found

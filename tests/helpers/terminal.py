@@ -1,0 +1,100 @@
+"""A command under a terminal of its own, or with its streams as pipes, watched while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BACK = re.compile(r"(\r|\x1b\[\d*A)+(?!\n)")  # to the start of what is drawn anew
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
+
+
+class Terminal:
+    """Run ``python -m datagym_async`` under a pseudo-terminal; a context manager."""
+
+    def __init__(self, *argv: str, environment: Mapping[str, str], columns: int = 80) -> None:
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        self._shown = b""
+        self._ours, theirs = pty.openpty()
+        size = struct.pack("HHHH", 24, columns, 0, 0)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "datagym_async", *argv],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=clean_environment() | {"TERM": "xterm-256color"} | dict(environment),
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    @property
+    def text(self) -> str:
+        """What it showed so far, without control sequences; each drawing on lines of its own."""
+        return _CONTROL.sub("", _BACK.sub("\n", self._shown.decode("utf-8", "replace")))
+
+    def type(self, text: str) -> None:
+        """Type a line."""
+        os.write(self._ours, f"{text}\n".encode())
+
+    def wait_for(self, words: str, *, seconds: float = 30) -> None:
+        """Read until the words were shown."""
+        limit = time.monotonic() + seconds
+        while words not in self.text:
+            assert self._read(limit), f"{words!r} was not shown, but:\n{self.text}"
+
+    def wait(self, *, seconds: float = 30) -> int:
+        """Read to the end and return the exit status."""
+        limit = time.monotonic() + seconds
+        while self._read(limit):
+            pass
+        return self.process.wait(timeout=seconds)
+
+    def _read(self, limit: float) -> bool:
+        ready, _, _ = select.select([self._ours], [], [], max(0, limit - time.monotonic()))
+        if not ready:
+            return False
+        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+            if data := os.read(self._ours, 65536):
+                self._shown += data
+                return True
+        return False
+
+
+def start(*argv: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start ``python -m datagym_async`` with pipes for its streams."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "datagym_async", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment() | dict(environment),
+    )
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without settings of ours and of terminals."""
+    ours = ("DATAGYM_", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "TTY_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
