@@ -57,6 +57,7 @@ class Pipeline:
     _config: UploadConfig
     _tally: Tally
     error: Exception | None = None
+    stopped: bool = False
     sending_since: float | None = None
     _unanswered: int = 0
     _feeding: asyncio.Task[None] | None = None
@@ -82,13 +83,19 @@ class Pipeline:
         """Return the next result as it is known, or None at the end."""
         return await self._results.get()
 
+    def stop(self) -> None:
+        """Begin nothing new; what is in flight ends in its own way, and then the results do."""
+        self.stopped = True
+        if self._feeding is not None:
+            self._feeding.cancel()
+
     # The feeder's side.
 
     async def _feed(self, feeder: Feeder, source: object) -> None:
         try:
             await feeder.feed(source)
         except asyncio.CancelledError:
-            if self.error is None:  # else we cancelled it ourselves, to stop
+            if not self.stopped:  # else we cancelled it ourselves
                 raise
         except Exception as error:
             self.error = self.error or _first(error)
@@ -130,7 +137,7 @@ class Pipeline:
 
     async def _send_all(self) -> None:
         while (work := await self._work.get()) is not None:
-            if self.error is not None:
+            if self.stopped:
                 continue
             for result in await self._send(work):
                 await self._give_out(result)
@@ -194,10 +201,8 @@ class Pipeline:
         )
 
     def _stop(self, error: Exception) -> None:
-        if self.error is None:
-            self.error = error
-            if self._feeding is not None:
-                self._feeding.cancel()
+        self.error = self.error or error
+        self.stop()
 
 
 def _first(error: Exception) -> Exception:

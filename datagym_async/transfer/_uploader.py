@@ -9,12 +9,15 @@ How it works:
   (`_reading`) and fills a short queue; N workers send from it (`_pipeline`). There is never a task
   a file, and memory does not grow with their number.
 * Results come out as they are known, through a bounded queue: a slow reader slows the run.
-* Leaving the block early cancels what runs, and leaves no task and no file open.
+* Leaving the block early begins nothing new and lets what is in flight end (a request that is cut
+  off may be carried out all the same, and the next run would double its image). Leaving it by an
+  exception or a cancellation cancels what runs. Neither leaves a task or a file open.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from typing import TYPE_CHECKING, Self
 
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from datagym_async.transfer._report import UploadReport
     from datagym_async.transfer._sources import Source
 
+DRAIN_SECONDS = 30.0
+"""Time that requests in flight get to end when the block is left early."""
+
 
 class Uploader:
     """Upload whatever the sources name into one dataset: an async context manager and iterator.
@@ -56,6 +62,10 @@ class Uploader:
       plan's limit is reached or the service stops answering in the midst of the run. What was in
       flight has then ended in its own way; the same upload again goes on where this one stopped.
     * Whatever an iterable given as a source raises, unchanged.
+
+    Leaving the block early stops the run: requests in flight get up to 30 seconds to end, so that
+    each of them has its outcome in the report. When the block is left by an exception or a
+    cancellation they are cut off, and an image whose bytes were all sent may yet be stored.
 
     Args:
         media: Stores the images.
@@ -87,6 +97,7 @@ class Uploader:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._began = 0.0
         self._ended: float | None = None
+        self._has_raised = False
 
     def __repr__(self) -> str:
         tally = self._tally
@@ -124,6 +135,21 @@ class Uploader:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        try:
+            if kind is None:
+                await self._drain()
+        finally:
+            await self._close()
+
+    async def _drain(self) -> None:
+        """End what is in flight: a request that is cut off may be carried out all the same."""
+        self._pipeline.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._ended is None:
+                    await self._next()
+
+    async def _close(self) -> None:
         self._stop_clock()
         if self._running is not None:
             self._running.cancel()
@@ -137,15 +163,21 @@ class Uploader:
         return self
 
     async def __anext__(self) -> UploadResult:
-        if self._running is None or (self._ended is not None and not self._running.done()):
+        if self._running is None:
             raise ClientClosedError("The Uploader is not open; use it in an `async with` block.")
-        if self._ended is None and (result := await self._pipeline.next_result()) is not None:
+        if (result := await self._next()) is not None:
             return result
-        if self._ended is None:
-            self._stop_clock()
-            if self._pipeline.error is not None:
-                raise self._outcome_of(self._pipeline.error) from self._pipeline.error
+        if self._pipeline.error is not None and not self._has_raised:
+            self._has_raised = True
+            raise self._outcome_of(self._pipeline.error) from self._pipeline.error
         raise StopAsyncIteration
+
+    async def _next(self) -> UploadResult | None:
+        """Return the next result, or None at the end and ever after."""
+        result = None if self._ended is not None else await self._pipeline.next_result()
+        if result is None:
+            self._stop_clock()
+        return result
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from datagym_async.exceptions import (
     TransferError,
 )
 from datagym_async.transfer import UploadConfig, Uploader, UploadItem
+from datagym_async.transfer._plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
 if TYPE_CHECKING:
@@ -397,6 +399,71 @@ async def test_leaving_early_cancels_and_closes_the_source(service: FakeService,
 
     assert (closed, service.in_flight) == (True, 0)
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_leaving_early_lets_requests_in_flight_end(service: FakeService) -> None:
+    """A request that is cut off may be carried out all the same, and double its image later."""
+    service.delay = 0.001
+
+    async with uploader(service, images(500), concurrency=4) as run:
+        await anext(run)
+
+    assert run.report.uploaded == len(service.stored)
+    assert run.report.uploaded <= 1 + 4 + 8 + 2 * 4
+    assert service.in_flight == 0
+
+
+@pytest.mark.looptime
+async def test_leaving_early_does_not_wait_for_ever(service: FakeService) -> None:
+    """A request that hangs is cut off after a while."""
+
+    async def hang(name: str) -> None:
+        if name != "00000.jpg":
+            await asyncio.Event().wait()
+
+    service.before = hang
+    began = asyncio.get_running_loop().time()
+    async with uploader(service, images(500)) as run:
+        await anext(run)
+
+    assert asyncio.get_running_loop().time() - began == pytest.approx(30, abs=0.1)
+    assert (service.in_flight, len(asyncio.all_tasks())) == (0, 1)
+
+
+async def test_a_full_disk_under_the_plan_is_said(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan's temporary file may fail like any other."""
+
+    def full(_: Plan) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Plan, "settle", full)
+    async with uploader(service, images(5)) as run:
+        with pytest.raises(TransferError, match="temporary file failed: database or disk is full"):
+            await run.finish()
+
+
+async def test_entering_that_is_cancelled_closes_the_plan(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `__aenter__` opened is closed when it does not get to its end."""
+    run = uploader(service, images(5))
+    closed: list[Plan] = []
+    close = Plan.close
+
+    def noting_close(plan: Plan) -> None:
+        closed.append(plan)
+        close(plan)
+
+    monkeypatch.setattr(Plan, "close", noting_close)
+    async with asyncio.TaskGroup() as group:
+        entering = group.create_task(run.__aenter__())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        entering.cancel()
+
+    assert len(closed) == 1
 
 
 async def test_the_bodys_own_error_comes_out_unchanged(service: FakeService) -> None:

@@ -1,0 +1,229 @@
+"""A bulk upload over a failing service: the outcomes add up, and each name is held once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from datagym_async import DataGymClient, RetryPolicy
+from datagym_async.exceptions import APIConnectionError, NotFoundError, TransferError
+from datagym_async.server import Server
+from datagym_async.testing import (
+    CommitThenDrop,
+    Drop,
+    DropMidBody,
+    FaultPlan,
+    Html,
+    RefuseToken,
+    RetryAfter,
+    ServiceError,
+    Status,
+    Truncate,
+    WrongShape,
+    chance,
+)
+from datagym_async.transfer import UploadConfig, UploadItem, UploadReport
+from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from aiohttp import web
+
+    from datagym_async.testing import Action
+
+pytestmark = pytest.mark.looptime
+
+FILES = r"/file$"
+COUNT = 40
+CONFIG = UploadConfig(concurrency=4)
+
+
+@attrs.frozen
+class World:
+    """A service that fails by plan, a client of it, and an empty dataset."""
+
+    plan: FaultPlan
+    client: DataGymClient
+    dataset_id: str
+
+    async def upload(self) -> UploadReport:
+        """Upload the same images as ever."""
+        return await self.client.upload(self.dataset_id, images(), config=CONFIG)
+
+    async def held(self) -> Counter[str]:
+        """Return how often the dataset holds each name, faults taken away."""
+        self.plan.clear()
+        dataset = await self.client.datasets.get(self.dataset_id)
+        return Counter(media.name for media in dataset.media)
+
+
+def images() -> list[UploadItem]:
+    """Return some images, of two sizes."""
+    return [
+        UploadItem(f"{number:03}.jpg", jpeg(2000 if number % 5 else 90_000, seed=number))
+        for number in range(COUNT)
+    ]
+
+
+EVERY_NAME = Counter(item.name for item in images())
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    """Give a service, a client and a dataset; nothing is open afterwards."""
+    plan = FaultPlan()
+    async with Server(token=TOKEN, middlewares=[plan.middleware]) as server:
+        client = DataGymClient(
+            TOKEN,
+            server.base_url,
+            rate_limit=None,
+            retry=RetryPolicy(settle_after=0.1),
+            dialect="media",
+        )
+        async with client:
+            dataset = await client.datasets.create("Photos")
+            yield World(plan, client, dataset.id)
+        assert server.statistics().open_connections == 0
+
+
+PASSING: dict[str, Action] = {
+    "429 with Retry-After": RetryAfter(429, 2),
+    "503 with Retry-After": RetryAfter(503, 2),
+    "502 page of a proxy": Html(502),
+    "500 without a key": Status(500),
+    "early answer": Status(503, early=True),
+    "drop before headers": Drop(),
+    "drop in mid-body": DropMidBody(),
+    "drop after it was stored": CommitThenDrop(),
+    "truncated answer": Truncate(),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+async def test_passing_trouble_costs_nothing(fault: str) -> None:
+    """One exchange in four goes wrong, and every image is held exactly once all the same."""
+    async with world() as w:
+        w.plan.add(PASSING[fault], method="POST", path=FILES, when=chance(0.25, seed=7))
+
+        report = await w.upload()
+
+        assert (report.uploaded, report.complete, report.ok) == (COUNT, True, True)
+        assert await w.held() == EVERY_NAME
+
+
+LASTING: dict[str, tuple[Action, str]] = {
+    "a rule of the service": (ServiceError(500, "ex_gen_dummy_dataset_limit"), "ex_gen"),
+    "a corrupt image": (ServiceError(500, "ex_system"), "ex_system"),
+    "400": (ServiceError(400, "ex_validation"), "ex_validation"),
+    "413": (Status(413), ""),
+}
+
+
+@pytest.mark.parametrize("fault", LASTING)
+async def test_lasting_trouble_of_one_image_is_its_own(fault: str) -> None:
+    """The others are uploaded, and the failure carries the service's word."""
+    action, key = LASTING[fault]
+    async with world() as w:
+        w.plan.add(action, when=lambda request: request.headers.get("X-filename") == "007.jpg")
+
+        report = await w.upload()
+
+        (failure,) = report.failures
+        assert (failure.name, failure.key[: len(key)]) == ("007.jpg", key)
+        assert (report.planned, report.uploaded, report.failed) == (COUNT, COUNT - 1, 1)
+        assert await w.held() == EVERY_NAME - Counter(["007.jpg"])
+
+
+async def test_an_answer_of_another_shape_fails_its_image() -> None:
+    """A 200 that is no answer of the service is not taken for a stored image."""
+    async with world() as w:
+        w.plan.add(WrongShape(), method="POST", path=FILES, nth=3)
+
+        report = await w.upload()
+
+        assert (report.uploaded, report.failed) == (COUNT - 1, 1)
+
+
+async def test_a_token_revoked_in_mid_run_stops_it_and_a_second_run_ends_it() -> None:
+    """The report says what was done, and the same upload goes on from there."""
+    async with world() as w:
+        w.plan.add(RefuseToken(), method="POST", path=FILES, when=later_than(15))
+
+        with pytest.raises(TransferError) as caught:
+            await w.upload()
+
+        report = caught.value.report
+        assert isinstance(report, UploadReport)
+        assert (report.uploaded, report.complete) == (15, False)
+        assert 1 <= report.failed <= 4
+        assert sum((await w.held()).values()) == 15
+
+        again = await w.upload()
+
+        assert (again.skipped, again.uploaded, again.complete) == (15, COUNT - 15, True)
+        assert await w.held() == EVERY_NAME
+
+
+async def test_a_dataset_deleted_in_mid_run_stops_it() -> None:
+    """Nothing more is sent into the void, and the error says what is gone."""
+    async with world() as w:
+        gone = ServiceError(404, "ex_notfound", ("dataset", "id", w.dataset_id))
+        w.plan.add(gone, method="POST", path=FILES, when=later_than(10))
+
+        with pytest.raises(TransferError) as caught:
+            await w.upload()
+
+        assert isinstance(caught.value.__cause__, NotFoundError)
+        assert w.plan.count("POST", FILES) <= 10 + 4
+
+
+async def test_a_service_that_goes_away_ends_the_run() -> None:
+    """Not every one of the images is tried to the end of its patience."""
+    async with world() as w:
+        w.plan.add(Drop(), method="POST", path=FILES, when=later_than(12))
+        w.plan.add(Drop(), method="GET", when=later_than(1))
+
+        with pytest.raises(TransferError) as caught:
+            await w.upload()
+
+        assert isinstance(caught.value.__cause__, APIConnectionError)
+        report = caught.value.report
+        assert isinstance(report, UploadReport)
+        assert (report.uploaded, report.complete) == (12, False)
+        assert 8 <= report.failed <= 11
+
+        w.plan.clear()
+        again = await w.upload()
+
+        assert (again.skipped, again.complete) == (12, True)
+        assert await w.held() == EVERY_NAME
+
+
+def later_than(count: int) -> Callable[[web.Request], bool]:
+    """Return a predicate that takes all requests but the first so many."""
+    seen = 0
+
+    def is_later(_: web.Request) -> bool:
+        nonlocal seen
+        seen += 1
+        return seen > count
+
+    return is_later
+
+
+async def test_two_uploaders_of_one_folder_double_nothing_they_can_see() -> None:
+    """A name that somebody else stored meanwhile is skipped, not failed."""
+    async with world() as w:
+        async with w.client.uploader(w.dataset_id, images(), config=CONFIG) as run:
+            await w.client.media.upload_file(w.dataset_id, jpeg(2000), name="039.jpg")
+            found = {result.name: result.outcome.value async for result in run}
+
+        assert found.pop("039.jpg") == "skipped"
+        assert set(found.values()) == {"uploaded"}
+        assert await w.held() == EVERY_NAME

@@ -1,0 +1,176 @@
+"""The main job over real sockets: a folder of photographs into the embedded service."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async import DataGymClient, RetryPolicy
+from datagym_async.exceptions import (
+    APIConnectionError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from datagym_async.server import Server
+from datagym_async.testing import FaultPlan
+from datagym_async.transfer import UploadConfig, UploadItem
+from tests.helpers.photos import jpeg, png, write_photos
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from datagym_async.transfer import Source
+
+
+# A corrupt image is answered like a server in trouble, and hence tried again.
+QUICK = RetryPolicy(initial_delay=0.001, settle_after=0.001)
+
+
+@pytest.fixture
+def plan() -> FaultPlan:
+    """Return a plan without faults: it counts."""
+    return FaultPlan()
+
+
+@pytest.fixture(params=["current", "legacy"])
+async def client(request: pytest.FixtureRequest, plan: FaultPlan) -> AsyncIterator[DataGymClient]:
+    """Return a client of an embedded service of either generation."""
+    async with (
+        Server(token=TOKEN, dialect=request.param, middlewares=[plan.middleware]) as server,
+        DataGymClient(server.token, server.base_url, rate_limit=None, retry=QUICK) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def dataset_id(client: DataGymClient) -> str:
+    """Return a new dataset."""
+    return (await client.datasets.create("Photos")).id
+
+
+async def stored(client: DataGymClient, dataset_id: str) -> dict[str, str]:
+    """Return the SHA-1 of what the dataset holds, by name; a name held twice fails."""
+    dataset = await client.datasets.get(dataset_id)
+    names = Counter(media.name for media in dataset.media)
+    assert set(names.values()) <= {1}, names.most_common(3)
+    return {
+        media.name: hashlib.sha1(await client.media.download(media.id)).hexdigest()
+        for media in dataset.media
+    }
+
+
+async def test_a_folder_with_every_oddity(
+    client: DataGymClient, dataset_id: str, plan: FaultPlan, tmp_path: Path
+) -> None:
+    """Every file is accounted for, the service holds exactly the good ones, byte for byte."""
+    photos = await asyncio.to_thread(write_photos, tmp_path / "photos", count=60, largest=2_500_000)
+
+    report = await client.upload(dataset_id, photos.root, config=UploadConfig(concurrency=4))
+
+    counted = (report.planned, report.uploaded, report.rejected, report.failed)
+    assert counted == (60, len(photos.stored), len(photos.rejected), len(photos.failed))
+    assert await stored(client, dataset_id) == photos.stored
+    refused = {os.path.relpath(each.source, photos.root) for each in report.problems}
+    assert refused == set(photos.rejected) | set(photos.failed)
+    assert {each.key for each in report.failures} == {"ex_system"}
+    assert report.bytes == sum(
+        (photos.root / path).stat().st_size for path in _files(photos.root) if path not in refused
+    )
+    assert plan.peak_in_flight <= 4 + 1
+
+    again = await client.upload(dataset_id, photos.root)
+
+    assert (again.uploaded, again.skipped) == (0, len(photos.stored))
+    assert again.complete
+
+
+def _files(root: Path) -> list[str]:
+    return [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+
+
+async def test_links_and_bytes_and_streams(
+    client: DataGymClient, dataset_id: str, tmp_path: Path
+) -> None:
+    """A manifest of links, items in memory and an async iterable go in one run."""
+    links = [f"http://127.0.0.1:9/{number}.jpg" for number in range(120)]
+    manifest = tmp_path / "links.txt"
+    manifest.write_text("\n".join([*links, "http://127.0.0.1:9/no.gif", links[3].upper()]))
+
+    async def arriving() -> AsyncIterator[UploadItem]:
+        for number in range(5):
+            yield UploadItem(f"größe {number}%.jpg", jpeg(3000, seed=number))
+
+    sources: list[Source] = [manifest, arriving(), UploadItem("large.png", png(2_000_000))]
+    report = await client.upload(dataset_id, sources)
+
+    assert (report.uploaded, report.rejected, report.failed) == (126, 1, 1)
+    dataset = await client.datasets.get(dataset_id)
+    assert len(dataset.media) == 126
+    assert {"größe 0%.jpg", "large.png", "7.jpg"} <= {media.name for media in dataset.media}
+
+    again = await client.upload(dataset_id, manifest)
+
+    assert (again.uploaded, again.skipped) == (0, 120)
+
+
+async def test_results_come_one_by_one(client: DataGymClient, dataset_id: str) -> None:
+    """The iteration gives each result with the id that the service gave the image."""
+    items = [UploadItem(f"{number}.jpg", jpeg(2000, seed=number)) for number in range(12)]
+
+    async with client.uploader(dataset_id, items) as run:
+        ids = {result.name: result.media_id async for result in run}
+
+    dataset = await client.datasets.get(dataset_id)
+    assert ids == {media.name: media.id for media in dataset.media}
+
+
+async def test_leaving_early_leaves_nothing_open(
+    client: DataGymClient, dataset_id: str, plan: FaultPlan, tmp_path: Path
+) -> None:
+    """After the block no request is in flight, and the same upload goes on where it stopped."""
+    for number in range(40):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(20_000, seed=number))
+
+    async with client.uploader(dataset_id, tmp_path) as run:
+        for _ in range(5):
+            await anext(run)
+    assert client.statistics().in_flight == 0
+
+    report = await client.upload(dataset_id, tmp_path)
+
+    assert report.uploaded + report.skipped == 40
+    assert report.skipped >= 5
+    assert len(await stored(client, dataset_id)) == 40
+    assert plan.in_flight <= 1
+
+
+@pytest.mark.parametrize("client", ["current"], indirect=True)
+async def test_an_unknown_dataset_is_the_plain_error(client: DataGymClient) -> None:
+    """Nothing is sent before the dataset is known."""
+    with pytest.raises(NotFoundError):
+        await client.upload("0d8f8d2e-0000-4000-8000-000000000001", [UploadItem("a", b"x")])
+
+
+@pytest.mark.parametrize("client", ["current"], indirect=True)
+async def test_a_refused_token_is_the_plain_error(client: DataGymClient, dataset_id: str) -> None:
+    """The token is found out by the look-up of the dataset."""
+    wrong = "another-token-than-the-right-one"
+    async with DataGymClient(wrong, client.base_url) as stranger:
+        with pytest.raises(PermissionDeniedError):
+            await stranger.upload(dataset_id, [UploadItem("a", b"x")])
+
+
+async def test_an_unreachable_service_is_the_plain_error() -> None:
+    """No report of a thousand failures when there is nobody to talk to."""
+    async with Server(token=TOKEN) as server:
+        address = server.base_url
+    async with DataGymClient(TOKEN, address, retry=RetryPolicy.none()) as client:
+        with pytest.raises(APIConnectionError):
+            await client.upload("d", [UploadItem("a", b"x")])
