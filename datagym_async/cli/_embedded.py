@@ -13,7 +13,7 @@ import attrs
 from datagym_async.cli._errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from datagym_async.server import Server
 
@@ -64,20 +64,17 @@ async def running_server(options: ServerOptions) -> "AsyncIterator[Server]":
         await server.aclose()
 
 
-async def until_asked_to_stop() -> None:
-    """Wait for Ctrl-C or a SIGTERM; both are how a server is meant to end."""
+@contextlib.contextmanager
+def stop_signals() -> "Iterator[asyncio.Event]":
+    """Give an event that Ctrl-C and SIGTERM set: both are how a server is meant to end."""
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    try:
-        for each in signals:
-            loop.add_signal_handler(each, asked.set)
-    except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
-        await asked.wait()
-    try:
-        await asked.wait()
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
+    with contextlib.ExitStack() as stack:
+        # Windows has none of this; Ctrl-C arrives there as KeyboardInterrupt.
+        with contextlib.suppress(NotImplementedError):
+            for each in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(each, asked.set)
+                stack.callback(loop.remove_signal_handler, each)
+        yield asked
 
 
 def _cannot_listen(options: ServerOptions, error: Exception) -> str:

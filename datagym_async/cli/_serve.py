@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from datagym_async.cli._connect import read_token
-from datagym_async.cli._embedded import ServerOptions, running_server, until_asked_to_stop
+from datagym_async.cli._embedded import ServerOptions, running_server, stop_signals
 from datagym_async.cli._errors import WELL
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
@@ -75,8 +75,9 @@ async def _serve(output: Output, options: ServerOptions, *, seeded: bool) -> Non
     async with running_server(options) as server:
         if seeded:
             await server.seed_demo()
-        _announce(output, options, server.base_url, server.token)
-        await until_asked_to_stop()
+        with stop_signals() as asked:
+            _announce(output, options, server.base_url, server.token)
+            await asked.wait()
 
 
 def _announce(output: Output, options: ServerOptions, base_url: str, token: str) -> None:

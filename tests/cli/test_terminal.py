@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import sys
@@ -35,7 +36,8 @@ def test_the_progress_display(
     service: ServerThread, faults: FaultPlan, gate: Gate, photos: Path
 ) -> None:
     """On a terminal: files, bytes, rate, time left, in flight and retries are drawn at once."""
-    faults.add(Status(503), method="POST", path="/file", nth=1)
+    throttled = Status(429, headers={"Retry-After": "0"})
+    faults.add(throttled, method="POST", path="/file", nth=1)
     gate.hold_from(3)
     command = ("upload", str(photos), "-d", "Photos", "--create", "--concurrency", "1")
     with Terminal(*command, environment=environment(service)) as terminal:
@@ -121,8 +123,6 @@ def test_serve_until_ctrl_c(at_service: Cli, tmp_path: Path) -> None:
 
 def test_serve_as_json_with_a_token_of_ones_own(at_service: Cli, tmp_path: Path) -> None:
     """`serve --json` gives address and token to programs; --token-file says which token."""
-    import json
-
     (tmp_path / "token").write_text("own-token-4711\n")
     process = start(
         "serve", "--port", "0", "--token-file", str(tmp_path / "token"), "--json", environment={}
@@ -154,7 +154,7 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGINT)
-        _, err = self._process.communicate(timeout=30)
+        err = self._process.communicate(timeout=30)[1]
         assert self._process.returncode == 0
         assert self.token not in err
 

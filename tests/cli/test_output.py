@@ -1,0 +1,141 @@
+"""The one way out: nothing from outside is markup, nothing secret passes, streams stay apart."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.cli._errors import CommandError, first_of, sentence_of, status_of
+from datagym_async.cli._lookup import choose
+from datagym_async.cli._output import Column, Output
+from datagym_async.exceptions import (
+    ConfigurationError,
+    PermissionDeniedError,
+    TransferError,
+)
+from datagym_async.models import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = "secret-4711"
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        Output.result,
+        Output.tell,
+        Output.message,
+        Output.warning,
+        Output.error,
+        Output.trace,
+        Output.document,
+        lambda output, text: output.table([Column("Name")], [[text]]),
+    ],
+)
+def test_secrets_are_taken_out(
+    say: Callable[[Output, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is said, and however: a known secret is not in it."""
+    output = Output()
+    output.keep_secret(SECRET)
+    say(output, f"before {SECRET} after")
+    said = "".join(capsys.readouterr())
+    assert SECRET not in said
+    assert "before [redacted] after" in said
+
+
+def test_an_empty_secret_hides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """No token is no secret."""
+    output = Output()
+    output.keep_secret("")
+    output.result("all of it")
+    assert capsys.readouterr().out == "all of it\n"
+
+
+def test_nothing_is_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """File names may look like markup or emoji."""
+    output = Output()
+    output.result("[red]a[/] :smile:.jpg")
+    output.table([Column("Name")], [["[b]x[/b]"]])
+    said = capsys.readouterr().out
+    assert "[red]a[/] :smile:.jpg" in said
+    assert "[b]x[/b]" in said
+
+
+def test_long_lines_are_not_folded_in_files(capsys: pytest.CaptureFixture[str]) -> None:
+    """Outside terminals a line stays a line, for programs that read it."""
+    Output().warning("word " * 100)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_json_and_quiet_leave(capsys: pytest.CaptureFixture[str]) -> None:
+    """--json leaves documents and errors; --quiet leaves results, warnings and errors."""
+    for output, left in ((Output(as_json=True), "DE"), (Output(quiet=True), "RWDE")):
+        output.result("R")
+        output.tell("T")
+        output.message("M")
+        output.warning("W")
+        output.document({"D": 1})
+        output.error("E")
+        said = "".join(capsys.readouterr())
+        assert {each for each in "RTMWDE" if f"{each}" in said.replace("Error", "")} == set(left)
+
+
+def test_documents_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A document can be read back, however long its texts are."""
+    document = {"name": "ü" * 500, "count": 3}
+    Output(as_json=True).document(document)
+    assert json.loads(capsys.readouterr().out) == document
+
+
+def test_log_records_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    """What --debug shows has neither secrets nor queries of URLs."""
+    output = Output()
+    output.keep_secret(SECRET)
+    record = logging.LogRecord("x", 10, "f", 1, "at http://h/p?q=1 with %s", (SECRET,), None)
+    output.debug_handler().handle(record)
+    said = capsys.readouterr().err
+    assert "at http://h/p with [redacted]" in said
+
+
+def test_a_refused_token_in_words_of_a_shell() -> None:
+    """The client's errors speak of code; the two on tokens are said in words of a shell."""
+    error = PermissionDeniedError("Pass it as DataGymClient(token=...)", status=403)
+    assert "--token-file" in sentence_of(error)
+    assert "DataGymClient" not in sentence_of(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence", "status"),
+    [
+        (CommandError("So.", status=1), "So.", 1),
+        (ConfigurationError("no full stop"), "no full stop.", 2),
+        (FileNotFoundError(2, "No such file", "x.jpg"), "No such file (x.jpg).", 2),
+        (TransferError("Stopped."), "Stopped.", 2),
+    ],
+)
+def test_sentences(error: Exception, sentence: str, status: int) -> None:
+    """Each kind of error has its sentence and its status."""
+    assert (sentence_of(error), status_of(error)) == (sentence, status)
+
+
+def test_the_first_of_a_group() -> None:
+    """Of errors that came together the first one is told."""
+    group = ExceptionGroup("g", [ExceptionGroup("h", [ValueError("first")]), KeyError("second")])
+    assert str(first_of(group)) == "first"
+
+
+def test_choosing_by_name() -> None:
+    """An id goes first, then the very name, then the name as the service compares it."""
+    upper, lower = Dataset("1" * 8, "Photos", 0), Dataset("2" * 8, "photos", 0)
+    assert choose("2" * 8, [upper, lower], kind="dataset") is lower
+    assert choose("photos", [upper, lower], kind="dataset") is lower
+    assert choose("PHÖTOS", [upper], kind="dataset") is upper
+    assert choose("other", [upper], kind="dataset") is None
+    with pytest.raises(CommandError, match="11111111, 22222222"):
+        choose("PHOTOS", [upper, lower], kind="dataset")
