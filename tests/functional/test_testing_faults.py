@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from datagym_async.server import Server
+from datagym_async.server import SeedDataset, SeedMedia, Server
 from datagym_async.testing import (
     CommitThenDelay,
     CommitThenDrop,
@@ -30,6 +30,7 @@ from datagym_async.testing import (
     WrongShape,
     outage,
 )
+from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
@@ -184,6 +185,28 @@ async def test_a_cut_answer_has_a_status_and_no_end(
             await response.read()
 
     assert await names(session) == ["one"]
+
+
+async def test_a_streamed_answer_is_dropped_in_its_midst(
+    plan: FaultPlan, server: Server, session: aiohttp.ClientSession
+) -> None:
+    """A download begins, gives so many bytes, and ends too early."""
+    image = jpeg(300_000)
+    photos = SeedDataset("Photos", media=(SeedMedia("a.jpg", content=image),))
+    (dataset,) = await server.seed_datasets(photos)
+    plan.add(DropMidBody(100_000), path="/media/")
+    got = bytearray()
+    async with session.get(f"/api/v1/media/{dataset.media_ids['a.jpg']}") as response:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await read_into(got, response)
+
+    assert got == image[:100_000]
+
+
+async def read_into(got: bytearray, response: aiohttp.ClientResponse) -> None:
+    """Keep what has come of an answer, however it ends."""
+    async for chunk in response.content.iter_any():
+        got += chunk
 
 
 @pytest.mark.looptime

@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -37,7 +37,8 @@ def test_any_size_is_met(size: int) -> None:
     assert [len(jpeg(size)), len(png(size))] == [size] * 2
 
 
-@given(size=st.integers(2 * SMALLEST, 200_000))
+@settings(max_examples=15)
+@given(size=st.integers(2 * SMALLEST, 60_000))
 def test_half_a_photo_has_a_whole_header(size: int) -> None:
     """A JPEG cut in half still tells its size, and ends within its picture."""
     half = half_jpeg(size)
