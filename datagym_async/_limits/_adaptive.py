@@ -1,0 +1,220 @@
+"""How many requests at once: a controller that finds the number by itself.
+
+How it works. Requests are looked at in windows of about one round trip each. The controller knows
+what a request of some size takes when nothing queues (`_Baseline`, measured while little is in
+flight). At the end of a window it compares: the *gradient* is what the window's requests should
+have taken, divided by what they took. While they take what they should, the limit grows; when they
+take longer, something queues, and the limit goes towards the number that the service works on at
+once, plus a small queue that keeps it busy.
+
+* Slow start: the limit doubles with each window until requests slow down.
+* Then ``limit * gradient + queue``, as in gradient limiters of server frameworks and in TCP Vegas.
+* A sign of overload (429, 503, a timeout) halves the limit, once for all requests that were in
+flight. * Now and then one window runs with half the limit, to measure the baseline anew: services
+change, and
+  this one takes longer the more media a dataset holds.
+
+Latency is judged by size: the baseline is a line over the sizes seen, so that a large file is not
+slow for being large. The controller is pure: it reads no clock and does no I/O.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+# A window in which requests took up to this much longer than they should counts as free of queues:
+# latency is never quite even.
+_TOLERANCE = 1.15
+_LEAST_GRADIENT = 0.5
+_LEAST_SAMPLES = 8
+_WINDOWS_BETWEEN_PROBES = 40
+_SLOW = 0.8
+_FORGETTING = 0.98
+
+
+@attrs.define
+class _Baseline:
+    """A straight line through (size, seconds), fitted by least squares that forget the past."""
+
+    weight: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    xx: float = 0.0
+    xy: float = 0.0
+
+    def forget(self) -> None:
+        """Start anew."""
+        self.weight = self.x = self.y = self.xx = self.xy = 0.0
+
+    def learn(self, size: float, seconds: float) -> None:
+        """Take one request into account that met no queue."""
+        self.weight = self.weight * _FORGETTING + 1
+        self.x = self.x * _FORGETTING + size
+        self.y = self.y * _FORGETTING + seconds
+        self.xx = self.xx * _FORGETTING + size * size
+        self.xy = self.xy * _FORGETTING + size * seconds
+
+    def expected(self, size: float) -> float:
+        """Return the seconds that a request of `size` bytes should take."""
+        if not self.weight:
+            return 0.0
+        spread = self.xx - self.x * self.x / self.weight
+        mean = self.y / self.weight
+        if spread <= 1e-6 * self.xx:
+            return mean
+        slope = max(0.0, (self.xy - self.x * self.y / self.weight) / spread)
+        return max(0.0, mean + slope * (size - self.x / self.weight))
+
+
+@attrs.define
+class _Window:
+    """What was seen since the limit was last decided on."""
+
+    samples: list[tuple[int, float]] = attrs.field(factory=list)
+    peak: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return sum(seconds for _, seconds in self.samples)
+
+
+@attrs.frozen
+class LimiterState:
+    """What a limiter allows now, and why.
+
+    Args:
+        limit: Requests allowed at once.
+        in_flight: Requests on their way.
+        reason: The last decision, in words.
+    """
+
+    limit: int
+    in_flight: int
+    reason: str
+
+
+@attrs.define
+class Gradient:
+    """Decide how many requests may be in flight, between `least` and `most`.
+
+    Args:
+        most: Upper bound.
+        least: Lower bound.
+        start: Where slow start begins.
+    """
+
+    most: int
+    least: int = 1
+    start: int = 2
+    reason: str = attrs.field(default="starting", init=False)
+    _limit: float = attrs.field(init=False)
+    _epoch: int = attrs.field(default=0, init=False)
+    _is_starting: bool = attrs.field(default=True, init=False)
+    _is_probing: bool = attrs.field(default=True, init=False)
+    _windows: int = attrs.field(default=0, init=False)
+    _before_probe: float = attrs.field(default=0.0, init=False)
+    _baseline: _Baseline = attrs.field(factory=_Baseline, init=False)
+    _window: _Window = attrs.field(factory=_Window, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._limit = float(min(max(self.start, self.least), self.most))
+        self._before_probe = self._limit
+
+    @property
+    def limit(self) -> int:
+        """Return the number of requests allowed at once."""
+        return max(self.least, min(self.most, round(self._limit)))
+
+    @property
+    def epoch(self) -> int:
+        """Return the number of decisions so far; a request remembers it from when it began."""
+        return self._epoch
+
+    def succeeded(self, *, size: int, seconds: float, in_flight: int, epoch: int) -> None:
+        """Note a request that was answered.
+
+        Args:
+            size: Bytes of its body, or of its answer.
+            seconds: How long it took, without the wait for its place.
+            in_flight: Requests in flight while it was, itself included.
+            epoch: `epoch` when it began; requests of an earlier limit tell nothing about this one.
+        """
+        if epoch != self._epoch:
+            return
+        self._window.samples.append((size, seconds))
+        self._window.peak = max(self._window.peak, in_flight)
+        if len(self._window.samples) >= max(_LEAST_SAMPLES, self.limit):
+            self._close_window()
+
+    def overloaded(self, why: str, *, epoch: int) -> None:
+        """Note a sign of overload: halve, once for all requests of one epoch.
+
+        Args:
+            why: The sign, for the reason: "429", "503", "a timeout".
+            epoch: `epoch` when the request began.
+        """
+        if epoch != self._epoch:
+            return
+        self._is_starting = self._is_probing = False
+        self._decide(self._limit / 2, f"halved after {why}")
+
+    def _close_window(self) -> None:
+        window, self._window = self._window, _Window()
+        self._windows += 1
+        if self._is_probing:
+            self._end_probe(window)
+        elif self._windows % _WINDOWS_BETWEEN_PROBES == 0 and not self._is_starting:
+            self._begin_probe()
+        else:
+            self._follow(window)
+
+    def _begin_probe(self) -> None:
+        self._is_probing = True
+        self._before_probe = self._limit
+        self._decide(self._limit / 2, "measuring how fast the service answers unhurried")
+
+    def _end_probe(self, window: _Window) -> None:
+        self._is_probing = False
+        self._baseline.forget()
+        for size, seconds in window.samples:
+            self._baseline.learn(size, seconds)
+        self._decide(self._before_probe, self.reason)
+
+    def _follow(self, window: _Window) -> None:
+        gradient = self._gradient(window)
+        if self._is_starting and gradient > _SLOW:
+            self._grow(window, self._limit * 2, "slow start: answers come as fast as ever")
+            return
+        self._is_starting = False
+        wanted = self._limit * gradient + self._queue()
+        if wanted > self._limit:
+            self._grow(window, wanted, "answers come as fast as ever")
+        else:
+            self._decide(wanted, f"answers take {1 / gradient:.1f} times what they should")
+
+    def _grow(self, window: _Window, wanted: float, why: str) -> None:
+        if window.peak < self.limit:
+            self._decide(self._limit, "no more to do at once")
+        elif self._limit >= self.most:
+            self._decide(self._limit, "at the maximum")
+        else:
+            self._decide(wanted, why)
+
+    def _gradient(self, window: _Window) -> float:
+        should = sum(self._baseline.expected(size) for size, _ in window.samples)
+        took = window.seconds
+        if took <= 0 or should <= 0:
+            return 1.0
+        return min(1.0, max(_LEAST_GRADIENT, _TOLERANCE * should / took))
+
+    def _queue(self) -> float:
+        """Return how many requests may wait at the service, so that it never idles."""
+        return 1.0 + math.log2(max(1.0, self._limit)) / 4
+
+    def _decide(self, limit: float, reason: str) -> None:
+        self._limit = min(float(self.most), max(float(self.least), limit))
+        self._epoch += 1
+        self._window = _Window()
+        self.reason = reason
