@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from ._call import Call, Route
+from ._dialect import Dialect
 from ._entries import EntryTree, load_entries
 from ._errors import refuse
 from ._label_tasks import with_globals
@@ -30,7 +31,7 @@ async def import_labels(call: Call) -> web.StreamResponse:
     project = await find_project(store, call.ids["project_id"])
     body = await call.body()
     try:
-        document = _read(body)
+        document = [_renamed(item, call.service.settings.dialect) for item in _read(body)]
     except orjson.JSONDecodeError as error:
         text = f"line: {error.lineno}, column: {error.colno}\n{error.msg}"
         return call.answer({"errorMessages": text})
@@ -56,6 +57,13 @@ def _read(body: bytes) -> Sequence[Json]:
     if not isinstance(document, list):
         raise refuse("ex_gen_error_messages", _NO_ARRAY)
     return document
+
+
+def _renamed(item: Json, dialect: Dialect) -> Json:
+    """Return an item with today's name for what the old service called its image."""
+    if dialect == "legacy" and isinstance(item, Mapping) and "internal_image_ID" in item:
+        return {**item, "internal_media_ID": item["internal_image_ID"]}
+    return item
 
 
 async def _import_item(db: Writer, project: Row, tree: EntryTree, item: Mapping[str, Json]) -> None:

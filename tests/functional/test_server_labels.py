@@ -174,6 +174,20 @@ async def test_keep_data(bench: Bench, keep: list[bool | None], points: int) -> 
     assert len(drawn) == points
 
 
+async def test_the_old_service_calls_media_images() -> None:
+    """In the legacy dialect an import names its media by the old field, and so does an export."""
+    media = [SeedMedia("a.jpg", content=jpeg(5000), state="SKIPPED")]
+    async with Server(dialect="legacy") as server, service(server) as client:
+        (project,) = await server.seed(SeedProject("p", [SeedDataset("d", media)]))
+        item = {"internal_image_ID": project.datasets[0].media_ids["a.jpg"]}
+        reply = await client.ask("POST", f"/project/{project.id}/prediction", value=[item])
+        assert reply.fields == {"errorMessages": ""}
+        rows = (await client.ask("GET", f"/task/{project.id}/list?state=SKIPPED")).items
+        assert [row["hasJsonUpload"] for row in rows] == [True]
+        (_, task) = (await client.ask("GET", f"/export/{project.id}")).items
+        assert task["internal_image_ID"] == item["internal_image_ID"]
+
+
 async def test_an_import_is_all_or_nothing(bench: Bench) -> None:
     """One item that cannot be stored undoes those before it."""
     await bench.configure()
