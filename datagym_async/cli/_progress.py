@@ -174,7 +174,7 @@ class Drawn:
 
 
 def drawing(snapshot: Snapshot) -> RenderableType:
-    """Return the snapshot as it is drawn: a bar, and the figures below it."""
+    """Return the snapshot as it is drawn: a bar, and below it the figures and the outcomes."""
     progress = snapshot.progress
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True)
@@ -188,16 +188,16 @@ def drawing(snapshot: Snapshot) -> RenderableType:
         ),
         Text(_of_files(progress)),
     )
-    figures = Text()
-    for each in _figures(snapshot):
-        figures.append(" · " if figures else "", "dim").append(_painted(each))
-    return Group(grid, figures)
+    figures = Text(" · ").join(Text(each) for each in _figures(snapshot))
+    outcomes = Text(" · ").join(_painted(each) for each in _outcomes(progress))
+    return Group(grid, figures, *([outcomes] if outcomes else []))
 
 
 def line(snapshot: Snapshot) -> str:
     """Return the snapshot as one line."""
     progress = snapshot.progress
-    return ", ".join((f"{_verb(progress)} {_of_files(progress)}", *_figures(snapshot)))
+    first = f"{_verb(progress)} {_of_files(progress)}"
+    return ", ".join((first, *_figures(snapshot), *_outcomes(progress)))
 
 
 def _verb(progress: UploadProgress) -> str:
@@ -235,6 +235,9 @@ def _figures(snapshot: Snapshot) -> Iterator[str]:
         yield f"{clock(progress.seconds_left)} left"
         yield f"{progress.in_flight} in flight"
     yield counted(snapshot.retries, "retry", "retries")
+
+
+def _outcomes(progress: UploadProgress) -> Iterator[str]:
     for count, word in (
         (progress.skipped, "skipped"),
         (progress.rejected, "rejected"),

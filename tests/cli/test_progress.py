@@ -89,12 +89,16 @@ def test_the_drawing_fits(columns: int) -> None:
     assert shown[0].startswith("Uploading ━")
     assert shown[0].rstrip().endswith("1,260/2,000 files")
     words = " ".join(each.strip() for each in shown[1:])
-    assert words.startswith("210.5/331.2 MB · 17.4 MB/s · 0:00:07 left · 8 in flight · 3 retries")
+    assert words == (
+        "210.5/331.2 MB · 17.4 MB/s · 0:00:07 left · 8 in flight · 3 retries "
+        "50 skipped · 8 rejected · 2 failed"
+    )
 
 
 def test_while_the_sources_are_read() -> None:
     """Before the first upload it says how much was found."""
     planning = attrs.evolve(HALF_WAY, phase="planning", total_known=False, bytes_done=0)
+    planning = attrs.evolve(planning, skipped=0, rejected=0, failed=0)
     assert line(Snapshot(planning, 0)) == "Reading 2,000 files found, 331.2 MB so far"
 
 

@@ -36,8 +36,8 @@ def test_the_progress_display(
     service: ServerThread, faults: FaultPlan, gate: Gate, photos: Path
 ) -> None:
     """On a terminal: files, bytes, rate, time left, in flight and retries are drawn at once."""
-    throttled = Status(429, headers={"Retry-After": "0"})
-    faults.add(throttled, method="POST", path="/file", nth=1)
+    # A read: an upload would wait seconds for the look at what became of it.
+    faults.add(Status(503, headers={"Retry-After": "0"}), method="GET", path="/dataset$", nth=1)
     gate.hold_from(3)
     command = ("upload", str(photos), "-d", "Photos", "--create", "--concurrency", "1")
     with Terminal(*command, environment=environment(service)) as terminal:
