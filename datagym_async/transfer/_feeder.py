@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from collections.abc import AsyncIterable, Iterator
 from contextlib import closing
@@ -23,7 +24,7 @@ from datagym_async.transfer._plan import Plan, Planned
 from datagym_async.transfer._reading import Ready, next_portion
 from datagym_async.transfer._sources import Stream, leaves
 from datagym_async.transfer._tally import Tally
-from datagym_async.transfer._threads import in_thread
+from datagym_async.transfer._threads import in_thread, in_thread_left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -212,24 +213,53 @@ async def _pump_async(source: AsyncIterable[object], arrivals: asyncio.Queue[obj
 
 
 async def _pump_sync(source: Iterator[object], arrivals: asyncio.Queue[object]) -> None:
+    puller = _Puller(source)
     try:
-        while elements := await in_thread(_pull, source):
+        while elements := await in_thread_left_behind(puller.pull):
             for element in elements:
                 await arrivals.put(element)
     finally:
-        if close := getattr(source, "close", None):
-            close()
+        puller.close()
 
 
-def _pull(source: Iterator[object]) -> list[object]:
-    """Return the next elements: as many as come within a moment, at least one, none at the end."""
-    until = time.monotonic() + STEP_SECONDS
-    elements: list[object] = []
-    try:
-        for element in source:
-            elements.append(element)
-            if len(elements) >= STEP or time.monotonic() > until:
-                break
-    except Exception as error:
-        elements.append(_Broken(error))  # behind what came before it
-    return elements
+class _Puller:
+    """Advance a user's iterator in a thread, and close it once it is neither wanted nor running.
+
+    A thread cannot be stopped, and standard input may be silent for ever: a pull that is left
+    behind closes the iterator itself, should it ever come back.
+    """
+
+    def __init__(self, source: Iterator[object]) -> None:
+        self._source = source
+        self._running = threading.Lock()
+        self._is_wanted = True
+
+    def pull(self) -> list[object]:
+        """Return the next elements: what comes within a moment, at least one; none at the end."""
+        with self._running:
+            elements = self._pull() if self._is_wanted else []
+        if not self._is_wanted:  # asked after the release, or a close in between would be missed
+            self.close()
+        return elements
+
+    def _pull(self) -> list[object]:
+        until = time.monotonic() + STEP_SECONDS
+        elements: list[object] = []
+        try:
+            for element in self._source:
+                elements.append(element)
+                if len(elements) >= STEP or time.monotonic() > until:
+                    break
+        except Exception as error:
+            elements.append(_Broken(error))  # behind what came before it
+        return elements
+
+    def close(self) -> None:
+        """Close the iterator now, or leave that to the pull that is running."""
+        self._is_wanted = False
+        if self._running.acquire(blocking=False):
+            try:
+                if close := getattr(self._source, "close", None):
+                    close()
+            finally:
+                self._running.release()

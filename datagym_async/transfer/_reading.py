@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SMALL = 1 << 20
 """Bytes up to which a file is read whole."""
 PORTION_ITEMS = 32
-PORTION_BYTES = 4 << 20
+PORTION_BYTES = 1 << 20
 
 
 @attrs.frozen
@@ -85,21 +85,23 @@ def _read_file(item: UploadItem, path: str, planned_size: int | None) -> Ready:
             size = stream.seek(0, 2)
             stream.seek(0)
             sample = Sample(size, stream.read(HEAD_SIZE))
-            return _screened(item, sample, _rest(stream, sample))
+            return _screened(item, sample, _data(stream, sample))
     except (OSError, ValueError) as error:
         return _rejected(item, planned_size, refusal(path, error))
 
 
-def _rest(stream: BinaryIO, sample: Sample) -> bytes | None:
+def _data(stream: BinaryIO, sample: Sample) -> bytes | None:
     """Return the whole file, or None where it is not worth reading or not to be held."""
     if sample.size > SMALL or screen_bytes(sample):
         return None
-    # One byte more than there should be shows a file that grows.
-    return sample.head + _read_on(stream, sample.size + 1 - len(sample.head))
+    return _read_whole(stream, sample.size)
 
 
-def _read_on(stream: BinaryIO, count: int) -> bytes:
-    return stream.read(count)
+def _read_whole(stream: BinaryIO, size: int) -> bytes:
+    # From the start, head and all: to join two parts would copy the file. One byte more than
+    # there should be shows a file that grows.
+    stream.seek(0)
+    return stream.read(size + 1)
 
 
 def _screened(item: UploadItem, sample: Sample, data: bytes | None) -> Ready:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -118,6 +119,23 @@ async def test_links_and_bytes_and_streams(
     again = await client.upload(dataset_id, manifest)
 
     assert (again.uploaded, again.skipped) == (0, 120)
+
+
+async def test_names_that_are_no_text_are_uploaded(
+    client: DataGymClient, dataset_id: str, tmp_path: Path
+) -> None:
+    """A Latin-1 name from an old disk travels by its bytes, is skipped again, and is reported."""
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(jpeg(2000))
+    (tmp_path / os.fsdecode(b"no\xe9.jpg")).write_bytes(b"text")
+
+    report = await client.upload(dataset_id, tmp_path)
+    again = await client.upload(dataset_id, tmp_path)
+
+    assert (report.uploaded, report.rejected) == (1, 1)
+    assert (again.uploaded, again.skipped) == (0, 1)
+    dataset = await client.datasets.get(dataset_id)
+    assert [media.stored_name for media in dataset.media] == ["caf%E9.jpg"]
+    assert json.loads(report.to_json())["problems"][0]["name"] == r"no\xe9.jpg"
 
 
 async def test_results_come_one_by_one(client: DataGymClient, dataset_id: str) -> None:

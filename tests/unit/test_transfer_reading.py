@@ -58,7 +58,7 @@ def test_of_what_is_no_image_only_the_head_is_read(
     def no_rest(stream: BinaryIO, count: int) -> bytes:
         raise AssertionError(count)
 
-    monkeypatch.setattr(reading, "_read_on", no_rest)
+    monkeypatch.setattr(reading, "_read_whole", no_rest)
     ready = reading.read(planned(path))
 
     assert ready.verdict == Verdict(
@@ -78,11 +78,13 @@ def test_a_file_that_changes_while_it_is_read_is_rejected(
     path = tmp_path / "a.jpg"
     path.write_bytes(JPEG + b"x" * 100)
 
-    def read_on(stream: BinaryIO, count: int) -> bytes:
-        path.write_bytes((JPEG + b"x" * 100 + change) if change else JPEG)
-        return stream.read(count)
+    read_whole = reading._read_whole
 
-    monkeypatch.setattr(reading, "_read_on", read_on)
+    def change_and_read(stream: BinaryIO, size: int) -> bytes:
+        path.write_bytes((JPEG + b"x" * 100 + change) if change else JPEG)
+        return read_whole(stream, size)
+
+    monkeypatch.setattr(reading, "_read_whole", change_and_read)
     ready = reading.read(planned(path))
 
     assert ready.body is None
@@ -113,7 +115,7 @@ def test_a_clash_that_is_no_image_is_told_so(tmp_path: Path) -> None:
 
 
 def test_portions_are_bounded_by_count_and_bytes(tmp_path: Path) -> None:
-    """However large the plan, no more than about 4 MiB of bodies is read at once."""
+    """However large the plan, no more than about 1 MiB of bodies is read at once."""
     for number in range(40):
         (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (300_000 if number < 20 else 10))
     waiting: list[Planned] = []
@@ -125,7 +127,7 @@ def test_portions_are_bounded_by_count_and_bytes(tmp_path: Path) -> None:
         while portion := reading.next_portion(plan, waiting):
             portions.append([ready.item.name for ready in portion])
 
-    assert [len(portion) for portion in portions] == [14, 18, 8]
+    assert [len(portion) for portion in portions] == [4, 4, 4, 4, 4, 12, 8]
     assert list(chain.from_iterable(portions)) == [f"{number}.jpg" for number in range(40)]
 
 

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from datagym_async.transfer._threads import in_thread
+from datagym_async.transfer import _threads
+from datagym_async.transfer._threads import in_thread, in_thread_left_behind
 
 
 async def test_results_and_errors_come_back() -> None:
@@ -53,3 +54,23 @@ async def test_a_cancelled_caller_waits_for_the_function(fails: bool) -> None:
         await task
 
     assert ended.is_set()
+
+
+async def test_what_may_never_return_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancelled caller waits for a while only, and the thread may end when it likes."""
+    monkeypatch.setattr(_threads, "PATIENCE", 0.01)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(5)
+        raise LookupError("seen by nobody")
+
+    task = asyncio.create_task(in_thread_left_behind(work))
+    await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    finally:
+        may_end.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from datagym_async.exceptions import (
     NotFoundError,
     TransferError,
 )
-from datagym_async.transfer import UploadConfig, Uploader, UploadItem
+from datagym_async.transfer import UploadConfig, Uploader, UploadItem, _feeder, _threads
 from datagym_async.transfer._plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
@@ -413,6 +414,32 @@ async def test_leaving_early_lets_requests_in_flight_end(service: FakeService) -
     assert service.in_flight == 0
 
 
+async def test_a_source_that_never_comes_back_does_not_hold_the_run(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard input may be silent for ever: its thread is left behind, and tidies up at last."""
+    monkeypatch.setattr(_threads, "PATIENCE", 0.0)
+    may_go_on, closed = threading.Event(), threading.Event()
+
+    def silent() -> Iterator[UploadItem]:
+        try:
+            yield UploadItem("1.jpg", JPEG)
+            may_go_on.wait(5)
+            yield UploadItem("2.jpg", JPEG)
+        finally:
+            closed.set()
+
+    monkeypatch.setattr(_feeder, "STEP_SECONDS", -1.0)  # the first one at once
+    async with uploader(service, silent()) as run:
+        first = await anext(run)
+    was_closed = closed.is_set()
+    may_go_on.set()
+    await asyncio.to_thread(closed.wait, 5)
+
+    assert (first.name, was_closed, closed.is_set()) == ("1.jpg", False, True)
+    assert list(service.stored) == ["1.jpg"]
+
+
 @pytest.mark.looptime
 async def test_leaving_early_does_not_wait_for_ever(service: FakeService) -> None:
     """A request that hangs is cut off after a while."""
@@ -554,3 +581,24 @@ async def test_a_file_that_vanishes_while_it_waits_is_rejected(
     (big,) = [each for each in found if each.name == "big.png"]
     assert (big.outcome, "big.png" in big.reason) == ("rejected", True)
     assert counts(found) == {"uploaded": 40 + 3, "rejected": 4}
+
+
+async def test_a_large_file_that_grows_after_it_was_looked_at_is_rejected(
+    service: FakeService, folder: Path
+) -> None:
+    """What is streamed must be what was announced; the service is not sent a part."""
+
+    def grow() -> None:
+        with (folder / "big.png").open("ab") as file:
+            file.write(b"more")
+
+    async def grow_once(name: str) -> None:
+        if name == "big.png":
+            await asyncio.to_thread(grow)
+
+    service.before = grow_once
+    found = await results(service, folder)
+
+    (big,) = [each for each in found if each.name == "big.png"]
+    assert big.outcome == "rejected"
+    assert "3000008 bytes long when it was looked at and is 3000012 bytes now" in big.reason
