@@ -81,6 +81,7 @@ class RetryLoop(Generic[T]):
     _sent_once_more: bool = attrs.field(default=False, init=False)
     _was_lost: bool = attrs.field(default=False, init=False)
     _failure: APIError | None = attrs.field(default=None, init=False)
+    _pending: APIError | None = attrs.field(default=None, init=False)
     _next: _Turn | None = attrs.field(default=_Turn(), init=False)
 
     async def run(self, *, budget: float) -> T:
@@ -107,6 +108,13 @@ class RetryLoop(Generic[T]):
         raise APITimeoutError(msg, attempts=self._sent, unknown=self._is_doubtful()) from None
 
     async def _take_turns(self) -> T:
+        try:
+            return await self._take_turn()
+        except APIError as error:
+            if self._next is None:
+                raise
+            self._pending = error
+        # Only now: setting tenacity up costs as much as the rest of a small request together.
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._has_next),
             wait=self._wait,
@@ -114,7 +122,14 @@ class RetryLoop(Generic[T]):
             sleep=asyncio.sleep,
             reraise=True,
         )
-        return await retrying(self._take_turn)
+        return await retrying(self._take_pending_turn)
+
+    async def _take_pending_turn(self) -> T:
+        """Give tenacity the failure of the first turn, then take the others."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            raise pending
+        return await self._take_turn()
 
     async def _take_turn(self) -> T:
         turn, self._next = self._next or _Turn(), None
