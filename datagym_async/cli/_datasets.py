@@ -6,6 +6,7 @@ import typer
 
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
+from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import dataset_of
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Column, Output
@@ -126,7 +127,7 @@ def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
         ("Description", dataset.short_description or ""),
         ("Created", f"{dataset.created_at:{_TIME}} UTC"),
         ("Holds", f"{len(dataset.media):,} media ({dataset.media_type.value.lower()})"),
-        ("Attached to", f"{dataset.project_count:,} project(s)"),
+        ("Attached to", counted(dataset.project_count, "project")),
     )
     return tuple((title, value) for title, value in facts if value)
 

@@ -24,8 +24,8 @@ from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
 from datagym_async.cli._photographs import photographs
 from datagym_async.cli._upload import Account, run_upload
-from datagym_async.models import Dataset, MediaSourceType
-from datagym_async.transfer import UploadReport
+from datagym_async.models import Dataset
+from datagym_async.transfer import UploadReport, UploadResult
 
 DATASET: Final = "Demo photographs"
 _LINKS: Final = 12
@@ -134,44 +134,42 @@ async def _demo(
             stage = Stage(
                 output=output, client=client, dataset=dataset, files=files, sources=sources
             )
-            await _upload_files(stage, play)
-            held = await _list(stage)
-            await _read_back(stage, held, play)
+            uploaded = await _upload_files(stage, play)
+            await _list(stage)
+            await _read_back(stage, uploaded, play)
             await _upload_links(stage, play)
 
 
-async def _upload_files(stage: Stage, play: Play) -> None:
+async def _upload_files(stage: Stage, play: Play) -> UploadResult | None:
     _heading(stage.output, "2. Files: screened, uploaded concurrently, retried, reported")
     account = Account()
     await run_upload(stage.client, stage.output, stage.dataset.id, stage.sources, account)
     play.files = account.report
     stage.output.tell(account.report.summary() if account.report else "")
+    return account.uploaded
 
 
-async def _list(stage: Stage) -> Dataset:
+async def _list(stage: Stage) -> None:
     _heading(stage.output, "3. What the dataset holds now")
     held = await stage.client.datasets.get(stage.dataset.id)
     if not stage.output.silent and (more := show_dataset(stage.output, held, limit=_LISTED)):
         stage.output.tell(f"... and {more:,} more.")
-    return held
 
 
-async def _read_back(stage: Stage, held: Dataset, play: Play) -> None:
+async def _read_back(stage: Stage, uploaded: UploadResult | None, play: Play) -> None:
     _heading(stage.output, "4. One image back, byte for byte")
-    ids = {each.name: each.id for each in held.media if each.source_type is MediaSourceType.LOCAL}
-    path = next((path for path in stage.files if path.name in ids), None)
-    if path is None:
-        stage.output.tell("There is none to read back.")
+    if uploaded is None or uploaded.item.path is None or uploaded.media_id is None:
+        stage.output.tell("Nothing was uploaded by this run.")
         return
-    ours = await asyncio.to_thread(path.read_bytes)
-    theirs = await stage.client.media.download(ids[path.name])
+    ours = await asyncio.to_thread(uploaded.item.path.read_bytes)
+    theirs = await stage.client.media.download(uploaded.media_id)
     digest = hashlib.sha256(theirs).hexdigest()
     if digest != hashlib.sha256(ours).hexdigest():
         raise CommandError(
-            f"{path.name} came back with other bytes than were sent.", status=SOME_FAILED
+            f"{uploaded.name} came back with other bytes than were sent.", status=SOME_FAILED
         )
-    play.verified = path.name
-    stage.output.tell(f"{path.name}: {size(len(theirs))}, sha256 {digest[:16]}...: the same.")
+    play.verified = uploaded.name
+    stage.output.tell(f"{uploaded.name}: {size(len(theirs))}, sha256 {digest[:16]}...: the same.")
 
 
 async def _upload_links(stage: Stage, play: Play) -> None:

@@ -17,7 +17,14 @@ import attrs
 import typer
 
 from datagym_async._client import TOKEN_VARIABLE
-from datagym_async.cli._errors import INTERRUPTED, first_of, sentence_of, status_of, trace_of
+from datagym_async.cli._errors import (
+    INTERRUPTED,
+    SOME_FAILED,
+    first_of,
+    sentence_of,
+    status_of,
+    trace_of,
+)
 from datagym_async.cli._output import Output
 
 P = ParamSpec("P")
@@ -198,4 +205,4 @@ def _reader_left() -> int:
     # Whoever read our output has seen enough (`| head`). Python would flush once more at exit.
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return INTERRUPTED
+    return SOME_FAILED

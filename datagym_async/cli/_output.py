@@ -157,7 +157,13 @@ def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
     )
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command end in the one place where all commands end; rich would exit here."""
+        raise BrokenPipeError
+
+
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_OF_FILES
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)

@@ -17,7 +17,7 @@ from datagym_async.cli._output import Output
 from datagym_async.cli._progress import Problems, Snapshot, showing
 from datagym_async.exceptions import TransferError
 from datagym_async.models import Dataset, MediaType, Project
-from datagym_async.transfer import UploadConfig, Uploader, UploadReport
+from datagym_async.transfer import Outcome, UploadConfig, Uploader, UploadReport, UploadResult
 
 
 @attrs.frozen(kw_only=True)
@@ -33,9 +33,20 @@ class Job:
 
 @attrs.define
 class Account:
-    """The report of a run, kept where an interruption cannot take it away."""
+    """What is known of a run, kept where an interruption cannot take it away.
+
+    Attributes:
+        report: Its report, once it has ended in whatever way.
+        uploaded: The first file that it uploaded.
+    """
 
     report: UploadReport | None = None
+    uploaded: UploadResult | None = None
+
+    def note(self, result: UploadResult) -> None:
+        """Keep the first uploaded file."""
+        if self.uploaded is None and result.outcome is Outcome.UPLOADED and result.item.path:
+            self.uploaded = result
 
 
 def upload(
@@ -150,6 +161,7 @@ async def run_upload(
         async with run, _shown(output, client, run) as problems:
             async for result in run:
                 problems.note(result)
+                account.note(result)
     finally:
         account.report = run.report
 

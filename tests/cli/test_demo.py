@@ -54,7 +54,8 @@ def test_the_demo_with_a_folder_and_kept_data(cli: Cli, photos: Path, tmp_path: 
     assert isinstance(files, dict)
     assert isinstance(links, dict)
     assert (files["uploaded"], links["uploaded"]) == (4, 4)
-    assert (first.document["verified"], first.document["data"]) == ("a.jpg", str(data))
+    assert first.document["verified"] in {"a.jpg", "b.jpg", "c.png", "ü.jpg"}
+    assert first.document["data"] == str(data)
     again = cli("demo", photos, "--data", data, "--json").document["files"]
     assert isinstance(again, dict)
     assert (again["uploaded"], again["skipped"]) == (0, 4)

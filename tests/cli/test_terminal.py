@@ -105,6 +105,36 @@ def test_ctrl_c_stops_cleanly(
     assert sorted(str(each) for each in names) == ["a.jpg", "b.jpg", "c.png", "ü.jpg"]
 
 
+def test_ctrl_c_on_a_terminal(service: ServerThread, gate: Gate, photos: Path) -> None:
+    """The display is left as it was, with the closing lines below it and the cursor back."""
+    gate.hold_from(3)
+    command = ("upload", str(photos), "-d", "Photos", "--create", "--concurrency", "1")
+    with Terminal(*command, environment=environment(service)) as terminal:
+        assert gate.reached.wait(30)
+        terminal.wait_for("2/4 files")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait() == 130
+        last = [each for each in terminal.text.splitlines() if each.strip()][-3:]
+        assert terminal.cursor_is_shown
+    assert "in flight" in last[0]
+    assert "2 uploaded, 2 pending" in last[1]
+    assert last[2].startswith("Interrupted.")
+    service.call(gate.release())
+
+
+def test_a_reader_that_left(at_service: Cli, service: ServerThread) -> None:
+    """`| head` is no error: nothing is said, whichever way the output goes."""
+    at_service("datasets", "create", "Photos")
+    for more in ((), ("--json",)):
+        process = start("datasets", "list", *more, environment=environment(service))
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+        process.stderr.close()
+        assert (process.wait(timeout=30), said) == (1, "")
+
+
 def test_serve_until_ctrl_c(at_service: Cli, tmp_path: Path) -> None:
     """`serve` prints two export lines that work, keeps its data, and ends with 0 on Ctrl-C."""
     command = ("serve", "--data", str(tmp_path / "data"), "--port", "0", "--seed", "demo")

@@ -54,6 +54,11 @@ class Terminal:
         """What it showed so far, without control sequences; each drawing on lines of its own."""
         return _CONTROL.sub("", _BACK.sub("\n", self._shown.decode("utf-8", "replace")))
 
+    @property
+    def cursor_is_shown(self) -> bool:
+        """Whether the cursor was last shown and not hidden."""
+        return self._shown.rfind(b"\x1b[?25h") > self._shown.rfind(b"\x1b[?25l")
+
     def type(self, text: str) -> None:
         """Type a line."""
         os.write(self._ours, f"{text}\n".encode())
