@@ -14,9 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from datagym_async import DataGymClient
+from datagym_async import DataGymClient, UploadConfig
 from datagym_async.server import Server
-from datagym_async.transfer import UploadConfig
 
 
 def make_photos(folder: Path, count: int = 40) -> None:
