@@ -17,7 +17,7 @@ import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from datagym_async._retry._delays import RetryPolicy
-from datagym_async._retry._table import Action, decide
+from datagym_async._retry._table import Action, Trouble, classify, decide
 from datagym_async._wire._messages import Replay
 from datagym_async.exceptions import (
     AlreadyExistsError,
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOOKS = frozenset({Action.SETTLE, Action.SETTLE_ONCE})
+# What the service itself answered is over; only these leave it perhaps still at work.
+_MAY_STILL_RUN = frozenset({Trouble.ANSWER_LOST, Trouble.BROKEN})
 _ONCE = frozenset({Action.RETRY_ONCE, Action.SETTLE_ONCE})
 
 
@@ -176,7 +178,7 @@ class RetryLoop(Generic[T]):
     def _delay(self, error: APIError, *, looks: bool, sends: bool) -> float:
         asked = _retry_after(error) if sends else None
         delay = self.policy.delay(self._sent, retry_after=asked, chance=self.chance())
-        if looks and self.settling is not None:
+        if looks and self.settling is not None and classify(error) in _MAY_STILL_RUN:
             return max(delay, self.settling.after())
         return delay
 

@@ -232,6 +232,7 @@ async def test_ex_system_on_an_upload_is_tried_once_more_then_looked_at_and_fail
     assert len(transport.requests) == 2
     assert raised.value.attempts == 2
     assert not raised.value.unknown
+    assert seconds() < 2, "what the service answered is over: nothing is waited for"
 
 
 @pytest.mark.looptime
