@@ -4,7 +4,8 @@
 it is in use. `Limits` holds one for each lane and the rate limit, and gives out slots.
 """
 
+from datagym_async._limits._adaptive import Gradient, LimiterState
 from datagym_async._limits._limits import Limits, LimitsConfig
 from datagym_async._limits._semaphore import ResizableSemaphore
 
-__all__ = ["Limits", "LimitsConfig", "ResizableSemaphore"]
+__all__ = ["Gradient", "LimiterState", "Limits", "LimitsConfig", "ResizableSemaphore"]

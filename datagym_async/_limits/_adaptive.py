@@ -1,21 +1,23 @@
 """How many requests at once: a controller that finds the number by itself.
 
 How it works. Requests are looked at in windows of about one round trip each. The controller knows
-what a request of some size takes when nothing queues (`_Baseline`, measured while little is in
-flight). At the end of a window it compares: the *gradient* is what the window's requests should
-have taken, divided by what they took. While they take what they should, the limit grows; when they
-take longer, something queues, and the limit goes towards the number that the service works on at
-once, plus a small queue that keeps it busy.
+what a request takes when nothing queues (`Baselines`, measured while little is in flight). At the
+end of a window it compares: the *gradient* is what the window's requests should have taken, divided
+by what they took. While they take what they should, the limit grows; when they take longer,
+something queues, and the limit goes towards the number that the service works on at once, plus a
+small queue that keeps it busy.
 
 * Slow start: the limit doubles with each window until requests slow down.
 * Then ``limit * gradient + queue``, as in gradient limiters of server frameworks and in TCP Vegas.
 * A sign of overload (429, 503, a timeout) halves the limit, once for all requests that were in
-flight. * Now and then one window runs with half the limit, to measure the baseline anew: services
-change, and
-  this one takes longer the more media a dataset holds.
+  flight then.
+* Now and then one window runs with half the limit, to measure the baseline anew: services change,
+  and this one takes longer the more media a dataset holds. The same happens when most requests of a
+  window are of a kind or a size that was never measured.
 
-Latency is judged by size: the baseline is a line over the sizes seen, so that a large file is not
-slow for being large. The controller is pure: it reads no clock and does no I/O.
+Requests are compared with their own kind and judged by size: a large file is not slow for being
+large, an export not for being no download, and a refusal is not fast for being refused. The
+controller is pure: it reads no clock and does no I/O.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ import math
 
 import attrs
 
+from datagym_async._limits._baseline import Baselines, Sample
+
 # A window in which requests took up to this much longer than they should counts as free of queues:
 # latency is never quite even.
 _TOLERANCE = 1.15
@@ -31,53 +35,15 @@ _LEAST_GRADIENT = 0.5
 _LEAST_SAMPLES = 8
 _WINDOWS_BETWEEN_PROBES = 40
 _SLOW = 0.8
-_FORGETTING = 0.98
-
-
-@attrs.define
-class _Baseline:
-    """A straight line through (size, seconds), fitted by least squares that forget the past."""
-
-    weight: float = 0.0
-    x: float = 0.0
-    y: float = 0.0
-    xx: float = 0.0
-    xy: float = 0.0
-
-    def forget(self) -> None:
-        """Start anew."""
-        self.weight = self.x = self.y = self.xx = self.xy = 0.0
-
-    def learn(self, size: float, seconds: float) -> None:
-        """Take one request into account that met no queue."""
-        self.weight = self.weight * _FORGETTING + 1
-        self.x = self.x * _FORGETTING + size
-        self.y = self.y * _FORGETTING + seconds
-        self.xx = self.xx * _FORGETTING + size * size
-        self.xy = self.xy * _FORGETTING + size * seconds
-
-    def expected(self, size: float) -> float:
-        """Return the seconds that a request of `size` bytes should take."""
-        if not self.weight:
-            return 0.0
-        spread = self.xx - self.x * self.x / self.weight
-        mean = self.y / self.weight
-        if spread <= 1e-6 * self.xx:
-            return mean
-        slope = max(0.0, (self.xy - self.x * self.y / self.weight) / spread)
-        return max(0.0, mean + slope * (size - self.x / self.weight))
+_ENOUGH_KNOWN = 0.5
 
 
 @attrs.define
 class _Window:
     """What was seen since the limit was last decided on."""
 
-    samples: list[tuple[int, float]] = attrs.field(factory=list)
+    samples: list[Sample] = attrs.field(factory=list)
     peak: int = 0
-
-    @property
-    def seconds(self) -> float:
-        return sum(seconds for _, seconds in self.samples)
 
 
 @attrs.frozen
@@ -88,11 +54,15 @@ class LimiterState:
         limit: Requests allowed at once.
         in_flight: Requests on their way.
         reason: The last decision, in words.
+        maximum: What the limit can grow to.
+        is_pinned: Whether a fixed number was asked for by name.
     """
 
     limit: int
     in_flight: int
     reason: str
+    maximum: int = 0
+    is_pinned: bool = False
 
 
 @attrs.define
@@ -111,16 +81,17 @@ class Gradient:
     reason: str = attrs.field(default="starting", init=False)
     _limit: float = attrs.field(init=False)
     _epoch: int = attrs.field(default=0, init=False)
+    _halved_in: int = attrs.field(default=-1, init=False)
     _is_starting: bool = attrs.field(default=True, init=False)
     _is_probing: bool = attrs.field(default=True, init=False)
     _windows: int = attrs.field(default=0, init=False)
-    _before_probe: float = attrs.field(default=0.0, init=False)
-    _baseline: _Baseline = attrs.field(factory=_Baseline, init=False)
+    _before_probe: tuple[float, str] = attrs.field(init=False)
+    _baselines: Baselines = attrs.field(factory=Baselines, init=False)
     _window: _Window = attrs.field(factory=_Window, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._limit = float(min(max(self.start, self.least), self.most))
-        self._before_probe = self._limit
+        self._before_probe = self._limit, self.reason
 
     @property
     def limit(self) -> int:
@@ -132,7 +103,9 @@ class Gradient:
         """Return the number of decisions so far; a request remembers it from when it began."""
         return self._epoch
 
-    def succeeded(self, *, size: int, seconds: float, in_flight: int, epoch: int) -> None:
+    def succeeded(
+        self, *, size: int, seconds: float, in_flight: int, epoch: int, kind: str = ""
+    ) -> None:
         """Note a request that was answered.
 
         Args:
@@ -140,47 +113,60 @@ class Gradient:
             seconds: How long it took, without the wait for its place.
             in_flight: Requests in flight while it was, itself included.
             epoch: `epoch` when it began; requests of an earlier limit tell nothing about this one.
+            kind: What it is compared with: requests of one kind take the same, but for their size.
         """
         if epoch != self._epoch:
             return
-        self._window.samples.append((size, seconds))
-        self._window.peak = max(self._window.peak, in_flight)
-        if len(self._window.samples) >= max(_LEAST_SAMPLES, self.limit):
+        window = self._window
+        window.samples.append((kind, size, seconds))
+        if in_flight > window.peak:
+            window.peak = in_flight
+        if len(window.samples) >= _LEAST_SAMPLES and len(window.samples) >= self.limit:
             self._close_window()
 
     def overloaded(self, why: str, *, epoch: int) -> None:
-        """Note a sign of overload: halve, once for all requests of one epoch.
+        """Note a sign of overload: halve, once for all requests that were in flight then.
 
         Args:
             why: The sign, for the reason: "429", "503", "a timeout".
-            epoch: `epoch` when the request began.
+            epoch: `epoch` when the request began. A timeout is known late; it counts unless the
+                limit was halved since.
         """
-        if epoch != self._epoch:
+        if epoch <= self._halved_in:
             return
-        self._is_starting = self._is_probing = False
-        self._decide(self._limit / 2, f"halved after {why}")
+        self._halved_in = self._epoch
+        self._is_starting = False
+        # A baseline that was not measured yet still has to be; a better one can wait.
+        self._is_probing = self._baselines.is_empty
+        reason = f"halved after {why}"
+        self._decide(self._limit / 2, reason)
+        self._before_probe = self._limit, reason
 
     def _close_window(self) -> None:
         window, self._window = self._window, _Window()
         self._windows += 1
         if self._is_probing:
             self._end_probe(window)
-        elif self._windows % _WINDOWS_BETWEEN_PROBES == 0 and not self._is_starting:
+        elif self._has_to_probe(window):
             self._begin_probe()
         else:
             self._follow(window)
 
+    def _has_to_probe(self, window: _Window) -> bool:
+        if self._windows % _WINDOWS_BETWEEN_PROBES == 0 and not self._is_starting:
+            return True
+        known = sum(self._baselines.knows(sample) for sample in window.samples)
+        return known < _ENOUGH_KNOWN * len(window.samples)
+
     def _begin_probe(self) -> None:
         self._is_probing = True
-        self._before_probe = self._limit
+        self._before_probe = self._limit, self.reason
         self._decide(self._limit / 2, "measuring how fast the service answers unhurried")
 
     def _end_probe(self, window: _Window) -> None:
         self._is_probing = False
-        self._baseline.forget()
-        for size, seconds in window.samples:
-            self._baseline.learn(size, seconds)
-        self._decide(self._before_probe, self.reason)
+        self._baselines.measure(window.samples)
+        self._decide(*self._before_probe)
 
     def _follow(self, window: _Window) -> None:
         gradient = self._gradient(window)
@@ -203,8 +189,10 @@ class Gradient:
             self._decide(wanted, why)
 
     def _gradient(self, window: _Window) -> float:
-        should = sum(self._baseline.expected(size) for size, _ in window.samples)
-        took = window.seconds
+        should = took = 0.0
+        for sample in filter(self._baselines.knows, window.samples):
+            should += self._baselines.expected(sample)
+            took += sample[2]
         if took <= 0 or should <= 0:
             return 1.0
         return min(1.0, max(_LEAST_GRADIENT, _TOLERANCE * should / took))
