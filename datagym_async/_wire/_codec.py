@@ -100,10 +100,11 @@ def unexpected(
 
 
 def _read(request: Request, response: Response) -> Any:
-    check_empty(request, response)
-    if not response.body:
-        raise unexpected(request, response.status, "the body is empty where JSON is due")
     try:
         return orjson.loads(response.body)
     except orjson.JSONDecodeError as error:
-        raise unexpected(request, response.status, f"the body is no JSON ({error})") from None
+        check_empty(request, response)
+        text = f"the body is no JSON ({error})"
+    if not response.body:
+        text = "the body is empty where JSON is due"
+    raise unexpected(request, response.status, text)

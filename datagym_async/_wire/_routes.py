@@ -6,6 +6,7 @@ public documentation says, ``media`` is what current servers answer to.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import quote
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Dialect: TypeAlias = Literal["image", "media"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+_STEERING = re.compile(r"[/\\;]")
 
 
 def segment(value: object, what: str) -> str:
@@ -34,11 +38,11 @@ def segment(value: object, what: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"The {what} is empty; pass the id the service gave")
     # The service's container unquotes %2F and resolves dots before it chooses the route.
-    if value.strip(". ") == "" or any(c in "/\\;" or not c.isprintable() for c in value):
+    if value.strip(". ") == "" or not value.isprintable() or _STEERING.search(value):
         raise ConfigurationError(
             f"The {what} {value[:80]!a} cannot stand in a path; pass the id the service gave"
         )
-    return quote(value, safe="")
+    return value if _PLAIN.fullmatch(value) else quote(value, safe="")
 
 
 def json_body(value: object) -> Body:

@@ -95,29 +95,53 @@ _KINDS: Mapping[type, str] = {
 # --- models --------------------------------------------------------------------------------------
 
 
+@attrs.frozen
+class _Names:
+    """What an answer calls the fields of a model, turned round for one look at each member."""
+
+    current: Mapping[str, str]
+    older: Mapping[str, str]
+    optional: frozenset[str]
+    decoded: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, model: type[Any]) -> _Names:
+        fields = {field.name: field for field in attrs.fields(model)}
+        decoded = {own: stored for own, stored in DECODED_NAMES.items() if stored in fields}
+        names = {name: wire_names(model, name) for name in fields if name not in decoded}
+        return cls(
+            current={candidates[0]: name for name, candidates in names.items()},
+            older={old: name for name, candidates in names.items() for old in candidates[1:]},
+            optional=frozenset(
+                name for name, field in fields.items() if field.default is not attrs.NOTHING
+            ),
+            decoded=tuple(decoded.items()),
+        )
+
+
 def _model_hook(converter: Converter, cls: type[Any]) -> Hook:
     structure = make_dict_structure_fn(cls, converter)
-    fields = attrs.fields(cls)
-    names = {field.name: wire_names(cls, field.name) for field in fields}
-    optional = {field.name for field in fields if field.default is not attrs.NOTHING}
+    names = _Names.of(cls)
 
     def hook(value: object, _: object) -> object:
-        return structure(_own_names(as_object(value), names, optional), cls)
+        return structure(_own_names(as_object(value), names), cls)
 
     return hook
 
 
-def _own_names(
-    value: dict[str, Any], names: Mapping[str, tuple[str, ...]], optional: set[str]
-) -> dict[str, Any]:
+def _own_names(value: dict[str, Any], names: _Names) -> dict[str, Any]:
     """Return an answer's fields by our names; a null where there is a default is left out."""
-    own = {}
-    for field, candidates in names.items():
-        name = next((name for name in candidates if name in value), None)
-        if name is not None and not (value[name] is None and field in optional):
-            own[field] = value[name]
-    for decoded, stored in DECODED_NAMES.items():
-        if stored in names and isinstance(own.get(stored), str):
+    own: dict[str, Any] = {}
+    for name, item in value.items():
+        field = names.current.get(name)
+        if field is None:
+            field = names.older.get(name)
+            if field is None or field in own:
+                continue
+        if item is not None or field not in names.optional:
+            own[field] = item
+    for decoded, stored in names.decoded:
+        if isinstance(own.get(stored), str):
             own[decoded] = decode_name(own[stored])
     return own
 
