@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from datagym_async._limits import Limits, LimitsConfig
+from datagym_async._limits import LimiterState, Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session, SessionStatistics
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
@@ -80,9 +80,10 @@ class DataGymClient:
         retry: How failed requests are tried again; `RetryPolicy.none()` turns it off.
         rate_limit: Requests a second, evenly spaced; None for no limit.
         max_calls: Small requests in flight at once.
-        max_uploads: File uploads in flight at once. More than 8 can starve the service of its
-            10 database connections (observed).
-        max_downloads: Downloads and exports in flight at once.
+        max_uploads: File uploads in flight at once, at most; how many are best is found out.
+            More than 8 can starve the service of its 10 database connections (observed).
+        max_downloads: Downloads and exports in flight at once, at most; found out likewise.
+        max_upload_rate: Bytes of file uploads a second, evenly spread; None for no limit.
         dialect: ``"media"`` for the routes of today's servers, ``"image"`` for those of the public
             documentation, ``"auto"`` to find out on the first media call.
         trust_env: Whether to take proxies from the environment and credentials from ~/.netrc.
@@ -106,6 +107,7 @@ class DataGymClient:
         max_calls: int = 16,
         max_uploads: int = 8,
         max_downloads: int = 16,
+        max_upload_rate: float | None = None,
         dialect: Dialect = "auto",
         trust_env: bool = False,
         session: aiohttp.ClientSession | None = None,
@@ -114,10 +116,14 @@ class DataGymClient:
         self._base_url = check_base_url(
             base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         )
-        self._timeout = timeout
+        self._timeout = timeout.for_pace(max_upload_rate)
         self._retry = retry
         self._limits = LimitsConfig(
-            calls=max_calls, uploads=max_uploads, downloads=max_downloads, rate=rate_limit
+            calls=max_calls,
+            uploads=max_uploads,
+            downloads=max_downloads,
+            rate=rate_limit,
+            upload_rate=max_upload_rate,
         )
         self._dialect = dialect
         self._trust_env = trust_env
@@ -189,6 +195,16 @@ class DataGymClient:
         return self._opened.session.statistics()
 
     @property
+    def limiter(self) -> LimiterState:
+        """Return how many uploads may be in flight, how many are, and why."""
+        return self._opened.session.limiter(Lane.UPLOAD)
+
+    @property
+    def download_limiter(self) -> LimiterState:
+        """Return how many downloads and exports may be in flight, how many are, and why."""
+        return self._opened.session.limiter(Lane.DOWNLOAD)
+
+    @property
     def base_url(self) -> str:
         """Return the address of the service, with a slash at its end."""
         return self._base_url
@@ -245,9 +261,8 @@ class DataGymClient:
             config: Options of the upload.
         """
         config = config or UploadConfig()
-        lane = self._opened.limits.lane(Lane.UPLOAD)
-        # Asked for by name, so it is given; a smaller wish is kept by the number of workers.
-        lane.resize(max(lane.limit, config.concurrency))
+        # Asked for by name, so it is allowed; a smaller wish is kept by the number of workers.
+        self._opened.limits.widen(Lane.UPLOAD, config.concurrency)
         return Uploader(self.media, self.datasets, dataset_id, sources, config=config)
 
     async def upload(

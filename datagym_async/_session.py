@@ -1,18 +1,14 @@
 """`Session`: the only door to the network, ring by ring.
 
 How a request travels: `request` -> `_send_with_retries` (the retry table, `_retry`) ->
-`_send_limited` (a slot of its lane and of the rate, `_limits`) -> `_send_once` (`Transport.send`,
-then the status is looked at) and back. A slot is held for one attempt, not for the waits between
-attempts. Whatever ends an attempt, cancellation included, closes its answer and its body before
-the ring returns.
+`_send_limited` (a slot of its lane, after pause and rate, `_limits`) -> `_send_once`
+(`Transport.send`, then the status is looked at) and back. A slot is held for one attempt, not for
+the waits between attempts; how it ended is observed (`_observing`), and the lanes follow. Whatever
+ends an attempt, cancellation included, closes its answer and its body before the ring returns.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -20,51 +16,37 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from datagym_async._retry import RetryLoop, RetryPolicy, Settling, parse_retry_after
+from datagym_async._limits import SessionStatistics
+from datagym_async._observing import Observer, Streamed
+from datagym_async._retry import (
+    RetryLoop,
+    RetryPolicy,
+    RetryQuota,
+    Settling,
+    parse_retry_after,
+)
 from datagym_async._wire._errors import decode_error
 from datagym_async._wire._messages import Request, Response
-from datagym_async.exceptions import APIResponseValidationError, APIStatusError, ClientClosedError
+from datagym_async.exceptions import (
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    ClientClosedError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractContextManager
 
-    from datagym_async._limits import Limits
+    from datagym_async._limits import LimiterState, Limits, Slot
     from datagym_async._transport import StreamedResponse, Timeout, Transport
+    from datagym_async._wire._messages import Lane
 
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_LATENCIES_KEPT = 256
 _SETTLE_SECONDS = (2.0, 60.0)
 
-
-@attrs.frozen
-class SessionStatistics:
-    """What a session has done so far.
-
-    Args:
-        requests: Requests sent, repetitions included.
-        retries: Repetitions among them.
-        bytes: Bytes of bodies, sent and received.
-        in_flight: Requests on their way now.
-        waits: Requests that had to wait for a place in their lane or for the rate limit.
-    """
-
-    requests: int = 0
-    retries: int = 0
-    bytes: int = 0
-    in_flight: int = 0
-    waits: int = 0
-
-
-@attrs.define
-class _Counters:
-    requests: int = 0
-    retries: int = 0
-    bytes: int = 0
-
-    def note_retry(self) -> None:
-        self.retries += 1
+__all__ = ["Session", "SessionStatistics"]
 
 
 class Session:
@@ -97,8 +79,8 @@ class Session:
         self._retry = retry
         self._timeout = timeout
         self._now = now
-        self._counters = _Counters()
-        self._latencies: deque[float] = deque(maxlen=_LATENCIES_KEPT)
+        self._quota = RetryQuota(retry.quota) if retry.quota is not None else None
+        self._seen = Observer(limits, retry.max_retry_after, now)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -166,20 +148,39 @@ class Session:
 
     def statistics(self) -> SessionStatistics:
         """Return what the session has done so far."""
+        waited = self._limits.waited
         return SessionStatistics(
-            requests=self._counters.requests,
-            retries=self._counters.retries,
-            bytes=self._counters.bytes,
+            requests=self._seen.requests,
+            retries=self._seen.retries,
+            bytes=self._seen.bytes,
             in_flight=self._limits.in_flight,
-            waits=self._limits.waits,
+            waits=waited.count,
+            lane_seconds=waited.lane,
+            rate_seconds=waited.rate,
+            pause_seconds=waited.pause,
+            pace_seconds=waited.pace,
+            reading_seconds=waited.reading,
+            sending_seconds=waited.sending,
+            overloads=dict(waited.overloads),
+            p50=waited.percentile(0.5),
+            p95=waited.percentile(0.95),
+            retry_tokens=None if self._quota is None else self._quota.tokens,
         )
+
+    def limiter(self, lane: Lane) -> LimiterState:
+        """Return how many requests of a lane may be in flight, how many are, and why."""
+        return self._limits.state(lane)
+
+    def pin(self, lane: Lane, places: int) -> AbstractContextManager[None]:
+        """Fix the places of a lane while the block runs (see `Limits.pin`)."""
+        return self._limits.pin(lane, places)
 
     def settle_after(self) -> float:
         """Return the seconds within which the service may still be carrying a lost request out."""
         if self._retry.settle_after is not None:
             return self._retry.settle_after
         least, most = _SETTLE_SECONDS
-        return min(most, max(least, 4 * _percentile(self._latencies, 0.95)))
+        return min(most, max(least, 4 * self._limits.waited.percentile(0.95)))
 
     async def aclose(self) -> None:
         """Close the transport; may be called again."""
@@ -193,28 +194,47 @@ class Session:
         return await loop.run(budget=self._budget(request))
 
     async def _send_limited(self, request: Request) -> Response:
-        async with self._limits.slot(request.lane):
-            return await self._send_once(request)
+        async with self._limits.slot(request.lane) as slot:
+            try:
+                return await self._send_once(request, slot)
+            except APIError as error:
+                self._seen.note_failure(error, slot)
+                raise
 
-    async def _send_once(self, request: Request) -> Response:
-        began = asyncio.get_running_loop().time()
+    async def _send_once(self, request: Request, slot: Slot) -> Response:
         self._note_sent(request)
-        async with self._transport.send(request) as answer:
+        async with self._transport.send(self._outgoing(request)) as answer:
             response = await answer.whole()
-        seconds = asyncio.get_running_loop().time() - began
-        self._note_answer(request, response, seconds)
-        self._check(request, response)
+        failure = self._failure(request, response)
+        self._seen.note_answer(request, response, slot, failure=failure)
+        if failure is not None:
+            raise failure
         return response
 
     async def _open(self, request: Request, stack: AsyncExitStack) -> StreamedResponse:
         async with AsyncExitStack() as attempt:
-            await attempt.enter_async_context(self._limits.slot(request.lane))
-            self._note_sent(request)
-            answer = await attempt.enter_async_context(self._transport.send(request))
-            if answer.status >= 300:
-                self._check(request, await answer.whole())
+            slot = await attempt.enter_async_context(self._limits.slot(request.lane))
+            try:
+                answer = await self._open_once(request, attempt, slot)
+            except APIError as error:
+                self._seen.note_failure(error, slot)
+                raise
             stack.push_async_exit(attempt.pop_all())
-            return attrs.evolve(answer, chunks=_Counted(answer.iter_chunks(), self._counters))
+            chunks = Streamed(answer.iter_chunks(), self._seen, request, slot, slot.seconds)
+            return attrs.evolve(answer, chunks=chunks)
+
+    async def _open_once(
+        self, request: Request, attempt: AsyncExitStack, slot: Slot
+    ) -> StreamedResponse:
+        self._note_sent(request)
+        answer = await attempt.enter_async_context(self._transport.send(self._outgoing(request)))
+        if answer.status < 300:
+            self._seen.note_headers(answer.headers)
+            return answer
+        response = await answer.whole()
+        failure = self._failure(request, response)
+        self._seen.note_answer(request, response, slot, failure=failure)
+        raise failure or AssertionError
 
     async def _open_url(
         self, url: str, request: Request, stack: AsyncExitStack
@@ -226,7 +246,8 @@ class Session:
                 msg = f"{request.path} answered {answer.status} for a pre-signed download"
                 raise APIStatusError(msg, status=answer.status, method="GET", path=request.path)
             stack.push_async_exit(attempt.pop_all())
-            return attrs.evolve(answer, chunks=_Counted(answer.iter_chunks(), self._counters))
+            chunks = Streamed(answer.iter_chunks(), self._seen, request)
+            return attrs.evolve(answer, chunks=chunks)
 
     def _loop(
         self,
@@ -238,8 +259,9 @@ class Session:
             policy=self._retry,
             replay=request.replay,
             send=send,
+            quota=self._quota,
             settling=settling,
-            on_retry=self._counters.note_retry,
+            on_retry=self._seen.note_retry,
             what=f"{request.method} {request.path}",
         )
 
@@ -252,45 +274,21 @@ class Session:
         if self._closed:
             msg = "The client is closed; open a new one with `async with DataGymClient(...)`"
             raise ClientClosedError(msg)
-        self._counters.requests += 1
-        self._counters.bytes += request.body.size if request.body is not None else 0
+        self._seen.note_sent(request)
 
-    def _note_answer(self, request: Request, response: Response, seconds: float) -> None:
-        self._counters.bytes += len(response.body)
-        self._latencies.append(seconds)
-        _log.debug(
-            "%s %s -> %d in %.0f ms",
-            request.method,
-            request.path,
-            response.status,
-            seconds * 1000,
-        )
+    def _outgoing(self, request: Request) -> Request:
+        body = self._limits.outgoing(request.lane, request.body)
+        return request if body is request.body else attrs.evolve(request, body=body)
 
-    def _check(self, request: Request, response: Response) -> None:
-        """Raise the error that an answer stands for, if it does."""
+    def _failure(self, request: Request, response: Response) -> APIError | None:
+        """Return the error that an answer stands for, if it does."""
         if response.status < 300:
-            return
+            return None
         if response.status < 400:
-            raise _redirected(request, response)
+            return _redirected(request, response)
         error = decode_error(request, response)
         error.retry_after = parse_retry_after(response.headers.get("retry-after"), now=self._now())
-        raise error
-
-
-@attrs.define
-class _Counted:
-    """Chunks on their way to the caller, counted."""
-
-    source: AsyncIterator[bytes]
-    counters: _Counters
-
-    def __aiter__(self) -> _Counted:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await anext(self.source)
-        self.counters.bytes += len(chunk)
-        return chunk
+        return error
 
 
 def _redirected(request: Request, response: Response) -> APIResponseValidationError:
@@ -303,9 +301,3 @@ def _redirected(request: Request, response: Response) -> APIResponseValidationEr
     return APIResponseValidationError(
         msg, status=response.status, method=request.method, path=request.path
     )
-
-
-def _percentile(values: deque[float], share: float) -> float:
-    if not values:
-        return 0.0
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]

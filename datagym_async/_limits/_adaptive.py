@@ -55,7 +55,12 @@ class LimiterState:
         in_flight: Requests on their way.
         reason: The last decision, in words.
         maximum: What the limit can grow to.
-        is_pinned: Whether a fixed number was asked for by name.
+        is_pinned: Whether a fixed number was asked for by name; nothing is measured then.
+        slowed: Part of the time (0 to 1) in which requests took longer than they should, so that
+            more of them at once would have gained nothing.
+        growth: How many times longer an unhurried request takes than at the first measurement.
+        size_share: Part of an unhurried request's time (0 to 1) that goes with its bytes; 0 where
+            all sizes were alike.
     """
 
     limit: int
@@ -63,6 +68,9 @@ class LimiterState:
     reason: str
     maximum: int = 0
     is_pinned: bool = False
+    slowed: float = 0.0
+    growth: float = 1.0
+    size_share: float = 0.0
 
 
 @attrs.define
@@ -85,6 +93,7 @@ class Gradient:
     _is_starting: bool = attrs.field(default=True, init=False)
     _is_probing: bool = attrs.field(default=True, init=False)
     _windows: int = attrs.field(default=0, init=False)
+    _slow_windows: int = attrs.field(default=0, init=False)
     _before_probe: tuple[float, str] = attrs.field(init=False)
     _baselines: Baselines = attrs.field(factory=Baselines, init=False)
     _window: _Window = attrs.field(factory=_Window, init=False)
@@ -102,6 +111,22 @@ class Gradient:
     def epoch(self) -> int:
         """Return the number of decisions so far; a request remembers it from when it began."""
         return self._epoch
+
+    def state(self, *, in_flight: int) -> LimiterState:
+        """Return what is allowed now, and what was found out.
+
+        Args:
+            in_flight: Requests on their way.
+        """
+        return LimiterState(
+            limit=self.limit,
+            in_flight=in_flight,
+            reason=self.reason,
+            maximum=self.most,
+            slowed=self._slow_windows / max(1, self._windows),
+            growth=self._baselines.growth,
+            size_share=self._baselines.size_share,
+        )
 
     def succeeded(
         self, *, size: int, seconds: float, in_flight: int, epoch: int, kind: str = ""
@@ -170,6 +195,7 @@ class Gradient:
 
     def _follow(self, window: _Window) -> None:
         gradient = self._gradient(window)
+        self._slow_windows += gradient < 1
         if self._is_starting and gradient > _SLOW:
             self._grow(window, self._limit * 2, "slow start: answers come as fast as ever")
             return

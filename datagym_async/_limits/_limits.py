@@ -1,19 +1,25 @@
-"""The slots that requests run in: one bounded lane a kind of request, one rate for all."""
+"""The slots that requests run in: one bounded lane a kind of request, one rate, one pause."""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
 from typing import TYPE_CHECKING
 
 import attrs
 from aiolimiter import AsyncLimiter
 
-from datagym_async._limits._semaphore import ResizableSemaphore
+from datagym_async._limits._lane import BoundedLane
+from datagym_async._limits._pacer import Pacer, watched
+from datagym_async._limits._pause import PauseGate
+from datagym_async._limits._statistics import Waited
 from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractContextManager
+
+    from datagym_async._limits._adaptive import LimiterState
+    from datagym_async._wire._messages import Body
 
 
 def _check_lane(_: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -28,65 +34,192 @@ def _check_rate(_: object, __: object, value: float | None) -> None:
         raise ConfigurationError(msg)
 
 
+def _check_upload_rate(_: object, __: object, value: float | None) -> None:
+    if value is not None and not value > 0:
+        msg = f"max_upload_rate is {value!r}; give bytes a second above 0, or None for no limit"
+        raise ConfigurationError(msg)
+
+
 @attrs.frozen
 class LimitsConfig:
     """How much may be in flight, and how often a request may start.
 
     Args:
         calls: Small requests at once.
-        uploads: File uploads at once. The service holds one of its 10 database connections for as
-            long as a body takes to arrive (observed), so more than 8 can starve everybody else.
-        downloads: Downloads and exports at once.
+        uploads: File uploads at once, at most; the number in use is found out. The service holds
+            one of its 10 database connections for as long as a body takes to arrive (observed), so
+            more than 8 can starve everybody else.
+        downloads: Downloads and exports at once, at most; the number in use is found out.
         rate: Requests a second over all lanes, evenly spaced; None for no limit.
+        upload_rate: Bytes of file uploads a second; None for no limit.
+        adaptive: Whether the numbers are found out, or always are the largest allowed.
     """
 
     calls: int = attrs.field(default=16, validator=_check_lane)
     uploads: int = attrs.field(default=8, validator=_check_lane)
     downloads: int = attrs.field(default=16, validator=_check_lane)
     rate: float | None = attrs.field(default=200.0, validator=_check_rate)
+    upload_rate: float | None = attrs.field(default=None, validator=_check_upload_rate)
+    adaptive: bool = True
 
 
 class Limits:
-    """Give out slots: a place in a lane, then a moment by the rate.
+    """Give out slots: a place in a lane, then a moment that neither pause nor rate forbids.
 
     Must be made inside the event loop that uses it.
     """
 
     def __init__(self, config: LimitsConfig) -> None:
+        adaptive = config.adaptive
         self._lanes = {
-            Lane.CALL: ResizableSemaphore(config.calls),
-            Lane.UPLOAD: ResizableSemaphore(config.uploads),
-            Lane.DOWNLOAD: ResizableSemaphore(config.downloads),
+            Lane.CALL: BoundedLane(config.calls, adaptive=False),
+            Lane.UPLOAD: BoundedLane(config.uploads, adaptive=adaptive),
+            Lane.DOWNLOAD: BoundedLane(config.downloads, adaptive=adaptive),
         }
         # One token at a time: aiolimiter lets up to twice the rate through in its first window
         # otherwise.
         self._rate = AsyncLimiter(1, 1 / config.rate) if config.rate is not None else None
-        self.waits = 0
+        self._pacer = Pacer(config.upload_rate) if config.upload_rate is not None else None
+        self._gate = PauseGate()
+        self.waited = Waited()
 
     def __repr__(self) -> str:
         """Return the state of each lane."""
-        lanes = ", ".join(f"{lane.value} {places!r}" for lane, places in self._lanes.items())
+        lanes = ", ".join(f"{lane.value} {bound!r}" for lane, bound in self._lanes.items())
         return f"<Limits {lanes}>"
 
     @property
     def in_flight(self) -> int:
         """Return the number of slots given out now."""
-        return sum(places.held for places in self._lanes.values())
+        return sum(lane.places.held for lane in self._lanes.values())
 
-    def lane(self, lane: Lane) -> ResizableSemaphore:
-        """Return the bound of one lane."""
-        return self._lanes[lane]
+    def state(self, lane: Lane) -> LimiterState:
+        """Return what a lane allows now, and why."""
+        return self._lanes[lane].state()
 
-    @asynccontextmanager
-    async def slot(self, lane: Lane) -> AsyncIterator[None]:
-        """Hold a slot; `waits` counts those that were not free at once."""
-        places = self._lanes[lane]
-        # The place comes first: a moment that was granted must not be spent waiting for a place.
-        self.waits += places.locked() or not self._has_moment()
-        async with places:
-            if self._rate is not None:
-                await self._rate.acquire()
-            yield
+    def pin(self, lane: Lane, places: int) -> AbstractContextManager[None]:
+        """Fix the number of places of a lane while the block runs: ``with limits.pin(...)``.
 
-    def _has_moment(self) -> bool:
+        Several pins may be in force at once, those of uploads that share a client: the largest
+        counts, because each upload keeps itself to its own number of workers. With the last one
+        left, the number is found out again, from where it was.
+
+        Args:
+            lane: The lane.
+            places: How many; more than the lane's maximum too, since it is asked for by name.
+
+        Raises:
+            ConfigurationError: On entering: `places` is less than 1.
+        """
+        return self._lanes[lane].pin(places)
+
+    def widen(self, lane: Lane, most: int) -> None:
+        """Raise the maximum of a lane to this, if it is smaller."""
+        self._lanes[lane].widen(most)
+
+    def pause(self, seconds: float) -> None:
+        """Begin no request of any lane for so many seconds."""
+        self._gate.pause(seconds, now=asyncio.get_running_loop().time())
+
+    def outgoing(self, lane: Lane, body: Body | None) -> Body | None:
+        """Return a body as it is to be sent: file uploads at their pace, reading times noted."""
+        if body is None:
+            return None
+        pacer = self._pacer if lane is Lane.UPLOAD else None
+        return watched(body, pacer=pacer, waited=self.waited)
+
+    def slot(self, lane: Lane) -> Slot:
+        """Return a slot to hold for one attempt: ``async with limits.slot(lane) as slot``."""
+        return Slot(self, self._lanes[lane])
+
+    async def moment(self) -> None:
+        """Wait until neither a pause nor the rate forbids a request."""
+        if self._rate is None and not self._gate.until:
+            return
+        clock = asyncio.get_running_loop().time
+        while True:
+            while left := self._gate.left(clock()):
+                self.waited.pause += left
+                await asyncio.sleep(left)
+            await self._turn()
+            # A pause that began meanwhile: the moment is let go, or all would start as one after.
+            if not self._gate.left(clock()):
+                return
+
+    def has_moment(self) -> bool:
+        """Return whether a request could begin at once."""
         return self._rate is None or self._rate.has_capacity()
+
+    async def _turn(self) -> None:
+        if self._rate is None:
+            return
+        if self._rate.has_capacity():
+            await self._rate.acquire()
+            return
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await self._rate.acquire()
+        self.waited.rate += clock() - began
+
+
+class Slot:
+    """The right to make one attempt; `waited.count` counts those that were not free at once.
+
+    Attributes:
+        began: When it was got, by the event loop's clock.
+    """
+
+    __slots__ = ("_epoch", "_lane", "_limits", "began")
+
+    def __init__(self, limits: Limits, lane: BoundedLane) -> None:
+        self._limits = limits
+        self._lane = lane
+        self._epoch = 0
+        self.began = 0.0
+
+    async def __aenter__(self) -> Slot:
+        limits, lane = self._limits, self._lane
+        clock = asyncio.get_running_loop().time
+        if lane.places.locked():
+            limits.waited.count += 1
+            asked = clock()
+            await lane.places.acquire()
+            limits.waited.lane += clock() - asked
+        else:
+            limits.waited.count += not limits.has_moment()
+            await lane.places.acquire()
+        # The place comes first: a moment that was granted must not be spent waiting for a place.
+        try:
+            await limits.moment()
+        except BaseException:
+            lane.places.release()
+            raise
+        lane.active += 1
+        self._epoch = lane.epoch
+        self.began = clock()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lane.active -= 1
+        self._lane.places.release()
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds since it was got."""
+        return asyncio.get_running_loop().time() - self.began
+
+    def answered(self, kind: str, *, size: int, seconds: float) -> None:
+        """Observe that the attempt was answered whole.
+
+        Args:
+            kind: What it is compared with (see `Gradient.succeeded`).
+            size: Bytes of its body or of its answer.
+            seconds: How long it took.
+        """
+        self._limits.waited.note_attempt(seconds)
+        self._lane.answered(kind, size=size, seconds=seconds, epoch=self._epoch)
+
+    def overloaded(self, why: str) -> None:
+        """Observe that the attempt met a sign of overload."""
+        self._limits.waited.overloads[why] += 1
+        self._lane.overloaded(why, epoch=self._epoch)

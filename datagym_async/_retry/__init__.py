@@ -2,17 +2,20 @@
 
 `_table` is the decision (pure): failure x kind of request -> action. `_delays` is the arithmetic of
 waiting (pure): backoff with full jitter, Retry-After in seconds and as a date. `_loop` runs them on
-tenacity under one time budget.
+tenacity under one time budget. `_quota` is the retry budget of the whole client.
 """
 
 from datagym_async._retry._delays import RetryPolicy, parse_retry_after
 from datagym_async._retry._loop import RetryLoop, Settling
+from datagym_async._retry._quota import SEEMS_DOWN, RetryQuota
 from datagym_async._retry._table import Action, Trouble, classify, decide
 
 __all__ = [
+    "SEEMS_DOWN",
     "Action",
     "RetryLoop",
     "RetryPolicy",
+    "RetryQuota",
     "Settling",
     "Trouble",
     "classify",

@@ -11,6 +11,9 @@ import attrs
 
 from datagym_async.exceptions import ConfigurationError
 
+# Typed for the validator, which takes None as well.
+_QUOTA: float | None = 500.0
+
 
 def _check_not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if value < 0 or math.isnan(value):
@@ -34,6 +37,9 @@ class RetryPolicy:
         settle_after: Seconds between a lost answer and the look whether it was carried out all the
             same; None for 4 times the 95th percentile of the latencies seen, between 2 and 60
             seconds.
+        quota: Tokens of the retry budget that the whole client shares. A repetition costs 5, after
+            a timeout 10, and what succeeds gives back; with too few left, nothing is tried again.
+            None for no such budget.
     """
 
     max_retries: int = attrs.field(default=5, validator=_check_not_negative)
@@ -43,6 +49,10 @@ class RetryPolicy:
     budget: float = attrs.field(default=600.0, validator=_check_not_negative)
     settle_after: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(_check_not_negative)
+    )
+
+    quota: float | None = attrs.field(
+        default=_QUOTA, validator=attrs.validators.optional(_check_not_negative)
     )
 
     @classmethod

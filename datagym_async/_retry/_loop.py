@@ -17,6 +17,7 @@ import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from datagym_async._retry._delays import RetryPolicy
+from datagym_async._retry._quota import SEEMS_DOWN, RetryQuota
 from datagym_async._retry._table import Action, Trouble, classify, decide
 from datagym_async._wire._messages import Replay
 from datagym_async.exceptions import (
@@ -66,6 +67,7 @@ class RetryLoop(Generic[T]):
         policy: Counts, waits and the longest Retry-After.
         replay: The column of the table.
         send: Sends the request once.
+        quota: The retry budget of the whole client, or None.
         settling: How to settle a lost answer; needed where the table says so (`Replay.SETTLE`).
         on_retry: Is called before each repetition.
         what: Method and path, for texts.
@@ -75,11 +77,13 @@ class RetryLoop(Generic[T]):
     policy: RetryPolicy
     replay: Replay
     send: Callable[[], Awaitable[T]]
+    quota: RetryQuota | None = None
     settling: Settling[T] | None = None
     on_retry: Callable[[], None] | None = None
     what: str = "The request"
     chance: Callable[[], float] = random.random
     _sent: int = attrs.field(default=0, init=False)
+    _paid: float = attrs.field(default=0.0, init=False)
     _sent_once_more: bool = attrs.field(default=False, init=False)
     _was_lost: bool = attrs.field(default=False, init=False)
     _failure: APIError | None = attrs.field(default=None, init=False)
@@ -141,13 +145,18 @@ class RetryLoop(Generic[T]):
             raise self._failure or AssertionError
         self._sent += 1
         try:
-            return await self.send()
+            return self._succeeded(await self.send())
         except AlreadyExistsError as refusal:
             return await self._recognise(refusal)
         except APIError as error:
             self._failure = error
             self._next = self._judge(error)
             raise
+
+    def _succeeded(self, answer: T) -> T:
+        if self.quota is not None:
+            self.quota.succeeded(self._paid)
+        return answer
 
     def _judge(self, error: APIError) -> _Turn | None:
         """Return the turn that follows a failure, or None if the failure stands."""
@@ -168,12 +177,23 @@ class RetryLoop(Generic[T]):
             return False
         asked = _retry_after(error)
         if asked is None or asked <= self.policy.max_retry_after:
-            return True
+            return self._is_granted(error)
         error.remark = (
             f"The service asks to wait {asked:.0f} seconds, longer than the "
             f"{self.policy.max_retry_after:.0f} that this client waits; try again later."
         )
         return False
+
+    def _is_granted(self, error: APIError) -> bool:
+        """Take the repetition from the client's budget, or say why there is none."""
+        if self.quota is None:
+            return True
+        paid = self.quota.take(error)
+        if paid is None:
+            error.remark = SEEMS_DOWN
+            return False
+        self._paid += paid
+        return True
 
     def _delay(self, error: APIError, *, looks: bool, sends: bool) -> float:
         asked = _retry_after(error) if sends else None

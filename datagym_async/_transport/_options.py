@@ -9,6 +9,8 @@ import attrs
 
 from datagym_async.exceptions import ConfigurationError
 
+# Uploads that may share the pace at once; this time only bounds how late a stalled one is noticed.
+_SHARERS = 64
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -38,6 +40,16 @@ class Timeout:
     def of_upload(self, size: int) -> float:
         """Return the seconds that sending `size` bytes and their answer may take."""
         return self.upload + size / self.upload_rate
+
+    def for_pace(self, rate: float | None) -> Timeout:
+        """Return limits that a pace kept on purpose does not run into.
+
+        Args:
+            rate: Bytes a second that all uploads share; None for no such limit.
+        """
+        if rate is None or not rate > 0:
+            return self
+        return attrs.evolve(self, upload_rate=min(self.upload_rate, rate / _SHARERS))
 
 
 def check_base_url(base_url: str) -> str:

@@ -388,12 +388,13 @@ async def test_lanes_bound_what_is_in_flight() -> None:
 
     transport = FakeTransport([hold] * 20)
     session = make_session(transport)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(20):
-            group.create_task(session.request(UPLOAD))
-        for _ in range(5):
-            await asyncio.sleep(0)
-        release.set()
+    with session.pin(Lane.UPLOAD, 8):
+        async with asyncio.TaskGroup() as group:
+            for _ in range(20):
+                group.create_task(session.request(UPLOAD))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            release.set()
 
     assert peak == 8
     assert session.statistics().waits == 12

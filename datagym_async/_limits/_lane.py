@@ -1,0 +1,106 @@
+"""One lane: its places, the controller of their number, and the pins on it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from datagym_async._limits._adaptive import Gradient, LimiterState
+from datagym_async._limits._semaphore import ResizableSemaphore
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNOBSERVED = -1
+
+
+class BoundedLane:
+    """Bound the requests of one kind: by a fixed number, or by one that a controller finds.
+
+    Args:
+        most: Upper bound of the controller, or the fixed number.
+        adaptive: Whether there is a controller.
+
+    While the lane is pinned, the number of places is the largest pin in force, whatever the
+    controller found, and nothing is observed; with the last pin gone, the controller goes on with
+    the number that it had.
+    """
+
+    def __init__(self, most: int, *, adaptive: bool) -> None:
+        self._gradient = Gradient(most) if adaptive else None
+        self._most = most
+        self._pins: list[int] = []
+        self.places = ResizableSemaphore(self._wanted())
+        self.active = 0
+
+    def __repr__(self) -> str:
+        """Return the state of the places."""
+        return repr(self.places)
+
+    @property
+    def epoch(self) -> int:
+        """Return what a request that begins now is observed with."""
+        if self._gradient is None or self._pins:
+            return _UNOBSERVED
+        return self._gradient.epoch
+
+    def state(self) -> LimiterState:
+        """Return what the lane allows now, and why."""
+        if self._gradient is not None and not self._pins:
+            return self._gradient.state(in_flight=self.active)
+        limit = self.places.limit
+        reason = f"pinned at {limit}" if self._pins else "fixed"
+        return LimiterState(limit, self.active, reason, maximum=limit, is_pinned=bool(self._pins))
+
+    @contextmanager
+    def pin(self, places: int) -> Iterator[None]:
+        """Fix the number of places while the block runs.
+
+        Raises:
+            ConfigurationError: It is less than 1.
+        """
+        if places < 1:
+            msg = f"concurrency is {places}; it must be 1 or more"
+            raise ConfigurationError(msg)
+        self._pins.append(places)
+        self._follow()
+        try:
+            yield
+        finally:
+            self._pins.remove(places)
+            self._follow()
+
+    def widen(self, most: int) -> None:
+        """Let the bound of the lane be this, if it is smaller."""
+        self._most = max(self._most, most)
+        if self._gradient is not None:
+            self._gradient.most = self._most
+        self._follow()
+
+    def answered(self, kind: str, *, size: int, seconds: float, epoch: int) -> None:
+        """Observe a request that was answered (see `Gradient.succeeded`)."""
+        if epoch == _UNOBSERVED or self._pins or self._gradient is None:
+            return
+        self._gradient.succeeded(
+            size=size, seconds=seconds, in_flight=self.active, epoch=epoch, kind=kind
+        )
+        # The epoch moves on with each decision; most answers lead to none.
+        if self._gradient.epoch != epoch:
+            self._follow()
+
+    def overloaded(self, why: str, *, epoch: int) -> None:
+        """Observe a sign of overload (see `Gradient.overloaded`)."""
+        if epoch == _UNOBSERVED or self._pins or self._gradient is None:
+            return
+        self._gradient.overloaded(why, epoch=epoch)
+        self._follow()
+
+    def _wanted(self) -> int:
+        if self._pins:
+            return max(self._pins)
+        return self._most if self._gradient is None else self._gradient.limit
+
+    def _follow(self) -> None:
+        if (wanted := self._wanted()) != self.places.limit:
+            self.places.resize(wanted)

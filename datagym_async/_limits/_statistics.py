@@ -1,0 +1,110 @@
+"""What a session has done and where its time went: counters, latencies, and the value made of them.
+
+Times are sums over requests: eight requests that wait one second each have waited eight.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+
+import attrs
+
+_LATENCIES_KEPT = 256
+
+
+@attrs.frozen
+class SessionStatistics:
+    """What a session has done so far.
+
+    Times are sums over all requests, in seconds.
+
+    Args:
+        requests: Requests sent, repetitions included.
+        retries: Repetitions among them.
+        bytes: Bytes of bodies, sent and received.
+        in_flight: Requests on their way now.
+        waits: Requests that had to wait for a place in their lane or for the rate limit.
+        lane_seconds: Waited for a place in a lane.
+        rate_seconds: Waited for the rate limit of requests.
+        pause_seconds: Waited because the service asked for a pause.
+        pace_seconds: Waited for the limit of bytes a second.
+        reading_seconds: Waited for streamed bodies to be read from their source.
+        sending_seconds: From an attempt's start to the end of its answer, the two above included.
+        overloads: Signs of overload, by kind: ``"429"``, ``"503"``, ``"500"`` (without a key),
+            ``"504"``, ``"timeout"``.
+        p50: Median of the latest 256 latencies.
+        p95: 95th percentile of the same.
+        retry_tokens: What is left of the retry budget; None where there is none.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+    in_flight: int = 0
+    waits: int = 0
+    lane_seconds: float = 0.0
+    rate_seconds: float = 0.0
+    pause_seconds: float = 0.0
+    pace_seconds: float = 0.0
+    reading_seconds: float = 0.0
+    sending_seconds: float = 0.0
+    overloads: Mapping[str, int] = attrs.field(factory=dict)
+    p50: float = 0.0
+    p95: float = 0.0
+    retry_tokens: float | None = None
+
+    def since(self, earlier: SessionStatistics) -> SessionStatistics:
+        """Return what was done since an earlier moment: counts and sums are differences.
+
+        What has no difference, requests in flight, percentiles and tokens, is as of now.
+
+        Args:
+            earlier: Statistics of the same session, taken before.
+        """
+        less = {name: getattr(self, name) - getattr(earlier, name) for name in _SUMS}
+        overloads = Counter(self.overloads)
+        overloads.subtract(earlier.overloads)
+        return attrs.evolve(self, **less, overloads=dict(+overloads))
+
+
+_SUMS = (
+    "requests",
+    "retries",
+    "bytes",
+    "waits",
+    "lane_seconds",
+    "rate_seconds",
+    "pause_seconds",
+    "pace_seconds",
+    "reading_seconds",
+    "sending_seconds",
+)
+
+
+@attrs.define
+class Waited:
+    """Seconds that requests have spent, by what for, and how many had to wait at all."""
+
+    count: int = 0
+    lane: float = 0.0
+    rate: float = 0.0
+    pause: float = 0.0
+    pace: float = 0.0
+    reading: float = 0.0
+    sending: float = 0.0
+    overloads: Counter[str] = attrs.field(factory=Counter)
+    latencies: deque[float] = attrs.field(factory=lambda: deque(maxlen=_LATENCIES_KEPT))
+
+    def note_attempt(self, seconds: float) -> None:
+        """Note the latency of an attempt that was answered."""
+        self.sending += seconds
+        self.latencies.append(seconds)
+
+    def percentile(self, share: float) -> float:
+        """Return a percentile of the latest latencies, 0 where there are none."""
+        if not self.latencies:
+            return 0.0
+        return sorted(self.latencies)[
+            min(len(self.latencies) - 1, int(len(self.latencies) * share))
+        ]
