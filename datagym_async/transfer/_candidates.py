@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async.transfer._config import Symlinks
+from datagym_async.transfer._filters import Filters
 from datagym_async.transfer._items import UploadItem
+from datagym_async.transfer._naming import Naming, UnnamableError
 
-
-@attrs.frozen
-class Rules:
-    """How sources are read.
-
-    Args:
-        naming: Whether a file is named by its last part or by its path below its source.
-        include_hidden: Whether names that begin with a dot count in folders and globs.
-    """
-
-    naming: Literal["basename", "relative"] = "basename"
-    include_hidden: bool = False
-
-    def name(self, basename: str, relative: str) -> str:
-        """Return a file's name in the dataset.
-
-        Args:
-            basename: Last part of its path.
-            relative: Its path below the source that named it, parts joined by ``/``.
-        """
-        return basename if self.naming == "basename" else relative
+if TYPE_CHECKING:
+    from datagym_async.transfer._config import UploadConfig
 
 
 @attrs.frozen
@@ -48,6 +32,52 @@ class Candidate:
     refusal: str = ""
     whole_source: bool = False
     place: str = ""
+
+
+@attrs.frozen
+class Rules:
+    """How sources are read.
+
+    Args:
+        naming: How files are named.
+        include_hidden: Whether names that begin with a dot count in folders and globs.
+        symlinks: Which links count there (see `UploadConfig`).
+        filters: Which files count there.
+    """
+
+    naming: Naming = attrs.field(factory=Naming)
+    include_hidden: bool = False
+    symlinks: Symlinks = "files"
+    filters: Filters = attrs.field(factory=Filters)
+
+    @classmethod
+    def of(cls, config: UploadConfig) -> Rules:
+        """Return the rules that the options of an upload ask for."""
+        return cls(
+            Naming(config.name, config.name_separator),
+            config.include_hidden,
+            config.symlinks,
+            Filters(config.include, config.exclude),
+        )
+
+    def file(
+        self, path: str, relative: str, size: int | None = None, *, refusal: str = ""
+    ) -> Candidate:
+        """Return a file as a candidate, named; with a reason against it where it has no name.
+
+        Args:
+            path: Where it lies.
+            relative: Its path below the source that named it, parts joined by ``/``.
+            size: Its bytes.
+            refusal: Why it cannot be uploaded in any case; then it is named by its last part.
+        """
+        name = relative.rpartition("/")[2]
+        if not refusal:
+            try:
+                name = self.naming.of(path, relative)
+            except UnnamableError as error:
+                refusal = str(error)
+        return Candidate(UploadItem(name, path), size, refusal, place=relative)
 
 
 def refused_source(name: str, reason: str) -> Candidate:

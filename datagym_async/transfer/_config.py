@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import os  # attrs may want it at run time
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer._naming import Name, check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_CONCURRENCY = 256
 MAX_BATCH_SIZE = 500
@@ -21,9 +26,48 @@ def _within(low: int, high: int) -> Any:  # attrs' own type of a validator is no
     return check
 
 
-def _naming(_: object, __: object, value: str) -> None:
-    if value not in {"basename", "relative"}:
-        msg = f'name is {value!r}; it must be "basename" or "relative".'
+Identity: TypeAlias = Literal["size+mtime", "sha256"]
+Symlinks: TypeAlias = Literal["files", "follow", "skip"]
+Clashes: TypeAlias = Literal["skip", "rename", "error"]
+Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
+
+
+def _one_of(*words: str) -> Any:
+    def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+        if value not in words:
+            known = ", ".join(map(repr, words))
+            msg = f"{attribute.name} is {value!r}; it must be one of {known}."
+            raise ConfigurationError(msg)
+
+    return check
+
+
+def _naming(_: object, __: object, value: object) -> None:
+    check_name(value)
+
+
+def _separating(_: object, __: object, value: object) -> None:
+    if not isinstance(value, str) or any(not one.isprintable() for one in value):
+        msg = f"name_separator is {value!r}; it must be a printable text."
+        raise ConfigurationError(msg)
+
+
+def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _globs(
+    _: object, attribute: attrs.Attribute[tuple[str, ...]], value: tuple[object, ...]
+) -> None:
+    for pattern in value:
+        if not isinstance(pattern, str) or not pattern.strip("/ "):
+            msg = f"{attribute.name} holds {pattern!r}; a pattern is a text such as '*.jpg'."
+            raise ConfigurationError(msg)
+
+
+def _positive(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
+    if value is not None and value < 1:
+        msg = f"{attribute.name} is {value}; it must be at least 1, or None."
         raise ConfigurationError(msg)
 
 
@@ -35,13 +79,50 @@ class UploadConfig:
         concurrency: Requests in flight at once, 1 to 256. The service keeps one of its ten
             database connections for as long as a body takes to arrive, so more than 8 seldom helps.
         batch_size: URLs in one request, 1 to 500.
-        name: How files are named in the dataset: by their last part (``"basename"``), or by their
-            path below the folder, glob or manifest that named them (``"relative"``, with ``/``).
+        name: How files are named in the dataset: by their last part (``"basename"``), by their
+            path below the folder, glob or manifest that named them (``"relative"``), by a
+            template, or by a function of an `UploadItem` (its ``name`` is the relative path), which
+            is called in a thread and whose errors reject the item alone. A template may hold
+            ``{name}`` ``{stem}`` ``{suffix}`` (with its dot) ``{parent}`` (the folder's own name)
+            ``{relative}`` ``{index:06}`` (number in this run's order, so that the same file gets
+            another name once others come before it) and ``{sha256:.8}`` (each file is read once
+            more for it).
+        name_separator: What stands between the folders of a relative path in a name.
+        on_clash: What becomes of a file whose name another one of the run has: it is ``rejected``,
+            both named (``"skip"``); it is numbered, ``"photo (2).jpg"`` (``"rename"``: in the order
+            of the run, hence the same names for the same files); or nothing is sent at all
+            (``"error"``: `ConfigurationError`; what comes from a stream is rejected on arrival).
         skip_existing: Whether a name that the dataset holds is ``skipped``; otherwise it is sent,
             and ``failed`` when the service refuses it.
         include_hidden: Whether files and folders that begin with a dot count in folders and globs.
+        symlinks: Which links count in folders and globs: those to files, while one to a folder is
+            ``rejected`` by name (``"files"``); both, each folder once (``"follow"``); or none,
+            silently (``"skip"``).
+        include: Patterns of the files that count in folders and globs, for example ``"*.jpg"`` (at
+            any depth) or ``"2026/**/*.png"``; none for all.
+        exclude: Patterns of files and folders that do not count; exclusion wins.
+        check: How closely an image is looked at before it is sent: not at all (``"none"``), at
+            its first bytes (``"signature"``), also at the structure of files up to 1 MiB
+            (``"structure"``: finds what the service is sure to answer with 500), or decoded whole
+            in a thread (``"decode"``: finds also cut JPEGs, which the service stores, and
+            decompression bombs, and warns of EXIF orientation; needs ``datagym-async[images]``).
+        check_links: Whether each URL is asked for, without credentials, before it is sent: the
+            service never looks and takes dead links. A dead one is ``rejected``.
+        allow_private_links: Whether `check_links` may ask hosts of private, loopback and other
+            special addresses; otherwise URLs that lead there are ``rejected``.
+        max_bytes: Images larger than this are ``rejected``; None for no limit. Above 15 MiB, which
+            few services are set up to take, results carry a warning in any case.
         max_problems: How many rejected and failed results the report keeps in full; the counts
             are exact in any case.
+        journal: Where the run keeps its journal, so that the same upload again goes on where this
+            one stopped: True for a file of its own in the state folder (see `jobs_folder`), or the
+            path of a file; None or False for no journal.
+        fresh: Whether a journal of an earlier run is dropped instead of gone on with.
+        identity: What tells the journal that a file is the one it knows: its size and time of
+            change (``"size+mtime"``), or also the hash of its bytes (``"sha256"``: every file is
+            read once more when it is listed).
+        remove_doubles: Whether extra copies of an image that a lost answer made are deleted at the
+            end, where their bytes are equal; otherwise the report names them.
 
     Raises:
         ConfigurationError: If an option is out of its range.
@@ -49,7 +130,24 @@ class UploadConfig:
 
     concurrency: int = attrs.field(default=8, validator=_within(1, MAX_CONCURRENCY))
     batch_size: int = attrs.field(default=50, validator=_within(1, MAX_BATCH_SIZE))
-    name: Literal["basename", "relative"] = attrs.field(default="basename", validator=_naming)
+    name: Name = attrs.field(default="basename", validator=_naming)
+    name_separator: str = attrs.field(default="/", validator=_separating)
+    on_clash: Clashes = attrs.field(default="skip", validator=_one_of("skip", "rename", "error"))
     skip_existing: bool = True
     include_hidden: bool = False
+    symlinks: Symlinks = attrs.field(default="files", validator=_one_of("files", "follow", "skip"))
+    include: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
+    exclude: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
+    check: Check = attrs.field(
+        default="structure", validator=_one_of("none", "signature", "structure", "decode")
+    )
+    check_links: bool = False
+    allow_private_links: bool = False
+    max_bytes: int | None = attrs.field(default=None, validator=_positive)
     max_problems: int = attrs.field(default=10_000, validator=_within(0, 10_000_000))
+    journal: str | os.PathLike[str] | bool | None = None
+    fresh: bool = False
+    identity: Identity = attrs.field(
+        default="size+mtime", validator=_one_of("size+mtime", "sha256")
+    )
+    remove_doubles: bool = False

@@ -1,29 +1,27 @@
 """Walk folders and match globs: blocking, streamed, to be called in a thread.
 
 Every regular file counts, whatever its suffix: its bytes decide later. Hidden files and folders
-(a leading dot) do not count unless asked for. Links to files are followed, links to folders are
-not (they may lead in a circle) and are refused by name. Entries come in the order of the disk,
-with their place for sorting, because sorting a folder of a million here would hold it in memory.
+(a leading dot) do not count unless asked for. Links to files are followed; links to folders are
+refused by name unless asked for, and then each folder is read once, so that none leads in a circle.
+Entries come in the order of the disk, with their place for sorting, because sorting a folder of a
+million here would hold it in memory; only where names are numbered each folder is sorted here.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async.transfer._candidates import Candidate, refused_source
+from datagym_async.transfer._candidates import Candidate, Rules, refused_source
 from datagym_async.transfer._disk import refusal
-from datagym_async.transfer._items import UploadItem, printable
+from datagym_async.transfer._filters import compiled, matches
+from datagym_async.transfer._items import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from datagym_async.transfer._candidates import Rules
 
 MAGIC = frozenset("*?[")
 
@@ -40,50 +38,133 @@ class Found:
 
     def candidate(self, rules: Rules) -> Candidate:
         """Return the entry as a candidate."""
-        name = rules.name(self.relative.rpartition("/")[2], self.relative)
-        item = UploadItem(name, self.path)
-        return Candidate(item, self.size, self.refusal, place=self.relative)
+        return rules.file(self.path, self.relative, self.size, refusal=self.refusal)
+
+
+@attrs.frozen
+class _Folder:
+    """A folder that is still to be read."""
+
+    path: str
+    relative: str = ""
+    level: int = 1
 
 
 def in_folder(folder: str, rules: Rules) -> Iterator[Candidate]:
-    """Yield every file below a folder."""
+    """Yield every file below a folder that counts."""
     empty = True
-    for found in walk(folder, include_hidden=rules.include_hidden):
+    for found in walk(folder, rules):
         empty = False
         if not found.relative:
             yield refused_source(folder, found.refusal)
         else:
             yield found.candidate(rules)
     if empty:
-        hidden = "" if rules.include_hidden else " (hidden ones do not count)"
-        yield refused_source(folder, f"The folder {printable(folder)} holds no files{hidden}.")
+        yield refused_source(folder, f"The folder {printable(folder)} holds no files{_but(rules)}.")
 
 
-def walk(folder: str, *, include_hidden: bool, depth: int | None = None) -> Iterator[Found]:
-    """Yield every file below a folder, and every entry that can be none.
+def _but(rules: Rules) -> str:
+    if rules.filters.include or rules.filters.exclude:
+        return " that the patterns of include and exclude leave"
+    return "" if rules.include_hidden else " (hidden ones do not count)"
+
+
+def walk(folder: str, rules: Rules, *, depth: int | None = None) -> Iterator[Found]:
+    """Yield every file below a folder that counts, and every entry that can be none.
 
     Args:
         folder: The folder; it may itself be a link.
-        include_hidden: Whether names that begin with a dot count.
+        rules: What counts.
         depth: How many levels to go down; None for all, 1 for the folder's own files.
     """
-    waiting = [(folder, "", 1)]
-    while waiting:
-        path, relative, level = waiting.pop()
-        try:
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") and not include_hidden:
-                        continue
-                    below = f"{relative}/{entry.name}" if relative else entry.name
-                    if not entry.is_dir(follow_symlinks=False):
-                        yield _look_at(entry, below)
-                    elif depth is None or level < depth:
-                        waiting.append((entry.path, below, level + 1))
-        except OSError as error:
-            yield Found(
-                path, relative, refusal=f"The folder {refusal(path, error)}", is_folder=True
-            )
+    return _Walk(rules, depth).run(folder)
+
+
+@attrs.define
+class _Walk:
+    """One walk: what is still to be read, and which folders links led to already."""
+
+    _rules: Rules
+    _depth: int | None
+    _waiting: list[_Folder | Found] = attrs.Factory(list)
+    _links: list[_Folder] = attrs.Factory(list)
+    _read: set[tuple[int, int]] = attrs.Factory(set)
+
+    def run(self, root: str) -> Iterator[Found]:
+        self._waiting.append(_Folder(root))
+        while (here := self._next()) is not None:
+            if isinstance(here, Found):
+                yield here
+                continue
+            try:
+                if self._is_new(here):
+                    yield from self._entries(here)
+            except OSError as error:
+                reason = f"The folder {refusal(here.path, error)}"
+                yield Found(here.path, here.relative, refusal=reason, is_folder=True)
+
+    def _next(self) -> _Folder | Found | None:
+        # Links last and in order: what can be reached without one keeps its own path.
+        if not self._waiting and self._links:
+            self._links.sort(key=lambda folder: folder.relative, reverse=True)
+            self._waiting.append(self._links.pop())
+        return self._waiting.pop() if self._waiting else None
+
+    def _is_new(self, here: _Folder) -> bool:
+        """Return whether the folder was not read yet: only links can lead to one twice."""
+        if self._rules.symlinks != "follow":
+            return True
+        status = os.stat(here.path)  # noqa: PTH116 -- as in `_disk.look`
+        key = (status.st_dev, status.st_ino)
+        is_new = key not in self._read
+        self._read.add(key)
+        return is_new
+
+    def _entries(self, here: _Folder) -> Iterator[Found]:
+        with os.scandir(here.path) as entries:
+            if self._rules.naming.needs_order:
+                met = [self._met(entry, here) for entry in sorted(entries, key=_place)]
+                self._waiting.extend(one for one in reversed(met) if one is not None)
+                return
+            for entry in entries:
+                one = self._met(entry, here)
+                if isinstance(one, Found):
+                    yield one
+                elif one is not None:
+                    self._waiting.append(one)
+
+    def _met(self, entry: os.DirEntry[str], here: _Folder) -> Found | _Folder | None:
+        """Return what an entry is, or None where it does not count."""
+        rules = self._rules
+        if entry.name.startswith(".") and not rules.include_hidden:
+            return None
+        if rules.symlinks == "skip" and entry.is_symlink():
+            return None
+        below = f"{here.relative}/{entry.name}" if here.relative else entry.name
+        folder = _Folder(entry.path, below, here.level + 1)
+        if entry.is_dir(follow_symlinks=False):
+            return folder if self._enters(folder) else None
+        if rules.symlinks == "follow" and entry.is_symlink() and _is_folder(entry):
+            if self._enters(folder):
+                self._links.append(folder)
+            return None
+        return _look_at(entry, below) if rules.filters.takes(below) else None
+
+    def _enters(self, folder: _Folder) -> bool:
+        is_within = self._depth is None or folder.level <= self._depth
+        return is_within and not self._rules.filters.prunes(folder.relative)
+
+
+def _place(entry: os.DirEntry[str]) -> str:
+    """Return what sorts the entries of a folder as the plan sorts their paths."""
+    return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
 
 
 def _look_at(entry: os.DirEntry[str], relative: str) -> Found:
@@ -92,7 +173,10 @@ def _look_at(entry: os.DirEntry[str], relative: str) -> Found:
         if entry.is_file():
             return Found(entry.path, relative, entry.stat().st_size)
         if entry.is_dir():
-            reason = f"{shown} is a link to a folder, which is not followed; name it as a source."
+            reason = (
+                f"{shown} is a link to a folder, which is not followed; name it as a source, or "
+                'upload with symlinks="follow".'
+            )
         elif entry.is_symlink():
             reason = f"{shown} is a link that leads nowhere."
         else:
@@ -112,31 +196,20 @@ def in_glob(pattern: str, rules: Rules) -> Iterator[Candidate]:
     parts = Path(pattern).parts
     fixed = next(at for at, part in enumerate(parts) if is_glob(part))
     root, segments = str(Path(*parts[:fixed])), parts[fixed:]
-    hidden = rules.include_hidden or any(part.startswith(".") for part in segments)
+    if any(part.startswith(".") for part in segments):
+        rules = attrs.evolve(rules, include_hidden=True)
     depth = None if "**" in segments else len(segments)
-    matcher = tuple(map(_compiled, segments))
+    matcher = compiled("/".join(segments))
     empty = True
-    for found in walk(root, include_hidden=hidden, depth=depth):
+    for found in walk(root, rules, depth=depth):
         if not found.relative:
             break  # the folder in front of the pattern cannot be read: nothing matches
         if found.is_folder or matches(tuple(found.relative.split("/")), matcher):
             empty = False
             yield found.candidate(rules)
     if empty:
-        yield refused_source(pattern, f"No file matches {printable(pattern)}.")
+        yield refused_source(pattern, f"No file matches {printable(pattern)}{_but_of(rules)}.")
 
 
-def _compiled(segment: str) -> re.Pattern[str] | None:
-    if segment == "**":
-        return None
-    return re.compile(translate(segment), re.IGNORECASE if os.name == "nt" else 0)
-
-
-def matches(parts: tuple[str, ...], pattern: tuple[re.Pattern[str] | None, ...]) -> bool:
-    """Return whether a path matches; None in the pattern stands for any number of folders."""
-    if not pattern:
-        return not parts
-    first, rest = pattern[0], pattern[1:]
-    if first is None:
-        return any(matches(parts[at:], rest) for at in range(len(parts) + 1))
-    return bool(parts) and bool(first.match(parts[0])) and matches(parts[1:], rest)
+def _but_of(rules: Rules) -> str:
+    return _but(rules) if rules.filters.include or rules.filters.exclude else ""

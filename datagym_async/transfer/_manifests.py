@@ -87,17 +87,22 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
     if is_url(line.content):
         return Candidate(UploadItem(line.name, line.content, origin=origin))
     full = str(Path(path).parent / line.content)
-    name = line.name or _name(line.content, rules)
     size = size_of(full)
-    if isinstance(size, str):
-        return Candidate(UploadItem(name, full, origin=origin), refusal=f"{origin}: {size}")
-    return Candidate(UploadItem(name, full, origin=origin), size)
+    refusal = f"{origin}: {size}" if isinstance(size, str) else ""
+    found = rules.file(
+        full,
+        _relative(line.content),
+        None if isinstance(size, str) else size,
+        refusal=refusal,
+    )
+    item = UploadItem(line.name or found.item.name, full, origin=origin)
+    return Candidate(item, found.size, refusal or ("" if line.name else found.refusal))
 
 
-def _name(written: str, rules: Rules) -> str:
+def _relative(written: str) -> str:
+    """Return the path below the manifest; an absolute one counts by its last part."""
     posix = written.replace(os.sep, "/")
-    basename = posix.rpartition("/")[2]
-    return basename if posix.startswith("/") else rules.name(basename, posix.removeprefix("./"))
+    return posix.rpartition("/")[2] if posix.startswith("/") else posix.removeprefix("./")
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, str]]:

@@ -17,7 +17,7 @@ import attrs
 from datagym_async.transfer._candidates import Candidate, refused_source
 from datagym_async.transfer._disk import look, size_of
 from datagym_async.transfer._folders import in_folder, in_glob, is_glob
-from datagym_async.transfer._items import UploadItem, is_url
+from datagym_async.transfer._items import UploadItem, is_url, last_part
 from datagym_async.transfer._manifests import in_manifest, in_standard_input, is_manifest
 
 if TYPE_CHECKING:
@@ -102,4 +102,4 @@ def _of_path(path: str, rules: Rules) -> Leaf:
         return (refused_source(path, size),)
     if is_manifest(path):
         return in_manifest(path, rules)
-    return (Candidate(UploadItem(None, path), size),)
+    return (rules.file(path, last_part(path), size),)

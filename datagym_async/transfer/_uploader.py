@@ -125,7 +125,7 @@ class Uploader:
             self._plan.hold(media.stored_name for media in dataset.media)
 
     async def _run(self) -> None:
-        rules = Rules(self._config.name, self._config.include_hidden)
+        rules = Rules.of(self._config)
         feeder = Feeder(self._plan, rules, self._config.batch_size, self._tally, self._pipeline)
         await self._pipeline.run(feeder, self._sources)
 

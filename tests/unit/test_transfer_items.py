@@ -88,7 +88,10 @@ def test_a_link_is_named_as_the_service_names_it(url: str, expected: str) -> Non
         ({"concurrency": 257}, "concurrency is 257"),
         ({"batch_size": 501}, "batch_size is 501"),
         ({"max_problems": -1}, "max_problems is -1"),
-        ({"name": "flat"}, 'name is \'flat\'; it must be "basename" or "relative".'),
+        (
+            {"name": "flat"},
+            'name is \'flat\'; it must be "basename", "relative", a template such as ',
+        ),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, int], words: str) -> None:

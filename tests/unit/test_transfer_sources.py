@@ -12,6 +12,7 @@ import pytest
 from datagym_async.transfer import UploadItem
 from datagym_async.transfer._candidates import Rules
 from datagym_async.transfer._manifests import MAX_LINE
+from datagym_async.transfer._naming import Naming
 from datagym_async.transfer._sources import Stream, leaves
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def test_names_may_be_relative(photos: Path) -> None:
     """`name="relative"` keeps the path below the folder, with slashes."""
     expected = ["a.jpg", "b.jpg", "notes.txt", "sub/c.png", "sub/deep/d.JPG"]
 
-    assert expected == names(photos, Rules("relative"))
-    assert names(f"{photos}/sub/*/*.JPG", Rules("relative")) == ["deep/d.JPG"]
+    assert expected == names(photos, Rules(Naming("relative")))
+    assert names(f"{photos}/sub/*/*.JPG", Rules(Naming("relative"))) == ["deep/d.JPG"]
 
 
 def test_links_to_files_are_followed_and_links_to_folders_are_not(photos: Path) -> None:
@@ -89,7 +90,8 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(photos: Path) 
     assert "linked.jpg" in names(photos)
     assert [
         f"{photos}/broken.jpg is a link that leads nowhere.",
-        f"{photos}/loop is a link to a folder, which is not followed; name it as a source.",
+        f"{photos}/loop is a link to a folder, which is not followed; name it as a source, or "
+        'upload with symlinks="follow".',
     ] == refusals(photos)
 
 
@@ -246,7 +248,7 @@ def test_relative_names_of_a_manifest_are_as_written(photos: Path) -> None:
     """Absolute paths have no place below the manifest, and keep their last part."""
     listed = manifest(photos, "l.txt", f"./sub/c.png\n{photos}/sub/deep/d.JPG\n")
 
-    assert names(listed, Rules("relative")) == ["sub/c.png", "d.JPG"]
+    assert names(listed, Rules(Naming("relative"))) == ["sub/c.png", "d.JPG"]
 
 
 @pytest.mark.parametrize(
