@@ -20,10 +20,28 @@ COLUMNS = ("outcome", "name", "source", "size", "status", "key", "attempts", "se
 
 
 @attrs.frozen(kw_only=True)
+class Double:
+    """A name that the dataset holds more than once, since an answer was lost.
+
+    Attributes:
+        name: The name.
+        kept: Id of the copy that stays: the one whose upload was answered, else the oldest.
+        extras: Ids of the other copies.
+        removed: Those of them that were deleted (``UploadConfig.remove_doubles``).
+    """
+
+    name: str
+    kept: str
+    extras: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class UploadReport:
     """Account for every item of a run.
 
-    In a complete run ``planned == uploaded + skipped + rejected + failed``.
+    In a complete run ``planned == uploaded + skipped + rejected + failed``; in an interrupted one
+    ``pending`` and ``unsettled`` make up the rest.
 
     Attributes:
         dataset_id: The dataset uploaded into.
@@ -36,6 +54,14 @@ class UploadReport:
         bytes: Bytes of the uploaded images.
         seconds: Length of the run.
         complete: Whether all sources were read to their end and each item has an outcome.
+        unsettled: Items that were being sent when the run was interrupted, or whose lost answers
+            could not be looked up: the dataset may hold them. The same upload again, with the
+            journal, settles them.
+        resumed: Items that an earlier run of the journal had settled and that were not read again;
+            they are among `skipped`.
+        doubles: Names that the dataset was found to hold more than once at the end of a run with
+            lost answers.
+        journal: The journal's path, or empty.
         problems: The rejected and failed results in the order of their end, at most
             ``UploadConfig.max_problems``; the bytes of in-memory items are left out.
     """
@@ -50,12 +76,17 @@ class UploadReport:
     bytes: int
     seconds: float
     complete: bool
+    unsettled: int = 0
+    resumed: int = 0
+    doubles: tuple[Double, ...] = ()
+    journal: str = ""
     problems: tuple[UploadResult, ...] = attrs.field(default=(), repr=False)
 
     @property
     def pending(self) -> int:
-        """Return the items without an outcome: 0 in a complete run."""
-        return self.planned - self.uploaded - self.skipped - self.rejected - self.failed
+        """Return the items that were not begun, or cannot have arrived: 0 in a complete run."""
+        settled = self.uploaded + self.skipped + self.rejected + self.failed
+        return self.planned - settled - self.unsettled
 
     @property
     def failures(self) -> tuple[UploadResult, ...]:
@@ -87,6 +118,7 @@ class UploadReport:
                 ("rejected", self.rejected),
                 ("failed", self.failed),
                 ("pending", self.pending),
+                ("unsettled", self.unsettled),
             )
             if count or word == "uploaded"
         )
@@ -109,10 +141,14 @@ class UploadReport:
             "rejected": self.rejected,
             "failed": self.failed,
             "pending": self.pending,
+            "unsettled": self.unsettled,
+            "resumed": self.resumed,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "items_per_second": round(self.items_per_second, 3),
             "summary": self.summary(),
+            "journal": printable(self.journal),
+            "doubles": [attrs.asdict(each) for each in self.doubles],
             "problems": [_row(each) for each in self.problems],
             "problems_omitted": self.problems_omitted,
         }

@@ -141,9 +141,16 @@ class Uploader:
         finally:
             await self._close()
 
+    def stop(self) -> None:
+        """Begin nothing new; what is in flight ends in its own way, and then the iteration does.
+
+        The report is incomplete then; with a journal the same upload again goes on.
+        """
+        self._pipeline.stop()
+
     async def _drain(self) -> None:
         """End what is in flight: a request that is cut off may be carried out all the same."""
-        self._pipeline.stop()
+        self.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 while self._ended is None:
