@@ -93,6 +93,29 @@ class DatasetsResource(Resource):
                     raise
                 return existing
 
+    async def ensure(self, name: str) -> Dataset:
+        """Return the dataset of a name, created if there is none.
+
+        Unlike `create` with `exist_ok`, it lists the datasets only once the service refuses the
+        name, for one who knows that it is most likely free: a listing holds all media there are.
+
+        Args:
+            name: See `create`.
+
+        Raises:
+            AlreadyExistsError: The service refuses the name, and lists no dataset of it.
+            APIError: See `create`.
+        """
+        request = routes.create_dataset(name, "")
+        async with self._creating:
+            try:
+                answer = await self._session.request_or_settle(request, lambda: self.find(name))
+            except AlreadyExistsError:
+                if (existing := await self.find(name)) is None:
+                    raise
+                return existing
+        return await read(request, answer, Dataset) if isinstance(answer, Response) else answer
+
     async def _create(
         self, name: str, short_description: str, before: Collection[Dataset]
     ) -> Dataset:

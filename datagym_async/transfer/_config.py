@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer._events import OnEvent, check_on_event
 from datagym_async.transfer._naming import Name, check_name
+from datagym_async.transfer._stops import above_zero
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +34,10 @@ Clashes: TypeAlias = Literal["skip", "rename", "error"]
 Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
 
 
-def _one_of(*words: str) -> Any:
+Verify: TypeAlias = Literal["sample", "all"] | None
+
+
+def _one_of(*words: str | None) -> Any:
     def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
         if value not in words:
             known = ", ".join(map(repr, words))
@@ -123,6 +128,27 @@ class UploadConfig:
             read once more when it is listed).
         remove_doubles: Whether extra copies of an image that a lost answer made are deleted at the
             end, where their bytes are equal; otherwise the report names them.
+        max_per_dataset: Media that one dataset may hold. What does not fit goes into further
+            datasets, ``"NAME 2"``, ``"NAME 3"`` and so on, which are created as needed; all of them
+            count as one for skipping, clashes, resuming and the report. The service takes longer
+            for an upload the more its dataset holds; 1,000 to 2,000 keep it fast. None for one
+            dataset without a bound.
+        attach_to: Ids of projects that the dataset is attached to before the run, and every dataset
+            that is created; none are taken over from the first dataset.
+        max_bytes_in_flight: Bytes of images on their way at once; a larger one goes alone. None for
+            no bound.
+        max_files: The run ends after so many images and links were sent, whatever became of them.
+        max_bytes_total: The run ends with the image that brings the bytes sent to so many.
+        max_failures: The run ends after so many items failed; rejected ones do not count.
+        max_duration: The run ends so many seconds after its beginning. For these four: what is in
+            flight ends in its own way, and the report says which it was (``stopped_by``); that is
+            no error, and the same upload again goes on.
+        on_event: Called with each `UploadEvent`, on the event loop: a plain function that returns
+            at once. What it raises is logged once and otherwise ignored.
+        verify: Whether uploaded images are downloaded at the end and compared byte for byte: some
+            of them (``"sample"``), or all, the skipped ones too (``"all"``); None for none. Links
+            are left out: the service re-encodes them.
+        verify_sample: How many images a sample has.
 
     Raises:
         ConfigurationError: If an option is out of its range.
@@ -151,3 +177,13 @@ class UploadConfig:
         default="size+mtime", validator=_one_of("size+mtime", "sha256")
     )
     remove_doubles: bool = False
+    max_per_dataset: int | None = attrs.field(default=None, validator=_positive)
+    attach_to: tuple[str, ...] = attrs.field(default=(), converter=_patterns)
+    max_bytes_in_flight: int | None = attrs.field(default=64 << 20, validator=above_zero)
+    max_files: int | None = attrs.field(default=None, validator=_positive)
+    max_bytes_total: int | None = attrs.field(default=None, validator=_positive)
+    max_failures: int | None = attrs.field(default=None, validator=_positive)
+    max_duration: float | None = attrs.field(default=None, validator=above_zero)
+    on_event: OnEvent | None = attrs.field(default=None, validator=check_on_event)
+    verify: Verify = attrs.field(default=None, validator=_one_of("sample", "all", None))
+    verify_sample: int = attrs.field(default=100, validator=_within(1, 1_000_000))

@@ -1,0 +1,339 @@
+"""Where the images of a run go: one dataset, or a family of datasets of a bounded size.
+
+How it works:
+
+* Opening looks the dataset up, and with `max_per_dataset` lists all datasets once, to find its
+  family (`_places`). What any of them holds counts as held.
+* An item takes a place before it is sent, so that workers together never send more than fit, and
+  gives it back unless something was stored. Items go to the first dataset that has room.
+* Where none has, the next one is created under a lock, attached to the projects, and only then
+  used. A run that was killed in between finds it by the listing and attaches it.
+* The datasets are for one run at a time: two runs into one family both count for themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from datagym_async._wire._names import fold_name
+from datagym_async.exceptions import AlreadyExistsError, ConfigurationError, DataGymError
+from datagym_async.models import MediaType
+from datagym_async.transfer._items import UploadItem, url_name
+from datagym_async.transfer._places import (
+    MAX_GAP,
+    SEVERAL,
+    Places,
+    check_base,
+    family_of,
+    link_homes,
+    numbered,
+)
+
+if TYPE_CHECKING:
+    from datagym_async.models import Dataset, Project
+
+
+class DatasetFamily(Protocol):
+    """Look datasets up and create them; `DatasetsResource` does."""
+
+    async def get(self, dataset_id: str) -> Dataset:
+        """Return the dataset with its media."""
+        ...
+
+    async def list(self) -> list[Dataset]:
+        """Return all datasets with their media."""
+        ...
+
+    async def ensure(self, name: str) -> Dataset:
+        """Return the dataset of a name, created if there is none."""
+        ...
+
+
+class Attachments(Protocol):
+    """Attach datasets to projects; `ProjectsResource` does."""
+
+    async def list(self) -> list[Project]:
+        """Return all projects."""
+        ...
+
+    async def add_dataset(self, project_id: str, dataset_id: str) -> None:
+        """Attach a dataset, unless it is attached."""
+        ...
+
+
+class NoDatasetError(DataGymError):
+    """The next dataset cannot be made: no further item has a place to go to.
+
+    The cause is in ``__cause__``; it ends the run.
+    """
+
+
+@attrs.frozen
+class Member:
+    """One dataset of a target.
+
+    Args:
+        dataset_id: Its UUID.
+        name: Its name.
+        number: Its number in the family, from 1.
+    """
+
+    dataset_id: str
+    name: str
+    number: int = 1
+
+
+@attrs.frozen
+class DatasetShare:
+    """What a run did in one of its datasets.
+
+    Attributes:
+        dataset_id: UUID of the dataset.
+        name: Its name.
+        held: Media that it held before, as far as this run has seen.
+        uploaded: Images that this run stored in it.
+        created: Whether this run created it.
+    """
+
+    dataset_id: str
+    name: str
+    held: int
+    uploaded: int
+    created: bool = False
+
+
+@attrs.define
+class Place:
+    """Room for some images in one dataset; what was not kept is given back at the end.
+
+    Args:
+        dataset_id: The dataset.
+        count: How many images.
+    """
+
+    dataset_id: str
+    count: int = 1
+    kept: int = attrs.field(default=0, init=False)
+    stored: int = attrs.field(default=0, init=False)
+
+    def keep(self, count: int = 1, *, stored: bool = True) -> None:
+        """Keep some of the room.
+
+        Args:
+            count: For how many images.
+            stored: Whether this run stored them; else they are there all the same, or may be.
+        """
+        self.kept += count
+        self.stored += count if stored else 0
+
+
+@attrs.define
+class _Filled:
+    """One dataset, and what this run does with it."""
+
+    member: Member
+    held: int
+    created: bool = False
+    uploaded: int = 0
+
+
+@attrs.frozen
+class Links:
+    """Some links that go to the same place.
+
+    Args:
+        items: The links.
+        home: The dataset that they have to go to, or None for any with room.
+        refusal: Why they cannot be sent, or empty.
+    """
+
+    items: tuple[UploadItem, ...]
+    home: int | None = None
+    refusal: str = ""
+
+
+@attrs.define
+class Target:
+    """Give each item its dataset.
+
+    Args:
+        datasets: Looks datasets up and creates them.
+        projects: Attaches them; needed with `attach_to` alone.
+        dataset_id: The dataset, the first one of its family.
+        most: Media that one dataset may hold; None for one dataset without a bound.
+        attach_to: Projects that every dataset of the target is attached to.
+        on_created: Called with each dataset that this run adds.
+    """
+
+    _datasets: DatasetFamily
+    _projects: Attachments | None
+    _dataset_id: str
+    _most: int | None = None
+    _attach_to: Sequence[str] = ()
+    _on_created: Callable[[Member], None] | None = None
+    _filled: list[_Filled] = attrs.field(factory=list, init=False)
+    _homes: dict[str, int] = attrs.field(factory=dict, init=False)
+    _places: Places = attrs.field(init=False)
+    _growing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    _failure: Exception | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._places = Places(self._most)
+
+    @property
+    def name(self) -> str:
+        """Return the name of the first dataset; empty before the target is open."""
+        return self._filled[0].member.name if self._filled else ""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Return the datasets so far, in order; none before the target is open."""
+        return tuple(each.member for each in self._filled)
+
+    @property
+    def shares(self) -> tuple[DatasetShare, ...]:
+        """Return what was done in each dataset so far."""
+        return tuple(
+            DatasetShare(
+                each.member.dataset_id, each.member.name, each.held, each.uploaded, each.created
+            )
+            for each in self._filled
+        )
+
+    async def open(self) -> list[Dataset]:
+        """Find the datasets, attach them, and return them with all that they hold.
+
+        Raises:
+            NotFoundError: The dataset or a project is unknown.
+            ConfigurationError: The dataset cannot be the first one of a family.
+            APIError: The service cannot be asked, or refuses.
+        """
+        base = await self._datasets.get(self._dataset_id)
+        family = [(1, base)]
+        if self._most is not None:
+            check_base(base)
+            family = family_of(base, await self._datasets.list())
+        for number, dataset in family:
+            self._enter(dataset, number)
+        found = [dataset for _, dataset in family]
+        if self._most is not None:
+            self._homes = link_homes(found)
+        await self._attach_all(found)
+        return found
+
+    def _enter(self, dataset: Dataset, number: int, *, created: bool = False) -> Member:
+        member = Member(dataset.id, dataset.name, number)
+        self._filled.append(_Filled(member, len(dataset.media), created))
+        self._places.add(len(dataset.media))
+        return member
+
+    async def _attach_all(self, datasets: Iterable[Dataset]) -> None:
+        if not self._attach_to:
+            return
+        attached = {
+            (project.id.lower(), dataset.id.lower())
+            for project in await self._attachments.list()
+            for dataset in project.datasets
+        }
+        for dataset in datasets:
+            await self._attach(dataset.id, attached)
+
+    async def _attach(self, dataset_id: str, attached: Iterable[tuple[str, str]] = ()) -> None:
+        for project_id in self._attach_to:
+            if (project_id.lower(), dataset_id.lower()) not in attached:
+                await self._attachments.add_dataset(project_id, dataset_id)
+
+    @property
+    def _attachments(self) -> Attachments:
+        if self._projects is None:
+            raise ConfigurationError("attach_to needs a client; an Uploader alone has no projects.")
+        return self._projects
+
+    @asynccontextmanager
+    async def place(self, count: int = 1, *, home: int | None = None) -> AsyncIterator[Place]:
+        """Hold room for images in one dataset; a new one is made where there is none.
+
+        Args:
+            count: Images wanted; the place may have room for fewer, but for one at least.
+            home: The dataset that they have to go to, whether it has room or not.
+
+        Raises:
+            NoDatasetError: There is no room, and the next dataset cannot be made.
+        """
+        index, granted = (home, count) if home is not None else await self._reserve(count)
+        if home is not None:
+            self._places.reserve_in(home, count)
+        filled = self._filled[index]
+        place = Place(filled.member.dataset_id, granted)
+        try:
+            yield place
+        finally:
+            self._places.give_back(index, granted - place.kept)
+            filled.uploaded += place.stored
+
+    def by_home(self, items: tuple[UploadItem, ...]) -> Iterator[Links]:
+        """Yield links by the place that they have to go to: nearly always it is one for all."""
+        if not self._homes:
+            yield Links(items)
+            return
+        groups: dict[int | None, list[UploadItem]] = {}
+        for item in items:
+            home = self._homes.get(fold_name(url_name(str(item.content))))
+            groups.setdefault(home, []).append(item)
+        for home, links in groups.items():
+            if home == SEVERAL:
+                yield Links(tuple(links), refusal=_SEVERAL_HOMES)
+            else:
+                yield Links(tuple(links), home)
+
+    async def _reserve(self, count: int) -> tuple[int, int]:
+        while (reserved := self._places.reserve(count)) is None:
+            async with self._growing:
+                # Whoever held the lock before has made room, or has found that there is no more.
+                if (reserved := self._places.reserve(count)) is not None:
+                    return reserved
+                await self._grow()
+        return reserved
+
+    async def _grow(self) -> None:
+        try:
+            if self._failure is not None:
+                raise self._failure
+            dataset, number = await self._next_dataset()
+            await self._attach(dataset.id)
+        except DataGymError as error:
+            self._failure = error
+            text = (
+                f"The next dataset after {self._filled[-1].member.name!r} cannot be made: {error}"
+            )
+            raise NoDatasetError(text) from error
+        member = self._enter(dataset, number, created=not dataset.media)
+        if self._on_created is not None:
+            self._on_created(member)
+
+    async def _next_dataset(self) -> tuple[Dataset, int]:
+        """Return the next dataset; a number that only a deleted dataset has is left out."""
+        last = self._filled[-1].member.number
+        for number in range(last + 1, last + MAX_GAP + 1):
+            try:
+                dataset = await self._datasets.ensure(numbered(self.name, number))
+            except AlreadyExistsError:
+                continue
+            if dataset.media_type is MediaType.IMAGE:
+                return dataset, number
+        raise ConfigurationError(
+            f"{numbered(self.name, last + 1)!r} and the next names after it are taken by datasets "
+            "that are deleted, or not for images; begin with a dataset of another name."
+        )
+
+
+_SEVERAL_HOMES = (
+    "Several datasets of the job hold an image of this link's name, and the service does not list "
+    "addresses: it might be stored twice. Go on with the journal of the run that began it, or add "
+    "it to one of the datasets without max_per_dataset."
+)

@@ -1,0 +1,174 @@
+"""Compare what the service holds with what was sent, byte for byte.
+
+The service gives uploaded files back as they were (observed), so that equal hashes prove an upload.
+Links are left out: the service fetches and re-encodes them at each look, and a failed look marks
+them invalid and skips their tasks (observed).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from datagym_async.exceptions import APIError
+from datagym_async.transfer._disk import refusal
+from datagym_async.transfer._items import printable
+from datagym_async.transfer._threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+WORKERS = 8
+"""Comparisons at once; the client's bound on downloads counts as well."""
+
+
+class MediaDownloads(Protocol):
+    """Give the bytes of images; `MediaResource` does."""
+
+    def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Give the bytes of one image in pieces."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Stored:
+    """One image that the service holds, and what it should be.
+
+    Args:
+        name: Its name.
+        dataset_id: The dataset that holds it.
+        media_id: Its id; empty where it is not known, which cannot be compared.
+        path: The file that it was sent from, or None.
+        sha256: Hash of the bytes that it was sent from, where there is no file.
+    """
+
+    name: str
+    dataset_id: str
+    media_id: str
+    path: str | None = None
+    sha256: bytes | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Mismatch:
+    """An image of the dataset that is not, or could not be shown to be, what was to be uploaded.
+
+    Attributes:
+        name: Its name, fit for any screen.
+        source: The file, fit for any screen.
+        dataset_id: The dataset.
+        media_id: Its id, or empty where it is not known.
+        reason: What was found, as a sentence.
+    """
+
+    name: str
+    source: str
+    dataset_id: str
+    media_id: str
+    reason: str
+
+
+@attrs.define
+class Verification:
+    """What a comparison has found so far.
+
+    Attributes:
+        compared: Images that were compared, or could not be.
+        mismatches: Those that differ or could not be compared, the first `keep` of them.
+        mismatch_count: How many there were in all.
+    """
+
+    keep: int = 10_000
+    compared: int = 0
+    mismatch_count: int = 0
+    mismatches: list[Mismatch] = attrs.Factory(list)
+
+    def note(self, mismatch: Mismatch | None) -> None:
+        """Count one comparison."""
+        self.compared += 1
+        if mismatch is not None:
+            self.mismatch_count += 1
+            if len(self.mismatches) < self.keep:
+                self.mismatches.append(mismatch)
+
+
+@attrs.define
+class Verifier:
+    """Download images and compare them.
+
+    Args:
+        media: Gives their bytes.
+        found: Told of each comparison.
+    """
+
+    _media: MediaDownloads
+    found: Verification
+
+    async def run(self, images: AsyncIterator[Stored]) -> None:
+        """Compare all images, a few at a time; whatever comes between is a mismatch."""
+        work: asyncio.Queue[Stored | None] = asyncio.Queue(WORKERS)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._compare_all(work))
+            async for image in images:
+                await work.put(image)
+            for _ in range(WORKERS):
+                await work.put(None)
+
+    async def _compare_all(self, work: asyncio.Queue[Stored | None]) -> None:
+        while (image := await work.get()) is not None:
+            self.found.note(await self._compare(image))
+
+    async def _compare(self, image: Stored) -> Mismatch | None:
+        try:
+            reason = await self._difference(image)
+        except APIError as error:
+            reason = f"It could not be downloaded for the comparison: {error}"
+        except OSError as error:
+            reason = refusal(image.path or image.name, error)
+        return _mismatch(image, reason) if reason else None
+
+    async def _difference(self, image: Stored) -> str:
+        if not image.media_id:
+            return "The dataset does not list it."
+        if image.path is None:
+            expected, size = image.sha256, None
+        else:
+            expected, size = await in_thread(_digest_of_file, image.path)
+        if expected is None:
+            return "Its bytes were in memory, and are not there any more to be compared."
+        held, held_size = await self._digest_of_media(image.media_id)
+        if held == expected:
+            return ""
+        sizes = f" ({held_size:,} bytes against {size:,})" if size not in {None, held_size} else ""
+        what = "the file" if image.path is not None else "what was sent"
+        return f"The dataset holds other bytes than {what}{sizes}."
+
+    async def _digest_of_media(self, media_id: str) -> tuple[bytes, int]:
+        digest, size = hashlib.sha256(), 0
+        async with self._media.stream(media_id) as chunks:
+            async for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+        return digest.digest(), size
+
+
+def _digest_of_file(path: str) -> tuple[bytes, int]:
+    with open(path, "rb") as file:  # noqa: PTH123 -- as in `_disk.look`
+        digest = hashlib.file_digest(file, "sha256").digest()
+        return digest, os.fstat(file.fileno()).st_size
+
+
+def _mismatch(image: Stored, reason: str) -> Mismatch:
+    return Mismatch(
+        name=printable(image.name),
+        source=printable(image.path or ""),
+        dataset_id=image.dataset_id,
+        media_id=image.media_id,
+        reason=reason,
+    )
