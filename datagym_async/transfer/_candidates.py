@@ -10,6 +10,7 @@ from datagym_async.transfer._config import Symlinks
 from datagym_async.transfer._filters import Filters
 from datagym_async.transfer._items import UploadItem
 from datagym_async.transfer._naming import Naming, UnnamableError
+from datagym_async.transfer._screening import Screening
 
 if TYPE_CHECKING:
     from datagym_async.transfer._config import UploadConfig
@@ -43,12 +44,14 @@ class Rules:
         include_hidden: Whether names that begin with a dot count in folders and globs.
         symlinks: Which links count there (see `UploadConfig`).
         filters: Which files count there.
+        screening: How closely images are looked at.
     """
 
     naming: Naming = attrs.field(factory=Naming)
     include_hidden: bool = False
     symlinks: Symlinks = "files"
     filters: Filters = attrs.field(factory=Filters)
+    screening: Screening = attrs.field(factory=Screening)
 
     @classmethod
     def of(cls, config: UploadConfig) -> Rules:
@@ -58,6 +61,7 @@ class Rules:
             config.include_hidden,
             config.symlinks,
             Filters(config.include, config.exclude),
+            Screening(config.check, config.max_bytes),
         )
 
     def file(

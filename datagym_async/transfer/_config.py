@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer._decode import require_pillow
 from datagym_async.transfer._events import OnEvent, check_on_event
 from datagym_async.transfer._naming import Name, check_name
+from datagym_async.transfer._screening import Check
 from datagym_async.transfer._stops import above_zero
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ def _within(low: int, high: int) -> Any:  # attrs' own type of a validator is no
 Identity: TypeAlias = Literal["size+mtime", "sha256"]
 Symlinks: TypeAlias = Literal["files", "follow", "skip"]
 Clashes: TypeAlias = Literal["skip", "rename", "error"]
-Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
 
 
 Verify: TypeAlias = Literal["sample", "all"] | None
@@ -68,6 +69,12 @@ def _globs(
         if not isinstance(pattern, str) or not pattern.strip("/ "):
             msg = f"{attribute.name} holds {pattern!r}; a pattern is a text such as '*.jpg'."
             raise ConfigurationError(msg)
+
+
+def _checking(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    _one_of("none", "signature", "structure", "decode")(instance, attribute, value)
+    if value == "decode":
+        require_pillow()
 
 
 def _positive(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
@@ -164,9 +171,7 @@ class UploadConfig:
     symlinks: Symlinks = attrs.field(default="files", validator=_one_of("files", "follow", "skip"))
     include: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
     exclude: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
-    check: Check = attrs.field(
-        default="structure", validator=_one_of("none", "signature", "structure", "decode")
-    )
+    check: Check = attrs.field(default="structure", validator=_checking)
     check_links: bool = False
     allow_private_links: bool = False
     max_bytes: int | None = attrs.field(default=None, validator=_positive)

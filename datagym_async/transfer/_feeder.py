@@ -41,8 +41,8 @@ STEP_SECONDS = 0.05
 class Outlet(Protocol):
     """Where the feeder puts what it has; each call may wait for room."""
 
-    async def send_file(self, item: UploadItem, body: Body) -> None:
-        """Take an item that is ready to be sent, with its bytes."""
+    async def send_file(self, item: UploadItem, body: Body, warnings: tuple[str, ...] = ()) -> None:
+        """Take an item that is ready to be sent, with its bytes and what was found about it."""
         ...
 
     async def send_links(self, items: tuple[UploadItem, ...]) -> None:
@@ -125,12 +125,13 @@ class Feeder:
         return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
 
     async def _hand_out(self) -> None:
-        while portion := await in_thread(next_portion, self._plan, self._waiting):
+        screening = self._rules.screening
+        while portion := await in_thread(next_portion, self._plan, self._waiting, screening):
             for ready in portion:
                 if ready.verdict is not None:
                     await self._outlet.settle(ready)
                 elif ready.body is not None:
-                    await self._outlet.send_file(ready.item, ready.body)
+                    await self._outlet.send_file(ready.item, ready.body, ready.warnings)
                 else:
                     await self._add_link(ready.item)
 

@@ -153,6 +153,7 @@ class UploadResult:
         status: HTTP status of the service's refusal, or None.
         key: The service's error key, or empty.
         details: The service's word on single fields.
+        warnings: What should be known of the image whatever became of it, in sentences.
     """
 
     item: UploadItem
@@ -166,6 +167,7 @@ class UploadResult:
     status: int | None = None
     key: str = ""
     details: tuple[ErrorDetail, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -36,6 +36,7 @@ class FileWork:
 
     item: UploadItem
     body: Body
+    warnings: tuple[str, ...] = ()
 
 
 Work: TypeAlias = FileWork | tuple[UploadItem, ...]
@@ -103,9 +104,9 @@ class Pipeline:
         for _ in range(self._config.concurrency):
             await self._work.put(None)
 
-    async def send_file(self, item: UploadItem, body: Body) -> None:
+    async def send_file(self, item: UploadItem, body: Body, warnings: tuple[str, ...] = ()) -> None:
         """Hand an item to the next free worker."""
-        await self._hand_over(FileWork(item, body))
+        await self._hand_over(FileWork(item, body, warnings))
 
     async def send_links(self, items: tuple[UploadItem, ...]) -> None:
         """Hand a batch of links to the next free worker."""
@@ -126,6 +127,7 @@ class Pipeline:
                     dataset_id=self._dataset_id,
                     size=ready.size,
                     reason=ready.verdict.reason,
+                    warnings=ready.warnings,
                 )
             )
 
@@ -149,7 +151,8 @@ class Pipeline:
         try:
             if isinstance(work, tuple):
                 return await self._upload_links(work, began)
-            return [await self._upload_file(work.item, work.body, began)]
+            result = await self._upload_file(work.item, work.body, began)
+            return [attrs.evolve(result, warnings=work.warnings) if work.warnings else result]
         finally:
             self._tally.in_flight -= count
 

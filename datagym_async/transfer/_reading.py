@@ -7,6 +7,8 @@ turn comes. Of what turns out to be no image only the first bytes are read.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,9 +16,10 @@ import attrs
 from datagym_async._wire._messages import Body
 from datagym_async.resources._bodies import file_body
 from datagym_async.transfer._clashes import Verdict
+from datagym_async.transfer._decode import decode
 from datagym_async.transfer._disk import refusal
 from datagym_async.transfer._items import Outcome, UploadItem
-from datagym_async.transfer._screening import HEAD_SIZE, Sample, screen_bytes
+from datagym_async.transfer._screening import HEAD_SIZE, Sample, Screening
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -27,6 +30,9 @@ SMALL = 1 << 20
 """Bytes up to which a file is read whole."""
 PORTION_ITEMS = 32
 PORTION_BYTES = 1 << 20
+DECODERS = min(8, os.cpu_count() or 1)
+"""Images decoded at once, where they are; also the items of a portion then."""
+USUAL = Screening()
 
 
 @attrs.frozen
@@ -38,61 +44,85 @@ class Ready:
         size: Its bytes, where they are known.
         body: What to send; None for a link, and where the verdict is against sending.
         verdict: What is decided against sending, or None.
+        warnings: What should be known of it whatever becomes of it.
     """
 
     item: UploadItem
     size: int | None = None
     body: Body | None = None
     verdict: Verdict | None = None
+    warnings: tuple[str, ...] = ()
 
 
-def next_portion(plan: Plan, waiting: list[Planned]) -> list[Ready]:
+def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUAL) -> list[Ready]:
     """Return the next items of the plan, read: at most `PORTION_ITEMS`, about `PORTION_BYTES`.
 
     Args:
         plan: The plan.
         waiting: Items taken from the plan and not read yet; kept by the caller between calls.
+        screening: How closely images are looked at.
     """
     if not waiting:
         waiting.extend(plan.take(PORTION_ITEMS))
+    is_decoding = screening.check == "decode"
     portion: list[Ready] = []
     weight = 0
-    for planned in waiting:
-        ready = read(planned)
+    for planned in waiting[: DECODERS if is_decoding else None]:
+        ready = read(planned, screening)
         portion.append(ready)
         weight += len(ready.body.data) if ready.body and ready.body.data else 0
         if weight >= PORTION_BYTES:
             break
     del waiting[: len(portion)]
-    return portion
+    return _all_decoded(portion) if is_decoding else portion
 
 
-def read(planned: Planned) -> Ready:
+def _all_decoded(portion: list[Ready]) -> list[Ready]:
+    if not any(ready.body for ready in portion):
+        return portion
+    with ThreadPoolExecutor(DECODERS) as pool:
+        return list(pool.map(_decoded, portion))
+
+
+def _decoded(ready: Ready) -> Ready:
+    if ready.body is None:
+        return ready
+    data = ready.body.data
+    found = decode(str(ready.item.content) if data is None else data)
+    warnings = ready.warnings + found.warnings
+    if found.reason:
+        return _rejected(ready.item, ready.size, found.reason)
+    return attrs.evolve(ready, warnings=warnings)
+
+
+def read(planned: Planned, screening: Screening = USUAL) -> Ready:
     """Return a planned item with its body, or with the reason why it has none."""
     item, verdict = planned.item, planned.verdict
     if item.url or (verdict and not verdict.is_clash):
         return Ready(item, planned.size, verdict=verdict)
     if item.data is not None:
-        ready = _screened(item, Sample(len(item.data), item.data[:HEAD_SIZE]), item.data)
+        ready = _screened(item, Sample(len(item.data), item.data[:HEAD_SIZE]), item.data, screening)
     else:
-        ready = _read_file(item, str(item.content), planned.size)
+        ready = _read_file(item, str(item.content), planned.size, screening)
     return Ready(item, planned.size, verdict=ready.verdict or verdict) if verdict else ready
 
 
-def _read_file(item: UploadItem, path: str, planned_size: int | None) -> Ready:
+def _read_file(
+    item: UploadItem, path: str, planned_size: int | None, screening: Screening
+) -> Ready:
     try:
         with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 -- as in `_disk.look`
             size = stream.seek(0, 2)
             stream.seek(0)
             sample = Sample(size, stream.read(HEAD_SIZE))
-            return _screened(item, sample, _data(stream, sample))
+            return _screened(item, sample, _data(stream, sample, screening), screening)
     except (OSError, ValueError) as error:
         return _rejected(item, planned_size, refusal(path, error))
 
 
-def _data(stream: BinaryIO, sample: Sample) -> bytes | None:
+def _data(stream: BinaryIO, sample: Sample, screening: Screening) -> bytes | None:
     """Return the whole file, or None where it is not worth reading or not to be held."""
-    if sample.size > SMALL or screen_bytes(sample):
+    if sample.size > SMALL or screening.of_sample(sample):
         return None
     return _read_whole(stream, sample.size)
 
@@ -104,15 +134,19 @@ def _read_whole(stream: BinaryIO, size: int) -> bytes:
     return stream.read(size + 1)
 
 
-def _screened(item: UploadItem, sample: Sample, data: bytes | None) -> Ready:
-    if reason := screen_bytes(sample):
+def _screened(item: UploadItem, sample: Sample, data: bytes | None, screening: Screening) -> Ready:
+    if reason := screening.of_sample(sample):
         return _rejected(item, sample.size, reason)
+    warnings = screening.warnings(sample.size)
     if data is None:
-        return Ready(item, sample.size, file_body(str(item.content), sample.size))
+        body = file_body(str(item.content), sample.size)
+        return Ready(item, sample.size, body, warnings=warnings)
     if len(data) != sample.size:
         change = "grew" if len(data) > sample.size else "shrank"
         return _rejected(item, sample.size, f"{item.source} {change} while it was read.")
-    return Ready(item, sample.size, Body.of_bytes(data))
+    if reason := screening.of_whole(data):
+        return _rejected(item, sample.size, reason)
+    return Ready(item, sample.size, Body.of_bytes(data), warnings=warnings)
 
 
 def _rejected(item: UploadItem, size: int | None, reason: str) -> Ready:

@@ -62,6 +62,7 @@ class UploadReport:
         doubles: Names that the dataset was found to hold more than once at the end of a run with
             lost answers.
         journal: The journal's path, or empty.
+        warned: Items with a warning, whatever became of them.
         problems: The rejected and failed results in the order of their end, at most
             ``UploadConfig.max_problems``; the bytes of in-memory items are left out.
     """
@@ -76,6 +77,7 @@ class UploadReport:
     bytes: int
     seconds: float
     complete: bool
+    warned: int = 0
     unsettled: int = 0
     resumed: int = 0
     doubles: tuple[Double, ...] = ()
@@ -141,6 +143,7 @@ class UploadReport:
             "rejected": self.rejected,
             "failed": self.failed,
             "pending": self.pending,
+            "warned": self.warned,
             "unsettled": self.unsettled,
             "resumed": self.resumed,
             "bytes": self.bytes,

@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
 from datagym_async._wire._names import MAX_NAME_LENGTH, encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._items import printable
+from datagym_async.transfer._structure import screen_structure
+
+Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
 
 HEAD_SIZE = 64
 """Bytes of a file that its kind can be told from."""
+
+WARN_BYTES = 15 * 2**20
+"""Larger files are often refused: the service's database takes 16 MiB as it comes (observed)."""
+_LARGE = (
+    "It has {size:.1f} MiB; a service with the usual limit of its database (16 MiB) refuses it."
+)
 
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -64,7 +73,7 @@ class Sample:
     head: bytes
 
 
-Check: TypeAlias = Callable[[Sample], str]
+Rule: TypeAlias = Callable[[Sample], str]
 """A rule over the bytes: an empty text to accept, else the reason for the rejection."""
 
 
@@ -80,12 +89,52 @@ def check_signature(sample: Sample) -> str:
     return f"Not a JPEG or PNG image: it looks like {looks_like(sample.head)}."
 
 
-CHECKS: tuple[Check, ...] = (check_not_empty, check_signature)
+RULES: tuple[Rule, ...] = (check_not_empty, check_signature)
 
 
-def screen_bytes(sample: Sample, checks: tuple[Check, ...] = CHECKS) -> str:
-    """Return the reason of the first check that rejects the sample, or an empty text."""
-    return next(filter(None, (check(sample) for check in checks)), "")
+def screen_bytes(sample: Sample, rules: tuple[Rule, ...] = RULES) -> str:
+    """Return the reason of the first rule that rejects the sample, or an empty text."""
+    return next(filter(None, (rule(sample) for rule in rules)), "")
+
+
+@attrs.frozen
+class Findings:
+    """What a look at an image found.
+
+    Args:
+        reason: Why it must not be sent, or empty.
+        warnings: What should be known of it all the same.
+    """
+
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Screening:
+    """How closely images are looked at before they are sent.
+
+    Args:
+        check: See `UploadConfig`. What decoding finds is not for here (`_decode`).
+        max_bytes: Bytes that none may exceed, or None.
+    """
+
+    check: Check = "structure"
+    max_bytes: int | None = None
+
+    def of_sample(self, sample: Sample) -> str:
+        """Return why an image is rejected by its size and first bytes, or an empty text."""
+        if self.max_bytes is not None and sample.size > self.max_bytes:
+            return f"The image has {sample.size:,} bytes, more than max_bytes ({self.max_bytes:,})."
+        return "" if self.check == "none" else screen_bytes(sample)
+
+    def of_whole(self, data: bytes) -> str:
+        """Return why an image in memory is rejected by its structure, or an empty text."""
+        return "" if self.check in {"none", "signature"} else screen_structure(data)
+
+    def warnings(self, size: int) -> tuple[str, ...]:
+        """Return what should be known of an image of so many bytes."""
+        return (_LARGE.format(size=size / 2**20),) if size > WARN_BYTES else ()
 
 
 def looks_like(head: bytes) -> str:

@@ -28,6 +28,7 @@ class Tally:
     total_known: bool = False
     in_flight: int = 0
     bytes_uploaded: int = 0
+    warned: int = 0
     _outcomes: Counter[Outcome] = attrs.Factory(Counter)
     _problems: list[UploadResult] = attrs.Factory(list)
 
@@ -40,6 +41,7 @@ class Tally:
     def settled(self, result: UploadResult) -> None:
         """Count a result."""
         self._outcomes[result.outcome] += 1
+        self.warned += bool(result.warnings)
         if result.outcome is Outcome.UPLOADED:
             self.bytes_uploaded += result.size or 0
         else:
@@ -105,5 +107,6 @@ class Tally:
             bytes=self.bytes_uploaded,
             seconds=seconds,
             complete=self.complete,
+            warned=self.warned,
             problems=tuple(self._problems),
         )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Outcome = Literal["stored", "rejected", "failed"]
 
+SOUND_JPEG = bytes.fromhex("ffd8 ffc0000b080001000101011100 ffda0008010100003f00")
+"""A JPEG's header and no picture: the least that is sent; anything may follow it."""
 SMALLEST = 1500
 """Bytes below which no photo is made: the tables of a JPEG alone take about 700."""
 _STEP = 1.25  # photos share the picture of their size class; a comment makes up the difference
@@ -128,8 +130,8 @@ class PhotoFolder:
         bytes: Their size together.
         stored: SHA-1 of each image that must be in the dataset at the end, by its name.
         rejected: Files that no request is worth, by path below `root`, with the reason: `empty`,
-            `type` or `clash`.
-        failed: Files that look like an image and that the service refuses, with `corrupt`.
+            `type`, `corrupt` or `clash`.
+        failed: Files that look sound to us and that the service refuses.
     """
 
     root: Path
@@ -182,8 +184,8 @@ ODDITIES = (
     _Odd("png-{n}.jpg", _png),
     _Odd("jpeg-{n}.png", _jpeg),
     _Odd("half-{n}.jpg", lambda seed: half_jpeg(8_000, seed=seed)),
-    _Odd("broken-{n}.jpg", lambda seed: broken_jpeg(6_000, seed=seed), "failed", "corrupt"),
-    _Odd("broken-{n}.png", lambda seed: broken_png(6_000, seed=seed), "failed", "corrupt"),
+    _Odd("broken-{n}.jpg", lambda seed: broken_jpeg(6_000, seed=seed), "rejected", "corrupt"),
+    _Odd("broken-{n}.png", lambda seed: broken_png(6_000, seed=seed), "rejected", "corrupt"),
     _Odd("unicode/Zürich {n} - Größe.jpg", _jpeg),
     _Odd("unicode/写真 {n} ☃.png", _png),
     _Odd("unicode/фото-{n} 🐈.jpg", _jpeg),

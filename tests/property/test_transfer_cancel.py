@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from datagym_async.transfer import UploadConfig, Uploader, UploadItem
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.leaks import open_descriptors
+from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from datagym_async.transfer import Source
 
-JPEG = b"\xff\xd8\xff\xe0"
+JPEG = SOUND_JPEG
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,13 @@ from datagym_async.transfer import _reading as reading
 from datagym_async.transfer._candidates import Candidate
 from datagym_async.transfer._clashes import Verdict
 from datagym_async.transfer._plan import Plan, Planned
+from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-JPEG = b"\xff\xd8\xff\xe0"
+JPEG = SOUND_JPEG
 
 
 def planned(path: Path, verdict: Verdict | None = None) -> Planned:
@@ -28,7 +29,7 @@ def planned(path: Path, verdict: Verdict | None = None) -> Planned:
 def test_a_small_file_is_in_memory(tmp_path: Path) -> None:
     """Up to 1 MiB the body is there before its request begins."""
     path = tmp_path / "a.jpg"
-    path.write_bytes(JPEG + b"x" * (reading.SMALL - 4))
+    path.write_bytes(JPEG + b"x" * (reading.SMALL - len(JPEG)))
 
     ready = reading.read(planned(path))
 
@@ -45,7 +46,7 @@ def test_a_large_file_is_a_recipe(tmp_path: Path) -> None:
     ready = reading.read(planned(path))
 
     assert ready.body is not None
-    assert (ready.body.data, ready.body.size) == (None, reading.SMALL + 4)
+    assert (ready.body.data, ready.body.size) == (None, reading.SMALL + len(JPEG))
 
 
 def test_of_what_is_no_image_only_the_head_is_read(

@@ -90,8 +90,10 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(photos: Path) 
     assert "linked.jpg" in names(photos)
     assert [
         f"{photos}/broken.jpg is a link that leads nowhere.",
-        f"{photos}/loop is a link to a folder, which is not followed; name it as a source, or "
-        'upload with symlinks="follow".',
+        (
+            f"{photos}/loop is a link to a folder, which is not followed; name it as a source, or "
+            'upload with symlinks="follow".'
+        ),
     ] == refusals(photos)
 
 

@@ -23,6 +23,7 @@ from datagym_async.exceptions import (
 from datagym_async.transfer import UploadConfig, Uploader, UploadItem, _feeder, _threads
 from datagym_async.transfer._plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
+from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from datagym_async.transfer import Source, UploadResult
 
-JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60
+JPEG = SOUND_JPEG + b"x" * 60
 
 
 def images(count: int, *, start: int = 0) -> list[UploadItem]:
@@ -561,7 +562,11 @@ async def test_progress_grows_to_the_report(service: FakeService) -> None:
         40,
         True,
     )
-    assert (last.uploaded, last.bytes_done, last.bytes_total) == (40, 40 * 64, 40 * 64)
+    assert (last.uploaded, last.bytes_done, last.bytes_total) == (
+        40,
+        40 * len(JPEG),
+        40 * len(JPEG),
+    )
     assert last.seconds == run.report.seconds
     assert repr(run) == "<Uploader 40 of 40 items done, 0 in flight>"
 

@@ -1,0 +1,112 @@
+"""Decode images to find what their headers do not tell; needs Pillow, blocking.
+
+Pillow's classes for the two formats are used as they are: `PIL.Image.open` would try every format
+there is, and speak its doubts of large images through `warnings`, which belong to the process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import threading
+from typing import TYPE_CHECKING
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer._screening import JPEG, Findings
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from PIL.ImageFile import ImageFile
+
+_ORIENTATION = 0x0112
+_UPRIGHT = 1
+_LARGE_PIXELS = 32_000_000
+_one_large = threading.Lock()
+"""Held while a large PNG is decoded: several at once would take gigabytes."""
+
+
+def require_pillow() -> None:
+    """Refuse to go on without Pillow.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
+    if importlib.util.find_spec("PIL") is None:
+        msg = (
+            'check="decode" needs Pillow; install it with pip install "datagym-async[images]", '
+            'or upload with check="structure".'
+        )
+        raise ConfigurationError(msg)
+
+
+def decode(source: bytes | str) -> Findings:
+    """Decode a JPEG or PNG and say what was found; nothing that an image holds raises.
+
+    Args:
+        source: The bytes of the image, or the path of its file.
+    """
+    try:
+        if isinstance(source, bytes):
+            return _decoded(io.BytesIO(source))
+        with open(source, "rb") as stream:  # noqa: PTH123 -- as in `_disk.look`
+            return _decoded(stream)
+    except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file
+        words = str(error) or type(error).__name__
+        return Findings(f"The image cannot be decoded: {words}.")
+
+
+def _decoded(stream: BinaryIO) -> Findings:
+    with _opened(stream) as image:
+        width, height = image.size
+        pixels, limit = width * height, _max_pixels()
+        if limit is not None and pixels > 2 * limit:
+            return Findings(
+                f"The image has {pixels:,} pixels, more than Pillow takes for anything but an "
+                f"attack ({2 * limit:,})."
+            )
+        _load(image, pixels)
+        found = [_of_size(pixels, limit), _of_orientation(image)]
+    return Findings(warnings=tuple(filter(None, found)))
+
+
+def _opened(stream: BinaryIO) -> ImageFile:
+    from PIL import JpegImagePlugin, PngImagePlugin
+
+    is_jpeg = stream.read(len(JPEG)) == JPEG
+    stream.seek(0)
+    if is_jpeg:
+        return JpegImagePlugin.JpegImageFile(stream)
+    return PngImagePlugin.PngImageFile(stream)
+
+
+def _max_pixels() -> int | None:
+    from PIL import Image
+
+    return Image.MAX_IMAGE_PIXELS
+
+
+def _load(image: ImageFile, pixels: int) -> None:
+    # A JPEG is read whole at an eighth of its size, too, in a fraction of the time and memory.
+    image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
+    if image.format == "JPEG" or pixels <= _LARGE_PIXELS:
+        image.load()
+        return
+    with _one_large:
+        image.load()
+
+
+def _of_size(pixels: int, limit: int | None) -> str:
+    if limit is None or pixels <= limit:
+        return ""
+    return f"It has {pixels:,} pixels; many programs refuse to open that many."
+
+
+def _of_orientation(image: ImageFile) -> str:
+    orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+    if orientation in {_UPRIGHT, 0}:
+        return ""
+    return (
+        f"Its EXIF orientation ({orientation}) is ignored by the service, which shows and labels "
+        "it as it is stored, turned or mirrored."
+    )
