@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -24,6 +26,8 @@ MAX_BATCH = 500
 MAX_URL_LENGTH = 1256
 MAX_URL_NAME_LENGTH = 255
 """Longer URLs, and longer last parts, make the service refuse the whole batch (observed)."""
+_SUFFIXES = frozenset({"jpg", "jpeg", "png"})
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 class Fetch(Protocol):
@@ -65,7 +69,7 @@ class UrlBatches:
         for index, url in enumerate(given):
             if not isinstance(url, str):
                 raise ConfigurationError(f"urls[{index}] is no text; pass a list of URLs")
-        screened = ((url, screen(url)) for url in dict.fromkeys(given))
+        screened = ((url, screen_for_batch(url)) for url in dict.fromkeys(given))
         refused = {
             url: UrlResult(url, UrlStatus.FAILED, reason=reason)
             for url, reason in screened
@@ -120,6 +124,38 @@ class UrlBatches:
 
 
 def screen(url: str) -> str | None:
+    """Return why the service would refuse a URL, or could never fetch it, or None.
+
+    It stores links without a look at what they lead to, by their text alone: what stands behind the
+    last dot must be jpg, jpeg or png, to the very end (observed).
+    """
+    if reason := screen_for_batch(url):
+        return reason
+    if scheme := foreign_scheme(url):
+        return f"Its scheme is {scheme}; the service fetches images by http and https alone"
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        has_host = False
+    if not has_host:
+        return "It names no host, or no port, that can be asked"
+    if url.rpartition(".")[2].lower() not in _SUFFIXES:
+        return (
+            "It does not end in .jpg, .jpeg or .png, which is all that the service looks at"
+            " (nothing may follow, neither a query nor a fragment)"
+        )
+    return None
+
+
+def foreign_scheme(text: str) -> str:
+    """Return the scheme of an address that is neither http nor https, or an empty text."""
+    found = _SCHEME.match(text)
+    scheme = found[1].lower() if found else ""
+    return "" if scheme in {"http", "https"} else scheme
+
+
+def screen_for_batch(url: str) -> str | None:
     """Return why the service could not store a URL, which would fail its whole batch, or None."""
     if any("\ud800" <= character <= "\udfff" for character in url):
         return "It holds characters that are no text"

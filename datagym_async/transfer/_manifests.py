@@ -21,6 +21,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from datagym_async.resources._urls import foreign_scheme
+from datagym_async.resources._urls import screen as screen_url
 from datagym_async.transfer._candidates import Candidate, refused_source
 from datagym_async.transfer._disk import refusal, size_of
 from datagym_async.transfer._items import UploadItem, is_url, printable
@@ -86,6 +88,9 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
         return Candidate(UploadItem(origin, b"", origin=origin), refusal=f"{origin}: {line.wrong}")
     if is_url(line.content):
         return Candidate(UploadItem(line.name, line.content, origin=origin))
+    if foreign_scheme(line.content):
+        item = UploadItem(line.name, line.content, origin=origin)
+        return Candidate(item, refusal=f"{origin}: {screen_url(line.content)}.")
     full = str(Path(path).parent / line.content)
     size = size_of(full)
     refusal = f"{origin}: {size}" if isinstance(size, str) else ""

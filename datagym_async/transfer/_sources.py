@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 import attrs
 
+from datagym_async.resources._urls import foreign_scheme
+from datagym_async.resources._urls import screen as screen_url
 from datagym_async.transfer._candidates import Candidate, refused_source
 from datagym_async.transfer._disk import look, size_of
 from datagym_async.transfer._folders import in_folder, in_glob, is_glob
-from datagym_async.transfer._items import UploadItem, is_url, last_part
+from datagym_async.transfer._items import UploadItem, is_url, last_part, printable
 from datagym_async.transfer._manifests import in_manifest, in_standard_input, is_manifest
 
 if TYPE_CHECKING:
@@ -89,7 +91,10 @@ def _of_text(text: str, rules: Rules) -> Leaf:
     if not text.strip():
         return (refused_source(text, "A source is an empty text; name a file or folder."),)
     path = os.path.expanduser(text)  # noqa: PTH111 -- Path raises where there is no home
-    pattern = is_glob(path) and isinstance(look(path), str)
+    missing = isinstance(look(path), str)
+    if missing and foreign_scheme(text):
+        return (refused_source(text, f"{printable(text)}: {screen_url(text)}."),)
+    pattern = missing and is_glob(path)
     return in_glob(path, rules) if pattern else _of_path(path, rules)
 
 
