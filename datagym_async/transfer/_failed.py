@@ -7,14 +7,13 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote_to_bytes
 
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._candidates import Candidate
 from datagym_async.transfer._items import UploadItem, UploadResult, printable
-from datagym_async.transfer._report import SCHEMA, UploadReport
+from datagym_async.transfer._report import SCHEMA, UploadReport, raw_decoded
 
 if TYPE_CHECKING:
     from datagym_async.transfer._sources import Source
@@ -79,19 +78,12 @@ def _of_result(result: UploadResult) -> UploadItem | Candidate:
 
 def _of_row(row: dict[str, Any]) -> UploadItem | Candidate:
     name, source = (_original(row, member) for member in ("name", "source"))
-    if not source or row.get("in_memory"):
-        return _gone(name)
-    return UploadItem(name, source)
+    return _gone(name) if row.get("in_memory") else UploadItem(name, source)
 
 
 def _original(row: dict[str, Any], member: str) -> str:
     raw = row.get(f"{member}_raw")
     return str(row[member]) if raw is None else raw_decoded(raw)
-
-
-def raw_decoded(raw: str) -> str:
-    """Return a text from the form in which a report keeps what no screen and no JSON can take."""
-    return unquote_to_bytes(raw).decode("utf-8", "surrogatepass")
 
 
 def _gone(name: str) -> Candidate:

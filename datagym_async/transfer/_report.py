@@ -7,10 +7,13 @@ import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
 
 from datagym_async.transfer._items import Outcome, UploadResult, printable
+from datagym_async.transfer._target import DatasetShare
+from datagym_async.transfer._verify import Mismatch
 
 if TYPE_CHECKING:
     import os
@@ -63,6 +66,13 @@ class UploadReport:
             lost answers.
         journal: The journal's path, or empty.
         warned: Items with a warning, whatever became of them.
+        stopped_by: Which limit ended the run before its end, in words (``"max_files: 100 were
+            sent"``), or empty. Such a run is not `complete`, but nothing is wrong with it.
+        datasets: What was done in each dataset of the job, the first one first.
+        verified: Uploaded images that were downloaded and compared (``UploadConfig.verify``).
+        mismatched: Those of them that differ, or could not be compared.
+        mismatches: Which ones, at most ``UploadConfig.max_problems``.
+        advice: What limited the run and what would help, in one sentence; empty until its end.
         problems: The rejected and failed results in the order of their end, at most
             ``UploadConfig.max_problems``; the bytes of in-memory items are left out.
     """
@@ -82,6 +92,12 @@ class UploadReport:
     resumed: int = 0
     doubles: tuple[Double, ...] = ()
     journal: str = ""
+    stopped_by: str = ""
+    datasets: tuple[DatasetShare, ...] = attrs.field(default=(), repr=False)
+    verified: int = 0
+    mismatched: int = 0
+    mismatches: tuple[Mismatch, ...] = attrs.field(default=(), repr=False)
+    advice: str = ""
     problems: tuple[UploadResult, ...] = attrs.field(default=(), repr=False)
 
     @property
@@ -107,8 +123,8 @@ class UploadReport:
 
     @property
     def ok(self) -> bool:
-        """Return whether the run is complete and nothing was rejected or failed."""
-        return self.complete and not self.rejected and not self.failed
+        """Return whether the run is complete, and nothing was rejected, failed or mismatched."""
+        return self.complete and not (self.rejected or self.failed or self.mismatched)
 
     def summary(self) -> str:
         """Return the report as one sentence."""
@@ -125,10 +141,20 @@ class UploadReport:
             if count or word == "uploaded"
         )
         size = f"{self.bytes / 1e6:,.1f} MB"
+        more = len(self.datasets) - 1
+        others = f" and {more:,} more dataset{'' if more == 1 else 's'}" if more > 0 else ""
         return (
-            f"{self.planned:,} items for {printable(self.dataset_name)!r}: {counts} "
+            f"{self.planned:,} items for {printable(self.dataset_name)!r}{others}: {counts} "
             f"({size} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} images/s)."
+            f"{self._remarks()}"
         )
+
+    def _remarks(self) -> str:
+        stopped = f" It stopped at {self.stopped_by}." if self.stopped_by else ""
+        if not self.verified:
+            return stopped
+        outcome = f"{self.mismatched:,} differ" if self.mismatched else "all are equal"
+        return f"{stopped} {self.verified:,} were compared with the dataset: {outcome}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, in the schema of `to_json`."""
@@ -152,6 +178,12 @@ class UploadReport:
             "summary": self.summary(),
             "journal": printable(self.journal),
             "doubles": [attrs.asdict(each) for each in self.doubles],
+            "stopped_by": self.stopped_by,
+            "datasets": [attrs.asdict(each) for each in self.datasets],
+            "verified": self.verified,
+            "mismatched": self.mismatched,
+            "mismatches": [attrs.asdict(each) for each in self.mismatches],
+            "advice": self.advice,
             "problems": [_row(each) for each in self.problems],
             "problems_omitted": self.problems_omitted,
         }
@@ -161,7 +193,8 @@ class UploadReport:
 
         The schema is named in the member ``schema`` and only ever grows: the counts and facts of
         this class, and ``problems``, a list of objects with the columns of `to_csv`. File names
-        that are not valid Unicode are written with their odd bytes as backslash escapes.
+        that are not valid Unicode are written with their odd bytes as backslash escapes; for
+        `failed_items` such a row has ``name_raw`` or ``source_raw`` too, percent-encoded.
 
         Args:
             path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
@@ -179,7 +212,7 @@ class UploadReport:
             path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
         """
         buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, COLUMNS)
+        writer = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(_row(each) for each in self.problems)
         text = buffer.getvalue()
@@ -187,8 +220,24 @@ class UploadReport:
         return text
 
 
+def raw_encoded(text: str) -> str:
+    """Return a form of any text that every screen and JSON reader can take, and that is exact."""
+    return quote_from_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def raw_decoded(raw: str) -> str:
+    """Return the text behind the form of `raw_encoded`."""
+    return unquote_to_bytes(raw).decode("utf-8", "surrogatepass")
+
+
 def _row(result: UploadResult) -> dict[str, Any]:
-    return {
+    name, content = result.item.name, result.item.content
+    exact: dict[str, Any] = {"in_memory": True} if isinstance(content, bytes) else {}
+    if name != result.name:
+        exact["name_raw"] = raw_encoded(name)
+    if isinstance(content, str) and content != result.source:
+        exact["source_raw"] = raw_encoded(content)
+    return exact | {
         "outcome": result.outcome.value,
         "name": result.name,
         "source": result.source,

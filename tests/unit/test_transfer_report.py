@@ -84,6 +84,8 @@ def test_json_has_a_schema_and_stays_valid(tmp_path: Path) -> None:
         "outcome": "rejected",
         "name": r"c\xe9,\n.jpg",
         "source": r"d/c\xe9,\n.jpg",
+        "name_raw": "c%ED%B3%A9%2C%0A.jpg",
+        "source_raw": "d/c%ED%B3%A9%2C%0A.jpg",
         "size": None,
         "status": None,
         "key": "",
