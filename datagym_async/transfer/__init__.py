@@ -1,18 +1,40 @@
 """Whole jobs on resources: the bulk uploader, its plan, its progress and its report."""
 
 from datagym_async.transfer._config import UploadConfig
+from datagym_async.transfer._events import (
+    DatasetCreated,
+    ItemSettled,
+    LimitChanged,
+    Paused,
+    RunEnded,
+    RunStarted,
+    UploadEvent,
+)
+from datagym_async.transfer._failed import failed_items
 from datagym_async.transfer._items import Outcome, UploadItem, UploadProgress, UploadResult
 from datagym_async.transfer._report import UploadReport
 from datagym_async.transfer._sources import Source
+from datagym_async.transfer._target import DatasetShare
 from datagym_async.transfer._uploader import Uploader
+from datagym_async.transfer._verify import Mismatch
 
 __all__ = [
+    "DatasetCreated",
+    "DatasetShare",
+    "ItemSettled",
+    "LimitChanged",
+    "Mismatch",
     "Outcome",
+    "Paused",
+    "RunEnded",
+    "RunStarted",
     "Source",
     "UploadConfig",
+    "UploadEvent",
     "UploadItem",
     "UploadProgress",
     "UploadReport",
     "UploadResult",
     "Uploader",
+    "failed_items",
 ]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
@@ -24,6 +24,7 @@ from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import AlreadyExistsError, ConfigurationError, DataGymError
 from datagym_async.models import MediaType
 from datagym_async.transfer._items import UploadItem, url_name
+from datagym_async.transfer._needs import DatasetLookup
 from datagym_async.transfer._places import (
     MAX_GAP,
     SEVERAL,
@@ -38,12 +39,9 @@ if TYPE_CHECKING:
     from datagym_async.models import Dataset, Project
 
 
-class DatasetFamily(Protocol):
+@runtime_checkable
+class DatasetFamily(DatasetLookup, Protocol):
     """Look datasets up and create them; `DatasetsResource` does."""
-
-    async def get(self, dataset_id: str) -> Dataset:
-        """Return the dataset with its media."""
-        ...
 
     async def list(self) -> list[Dataset]:
         """Return all datasets with their media."""
@@ -162,7 +160,7 @@ class Target:
     """Give each item its dataset.
 
     Args:
-        datasets: Looks datasets up and creates them.
+        datasets: Looks datasets up; with `most` it must be able to create them (`DatasetFamily`).
         projects: Attaches them; needed with `attach_to` alone.
         dataset_id: The dataset, the first one of its family.
         most: Media that one dataset may hold; None for one dataset without a bound.
@@ -170,7 +168,7 @@ class Target:
         on_created: Called with each dataset that this run adds.
     """
 
-    _datasets: DatasetFamily
+    _datasets: DatasetLookup
     _projects: Attachments | None
     _dataset_id: str
     _most: int | None = None
@@ -217,7 +215,7 @@ class Target:
         family = [(1, base)]
         if self._most is not None:
             check_base(base)
-            family = family_of(base, await self._datasets.list())
+            family = family_of(base, await self._family.list())
         for number, dataset in family:
             self._enter(dataset, number)
         found = [dataset for _, dataset in family]
@@ -247,6 +245,12 @@ class Target:
         for project_id in self._attach_to:
             if (project_id.lower(), dataset_id.lower()) not in attached:
                 await self._attachments.add_dataset(project_id, dataset_id)
+
+    @property
+    def _family(self) -> DatasetFamily:
+        if not isinstance(self._datasets, DatasetFamily):
+            raise ConfigurationError("max_per_dataset needs datasets that can be created.")
+        return self._datasets
 
     @property
     def _attachments(self) -> Attachments:
@@ -321,7 +325,7 @@ class Target:
         last = self._filled[-1].member.number
         for number in range(last + 1, last + MAX_GAP + 1):
             try:
-                dataset = await self._datasets.ensure(numbered(self.name, number))
+                dataset = await self._family.ensure(numbered(self.name, number))
             except AlreadyExistsError:
                 continue
             if dataset.media_type is MediaType.IMAGE:
