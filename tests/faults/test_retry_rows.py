@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 
-from datagym_async import DataGymClient, RetryPolicy
 from datagym_async.exceptions import (
     APIError,
     InternalServerError,
@@ -17,13 +13,11 @@ from datagym_async.exceptions import (
     RateLimitError,
     RequestRefusedError,
 )
-from datagym_async.server import SeedDataset, SeedProject, Server
 from datagym_async.testing import (
     Action,
     CommitThenDrop,
     Drop,
     DropMidBody,
-    FaultPlan,
     Html,
     RefuseToken,
     RetryAfter,
@@ -31,48 +25,9 @@ from datagym_async.testing import (
     Status,
 )
 from tests.helpers.photos import jpeg
-from tests.helpers.sentinel import TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from tests.helpers.world import UPLOADS, world
 
 pytestmark = pytest.mark.looptime
-
-UPLOADS = r"/file$"
-
-
-@attrs.frozen
-class World:
-    """A service that fails by plan, a client of it, and an empty dataset."""
-
-    plan: FaultPlan
-    client: DataGymClient
-    project_id: str
-    dataset_id: str
-
-    async def names(self) -> list[str]:
-        """Return the names that the service holds, faults taken away."""
-        self.plan.clear()
-        return sorted(each.name for each in (await self.client.datasets.get(self.dataset_id)).media)
-
-
-@asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    plan = FaultPlan()
-    async with Server(token=TOKEN, middlewares=[plan.middleware]) as server:
-        project = SeedProject("Street scenes", datasets=(SeedDataset("Photos"),))
-        (seeded,) = await server.seed(project)
-        client = DataGymClient(
-            TOKEN,
-            server.base_url,
-            rate_limit=None,
-            retry=RetryPolicy(settle_after=0.1),
-            dialect="media",
-        )
-        async with client:
-            yield World(plan, client, seeded.id, seeded.datasets[0].id)
-        assert server.statistics().open_connections == 0
-
 
 PASSING: dict[str, Action] = {
     "429 with Retry-After 2": RetryAfter(429, 2),
