@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 _START = bytes.fromhex("ffd8ffe000104a46494600010100000100010000")
 _END = bytes.fromhex("ffd9")
+TINY = bytes.fromhex("ffd8 ffc0000b080001000101011100 ffda0008010100003f00")
+"""A JPEG's header and no picture: the least that is sent; anything may follow it."""
 
 
 def write_files(folder: Path, *, count: int, size: int) -> Path:

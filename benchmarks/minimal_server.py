@@ -2,16 +2,23 @@
 
 ``python -m benchmarks.minimal_server`` prints its port and serves until it is ended. It knows the
 routes that a client calls around uploads, keeps every connection open, and stores nothing but
-counts, which ``GET /counts`` tells.
+counts, which ``GET /counts`` tells. With ``--held N`` every dataset lists N images that were never
+sent, `held_name` being their names. The counts tell also when the first upload came.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
+import time
+from typing import TYPE_CHECKING
 
-_OK, _NOT_FOUND = b"200 OK", b"404 Not Found"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+OK, _NOT_FOUND = b"200 OK", b"404 Not Found"
 _BUFFER = 256 * 1024
 _MEDIA = (
     b'{"id":"00000000-0000-4000-8000-00000000000a","timestamp":1760000000000,'
@@ -19,18 +26,49 @@ _MEDIA = (
     b'"width":64,"height":64}'
 )
 _DATASET = (
-    b'{"id":"%s","name":"Benchmark","timestamp":1760000000000,"owner":"o","shortDescription":null,'
-    b'"projectCount":0,"mediaType":"IMAGE","media":[]}'
+    b'{"id":"%s","name":"%s","timestamp":1760000000000,"owner":"o","shortDescription":null,'
+    b'"projectCount":0,"mediaType":"IMAGE","media":[%s]}'
+)
+_LISTED = (
+    '{"id":"00000000-0000-4000-9000-%012x","timestamp":1760000000000,'
+    '"mediaSourceType":"LOCAL","mediaName":"%s"}'
 )
 _UNKNOWN = b'{"key":"ex_notfound","params":["media","id","x"],"msg":"","code":404,"details":[]}'
 
 
-class Counts:
-    """What all connections of the server have received."""
+def held_name(number: int) -> str:
+    """Return the name of the n-th image that a dataset holds from the beginning."""
+    return f"item-{number:07}.jpg"
 
-    def __init__(self) -> None:
+
+def listing(names: Iterable[str]) -> bytes:
+    """Return the media of a dataset as the service lists them."""
+    return ",".join(_LISTED % each for each in enumerate(names)).encode()
+
+
+class Counts:
+    """What all connections of the server have received.
+
+    Args:
+        held: Images that every dataset lists.
+    """
+
+    def __init__(self, held: int = 0) -> None:
         self.uploads = 0
         self.bytes = 0
+        self.first_upload = 0.0  # on the wall clock; 0 for none
+        self.media = listing(map(held_name, range(held)))
+
+    def of_upload(self, size: int) -> None:
+        """Count an upload of so many bytes."""
+        self.first_upload = self.first_upload or time.time()
+        self.uploads += 1
+        self.bytes += size
+
+    def shown(self) -> bytes:
+        """Return the counts as JSON."""
+        names = ("uploads", "bytes", "first_upload")
+        return json.dumps({name: getattr(self, name) for name in names}).encode()
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -64,11 +102,11 @@ class Connection(asyncio.BufferedProtocol):
             self._head = rest
         else:
             self._head += self._buffer[:nbytes]
-        while b"\r\n\r\n" in self._head and not self._left:
-            self._begin()
+        while b"\r\n\r\n" in self._head and not self._left and self._begin():
+            pass
 
-    def _begin(self) -> None:
-        """Take one request's header, and what has come of its body."""
+    def _begin(self) -> bool:
+        """Take one request's header, and what has come of its body; False to wait for more."""
         head, _, rest = self._head.partition(b"\r\n\r\n")
         line, *fields = head.split(b"\r\n")
         headers = {
@@ -77,31 +115,47 @@ class Connection(asyncio.BufferedProtocol):
         size = int(headers.get(b"content-length", b"0"))
         if b"transfer-encoding" in headers:
             raise ValueError("This server wants a Content-Length.")
-        self._answer = self._answer_to(line, headers, size)
+        is_upload = b"x-filename" in headers
+        if not is_upload and len(rest) < size:
+            return False
+        method, target, _ = line.split(b" ")
+        parts = target.partition(b"?")[0].strip(b"/").split(b"/")
+        if is_upload:
+            name = headers[b"x-filename"].decode("latin-1")
+            self._answer = self.answer_upload(parts, name, size)
+        else:
+            self._answer = self.answer(method, parts, rest[:size])
         if len(rest) >= size:
             self._transport.write(self._answer)
             self._head = rest[size:]
         else:
             self._left, self._head = size - len(rest), b""
+        return True
 
-    def _answer_to(self, line: bytes, headers: dict[bytes, bytes], size: int) -> bytes:
-        method, target, _ = line.split(b" ")
-        parts = target.partition(b"?")[0].strip(b"/").split(b"/")
-        if method == b"POST":
-            self._counts.uploads += 1
-            self._counts.bytes += size
-            name = json.dumps(headers[b"x-filename"].decode("latin-1")).encode()
-            return _response(_OK, _MEDIA % name)
+    def answer_upload(self, parts: list[bytes], name: str, size: int) -> bytes:
+        """Return the answer to an upload, which is sent when the body has come."""
+        del parts
+        self._counts.of_upload(size)
+        return response(OK, _MEDIA % json.dumps(name).encode())
+
+    def answer(self, method: bytes, parts: list[bytes], body: bytes) -> bytes:
+        """Return the answer to any other request."""
+        del body
         if parts == [b"counts"]:
-            return _response(_OK, json.dumps(vars(self._counts)).encode())
+            return response(OK, self._counts.shown())
         if parts[2:3] == [b"dataset"]:
-            return _response(_OK, _DATASET % parts[-1])
+            return response(OK, dataset(parts[-1], b"Benchmark", self._counts.media))
         if parts[2:3] == [b"project"]:
-            return _response(_OK, b"[]", with_body=method != b"HEAD")
-        return _response(_NOT_FOUND, _UNKNOWN)
+            return response(OK, b"[]", with_body=method != b"HEAD")
+        return response(_NOT_FOUND, _UNKNOWN)
 
 
-def _response(status: bytes, body: bytes, *, with_body: bool = True) -> bytes:
+def dataset(dataset_id: bytes, name: bytes, media: bytes) -> bytes:
+    """Return a dataset as the service lists it."""
+    return _DATASET % (dataset_id, name, media)
+
+
+def response(status: bytes, body: bytes, *, with_body: bool = True) -> bytes:
     return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
         status,
         len(body),
@@ -109,16 +163,27 @@ def _response(status: bytes, body: bytes, *, with_body: bool = True) -> bytes:
     )
 
 
-async def serve() -> None:
-    """Listen on a free port of loopback, print it, and serve until cancelled."""
-    counts = Counts()
+async def serve(connect: Callable[[], Connection]) -> None:
+    """Listen on a free port of loopback, print it, and serve until cancelled.
+
+    Args:
+        connect: Makes a connection.
+    """
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(counts), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(connect, "127.0.0.1", 0, backlog=1024)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     async with server:
         await server.serve_forever()
 
 
+def main() -> None:
+    """Serve as the command line asks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.minimal_server")
+    parser.add_argument("--held", type=int, default=0, help="images that every dataset lists")
+    counts = Counts(parser.parse_args().held)
+    asyncio.run(serve(lambda: Connection(counts)))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve())
+    main()

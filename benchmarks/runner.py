@@ -73,9 +73,9 @@ class ContenderError(RuntimeError):
 
 
 @contextlib.contextmanager
-def minimal_server() -> Iterator[str]:
-    """Run the minimal server in a process of its own and give its address."""
-    command = [sys.executable, "-m", "benchmarks.minimal_server"]
+def minimal_server(*options: str, module: str = "minimal_server") -> Iterator[str]:
+    """Run the minimal server, or one like it, in a process of its own and give its address."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
         try:
             assert process.stdout is not None
@@ -90,23 +90,45 @@ def run(contender: Contender, folder: Path, base_url: str) -> Taken:
     Raises:
         ContenderError: It failed, or the server counted less or more than the folder holds.
     """
-    before = _counts(base_url)
-    command = [contender.python, "-m", f"benchmarks.contenders.{contender.module}"]
-    command += [str(folder.resolve()), base_url, str(contender.workers)]
+    arguments = (str(folder.resolve()), base_url, str(contender.workers))
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    return _take(contender, arguments, base_url, files=len(sizes), size=sum(sizes))
+
+
+def run_generated(count: int, base_url: str, *options: str) -> Taken:
+    """Have this project's client upload images that it makes up as it goes.
+
+    Args:
+        count: How many.
+        base_url: A fresh server that counts.
+        options: Of `benchmarks.contenders.generated`.
+
+    Raises:
+        ContenderError: It failed, or the server counted less or more.
+    """
+    ours = Contender("generated images", "generated")
+    return _take(ours, (str(count), base_url, *options), base_url, files=count, size=None)
+
+
+def _take(
+    contender: Contender, arguments: tuple[str, ...], base_url: str, *, files: int, size: int | None
+) -> Taken:
+    before = counts(base_url)
+    command = [contender.python, "-m", f"benchmarks.contenders.{contender.module}", *arguments]
     done = subprocess.run(
         command, capture_output=True, check=False, text=True, cwd=_ROOT, errors="replace"
     )
     if done.returncode:
         raise ContenderError(f"{contender.name} failed: {done.stderr.strip() or 'without a word'}")
-    after = _counts(base_url)
-    files, size = (after[key] - before[key] for key in ("uploads", "bytes"))
-    sizes = [path.stat().st_size for path in folder.iterdir()]
-    if (files, size) != (len(sizes), sum(sizes)):
-        raise ContenderError(f"{contender.name} uploaded {files} of {len(sizes)} files")
-    return Taken(files=files, bytes=size, **json.loads(done.stdout.splitlines()[-1]))
+    after = counts(base_url)
+    got, got_bytes = (int(after[key] - before[key]) for key in ("uploads", "bytes"))
+    if got != files or size not in (None, got_bytes):
+        raise ContenderError(f"{contender.name} uploaded {got} of {files} files")
+    return Taken(files=got, bytes=got_bytes, **json.loads(done.stdout.splitlines()[-1]))
 
 
-def _counts(base_url: str) -> dict[str, int]:
+def counts(base_url: str) -> dict[str, float]:
+    """Return what a server has counted so far."""
     with urllib.request.urlopen(f"{base_url}/counts", timeout=10) as response:
-        counts: dict[str, int] = json.load(response)
-        return counts
+        counted: dict[str, float] = json.load(response)
+        return counted
