@@ -69,15 +69,18 @@ def _but(rules: Rules) -> str:
     return "" if rules.include_hidden else " (hidden ones do not count)"
 
 
-def walk(folder: str, rules: Rules, *, depth: int | None = None) -> Iterator[Found]:
+def walk(
+    folder: str, rules: Rules, *, depth: int | None = None, below: str = ""
+) -> Iterator[Found]:
     """Yield every file below a folder that counts, and every entry that can be none.
 
     Args:
         folder: The folder; it may itself be a link.
         rules: What counts.
         depth: How many levels to go down; None for all, 1 for the folder's own files.
+        below: The folder's own path below its source, parts joined by ``/``.
     """
-    return _Walk(rules, depth).run(folder)
+    return _Walk(rules, depth).run(folder, below)
 
 
 @attrs.define
@@ -90,8 +93,8 @@ class _Walk:
     _links: list[_Folder] = attrs.Factory(list)
     _read: set[tuple[int, int]] = attrs.Factory(set)
 
-    def run(self, root: str) -> Iterator[Found]:
-        self._waiting.append(_Folder(root))
+    def run(self, root: str, below: str) -> Iterator[Found]:
+        self._waiting.append(_Folder(root, below))
         while (here := self._next()) is not None:
             if isinstance(here, Found):
                 yield here

@@ -21,6 +21,7 @@ from datagym_async.transfer._disk import look, size_of
 from datagym_async.transfer._folders import in_folder, in_glob, is_glob
 from datagym_async.transfer._items import UploadItem, is_url, last_part, printable
 from datagym_async.transfer._manifests import in_manifest, in_standard_input, is_manifest
+from datagym_async.transfer._watch import FolderWatch
 
 if TYPE_CHECKING:
     from datagym_async.transfer._candidates import Rules
@@ -56,6 +57,8 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
         yield _of_text(source, rules)
     elif isinstance(source, os.PathLike):
         yield _of_path(str(os.fspath(source)), rules)
+    elif isinstance(source, FolderWatch):
+        yield Stream(source.arrivals(rules))
     elif isinstance(source, AsyncIterable | Iterator):
         yield Stream(source)
     elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview):

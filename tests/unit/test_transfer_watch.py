@@ -1,0 +1,216 @@
+"""A watched folder gives each file once, when nothing has written to it for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer import UploadConfig, Uploader
+from datagym_async.transfer._candidates import Rules
+from datagym_async.transfer._filters import Filters
+from datagym_async.transfer._watch import FolderWatch
+from tests.helpers.fake_service import DATASET_ID, FakeService
+from tests.helpers.photos import SOUND_JPEG
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection
+    from pathlib import Path
+
+SETTLE = 4.0
+
+
+class Events:
+    """What the operating system would tell, at set moments of virtual time."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+        self.ticks = 0
+
+    async def __call__(
+        self, folder: str, stop: asyncio.Event, tick: float
+    ) -> AsyncGenerator[Collection[str], None]:
+        yield set()
+        while not stop.is_set():
+            await asyncio.sleep(tick)
+            self.ticks += 1
+            paths, self.paths = self.paths, set()
+            yield paths
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with one file that has long settled."""
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "old.jpg", age=3600)
+    return tmp_path / "in"
+
+
+def write(path: Path, data: bytes = SOUND_JPEG, *, age: float = 0) -> str:
+    """Write a file that was last changed so many seconds ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    now = path.stat().st_mtime
+    os.utime(path, (now - age, now - age))
+    return str(path)
+
+
+async def given(watched: FolderWatch, rules: Rules, into: list[str]) -> None:
+    """Collect names, with the moment of each."""
+    async for candidate in watched.arrivals(rules):
+        moment = asyncio.get_running_loop().time()
+        into.append(f"{moment:g} {candidate.item.name}")
+
+
+@pytest.mark.looptime
+async def test_a_file_is_given_once_it_has_settled(folder: Path, events: Events) -> None:
+    """What is there comes at once, what is still written to later, and each once."""
+    write(folder / "young.jpg")
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    names: list[str] = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(given(watched, Rules(), names))
+        await asyncio.sleep(1)
+        events.paths = {write(folder / "new.jpg", b"half")}
+        await asyncio.sleep(3)
+        events.paths = {write(folder / "new.jpg")}
+        await asyncio.sleep(2)
+        events.paths = {str(folder / "new.jpg")}  # told of twice
+        await asyncio.sleep(10)
+        events.paths = {str(folder / "old.jpg"), str(folder / "new.jpg")}  # late events
+        await asyncio.sleep(10)
+        watched.stop()
+
+    assert names == ["0 old.jpg", "4 young.jpg", "10 new.jpg"]
+
+
+@pytest.mark.looptime
+async def test_a_file_that_grows_is_given_only_when_it_rests(folder: Path, events: Events) -> None:
+    """Two looks must find the same size, even where no event tells of the growth."""
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    names: list[str] = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(given(watched, Rules(), names))
+        await asyncio.sleep(1)
+        for number in range(1, 6):
+            path = write(folder / "grows.jpg", SOUND_JPEG * number)
+            events.paths = {path} if number == 1 else set()
+            await asyncio.sleep(3)
+        await asyncio.sleep(20)
+        watched.stop()
+
+    assert names == ["0 old.jpg", "18 grows.jpg"]
+
+
+@pytest.mark.looptime
+async def test_a_new_folder_is_walked(folder: Path, events: Events) -> None:
+    """Files may lie in a folder before anybody can watch it."""
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    names: list[str] = []
+    rules = Rules.of(UploadConfig(name="relative"))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(given(watched, rules, names))
+        await asyncio.sleep(1)
+        write(folder / "day" / "one" / "a.jpg", age=60)
+        events.paths = {str(folder / "day")}
+        await asyncio.sleep(5)
+        watched.stop()
+
+    assert names == ["0 old.jpg", "2 day/one/a.jpg"]
+
+
+@pytest.mark.looptime
+async def test_what_does_not_count_is_not_given(folder: Path, events: Events) -> None:
+    """Hidden files, filtered ones, and the half-written ones of other programs."""
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    names: list[str] = []
+    rules = Rules(filters=Filters(("*.jpg", "*.part"), ("thumbs",)))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(given(watched, rules, names))
+        await asyncio.sleep(1)
+        for path in (".x.jpg", "a.gif", "thumbs/b.jpg", "c.jpg.part", ".git/d.jpg", "sub/e.jpg"):
+            events.paths.add(write(folder / path, age=60))
+        events.paths.add(str(folder / "gone.jpg"))
+        await asyncio.sleep(5)
+        watched.stop()
+
+    assert names == ["0 old.jpg", "2 e.jpg"]
+
+
+@pytest.mark.looptime
+async def test_an_upload_of_a_watched_folder_ends_when_it_is_stopped(
+    folder: Path, events: Events
+) -> None:
+    """The same uploader, with a source that goes on until it is told to stop."""
+    service = FakeService()
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    uploaded: list[str] = []
+    async with Uploader(service, service, DATASET_ID, watched) as run:
+        async for result in run:
+            uploaded.append(f"{result.outcome} {result.name}")
+            if result.name == "old.jpg":
+                events.paths = {write(folder / "new.jpg")}
+            else:
+                watched.stop()
+        report = run.report
+
+    assert uploaded == ["uploaded old.jpg", "uploaded new.jpg"]
+    assert report.complete
+
+
+async def test_leaving_early_ends_the_watch(folder: Path) -> None:
+    """With the real watcher: no thread, no task and no descriptor stays."""
+    service = FakeService()
+    watched = FolderWatch(folder, settle=0.05)
+    async with Uploader(service, service, DATASET_ID, watched) as run:
+        first = await anext(run)
+
+    assert first.name == "old.jpg"
+
+
+async def test_the_operating_system_tells_of_new_files(folder: Path) -> None:
+    """With the real watcher: a file that arrives is given, and stopping ends it."""
+    watched = FolderWatch(folder, settle=0.05)
+    names: list[str] = []
+    async with asyncio.timeout(20):
+        async for item in watched:
+            names.append(item.name)
+            if item.name == "old.jpg":
+                write(folder / "sub" / "new.jpg")
+            else:
+                watched.stop()
+
+    assert names == ["old.jpg", "new.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("gone", "gone does not exist."), ("in/old.jpg", "is no folder to watch.")]
+)
+async def test_what_is_no_folder_cannot_be_watched(
+    folder: Path, events: Events, path: str, words: str
+) -> None:
+    """It is said when the watch begins."""
+    watched = FolderWatch(folder.parent / path, changes=events)
+    with pytest.raises(ConfigurationError, match=words):
+        await anext(watched.arrivals(Rules()))
+
+
+def test_bad_options_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each says the way out."""
+
+    def no_module(_: str) -> None:
+        return None
+
+    with pytest.raises(ConfigurationError, match="settle is 0; a file needs"):
+        FolderWatch(folder, settle=0)
+    monkeypatch.setattr("importlib.util.find_spec", no_module)
+    with pytest.raises(ConfigurationError, match=r"pip install \"datagym-async\[watch\]\""):
+        FolderWatch(folder)
