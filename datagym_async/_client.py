@@ -79,6 +79,7 @@ class DataGymClient:
         timeout: Time limits of one attempt, in seconds by phase.
         retry: How failed requests are tried again; `RetryPolicy.none()` turns it off.
         rate_limit: Requests a second, evenly spaced; None for no limit.
+        concurrency: File uploads in flight at once, pinned; None to have the best number found out.
         max_calls: Small requests in flight at once.
         max_uploads: File uploads in flight at once, at most; how many are best is found out.
             More than 8 can starve the service of its 10 database connections (observed).
@@ -104,6 +105,7 @@ class DataGymClient:
         timeout: Timeout = Timeout(),  # noqa: B008 -- a frozen value
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 -- a frozen value
         rate_limit: float | None = 200.0,
+        concurrency: int | None = None,
         max_calls: int = 16,
         max_uploads: int = 8,
         max_downloads: int = 16,
@@ -124,6 +126,7 @@ class DataGymClient:
             downloads=max_downloads,
             rate=rate_limit,
             upload_rate=max_upload_rate,
+            concurrency=concurrency,
         )
         self._dialect = dialect
         self._trust_env = trust_env

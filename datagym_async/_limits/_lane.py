@@ -21,16 +21,17 @@ class BoundedLane:
     Args:
         most: Upper bound of the controller, or the fixed number.
         adaptive: Whether there is a controller.
+        pin: A pin that is never left, or None.
 
     While the lane is pinned, the number of places is the largest pin in force, whatever the
     controller found, and nothing is observed; with the last pin gone, the controller goes on with
     the number that it had.
     """
 
-    def __init__(self, most: int, *, adaptive: bool) -> None:
+    def __init__(self, most: int, *, adaptive: bool, pin: int | None = None) -> None:
         self._gradient = Gradient(most) if adaptive else None
         self._most = most
-        self._pins: list[int] = []
+        self._pins: list[int] = [] if pin is None else [pin]
         self.places = ResizableSemaphore(self._wanted())
         self.active = 0
 
@@ -60,9 +61,7 @@ class BoundedLane:
         Raises:
             ConfigurationError: It is less than 1.
         """
-        if places < 1:
-            msg = f"concurrency is {places}; it must be 1 or more"
-            raise ConfigurationError(msg)
+        check_pin(places)
         self._pins.append(places)
         self._follow()
         try:
@@ -104,3 +103,10 @@ class BoundedLane:
     def _follow(self) -> None:
         if (wanted := self._wanted()) != self.places.limit:
             self.places.resize(wanted)
+
+
+def check_pin(places: int) -> None:
+    """Raise `ConfigurationError` if a lane cannot have so many places."""
+    if places < 1:
+        msg = f"concurrency is {places!r}; it must be 1 or more"
+        raise ConfigurationError(msg)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from aiolimiter import AsyncLimiter
 
-from datagym_async._limits._lane import BoundedLane
+from datagym_async._limits._lane import BoundedLane, check_pin
 from datagym_async._limits._pacer import Pacer, watched
 from datagym_async._limits._pause import PauseGate
 from datagym_async._limits._statistics import Waited
@@ -40,6 +40,11 @@ def _check_upload_rate(_: object, __: object, value: float | None) -> None:
         raise ConfigurationError(msg)
 
 
+def _check_concurrency(_: object, __: object, value: int | None) -> None:
+    if value is not None:
+        check_pin(value)
+
+
 @attrs.frozen
 class LimitsConfig:
     """How much may be in flight, and how often a request may start.
@@ -52,6 +57,7 @@ class LimitsConfig:
         downloads: Downloads and exports at once, at most; the number in use is found out.
         rate: Requests a second over all lanes, evenly spaced; None for no limit.
         upload_rate: Bytes of file uploads a second; None for no limit.
+        concurrency: Uploads at once, pinned for good, whatever `uploads` is; None to find it out.
         adaptive: Whether the numbers are found out, or always are the largest allowed.
     """
 
@@ -60,6 +66,7 @@ class LimitsConfig:
     downloads: int = attrs.field(default=16, validator=_check_lane)
     rate: float | None = attrs.field(default=200.0, validator=_check_rate)
     upload_rate: float | None = attrs.field(default=None, validator=_check_upload_rate)
+    concurrency: int | None = attrs.field(default=None, validator=_check_concurrency)
     adaptive: bool = True
 
 
@@ -73,7 +80,7 @@ class Limits:
         adaptive = config.adaptive
         self._lanes = {
             Lane.CALL: BoundedLane(config.calls, adaptive=False),
-            Lane.UPLOAD: BoundedLane(config.uploads, adaptive=adaptive),
+            Lane.UPLOAD: BoundedLane(config.uploads, adaptive=adaptive, pin=config.concurrency),
             Lane.DOWNLOAD: BoundedLane(config.downloads, adaptive=adaptive),
         }
         # One token at a time: aiolimiter lets up to twice the rate through in its first window

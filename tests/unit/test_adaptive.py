@@ -1,0 +1,236 @@
+"""The controller against simulated services: it finds what they can do, and says why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async._limits import Gradient
+from tests.helpers.limiter_simulation import Done, Service, Simulation, best_pinned, p95, throughput
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+
+def always(value: float) -> Callable[[float], float]:
+    return lambda _: value
+
+
+def service(places: int, latency: float, **more: float) -> Service:
+    return Service(lambda _: places, always(latency), **more)  # type: ignore[arg-type]  # by name
+
+
+def mixed(rng: random.Random) -> int:
+    """Return a size from 8 kB to 10 MB, evenly spread over the orders of magnitude."""
+    return int(8_000 * 1_250 ** rng.random())
+
+
+@pytest.mark.parametrize("places", [4, 16, 64])
+@pytest.mark.parametrize(("latency", "since"), [(0.005, 2), (0.05, 5), (0.2, 10)])
+def test_it_reaches_the_best_fixed_number(places: int, latency: float, since: int) -> None:
+    """After 10 seconds at the latest: 0.9 of the best throughput, p95 at most twice as long."""
+    simulated = service(places, latency)
+    end = since * 1.5
+    best, best_p95 = best_pinned(
+        simulated, (places // 2, places, 2 * places), since=since, until=end
+    )
+
+    done = Simulation(simulated, Gradient(128)).run(end)
+
+    assert throughput(done, since, end) >= 0.9 * best
+    assert p95(done, since, end) <= 2 * best_p95
+
+
+def test_it_stays_small_before_a_service_that_works_on_one_at_a_time() -> None:
+    """With nothing to gain, hardly more than one waits."""
+    done = Simulation(service(1, 0.05), Gradient(128)).run(30)
+
+    assert throughput(done, 10, 30) >= 0.95 * 20
+    assert max(one.limit for one in done if one.at > 10) <= 5
+
+
+def test_it_recovers_from_a_burst_of_refusals() -> None:
+    """A second of 503 brings the limit down; three seconds later the throughput is back."""
+    burst = Service(lambda _: 16, always(0.05), fails=lambda now: 10 < now < 11)
+
+    done = Simulation(burst, Gradient(128)).run(20)
+
+    assert min(one.limit for one in done if 10 < one.at < 11) <= 2
+    assert throughput(done, 14, 20) >= 0.9 * throughput(done, 5, 10)
+
+
+def test_a_service_that_gets_slower_is_not_taken_for_a_full_one() -> None:
+    """An upload that takes 20 ms at first and 700 ms at last keeps the places busy."""
+    growing = Service(lambda _: 4, lambda count: 0.02 + 0.68 * min(1.0, count / 4_000))
+
+    done = Simulation(growing, Gradient(8)).run(300)
+
+    assert throughput(done, 200, 300) >= 0.95 * 4 / (0.7 * 1.02)
+    late = [one.limit for one in done if one.at > 10]
+    assert sum(limit < 4 for limit in late) < 0.1 * len(late), "probes alone go below"
+
+
+def test_large_files_on_a_narrow_line_are_no_congestion() -> None:
+    """Sizes from 8 kB to 10 MB over 100 MB/s: the line is filled, and not with everything."""
+    line = Service(lambda _: 16, always(0.05), line=100e6)
+
+    done = Simulation(line, Gradient(128), size=mixed).run(60)
+
+    late = [one for one in done if one.at > 10]
+    assert sum(one.size for one in late) / 50 >= 0.9 * 100e6
+    assert max(one.limit for one in late) <= 32
+
+
+def test_a_saturated_line_is_not_filled_with_more() -> None:
+    """At 1 MB/s with 200 kB files, a few in flight are enough."""
+    done = Simulation(
+        Service(lambda _: 16, always(0.05), line=1e6), Gradient(128), size=lambda _: 200_000
+    ).run(60)
+
+    late = [one for one in done if one.at > 20]
+    assert sum(one.size for one in late) / 40 >= 0.95e6
+    assert max(one.limit for one in late) <= 8
+
+
+def test_it_follows_the_capacity_down_and_up() -> None:
+    """32 places become 8 and then 32 again; the throughput follows within seconds."""
+    stepped = Service(lambda now: 8 if 20 <= now <= 40 else 32, always(0.05))
+
+    done = Simulation(stepped, Gradient(128)).run(60)
+
+    assert throughput(done, 10, 20) >= 0.9 * 32 / 0.051
+    assert throughput(done, 22, 40) >= 0.9 * 8 / 0.051
+    assert p95(done, 30, 40) <= 0.12, "what the change queued up has gone"
+    assert throughput(done, 45, 60) >= 0.9 * 32 / 0.051
+
+
+def test_no_more_is_allowed_than_there_is_to_do() -> None:
+    """With three requests at a time there is no reason to allow a hundred."""
+    done = Simulation(service(64, 0.05), Gradient(128), supply=3).run(20)
+
+    assert max(one.limit for one in done) <= 8
+
+
+def answer(gradient: Gradient, seconds: float, *, count: int = 1, kind: str = "media") -> None:
+    for _ in range(count):
+        gradient.succeeded(
+            size=1000,
+            seconds=seconds,
+            in_flight=gradient.limit,
+            epoch=gradient.epoch,
+            kind=kind,
+        )
+
+
+def grown() -> Gradient:
+    """Return a controller that has grown to 32."""
+    gradient = Gradient(32)
+    while gradient.limit < 32:
+        answer(gradient, 0.1)
+    return gradient
+
+
+def test_a_burst_of_failures_halves_once() -> None:
+    """All requests that were in flight at a sign of overload tell of one and the same overload."""
+    gradient = grown()
+    begun = gradient.epoch
+
+    for _ in range(32):
+        gradient.overloaded("503", epoch=begun)
+
+    assert gradient.limit == 16
+    assert gradient.reason == "halved after 503"
+
+
+def test_a_request_that_began_after_the_halving_halves_again() -> None:
+    """What began under the smaller limit and failed says that it is still too large."""
+    gradient = grown()
+    gradient.overloaded("503", epoch=gradient.epoch)
+    gradient.overloaded("503", epoch=gradient.epoch)
+
+    assert gradient.limit == 8
+
+
+def test_a_timeout_counts_although_it_is_known_late() -> None:
+    """A request that timed out began many decisions ago; it still is a sign of overload."""
+    gradient = grown()
+    begun = gradient.epoch
+    answer(gradient, 0.1, count=200)
+    assert gradient.epoch > begun + 2
+
+    gradient.overloaded("a timeout", epoch=begun)
+
+    assert gradient.limit == 16
+
+
+def test_an_overload_before_anything_was_measured_leaves_the_measurement_to_do() -> None:
+    """The baseline is then what the next answers take, not nothing."""
+    gradient = Gradient(32)
+    gradient.overloaded("503", epoch=gradient.epoch)
+    answer(gradient, 0.1, count=8)
+    for _ in range(200):
+        answer(gradient, 0.1 if gradient.limit <= 4 else 1.0)
+
+    assert gradient.limit <= 8
+
+
+def test_quick_refusals_do_not_make_successes_look_slow() -> None:
+    """A run of 412s at 5 ms, then uploads at 50 ms: another kind, measured by itself."""
+    gradient = Gradient(32)
+    while gradient.limit < 32:
+        answer(gradient, 0.005, kind="media, refused")
+    for _ in range(300):
+        answer(gradient, 0.05, kind="media")
+
+    assert gradient.limit == 32
+
+
+def test_sizes_never_seen_are_measured_before_they_are_judged() -> None:
+    """Thumbnails first, then files a thousand times as large: no congestion."""
+    gradient = Gradient(32)
+    while gradient.limit < 32:
+        answer(gradient, 0.01)
+    for _ in range(300):
+        gradient.succeeded(
+            size=1_000_000, seconds=1.0, in_flight=gradient.limit, epoch=gradient.epoch
+        )
+
+    assert gradient.limit == 32
+
+
+def test_the_state_tells_what_was_found_out() -> None:
+    """Limit, reason, maximum, and what the advisor needs."""
+    gradient = Gradient(32)
+    for at in range(4_000):
+        size = 100_000 * (1 + at % 3)
+        gradient.succeeded(
+            size=size,
+            seconds=(0.02 if at < 1_000 else 0.1) + size / 10e6,
+            in_flight=gradient.limit,
+            epoch=gradient.epoch,
+        )
+
+    state = gradient.state(in_flight=7)
+
+    assert (state.limit, state.maximum, state.in_flight) == (32, 32, 7)
+    assert state.reason == "at the maximum"
+    assert not state.is_pinned
+    assert state.growth == pytest.approx(3.0, rel=0.1), "from 40 to 120 ms for 200 kB"
+    assert state.size_share == pytest.approx(1 / 6, rel=0.1)
+
+
+def test_the_limit_of_a_simulated_run_stays_inside_its_bounds() -> None:
+    """Nothing that a service does takes the limit out of 1 to the maximum."""
+    wild = Service(
+        lambda now: 1 + int(now) % 20,
+        lambda count: 0.01 + 0.2 * (count % 500 > 250),
+        fails=lambda now: now % 7 > 6.5,
+        noise=0.9,
+        stragglers=0.2,
+    )
+
+    done: list[Done] = Simulation(wild, Gradient(24), size=mixed).run(60)
+
+    assert {1 <= one.limit <= 24 for one in done} == {True}

@@ -1,0 +1,300 @@
+"""Slots, pins, paces and pauses of `Limits`, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from datagym_async._limits import Limits, LimitsConfig
+from datagym_async._wire._messages import Body, Lane
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.looptime
+
+
+def seconds() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def limits(**options: Any) -> Limits:
+    return Limits(attrs.evolve(LimitsConfig(rate=None), **options))
+
+
+async def answered(bound: Limits, count: int, *, took: float = 0.1) -> None:
+    """Have so many uploads answered, as many at once as the lane allows."""
+
+    async def one() -> None:
+        async with bound.slot(Lane.UPLOAD) as slot:
+            await asyncio.sleep(took)
+            slot.answered("media", size=1000, seconds=slot.seconds)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(one())
+
+
+async def test_the_lane_follows_the_controller() -> None:
+    """Two at first; with answers as quick as ever, the maximum."""
+    bound = limits()
+    first = bound.state(Lane.UPLOAD)
+
+    await answered(bound, 200)
+
+    assert (first.limit, first.reason) == (2, "starting")
+    assert bound.state(Lane.UPLOAD).limit == 8
+    assert bound.state(Lane.UPLOAD).reason == "at the maximum"
+    assert bound.in_flight == 0
+
+
+async def test_small_calls_have_a_fixed_lane() -> None:
+    """Only uploads and downloads follow a controller."""
+    state = limits().state(Lane.CALL)
+
+    assert (state.limit, state.reason) == (16, "fixed")
+
+
+async def test_a_pin_holds_while_its_block_runs() -> None:
+    """Pinned, nothing is observed; afterwards the controller goes on where it was."""
+    bound = limits()
+    await answered(bound, 200)
+
+    with bound.pin(Lane.UPLOAD, 3):
+        inside = bound.state(Lane.UPLOAD)
+        await answered(bound, 100, took=5)
+        assert bound.state(Lane.UPLOAD) == inside
+
+    assert (inside.limit, inside.is_pinned, inside.reason) == (3, True, "pinned at 3")
+    assert bound.state(Lane.UPLOAD).limit == 8
+
+
+async def test_of_several_pins_the_largest_counts() -> None:
+    """Uploads that share a client do not fight: each keeps itself to its own number of workers."""
+    bound = limits()
+    with bound.pin(Lane.UPLOAD, 4):
+        with bound.pin(Lane.UPLOAD, 40), bound.pin(Lane.UPLOAD, 4):
+            within = bound.state(Lane.UPLOAD).limit
+        after = bound.state(Lane.UPLOAD).limit
+
+    assert (within, after) == (40, 4)
+    assert bound.state(Lane.UPLOAD).limit == 2
+
+
+async def test_a_request_from_before_a_pin_is_not_observed_after_it() -> None:
+    """What ran beside a pinned crowd tells nothing about the controller's own limit."""
+    bound = limits()
+    with bound.pin(Lane.UPLOAD, 1):
+        slot = await bound.slot(Lane.UPLOAD).__aenter__()
+    slot.overloaded("503")
+    await slot.__aexit__()
+
+    assert bound.state(Lane.UPLOAD).limit == 2
+    assert bound.waited.overloads == {"503": 1}
+
+
+async def test_a_pin_for_good() -> None:
+    """`concurrency` of the configuration pins the upload lane, beyond its maximum too."""
+    assert limits(concurrency=20).state(Lane.UPLOAD).limit == 20
+
+
+@pytest.mark.parametrize("places", [0, -1])
+async def test_a_pin_of_nothing_is_refused(places: int) -> None:
+    """A lane has one place or more."""
+    with pytest.raises(ConfigurationError, match=f"concurrency is {places}; it must be 1 or more"):
+        limits(concurrency=places)
+    with (
+        pytest.raises(ConfigurationError, match="it must be 1 or more"),
+        limits().pin(Lane.UPLOAD, places),
+    ):
+        pass
+
+
+async def test_a_wider_lane_can_grow_further() -> None:
+    """Widening raises the maximum, and never lowers it."""
+    bound = limits()
+    bound.widen(Lane.UPLOAD, 12)
+    bound.widen(Lane.UPLOAD, 5)
+    await answered(bound, 400)
+
+    assert bound.state(Lane.UPLOAD).limit == 12
+
+
+async def test_a_pause_holds_all_lanes_and_is_counted() -> None:
+    """Nothing begins in a pause, whatever its lane; time spent in it is added up."""
+    bound = limits()
+    bound.pause(5)
+    begun = []
+
+    async def begin(lane: Lane) -> None:
+        async with bound.slot(lane):
+            begun.append(seconds())
+
+    async with asyncio.TaskGroup() as group:
+        for lane in Lane:
+            group.create_task(begin(lane))
+
+    assert begun == [5.0, 5.0, 5.0]
+    assert bound.waited.pause == pytest.approx(15)
+
+
+async def test_after_a_pause_the_rate_still_holds() -> None:
+    """Requests that waited for a pause do not start as one."""
+    bound = limits(rate=4.0)
+    begun = []
+
+    async def begin() -> None:
+        async with bound.slot(Lane.CALL):
+            begun.append(seconds())
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(6):
+            group.create_task(begin())
+        await asyncio.sleep(0.3)
+        bound.pause(2)
+
+    assert begun[:2] == pytest.approx([0.0, 0.25])
+    assert begun[2] >= 2.3
+    gaps = [later - earlier for earlier, later in pairwise(begun[2:])]
+    assert gaps == pytest.approx([0.25] * 3)
+
+
+async def test_waits_are_counted_by_what_they_are_for() -> None:
+    """A second for a place is a second of the lane; a quarter for the rate is one of the rate."""
+    bound = limits(calls=1, rate=4.0)
+
+    async def hold() -> None:
+        async with bound.slot(Lane.CALL):
+            await asyncio.sleep(1)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hold())
+        group.create_task(hold())
+
+    assert bound.waited.lane == pytest.approx(1)
+    assert bound.waited.rate == 0
+    async with bound.slot(Lane.CALL), bound.slot(Lane.DOWNLOAD):
+        assert bound.waited.rate == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("ticks", range(8))
+async def test_a_cancelled_wait_gives_everything_back(ticks: int) -> None:
+    """Whether it waits for place, pause or rate: no place is lost."""
+    bound = limits(calls=1, rate=1.0)
+
+    async def hold() -> None:
+        async with bound.slot(Lane.CALL):
+            await asyncio.sleep(0.1)
+
+    bound.pause(0.05)
+    tasks = [asyncio.create_task(hold()) for _ in range(3)]
+    for _ in range(ticks):
+        await asyncio.sleep(0.03)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+    assert bound.in_flight == 0
+    assert bound.state(Lane.CALL).in_flight == 0
+    async with asyncio.timeout(3):
+        await hold()
+
+
+@asynccontextmanager
+async def chunks(*sizes: int, every: float = 0.0) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def read() -> AsyncIterator[bytes]:
+        for size in sizes:
+            await asyncio.sleep(every)
+            yield b"x" * size
+
+    yield read()
+
+
+async def drain(body: Body | None) -> list[tuple[float, int]]:
+    """Read a body and return when its pieces came and how large they were."""
+    assert body is not None
+    assert body.open is not None
+    async with body.open() as source:
+        return [(seconds(), len(piece)) async for piece in source]
+
+
+async def test_one_large_body_is_paced() -> None:
+    """1 MB at 100 kB/s: ten seconds, in pieces of a tenth of a second, all of it."""
+    bound = limits(upload_rate=100_000)
+    body = Body(size=1_000_000, open=lambda: chunks(600_000, 400_000))
+
+    pieces = await drain(bound.outgoing(Lane.UPLOAD, body))
+
+    assert sum(size for _, size in pieces) == 1_000_000
+    assert seconds() == pytest.approx(10)
+    assert {size for _, size in pieces} == {10_000}
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(pieces)]
+    assert gaps == pytest.approx([0.1] * 99)
+    assert bound.waited.pace == pytest.approx(10)
+
+
+async def test_bodies_share_the_pace_evenly() -> None:
+    """Four bodies in memory at once end together, after the time that all their bytes take."""
+    bound = limits(upload_rate=100_000)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            body = bound.outgoing(Lane.UPLOAD, Body.of_bytes(b"x" * 100_000))
+            group.create_task(drain(body))
+
+    assert seconds() == pytest.approx(4)
+
+
+async def test_idle_time_is_not_saved_up() -> None:
+    """After a minute of silence the pace is the same, without a burst."""
+    bound = limits(upload_rate=1_000)
+    await asyncio.sleep(60)
+
+    await drain(bound.outgoing(Lane.UPLOAD, Body.of_bytes(b"x" * 5_000)))
+
+    assert seconds() == pytest.approx(65)
+
+
+async def test_bytes_that_were_cancelled_are_not_counted() -> None:
+    """A body that is given up leaves its share of the line to the others."""
+    bound = limits(upload_rate=1_000)
+    task = asyncio.create_task(drain(bound.outgoing(Lane.UPLOAD, Body.of_bytes(b"x" * 10_000))))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.wait([task])
+
+    await drain(bound.outgoing(Lane.UPLOAD, Body.of_bytes(b"x" * 1_000)))
+
+    assert seconds() == pytest.approx(1.5, abs=0.1)
+
+
+async def test_only_uploads_are_paced() -> None:
+    """The limit of bytes is one of file uploads; a small call's body stays as it is."""
+    body = Body.of_bytes(b"[]")
+
+    assert limits(upload_rate=1).outgoing(Lane.CALL, body) is body
+    assert limits().outgoing(Lane.UPLOAD, body) is body
+
+
+async def test_the_time_that_a_source_takes_is_noted() -> None:
+    """A body read from a slow disk: the waits for its chunks are reading, not sending."""
+    bound = limits()
+    body = Body(size=30, open=lambda: chunks(10, 10, 10, every=0.5))
+
+    await drain(bound.outgoing(Lane.UPLOAD, body))
+
+    assert bound.waited.reading == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("option", ["rate", "upload_rate"])
+def test_rates_of_nothing_are_refused_by_name(option: str) -> None:
+    """A rate is above 0, or None."""
+    name = {"rate": "rate_limit", "upload_rate": "max_upload_rate"}[option]
+    with pytest.raises(ConfigurationError, match=f"{name} is 0"):
+        LimitsConfig(**{option: 0})  # type: ignore[arg-type]  # by name
