@@ -49,7 +49,7 @@ class Observer:
     def note_headers(self, headers: Mapping[str, str]) -> None:
         seconds = pause_asked(headers, now=self.now().timestamp())
         if seconds is not None:
-            self.limits.pause(min(seconds, self.longest_pause))
+            self.limits.pause(min(seconds, self.longest_pause), "nothing is left of its rate limit")
 
     def note_answer(
         self, request: Request, response: Response, slot: Slot, *, failure: APIError | None
@@ -77,7 +77,7 @@ class Observer:
             return
         # A longer one ends each request that meets it, in words; waiting would only put that off.
         if error.retry_after is not None and error.retry_after <= self.longest_pause:
-            self.limits.pause(error.retry_after)
+            self.limits.pause(error.retry_after, f"it answered {error.status} with Retry-After")
 
 
 @attrs.define

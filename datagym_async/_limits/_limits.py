@@ -16,10 +16,14 @@ from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from datagym_async._limits._adaptive import LimiterState
     from datagym_async._wire._messages import Body
+
+_SAME_PAUSE = 1.0
+"""Seconds by which the requests of one overload may differ in the end of the pause they ask for."""
 
 
 def _check_lane(_: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -74,6 +78,9 @@ class Limits:
     """Give out slots: a place in a lane, then a moment that neither pause nor rate forbids.
 
     Must be made inside the event loop that uses it.
+
+    Attributes:
+        on_pause: Called with the seconds and the reason of each pause; must not raise.
     """
 
     def __init__(self, config: LimitsConfig) -> None:
@@ -89,6 +96,7 @@ class Limits:
         self._pacer = Pacer(config.upload_rate) if config.upload_rate is not None else None
         self._gate = PauseGate()
         self.waited = Waited()
+        self.on_pause: list[Callable[[float, str], None]] = []
 
     def __repr__(self) -> str:
         """Return the state of each lane."""
@@ -124,9 +132,19 @@ class Limits:
         """Raise the maximum of a lane to this, if it is smaller."""
         self._lanes[lane].widen(most)
 
-    def pause(self, seconds: float) -> None:
-        """Begin no request of any lane for so many seconds."""
-        self._gate.pause(seconds, now=asyncio.get_running_loop().time())
+    def pause(self, seconds: float, why: str = "") -> None:
+        """Begin no request of any lane for so many seconds; `on_pause` is told of a new pause.
+
+        Args:
+            seconds: How long.
+            why: What asked for it, for those who are told.
+        """
+        now = asyncio.get_running_loop().time()
+        is_new = seconds > self._gate.left(now) + _SAME_PAUSE
+        self._gate.pause(seconds, now=now)
+        if is_new:
+            for tell in tuple(self.on_pause):
+                tell(seconds, why)
 
     def outgoing(self, lane: Lane, body: Body | None) -> Body | None:
         """Return a body as it is to be sent: file uploads at their pace, reading times noted."""

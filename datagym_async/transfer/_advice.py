@@ -17,12 +17,14 @@ class Meters:
     Args:
         statistics: Gives what the client's session has done so far.
         limiter: Gives what the lane of uploads allows now.
+        on_pause: Those who are told of a pause of the client.
         rate_limit: The client's requests a second, or None.
         max_upload_rate: The client's bytes a second, or None.
     """
 
     statistics: Callable[[], SessionStatistics]
     limiter: Callable[[], LimiterState]
+    on_pause: list[Callable[[float, str], None]] = attrs.field(factory=list)
     rate_limit: float | None = None
     max_upload_rate: float | None = None
 
@@ -38,12 +40,24 @@ class Advisor:
     _meters: Meters | None = None
     _before: SessionStatistics = attrs.field(factory=SessionStatistics, init=False)
     _cpu: float = attrs.field(default=0.0, init=False)
+    _told: Callable[[float, str], None] | None = attrs.field(default=None, init=False)
 
-    def begin(self) -> None:
-        """Take the readings of the run's beginning."""
+    def begin(self, on_pause: Callable[[float, str], None]) -> None:
+        """Take the readings of the run's beginning.
+
+        Args:
+            on_pause: Told of each pause until the end.
+        """
+        self._cpu, self._told = time.process_time(), on_pause
         if self._meters is not None:
             self._before = self._meters.statistics()
-        self._cpu = time.process_time()
+            self._meters.on_pause.append(on_pause)
+
+    def end(self) -> None:
+        """Listen for pauses no longer; ending twice is fine."""
+        if self._meters is not None and self._told is not None:
+            self._meters.on_pause.remove(self._told)
+        self._told = None
 
     def limiter(self) -> LimiterState | None:
         """Return what may be in flight now, and why."""

@@ -1,4 +1,4 @@
-"""What the options of an upload ask for besides uploading: its events and its stop limits."""
+"""What the options of an upload ask for besides uploading: limits, events, comparison, advice."""
 
 from __future__ import annotations
 
@@ -8,38 +8,54 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async.transfer._advice import Advisor
-from datagym_async.transfer._events import DatasetCreated, Events, ItemSettled
+from datagym_async.transfer._events import (
+    DatasetCreated,
+    Events,
+    ItemSettled,
+    Paused,
+    RunEnded,
+    RunStarted,
+)
 from datagym_async.transfer._items import Outcome
 from datagym_async.transfer._stops import Stops
+from datagym_async.transfer._verify import Verification
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from datagym_async.models import Dataset
     from datagym_async.transfer._config import UploadConfig
     from datagym_async.transfer._items import UploadItem, UploadResult
+    from datagym_async.transfer._report import UploadReport
     from datagym_async.transfer._tally import Tally
     from datagym_async.transfer._target import Member
 
 
 @attrs.define
 class Participant:
-    """Watch a run, tell of it, and say when it has to stop.
+    """Watch a run, tell of it, say when it has to stop, and add to its report.
 
     Args:
         stops: The limits of the run.
         events: Where to tell of it.
         advisor: Knows the client's limiter.
+        verification: What the comparison at the end finds.
 
     Attributes:
         stopped_by: Which limit was reached, in words; empty while none is.
     """
 
     _stops: Stops
-    events: Events
+    _events: Events
     advisor: Advisor
+    verification: Verification
     stopped_by: str = attrs.field(default="", init=False)
+    _advice: str = attrs.field(default="", init=False)
     _begun: int = attrs.field(default=0, init=False)
     _begun_bytes: int = attrs.field(default=0, init=False)
     _failed: int = attrs.field(default=0, init=False)
     _began: float = attrs.field(default=0.0, init=False)
+    _has_ended: bool = attrs.field(default=False, init=False)
 
     @classmethod
     def of(cls, config: UploadConfig, advisor: Advisor) -> Participant:
@@ -50,12 +66,19 @@ class Participant:
             max_failures=config.max_failures,
             max_duration=config.max_duration,
         )
-        return cls(stops, Events(config.on_event), advisor)
+        return cls(stops, Events(config.on_event), advisor, Verification(config.max_problems))
 
     def begin(self) -> None:
         """Start the clock of the run."""
         self._began = asyncio.get_running_loop().time()
-        self.advisor.begin()
+        self.advisor.begin(self.paused)
+
+    def opened(self, datasets: Sequence[Dataset]) -> None:
+        """Tell that the run has begun, into these datasets."""
+        names = tuple(dataset.name for dataset in datasets)
+        held = sum(len(dataset.media) for dataset in datasets)
+        self._events.tell(RunStarted(datasets[0].id, names[0], names, held))
+        self._watch_limiter()
 
     @property
     def room(self) -> int | None:
@@ -88,11 +111,45 @@ class Participant:
     def ended(self, result: UploadResult) -> None:
         """Tell of an outcome, and of the limit where it has changed."""
         self._failed += result.outcome is Outcome.FAILED
-        self.events.tell(ItemSettled(result))
+        self._events.tell(ItemSettled(result))
+        self._watch_limiter()
+
+    def _watch_limiter(self) -> None:
         limiter = self.advisor.limiter()
         if limiter is not None:
-            self.events.watch(limiter)
+            self._events.watch(limiter)
 
     def created(self, member: Member) -> None:
         """Tell of a dataset that was added."""
-        self.events.tell(DatasetCreated(member.dataset_id, member.name, member.number))
+        self._events.tell(DatasetCreated(member.dataset_id, member.name, member.number))
+
+    def paused(self, seconds: float, why: str) -> None:
+        """Tell of a pause that the service asked for."""
+        self._events.tell(Paused(seconds, why))
+
+    # The report.
+
+    def completed(self, report: UploadReport) -> UploadReport:
+        """Return the report with what was seen here."""
+        found = self.verification
+        return attrs.evolve(
+            report,
+            stopped_by="" if report.complete else self.stopped_by,
+            verified=found.compared,
+            mismatched=found.mismatch_count,
+            mismatches=tuple(found.mismatches),
+            advice=self._advice,
+        )
+
+    def end(self, report: UploadReport, *, disk_seconds: float) -> None:
+        """Find out what limited the run, and tell that it has ended; once.
+
+        Args:
+            report: The report, without advice.
+            disk_seconds: See `Advisor.advice`.
+        """
+        if not self._has_ended:
+            self._has_ended = True
+            self.advisor.end()
+            self._advice = self.advisor.advice(seconds=report.seconds, disk_seconds=disk_seconds)
+            self._events.tell(RunEnded(attrs.evolve(report, advice=self._advice)))
