@@ -40,15 +40,17 @@ def require_pillow() -> None:
         raise ConfigurationError(msg)
 
 
-def decode(source: bytes | str) -> Findings:
+def decode(source: bytes | str | BinaryIO) -> Findings:
     """Decode a JPEG or PNG and say what was found; nothing that an image holds raises.
 
     Args:
-        source: The bytes of the image, or the path of its file.
+        source: The bytes of the image, the path of its file, or a stream that can seek.
     """
     try:
         if isinstance(source, bytes):
             return _decoded(io.BytesIO(source))
+        if not isinstance(source, str):
+            return _decoded(source)
         with open(source, "rb") as stream:  # noqa: PTH123 -- as in `_disk.look`
             return _decoded(stream)
     except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file

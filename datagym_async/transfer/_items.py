@@ -5,11 +5,14 @@ from __future__ import annotations
 import enum
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import attrs
 
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 
 def is_url(text: str) -> bool:
@@ -46,6 +49,14 @@ def url_name(url: str) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
 
+class Readable(Protocol):
+    """A binary file object: its ``read(size)`` gives bytes, at once or when awaited."""
+
+    def read(self, size: int, /) -> bytes | Awaitable[bytes]:
+        """Return the next bytes, at most so many; none at the end."""
+        ...
+
+
 class Outcome(enum.StrEnum):
     """Say what became of one item; there is no fifth."""
 
@@ -59,6 +70,11 @@ class Outcome(enum.StrEnum):
     """The service refused it, or could not be reached for it; the reason says why."""
 
 
+def is_readable(value: object) -> bool:
+    """Return whether a value is an open file rather than a path or bytes."""
+    return callable(getattr(value, "read", None))
+
+
 def _content(value: Any) -> str | bytes:
     if isinstance(value, str | bytes):
         return value
@@ -66,13 +82,16 @@ def _content(value: Any) -> str | bytes:
         return bytes(value)
     if isinstance(value, os.PathLike):
         return str(os.fspath(value))
-    msg = f"An UploadItem takes a path, bytes or a URL, not {type(value).__name__}."
+    msg = f"An UploadItem takes a path, bytes, an open file or a URL, not {type(value).__name__}."
     raise ConfigurationError(msg)
 
 
 def _default_name(content: str | bytes) -> str:
     if isinstance(content, bytes):
-        msg = "An UploadItem of bytes needs a name, for example UploadItem('photo.jpg', data)."
+        msg = (
+            "An UploadItem of bytes or of an open file without a path needs a name, for example "
+            "UploadItem('photo.jpg', data)."
+        )
         raise ConfigurationError(msg)
     return url_name(content) if is_url(content) else last_part(content)
 
@@ -89,7 +108,11 @@ class UploadItem:
         name: Name in the dataset, any text; None takes the last part of the path or URL. A link
             image is always named by the service, after its URL.
         content: A path, the bytes themselves, or an address that begins with ``http://`` or
-            ``https://`` (a link image: the service keeps the link and not the bytes).
+            ``https://`` (a link image: the service keeps the link and not the bytes). Or an open
+            binary file, whose ``read`` may be a coroutine function: it is read from where it
+            stands when its turn comes, so it must stay open until its result is there, and it is
+            the caller who closes it. One that cannot be rewound goes into a temporary file first,
+            unless it is small.
         origin: Where the item was named, for reports (for example ``"list.txt, line 7"``).
 
     Raises:
@@ -99,17 +122,24 @@ class UploadItem:
     name: str
     content: str | bytes = attrs.field(repr=_brief)
     origin: str = attrs.field(default="", kw_only=True)
+    file: Readable | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
     def __init__(
         self,
         name: str | None,
-        content: str | bytes | bytearray | memoryview | os.PathLike[str],
+        content: str | bytes | bytearray | memoryview | os.PathLike[str] | Readable,
         *,
         origin: str = "",
+        file: Readable | None = None,
     ) -> None:
+        if is_readable(content):
+            content, file = b"", cast(Readable, content)
+            known = getattr(file, "name", None)
+            known = last_part(known) if isinstance(known, str) else None
+            name, origin = name or known, origin or known or "an open file"
         content = _content(content)
         self.__attrs_init__(
-            _default_name(content) if name is None else name, content, origin=origin
+            _default_name(content) if name is None else name, content, origin=origin, file=file
         )
 
     @property
@@ -125,7 +155,7 @@ class UploadItem:
     @property
     def data(self) -> bytes | None:
         """Return the bytes, or None where the item is a file or a link."""
-        return self.content if isinstance(self.content, bytes) else None
+        return self.content if isinstance(self.content, bytes) and self.file is None else None
 
     @property
     def source(self) -> str:
@@ -133,8 +163,10 @@ class UploadItem:
         return printable(self.content if isinstance(self.content, str) else self.origin)
 
     def without_data(self) -> UploadItem:
-        """Return the item without its bytes in memory: what a report keeps of it."""
-        return attrs.evolve(self, content=b"") if self.data else self
+        """Return the item without its bytes or open file: what a report keeps of it."""
+        if self.data or self.file is not None:
+            return UploadItem(self.name, b"", origin=self.origin)
+        return self
 
 
 @attrs.frozen(kw_only=True)

@@ -18,8 +18,21 @@ from datagym_async.resources._bodies import file_body
 from datagym_async.transfer._clashes import Verdict
 from datagym_async.transfer._decode import decode
 from datagym_async.transfer._disk import refusal
-from datagym_async.transfer._items import Outcome, UploadItem
+from datagym_async.transfer._items import Outcome, Readable, UploadItem
+from datagym_async.transfer._open_files import (
+    ByteSource,
+    Spool,
+    UnreadableFileError,
+    as_stream,
+    body_of_open,
+    body_of_spool,
+    is_async,
+    read_open,
+    size_of_open,
+    spooled,
+)
 from datagym_async.transfer._screening import HEAD_SIZE, Sample, Screening
+from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -45,6 +58,8 @@ class Ready:
         body: What to send; None for a link, and where the verdict is against sending.
         verdict: What is decided against sending, or None.
         warnings: What should be known of it whatever becomes of it.
+        source: What the body's bytes come from, where that is no file of its own.
+        is_awaited: Whether its open file is still to be read (`read_awaited`).
     """
 
     item: UploadItem
@@ -52,6 +67,8 @@ class Ready:
     body: Body | None = None
     verdict: Verdict | None = None
     warnings: tuple[str, ...] = ()
+    source: ByteSource | None = None
+    is_awaited: bool = False
 
 
 def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUAL) -> list[Ready]:
@@ -88,11 +105,13 @@ def _decoded(ready: Ready) -> Ready:
     if ready.body is None:
         return ready
     data = ready.body.data
-    found = decode(str(ready.item.content) if data is None else data)
-    warnings = ready.warnings + found.warnings
+    if ready.source is not None:
+        found = decode(as_stream(ready.source, ready.body.size))
+    else:
+        found = decode(str(ready.item.content) if data is None else data)
     if found.reason:
         return _rejected(ready.item, ready.size, found.reason)
-    return attrs.evolve(ready, warnings=warnings)
+    return attrs.evolve(ready, warnings=ready.warnings + found.warnings)
 
 
 def read(planned: Planned, screening: Screening = USUAL) -> Ready:
@@ -100,11 +119,64 @@ def read(planned: Planned, screening: Screening = USUAL) -> Ready:
     item, verdict = planned.item, planned.verdict
     if item.url or (verdict and not verdict.is_clash):
         return Ready(item, planned.size, verdict=verdict)
-    if item.data is not None:
+    if item.file is not None:
+        ready = _read_open_file(item, item.file, screening)
+    elif item.data is not None:
         ready = _screened(item, Sample(len(item.data), item.data[:HEAD_SIZE]), item.data, screening)
     else:
         ready = _read_file(item, str(item.content), planned.size, screening)
     return Ready(item, planned.size, verdict=ready.verdict or verdict) if verdict else ready
+
+
+def _read_open_file(item: UploadItem, file: Readable, screening: Screening) -> Ready:
+    if is_async(file):
+        return Ready(item, is_awaited=True)
+    try:
+        size = size_of_open(file)
+        head = read_open(file, SMALL + 1)
+        if len(head) <= SMALL:
+            return _screened(item, Sample(len(head), head[:HEAD_SIZE]), head, screening)
+        sample = Sample(size or len(head), head[:HEAD_SIZE])
+        if reason := screening.of_sample(sample):
+            return _rejected(item, size, reason)
+        return _large(item, *body_of_open(file, head, size), screening)
+    except Exception as error:  # the caller's own file may raise anything; its item is at fault
+        return _rejected(item, None, _of_open_file(item, error))
+
+
+async def read_awaited(ready: Ready, screening: Screening = USUAL) -> Ready:
+    """Return an item whose open file has to be awaited, with its body or a reason against it.
+
+    Args:
+        ready: What `read` gave.
+        screening: How closely images are looked at.
+    """
+    item = ready.item
+    if item.file is None:
+        return ready
+    try:
+        found = await spooled(item.file, SMALL)
+        if isinstance(found, Spool):
+            ready = _large(item, body_of_spool(found), found, screening)
+            head = await in_thread(found.read_at, 0, HEAD_SIZE)
+            if reason := screening.of_sample(Sample(found.size, head)):
+                return _rejected(item, found.size, reason)
+        else:
+            ready = _screened(item, Sample(len(found), found[:HEAD_SIZE]), found, screening)
+    except Exception as error:  # as above
+        return _rejected(item, None, _of_open_file(item, error))
+    return await in_thread(_decoded, ready) if screening.check == "decode" else ready
+
+
+def _large(item: UploadItem, body: Body, source: ByteSource, screening: Screening) -> Ready:
+    if screening.max_bytes is not None and body.size > screening.max_bytes:
+        return _rejected(item, body.size, screening.of_sample(Sample(body.size, b"")))
+    return Ready(item, body.size, body, warnings=screening.warnings(body.size), source=source)
+
+
+def _of_open_file(item: UploadItem, error: Exception) -> str:
+    words = str(error) if isinstance(error, UnreadableFileError) else f"cannot be read: {error}."
+    return f"{item.source or item.name} {words}"
 
 
 def _read_file(

@@ -10,24 +10,33 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union, cast
 
 import attrs
 
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.transfer._candidates import Candidate, refused_source
 from datagym_async.transfer._disk import look, size_of
 from datagym_async.transfer._folders import in_folder, in_glob, is_glob
-from datagym_async.transfer._items import UploadItem, is_url, last_part, printable
+from datagym_async.transfer._items import (
+    Readable,
+    UploadItem,
+    is_readable,
+    is_url,
+    last_part,
+    printable,
+)
 from datagym_async.transfer._manifests import in_manifest, in_standard_input, is_manifest
+from datagym_async.transfer._open_files import size_of_open
 from datagym_async.transfer._watch import FolderWatch
 
 if TYPE_CHECKING:
     from datagym_async.transfer._candidates import Rules
 
 Source: TypeAlias = Union[  # noqa: UP007 -- a string cannot be joined by | at run time
-    str, os.PathLike[str], UploadItem, Iterable["Source"], AsyncIterable["Source"]
+    str, os.PathLike[str], UploadItem, Readable, Iterable["Source"], AsyncIterable["Source"]
 ]
 
 
@@ -49,26 +58,39 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
             midst of a long list.
         rules: How sources are read.
     """
-    if isinstance(source, Candidate):
-        yield (source,)
-    elif isinstance(source, UploadItem):
-        yield (_of_item(source),)
-    elif isinstance(source, str):
-        yield _of_text(source, rules)
-    elif isinstance(source, os.PathLike):
-        yield _of_path(str(os.fspath(source)), rules)
-    elif isinstance(source, FolderWatch):
-        yield Stream(source.arrivals(rules))
-    elif isinstance(source, AsyncIterable | Iterator):
-        yield Stream(source)
-    elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview):
-        if isinstance(source, Collection):
-            for each in source:
-                yield from leaves(each, rules)
-        else:
-            yield Stream(iter(source))
+    leaf = _leaf(source, rules)
+    if leaf is not None:
+        yield leaf
+    elif isinstance(source, Collection):
+        for each in source:
+            yield from leaves(each, rules)
     else:
-        yield (_unknown(source),)
+        yield Stream(iter(cast("Iterable[object]", source)))
+
+
+def _leaf(source: object, rules: Rules) -> Leaf | None:
+    """Return a source as one leaf; None for a collection or another iterable."""
+    if isinstance(source, Candidate):
+        return (source,)
+    if isinstance(source, UploadItem):
+        return (_of_item(source),)
+    if isinstance(source, str):
+        return _of_text(source, rules)
+    if isinstance(source, os.PathLike):
+        return _of_path(str(os.fspath(source)), rules)
+    return _open_leaf(source, rules)
+
+
+def _open_leaf(source: object, rules: Rules) -> Leaf | None:
+    if isinstance(source, FolderWatch):
+        return Stream(source.arrivals(rules))
+    if is_readable(source):  # before the iterators: a file gives lines
+        return (_of_open_file(cast("Readable", source)),)
+    if isinstance(source, AsyncIterable | Iterator):
+        return Stream(source)
+    if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview):
+        return None
+    return (_unknown(source),)
 
 
 def _unknown(source: object) -> Candidate:
@@ -77,7 +99,16 @@ def _unknown(source: object) -> Candidate:
     return refused_source(kind, f"A source cannot be of the type {kind}{hint}.")
 
 
+def _of_open_file(file: Readable) -> Candidate:
+    try:
+        return _of_item(UploadItem(None, file))
+    except ConfigurationError as error:
+        return refused_source("an open file", str(error))
+
+
 def _of_item(item: UploadItem) -> Candidate:
+    if item.file is not None:
+        return Candidate(item, size_of_open(item.file))
     if isinstance(item.content, bytes):
         return Candidate(item, len(item.content))
     if is_url(item.content):
