@@ -194,7 +194,8 @@ def _line(row: Row) -> str:
     return (
         f"{row.latency * 1000:>4.0f} ms, {row.places:>2} at once:"
         f" best pinned {row.best:>3}: {pinned.rate:>6.0f}/s p95 {pinned.p95 * 1000:>4.0f} ms;"
-        f" adaptive {adaptive.limit:>3}: {adaptive.rate:>6.0f}/s p95 {adaptive.p95 * 1000:>4.0f} ms;"
+        f" adaptive {adaptive.limit:>3}: {adaptive.rate:>6.0f}/s"
+        f" p95 {adaptive.p95 * 1000:>4.0f} ms;"
         f" {row.ratio:.2f} of the throughput, {row.p95_ratio:.2f} times the p95:"
         f" {'met' if row.is_met else 'MISSED'}"
     )
