@@ -31,7 +31,7 @@ from datagym_async._limits._baseline import Baselines, Sample
 # A window in which requests took up to this much longer than they should lets the limit grow still.
 # Latency is never quite even; and where this machine's processor or the line is a part of what
 # takes time, answers get slower little by little long before the throughput stops growing. The
-# price is a queue of four for ten that are worked on; the 95th percentile stays below twice the best.
+# price is a queue of four for ten worked on; the 95th percentile stays below twice the best.
 _TOLERANCE = 1.4
 # One request that met a hiccup of this machine is no more than so many times too slow.
 _SLOWEST = 3.0
