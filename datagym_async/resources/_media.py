@@ -21,7 +21,7 @@ from datagym_async.resources._urls import DEFAULT_BATCH, UrlBatches
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from datagym_async.models import UrlResult
     from datagym_async.resources._ports import Door
@@ -38,6 +38,15 @@ class MediaResource(Resource):
     def __init__(self, session: Door, *, dialect: Dialect = "auto") -> None:
         super().__init__(session)
         self._dialect = DialectFinder(session, dialect)
+
+    @property
+    def base_url(self) -> str:
+        """Return the address of the service."""
+        return self._session.base_url
+
+    def settle_after(self) -> float:
+        """Return the seconds within which the service may still be storing a lost upload."""
+        return self._session.settle_after()
 
     async def upload_file(
         self, dataset_id: str, source: str | os.PathLike[str] | bytes, *, name: str | None = None
@@ -70,13 +79,22 @@ class MediaResource(Resource):
             body = file_body(path, (await asyncio.to_thread(path.stat)).st_size)
         return await self.upload_body(dataset_id, path.name if name is None else name, body)
 
-    async def upload_body(self, dataset_id: str, name: str, body: Body) -> Media:
+    async def upload_body(
+        self,
+        dataset_id: str,
+        name: str,
+        body: Body,
+        *,
+        settle: Callable[[], Awaitable[Media | None]] | None = None,
+    ) -> Media:
         """Store one image whose body is ready to be sent.
 
         Args:
             dataset_id: UUID of the dataset.
             name: Name of the media, as people write it.
             body: The body's recipe; opened anew for each attempt.
+            settle: Looks an upload up whose answer was lost, and returns its media, or None if it
+                is not there; None lists the dataset for this upload alone.
 
         Raises:
             APIError: See `upload_file`; errors of the recipe come out as they are.
@@ -84,10 +102,10 @@ class MediaResource(Resource):
         dialect = await self._dialect.get()
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
 
-        async def settle() -> Media | None:
+        async def look_up() -> Media | None:
             return await self._look_up(dataset_id, name)
 
-        answer = await self._session.request_or_settle(request, settle)
+        answer = await self._session.request_or_settle(request, settle or look_up)
         return await read(request, answer, Media) if isinstance(answer, Response) else answer
 
     async def upload_urls(

@@ -31,6 +31,13 @@ class OpenAnswer(Protocol):
 class Door(Protocol):
     """The door to the network; `Session` is it."""
 
+    @property
+    def base_url(self) -> str:
+        """Address of the service."""
+
+    def settle_after(self) -> float:
+        """Return the seconds within which the service may still carry a lost request out."""
+
     async def request(self, request: Request) -> Response:
         """Return the good answer to a request, retried by the table."""
 

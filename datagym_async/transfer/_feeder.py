@@ -19,9 +19,8 @@ import attrs
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._candidates import Rules
-from datagym_async.transfer._items import UploadItem
 from datagym_async.transfer._plan import Plan, Planned
-from datagym_async.transfer._reading import Ready, next_portion
+from datagym_async.transfer._reading import PORTION_ITEMS, Ready, next_portion, read_awaited
 from datagym_async.transfer._sources import Stream, leaves
 from datagym_async.transfer._tally import Tally
 from datagym_async.transfer._threads import in_thread, in_thread_left_behind
@@ -29,7 +28,6 @@ from datagym_async.transfer._threads import in_thread, in_thread_left_behind
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from datagym_async._wire._messages import Body
     from datagym_async.transfer._candidates import Candidate
 
 STEP = 256
@@ -41,16 +39,20 @@ STEP_SECONDS = 0.05
 class Outlet(Protocol):
     """Where the feeder puts what it has; each call may wait for room."""
 
-    async def send_file(self, item: UploadItem, body: Body, warnings: tuple[str, ...] = ()) -> None:
+    async def send_file(self, planned: Planned, ready: Ready) -> None:
         """Take an item that is ready to be sent, with its bytes and what was found about it."""
         ...
 
-    async def send_links(self, items: tuple[UploadItem, ...]) -> None:
+    async def send_links(self, links: tuple[Planned, ...]) -> None:
         """Take one batch of links."""
         ...
 
-    async def settle(self, ready: Ready) -> None:
+    async def settle(self, planned: Planned, ready: Ready) -> None:
         """Take an item whose verdict is known without sending it."""
+        ...
+
+    async def settle_lost(self) -> None:
+        """Settle what earlier runs have left without an answer; the rest gets new turns."""
         ...
 
 
@@ -82,7 +84,7 @@ class Feeder:
     _tally: Tally
     _outlet: Outlet
     _waiting: list[Planned] = attrs.Factory(list)
-    _links: list[UploadItem] = attrs.Factory(list)
+    _links: list[Planned] = attrs.Factory(list)
     _parts: Iterator[int] = attrs.Factory(itertools.count)
 
     async def feed(self, source: object) -> None:
@@ -92,6 +94,7 @@ class Feeder:
             ConfigurationError: If the source names nothing but things that do not exist, are
                 empty or cannot be read.
         """
+        await self._go_on()
         streams, wrong = await self._take_in((source,))
         if wrong and len(wrong) == self._tally.planned and not streams:
             others = f" (and {len(wrong) - 1} more sources like it)" if wrong[1:] else ""
@@ -102,6 +105,14 @@ class Feeder:
             await self._feed_stream(stream)
         await self._flush_links()
         self._tally.total_known = True
+
+    async def _go_on(self) -> None:
+        """Hand out what earlier runs have left, before a million files are walked again."""
+        self._tally.added(await in_thread(self._plan.resume))
+        await self._hand_out()
+        await self._outlet.settle_lost()
+        await self._hand_out()
+        await self._flush_links()
 
     async def _take_in(self, elements: Iterable[object]) -> tuple[list[Stream], list[Candidate]]:
         """Plan the finite part of some sources; return the rest, and what is wrong as a whole."""
@@ -120,23 +131,33 @@ class Feeder:
     def _plan_step(self, entries: Iterator[_Entry]) -> list[Stream | Candidate]:
         step = list(itertools.islice(entries, STEP))
         found = [entry for entry in step if not isinstance(entry, Stream)]
-        self._plan.add(found)
-        self._tally.found(candidate.size for _, candidate in found)
+        self._tally.added(self._plan.add(found))
         return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
 
     async def _hand_out(self) -> None:
-        screening = self._rules.screening
-        while portion := await in_thread(next_portion, self._plan, self._waiting, screening):
-            for ready in portion:
+        while portion := await in_thread(self._next_portion):
+            for planned, looked_at in portion:
+                ready = looked_at
+                if ready.is_awaited:
+                    ready = await read_awaited(ready, self._rules.screening)
                 if ready.verdict is not None:
-                    await self._outlet.settle(ready)
+                    await self._outlet.settle(planned, ready)
                 elif ready.body is not None:
-                    await self._outlet.send_file(ready.item, ready.body, ready.warnings)
+                    await self._outlet.send_file(planned, ready)
                 else:
-                    await self._add_link(ready.item)
+                    await self._add_link(planned)
 
-    async def _add_link(self, item: UploadItem) -> None:
-        self._links.append(item)
+    def _next_portion(self) -> list[tuple[Planned, Ready]]:
+        if not self._waiting:
+            self._waiting.extend(self._plan.take(PORTION_ITEMS))
+        waiting = tuple(self._waiting)
+        if not waiting:
+            return []
+        portion = next_portion(self._plan, self._waiting, self._rules.screening)
+        return list(zip(waiting, portion, strict=False))  # the portion may be the first part
+
+    async def _add_link(self, link: Planned) -> None:
+        self._links.append(link)
         if len(self._links) >= self._batch_size:
             await self._flush_links()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from datagym_async._wire._messages import Body
     from datagym_async.models import Dataset, Media, UrlResult
@@ -14,14 +15,38 @@ if TYPE_CHECKING:
 class MediaUploads(Protocol):
     """Store images in a dataset; `MediaResource` does."""
 
-    async def upload_body(self, dataset_id: str, name: str, body: Body) -> Media:
-        """Store one image, retried and settled; the name is unencoded."""
+    @property
+    def base_url(self) -> str:
+        """Return the address of the service: part of a journal's key."""
+        ...
+
+    def settle_after(self) -> float:
+        """Return the seconds within which the service may still be storing a lost upload."""
+        ...
+
+    async def upload_body(
+        self,
+        dataset_id: str,
+        name: str,
+        body: Body,
+        *,
+        settle: Callable[[], Awaitable[Media | None]] | None = None,
+    ) -> Media:
+        """Store one image, retried, and settled by `settle`; the name is unencoded."""
         ...
 
     async def upload_urls(
         self, dataset_id: str, urls: Sequence[str], *, batch_size: int
     ) -> list[UrlResult]:
         """Store links; one result a URL, in request order."""
+        ...
+
+    def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Give the bytes of one image in pieces."""
+        ...
+
+    async def delete(self, media_id: str) -> bool:
+        """Delete one image."""
         ...
 
 

@@ -3,43 +3,44 @@
 The first error that every other item would meet as well (token revoked, dataset gone, service out
 of reach) stops the run: nothing new is begun, what is in flight ends in its own way, so that
 nothing is left half done, and the error is kept for the uploader to raise.
+
+An upload whose answer is lost keeps its worker until it is settled, but no place in the client's
+lane: others are sent meanwhile as long as there are more workers than places.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async._wire._messages import Body
-from datagym_async.exceptions import DataGymError
+from datagym_async.exceptions import APIError
+from datagym_async.models import Dataset
 from datagym_async.transfer._config import UploadConfig
-from datagym_async.transfer._items import Outcome, UploadItem, UploadResult
+from datagym_async.transfer._hooks import Hooks, Target
+from datagym_async.transfer._items import UploadResult
 from datagym_async.transfer._needs import MediaUploads
+from datagym_async.transfer._plan import Plan
+from datagym_async.transfer._sending import FileWork, Sender, Work
+from datagym_async.transfer._settling import Settler, SharedListing
 from datagym_async.transfer._tally import Tally
-from datagym_async.transfer._verdicts import is_fatal, is_unreachable, of_error, of_url
+from datagym_async.transfer._threads import in_thread
+from datagym_async.transfer._verdicts import is_fatal, is_unreachable
 
 if TYPE_CHECKING:
     from datagym_async.transfer._feeder import Feeder
+    from datagym_async.transfer._plan import Planned
     from datagym_async.transfer._reading import Ready
 
 MAX_READY = 8
 """Files read ahead of the workers; with `SMALL` it bounds the memory they take."""
 UNREACHABLE_AFTER = 8
 """Items in a row, at least, that met no answer after all their attempts: the service is gone."""
-
-
-@attrs.frozen
-class FileWork:
-    """One item with its bytes, for one request."""
-
-    item: UploadItem
-    body: Body
-    warnings: tuple[str, ...] = ()
-
-
-Work: TypeAlias = FileWork | tuple[UploadItem, ...]
+WRITE_EVERY = 0.1
+"""Seconds after which an outcome is in the journal at the latest."""
 
 
 @attrs.define
@@ -48,37 +49,83 @@ class Pipeline:
 
     Args:
         media: Stores images.
-        dataset_id: The dataset to store them in.
+        target: Where they go.
+        fetch: Lists the target.
+        plan: Told of what became of the items.
         config: The options.
         tally: Told of what is sent and settled.
+        hooks: Who else takes part.
     """
 
     _media: MediaUploads
-    _dataset_id: str
+    _target: Target
+    _fetch: Callable[[], Awaitable[Sequence[Dataset]]]
+    _plan: Plan
     _config: UploadConfig
     _tally: Tally
-    error: Exception | None = None
-    stopped: bool = False
-    sending_since: float | None = None
-    _unanswered: int = 0
-    _feeding: asyncio.Task[None] | None = None
+    _hooks: Hooks = attrs.field(factory=Hooks)
+    error: Exception | None = attrs.field(default=None, init=False)
+    stopped: bool = attrs.field(default=False, init=False)
+    sending_since: float | None = attrs.field(default=None, init=False)
+    _unanswered: int = attrs.field(default=0, init=False)
+    _feeding: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+    _noted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _work: asyncio.Queue[Work | None] = attrs.field(init=False)
     _results: asyncio.Queue[UploadResult | None] = attrs.field(init=False)
+    _listing: SharedListing = attrs.field(init=False)
+    _sender: Sender = attrs.field(init=False)
+    _settler: Settler = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._work = asyncio.Queue(min(self._config.concurrency, MAX_READY))
         self._results = asyncio.Queue(2 * self._config.concurrency)
+        self._listing = SharedListing(self._fetch, self._media.settle_after)
+        self._sender = Sender(
+            self._media,
+            self._target,
+            self._listing,
+            self._config,
+            self._tally,
+            self._hooks.watcher,
+            self._judge,
+        )
+        self._settler = Settler(
+            self._plan, self._media, self._fetch, self._tally, self._config.remove_doubles
+        )
+
+    @property
+    def cut_off(self) -> frozenset[int]:
+        """Return the items that were cut off while they were sent, by their numbers."""
+        return frozenset(self._sender.in_flight)
 
     async def run(self, feeder: Feeder, source: object) -> None:
         """Upload everything to the end, or until an error stops it; then end the results."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._feeding = group.create_task(self._feed(feeder, source))
-                for _ in range(self._config.concurrency):
-                    group.create_task(self._send_all())
+                writing = group.create_task(self._write_outcomes())
+                await self._send_everything(feeder, source)
+                await self._finish()
+                writing.cancel()
         except ExceptionGroup as errors:  # a slip of ours, or of the media given to us
-            self.error = _first(errors)
+            self.error = self.error or _first(errors)
         await self._results.put(None)
+
+    async def _send_everything(self, feeder: Feeder, source: object) -> None:
+        async with asyncio.TaskGroup() as group:
+            self._feeding = group.create_task(self._feed(feeder, source))
+            for _ in range(self._config.concurrency):
+                group.create_task(self._send_all())
+
+    async def _finish(self) -> None:
+        """Settle and confirm, unless the run broke off: then there is nobody to ask."""
+        try:
+            await in_thread(self._plan.outcomes.flush)
+            if self.error is None:
+                await self._settler.at_end(self._give_out, any_lost=self._listing.was_used)
+                for ending in self._hooks.endings:
+                    await ending()
+        except (APIError, sqlite3.Error) as error:
+            self.error = self.error or error
 
     async def next_result(self) -> UploadResult | None:
         """Return the next result as it is known, or None at the end."""
@@ -89,6 +136,10 @@ class Pipeline:
         self.stopped = True
         if self._feeding is not None:
             self._feeding.cancel()
+
+    def _stop(self, error: Exception) -> None:
+        self.error = self.error or error
+        self.stop()
 
     # The feeder's side.
 
@@ -104,108 +155,82 @@ class Pipeline:
         for _ in range(self._config.concurrency):
             await self._work.put(None)
 
-    async def send_file(self, item: UploadItem, body: Body, warnings: tuple[str, ...] = ()) -> None:
+    async def send_file(self, planned: Planned, ready: Ready) -> None:
         """Hand an item to the next free worker."""
-        await self._hand_over(FileWork(item, body, warnings))
+        if ready.body is not None:
+            await self._hand_over(FileWork(planned.ticket, ready.item, ready.body, ready.warnings))
 
-    async def send_links(self, items: tuple[UploadItem, ...]) -> None:
+    async def send_links(self, links: tuple[Planned, ...]) -> None:
         """Hand a batch of links to the next free worker."""
-        await self._hand_over(items)
+        await self._hand_over(links)
 
     async def _hand_over(self, work: Work) -> None:
         if self.sending_since is None:
             self.sending_since = asyncio.get_running_loop().time()
         await self._work.put(work)
 
-    async def settle(self, ready: Ready) -> None:
+    async def settle(self, planned: Planned, ready: Ready) -> None:
         """Give out a result that needs no sending."""
         if ready.verdict is not None:
-            await self._give_out(
-                UploadResult(
-                    item=ready.item,
-                    outcome=ready.verdict.outcome,
-                    dataset_id=self._dataset_id,
-                    size=ready.size,
-                    reason=ready.verdict.reason,
-                    warnings=ready.warnings,
-                )
+            result = UploadResult(
+                item=ready.item,
+                outcome=ready.verdict.outcome,
+                dataset_id=self._target.members[0].dataset_id,
+                size=ready.size,
+                reason=ready.verdict.reason,
+                warnings=ready.warnings,
             )
+            await self._give_out(planned.ticket.seq, result)
 
-    async def _give_out(self, result: UploadResult) -> None:
+    async def settle_lost(self) -> None:
+        """Settle what earlier runs have left without an answer."""
+        await self._settler.at_start(self._give_out)
+
+    async def _give_out(self, seq: int, result: UploadResult) -> None:
+        self._note(seq, result)
         self._tally.settled(result)
+        self._hooks.watcher.ended(result)
         await self._results.put(result)
+
+    def _note(self, seq: int, result: UploadResult, *, lost: bool = False) -> None:
+        self._plan.outcomes.note(seq, result, lost=lost)
+        self._noted.set()
+
+    async def _write_outcomes(self) -> None:
+        """Write what no portion of the plan has taken along."""
+        while self._plan.path:
+            await self._noted.wait()
+            self._noted.clear()
+            await asyncio.sleep(WRITE_EVERY)
+            self._plan.outcomes.settle_after = self._media.settle_after()
+            try:
+                await in_thread(self._plan.outcomes.flush)
+            except sqlite3.Error as error:
+                self._stop(error)
+                return
 
     # The workers' side.
 
     async def _send_all(self) -> None:
         while (work := await self._work.get()) is not None:
+            if not self.stopped and self._hooks.stops(self._tally):
+                self.stop()
             if self.stopped:
                 continue
-            for result in await self._send(work):
-                await self._give_out(result)
+            for sent in await self._sender.send(work):
+                if sent.is_lost:
+                    self._tally.unsettled += 1
+                    self._note(sent.ticket.seq, sent.result, lost=True)
+                else:
+                    await self._give_out(sent.ticket.seq, sent.result)
 
-    async def _send(self, work: Work) -> list[UploadResult]:
-        count = len(work) if isinstance(work, tuple) else 1
-        self._tally.in_flight += count
-        began = asyncio.get_running_loop().time()
-        try:
-            if isinstance(work, tuple):
-                return await self._upload_links(work, began)
-            result = await self._upload_file(work.item, work.body, began)
-            return [attrs.evolve(result, warnings=work.warnings) if work.warnings else result]
-        finally:
-            self._tally.in_flight -= count
-
-    async def _upload_file(self, item: UploadItem, body: Body, began: float) -> UploadResult:
-        try:
-            media = await self._media.upload_body(self._dataset_id, item.name, body)
-        except (DataGymError, OSError) as error:
-            return self._refused(item, error, size=body.size, began=began)
-        self._unanswered = 0
-        return UploadResult(
-            item=item,
-            outcome=Outcome.UPLOADED,
-            dataset_id=self._dataset_id,
-            media_id=media.id,
-            size=body.size,
-            seconds=asyncio.get_running_loop().time() - began,
-            attempts=1,
-        )
-
-    async def _upload_links(
-        self, items: tuple[UploadItem, ...], began: float
-    ) -> list[UploadResult]:
-        urls = [str(item.content) for item in items]
-        try:
-            answers = await self._media.upload_urls(self._dataset_id, urls, batch_size=len(urls))
-        except DataGymError as error:
-            return [self._refused(item, error, size=None, began=began) for item in items]
-        self._unanswered = 0
-        seconds = asyncio.get_running_loop().time() - began
-        return [
-            of_url(item, answer, dataset_id=self._dataset_id, seconds=seconds)
-            for item, answer in zip(items, answers, strict=True)
-        ]
-
-    def _refused(
-        self, item: UploadItem, error: Exception, *, size: int | None, began: float
-    ) -> UploadResult:
-        self._unanswered = self._unanswered + 1 if is_unreachable(error) else 0
+    def _judge(self, error: Exception | None) -> None:
+        """Stop the run for an error that every other item would meet as well."""
+        is_lost = error is not None and is_unreachable(error)
+        self._unanswered = self._unanswered + 1 if is_lost else 0
         patience = max(UNREACHABLE_AFTER, self._config.concurrency)
-        if is_fatal(error) or self._unanswered >= patience:
+        if error is not None and (is_fatal(error) or self._unanswered >= patience):
             self._stop(error)
-        return of_error(
-            item,
-            error,
-            dataset_id=self._dataset_id,
-            size=size,
-            seconds=asyncio.get_running_loop().time() - began,
-            skip_existing=self._config.skip_existing,
-        )
-
-    def _stop(self, error: Exception) -> None:
-        self.error = self.error or error
-        self.stop()
 
 
 def _first(error: Exception) -> Exception:

@@ -1,51 +1,52 @@
-"""The plan of a run: every candidate in a lasting order, and who may have which name.
+"""The plan of a run: every item in a lasting order, who may have which name, and what became of it.
 
-How it works. Candidates of all finite sources are written to a temporary SQLite database before
-anything is sent; `settle` then sorts them and lets each claim its name, first come first served,
-against one another and against what the dataset holds. `take` gives them back in order, each with
-the verdict. What arrives later (streams) goes through the same three steps in small portions.
+How it works. Candidates of all finite sources are written to an SQLite database before anything is
+sent; `settle` then sorts them and lets each claim its name, first come first served, against one
+another and against what the dataset holds. `take` gives them back in order, each with the verdict.
+What arrives later (streams) goes through the same three steps in small portions.
 
-SQLite keeps a database without a name in memory while it is small and on disk beyond that, so the
-memory stays flat for any number of files; the price is about 200 bytes of disk an item, and that
-a folder is walked once to its end before the first image is sent. A folder walked twice would
-need no disk, but may change in between, and could not say which other file holds a name.
+The database is a temporary one, or a journal (`_journal_file`): then the plan is kept, with a state
+and an outcome for each item, and the next run of the same job begins with what this one has left
+(`_resuming`). Outcomes are noted in memory and written with the next portion or soon after
+(`_outcomes`): many in one transaction. SQLite keeps memory flat for any number of files; the price
+is about 300 bytes of disk an item, and that a folder is walked once to its end before the first
+image is sent. A folder walked twice would need no disk, but may change in between, and could not
+say which other file holds a name.
 
-Everything here blocks: call it in a thread, from one caller at a time.
+Everything here blocks: call it in a thread.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
 from datagym_async._wire._names import fold_name
-from datagym_async.exceptions import ClientClosedError
-from datagym_async.resources._urls import screen as screen_url
+from datagym_async.models import MediaSourceType
+from datagym_async.transfer import _journal_file as journal_file
 from datagym_async.transfer._clashes import Claim, Holder, Verdict, judge
-from datagym_async.transfer._items import UploadItem, is_url, url_name
-from datagym_async.transfer._screening import folded, screen_name
+from datagym_async.transfer._items import Outcome, UploadItem, printable
+from datagym_async.transfer._journal_schema import Kind, stated
+from datagym_async.transfer._outcomes import Outcomes
+from datagym_async.transfer._resuming import Resuming
+from datagym_async.transfer._rows import Added, Row, blob, identified, item_of, row_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from datagym_async.models import Dataset
     from datagym_async.transfer._candidates import Candidate
 
-_SCHEMA = """
-PRAGMA journal_mode = OFF;
-PRAGMA synchronous = OFF;
-PRAGMA cache_size = -4096;
-CREATE TABLE item (
-    seq INTEGER PRIMARY KEY, part INTEGER, place BLOB, name BLOB, content BLOB, origin BLOB,
-    size INTEGER, refusal TEXT, name_key BLOB, link_key BLOB
-);
-CREATE TABLE turn (turn INTEGER PRIMARY KEY, seq INTEGER);
-CREATE TABLE held (key BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE claimed (key BLOB PRIMARY KEY, seq INTEGER, is_link INTEGER) WITHOUT ROWID;
+_ADD = """
+INSERT INTO item (seq, part, place, name, content, origin, size, refusal, name_key, link_key,
+                  mtime, sha) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_ADD = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _HOLD = "INSERT OR IGNORE INTO held VALUES (?)"
+_LIST = "INSERT OR IGNORE INTO listed VALUES (?, ?, ?, ?, ?)"
 _SORT = "INSERT INTO turn (seq) SELECT seq FROM item WHERE seq > ? ORDER BY part, place, seq"
 _CLAIM_NAMES = """
 INSERT OR IGNORE INTO claimed
@@ -58,15 +59,40 @@ SELECT link_key, seq, 1 FROM turn JOIN item USING (seq)
 WHERE turn > ? AND link_key IS NOT NULL ORDER BY turn
 """
 _TAKE = """
-SELECT turn, item.seq, name, content, origin, size, refusal, link_key IS NOT NULL,
-       by_name.seq, by_name.is_link, by_link.seq, held.key IS NOT NULL
+SELECT turn, kind, item.seq, name, content, origin, size, mtime, doubt, reason,
+       held.key IS NOT NULL, refusal, link_key IS NOT NULL, by_name.seq, by_name.is_link,
+       by_link.seq, EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)
 FROM turn JOIN item USING (seq)
 LEFT JOIN claimed AS by_name ON by_name.key = name_key
 LEFT JOIN claimed AS by_link ON by_link.key = link_key
 LEFT JOIN held ON held.key = name_key
 WHERE turn > ? ORDER BY turn LIMIT ?
 """
+_SENDING = stated("UPDATE item SET state = $SENDING WHERE seq = ?")
+_IS_NOW = "UPDATE item SET size = ?, mtime = ? WHERE seq = ?"
+_COMPLETE = "UPDATE run SET complete = ? WHERE run = ?"
 _HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
+_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_CHANGED = Verdict(
+    Outcome.SKIPPED,
+    "It has changed since this job uploaded it, and the dataset holds the bytes uploaded then; "
+    "upload it under another name, or delete that image first.",
+)
+
+
+@attrs.frozen
+class Ticket:
+    """What the plan knows of an item that is handed out.
+
+    Args:
+        seq: Its number in the plan.
+        doubt: Whether an attempt of an earlier run may have arrived since.
+        is_held: Whether the target held its name before the first run.
+    """
+
+    seq: int = 0
+    doubt: bool = attrs.field(default=False, converter=bool)
+    is_held: bool = attrs.field(default=False, converter=bool)
 
 
 @attrs.frozen
@@ -77,61 +103,48 @@ class Planned:
         item: The item.
         size: Bytes, where they are known without reading.
         verdict: What is decided against sending it, or None.
+        ticket: What the plan knows of it.
     """
 
     item: UploadItem
     size: int | None = None
     verdict: Verdict | None = None
-
-
-def _blob(text: str) -> bytes:
-    # File names may hold bytes that are not UTF-8, which SQLite's TEXT could not give back.
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _text(blob: bytes) -> str:
-    return blob.decode("utf-8", "surrogatepass")
-
-
-def _keys(candidate: Candidate) -> tuple[str, bytes | None, bytes | None]:
-    """Return why the candidate cannot be sent, and the keys of its name and of its link."""
-    item = candidate.item
-    if candidate.refusal:
-        return candidate.refusal, None, None
-    if isinstance(item.content, str) and is_url(item.content):
-        if refusal := screen_url(item.content):
-            return refusal, None, None
-        name = url_name(item.content)
-        return "", _blob(f"n{folded(name) if name else ''}"), _blob(f"u{item.content.casefold()}")
-    if refusal := screen_name(item.name):
-        return refusal, None, None
-    return "", _blob(f"n{folded(item.name)}"), None
+    ticket: Ticket = Ticket()
 
 
 class Plan:
-    """Hold the items of a run on disk, in order, with a verdict for each.
+    """Hold the items of a run on disk, in order, with a verdict and an outcome for each.
 
-    A context manager; what it holds is gone when it closes.
+    A context manager; without a journal, what it holds is gone when it closes.
+
+    Args:
+        skip_existing: Whether an item whose name is there already is skipped.
+        by_hash: Whether a file of a journal is known by the hash of its bytes, too.
     """
 
-    def __init__(self) -> None:
-        self._connection: sqlite3.Connection | None = None
+    def __init__(self, *, skip_existing: bool = True, by_hash: bool = False) -> None:
+        self._store = journal_file.Store(None)
+        self._skips = skip_existing
+        self._by_hash = by_hash
+        self._resuming: Resuming | None = None
+        self.outcomes = Outcomes(self._store)
         self._in_memory: dict[int, UploadItem] = {}
         self._added = 0
-        self._settled = 0  # items, and turns: each item gets one
-        self._taken = 0
+        self._settled = 0  # items
+        self._turned = 0
+        self._taken = 0  # turns
 
-    def open(self) -> None:
-        """Make the database."""
-        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._connection.executescript(_SCHEMA)
-        self._connection.execute("BEGIN")  # one for the life of the plan: nothing outlives it
-
-    @property
-    def _database(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise ClientClosedError("The plan of this upload is closed.")
-        return self._connection
+    def open(self, store: journal_file.Store | None = None) -> None:
+        """Begin with a temporary database, or with what a journal holds."""
+        self._store = store or journal_file.temporary()
+        self.outcomes = Outcomes(self._store)
+        if store is not None:
+            with store.using() as database:
+                self._added = database.execute("SELECT coalesce(max(seq), 0) FROM item").fetchone()[
+                    0
+                ]
+            self._settled = self._added
+            self._resuming = Resuming(self._added)
 
     def __enter__(self) -> Self:
         self.open()
@@ -140,68 +153,160 @@ class Plan:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Drop the plan and its disk space; closing twice is fine."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        self._in_memory.clear()
+    def close(self, *, complete: bool = False, doubtful: Iterable[int] = ()) -> None:
+        """Write what is left to be written, and close; closing twice is fine.
+
+        Args:
+            complete: Whether the run came to its end.
+            doubtful: Items that were cut off while they were sent, and may have arrived.
+        """
+        try:
+            if self._resuming is not None and self._store.is_open:
+                self._write_last(self._resuming, complete, doubtful)
+        finally:
+            self._store.close()
+            self._in_memory.clear()
+
+    def _write_last(self, resuming: Resuming, complete: bool, doubtful: Iterable[int]) -> None:
+        # What cannot be written now is in `SENDING`, which the next run settles.
+        with contextlib.suppress(sqlite3.Error), self._store.writing() as database:
+            self.outcomes.write(database)
+            database.execute(_COMPLETE, (complete, self._store.run))
+            if not complete:
+                resuming.give_back(database, doubtful)
+
+    @property
+    def path(self) -> str:
+        """Return the journal's path; empty where there is none."""
+        return str(self._store.path or "")
+
+    @property
+    def told_failed(self) -> str:
+        """Return what to say when the database fails in the midst of a run."""
+        if not self.path:
+            return "The plan's temporary file failed:"
+        shown = printable(self.path)
+        return (
+            f"The journal {shown} failed, and is as it was written last; make room or repair the "
+            "disk, then the same upload again goes on:"
+        )
 
     def hold(self, stored_names: Iterable[str]) -> None:
-        """Enter the names that the dataset holds already.
+        """Enter names that the dataset holds already.
 
         Args:
             stored_names: Names as the service lists them, encoded.
         """
-        self._database.executemany(_HOLD, ((_blob(f"n{fold_name(one)}"),) for one in stored_names))
+        keys = [blob(f"n{fold_name(one)}") for one in stored_names]
+        with self._store.writing() as database:
+            database.executemany(_HOLD, ((key,) for key in keys))
+            database.executemany(_LIST, ((key, "", "", 0, 0) for key in keys))
 
-    def add(self, entries: Iterable[tuple[int, Candidate]]) -> None:
+    def enter_listing(self, datasets: Iterable[Dataset]) -> None:
+        """Enter all that the target holds now; the first of a job is what it held before."""
+        with self._store.writing() as database:
+            database.execute("DELETE FROM listed")
+            name = ""
+            for dataset in datasets:
+                name = name or dataset.name
+                database.executemany(_LIST, _listed(dataset))
+            if not database.execute("SELECT 1 FROM meta WHERE name = 'dataset_name'").fetchone():
+                database.execute("INSERT OR IGNORE INTO held SELECT key FROM listed")
+                database.execute(_META, ("dataset_name", name))
+
+    def resume(self) -> Added:
+        """Give turns to what earlier runs have left, and return how much that is."""
+        if self._resuming is None:
+            return Added()
+        with self._store.writing() as database:
+            added = self._resuming.begin(database)
+            self._turned = _last_turn(database)
+        return added
+
+    def add(self, entries: Iterable[tuple[int, Candidate]]) -> Added:
         """Enter candidates, each with the number of its leaf: those of a lower one come first."""
-        self._database.executemany(_ADD, (self._row(*each) for each in entries))
+        rows = [self._row(*each) for each in entries]
+        with self._store.writing() as database:
+            if self._resuming is None:
+                added = Added.of(rows)
+            else:
+                rows, added = self._resuming.sort_out(database, rows, self._in_memory)
+            database.executemany(_ADD, rows)
+        return added
 
-    def _row(self, part: int, candidate: Candidate) -> tuple[object, ...]:
+    def _row(self, part: int, candidate: Candidate) -> Row:
         self._added += 1
-        item = candidate.item
-        refusal, name_key, link_key = _keys(candidate)
-        content = item.content
-        if isinstance(content, bytes) and content:
+        row, item = row_of(self._added, part, candidate), candidate.item
+        if item.data or item.file is not None:
             self._in_memory[self._added] = item
-        return (
-            self._added,
-            part,
-            _blob(candidate.place),
-            _blob(item.name),
-            _blob(content) if isinstance(content, str) else None,
-            _blob(item.origin),
-            candidate.size,
-            refusal,
-            name_key,
-            link_key,
-        )
+        return row if self._resuming is None else identified(row, item, by_hash=self._by_hash)
 
     def settle(self) -> None:
         """Sort what was added since the last time, and let it claim its names in that order."""
-        for statement in (_SORT, _CLAIM_NAMES, _CLAIM_LINKS):
-            self._database.execute(statement, (self._settled,))
+        with self._store.writing() as database:
+            database.execute(_SORT, (self._settled,))
+            for statement in (_CLAIM_NAMES, _CLAIM_LINKS):
+                database.execute(statement, (self._turned,))
+            if self._resuming is not None and self._resuming.last:
+                self._resuming.take_over(database, self._turned)
+            self._turned = _last_turn(database)
         self._settled = self._added
 
     def take(self, count: int) -> list[Planned]:
-        """Return the next settled items in order, at most so many; none at the end."""
-        rows = self._database.execute(_TAKE, (self._taken, count)).fetchall()
+        """Return the next settled items in order, at most so many; none at the end.
+
+        Those without a verdict are marked as being sent, before they can be.
+        """
+        with self._store.writing() as database:
+            self.outcomes.write(database)
+            rows = database.execute(_TAKE, (self._taken, count)).fetchall()
+            found = [self._planned(database, row) for row in rows]
+            sending = [(each.ticket.seq,) for each in found if each.verdict is None]
+            database.executemany(_SENDING, sending)
         if rows:
             self._taken = rows[-1][0]
-        return [self._planned(row) for row in rows]
+        return found
 
-    def _planned(self, row: tuple[Any, ...]) -> Planned:
-        _, seq, name, content, origin, size, refusal, *holders = row
-        item = self._in_memory.pop(seq, None)
-        if item is None:
-            item = UploadItem(
-                _text(name), b"" if content is None else _text(content), origin=_text(origin)
-            )
-        claim = Claim(seq, refusal, *holders)
-        return Planned(item, size, judge(item, claim, self._holder))
+    def _planned(self, database: sqlite3.Connection, row: tuple[Any, ...]) -> Planned:
+        _, kind, seq, name, content, origin, size, mtime, doubt, reason, is_held, *claim = row
+        item = self._in_memory.pop(seq, None) or item_of(name, content, origin)
+        if self._resuming is not None and seq <= self._resuming.last and item.path:
+            _look_again(database, seq, item, (size, mtime))
+        ticket = Ticket(seq, doubt, is_held)
+        if kind == Kind.KNOWN:
+            return Planned(item, size, Verdict(Outcome.REJECTED, reason or ""), ticket)
+        if kind == Kind.CHANGED:
+            return Planned(item, size, _CHANGED, ticket)
+        claimed = Claim(seq, *claim)
+        if not self._skips:
+            claimed = attrs.evolve(claimed, is_held=False)
+        verdict = judge(item, claimed, lambda holder: _holder(database, holder))
+        return Planned(item, size, verdict, ticket)
 
-    def _holder(self, seq: int) -> Holder:
-        name, content, origin = self._database.execute(_HOLDER, (seq,)).fetchone()
-        return Holder(_text(name), _text(content or b""), _text(origin))
+
+def _holder(database: sqlite3.Connection, seq: int) -> Holder:
+    name, content, origin = database.execute(_HOLDER, (seq,)).fetchone()
+    return Holder(text(name), text(content), text(origin))
+
+
+def _last_turn(database: sqlite3.Connection) -> int:
+    return int(database.execute("SELECT coalesce(max(turn), 0) FROM turn").fetchone()[0])
+
+
+def _listed(dataset: Dataset) -> Iterator[tuple[object, ...]]:
+    for each in dataset.media:
+        is_link = each.source_type == MediaSourceType.SHAREABLE_LINK
+        key = blob(f"n{fold_name(each.stored_name)}")
+        yield key, each.id, dataset.id, each.timestamp, is_link
+
+
+def _look_again(
+    database: sqlite3.Connection, seq: int, item: UploadItem, known: tuple[int | None, int | None]
+) -> None:
+    """Note what a file is now: it is sent as it is now, whatever an earlier run found."""
+    try:
+        found = os.stat(str(item.content))  # noqa: PTH116 -- as in `_disk.look`
+    except (OSError, ValueError):
+        return  # reading it says what is wrong
+    if known != (found.st_size, found.st_mtime_ns):
+        database.execute(_IS_NOW, (found.st_size, found.st_mtime_ns, seq))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async.transfer._items import Outcome, UploadProgress, UploadResult
-from datagym_async.transfer._report import UploadReport
+from datagym_async.transfer._report import Double, UploadReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from datagym_async.transfer._rows import Added
 
 
 @attrs.define
@@ -29,14 +29,19 @@ class Tally:
     in_flight: int = 0
     bytes_uploaded: int = 0
     warned: int = 0
+    unsettled: int = 0
+    resumed: int = 0
+    doubles: list[Double] = attrs.Factory(list)
     _outcomes: Counter[Outcome] = attrs.Factory(Counter)
     _problems: list[UploadResult] = attrs.Factory(list)
 
-    def found(self, sizes: Iterable[int | None]) -> None:
-        """Count items that the sources named, by their sizes where these are known."""
-        for size in sizes:
-            self.planned += 1
-            self.bytes_found += size or 0
+    def added(self, added: Added) -> None:
+        """Count items that the sources named, or that earlier runs have left."""
+        self.planned += added.count
+        self.bytes_found += added.bytes - added.resumed_bytes
+        self.resumed += added.resumed
+        self.unsettled += added.unsettled
+        self._outcomes[Outcome.SKIPPED] += added.resumed
 
     def settled(self, result: UploadResult) -> None:
         """Count a result."""
@@ -48,6 +53,17 @@ class Tally:
             self.bytes_found -= result.size or 0
         if result.is_problem and len(self._problems) < self.max_problems:
             self._problems.append(attrs.evolve(result, item=result.item.without_data()))
+
+    def vanished(self, result: UploadResult) -> None:
+        """Count an uploaded item as failed after all.
+
+        Args:
+            result: Its new result.
+        """
+        self._outcomes[Outcome.UPLOADED] -= 1
+        self.bytes_uploaded -= result.size or 0
+        self.bytes_found += result.size or 0
+        self.settled(result)
 
     @property
     def done(self) -> int:
@@ -88,13 +104,16 @@ class Tally:
             seconds_left=left,
         )
 
-    def report(self, *, dataset_id: str, dataset_name: str, seconds: float) -> UploadReport:
+    def report(
+        self, *, dataset_id: str, dataset_name: str, seconds: float, journal: str = ""
+    ) -> UploadReport:
         """Return the account so far.
 
         Args:
             dataset_id: The dataset uploaded into.
             dataset_name: Its name.
             seconds: Length of the run so far.
+            journal: Path of its journal, or empty.
         """
         return UploadReport(
             dataset_id=dataset_id,
@@ -108,5 +127,9 @@ class Tally:
             seconds=seconds,
             complete=self.complete,
             warned=self.warned,
+            unsettled=self.unsettled,
+            resumed=self.resumed,
+            doubles=tuple(self.doubles),
+            journal=journal,
             problems=tuple(self._problems),
         )

@@ -22,18 +22,24 @@ import sqlite3
 from typing import TYPE_CHECKING, Self
 
 from datagym_async.exceptions import APIError, ClientClosedError, TransferError
+from datagym_async.transfer import _journal_file as journal_file
 from datagym_async.transfer._candidates import Rules
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._feeder import Feeder
+from datagym_async.transfer._hooks import Hooks, OneDataset
+from datagym_async.transfer._journal_job import Job, journal_path
 from datagym_async.transfer._pipeline import Pipeline
 from datagym_async.transfer._plan import Plan
+from datagym_async.transfer._settling import list_target
 from datagym_async.transfer._tally import Tally
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from datagym_async.models import Dataset
+    from datagym_async.transfer._hooks import Target
     from datagym_async.transfer._items import UploadProgress, UploadResult
     from datagym_async.transfer._needs import DatasetLookup, MediaUploads
     from datagym_async.transfer._report import UploadReport
@@ -87,11 +93,23 @@ class Uploader:
         self._config = config or UploadConfig()
         self._datasets = datasets
         self._dataset_id = dataset_id
-        self._dataset_name = ""
+        self._target: Target = OneDataset(datasets, dataset_id)
         self._sources = sources
-        self._plan = Plan()
+        self._media = media
+        self._plan = Plan(
+            skip_existing=self._config.skip_existing, by_hash=self._config.identity == "sha256"
+        )
         self._tally = Tally(self._config.max_problems)
-        self._pipeline = Pipeline(media, dataset_id, self._config, self._tally)
+        self._hooks = Hooks()
+        self._pipeline = Pipeline(
+            media,
+            self._target,
+            self._list_target,
+            self._plan,
+            self._config,
+            self._tally,
+            self._hooks,
+        )
         self._group = asyncio.TaskGroup()
         self._running: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -108,10 +126,9 @@ class Uploader:
             raise ClientClosedError("An Uploader runs once; make a new one for another run.")
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        dataset = await self._datasets.get(self._dataset_id)
-        self._dataset_name = dataset.name
         try:
-            await in_thread(self._prepare, dataset)
+            await in_thread(self._open_plan)
+            await in_thread(self._plan.enter_listing, await self._target.open())
             await self._group.__aenter__()
         except BaseException:
             await in_thread(self._plan.close)
@@ -119,10 +136,17 @@ class Uploader:
         self._running = self._group.create_task(self._run())
         return self
 
-    def _prepare(self, dataset: Dataset) -> None:
-        self._plan.open()
-        if self._config.skip_existing:
-            self._plan.hold(media.stored_name for media in dataset.media)
+    def _open_plan(self) -> None:
+        config = self._config
+        if config.journal is None or config.journal is False:
+            self._plan.open()
+            return
+        job = Job.of(self._media.base_url, self._dataset_id, self._sources)
+        path = journal_path(config.journal, job)
+        self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
+
+    async def _list_target(self) -> Sequence[Dataset]:
+        return await list_target(self._datasets, self._target)
 
     async def _run(self) -> None:
         rules = Rules.of(self._config)
@@ -164,7 +188,9 @@ class Uploader:
             # Not told of the body's error, which the group would wrap; it goes on its way as it is.
             await self._group.__aexit__(None, None, None)
         finally:
-            await in_thread(self._plan.close)
+            complete = self._tally.complete and self._pipeline.error is None
+            cut_off = self._pipeline.cut_off
+            await in_thread(self._plan.close, complete=complete, doubtful=cut_off)
 
     def __aiter__(self) -> Self:
         return self
@@ -188,8 +214,9 @@ class Uploader:
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):
-            where = "" if isinstance(error, APIError) else "The plan's temporary file failed: "
-            text = f"The upload stopped: {where}{error} {self.report.summary()}"
+            where = "" if isinstance(error, APIError) else f"{self._plan.told_failed} "
+            text = f"The upload stopped: {where}{error}. {self.report.summary()}"
+            text = text.replace("..", ".")
             return TransferError(text, report=self.report)
         return error
 
@@ -224,8 +251,9 @@ class Uploader:
         now = self._now()
         return self._tally.report(
             dataset_id=self._dataset_id,
-            dataset_name=self._dataset_name,
+            dataset_name=self._target.name,
             seconds=now - self._began,
+            journal=self._plan.path,
         )
 
     def _now(self) -> float:

@@ -196,7 +196,8 @@ async def test_a_service_that_goes_away_ends_the_run() -> None:
         report = caught.value.report
         assert isinstance(report, UploadReport)
         assert (report.uploaded, report.complete) == (12, False)
-        assert 8 <= report.failed <= 11
+        assert 8 <= report.unsettled <= 11  # nobody can say whether they were stored
+        assert report.failed == 0
 
         w.plan.clear()
         again = await w.upload()

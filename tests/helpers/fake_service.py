@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import attrs
@@ -27,6 +28,8 @@ class FakeService:
     Args:
         delay: Virtual or real seconds that each call takes.
         before: Called with the name (or the URLs joined) before anything is stored; may raise.
+        patience: Seconds that a lost upload may take.
+        copies: Further media that are listed, by id: their stored name and bytes.
     """
 
     delay: float = 0.0
@@ -37,6 +40,10 @@ class FakeService:
     in_flight: int = 0
     peak: int = 0
     listings: int = 0
+    base_url: str = "https://fake.example/"
+    patience: float = 0.0
+    copies: dict[str, tuple[str, bytes]] = attrs.Factory(dict)
+    deleted: list[str] = attrs.Factory(list)
     _folded: set[str] = attrs.Factory(set)
 
     async def get(self, dataset_id: str) -> Dataset:
@@ -44,11 +51,40 @@ class FakeService:
         self.listings += 1
         if dataset_id != DATASET_ID:
             raise NotFoundError(f"There is no dataset {dataset_id}.", status=404, key="ex_notfound")
-        listed = (DatasetMedia(name, 0, MediaSourceType.LOCAL, name) for name in self.stored)
+        names = [(self._id(name), name) for name in self.stored]
+        names += [(media_id, name) for media_id, (name, _) in self.copies.items()]
+        listed = (DatasetMedia(each, 0, MediaSourceType.LOCAL, name) for each, name in names)
         return Dataset(DATASET_ID, "Photos", 0, media=tuple(listed))
 
-    async def upload_body(self, dataset_id: str, name: str, body: Body) -> Media:
+    def _id(self, stored_name: str) -> str:
+        return f"m-{stored_name}"
+
+    async def delete(self, media_id: str) -> bool:
+        """Delete an image."""
+        self.deleted.append(media_id)
+        self.stored.pop(media_id.removeprefix("m-"), None)
+        return self.copies.pop(media_id, None) is not None
+
+    @asynccontextmanager
+    async def stream(self, media_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the bytes of an image."""
+        known = self.copies.get(media_id)
+        yield _one(known[1] if known else self.stored[media_id.removeprefix("m-")])
+
+    def settle_after(self) -> float:
+        """Return how long a lost upload may take."""
+        return self.patience
+
+    async def upload_body(
+        self,
+        dataset_id: str,
+        name: str,
+        body: Body,
+        *,
+        settle: Callable[[], Awaitable[Media | None]] | None = None,
+    ) -> Media:
         """Store an image under its encoded name."""
+        del settle
         stored_name = encode_name(name)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
@@ -64,7 +100,7 @@ class FakeService:
             self.in_flight -= 1
         assert dataset_id == DATASET_ID
         return Media(
-            id=f"m-{len(self.stored)}", timestamp=0, source_type=MediaSourceType.LOCAL, name=name
+            id=self._id(stored_name), timestamp=0, source_type=MediaSourceType.LOCAL, name=name
         )
 
     async def upload_urls(
@@ -95,6 +131,10 @@ class FakeService:
         for name in names:
             self.stored[encode_name(name)] = b""
             self._folded.add(fold_name(encode_name(name)))
+
+
+async def _one(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 async def _whole(body: Body) -> bytes:

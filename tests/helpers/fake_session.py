@@ -80,6 +80,11 @@ class FakeSession:
     urls: list[str] = attrs.field(factory=list)
     streams_open: int = 0
 
+    base_url: str = "https://fake.example/"
+
+    def settle_after(self) -> float:
+        return 0.0
+
     def _next(self, request: Request) -> Response:
         self.requests.append(request)
         if self.answers:

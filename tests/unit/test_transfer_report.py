@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async.transfer import Outcome, UploadItem, UploadReport, UploadResult
+from datagym_async.transfer._rows import Added
 from datagym_async.transfer._tally import Tally
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def result(name: str, outcome: Outcome, **fields: object) -> UploadResult:
 def report(*results: UploadResult, planned: int | None = None, kept: int = 100) -> UploadReport:
     """Return the report on some results."""
     tally = Tally(kept)
-    tally.found([None] * (len(results) if planned is None else planned))
+    tally.added(Added(len(results) if planned is None else planned))
     tally.total_known = True
     for each in results:
         tally.settled(each)
@@ -127,7 +128,7 @@ def test_the_report_keeps_no_image() -> None:
 def test_progress_estimates_the_time_left() -> None:
     """Rates are averages over the time of sending, and need a known total."""
     tally = Tally(0)
-    tally.found([100] * 4)
+    tally.added(Added(4, 400))
     tally.settled(result("a", Outcome.UPLOADED, size=100))
 
     early = tally.progress(seconds=3.0, sending=2.0)
@@ -145,7 +146,7 @@ def test_progress_estimates_the_time_left() -> None:
 def test_bytes_that_are_not_sent_leave_the_total() -> None:
     """A skipped file makes the rest smaller instead of the rate larger."""
     tally = Tally(0)
-    tally.found([100, 300])
+    tally.added(Added(2, 400))
     tally.settled(result("a", Outcome.SKIPPED, size=300))
 
     assert tally.progress(seconds=1, sending=1).bytes_total == 100

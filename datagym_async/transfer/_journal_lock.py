@@ -1,0 +1,70 @@
+"""One process at a time: a lock on a file that ends with the process, however that ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def lock_path(journal: Path) -> Path:
+    """Return the lock's file: not the journal itself, which SQLite locks in its own way."""
+    return journal.with_name(f"{journal.name}.lock")
+
+
+@attrs.define
+class JournalLock:
+    """The lock on one journal, held until `release` or the end of the process."""
+
+    _descriptor: int | None
+
+    @classmethod
+    def take(cls, journal: Path) -> JournalLock | None:
+        """Return the lock, or None where somebody else has it.
+
+        Raises:
+            OSError: The file of the lock cannot be made.
+        """
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        descriptor = os.open(lock_path(journal), flags, 0o600)
+        try:
+            _lock(descriptor)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let it go; the file stays, for removing it would let two hold it at once."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def is_locked(journal: Path) -> bool:
+    """Return whether a process holds the lock of a journal now."""
+    if not lock_path(journal).exists():
+        return False
+    with contextlib.suppress(OSError):
+        if (lock := JournalLock.take(journal)) is not None:
+            lock.release()
+            return False
+    return True

@@ -1,0 +1,134 @@
+"""The rows of a plan: how an item is written down, and what it is known by."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import attrs
+
+from datagym_async.resources._urls import screen as screen_url
+from datagym_async.transfer._items import UploadItem, is_url, url_name
+from datagym_async.transfer._screening import folded, screen_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datagym_async.transfer._candidates import Candidate
+
+
+class Row(NamedTuple):
+    """One item as it is written: a tuple, since SQLite takes it as it is."""
+
+    seq: int
+    part: int
+    place: bytes
+    name: bytes
+    content: bytes | None
+    origin: bytes
+    size: int | None
+    refusal: str
+    name_key: bytes | None
+    link_key: bytes | None
+    mtime: int | None = None
+    sha: bytes | None = None
+
+    @property
+    def key(self) -> bytes | None:
+        """Return what it claims for itself alone: a link's address, else its name."""
+        return self.link_key or self.name_key
+
+
+@attrs.frozen
+class Added:
+    """What was found in the sources, or in the journal.
+
+    Args:
+        count: Items that were not counted before.
+        bytes: Their bytes, as far as these are known.
+        resumed: Items among them that an earlier run had settled.
+        resumed_bytes: Their bytes.
+        unsettled: Items among them that an earlier run left without an answer.
+    """
+
+    count: int = 0
+    bytes: int = 0
+    resumed: int = 0
+    resumed_bytes: int = 0
+    unsettled: int = 0
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Added:
+        """Return the count of rows that are all new."""
+        sizes = [row.size or 0 for row in rows]
+        return cls(len(sizes), sum(sizes))
+
+
+def blob(text: str) -> bytes:
+    """Return a text as it is written: file names may hold bytes that SQLite's TEXT could not."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def text(data: bytes | None) -> str:
+    """Return a text as it was before it was written."""
+    return "" if data is None else data.decode("utf-8", "surrogatepass")
+
+
+def item_of(name: bytes, content: bytes | None, origin: bytes) -> UploadItem:
+    """Return the item of a row; what was in memory has no bytes any more."""
+    return UploadItem(text(name), b"" if content is None else text(content), origin=text(origin))
+
+
+def row_of(seq: int, part: int, candidate: Candidate) -> Row:
+    """Return a candidate as it is written."""
+    item = candidate.item
+    refusal, name_key, link_key = _keys(candidate)
+    return Row(
+        seq,
+        part,
+        blob(candidate.place),
+        blob(item.name),
+        blob(item.content) if isinstance(item.content, str) else None,
+        blob(item.origin),
+        candidate.size,
+        refusal,
+        name_key,
+        link_key,
+    )
+
+
+def _keys(candidate: Candidate) -> tuple[str, bytes | None, bytes | None]:
+    """Return why the candidate cannot be sent, and the keys of its name and of its link."""
+    item = candidate.item
+    if candidate.refusal:
+        return candidate.refusal, None, None
+    if isinstance(item.content, str) and is_url(item.content):
+        if refusal := screen_url(item.content):
+            return refusal, None, None
+        name = url_name(item.content)
+        return "", blob(f"n{folded(name) if name else ''}"), blob(f"u{item.content.casefold()}")
+    if refusal := screen_name(item.name):
+        return refusal, None, None
+    return "", blob(f"n{folded(item.name)}"), None
+
+
+def identified(row: Row, item: UploadItem, *, by_hash: bool) -> Row:
+    """Return the row with what its item is known by: size and time of a file, hash of bytes."""
+    if item.file is not None:
+        return row  # known by its name and size
+    if isinstance(item.content, bytes):
+        return row._replace(sha=hashlib.sha256(item.content).digest())
+    if row.link_key or row.refusal:
+        return row
+    try:
+        found = os.stat(item.content)  # noqa: PTH116 -- a million times, and Path costs more
+        sha = _hash(item.content) if by_hash else None
+    except (OSError, ValueError):
+        return row  # reading it says what is wrong
+    return row._replace(size=found.st_size, mtime=found.st_mtime_ns, sha=sha)
+
+
+def _hash(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 -- as above
+        return hashlib.file_digest(file, "sha256").digest()

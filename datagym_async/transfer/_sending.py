@@ -1,0 +1,201 @@
+"""Send one piece of work, and say what became of each of its items."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from datagym_async._wire._messages import Body
+from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
+from datagym_async.models import UrlStatus
+from datagym_async.transfer._config import UploadConfig
+from datagym_async.transfer._hooks import Target, Watcher
+from datagym_async.transfer._items import Outcome, UploadItem, UploadResult
+from datagym_async.transfer._needs import MediaUploads
+from datagym_async.transfer._plan import Ticket
+from datagym_async.transfer._settling import SharedListing
+from datagym_async.transfer._tally import Tally
+from datagym_async.transfer._verdicts import of_error, of_url
+
+if TYPE_CHECKING:
+    from datagym_async.models import Media, UrlResult
+    from datagym_async.transfer._plan import Planned
+
+
+@attrs.frozen
+class FileWork:
+    """One item with its bytes, for one request."""
+
+    ticket: Ticket
+    item: UploadItem
+    body: Body
+    warnings: tuple[str, ...] = ()
+
+
+Work: TypeAlias = "FileWork | tuple[Planned, ...]"
+
+
+@attrs.frozen
+class Sent:
+    """What became of one item that was sent.
+
+    Args:
+        ticket: What the plan knows of it.
+        result: The result.
+        is_lost: Whether its answer was lost, and could not be looked up.
+    """
+
+    ticket: Ticket
+    result: UploadResult
+    is_lost: bool = False
+
+
+@attrs.define
+class Sender:
+    """Send work, one request after the other for each caller.
+
+    Args:
+        media: Stores images.
+        target: Where they go.
+        listing: Looks up what became of lost answers.
+        config: The options.
+        tally: Told of what is in flight.
+        watcher: Told of what is sent.
+        on_error: Called with each error, and with None after each answer.
+
+    Attributes:
+        in_flight: Items that are being sent; those that are left there were cut off.
+    """
+
+    _media: MediaUploads
+    _target: Target
+    _listing: SharedListing
+    _config: UploadConfig
+    _tally: Tally
+    _watcher: Watcher
+    _on_error: Callable[[Exception | None], None]
+    in_flight: set[int] = attrs.field(factory=set, init=False)
+
+    async def send(self, work: Work) -> list[Sent]:
+        """Send a piece of work and return what became of its items."""
+        seqs = _seqs(work)
+        self.in_flight.update(seqs)
+        self._tally.in_flight += len(seqs)
+        try:
+            sent = await self._send(work)
+        except asyncio.CancelledError:
+            self._tally.unsettled += len(seqs)
+            raise
+        finally:
+            self._tally.in_flight -= len(seqs)
+        self.in_flight.difference_update(seqs)
+        return sent
+
+    async def _send(self, work: Work) -> list[Sent]:
+        began = asyncio.get_running_loop().time()
+        if isinstance(work, tuple):
+            for each in work:
+                self._watcher.began(each.item, None)
+            return await self._send_links(work, began)
+        self._watcher.began(work.item, work.body.size)
+        sent = await self._send_file(work, began)
+        if work.warnings:
+            sent = attrs.evolve(sent, result=attrs.evolve(sent.result, warnings=work.warnings))
+        return [sent]
+
+    async def _send_file(self, work: FileWork, began: float) -> Sent:
+        dataset_id = ""
+        try:
+            async with self._target.place() as place:
+                dataset_id = place.dataset_id
+                media = await self._store(work, dataset_id)
+                place.keep()
+        except (DataGymError, OSError) as error:
+            return self._refused(work, error, dataset_id=dataset_id, began=began)
+        self._on_error(None)
+        result = UploadResult(
+            item=work.item,
+            outcome=Outcome.UPLOADED,
+            dataset_id=dataset_id,
+            media_id=media.id,
+            size=work.body.size,
+            seconds=asyncio.get_running_loop().time() - began,
+            attempts=1,
+        )
+        return Sent(work.ticket, result)
+
+    async def _store(self, work: FileWork, dataset_id: str) -> Media:
+        """Store an image, or find what an attempt of an earlier run has stored meanwhile."""
+
+        async def settle() -> Media | None:
+            self._watcher.lost(work.item)
+            return await self._listing.find(work.item.name)
+
+        try:
+            return await self._media.upload_body(
+                dataset_id, work.item.name, work.body, settle=settle
+            )
+        except AlreadyExistsError:
+            ours = work.ticket.doubt and not work.ticket.is_held
+            if not ours or (found := await settle()) is None:
+                raise
+            return found
+
+    def _refused(self, work: FileWork, error: Exception, *, dataset_id: str, began: float) -> Sent:
+        self._on_error(error)
+        result = of_error(
+            work.item,
+            error,
+            dataset_id=dataset_id,
+            size=work.body.size,
+            seconds=asyncio.get_running_loop().time() - began,
+            skip_existing=self._config.skip_existing,
+        )
+        return Sent(work.ticket, result, isinstance(error, APIError) and error.unknown)
+
+    async def _send_links(self, links: tuple[Planned, ...], began: float) -> list[Sent]:
+        urls = [str(each.item.content) for each in links]
+        dataset_id = ""
+        try:
+            async with self._target.place(len(urls)) as place:
+                dataset_id = place.dataset_id
+                answers = await self._media.upload_urls(dataset_id, urls, batch_size=len(urls))
+                place.keep(sum(each.status is UrlStatus.SUCCESS for each in answers))
+        except DataGymError as error:
+            return [self._refused_link(each, error, dataset_id, began) for each in links]
+        self._on_error(None)
+        seconds = asyncio.get_running_loop().time() - began
+        return [
+            Sent(each.ticket, _of_link(each, answer, dataset_id, seconds))
+            for each, answer in zip(links, answers, strict=True)
+        ]
+
+    def _refused_link(self, link: Planned, error: Exception, dataset_id: str, began: float) -> Sent:
+        self._on_error(error)
+        result = of_error(
+            link.item,
+            error,
+            dataset_id=dataset_id,
+            size=None,
+            seconds=asyncio.get_running_loop().time() - began,
+            skip_existing=self._config.skip_existing,
+        )
+        return Sent(link.ticket, result)
+
+
+def _of_link(link: Planned, answer: UrlResult, dataset_id: str, seconds: float) -> UploadResult:
+    """Return what an answer means: an address is sent once, so that DUPLICATE may be our own.
+
+    The listing has names alone. Where the target held the name of a link before, its address may
+    have been there; where it did not, an attempt of ours has arrived whose answer was lost.
+    """
+    if answer.status is UrlStatus.DUPLICATE and not link.ticket.is_held:
+        answer = attrs.evolve(answer, status=UrlStatus.SUCCESS)
+    return of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
+
+
+def _seqs(work: Work) -> list[int]:
+    return [each.ticket.seq for each in work] if isinstance(work, tuple) else [work.ticket.seq]
