@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer._items import printable
+from datagym_async.transfer._journal_file import is_journal, remove
+from datagym_async.transfer._journal_job import SUFFIX, jobs_folder
+from datagym_async.transfer._journal_lock import JournalLock, is_locked
+from datagym_async.transfer._journal_schema import VERSION, State
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["JobSummary", "clean_jobs", "jobs_folder", "list_jobs", "show_job"]
 
 
 @attrs.frozen(kw_only=True)
@@ -46,32 +60,23 @@ class JobSummary:
     problem: str = ""
 
 
-def jobs_folder() -> Path:
-    """Return the folder of journals that have no path of their own.
-
-    It is ``$DATAGYM_STATE_DIR``, else ``$XDG_STATE_HOME/datagym-async``, else
-    ``~/.local/state/datagym-async``; on Windows the folder of local application data.
-    """
-    if given := os.environ.get("DATAGYM_STATE_DIR"):
-        return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "datagym-async"
-    if state := os.environ.get("XDG_STATE_HOME"):
-        return Path(state) / "datagym-async"
-    return Path.home() / ".local" / "state" / "datagym-async"
-
-
 def list_jobs(folder: str | os.PathLike[str] | None = None) -> list[JobSummary]:
     """Return a summary of each journal, the one written last first.
 
     Args:
         folder: Where to look; None for `jobs_folder`. One that does not exist holds none.
     """
-    raise NotImplementedError(folder)
+    where = jobs_folder() if folder is None else Path(folder)
+    jobs = [show_job(path) for path in sorted(where.glob(f"*{SUFFIX}"))]
+    return sorted(jobs, key=_last_written, reverse=True)
+
+
+def _last_written(job: JobSummary) -> float:
+    return job.last_active.timestamp() if job.last_active else 0.0
 
 
 def show_job(path: str | os.PathLike[str]) -> JobSummary:
-    """Return the summary of one journal.
+    """Return the summary of one journal, also of one that a process holds.
 
     Args:
         path: The journal.
@@ -79,7 +84,58 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
     Raises:
         ConfigurationError: There is no such file.
     """
-    raise NotImplementedError(path)
+    path = Path(path)
+    try:
+        known = path.stat()
+        if not is_journal(path):
+            return JobSummary(path=path, size=known.st_size, problem="It is no journal.")
+    except OSError as error:
+        msg = f"There is no journal {printable(str(path))} ({error.strerror or error})."
+        raise ConfigurationError(msg) from error
+    try:
+        with _reading(path) as database:
+            return _summary(path, known.st_size, database)
+    except sqlite3.Error as error:
+        return JobSummary(path=path, size=known.st_size, problem=f"It is damaged: {error}.")
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=5)) as database:
+        yield database
+
+
+def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version != VERSION:
+        text = "It holds nothing yet." if version == 0 else "It is of another version."
+        return JobSummary(path=path, size=size, problem=text)
+    meta = dict(database.execute("SELECT name, value FROM meta"))
+    started, beat, runs = database.execute(
+        "SELECT min(started), max(heartbeat), count(*) FROM run"
+    ).fetchone()
+    last = database.execute("SELECT complete FROM run ORDER BY run DESC LIMIT 1").fetchone()
+    counted = database.execute("SELECT state, count(*) FROM item GROUP BY state")
+    counts = {State(state).name.lower(): count for state, count in counted}
+    return JobSummary(
+        path=path,
+        base_url=meta.get("base_url", ""),
+        dataset_id=meta.get("dataset_id", ""),
+        dataset_name=meta.get("dataset_name", ""),
+        sources=meta.get("sources", ""),
+        started=_moment(started),
+        last_active=_moment(beat),
+        runs=runs,
+        counts={state.name.lower(): counts.get(state.name.lower(), 0) for state in State},
+        complete=bool(last and last[0]),
+        in_use=is_locked(path),
+        size=size,
+    )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def clean_jobs(
@@ -90,11 +146,27 @@ def clean_jobs(
 ) -> list[JobSummary]:
     """Delete journals of complete jobs, and return what was deleted.
 
-    A journal that a process holds is never deleted.
+    A journal that a process holds is never deleted, nor is a file that is no journal.
 
     Args:
         folder: Where to look; None for `jobs_folder`.
         older_than: Spare those written less than this ago.
         unfinished: Whether to delete also those of jobs that have not come to their end.
     """
-    raise NotImplementedError(folder, older_than, unfinished)
+    before = time.time() - (older_than.total_seconds() if older_than else 0.0)
+    return [
+        job
+        for job in list_jobs(folder)
+        if (job.complete or unfinished) and _last_written(job) <= before and _deleted(job.path)
+    ]
+
+
+def _deleted(path: Path) -> bool:
+    """Delete a journal, unless it is in use."""
+    if not is_journal(path) or (lock := JournalLock.take(path)) is None:
+        return False
+    try:
+        remove(path)
+    finally:
+        lock.release(delete=True)
+    return True

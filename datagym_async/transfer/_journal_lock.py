@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import attrs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 if sys.platform == "win32":
     import msvcrt
@@ -35,6 +32,7 @@ class JournalLock:
     """The lock on one journal, held until `release` or the end of the process."""
 
     _descriptor: int | None
+    _path: Path
 
     @classmethod
     def take(cls, journal: Path) -> JournalLock | None:
@@ -43,20 +41,38 @@ class JournalLock:
         Raises:
             OSError: The file of the lock cannot be made.
         """
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        descriptor = os.open(lock_path(journal), flags, 0o600)
-        try:
-            _lock(descriptor)
-        except OSError:
-            os.close(descriptor)
-            return None
-        return cls(descriptor)
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+            descriptor = os.open(lock_path(journal), flags, 0o600)
+            try:
+                _lock(descriptor)
+            except OSError:
+                os.close(descriptor)
+                return None
+            if _is_of(descriptor, lock_path(journal)):
+                return cls(descriptor, lock_path(journal))
+            os.close(descriptor)  # somebody has deleted the file in between
 
-    def release(self) -> None:
-        """Let it go; the file stays, for removing it would let two hold it at once."""
+    def release(self, *, delete: bool = False) -> None:
+        """Let it go.
+
+        Args:
+            delete: Whether its file goes as well, since there is no journal any more.
+        """
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        if descriptor is None:
+            return
+        if delete:
+            with contextlib.suppress(OSError):  # Windows keeps what is open
+                self._path.unlink()
+        os.close(descriptor)
+
+
+def _is_of(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_locked(journal: Path) -> bool:

@@ -32,6 +32,7 @@ from datagym_async.transfer._clashes import Claim, Holder, Verdict, judge
 from datagym_async.transfer._items import Outcome, UploadItem, printable
 from datagym_async.transfer._journal_schema import Kind, stated
 from datagym_async.transfer._outcomes import Outcomes
+from datagym_async.transfer._renaming import Renaming, refuse_clashes
 from datagym_async.transfer._resuming import Resuming
 from datagym_async.transfer._rows import Added, Row, blob, identified, item_of, row_of, text
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from datagym_async.models import Dataset
     from datagym_async.transfer._candidates import Candidate
+    from datagym_async.transfer._screening import Screening
 
 _ADD = """
 INSERT INTO item (seq, part, place, name, content, origin, size, refusal, name_key, link_key,
@@ -85,7 +87,7 @@ class Ticket:
     """What the plan knows of an item that is handed out.
 
     Args:
-        seq: Its number in the plan.
+        seq: Its number in the plan; 0 if the plan is not to be told of its outcome.
         doubt: Whether an attempt of an earlier run may have arrived since.
         is_held: Whether the target held its name before the first run.
     """
@@ -104,12 +106,14 @@ class Planned:
         size: Bytes, where they are known without reading.
         verdict: What is decided against sending it, or None.
         ticket: What the plan knows of it.
+        warnings: What should be known of it whatever becomes of it.
     """
 
     item: UploadItem
     size: int | None = None
     verdict: Verdict | None = None
     ticket: Ticket = Ticket()
+    warnings: tuple[str, ...] = ()
 
 
 class Plan:
@@ -241,16 +245,41 @@ class Plan:
             self._in_memory[self._added] = item
         return row if self._resuming is None else identified(row, item, by_hash=self._by_hash)
 
-    def settle(self) -> None:
-        """Sort what was added since the last time, and let it claim its names in that order."""
+    def settle(self, *, renames: bool = False) -> Added:
+        """Sort what was added since the last time, and let it claim its names in that order.
+
+        Args:
+            renames: Whether an item whose name another one has is numbered.
+
+        Returns:
+            What to correct in the count of items.
+        """
+        added = Added()
         with self._store.writing() as database:
             database.execute(_SORT, (self._settled,))
             for statement in (_CLAIM_NAMES, _CLAIM_LINKS):
                 database.execute(statement, (self._turned,))
             if self._resuming is not None and self._resuming.last:
                 self._resuming.take_over(database, self._turned)
+            if renames:
+                renaming = Renaming(self._resuming, self._in_memory)
+                added = renaming.settle(database, self._turned)
             self._turned = _last_turn(database)
         self._settled = self._added
+        return added
+
+    def refuse_clashes(self, screening: Screening) -> None:
+        """Refuse to begin if images of finite sources clash.
+
+        Raises:
+            ConfigurationError: They do; it names some of them.
+        """
+
+        def item(row: Row) -> UploadItem:
+            return self._in_memory.get(row.seq) or item_of(row.name, row.content, row.origin)
+
+        with self._store.using() as database:
+            refuse_clashes(database, screening, item)
 
     def take(self, count: int) -> list[Planned]:
         """Return the next settled items in order, at most so many; none at the end.
@@ -270,18 +299,21 @@ class Plan:
     def _planned(self, database: sqlite3.Connection, row: tuple[Any, ...]) -> Planned:
         _, kind, seq, name, content, origin, size, mtime, doubt, reason, is_held, *claim = row
         item = self._in_memory.pop(seq, None) or item_of(name, content, origin)
+        if item.name != text(name):
+            item = attrs.evolve(item, name=text(name))
         if self._resuming is not None and seq <= self._resuming.last and item.path:
             _look_again(database, seq, item, (size, mtime))
         ticket = Ticket(seq, doubt, is_held)
         if kind == Kind.KNOWN:
             return Planned(item, size, Verdict(Outcome.REJECTED, reason or ""), ticket)
         if kind == Kind.CHANGED:
-            return Planned(item, size, _CHANGED, ticket)
+            return Planned(item, size, _CHANGED)  # without a ticket: it stays uploaded
         claimed = Claim(seq, *claim)
         if not self._skips:
             claimed = attrs.evolve(claimed, is_held=False)
         verdict = judge(item, claimed, lambda holder: _holder(database, holder))
-        return Planned(item, size, verdict, ticket)
+        warnings = (reason,) if kind == Kind.RENAMED else ()
+        return Planned(item, size, verdict, ticket, warnings)
 
 
 def _holder(database: sqlite3.Connection, seq: int) -> Holder:
