@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async.transfer._config import Symlinks
+from datagym_async.transfer._config import Clashes, Symlinks
 from datagym_async.transfer._filters import Filters
 from datagym_async.transfer._items import UploadItem
 from datagym_async.transfer._naming import Naming, UnnamableError
@@ -45,6 +45,7 @@ class Rules:
         symlinks: Which links count there (see `UploadConfig`).
         filters: Which files count there.
         screening: How closely images are looked at.
+        on_clash: What becomes of a file whose name another one has.
     """
 
     naming: Naming = attrs.field(factory=Naming)
@@ -52,6 +53,7 @@ class Rules:
     symlinks: Symlinks = "files"
     filters: Filters = attrs.field(factory=Filters)
     screening: Screening = attrs.field(factory=Screening)
+    on_clash: Clashes = "skip"
 
     @classmethod
     def of(cls, config: UploadConfig) -> Rules:
@@ -62,6 +64,7 @@ class Rules:
             config.symlinks,
             Filters(config.include, config.exclude),
             Screening(config.check, config.max_bytes),
+            config.on_clash,
         )
 
     def file(

@@ -99,6 +99,8 @@ class Feeder:
         if wrong and len(wrong) == self._tally.planned and not streams:
             others = f" (and {len(wrong) - 1} more sources like it)" if wrong[1:] else ""
             raise ConfigurationError(f"Nothing to upload: {wrong[0].refusal}{others}")
+        if self._rules.on_clash == "error":
+            await in_thread(self._plan.refuse_clashes, self._rules.screening)
         self._tally.total_known = not streams
         await self._hand_out()
         for stream in streams:
@@ -125,7 +127,8 @@ class Feeder:
                         streams.append(entry)
                     elif entry.whole_source:
                         wrong.append(entry)
-        await in_thread(self._plan.settle)
+        renames = self._rules.on_clash == "rename"
+        self._tally.added(await in_thread(self._plan.settle, renames=renames))
         return streams, wrong
 
     def _plan_step(self, entries: Iterator[_Entry]) -> list[Stream | Candidate]:

@@ -7,12 +7,13 @@ What outlives a run:
 * ``item``: every item with its identity, its state and its outcome; ``doubt`` says that an attempt
   which was not found may arrive late.
 * ``claimed``: which item has a name (or a link's address).
+* ``renamed``: which items were given another name, by their path or hash.
 * ``held``: the names that the target held before the first run.
 
 What is of one run alone lies in temporary tables: ``turn`` (the order in which items are handed
 out), ``seen`` (items of earlier runs that this one has met: 0 handed out from the journal, 1 named
-by the sources), ``lost`` (items whose answers are to be looked up) and ``listed`` (what the target
-holds now).
+by the sources), ``number`` (which number the next clash over a name gets), ``lost`` (items whose
+answers are to be looked up) and ``listed`` (what the target holds now).
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Kind(enum.IntEnum):
     """An earlier run rejected it, for the reason in the journal."""
     CHANGED = 2
     """An earlier run uploaded it, and it has changed since."""
+    RENAMED = 3
+    """It is numbered, since another item has its name; the journal says so."""
 
 
 SCHEMA = """
@@ -68,11 +71,13 @@ CREATE TABLE item (
 );
 CREATE TABLE claimed (key BLOB PRIMARY KEY, seq INTEGER, is_link INTEGER) WITHOUT ROWID;
 CREATE TABLE held (key BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE renamed (identity BLOB PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 """
 
 OF_ONE_RUN = """
 CREATE TEMP TABLE turn (turn INTEGER PRIMARY KEY, seq INTEGER, kind INTEGER NOT NULL DEFAULT 0);
 CREATE TEMP TABLE seen (seq INTEGER PRIMARY KEY, named INTEGER);
+CREATE TEMP TABLE number (key BLOB PRIMARY KEY, next INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE lost (seq INTEGER PRIMARY KEY);
 CREATE TEMP TABLE listed (
     key BLOB, media_id TEXT, dataset_id TEXT, at INTEGER, is_link INTEGER,

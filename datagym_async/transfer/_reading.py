@@ -125,6 +125,8 @@ def read(planned: Planned, screening: Screening = USUAL) -> Ready:
         ready = _screened(item, Sample(len(item.data), item.data[:HEAD_SIZE]), item.data, screening)
     else:
         ready = _read_file(item, str(item.content), planned.size, screening)
+    if planned.warnings:
+        ready = attrs.evolve(ready, warnings=planned.warnings + ready.warnings)
     return Ready(item, planned.size, verdict=ready.verdict or verdict) if verdict else ready
 
 

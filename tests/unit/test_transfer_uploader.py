@@ -463,7 +463,7 @@ async def test_a_full_disk_under_the_plan_is_said(
 ) -> None:
     """The plan's temporary file may fail like any other."""
 
-    def full(_: Plan) -> None:
+    def full(_: Plan, **_options: bool) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(Plan, "settle", full)

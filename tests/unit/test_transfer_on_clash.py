@@ -1,0 +1,175 @@
+"""What becomes of images that want one name: rejected, numbered, or nothing is sent at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer import UploadConfig, Uploader, UploadItem
+from datagym_async.transfer._renaming import numbered
+from tests.helpers.fake_service import DATASET_ID, FakeService
+from tests.helpers.photos import SOUND_JPEG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from datagym_async.transfer import Source, UploadReport, UploadResult
+
+LONG = "ä" * 41 + ".jpg"
+
+
+async def run(
+    service: FakeService, sources: Source, **options: object
+) -> tuple[list[UploadResult], UploadReport]:
+    """Upload with some options; return the results and the report."""
+    config = UploadConfig(**options)  # type: ignore[arg-type]  # a table of options
+    async with Uploader(service, service, DATASET_ID, sources, config=config) as uploader:
+        results = [result async for result in uploader]
+    return results, uploader.report
+
+
+def write(folder: Path, *paths: str) -> Path:
+    """Write images, each with bytes of its own."""
+    for path in paths:
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(SOUND_JPEG + path.encode())
+    return folder
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder whose subfolders hold the same names, and one name that is numbered."""
+    return write(
+        tmp_path / "photos", "a/x.jpg", "b/X.JPG", "c/x.jpg", "c/x (2).jpg", "d/x.jpg", "d/y.jpg"
+    )
+
+
+async def test_later_ones_are_numbered_in_the_order_of_the_run(
+    service: FakeService, folder: Path
+) -> None:
+    """A file that is called so by itself keeps its name, and each result tells of its new one."""
+    results, report = await run(service, folder, on_clash="rename")
+
+    stored = {name: data.removeprefix(SOUND_JPEG).decode() for name, data in service.stored.items()}
+    assert stored == {
+        "x.jpg": "a/x.jpg",
+        "X (3).JPG": "b/X.JPG",
+        "x (2).jpg": "c/x (2).jpg",
+        "x (4).jpg": "c/x.jpg",
+        "x (5).jpg": "d/x.jpg",
+        "y.jpg": "d/y.jpg",
+    }
+    assert (report.uploaded, report.warned, report.complete) == (6, 3, True)
+    told = {each.name: each.warnings for each in results if each.warnings}
+    assert told["X (3).JPG"] == (
+        f"It is named 'X (3).JPG', since {folder}/a/x.jpg has the name 'X.JPG'.",
+    )
+
+
+async def test_a_second_run_gives_the_same_names(service: FakeService, folder: Path) -> None:
+    """Nothing is stored twice, with no journal to remember anything."""
+    await run(service, folder, on_clash="rename")
+    _, again = await run(service, folder, on_clash="rename")
+
+    assert (again.uploaded, again.skipped, len(service.stored)) == (0, 6, 6)
+
+
+async def test_a_journal_remembers_the_names(
+    service: FakeService, folder: Path, tmp_path: Path
+) -> None:
+    """Also where a file has come in between, which would shift the numbers."""
+    journal = tmp_path / "run.journal"
+    await run(service, folder, on_clash="rename", journal=journal)
+    before = dict(service.stored)
+    write(folder, "aa/x.jpg")
+
+    results, report = await run(service, folder, on_clash="rename", journal=journal)
+
+    assert {each.source for each in results if each.outcome == "uploaded"} == {f"{folder}/aa/x.jpg"}
+    assert service.stored.items() >= before.items()
+    assert (len(service.stored), report.planned, report.complete) == (7, 7, True)
+    assert report.pending == 0
+
+
+async def test_streams_and_bytes_are_numbered_too(service: FakeService) -> None:
+    """On arrival, one after the other."""
+
+    def arriving() -> Iterator[UploadItem]:
+        for number in range(300):
+            yield UploadItem("frame.jpg", SOUND_JPEG + str(number).encode())
+
+    _, report = await run(service, arriving(), on_clash="rename")
+
+    assert (report.uploaded, len(service.stored)) == (300, 300)
+    assert service.stored["frame (300).jpg"] == SOUND_JPEG + b"299"
+
+
+async def test_a_path_named_twice_is_not_numbered(service: FakeService, folder: Path) -> None:
+    """It is one image."""
+    path = folder / "d/y.jpg"
+    _, report = await run(service, [path, path], on_clash="rename")
+
+    assert (report.uploaded, report.rejected, list(service.stored)) == (1, 1, ["y.jpg"])
+
+
+async def test_an_error_comes_before_anything_is_sent(service: FakeService, folder: Path) -> None:
+    """It names the first ones, their number and the ways out."""
+    with pytest.raises(ConfigurationError) as caught:
+        await run(service, folder, on_clash="error")
+
+    assert service.stored == {}
+    words = str(caught.value)
+    assert "since 3 images have names that others have, too" in words
+    assert f"{folder}/b/X.JPG and {folder}/a/x.jpg (both 'X.JPG')" in words
+    assert 'name="relative"' in words
+    assert 'on_clash="rename"' in words
+
+
+async def test_what_is_no_image_is_no_reason_not_to_begin(
+    service: FakeService, folder: Path
+) -> None:
+    """Every folder has its readme."""
+    for name in ("a", "b"):
+        (folder / name / "README.txt").write_text("About these photos.")
+    _, report = await run(service, folder, on_clash="error", name="relative")
+    assert report.uploaded == 6
+    plain, _ = await run(FakeService(), [folder / "a", folder / "b/README.txt"], on_clash="error")
+
+    assert Counter(each.outcome.value for each in plain) == {"uploaded": 1, "rejected": 2}
+
+
+async def test_in_a_stream_an_error_is_a_rejection(service: FakeService) -> None:
+    """There is no before."""
+    items = [UploadItem("a.jpg", SOUND_JPEG), UploadItem("A.jpg", SOUND_JPEG + b"2")]
+    _, report = await run(service, iter(items), on_clash="error")
+
+    assert (report.uploaded, report.rejected) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "expected"),
+    [
+        ("a.jpg", 2, "a (2).jpg"),
+        ("a.b.jpg", 10, "a.b (10).jpg"),
+        ("plain", 3, "plain (3)"),
+        ("day 1/a.jpg", 2, "day 1/a (2).jpg"),
+        ("day.1/plain", 2, "day.1/plain (2)"),
+        (".jpg", 2, ".jpg (2)"),
+        (LONG, 2, "ä" * 41 + " (2).jpg"),
+        ("ä" * 41 + "12345.jpg", 12, "ä" * 41 + " (12).jpg"),
+        ("ä" * 41 + "12345.jpg", 123, "ä" * 40 + " (123).jpg"),
+    ],
+)
+def test_a_number_stands_before_the_suffix(name: str, number: int, expected: str) -> None:
+    """A name that would get too long for the service is shortened before it."""
+    assert expected == numbered(name, number)
