@@ -13,6 +13,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "aiosqlite": "server",
     "PIL": "server",
     "skimage": "demo",
+    "watchfiles": "watch",
 }
 
 

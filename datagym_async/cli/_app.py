@@ -6,7 +6,7 @@ from typing import Annotated, Final, Protocol, runtime_checkable
 import typer
 
 from datagym_async._version import __version__
-from datagym_async.cli import _datasets, _demo, _projects, _serve, _upload
+from datagym_async.cli import _datasets, _demo, _jobs, _projects, _serve, _upload
 from datagym_async.cli._errors import INTERRUPTED, STOPPED
 from datagym_async.cli._options import BaseUrl, Debug, Json, Quiet, Shared, TokenFile
 from datagym_async.cli._output import Output
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 for _module in (_upload, _demo, _serve):
     _module.register(app)
-for _module in (_projects, _datasets):
+for _module in (_projects, _datasets, _jobs):
     app.add_typer(_module.app)
 
 
@@ -51,7 +51,7 @@ def shared_options(
 
     Start with [bold]datagym-async demo[/]: it needs no account and no network.
 
-    Exit status: 0 all well; 1 some items failed or were rejected; 2 usage or settings;
+    Exit status: 0 all well; 1 some items failed, were rejected or are left; 2 usage or settings;
     130 interrupted.
     """
     del version

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+import attrs
+
 from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE, DataGymClient
 from datagym_async._retry import RetryPolicy
 from datagym_async.cli._errors import CommandError
@@ -15,23 +17,45 @@ from datagym_async.cli._options import Invocation
 
 T = TypeVar("T")
 
-
 # Whoever waits at a screen would rather know soon that nobody answers.
 _IMPATIENT: Final = RetryPolicy(max_retries=2)
 
 
-def client_for(invocation: Invocation, *, rate: float | None = 200.0) -> DataGymClient:
+@attrs.frozen(kw_only=True)
+class ClientOptions:
+    """What a client is made with besides address and token.
+
+    Args:
+        concurrency: Uploads in flight, fixed; None to have the best number found out.
+        max_uploads: The most that may be found out.
+        rate: Requests a second; None for no limit.
+        max_upload_rate: Bytes a second; None for no limit.
+        settle_after: Seconds before a lost answer is looked up; None to go by what was measured.
+    """
+
+    concurrency: int | None = None
+    max_uploads: int = 8
+    rate: float | None = 200.0
+    max_upload_rate: float | None = None
+    settle_after: float | None = None
+
+
+def client_for(invocation: Invocation, options: ClientOptions) -> DataGymClient:
     """Return an unopened client for the service and with the token that the options name.
 
     Call it outside the event loop: it may ask for the token and wait for the answer. A patient
     client follows when the service has answered once.
-
-    Args:
-        invocation: The run of the command.
-        rate: Requests a second; None for no limit.
     """
     with_client(invocation, lambda client: client.ping())
-    return DataGymClient(find_token(invocation), address_of(invocation), rate_limit=rate)
+    return DataGymClient(
+        find_token(invocation),
+        address_of(invocation),
+        concurrency=options.concurrency,
+        max_uploads=options.max_uploads,
+        rate_limit=options.rate,
+        max_upload_rate=options.max_upload_rate,
+        retry=RetryPolicy(settle_after=options.settle_after),
+    )
 
 
 def with_client(invocation: Invocation, work: Callable[[DataGymClient], Awaitable[T]]) -> T:

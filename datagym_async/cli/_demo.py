@@ -143,10 +143,11 @@ async def _demo(
 async def _upload_files(stage: Stage, play: Play) -> UploadResult | None:
     _heading(stage.output, "2. Files: screened, uploaded concurrently, retried, reported")
     account = Account()
-    await run_upload(stage.client, stage.output, stage.dataset.id, stage.sources, account)
+    run = stage.client.uploader(stage.dataset.id, stage.sources)
+    await run_upload(stage.client, stage.output, run, account)
     play.files = account.report
     stage.output.tell(account.report.summary() if account.report else "")
-    return account.uploaded
+    return account.totals.uploaded
 
 
 async def _list(stage: Stage) -> None:
@@ -180,7 +181,8 @@ async def _upload_links(stage: Stage, play: Play) -> None:
     account = Account()
     async with _photo_server(stage.files[:_LINKS]) as urls:
         stage.output.tell(f"{counted(len(urls), 'URL')}, the first is {urls[0]}")
-        await run_upload(stage.client, stage.output, stage.dataset.id, urls, account)
+        run = stage.client.uploader(stage.dataset.id, urls)
+        await run_upload(stage.client, stage.output, run, account)
     play.links = account.report
     stage.output.tell(account.report.summary() if account.report else "")
 

@@ -1,9 +1,7 @@
 """The embedded server as the commands start it; imported only where it is asked for."""
 
-import asyncio
 import contextlib
 import errno
-import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -13,7 +11,7 @@ import attrs
 from datagym_async.cli._errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from datagym_async.server import Server
 
@@ -62,19 +60,6 @@ async def running_server(options: ServerOptions) -> "AsyncIterator[Server]":
         yield server
     finally:
         await server.aclose()
-
-
-@contextlib.contextmanager
-def stop_signals() -> "Iterator[asyncio.Event]":
-    """Give an event that Ctrl-C and SIGTERM set: both are how a server is meant to end."""
-    loop, asked = asyncio.get_running_loop(), asyncio.Event()
-    with contextlib.ExitStack() as stack:
-        # Windows has none of this; Ctrl-C arrives there as KeyboardInterrupt.
-        with contextlib.suppress(NotImplementedError):
-            for each in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(each, asked.set)
-                stack.callback(loop.remove_signal_handler, each)
-        yield asked
 
 
 def _cannot_listen(options: ServerOptions, error: Exception) -> str:

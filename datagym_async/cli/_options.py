@@ -1,7 +1,9 @@
 """What all commands share: their options, before or after the command, and what stops them.
 
 `@command(app, "name")` makes a command of a function whose first parameter is the `Invocation` and
-which returns an exit status. The shared options join its own; errors become sentences.
+which returns an exit status. The shared options join its own; errors become sentences. A parameter
+whose type is an attrs class stands for a group of options: one for each attribute of the class, all
+of which have defaults, or for several groups.
 """
 
 import contextlib
@@ -9,9 +11,9 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, Final, ParamSpec
+from typing import Annotated, Any, Concatenate, Final, ParamSpec, get_type_hints
 
 import attrs
 import typer
@@ -143,14 +145,14 @@ def _made_command(
         both = (context.obj or Shared()).followed_by(later)
         invocation = Invocation(both, Output(as_json=both.as_json, quiet=both.quiet))
         invocation.output.keep_secret(os.environ.get(TOKEN_VARIABLE, "").strip())
-        raise typer.Exit(_guarded(invocation, lambda: whole(invocation, **options)))
+        raise typer.Exit(_guarded(invocation, lambda: whole(invocation, **gathered(own, options))))
 
     # Its parameters are in the signature below, where typer reads them.
     whole: Callable[..., int] = function
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    own = own_parameters(function)
     parameters = [
         inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own),
+        *(option for each in own for option in _options_of(each)),
         *(
             inspect.Parameter(
                 each,
@@ -165,6 +167,43 @@ def _made_command(
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     run.__doc__ = function.__doc__
     return run
+
+
+def own_parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
+    """Return the parameters of a command but the first, which is the `Invocation`."""
+    return list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+
+
+def gathered(parameters: Sequence[inspect.Parameter], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a command: each group of options as a value of its class."""
+    return {
+        each.name: each.annotation(**gathered(_members(each.annotation), options))
+        if attrs.has(each.annotation)
+        else options[each.name]
+        for each in parameters
+    }
+
+
+def _options_of(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
+    """Yield the options that a parameter stands for."""
+    if not attrs.has(parameter.annotation):
+        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        return
+    for member in _members(parameter.annotation):
+        yield from _options_of(member)
+
+
+def _members(group: type[attrs.AttrsInstance]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=hints[each.name],
+            default=each.default,
+        )
+        for each in attrs.fields(group)
+    ]
 
 
 def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:

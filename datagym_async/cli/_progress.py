@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from datagym_async._limits import LimiterState
 from datagym_async.cli._figures import clock, counted, share_of_bytes, size
 from datagym_async.cli._output import Output, bar
 from datagym_async.transfer import Outcome, UploadProgress, UploadResult
@@ -22,15 +23,27 @@ from datagym_async.transfer import Outcome, UploadProgress, UploadResult
 LINES_OF_PROBLEMS: Final = 20
 """So many problems are said one by one; the rest is counted, and is in the report."""
 _LOOK_EVERY: Final = 0.1
-_SAY_EVERY: Final = 5.0
+SAY_EVERY: Final = 5.0
+"""Seconds between two lines where nothing can be drawn."""
 
 
 @attrs.frozen
 class Snapshot:
-    """How far a run is, and how often its client had to try again."""
+    """How far a run is, and what its client has met.
+
+    Attributes:
+        progress: How far it is.
+        retries: How often the client had to try again.
+        limiter: How many uploads it allows itself at once, and why; None where nobody says.
+        last_failure: The last failed item, once they are no longer said one by one.
+        is_stopping: Whether it was asked to end.
+    """
 
     progress: UploadProgress
     retries: int
+    limiter: LimiterState | None = None
+    last_failure: str = ""
+    is_stopping: bool = False
 
 
 class Display(Protocol):
@@ -46,22 +59,22 @@ class Display(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def showing(output: Output, look: Callable[[], Snapshot]) -> AsyncIterator["Problems"]:
+async def showing(
+    output: Output, look: Callable[[], Snapshot], *, every: float = SAY_EVERY
+) -> AsyncIterator[None]:
     """Show how far a run is until the block ends.
 
     Args:
         output: Where to.
         look: Takes a snapshot.
-
-    Yields:
-        Where the run's problems are to be told.
+        every: Seconds between two lines where nothing can be drawn; 0 for none.
     """
     failure: Exception | None = None
-    with _display_for(output) as display:
+    with _display_for(output, every) as display:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(_watch(display, look))
             try:
-                yield Problems(output)
+                yield
             except Exception as error:
                 failure = error  # raised below: the group would wrap it in one of its own
             finally:
@@ -77,21 +90,31 @@ async def _watch(display: Display, look: Callable[[], Snapshot]) -> None:
         await asyncio.sleep(_LOOK_EVERY)
 
 
-def _display_for(output: Output) -> Display:
+def _display_for(output: Output, every: float) -> Display:
     if output.is_drawn:
         return Drawn(output)
-    return Silence() if output.silent else Lines(output)
+    return Silence() if output.silent or not every else Lines(output, every)
 
 
 @attrs.define
 class Problems:
-    """Says rejected and failed items as they come, until there are too many to read."""
+    """Says problems and warnings as they come, until there are too many to read.
+
+    Attributes:
+        last_failure: The last failed item that was no longer said.
+    """
 
     _output: Output
     _count: int = 0
+    _warned: int = 0
+    last_failure: str = attrs.field(default="", init=False)
 
     def note(self, result: UploadResult) -> None:
         """Say what became of an item if somebody should look at it."""
+        for warning in result.warnings:
+            self._warned += 1
+            if self._warned <= LINES_OF_PROBLEMS:
+                self._output.warning(f"warning: {result.source or result.name}: {warning}")
         if not result.is_problem:
             return
         self._count += 1
@@ -99,6 +122,8 @@ class Problems:
             self._output.warning(problem_line(result))
         elif self._count == LINES_OF_PROBLEMS + 1:
             self._output.warning("(further problems are counted; --report FILE keeps them)")
+        if self._count > LINES_OF_PROBLEMS and result.outcome is Outcome.FAILED:
+            self.last_failure = problem_line(result)
 
 
 def problem_line(result: UploadResult) -> str:
@@ -135,7 +160,11 @@ class Lines:
     """Says a line every few seconds, for log files and pipes."""
 
     _output: Output
-    _next: float = _SAY_EVERY
+    _every: float = SAY_EVERY
+    _next: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._next = self._every
 
     def __enter__(self) -> Self:
         return self
@@ -146,7 +175,7 @@ class Lines:
     def show(self, snapshot: Snapshot) -> None:
         """Say the snapshot if the last one is long ago."""
         if snapshot.progress.seconds >= self._next:
-            self._next = snapshot.progress.seconds + _SAY_EVERY
+            self._next = snapshot.progress.seconds + self._every
             self._output.message(line(snapshot))
 
 
@@ -174,14 +203,14 @@ class Drawn:
 
 
 def drawing(snapshot: Snapshot) -> RenderableType:
-    """Return the snapshot as it is drawn: a bar, and below it the figures and the outcomes."""
+    """Return the snapshot as it is drawn: a bar, below it figures, outcomes and remarks."""
     progress = snapshot.progress
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)
     grid.add_column(no_wrap=True, justify="right")
     grid.add_row(
-        Text(_verb(progress), "bold"),
+        Text(_verb(snapshot), "bold"),
         bar(
             *_share(progress),
             pulse=not progress.total_known and progress.phase != "done",
@@ -190,18 +219,23 @@ def drawing(snapshot: Snapshot) -> RenderableType:
     )
     figures = Text(" · ").join(Text(each) for each in _figures(snapshot))
     outcomes = Text(" · ").join(_painted(each) for each in _outcomes(progress))
-    return Group(grid, figures, *([outcomes] if outcomes else []))
+    remarks = (Text(each, "dim", no_wrap=True, overflow="ellipsis") for each in _remarks(snapshot))
+    return Group(grid, figures, *([outcomes] if outcomes else []), *remarks)
 
 
 def line(snapshot: Snapshot) -> str:
     """Return the snapshot as one line."""
     progress = snapshot.progress
-    first = f"{_verb(progress)} {_of_files(progress)}"
-    return ", ".join((first, *_figures(snapshot), *_outcomes(progress)))
+    first = f"{_verb(snapshot)} {_of_files(progress)}"
+    said = ", ".join((first, *_figures(snapshot), *_outcomes(progress)))
+    return "; ".join((said, *_remarks(snapshot)))
 
 
-def _verb(progress: UploadProgress) -> str:
-    return {"planning": "Reading", "done": "Done"}.get(progress.phase, "Uploading")
+def _verb(snapshot: Snapshot) -> str:
+    phase = snapshot.progress.phase
+    if snapshot.is_stopping and phase != "done":
+        return "Stopping"
+    return {"planning": "Reading", "done": "Done"}.get(phase, "Uploading")
 
 
 def _share(progress: UploadProgress) -> tuple[float, float]:
@@ -233,8 +267,25 @@ def _figures(snapshot: Snapshot) -> Iterator[str]:
         yield f"{clock(progress.seconds)} taken"
     else:
         yield f"{clock(progress.seconds_left)} left"
-        yield f"{progress.in_flight} in flight"
+        yield _in_flight(snapshot)
     yield counted(snapshot.retries, "retry", "retries")
+
+
+def _in_flight(snapshot: Snapshot) -> str:
+    limiter = snapshot.limiter
+    if limiter is None:
+        return f"{snapshot.progress.in_flight} in flight"
+    # Items wait for their turn too; the limiter counts what is on the line. It knows no links.
+    on_the_line = limiter.in_flight or snapshot.progress.in_flight
+    return f"{on_the_line} in flight, limit {limiter.limit}"
+
+
+def _remarks(snapshot: Snapshot) -> Iterator[str]:
+    limiter, phase = snapshot.limiter, snapshot.progress.phase
+    if limiter is not None and limiter.reason and phase == "sending":
+        yield f"limit {limiter.limit}: {limiter.reason}"
+    if snapshot.last_failure and phase != "done":
+        yield f"last {snapshot.last_failure}"
 
 
 def _outcomes(progress: UploadProgress) -> Iterator[str]:

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 import typer
 
 from datagym_async.cli._connect import read_token
-from datagym_async.cli._embedded import ServerOptions, running_server, stop_signals
+from datagym_async.cli._embedded import ServerOptions, running_server
 from datagym_async.cli._errors import WELL
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
+from datagym_async.cli._signals import on_stop_signals
 
 
 def serve(
@@ -75,7 +76,8 @@ async def _serve(output: Output, options: ServerOptions, *, seeded: bool) -> Non
     async with running_server(options) as server:
         if seeded:
             await server.seed_demo()
-        with stop_signals() as asked:
+        asked = asyncio.Event()
+        with on_stop_signals(asked.set):
             _announce(output, options, server.base_url, server.token)
             await asked.wait()
 

@@ -1,34 +1,42 @@
 """`upload`: whatever names images, into a dataset."""
 
 import asyncio
-import contextlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import attrs
 import typer
 
 from datagym_async._client import DataGymClient
+from datagym_async.cli._closing import Totals, how_to_go_on, status_of, tell
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
-from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
+from datagym_async.cli._figures import clock
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
-from datagym_async.cli._progress import Problems, Snapshot, showing
+from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
+from datagym_async.cli._signals import ending_in_two_steps
+from datagym_async.cli._upload_settings import (
+    Options,
+    check_together,
+    client_options,
+    upload_config,
+)
+from datagym_async.cli._upload_target import find_projects, find_target
 from datagym_async.exceptions import TransferError
-from datagym_async.models import Dataset, MediaType, Project
-from datagym_async.transfer import Outcome, UploadConfig, Uploader, UploadReport, UploadResult
-
-
-@attrs.frozen(kw_only=True)
-class Job:
-    """What is to be uploaded, and where to."""
-
-    sources: tuple[str, ...]
-    dataset: str
-    create: bool
-    project: str | None
-    config: UploadConfig
+from datagym_async.models import Project
+from datagym_async.transfer import (
+    DatasetCreated,
+    Paused,
+    RunStarted,
+    Source,
+    Uploader,
+    UploadEvent,
+    UploadReport,
+    failed_items,
+)
+from datagym_async.transfer._watch import FolderWatch
 
 
 @attrs.define
@@ -37,102 +45,51 @@ class Account:
 
     Attributes:
         report: Its report, once it has ended in whatever way.
-        uploaded: The first file that it uploaded.
+        totals: What its results add up to.
+        is_stopping: Whether somebody has asked it to end.
     """
 
     report: UploadReport | None = None
-    uploaded: UploadResult | None = None
-
-    def note(self, result: UploadResult) -> None:
-        """Keep the first uploaded file."""
-        if self.uploaded is None and result.outcome is Outcome.UPLOADED and result.item.path:
-            self.uploaded = result
+    totals: Totals = attrs.field(factory=Totals)
+    is_stopping: bool = False
 
 
 def upload(
     invocation: Invocation,
+    options: Options,
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
             help="Files, folders (with all below them), globs, manifests (.txt .csv .jsonl), "
             "URLs, or - for a list on standard input.",
             show_default=False,
         ),
-    ],
-    dataset: Annotated[
-        str,
-        typer.Option("--dataset", "-d", metavar="NAME|ID", help="The dataset to upload into."),
-    ],
-    create: Annotated[
-        bool, typer.Option("--create", help="Create the dataset unless it is there.")
-    ] = False,
-    project: Annotated[
-        str | None,
-        typer.Option("--project", metavar="NAME|ID", help="Attach the dataset to this project."),
     ] = None,
-    concurrency: Annotated[
-        int,
-        typer.Option("--concurrency", metavar="N", help="Uploads in flight at once, 1 to 256."),
-    ] = 8,
-    rate: Annotated[
-        float,
-        typer.Option(
-            "--rate",
-            metavar="N",
-            min=0,
-            help="Requests a second; 0 for no limit.",
-            show_default="200",
-        ),
-    ] = 200.0,
-    name: Annotated[
-        Literal["basename", "relative"],
-        typer.Option(
-            "--name",
-            help="Name images by their last part, or by their path below the source: the way out "
-            "where subfolders hold files of one name.",
-        ),
-    ] = "basename",
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write the report: FILE.json with everything, FILE.csv with the problems.",
-        ),
-    ] = None,
-    no_skip: Annotated[
-        bool,
-        typer.Option(
-            "--no-skip",
-            help="Send also what the dataset holds by name (the service will refuse it).",
-        ),
-    ] = False,
 ) -> int:
     """Upload images into a dataset.
 
-    Interrupted? The same command goes on: what the dataset holds already is skipped.
+    Interrupted? The same command goes on: what is done is not done again. Ctrl-C lets end what is
+    in flight; a second one stops at once.
     """
-    if report is not None:
-        check_report_file(report)
-    job = Job(
-        sources=tuple(sources),
-        dataset=dataset,
-        create=create,
-        project=project,
-        config=UploadConfig(concurrency=concurrency, name=name, skip_existing=not no_skip),
-    )
-    client, account = client_for(invocation, rate=rate or None), Account()
+    given = tuple(sources or ())
+    check_together(options, given)
+    if options.telling.report is not None:
+        check_report_file(options.telling.report)
+    upload_config(options)  # what is out of range is said before anybody is asked for a token
+    source, account = source_of(given, options), Account()
+    client = client_for(invocation, client_options(options))
     try:
-        asyncio.run(_upload(client, invocation.output, job, account))
-    except KeyboardInterrupt:
-        return _interrupted(invocation.output, account, report)
+        asyncio.run(_upload(client, invocation.output, source, options, account))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        account.is_stopping = True
     except TransferError as error:
         if isinstance(error.report, UploadReport):
             account.report = error.report
-        _write(invocation.output, account.report, report)  # its sentence holds the summary
-        raise
-    return _tell(invocation.output, account.report, report)
+        _write(invocation.output, account.report, options.telling.report)
+        invocation.output.warning(how_to_go_on(account.report))
+        raise  # its sentence holds the summary
+    return _close(invocation.output, account, options)
 
 
 def register(app: typer.Typer) -> None:
@@ -140,65 +97,87 @@ def register(app: typer.Typer) -> None:
     command(app, "upload")(upload)
 
 
-async def _upload(client: DataGymClient, output: Output, job: Job, account: Account) -> None:
+def source_of(sources: tuple[str, ...], options: Options) -> Source:
+    """Return what names the images."""
+    if options.going_on.retry_failed is not None:
+        return failed_items(options.going_on.retry_failed)
+    if options.going_on.watch:
+        return FolderWatch(sources[0])
+    return sources
+
+
+async def _upload(
+    client: DataGymClient, output: Output, source: Source, options: Options, account: Account
+) -> None:
     async with client:
-        dataset = await _target(client, output, job)
-        await run_upload(client, output, dataset.id, job.sources, account, config=job.config)
+        # The projects first: a wrong name must not leave a dataset behind.
+        projects = await find_projects(client, options.where.project or ())
+        dataset = await find_target(client, output, options)
+        config = attrs.evolve(
+            upload_config(options, attach_to=[each.id for each in projects]),
+            on_event=lambda event: _say(output, event, projects),
+        )
+        run = client.uploader(dataset.id, source, config=config)
+
+        def stop() -> None:
+            account.is_stopping = True
+            if isinstance(source, FolderWatch):
+                source.stop()
+            run.stop()
+            output.warning(
+                "Stopping: what is in flight ends first. Ctrl-C again stops at once, safely too."
+            )
+
+        with ending_in_two_steps(stop):
+            await run_upload(client, output, run, account, every=options.telling.stats)
+
+
+def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> None:
+    match event:
+        case RunStarted(dataset_name=name):
+            for project in projects:
+                output.message(f"Dataset {name!r} is attached to project {project.name!r}.")
+        case DatasetCreated(name=name):
+            output.message(f"Dataset {name!r} takes what does not fit into the ones before.")
+        case Paused(seconds=seconds, why=why):
+            output.message(f"Nothing is sent for {clock(seconds)}: {why}")
 
 
 async def run_upload(
     client: DataGymClient,
     output: Output,
-    dataset_id: str,
-    sources: tuple[str, ...],
+    run: Uploader,
     account: Account,
     *,
-    config: UploadConfig | None = None,
+    every: float = SAY_EVERY,
 ) -> None:
-    """Upload, show how far it is, and keep the account even if it is interrupted."""
-    run = client.uploader(dataset_id, sources, config=config)
+    """Upload, show how far it is, and keep the account even if it is interrupted.
+
+    Args:
+        client: The client of the run.
+        output: Where to show it.
+        run: The upload, not yet open.
+        account: What is kept of it.
+        every: Seconds between two lines where nothing can be drawn; 0 for none.
+    """
+    problems = Problems(output)
+
+    def look() -> Snapshot:
+        return Snapshot(
+            run.progress,
+            client.statistics().retries,
+            limiter=client.limiter,
+            last_failure=problems.last_failure,
+            is_stopping=account.is_stopping,
+        )
+
     try:
-        async with run, _shown(output, client, run) as problems:
+        async with run, showing(output, look, every=every):
             async for result in run:
                 problems.note(result)
-                account.note(result)
+                account.totals.note(result)
     finally:
         account.report = run.report
-
-
-def _shown(
-    output: Output, client: DataGymClient, run: Uploader
-) -> contextlib.AbstractAsyncContextManager[Problems]:
-    return showing(output, lambda: Snapshot(run.progress, client.statistics().retries))
-
-
-async def _target(client: DataGymClient, output: Output, job: Job) -> Dataset:
-    # The project first: a wrong name must not leave a dataset behind.
-    project = await _image_project(client, job.project) if job.project else None
-    dataset = await (_found_or_made(client, output, job) if job.create else _found(client, job))
-    if project is not None:
-        await client.projects.add_dataset(project.id, dataset.id)
-        output.message(f"Dataset {dataset.name!r} is attached to project {project.name!r}.")
-    return dataset
-
-
-async def _image_project(client: DataGymClient, wanted: str) -> Project:
-    project = await project_of(client, wanted)
-    if project.media_type is MediaType.VIDEO:
-        raise CommandError(f"Project {project.name!r} labels videos; name one that labels images.")
-    return project
-
-
-async def _found(client: DataGymClient, job: Job) -> Dataset:
-    return await dataset_of(client, job.dataset, hint="--create makes it")
-
-
-async def _found_or_made(client: DataGymClient, output: Output, job: Job) -> Dataset:
-    if (found := await find_dataset(client, job.dataset)) is not None:
-        return found
-    made = await client.datasets.create(job.dataset, exist_ok=True)
-    output.message(f"Created dataset {made.name!r} ({made.id}).")
-    return made
 
 
 def check_report_file(file: Path) -> None:
@@ -213,16 +192,35 @@ def check_report_file(file: Path) -> None:
         raise CommandError(f"The report {file} cannot be written: it is a folder.")
 
 
-def _tell(output: Output, report: UploadReport | None, file: Path | None) -> int:
+def _close(output: Output, account: Account, options: Options) -> int:
     """Say how a run ended, and write it down; return the exit status."""
+    report = account.report
     if report is None or not report.dataset_name:  # it ended before it began
-        return WELL
+        output.warning(f"Interrupted. {how_to_go_on(None)}")
+        return INTERRUPTED
+    file = options.telling.report
     _write(output, report, file)
+    status = status_of(report, watched=options.going_on.watch)
     if not output.quiet:
-        output.result(report.summary())
-    elif not report.ok:
+        tell(output, report, account.totals)
+    elif status != WELL:
         output.warning(report.summary())
-    return WELL if report.ok else SOME_FAILED
+    is_cut_short = account.is_stopping and not _is_settled(report, options)
+    words = how_to_go_on(report, written=_if_json(file)) if status != WELL else ""
+    if words:
+        output.warning(f"Interrupted. {words}" if is_cut_short else words)
+    return INTERRUPTED if is_cut_short else status
+
+
+def _is_settled(report: UploadReport, options: Options) -> bool:
+    """Return whether nothing is left to be done, so that an interruption has taken nothing away."""
+    if options.going_on.watch:
+        return not (report.pending or report.unsettled)
+    return report.complete
+
+
+def _if_json(file: Path | None) -> str:
+    return "" if file is None or file.suffix.lower() != ".json" else str(file)
 
 
 def _write(output: Output, report: UploadReport | None, file: Path | None) -> None:
@@ -243,9 +241,3 @@ def _write(output: Output, report: UploadReport | None, file: Path | None) -> No
             f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
         ) from None
     output.message(f"The report is in {file}.")
-
-
-def _interrupted(output: Output, account: Account, file: Path | None) -> int:
-    _tell(output, account.report, file)
-    output.warning("Interrupted. The same command goes on where this one stopped.")
-    return INTERRUPTED

@@ -64,6 +64,14 @@ def service(faults: FaultPlan, gate: Gate) -> Iterator[ServerThread]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of journals, for commands in this process and below it."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("DATAGYM_STATE_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line without settings."""

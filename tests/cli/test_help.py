@@ -36,7 +36,7 @@ def commands(found: Any, words: tuple[str, ...] = ()) -> Iterator[Command]:  # t
         name
         for parameter in found.params
         for name in (*parameter.opts, *parameter.secondary_opts)
-        if name.startswith("-")
+        if name.startswith("-") and not parameter.hidden
     )
     yield Command(words, options)
     for name, below in getattr(found, "commands", {}).items():
@@ -63,6 +63,9 @@ def test_these_are_the_commands() -> None:
         "datasets list",
         "datasets show",
         "datasets create",
+        "jobs list",
+        "jobs show",
+        "jobs clean",
     }
 
 

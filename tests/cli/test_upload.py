@@ -31,6 +31,12 @@ REPORT = {
     "resumed",
     "doubles",
     "journal",
+    "stopped_by",
+    "datasets",
+    "verified",
+    "mismatched",
+    "mismatches",
+    "advice",
     "warned",
     "bytes",
     "seconds",
@@ -42,10 +48,12 @@ REPORT = {
 
 
 def test_a_folder_goes_into_a_new_dataset(at_service: Cli, photos: Path) -> None:
-    """The main job: status 0, one sentence on stdout, and all images there."""
+    """The main job: status 0, a table and one sentence on stdout, and all images there."""
     ran = at_service("upload", photos, "--dataset", "Photos 2026", "--create")
-    assert (ran.status, ran.out.count("\n")) == (0, 1)
-    assert "4 uploaded" in ran.out
+    lines = ran.out.splitlines()
+    assert (ran.status, len(lines)) == (0, 4)
+    assert lines[1].split() == ["uploaded", "4", "12.0", "kB"]
+    assert "4 uploaded" in lines[-1]
     assert "Created dataset 'Photos 2026'" in ran.err
     shown = at_service("datasets", "show", "photos 2026", "--json").document
     media = shown["media"]
@@ -158,7 +166,8 @@ def test_relative_names(at_service: Cli, photos: Path) -> None:
 def test_no_skip_sends_what_is_there(at_service: Cli, photos: Path) -> None:
     """--no-skip leaves it to the service, which refuses taken names."""
     at_service("upload", photos, "-d", "Photos", "--create")
-    again = at_service("upload", photos, "-d", "Photos", "--no-skip", "--json", "--rate", "0")
+    more = ("--no-skip", "--fresh", "--json", "--rate", "0")
+    again = at_service("upload", photos, "-d", "Photos", *more)
     assert (again.status, again.document["failed"]) == (1, 4)
 
 
@@ -176,11 +185,11 @@ def test_a_manifest_on_standard_input(
 
 
 def test_urls(at_service: Cli) -> None:
-    """URLs become link images; one that the service cannot take fails with the reason."""
+    """URLs become link images; one that the service cannot take is rejected with the reason."""
     urls = ("http://127.0.0.1:9/x.jpg", "http://127.0.0.1:9/x.gif")
     ran = at_service("upload", *urls, "-d", "Links", "--create")
     assert ran.status == 1
-    assert "1 uploaded, 1 failed" in ran.out
+    assert "1 uploaded, 1 rejected" in ran.out
     assert "x.gif" in ran.err
 
 

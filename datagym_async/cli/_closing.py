@@ -1,0 +1,150 @@
+"""What is said of a bulk upload when it has ended, and its exit status. Pure but for `tell`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import attrs
+
+from datagym_async.cli._errors import SOME_FAILED, WELL
+from datagym_async.cli._figures import counted, size
+from datagym_async.cli._output import Column, Output
+from datagym_async.transfer import Outcome, UploadReport, UploadResult
+
+_NAMED: Final = 5
+"""So many doubles and mismatches are named; the report has them all."""
+
+# The library speaks of the options of its functions.
+_OPTIONS: Final[Mapping[str, str]] = {
+    "max_per_dataset=": "--max-per-dataset ",
+    "max_per_dataset": "--max-per-dataset",
+    "max_upload_rate": "--bwlimit",
+    "max_uploads": "--max-concurrency",
+    "rate_limit, or None": "--rate, or 0",
+    "rate_limit": "--rate",
+    "remove_doubles": "--remove-doubles",
+    "fresh=True": "--fresh",
+}
+
+
+@attrs.define
+class Totals:
+    """Bytes by outcome, as results come; and the results with warnings.
+
+    Attributes:
+        bytes: Bytes of the images with each outcome, as far as they were counted.
+        uploaded: The first file that was uploaded.
+    """
+
+    bytes: dict[Outcome, int] = attrs.field(factory=lambda: dict.fromkeys(Outcome, 0))
+    uploaded: UploadResult | None = None
+
+    def note(self, result: UploadResult) -> None:
+        """Count a result."""
+        self.bytes[result.outcome] += result.size or 0
+        if self.uploaded is None and result.outcome is Outcome.UPLOADED and result.item.path:
+            self.uploaded = result
+
+
+def status_of(report: UploadReport, *, watched: bool = False) -> int:
+    """Return the exit status of a run.
+
+    Args:
+        report: Its report.
+        watched: Whether it had no end of its own, so that to be stopped is its proper end.
+    """
+    settled = not (report.pending or report.unsettled)
+    complete = report.complete or (watched and settled)
+    wrong = report.rejected or report.failed or report.mismatched or doubled(report)
+    return WELL if complete and not wrong else SOME_FAILED
+
+
+def doubled(report: UploadReport) -> int:
+    """Return how many extra copies are still in the dataset."""
+    return sum(len(each.extras) - len(each.removed) for each in report.doubles)
+
+
+def tell(output: Output, report: UploadReport, totals: Totals) -> None:
+    """Say how a run ended: tables, what to look at, and the sentence that holds it all."""
+    output.table(
+        (Column("Outcome"), Column("Items", "right"), Column("Size", "right")),
+        list(outcome_rows(report, totals)),
+    )
+    if len(report.datasets) > 1:
+        output.result("")
+        output.table(
+            (
+                Column("Dataset"),
+                Column("Held", "right"),
+                Column("Uploaded", "right"),
+                Column("", whole=True),
+            ),
+            list(dataset_rows(report)),
+        )
+    output.result("")
+    for line in remarks(report):
+        output.warning(line)
+    if report.advice:
+        output.result(in_shell_words(report.advice))
+    output.result(report.summary())
+
+
+def outcome_rows(report: UploadReport, totals: Totals) -> Iterator[tuple[str, str, str]]:
+    """Yield the outcomes that there were, with their items and bytes."""
+    yield "uploaded", f"{report.uploaded:,}", size(report.bytes) if report.bytes else ""
+    new = report.skipped - report.resumed
+    for word, count, outcome in (
+        ("skipped", new, Outcome.SKIPPED),
+        ("done by an earlier run", report.resumed, None),
+        ("rejected", report.rejected, Outcome.REJECTED),
+        ("failed", report.failed, Outcome.FAILED),
+        ("pending", report.pending, None),
+        ("unsettled", report.unsettled, None),
+    ):
+        if count:
+            weight = totals.bytes[outcome] if outcome is not None else 0
+            yield word, f"{count:,}", size(weight) if weight else ""
+
+
+def dataset_rows(report: UploadReport) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what was done in each dataset."""
+    for each in report.datasets:
+        yield each.name, f"{each.held:,}", f"{each.uploaded:,}", "new" if each.created else ""
+
+
+def remarks(report: UploadReport) -> Iterator[str]:
+    """Yield what somebody should look at besides the items that were told one by one."""
+    for double in report.doubles[:_NAMED]:
+        done = "removed" if len(double.removed) == len(double.extras) else "still there"
+        copies = counted(len(double.extras), "extra copy", "extra copies")
+        yield f"doubled: {double.name}: {copies}, {done}; kept is {double.kept}"
+    if left := doubled(report):
+        yield f"{counted(left, 'extra copy', 'extra copies')} left; --remove-doubles removes them."
+    for mismatch in report.mismatches[:_NAMED]:
+        yield f"differs: {mismatch.name}: {mismatch.reason}"
+    if (more := report.mismatched - _NAMED) > 0:
+        yield f"... and {counted(more, 'further mismatch', 'further mismatches')}"
+    if report.warned:
+        word = counted(report.warned, "item has a warning", "items have warnings")
+        yield f"{word}; the first ones were said above."
+
+
+def how_to_go_on(report: UploadReport | None, *, written: str = "") -> str:
+    """Return what to do next, or nothing where there is nothing to do.
+
+    Args:
+        report: The report, or None where the run ended before it began.
+        written: The file that the report was written to as JSON, or empty.
+    """
+    if report is None or report.pending or report.unsettled or not report.complete:
+        return "The same command goes on where this one stopped."
+    if not report.failed:
+        return ""
+    again = f", or `upload --retry-failed {written}`" if written else ""
+    return f"The same command{again} tries again what failed."
+
+
+def in_shell_words(text: str) -> str:
+    """Return a sentence of the library with the names that its options have here."""
+    names = "|".join(map(re.escape, _OPTIONS))
+    return re.sub(rf"\b(?:{names})", lambda found: _OPTIONS[found[0]], text)

@@ -1,0 +1,211 @@
+"""`jobs`: the journals of uploads; list them, look at one, and clean up."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import attrs
+import typer
+
+from datagym_async.cli._errors import WELL, CommandError
+from datagym_async.cli._figures import counted, size
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._output import Column
+from datagym_async.cli._units import parse_seconds
+from datagym_async.transfer._jobs import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
+
+app = typer.Typer(name="jobs", help="The journals of uploads: list, look at one, clean up.")
+
+_TIME: Final = "%Y-%m-%d %H:%M"
+_LEFT: Final = ("planned", "sending", "failed")
+_DONE: Final = ("uploaded", "skipped", "rejected")
+
+
+def list_(invocation: Invocation) -> int:
+    """List the jobs whose journals lie in the state folder, the one written last first."""
+    jobs = list_jobs()
+    if invocation.output.as_json:
+        invocation.output.document([job_document(each) for each in jobs])
+    elif not jobs:
+        invocation.output.message(f"There are no journals in {jobs_folder()}.")
+    else:
+        columns = (
+            Column("Job", whole=True),
+            Column("Dataset"),
+            Column("Sources"),
+            Column("Done", "right"),
+            Column("Left", "right"),
+            Column("Last active", whole=True),
+            Column("State", whole=True),
+        )
+        invocation.output.table(columns, [_row(each) for each in jobs])
+    return WELL
+
+
+def show(
+    invocation: Invocation,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB",
+            help="The job, as `jobs list` names it (its beginning is enough), or a journal's path.",
+            show_default=False,
+        ),
+    ],
+) -> int:
+    """Show a job: what is done and what is left, and the command that goes on with it."""
+    found = show_job(_path_of(job))
+    if invocation.output.as_json:
+        invocation.output.document(job_document(found))
+        return WELL
+    if found.problem:
+        raise CommandError(f"{found.path} cannot be read as a journal: {found.problem}")
+    for title, text in facts(found):
+        invocation.output.result(f"{title:<14}{text}")
+    return WELL
+
+
+def clean(
+    invocation: Invocation,
+    older_than: Annotated[
+        float | None,
+        typer.Option(
+            "--older-than",
+            metavar="TIME",
+            parser=parse_seconds,
+            help="Spare journals written less than this ago, for example 30d; none by default.",
+        ),
+    ] = None,
+    unfinished: Annotated[
+        bool,
+        typer.Option(
+            "--unfinished", help="Delete also those of jobs that have not come to their end."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> int:
+    """Delete journals of complete jobs from the state folder, never one in use.
+
+    It asks first, and needs --yes where nobody can answer. Images are not touched; a job whose
+    journal is gone goes by what the dataset holds.
+    """
+    output = invocation.output
+    if not yes and not sys.stdin.isatty():
+        raise CommandError("Nobody is here to ask whether to delete journals; add --yes.")
+    if not yes and not typer.confirm(_question(older_than, unfinished=unfinished), err=True):
+        output.message("Nothing was deleted.")
+        return WELL
+    age = None if older_than is None else timedelta(seconds=older_than)
+    deleted = clean_jobs(older_than=age, unfinished=unfinished)
+    if output.as_json:
+        output.document([job_document(each) for each in deleted])
+    elif not output.quiet:
+        freed = size(sum(each.size for each in deleted))
+        output.result(f"Deleted {counted(len(deleted), 'journal')} ({freed}).")
+    return WELL
+
+
+command(app, "list", client=False)(list_)
+command(app, "show", client=False)(show)
+command(app, "clean", client=False)(clean)
+
+
+def job_document(job: JobSummary) -> dict[str, Any]:
+    """Return a job as JSON takes it."""
+    document = attrs.asdict(job, recurse=False)
+    return {name: _plain(value) for name, value in document.items()} | {
+        "job": name_of(job),
+        "command": command_of(job),
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def name_of(job: JobSummary) -> str:
+    """Return what a job is called here: the name of its journal without the suffix."""
+    return job.path.stem
+
+
+def facts(job: JobSummary) -> list[tuple[str, str]]:
+    """Return what is known of a job, as lines of two parts."""
+    counts = [f"{job.counts.get(each, 0):,} {each}" for each in (*_DONE, *_LEFT)]
+    return [
+        ("Job", name_of(job)),
+        ("Journal", f"{job.path} ({size(job.size)})"),
+        ("Service", job.base_url),
+        ("Dataset", f"{job.dataset_name} ({job.dataset_id})"),
+        ("Sources", job.sources),
+        ("Started", _when(job.started)),
+        ("Last active", f"{_when(job.last_active)}, {counted(job.runs, 'run')}"),
+        ("State", _state(job)),
+        ("Items", ", ".join(counts)),
+        ("Go on with", command_of(job)),
+    ]
+
+
+def command_of(job: JobSummary) -> str:
+    """Return the command that goes on with a job, but for options that changed its items."""
+    words = ["datagym-async", "upload", job.sources, "--dataset", shlex.quote(job.dataset_id)]
+    if job.base_url:
+        words += ["--base-url", shlex.quote(job.base_url)]
+    if job.path.parent != jobs_folder():
+        words += ["--journal", shlex.quote(str(job.path))]
+    return " ".join(words)
+
+
+def _row(job: JobSummary) -> tuple[str, ...]:
+    if job.problem:
+        return name_of(job), "", job.problem, "", "", _when(job.last_active), "unreadable"
+    return (
+        name_of(job),
+        job.dataset_name,
+        job.sources,
+        f"{sum(job.counts.get(each, 0) for each in _DONE):,}",
+        f"{sum(job.counts.get(each, 0) for each in _LEFT):,}",
+        _when(job.last_active),
+        _state(job),
+    )
+
+
+def _state(job: JobSummary) -> str:
+    if job.in_use:
+        return "running"
+    return "complete" if job.complete else "unfinished"
+
+
+def _when(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone().strftime(_TIME)
+
+
+def _path_of(job: str) -> Path:
+    """Return the journal that is meant.
+
+    Raises:
+        CommandError: None is, or several are.
+    """
+    if (path := Path(job)).is_file():
+        return path
+    found = [each.path for each in list_jobs() if name_of(each).startswith(job)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CommandError(
+            f"There is no job {job!r} in {jobs_folder()}; `datagym-async jobs list` shows them."
+        )
+    names = ", ".join(path.stem for path in found)
+    raise CommandError(f"{len(found)} jobs begin with {job!r}: {names}; give more of the name.")
+
+
+def _question(older_than: float | None, *, unfinished: bool) -> str:
+    which = "all jobs, also of unfinished ones," if unfinished else "complete jobs"
+    age = "" if older_than is None else f" not written for {timedelta(seconds=older_than)}"
+    return f"Delete the journals of {which}{age} in {jobs_folder()}?"

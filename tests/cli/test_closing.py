@@ -1,0 +1,161 @@
+"""What is said of a run at its end, and its exit status: pure functions of the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from datagym_async import DatasetShare, Mismatch, Outcome, UploadItem, UploadReport, UploadResult
+from datagym_async.cli._closing import (
+    Totals,
+    dataset_rows,
+    how_to_go_on,
+    in_shell_words,
+    outcome_rows,
+    remarks,
+    status_of,
+    tell,
+)
+from datagym_async.cli._output import Output
+from datagym_async.transfer._report import Double
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GOOD = UploadReport(
+    dataset_id="id",
+    dataset_name="Photos",
+    planned=10,
+    uploaded=6,
+    skipped=4,
+    rejected=0,
+    failed=0,
+    bytes=12_000,
+    seconds=2.0,
+    complete=True,
+)
+DOUBLE = Double(name="a.jpg", kept="1", extras=("2", "3"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 0),
+        ({"warned": 3}, 0),
+        ({"rejected": 1, "skipped": 3}, 1),
+        ({"failed": 1, "skipped": 3}, 1),
+        ({"complete": False}, 1),
+        ({"complete": False, "stopped_by": "max_files: 6 were sent"}, 1),
+        ({"verified": 5, "mismatched": 1}, 1),
+        ({"doubles": (DOUBLE,)}, 1),
+        ({"doubles": (attrs.evolve(DOUBLE, removed=("2", "3")),)}, 0),
+    ],
+)
+def test_the_exit_status(changes: Mapping[str, Any], status: int) -> None:
+    """0 if all is well and done; 1 for whatever somebody should look at."""
+    assert status_of(attrs.evolve(GOOD, **changes)) == status
+
+
+def test_a_watch_has_no_end() -> None:
+    """To be stopped is the proper end of a watch, unless something is left."""
+    stopped = attrs.evolve(GOOD, complete=False)
+    assert status_of(stopped, watched=True) == 0
+    assert status_of(attrs.evolve(stopped, planned=11), watched=True) == 1
+
+
+def test_the_outcomes() -> None:
+    """Each outcome that there was, with items and bytes; what earlier runs did stands apart."""
+    totals = Totals()
+    for outcome, size in ((Outcome.SKIPPED, 500), (Outcome.REJECTED, 7), (Outcome.REJECTED, None)):
+        totals.note(
+            UploadResult(item=UploadItem("x", b"x"), outcome=outcome, dataset_id="id", size=size)
+        )
+    report = attrs.evolve(GOOD, planned=18, resumed=3, rejected=2, failed=1, unsettled=2)
+    assert list(outcome_rows(report, totals)) == [
+        ("uploaded", "6", "12.0 kB"),
+        ("skipped", "1", "500 bytes"),
+        ("done by an earlier run", "3", ""),
+        ("rejected", "2", "7 bytes"),
+        ("failed", "1", ""),
+        ("pending", "3", ""),
+        ("unsettled", "2", ""),
+    ]
+
+
+def test_the_datasets() -> None:
+    """What was done in each dataset, and which are new."""
+    shares = (
+        DatasetShare("1", "Photos", held=1000, uploaded=0),
+        DatasetShare("2", "Photos 2", held=0, uploaded=6, created=True),
+    )
+    assert list(dataset_rows(attrs.evolve(GOOD, datasets=shares))) == [
+        ("Photos", "1,000", "0", ""),
+        ("Photos 2", "0", "6", "new"),
+    ]
+
+
+def test_the_remarks() -> None:
+    """Doubles, mismatches and warnings are named, a few of each."""
+    mismatch = Mismatch(name="b.jpg", source="b.jpg", dataset_id="1", media_id="9", reason="Other.")
+    report = attrs.evolve(
+        GOOD, doubles=(DOUBLE,), mismatches=(mismatch,) * 7, mismatched=7, verified=9, warned=1
+    )
+    said = list(remarks(report))
+    assert said[0] == "doubled: a.jpg: 2 extra copies, still there; kept is 1"
+    assert said[1] == "2 extra copies left; --remove-doubles removes them."
+    assert said[2:7] == ["differs: b.jpg: Other."] * 5
+    assert said[7] == "... and 2 further mismatches"
+    assert said[8].startswith("1 item has a warning")
+    assert list(remarks(GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"rejected": 1, "skipped": 3}, ""),
+        ({"complete": False}, "The same command goes on where this one stopped."),
+        ({"failed": 1, "skipped": 3}, "The same command tries again what failed."),
+    ],
+)
+def test_how_to_go_on(changes: Mapping[str, Any], words: str) -> None:
+    """Whoever has something left is told the way."""
+    assert how_to_go_on(attrs.evolve(GOOD, **changes)) == words
+
+
+def test_a_written_report_is_a_way_too() -> None:
+    """Where there is a JSON report, the failed items alone can be tried again."""
+    words = how_to_go_on(attrs.evolve(GOOD, failed=1, skipped=3), written="r.json")
+    assert "upload --retry-failed r.json" in words
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("max_per_dataset=1000 would help", "--max-per-dataset 1000 would help"),
+        ("a higher rate_limit, or None, would help", "a higher --rate, or 0, would help"),
+        ("a higher max_upload_rate", "a higher --bwlimit"),
+        ("The line limited this run", "The line limited this run"),
+    ],
+)
+def test_advice_in_words_of_a_shell(sentence: str, said: str) -> None:
+    """Advice names options as they are called here."""
+    assert in_shell_words(sentence) == said
+
+
+def test_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tables, advice and the sentence go to stdout, what to look at to stderr."""
+    shares = (DatasetShare("1", "Photos", 4, 0), DatasetShare("2", "Photos 2", 0, 6, created=True))
+    report = attrs.evolve(
+        GOOD, datasets=shares, doubles=(DOUBLE,), advice="max_per_dataset=1000 would help."
+    )
+    tell(Output(), report, Totals())
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["Outcome", "Items", "Size"]
+    assert ["Photos", "2", "0", "6", "new"] in [line.split() for line in lines]
+    assert lines[-2] == "--max-per-dataset 1000 would help."
+    assert lines[-1] == report.summary()
+    assert "doubled: a.jpg" in said.err
