@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _EPOCH_SECONDS = 1e9
 _EPOCH_MILLISECONDS = 1e11
 _LONGEST_FIELD = 1_000
+# A timer may fire one step of the clock early: who waited must not wait again for that step.
+_TICK = 1e-4
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _PARAMETER = re.compile(rf";\s*([a-z*][\w.*-]*)\s*=\s*({_STRING}|:[^:]*:|[^;,\s\"]*)")
@@ -43,7 +45,8 @@ class PauseGate:
 
     def left(self, now: float) -> float:
         """Return the seconds that are left of the pause, 0 or more."""
-        return max(0.0, self.until - now)
+        left = self.until - now
+        return left if left > _TICK else 0.0
 
 
 def pause_asked(headers: Mapping[str, str], *, now: float) -> float | None:

@@ -72,3 +72,11 @@ def test_a_longer_pause_stays() -> None:
 
     assert gate.left(110) == 20
     assert gate.left(131) == 0
+
+
+def test_a_step_of_the_clock_is_no_pause() -> None:
+    """A timer that fired a step early ends the wait: who looks again must not sleep for nothing."""
+    gate = PauseGate()
+    gate.pause(2.3456784, now=0)
+
+    assert gate.left(2.345678) == 0
