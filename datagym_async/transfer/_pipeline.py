@@ -22,6 +22,7 @@ from datagym_async.models import Dataset
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._hooks import Hooks, Target
 from datagym_async.transfer._items import UploadResult
+from datagym_async.transfer._link_check import LinkCheck
 from datagym_async.transfer._needs import MediaUploads
 from datagym_async.transfer._plan import Plan
 from datagym_async.transfer._sending import FileWork, Sender, Work
@@ -73,6 +74,7 @@ class Pipeline:
     _work: asyncio.Queue[Work | None] = attrs.field(init=False)
     _results: asyncio.Queue[UploadResult | None] = attrs.field(init=False)
     _listing: SharedListing = attrs.field(init=False)
+    _links: LinkCheck | None = attrs.field(init=False)
     _sender: Sender = attrs.field(init=False)
     _settler: Settler = attrs.field(init=False)
 
@@ -80,6 +82,7 @@ class Pipeline:
         self._work = asyncio.Queue(min(self._config.concurrency, MAX_READY))
         self._results = asyncio.Queue(2 * self._config.concurrency)
         self._listing = SharedListing(self._fetch, self._media.settle_after)
+        self._links = LinkCheck.of(self._config)
         self._sender = Sender(
             self._media,
             self._target,
@@ -88,6 +91,7 @@ class Pipeline:
             self._tally,
             self._hooks.watcher,
             self._judge,
+            self._links,
         )
         self._settler = Settler(
             self._plan, self._media, self._fetch, self._tally, self._config.remove_doubles
@@ -108,6 +112,9 @@ class Pipeline:
                 writing.cancel()
         except ExceptionGroup as errors:  # a slip of ours, or of the media given to us
             self.error = self.error or _first(errors)
+        finally:
+            if self._links is not None:
+                await self._links.aclose()
         await self._results.put(None)
 
     async def _send_everything(self, feeder: Feeder, source: object) -> None:

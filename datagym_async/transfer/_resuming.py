@@ -99,7 +99,9 @@ class _Known:
             return None
         if self.state == State.UPLOADED and there:
             return None if unchanged else Kind.CHANGED
-        return Kind.KNOWN if self.state == State.REJECTED and unchanged else Kind.NORMAL
+        # A link that was dead may be alive by now.
+        is_known = self.state == State.REJECTED and unchanged and row.link_key is None
+        return Kind.KNOWN if is_known else Kind.NORMAL
 
 
 @attrs.define

@@ -14,6 +14,7 @@ from datagym_async.models import UrlStatus
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._hooks import Target, Watcher
 from datagym_async.transfer._items import Outcome, UploadItem, UploadResult
+from datagym_async.transfer._link_check import LinkCheck
 from datagym_async.transfer._needs import MediaUploads
 from datagym_async.transfer._plan import Ticket
 from datagym_async.transfer._settling import SharedListing
@@ -65,6 +66,7 @@ class Sender:
         tally: Told of what is in flight.
         watcher: Told of what is sent.
         on_error: Called with each error, and with None after each answer.
+        links: Finds dead links before they are sent, or None.
 
     Attributes:
         in_flight: Items that are being sent; those that are left there were cut off.
@@ -77,6 +79,7 @@ class Sender:
     _tally: Tally
     _watcher: Watcher
     _on_error: Callable[[Exception | None], None]
+    _links: LinkCheck | None = None
     in_flight: set[int] = attrs.field(factory=set, init=False)
 
     async def send(self, work: Work) -> list[Sent]:
@@ -99,7 +102,7 @@ class Sender:
         if isinstance(work, tuple):
             for each in work:
                 self._watcher.began(each.item, None)
-            return await self._send_links(work, began)
+            return await self._check_and_send_links(work, began)
         self._watcher.began(work.item, work.body.size)
         sent = await self._send_file(work, began)
         if work.warnings:
@@ -156,6 +159,17 @@ class Sender:
         )
         return Sent(work.ticket, result, isinstance(error, APIError) and error.unknown)
 
+    async def _check_and_send_links(self, links: tuple[Planned, ...], began: float) -> list[Sent]:
+        urls = [str(each.item.content) for each in links]
+        dead = await self._links.dead(urls) if self._links is not None else {}
+        seconds = asyncio.get_running_loop().time() - began
+        rejected = [
+            Sent(links[at].ticket, _dead(links[at].item, reason, seconds))
+            for at, reason in sorted(dead.items())
+        ]
+        alive = tuple(each for at, each in enumerate(links) if at not in dead)
+        return rejected + (await self._send_links(alive, began) if alive else [])
+
     async def _send_links(self, links: tuple[Planned, ...], began: float) -> list[Sent]:
         urls = [str(each.item.content) for each in links]
         dataset_id = ""
@@ -184,6 +198,12 @@ class Sender:
             skip_existing=self._config.skip_existing,
         )
         return Sent(link.ticket, result)
+
+
+def _dead(item: UploadItem, reason: str, seconds: float) -> UploadResult:
+    return UploadResult(
+        item=item, outcome=Outcome.REJECTED, dataset_id="", seconds=seconds, reason=reason
+    )
 
 
 def _of_link(link: Planned, answer: UrlResult, dataset_id: str, seconds: float) -> UploadResult:
