@@ -171,11 +171,15 @@ def _open(path: Path, job: Job) -> sqlite3.Connection:
             "it yourself: what the dataset holds is skipped in any case."
         )
         raise ConfigurationError(msg)
+    path.touch(mode=0o600)  # file names may be private; SQLite gives its side files the same mode
     connection = _connect(str(path))
     try:
-        connection.executescript(LASTING)
+        if not path.stat().st_size:
+            # Before the WAL takes it: a kill must not leave a file that `is_journal` does not know.
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             _create(connection, job)
+        connection.executescript(LASTING)
         _check(connection, path, job)
         connection.executescript(OF_ONE_RUN)
     except BaseException:
@@ -185,7 +189,8 @@ def _open(path: Path, job: Job) -> sqlite3.Connection:
 
 
 def _create(connection: sqlite3.Connection, job: Job) -> None:
-    # A kill in the midst leaves an empty database, which is made anew.
+    # Before WAL, or what tells a journal would not be in the file itself for long. A kill in the
+    # midst leaves an empty database, which is made anew.
     connection.executescript(
         f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {VERSION};"
     )

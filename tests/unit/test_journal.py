@@ -1,0 +1,259 @@
+"""The journal's file: one job, one process, and a clear word where it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.transfer import UploadItem
+from datagym_async.transfer._jobs import clean_jobs, jobs_folder, list_jobs, show_job
+from datagym_async.transfer._journal_file import Store, journal
+from datagym_async.transfer._journal_job import Job, journal_path
+from datagym_async.transfer._journal_lock import lock_path
+from datagym_async.transfer._journal_schema import State, stated
+
+JOB = Job("https://a.example", "d-1", "photos", "digest-1")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "a.journal"
+
+
+def opened(path: Path, job: Job = JOB, *, fresh: bool = False) -> Store:
+    """Return the open journal."""
+    return journal(path, job, fresh=fresh)
+
+
+def make(path: Path, job: Job = JOB) -> None:
+    """Make a journal and close it."""
+    opened(path, job).close()
+
+
+def refusal(path: Path, job: Job = JOB, *, fresh: bool = False) -> str:
+    """Return why a journal cannot be opened; nothing stays locked."""
+    with pytest.raises(ConfigurationError) as caught:
+        opened(path, job, fresh=fresh)
+    return str(caught.value).replace(str(path), "PATH")
+
+
+def test_a_journal_is_made_with_its_folder_and_counts_its_runs(path: Path) -> None:
+    """Each opening is a run of its own."""
+    make(path)
+
+    store = opened(path)
+
+    assert store.run == 2
+    store.close()
+    assert (show_job(path).runs, show_job(path).in_use) == (2, False)
+
+
+def test_the_second_one_on_a_journal_is_told_and_stops(path: Path) -> None:
+    """Also within one process; the lock goes with its holder."""
+    store = opened(path)
+
+    assert show_job(path).in_use
+    assert refusal(path) == (
+        "Another process is uploading with the journal PATH; wait for it to end, or give this "
+        "upload a journal of its own."
+    )
+    store.close()
+    make(path)
+
+
+def test_the_lock_ends_with_its_process(path: Path) -> None:
+    """A process that holds the lock is killed: the next one gets it at once."""
+    path.parent.mkdir()
+    script = (
+        "import sys, time; from pathlib import Path;"
+        "from datagym_async.transfer._journal_lock import JournalLock;"
+        "lock = JournalLock.take(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert refusal(path).startswith("Another process is uploading")
+        holder.kill()
+        holder.wait()
+        make(path)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Job("https://b.example", "d-1", "photos", "digest-1"), "the service https://a.example"),
+        (Job("https://a.example", "d-2", "photos", "digest-1"), "the dataset d-1"),
+        (Job("https://a.example", "d-1", "more", "digest-2"), "the sources photos"),
+    ],
+)
+def test_a_journal_is_of_one_job(path: Path, other: Job, words: str) -> None:
+    """Whose it is, and both ways out, are said."""
+    make(path)
+
+    assert refusal(path, other) == (
+        f"The journal PATH is of another job ({words}); give this upload another path, or begin "
+        "anew with fresh=True (--fresh)."
+    )
+    opened(path, other, fresh=True).close()
+
+
+def test_a_damaged_journal(path: Path) -> None:
+    """What is no journal any more is never deleted by us; fresh drops what still is one."""
+    make(path)
+    whole = path.read_bytes()
+    path.write_bytes(b"nonsense" * 1000)
+
+    assert refusal(path) == (
+        "PATH is damaged, or no journal of an upload; give another path, or delete it yourself: "
+        "what the dataset holds is skipped in any case."
+    )
+    assert refusal(path, fresh=True) == (
+        "PATH is no journal of an upload, and is left alone; give another path."
+    )
+    assert show_job(path).problem == "It is no journal."
+
+    path.write_bytes(whole[:4096] + b"nonsense" * 2000)
+    assert refusal(path).startswith("The journal PATH is damaged (")
+    assert show_job(path).problem.startswith("It is damaged: ")
+    opened(path, fresh=True).close()
+
+
+def test_another_database_is_left_alone(path: Path) -> None:
+    """A path given by mistake loses nothing."""
+    path.parent.mkdir()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE photos (name)")
+    database.close()
+    before = path.read_bytes()
+
+    assert "is damaged, or no journal of an upload" in refusal(path)
+    assert "is left alone" in refusal(path, fresh=True)
+    assert path.read_bytes() == before
+
+
+def test_a_newer_journal(path: Path) -> None:
+    """A later version's journal is not touched."""
+    make(path)
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+    assert refusal(path).startswith(
+        "The journal PATH was written by a newer version of datagym-async; use that one"
+    )
+    assert show_job(path).problem == "It is of another version."
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    """Here a file is where the folder should be."""
+    (tmp_path / "state").write_bytes(b"")
+
+    found = refusal(tmp_path / "state" / "a.journal")
+
+    assert found.startswith("The journal PATH cannot be written (")
+    assert found.endswith("give a path on a local disk that can be written, or make room there.")
+
+
+def test_an_empty_file_becomes_a_journal(path: Path) -> None:
+    """A run that was killed at its very beginning leaves one."""
+    path.parent.mkdir()
+    path.write_bytes(b"")
+
+    make(path)
+
+    assert show_job(path).counts == dict.fromkeys([state.name.lower() for state in State], 0)
+
+
+def test_a_job_is_its_service_dataset_and_sources(tmp_path: Path) -> None:
+    """A slash more or less is the same; another order, place or list is another job."""
+    here = Job.of("https://a.example/", "D-1", tmp_path)
+
+    assert here == Job.of("https://a.example", "d-1", str(tmp_path))
+    assert here.sources == str(tmp_path)
+    jobs = [
+        here,
+        Job.of("https://b.example", "d-1", tmp_path),
+        Job.of("https://a.example", "d-2", tmp_path),
+        Job.of("https://a.example", "d-1", [tmp_path, "-"]),
+        Job.of("https://a.example", "d-1", ["-", tmp_path]),
+        Job.of("https://a.example", "d-1", iter([tmp_path])),
+        Job.of("https://a.example", "d-1", [UploadItem("a.jpg", b"1")]),
+        Job.of("https://a.example", "d-1", [UploadItem("b.jpg", b"1")]),
+    ]
+    assert len({job.digest for job in jobs}) == len(jobs)
+    many = Job.of("https://a.example", "d-1", [f"http://h/{number}.jpg" for number in range(9)])
+    assert many.sources.endswith("http://h/2.jpg, and 6 more")
+
+
+def test_a_set_of_sources_is_one_job_in_any_order() -> None:
+    """Sets come in another order in each process."""
+    assert Job.of("u", "d", {"http://h/a", "http://h/b"}) == Job.of(
+        "u", "d", frozenset(["http://h/b", "http://h/a"])
+    )
+
+
+def test_where_journals_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state folder can be set; a path of one's own is taken as it is."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    assert jobs_folder() == tmp_path / "xdg" / "datagym-async"
+    monkeypatch.setenv("DATAGYM_STATE_DIR", str(tmp_path / "own"))
+    assert jobs_folder() == tmp_path / "own"
+    assert journal_path(True, JOB) == tmp_path / "own" / "digest-1.journal"
+    assert journal_path(tmp_path / "x.db", JOB) == tmp_path / "x.db"
+
+
+def test_jobs_are_listed_and_cleaned(tmp_path: Path) -> None:
+    """Complete ones go; unfinished ones when asked for; those in use and strangers never."""
+    for name in ("done", "open", "used"):
+        make(tmp_path / f"{name}.journal")
+    with sqlite3.connect(tmp_path / "done.journal") as database:
+        database.execute("UPDATE run SET complete = 1")
+    database.close()
+    (tmp_path / "stranger.journal").write_bytes(b"Dear diary")
+    using = opened(tmp_path / "used.journal")
+
+    assert len(list_jobs(tmp_path)) == 4
+    assert clean_jobs(tmp_path, older_than=timedelta(hours=1)) == []
+    assert [job.path.stem for job in clean_jobs(tmp_path)] == ["done"]
+    assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["open"]
+    using.close()
+    left = sorted(each.name for each in tmp_path.iterdir())
+    assert left == ["stranger.journal", "used.journal", "used.journal.lock"]
+    assert list_jobs(tmp_path / "nowhere") == []
+
+
+def test_a_job_that_is_not_there(tmp_path: Path) -> None:
+    """The path is named."""
+    with pytest.raises(ConfigurationError, match=r"^There is no journal .*/x\.journal \(No such"):
+        show_job(tmp_path / "x.journal")
+
+
+def test_a_lock_whose_file_was_deleted_holds_nobody(path: Path) -> None:
+    """Cleaning deletes it; who opens the path next gets a new file and its lock."""
+    make(path)
+    lock_path(path).unlink()
+
+    store = opened(path)
+
+    assert refusal(path).startswith("Another process")
+    store.close()
+
+
+def test_states_stand_in_statements_by_name() -> None:
+    """No number is written twice."""
+    assert stated("state IN ($PLANNED, $FAILED)") == "state IN (0, 5)"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are of another kind there")
+def test_only_the_user_may_read_a_journal(path: Path) -> None:
+    """File names may be private."""
+    make(path)
+
+    assert [each.stat().st_mode & 0o077 for each in (path, lock_path(path))] == [0, 0]
