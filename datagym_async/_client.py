@@ -24,7 +24,7 @@ from datagym_async.resources import (
     TasksResource,
     ValuesResource,
 )
-from datagym_async.transfer import UploadConfig, Uploader, UploadReport
+from datagym_async.transfer import DryRun, UploadConfig, Uploader, UploadReport
 
 if TYPE_CHECKING:
     import aiohttp
@@ -267,6 +267,20 @@ class DataGymClient:
         # Asked for by name, so it is allowed; a smaller wish is kept by the number of workers.
         self._opened.limits.widen(Lane.UPLOAD, config.concurrency)
         return Uploader(self.media, self.datasets, dataset_id, sources, config=config)
+
+    def plan(
+        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
+    ) -> DryRun:
+        """Return what an upload would do, to iterate over: ``async with client.plan(...)``.
+
+        The dataset is listed and the sources are read; nothing is sent.
+
+        Args:
+            dataset_id: The dataset that the images would go into.
+            sources: What names images (see `uploader`).
+            config: Options of the upload.
+        """
+        return DryRun(self.datasets, dataset_id, sources, config=config)
 
     async def upload(
         self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None

@@ -1,6 +1,7 @@
 """Whole jobs on resources: the bulk uploader, its plan, its progress and its report."""
 
 from datagym_async.transfer._config import UploadConfig
+from datagym_async.transfer._dry_run import DryRun, PlannedUpload, PlanSummary
 from datagym_async.transfer._events import (
     DatasetCreated,
     ItemSettled,
@@ -17,15 +18,20 @@ from datagym_async.transfer._sources import Source
 from datagym_async.transfer._target import DatasetShare
 from datagym_async.transfer._uploader import Uploader
 from datagym_async.transfer._verify import Mismatch
+from datagym_async.transfer._watch import FolderWatch
 
 __all__ = [
     "DatasetCreated",
     "DatasetShare",
+    "DryRun",
+    "FolderWatch",
     "ItemSettled",
     "LimitChanged",
     "Mismatch",
     "Outcome",
     "Paused",
+    "PlanSummary",
+    "PlannedUpload",
     "RunEnded",
     "RunStarted",
     "Source",

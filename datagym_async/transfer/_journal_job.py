@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from datagym_async.transfer._items import UploadItem, is_url, printable
+from datagym_async.transfer._watch import FolderWatch
 
 SUFFIX = ".journal"
 _SHOWN = 3
@@ -84,6 +85,8 @@ def _described(source: object) -> Iterator[str]:
     elif isinstance(source, UploadItem):
         where = "" if isinstance(source.content, bytes) else _place(source.content)
         yield f"{source.name}={where}"
+    elif isinstance(source, FolderWatch):
+        yield _place(source.folder)
     elif isinstance(source, set | frozenset):
         yield from sorted(each for one in source for each in _described(one))
     elif isinstance(source, Collection) and isinstance(source, Iterable):
