@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sys
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.testing import Status
+from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.terminal import Terminal, start
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from datagym_async.testing import FaultPlan
@@ -27,32 +30,43 @@ pytestmark = [
 ]
 
 
+NAMES = ["a.jpg", "b.jpg", "c.png", "ü.jpg"]
+
+
+def one_by_one(photos: Path) -> tuple[str, ...]:
+    """Return a command that uploads one photo at a time."""
+    return ("upload", str(photos), "-d", "Photos", "--create", "--concurrency", "1")
+
+
 def environment(service: ServerThread) -> dict[str, str]:
     """Return the settings of a user of the service."""
-    return {"DATAGYM_BASE_URL": service.base_url, "DATAGYM_TOKEN": TOKEN}
+    return {
+        "DATAGYM_BASE_URL": service.base_url,
+        "DATAGYM_TOKEN": TOKEN,
+        "DATAGYM_STATE_DIR": os.environ["DATAGYM_STATE_DIR"],
+    }
 
 
 def test_the_progress_display(
     service: ServerThread, faults: FaultPlan, gate: Gate, photos: Path
 ) -> None:
-    """On a terminal: files, bytes, rate, time left, in flight and retries are drawn at once."""
+    """On a terminal: files, bytes, rate, time left, in flight, limit and retries, all at once."""
     # A read: an upload would wait seconds for the look at what became of it.
     faults.add(Status(503, headers={"Retry-After": "0"}), method="GET", path="/dataset$", nth=1)
     gate.hold_from(3)
-    command = ("upload", str(photos), "-d", "Photos", "--create", "--concurrency", "1")
-    with Terminal(*command, environment=environment(service)) as terminal:
+    with Terminal(*one_by_one(photos), environment=environment(service)) as terminal:
         assert gate.reached.wait(30)
         seen = len(terminal.text)
         terminal.wait_for("2/4 files")
-        terminal.wait_for("1 in flight")
+        terminal.wait_for("1 in flight, limit 1")
+        terminal.wait_for("limit 1: pinned at 1")
         service.call(gate.release())
         assert terminal.wait() == 0
         shown = terminal.text[seen:]
     assert re.search(r"Uploading \S+ 2/4 files", shown)
-    assert re.search(
-        r"6\.0/12\.0 kB · [\d.]+ [kM]?B?(bytes)?/s · \d:\d\d:\d\d left · 1 in flight · 1 retry",
-        shown,
-    )
+    assert re.search(r"6\.0/12\.0 kB · [\d.]+ [kM]?B?(bytes)?/s · \d:\d\d:\d\d left · ", shown)
+    assert re.search(r"1 in flight, limit 1 ·\s+1 retry", shown)
+    assert re.search(r"uploaded +4 +12\.0 kB", shown)
     assert "4 uploaded" in shown
     assert TOKEN not in shown
     assert max(map(len, shown.splitlines())) <= 80
@@ -83,43 +97,115 @@ def test_detaching_asks_first(at_service: Cli, service: ServerThread) -> None:
             assert words in terminal.text
 
 
-def test_ctrl_c_stops_cleanly(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_the_first_signal_drains(
+    at_service: Cli, service: ServerThread, gate: Gate, photos: Path, number: signal.Signals
+) -> None:
+    """Once: what is in flight ends, status 130, and the same command goes on from there."""
+    gate.hold_from(3)
+    process = start(*one_by_one(photos), environment=environment(service))
+    assert gate.reached.wait(30)
+    process.send_signal(number)
+    said = said_until(process, "Stopping")
+    service.call(gate.release())
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "3 uploaded, 1 pending" in out
+    assert "Interrupted. The same command goes on" in err
+    assert "Traceback" not in said + err
+    assert TOKEN not in said + out + err
+    again = at_service(*one_by_one(photos), "--json")
+    assert again.status == 0
+    assert (again.document["uploaded"], again.document["skipped"]) == (1, 3)
+    assert _names(at_service) == NAMES
+
+
+def test_the_second_ctrl_c_stops_at_once(
     at_service: Cli, service: ServerThread, gate: Gate, photos: Path
 ) -> None:
-    """Ctrl-C: status 130, how far it got, and the same command goes on from there."""
+    """Twice: stopped though the service is silent, and still each image is there once."""
     gate.hold_from(3)
-    command = ("upload", str(photos), "-d", "Photos", "--create", "--concurrency", "1")
-    process = start(*command, environment=environment(service))
+    process = start(*one_by_one(photos), environment=environment(service))
     assert gate.reached.wait(30)
+    process.send_signal(signal.SIGINT)
+    said = said_until(process, "Stopping")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "2 uploaded, 2 pending" in out
-    assert "The same command goes on" in err
-    assert "Traceback" not in err
-    assert TOKEN not in out + err
+    assert "2 uploaded, 1 pending, 1 unsettled" in out
+    assert "Interrupted. The same command goes on" in err
+    assert "Traceback" not in said + err
     service.call(gate.release())
-    again = at_service(*command, "--json")
+    again = at_service(*one_by_one(photos), "--settle-after", "0.1", "--json")
     assert (again.status, again.document["failed"]) == (0, 0)
-    names = [each["name"] for each in _media(at_service)]
-    assert sorted(str(each) for each in names) == ["a.jpg", "b.jpg", "c.png", "ü.jpg"]
+    assert _names(at_service) == NAMES
+
+
+def test_a_killed_upload_goes_on(
+    at_service: Cli, service: ServerThread, gate: Gate, photos: Path
+) -> None:
+    """Killed without a warning: the journal reads, and the same command completes the job."""
+    gate.hold_from(3)
+    process = start(*one_by_one(photos), environment=environment(service))
+    assert gate.reached.wait(30)
+    process.kill()
+    process.communicate(timeout=30)
+    jobs = at_service("jobs", "list", "--json").documents
+    assert [(each["problem"], each["complete"]) for each in jobs] == [("", False)]
+    service.call(gate.release())
+    again = at_service(*one_by_one(photos), "--settle-after", "0.1", "--json")
+    assert (again.status, again.document["failed"]) == (0, 0)
+    assert _names(at_service) == NAMES
+
+
+def test_one_process_a_journal(
+    at_service: Cli, service: ServerThread, gate: Gate, photos: Path
+) -> None:
+    """The second process on one journal says so and stops: status 2, one sentence."""
+    gate.hold_from(1)
+    process = start(*one_by_one(photos), environment=environment(service))
+    assert gate.reached.wait(30)
+    second = at_service(*one_by_one(photos))
+    assert (second.status, second.out) == (2, "")
+    assert "Another process is uploading" in second.err
+    assert second.err.count("\n") == 1
+    running = at_service("jobs", "list", "--json").documents
+    assert [each["in_use"] for each in running] == [True]
+    service.call(gate.release())
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_ctrl_c_on_a_terminal(service: ServerThread, gate: Gate, photos: Path) -> None:
     """The display is left as it was, with the closing lines below it and the cursor back."""
     gate.hold_from(3)
-    command = ("upload", str(photos), "-d", "Photos", "--create", "--concurrency", "1")
-    with Terminal(*command, environment=environment(service)) as terminal:
+    with Terminal(*one_by_one(photos), environment=environment(service)) as terminal:
         assert gate.reached.wait(30)
         terminal.wait_for("2/4 files")
         terminal.process.send_signal(signal.SIGINT)
+        terminal.wait_for("Stopping: ")
+        terminal.wait_for("Stopping ━")
+        service.call(gate.release())
         assert terminal.wait() == 130
-        last = [each for each in terminal.text.splitlines() if each.strip()][-3:]
+        shown = " ".join(terminal.text.split())
         assert terminal.cursor_is_shown
-    assert "in flight" in last[0]
-    assert "2 uploaded, 2 pending" in last[1]
-    assert last[2].startswith("Interrupted.")
-    service.call(gate.release())
+    assert "Ctrl-C again stops at once" in shown
+    assert "3 uploaded, 1 pending" in shown
+    assert shown.endswith("Interrupted. The same command goes on where this one stopped.")
+
+
+def test_a_watch_ends_with_ctrl_c(at_service: Cli, service: ServerThread, photos: Path) -> None:
+    """--watch uploads what is there and what arrives; Ctrl-C is its proper end: status 0."""
+    command = ("upload", str(photos), "-d", "Photos", "--create", "--watch", "--stats", "0.1")
+    process = start(*command, environment=environment(service))
+    said_until(process, "4/4")
+    (photos / "late.jpg").write_bytes(jpeg(2000, seed=5))
+    said_until(process, "5/5")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in err) == (0, False)
+    assert "5 uploaded" in out
+    assert _names(at_service) == sorted([*NAMES, "late.jpg"])
 
 
 def test_a_reader_that_left(at_service: Cli, service: ServerThread) -> None:
@@ -187,6 +273,21 @@ class Served:
         err = self._process.communicate(timeout=30)[1]
         assert self._process.returncode == 0
         assert self.token not in err
+
+
+def said_until(process: subprocess.Popen[str], words: str) -> str:
+    """Return what a process says on stderr up to the line with these words."""
+    assert process.stderr is not None
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, f"{words!r} was not said, but:\n{said}"
+        said += line
+    return said
+
+
+def _names(cli: Cli) -> list[str]:
+    return sorted(str(each["name"]) for each in _media(cli))
 
 
 def _media(cli: Cli) -> list[dict[str, object]]:
