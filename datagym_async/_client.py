@@ -25,6 +25,7 @@ from datagym_async.resources import (
     ValuesResource,
 )
 from datagym_async.transfer import DryRun, UploadConfig, Uploader, UploadReport
+from datagym_async.transfer._advice import Meters
 
 if TYPE_CHECKING:
     import aiohttp
@@ -266,7 +267,26 @@ class DataGymClient:
         config = config or UploadConfig()
         # Asked for by name, so it is allowed; a smaller wish is kept by the number of workers.
         self._opened.limits.widen(Lane.UPLOAD, config.concurrency)
-        return Uploader(self.media, self.datasets, dataset_id, sources, config=config)
+        return Uploader(
+            self.media,
+            self.datasets,
+            dataset_id,
+            sources,
+            config=config,
+            projects=self.projects,
+            meters=self._meters,
+        )
+
+    @property
+    def _meters(self) -> Meters:
+        session = self._opened.session
+        return Meters(
+            statistics=session.statistics,
+            limiter=lambda: session.limiter(Lane.UPLOAD),
+            on_pause=self._opened.limits.on_pause,
+            rate_limit=self._limits.rate,
+            max_upload_rate=self._limits.upload_rate,
+        )
 
     def plan(
         self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None

@@ -138,7 +138,7 @@ class Feeder:
         return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
 
     async def _hand_out(self) -> None:
-        while portion := await in_thread(self._next_portion):
+        while portion := await self._read():
             for planned, looked_at in portion:
                 ready = looked_at
                 if ready.is_awaited:
@@ -149,6 +149,13 @@ class Feeder:
                     await self._outlet.send_file(planned, ready)
                 else:
                     await self._add_link(planned)
+
+    async def _read(self) -> list[tuple[Planned, Ready]]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        portion = await in_thread(self._next_portion)
+        self._tally.reading_seconds += clock() - began
+        return portion
 
     def _next_portion(self) -> list[tuple[Planned, Ready]]:
         if not self._waiting:

@@ -16,19 +16,22 @@ from datagym_async.transfer._events import (
     RunEnded,
     RunStarted,
 )
+from datagym_async.transfer._hooks import Hooks
 from datagym_async.transfer._items import Outcome
 from datagym_async.transfer._stops import Stops
 from datagym_async.transfer._verify import Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from datagym_async.models import Dataset
+    from datagym_async.transfer._advice import Meters
     from datagym_async.transfer._config import UploadConfig
+    from datagym_async.transfer._hooks import Ending
     from datagym_async.transfer._items import UploadItem, UploadResult
     from datagym_async.transfer._report import UploadReport
     from datagym_async.transfer._tally import Tally
-    from datagym_async.transfer._target import Member
+    from datagym_async.transfer._target import DatasetShare, Member
 
 
 @attrs.define
@@ -56,9 +59,10 @@ class Participant:
     _failed: int = attrs.field(default=0, init=False)
     _began: float = attrs.field(default=0.0, init=False)
     _has_ended: bool = attrs.field(default=False, init=False)
+    _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
 
     @classmethod
-    def of(cls, config: UploadConfig, advisor: Advisor) -> Participant:
+    def of(cls, config: UploadConfig, meters: Meters | None = None) -> Participant:
         """Return the one that the options ask for."""
         stops = Stops(
             max_files=config.max_files,
@@ -66,12 +70,39 @@ class Participant:
             max_failures=config.max_failures,
             max_duration=config.max_duration,
         )
-        return cls(stops, Events(config.on_event), advisor, Verification(config.max_problems))
+        events, found = Events(config.on_event), Verification(config.max_problems)
+        return cls(stops, events, Advisor(meters), found)
 
-    def begin(self) -> None:
-        """Start the clock of the run."""
-        self._began = asyncio.get_running_loop().time()
+    def hooks(self, *endings: Ending) -> Hooks:
+        """Return how it takes part.
+
+        Args:
+            endings: Awaited when all is sent.
+        """
+        return Hooks(self, self.stop, self._room, endings)
+
+    def begin(self, stop: Callable[[], None]) -> None:
+        """Start the clock of the run.
+
+        Args:
+            stop: Called when its time is up: sources may be silent, and nothing asks then.
+        """
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        if self._stops.max_duration is not None:
+            self._timer = loop.call_later(self._stops.max_duration, self._expire, stop)
         self.advisor.begin(self.paused)
+
+    def _expire(self, stop: Callable[[], None]) -> None:
+        seconds = self._stops.max_duration
+        self.stopped_by = self.stopped_by or f"max_duration: {seconds:,g} s have passed"
+        stop()
+
+    def close(self) -> None:
+        """Stop the clock, and listen to the client no longer; closing twice is fine."""
+        self.advisor.end()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def opened(self, datasets: Sequence[Dataset]) -> None:
         """Tell that the run has begun, into these datasets."""
@@ -80,8 +111,7 @@ class Participant:
         self._events.tell(RunStarted(datasets[0].id, names[0], names, held))
         self._watch_limiter()
 
-    @property
-    def room(self) -> int | None:
+    def _room(self) -> int | None:
         """Return how many images and links may still be begun; None for any number."""
         most = self._stops.max_files
         return None if most is None else max(0, most - self._begun)
@@ -129,12 +159,13 @@ class Participant:
 
     # The report.
 
-    def completed(self, report: UploadReport) -> UploadReport:
-        """Return the report with what was seen here."""
+    def completed(self, report: UploadReport, shares: tuple[DatasetShare, ...]) -> UploadReport:
+        """Return the report with what was seen here, and with the share of each dataset."""
         found = self.verification
         return attrs.evolve(
             report,
             stopped_by="" if report.complete else self.stopped_by,
+            datasets=shares,
             verified=found.compared,
             mismatched=found.mismatch_count,
             mismatches=tuple(found.mismatches),
@@ -150,6 +181,6 @@ class Participant:
         """
         if not self._has_ended:
             self._has_ended = True
-            self.advisor.end()
+            self.close()
             self._advice = self.advisor.advice(seconds=report.seconds, disk_seconds=disk_seconds)
             self._events.tell(RunEnded(attrs.evolve(report, advice=self._advice)))

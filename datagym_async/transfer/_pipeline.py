@@ -20,7 +20,7 @@ import attrs
 from datagym_async.exceptions import APIError
 from datagym_async.models import Dataset
 from datagym_async.transfer._config import UploadConfig
-from datagym_async.transfer._hooks import Hooks, Target
+from datagym_async.transfer._hooks import Hooks
 from datagym_async.transfer._items import UploadResult
 from datagym_async.transfer._link_check import LinkCheck
 from datagym_async.transfer._needs import MediaUploads
@@ -28,6 +28,7 @@ from datagym_async.transfer._plan import Plan
 from datagym_async.transfer._sending import FileWork, Sender, Work
 from datagym_async.transfer._settling import Settler, SharedListing
 from datagym_async.transfer._tally import Tally
+from datagym_async.transfer._target import Target
 from datagym_async.transfer._threads import in_thread
 from datagym_async.transfer._verdicts import is_fatal, is_unreachable
 
@@ -219,17 +220,28 @@ class Pipeline:
     # The workers' side.
 
     async def _send_all(self) -> None:
-        while (work := await self._work.get()) is not None:
+        while (work := await self._next_work()) is not None:
             if not self.stopped and self._hooks.stops(self._tally):
                 self.stop()
             if self.stopped:
                 continue
+            if isinstance(work, tuple):
+                work = work[: self._hooks.room()]
             for sent in await self._sender.send(work):
                 if sent.is_lost:
                     self._tally.unsettled += 1
                     self._note(sent.ticket.seq, sent.result, lost=True)
                 else:
                     await self._give_out(sent.ticket.seq, sent.result)
+
+    async def _next_work(self) -> Work | None:
+        """Return what to do next; notes how long the disk kept the worker waiting for it."""
+        clock, tally = asyncio.get_running_loop().time, self._tally
+        asked, read = clock(), tally.reading_seconds
+        work = await self._work.get()
+        if work is not None:
+            tally.disk_seconds += min(clock() - asked, tally.reading_seconds - read)
+        return work
 
     def _judge(self, error: Exception | None) -> None:
         """Stop the run for an error that every other item would meet as well."""

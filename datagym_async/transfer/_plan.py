@@ -38,6 +38,7 @@ from datagym_async.transfer._rows import Added, Row, blob, identified, item_of, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from datagym_async.models import Dataset
     from datagym_async.transfer._candidates import Candidate
@@ -124,12 +125,16 @@ class Plan:
     Args:
         skip_existing: Whether an item whose name is there already is skipped.
         by_hash: Whether a file of a journal is known by the hash of its bytes, too.
+        keeps_hashes: Whether the hash of what is in memory is kept, to be compared at the end.
     """
 
-    def __init__(self, *, skip_existing: bool = True, by_hash: bool = False) -> None:
+    def __init__(
+        self, *, skip_existing: bool = True, by_hash: bool = False, keeps_hashes: bool = False
+    ) -> None:
         self._store = journal_file.Store(None)
         self._skips = skip_existing
         self._by_hash = by_hash
+        self._keeps_hashes = keeps_hashes
         self._resuming: Resuming | None = None
         self.outcomes = Outcomes(self._store)
         self._in_memory: dict[int, UploadItem] = {}
@@ -178,6 +183,10 @@ class Plan:
             database.execute(_COMPLETE, (complete, self._store.run))
             if not complete:
                 resuming.give_back(database, doubtful)
+
+    def using(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Have the database for oneself, in a thread, to look something up."""
+        return self._store.using()
 
     @property
     def path(self) -> str:
@@ -243,7 +252,10 @@ class Plan:
         row, item = row_of(self._added, part, candidate), candidate.item
         if item.data or item.file is not None:
             self._in_memory[self._added] = item
-        return row if self._resuming is None else identified(row, item, by_hash=self._by_hash)
+        is_kept = self._keeps_hashes and self._added in self._in_memory
+        if self._resuming is None and not is_kept:
+            return row
+        return identified(row, item, by_hash=self._by_hash)
 
     def settle(self, *, renames: bool = False) -> Added:
         """Sort what was added since the last time, and let it claim its names in that order.

@@ -12,13 +12,16 @@ from datagym_async._wire._messages import Body
 from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
 from datagym_async.models import UrlStatus
 from datagym_async.transfer._config import UploadConfig
-from datagym_async.transfer._hooks import Target, Watcher
+from datagym_async.transfer._hooks import Watcher
+from datagym_async.transfer._in_flight import BytesInFlight
 from datagym_async.transfer._items import Outcome, UploadItem, UploadResult
 from datagym_async.transfer._link_check import LinkCheck
 from datagym_async.transfer._needs import MediaUploads
+from datagym_async.transfer._places import SEVERAL
 from datagym_async.transfer._plan import Ticket
 from datagym_async.transfer._settling import SharedListing
 from datagym_async.transfer._tally import Tally
+from datagym_async.transfer._target import SEVERAL_HOMES, NoDatasetError, Place, Target
 from datagym_async.transfer._verdicts import of_error, of_url
 
 if TYPE_CHECKING:
@@ -81,6 +84,10 @@ class Sender:
     _on_error: Callable[[Exception | None], None]
     _links: LinkCheck | None = None
     in_flight: set[int] = attrs.field(factory=set, init=False)
+    _bytes: BytesInFlight = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._bytes = BytesInFlight(self._config.max_bytes_in_flight)
 
     async def send(self, work: Work) -> list[Sent]:
         """Send a piece of work and return what became of its items."""
@@ -102,22 +109,29 @@ class Sender:
         if isinstance(work, tuple):
             for each in work:
                 self._watcher.began(each.item, None)
-            return await self._check_and_send_links(work, began)
+            return await self._send_links(work, began)
         self._watcher.began(work.item, work.body.size)
         sent = await self._send_file(work, began)
         if work.warnings:
-            sent = attrs.evolve(sent, result=attrs.evolve(sent.result, warnings=work.warnings))
-        return [sent]
+            sent = [
+                attrs.evolve(each, result=attrs.evolve(each.result, warnings=work.warnings))
+                for each in sent
+            ]
+        return sent
 
-    async def _send_file(self, work: FileWork, began: float) -> Sent:
+    async def _send_file(self, work: FileWork, began: float) -> list[Sent]:
+        """Send an image; nothing comes of it where it has no place to go to."""
         dataset_id = ""
         try:
-            async with self._target.place() as place:
+            # The place comes last: one that waits for others' bytes must not make a dataset full.
+            async with self._bytes.hold(work.body.size), self._target.place() as place:
                 dataset_id = place.dataset_id
-                media = await self._store(work, dataset_id)
-                place.keep()
+                media = await self._keep(place, work)
+        except NoDatasetError as error:
+            self._on_error(error)
+            return []
         except (DataGymError, OSError) as error:
-            return self._refused(work, error, dataset_id=dataset_id, began=began)
+            return [self._refused(work, error, dataset_id=dataset_id, began=began)]
         self._on_error(None)
         result = UploadResult(
             item=work.item,
@@ -128,7 +142,18 @@ class Sender:
             seconds=asyncio.get_running_loop().time() - began,
             attempts=1,
         )
-        return Sent(work.ticket, result)
+        return [Sent(work.ticket, result)]
+
+    async def _keep(self, place: Place, work: FileWork) -> Media:
+        """Store an image, and keep its place if it is there, or may be."""
+        try:
+            media = await self._store(work, place.dataset_id)
+        except APIError as error:
+            if error.unknown or isinstance(error, AlreadyExistsError):
+                place.keep(stored=False)
+            raise
+        place.keep()
+        return media
 
     async def _store(self, work: FileWork, dataset_id: str) -> Media:
         """Store an image, or find what an attempt of an earlier run has stored meanwhile."""
@@ -171,21 +196,58 @@ class Sender:
         return rejected + (await self._send_links(alive, began) if alive else [])
 
     async def _send_links(self, links: tuple[Planned, ...], began: float) -> list[Sent]:
-        urls = [str(each.item.content) for each in links]
+        homes: dict[int | None, list[Planned]] = {}
+        for link in links:
+            homes.setdefault(self._home_of(link), []).append(link)
+        sent: list[Sent] = []
+        for home, some in homes.items():
+            if home == SEVERAL:
+                sent += [self._rejected_link(each) for each in some]
+                continue
+            left = tuple(some)
+            while left and (part := await self._send_part(left, home, began)):
+                sent += part
+                left = left[len(part) :]
+        return sent
+
+    def _home_of(self, link: Planned) -> int | None:
+        """Return where a link has to go; one that cannot have been sent before may go anywhere."""
+        is_known = link.ticket.is_held or link.ticket.doubt
+        return self._target.home_of(str(link.item.content)) if is_known else None
+
+    async def _send_part(
+        self, links: tuple[Planned, ...], home: int | None, began: float
+    ) -> list[Sent]:
+        """Send as many links as one dataset has room for; none where there is no dataset."""
         dataset_id = ""
         try:
-            async with self._target.place(len(urls)) as place:
-                dataset_id = place.dataset_id
+            async with self._target.place(len(links), home=home) as place:
+                dataset_id, links = place.dataset_id, links[: place.count]
+                urls = [str(each.item.content) for each in links]
                 answers = await self._media.upload_urls(dataset_id, urls, batch_size=len(urls))
-                place.keep(sum(each.status is UrlStatus.SUCCESS for each in answers))
+                sent = [
+                    Sent(each.ticket, _of_link(each, answer, dataset_id, began))
+                    for each, answer in zip(links, answers, strict=True)
+                ]
+                place.keep(sum(each.result.outcome is Outcome.UPLOADED for each in sent))
+        except NoDatasetError as error:
+            self._on_error(error)
+            return []
         except DataGymError as error:
+            self._on_error(error)
             return [self._refused_link(each, error, dataset_id, began) for each in links]
         self._on_error(None)
-        seconds = asyncio.get_running_loop().time() - began
-        return [
-            Sent(each.ticket, _of_link(each, answer, dataset_id, seconds))
-            for each, answer in zip(links, answers, strict=True)
-        ]
+        return sent
+
+    def _rejected_link(self, link: Planned) -> Sent:
+        dataset_id = self._target.members[0].dataset_id
+        result = UploadResult(
+            item=link.item,
+            outcome=Outcome.REJECTED,
+            dataset_id=dataset_id,
+            reason=SEVERAL_HOMES,
+        )
+        return Sent(link.ticket, result)
 
     def _refused_link(self, link: Planned, error: Exception, dataset_id: str, began: float) -> Sent:
         self._on_error(error)
@@ -206,7 +268,7 @@ def _dead(item: UploadItem, reason: str, seconds: float) -> UploadResult:
     )
 
 
-def _of_link(link: Planned, answer: UrlResult, dataset_id: str, seconds: float) -> UploadResult:
+def _of_link(link: Planned, answer: UrlResult, dataset_id: str, began: float) -> UploadResult:
     """Return what an answer means: an address is sent once, so that DUPLICATE may be our own.
 
     The listing has names alone. Where the target held the name of a link before, its address may
@@ -214,6 +276,7 @@ def _of_link(link: Planned, answer: UrlResult, dataset_id: str, seconds: float) 
     """
     if answer.status is UrlStatus.DUPLICATE and not link.ticket.is_held:
         answer = attrs.evolve(answer, status=UrlStatus.SUCCESS)
+    seconds = asyncio.get_running_loop().time() - began
     return of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
 
 

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from datagym_async.models import DatasetMedia
-    from datagym_async.transfer._hooks import Target
     from datagym_async.transfer._items import UploadResult
     from datagym_async.transfer._needs import DatasetLookup
     from datagym_async.transfer._report import Double
+    from datagym_async.transfer._target import Target
 
 _log = logging.getLogger(__name__)
 

@@ -20,6 +20,10 @@ class Tally:
 
     Args:
         max_problems: How many rejected and failed results to keep.
+
+    Attributes:
+        reading_seconds: Time in which files were being read ahead.
+        disk_seconds: Time that workers had nothing to send meanwhile, summed over workers.
     """
 
     max_problems: int
@@ -28,6 +32,8 @@ class Tally:
     total_known: bool = False
     in_flight: int = 0
     bytes_uploaded: int = 0
+    reading_seconds: float = 0.0
+    disk_seconds: float = 0.0
     warned: int = 0
     unsettled: int = 0
     resumed: int = 0

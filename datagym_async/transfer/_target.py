@@ -14,20 +14,19 @@ How it works:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
 from datagym_async._wire._names import fold_name
-from datagym_async.exceptions import AlreadyExistsError, ConfigurationError, DataGymError
+from datagym_async.exceptions import AlreadyExistsError, APIError, ConfigurationError, DataGymError
 from datagym_async.models import MediaType
-from datagym_async.transfer._items import UploadItem, url_name
+from datagym_async.transfer._items import url_name
 from datagym_async.transfer._needs import DatasetLookup
 from datagym_async.transfer._places import (
     MAX_GAP,
-    SEVERAL,
     Places,
     check_base,
     family_of,
@@ -64,7 +63,7 @@ class Attachments(Protocol):
         ...
 
 
-class NoDatasetError(DataGymError):
+class NoDatasetError(APIError):
     """The next dataset cannot be made: no further item has a place to go to.
 
     The cause is in ``__cause__``; it ends the run.
@@ -138,21 +137,6 @@ class _Filled:
     held: int
     created: bool = False
     uploaded: int = 0
-
-
-@attrs.frozen
-class Links:
-    """Some links that go to the same place.
-
-    Args:
-        items: The links.
-        home: The dataset that they have to go to, or None for any with room.
-        refusal: Why they cannot be sent, or empty.
-    """
-
-    items: tuple[UploadItem, ...]
-    home: int | None = None
-    refusal: str = ""
 
 
 @attrs.define
@@ -280,20 +264,9 @@ class Target:
             self._places.give_back(index, granted - place.kept)
             filled.uploaded += place.stored
 
-    def by_home(self, items: tuple[UploadItem, ...]) -> Iterator[Links]:
-        """Yield links by the place that they have to go to: nearly always it is one for all."""
-        if not self._homes:
-            yield Links(items)
-            return
-        groups: dict[int | None, list[UploadItem]] = {}
-        for item in items:
-            home = self._homes.get(fold_name(url_name(str(item.content))))
-            groups.setdefault(home, []).append(item)
-        for home, links in groups.items():
-            if home == SEVERAL:
-                yield Links(tuple(links), refusal=_SEVERAL_HOMES)
-            else:
-                yield Links(tuple(links), home)
+    def home_of(self, url: str) -> int | None:
+        """Return the dataset that a link has to go to, None for any, or `SEVERAL` for none."""
+        return self._homes.get(fold_name(url_name(url))) if self._homes else None
 
     async def _reserve(self, count: int) -> tuple[int, int]:
         while (reserved := self._places.reserve(count)) is None:
@@ -336,7 +309,7 @@ class Target:
         )
 
 
-_SEVERAL_HOMES = (
+SEVERAL_HOMES = (
     "Several datasets of the job hold an image of this link's name, and the service does not list "
     "addresses: it might be stored twice. Go on with the journal of the run that began it, or add "
     "it to one of the datasets without max_per_dataset."

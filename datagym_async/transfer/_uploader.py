@@ -24,26 +24,30 @@ from typing import TYPE_CHECKING, Self
 from datagym_async.exceptions import APIError, ClientClosedError, TransferError
 from datagym_async.transfer import _journal_file as journal_file
 from datagym_async.transfer._candidates import Rules
+from datagym_async.transfer._chosen import Comparison
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._feeder import Feeder
-from datagym_async.transfer._hooks import Hooks, OneDataset
 from datagym_async.transfer._journal_job import Job, journal_path
+from datagym_async.transfer._participants import Participant
 from datagym_async.transfer._pipeline import Pipeline
 from datagym_async.transfer._plan import Plan
 from datagym_async.transfer._settling import list_target
 from datagym_async.transfer._tally import Tally
+from datagym_async.transfer._target import Target
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from datagym_async._limits import LimiterState
     from datagym_async.models import Dataset
-    from datagym_async.transfer._hooks import Target
+    from datagym_async.transfer._advice import Meters
     from datagym_async.transfer._items import UploadProgress, UploadResult
     from datagym_async.transfer._needs import DatasetLookup, MediaUploads
     from datagym_async.transfer._report import UploadReport
     from datagym_async.transfer._sources import Source
+    from datagym_async.transfer._target import Attachments
 
 DRAIN_SECONDS = 30.0
 """Time that requests in flight get to end when the block is left early."""
@@ -79,6 +83,8 @@ class Uploader:
         dataset_id: UUID of the dataset.
         sources: What to upload (see `Source`). A sync iterator is advanced in a thread.
         config: The options.
+        projects: Attaches datasets to projects; needed for ``attach_to`` alone.
+        meters: Where the run reads what its client is doing; without them there is no advice.
     """
 
     def __init__(
@@ -89,26 +95,39 @@ class Uploader:
         sources: Source,
         *,
         config: UploadConfig | None = None,
+        projects: Attachments | None = None,
+        meters: Meters | None = None,
     ) -> None:
-        self._config = config or UploadConfig()
+        self._config = config = config or UploadConfig()
         self._datasets = datasets
         self._dataset_id = dataset_id
-        self._target: Target = OneDataset(datasets, dataset_id)
+        self._participant = Participant.of(config, meters)
+        self._target = Target(
+            datasets,
+            projects,
+            dataset_id,
+            config.max_per_dataset,
+            config.attach_to,
+            self._participant.created,
+        )
         self._sources = sources
         self._media = media
         self._plan = Plan(
-            skip_existing=self._config.skip_existing, by_hash=self._config.identity == "sha256"
+            skip_existing=config.skip_existing,
+            by_hash=config.identity == "sha256",
+            keeps_hashes=config.verify is not None,
         )
-        self._tally = Tally(self._config.max_problems)
-        self._hooks = Hooks()
+        self._tally = Tally(config.max_problems)
+        verification = self._participant.verification
+        comparison = Comparison(config, self._plan.using, media, verification, seed=dataset_id)
         self._pipeline = Pipeline(
             media,
             self._target,
             self._list_target,
             self._plan,
-            self._config,
+            config,
             self._tally,
-            self._hooks,
+            self._participant.hooks(comparison),
         )
         self._group = asyncio.TaskGroup()
         self._running: asyncio.Task[None] | None = None
@@ -128,9 +147,13 @@ class Uploader:
         self._began = self._loop.time()
         try:
             await in_thread(self._open_plan)
-            await in_thread(self._plan.enter_listing, await self._target.open())
+            self._participant.begin(self.stop)
+            datasets = await self._target.open()
+            await in_thread(self._plan.enter_listing, datasets)
+            self._participant.opened(datasets)
             await self._group.__aenter__()
         except BaseException:
+            self._participant.close()
             await in_thread(self._plan.close)
             raise
         self._running = self._group.create_task(self._run())
@@ -190,6 +213,7 @@ class Uploader:
         finally:
             complete = self._tally.complete and self._pipeline.error is None
             cut_off = self._pipeline.cut_off
+            self._end()
             await in_thread(self._plan.close, complete=complete, doubtful=cut_off)
 
     def __aiter__(self) -> Self:
@@ -209,8 +233,12 @@ class Uploader:
         """Return the next result, or None at the end and ever after."""
         result = None if self._ended is not None else await self._pipeline.next_result()
         if result is None:
-            self._stop_clock()
+            self._end()
         return result
+
+    def _end(self) -> None:
+        self._stop_clock()
+        self._participant.end(self.report, disk_seconds=self._tally.disk_seconds)
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):
@@ -249,12 +277,18 @@ class Uploader:
     def report(self) -> UploadReport:
         """Return the account of the run so far; final once the iteration has ended."""
         now = self._now()
-        return self._tally.report(
+        report = self._tally.report(
             dataset_id=self._dataset_id,
             dataset_name=self._target.name,
             seconds=now - self._began,
             journal=self._plan.path,
         )
+        return self._participant.completed(report, self._target.shares)
+
+    @property
+    def limiter(self) -> LimiterState | None:
+        """Return how many uploads may be in flight now, how many are, and why; None if unknown."""
+        return self._participant.advisor.limiter()
 
     def _now(self) -> float:
         if self._ended is not None:

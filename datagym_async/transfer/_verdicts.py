@@ -18,6 +18,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import UrlStatus
 from datagym_async.transfer._items import Outcome, UploadResult
+from datagym_async.transfer._target import NoDatasetError
 
 if TYPE_CHECKING:
     from datagym_async.models import UrlResult
@@ -30,6 +31,7 @@ _FATAL = (
     NotFoundError,
     LimitReachedError,
     ClientClosedError,
+    NoDatasetError,
 )
 
 _URL_OUTCOMES: dict[UrlStatus, tuple[Outcome, str]] = {

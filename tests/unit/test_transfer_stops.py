@@ -8,7 +8,6 @@ import pytest
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer import Outcome, UploadConfig, UploadItem, UploadResult
-from datagym_async.transfer._advice import Advisor
 from datagym_async.transfer._participants import Participant
 from datagym_async.transfer._stops import Stops
 from datagym_async.transfer._tally import Tally
@@ -49,30 +48,46 @@ def test_a_limit_is_above_zero(name: str) -> None:
 async def test_what_is_begun_and_what_fails_counts() -> None:
     """The limits count images that are on their way, and failures but no rejections."""
     config = UploadConfig(max_files=3, max_failures=2)
-    participant, tally = Participant.of(config, Advisor()), Tally(0)
-    participant.begin()
+    participant, tally = Participant.of(config), Tally(0)
+    room = participant.hooks().room
+    participant.begin(_never)
     item = UploadItem("a.jpg", b"x")
 
     participant.began(item, 10)
     participant.ended(UploadResult(item=item, outcome=Outcome.REJECTED, dataset_id="d"))
     participant.ended(UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="d"))
-    assert (participant.stop(tally), participant.room) == ("", 2)
+    assert (participant.stop(tally), room()) == ("", 2)
     participant.began(item, 10)
     participant.began(item, None)
 
     assert participant.stop(tally) == "max_files: 3 were sent"
-    assert participant.room == 0
+    assert room() == 0
     participant.ended(UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="d"))
     assert participant.stop(tally) == "max_files: 3 were sent", "the first reason stays"
 
 
 @pytest.mark.looptime
 async def test_time_counts_from_the_beginning() -> None:
-    """`max_duration` is in seconds of the run."""
-    participant = Participant.of(UploadConfig(max_duration=60), Advisor())
+    """`max_duration` is in seconds of the run, and needs nobody who asks."""
+    participant, stops = Participant.of(UploadConfig(max_duration=60)), list[bool]()
     await asyncio.sleep(100)
-    participant.begin()
+    participant.begin(lambda: stops.append(True))
     await asyncio.sleep(59)
-    assert participant.stop(Tally(0)) == ""
-    await asyncio.sleep(1)
+    assert (participant.stop(Tally(0)), stops) == ("", [])
+    await asyncio.sleep(2)
     assert participant.stop(Tally(0)) == "max_duration: 60 s have passed"
+    assert stops == [True]
+
+
+@pytest.mark.looptime
+async def test_a_run_that_is_over_is_not_stopped() -> None:
+    """The clock ends with it."""
+    participant, stops = Participant.of(UploadConfig(max_duration=60)), list[bool]()
+    participant.begin(lambda: stops.append(True))
+    participant.close()
+    await asyncio.sleep(100)
+    assert stops == []
+
+
+def _never() -> None:
+    raise AssertionError("It was stopped.")

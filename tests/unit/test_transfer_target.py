@@ -14,7 +14,7 @@ from datagym_async.exceptions import (
     NotFoundError,
 )
 from datagym_async.models import MediaType
-from datagym_async.transfer._items import UploadItem
+from datagym_async.transfer._places import SEVERAL
 from datagym_async.transfer._target import Member, NoDatasetError, Target
 from tests.helpers.fake_family import PROJECT_ID, FakeFamily, FakeProjects
 
@@ -243,25 +243,18 @@ async def test_a_link_goes_where_its_name_is_held(family: FakeFamily) -> None:
     family.add("Photos 2", links=("a.jpg", "both.jpg"))
     family.add("Photos 3", links=("both.jpg", "B.jpg"))
     target = await opened(family, 1)
-    a, b, both, new = (
-        UploadItem(None, f"http://h/x/{name}") for name in ("A.jpg", "b.jpg", "both.jpg", "n.jpg")
-    )
+    names = ("A.jpg", "b.jpg", "both.jpg", "n.jpg")
 
-    links = list(target.by_home((a, b, both, new)))
+    homes = [target.home_of(f"http://h/x/{name}?size=1") for name in names]
 
-    sent = {each.home: each.items for each in links if not each.refusal}
-    assert sent == {1: (a,), 2: (b,), None: (new,)}
-    refused = [each for each in links if each.refusal]
-    assert [each.items for each in refused] == [(both,)]
-    assert "journal" in refused[0].refusal
+    assert homes == [1, 2, SEVERAL, None]
     async with target.place(3, home=1) as place:
         assert (place.dataset_id, place.count) == ("d-2", 3)
 
 
-async def test_links_of_one_dataset_stay_together(family: FakeFamily) -> None:
-    """Where nothing is spread, a batch is one batch."""
+async def test_without_a_bound_links_go_to_the_one_dataset(family: FakeFamily) -> None:
+    """Whatever it holds: the service says what it has."""
     family.datasets[0] = attrs.evolve(family.datasets[0], media=family.add("x", links=("a",)).media)
     target = await opened(family, None)
-    items = (UploadItem(None, "http://h/a"), UploadItem(None, "http://h/b"))
 
-    assert [(each.items, each.home) for each in target.by_home(items)] == [(items, None)]
+    assert target.home_of("http://h/a") is None
