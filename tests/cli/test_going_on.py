@@ -1,0 +1,249 @@
+"""The same command again: limits, journals, reports and the jobs commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.server import SeedDataset, SeedMedia
+from datagym_async.testing import Status
+from tests.helpers.photos import gif, jpeg
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from datagym_async.testing import FaultPlan
+    from tests.cli.conftest import Cli, Result
+    from tests.helpers.server_thread import ServerThread
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder with thirty photos."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number:02}.jpg").write_bytes(jpeg(1500, seed=number))
+    return folder
+
+
+def upload(cli: Cli, source: object, *more: object) -> Result:
+    """Upload into a dataset that is made if needed."""
+    return cli("upload", source, "-d", "Photos", "--create", *more)
+
+
+def names(cli: Cli, dataset: str = "Photos") -> list[str]:
+    """Return the names that a dataset holds."""
+    media = cli("datasets", "show", dataset, "--json").document["media"]
+    assert isinstance(media, list)
+    return sorted(each["name"] for each in media)
+
+
+def only_job(cli: Cli) -> dict[str, object]:
+    """Return the one job that there is."""
+    (job,) = cli("jobs", "list", "--json").documents
+    return job
+
+
+def test_the_same_command_finishes(at_service: Cli, many: Path) -> None:
+    """Stopped by a limit: status 1, named; the same command does the rest and nothing twice."""
+    first = upload(at_service, many, "--max-files", "20")
+    assert first.status == 1
+    assert "It stopped at max_files: 20 were sent" in first.out
+    assert "The same command goes on" in first.err
+    second = upload(at_service, many, "--json")
+    counts = {name: second.document[name] for name in ("planned", "uploaded", "skipped", "resumed")}
+    assert (second.status, second.document["complete"]) == (0, True)
+    assert counts == {"planned": 30, "uploaded": 10, "skipped": 20, "resumed": 20}
+    assert names(at_service) == [f"{number:02}.jpg" for number in range(30)]
+
+
+def test_what_was_done_stands_apart(at_service: Cli, many: Path) -> None:
+    """The table tells what this run has skipped from what an earlier one has done."""
+    upload(at_service, many, "--max-files", "20")
+    rows = [line.split() for line in upload(at_service, many).out.splitlines()]
+    assert rows[1] == ["uploaded", "10", "15.0", "kB"]
+    assert rows[2] == ["done", "by", "an", "earlier", "run", "20"]
+
+
+def test_fresh_and_no_journal(at_service: Cli, many: Path, state: Path) -> None:
+    """--fresh begins anew, and --no-journal leaves no file; both go by what the dataset holds."""
+    upload(at_service, many, "--no-journal", "--max-files", "20")
+    assert not list(state.iterdir())
+    upload(at_service, many, "--max-files", "5")
+    again = upload(at_service, many, "--fresh", "--json").document
+    assert (again["uploaded"], again["skipped"], again["resumed"]) == (5, 25, 0)
+
+
+def test_a_journal_of_ones_own(at_service: Cli, many: Path, tmp_path: Path, state: Path) -> None:
+    """--journal names the file; another job on it is refused: status 2, one sentence."""
+    journal = tmp_path / "my.journal"
+    ran = upload(at_service, many, "--journal", journal, "--json")
+    assert (ran.status, ran.document["journal"]) == (0, str(journal))
+    assert not list(state.iterdir())
+    other = upload(at_service, many / "00.jpg", "--journal", journal)
+    assert (other.status, other.out, other.err.count("\n")) == (2, "", 1)
+    assert "another job" in other.err
+    assert "--fresh" in other.err
+    assert at_service("jobs", "show", journal, "--json").document["complete"] is True
+
+
+def test_a_changed_file_is_no_longer_done(at_service: Cli, many: Path) -> None:
+    """What was changed since it was uploaded is looked at again, and named."""
+    upload(at_service, many)
+    (many / "07.jpg").write_bytes(jpeg(1700, seed=99))
+    again = upload(at_service, many, "--json").document
+    assert (again["uploaded"], again["resumed"]) == (0, 29)
+
+
+def test_retry_failed(at_service: Cli, many: Path, faults: FaultPlan, tmp_path: Path) -> None:
+    """--retry-failed takes items and dataset from the report; what was rejected stays so."""
+    report = tmp_path / "report.json"
+    (many / "no.jpg").write_bytes(gif())
+    faults.add(Status(400), method="POST", path="/file", first=3)
+    first = upload(at_service, many, "--report", report)
+    assert first.status == 1
+    assert "27 uploaded, 1 rejected, 3 failed" in first.out
+    assert f"upload --retry-failed {report}" in " ".join(first.err.split())
+    again = at_service("upload", "--retry-failed", report, "--json")
+    assert (again.status, again.document["planned"], again.document["uploaded"]) == (0, 3, 3)
+    assert len(names(at_service)) == 30
+
+
+@pytest.mark.parametrize("text", [None, "no JSON", "{}", '{"dataset_id": "x"}'])
+def test_no_report_to_retry(at_service: Cli, tmp_path: Path, text: str | None) -> None:
+    """A file that is no report is named, with the way out."""
+    report = tmp_path / "report.json"
+    if text is not None:
+        report.write_text(text)
+    at_service("datasets", "create", "Photos")
+    for more in ([], ["-d", "Photos"]):
+        ran = at_service("upload", "--retry-failed", report, *more)
+        assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+        assert more or "report" in ran.err or "dataset" in ran.err
+
+
+def test_spread_over_datasets(at_service: Cli, many: Path) -> None:
+    """--max-per-dataset makes further datasets, attached like the first, and says what is where."""
+    ran = upload(at_service, many, "--max-per-dataset", "20", "--project", "Demo images")
+    assert ran.status == 0
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert ["Photos", "2", "0", "10", "new"] in rows
+    assert (len(names(at_service)), len(names(at_service, "Photos 2"))) == (20, 10)
+    projects = at_service("projects", "list", "--json").documents
+    attached = next(each["datasets"] for each in projects if each["name"] == "Demo images")
+    assert isinstance(attached, list)
+    assert sorted(each["name"] for each in attached) == ["Photos", "Photos 2"]
+    assert upload(at_service, many, "--max-per-dataset", "20", "--quiet").status == 0
+
+
+def test_verify(at_service: Cli, service: ServerThread, many: Path) -> None:
+    """--verify all compares what was there, too: other bytes are a mismatch and status 1."""
+    kept = SeedDataset("Photos", [SeedMedia("00.jpg", jpeg(1500, seed=1000))])
+    service.call(service.server.seed_datasets(kept))
+    ran = upload(at_service, many, "--verify", "all")
+    assert ran.status == 1
+    assert "differs: 00.jpg" in ran.err
+    assert "30 were compared with the dataset: 1 differ" in ran.out
+
+
+def test_warnings_are_said(at_service: Cli, many: Path) -> None:
+    """A warning is said, and makes no problem of the image."""
+    (many / "large.jpg").write_bytes(jpeg((15 << 20) + 10, seed=1))
+    ran = upload(at_service, many)
+    assert ran.status == 0
+    assert "warning: " in ran.err
+    assert "large.jpg" in ran.err
+
+
+def test_jobs_of_nobody(at_service: Cli) -> None:
+    """Where no upload was, there is nothing to list, to show or to delete."""
+    assert at_service("jobs", "list", "--json").documents == []
+    assert "no journals" in at_service("jobs", "list").err
+    assert at_service("jobs", "clean", "--yes").out == "Deleted 0 journals (0 bytes).\n"
+    ran = at_service("jobs", "show", "abc")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "jobs list" in ran.err
+
+
+def test_jobs(at_service: Cli, many: Path) -> None:
+    """`jobs show` has the counts, and a command that does go on."""
+    upload(at_service, many, "--max-files", "20")
+    job = only_job(at_service)
+    assert (job["counts"], job["complete"], job["runs"]) == (
+        {"planned": 10, "sending": 0, "uploaded": 20, "skipped": 0, "rejected": 0, "failed": 0},
+        False,
+        1,
+    )
+    listed = at_service("jobs", "list").out
+    assert str(job["job"]) in listed
+    assert "unfinished" in listed
+    shown = at_service("jobs", "show", str(job["job"])[:6])
+    assert "20 uploaded" in shown.out
+    assert "10 planned" in shown.out
+    assert str(job["command"]) in shown.out
+    program, *argv = shlex.split(str(job["command"]))
+    assert (program, at_service(*argv).status) == ("datagym-async", 0)
+    again = only_job(at_service)
+    assert (again["job"], again["complete"], again["runs"]) == (job["job"], True, 2)
+
+
+def test_jobs_clean(at_service: Cli, many: Path, state: Path) -> None:
+    """Complete jobs go, unfinished ones only if it is asked for, and young ones can be spared."""
+    upload(at_service, many, "--max-files", "20")
+    upload(at_service, many / "00.jpg")
+    asked = at_service("jobs", "clean")
+    assert (asked.status, asked.out) == (2, "")
+    assert "--yes" in asked.err
+    assert at_service("jobs", "clean", "--yes", "--older-than", "1h", "--json").documents == []
+    time.sleep(0.01)  # the clock of file systems and that of journals may differ by a tick
+    assert "Deleted 1 journal " in at_service("jobs", "clean", "--yes").out
+    assert only_job(at_service)["complete"] is False
+    assert "Deleted 1 journal " in at_service("jobs", "clean", "--yes", "--unfinished").out
+    assert not list(state.glob("*.journal"))
+
+
+def test_a_file_that_is_no_journal(at_service: Cli, many: Path, state: Path) -> None:
+    """It is listed as unreadable, shown with the reason, and never deleted."""
+    upload(at_service, many / "00.jpg")
+    (path,) = state.glob("*.journal")
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA application_id = 1")
+    database.close()
+    assert "unreadable" in at_service("jobs", "list").out
+    shown = at_service("jobs", "show", path)
+    assert (shown.status, "cannot be read as a journal" in shown.err) == (2, True)
+    at_service("jobs", "clean", "--yes", "--unfinished")
+    assert path.exists()
+
+
+def test_several_jobs_of_one_beginning(at_service: Cli, many: Path) -> None:
+    """A beginning that several jobs have is not guessed."""
+    upload(at_service, many / "00.jpg")
+    upload(at_service, many / "01.jpg")
+    ran = at_service("jobs", "show", "")
+    assert (ran.status, "2 jobs begin with" in ran.err) == (2, True)
+
+
+def test_a_state_folder_that_cannot_be_made(
+    at_service: Cli, many: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where no journal can be kept nothing is sent, and the sentence names the file."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DATAGYM_STATE_DIR", str(tmp_path / "file" / "state"))
+    ran = upload(at_service, many)
+    assert (ran.status, ran.out) == (2, "")
+    assert "cannot be written" in ran.err
+    assert upload(at_service, many, "--no-journal", "--max-files", "1").status == 1
+
+
+def test_reports_are_equal(at_service: Cli, many: Path, tmp_path: Path) -> None:
+    """What --json says and what --report writes is one document."""
+    ran = upload(at_service, many, "--report", tmp_path / "r.json", "--json", "--max-files", "3")
+    assert json.loads((tmp_path / "r.json").read_text()) == ran.document
+    assert ran.document["stopped_by"] == "max_files: 3 were sent"
