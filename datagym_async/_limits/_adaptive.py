@@ -212,7 +212,7 @@ class Gradient:
     def _follow(self, window: _Window) -> None:
         gradient = self._gradient(window)
         self._slow_windows += gradient < 1
-        if self._is_starting and gradient > _SLOW:
+        if self._is_starting and gradient > _SLOW and self._limit < self.most:
             self._grow(window, self._limit * 2, "slow start: answers come as fast as ever")
             return
         self._is_starting = False
