@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -71,6 +72,7 @@ async def world(
     data: Path | None = None,
     retry: RetryPolicy = SETTLING,
     concurrency: int | None = None,
+    max_allowed_packet: int = 16 << 20,
 ) -> AsyncIterator[World]:
     """Give a world; the service has no connection open when it ends.
 
@@ -79,9 +81,12 @@ async def world(
         data: The folder of the service, for one that is to be stopped and started again.
         retry: How the client tries again.
         concurrency: Uploads in flight, pinned.
+        max_allowed_packet: Bytes from which on the service refuses a file.
     """
     plan = FaultPlan()
-    async with Server(data, token=TOKEN, middlewares=[plan.middleware]) as server:
+    async with Server(
+        data, token=TOKEN, max_allowed_packet=max_allowed_packet, middlewares=[plan.middleware]
+    ) as server:
         seed = SeedProject("Street scenes", datasets=(SeedDataset("Photos", media=media),))
         (project,) = await server.seed(seed)
         async with DataGymClient(
@@ -93,4 +98,13 @@ async def world(
             dialect="media",
         ) as client:
             yield World(server, plan, client, project)
-        assert server.statistics().open_connections == 0
+        await _closed(server)
+
+
+async def _closed(server: Server) -> None:
+    """Wait for answers that nobody waits for any more; then no connection may be open."""
+    for _ in range(900):
+        if server.statistics().open_connections == 0:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"The service has connections open: {server.statistics()}")
