@@ -1,0 +1,106 @@
+"""Which files of a folder count: patterns and symbolic links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.transfer import UploadConfig
+from datagym_async.transfer._candidates import Rules
+from datagym_async.transfer._filters import Filters
+from datagym_async.transfer._sources import Stream, leaves
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "taken", "left"),
+    [
+        ((), (), ["a.jpg", "b/c.txt"], []),
+        (("*.jpg",), (), ["a.jpg", "b/c/d.jpg"], ["a.JPG", "a.png", "x.jpg.txt"]),
+        (("*.jpg", "*.png"), (), ["a.jpg", "b/c.png"], ["c.txt"]),
+        (("*.[jJ][pP][gG]",), (), ["a.JPG", "b/a.jpg"], ["a.jpeg"]),
+        (("2026/**",), (), ["2026/a.jpg", "2026/b/c.jpg"], ["2025/a.jpg", "x/2026/a.jpg"]),
+        (("2026/*.jpg",), (), ["2026/a.jpg"], ["2026/b/c.jpg", "a.jpg"]),
+        (("**/raw/*.jpg",), (), ["raw/a.jpg", "x/raw/a.jpg", "x/y/raw/a.jpg"], ["x/raw/y/a.jpg"]),
+        (("a/**/z.jpg",), (), ["a/z.jpg", "a/b/z.jpg", "a/b/c/z.jpg"], ["b/z.jpg"]),
+        (("day-?",), (), ["day-1/a.jpg", "x/day-2/b.jpg"], ["day-10/a.jpg"]),
+        ((), ("thumbs",), ["a.jpg", "thumbs.jpg"], ["thumbs/a.jpg", "x/thumbs/y/a.jpg"]),
+        ((), ("x/thumbs/",), ["thumbs/a.jpg"], ["x/thumbs/a.jpg"]),
+        (("*.jpg",), ("*_small.jpg",), ["a.jpg"], ["a_small.jpg", "b/c_small.jpg"]),
+        (("a.jpg",), ("a.jpg",), [], ["a.jpg"]),
+    ],
+)
+def test_patterns(
+    include: tuple[str, ...], exclude: tuple[str, ...], taken: list[str], left: list[str]
+) -> None:
+    """With a slash from the beginning, without one at any depth; exclusion wins."""
+    filters = Filters(include, exclude)
+
+    assert [path for path in (*taken, *left) if filters.takes(path)] == taken
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder", "expected"),
+    [("thumbs", "x/thumbs", True), ("x/thumbs", "x", False), ("*.jpg", "x", False)],
+)
+def test_excluded_folders_are_not_read(pattern: str, folder: str, expected: bool) -> None:
+    """However many files they hold."""
+    assert Filters(exclude=(pattern,)).prunes(folder) is expected
+
+
+def found(source: object, **options: object) -> list[str]:
+    """Return the relative paths of the files that count, and the reasons against others."""
+    config = UploadConfig(**options)  # type: ignore[arg-type]  # a table of options
+    leaf = next(iter(leaves(source, Rules.of(config))))
+    assert not isinstance(leaf, Stream)
+    return sorted(each.refusal or each.place for each in leaf)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with links to a file, to folders within and without, and in circles."""
+    root = tmp_path / "photos"
+    for path in ("a.jpg", "sub/b.jpg", "sub/c.txt"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"1")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "d.jpg").write_bytes(b"1")
+    for link, target in {
+        "file.jpg": "a.jpg",
+        "again": "sub",
+        "sub/up": "..",
+        "out": "../other",
+        "out2": "../other",
+        "self": "self",
+    }.items():
+        (root / link).symlink_to(target)
+    return root
+
+
+def test_links_are_followed_where_asked_for(folder: Path) -> None:
+    """Each folder is read once, by its own path if it has one, and circles end."""
+    assert found(folder, symlinks="follow") == [
+        f"{folder}/self is a link that leads in a circle.",
+        "a.jpg",
+        "file.jpg",
+        "out/d.jpg",
+        "sub/b.jpg",
+        "sub/c.txt",
+    ]
+
+
+def test_links_are_left_out_where_asked_for(folder: Path) -> None:
+    """Silently, as hidden files are."""
+    assert found(folder, symlinks="skip") == ["a.jpg", "sub/b.jpg", "sub/c.txt"]
+
+
+def test_filters_hold_for_folders_and_globs(folder: Path) -> None:
+    """What is left out is not counted; if nothing is left, that is said."""
+    assert found(folder, include="*.jpg", symlinks="skip") == ["a.jpg", "sub/b.jpg"]
+    assert found(f"{folder}/**/*", exclude="sub", symlinks="skip") == ["a.jpg"]
+    assert found(folder, include="*.tif") == [
+        f"The folder {folder} holds no files that the patterns of include and exclude leave."
+    ]

@@ -1,0 +1,94 @@
+"""What the service is sure to refuse is found in the bytes; what it takes never is."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+
+from datagym_async.transfer._structure import screen_structure
+from tests.helpers import photos
+
+JPEG = photos.jpeg(3000)
+PNG = photos.png(3000)
+
+
+def chunk(kind: bytes, data: bytes, *, flip: int = 0) -> bytes:
+    """Return a PNG chunk, its checksum spoilt where asked for."""
+    check = zlib.crc32(kind + data) ^ flip
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+
+def encoded(kind: str, mode: str = "RGB", **options: object) -> bytes:
+    """Return a picture of some mode."""
+    stream = io.BytesIO()
+    Image.new(mode, (40, 30)).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+IHDR = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+IDAT = chunk(b"IDAT", zlib.compress(b"\0\0"))
+IEND = chunk(b"IEND", b"")
+HEAD = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        JPEG,
+        PNG,
+        JPEG[: len(JPEG) - 2],  # no end
+        photos.half_jpeg(6000),
+        photos.SOUND_JPEG,
+        encoded("JPEG", "L"),
+        encoded("JPEG", "CMYK"),
+        encoded("JPEG", progressive=True),
+        encoded("PNG", "RGBA"),
+        encoded("PNG", "I;16"),
+        encoded("PNG", "P"),
+        JPEG[:20] + b"garbage between segments" + JPEG[20:],
+        JPEG[:20] + b"\xff\xff\xff" + JPEG[20:],
+        HEAD + IHDR + chunk(b"tEXt", b"a\0b", flip=1) + IDAT + IEND,  # no part that matters
+        HEAD + IHDR + IDAT,  # no end
+        HEAD + IHDR + IDAT + IEND + b"trailing",
+        b"anything else",
+    ],
+)
+def test_what_the_service_may_take_is_sound(data: bytes) -> None:
+    """In doubt it is the service that decides."""
+    assert screen_structure(data) == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (JPEG[:20], "cut off in its header"),
+        (JPEG[:200], "cut off in its header"),
+        (b"\xff\xd8\xff", "cut off in its header"),
+        (b"\xff\xd8\xff\xe0" + bytes(100), "cut off in its header"),
+        (b"\xff\xd8\xff\xd9", "cut off in its header"),
+        (b"\xff\xd8\xff\xda\x00\x04\x00\x00", "its size is missing"),
+        (
+            photos.SOUND_JPEG.replace(b"\x00\x01\x00\x01\x01", b"\x00\x01\x00\x00\x01"),
+            "0 pixels wide",
+        ),
+        (photos.SOUND_JPEG.replace(b"\x00\x0b", b"\x00\x0a"), "frame header makes no sense"),
+        (b"\xff\xd8\xff\xc4\x00\x14" + b"\x00" + b"\xff" * 17, "Huffman tables make no sense"),
+        (photos.broken_jpeg(3000), "corrupt"),
+        (PNG[:10], "does not begin with its size"),
+        (PNG[: len(PNG) // 2], "cut off"),
+        (photos.broken_png(3000), "checksum"),
+        (HEAD + IDAT + IEND, "does not begin with its size"),
+        (HEAD + IHDR + chunk(b"IDAT", b"1", flip=1) + IEND, "checksum"),
+        (HEAD + IHDR + IEND, "holds no picture"),
+        (HEAD, "holds no picture"),
+        (HEAD + chunk(b"IHDR", bytes(13)) + IDAT + IEND, "does not begin with its size"),
+    ],
+)
+def test_what_the_service_answers_with_500_is_found(data: bytes, words: str) -> None:
+    """The reason says what is broken."""
+    assert words in screen_structure(data)
+    assert screen_structure(data).startswith("The image is corrupt: ")
