@@ -313,13 +313,13 @@ class Plan:
         item = self._in_memory.pop(seq, None) or item_of(name, content, origin)
         if item.name != text(name):
             item = attrs.evolve(item, name=text(name))
-        if self._resuming is not None and seq <= self._resuming.last and item.path:
-            _look_again(database, seq, item, (size, mtime))
         ticket = Ticket(seq, doubt, is_held)
         if kind == Kind.KNOWN:
             return Planned(item, size, Verdict(Outcome.REJECTED, reason or ""), ticket)
         if kind == Kind.CHANGED:
             return Planned(item, size, _CHANGED)  # without a ticket: it stays uploaded
+        if self._resuming is not None and seq <= self._resuming.last and item.path:
+            _look_again(database, seq, item, (size, mtime))
         claimed = Claim(seq, *claim)
         if not self._skips:
             claimed = attrs.evolve(claimed, is_held=False)

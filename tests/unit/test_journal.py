@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,9 @@ from datagym_async.transfer._journal_file import Store, journal
 from datagym_async.transfer._journal_job import Job, journal_path
 from datagym_async.transfer._journal_lock import lock_path
 from datagym_async.transfer._journal_schema import State, stated
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 JOB = Job("https://a.example", "d-1", "photos", "digest-1")
 

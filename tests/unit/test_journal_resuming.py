@@ -1,0 +1,409 @@
+"""What the next run of a job does with what the last one left, over a dataset in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.exceptions import (
+    APIConnectionError,
+    AuthenticationError,
+    ConfigurationError,
+    TransferError,
+)
+from datagym_async.transfer import UploadConfig, Uploader, UploadItem
+from datagym_async.transfer import _journal_file as journal_file
+from datagym_async.transfer._jobs import JobSummary, show_job
+from tests.helpers.fake_service import DATASET_ID, FakeService
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from datagym_async.transfer import Source, UploadReport
+
+JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "a.journal"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder of ten images, a text and an empty file."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(10):
+        (folder / f"{number}.jpg").write_bytes(JPEG)
+    (folder / "notes.txt").write_bytes(b"Not an image.")
+    (folder / "zero.jpg").write_bytes(b"")
+    return folder
+
+
+def uploader(service: FakeService, sources: Source, journal: Path, **options: object) -> Uploader:
+    """Return an uploader with a journal."""
+    config = UploadConfig(journal=journal, check="signature", **options)  # type: ignore[arg-type]  # a table of options
+    return Uploader(service, service, DATASET_ID, sources, config=config)
+
+
+async def upload(
+    service: FakeService, sources: Source, journal: Path, **options: object
+) -> UploadReport:
+    """Run to the end."""
+    async with uploader(service, sources, journal, **options) as run:
+        return await run.finish()
+
+
+async def shown(journal: Path) -> JobSummary:
+    """Return what a journal says; looking blocks."""
+    return await asyncio.to_thread(show_job, journal)
+
+
+def counts(report: UploadReport) -> tuple[int, ...]:
+    """Return planned, uploaded, skipped, rejected, failed and resumed."""
+    return (
+        report.planned,
+        report.uploaded,
+        report.skipped,
+        report.rejected,
+        report.failed,
+        report.resumed,
+    )
+
+
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list of the files that are read from now on."""
+    found: list[str] = []
+    real = open
+
+    def watched(path: str, *args: object, **kwargs: object) -> object:
+        found.append(Path(path).name)
+        return real(path, *args, **kwargs)  # type: ignore[call-overload]  # as it came
+
+    monkeypatch.setattr("datagym_async.transfer._reading.open", watched, raising=False)
+    return found
+
+
+async def test_what_is_done_is_counted_and_not_read_again(
+    service: FakeService, photos: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rejected are told again from the journal; nothing is sent."""
+    first = await upload(service, photos, journal)
+    read = reads(monkeypatch)
+
+    again = await upload(service, photos, journal)
+
+    assert counts(first) == (12, 10, 0, 2, 0, 0)
+    assert counts(again) == (12, 0, 10, 2, 0, 10)
+    assert (again.complete, again.journal, again.problems) == (True, str(journal), first.problems)
+    assert (read, service.listings) == ([], 2)
+
+
+async def test_a_stopped_run_goes_on(service: FakeService, photos: Path, journal: Path) -> None:
+    """Each image is stored once, and both reports add up."""
+    service.delay = 0.001
+    async with uploader(service, photos, journal, concurrency=2) as run:
+        await anext(run)
+        run.stop()
+        async for _ in run:
+            pass
+    first = run.report
+    job = await shown(journal)
+
+    again = await upload(service, photos, journal)
+
+    assert not first.complete
+    assert first.pending + first.uploaded + first.rejected == first.planned
+    assert (job.counts["uploaded"], job.counts["sending"], job.complete) == (
+        first.uploaded,
+        0,
+        False,
+    )
+    assert (again.uploaded, again.skipped) == (10 - first.uploaded, first.uploaded)
+    assert (again.complete, len(service.stored), (await shown(journal)).complete) == (
+        True,
+        10,
+        True,
+    )
+
+
+async def test_what_is_left_is_sent_before_the_sources_are_read(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """A source that has not answered yet holds up nothing that the journal knows."""
+    service.before = refuse_from(3)
+    with pytest.raises(TransferError):
+        await upload(service, silent_after(photos), journal, concurrency=1)
+    service.before = None
+
+    async with uploader(service, silent_for_ever(), journal, concurrency=1) as run:
+        async for _ in run:
+            if len(service.stored) == 10:
+                break
+
+    assert run.report.uploaded == 8
+
+
+def refuse_from(nth: int) -> Callable[[str], Awaitable[None]]:
+    """Return a hook that refuses the token from the n-th upload on."""
+    seen = 0
+
+    async def before(_: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen >= nth:
+            raise AuthenticationError("The token is refused", status=401)
+
+    return before
+
+
+async def silent_after(photos: Path) -> AsyncIterator[Source]:
+    """Give the folder."""
+    yield photos
+
+
+async def _silent() -> AsyncIterator[Source]:
+    await asyncio.Event().wait()
+    yield ""
+
+
+def silent_for_ever() -> AsyncIterator[Source]:
+    """Give nothing, by the same name as the other one has: they are one job."""
+    return _silent()
+
+
+async def test_a_changed_file_is_told_of_in_every_run(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """The dataset keeps what was uploaded; its state stays what it is."""
+    await upload(service, photos, journal)
+    (photos / "3.jpg").write_bytes(JPEG + b"changed")
+
+    for _ in range(2):
+        async with uploader(service, photos, journal) as run:
+            told = [result async for result in run if result.name == "3.jpg"]
+
+        assert [(each.outcome, each.reason[:38]) for each in told] == [
+            ("skipped", "It has changed since this job uploaded")
+        ]
+        assert counts(run.report) == (12, 0, 10, 2, 0, 9)
+    assert service.stored["3.jpg"] == JPEG
+
+
+async def test_a_repaired_file_is_read_again(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """What was rejected for its bytes has other bytes now."""
+    await upload(service, photos, journal)
+    (photos / "zero.jpg").write_bytes(JPEG)
+
+    again = await upload(service, photos, journal)
+
+    assert counts(again) == (12, 1, 10, 1, 0, 10)
+
+
+async def test_new_files_are_found(service: FakeService, photos: Path, journal: Path) -> None:
+    """A folder may grow between runs; a name that is taken clashes as ever."""
+    await upload(service, photos, journal)
+    (photos / "sub").mkdir()
+    (photos / "sub" / "new.jpg").write_bytes(JPEG)
+    (photos / "sub" / "3.JPG").write_bytes(JPEG)
+
+    again = await upload(service, photos, journal)
+
+    assert counts(again) == (14, 1, 10, 3, 0, 10)
+    assert any("clashes with" in each.reason for each in again.problems)
+
+
+async def test_a_file_that_was_moved_is_not_stored_twice(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """Its name is in the dataset; that the sources name the old path no longer is no clash."""
+    await upload(service, photos, journal)
+    (photos / "sub").mkdir()
+    (photos / "3.jpg").rename(photos / "sub" / "3.jpg")
+
+    again = await upload(service, photos, journal)
+
+    assert counts(again) == (12, 0, 10, 2, 0, 9)
+    assert len(service.stored) == 10
+
+
+async def test_what_somebody_deleted_is_sent_again(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """The dataset is the truth, and the journal a memory."""
+    await upload(service, photos, journal)
+    await service.delete("m-3.jpg")
+    service._folded.discard("3.jpg")
+
+    again = await upload(service, photos, journal)
+
+    assert counts(again) == (12, 1, 9, 2, 0, 9)
+    assert len(service.stored) == 10
+
+
+async def test_failed_items_are_tried_again(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """The next run begins with them."""
+
+    async def refuse(name: str) -> None:
+        if name == "3.jpg":
+            raise APIConnectionError("No answer")
+
+    service.before = refuse
+    first = await upload(service, photos, journal)
+    service.before = None
+
+    again = await upload(service, photos, journal)
+
+    assert counts(first) == (12, 9, 0, 2, 1, 0)
+    assert counts(again) == (12, 1, 9, 2, 0, 9)
+
+
+async def test_a_touched_file_is_the_same_by_its_hash(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """Size and time are what a file is known by, unless its bytes are asked for."""
+    await upload(service, photos, journal, identity="sha256")
+    os.utime(photos / "3.jpg", (1, 1))
+
+    by_hash = await upload(service, photos, journal, identity="sha256")
+    by_time = await upload(service, photos, journal)
+
+    assert counts(by_hash) == (12, 0, 10, 2, 0, 10)
+    assert counts(by_time) == (12, 0, 10, 2, 0, 9)
+
+
+async def test_bytes_in_memory_resume_by_their_hash(service: FakeService, journal: Path) -> None:
+    """They wait to be named again: a journal does not hold them."""
+    items = [UploadItem(f"{number}.jpg", JPEG + bytes([number])) for number in range(6)]
+    async with uploader(service, items, journal, concurrency=1) as run:
+        await anext(run)
+    left = 6 - run.report.uploaded
+    assert left > 0
+
+    again = await upload(service, items, journal)
+    items[2] = UploadItem("2.jpg", JPEG + b"other")
+    third = await upload(service, items, journal)
+
+    assert counts(again) == (6, left, 6 - left, 0, 0, 6 - left)
+    assert counts(third) == (6, 0, 6, 0, 0, 5)
+
+
+async def test_links_resume(service: FakeService, journal: Path) -> None:
+    """What an interrupted batch had stored is uploaded, since the target did not hold it before."""
+    links = [f"http://h/{number}.jpg" for number in range(6)]
+    service.urls = ["http://h/0.jpg"]
+    service.hold("0.jpg")
+
+    async def cut(_: str) -> None:
+        service.urls += links[1:3]
+        raise asyncio.CancelledError
+
+    service.before = cut
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled(uploader(service, links, journal))
+    service.before = None
+
+    again = await upload(service, links, journal)
+    third = await upload(service, links, journal)
+
+    assert counts(again) == (6, 5, 1, 0, 0, 0)
+    assert counts(third) == (6, 0, 6, 0, 0, 6)
+    assert len(service.urls) == 6
+
+
+async def cancelled(run: Uploader) -> None:
+    """Run in a task of its own that cancels itself within."""
+    async with run:
+        task = asyncio.current_task()
+        assert task is not None
+        async for _ in run:
+            pass
+        task.cancel()
+        await asyncio.sleep(0)
+
+
+async def test_fresh_forgets(service: FakeService, photos: Path, journal: Path) -> None:
+    """The dataset is still listed: nothing is doubled."""
+    await upload(service, photos, journal)
+
+    again = await upload(service, photos, journal, fresh=True)
+
+    assert counts(again) == (12, 0, 10, 2, 0, 0)
+    assert (await shown(journal)).runs == 1
+
+
+async def test_two_at_once_on_one_journal(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """The second is told before it asks the service anything; the first goes on."""
+    async with uploader(service, photos, journal) as run:
+        with pytest.raises(ConfigurationError, match=r"^Another process is uploading with"):
+            await upload(service, photos, journal)
+        report = await run.finish()
+
+    assert (report.uploaded, service.listings) == (10, 1)
+
+
+async def test_a_full_disk_ends_the_run_and_loses_nothing(
+    service: FakeService, photos: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal says what is known; what is not is found by listing when there is room again."""
+    for number in range(3000):
+        (photos / f"more-{number:04}.jpg").write_bytes(JPEG)
+    connect = journal_file._connect
+
+    def small(name: str) -> sqlite3.Connection:
+        connection = connect(name)
+        connection.execute("PRAGMA max_page_count = 60")
+        return connection
+
+    monkeypatch.setattr(journal_file, "_connect", small)
+    with pytest.raises(TransferError) as caught:
+        await upload(service, photos, journal)
+    monkeypatch.undo()
+
+    assert "database or disk is full" in str(caught.value)
+    assert "make room or repair the disk" in str(caught.value)
+    assert (await shown(journal)).problem == ""
+    again = await upload(service, photos, journal)
+    assert (again.complete, len(service.stored)) == (True, 3010)
+
+
+async def test_a_disk_that_fills_up_in_mid_run(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """What was sent and could not be written down is found again, and stored once."""
+    service.delay = 0.001
+    async with uploader(service, photos, journal, concurrency=1) as run:
+        await anext(run)
+        await asyncio.to_thread(fill_up, run)
+        with pytest.raises(TransferError, match="database or disk is full"):
+            await run.finish()
+
+    again = await upload(service, photos, journal)
+
+    assert (again.complete, len(service.stored)) == (True, 10)
+    assert again.uploaded + again.skipped == 10
+
+
+def fill_up(run: Uploader) -> None:
+    """Let no outcome be written any more."""
+    with run._plan._store.using() as database:
+        database.execute(
+            "CREATE TEMP TRIGGER full BEFORE UPDATE ON main.item BEGIN "
+            "SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
