@@ -88,6 +88,10 @@ class Output:
         if not self.as_json:
             self._out.print(table)
 
+    def json_line(self, record: object) -> None:
+        """Say a part of the result as JSON on one line."""
+        self.document(json.dumps(record))
+
     def document(self, document: object) -> None:
         """Say the whole result as one JSON document."""
         text = document if isinstance(document, str) else json.dumps(document, indent=2)

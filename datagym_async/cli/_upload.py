@@ -11,6 +11,7 @@ import typer
 from datagym_async._client import DataGymClient
 from datagym_async.cli._closing import Totals, how_to_go_on, status_of, tell
 from datagym_async.cli._connect import client_for
+from datagym_async.cli._dry_run import plan_of, show_plan
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._figures import clock
 from datagym_async.cli._options import Invocation, command
@@ -23,11 +24,12 @@ from datagym_async.cli._upload_settings import (
     client_options,
     upload_config,
 )
-from datagym_async.cli._upload_target import find_projects, find_target
+from datagym_async.cli._upload_target import find_projects, find_target, look_for_target
 from datagym_async.exceptions import TransferError
 from datagym_async.models import Project
 from datagym_async.transfer import (
     DatasetCreated,
+    FolderWatch,
     Paused,
     RunStarted,
     Source,
@@ -36,7 +38,6 @@ from datagym_async.transfer import (
     UploadReport,
     failed_items,
 )
-from datagym_async.transfer._watch import FolderWatch
 
 
 @attrs.define
@@ -79,6 +80,8 @@ def upload(
     upload_config(options)  # what is out of range is said before anybody is asked for a token
     source, account = source_of(given, options), Account()
     client = client_for(invocation, client_options(options))
+    if options.telling.dry_run:
+        return asyncio.run(_dry_run(client, invocation.output, source, options))
     try:
         asyncio.run(_upload(client, invocation.output, source, options, account))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -104,6 +107,13 @@ def source_of(sources: tuple[str, ...], options: Options) -> Source:
     if options.going_on.watch:
         return FolderWatch(sources[0])
     return sources
+
+
+async def _dry_run(client: DataGymClient, output: Output, source: Source, options: Options) -> int:
+    async with client:
+        await find_projects(client, options.where.project or ())
+        dataset = await look_for_target(client, options)
+        return await show_plan(output, plan_of(client, dataset, source, upload_config(options)))
 
 
 async def _upload(

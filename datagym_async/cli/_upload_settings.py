@@ -41,6 +41,7 @@ def check_together(options: Options, sources: Sequence[str]) -> None:
         (where.dataset is None and going_on.retry_failed is None, _NO_DATASET),
         (going_on.no_journal and (going_on.journal or going_on.fresh), _NO_AND_YET_A_JOURNAL),
         (going_on.watch and options.telling.dry_run, _WATCHED_DRY_RUN),
+        (options.telling.report and options.telling.dry_run, _NOTHING_TO_REPORT),
         (going_on.watch and len(sources) != 1, _ONE_FOLDER),
         (options.checks.allow_private_links and not options.checks.check_links, _NOTHING_TO_ALLOW),
     ):
@@ -57,6 +58,7 @@ _TWO_KINDS_OF_SOURCES: Final = (
 )
 _NO_AND_YET_A_JOURNAL: Final = "--no-journal contradicts --journal and --fresh; leave one out."
 _WATCHED_DRY_RUN: Final = "--dry-run looks once and --watch for ever; leave one out."
+_NOTHING_TO_REPORT: Final = "--dry-run has no --report; take its output, or leave one out."
 _ONE_FOLDER: Final = "--watch takes one folder; start another command for each other folder."
 _NOTHING_TO_ALLOW: Final = "--allow-private-links is for --check-links; add it, or leave both out."
 

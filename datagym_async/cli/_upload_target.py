@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datagym_async._client import DataGymClient
+from datagym_async.cli._dry_run import Imagined
 from datagym_async.cli._errors import CommandError
 from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
 from datagym_async.cli._output import Output
@@ -28,19 +29,28 @@ async def find_target(client: DataGymClient, output: Output, options: Options) -
     Raises:
         CommandError: There is none.
     """
-    where = options.where
-    wanted = where.dataset
+    found = await look_for_target(client, options)
+    if isinstance(found, Dataset):
+        return found
+    made = await client.datasets.create(found.name, exist_ok=True)
+    output.message(f"Created dataset {made.name!r} ({made.id}).")
+    return made
+
+
+async def look_for_target(client: DataGymClient, options: Options) -> Dataset | Imagined:
+    """Return the dataset that the options name, or the one that would be made.
+
+    Raises:
+        CommandError: There is none, and it is not to be made.
+    """
+    wanted = options.where.dataset
     if wanted is None and options.going_on.retry_failed is not None:
         wanted = await asyncio.to_thread(_dataset_of_report, options.going_on.retry_failed)
     if wanted is None:
         raise CommandError("No dataset is named; add --dataset.")
-    if not where.create:
+    if not options.where.create:
         return await dataset_of(client, wanted, hint="--create makes it")
-    if (found := await find_dataset(client, wanted)) is not None:
-        return found
-    made = await client.datasets.create(wanted, exist_ok=True)
-    output.message(f"Created dataset {made.name!r} ({made.id}).")
-    return made
+    return await find_dataset(client, wanted) or Imagined(wanted)
 
 
 async def _image_project(client: DataGymClient, wanted: str) -> Project:

@@ -52,6 +52,7 @@ def one_sentence(ran: Result, *words: str) -> None:
         (["upload", "x", "-d", "y", "--no-journal", "--fresh"], ["--no-journal", "--fresh"]),
         (["upload", "x", "y", "-d", "z", "--watch"], ["--watch", "one folder"]),
         (["upload", "x", "-d", "y", "--watch", "--dry-run"], ["--watch", "--dry-run"]),
+        (["upload", "x", "-d", "y", "-n", "--report", "r.json"], ["--dry-run", "--report"]),
         (["upload", "x", "-d", "y", "--allow-private-links"], ["--check-links"]),
         (["upload", "x", "-d", "y", "--rate", "-1"], ["--rate"]),
         (["projects"], ["projects --help"]),
