@@ -1,7 +1,8 @@
 """Say what an upload would do: the same plan, read the same way, and nothing sent.
 
-Only the dataset is listed, and links are asked where `check_links` wants that. A journal is not
-opened: what earlier runs have stored is found by the listing.
+Only the dataset is listed, with its family where it is spread, and links are asked where
+`check_links` wants that. A journal is not opened: what earlier runs have stored is found by the
+listing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from datagym_async.transfer._items import Outcome, UploadItem, printable
 from datagym_async.transfer._link_check import LinkCheck
 from datagym_async.transfer._plan import Plan
 from datagym_async.transfer._tally import Tally
+from datagym_async.transfer._target import Target
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
@@ -131,8 +133,8 @@ class DryRun:
         config: UploadConfig | None = None,
     ) -> None:
         config = config or UploadConfig()
-        self._datasets = datasets
-        self._dataset_id = dataset_id
+        # Without the projects: nothing is attached.
+        self._target = Target(datasets, None, dataset_id, config.max_per_dataset)
         self._sources = sources
         self._summary = PlanSummary(dataset_id=dataset_id, dataset_name="")
         self._plan = Plan(skip_existing=config.skip_existing)
@@ -147,11 +149,11 @@ class DryRun:
     async def __aenter__(self) -> Self:
         if self._feeding is not None:
             raise ClientClosedError("A plan is made once; ask for a new one.")
-        dataset = await self._datasets.get(self._dataset_id)
-        self._summary = attrs.evolve(self._summary, dataset_name=dataset.name)
+        datasets = await self._target.open()
+        self._summary = attrs.evolve(self._summary, dataset_name=self._target.name)
         try:
             await in_thread(self._plan.open)
-            await in_thread(self._plan.enter_listing, (dataset,))
+            await in_thread(self._plan.enter_listing, datasets)
             await self._group.__aenter__()
         except BaseException:
             await in_thread(self._plan.close)

@@ -53,8 +53,8 @@ def test_a_folder_goes_into_a_new_dataset(at_service: Cli, photos: Path) -> None
     lines = ran.out.splitlines()
     assert (ran.status, len(lines)) == (0, 5)
     assert lines[1].split() == ["uploaded", "4", "12.0", "kB"]
-    assert "4 uploaded" in lines[-2]
-    assert lines[-1] == "The run was too short to tell what limited it."
+    assert lines[-2] == "The run was too short to tell what limited it."
+    assert "4 uploaded" in lines[-1]
     assert "Created dataset 'Photos 2026'" in ran.err
     shown = at_service("datasets", "show", "photos 2026", "--json").document
     media = shown["media"]

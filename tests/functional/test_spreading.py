@@ -97,6 +97,21 @@ async def test_a_second_run_uploads_none(world: World) -> None:
     assert await world.counts() == {"Photos": 20, "Photos 2": 20, "Photos 3": 20, "Photos 4": 5}
 
 
+async def test_a_dry_run_skips_what_any_dataset_holds(world: World) -> None:
+    """And makes and attaches none."""
+    await world.client.upload(world.dataset_id, images(range(30)), config=SMALL)
+    config = attrs.evolve(SMALL, attach_to=(world.project_id,))
+
+    async with world.client.plan(world.dataset_id, images(range(60)), config=config) as plan:
+        records = [record async for record in plan]
+
+    actions = Counter(record.action for record in records)
+    assert actions == {"skip": 30, "send": 30}
+    assert await world.counts() == {"Photos": 20, "Photos 2": 10}
+    (project,) = await world.client.projects.list()
+    assert project.datasets == ()
+
+
 async def test_every_dataset_is_attached_to_the_projects(world: World) -> None:
     """The labellers of the project have a task for each image."""
     config = attrs.evolve(SMALL, attach_to=(world.project_id,))
