@@ -22,6 +22,7 @@ from tests.helpers.fake_service import DATASET_ID, FakeService
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from datagym_async.transfer import Source, UploadReport
 
@@ -87,7 +88,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     real = open
 
     def watched(path: str, *args: object, **kwargs: object) -> object:
-        found.append(Path(path).name)
+        found.append(path.rpartition("/")[2])
         return real(path, *args, **kwargs)  # type: ignore[call-overload]  # as it came
 
     monkeypatch.setattr("datagym_async.transfer._reading.open", watched, raising=False)
