@@ -36,6 +36,7 @@ from datagym_async.transfer._places import (
 
 if TYPE_CHECKING:
     from datagym_async.models import Dataset, Project
+    from datagym_async.transfer._config import UploadConfig
 
 
 @runtime_checkable
@@ -166,6 +167,19 @@ class Target:
 
     def __attrs_post_init__(self) -> None:
         self._places = Places(self._most)
+
+    @classmethod
+    def of(
+        cls,
+        config: UploadConfig,
+        datasets: DatasetLookup,
+        projects: Attachments | None,
+        dataset_id: str,
+        on_created: Callable[[Member], None],
+    ) -> Target:
+        """Return the target that the options ask for; the arguments are those of the class."""
+        most, attach_to = config.max_per_dataset, config.attach_to
+        return cls(datasets, projects, dataset_id, most, attach_to, on_created)
 
     @property
     def name(self) -> str:

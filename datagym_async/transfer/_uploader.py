@@ -102,14 +102,7 @@ class Uploader:
         self._datasets = datasets
         self._dataset_id = dataset_id
         self._participant = Participant.of(config, meters)
-        self._target = Target(
-            datasets,
-            projects,
-            dataset_id,
-            config.max_per_dataset,
-            config.attach_to,
-            self._participant.created,
-        )
+        self._target = Target.of(config, datasets, projects, dataset_id, self._participant.created)
         self._sources = sources
         self._media = media
         self._plan = Plan(
@@ -204,7 +197,6 @@ class Uploader:
                     await self._next()
 
     async def _close(self) -> None:
-        self._stop_clock()
         if self._running is not None:
             self._running.cancel()
         try:
@@ -237,7 +229,9 @@ class Uploader:
         return result
 
     def _end(self) -> None:
-        self._stop_clock()
+        """Stop the clock, and tell that the run is over."""
+        if self._ended is None:
+            self._ended = self._now()
         self._participant.end(self.report, disk_seconds=self._tally.disk_seconds)
 
     def _outcome_of(self, error: Exception) -> Exception:
@@ -247,10 +241,6 @@ class Uploader:
             text = text.replace("..", ".")
             return TransferError(text, report=self.report)
         return error
-
-    def _stop_clock(self) -> None:
-        if self._ended is None:
-            self._ended = self._now()
 
     async def finish(self) -> UploadReport:
         """Run to the end and return the report, without a look at the single results.
