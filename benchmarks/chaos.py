@@ -1,0 +1,346 @@
+"""Upload while everything goes wrong, and count what the service holds at the end.
+
+``python -m benchmarks.chaos --files 10000 --faults 0.05 --seed 7``: 5 % of all exchanges with the
+embedded service fail, in mixed ways. ``python -m benchmarks.chaos --kills 25``: the uploading
+process is killed (SIGKILL) 25 times, at requests chosen by the seed, and started again. Either way
+every file must be held once, byte for byte. The exit status is 1 if that is not so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable  # attrs may want them at run time
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+from aiohttp import web
+
+from benchmarks.chaos_job import RETRY
+from benchmarks.files import TINY
+from benchmarks.machine import machine_facts
+from datagym_async import DataGymClient, Timeout
+from datagym_async.exceptions import APIError, TransferError
+from datagym_async.server import SeedDataset, Server
+from datagym_async.testing import (
+    Action,
+    CommitThenDelay,
+    CommitThenDrop,
+    Drop,
+    DropMidBody,
+    FaultPlan,
+    Hang,
+    Html,
+    RetryAfter,
+    ServiceError,
+    Status,
+    Truncate,
+    chance,
+)
+from datagym_async.transfer import UploadConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[1]
+_TIMEOUT = Timeout(connect=5, read=5, upload=2)
+_MOST_RUNS = 25
+_READS: dict[str, Action] = {
+    "dropped": Drop(),
+    "dropped in mid-answer": DropMidBody(100),
+    "page of a proxy": Html(502),
+    "500": Status(500),
+    "429": RetryAfter(429, 0.2),
+    "503, nonsense": RetryAfter(503, "soon"),
+}
+_WRITES: dict[str, Action] = _READS | {
+    "dropped in mid-body": Drop(after_bytes=500),
+    "stored, dropped": CommitThenDrop(),
+    "stored, too late": CommitThenDelay(3),
+    "truncated answer": Truncate(),
+    "early answer": Status(503, early=True),
+    "ex_system": ServiceError(500, "ex_system"),
+    "no answer": Hang(),
+}
+_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@attrs.define
+class Mixed:
+    """A fault that is another one each time.
+
+    Args:
+        rng: Chooses.
+        counts: How often each was chosen.
+    """
+
+    rng: random.Random
+    counts: Counter[str] = attrs.field(factory=Counter)
+
+    async def apply(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Go wrong in some way."""
+        actions = _WRITES if request.method == "POST" else _READS
+        name = self.rng.choice(sorted(actions))
+        self.counts[name] += 1
+        return await actions[name].apply(request, handler)
+
+
+@attrs.define
+class Kill:
+    """Kill a process when a request arrives, or when the service has carried it out.
+
+    Args:
+        late: Whether it is carried out first.
+        process: The process, once it is known.
+    """
+
+    late: bool
+    process: asyncio.subprocess.Process | None = None
+
+    async def apply(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Kill, before or after."""
+        assert self.process is not None, "whoever starts it tells its number at once"
+        if not self.late:
+            self.process.kill()
+        response = await handler(request)
+        if self.late:
+            self.process.kill()
+        return response
+
+
+@attrs.frozen
+class Found:
+    """What came of it.
+
+    Args:
+        files: Images of the job.
+        held: Those that the service holds, once or more.
+        lost: Those it does not hold.
+        doubled: Those it holds more than once.
+        differing: Those whose bytes are not those of the file.
+        runs: How often the upload was started.
+        kills: How often it was killed.
+        requests: Requests that the service saw.
+        uploads: Uploads among them.
+        retries: Repeated requests of the client; 0 where the processes were killed.
+        faults: What went wrong how often.
+        seconds: From the first start to the end of the last run.
+    """
+
+    files: int
+    held: int
+    lost: int
+    doubled: int
+    differing: int
+    runs: int
+    kills: int
+    requests: int
+    uploads: int
+    retries: int
+    faults: dict[str, int]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file is held once, as it is."""
+        return self.held == self.files and not (self.lost or self.doubled or self.differing)
+
+    def shown(self) -> str:
+        """Return it for people."""
+        faults = ", ".join(f"{count} {name}" for name, count in sorted(self.faults.items()))
+        return (
+            f"{self.files:,} files: {self.held:,} held, {self.lost} lost, {self.doubled} doubled,"
+            f" {self.differing} differ\n"
+            f"{self.runs} runs, {self.kills} kills, {self.requests:,} requests,"
+            f" {self.uploads:,} uploads, {self.retries:,} retries, {self.seconds:.1f} s\n"
+            f"{sum(self.faults.values()):,} exchanges went wrong: {faults or 'none'}"
+        )
+
+
+@attrs.frozen
+class _Scene:
+    """The folder, the service and its plan."""
+
+    folder: Path
+    server: Server
+    plan: FaultPlan
+    dataset_id: str
+    files: dict[str, bytes]
+
+    @property
+    def journal(self) -> Path:
+        return self.folder.with_name("upload.journal")
+
+    async def found(
+        self, *, runs: int, kills: int, retries: int, faults: Counter[str], seconds: float
+    ) -> Found:
+        """Count what the service holds, faults taken away."""
+        requests, uploads = self.plan.count(), self.plan.count("POST", r"/file$")
+        self.plan.clear()
+        held: Counter[str] = Counter()
+        differing = 0
+        async with DataGymClient(
+            self.server.token, self.server.base_url, rate_limit=None
+        ) as client:
+            for media in (await client.datasets.get(self.dataset_id)).media:
+                held[media.name] += 1
+                content = await client.media.download(media.id)
+                differing += hashlib.sha256(content).digest() != self.files.get(media.name)
+        return Found(
+            files=len(self.files),
+            held=len(held),
+            lost=len(self.files.keys() - held.keys()),
+            doubled=sum(count > 1 for count in held.values()),
+            differing=differing,
+            runs=runs,
+            kills=kills,
+            requests=requests,
+            uploads=uploads,
+            retries=retries,
+            faults=dict(faults),
+            seconds=seconds,
+        )
+
+
+def _write(folder: Path, count: int, seed: int) -> dict[str, bytes]:
+    """Write so many images of mixed sizes and return the hash of each by its name."""
+    folder.mkdir()
+    rng = random.Random(seed)
+    hashes = {}
+    for number in range(count):
+        content = TINY + rng.randbytes(rng.choice((200, 2_000, 2_000, 30_000)))
+        (folder / f"photo-{number:06}.jpg").write_bytes(content)
+        hashes[f"photo-{number:06}.jpg"] = hashlib.sha256(content).digest()
+    return hashes
+
+
+async def chaos(scratch: Path, *, files: int, rate: float, seed: int) -> Found:
+    """Upload while a share of all exchanges goes wrong, as often as it takes."""
+    plan, mixed = FaultPlan(), Mixed(random.Random(seed))
+    hashes = _write(scratch / "photos", files, seed)
+    async with Server(scratch / "service", middlewares=[plan.middleware]) as server:
+        (dataset,) = await server.seed_datasets(SeedDataset("Chaos"))
+        scene = _Scene(scratch / "photos", server, plan, dataset.id, hashes)
+        plan.add(mixed, when=chance(rate, seed=seed))
+        began = time.perf_counter()
+        runs, retries = await _upload_until_done(scene)
+        seconds = time.perf_counter() - began
+        return await scene.found(
+            runs=runs, kills=0, retries=retries, faults=mixed.counts, seconds=seconds
+        )
+
+
+async def _upload_until_done(scene: _Scene) -> tuple[int, int]:
+    """Start the same upload until nothing is left of it; return runs and retries."""
+    config = UploadConfig(journal=scene.journal)
+    token, base_url = scene.server.token, scene.server.base_url
+    async with DataGymClient(
+        token, base_url, rate_limit=None, retry=RETRY, timeout=_TIMEOUT
+    ) as client:
+        for run in range(1, _MOST_RUNS + 1):
+            try:
+                report = await client.upload(scene.dataset_id, scene.folder, config=config)
+            except (APIError, TransferError) as error:
+                print(f"run {run}: {error}", flush=True)
+                continue
+            print(f"run {run}: {report.summary()}", flush=True)
+            if report.ok:
+                break
+        return run, client.statistics().retries
+
+
+async def kills(scratch: Path, *, files: int, count: int, seed: int) -> Found:
+    """Start the upload and kill it, so many times, and then let it come to its end."""
+    plan, rng = FaultPlan(), random.Random(seed)
+    hashes = _write(scratch / "photos", files, seed)
+    async with Server(scratch / "service", middlewares=[plan.middleware]) as server:
+        (dataset,) = await server.seed_datasets(SeedDataset("Chaos"))
+        scene = _Scene(scratch / "photos", server, plan, dataset.id, hashes)
+        began = time.perf_counter()
+        made = 0
+        for nth in _moments(rng, files, count):
+            made += await _killed(scene, Kill(late=rng.random() < 0.5), nth)
+        shown = await _to_its_end(scene)
+        seconds = time.perf_counter() - began
+        print(shown, flush=True)
+        return await scene.found(
+            runs=count + 1, kills=made, retries=0, faults=Counter(), seconds=seconds
+        )
+
+
+def _moments(rng: random.Random, files: int, count: int) -> Iterator[int]:
+    """Yield at which of its requests each process is killed: some of them at once."""
+    for number in range(count):
+        yield rng.randint(1, 3) if number % 5 == 4 else rng.randint(1, max(1, files // count))
+
+
+async def _killed(scene: _Scene, kill: Kill, nth: int) -> bool:
+    """Start the upload, kill it at its n-th request, and return whether it came to that."""
+    scene.plan.clear()
+    scene.plan.add(kill, nth=nth)
+    kill.process = await _start(scene)
+    await kill.process.communicate()
+    return kill.process.returncode == -9
+
+
+async def _to_its_end(scene: _Scene) -> str:
+    scene.plan.clear()
+    process = await _start(scene)
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the last run failed: {output.decode().strip()}")
+    return str(json.loads(output)["summary"])
+
+
+async def _start(scene: _Scene) -> asyncio.subprocess.Process:
+    where = (scene.folder, scene.server.base_url, scene.dataset_id, scene.journal)
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.chaos_job", *map(str, where)),
+        cwd=_ROOT,
+        env=os.environ | {"DATAGYM_TOKEN": scene.server.token},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+def main() -> None:
+    """Cause chaos as the command line asks."""
+    options = _arguments()
+    facts = machine_facts()
+    with tempfile.TemporaryDirectory(prefix="datagym-chaos-") as name:
+        if options.kills:
+            work = kills(Path(name), files=options.files, count=options.kills, seed=options.seed)
+        else:
+            work = chaos(Path(name), files=options.files, rate=options.faults, seed=options.seed)
+        found = asyncio.run(work)
+    print(found.shown())
+    print("\n".join(f"{name}: {value}" for name, value in facts.items()))
+    if options.json:
+        value = {"machine": facts, "ok": found.ok, **attrs.asdict(found)}
+        options.json.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    raise SystemExit(0 if found.ok else 1)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
+    parser.add_argument("--files", type=int, help="images (10,000; with --kills 3,000)")
+    parser.add_argument("--faults", type=float, default=0.05, help="share of exchanges that fail")
+    parser.add_argument("--kills", type=int, default=0, help="kill the upload so often instead")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    options = parser.parse_args()
+    options.files = options.files or (3_000 if options.kills else 10_000)
+    return options
+
+
+if __name__ == "__main__":
+    main()
