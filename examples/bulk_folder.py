@@ -1,4 +1,4 @@
-"""Upload a folder into a dataset and look at every result; offline, against the embedded server.
+"""Upload a folder, stop on the way, and go on; offline, against the embedded server.
 
 Run it with ``python examples/bulk_folder.py [FOLDER]``; it needs the extra ``server``. To upload to
 your own account, leave the server out and write ``DataGymClient()``: the token is then taken from
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import attrs
 from PIL import Image
 
 from datagym_async import DataGymClient, UploadConfig
@@ -27,31 +28,37 @@ def make_photos(folder: Path, count: int = 40) -> None:
     (folder / "notes.jpg").write_text("not an image, whatever its name says")
 
 
-async def upload(client: DataGymClient, folder: Path) -> None:
+async def upload(client: DataGymClient, folder: Path, journal: Path) -> None:
     dataset = await client.datasets.create("Photos 2026", exist_ok=True)
-    # Files in different subfolders may share a name, so they are named by their path.
-    config = UploadConfig(concurrency=8, name="relative")
+    # Files in different subfolders may share a name, so they are named by their path. Datasets
+    # stay fast while they are small, so what does not fit goes into "Photos 2026 2" and so on.
+    config = UploadConfig(name="relative", journal=journal, max_per_dataset=25)
 
-    async with client.uploader(dataset.id, folder, config=config) as run:
+    # As if somebody had closed the laptop after ten files: the run ends before its end.
+    first = attrs.evolve(config, max_files=10)
+    async with client.uploader(dataset.id, folder, config=first) as run:
         async for result in run:  # in the order in which they finish
             if result.is_problem:
                 print(f"{result.outcome}: {result.source}: {result.reason}")
     print(run.report.summary())
 
-    # Again: what the dataset holds is skipped, so that a run may be interrupted at any time.
+    # The same again goes on: what the journal knows as done is neither read nor sent again.
     report = await client.upload(dataset.id, folder, config=config)
-    print(f"Second run: {report.uploaded} uploaded, {report.skipped} skipped.")
+    print(report.summary())
+    print(f"{report.resumed} were done by the first run.")
+    for share in report.datasets:
+        print(f"{share.name}: {share.uploaded} uploaded by this run.")
 
 
-async def main(folder: Path) -> None:
+async def main(folder: Path, journal: Path) -> None:
     async with Server() as server, DataGymClient(server.token, server.base_url) as client:
-        await upload(client, folder)
+        await upload(client, folder, journal)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        asyncio.run(main(Path(sys.argv[1])))
-    else:
-        with tempfile.TemporaryDirectory() as temporary:
-            make_photos(Path(temporary))
-            asyncio.run(main(Path(temporary)))
+    with tempfile.TemporaryDirectory() as temporary:
+        photos = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary) / "photos"
+        if len(sys.argv) == 1:
+            make_photos(photos)
+        # The server forgets all at its end, and so does the journal; usually it would stay.
+        asyncio.run(main(photos, Path(temporary) / "upload.journal"))

@@ -8,9 +8,11 @@ import attrs
 import pytest
 from rich.console import Console
 
+from datagym_async._limits import LimiterState
 from datagym_async.cli._figures import clock, counted, share_of_bytes, size
-from datagym_async.cli._progress import Snapshot, drawing, line
-from datagym_async.transfer import UploadProgress
+from datagym_async.cli._output import Output
+from datagym_async.cli._progress import Lines, Problems, Snapshot, drawing, line
+from datagym_async.transfer import Outcome, UploadItem, UploadProgress, UploadResult
 
 HALF_WAY = UploadProgress(
     phase="sending",
@@ -121,8 +123,74 @@ def test_the_end() -> None:
     assert "0:00:12 taken" in line(Snapshot(done, 0))
 
 
-def drawn(progress: UploadProgress, columns: int) -> list[str]:
+def test_the_limit_and_why() -> None:
+    """What is on the line counts, not what waits for its turn; and the limit has a reason."""
+    limiter = LimiterState(5, 4, "halved after 503", maximum=8)
+    said = line(Snapshot(HALF_WAY, 3, limiter))
+    assert "4 in flight, limit 5, 3 retries" in said
+    assert said.endswith("2 failed; limit 5: halved after 503")
+    shown = drawn(HALF_WAY, 80, limiter=limiter)
+    assert shown[-1].rstrip() == "limit 5: halved after 503"
+
+
+def test_links_are_in_flight_too() -> None:
+    """The limiter of uploads knows no links; those in flight are counted all the same."""
+    idle = LimiterState(8, 0, "starting", maximum=8)
+    assert "8 in flight, limit 8" in line(Snapshot(HALF_WAY, 0, idle))
+
+
+def test_at_the_end_nothing_is_limited() -> None:
+    """When all is done the last decision of the limiter and the last failure are history."""
+    done = attrs.evolve(HALF_WAY, phase="done", in_flight=0)
+    limiter = LimiterState(5, 0, "halved after 503", maximum=8)
+    said = line(Snapshot(done, 3, limiter, last_failure="failed: x.jpg: no"))
+    assert said.endswith("3 retries, 50 skipped, 8 rejected, 2 failed")
+
+
+def test_stopping() -> None:
+    """After the first Ctrl-C it says what it is doing."""
+    assert line(Snapshot(HALF_WAY, 0, is_stopping=True)).startswith("Stopping 1,260/2,000 files")
+
+
+def test_the_last_failure_stays_in_sight() -> None:
+    """Failures that are no longer said one by one are seen below, cut to the width there is."""
+    lines = drawn(HALF_WAY, 40, last_failure=f"failed: {'x' * 100}.jpg: no")
+    assert lines[-1].startswith("last failed: xxx")
+    assert max(map(len, lines)) <= 40
+
+
+def test_problems_and_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first twenty problems and warnings are said; then the last failure is kept."""
+    problems = Problems(Output())
+    for number in range(30):
+        item = UploadItem(f"{number}.jpg", b"x")
+        problems.note(
+            UploadResult(
+                item=item, outcome=Outcome.FAILED, dataset_id="", reason="No.", warnings=("Large.",)
+            )
+        )
+    said = capsys.readouterr().err
+    assert (said.count("failed: "), said.count("warning: ")) == (20, 20)
+    assert said.count("--report FILE keeps them") == 1
+    assert problems.last_failure == "failed: 29.jpg: No."
+
+
+def test_lines_come_at_their_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line is said when its time has come, and not before."""
+    lines = Lines(Output(), 2.0)
+    for seconds in (0.5, 2.1, 3.9, 4.2):
+        lines.show(Snapshot(attrs.evolve(HALF_WAY, seconds=seconds), 0))
+    assert capsys.readouterr().err.count("Uploading") == 2
+
+
+def drawn(
+    progress: UploadProgress,
+    columns: int,
+    *,
+    limiter: LimiterState | None = None,
+    last_failure: str = "",
+) -> list[str]:
     console = Console(file=io.StringIO(), width=columns, force_terminal=False)
     with console.capture() as capture:
-        console.print(drawing(Snapshot(progress, 3)))
+        console.print(drawing(Snapshot(progress, 3, limiter, last_failure)))
     return capture.get().splitlines()
