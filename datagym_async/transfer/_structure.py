@@ -24,6 +24,10 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 """Markers that no segment follows."""
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Numbers for a pixel, by the colour type of a PNG."""
+_PIECE = 1 << 20
+_MOST_INFLATED = 64 << 20
 _CUT = "The image is corrupt: it is cut off in its header."
 
 
@@ -90,24 +94,42 @@ def _is_huffman(body: bytes) -> bool:
 
 
 def _screen_png(data: bytes) -> str:
-    at, has_size, has_pixels = len(_PNG), False, False
+    at, has_size = len(_PNG), False
+    pixels: list[bytes] = []
     while at < len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
-        if kind in _CRITICAL:
-            if end > len(data):
-                return "The image is corrupt: it is cut off."
-            if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-                return "The image is corrupt: the checksum of one of its parts is wrong."
-        if not has_size and (kind != b"IHDR" or length != 13 or not _has_pixels(data)):
+        if not has_size and (kind != b"IHDR" or length != 13 or not _has_extent(data)):
             return "The image is corrupt: it does not begin with its size."
         has_size = True
-        has_pixels = has_pixels or kind == b"IDAT"
+        if kind == b"IDAT":
+            pixels.append(data[at + 8 : end - 4])
+        if kind in _CRITICAL:
+            if end > len(data):
+                is_enough = kind == b"IDAT" and _is_enough(data, pixels)
+                return "" if is_enough else "The image is corrupt: it is cut off."
+            if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+                return "The image is corrupt: the checksum of one of its parts is wrong."
         if kind == b"IEND":
             break
         at = end
-    return "" if has_pixels else "The image is corrupt: it holds no picture."
+    return "" if pixels else "The image is corrupt: it holds no picture."
 
 
-def _has_pixels(data: bytes) -> bool:
+def _has_extent(data: bytes) -> bool:
     return any(data[16:20]) and any(data[20:24])
+
+
+def _is_enough(data: bytes, pixels: list[bytes]) -> bool:
+    """Return whether all of a picture is there although its file is cut off, or may be."""
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    wanted = width * height * data[24] * _CHANNELS.get(data[25], 1) // 8
+    inflating, found = zlib.decompressobj(), 0
+    try:
+        rest = b"".join(pixels)
+        while rest and found < min(wanted, _MOST_INFLATED):
+            found += len(inflating.decompress(rest, _PIECE))
+            rest = inflating.unconsumed_tail
+    except zlib.error:
+        return False
+    return found >= min(wanted, _MOST_INFLATED)
