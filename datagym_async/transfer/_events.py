@@ -132,6 +132,11 @@ class Events:
     _has_failed: bool = attrs.field(default=False, init=False)
     _limiter: LimiterState | None = attrs.field(default=None, init=False)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Return whether anybody is told."""
+        return self._on_event is not None
+
     def tell(self, event: UploadEvent) -> None:
         """Call the callable; its first error is logged."""
         if self._on_event is None:

@@ -145,8 +145,7 @@ class Participant:
         self._watch_limiter()
 
     def _watch_limiter(self) -> None:
-        limiter = self.advisor.limiter()
-        if limiter is not None:
+        if self._events.is_wanted and (limiter := self.advisor.limiter()) is not None:
             self._events.watch(limiter)
 
     def created(self, member: Member) -> None:
