@@ -49,7 +49,7 @@ from datagym_async.testing import (
 from datagym_async.transfer import UploadConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _ROOT = Path(__file__).parents[1]
 _TIMEOUT = Timeout(connect=5, read=5, upload=2)
@@ -186,21 +186,10 @@ class _Scene:
         """Count what the service holds, faults taken away."""
         requests, uploads = self.plan.count(), self.plan.count("POST", r"/file$")
         self.plan.clear()
-        held: Counter[str] = Counter()
-        differing = 0
-        async with DataGymClient(
-            self.server.token, self.server.base_url, rate_limit=None
-        ) as client:
-            for media in (await client.datasets.get(self.dataset_id)).media:
-                held[media.name] += 1
-                content = await client.media.download(media.id)
-                differing += hashlib.sha256(content).digest() != self.files.get(media.name)
+        held = await look(self.server, self.dataset_id, self.files)
         return Found(
             files=len(self.files),
-            held=len(held),
-            lost=len(self.files.keys() - held.keys()),
-            doubled=sum(count > 1 for count in held.values()),
-            differing=differing,
+            **attrs.asdict(held),
             runs=runs,
             kills=kills,
             requests=requests,
@@ -211,6 +200,50 @@ class _Scene:
         )
 
 
+@attrs.frozen
+class Held:
+    """What a dataset holds of some files.
+
+    Args:
+        held: Those that it holds, once or more.
+        lost: Those it does not hold.
+        doubled: Those it holds more than once.
+        differing: Images whose bytes are not those of their file.
+    """
+
+    held: int
+    lost: int
+    doubled: int
+    differing: int
+
+
+async def look(server: Server, dataset_id: str, files: Mapping[str, bytes]) -> Held:
+    """Download all that a dataset holds and compare it with files.
+
+    Args:
+        server: The service.
+        dataset_id: The dataset.
+        files: The hash of each file by its name.
+    """
+    names: Counter[str] = Counter()
+    differing = 0
+    async with DataGymClient(server.token, server.base_url, rate_limit=None) as client:
+        for media in (await client.datasets.get(dataset_id)).media:
+            names[media.name] += 1
+            differing += digest(await client.media.download(media.id)) != files.get(media.name)
+    return Held(
+        held=len(names),
+        lost=len(files.keys() - names.keys()),
+        doubled=sum(count > 1 for count in names.values()),
+        differing=differing,
+    )
+
+
+def digest(content: bytes) -> bytes:
+    """Return the hash that bytes are compared by."""
+    return hashlib.sha256(content).digest()
+
+
 def _write(folder: Path, count: int, seed: int) -> dict[str, bytes]:
     """Write so many images of mixed sizes and return the hash of each by its name."""
     folder.mkdir()
@@ -219,7 +252,7 @@ def _write(folder: Path, count: int, seed: int) -> dict[str, bytes]:
     for number in range(count):
         content = TINY + rng.randbytes(rng.choice((200, 2_000, 2_000, 30_000)))
         (folder / f"photo-{number:06}.jpg").write_bytes(content)
-        hashes[f"photo-{number:06}.jpg"] = hashlib.sha256(content).digest()
+        hashes[f"photo-{number:06}.jpg"] = digest(content)
     return hashes
 
 
