@@ -1,7 +1,9 @@
-"""What is said of a bulk upload when it has ended, and its exit status. Pure but for `tell`."""
+"""What is said of a bulk upload when it has ended, and its exit status.
 
-import re
-from collections.abc import Iterator, Mapping
+All but `tell` are pure functions of the report.
+"""
+
+from collections.abc import Iterator
 from typing import Final
 
 import attrs
@@ -9,22 +11,11 @@ import attrs
 from datagym_async.cli._errors import SOME_FAILED, WELL
 from datagym_async.cli._figures import counted, size
 from datagym_async.cli._output import Column, Output
+from datagym_async.cli._words import advice_in_shell_words
 from datagym_async.transfer import Outcome, UploadReport, UploadResult
 
 _NAMED: Final = 5
 """So many doubles and mismatches are named; the report has them all."""
-
-# The library speaks of the options of its functions.
-_OPTIONS: Final[Mapping[str, str]] = {
-    "max_per_dataset=": "--max-per-dataset ",
-    "max_per_dataset": "--max-per-dataset",
-    "max_upload_rate": "--bwlimit",
-    "max_uploads": "--max-concurrency",
-    "rate_limit, or None": "--rate, or 0",
-    "rate_limit": "--rate",
-    "remove_doubles": "--remove-doubles",
-    "fresh=True": "--fresh",
-}
 
 
 @attrs.define
@@ -85,7 +76,7 @@ def tell(output: Output, report: UploadReport, totals: Totals) -> None:
     for line in remarks(report):
         output.warning(line)
     if report.advice:
-        output.result(in_shell_words(report.advice))
+        output.result(advice_in_shell_words(report.advice))
     output.result(report.summary())
 
 
@@ -142,9 +133,3 @@ def how_to_go_on(report: UploadReport | None, *, written: str = "") -> str:
         return ""
     again = f", or `upload --retry-failed {written}`" if written else ""
     return f"The same command{again} tries again what failed."
-
-
-def in_shell_words(text: str) -> str:
-    """Return a sentence of the library with the names that its options have here."""
-    names = "|".join(map(re.escape, _OPTIONS))
-    return re.sub(rf"\b(?:{names})", lambda found: _OPTIONS[found[0]], text)

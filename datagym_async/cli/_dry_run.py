@@ -8,6 +8,7 @@ from datagym_async._client import DataGymClient
 from datagym_async.cli._errors import SOME_FAILED, WELL
 from datagym_async.cli._figures import size
 from datagym_async.cli._output import Output
+from datagym_async.cli._words import hint_in_shell_words
 from datagym_async.models import Dataset
 from datagym_async.transfer import DryRun, PlannedUpload, PlanSummary, Source, UploadConfig
 
@@ -54,7 +55,7 @@ def line_of(record: PlannedUpload) -> str:
     weight = "" if record.size is None else f" ({size(record.size)})"
     origin = f" from {record.source}" if record.source and record.source != record.name else ""
     warned = "".join(f" [{each}]" for each in record.warnings)
-    why = f": {record.reason}" if record.reason else f"{weight}{origin}"
+    why = f": {hint_in_shell_words(record.reason)}" if record.reason else f"{weight}{origin}"
     return f"{record.action:<7}{record.name}{why}{warned}"
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from datagym_async._extras import missing_extra
+from datagym_async.cli._words import hint_in_shell_words
 from datagym_async.exceptions import (
     AuthenticationError,
     DataGymError,
@@ -55,7 +56,7 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, CommandError):
         return error.sentence
     if isinstance(error, DataGymError):
-        return _REFUSED.get(type(error)) or _full_stop(str(error))
+        return _REFUSED.get(type(error)) or _full_stop(hint_in_shell_words(str(error)))
     if isinstance(error, ModuleNotFoundError) and (sentence := missing_extra(error)):
         return sentence
     if isinstance(error, OSError) and error.strerror:

@@ -18,6 +18,7 @@ from rich.text import Text
 from datagym_async._limits import LimiterState
 from datagym_async.cli._figures import clock, counted, share_of_bytes, size
 from datagym_async.cli._output import Output, bar
+from datagym_async.cli._words import hint_in_shell_words
 from datagym_async.transfer import Outcome, UploadProgress, UploadResult
 
 LINES_OF_PROBLEMS: Final = 20
@@ -134,7 +135,7 @@ def problem_line(result: UploadResult) -> str:
         if _says(result.reason, result.source or result.name)
         else f"{result.source or result.name}: "
     )
-    return f"{word}: {named}{result.reason}"
+    return f"{word}: {named}{hint_in_shell_words(result.reason)}"
 
 
 def _says(reason: str, name: str) -> bool:

@@ -12,13 +12,13 @@ from datagym_async.cli._closing import (
     Totals,
     dataset_rows,
     how_to_go_on,
-    in_shell_words,
     outcome_rows,
     remarks,
     status_of,
     tell,
 )
 from datagym_async.cli._output import Output
+from datagym_async.cli._words import advice_in_shell_words, hint_in_shell_words
 from datagym_async.transfer._report import Double
 
 if TYPE_CHECKING:
@@ -142,7 +142,20 @@ def test_a_written_report_is_a_way_too() -> None:
 )
 def test_advice_in_words_of_a_shell(sentence: str, said: str) -> None:
     """Advice names options as they are called here."""
-    assert in_shell_words(sentence) == said
+    assert advice_in_shell_words(sentence) == said
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ('Upload with name="relative".', "Upload with --name relative."),
+        ("begin anew with fresh=True (--fresh): all", "begin anew with --fresh: all"),
+        ("max_uploads/rate_limit.jpg is empty.", "max_uploads/rate_limit.jpg is empty."),
+    ],
+)
+def test_hints_in_words_of_a_shell(sentence: str, said: str) -> None:
+    """Hints name options as they are called here; names of files stay what they are."""
+    assert hint_in_shell_words(sentence) == said
 
 
 def test_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
