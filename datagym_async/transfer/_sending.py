@@ -109,7 +109,7 @@ class Sender:
         if isinstance(work, tuple):
             for each in work:
                 self._watcher.began(each.item, None)
-            return await self._send_links(work, began)
+            return await self._check_and_send_links(work, began)
         self._watcher.began(work.item, work.body.size)
         sent = await self._send_file(work, began)
         if work.warnings:
