@@ -1,4 +1,4 @@
-"""Folders of files that look like JPEGs; nothing here decodes them."""
+"""Folders of files that are JPEGs as far as their header goes; nothing here decodes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_START = bytes.fromhex("ffd8ffe000104a46494600010100000100010000")
 _END = bytes.fromhex("ffd9")
 TINY = bytes.fromhex("ffd8 ffc0000b080001000101011100 ffda0008010100003f00")
 """A JPEG's header and no picture: the least that is sent; anything may follow it."""
@@ -19,8 +18,8 @@ def write_files(folder: Path, *, count: int, size: int) -> Path:
     folder.mkdir(parents=True)
     rng = random.Random(size)
     for number in range(count):
-        body = rng.randbytes(size - len(_START) - len(_END))
-        (folder / f"photo-{number:06}.jpg").write_bytes(_START + body + _END)
+        body = rng.randbytes(size - len(TINY) - len(_END))
+        (folder / f"photo-{number:06}.jpg").write_bytes(TINY + body + _END)
     return folder
 
 

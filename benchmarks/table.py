@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.runner import Taken
 
+_LARGE = 1_000_000  # from here on the line is what counts, not the work on each file
 OURS, LOOP, THREADS, SDK = "datagym_async", "aiohttp loop", "requests threads", "official SDK"
 
 
@@ -93,7 +94,7 @@ def make_ratios(rows: Sequence[Row], *, small: int) -> list[Ratio]:
 
 def _goal(row: Row, *, small: int) -> float | None:
     if row.contender == LOOP:
-        return 0.75
+        return 0.85 if row.size < _LARGE else 0.95
     goals: Mapping[str, float] = {THREADS: 2.0, SDK: 4.0}
     return goals.get(row.contender) if row.size == small else None
 

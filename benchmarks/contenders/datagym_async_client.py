@@ -1,4 +1,4 @@
-"""This project's client: the whole uploader, with screening, skipping and report.
+"""This project's client: the whole uploader, with journal, screening, progress and report.
 
 The rate limit is off, because it would be what is measured; all other settings are the defaults,
 but for a number of workers where one is asked for (0: the default).
@@ -7,27 +7,54 @@ but for a number of workers where one is asked for (0: the default).
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import arguments, measured
 from datagym_async import DataGymClient
+from datagym_async.transfer import UploadConfig
 
 if TYPE_CHECKING:
     import argparse
 
+    from datagym_async.transfer import Uploader
 
-async def _upload(options: argparse.Namespace) -> None:
-    async with DataGymClient("benchmark", options.base_url, rate_limit=None) as client:
-        report = await client.upload(options.dataset, options.folder)
+FRAME_SECONDS = 0.1
+"""How often a display asks for the progress."""
+
+
+async def _watch(run: Uploader) -> None:
+    while True:
+        assert run.progress.seconds >= 0
+        await asyncio.sleep(FRAME_SECONDS)
+
+
+async def _upload(options: argparse.Namespace, journal: Path) -> None:
+    events: list[object] = []
+    config = UploadConfig(journal=journal, on_event=events.append)
+    async with (
+        DataGymClient("benchmark", options.base_url, rate_limit=None) as client,
+        client.uploader(options.dataset, options.folder, config=config) as run,
+        asyncio.TaskGroup() as group,
+    ):
+        display = group.create_task(_watch(run))
+        async for _ in run:
+            events.clear()  # somebody took note
+        display.cancel()
+    report = run.report
     if report.failed or report.rejected or not report.uploaded:
         raise SystemExit(f"not everything was uploaded: {report}")
+    report.to_json()
 
 
 def main() -> None:
     """Upload a folder."""
     options = arguments()
-    with measured(["datagym-async", "aiohttp"]):
-        asyncio.run(_upload(options))
+    with tempfile.TemporaryDirectory(prefix="datagym-benchmark-") as scratch:
+        journal = Path(scratch) / "upload.journal"
+        with measured(["datagym-async", "aiohttp"]):
+            asyncio.run(_upload(options, journal))
 
 
 if __name__ == "__main__":
