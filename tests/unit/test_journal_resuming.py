@@ -309,13 +309,19 @@ async def test_links_resume(service: FakeService, journal: Path) -> None:
     service.urls = ["http://h/0.jpg"]
     service.hold("0.jpg")
 
+    begun = asyncio.Event()
+
     async def cut(_: str) -> None:
         service.urls += links[1:3]
-        raise asyncio.CancelledError
+        begun.set()
+        await asyncio.Event().wait()
 
     service.before = cut
+    task = asyncio.create_task(upload(service, links, journal))
+    await begun.wait()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await cancelled(uploader(service, links, journal))
+        await task
     service.before = None
 
     again = await upload(service, links, journal)
@@ -324,17 +330,6 @@ async def test_links_resume(service: FakeService, journal: Path) -> None:
     assert counts(again) == (6, 5, 1, 0, 0, 0)
     assert counts(third) == (6, 0, 6, 0, 0, 6)
     assert len(service.urls) == 6
-
-
-async def cancelled(run: Uploader) -> None:
-    """Run in a task of its own that cancels itself within."""
-    async with run:
-        task = asyncio.current_task()
-        assert task is not None
-        async for _ in run:
-            pass
-        task.cancel()
-        await asyncio.sleep(0)
 
 
 async def test_fresh_forgets(service: FakeService, photos: Path, journal: Path) -> None:

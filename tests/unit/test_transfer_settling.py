@@ -1,0 +1,237 @@
+"""Looking up what became of lost answers: shared listings, doubles, and what has vanished."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.exceptions import AlreadyExistsError, APIConnectionError
+from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
+from datagym_async.transfer import UploadConfig, Uploader, UploadItem
+from datagym_async.transfer._settling import SharedListing
+from tests.helpers.fake_service import DATASET_ID, FakeService
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from datagym_async.transfer import UploadReport
+
+JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60
+LINK = MediaSourceType.SHAREABLE_LINK
+LOCAL = MediaSourceType.LOCAL
+
+
+class Listings:
+    """A target whose listings take a second, and are counted."""
+
+    def __init__(self, *media: DatasetMedia, error: Exception | None = None) -> None:
+        self.count = 0
+        self._media = media
+        self._error = error
+
+    async def fetch(self) -> tuple[Dataset, ...]:
+        self.count += 1
+        await asyncio.sleep(1)
+        if self._error is not None:
+            raise self._error
+        return (Dataset("d", "Photos", 0, media=self._media),)
+
+    def shared(self, settle_after: float = 2.0) -> SharedListing:
+        return SharedListing(self.fetch, lambda: settle_after)
+
+
+def media(name: str, media_id: str, at: int = 0, kind: MediaSourceType = LOCAL) -> DatasetMedia:
+    """Return a listed media."""
+    return DatasetMedia(media_id, at, kind, name)
+
+
+@pytest.mark.looptime
+async def test_many_that_ask_together_share_one_listing() -> None:
+    """Names are compared as the service does; the oldest copy is ours, and links are not."""
+    listings = Listings(
+        media("A.jpg", "late", 2), media("a.JPG", "early", 1), media("b.jpg", "link", kind=LINK)
+    )
+    shared = listings.shared()
+
+    async with asyncio.TaskGroup() as group:
+        found = [group.create_task(shared.find(name)) for name in ("a.jpg", "b.jpg") * 20]
+
+    assert listings.count == 1
+    assert {(each.result().id if (each.result()) else None) for each in found} == {"early", None}  # type: ignore[union-attr]  # just asked
+
+
+@pytest.mark.looptime
+async def test_who_asks_while_a_listing_is_made_waits_for_the_next() -> None:
+    """What was stored in between may be missing in it."""
+    listings = Listings()
+    shared = listings.shared()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(shared.find("a.jpg"))
+        await asyncio.sleep(1.0)  # half a second of company, then half of the listing
+        group.create_task(shared.find("b.jpg"))
+        group.create_task(shared.find("c.jpg"))
+
+    assert listings.count == 2
+
+
+@pytest.mark.looptime
+async def test_a_listing_that_fails_fails_for_all_that_wait_for_it() -> None:
+    """One failing listing with all its repetitions is enough."""
+    listings = Listings(error=APIConnectionError("Gone"))
+    shared = listings.shared()
+
+    found = await asyncio.gather(
+        *(shared.find(name) for name in ("a.jpg", "b.jpg")), return_exceptions=True
+    )
+
+    assert [type(each) for each in found] == [APIConnectionError] * 2
+    assert listings.count == 1
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_one_leaves_the_listing_to_the_next() -> None:
+    """Whoever began it may go; nobody waits for ever."""
+    listings = Listings(media("b.jpg", "m"))
+    shared = listings.shared()
+
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(shared.find("a.jpg"))
+        second = group.create_task(shared.find("b.jpg"))
+        await asyncio.sleep(1.0)
+        first.cancel()
+
+    assert second.result() is not None
+    assert listings.count == 2
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+def losing(service: FakeService, name: str) -> Callable[[str], Awaitable[None]]:
+    """Return a hook that stores one image, and loses its answer for good."""
+
+    async def before(what: str) -> None:
+        if what == name:
+            service.hold(what)
+            raise APIConnectionError("No answer", request_sent=True, unknown=True)
+
+    return before
+
+
+async def upload(service: FakeService, **options: object) -> UploadReport:
+    """Upload three images."""
+    items = [UploadItem(f"{name}.jpg", JPEG) for name in "abc"]
+    config = UploadConfig(check="signature", concurrency=1, **options)  # type: ignore[arg-type]  # a table of options
+    async with Uploader(service, service, DATASET_ID, items, config=config) as run:
+        return await run.finish()
+
+
+async def test_a_lost_answer_is_settled_at_the_end(service: FakeService) -> None:
+    """It is found, and counts as uploaded, with its id."""
+    service.before = losing(service, "b.jpg")
+
+    report = await upload(service)
+
+    assert (report.uploaded, report.unsettled, report.ok) == (3, 0, True)
+    assert service.listings == 2
+
+
+async def test_a_lost_one_that_is_not_there_failed(service: FakeService) -> None:
+    """With the words of its loss."""
+
+    async def before(what: str) -> None:
+        if what == "b.jpg":
+            raise APIConnectionError("No answer", request_sent=True, unknown=True)
+
+    service.before = before
+
+    report = await upload(service)
+
+    assert (report.uploaded, report.failed, report.complete) == (2, 1, True)
+    assert report.failures[0].reason.startswith("No answer")
+
+
+@pytest.mark.parametrize(
+    ("data", "removes", "removed"),
+    [(JPEG, False, ()), (JPEG, True, ("copy",)), (JPEG + b"!", True, ())],
+)
+async def test_extra_copies_are_told_and_removed(
+    service: FakeService, data: bytes, *, removes: bool, removed: tuple[str, ...]
+) -> None:
+    """A copy with the same bytes goes; one with other bytes stays, whoever made it."""
+    lose = losing(service, "b.jpg")
+
+    async def before(what: str) -> None:
+        service.copies["copy"] = ("A.JPG", data)
+        await lose(what)
+
+    service.before = before
+
+    report = await upload(service, remove_doubles=removes)
+
+    (double,) = report.doubles
+    assert (double.name, double.kept, double.extras) == ("a.jpg", "m-a.jpg", ("copy",))
+    assert double.removed == removed
+    assert service.deleted == list(removed)
+    assert report.to_dict()["doubles"][0]["extras"] == ("copy",)
+
+
+async def test_what_has_vanished_failed_after_all(service: FakeService) -> None:
+    """The listing at the end has the last word."""
+    lose = losing(service, "c.jpg")
+
+    async def before(what: str) -> None:
+        if what == "b.jpg":
+            await service.delete("m-a.jpg")
+        await lose(what)
+
+    service.before = before
+
+    report = await upload(service)
+
+    assert (report.planned, report.uploaded, report.failed, report.complete) == (3, 2, 1, True)
+    (failure,) = report.failures
+    assert (failure.name, failure.reason[:29]) == ("a.jpg", "It was uploaded, but the data")
+
+
+class Held:
+    """A hook that holds one image for ever."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.reached = asyncio.Event()
+
+    async def __call__(self, what: str) -> None:
+        if what == self._name:
+            self.reached.set()
+            await asyncio.Event().wait()
+
+
+async def test_already_there_is_ours_only_after_an_attempt_of_ours(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """An attempt of the last run arrives late; what somebody else stored is skipped."""
+    journal = tmp_path / "a.journal"
+
+    service.before = held_at = Held("b.jpg")
+    task = asyncio.create_task(upload(service, journal=journal))
+    await held_at.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async def late(what: str) -> None:
+        if what not in service.stored:
+            service.hold(what)
+            raise AlreadyExistsError("There is one", status=412, key="ex_alreadyexists")
+
+    service.before = late
+    again = await upload(service, journal=journal)
+
+    assert (again.planned, again.uploaded, again.skipped) == (3, 1, 2)
