@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._errors import SOME_FAILED, WELL
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
 from datagym_async.cli._figures import size
 from datagym_async.cli._output import Output
 from datagym_async.cli._words import hint_in_shell_words
@@ -17,13 +17,22 @@ SCHEMA = "datagym_async.upload_plan/1"
 
 @attrs.frozen
 class Imagined:
-    """A dataset that the upload would make: it holds nothing."""
+    """A dataset that the upload would make, empty, among those that there are."""
 
     name: str
+    client: DataGymClient
 
     async def get(self, dataset_id: str) -> Dataset:
         """Return it."""
         return Dataset(id=dataset_id, name=self.name, timestamp=0)
+
+    async def list(self) -> "list[Dataset]":
+        """Return it and the others: further datasets of its family may be there."""
+        return [*await self.client.datasets.list(), await self.get("")]
+
+    async def ensure(self, name: str) -> Dataset:
+        """Refuse, for nothing is made."""
+        raise CommandError(f"Dataset {name!r} is not made by a dry run.")
 
 
 def plan_of(

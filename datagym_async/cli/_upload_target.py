@@ -50,7 +50,7 @@ async def look_for_target(client: DataGymClient, options: Options) -> Dataset | 
         raise CommandError("No dataset is named; add --dataset.")
     if not options.where.create:
         return await dataset_of(client, wanted, hint="--create makes it")
-    return await find_dataset(client, wanted) or Imagined(wanted)
+    return await find_dataset(client, wanted) or Imagined(wanted, client)
 
 
 async def _image_project(client: DataGymClient, wanted: str) -> Project:

@@ -57,3 +57,15 @@ def test_nothing_to_upload(at_service: Cli, tmp_path: Path) -> None:
     """What the upload would refuse to begin with, its plan does, too."""
     ran = at_service("upload", tmp_path / "nowhere", "-d", "New", "--create", "--dry-run")
     assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
+def test_a_family_that_is_not_there(at_service: Cli, photos: Path) -> None:
+    """Of a family whose first dataset is not there, the others count all the same."""
+    at_service("upload", photos / "a.jpg", "-d", "New 2", "--create")
+    more = ("--create", "--dry-run", "--max-per-dataset", "2")
+    ran = at_service("upload", photos, "-d", "New", *more)
+    assert ran.status == 0
+    assert "3 to send" in ran.out
+    assert "1 to skip" in ran.out
+    listed = at_service("datasets", "list", "--json").documents
+    assert [each["name"] for each in listed] == ["New 2"]

@@ -97,6 +97,17 @@ def test_detaching_asks_first(at_service: Cli, service: ServerThread) -> None:
             assert words in terminal.text
 
 
+def test_cleaning_asks_first(at_service: Cli, service: ServerThread, photos: Path) -> None:
+    """On a terminal, deleting journals says which, and does nothing without a yes."""
+    at_service("upload", str(photos), "-d", "Photos", "--create")
+    with Terminal("jobs", "clean", environment=environment(service)) as terminal:
+        terminal.wait_for("Delete the journals of complete jobs")
+        terminal.type("n")
+        assert terminal.wait() == 0
+        assert "Nothing was deleted" in terminal.text
+    assert len(at_service("jobs", "list", "--json").documents) == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_the_first_signal_drains(
     at_service: Cli, service: ServerThread, gate: Gate, photos: Path, number: signal.Signals

@@ -1,0 +1,66 @@
+"""Signals are told to the event loop: the first lets work end, the second cancels it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from datagym_async.cli._signals import ending_in_two_steps, on_stop_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="raises POSIX signals")
+
+
+def refuse(*_: object) -> NoReturn:
+    """Be a loop that cannot handle signals, as that of Windows."""
+    raise NotImplementedError
+
+
+def simulated(monkeypatch: pytest.MonkeyPatch, *, windows: bool) -> None:
+    """Take the loop's own signal handling away."""
+    if windows:
+        monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", refuse)
+
+
+@pytest.mark.parametrize("windows", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_signals_are_told(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, windows: bool
+) -> None:
+    """Both signals call the function in the loop, and only while the block runs."""
+    simulated(monkeypatch, windows=windows)
+    before = signal.getsignal(signal.SIGTERM)
+    told = asyncio.Event()
+    with on_stop_signals(told.set):
+        signal.raise_signal(number)
+        async with asyncio.timeout(5):
+            await told.wait()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("windows", [False, True])
+async def test_two_steps(monkeypatch: pytest.MonkeyPatch, windows: bool) -> None:
+    """The first signal is a wish, the second an order."""
+    simulated(monkeypatch, windows=windows)
+    steps: list[str] = []
+
+    async def work(began: Callable[[], None]) -> None:
+        with ending_in_two_steps(lambda: steps.append("asked")):
+            began()
+            await asyncio.Event().wait()
+
+    began = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work(began.set))
+        await began.wait()
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0.01)
+        assert (steps, task.done()) == (["asked"], False)
+        signal.raise_signal(signal.SIGINT)
+    assert (steps, task.cancelled()) == (["asked"], True)
