@@ -1,5 +1,6 @@
 """`jobs`: the journals of uploads; list them, look at one, and clean up."""
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ app = typer.Typer(name="jobs", help="The journals of uploads: list, look at one,
 
 _TIME: Final = "%Y-%m-%d %H:%M"
 _LEFT: Final = ("planned", "sending", "failed")
+_MORE: Final = re.compile(r"and [\d,]+ more")
 _DONE: Final = ("uploaded", "skipped", "rejected")
 
 
@@ -154,12 +156,19 @@ def facts(job: JobSummary) -> list[tuple[str, str]]:
 
 def command_of(job: JobSummary) -> str:
     """Return the command that goes on with a job, but for options that changed its items."""
-    words = ["datagym-async", "upload", job.sources, "--dataset", shlex.quote(job.dataset_id)]
+    words = ["datagym-async", "upload", *_sources(job), "--dataset", shlex.quote(job.dataset_id)]
     if job.base_url:
         words += ["--base-url", shlex.quote(job.base_url)]
     if job.path.parent != jobs_folder():
         words += ["--journal", shlex.quote(str(job.path))]
     return " ".join(words)
+
+
+def _sources(job: JobSummary) -> list[str]:
+    """Return the sources as a shell takes them, with dots for those that are not kept by name."""
+    named = job.sources.split(", ")
+    left_out = bool(_MORE.fullmatch(named[-1]))
+    return [shlex.quote(each) for each in named[: -1 if left_out else None]] + ["..."] * left_out
 
 
 def _row(job: JobSummary) -> tuple[str, ...]:

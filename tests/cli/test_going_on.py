@@ -193,6 +193,19 @@ def test_jobs(at_service: Cli, many: Path) -> None:
     assert (again["job"], again["complete"], again["runs"]) == (job["job"], True, 2)
 
 
+def test_the_command_of_several_sources(at_service: Cli, many: Path) -> None:
+    """Sources are quoted for a shell; of many of them only the first are known."""
+    (many / "a b.jpg").write_bytes(jpeg(1500, seed=77))
+    sources = [many / "a b.jpg", *(many / f"{number:02}.jpg" for number in range(4))]
+    at_service("upload", *sources[:2], "-d", "Photos", "--create")
+    words = shlex.split(str(only_job(at_service)["command"]))
+    assert words[2:4] == [str(each) for each in sources[:2]]
+    at_service("jobs", "clean", "--yes")
+    at_service("upload", *sources, "-d", "Photos")
+    words = shlex.split(str(only_job(at_service)["command"]))
+    assert words[2:6] == [*(str(each) for each in sources[:3]), "..."]
+
+
 def test_jobs_clean(at_service: Cli, many: Path, state: Path) -> None:
     """Complete jobs go, unfinished ones only if it is asked for, and young ones can be spared."""
     upload(at_service, many, "--max-files", "20")
