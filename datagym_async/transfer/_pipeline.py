@@ -21,10 +21,10 @@ from datagym_async.exceptions import APIError
 from datagym_async.models import Dataset
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._hooks import Hooks
-from datagym_async.transfer._items import UploadResult
+from datagym_async.transfer._items import Outcome, UploadResult
 from datagym_async.transfer._link_check import LinkCheck
 from datagym_async.transfer._needs import MediaUploads
-from datagym_async.transfer._plan import Plan
+from datagym_async.transfer._plan import NOWHERE, Plan
 from datagym_async.transfer._sending import FileWork, Sender, Work
 from datagym_async.transfer._settling import Settler, SharedListing
 from datagym_async.transfer._tally import Tally
@@ -180,10 +180,13 @@ class Pipeline:
     async def settle(self, planned: Planned, ready: Ready) -> None:
         """Give out a result that needs no sending."""
         if ready.verdict is not None:
+            is_skipped = ready.verdict.outcome is Outcome.SKIPPED
+            dataset_id, media_id = planned.there if is_skipped else NOWHERE
             result = UploadResult(
                 item=ready.item,
                 outcome=ready.verdict.outcome,
-                dataset_id=self._target.members[0].dataset_id,
+                dataset_id=dataset_id or self._target.members[0].dataset_id,
+                media_id=media_id or None,
                 size=ready.size,
                 reason=ready.verdict.reason,
                 warnings=ready.warnings,

@@ -35,6 +35,7 @@ from datagym_async.transfer._outcomes import Outcomes
 from datagym_async.transfer._renaming import Renaming, refuse_clashes
 from datagym_async.transfer._resuming import Resuming
 from datagym_async.transfer._rows import Added, Row, blob, identified, item_of, row_of, text
+from datagym_async.transfer._screening import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,6 +75,7 @@ WHERE turn > ? ORDER BY turn LIMIT ?
 _SENDING = stated("UPDATE item SET state = $SENDING WHERE seq = ?")
 _IS_NOW = "UPDATE item SET size = ?, mtime = ? WHERE seq = ?"
 _COMPLETE = "UPDATE run SET complete = ? WHERE run = ?"
+_WHERE = "SELECT dataset_id, media_id FROM listed WHERE key = ? ORDER BY is_link, at LIMIT 1"
 _HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
 _META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _CHANGED = Verdict(
@@ -81,6 +83,10 @@ _CHANGED = Verdict(
     "It has changed since this job uploaded it, and the dataset holds the bytes uploaded then; "
     "upload it under another name, or delete that image first.",
 )
+
+
+NOWHERE = ("", "")
+"""Stands for the ids of a dataset and of a media that are not known."""
 
 
 @attrs.frozen
@@ -108,6 +114,7 @@ class Planned:
         verdict: What is decided against sending it, or None.
         ticket: What the plan knows of it.
         warnings: What should be known of it whatever becomes of it.
+        there: Ids of the dataset and of the media that have its name, for one that is skipped.
     """
 
     item: UploadItem
@@ -115,6 +122,7 @@ class Planned:
     verdict: Verdict | None = None
     ticket: Ticket = Ticket()
     warnings: tuple[str, ...] = ()
+    there: tuple[str, str] = NOWHERE
 
 
 class Plan:
@@ -325,12 +333,19 @@ class Plan:
             claimed = attrs.evolve(claimed, is_held=False)
         verdict = judge(item, claimed, lambda holder: _holder(database, holder))
         warnings = (reason,) if kind == Kind.RENAMED else ()
-        return Planned(item, size, verdict, ticket, warnings)
+        is_there = verdict is not None and verdict.outcome is Outcome.SKIPPED
+        there = _where(database, item) if is_there else NOWHERE
+        return Planned(item, size, verdict, ticket, warnings, there)
 
 
 def _holder(database: sqlite3.Connection, seq: int) -> Holder:
     name, content, origin = database.execute(_HOLDER, (seq,)).fetchone()
     return Holder(text(name), text(content), text(origin))
+
+
+def _where(database: sqlite3.Connection, item: UploadItem) -> tuple[str, str]:
+    row = database.execute(_WHERE, (blob(f"n{folded(item.name)}"),)).fetchone()
+    return NOWHERE if row is None else (row[0], row[1])
 
 
 def _last_turn(database: sqlite3.Connection) -> int:

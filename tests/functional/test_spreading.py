@@ -88,9 +88,12 @@ async def test_a_second_run_uploads_none(world: World) -> None:
     await world.client.upload(world.dataset_id, images(range(50)), config=SMALL)
     listings = world.plan.count("GET", r"/dataset$")
 
-    again = await world.client.upload(world.dataset_id, images(range(50)), config=SMALL)
-    assert (again.uploaded, again.skipped) == (0, 50)
+    async with world.client.uploader(world.dataset_id, images(range(50)), config=SMALL) as run:
+        found = {each.media_id: each.dataset_id async for each in run}
+    assert (run.report.uploaded, run.report.skipped) == (0, 50)
     assert world.plan.count("GET", r"/dataset$") == listings + 1
+    datasets = await world.client.datasets.list()
+    assert found == {media.id: each.id for each in datasets for media in each.media}
 
     more = await world.client.upload(world.dataset_id, images(range(40, 65)), config=SMALL)
     assert (more.uploaded, more.skipped) == (15, 10)
