@@ -11,6 +11,7 @@ offline work, `datagym_async.testing` makes it fail on demand.
 """
 
 from datagym_async._client import DataGymClient
+from datagym_async._limits import LimiterState
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import SessionStatistics
 from datagym_async._transport import Timeout
@@ -88,9 +89,11 @@ from datagym_async.models import (
 from datagym_async.transfer import (
     DatasetCreated,
     DatasetShare,
+    Double,
     DryRun,
     FolderWatch,
     ItemSettled,
+    JobSummary,
     LimitChanged,
     Mismatch,
     Outcome,
@@ -106,7 +109,11 @@ from datagym_async.transfer import (
     UploadProgress,
     UploadReport,
     UploadResult,
+    clean_jobs,
     failed_items,
+    jobs_folder,
+    list_jobs,
+    show_job,
 )
 
 __all__ = [
@@ -131,6 +138,7 @@ __all__ = [
     "DatasetCreated",
     "DatasetMedia",
     "DatasetShare",
+    "Double",
     "DryRun",
     "EntryType",
     "ErrorDetail",
@@ -143,6 +151,7 @@ __all__ = [
     "ImportResult",
     "InternalServerError",
     "ItemSettled",
+    "JobSummary",
     "KeyframePayload",
     "Keyframes",
     "LabelClass",
@@ -154,6 +163,7 @@ __all__ = [
     "LabelValue",
     "LimitChanged",
     "LimitReachedError",
+    "LimiterState",
     "Media",
     "MediaInvalidReason",
     "MediaSourceType",
@@ -201,5 +211,9 @@ __all__ = [
     "ValueChange",
     "VideoLabels",
     "__version__",
+    "clean_jobs",
     "failed_items",
+    "jobs_folder",
+    "list_jobs",
+    "show_job",
 ]

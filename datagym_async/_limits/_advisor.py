@@ -182,13 +182,13 @@ _RULES: tuple[Callable[[RunFacts], str | None], ...] = (
 
 
 def advise(facts: RunFacts) -> str:
-    """Return one sentence on what limited a run, and what would help.
+    """Return one sentence on what limited a run, and what would help; empty if it was too short.
 
     Args:
         facts: What is known of the run.
     """
     if facts.seconds < _SHORTEST:
-        return "The run was too short to tell what limited it."
+        return ""
     found = (rule(facts) for rule in _RULES)
     sentence = next((text for text in found if text is not None), None)
     if sentence is None:

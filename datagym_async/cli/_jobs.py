@@ -16,7 +16,7 @@ from datagym_async.cli._figures import counted, size
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Column
 from datagym_async.cli._units import parse_seconds
-from datagym_async.transfer._jobs import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
+from datagym_async.transfer import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
 app = typer.Typer(name="jobs", help="The journals of uploads: list, look at one, clean up.")
 

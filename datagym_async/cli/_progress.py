@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from datagym_async._limits import LimiterState
+from datagym_async import LimiterState
 from datagym_async.cli._figures import clock, counted, share_of_bytes, size
 from datagym_async.cli._output import Output, bar
 from datagym_async.cli._words import hint_in_shell_words

@@ -13,7 +13,14 @@ from datagym_async.transfer._events import (
 )
 from datagym_async.transfer._failed import failed_items
 from datagym_async.transfer._items import Outcome, UploadItem, UploadProgress, UploadResult
-from datagym_async.transfer._report import UploadReport
+from datagym_async.transfer._jobs import (
+    JobSummary,
+    clean_jobs,
+    jobs_folder,
+    list_jobs,
+    show_job,
+)
+from datagym_async.transfer._report import Double, UploadReport
 from datagym_async.transfer._sources import Source
 from datagym_async.transfer._target import DatasetShare
 from datagym_async.transfer._uploader import Uploader
@@ -23,9 +30,11 @@ from datagym_async.transfer._watch import FolderWatch
 __all__ = [
     "DatasetCreated",
     "DatasetShare",
+    "Double",
     "DryRun",
     "FolderWatch",
     "ItemSettled",
+    "JobSummary",
     "LimitChanged",
     "Mismatch",
     "Outcome",
@@ -42,5 +51,9 @@ __all__ = [
     "UploadReport",
     "UploadResult",
     "Uploader",
+    "clean_jobs",
     "failed_items",
+    "jobs_folder",
+    "list_jobs",
+    "show_job",
 ]

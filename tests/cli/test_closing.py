@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from datagym_async import DatasetShare, Mismatch, Outcome, UploadItem, UploadReport, UploadResult
+from datagym_async import (
+    DatasetShare,
+    Double,
+    Mismatch,
+    Outcome,
+    UploadItem,
+    UploadReport,
+    UploadResult,
+)
 from datagym_async.cli._closing import (
     Totals,
     dataset_rows,
@@ -19,7 +27,6 @@ from datagym_async.cli._closing import (
 )
 from datagym_async.cli._output import Output
 from datagym_async.cli._words import advice_in_shell_words, hint_in_shell_words
-from datagym_async.transfer._report import Double
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

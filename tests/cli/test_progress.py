@@ -8,7 +8,7 @@ import attrs
 import pytest
 from rich.console import Console
 
-from datagym_async._limits import LimiterState
+from datagym_async import LimiterState
 from datagym_async.cli._figures import clock, counted, share_of_bytes, size
 from datagym_async.cli._output import Output
 from datagym_async.cli._progress import Lines, Problems, Snapshot, drawing, line

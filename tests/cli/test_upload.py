@@ -48,13 +48,13 @@ REPORT = {
 
 
 def test_a_folder_goes_into_a_new_dataset(at_service: Cli, photos: Path) -> None:
-    """The main job: status 0, a table, advice and a sentence on stdout, and all images there."""
+    """The main job: status 0, a table and a sentence on stdout, and all images there."""
     ran = at_service("upload", photos, "--dataset", "Photos 2026", "--create")
     lines = ran.out.splitlines()
     assert ran.status == 0
     assert lines[0].split() == ["Outcome", "Items", "Size"]
     assert lines[1].split() == ["uploaded", "4", "12.0", "kB"]
-    assert lines[-2] == "The run was too short to tell what limited it."
+    assert not [line for line in lines if "limited" in line], "no advice on a short run"
     assert "4 uploaded" in lines[-1]
     assert "Created dataset 'Photos 2026'" in ran.err
     shown = at_service("datasets", "show", "photos 2026", "--json").document
