@@ -20,7 +20,7 @@ import attrs
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._candidates import Rules
 from datagym_async.transfer._plan import Plan, Planned
-from datagym_async.transfer._reading import PORTION_ITEMS, Ready, next_portion, read_awaited
+from datagym_async.transfer._reading import Ready, next_portion, read_awaited
 from datagym_async.transfer._sources import Stream, leaves
 from datagym_async.transfer._tally import Tally
 from datagym_async.transfer._threads import in_thread, in_thread_left_behind
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 STEP = 256
 """Candidates in one thread hop of planning, and elements of a stream in one portion."""
+TAKEN_AT_ONCE = 256
+"""Items of the plan in one transaction; with a journal they count as being sent from then on."""
 STEP_SECONDS = 0.05
 """Time after which a slow iterator's portion goes on as it is."""
 
@@ -159,7 +161,7 @@ class Feeder:
 
     def _next_portion(self) -> list[tuple[Planned, Ready]]:
         if not self._waiting:
-            self._waiting.extend(self._plan.take(PORTION_ITEMS))
+            self._waiting.extend(self._plan.take(TAKEN_AT_ONCE))
         waiting = tuple(self._waiting)
         if not waiting:
             return []

@@ -84,7 +84,7 @@ def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUA
     is_decoding = screening.check == "decode"
     portion: list[Ready] = []
     weight = 0
-    for planned in waiting[: DECODERS if is_decoding else None]:
+    for planned in waiting[: DECODERS if is_decoding else PORTION_ITEMS]:
         ready = read(planned, screening)
         portion.append(ready)
         weight += len(ready.body.data) if ready.body and ready.body.data else 0
