@@ -121,9 +121,13 @@ def upload_file(dataset_id: str, name: str, body: Body, *, dialect: Dialect) -> 
 
 
 def upload_urls(dataset_id: str, urls: Sequence[str], *, dialect: Dialect) -> Request:
-    """POST media/…/url: repeated, it answers DUPLICATE for what it has stored."""
+    """POST media/…/url: repeated, it answers DUPLICATE for what it has stored.
+
+    Two at once store an address twice (observed), so that a repetition waits as SETTLE does.
+    """
     path = f"{dialect}/{segment(dataset_id, 'dataset id')}/url"
-    return Request("POST", path, body=json_body(list(urls)), lane=Lane.UPLOAD)
+    body = json_body(list(urls))
+    return Request("POST", path, body=body, replay=Replay.SETTLE, lane=Lane.UPLOAD)
 
 
 def download_media(media_id: str, *, dialect: Dialect, link: bool = False) -> Request:

@@ -46,6 +46,11 @@ async def read(request: Request, response: Response, kind: type[T]) -> T:
     return await asyncio.to_thread(decode, request, response, kind)
 
 
+async def nothing_to_look_at() -> Response | None:
+    """Stand where settling would look: the wait before it is what keeps two requests apart."""
+    return None
+
+
 class _Named(Protocol):
     @property
     def id(self) -> str: ...

@@ -8,12 +8,12 @@ from datagym_async._wire import _routes as routes
 from datagym_async._wire._documents import ClearedConfig
 from datagym_async.exceptions import RequestRefusedError
 from datagym_async.models import LabelConfiguration
-from datagym_async.resources._base import Resource, read
+from datagym_async.resources._base import Resource, nothing_to_look_at, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from datagym_async._wire._messages import Request, Response
+    from datagym_async._wire._messages import Request
 
 
 class LabelConfigsResource(Resource):
@@ -75,10 +75,5 @@ class LabelConfigsResource(Resource):
         return await self._put(request)
 
     async def _put(self, request: Request) -> LabelConfiguration:
-        answer = await self._session.request_or_settle(request, _nothing_to_look_at)
+        answer = await self._session.request_or_settle(request, nothing_to_look_at)
         return await read(request, answer, LabelConfiguration)
-
-
-async def _nothing_to_look_at() -> Response | None:
-    """Stand where settling would look: the wait before it is what keeps two PUTs apart."""
-    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._messages import Body, Response
@@ -13,7 +13,7 @@ from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError, NotFoundError, RequestRefusedError
 from datagym_async.models import Dataset, Media
 from datagym_async.resources import _downloads as downloads
-from datagym_async.resources._base import Resource, read
+from datagym_async.resources._base import Resource, nothing_to_look_at, read
 from datagym_async.resources._bodies import CHUNK_SIZE, file_body
 from datagym_async.resources._dialect import Dialect, DialectFinder
 from datagym_async.resources._files import replaced_file
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
+    from datagym_async._wire._messages import Request
     from datagym_async.models import UrlResult
     from datagym_async.resources._ports import Door
+
+T = TypeVar("T")
 
 
 class MediaResource(Resource):
@@ -132,7 +135,7 @@ class MediaResource(Resource):
         """
         batches = UrlBatches.of(urls, batch_size)
         dialect = await self._dialect.get() if batches else "media"
-        return await batches.send(self._fetch, dataset_id, dialect=dialect)
+        return await batches.send(self._fetch_patiently, dataset_id, dialect=dialect)
 
     async def download(self, media_id: str, *, link: bool = False) -> bytes:
         """Return the bytes of a media; those of a video are fetched where the service says.
@@ -219,6 +222,11 @@ class MediaResource(Resource):
                 raise
             return False
         return True
+
+    async def _fetch_patiently(self, request: Request, kind: type[T]) -> T:
+        """Return the answer to a request that can be repeated once the service is done with it."""
+        answer = await self._session.request_or_settle(request, nothing_to_look_at)
+        return await read(request, answer, kind)
 
     async def _look_up(self, dataset_id: str, name: str) -> Media | None:
         """Return the media of a name, as the service compares names, or None."""

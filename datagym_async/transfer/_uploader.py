@@ -44,11 +44,13 @@ if TYPE_CHECKING:
     from datagym_async.models import Dataset
     from datagym_async.transfer._advice import Meters
     from datagym_async.transfer._items import UploadProgress, UploadResult
-    from datagym_async.transfer._needs import DatasetLookup, MediaUploads
+    from datagym_async.transfer._needs import DatasetLookup, MediaUploads, UploadLane
     from datagym_async.transfer._report import UploadReport
     from datagym_async.transfer._sources import Source
     from datagym_async.transfer._target import Attachments
 
+DEFAULT_WORKERS = 8
+"""Workers of a run that has neither a number of its own nor a client's lane to ask."""
 DRAIN_SECONDS = 30.0
 """Time that requests in flight get to end when the block is left early."""
 
@@ -85,6 +87,7 @@ class Uploader:
         config: The options.
         projects: Attaches datasets to projects; needed for ``attach_to`` alone.
         meters: Where the run reads what its client is doing; without them there is no advice.
+        lane: Where the client's uploads wait; without it nothing but the workers bounds them.
     """
 
     def __init__(
@@ -97,7 +100,10 @@ class Uploader:
         config: UploadConfig | None = None,
         projects: Attachments | None = None,
         meters: Meters | None = None,
+        lane: UploadLane | None = None,
     ) -> None:
+        self._lane = lane
+        self._pinned = contextlib.ExitStack()
         self._config = config = config or UploadConfig()
         self._datasets = datasets
         self._dataset_id = dataset_id
@@ -120,6 +126,7 @@ class Uploader:
             self._plan,
             config,
             self._tally,
+            _workers(config, lane),
             self._participant.hooks(comparison),
         )
         self._group = asyncio.TaskGroup()
@@ -139,6 +146,8 @@ class Uploader:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         try:
+            if self._lane is not None and self._config.concurrency is not None:
+                self._pinned.enter_context(self._lane.pin(self._config.concurrency))
             await in_thread(self._open_plan)
             self._participant.begin(self.stop)
             datasets = await self._target.open()
@@ -146,6 +155,7 @@ class Uploader:
             self._participant.opened(datasets)
             await self._group.__aenter__()
         except BaseException:
+            self._pinned.close()
             self._participant.close()
             await in_thread(self._plan.close)
             raise
@@ -203,6 +213,7 @@ class Uploader:
             # Not told of the body's error, which the group would wrap; it goes on its way as it is.
             await self._group.__aexit__(None, None, None)
         finally:
+            self._pinned.close()
             complete = self._tally.complete and self._pipeline.error is None
             cut_off = self._pipeline.cut_off
             self._end()
@@ -237,8 +248,8 @@ class Uploader:
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):
             where = "" if isinstance(error, APIError) else f"{self._plan.told_failed} "
-            text = f"The upload stopped: {where}{error}. {self.report.summary()}"
-            text = text.replace("..", ".")
+            words = str(error).rstrip(".")
+            text = f"The upload stopped: {where}{words}. {self.report.summary()}"
             return TransferError(text, report=self.report)
         return error
 
@@ -284,3 +295,10 @@ class Uploader:
         if self._ended is not None:
             return self._ended
         return self._began if self._loop is None else self._loop.time()
+
+
+def _workers(config: UploadConfig, lane: UploadLane | None) -> int:
+    """Return how many workers send: as many as may ever be in flight."""
+    if config.concurrency is not None:
+        return config.concurrency
+    return DEFAULT_WORKERS if lane is None else lane.most

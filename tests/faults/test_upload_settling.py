@@ -126,3 +126,17 @@ async def test_lost_answers_and_a_kill(tmp_path: Path) -> None:
 
         assert (again.planned, again.uploaded + again.skipped, again.complete) == (12, 12, True)
         assert await w.held() == EVERY_NAME
+
+
+async def test_a_lost_answer_of_links_is_asked_for_again_when_it_is_over() -> None:
+    """Two requests at once would store an address twice; the second says what the first did."""
+    links = [f"http://h.example/{number}.jpg" for number in range(7)]
+    async with world(retry=PATIENT) as w:
+        w.plan.add(CommitThenDrop(), method="POST", path=r"/url$", nth=1)
+        began = asyncio.get_running_loop().time()
+
+        report = await w.client.upload(w.dataset_id, links)
+
+        assert (report.uploaded, report.skipped, report.ok) == (7, 0, True)
+        assert asyncio.get_running_loop().time() - began >= 4.0
+        assert await w.held() == Counter(f"{number}.jpg" for number in range(7))

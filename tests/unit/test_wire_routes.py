@@ -43,13 +43,13 @@ TABLE: dict[str, tuple[Request, str, Replay, Lane]] = {
     "upload urls": (
         routes.upload_urls("D", ["u"], dialect="media"),
         "POST media/D/url",
-        SAFE,
+        SETTLE,
         UPLOAD,
     ),
     "upload urls, old": (
         routes.upload_urls("D", ["u"], dialect="image"),
         "POST image/D/url",
-        SAFE,
+        SETTLE,
         UPLOAD,
     ),
     "download": (routes.download_media("M", dialect="media"), "GET media/M", SAFE, DOWNLOAD),
