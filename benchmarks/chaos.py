@@ -49,11 +49,12 @@ from datagym_async.testing import (
 from datagym_async.transfer import UploadConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _ROOT = Path(__file__).parents[1]
 _TIMEOUT = Timeout(connect=5, read=5, upload=2)
 _MOST_RUNS = 25
+_LARGE = 15_000_000  # more than the buffers of two sockets: a kill cuts it off in its midst
 _READS: dict[str, Action] = {
     "dropped": Drop(),
     "dropped in mid-answer": DropMidBody(100),
@@ -250,7 +251,8 @@ def _write(folder: Path, count: int, seed: int) -> dict[str, bytes]:
     rng = random.Random(seed)
     hashes = {}
     for number in range(count):
-        content = TINY + rng.randbytes(rng.choice((200, 2_000, 2_000, 30_000)))
+        size = _LARGE if number % 400 == 50 else rng.choice((200, 2_000, 2_000, 30_000))
+        content = TINY + rng.randbytes(size)
         (folder / f"photo-{number:06}.jpg").write_bytes(content)
         hashes[f"photo-{number:06}.jpg"] = digest(content)
     return hashes
@@ -300,8 +302,11 @@ async def kills(scratch: Path, *, files: int, count: int, seed: int) -> Found:
         scene = _Scene(scratch / "photos", server, plan, dataset.id, hashes)
         began = time.perf_counter()
         made = 0
-        for nth in _moments(rng, files, count):
-            made += await _killed(scene, Kill(late=rng.random() < 0.5), nth)
+        share = max(3, files // count)  # all moments together come before the end of the files
+        for number in range(count):
+            in_body = number % 3 == 1
+            nth = share * 3 // 2 if in_body else rng.randint(1, 3 if number % 5 == 4 else share)
+            made += await _killed(scene, Kill(late=rng.random() < 0.5), nth, in_body=in_body)
         shown = await _to_its_end(scene)
         seconds = time.perf_counter() - began
         print(shown, flush=True)
@@ -310,19 +315,27 @@ async def kills(scratch: Path, *, files: int, count: int, seed: int) -> Found:
         )
 
 
-def _moments(rng: random.Random, files: int, count: int) -> Iterator[int]:
-    """Yield at which of its requests each process is killed: some of them at once."""
-    for number in range(count):
-        yield rng.randint(1, 3) if number % 5 == 4 else rng.randint(1, max(1, files // count))
+async def _killed(scene: _Scene, kill: Kill, nth: int, *, in_body: bool) -> bool:
+    """Start the upload and kill it; return whether it came to that.
 
-
-async def _killed(scene: _Scene, kill: Kill, nth: int) -> bool:
-    """Start the upload, kill it at its n-th request, and return whether it came to that."""
+    Args:
+        scene: The scene.
+        kill: Kills the process.
+        nth: At which of its requests, at the latest.
+        in_body: Whether the first large body is a reason, too.
+    """
     scene.plan.clear()
+    if in_body:
+        kill = attrs.evolve(kill, late=False)
+        scene.plan.add(kill, method="POST", when=_is_large, nth=1)
     scene.plan.add(kill, nth=nth)
     kill.process = await _start(scene)
     await kill.process.communicate()
     return kill.process.returncode == -9
+
+
+def _is_large(request: web.Request) -> bool:
+    return (request.content_length or 0) > _LARGE
 
 
 async def _to_its_end(scene: _Scene) -> str:
