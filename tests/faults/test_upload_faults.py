@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 
-from datagym_async import DataGymClient, RetryPolicy
 from datagym_async.exceptions import APIConnectionError, NotFoundError, TransferError
-from datagym_async.server import Server
 from datagym_async.testing import (
     CommitThenDrop,
     Drop,
     DropMidBody,
-    FaultPlan,
     Html,
     RefuseToken,
     RetryAfter,
@@ -28,10 +23,10 @@ from datagym_async.testing import (
 )
 from datagym_async.transfer import UploadConfig, UploadItem, UploadReport
 from tests.helpers.photos import jpeg
-from tests.helpers.sentinel import TOKEN
+from tests.helpers.world import UPLOADS, World, world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from aiohttp import web
 
@@ -39,28 +34,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
-FILES = r"/file$"
 COUNT = 40
 CONFIG = UploadConfig(concurrency=4)
 
 
-@attrs.frozen
-class World:
-    """A service that fails by plan, a client of it, and an empty dataset."""
-
-    plan: FaultPlan
-    client: DataGymClient
-    dataset_id: str
-
-    async def upload(self) -> UploadReport:
-        """Upload the same images as ever."""
-        return await self.client.upload(self.dataset_id, images(), config=CONFIG)
-
-    async def held(self) -> Counter[str]:
-        """Return how often the dataset holds each name, faults taken away."""
-        self.plan.clear()
-        dataset = await self.client.datasets.get(self.dataset_id)
-        return Counter(media.name for media in dataset.media)
+async def upload(w: World) -> UploadReport:
+    """Upload the same images as ever, without a journal."""
+    return await w.client.upload(w.dataset_id, images(), config=CONFIG)
 
 
 def images() -> list[UploadItem]:
@@ -72,24 +52,6 @@ def images() -> list[UploadItem]:
 
 
 EVERY_NAME = Counter(item.name for item in images())
-
-
-@asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    """Give a service, a client and a dataset; nothing is open afterwards."""
-    plan = FaultPlan()
-    async with Server(token=TOKEN, middlewares=[plan.middleware]) as server:
-        client = DataGymClient(
-            TOKEN,
-            server.base_url,
-            rate_limit=None,
-            retry=RetryPolicy(settle_after=0.1),
-            dialect="media",
-        )
-        async with client:
-            dataset = await client.datasets.create("Photos")
-            yield World(plan, client, dataset.id)
-        assert server.statistics().open_connections == 0
 
 
 PASSING: dict[str, Action] = {
@@ -109,9 +71,9 @@ PASSING: dict[str, Action] = {
 async def test_passing_trouble_costs_nothing(fault: str) -> None:
     """One exchange in four goes wrong, and every image is held exactly once all the same."""
     async with world() as w:
-        w.plan.add(PASSING[fault], method="POST", path=FILES, when=chance(0.25, seed=7))
+        w.plan.add(PASSING[fault], method="POST", path=UPLOADS, when=chance(0.25, seed=7))
 
-        report = await w.upload()
+        report = await upload(w)
 
         assert (report.uploaded, report.complete, report.ok) == (COUNT, True, True)
         assert await w.held() == EVERY_NAME
@@ -132,7 +94,7 @@ async def test_lasting_trouble_of_one_image_is_its_own(fault: str) -> None:
     async with world() as w:
         w.plan.add(action, when=lambda request: request.headers.get("X-filename") == "007.jpg")
 
-        report = await w.upload()
+        report = await upload(w)
 
         (failure,) = report.failures
         assert (failure.name, failure.key[: len(key)]) == ("007.jpg", key)
@@ -143,9 +105,9 @@ async def test_lasting_trouble_of_one_image_is_its_own(fault: str) -> None:
 async def test_an_answer_of_another_shape_fails_its_image() -> None:
     """A 200 that is no answer of the service is not taken for a stored image."""
     async with world() as w:
-        w.plan.add(WrongShape(), method="POST", path=FILES, nth=3)
+        w.plan.add(WrongShape(), method="POST", path=UPLOADS, nth=3)
 
-        report = await w.upload()
+        report = await upload(w)
 
         assert (report.uploaded, report.failed) == (COUNT - 1, 1)
 
@@ -153,10 +115,10 @@ async def test_an_answer_of_another_shape_fails_its_image() -> None:
 async def test_a_token_revoked_in_mid_run_stops_it_and_a_second_run_ends_it() -> None:
     """The report says what was done, and the same upload goes on from there."""
     async with world() as w:
-        w.plan.add(RefuseToken(), method="POST", path=FILES, when=later_than(15))
+        w.plan.add(RefuseToken(), method="POST", path=UPLOADS, when=later_than(15))
 
         with pytest.raises(TransferError) as caught:
-            await w.upload()
+            await upload(w)
 
         report = caught.value.report
         assert isinstance(report, UploadReport)
@@ -164,7 +126,7 @@ async def test_a_token_revoked_in_mid_run_stops_it_and_a_second_run_ends_it() ->
         assert 1 <= report.failed <= 4
         assert sum((await w.held()).values()) == 15
 
-        again = await w.upload()
+        again = await upload(w)
 
         assert (again.skipped, again.uploaded, again.complete) == (15, COUNT - 15, True)
         assert await w.held() == EVERY_NAME
@@ -174,23 +136,23 @@ async def test_a_dataset_deleted_in_mid_run_stops_it() -> None:
     """Nothing more is sent into the void, and the error says what is gone."""
     async with world() as w:
         gone = ServiceError(404, "ex_notfound", ("dataset", "id", w.dataset_id))
-        w.plan.add(gone, method="POST", path=FILES, when=later_than(10))
+        w.plan.add(gone, method="POST", path=UPLOADS, when=later_than(10))
 
         with pytest.raises(TransferError) as caught:
-            await w.upload()
+            await upload(w)
 
         assert isinstance(caught.value.__cause__, NotFoundError)
-        assert w.plan.count("POST", FILES) <= 10 + 4
+        assert w.plan.count("POST", UPLOADS) <= 10 + 4
 
 
 async def test_a_service_that_goes_away_ends_the_run() -> None:
     """Not every one of the images is tried to the end of its patience."""
     async with world() as w:
-        w.plan.add(Drop(), method="POST", path=FILES, when=later_than(12))
+        w.plan.add(Drop(), method="POST", path=UPLOADS, when=later_than(12))
         w.plan.add(Drop(), method="GET", when=later_than(1))
 
         with pytest.raises(TransferError) as caught:
-            await w.upload()
+            await upload(w)
 
         assert isinstance(caught.value.__cause__, APIConnectionError)
         report = caught.value.report
@@ -200,7 +162,7 @@ async def test_a_service_that_goes_away_ends_the_run() -> None:
         assert report.failed == 0
 
         w.plan.clear()
-        again = await w.upload()
+        again = await upload(w)
 
         assert (again.skipped, again.complete) == (12, True)
         assert await w.held() == EVERY_NAME
