@@ -28,6 +28,8 @@ from datagym_async.transfer import DryRun, UploadConfig, Uploader, UploadReport
 from datagym_async.transfer._advice import Meters
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import aiohttp
 
     from datagym_async.resources import Dialect
@@ -67,6 +69,22 @@ class _Open:
             values=ValuesResource(session),
             ai_segmentation=AiSegmentationResource(session),
         )
+
+
+@attrs.frozen
+class _UploadLane:
+    """The client's bound on uploads, as a run of uploads sees it."""
+
+    limits: Limits
+
+    @property
+    def most(self) -> int:
+        """Return how many uploads may ever be in flight at once."""
+        return self.limits.state(Lane.UPLOAD).maximum
+
+    def pin(self, places: int) -> AbstractContextManager[None]:
+        """Fix how many may be in flight while the block runs."""
+        return self.limits.pin(Lane.UPLOAD, places)
 
 
 class DataGymClient:
@@ -264,9 +282,6 @@ class DataGymClient:
                 `UploadItem`, or an iterable or async iterable of any of these.
             config: Options of the upload.
         """
-        config = config or UploadConfig()
-        # Asked for by name, so it is allowed; a smaller wish is kept by the number of workers.
-        self._opened.limits.widen(Lane.UPLOAD, config.concurrency)
         return Uploader(
             self.media,
             self.datasets,
@@ -275,6 +290,7 @@ class DataGymClient:
             config=config,
             projects=self.projects,
             meters=self._meters,
+            lane=_UploadLane(self._opened.limits),
         )
 
     @property

@@ -70,13 +70,6 @@ class BoundedLane:
             self._pins.remove(places)
             self._follow()
 
-    def widen(self, most: int) -> None:
-        """Let the bound of the lane be this, if it is smaller."""
-        self._most = max(self._most, most)
-        if self._gradient is not None:
-            self._gradient.most = self._most
-        self._follow()
-
     def answered(self, kind: str, *, size: int, seconds: float, epoch: int) -> None:
         """Observe a request that was answered (see `Gradient.succeeded`)."""
         if epoch == _UNOBSERVED or self._pins or self._gradient is None:

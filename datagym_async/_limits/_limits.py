@@ -128,10 +128,6 @@ class Limits:
         """
         return self._lanes[lane].pin(places)
 
-    def widen(self, lane: Lane, most: int) -> None:
-        """Raise the maximum of a lane to this, if it is smaller."""
-        self._lanes[lane].widen(most)
-
     def pause(self, seconds: float, why: str = "") -> None:
         """Begin no request of any lane for so many seconds; `on_pause` is told of a new pause.
 

@@ -88,8 +88,8 @@ class UploadConfig:
     """Hold the options of one bulk upload.
 
     Args:
-        concurrency: Requests in flight at once, 1 to 256. The service keeps one of its ten
-            database connections for as long as a body takes to arrive, so more than 8 seldom helps.
+        concurrency: Requests in flight at once, 1 to 256, pinned while the upload runs; None to
+            have the best number found out, up to the client's ``max_uploads``.
         batch_size: URLs in one request, 1 to 500.
         name: How files are named in the dataset: by their last part (``"basename"``), by their
             path below the folder, glob or manifest that named them (``"relative"``), by a
@@ -161,7 +161,9 @@ class UploadConfig:
         ConfigurationError: If an option is out of its range.
     """
 
-    concurrency: int = attrs.field(default=8, validator=_within(1, MAX_CONCURRENCY))
+    concurrency: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_within(1, MAX_CONCURRENCY))
+    )
     batch_size: int = attrs.field(default=50, validator=_within(1, MAX_BATCH_SIZE))
     name: Name = attrs.field(default="basename", validator=_naming)
     name_separator: str = attrs.field(default="/", validator=_separating)

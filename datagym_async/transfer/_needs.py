@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from datagym_async._wire._messages import Body
     from datagym_async.models import Dataset, Media, UrlResult
@@ -55,4 +55,17 @@ class DatasetLookup(Protocol):
 
     async def get(self, dataset_id: str) -> Dataset:
         """Return the dataset with its media."""
+        ...
+
+
+class UploadLane(Protocol):
+    """Where uploads wait for their turn; the client's limits have one."""
+
+    @property
+    def most(self) -> int:
+        """Return how many uploads may ever be in flight at once."""
+        ...
+
+    def pin(self, places: int) -> AbstractContextManager[None]:
+        """Fix how many may be in flight while the block runs."""
         ...

@@ -65,6 +65,7 @@ class Pipeline:
     _plan: Plan
     _config: UploadConfig
     _tally: Tally
+    _workers: int
     _hooks: Hooks = attrs.field(factory=Hooks)
     error: Exception | None = attrs.field(default=None, init=False)
     stopped: bool = attrs.field(default=False, init=False)
@@ -80,8 +81,8 @@ class Pipeline:
     _settler: Settler = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._work = asyncio.Queue(min(self._config.concurrency, MAX_READY))
-        self._results = asyncio.Queue(2 * self._config.concurrency)
+        self._work = asyncio.Queue(min(self._workers, MAX_READY))
+        self._results = asyncio.Queue(2 * self._workers)
         self._listing = SharedListing(self._fetch, self._media.settle_after)
         self._links = LinkCheck.of(self._config)
         self._sender = Sender(
@@ -121,7 +122,7 @@ class Pipeline:
     async def _send_everything(self, feeder: Feeder, source: object) -> None:
         async with asyncio.TaskGroup() as group:
             self._feeding = group.create_task(self._feed(feeder, source))
-            for _ in range(self._config.concurrency):
+            for _ in range(self._workers):
                 group.create_task(self._send_all())
 
     async def _finish(self) -> None:
@@ -160,7 +161,7 @@ class Pipeline:
         except Exception as error:
             self.error = self.error or _first(error)
         self._feeding = None  # from here on it must not be cancelled, or the workers would wait
-        for _ in range(self._config.concurrency):
+        for _ in range(self._workers):
             await self._work.put(None)
 
     async def send_file(self, planned: Planned, ready: Ready) -> None:
@@ -250,7 +251,7 @@ class Pipeline:
         """Stop the run for an error that every other item would meet as well."""
         is_lost = error is not None and is_unreachable(error)
         self._unanswered = self._unanswered + 1 if is_lost else 0
-        patience = max(UNREACHABLE_AFTER, self._config.concurrency)
+        patience = max(UNREACHABLE_AFTER, self._workers)
         if error is not None and (is_fatal(error) or self._unanswered >= patience):
             self._stop(error)
 

@@ -63,7 +63,7 @@ def test_without_options() -> None:
         ("--verify all", "verify", "all"),
         ("--remove-doubles", "remove_doubles", True),
         ("--concurrency 3", "concurrency", 3),
-        ("--max-concurrency 64", "concurrency", 64),
+        ("--max-concurrency 64", "concurrency", None),
         ("--journal my.journal", "journal", Path("my.journal")),
         ("--no-journal", "journal", False),
         ("--fresh", "fresh", True),

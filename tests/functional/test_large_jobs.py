@@ -343,3 +343,17 @@ async def test_a_report_says_what_limited_the_run(world: World, folder: Path) ->
     report = await world.client.upload(world.dataset_id, folder)
 
     assert report.advice == ""
+
+
+async def test_a_number_asked_for_is_kept_while_the_run_lasts(world: World, folder: Path) -> None:
+    """`concurrency` pins the lane of the client for the run, beyond its maximum too."""
+    before = world.client.limiter
+    config = UploadConfig(concurrency=12)
+    async with world.client.uploader(world.dataset_id, folder, config=config) as run:
+        during = world.client.limiter
+        report = await run.finish()
+
+    assert (during.limit, during.is_pinned) == (12, True)
+    assert not before.is_pinned
+    assert not world.client.limiter.is_pinned
+    assert report.uploaded == 30

@@ -116,16 +116,6 @@ async def test_a_pin_of_nothing_is_refused(places: int) -> None:
         pass
 
 
-async def test_a_wider_lane_can_grow_further() -> None:
-    """Widening raises the maximum, and never lowers it."""
-    bound = limits()
-    bound.widen(Lane.UPLOAD, 12)
-    bound.widen(Lane.UPLOAD, 5)
-    await answered(bound, 400)
-
-    assert bound.state(Lane.UPLOAD).limit == 12
-
-
 async def test_a_pause_holds_all_lanes_and_is_counted() -> None:
     """Nothing begins in a pause, whatever its lane; time spent in it is added up."""
     bound = limits()
