@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from datagym_async._retry import SEEMS_DOWN
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIConnectionError,
@@ -46,8 +47,11 @@ _URL_OUTCOMES: dict[UrlStatus, tuple[Outcome, str]] = {
 
 
 def is_fatal(error: Exception) -> bool:
-    """Return whether the error would meet every other item as well."""
-    return isinstance(error, _FATAL)
+    """Return whether the error would meet every other item as well.
+
+    So does the end of the client's retry budget: then nearly everything has failed of late.
+    """
+    return isinstance(error, _FATAL) or getattr(error, "remark", "") == SEEMS_DOWN
 
 
 def is_unreachable(error: Exception) -> bool:
