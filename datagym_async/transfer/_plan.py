@@ -73,7 +73,7 @@ LEFT JOIN held ON held.key = name_key
 WHERE turn > ? ORDER BY turn LIMIT ?
 """
 _SENDING = stated("UPDATE item SET state = $SENDING WHERE seq = ?")
-_IS_NOW = "UPDATE item SET size = ?, mtime = ? WHERE seq = ?"
+_IS_NOW = "UPDATE item SET size = ?, mtime = ?, sha = NULL WHERE seq = ?"
 _COMPLETE = "UPDATE run SET complete = ? WHERE run = ?"
 _WHERE = "SELECT dataset_id, media_id FROM listed WHERE key = ? ORDER BY is_link, at LIMIT 1"
 _HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
@@ -115,6 +115,7 @@ class Planned:
         ticket: What the plan knows of it.
         warnings: What should be known of it whatever becomes of it.
         there: Ids of the dataset and of the media that have its name, for one that is skipped.
+        mtime: When it was changed, in nanoseconds, where a journal asks for it.
     """
 
     item: UploadItem
@@ -123,6 +124,7 @@ class Planned:
     ticket: Ticket = Ticket()
     warnings: tuple[str, ...] = ()
     there: tuple[str, str] = NOWHERE
+    mtime: int | None = None
 
 
 class Plan:
@@ -316,6 +318,16 @@ class Plan:
             self._taken = rows[-1][0]
         return found
 
+    def look_again(self, planned: Iterable[Planned]) -> None:
+        """Note in a journal what files are now that they are about to be read, and sent as such."""
+        if self._resuming is None:
+            return
+        sent = (each for each in planned if each.verdict is None and each.item.path)
+        changed = [now for each in sent if (now := _as_it_is(each)) is not None]
+        if changed:
+            with self._store.writing() as database:
+                database.executemany(_IS_NOW, changed)
+
     def _planned(self, database: sqlite3.Connection, row: tuple[Any, ...]) -> Planned:
         _, kind, seq, name, content, origin, size, mtime, doubt, reason, is_held, *claim = row
         item = self._in_memory.pop(seq, None) or item_of(name, content, origin)
@@ -326,8 +338,6 @@ class Plan:
             return Planned(item, size, Verdict(Outcome.REJECTED, reason or ""), ticket)
         if kind == Kind.CHANGED:
             return Planned(item, size, _CHANGED)  # without a ticket: it stays uploaded
-        if self._resuming is not None and seq <= self._resuming.last and item.path:
-            _look_again(database, seq, item, (size, mtime))
         claimed = Claim(seq, *claim)
         if not self._skips:
             claimed = attrs.evolve(claimed, is_held=False)
@@ -335,7 +345,7 @@ class Plan:
         warnings = (reason,) if kind == Kind.RENAMED else ()
         is_there = verdict is not None and verdict.outcome is Outcome.SKIPPED
         there = _where(database, item) if is_there else NOWHERE
-        return Planned(item, size, verdict, ticket, warnings, there)
+        return Planned(item, size, verdict, ticket, warnings, there, mtime)
 
 
 def _holder(database: sqlite3.Connection, seq: int) -> Holder:
@@ -359,13 +369,11 @@ def _listed(dataset: Dataset) -> Iterator[tuple[object, ...]]:
         yield key, each.id, dataset.id, each.timestamp, is_link
 
 
-def _look_again(
-    database: sqlite3.Connection, seq: int, item: UploadItem, known: tuple[int | None, int | None]
-) -> None:
-    """Note what a file is now: it is sent as it is now, whatever an earlier run found."""
+def _as_it_is(planned: Planned) -> tuple[int, int, int] | None:
+    """Return size, time and number of a file that has changed since it was listed."""
     try:
-        found = os.stat(str(item.content))  # noqa: PTH116 -- as in `_disk.look`
+        found = os.stat(str(planned.item.content))  # noqa: PTH116 -- as in `_disk.look`
     except (OSError, ValueError):
-        return  # reading it says what is wrong
-    if known != (found.st_size, found.st_mtime_ns):
-        database.execute(_IS_NOW, (found.st_size, found.st_mtime_ns, seq))
+        return None  # reading it says what is wrong
+    now = found.st_size, found.st_mtime_ns
+    return None if now == (planned.size, planned.mtime) else (*now, planned.ticket.seq)

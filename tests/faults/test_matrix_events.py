@@ -253,7 +253,6 @@ async def test_a_file_that_grows_is_stored_as_it_was_when_read(name: str, tmp_pa
         assert await found.stored() == found.good
 
 
-@pytest.mark.xfail(strict=True, reason="the journal keeps size and time of the listing")
 @pytest.mark.parametrize("name", [name_of(17), "zebra.jpg"])
 async def test_a_file_that_grew_before_it_was_read_is_done(name: str, tmp_path: Path) -> None:
     """A resumed run knows it as it was when it was read, and does not say that it changed since."""
