@@ -9,6 +9,7 @@ import attrs
 from datagym_async.transfer._config import Clashes, Symlinks
 from datagym_async.transfer._filters import Filters
 from datagym_async.transfer._items import UploadItem
+from datagym_async.transfer._journal_lock import journal_files
 from datagym_async.transfer._naming import Naming, UnnamableError
 from datagym_async.transfer._screening import Screening
 
@@ -46,6 +47,7 @@ class Rules:
         filters: Which files count there.
         screening: How closely images are looked at.
         on_clash: What becomes of a file whose name another one has.
+        left_out: Absolute paths of files that never count: those that the run itself keeps.
     """
 
     naming: Naming = attrs.field(factory=Naming)
@@ -54,6 +56,7 @@ class Rules:
     filters: Filters = attrs.field(factory=Filters)
     screening: Screening = attrs.field(factory=Screening)
     on_clash: Clashes = "skip"
+    left_out: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, config: UploadConfig) -> Rules:
@@ -65,6 +68,7 @@ class Rules:
             Filters(config.include, config.exclude),
             Screening(config.check, config.max_bytes),
             config.on_clash,
+            journal_files(config.journal),
         )
 
     def file(

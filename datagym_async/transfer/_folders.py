@@ -143,6 +143,8 @@ class _Walk:
             return None
         if rules.symlinks == "skip" and entry.is_symlink():
             return None
+        if rules.left_out and str(Path(entry.path).absolute()) in rules.left_out:
+            return None
         below = f"{here.relative}/{entry.name}" if here.relative else entry.name
         folder = _Folder(entry.path, below, here.level + 1)
         if entry.is_dir(follow_symlinks=False):

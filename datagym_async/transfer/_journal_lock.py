@@ -27,6 +27,15 @@ def lock_path(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.lock")
 
 
+def journal_files(journal: str | os.PathLike[str] | bool | None) -> frozenset[str]:
+    """Return the files of a journal that has a path of its own: it may lie among the sources."""
+    if journal is None or isinstance(journal, bool):
+        return frozenset()
+    path = Path(journal).expanduser().absolute()
+    sides = (path.with_name(f"{path.name}{side}") for side in ("-wal", "-shm"))  # SQLite's
+    return frozenset(str(each) for each in (path, lock_path(path), *sides))
+
+
 @attrs.define
 class JournalLock:
     """The lock on one journal, held until `release` or the end of the process."""

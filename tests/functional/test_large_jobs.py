@@ -357,3 +357,14 @@ async def test_a_number_asked_for_is_kept_while_the_run_lasts(world: World, fold
     assert not before.is_pinned
     assert not world.client.limiter.is_pinned
     assert report.uploaded == 30
+
+
+async def test_a_journal_among_the_sources_is_no_image(world: World, folder: Path) -> None:
+    """A journal that lies in the uploaded folder is left out of it, with its side files."""
+    config = UploadConfig(journal=folder / "upload.journal")
+
+    first = await world.client.upload(world.dataset_id, folder, config=config)
+    second = await world.client.upload(world.dataset_id, folder, config=config)
+
+    assert (first.planned, first.uploaded) == (30, 30)
+    assert (second.planned, second.skipped) == (30, 30)
