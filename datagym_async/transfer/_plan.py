@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from datagym_async.transfer._candidates import Candidate
     from datagym_async.transfer._screening import Screening
 
+_LAST = "SELECT coalesce(max(seq), 0) FROM item"
+_SCREENED = "SELECT value FROM meta WHERE name = 'screening'"
+_SCREEN = "INSERT OR REPLACE INTO meta VALUES ('screening', ?)"
 _ADD = """
 INSERT INTO item (seq, part, place, name, content, origin, size, refusal, name_key, link_key,
                   mtime, sha) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -139,12 +142,18 @@ class Plan:
     """
 
     def __init__(
-        self, *, skip_existing: bool = True, by_hash: bool = False, keeps_hashes: bool = False
+        self,
+        *,
+        skip_existing: bool = True,
+        by_hash: bool = False,
+        keeps_hashes: bool = False,
+        screening: str = "",
     ) -> None:
         self._store = journal_file.Store(None)
         self._skips = skip_existing
         self._by_hash = by_hash
         self._keeps_hashes = keeps_hashes
+        self._screening = screening
         self._resuming: Resuming | None = None
         self.outcomes = Outcomes(self._store)
         self._in_memory: dict[int, UploadItem] = {}
@@ -158,12 +167,12 @@ class Plan:
         self._store = store or journal_file.temporary()
         self.outcomes = Outcomes(self._store)
         if store is not None:
-            with store.using() as database:
-                self._added = database.execute("SELECT coalesce(max(seq), 0) FROM item").fetchone()[
-                    0
-                ]
+            with store.writing() as database:
+                (self._added,) = database.execute(_LAST).fetchone()
+                is_as_before = database.execute(_SCREENED).fetchone() in {None, (self._screening,)}
+                database.execute(_SCREEN, (self._screening,))
             self._settled = self._added
-            self._resuming = Resuming(self._added)
+            self._resuming = Resuming(self._added, keeps_verdicts=is_as_before)
 
     def __enter__(self) -> Self:
         self.open()

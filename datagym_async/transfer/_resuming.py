@@ -91,7 +91,7 @@ class _Known:
             return row.sha == self.sha
         return (row.size, row.mtime) == (self.size, self.mtime)
 
-    def kind(self, row: Row) -> Kind | None:
+    def kind(self, row: Row, *, keeps_verdicts: bool) -> Kind | None:
         """Return what turn it gets, or None for none: it is done."""
         there = bool(self.is_listed) or row.link_key is not None
         unchanged = self.is_unchanged(row)
@@ -101,7 +101,7 @@ class _Known:
             return None if unchanged else Kind.CHANGED
         # A link that was dead may be alive by now.
         is_known = self.state == State.REJECTED and unchanged and row.link_key is None
-        return Kind.KNOWN if is_known else Kind.NORMAL
+        return Kind.KNOWN if is_known and keeps_verdicts else Kind.NORMAL
 
 
 @attrs.define
@@ -122,9 +122,12 @@ class Resuming:
 
     Args:
         last: Number of the last item that earlier runs have written.
+        keeps_verdicts: Whether what an earlier run rejected is still rejected: not where images
+            are looked at in another way now.
     """
 
     last: int
+    keeps_verdicts: bool = True
 
     def begin(self, database: sqlite3.Connection) -> Added:
         """Give turns to what can go on from the journal alone; return how much that is."""
@@ -176,7 +179,7 @@ class Resuming:
         if from_journal:
             return
         found.counted.append(row)
-        kind = known.kind(row)
+        kind = known.kind(row, keeps_verdicts=self.keeps_verdicts)
         if kind is None:
             found.done.append(row)
             return

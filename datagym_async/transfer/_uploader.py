@@ -115,6 +115,7 @@ class Uploader:
             skip_existing=config.skip_existing,
             by_hash=config.identity == "sha256",
             keeps_hashes=config.verify is not None,
+            screening=f"{config.check}, at most {config.max_bytes} bytes",
         )
         self._tally = Tally(config.max_problems)
         verification = self._participant.verification

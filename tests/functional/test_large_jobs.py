@@ -368,3 +368,22 @@ async def test_a_journal_among_the_sources_is_no_image(world: World, folder: Pat
 
     assert (first.planned, first.uploaded) == (30, 30)
     assert (second.planned, second.skipped) == (30, 30)
+
+
+async def test_a_rejected_file_is_looked_at_again_in_another_way(
+    world: World, folder: Path
+) -> None:
+    """What a journal says is rejected is judged anew where the options of the check differ."""
+    (folder / "large.jpg").write_bytes(jpeg(9000))
+    journal = folder.parent / "journal"
+
+    strict = UploadConfig(journal=journal, max_bytes=5000)
+    first = await world.client.upload(world.dataset_id, folder, config=strict)
+    again = await world.client.upload(world.dataset_id, folder, config=strict)
+    lenient = UploadConfig(journal=journal)
+    last = await world.client.upload(world.dataset_id, folder, config=lenient)
+
+    assert (first.uploaded, first.rejected) == (30, 1)
+    assert (again.uploaded, again.rejected) == (0, 1)
+    assert (last.uploaded, last.rejected) == (1, 0)
+    assert "large.jpg" in await world.held()
