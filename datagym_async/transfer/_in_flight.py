@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+import attrs
+
+
+@attrs.frozen
+class _Held:
+    """The bytes of one body, for the length of a block."""
+
+    bound: BytesInFlight
+    size: int
+
+    async def __aenter__(self) -> None:
+        await self.bound.acquire(self.size)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.bound.release(self.size)
 
 
 class BytesInFlight:
@@ -36,19 +47,15 @@ class BytesInFlight:
         """Return the bytes on their way now."""
         return self._held
 
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        """Wait until a body of this size may be sent, and keep its bytes while it is."""
-        await self._acquire(size)
-        try:
-            yield
-        finally:
-            self._release(size)
+    def hold(self, size: int) -> _Held:
+        """Wait until a body may be sent, and keep its bytes: ``async with bound.hold(size)``."""
+        return _Held(self, size)
 
     def _fits(self, size: int) -> bool:
         return self._most is None or self._held == 0 or self._held + size <= self._most
 
-    async def _acquire(self, size: int) -> None:
+    async def acquire(self, size: int) -> None:
+        """Wait until a body of this size may be sent; `release` gives its bytes back."""
         if not self._waiters and self._fits(size):
             self._held += size
             return
@@ -59,13 +66,14 @@ class BytesInFlight:
         except asyncio.CancelledError:
             if not waiter.cancelled():
                 # Let in and cancelled in the same turn of the loop: the bytes go on.
-                self._release(size)
+                self.release(size)
             else:
                 # The one that left may have been the large one at the front.
                 self._admit()
             raise
 
-    def _release(self, size: int) -> None:
+    def release(self, size: int) -> None:
+        """Give the bytes of a body back."""
         self._held -= size
         self._admit()
 

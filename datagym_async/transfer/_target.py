@@ -14,8 +14,7 @@ How it works:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
@@ -141,6 +140,24 @@ class _Filled:
 
 
 @attrs.define
+class _Placing:
+    """A place in a target, for the length of a block."""
+
+    target: Target
+    count: int
+    home: int | None
+    _taken: tuple[int, Place] | None = None
+
+    async def __aenter__(self) -> Place:
+        self._taken = await self.target.take(self.count, self.home)
+        return self._taken[1]
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._taken is not None:
+            self.target.give_back(*self._taken)
+
+
+@attrs.define
 class Target:
     """Give each item its dataset.
 
@@ -256,27 +273,30 @@ class Target:
             raise ConfigurationError("attach_to needs a client; an Uploader alone has no projects.")
         return self._projects
 
-    @asynccontextmanager
-    async def place(self, count: int = 1, *, home: int | None = None) -> AsyncIterator[Place]:
+    def place(self, count: int = 1, *, home: int | None = None) -> _Placing:
         """Hold room for images in one dataset; a new one is made where there is none.
 
         Args:
             count: Images wanted; the place may have room for fewer, but for one at least.
             home: The dataset that they have to go to, whether it has room or not.
 
-        Raises:
-            NoDatasetError: There is no room, and the next dataset cannot be made.
+        Returns:
+            An async context manager over the `Place`. Entering it raises `NoDatasetError` if there
+            is no room, and the next dataset cannot be made.
         """
+        return _Placing(self, count, home)
+
+    async def take(self, count: int, home: int | None) -> tuple[int, Place]:
+        """Reserve room; return the number of its dataset, and the place."""
         index, granted = (home, count) if home is not None else await self._reserve(count)
         if home is not None:
             self._places.reserve_in(home, count)
-        filled = self._filled[index]
-        place = Place(filled.member.dataset_id, granted)
-        try:
-            yield place
-        finally:
-            self._places.give_back(index, granted - place.kept)
-            filled.uploaded += place.stored
+        return index, Place(self._filled[index].member.dataset_id, granted)
+
+    def give_back(self, index: int, place: Place) -> None:
+        """Give the room back that was not used."""
+        self._places.give_back(index, place.count - place.kept)
+        self._filled[index].uploaded += place.stored
 
     def home_of(self, url: str) -> int | None:
         """Return the dataset that a link has to go to, None for any, or `SEVERAL` for none."""
