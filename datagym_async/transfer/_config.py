@@ -114,7 +114,7 @@ class UploadConfig:
             any depth) or ``"2026/**/*.png"``; none for all.
         exclude: Patterns of files and folders that do not count; exclusion wins.
         check: How closely an image is looked at before it is sent: not at all (``"none"``), at
-            its first bytes (``"signature"``), also at the structure of files up to 1 MiB
+            its first bytes (``"signature"``), also at the structure of files up to 4 MiB
             (``"structure"``: finds what the service is sure to answer with 500), or decoded whole
             in a thread (``"decode"``: finds also cut JPEGs, which the service stores, and
             decompression bombs, and warns of EXIF orientation; needs ``datagym-async[images]``).

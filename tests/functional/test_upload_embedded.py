@@ -122,7 +122,7 @@ async def test_links_and_bytes_and_streams(
         for number in range(5):
             yield UploadItem(f"größe {number}%.jpg", jpeg(3000, seed=number))
 
-    sources: list[Source] = [manifest, arriving(), UploadItem("large.png", png(2_000_000))]
+    sources: list[Source] = [manifest, arriving(), UploadItem("large.png", png(5_000_000))]
     report = await client.upload(dataset_id, sources)
 
     assert (report.uploaded, report.rejected, report.failed) == (126, 2, 0)

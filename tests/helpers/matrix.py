@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 COUNT = 24
 """Images of a job: a handful for each worker."""
 WORKERS = 4
-LARGE = 1_500_000
+LARGE = 4_500_000
 """Bytes of an image that is streamed from the disk: more than is read whole."""
 
 

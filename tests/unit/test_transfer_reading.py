@@ -27,7 +27,7 @@ def planned(path: Path, verdict: Verdict | None = None) -> Planned:
 
 
 def test_a_small_file_is_in_memory(tmp_path: Path) -> None:
-    """Up to 1 MiB the body is there before its request begins."""
+    """Up to 4 MiB the body is there before its request begins."""
     path = tmp_path / "a.jpg"
     path.write_bytes(JPEG + b"x" * (reading.SMALL - len(JPEG)))
 
@@ -116,9 +116,9 @@ def test_a_clash_that_is_no_image_is_told_so(tmp_path: Path) -> None:
 
 
 def test_portions_are_bounded_by_count_and_bytes(tmp_path: Path) -> None:
-    """However large the plan, no more than about 1 MiB of bodies is read at once."""
+    """However large the plan, no more than about 4 MiB of bodies is read at once."""
     for number in range(40):
-        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (300_000 if number < 20 else 10))
+        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (1_200_000 if number < 20 else 10))
     waiting: list[Planned] = []
 
     with Plan() as plan:

@@ -66,7 +66,7 @@ def folder(tmp_path: Path) -> Path:
     """Return a folder of good, bad and clashing files, one of them large."""
     for path, data in {
         "a.jpg": JPEG,
-        "big.png": b"\x89PNG\r\n\x1a\n" + b"y" * 3_000_000,
+        "big.png": b"\x89PNG\r\n\x1a\n" + b"y" * 5_000_000,
         "empty.jpg": b"",
         "notes.txt": b"Not an image.",
         "sub/A.JPG": JPEG,
@@ -606,4 +606,4 @@ async def test_a_large_file_that_grows_after_it_was_looked_at_is_rejected(
 
     (big,) = [each for each in found if each.name == "big.png"]
     assert big.outcome == "rejected"
-    assert "3000008 bytes long when it was looked at and is 3000012 bytes now" in big.reason
+    assert "5000008 bytes long when it was looked at and is 5000012 bytes now" in big.reason
