@@ -36,6 +36,9 @@ _TOLERANCE = 1.4
 # One request that met a hiccup of this machine is no more than so many times too slow.
 _SLOWEST = 3.0
 _LEAST_GRADIENT = 0.5
+# So few requests at once starve nobody (the service has 10 database connections), and with fewer a
+# client that is itself what takes long would only slow itself down more.
+_HARMLESS = 4.0
 _LEAST_SAMPLES = 8
 # Shorter windows would be at the mercy of one hiccup of this machine's scheduler.
 _SHORTEST_WINDOW = 0.05
@@ -220,7 +223,11 @@ class Gradient:
         if wanted > self._limit:
             self._grow(window, wanted, "answers come as fast as ever")
         else:
-            self._decide(wanted, f"answers take {1 / gradient:.1f} times what they should")
+            # Latency alone brings the limit no lower; a sign of overload does.
+            self._decide(
+                max(wanted, min(self._limit, _HARMLESS)),
+                f"answers take {1 / gradient:.1f} times what they should",
+            )
 
     def _grow(self, window: _Window, wanted: float, why: str) -> None:
         if window.peak < self.limit:
