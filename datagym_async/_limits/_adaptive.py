@@ -36,9 +36,11 @@ _TOLERANCE = 1.4
 # One request that met a hiccup of this machine is no more than so many times too slow.
 _SLOWEST = 3.0
 _LEAST_GRADIENT = 0.5
-# So few requests at once starve nobody (the service has 10 database connections), and with fewer a
-# client that is itself what takes long would only slow itself down more.
+# Latency alone brings the limit no lower than this; a sign of overload does. A client whose own CPU
+# is what takes long would only slow itself down further.
 _HARMLESS = 4.0
+# A maximum that the service is known to bear (it has 10 database connections) is left alone.
+_BORNE = 8
 _LEAST_SAMPLES = 8
 # Shorter windows would be at the mercy of one hiccup of this machine's scheduler.
 _SHORTEST_WINDOW = 0.05
@@ -223,9 +225,9 @@ class Gradient:
         if wanted > self._limit:
             self._grow(window, wanted, "answers come as fast as ever")
         else:
-            # Latency alone brings the limit no lower; a sign of overload does.
+            harmless = self.most if self.most <= _BORNE else _HARMLESS
             self._decide(
-                max(wanted, min(self._limit, _HARMLESS)),
+                max(wanted, min(self._limit, harmless)),
                 f"answers take {1 / gradient:.1f} times what they should",
             )
 
