@@ -81,4 +81,4 @@ async def test_virtual_time_waits_for_the_database() -> None:
         rows = list(await database.execute_fetchall(BUSY))
 
     assert rows == [(300_000,)]
-    assert loop.time() == began
+    assert loop.time() - began < 1
