@@ -15,8 +15,6 @@ import asyncio
 import contextlib
 import json
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from benchmarks.machine import machine_facts
+from benchmarks.runner import minimal_server
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
@@ -31,9 +30,8 @@ from datagym_async._transport import AiohttpTransport, StreamedResponse, Timeout
 from datagym_async._wire._messages import Body, Lane, Replay, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
-_ROOT = Path(__file__).parents[1]
 MOST = 128
 LEAST_THROUGHPUT, MOST_P95 = 0.9, 2.0
 _NEARLY_BEST = 0.98
@@ -153,7 +151,8 @@ def _compare(latency: float, places: int, options: argparse.Namespace) -> Row:
     pins: list[int | None] = [None]
     pins += [places * part // 4 for part in (1, 2, 4, 8, 16) if places * part // 4 <= MOST]
     seen: dict[int | None, list[Seen]] = {pin: [] for pin in pins}
-    with _service(latency, places) as base_url:
+    with minimal_server(str(latency), str(places), module="limiter_server") as address:
+        base_url = f"{address}/"
         for number in range(options.rounds):
             for pin in pins[number % len(pins) :] + pins[: number % len(pins)]:
                 # A fixed number is at its best at once, but for the opening of connections.
@@ -199,17 +198,6 @@ def _line(row: Row) -> str:
         f" {row.ratio:.2f} of the throughput, {row.p95_ratio:.2f} times the p95:"
         f" {'met' if row.is_met else 'MISSED'}"
     )
-
-
-@contextlib.contextmanager
-def _service(latency: float, places: int) -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.limiter_server", str(latency), str(places)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
-        try:
-            assert process.stdout is not None
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
-        finally:
-            process.terminate()
 
 
 async def _measure(base_url: str, pin: int | None, *, warm_up: float, seconds: float) -> Seen:

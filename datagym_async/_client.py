@@ -333,8 +333,7 @@ class DataGymClient:
             TransferError: The run had to stop before its end; its `report` says what was done.
         """
         async with self.uploader(dataset_id, sources, config=config) as run:
-            async for _ in run:
-                pass
+            await run.finish()
         return run.report
 
     @property

@@ -30,6 +30,7 @@ _DNS_CACHE_SECONDS = 300
 # A body in memory goes out in slices, so that one which was cut short is known to have been.
 _SLICE = 256 * 1024
 _PAYLOAD_PIECE = 64 * 1024
+_USER_AGENT = f"datagym-async/{__version__}"
 
 
 @attrs.define
@@ -246,7 +247,7 @@ class AiohttpTransport:
     async def _start_fetch(self, url: str, peer: str, _: _Outgoing) -> aiohttp.ClientResponse:
         try:
             return await self._http.get(
-                url, timeout=self._limits(None), headers={"User-Agent": _user_agent()}
+                url, timeout=self._limits(None), headers={"User-Agent": _USER_AGENT}
             )
         except FAILURES as raised:
             failure = translate(raised, peer=peer, request_sent=True)
@@ -254,7 +255,7 @@ class AiohttpTransport:
 
     def _headers(self, request: Request) -> dict[str, str]:
         headers = {
-            "User-Agent": _user_agent(),
+            "User-Agent": _USER_AGENT,
             **request.headers,
             "Authorization": f"Token {self._token}",
         }
@@ -301,7 +302,3 @@ def _url(base_url: str, request: Request) -> URL:
 def _peer(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def _user_agent() -> str:
-    return f"datagym-async/{__version__}"
