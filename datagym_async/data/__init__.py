@@ -1,0 +1,1 @@
+"""The async data loader: a dataset and its labels as a stream of samples."""

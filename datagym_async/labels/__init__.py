@@ -1,0 +1,30 @@
+"""Labels as values, and label configurations: pure, without any I/O."""
+
+from __future__ import annotations
+
+from datagym_async.labels._shapes import (
+    Bounds,
+    Incomplete,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+    Shape,
+)
+from datagym_async.labels._values import Annotation, Classification, LabeledImage, LabeledTask
+
+__all__ = [
+    "Annotation",
+    "Bounds",
+    "Classification",
+    "Incomplete",
+    "LabeledImage",
+    "LabeledTask",
+    "Line",
+    "Point",
+    "Polygon",
+    "Rectangle",
+    "Segmentation",
+    "Shape",
+]
