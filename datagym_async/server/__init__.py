@@ -34,6 +34,7 @@ from ._seed import (
     SeedProject,
     SeedVideo,
 )
+from ._seed_video import SeedKeyframe, SeedVideoObject
 from ._server import Server
 from ._service import Plan
 from ._store import StoreError
@@ -42,9 +43,11 @@ __all__ = [
     "Middleware",
     "Plan",
     "SeedDataset",
+    "SeedKeyframe",
     "SeedMedia",
     "SeedProject",
     "SeedVideo",
+    "SeedVideoObject",
     "SeededDataset",
     "SeededProject",
     "Server",

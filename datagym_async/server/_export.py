@@ -18,6 +18,7 @@ from ._render import Json
 from ._service import Service
 from ._store import Row, Store, now
 from ._value_tree import Value, load_values
+from ._video_view import keyframes_view, visible_frames
 
 __all__ = ["EXPORTED", "ROUTES"]
 
@@ -38,14 +39,17 @@ async def export_project(call: Call) -> web.StreamResponse:
 
 
 async def export_video(call: Call) -> web.StreamResponse:
-    """GET /exportVideoTask/{task_id}: in any state; no route of this service makes keyframes."""
+    """GET /exportVideoTask/{task_id}: in any state; keyframes are seeded, no route makes them."""
     store = call.service.store
     found = await find_label_task(store, call.ids["task_id"], what="Task")
     if found.project["media_type"] != "VIDEO":
         raise refuse("ex_gen_invalid_project_mediatype")
     tree = await load_entries(store, found.project["config_id"])
     values = await load_values(store, found.id, tree)
-    view: Json = {"frames": {}, "object": {value.id: {} for value in values}}
+    view: Json = {
+        "frames": visible_frames(values),
+        "object": {value.id: keyframes_view(value) for value in values},
+    }
     response = _attachment(call, view, found.id)
     response.headers["Content-Type"] = "application/json;charset=UTF-8"
     return response
@@ -94,6 +98,9 @@ def _video(service: Service, row: Row) -> dict[str, Json]:
     }
     if row["source"] == "AWS_S3":
         video = orjson.loads(row["video_json"])
+        if None in (row["height"], row["width"], *video.values()):
+            # What the parser did not find out brings the whole export down.
+            raise refuse("ex_system")
         view |= {
             "video_height": str(row["height"]),
             "video_width": str(row["width"]),

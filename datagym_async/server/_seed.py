@@ -49,7 +49,7 @@ TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 
 @attrs.frozen
 class SeedVideo:
-    """What the service's video parser found out.
+    """What the service's video parser found out; what it could not is None.
 
     Attributes:
         presigned: Whether the server serves the content at a pre-signed URL of its own, without a
@@ -59,8 +59,8 @@ class SeedVideo:
 
     width: int = 640
     height: int = 360
-    total_frames: int = 250
-    duration: float = 10.0
+    total_frames: int | None = 250
+    duration: float | None = 10.0
     codec_name: str = "h264"
     frame_rate: str = "25/1"
     format_name: str = "mov,mp4,m4a,3gp,3g2,mj2"

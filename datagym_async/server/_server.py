@@ -11,7 +11,7 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
-from . import _seed
+from . import _seed, _seed_video
 from ._app import Middleware, make_app
 from ._auth import Tokens
 from ._blobs import Blobs
@@ -19,6 +19,7 @@ from ._connections import Connection, Counters, ServerStatistics
 from ._dialect import Dialect
 from ._folder import DataFolder
 from ._seed import SeedDataset, SeededDataset, SeededProject, SeedProject, TaskState
+from ._seed_video import SeedVideoObject
 from ._service import FetchLinks, Plan, Service, Settings
 from ._store import Store
 
@@ -205,6 +206,13 @@ class Server:
     ) -> None:
         """Move a task, as people do in the web interface."""
         await _seed.set_task_state(self._running, task_id, state, labeler)
+
+    async def add_video_objects(self, task_id: str, *objects: SeedVideoObject) -> list[str]:
+        """Draw objects into a task's video, as people do in the editor, and return their ids.
+
+        The label configuration has to be there already, with a geometry of each object's key.
+        """
+        return await _seed_video.add_video_objects(self._running, task_id, objects)
 
     async def delete_dataset(self, dataset_id: str) -> None:
         """Delete a dataset as the web interface does: reading says 404, writing works."""

@@ -17,14 +17,18 @@ def first_invalid(values: Iterable[Value], *, video: bool) -> Value | None:
 
     Args:
         values: The root values of a task.
-        video: Whether the project is one of videos, in which a geometry needs keyframes; no route
-            of this service makes any.
+        video: Whether the project is one of videos, in which a geometry needs keyframes; they are
+            seeded, no route of this service makes any.
     """
-    for root in values:
-        for value in root.walk():
-            if not is_valid(value) or (video and value.entry.is_geometry):
-                return value
-    return None
+    complete = _is_complete_in_video if video else is_valid
+    drawn = (value for root in values for value in root.walk())
+    return next((value for value in drawn if not complete(value)), None)
+
+
+def _is_complete_in_video(value: Value) -> bool:
+    if items_of(value.payload.get("change")):
+        return True
+    return value.entry.is_classification and is_valid(value)
 
 
 def is_valid(value: Value) -> bool:

@@ -42,7 +42,8 @@ class Value:
     """One label value with everything below it.
 
     Attributes:
-        payload: The members of its type, as the lcValue routes name them.
+        payload: The members of its type, as the lcValue routes name them; in a video also its
+            keyframes, as `change`.
     """
 
     id: str

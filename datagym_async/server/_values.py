@@ -146,9 +146,10 @@ async def _store_payload(
     db: Writer, value: Value, payload: Mapping[str, Json], body: Mapping[str, Json]
 ) -> None:
     comment = body.get("comment")
+    keyframes = {name: old for name, old in value.payload.items() if name == "change"}
     await db.run(
         "UPDATE lc_value SET payload_json = ?, valid = ?, comment = ? WHERE id = ?",
-        orjson.dumps(dict(payload)).decode(),
+        orjson.dumps({**payload, **keyframes}).decode(),
         int(body.get("valid") is True),
         None if comment is None else str(comment),
         value.id,
