@@ -10,6 +10,7 @@ from ._call import Call, Route
 from ._dialect import Dialect
 from ._entries import EntryTree, load_entries
 from ._errors import refuse
+from ._json_errors import syntax_error
 from ._label_tasks import with_globals
 from ._prediction_schema import problems_of, report
 from ._prediction_values import answered, geometry_values, global_answers
@@ -32,9 +33,8 @@ async def import_labels(call: Call) -> web.StreamResponse:
     body = await call.body()
     try:
         document = [_renamed(item, call.service.settings.dialect) for item in _read(body)]
-    except orjson.JSONDecodeError as error:
-        text = f"line: {error.lineno}, column: {error.colno}\n{error.msg}"
-        return call.answer({"errorMessages": text})
+    except orjson.JSONDecodeError:
+        return call.answer({"errorMessages": syntax_error(body)})
     problems = problems_of(document)
     if not problems:
         async with store.writing() as db:

@@ -2,7 +2,8 @@
 
 The rules: statuses are equal; so are the headers that a client acts on; a JSON body has the same
 keys and JSON types all the way down and the same values, but for ids (which map one to one onto
-recorded ids) and times. Objects in a list come in any order, as they do from the service. Each
+recorded ids) and times. Objects in a list come in any order, as they do from the service; but the
+points of a geometry do not, and what stands before the objects of an answer's list does not. Each
 function returns the differences, one line each; none means that the case holds.
 """
 
@@ -21,6 +22,9 @@ from tests.conformance._ids import Ids, is_id
 from tests.conformance._recordings import Case
 
 TIMES = frozenset({"timestamp", "lastChangedConfig", "lastErrorTimeStamp"})
+ORDERED = frozenset({"points", "pointsCollection", "line", "polygon", "image_segmentation"})
+"""Members whose lists are drawn in their order."""
+
 _TRIMMED = re.compile(r" ?\.\.\.<trimmed, \d+ bytes total>$")
 _ITEM = re.compile(r"\s*[\[,]\s*")
 _JVM_HASH = re.compile(r"(Pattern\$Flag;@)[0-9a-f]+")
@@ -159,13 +163,25 @@ def json_differences(recorded: Json, actual: Json, ids: Ids, path: str = "$") ->
     if isinstance(recorded, dict) and isinstance(actual, dict):
         return _object_differences(recorded, actual, ids, path)
     if isinstance(recorded, list) and isinstance(actual, list):
-        if any(isinstance(item, dict) for item in recorded):
-            return _unordered_differences(recorded, actual, ids, path, exact=True)
-        return _ordered_differences(recorded, actual, ids, path)
+        return _list_differences(recorded, actual, ids, path)
     if isinstance(recorded, str) and isinstance(actual, str):
         return [] if _same_text(recorded, actual, ids) else [_unequal(path, recorded, actual)]
     same = type(recorded) is type(actual) and recorded == actual
     return [] if same else [_unequal(path, recorded, actual)]
+
+
+def _list_differences(recorded: list[Json], actual: list[Json], ids: Ids, path: str) -> list[str]:
+    drawn = path.rpartition(".")[2].partition("[")[0] in ORDERED
+    if drawn or not any(isinstance(item, dict) for item in recorded):
+        return _ordered_differences(recorded, actual, ids, path)
+    return [
+        *_ordered_differences(_plain(recorded), _plain(actual), ids, path),
+        *_unordered_differences(recorded, actual, ids, path, exact=True),
+    ]
+
+
+def _plain(items: list[Json]) -> list[Json]:
+    return [item for item in items if not isinstance(item, dict)]
 
 
 def _unequal(path: str, recorded: Json, actual: Json) -> str:

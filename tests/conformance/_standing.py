@@ -20,7 +20,7 @@ SHAPE_ON_LIVE = frozenset(
 
 
 @cache
-def listed(table: str) -> Mapping[str, str]:
-    """Read the reasons of the cases in one table of the list, by the cases' ids."""
+def listed() -> Mapping[str, str]:
+    """Read the list: the reasons by the cases' ids."""
     tables = tomllib.loads(_NOT_MET.read_text(encoding="utf-8"))
-    return {str(key): str(reason) for key, reason in tables[table].items()}
+    return {str(key): str(reason) for key, reason in tables["covered"].items()}

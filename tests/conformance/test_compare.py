@@ -53,6 +53,10 @@ def test_lets_pass(recorded: Json, actual: Json) -> None:
         ([{"n": 1}], [{"n": 1}, {"n": 1}]),
         ([{"n": 1}], []),
         (["x", "y"], ["y", "x"]),
+        ({"points": [{"x": 1}, {"x": 2}]}, {"points": [{"x": 2}, {"x": 1}]}),
+        ({"polygon": [{"x": 1}, {"x": 2}]}, {"polygon": [{"x": 2}, {"x": 1}]}),
+        ({"image_segmentation": [[{"x": 1}, {"x": 2}]]}, {"image_segmentation": [[{"x": 2}]]}),
+        (["a", "b", {"c": []}], ["b", "a", {"c": []}]),
         ({"msg": "No msg"}, {"msg": "other"}),
     ],
 )
