@@ -14,6 +14,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "PIL": "server",
     "skimage": "demo",
     "watchfiles": "watch",
+    "yaml": "formats",
 }
 
 

@@ -22,7 +22,7 @@
     │   └── APIResponseValidationError        a good status, but an answer of another shape
     ├── TransferError                         a whole job stopped; carries its report
     ├── FileChangedError                      a local file changed while it was read (an OSError)
-    ├── LabelConfigError                      a label configuration breaks a rule   (a ValueError)
+    ├── LabelConfigError                      a label configuration cannot be used   (a ValueError)
     ├── ConfigurationError                    an option or argument cannot be used   (a ValueError)
     └── ClientClosedError                     the client is not open                (a RuntimeError)
 
@@ -31,12 +31,13 @@ No error text, attribute or cause holds the token or a URL with a query.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = [
     "APIConnectionError",
@@ -289,7 +290,28 @@ class FileChangedError(DataGymError, OSError):
 
 
 class LabelConfigError(DataGymError, ValueError):
-    """A label configuration breaks a rule of the service."""
+    """A label configuration breaks a rule of the service, or could not take another's place.
+
+    Attributes:
+        problems: What is wrong with the configuration, each as a sentence; empty if nothing is.
+        backup: The folder that holds the configuration and the labels as they were, or None if
+            nothing was lost.
+        left: Which configuration the project has now: ``"old"``, ``"new"``, or ``"unknown"`` if
+            the service could not be asked any more.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Sequence[str] = (),
+        backup: Path | None = None,
+        left: Literal["old", "new", "unknown"] = "old",
+    ) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+        self.backup = backup
+        self.left = left
 
 
 class ConfigurationError(DataGymError, ValueError):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datagym_async.labels._config import LabelConfig
+from datagym_async.labels._config_building import EntryHandle
+from datagym_async.labels._config_diff import ConfigDiff, EntryChange, diff
+from datagym_async.labels._config_entries import ConfigEntry, EntryLike
 from datagym_async.labels._shapes import (
     Bounds,
     Incomplete,
@@ -18,7 +22,13 @@ __all__ = [
     "Annotation",
     "Bounds",
     "Classification",
+    "ConfigDiff",
+    "ConfigEntry",
+    "EntryChange",
+    "EntryHandle",
+    "EntryLike",
     "Incomplete",
+    "LabelConfig",
     "LabeledImage",
     "LabeledTask",
     "Line",
@@ -27,4 +37,5 @@ __all__ = [
     "Rectangle",
     "Segmentation",
     "Shape",
+    "diff",
 ]

@@ -1,0 +1,225 @@
+"""What a label configuration must obey: the service's rules, and those that spare surprises.
+
+The service finds one fault at a time, some of them only when a task is completed, and what does not
+apply to a type it drops without a word (observed). Each problem here is a sentence that begins with
+the path of its entry: the keys from the root, joined by slashes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from datagym_async.labels._config_entries import CHOICES, CLASSIFICATIONS, GEOMETRIES
+from datagym_async.models import EntryType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from datagym_async.labels._config_entries import ConfigEntry
+
+MAX_DEPTH = 4
+"""Levels, the root included (observed)."""
+
+_LONGEST = 56
+_LONGEST_TEXT = 255
+_KEY = re.compile(r"[a-zA-Z0-9_ -]+")
+_VALUE = re.compile(r"[a-zA-Z0-9_ !@#$%^&*()?\-àâçéèêëîïôûùüÿñæœäöüß]+")
+_OPTION = re.compile(r"[a-zA-Z0-9_ .-]+")
+_DIGIT = re.compile(r"[0-9]")
+# What the service's own editor lets people type, and the colours it writes.
+_EDITOR_KEY = re.compile(r"[0-9a-z_-]{1,30}")
+_EDITOR_OPTION = re.compile(r"[0-9a-z_.-]{1,30}")
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+_DRAWN = ("point", "line", "polygon", "rectangle")
+_ASKED = ("checklist", "radio", "select")
+RESERVED = frozenset(
+    {
+        *("geometry", "geometry_type", "class_name", "classification", "classifications"),
+        *("global_classifications", "classification_type", "tag", "status", "label", "labeler"),
+        *("label_classes", "reviewer", "image", "imageid", "media", "mediaid"),
+        *("external_image_id", "internal_image_id", "external_media_id", "internal_media_id"),
+        *(*_DRAWN, *_ASKED),
+        *(f"lcentry{word}" for word in (*_DRAWN, *_ASKED)),
+        *(f"lcentry{word}value" for word in (*_DRAWN, *_ASKED)),
+        *("dummy_project", "dummy_dataset_one", "dummy_dataset_two", "intersections"),
+    }
+)
+"""Words that no key may be, in lower case; the service compares with case, before it lowers."""
+
+
+def problems_of(roots: Sequence[ConfigEntry]) -> list[str]:
+    """Return what is wrong with the entries of a configuration, each as a sentence."""
+    found = [*_duplicates("", roots)]
+    for root in roots:
+        found += _problems_below(root, (), ())
+        found += _repeated_below(root)
+    return [*found, *_repeated_shortcuts(roots)]
+
+
+def warnings_of(roots: Sequence[ConfigEntry]) -> list[str]:
+    """Return what the service takes and people trip over, each as a sentence."""
+    return [f"{path}: {text}." for path, entry in _walk(roots) for text in _doubts(path, entry)]
+
+
+def _walk(
+    entries: Iterable[ConfigEntry], above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ConfigEntry]]:
+    for entry in entries:
+        here = (*above, entry.key or "(no key)")
+        yield "/".join(here), entry
+        yield from _walk(entry.children, here)
+
+
+def _problems_below(
+    entry: ConfigEntry, path: tuple[str, ...], above: tuple[ConfigEntry, ...]
+) -> Iterator[str]:
+    here = (*path, entry.key or "(no key)")
+    for text in (*_texts(entry), *_kind(entry), *_place(entry, above)):
+        yield f"{'/'.join(here)}: {text}."
+    yield from _duplicates(f"{'/'.join(here)}: ", entry.children)
+    for child in entry.children:
+        yield from _problems_below(child, here, (*above, entry))
+
+
+def _texts(entry: ConfigEntry) -> Iterator[str]:
+    yield from _text("key", entry.key, _KEY, "letters a to z, digits, blanks, _ and -")
+    yield from _text("text", entry.value, _VALUE, "letters, digits, blanks and _-!@#$%^&*()?")
+    if entry.key.strip() in RESERVED:
+        yield f"the key {entry.key!r} is a word of the service itself; use another one"
+
+
+def _text(what: str, text: str, allowed: re.Pattern[str], words: str) -> Iterator[str]:
+    if not text.strip():
+        yield f"the {what} is empty; it needs 1 to {_LONGEST} characters"
+    elif len(text) > _LONGEST:
+        yield f"the {what} has {len(text)} characters, {_LONGEST} are allowed"
+    if bad := sorted({each for each in text if not allowed.fullmatch(each)}):
+        yield f"the {what} {text!r} holds {_quoted(bad)}, which the service refuses; use {words}"
+
+
+def _kind(entry: ConfigEntry) -> Iterator[str]:
+    if entry.type not in (*GEOMETRIES, *CLASSIFICATIONS, EntryType.IMAGE_SEGMENTATION):
+        yield "its type is none of today's; use one of " + ", ".join(_types())
+    if entry.type is EntryType.FREETEXT and entry.max_length is None:
+        yield f"a free text needs a maximum length, 1 to {_LONGEST_TEXT}"
+    if entry.max_length is not None and not 1 <= entry.max_length <= _LONGEST_TEXT:
+        yield f"the maximum length is {entry.max_length}; 1 to {_LONGEST_TEXT} are allowed"
+    if entry.shortcut is not None and not _DIGIT.fullmatch(entry.shortcut):
+        yield f"the shortcut is {entry.shortcut!r}; it must be one digit, 0 to 9"
+    yield from _options(entry)
+    yield from _useless(entry)
+
+
+def _types() -> list[str]:
+    return [each.value for each in EntryType if each not in (EntryType.UNKNOWN, EntryType.RADIO)]
+
+
+def _options(entry: ConfigEntry) -> Iterator[str]:
+    if entry.type in CHOICES and not entry.options:
+        yield f"a {entry.type.value.lower()} needs options; nobody could answer it"
+    for key, text in entry.options.items():
+        if not key or not text:
+            yield f"the option {key!r} needs a key and a text, and has {text!r}"
+        elif len(key) > _LONGEST or len(text) > _LONGEST_TEXT:
+            yield (
+                f"the option {key[:20]!r} is too long: {_LONGEST} characters for the key and "
+                f"{_LONGEST_TEXT} for the text are allowed"
+            )
+        if bad := sorted({each for each in key if not _OPTION.fullmatch(each)}):
+            yield f"the key of the option {key!r} holds {_quoted(bad)}, which no label can name"
+    yield from (
+        f"the options {' and '.join(map(repr, keys))} cannot be told apart"
+        for keys in _same_options(entry)
+    )
+
+
+def _same_options(entry: ConfigEntry) -> list[list[str]]:
+    """Return the keys of options that differ in case or outer blanks alone, or in nothing shown."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for key, text in entry.options.items():
+        groups.setdefault(("key", key.strip().lower()), []).append(key)
+        groups.setdefault(("text", text.strip()), []).append(key)
+    twins = [keys for keys in groups.values() if len(keys) > 1]
+    return [keys for number, keys in enumerate(twins) if keys not in twins[:number]]
+
+
+def _useless(entry: ConfigEntry) -> Iterator[str]:
+    """Tell of what the service would drop without a word."""
+    drawn = entry.type not in CLASSIFICATIONS
+    for name, given, applies in (
+        ("a color", entry.color is not None, drawn),
+        ("a shortcut", entry.shortcut is not None, drawn),
+        ("required", entry.required, not drawn),
+        ("a maximum length", entry.max_length is not None, entry.type is EntryType.FREETEXT),
+        ("options", bool(entry.options), entry.type in CHOICES),
+    ):
+        if given and not applies:
+            yield f"{name} means nothing for the type {entry.type.value}; leave it out"
+
+
+def _place(entry: ConfigEntry, above: tuple[ConfigEntry, ...]) -> Iterator[str]:
+    if len(above) >= MAX_DEPTH:
+        yield f"it stands on level {len(above) + 1}; {MAX_DEPTH} levels are allowed"
+    kinds = [each.type for each in above]
+    if entry.type in GEOMETRIES and kinds and not (len(kinds) == 1 and kinds[0] in GEOMETRIES):
+        yield (
+            "a geometry stands at the root, or directly in a point, line, polygon or rectangle at "
+            "the root"
+        )
+    if entry.type is EntryType.IMAGE_SEGMENTATION and above:
+        yield "an image segmentation stands at the root; the export knows it nowhere else"
+    if entry.type is EntryType.IMAGE_SEGMENTATION and entry.children:
+        yield "an image segmentation nests nothing; the export would lose it"
+
+
+def _duplicates(prefix: str, entries: Iterable[ConfigEntry]) -> Iterator[str]:
+    for key, count in Counter(_folded(entry) for entry in entries).items():
+        if count > 1:
+            where = prefix or "the configuration: "
+            yield f"{where}{count} entries have the key {key!r} (upper and lower case are one)."
+
+
+def _repeated_below(root: ConfigEntry) -> Iterator[str]:
+    """Tell of keys that stand in several places of one tree; neighbours are told of elsewhere."""
+    places: dict[str, list[str]] = {}
+    for path, entry in _walk([root]):
+        places.setdefault(_folded(entry), []).append(path)
+    for key, paths in places.items():
+        if len(set(paths)) > 1:
+            where = ", ".join(dict.fromkeys(paths))
+            yield f"{root.key}: the key {key!r} stands in several places ({where}); use it once."
+
+
+def _folded(entry: ConfigEntry) -> str:
+    return entry.key.rstrip()
+
+
+def _repeated_shortcuts(roots: Sequence[ConfigEntry]) -> Iterator[str]:
+    places: dict[str, list[str]] = {}
+    for path, entry in _walk(roots):
+        if entry.shortcut is not None:
+            places.setdefault(entry.shortcut, []).append(path)
+    for shortcut, paths in places.items():
+        if len(paths) > 1:
+            yield f"{paths[1]}: the shortcut {shortcut} is taken by {paths[0]}; give another one."
+
+
+def _doubts(path: str, entry: ConfigEntry) -> Iterator[str]:
+    if _KEY.fullmatch(entry.key) and not _EDITOR_KEY.fullmatch(entry.key):
+        yield f"the editor of the service takes no key like {entry.key!r}; keep to 30 of a-z 0-9 _-"
+    odd = [key for key in entry.options if not _EDITOR_OPTION.fullmatch(key)]
+    if entry.type in CHOICES and odd:
+        yield f"the editor takes no option keys like {_quoted(odd)}; keep to 30 of a-z 0-9 _.-"
+    if entry.type is EntryType.SELECT and len(entry.options) == 1:
+        yield "a select with one option gives no choice"
+    if entry.color is not None and not _COLOR.fullmatch(entry.color):
+        yield f"the color {entry.color!r} is none that the editor writes, for example '#3333FF'"
+    if entry.shortcut is not None and "/" in path:
+        yield "the editor gives shortcuts to geometries at the root alone"
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return ", ".join(map(repr, texts[:5]))

@@ -1,0 +1,58 @@
+"""Label configurations as YAML; imported only by those who use it, since PyYAML is an extra."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from datagym_async.exceptions import LabelConfigError
+from datagym_async.labels._config_documents import given_twice
+
+
+class _Loader(yaml.SafeLoader):
+    """Take scalars for texts, but for null, true and false.
+
+    YAML takes ``on``, ``no``, ``12:30`` and ``1e3`` for something else; as keys and texts of
+    options they are meant as they are written.
+    """
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 -- the name and kind PyYAML reads
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping; a key that is given twice is an error, not the last one."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise given_twice(key.value)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:null", re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]
+)
+
+
+def read_yaml(text: str | bytes) -> object:
+    """Return what YAML says.
+
+    Raises:
+        LabelConfigError: It is no YAML.
+    """
+    try:
+        document: object = yaml.load(text, _Loader)  # noqa: S506 -- it is a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        words = " ".join(str(error).split())
+        raise LabelConfigError(f"The label configuration is no YAML: {words}") from None
+    return document
+
+
+def write_yaml(document: object) -> str:
+    """Return a document as YAML."""
+    text: str = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+    return text
