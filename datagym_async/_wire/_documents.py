@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from cattrs.errors import BaseValidationError
 
-from datagym_async._wire._structure import ShapeError, as_list, as_object, as_text, each, field_path
+from datagym_async._wire._structure import each, field_path
+from datagym_async.labels._json import ShapeError, as_list, as_object, as_text
 from datagym_async.models import LabelClass, LabelExport, TaskLabels, VideoLabels
 
 if TYPE_CHECKING:

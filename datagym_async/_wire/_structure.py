@@ -8,7 +8,7 @@ whose path `field_path` finds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, cast, get_args, get_origin
+from typing import Any, TypeAlias, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -22,22 +22,18 @@ from cattrs.gen import make_dict_structure_fn
 
 from datagym_async._wire._fields import DECODED_NAMES, wire_names
 from datagym_async._wire._names import decode_name
+from datagym_async.labels._json import (
+    ShapeError,
+    as_list,
+    as_number,
+    as_object,
+    as_whole_number,
+    check_kind,
+    kind_of,
+)
 from datagym_async.models import GeometryPayload, OpenEnum
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
-
-
-class ShapeError(ValueError):
-    """A JSON value is not what the model says; the text says both in a few words.
-
-    Args:
-        text: What was expected, and what came.
-        path: Where below the value that the converter was given, for example ``.labels.car[2]``.
-    """
-
-    def __init__(self, text: str, *, path: str = "") -> None:
-        super().__init__(text)
-        self.path = path
 
 
 def make_converter() -> Converter:
@@ -62,7 +58,9 @@ def field_path(error: Exception) -> tuple[str, str]:
         return path.removeprefix("."), "it is missing"
     if isinstance(error, RecursionError):
         return "", "it is nested too deep"
-    return f"{path}{getattr(error, 'path', '')}".removeprefix("."), str(error)
+    if isinstance(error, ShapeError):
+        return f"{path}{error.path}".removeprefix("."), error.text
+    return path.removeprefix("."), str(error)
 
 
 def _step(owner: ClassValidationError | IterableValidationError, error: Exception) -> str:
@@ -72,24 +70,6 @@ def _step(owner: ClassValidationError | IterableValidationError, error: Exceptio
         if isinstance(note, AttributeValidationNote):
             return f".{wire_names(owner.cl, note.name)[0]}"
     return ""
-
-
-def kind_of(value: object) -> str:
-    """Return what a JSON value is, in a few words and without the value: it may be private."""
-    for kind, words in _KINDS.items():
-        if isinstance(value, kind):
-            return words
-    return "null"
-
-
-_KINDS: Mapping[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    list: "a list",
-    dict: "an object",
-}
 
 
 # --- models --------------------------------------------------------------------------------------
@@ -156,22 +136,11 @@ def _text(value: object, _: object) -> str:
 
 
 def _whole_number(value: object, _: object) -> int:
-    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 20:
-        return int(value)  # video exports write numbers as texts
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ShapeError(f"a whole number was expected, not {kind_of(value)}")
+    return as_whole_number(value)
 
 
 def _number(value: object, _: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str):
-        try:
-            return float(value)  # video exports write numbers as texts
-        except ValueError:
-            pass
-    raise ShapeError(f"a number was expected, not {kind_of(value)}")
+    return as_number(value)
 
 
 def _truth(value: object, _: object) -> bool:
@@ -235,27 +204,3 @@ def _dictionary(value: object, kind: object) -> dict[str, Any]:
             if get_args(inner) == (GeometryPayload,):
                 check_kind(item, dict, path=f".{key}[{index}]")
     return entries
-
-
-def as_object(value: object, *, path: str = "") -> dict[str, Any]:
-    """Return a JSON value that is due to be an object."""
-    check_kind(value, dict, path=path)
-    return cast("dict[str, Any]", value)
-
-
-def as_list(value: object, *, path: str = "") -> list[Any]:
-    """Return a JSON value that is due to be a list."""
-    check_kind(value, list, path=path)
-    return cast("list[Any]", value)
-
-
-def as_text(value: object, *, path: str = "") -> str:
-    """Return a JSON value that is due to be a text."""
-    check_kind(value, str, path=path)
-    return cast("str", value)
-
-
-def check_kind(value: object, kind: type, *, path: str = "") -> None:
-    """Raise `ShapeError` unless a JSON value is of a kind."""
-    if not isinstance(value, kind):
-        raise ShapeError(f"{_KINDS[kind]} was expected, not {kind_of(value)}", path=path)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datagym_async.labels._config import LabelConfig
-from datagym_async.labels._config_building import EntryHandle
-from datagym_async.labels._config_diff import ConfigDiff, EntryChange, diff
-from datagym_async.labels._config_entries import ConfigEntry, EntryLike
+from datagym_async.labels._classes import LabelClass, class_types
+from datagym_async.labels._payload import parse_image, parse_task, to_payload, to_prediction
 from datagym_async.labels._shapes import (
     Bounds,
     Incomplete,
@@ -22,13 +20,8 @@ __all__ = [
     "Annotation",
     "Bounds",
     "Classification",
-    "ConfigDiff",
-    "ConfigEntry",
-    "EntryChange",
-    "EntryHandle",
-    "EntryLike",
     "Incomplete",
-    "LabelConfig",
+    "LabelClass",
     "LabeledImage",
     "LabeledTask",
     "Line",
@@ -37,5 +30,9 @@ __all__ = [
     "Rectangle",
     "Segmentation",
     "Shape",
-    "diff",
+    "class_types",
+    "parse_image",
+    "parse_task",
+    "to_payload",
+    "to_prediction",
 ]

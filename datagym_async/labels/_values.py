@@ -7,13 +7,59 @@ annotations nested in it) and the `Classification` values of the whole image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import attrs
 
 from datagym_async.labels._shapes import Shape
 from datagym_async.models import EntryType, TaskState
+
+V = TypeVar("V")
+
+
+@attrs.frozen
+class Form:
+    """How a file wrote a value, so that the way back gives the same file.
+
+    Args:
+        members: The members that were there, in order; none for a value that was made by hand.
+        keys: The keys below ``labels`` or ``nested_geometries``, in order, the empty ones too.
+        raw: A member to what the file had and what it was read as, where the one does not follow
+            from the other.
+    """
+
+    members: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    raw: Mapping[str, tuple[Any, Any]] = attrs.field(factory=dict)
+
+    def written(self, member: str, value: V, write: Callable[[V], Any]) -> Any:
+        """Return what a member is to hold: what the file had, if it still means the value."""
+        raw, read = self.raw.get(member, (None, self))
+        return raw if read == value else write(value)
+
+    def ordered(self, values: Mapping[str, Any], *, usual: Iterable[str]) -> dict[str, Any]:
+        """Return members in the file's order, and behind them those that it did not have.
+
+        Args:
+            values: All members.
+            usual: Those that are written even if they are empty where there was no file.
+        """
+        always = set(self.members or usual)
+        order = [*(name for name in self.members if name in values), *values]
+        return {name: values[name] for name in order if name in always or values[name]}
+
+
+def _texts(given: Iterable[str | None]) -> tuple[str | None, ...]:
+    return tuple(given)
+
+
+def _answers(given: Iterable[Classification]) -> tuple[Classification, ...]:
+    return tuple(given)
+
+
+def _annotations(given: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    return tuple(given)
 
 
 @attrs.frozen
@@ -32,10 +78,8 @@ class Classification:
     """
 
     key: str
-    values: tuple[str | None, ...] = attrs.field(default=(None,), converter=tuple[str | None, ...])
-    children: tuple[Classification, ...] = attrs.field(
-        default=(), converter=tuple["Classification", ...]
-    )
+    values: tuple[str | None, ...] = attrs.field(default=(None,), converter=_texts)
+    children: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
     type: EntryType | None = attrs.field(default=None, eq=False)
 
     @classmethod
@@ -81,15 +125,15 @@ class Annotation:
         classifications: The answers about it.
         nested: The annotations nested in it; those have none themselves.
         extra: Members of the file that this package does not know, kept for the way back.
+        form: How the file wrote it, or None; it does not count when two are compared.
     """
 
     key: str
     shape: Shape
-    classifications: tuple[Classification, ...] = attrs.field(
-        default=(), converter=tuple[Classification, ...]
-    )
-    nested: tuple[Annotation, ...] = attrs.field(default=(), converter=tuple["Annotation", ...])
+    classifications: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
+    nested: tuple[Annotation, ...] = attrs.field(default=(), converter=_annotations)
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
+    form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -107,10 +151,8 @@ class LabeledImage:
 
     media_id: str = ""
     media_name: str = ""
-    annotations: tuple[Annotation, ...] = attrs.field(default=(), converter=tuple[Annotation, ...])
-    classifications: tuple[Classification, ...] = attrs.field(
-        default=(), converter=tuple[Classification, ...]
-    )
+    annotations: tuple[Annotation, ...] = attrs.field(default=(), converter=_annotations)
+    classifications: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
     width: int | None = None
     height: int | None = None
 
@@ -147,6 +189,7 @@ class LabeledTask(LabeledImage):
         video_frame_rate: Frames a second as a fraction, for example ``"30/1"``, or None.
         video_duration: Seconds, or None.
         extra: Members of the file that this package does not know, kept for the way back.
+        form: How the file wrote it, or None; it does not count when two are compared.
     """
 
     stored_media_name: str = attrs.Factory(lambda self: self.media_name, takes_self=True)
@@ -161,3 +204,4 @@ class LabeledTask(LabeledImage):
     video_frame_rate: str | None = None
     video_duration: float | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    form: Form | None = attrs.field(default=None, eq=False, repr=False)

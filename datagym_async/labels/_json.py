@@ -1,0 +1,100 @@
+"""What JSON values are due to be, and the error that says where they are something else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ShapeError(ConfigurationError):
+    """A JSON value is not what it is due to be.
+
+    Args:
+        text: What was expected, and what came, in a few words.
+        path: Where below the value that was given, for example ``.labels.car[2]``.
+
+    Attributes:
+        text: As given.
+        path: As given, and longer the further up the error is caught.
+    """
+
+    def __init__(self, text: str, *, path: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.path = path
+
+    def __str__(self) -> str:
+        """Return the text, with the path before it."""
+        return f"at {self.path.removeprefix('.')}, {self.text}" if self.path else self.text
+
+    def below(self, path: str) -> ShapeError:
+        """Return itself, found below a path."""
+        self.path = path + self.path
+        return self
+
+
+def kind_of(value: object) -> str:
+    """Return what a JSON value is, in a few words and without the value: it may be private."""
+    for kind, words in _KINDS.items():
+        if isinstance(value, kind):
+            return words
+    return "null"
+
+
+_KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def as_object(value: object, *, path: str = "") -> dict[str, Any]:
+    """Return a JSON value that is due to be an object."""
+    check_kind(value, dict, path=path)
+    return cast("dict[str, Any]", value)
+
+
+def as_list(value: object, *, path: str = "") -> list[Any]:
+    """Return a JSON value that is due to be a list."""
+    check_kind(value, list, path=path)
+    return cast("list[Any]", value)
+
+
+def as_text(value: object, *, path: str = "") -> str:
+    """Return a JSON value that is due to be a text."""
+    check_kind(value, str, path=path)
+    return cast("str", value)
+
+
+def check_kind(value: object, kind: type, *, path: str = "") -> None:
+    """Raise `ShapeError` unless a JSON value is of a kind."""
+    if not isinstance(value, kind):
+        raise ShapeError(f"{_KINDS[kind]} was expected, not {kind_of(value)}", path=path)
+
+
+def as_whole_number(value: object, *, path: str = "") -> int:
+    """Return a whole number, also one that is written as a text."""
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 20:
+        return int(value)  # video exports write numbers as texts
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ShapeError(f"a whole number was expected, not {kind_of(value)}", path=path)
+
+
+def as_number(value: object, *, path: str = "") -> float:
+    """Return a number, also one that is written as a text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value)  # video exports write numbers as texts
+        except ValueError:
+            pass
+    raise ShapeError(f"a number was expected, not {kind_of(value)}", path=path)
