@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -15,6 +14,7 @@ from yarl import URL
 
 from datagym_async._transport._base import StreamedResponse
 from datagym_async._transport._failures import FAILURES, translate
+from datagym_async._transport._outgoing import BodyInMemory, OutgoingBody, StreamedBody
 from datagym_async._version import __version__
 from datagym_async._wire._messages import Body, Lane, Request
 
@@ -27,66 +27,8 @@ if TYPE_CHECKING:
 # earlier, so that no request is lost on a connection which the service is just closing.
 _KEEPALIVE_SECONDS = 30.0
 _DNS_CACHE_SECONDS = 300
-# A body in memory goes out in slices, so that one which was cut short is known to have been.
-_SLICE = 256 * 1024
 _PAYLOAD_PIECE = 64 * 1024
 _USER_AGENT = f"datagym-async/{__version__}"
-
-
-@attrs.define
-class _Outgoing:
-    """One attempt's body: an async iterator that knows how far it got and what its source raised.
-
-    No generator: aiohttp's writer may be cancelled while it waits for a piece, and a generator that
-    is still running cannot be closed.
-    """
-
-    source: AsyncIterator[bytes]
-    left: int
-    whole: bool
-    failure: Exception | None = None
-    _reading: asyncio.Lock = attrs.field(factory=asyncio.Lock)
-
-    def __aiter__(self) -> _Outgoing:
-        return self
-
-    async def __anext__(self) -> bytes:
-        async with self._reading:
-            try:
-                chunk = await anext(self.source)
-            except StopAsyncIteration:
-                raise
-            except Exception as failure:
-                self.failure = failure
-                raise
-        self.left -= len(chunk)
-        # Noted before the last piece is handed over: what comes after is out of our hands.
-        self.whole = self.left <= 0
-        return chunk
-
-    async def settle(self) -> None:
-        """Wait until nobody reads from the source any more."""
-        async with self._reading:
-            pass
-
-
-@attrs.define
-class _Slices:
-    """A body in memory, as an async iterator over slices of it."""
-
-    data: bytes
-    start: int = 0
-
-    def __aiter__(self) -> _Slices:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self.start >= len(self.data):
-            raise StopAsyncIteration
-        end = self.start + _SLICE
-        piece = self.data if len(self.data) <= _SLICE else self.data[self.start : end]
-        self.start = end
-        return piece
 
 
 @attrs.define
@@ -121,11 +63,11 @@ class _Exchange:
         peer: Scheme, host and port of the other side.
     """
 
-    start: Callable[[_Outgoing], Awaitable[aiohttp.ClientResponse]]
+    start: Callable[[OutgoingBody | None], Awaitable[aiohttp.ClientResponse]]
     body: Body | None
     peer: str
     _opened: AbstractAsyncContextManager[AsyncIterator[bytes]] | None = None
-    _outgoing: _Outgoing | None = None
+    _outgoing: OutgoingBody | None = None
     _answer: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> StreamedResponse:
@@ -154,14 +96,14 @@ class _Exchange:
                 answer.close()
         await self._close_body(kind, error, traceback)
 
-    async def _open(self) -> _Outgoing:
+    async def _open(self) -> OutgoingBody | None:
         body = self.body
-        if body is None or body.open is None:
-            data = b"" if body is None or body.data is None else body.data
-            return _Outgoing(_Slices(data), left=len(data), whole=not data)
+        if body is None:
+            return None
+        if body.open is None:
+            return BodyInMemory(body.data or b"")
         self._opened = body.open()
-        source = await self._opened.__aenter__()
-        return _Outgoing(source, left=body.size, whole=body.size == 0)
+        return StreamedBody(await self._opened.__aenter__(), body.size)
 
     async def _close_body(
         self,
@@ -228,23 +170,25 @@ class AiohttpTransport:
         if self._owns_http:
             await self._http.close()
 
-    async def _start(self, request: Request, outgoing: _Outgoing) -> aiohttp.ClientResponse:
+    async def _start(self, request: Request, body: OutgoingBody | None) -> aiohttp.ClientResponse:
         try:
             return await self._http.request(
                 request.method,
                 _url(self._base_url, request),
                 headers=self._headers(request),
-                data=_data(request, outgoing),
+                data=body,
                 timeout=self._limits(request),
                 # A redirect could lead the token to another origin.
                 allow_redirects=False,
             )
         except FAILURES as raised:
-            failure = translate(raised, peer=self._peer, request_sent=outgoing.whole)
+            failure = translate(raised, peer=self._peer, request_sent=body is None or body.whole)
         # Raised here, outside the handler, so that aiohttp's error is not even its context.
-        raise outgoing.failure or failure
+        raise (body.failure if body is not None else None) or failure
 
-    async def _start_fetch(self, url: str, peer: str, _: _Outgoing) -> aiohttp.ClientResponse:
+    async def _start_fetch(
+        self, url: str, peer: str, _: OutgoingBody | None
+    ) -> aiohttp.ClientResponse:
         try:
             return await self._http.get(
                 url, timeout=self._limits(None), headers={"User-Agent": _USER_AGENT}
@@ -283,15 +227,6 @@ def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector, trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
     )
-
-
-def _data(request: Request, outgoing: _Outgoing) -> AsyncIterator[bytes] | bytes | None:
-    if request.body is None:
-        return None
-    if request.method == "POST":
-        return outgoing
-    # aiohttp itself resends PUT and DELETE once after a disconnect, and can do so with bytes only.
-    return request.body.data
 
 
 def _url(base_url: str, request: Request) -> URL:

@@ -32,7 +32,8 @@ _PAUSE = 0.5
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _TYPES = frozenset({"image/jpeg", "image/jpg", "image/png"})
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""Statuses of an answer that leads elsewhere."""
 
 
 class ForbiddenAddressError(OSError):
@@ -144,26 +145,13 @@ class LinkProber:
                 here = here.join(URL(target))
             except ValueError:
                 return "The link leads to what is no address."
-            if reason := self._refusal(here):
+            if reason := refusal(here, allow_private=self._allow_private):
                 return reason
             answer = await self._answer_of(here)
             if isinstance(answer, str):
                 return answer
             target = answer.target
         return f"The link redirects more than {MAX_REDIRECTS} times."
-
-    def _refusal(self, url: URL) -> str:
-        if url.scheme not in {"http", "https"} or not url.host:
-            return f"The link leads to {url.scheme or 'no'}://, and only http and https are asked."
-        if self._allow_private:
-            return ""
-        try:
-            check_public(url.host)
-        except ForbiddenAddressError:
-            return _forbidden(url)
-        except ValueError:
-            pass  # a name: it is looked at when it is resolved
-        return ""
 
     async def _answer_of(self, url: URL) -> str | _Redirect:
         """Return what is wrong with an address or an empty text, or where it redirects to."""
@@ -186,25 +174,57 @@ class LinkProber:
                 finally:
                     answer.close()  # the rest of it may be long
         except ForbiddenAddressError:
-            return _forbidden(url)
+            return forbidden(url)
         except FAILURES as failure:
             if isinstance(failure.__cause__, ForbiddenAddressError):
-                return _forbidden(url)
+                return forbidden(url)
             words = str(translate(failure, peer=f"{url.scheme}://{url.host}", request_sent=True))
         raise _TryAgainError(f"{words.partition(';')[0].partition(': check')[0]}.")
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
-            resolver = self._resolver or aiohttp.ThreadedResolver()
-            connector = aiohttp.TCPConnector(
-                limit=0,
-                limit_per_host=8,
-                resolver=resolver if self._allow_private else PublicResolver(resolver),
-            )
-            self._http = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-            )
+            self._http = foreign_session(self._resolver, allow_private=self._allow_private)
         return self._http
+
+
+def foreign_session(
+    resolver: AbstractResolver | None, *, allow_private: bool
+) -> aiohttp.ClientSession:
+    """Return a session for foreign addresses: no cookies, no proxies, no credentials.
+
+    Args:
+        resolver: Resolves names; None for the system's.
+        allow_private: Whether names may lead to private, loopback and other special addresses.
+    """
+    resolver = resolver or aiohttp.ThreadedResolver()
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        limit_per_host=8,
+        resolver=resolver if allow_private else PublicResolver(resolver),
+    )
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+    )
+
+
+def refusal(url: URL, *, allow_private: bool) -> str:
+    """Return why an address is not asked, or an empty text.
+
+    Args:
+        url: The address.
+        allow_private: Whether it may be private, loopback or another special one.
+    """
+    if url.scheme not in {"http", "https"} or not url.host:
+        return f"The link leads to {url.scheme or 'no'}://, and only http and https are asked."
+    if allow_private:
+        return ""
+    try:
+        check_public(url.host)
+    except ForbiddenAddressError:
+        return forbidden(url)
+    except ValueError:
+        pass  # a name: it is looked at when it is resolved
+    return ""
 
 
 @attrs.frozen
@@ -221,7 +241,7 @@ class _TryAgainError(Exception):
 async def _judge(method: str, answer: aiohttp.ClientResponse) -> str | _Redirect | None:
     """Return as `_answer_of` does, or None where the answer does not tell."""
     status = answer.status
-    if status in _REDIRECTS and (target := answer.headers.get("Location")):
+    if status in REDIRECTS and (target := answer.headers.get("Location")):
         return _Redirect(target)
     if status in {429, 500, 502, 503, 504}:
         raise _TryAgainError(f"The link answers with status {status}.")
@@ -241,7 +261,8 @@ def _is_image(headers: Mapping[str, str]) -> bool:
     return kind in _TYPES and headers.get("Content-Length") != "0"
 
 
-def _forbidden(url: URL) -> str:
+def forbidden(url: URL) -> str:
+    """Return the sentence that says of an address that it is not public."""
     return (
         f"The link leads to {url.host}, which is no public address; "
         "allow_private_links=True asks such hosts, too."
