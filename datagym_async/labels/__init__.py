@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from datagym_async.labels._check import Prepared, check_prediction, prepare_prediction
+from datagym_async.labels._check_findings import Finding, Severity
 from datagym_async.labels._classes import LabelClass, class_types
+from datagym_async.labels._config import LabelConfig
+from datagym_async.labels._config_building import EntryHandle
+from datagym_async.labels._config_diff import ConfigDiff, EntryChange, diff
+from datagym_async.labels._config_entries import ConfigEntry, EntryLike
 from datagym_async.labels._payload import parse_image, parse_task, to_payload, to_prediction
 from datagym_async.labels._shapes import (
     Bounds,
@@ -20,19 +26,31 @@ __all__ = [
     "Annotation",
     "Bounds",
     "Classification",
+    "ConfigDiff",
+    "ConfigEntry",
+    "EntryChange",
+    "EntryHandle",
+    "EntryLike",
+    "Finding",
     "Incomplete",
     "LabelClass",
+    "LabelConfig",
     "LabeledImage",
     "LabeledTask",
     "Line",
     "Point",
     "Polygon",
+    "Prepared",
     "Rectangle",
     "Segmentation",
+    "Severity",
     "Shape",
+    "check_prediction",
     "class_types",
+    "diff",
     "parse_image",
     "parse_task",
+    "prepare_prediction",
     "to_payload",
     "to_prediction",
 ]

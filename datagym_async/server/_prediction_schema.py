@@ -158,6 +158,9 @@ def _nested(value: Json, at: str) -> Problems:
     if not isinstance(value, Mapping):
         yield _wrong(at, "JSONObject", value)
         return
+    if "additionalProperties" in value:
+        # The schema means to forbid unknown members, and forbids one of that very name.
+        yield Problem(at, ["false schema always fails"])
     yield from _shapes(value, at)
     if "classifications" in value:
         yield from _classifications(value["classifications"], f"{at}/classifications")

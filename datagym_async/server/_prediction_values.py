@@ -51,12 +51,15 @@ def answered(value: Value, answers: Sequence[Json]) -> Value:
     """Return a classification's value with the answers, and those below it, filled in.
 
     Raises:
-        Refusal: `ex_gen_wrong_entry_id` for a key that is no child of the entry.
+        Refusal: `ex_gen_wrong_entry_id` for a key that is no child of the entry; `ex_system` for an
+            object without a key.
     """
     own = [answer for answer in answers if isinstance(answer, str)]
-    below = next((part for part in answers if isinstance(part, Mapping)), {})
+    below = next((part for part in answers if isinstance(part, Mapping)), None)
+    if below is not None and not below:
+        raise refuse("ex_system")
     # The service reads the first key alone.
-    first = dict(list(below.items())[:1])
+    first = dict(list((below or {}).items())[:1])
     children = _answer_children(value, first)
     return attrs.evolve(value, payload=_answer(value, own), children=children)
 

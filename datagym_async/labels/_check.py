@@ -1,0 +1,203 @@
+"""Is a prediction one that the service stores as it is meant?
+
+The service checks little (observed): what it does not know it ignores, stores broken or answers by
+rolling a whole request back. `check_prediction` says so beforehand; `prepare_prediction` also
+brings a prediction into the form that goes in, and leaves out what cannot, if that is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.labels._check_answers import check_answers, unanswered
+from datagym_async.labels._check_findings import Finding, Severity, error, fatal, warning
+from datagym_async.labels._check_geometries import check_geometries
+from datagym_async.labels._check_normal import normal, sendable, without
+from datagym_async.labels._check_points import Frame
+from datagym_async.labels._payload import to_prediction
+from datagym_async.labels._values import LabeledImage, LabeledTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from datagym_async.labels._config_entries import EntryLike
+
+_READ = {"internal_media_ID", "keepData", "global_classifications", "labels"}
+_OF_EXPORTS = {
+    *("external_media_ID", "labeler", "status", "segmentations"),
+    *("internal_image_ID", "external_image_ID"),
+}
+_OF_VIDEOS = {
+    "task_export_url",
+    *("video_height", "video_width", "video_total_frames", "video_frame_rate", "video_duration"),
+}
+_ROUNDS = 3
+"""Leaving parts out can leave others without what they hang on; so it is looked at again."""
+
+
+@attrs.frozen
+class Prepared:
+    """A prediction made ready to be sent.
+
+    Args:
+        prediction: What to send, without `keepData`.
+        errors: Why it cannot be sent; empty if it can.
+        left_out: What was left out so that the rest can be sent.
+        warnings: What the service stores, and somebody should look at all the same.
+    """
+
+    prediction: Mapping[str, object]
+    errors: tuple[Finding, ...] = ()
+    left_out: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Return whether it can be sent."""
+        return not self.errors
+
+
+def check_prediction(
+    prediction: LabeledImage | Mapping[str, object],
+    entries: Iterable[EntryLike] | None = None,
+    *,
+    keep_data: bool | None = None,
+) -> tuple[Finding, ...]:
+    """Return what is wrong with a prediction as it stands, in the form in which it is sent.
+
+    Args:
+        prediction: One item of an import, as values or as JSON.
+        entries: The root entries of the label configuration; None to check without one.
+        keep_data: Whether labels are appended, as the call says it; None if that is not known.
+    """
+    roots, frame = None if entries is None else tuple(entries), _frame(prediction)
+    try:
+        return _findings(_as_json(prediction), roots, keep_data, frame)
+    except ConfigurationError as problem:
+        return (fatal((), str(problem)),)
+
+
+def prepare_prediction(
+    prediction: LabeledImage | Mapping[str, object],
+    entries: Iterable[EntryLike] | None = None,
+    *,
+    keep_data: bool | None = None,
+    partial: bool = False,
+) -> Prepared:
+    """Return a prediction in the form that goes in, and what cannot go.
+
+    Keys become lower case, nested answers that are unset and members that the service does not
+    read are left out: nothing is lost by that.
+
+    Args:
+        prediction: One item of an import or a task as exported, as values or as JSON.
+        entries: The root entries of the label configuration; None to check without one.
+        keep_data: Whether labels are appended, as the call says it; None if that is not known.
+        partial: True to leave out the parts that cannot go, where the rest then can.
+    """
+    roots, frame = None if entries is None else tuple(entries), _frame(prediction)
+    try:
+        present = normal(_as_json(prediction))
+    except ConfigurationError as problem:
+        return Prepared({}, (fatal((), str(problem)),))
+    found = _findings(present, roots, keep_data, frame)
+    left_out: list[Finding] = []
+    for _ in range(_ROUNDS if partial else 0):
+        if not (wrong := _errors(found)) or any(each.part is None for each in wrong):
+            break
+        left_out += wrong
+        present = without(present, {each.part for each in wrong if each.part is not None})
+        found = _findings(present, roots, keep_data, frame)
+    warnings = tuple(each for each in found if each.severity is Severity.WARNING)
+    return Prepared(sendable(present), _errors(found), tuple(left_out), warnings)
+
+
+def _frame(prediction: object) -> Frame:
+    if isinstance(prediction, LabeledImage):
+        return Frame(prediction.width, prediction.height)
+    return Frame()
+
+
+def _as_json(prediction: object) -> object:
+    """Return the item of an import; whatever is no value of ours is one already.
+
+    Raises:
+        ConfigurationError: The values cannot be written.
+    """
+    if not isinstance(prediction, LabeledImage):
+        return prediction
+    item = to_prediction(prediction)
+    if isinstance(prediction, LabeledTask) and prediction.task_export_url:
+        item["task_export_url"] = prediction.task_export_url
+    return item
+
+
+def _errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(each for each in findings if each.severity is Severity.ERROR)
+
+
+def _findings(
+    prediction: object,
+    entries: tuple[EntryLike, ...] | None,
+    keep_data: bool | None,
+    frame: Frame,
+) -> tuple[Finding, ...]:
+    if isinstance(prediction, Mapping):
+        return tuple(_check(prediction, entries, keep_data, frame))
+    kind = "null" if prediction is None else type(prediction).__name__
+    return (fatal((), f"an object was expected, not {kind}; the service refuses it"),)
+
+
+def _check(
+    prediction: Mapping[str, object],
+    entries: tuple[EntryLike, ...] | None,
+    keep_data: bool | None,
+    frame: Frame,
+) -> Iterator[Finding]:
+    yield from _check_members(prediction)
+    yield from _check_flag(prediction, keep_data)
+    if "global_classifications" in prediction:
+        at = ("global_classifications",)
+        yield from check_answers(prediction["global_classifications"], at, entries)
+    if not keep_data and prediction.get("keepData") is not True:
+        at = ("global_classifications",)
+        yield from unanswered(prediction.get("global_classifications"), at, entries)
+    if "labels" in prediction:
+        yield from check_geometries(prediction["labels"], ("labels",), entries, frame)
+
+
+def _check_members(prediction: Mapping[str, object]) -> Iterator[Finding]:
+    media_id = prediction.get("internal_media_ID")
+    if "label_classes" in prediction and media_id is None:
+        yield fatal((), "it is the overview of classes of an export and holds no labels")
+    elif media_id is not None and not isinstance(media_id, str):
+        yield fatal(("internal_media_ID",), "a text was expected; the service refuses it")
+    elif not media_id:
+        yield fatal(
+            (),
+            "it has no internal_media_ID, and the service ignores it in silence; set it to the"
+            " id of a media",
+        )
+    for name in prediction:
+        if name in _OF_VIDEOS and prediction[name] is not None:
+            yield fatal((name,), "it is of a video, whose labels cannot be imported")
+        elif name not in _READ | _OF_EXPORTS | _OF_VIDEOS | {"label_classes"}:
+            yield warning((name,), "the service ignores it")
+
+
+def _check_flag(prediction: Mapping[str, object], keep_data: bool | None) -> Iterator[Finding]:
+    if "keepData" not in prediction:
+        return
+    flag = prediction["keepData"]
+    if not isinstance(flag, bool):
+        yield error(("keepData",), "true or false was expected; the service refuses it")
+    elif keep_data is not None and flag is not keep_data:
+        yield fatal(
+            ("keepData",),
+            f"it is {str(flag).lower()}, and the call says keep_data={keep_data}; make two calls,"
+            " one for each",
+        )
