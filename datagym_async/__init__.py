@@ -86,6 +86,7 @@ from datagym_async.models import (
     ValueChange,
     VideoLabels,
 )
+from datagym_async.resources import TaskOutcome, TasksReport
 from datagym_async.transfer import (
     DatasetCreated,
     DatasetShare,
@@ -195,8 +196,10 @@ __all__ = [
     "Task",
     "TaskDetail",
     "TaskLabels",
+    "TaskOutcome",
     "TaskState",
     "TaskType",
+    "TasksReport",
     "Timeout",
     "TransferError",
     "UploadConfig",

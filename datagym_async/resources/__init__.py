@@ -10,6 +10,7 @@ from datagym_async.resources._label_configs import LabelConfigsResource
 from datagym_async.resources._labels import LabelsResource
 from datagym_async.resources._media import MediaResource
 from datagym_async.resources._projects import ProjectsResource
+from datagym_async.resources._task_outcomes import TaskOutcome, TasksReport
 from datagym_async.resources._tasks import TasksResource
 from datagym_async.resources._values import ValuesResource
 
@@ -21,6 +22,8 @@ __all__ = [
     "LabelsResource",
     "MediaResource",
     "ProjectsResource",
+    "TaskOutcome",
+    "TasksReport",
     "TasksResource",
     "ValuesResource",
     "file_body",

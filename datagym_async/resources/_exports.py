@@ -33,7 +33,7 @@ async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[Tas
         APIResponseValidationError: The answer is no export, or ends too early.
     """
     index = 0
-    async with aclosing(_iter_items(request, answer)) as values:
+    async with aclosing(iter_items(request, answer)) as values:
         async for value in values:
             item = decode_value(request, value, ExportItem, at=f"[{index}]")
             index += 1
@@ -41,8 +41,12 @@ async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[Tas
                 yield item.task
 
 
-async def _iter_items(request: Request, answer: OpenAnswer) -> AsyncGenerator[Any, None]:
-    """Give the elements of the array that a body is."""
+async def iter_items(request: Request, answer: OpenAnswer) -> AsyncGenerator[Any, None]:
+    """Give the elements of the array that a body is.
+
+    Raises:
+        APIResponseValidationError: The answer is no array, or ends too early.
+    """
     found: Any = ijson.sendable_list()
     parser = ijson.items_coro(found, "item", use_float=True)
     started = False

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import attrs
 
 from datagym_async._wire import _routes as routes
-from datagym_async.exceptions import ConfigurationError
-from datagym_async.models import CompleteResult, Task, TaskDetail, TaskState
+from datagym_async._wire._codec import decode_value
+from datagym_async.exceptions import APIError, AuthenticationError
+from datagym_async.models import CompleteResult, Task, TaskDetail
 from datagym_async.resources._base import Resource
+from datagym_async.resources._exports import iter_items
+from datagym_async.resources._many import DEFAULT_CONCURRENCY, for_each
+from datagym_async.resources._task_outcomes import TaskOutcome, TasksReport
+from datagym_async.resources._task_queries import queries
 
-_SEARCH = re.compile(r"[a-zA-Z0-9_ -]*")
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+
+    from datagym_async.resources._task_queries import States
 
 
 class TasksResource(Resource):
@@ -19,15 +31,17 @@ class TasksResource(Resource):
         self,
         project_id: str,
         *,
-        state: TaskState | str | None = None,
+        state: States = None,
         search: str | None = None,
         limit: int = 0,
     ) -> list[Task]:
-        """Return the tasks of a project in one state, sorted by media name.
+        """Return the tasks of a project, state by state, each sorted by media name.
 
         Args:
             project_id: UUID of the project.
-            state: The state; None is the service's default, WAITING. There is no "all".
+            state: The state, several states, or ``"all"``; None is the service's default, WAITING.
+                Each state is a request of its own, all at once; a task that changes its state
+                meanwhile is listed once, or missing.
             search: Part of the name of the media or of the labeller: letters, digits, blanks,
                 underscores and dashes (no dot). Words of digits alone are ignored by the service.
             limit: At most so many tasks; 0 for all.
@@ -38,8 +52,45 @@ class TasksResource(Resource):
             NotFoundError: The project is unknown.
             APIError: The service cannot be asked, or refuses.
         """
-        query = _query(state, search, limit)
-        return [*await self._fetch(routes.list_tasks(project_id, query), tuple[Task, ...])]
+        asked = queries(state, search=search, limit=limit)
+        answers: dict[int, tuple[Task, ...]] = {}
+
+        async def ask(index: int) -> None:
+            request = routes.list_tasks(project_id, asked[index])
+            answers[index] = await self._fetch(request, tuple[Task, ...])
+
+        await for_each(range(len(asked)), ask)
+        found = {task.id: task for index in sorted(answers) for task in answers[index]}
+        return [*found.values()][: limit or None]
+
+    async def iter(
+        self, project_id: str, *, state: States = None, search: str | None = None
+    ) -> AsyncGenerator[Task, None]:
+        """Give the tasks of a project as they arrive, in memory that does not grow with them.
+
+        The states are asked for one after another; a task that changes its state meanwhile can
+        come twice, or not at all. An iteration that is left early is best wrapped in
+        ``contextlib.aclosing``.
+
+        Args:
+            project_id: UUID of the project.
+            state: The state, several states, or ``"all"``; None is the service's default, WAITING.
+            search: Part of a name; see `list`.
+
+        Raises:
+            ConfigurationError: See `list`.
+            APIError: See `list`; also when the answer breaks off.
+        """
+        for query in queries(state, search=search, limit=0):
+            request = routes.list_tasks(project_id, query)
+            async with (
+                self._session.stream(request) as answer,
+                aclosing(iter_items(request, answer)) as items,
+            ):
+                index = 0
+                async for item in items:
+                    yield decode_value(request, item, Task, at=f"[{index}]")
+                    index += 1
 
     async def get(self, task_id: str) -> TaskDetail:
         """Return a task with its label configuration, label values and media.
@@ -68,14 +119,17 @@ class TasksResource(Resource):
         """
         await self._do(routes.skip_task(task_id))
 
-    async def complete(self, task_id: str, *, last_changed_config: int) -> CompleteResult:
+    async def complete(
+        self, task_id: str, *, last_changed_config: int | None = None
+    ) -> CompleteResult:
         """Set a task to COMPLETED, whatever its state, if its labels fit the configuration.
 
         Args:
             task_id: UUID of the task.
             last_changed_config: `TaskDetail.last_changed_config` as it was when the labels were
                 made, in milliseconds since 1970. If the configuration is newer, the task is not
-                completed and the result says so.
+                completed and the result says so. None reads it from the task now; if it changes
+                just then, it is read once more.
 
         Raises:
             RequestRefusedError: A label is missing or does not fit.
@@ -83,31 +137,127 @@ class TasksResource(Resource):
             LimitReachedError: The organisation's label quota is used up.
             APIError: The service cannot be asked, or refuses.
         """
+        if last_changed_config is not None:
+            return await self._complete(task_id, last_changed_config)
+        return await _Completer(self).complete(task_id)
+
+    async def complete_many(
+        self,
+        task_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        last_changed_config: int | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        on_outcome: Callable[[TaskOutcome], None] | None = None,
+    ) -> TasksReport:
+        """Set many tasks to COMPLETED, a few at once, and report what became of each.
+
+        A task that the service refuses does not stop the others. Cancelled, the tasks that were
+        told to `on_outcome` are settled, those in flight may be; to complete a task again does no
+        harm.
+
+        Args:
+            task_ids: UUIDs of the tasks.
+            last_changed_config: See `complete`: with a time, tasks of a newer configuration are
+                left alone and reported as such; with None, the present one is taken.
+            concurrency: Tasks in flight, from 1 to 64.
+            on_outcome: Called with each outcome as it is settled; must not raise.
+
+        Raises:
+            ConfigurationError: `concurrency` is out of its range.
+            AuthenticationError: The token does not count (any more).
+        """
+        completer = _Completer(self)
+
+        async def complete(task_id: str) -> TaskOutcome:
+            if last_changed_config is None:
+                result = await completer.complete(task_id)
+            else:
+                result = await self._complete(task_id, last_changed_config)
+            return TaskOutcome(task_id, "completed" if result.completed else "config_changed")
+
+        return await _settle_all(task_ids, complete, concurrency, on_outcome)
+
+    async def skip_many(
+        self,
+        task_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        on_outcome: Callable[[TaskOutcome], None] | None = None,
+    ) -> TasksReport:
+        """Set many tasks to SKIPPED, a few at once, and report what became of each.
+
+        Args:
+            task_ids: UUIDs of the tasks.
+            concurrency: Tasks in flight, from 1 to 64.
+            on_outcome: Called with each outcome as it is settled; must not raise.
+
+        Raises:
+            ConfigurationError: `concurrency` is out of its range.
+            AuthenticationError: The token does not count (any more).
+        """
+
+        async def skip(task_id: str) -> TaskOutcome:
+            await self.skip(task_id)
+            return TaskOutcome(task_id, "skipped")
+
+        return await _settle_all(task_ids, skip, concurrency, on_outcome)
+
+    async def _complete(self, task_id: str, last_changed_config: int) -> CompleteResult:
         request = routes.complete_task(task_id, last_changed_config=last_changed_config)
         return await self._fetch(request, CompleteResult)
 
 
-def _query(state: TaskState | str | None, search: str | None, limit: int) -> dict[str, str]:
-    query = {}
-    if state is not None:
-        query["state"] = _state(state)
-    if search:
-        if not _SEARCH.fullmatch(search):
-            raise ConfigurationError(
-                f"search={search!r} holds characters that the service refuses; use letters, digits,"
-                " blanks, underscores and dashes"
-            )
-        query["search"] = search
-    if limit < 0:
-        raise ConfigurationError(f"limit is {limit}; use 0 for all tasks, or a positive number")
-    if limit:
-        query["limit"] = str(limit)
-    return query
+@attrs.define
+class _Completer:
+    """Complete tasks with the present time of their configuration, asked for when it is needed.
+
+    The tasks of one project share one configuration, so one answer does for all of them; a time
+    that is too old for a task is answered with "changed", and then read from that very task.
+
+    Args:
+        tasks: The tasks.
+        known: The latest time that was read, in milliseconds since 1970.
+    """
+
+    tasks: TasksResource
+    known: int | None = None
+    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, repr=False)
+
+    async def complete(self, task_id: str) -> CompleteResult:
+        """Complete a task, after one more look at its configuration where that has changed."""
+        async with self._turn:  # the first of several tasks asks for all of them
+            known = self.known
+            if known is None:
+                known = await self._read(task_id)
+        result = await self.tasks._complete(task_id, known)
+        if result.completed:
+            return result
+        return await self.tasks._complete(task_id, await self._read(task_id))
+
+    async def _read(self, task_id: str) -> int:
+        fresh = (await self.tasks.get(task_id)).last_changed_config
+        self.known = max(fresh, self.known or 0)
+        return fresh
 
 
-def _state(state: TaskState | str) -> str:
-    known = TaskState(state)
-    if known is TaskState.UNKNOWN:
-        states = ", ".join(member for member in TaskState if member is not TaskState.UNKNOWN)
-        raise ConfigurationError(f"The task state {state!r} is unknown; use one of {states}")
-    return known.value
+async def _settle_all(
+    task_ids: Iterable[str] | AsyncIterable[str],
+    work: Callable[[str], Awaitable[TaskOutcome]],
+    concurrency: int,
+    on_outcome: Callable[[TaskOutcome], None] | None,
+) -> TasksReport:
+    outcomes: list[TaskOutcome] = []
+
+    async def settle(task_id: str) -> None:
+        try:
+            outcome = await work(task_id)
+        except AuthenticationError:  # it would be the same with every other task
+            raise
+        except APIError as error:
+            outcome = TaskOutcome(task_id, "failed", error)
+        outcomes.append(outcome)
+        if on_outcome is not None:
+            on_outcome(outcome)
+
+    await for_each(task_ids, settle, concurrency=concurrency)
+    return TasksReport(tuple(outcomes))
