@@ -20,7 +20,7 @@ import attrs
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._candidates import Rules
 from datagym_async.transfer._plan import Plan, Planned
-from datagym_async.transfer._reading import PORTION_ITEMS, Ready, next_portion, read_awaited
+from datagym_async.transfer._reading import Ready, next_portion, read_awaited
 from datagym_async.transfer._sources import Stream, leaves
 from datagym_async.transfer._tally import Tally
 from datagym_async.transfer._threads import in_thread, in_thread_left_behind
@@ -165,9 +165,10 @@ class Feeder:
         waiting = tuple(self._waiting)
         if not waiting:
             return []
-        self._plan.look_again(waiting[:PORTION_ITEMS])
-        portion = next_portion(self._plan, self._waiting, self._rules.screening)
-        return list(zip(waiting, portion, strict=False))  # the portion may be the first part
+        read = next_portion(self._plan, self._waiting, self._rules.screening)
+        portion = list(zip(waiting, read, strict=False))  # what was read may be the first part
+        self._plan.note_read(portion)
+        return portion
 
     async def _add_link(self, link: Planned) -> None:
         self._links.append(link)

@@ -19,7 +19,7 @@ Everything here blocks: call it in a thread.
 from __future__ import annotations
 
 import contextlib
-import os
+import json
 import sqlite3
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from datagym_async.models import Dataset
     from datagym_async.transfer._candidates import Candidate
+    from datagym_async.transfer._reading import Ready
     from datagym_async.transfer._screening import Screening
 
 _LAST = "SELECT coalesce(max(seq), 0) FROM item"
@@ -75,7 +76,9 @@ LEFT JOIN claimed AS by_link ON by_link.key = link_key
 LEFT JOIN held ON held.key = name_key
 WHERE turn > ? ORDER BY turn LIMIT ?
 """
-_SENDING = stated("UPDATE item SET state = $SENDING WHERE seq = ?")
+_SENDING = stated("""
+UPDATE item SET state = $SENDING WHERE seq IN (SELECT value FROM json_each(?))
+""")
 _IS_NOW = "UPDATE item SET size = ?, mtime = ?, sha = NULL WHERE seq = ?"
 _COMPLETE = "UPDATE run SET complete = ? WHERE run = ?"
 _WHERE = "SELECT dataset_id, media_id FROM listed WHERE key = ? ORDER BY is_link, at LIMIT 1"
@@ -321,18 +324,27 @@ class Plan:
             self.outcomes.write(database)
             rows = database.execute(_TAKE, (self._taken, count)).fetchall()
             found = [self._planned(database, row) for row in rows]
-            sending = [(each.ticket.seq,) for each in found if each.verdict is None]
-            database.executemany(_SENDING, sending)
+            # In one statement: many small ones fight the event loop for the interpreter.
+            sending = [each.ticket.seq for each in found if each.verdict is None]
+            database.execute(_SENDING, (json.dumps(sending),))
         if rows:
             self._taken = rows[-1][0]
         return found
 
-    def look_again(self, planned: Iterable[Planned]) -> None:
-        """Note in a journal what files are now that they are about to be read, and sent as such."""
+    def note_read(self, portion: Iterable[tuple[Planned, Ready]]) -> None:
+        """Note in a journal what files were when they were read, where they were listed otherwise.
+
+        Args:
+            portion: Items with what was read of them, none of which is being sent yet.
+        """
         if self._resuming is None:
             return
-        sent = (each for each in planned if each.verdict is None and each.item.path)
-        changed = [now for each in sent if (now := _as_it_is(each)) is not None]
+        changed = [
+            (ready.size, ready.mtime, planned.ticket.seq)
+            for planned, ready in portion
+            if ready.mtime is not None
+            and (ready.size, ready.mtime) != (planned.size, planned.mtime)
+        ]
         if changed:
             with self._store.writing() as database:
                 database.executemany(_IS_NOW, changed)
@@ -376,13 +388,3 @@ def _listed(dataset: Dataset) -> Iterator[tuple[object, ...]]:
         is_link = each.source_type == MediaSourceType.SHAREABLE_LINK
         key = blob(f"n{fold_name(each.stored_name)}")
         yield key, each.id, dataset.id, each.timestamp, is_link
-
-
-def _as_it_is(planned: Planned) -> tuple[int, int, int] | None:
-    """Return size, time and number of a file that has changed since it was listed."""
-    try:
-        found = os.stat(str(planned.item.content))  # noqa: PTH116 -- as in `_disk.look`
-    except (OSError, ValueError):
-        return None  # reading it says what is wrong
-    now = found.st_size, found.st_mtime_ns
-    return None if now == (planned.size, planned.mtime) else (*now, planned.ticket.seq)

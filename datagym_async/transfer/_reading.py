@@ -35,8 +35,6 @@ from datagym_async.transfer._screening import HEAD_SIZE, Sample, Screening
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     from datagym_async.transfer._plan import Plan, Planned
 
 SMALL = 4 << 20
@@ -44,6 +42,7 @@ SMALL = 4 << 20
 PORTION_ITEMS = 32
 PORTION_BYTES = 4 << 20
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+_FOR_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 DECODERS = min(8, os.cpu_count() or 1)
 """Images decoded at once, where they are; also the items of a portion then."""
 USUAL = Screening()
@@ -61,6 +60,7 @@ class Ready:
         warnings: What should be known of it whatever becomes of it.
         source: What the body's bytes come from, where that is no file of its own.
         is_awaited: Whether its open file is still to be read (`read_awaited`).
+        mtime: When its file was changed, in nanoseconds, as it was read; None for what is no file.
     """
 
     item: UploadItem
@@ -70,6 +70,7 @@ class Ready:
     warnings: tuple[str, ...] = ()
     source: ByteSource | None = None
     is_awaited: bool = False
+    mtime: int | None = None
 
 
 def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUAL) -> list[Ready]:
@@ -185,45 +186,59 @@ def _of_open_file(item: UploadItem, error: Exception) -> str:
 def _read_file(
     item: UploadItem, path: str, planned_size: int | None, screening: Screening
 ) -> Ready:
+    # Without a file object: each call of one lets go of the interpreter and has to get it back.
     try:
-        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 -- as in `_disk.look`
-            size = os.fstat(stream.fileno()).st_size
-            if size <= SMALL and path.lower().endswith(_IMAGE_ENDINGS):
-                data = _read_whole(stream, size)
-                return _screened(item, Sample(size, data[:HEAD_SIZE]), data, screening)
-            sample = Sample(size, stream.read(HEAD_SIZE))
-            return _screened(item, sample, _data(stream, sample, screening), screening)
+        file = os.open(path, _FOR_READING)
+        try:
+            return _read_descriptor(item, path, file, screening)
+        finally:
+            os.close(file)
     except (OSError, ValueError) as error:
         return _rejected(item, planned_size, refusal(path, error))
 
 
-def _data(stream: BinaryIO, sample: Sample, screening: Screening) -> bytes | None:
-    """Return the whole file, or None where it is not worth reading or not to be held."""
-    if sample.size > SMALL or screening.of_sample(sample):
-        return None
-    # From the start, head and all: to join two parts would copy the file.
-    stream.seek(0)
-    return _read_whole(stream, sample.size)
+def _read_descriptor(item: UploadItem, path: str, file: int, screening: Screening) -> Ready:
+    found = os.fstat(file)
+    size = found.st_size
+    whole = _read_whole(file, size) if _is_likely(path, size) else None
+    sample = Sample(size, os.read(file, HEAD_SIZE) if whole is None else whole[:HEAD_SIZE])
+    if whole is None and size <= SMALL and not screening.of_sample(sample):
+        # From the start, head and all: to join two parts would copy the file.
+        os.lseek(file, 0, os.SEEK_SET)
+        whole = _read_whole(file, size)
+    return _screened(item, sample, whole, screening, mtime=found.st_mtime_ns)
 
 
-def _read_whole(stream: BinaryIO, size: int) -> bytes:
+def _read_whole(file: int, size: int) -> bytes:
     # One byte more than there should be shows a file that grows.
-    return stream.read(size + 1)
+    return os.read(file, size + 1)
 
 
-def _screened(item: UploadItem, sample: Sample, data: bytes | None, screening: Screening) -> Ready:
+def _is_likely(path: str, size: int) -> bool:
+    """Return whether a file is to be read whole before its first bytes have said what it is."""
+    return size <= SMALL and path.lower().endswith(_IMAGE_ENDINGS)
+
+
+def _screened(
+    item: UploadItem,
+    sample: Sample,
+    data: bytes | None,
+    screening: Screening,
+    *,
+    mtime: int | None = None,
+) -> Ready:
     if reason := screening.of_sample(sample):
         return _rejected(item, sample.size, reason)
     warnings = screening.warnings(sample.size)
     if data is None:
         body = file_body(str(item.content), sample.size)
-        return Ready(item, sample.size, body, warnings=warnings)
+        return Ready(item, sample.size, body, warnings=warnings, mtime=mtime)
     if len(data) != sample.size:
         change = "grew" if len(data) > sample.size else "shrank"
         return _rejected(item, sample.size, f"{item.source} {change} while it was read.")
     if reason := screening.of_whole(data):
         return _rejected(item, sample.size, reason)
-    return Ready(item, sample.size, Body.of_bytes(data), warnings=warnings)
+    return Ready(item, sample.size, Body.of_bytes(data), warnings=warnings, mtime=mtime)
 
 
 def _rejected(item: UploadItem, size: int | None, reason: str) -> Ready:

@@ -16,7 +16,6 @@ from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
 JPEG = SOUND_JPEG
 
@@ -56,7 +55,7 @@ def test_of_what_is_no_image_only_the_head_is_read(
     path = tmp_path / "a.mp4"
     path.write_bytes(b"\x00\x00\x00\x18ftypisom" + b"x" * 5000)
 
-    def no_rest(stream: BinaryIO, count: int) -> bytes:
+    def no_rest(file: int, count: int) -> bytes:
         raise AssertionError(count)
 
     monkeypatch.setattr(reading, "_read_whole", no_rest)
@@ -81,9 +80,9 @@ def test_a_file_that_changes_while_it_is_read_is_rejected(
 
     read_whole = reading._read_whole
 
-    def change_and_read(stream: BinaryIO, size: int) -> bytes:
+    def change_and_read(file: int, size: int) -> bytes:
         path.write_bytes((JPEG + b"x" * 100 + change) if change else JPEG)
-        return read_whole(stream, size)
+        return read_whole(file, size)
 
     monkeypatch.setattr(reading, "_read_whole", change_and_read)
     ready = reading.read(planned(path))
