@@ -42,11 +42,14 @@ from datagym_async.exceptions import (
     ServiceUnavailableError,
     TransferError,
 )
+from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig
 from datagym_async.models import (
     AiSegResult,
     ClassificationItem,
     Classifications,
     CompleteResult,
+    ConfigBackup,
+    ConfigStakes,
     Dataset,
     DatasetMedia,
     EntryType,
@@ -131,6 +134,10 @@ __all__ = [
     "Classifications",
     "ClientClosedError",
     "CompleteResult",
+    "ConfigBackup",
+    "ConfigDiff",
+    "ConfigEntry",
+    "ConfigStakes",
     "ConfigurationError",
     "ConflictError",
     "DataGymClient",
@@ -156,6 +163,7 @@ __all__ = [
     "KeyframePayload",
     "Keyframes",
     "LabelClass",
+    "LabelConfig",
     "LabelConfigError",
     "LabelConfiguration",
     "LabelEntry",

@@ -15,6 +15,8 @@ from datagym_async.models._enums import (
     UrlStatus,
 )
 from datagym_async.models._label_configs import (
+    ConfigBackup,
+    ConfigStakes,
     LabelConfiguration,
     LabelEntry,
 )
@@ -64,6 +66,8 @@ __all__ = [
     "ClassificationItem",
     "Classifications",
     "CompleteResult",
+    "ConfigBackup",
+    "ConfigStakes",
     "Dataset",
     "DatasetMedia",
     "EntryType",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import attrs
 
@@ -59,3 +60,42 @@ class LabelConfiguration:
     entries: tuple[LabelEntry, ...] = ()
     completed_tasks: int = 0
     reviewed_tasks: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class ConfigBackup:
+    """A label configuration and its labels on disk, in the forms that other calls take.
+
+    Args:
+        folder: The folder that holds all of it.
+        config: The configuration as JSON, as `LabelConfig.from_json` reads it.
+        labels: The label export of the project, as the service wrote it. It holds the finished
+            tasks alone.
+        unfinished: A task a line, with its label values, as the service shows it: those that
+            somebody began or labels were imported to, and that no export holds.
+        videos: The labels of each video of a video project; empty for images.
+    """
+
+    folder: Path
+    config: Path
+    labels: Path
+    unfinished: Path
+    videos: tuple[Path, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ConfigStakes:
+    """What clearing a label configuration would destroy.
+
+    Args:
+        tasks: Number of tasks of the project, in any state.
+        finished: Number of those that are completed, skipped or reviewed.
+        labels: Number of labels of finished tasks: shapes, and answers that are given. Those of a
+            video are not counted.
+        unfinished: Number of other tasks that somebody began, or labels were imported to.
+    """
+
+    tasks: int
+    finished: int
+    labels: int
+    unfinished: int

@@ -40,14 +40,14 @@ async def open_file(path: Path, mode: str) -> AsyncIterator[AsyncBufferedReader]
     try:
         yield wrapped
     finally:
-        await _finish(file.close)
+        await finish(file.close)
 
 
 def _open(path: Path, mode: str) -> BinaryIO:
     return cast("BinaryIO", path.open(mode))
 
 
-async def _finish(work: Callable[[], None]) -> None:
+async def finish(work: Callable[[], None]) -> None:
     """Do blocking work beside the loop, to its end even if the wait for it is cancelled."""
     await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, work))
 
@@ -72,5 +72,5 @@ async def replaced_file(path: Path) -> AsyncIterator[AsyncBufferedReader]:
             yield file
         await asyncio.to_thread(os.replace, part, path)
     except BaseException:
-        await _finish(partial(part.unlink, missing_ok=True))
+        await finish(partial(part.unlink, missing_ok=True))
         raise

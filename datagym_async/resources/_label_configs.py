@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datagym_async._wire import _routes as routes
-from datagym_async._wire._documents import ClearedConfig
-from datagym_async.exceptions import RequestRefusedError
-from datagym_async.models import LabelConfiguration
-from datagym_async.resources._base import Resource, nothing_to_look_at, read
+from datagym_async.exceptions import ConfigurationError, LabelConfigError, RequestRefusedError
+from datagym_async.labels import LabelConfig, diff
+from datagym_async.models import ConfigStakes
+from datagym_async.resources._base import Resource
+from datagym_async.resources._config_backup import read_backup, write_backup
+from datagym_async.resources._config_calls import NOT_CLEARED, ConfigCalls
+from datagym_async.resources._config_replacement import Replacement
+from datagym_async.resources._config_tasks import all_tasks, begun, finished, read_config
+from datagym_async.resources._labels import LabelsResource
+from datagym_async.resources._projects import ProjectsResource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Iterable, Mapping
 
-    from datagym_async._wire._messages import Request
+    from datagym_async.labels._config_diff import Entries
+    from datagym_async.models import ConfigBackup, LabelConfiguration, Project
+    from datagym_async.resources._ports import Door
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_BACKUPS = "datagym-backups"
+"""Folder for backups, below the working directory."""
 
 
 class LabelConfigsResource(Resource):
-    """The label configurations of projects; `Project.label_configuration_id` names them.
+    """The label configurations of projects; `Project.label_configuration_id` names them."""
 
-    The service has no call to read one; `TasksResource.get` shows that of its project.
-    """
+    def __init__(self, session: Door) -> None:
+        super().__init__(session)
+        # Configurations stored at once are stored twice (observed).
+        self._one_writer = asyncio.Lock()
+
+    async def read(self, project_id: str) -> LabelConfiguration | None:
+        """Return the label configuration of a project, or None if the project has no task.
+
+        The service has no call for it; a task shows it. Reading a task that nobody has opened
+        makes the service create its empty classification values, so that opened ones go first.
+
+        Args:
+            project_id: UUID of the project.
+
+        Raises:
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked, or refuses.
+        """
+        return await read_config(self._session, project_id)
 
     async def clear(self, config_id: str) -> None:
         """Empty a label configuration. **It deletes every label of the project.**
@@ -34,46 +67,176 @@ class LabelConfigsResource(Resource):
             NotFoundError: It is unknown.
             APIError: The service cannot be asked, or refuses.
         """
-        await self._fetch(routes.clear_config(config_id), ClearedConfig)
+        await ConfigCalls(self._session, config_id).clear()
 
     async def upload(
-        self, config_id: str, entries: Sequence[Mapping[str, object]], *, replace: bool = False
+        self,
+        config_id: str,
+        entries: Entries | Iterable[Mapping[str, object]],
+        *,
+        replace: bool = False,
+        backup: str | os.PathLike[str] | None = DEFAULT_BACKUPS,
     ) -> LabelConfiguration:
-        """Store the entries of an empty label configuration and return it.
+        """Store a label configuration and return it as the service has it then.
 
-        Only one writer at a time: configurations stored at once are stored twice (observed).
+        With `replace` it takes the place of the present one, **which deletes every label of the
+        project**; nothing is sent if nothing differs. Before, the present configuration and the
+        labels are saved to a new folder in `backup`. Whatever goes wrong then, a cancellation
+        included, the project is left with the old or the new configuration as long as the service
+        can be asked at all. One upload of a client goes on at a time; see to it that no other
+        client does one, since configurations stored at once are stored twice (observed).
 
         Args:
             config_id: UUID of the configuration.
-            entries: The root entries as the service takes them: ``entryKey``, ``entryValue``,
-                ``type``, and what the type asks for.
-            replace: True to clear the configuration before. **That deletes every label of the
-                project**, also if the new entries are refused then.
+            entries: A `LabelConfig`, what the service shows of one, entries, or root entries as
+                the service takes them (``entryKey``, ``entryValue``, ``type`` and so on).
+            replace: True to replace what is there; else only an empty configuration is filled.
+            backup: The folder that backups go to, each in a folder of its own; made if it is
+                missing. None saves nothing.
 
         Raises:
-            RequestRefusedError: It is not empty, or an entry breaks a rule. Its `unknown` is True
-                if an earlier attempt whose answer was lost may have stored the entries.
-            AlreadyExistsError: Two entries share a key or a shortcut.
-            BadRequestError: An entry has a field that is missing, wrong or unknown.
-            ConfigurationError: The entries cannot be written as JSON; nothing was sent.
+            LabelConfigError: The entries break a rule, and nothing was sent; or replacing failed:
+                the text, `left` and `backup` say what the project has now and where the labels
+                are.
+            RequestRefusedError: It is not empty, and `replace` is False. Its `unknown` is True if
+                an earlier attempt whose answer was lost may have stored the entries.
+            ConfigurationError: No project has the configuration.
+            OSError: The backup cannot be written; nothing was changed.
+            APIError: The service cannot be asked, or refuses; nothing was changed.
+        """
+        wanted = LabelConfig.of(entries)
+        wanted.validate()
+        async with self._one_writer:
+            if not replace:
+                return await ConfigCalls(self._session, config_id).fill_empty(wanted)
+            if not len(wanted):
+                raise LabelConfigError(
+                    "The label configuration has no entries; label_configs.clear empties one"
+                )
+            return await self._replace(config_id, wanted, backup)
+
+    async def restore(
+        self,
+        config_id: str,
+        saved: str | os.PathLike[str],
+        *,
+        backup: str | os.PathLike[str] | None = DEFAULT_BACKUPS,
+    ) -> LabelConfiguration:
+        """Put a saved label configuration back, in the place of what is there.
+
+        Its labels are imported afterwards, with `LabelsResource.import_predictions`.
+
+        Args:
+            config_id: UUID of the configuration.
+            saved: The folder of a backup, or a file with a configuration.
+            backup: The folder that what is there now is saved to (see `upload`).
+
+        Raises:
+            LabelConfigError: See `upload`; also if the file holds no configuration.
+            OSError: The file cannot be read.
+            APIError: See `upload`.
+        """
+        config = await asyncio.to_thread(read_backup, Path(saved))
+        return await self.upload(config_id, config, replace=True, backup=backup)
+
+    async def backup(
+        self, project_id: str, folder: str | os.PathLike[str] = DEFAULT_BACKUPS
+    ) -> ConfigBackup:
+        """Save the label configuration and the labels of a project; return where they are.
+
+        Args:
+            project_id: UUID of the project.
+            folder: Where the new folder of the backup goes; made if it is missing.
+
+        Raises:
+            LabelConfigError: The project has no task, so that nothing shows its configuration.
+            ConfigurationError: The project is unknown.
+            OSError: Something cannot be written.
             APIError: The service cannot be asked, or refuses.
         """
-        request = routes.upload_config(config_id, entries)
-        if replace:
-            await self.clear(config_id)
-        try:
-            return await self._put(request)
-        except RequestRefusedError as error:
-            if error.key != "ex_gen_config_not_cleared":
-                raise
-            if not replace:
-                error.unknown = error.attempts > 1
-                raise
-        # It was empty, so a lost attempt of ours has filled it. `attempts` may well say 1: aiohttp
-        # sends a PUT once more by itself when the connection drops.
-        await self.clear(config_id)
-        return await self._put(request)
+        project = await self._project(project_id)
+        config = await self.read(project.id)
+        if config is None:
+            raise _unseen(project, "so that there is nothing to save")
+        return await write_backup(self._session, project, config, Path(folder))
 
-    async def _put(self, request: Request) -> LabelConfiguration:
-        answer = await self._session.request_or_settle(request, nothing_to_look_at)
-        return await read(request, answer, LabelConfiguration)
+    async def at_stake(self, project_id: str) -> ConfigStakes:
+        """Count what clearing the label configuration of a project would destroy.
+
+        Args:
+            project_id: UUID of the project.
+
+        Raises:
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked, or refuses.
+        """
+        tasks, labels = await all_tasks(self._session, project_id), 0
+        done = finished(tasks)
+        if done:
+            async for task in LabelsResource(self._session).iter_export(project_id):
+                labels += sum(1 for _ in task.walk())
+                labels += sum(answer.is_set for answer in task.classifications)
+        return ConfigStakes(
+            tasks=len(tasks), finished=len(done), labels=labels, unfinished=len(begun(tasks))
+        )
+
+    async def _replace(
+        self, config_id: str, wanted: LabelConfig, backup: str | os.PathLike[str] | None
+    ) -> LabelConfiguration:
+        project = await self._project(config_id)
+        present = await self.read(project.id)
+        if present is None:
+            return await self._replace_unseen(project, wanted, forget=backup is None)
+        if diff(present, wanted).is_empty:
+            return present
+        if not present.entries:
+            return await self._exchange(project, LabelConfig(), wanted, None)
+        old, saved = LabelConfig.from_entries(present), None
+        if backup is not None:
+            saved = await write_backup(self._session, project, present, Path(backup))
+            _log.info("saved the label configuration and labels to %s", saved.folder)
+        return await self._exchange(project, old, wanted, saved)
+
+    async def _replace_unseen(
+        self, project: Project, wanted: LabelConfig, *, forget: bool
+    ) -> LabelConfiguration:
+        """Fill a configuration that nothing shows; without tasks, no labels hang on it."""
+        if forget:
+            return await self._exchange(project, None, wanted, None)
+        try:
+            calls = ConfigCalls(self._session, project.label_configuration_id)
+            return await calls.fill_empty(wanted)
+        except RequestRefusedError as error:
+            if error.key != NOT_CLEARED:
+                raise
+            raise _unseen(
+                project,
+                "so that it can be neither compared nor put back if anything goes wrong; attach a "
+                "dataset with an image first, or give the present one up with backup=None",
+            ) from error
+
+    async def _exchange(
+        self,
+        project: Project,
+        old: LabelConfig | None,
+        wanted: LabelConfig,
+        backup: ConfigBackup | None,
+    ) -> LabelConfiguration:
+        calls = ConfigCalls(self._session, project.label_configuration_id, project.id)
+        return await Replacement(calls, old, wanted, backup).run()
+
+    async def _project(self, wanted: str) -> Project:
+        """Return the project with an id, or with a label configuration of that id."""
+        for project in await ProjectsResource(self._session).list():
+            if wanted.lower() in (project.id.lower(), project.label_configuration_id.lower()):
+                return project
+        raise ConfigurationError(
+            f"No project has the label configuration or id {wanted!r}; projects.list() shows them"
+        )
+
+
+def _unseen(project: Project, consequence: str) -> LabelConfigError:
+    return LabelConfigError(
+        f"The project {project.name!r} has no task, and a task alone shows its label "
+        f"configuration, {consequence}"
+    )

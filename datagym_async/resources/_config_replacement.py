@@ -1,0 +1,184 @@
+"""One label configuration in the place of another, and what is done when that fails.
+
+The service can only clear a configuration, with every label, and fill it again: two calls, between
+which the project has none. Whatever ends the exchange in that time, a cancellation included, the
+service is asked what holds now, and the old configuration is put back where neither holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+
+import attrs
+
+from datagym_async.exceptions import LabelConfigError
+from datagym_async.labels import LabelConfig, diff
+from datagym_async.labels._config_rules import RESERVED
+from datagym_async.models import ConfigBackup, LabelConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Left: TypeAlias = Literal["untouched", "old", "new", "unknown"]
+
+PUTTING_BACK = 60.0
+"""Seconds for putting the old configuration back, on top of the wait for lost requests."""
+
+_TURNS = 3
+
+
+@attrs.frozen
+class _End:
+    """How an exchange that failed has ended, and the configuration as it was seen last."""
+
+    left: Left
+    view: LabelConfiguration | None = None
+
+
+class Calls(Protocol):
+    """The calls that an exchange needs, all about one configuration."""
+
+    async def clear(self) -> None:
+        """Empty the configuration."""
+
+    async def fill(self, entries: Sequence[Mapping[str, object]]) -> LabelConfiguration:
+        """Fill the configuration that was cleared."""
+
+    async def read(self) -> LabelConfiguration | None:
+        """Return the configuration as it is, or None if nothing shows it."""
+
+    def settle_after(self) -> float:
+        """Return the seconds within which a lost request may still be carried out."""
+
+
+@attrs.frozen
+class Replacement:
+    """The exchange of one label configuration.
+
+    Args:
+        calls: The calls it is made of.
+        old: The configuration as it is, or None if nothing shows it.
+        wanted: The configuration as it is to be, checked.
+        backup: What was saved before, or None.
+        within: Seconds for putting the old configuration back.
+    """
+
+    calls: Calls
+    old: LabelConfig | None
+    wanted: LabelConfig
+    backup: ConfigBackup | None
+    within: float = PUTTING_BACK
+
+    async def run(self) -> LabelConfiguration:
+        """Clear, fill, and return the new configuration.
+
+        Raises:
+            LabelConfigError: It failed; the text says what the project has now.
+        """
+        try:
+            await self.calls.clear()
+            return await self.calls.fill(self.wanted.to_payload())
+        except (Exception, asyncio.CancelledError) as error:
+            end, again = await to_its_end(self._settle())
+            cancelled = error if isinstance(error, asyncio.CancelledError) else again
+            if cancelled is not None:
+                self._note(cancelled, end.left)
+                raise cancelled from None
+            if end.left == "new" and end.view is not None:
+                return end.view  # an answer was lost, and the call was not
+            raise self._failure(error, end.left) from error
+
+    async def _settle(self) -> _End:
+        """See to it that the project has the old or the new configuration; return which."""
+        wait = self.calls.settle_after()
+        try:
+            async with asyncio.timeout(wait + self.within):
+                await asyncio.sleep(wait)
+                return await self._put_back()
+        except Exception as error:
+            _log.error("The label configuration could not be put back: %s", error)
+            return _End("unknown")
+
+    async def _put_back(self) -> _End:
+        for turn in range(_TURNS):
+            view = await self.calls.read()
+            if (found := self._which(view)) is not None:
+                return _End("untouched" if (found, turn) == ("old", 0) else found, view)
+            if self.old is None:
+                break
+            if view is None or view.entries:
+                # Filled by a call that was lost, or by two at once, which store entries twice.
+                await self.calls.clear()
+            await self.calls.fill(_as_taken(self.old.to_payload()))
+            if view is None:
+                return _End("old")
+        return _End("unknown")
+
+    def _which(self, view: LabelConfiguration | None) -> Literal["old", "new"] | None:
+        if view is None:
+            return None
+        if self.old is not None and diff(view, self.old).is_empty:
+            return "old"
+        return "new" if diff(view, self.wanted).is_empty else None
+
+    def _failure(self, error: BaseException, left: Left) -> LabelConfigError:
+        lost = self.backup if left != "untouched" else None
+        return LabelConfigError(
+            f"The label configuration was not replaced. {self._words(left)} What happened: {error}",
+            backup=lost.folder if lost is not None else None,
+            left="old" if left == "untouched" else left,
+        )
+
+    def _note(self, error: asyncio.CancelledError, left: Left) -> None:
+        words = self._words(left)
+        error.add_note(f"Cancelled while a label configuration was replaced. {words}")
+        _log.warning("cancelled while a label configuration was replaced. %s", words)
+
+    def _words(self, left: Left) -> str:
+        if left == "untouched":
+            return "The old one and all labels are as they were."
+        if self.backup is None:
+            saved = "Nothing was saved before."
+        else:
+            saved = f"The labels, which are gone from the service, are in {self.backup.labels}."
+        if left == "unknown":
+            where = f" The old one is in {self.backup.config}." if self.backup is not None else ""
+            return f"It is not known what the project has now, perhaps none.{where} {saved}"
+        return f"The {left} one is in place. {saved}"
+
+
+def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]]:
+    """Return entries that were stored once in a spelling that the service takes again.
+
+    It looks for its own words with case, and stores keys in lower case: ``Line`` became ``line``,
+    which it would refuse.
+    """
+    return [
+        {**entry, "entryKey": _spelled(entry["entryKey"]), "children": _as_taken(entry["children"])}
+        for entry in payload
+    ]
+
+
+def _spelled(key: str) -> str:
+    return key.upper() if key in RESERVED else key
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
+    """Return what the work gives, done to its end even if the wait for it is cancelled.
+
+    The work sets itself a limit in time. A cancellation is returned; raise it.
+    """
+    # A task group would cancel it. It is awaited here in every case, so that it is never alone.
+    task = asyncio.get_running_loop().create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return task.result(), cancelled
