@@ -5,9 +5,10 @@ Start with `DataGymClient`::
     async with DataGymClient(token="...") as client:
         report = await client.upload(dataset_id, "photos/")
 
-The values it returns are in `datagym_async.models`, its errors in `datagym_async.exceptions`; both
-can be imported from here as well. `datagym_async.server` is a compatible service for tests and
-offline work, `datagym_async.testing` makes it fail on demand.
+The values it returns are in `datagym_async.models` and `datagym_async.labels` (the shapes of labels
+in the latter alone), its errors in `datagym_async.exceptions`; they can be imported from here as
+well. `datagym_async.server` is a compatible service for tests and offline work,
+`datagym_async.testing` makes it fail on demand.
 """
 
 from datagym_async._client import DataGymClient
@@ -42,7 +43,20 @@ from datagym_async.exceptions import (
     ServiceUnavailableError,
     TransferError,
 )
-from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig
+from datagym_async.labels import (
+    Annotation,
+    Classification,
+    ConfigDiff,
+    ConfigEntry,
+    Keyframe,
+    LabelClass,
+    LabelConfig,
+    LabeledImage,
+    LabeledTask,
+    LabelExport,
+    VideoLabels,
+    VideoObject,
+)
 from datagym_async.models import (
     AiSegResult,
     ClassificationItem,
@@ -58,12 +72,8 @@ from datagym_async.models import (
     GeometryPayload,
     ImportFailure,
     ImportResult,
-    KeyframePayload,
-    Keyframes,
-    LabelClass,
     LabelConfiguration,
     LabelEntry,
-    LabelExport,
     LabelIteration,
     LabelValue,
     Media,
@@ -81,13 +91,11 @@ from datagym_async.models import (
     RectanglePayload,
     Task,
     TaskDetail,
-    TaskLabels,
     TaskState,
     TaskType,
     UrlResult,
     UrlStatus,
     ValueChange,
-    VideoLabels,
 )
 from datagym_async.resources import TaskOutcome, TasksReport
 from datagym_async.transfer import (
@@ -128,8 +136,10 @@ __all__ = [
     "APITimeoutError",
     "AiSegResult",
     "AlreadyExistsError",
+    "Annotation",
     "AuthenticationError",
     "BadRequestError",
+    "Classification",
     "ClassificationItem",
     "Classifications",
     "ClientClosedError",
@@ -160,8 +170,7 @@ __all__ = [
     "InternalServerError",
     "ItemSettled",
     "JobSummary",
-    "KeyframePayload",
-    "Keyframes",
+    "Keyframe",
     "LabelClass",
     "LabelConfig",
     "LabelConfigError",
@@ -170,6 +179,8 @@ __all__ = [
     "LabelExport",
     "LabelIteration",
     "LabelValue",
+    "LabeledImage",
+    "LabeledTask",
     "LimitChanged",
     "LimitReachedError",
     "LimiterState",
@@ -203,7 +214,6 @@ __all__ = [
     "SessionStatistics",
     "Task",
     "TaskDetail",
-    "TaskLabels",
     "TaskOutcome",
     "TaskState",
     "TaskType",
@@ -221,6 +231,7 @@ __all__ = [
     "UrlStatus",
     "ValueChange",
     "VideoLabels",
+    "VideoObject",
     "__version__",
     "clean_jobs",
     "failed_items",

@@ -14,6 +14,8 @@ from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.labels._json import ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from datagym_async._wire._messages import Request, Response
 
 T = TypeVar("T")
@@ -51,8 +53,28 @@ def decode_value(
     Raises:
         APIResponseValidationError: The value is not what the model says.
     """
+    return decode_with(
+        request, value, lambda given: _converter.structure(given, kind), status=status, at=at
+    )
+
+
+def decode_with(
+    request: Request, value: object, read: Callable[[object], T], *, status: int = 200, at: str = ""
+) -> T:
+    """Return what a function makes of a JSON value; see `decode_value`.
+
+    Args:
+        request: The call that was answered.
+        value: What JSON gave.
+        read: Raises `ShapeError`, or what cattrs does, where the value is something else.
+        status: The answer's status.
+        at: Where in the body the value stands, for example ``[7]``.
+
+    Raises:
+        APIResponseValidationError: The value is something else.
+    """
     try:
-        return _converter.structure(value, kind)
+        return read(value)
     except (BaseValidationError, ShapeError) as error:
         path, text = field_path(error)
     except RecursionError:

@@ -13,7 +13,6 @@ from datagym_async.models import (
     CompleteResult,
     Dataset,
     DatasetMedia,
-    LabelClass,
     LabelConfiguration,
     LabelEntry,
     LabelIteration,
@@ -22,7 +21,6 @@ from datagym_async.models import (
     ProjectDataset,
     Task,
     TaskDetail,
-    TaskLabels,
     UrlResult,
     ValueChange,
 )
@@ -89,23 +87,6 @@ _FIELDS: Mapping[type[Any], Mapping[str, tuple[str, ...]]] = {
         "task_id": ("currentTaskId",),
     },
     AiSegResult: {"media_id": ("imageId", "mediaId"), "points": ("result",)},
-    LabelClass: {
-        "name": ("class_name",),
-        "geometry_type": ("geometry_type",),
-        "classification_type": ("classification_type",),
-    },
-    TaskLabels: {
-        "media_id": ("internal_media_ID", "internal_image_ID"),
-        "stored_media_name": ("external_media_ID", "external_image_ID"),
-        "state": ("status",),
-        "global_classifications": ("global_classifications",),
-        "task_export_url": ("task_export_url",),
-        "video_height": ("video_height",),
-        "video_width": ("video_width",),
-        "video_total_frames": ("video_total_frames",),
-        "video_frame_rate": ("video_frame_rate",),
-        "video_duration": ("video_duration",),
-    },
 }
 
 DECODED_NAMES: Mapping[str, str] = {"name": "stored_name", "media_name": "stored_media_name"}

@@ -31,7 +31,7 @@ from datagym_async.labels._json import (
     check_kind,
     kind_of,
 )
-from datagym_async.models import GeometryPayload, OpenEnum
+from datagym_async.models import OpenEnum
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 
@@ -193,14 +193,9 @@ def _is_mapping(kind: object) -> bool:
     return get_origin(kind) in {dict, Mapping}
 
 
-def _dictionary(value: object, kind: object) -> dict[str, Any]:
-    """Take a dictionary as it is, once its first levels have been looked at."""
-    entries, inner = as_object(value), get_args(kind)[1]
+def _dictionary(value: object, _: object) -> dict[str, Any]:
+    """Take a dictionary of texts as it is, once they have been looked at."""
+    entries = as_object(value)
     for key, entry in entries.items():
-        if inner is str:
-            check_kind(entry, str, path=f".{key}")
-            continue
-        for index, item in enumerate(as_list(entry, path=f".{key}")):
-            if get_args(inner) == (GeometryPayload,):
-                check_kind(item, dict, path=f".{key}[{index}]")
+        check_kind(entry, str, path=f".{key}")
     return entries

@@ -9,7 +9,9 @@ from datagym_async.labels._config import LabelConfig
 from datagym_async.labels._config_building import EntryHandle
 from datagym_async.labels._config_diff import ConfigDiff, EntryChange, diff
 from datagym_async.labels._config_entries import ConfigEntry, EntryLike
+from datagym_async.labels._export import ExportReader, LabelExport, parse_export
 from datagym_async.labels._payload import parse_image, parse_task, to_payload, to_prediction
+from datagym_async.labels._payload_video import parse_video, to_video_payload, with_keys
 from datagym_async.labels._shapes import (
     Bounds,
     Incomplete,
@@ -21,6 +23,7 @@ from datagym_async.labels._shapes import (
     Shape,
 )
 from datagym_async.labels._values import Annotation, Classification, LabeledImage, LabeledTask
+from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, VideoObject
 
 __all__ = [
     "Annotation",
@@ -31,10 +34,14 @@ __all__ = [
     "EntryChange",
     "EntryHandle",
     "EntryLike",
+    "ExportReader",
     "Finding",
+    "FrameRange",
     "Incomplete",
+    "Keyframe",
     "LabelClass",
     "LabelConfig",
+    "LabelExport",
     "LabeledImage",
     "LabeledTask",
     "Line",
@@ -45,12 +52,18 @@ __all__ = [
     "Segmentation",
     "Severity",
     "Shape",
+    "VideoLabels",
+    "VideoObject",
     "check_prediction",
     "class_types",
     "diff",
+    "parse_export",
     "parse_image",
     "parse_task",
+    "parse_video",
     "prepare_prediction",
     "to_payload",
     "to_prediction",
+    "to_video_payload",
+    "with_keys",
 ]

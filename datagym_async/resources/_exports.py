@@ -11,34 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 import ijson
 
-from datagym_async._wire._codec import decode_value, unexpected
-from datagym_async._wire._documents import ExportItem
+from datagym_async._wire._codec import decode_with, unexpected
 from datagym_async._wire._errors import WEB_PAGE
+from datagym_async.labels import ExportReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from datagym_async._wire._messages import Request
-    from datagym_async.models import TaskLabels
+    from datagym_async.labels import LabeledTask
     from datagym_async.resources._ports import OpenAnswer
 
 _PIECE = 32 * 1024
 """Bytes parsed in one step: about 1 ms of work."""
 
 
-async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[TaskLabels, None]:
+async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[LabeledTask, None]:
     """Give the tasks of an export's answer.
 
     Raises:
         APIResponseValidationError: The answer is no export, or ends too early.
     """
-    index = 0
+    index, reader = 0, ExportReader()
     async with aclosing(iter_items(request, answer)) as values:
         async for value in values:
-            item = decode_value(request, value, ExportItem, at=f"[{index}]")
+            task = decode_with(request, value, reader.read, at=f"[{index}]")
             index += 1
-            if item.task is not None:
-                yield item.task
+            if task is not None:
+                yield task
 
 
 async def iter_items(request: Request, answer: OpenAnswer) -> AsyncGenerator[Any, None]:

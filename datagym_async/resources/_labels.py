@@ -9,15 +9,17 @@ from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import check_image
 from datagym_async._wire._documents import ImportAnswer
 from datagym_async.exceptions import APIError, RequestRefusedError
-from datagym_async.models import ImportFailure, ImportResult, LabelExport, VideoLabels
+from datagym_async.labels import LabelExport, VideoLabels, with_keys
+from datagym_async.models import ImportFailure, ImportResult, TaskDetail
 from datagym_async.resources._base import Resource
 from datagym_async.resources._exports import iter_tasks
 from datagym_async.resources._predictions import DEFAULT_BATCH, batches, checked
+from datagym_async.resources._videos import DEFAULT_CONCURRENCY, iter_videos
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
-    from datagym_async.models import TaskLabels
+    from datagym_async.labels import LabeledTask
 
 
 class LabelsResource(Resource):
@@ -35,7 +37,7 @@ class LabelsResource(Resource):
         """
         return await self._fetch(routes.export_labels(project_id), LabelExport)
 
-    async def iter_export(self, project_id: str) -> AsyncGenerator[TaskLabels, None]:
+    async def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
         """Give the labels of each task as they arrive, in memory that does not grow with them.
 
         The answer is closed when the iteration ends; one that is left early is best wrapped in
@@ -55,19 +57,56 @@ class LabelsResource(Resource):
             async for task in tasks:
                 yield task
 
-    async def export_video(self, task_id: str) -> VideoLabels:
+    async def export_video(self, task_id: str, *, with_classes: bool = True) -> VideoLabels:
         """Return the labels of one video.
 
         Args:
-            task_id: UUID of the task, in any state. An exported task names it in
-                `TaskLabels.task_export_url`.
+            task_id: UUID of the task, in any state: `LabeledTask.task_id` of an exported one.
+            with_classes: Whether the task is read as well, to know the key of each object and the
+                types of answers, which the export does not say. The service then creates the empty
+                answers of a task that nobody has opened yet. False leaves each `VideoObject.key`
+                None.
 
         Raises:
             NotFoundError: The task is unknown.
             RequestRefusedError: The task is of an image project.
             APIError: The service cannot be asked, or refuses.
         """
-        return await self._fetch(routes.export_video(task_id), VideoLabels)
+        labels = await self._fetch(routes.export_video(task_id), VideoLabels)
+        if not with_classes:
+            return labels
+        task = await self._fetch(routes.get_task(task_id), TaskDetail)
+        return with_keys(labels, task.label_iteration.values)
+
+    async def export_videos(
+        self,
+        project_id: str,
+        *,
+        with_classes: bool = True,
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> AsyncGenerator[tuple[LabeledTask, VideoLabels], None]:
+        """Give each finished task of a video project with the labels of its video.
+
+        Each is asked for at this client's own address, whatever address the export names, a few at
+        a time, and given in the export's order.
+
+        Args:
+            project_id: UUID of a project of videos.
+            with_classes: See `export_video`.
+            concurrency: Videos asked for at once.
+
+        Raises:
+            ConfigurationError: The project is of images, or `concurrency` is less than 1.
+            APIError: See `export` and `export_video`.
+        """
+
+        async def fetch(task_id: str) -> VideoLabels:
+            return await self.export_video(task_id, with_classes=with_classes)
+
+        tasks = (await self.export(project_id)).tasks
+        async with aclosing(iter_videos(tasks, fetch, concurrency=concurrency)) as videos:
+            async for video in videos:
+                yield video
 
     async def import_predictions(
         self,

@@ -16,19 +16,18 @@ from datagym_async._wire._errors import decode_error
 from datagym_async._wire._fields import wire_names
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import APIResponseValidationError, APIStatusError
+from datagym_async.labels import LabelExport, VideoLabels
 from datagym_async.models import (
     AiSegResult,
     CompleteResult,
     Dataset,
     LabelConfiguration,
-    LabelExport,
     LabelValue,
     Media,
     Project,
     Task,
     TaskDetail,
     UrlResult,
-    VideoLabels,
 )
 
 REQUEST = Request("GET", "path")

@@ -13,18 +13,17 @@ from datagym_async._wire._documents import ClearedConfig, ImportAnswer
 from datagym_async._wire._errors import decode_error
 from datagym_async._wire._messages import Request, Response
 from datagym_async._wire._sentences import DETAILS, SENTENCES
+from datagym_async.labels import LabelExport, VideoLabels
 from datagym_async.models import (
     CompleteResult,
     Dataset,
     LabelConfiguration,
-    LabelExport,
     LabelValue,
     Media,
     Project,
     Task,
     TaskDetail,
     UrlResult,
-    VideoLabels,
 )
 
 _FOLDER = Path(__file__).parent.parent / "conformance" / "wire"
