@@ -2,9 +2,10 @@
 
 `Transport` is the seam: one method that sends a request once and hands over the open answer, one
 that fetches a foreign URL without credentials. `AiohttpTransport` is the real one. `LinkProber`
-asks addresses of anybody's choice whether an image is there, `LinkFetcher` fetches it. Errors of aiohttp and of the system
-become `APIConnectionError` or `APITimeoutError` in `_failures`, and nowhere else; they are raised
-free of causes, because aiohttp's own errors hold the headers of the request, and so the token.
+asks addresses of anybody's choice whether an image is there, `LinkFetcher` fetches it. Errors of
+aiohttp and of the system become `APIConnectionError` or `APITimeoutError` in `_failures`, and
+nowhere else; they are raised free of causes, because aiohttp's own errors hold the headers of the
+request, and so the token.
 """
 
 from datagym_async._transport._aiohttp import AiohttpTransport

@@ -1,6 +1,14 @@
-"""Whole jobs on resources: the bulk uploader, its plan, its progress and its report."""
+"""Whole jobs on resources: bulk uploader and downloader, their plans, progress and reports."""
 
 from datagym_async.transfer._config import UploadConfig
+from datagym_async.transfer._download_config import DownloadConfig
+from datagym_async.transfer._download_items import (
+    DownloadOutcome,
+    DownloadProgress,
+    DownloadResult,
+)
+from datagym_async.transfer._download_report import DownloadReport
+from datagym_async.transfer._downloader import Downloader
 from datagym_async.transfer._dry_run import DryRun, PlannedUpload, PlanSummary
 from datagym_async.transfer._events import (
     DatasetCreated,
@@ -31,6 +39,12 @@ __all__ = [
     "DatasetCreated",
     "DatasetShare",
     "Double",
+    "DownloadConfig",
+    "DownloadOutcome",
+    "DownloadProgress",
+    "DownloadReport",
+    "DownloadResult",
+    "Downloader",
     "DryRun",
     "FolderWatch",
     "ItemSettled",

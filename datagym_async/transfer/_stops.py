@@ -29,12 +29,14 @@ class Stops:
         max_bytes_total: Bytes of the images that are sent: the one that reaches it is the last.
         max_failures: Failed items; the rejected ones do not count.
         max_duration: Seconds from the run's beginning, after which nothing new is begun.
+        verb: What is done with the images, for the words of a reason.
     """
 
     max_files: int | None = attrs.field(default=None, validator=above_zero)
     max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
     max_failures: int | None = attrs.field(default=None, validator=above_zero)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
+    verb: str = "sent"
 
     def reason(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
         """Return why nothing new is begun, in words, or empty.
@@ -46,9 +48,9 @@ class Stops:
             seconds: Time since the run began.
         """
         if self.max_files is not None and begun >= self.max_files:
-            return f"max_files: {begun:,} were sent"
+            return f"max_files: {begun:,} were {self.verb}"
         if self.max_bytes_total is not None and begun_bytes >= self.max_bytes_total:
-            return f"max_bytes_total: {begun_bytes:,} bytes were sent"
+            return f"max_bytes_total: {begun_bytes:,} bytes were {self.verb}"
         if self.max_failures is not None and failed >= self.max_failures:
             return f"max_failures: {failed:,} failed"
         if self.max_duration is not None and seconds >= self.max_duration:

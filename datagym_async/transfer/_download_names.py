@@ -1,0 +1,85 @@
+"""Names of the service made fit for a disk, any disk: pure.
+
+Whatever a name holds, what comes out is one part of a path that every system can hold: no
+separators, no control characters, none of Windows' reserved names, at most 255 bytes. It is the
+same for the same name; two names may give the same, and then one is numbered (`numbered`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+MAX_BYTES: Final = 255
+"""Bytes of a file's name in UTF-8, as most file systems bound them."""
+_MAX_SUFFIX: Final = 32
+_STAND_IN: Final = "_"
+_UNSAFE: Final = re.compile(r'[<>:"/\\|?*]')
+# Controls, invisible marks that turn the direction of writing, surrogates, private and unassigned
+# characters, line separators: nothing that a name needs in order to be read.
+_UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³])")
+# Characters that are fit for a name and belong to `Cf`: they join the parts of emoji and letters.
+_JOINERS: Final = frozenset("\u200c\u200d")
+
+
+def safe_name(name: str) -> str:
+    """Return a name as a file can have it, on any system.
+
+    Args:
+        name: Any text, for example the name of a media.
+    """
+    text = "".join(map(_safe_character, _UNSAFE.sub(_STAND_IN, name)))
+    text = text.strip(" ").rstrip(". ")  # Windows drops blanks and dots at the end
+    if text.startswith(".") or not text:  # hidden, or one of the two that are folders
+        text = _STAND_IN + text[1:]
+    if _RESERVED.fullmatch(text.partition(".")[0].rstrip(" ").casefold()):
+        text = _STAND_IN + text
+    return _cut(text, "")
+
+
+def numbered(name: str, number: int) -> str:
+    """Return a safe name with a number before its suffix, for example ``"photo (2).jpg"``.
+
+    Args:
+        name: A name as `safe_name` gives it.
+        number: The number, from 2.
+    """
+    return _cut(name, f" ({number})")
+
+
+def folded_name(name: str) -> str:
+    """Return the form in which file systems that fold names compare them.
+
+    Args:
+        name: A name as `safe_name` gives it.
+    """
+    decomposed = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFC", decomposed)
+
+
+def _safe_character(one: str) -> str:
+    if one.isascii() and one.isprintable():
+        return one
+    is_unsafe = unicodedata.category(one) in _UNSAFE_CATEGORIES and one not in _JOINERS
+    return _STAND_IN if is_unsafe else one
+
+
+def _cut(name: str, mark: str) -> str:
+    """Return a name with a mark before its suffix, cut in its stem to what a file may have."""
+    stem, suffix = _split(name) if mark or _length(name) > MAX_BYTES else (name, "")
+    room = MAX_BYTES - _length(mark) - _length(suffix)
+    if _length(stem) > room:
+        stem = stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") or _STAND_IN
+    return f"{stem}{mark}{suffix}"
+
+
+def _split(name: str) -> tuple[str, str]:
+    stem, dot, ending = name.rpartition(".")
+    suffix = dot + ending
+    return (stem, suffix) if stem and _length(suffix) <= _MAX_SUFFIX else (name, "")
+
+
+def _length(text: str) -> int:
+    return len(text.encode())

@@ -1,0 +1,86 @@
+"""What a bulk download needs of the resources below it, and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+    from datagym_async.models import Dataset, Project, Task, TaskDetail
+
+
+class MediaDownloads(Protocol):
+    """Give the bytes of media; `MediaResource` does."""
+
+    @property
+    def base_url(self) -> str:
+        """Return the address of the service: part of what a folder is a download of."""
+        ...
+
+    def stream(
+        self, media_id: str, *, link: bool = False
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Give the bytes of one media in pieces."""
+        ...
+
+
+class DatasetLookup(Protocol):
+    """Look a dataset up; `DatasetsResource` does."""
+
+    async def get(self, dataset_id: str) -> Dataset:
+        """Return the dataset with its media."""
+        ...
+
+
+class ProjectLookup(Protocol):
+    """List projects; `ProjectsResource` does."""
+
+    async def list(self) -> Sequence[Project]:
+        """Return all projects."""
+        ...
+
+
+class TaskLookup(Protocol):
+    """Look tasks up; `TasksResource` does."""
+
+    def iter(self, project_id: str, *, state: Literal["all"]) -> AsyncGenerator[Task, None]:
+        """Give the tasks of a project, in all states."""
+        ...
+
+    async def get(self, task_id: str) -> TaskDetail:
+        """Return a task with its media."""
+        ...
+
+
+class DownloadLane(Protocol):
+    """Where downloads wait for their turn; the client's limits have one."""
+
+    @property
+    def most(self) -> int:
+        """Return how many downloads may ever be in flight at once."""
+        ...
+
+    def pin(self, places: int) -> AbstractContextManager[None]:
+        """Fix how many may be in flight while the block runs."""
+        ...
+
+
+@attrs.frozen
+class DownloadSources:
+    """The resources of a client that a download draws on.
+
+    Args:
+        media: Gives bytes.
+        datasets: Lists media.
+        projects: Lists projects and their datasets.
+        tasks: Knows the addresses of link images.
+    """
+
+    media: MediaDownloads
+    datasets: DatasetLookup
+    projects: ProjectLookup
+    tasks: TaskLookup

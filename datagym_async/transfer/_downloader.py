@@ -1,0 +1,254 @@
+"""The bulk downloader: a whole dataset or project into a folder, item by item or to its end.
+
+How it works:
+
+* Entering locks the folder, lists what there is and allots a file to each media in the manifest
+  (`_download_manifest`): an unknown dataset, a refused token or a folder that is not ours is the
+  plain error of that call, before anything is fetched.
+* One task, the feeder, takes media from the manifest in portions and looks which of them are on
+  the disk already; N workers fetch the others (`_download_pipeline`, `_download_fetch`). There is
+  never a task a file, and memory does not grow with their number.
+* Results come out as they are known, through a bounded queue: a slow reader slows the run.
+* A file is written aside, verified, and renamed into its place. Whatever ends the run leaves whole
+  files alone in the folder; the same download again goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from datagym_async._retry import RetryPolicy
+from datagym_async.exceptions import APIError, ClientClosedError, ConfigurationError, TransferError
+from datagym_async.transfer._decode import require_pillow
+from datagym_async.transfer._download_config import DownloadConfig
+from datagym_async.transfer._download_fetch import UNREACHABLE_AFTER, Fetcher
+from datagym_async.transfer._download_listing import Listing
+from datagym_async.transfer._download_manifest import DownloadJob, Manifest
+from datagym_async.transfer._download_pipeline import DownloadPipeline
+from datagym_async.transfer._download_report import DownloadTally
+from datagym_async.transfer._threads import in_thread
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from datagym_async.transfer._download_items import DownloadProgress, DownloadResult
+    from datagym_async.transfer._download_needs import DownloadLane, DownloadSources
+    from datagym_async.transfer._download_report import DownloadReport
+
+DEFAULT_WORKERS = 8
+"""Workers of a run that has neither a number of its own nor a client's lane to ask."""
+
+
+class Downloader:
+    """Download a dataset or a project into a folder: an async context manager and iterator.
+
+    ::
+
+        async with client.downloader(dataset_id, "out/") as run:
+            async for result in run:
+                print(result.outcome, result.path)
+        print(run.report.summary())
+
+    Every media that the service lists has one outcome; all but those that an earlier run has
+    downloaded have a result. The iteration ends early with a `TransferError` (with the report so
+    far) if going on makes no sense: the token is refused, the disk is full, the service stops
+    answering. The same download again goes on where this one stopped.
+
+    Leaving the block early cuts off what is in flight: of a file that was not whole, nothing stays.
+
+    Args:
+        sources: The resources of a client.
+        job: What is downloaded.
+        folder: Where to; new, empty, or of the same download.
+        config: The options.
+        retry: How often, and with which waits, an answer that broke off is asked for again.
+        lane: Where the client's downloads wait; without it nothing but the workers bounds them.
+    """
+
+    def __init__(
+        self,
+        sources: DownloadSources,
+        job: DownloadJob,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+        retry: RetryPolicy | None = None,
+        lane: DownloadLane | None = None,
+    ) -> None:
+        self._config = config = config or DownloadConfig()
+        self._sources = sources
+        self._job = job
+        self._root = Path(folder).expanduser().absolute()
+        self._retry = retry or RetryPolicy()
+        self._lane = lane
+        self._pinned = contextlib.ExitStack()
+        self._tally = DownloadTally(config.max_problems)
+        self._listing = Listing(job, sources, config, self._tally)
+        self._group = asyncio.TaskGroup()
+        self._manifest: Manifest | None = None
+        self._pipeline: DownloadPipeline | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._began = 0.0
+        self._ended: float | None = None
+        self._has_raised = False
+
+    def __repr__(self) -> str:
+        return f"<Downloader {self._tally.done} of {self._tally.planned} media done>"
+
+    async def __aenter__(self) -> Self:
+        if self._loop is not None:
+            raise ClientClosedError("A Downloader runs once; make a new one for another run.")
+        if self._config.links != "skip":
+            require_pillow()
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        try:
+            if self._lane is not None and self._config.concurrency is not None:
+                self._pinned.enter_context(self._lane.pin(self._config.concurrency))
+            await in_thread(self._open_manifest)
+            await self._listing.enter(self._opened)
+            await self._group.__aenter__()
+        except BaseException:
+            self._pinned.close()
+            await in_thread(self._close_manifest)
+            raise
+        self._pipeline = self._made_pipeline()
+        self._running = self._group.create_task(self._pipeline.run(self._endings()))
+        return self
+
+    def _open_manifest(self) -> None:
+        self._manifest = Manifest.open(self._root, self._job)
+
+    @property
+    def _opened(self) -> Manifest:
+        if self._manifest is None:
+            raise ClientClosedError("The Downloader is not open; use it in an `async with` block.")
+        return self._manifest
+
+    def _made_pipeline(self) -> DownloadPipeline:
+        manifest, config = self._opened, self._config
+        workers = config.concurrency or (self._lane.most if self._lane else DEFAULT_WORKERS)
+        fetcher = Fetcher(
+            self._root,
+            self._sources,
+            config,
+            self._retry,
+            self._tally,
+            patience=max(UNREACHABLE_AFTER, workers),
+        )
+        return DownloadPipeline(manifest, fetcher, config, self._tally, workers)
+
+    def _endings(self) -> list[Callable[[], Awaitable[None]]]:
+        return []
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._running is not None:
+            self._running.cancel()
+        try:
+            # Not told of the body's error, which the group would wrap; it goes on its way as it is.
+            await self._group.__aexit__(None, None, None)
+        finally:
+            self._pinned.close()
+            self._end()
+            await in_thread(self._close_manifest)
+
+    def _close_manifest(self) -> None:
+        manifest = self._manifest
+        if manifest is None:
+            return
+        try:
+            if self._pipeline is not None:
+                with contextlib.suppress(sqlite3.Error):  # what is not noted is fetched again
+                    self._pipeline.flush()
+        finally:
+            manifest.close()
+
+    def stop(self) -> None:
+        """Begin nothing new; what is in flight ends in its own way, and then the iteration does.
+
+        The report is incomplete then; the same download again goes on.
+        """
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> DownloadResult:
+        if self._pipeline is None:
+            raise ClientClosedError("The Downloader is not open; use it in an `async with` block.")
+        if (result := await self._next(self._pipeline)) is not None:
+            return result
+        error = self._pipeline.error
+        if error is not None and not self._has_raised:
+            self._has_raised = True
+            raise self._outcome_of(error) from error
+        raise StopAsyncIteration
+
+    async def _next(self, pipeline: DownloadPipeline) -> DownloadResult | None:
+        """Return the next result, or None at the end and ever after."""
+        result = None if self._ended is not None else await pipeline.next_result()
+        if result is None:
+            self._end()
+        return result
+
+    def _end(self) -> None:
+        if self._ended is None:
+            self._ended = self._now()
+
+    def _outcome_of(self, error: Exception) -> Exception:
+        if isinstance(error, ConfigurationError):
+            return error
+        if isinstance(error, APIError | OSError | sqlite3.Error):
+            where = "" if isinstance(error, APIError) else f"the folder {self._root}: "
+            words = str(error).rstrip(".")
+            text = f"The download stopped: {where}{words}. {self.report.summary()}"
+            return TransferError(text, report=self.report)
+        return error
+
+    async def finish(self) -> DownloadReport:
+        """Run to the end and return the report, without a look at the single results.
+
+        Raises:
+            TransferError: See the class.
+        """
+        async for _ in self:
+            pass
+        return self.report
+
+    @property
+    def progress(self) -> DownloadProgress:
+        """Return a snapshot of how far the run is; cheap enough for every frame of a display."""
+        now = self._now()
+        since = None if self._pipeline is None else self._pipeline.fetching_since
+        return self._tally.progress(
+            seconds=now - self._began, fetching=0.0 if since is None else now - since
+        )
+
+    @property
+    def report(self) -> DownloadReport:
+        """Return the account of the run so far; final once the iteration has ended."""
+        pipeline = self._pipeline
+        return self._tally.report(
+            name=self._listing.name,
+            folder=str(self._root),
+            seconds=self._now() - self._began,
+            ended=pipeline is not None and pipeline.error is None,
+        )
+
+    def _now(self) -> float:
+        if self._ended is not None:
+            return self._ended
+        return self._began if self._loop is None else self._loop.time()
