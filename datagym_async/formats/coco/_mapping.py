@@ -1,0 +1,197 @@
+"""How COCO's categories are called in a label configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import attrs
+
+from datagym_async.formats._keys import Keys
+from datagym_async.labels import Annotation, Classification
+from datagym_async.labels._config_rules import RESERVED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datagym_async.formats._losses import Losses
+
+Shape: TypeAlias = Literal["rectangle", "polygon", "segmentation"]
+By: TypeAlias = Literal["supercategory", "category"]
+
+
+@attrs.frozen(kw_only=True)
+class CocoMapping:
+    """What of COCO becomes what.
+
+    Args:
+        shape: What an instance becomes. ``"rectangle"``: its box. ``"polygon"``: each of its parts
+            a polygon. ``"segmentation"``: each of its parts an outline with its holes, which the
+            service stores, but does not import.
+        by: ``"supercategory"``: the supercategory is the entry, and the category the answer to a
+            select nested in it, as the official SDK has it. ``"category"``: the category is the
+            entry, and the supercategory the answer. A segmentation nests nothing in the service:
+            there the category is the entry, and the supercategory is left out.
+        select: Key of that select; None for the usual one (``subcategory``, ``supercategory``).
+        caption: Key of the free text that takes captions; further captions of an image go to
+            ``caption_2`` and so on.
+        sdk: Whether to do as the official SDK does, mistakes included: names are keys as they are,
+            of several parts the first remains, of several captions the last, keypoints are left
+            out, outlines of crowds are simplified, and holes are objects of their own.
+    """
+
+    shape: Shape = attrs.field(
+        default="rectangle",
+        validator=attrs.validators.in_(("rectangle", "polygon", "segmentation")),
+    )
+    by: By = attrs.field(
+        default="supercategory", validator=attrs.validators.in_(("supercategory", "category"))
+    )
+    select: str | None = None
+    caption: str = "caption"
+    sdk: bool = False
+
+    @property
+    def select_key(self) -> str:
+        """Return the key of the nested select."""
+        usual = "subcategory" if self.by == "supercategory" else "supercategory"
+        return self.select or usual
+
+    def caption_key(self, number: int) -> str:
+        """Return the key of a caption, counted from 1."""
+        return self.caption if number == 1 else f"{self.caption}_{number}"
+
+
+@attrs.frozen
+class CocoCategory:
+    """A category of a COCO file.
+
+    Args:
+        id: Its number in the file.
+        name: Its name.
+        supercategory: The group it belongs to; empty if it belongs to none.
+        keypoints: Names of its keypoints, in order.
+        skeleton: Pairs of keypoints that are joined, counted from 1.
+    """
+
+    id: int
+    name: str
+    supercategory: str = ""
+    keypoints: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
+    skeleton: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return name and supercategory, by which it is the same in several files."""
+        return self.name, self.supercategory
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a file has it."""
+        named = {"id": self.id, "name": self.name}
+        group = {"supercategory": self.supercategory} if self.supercategory else {}
+        if not self.keypoints:
+            return {**named, **group}
+        skeleton = [list(pair) for pair in self.skeleton]
+        return {**named, **group, "keypoints": list(self.keypoints), "skeleton": skeleton}
+
+
+@attrs.frozen
+class Place:
+    """Where a category is in a label configuration.
+
+    Args:
+        key: Key of the entry.
+        option: Key of the option of the nested select; None where there is no such select.
+        keypoints: Key of the nested point for each keypoint, in order.
+    """
+
+    key: str
+    option: str | None
+    keypoints: tuple[str, ...] = ()
+
+
+@attrs.define(init=False)
+class Places:
+    """Knows the place of each category, and the category of each place."""
+
+    _mapping: CocoMapping
+    _places: dict[tuple[str, str], tuple[CocoCategory, Place]]
+    _categories: dict[tuple[str, str | None], CocoCategory]
+
+    def __init__(
+        self, categories: Iterable[CocoCategory], mapping: CocoMapping, losses: Losses
+    ) -> None:
+        names = _Scopes(mapping, losses)
+        self._mapping = mapping
+        self._places = {each.names: (each, names.place(each)) for each in categories}
+        self._categories = {}
+        for category, place in self.items():
+            self._categories.setdefault((place.key, place.option), category)
+
+    def of(self, category: CocoCategory) -> Place:
+        """Return the place of a category."""
+        return self._places[category.names][1]
+
+    def items(self) -> Iterable[tuple[CocoCategory, Place]]:
+        """Return all categories with their places, in order."""
+        return self._places.values()
+
+    def category_of(self, annotation: Annotation) -> CocoCategory:
+        """Return the category of an annotation; a new one without a number (0) if there is none."""
+        answer = next(
+            (each for each in annotation.classifications if each.key == self._mapping.select_key),
+            None,
+        )
+        option = answer.value if answer is not None else None
+        known = self._categories.get((annotation.key, option))
+        return known or _new_category(annotation.key, option, self._mapping)
+
+    def keypoint_names(self, category: CocoCategory) -> dict[str, str]:
+        """Return the name of each keypoint of a category by its key."""
+        known = self._places.get(category.names)
+        return dict(zip(known[1].keypoints, known[0].keypoints, strict=True)) if known else {}
+
+    def answers(self, place: Place) -> tuple[Classification, ...]:
+        """Return what says the category besides the key."""
+        if place.option is None:
+            return ()
+        return (Classification.select(self._mapping.select_key, place.option),)
+
+
+def _new_category(key: str, option: str | None, mapping: CocoMapping) -> CocoCategory:
+    if option is None:
+        return CocoCategory(0, key)
+    name, group = (option, key) if mapping.by == "supercategory" else (key, option)
+    return CocoCategory(0, name, group)
+
+
+class _Scopes:
+    """The keys of entries; below each of them those of its options and of its keypoints."""
+
+    def __init__(self, mapping: CocoMapping, losses: Losses) -> None:
+        self._mapping = mapping
+        self._losses = losses
+        self._roots = self._scope()
+        self._grouped: dict[str, str] = {}
+        self._options: dict[str, Keys] = {}
+        self._points: dict[str, Keys] = {}
+
+    def place(self, category: CocoCategory) -> Place:
+        root, answer = self._root_and_answer(category)
+        key = self._roots.of(root)
+        option = self._options.setdefault(key, Keys(self._losses, self._mapping.sdk))
+        points = self._points.setdefault(key, self._scope(key, self._mapping.select_key))
+        return Place(
+            key,
+            option.of(answer) if answer else None,
+            tuple(points.of(each) for each in category.keypoints),
+        )
+
+    def _root_and_answer(self, category: CocoCategory) -> tuple[str, str]:
+        name, group = category.names
+        if self._mapping.shape == "segmentation" and not self._mapping.sdk:
+            first = self._grouped.setdefault(name, group)
+            return (name if first == group else f"{name} {group}"), ""
+        return (group, name) if self._mapping.by == "supercategory" and group else (name, group)
+
+    def _scope(self, *taken: str) -> Keys:
+        return Keys(self._losses, self._mapping.sdk, reserved=RESERVED | frozenset(taken))

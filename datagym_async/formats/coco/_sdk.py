@@ -1,0 +1,139 @@
+"""What the official SDK (0.7.2) makes of COCO, for those who compare or move over.
+
+Outlines of masks go through the middle of pixels there and are simplified: corners nearer than
+0.9 % of the outline's length to the line between their neighbours are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from datagym_async.formats._errors import FormatError
+from datagym_async.formats._losses import Losses, LossKind
+from datagym_async.formats.coco._masks import Ring, Segment, segments_of
+from datagym_async.labels import Point, Polygon, Rectangle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datagym_async.labels import Annotation, LabeledImage, Shape
+
+_TOLERANCE: Final = 0.009
+Pixel: TypeAlias = tuple[int, int]
+
+
+def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
+    """Return what the official SDK sends for images: the body of an import.
+
+    Together with ``CocoMapping(sdk=True)`` this gives what its `Coco` class gives for the same
+    files, but for other corners of simplified outlines that are not made of straight lines.
+
+    Args:
+        images: Images as `read` gives them, their media known (`formats.match`).
+    """
+    return [
+        {
+            "internal_media_ID": image.media_id,
+            "keepData": False,
+            "global_classifications": {
+                each.key: list(each.values) for each in image.classifications
+            },
+            "labels": _labels(image),
+        }
+        for image in images
+    ]
+
+
+def _labels(image: LabeledImage) -> dict[str, list[dict[str, Any]]]:
+    labels: dict[str, list[dict[str, Any]]] = {}
+    for each in image.annotations:
+        answers = {answer.key: list(answer.values) for answer in each.classifications}
+        item = {"geometry": _payload(each), "classifications": answers}
+        labels.setdefault(each.key, []).append(item)
+    return labels
+
+
+def _payload(annotation: Annotation) -> list[dict[str, float]]:
+    shape = annotation.shape
+    if isinstance(shape, Rectangle):
+        return [{"x": shape.x, "y": shape.y, "w": shape.width, "h": shape.height}]
+    points = shape.points if isinstance(shape, Polygon) else ()
+    return [{"x": each.x, "y": each.y} for each in points]
+
+
+def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, said: str) -> list[Shape]:
+    """Return the shapes that the official SDK makes of an object.
+
+    Raises:
+        FormatError: It fails there, too.
+    """
+    if wanted == "rectangle":
+        return [_box(raw)]
+    segmentation = raw.get("segmentation")
+    if isinstance(segmentation, Mapping):
+        walks = [walk for each in segments_of(segmentation) for walk in _walks(each)]
+        return [Polygon(_simplified(_pixels(walk))) for walk in walks]
+    if raw.get("iscrowd") or not isinstance(segmentation, list) or not segmentation:
+        losses.add(LossKind.OUTLINE, said)
+        return []
+    if len(segmentation) > 1:
+        losses.add(LossKind.PARTS, said)
+    first = segmentation[0]
+    return [Polygon(list(zip(first[::2], first[1::2], strict=False)))]
+
+
+def _box(raw: Mapping[str, Any]) -> Rectangle:
+    bbox = raw.get("bbox")
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        raise FormatError("it has no box of four numbers")
+    return Rectangle(*bbox)
+
+
+def _walks(segment: Segment) -> list[Ring]:
+    outline = segment.outline
+    return [[outline[0], *outline[:0:-1]], *segment.holes]
+
+
+def _pixels(walk: Ring) -> list[Pixel]:
+    """Return the pixels along an outline, walked with the object at the left hand."""
+    pixels: list[Pixel] = []
+    for (x, y), (to_x, to_y) in pairwise([*walk, walk[0]]):
+        dx, dy = (to_x > x) - (to_x < x), (to_y > y) - (to_y < y)
+        for step in range(abs(to_x - x) + abs(to_y - y)):
+            left, above = dx < 0 or dy < 0, dx > 0 or dy < 0  # of the pixel from the corner
+            at = (x + step * dx - left, y + step * dy - above)
+            if not pixels or pixels[-1] != at:
+                pixels.append(at)
+    return pixels[:-1] if len(pixels) > 1 and pixels[0] == pixels[-1] else pixels
+
+
+def _simplified(outline: Sequence[Pixel]) -> list[Point]:
+    """Return an outline without corners that hardly matter (Douglas and Peucker)."""
+    if len(outline) < 3:
+        return [Point(*each) for each in outline]
+    closed = [*outline, outline[0]]
+    tolerance = _TOLERANCE * sum(math.dist(a, b) for a, b in pairwise(closed))
+    far = max(range(len(outline)), key=lambda at: math.dist(outline[0], outline[at]))
+    halves = [*_kept(closed[: far + 1], tolerance)[:-1], *_kept(closed[far:], tolerance)[:-1]]
+    return [Point(*each) for each in halves]
+
+
+def _kept(line: Sequence[Pixel], tolerance: float) -> list[Pixel]:
+    if len(line) < 3:
+        return list(line)
+    far = max(range(1, len(line) - 1), key=lambda at: _distance(line[at], line[0], line[-1]))
+    if _distance(line[far], line[0], line[-1]) <= tolerance:
+        return [line[0], line[-1]]
+    return [*_kept(line[: far + 1], tolerance)[:-1], *_kept(line[far:], tolerance)]
+
+
+def _distance(point: Pixel, start: Pixel, end: Pixel) -> float:
+    """Return how far a point is from a line."""
+    (px, py), (ax, ay), (bx, by) = point, start, end
+    length = math.dist(start, end)
+    if not length:
+        return math.dist(point, start)
+    return abs((bx - ax) * (ay - py) - (ax - px) * (by - ay)) / length

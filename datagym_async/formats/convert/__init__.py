@@ -1,0 +1,12 @@
+"""YOLO, Pascal VOC and other formats as label values, and label values as these, by labelformat.
+
+It needs the extra ``formats``. COCO, which knows more, has a module of its own.
+"""
+
+from __future__ import annotations
+
+from datagym_async.formats.convert._formats import FORMATS, FormatInfo, FormatName
+from datagym_async.formats.convert._reading import read
+from datagym_async.formats.convert._writing import plain_file_name, write
+
+__all__ = ["FORMATS", "FormatInfo", "FormatName", "plain_file_name", "read", "write"]

@@ -1,0 +1,115 @@
+"""From what labelformat reads to label values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datagym_async.formats._conversion import Conversion
+from datagym_async.formats._errors import FormatError
+from datagym_async.formats._keys import Keys
+from datagym_async.formats._losses import Losses, LossKind
+from datagym_async.formats.convert._formats import FormatName, ReadOptions, format_info
+from datagym_async.labels import Annotation, LabeledImage, Polygon, Rectangle
+from datagym_async.labels._config_rules import RESERVED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def read(
+    path: str | Path,
+    format: FormatName,  # noqa: A002 - the word people look for, as in `json.dumps(indent=...)`
+    *,
+    classes: Sequence[str] = (),
+    split: str = "train",
+) -> Conversion:
+    """Return the labels of files of another format than COCO.
+
+    Each class becomes the key of an entry. It blocks: call it with `asyncio.to_thread` where an
+    event loop runs. It needs the extra ``formats``.
+
+    Args:
+        path: YOLO: the file ``data.yaml``, with the images where it says. Pascal VOC, KITTI and
+            Lightly: the folder of label files (KITTI and Lightly look for the images in
+            ``../images``). CVAT and Labelbox: the file.
+        format: ``"yolo"``, ``"yolo-seg"``, ``"voc"``, ``"kitti"``, ``"cvat"``, ``"lightly"`` or
+            ``"labelbox"``.
+        classes: Names of the classes, where the files do not list them (Pascal VOC, KITTI,
+            Labelbox).
+        split: Which part of a YOLO dataset.
+
+    Returns:
+        All images by name, also those without labels, without ids of media (`formats.match` finds
+        these), and what was lost.
+
+    Raises:
+        FormatError: It is no such file or folder, or there is no such format.
+        ModuleNotFoundError: The extra ``formats`` is not installed.
+    """
+    info = format_info(format)
+    if bad := [each for each in classes if "," in each]:
+        raise FormatError(f"The class {bad[0]!r} holds a comma, which labelformat cannot read")
+    options = ReadOptions(path=Path(path), classes=",".join(classes), split=split)
+    try:
+        return _conversion(info.open(options))
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, FormatError):
+            raise
+        kind = type(error).__name__
+        raise FormatError(f"{path} cannot be read as {info.name}: {error} ({kind})") from error
+
+
+def _conversion(reader: Any) -> Conversion:
+    losses = Losses()
+    keys = Keys(losses, reserved=RESERVED)
+    labels = {label.image.filename: label for label in _labels(reader)}
+    images = {**{each.filename: each for each in reader.get_images()}}
+    images |= {name: label.image for name, label in labels.items()}
+    return Conversion(
+        [
+            LabeledImage(
+                media_name=name,
+                annotations=[
+                    annotation
+                    for each in (labels[name].objects if name in labels else ())
+                    for annotation in _annotations(each, keys, losses, name)
+                ],
+                width=image.width,
+                height=image.height,
+            )
+            for name, image in sorted(images.items())
+        ],
+        losses.report(),
+    )
+
+
+def _labels(reader: Any) -> Iterable[Any]:
+    """Give the labels of images that have a label file; some readers fail at the others."""
+    folder = getattr(reader, "_labels_dir", None)
+    if folder is not None:
+        all_images = reader.get_images
+
+        def labelled() -> Iterable[Any]:
+            for image in all_images():
+                if (folder() / image.filename).with_suffix(".txt").is_file():
+                    yield image
+
+        reader.get_images = labelled
+        try:
+            return list(reader.get_labels())
+        finally:
+            reader.get_images = all_images
+    return reader.get_labels()  # type: ignore[no-any-return]
+
+
+def _annotations(found: Any, keys: Keys, losses: Losses, image: str) -> list[Annotation]:
+    key = keys.of(found.category.name)
+    if hasattr(found, "box"):
+        box = found.box
+        size = (box.xmax - box.xmin, box.ymax - box.ymin)
+        return [Annotation(key, Rectangle(box.xmin, box.ymin, *size))]
+    parts = found.segmentation.polygons
+    if len(parts) > 1:
+        losses.add(LossKind.PARTS, f"{image}: {key}")
+    return [Annotation(key, Polygon(part)) for part in parts if len(part) > 2]

@@ -1,0 +1,210 @@
+"""From label values to what labelformat writes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from datagym_async.formats._classes import SELECT, class_of
+from datagym_async.formats._files import new_folder
+from datagym_async.formats._losses import Losses, LossKind, LossReport
+from datagym_async.formats.convert._formats import FormatInfo, FormatName, format_info
+from datagym_async.labels import (
+    Annotation,
+    Incomplete,
+    LabeledImage,
+    LabeledTask,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+_UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]|^\.|[. ]$')
+
+
+def plain_file_name(name: str) -> str:
+    """Return a media's name as a file's: one part of a path, whatever the service calls it."""
+    return _UNSAFE.sub("_", name) or "_"
+
+
+def write(
+    images: Iterable[LabeledImage],
+    folder: str | Path,
+    format: FormatName,  # noqa: A002 - the word people look for, as in `json.dumps(indent=...)`
+    *,
+    select: str = SELECT,
+    classes: Sequence[str] = (),
+    overwrite: bool = False,
+    file_name: Callable[[str], str] = plain_file_name,
+) -> LossReport:
+    """Write label values in another format than COCO, and return what it cannot hold.
+
+    Only labels are written, no images. The folder is complete or not there at all. It blocks: call
+    it with `asyncio.to_thread` where an event loop runs. It needs the extra ``formats``.
+
+    Args:
+        images: Images, or tasks of an export; those without labels get files, too, and those
+            without width and height none.
+        folder: A folder that is not there, or empty.
+        format: ``"yolo"``, ``"yolo-seg"``, ``"voc"``, ``"kitti"``, ``"cvat"`` or ``"lightly"``.
+        select: Key of the select whose answer is the class; the key of the entry is where there is
+            no such answer.
+        classes: Names of classes in the order of their numbers. Others come after them, by name.
+        overwrite: Whether a folder that holds something is deleted, once the new one is complete.
+        file_name: Gives the name of an image's file, of which the label file takes the stem.
+
+    Raises:
+        FormatError: The folder holds something, or there is no such format.
+        ModuleNotFoundError: The extra ``formats`` is not installed.
+        OSError: It cannot be written.
+    """
+    info = format_info(format)
+    losses = Losses()
+    chosen = _chosen(images, info, file_name, losses)
+    shown = {name: _shown(image, info, select, losses) for name, image in chosen.items()}
+    labels = _Labels(info, chosen, shown, classes)
+    with new_folder(Path(folder), overwrite=overwrite) as filled:
+        info.create(filled).save(label_input=labels)
+    return losses.report()
+
+
+def _chosen(
+    images: Iterable[LabeledImage],
+    info: FormatInfo,
+    file_name: Callable[[str], str],
+    losses: Losses,
+) -> dict[str, LabeledImage]:
+    """Return the images that can be written, by the names of their files."""
+    chosen: dict[str, LabeledImage] = {}
+    stems: set[str] = set()
+    for image in images:
+        name = file_name(image.media_name)
+        stem = str(Path(name).with_suffix(info.suffix)).casefold() if info.suffix else name
+        if isinstance(image, LabeledTask) and image.task_export_url is not None:
+            losses.add(LossKind.VIDEO, image.media_name)
+        elif not image.width or not image.height:
+            losses.add(LossKind.SIZE, image.media_name)
+        elif stem in stems:
+            losses.add(LossKind.SAME_FILE, image.media_name)
+        else:
+            stems.add(stem)
+            chosen[name] = image
+    return chosen
+
+
+@attrs.frozen
+class _Shown:
+    """An object: its class, and the corners of its outline or of its box."""
+
+    name: str
+    corners: tuple[tuple[float, float], ...]
+
+
+def _shown(image: LabeledImage, info: FormatInfo, select: str, losses: Losses) -> list[_Shown]:
+    """Return the objects on an image, and count what is left out."""
+    found = []
+    for each, is_nested in _walk(image):
+        corners = _corners(each, info, losses, f"{image.media_name}: {each.key}")
+        if corners:
+            found.append(_Shown(class_of(each, select), corners))
+            if is_nested:
+                losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
+        lost = sum(answer.is_set and answer.key != select for answer in each.classifications)
+        if lost:
+            losses.add(LossKind.CLASSIFICATION, f"{image.media_name}: {each.key}", count=lost)
+    for answer in image.classifications:
+        if answer.is_set:
+            losses.add(LossKind.CLASSIFICATION, f"{image.media_name}: {answer.key}")
+    return found
+
+
+def _walk(image: LabeledImage) -> Iterable[tuple[Annotation, bool]]:
+    for each in image.annotations:
+        yield each, False
+        for inner in each.nested:
+            yield inner, True
+
+
+def _corners(
+    annotation: Annotation, info: FormatInfo, losses: Losses, said: str
+) -> tuple[tuple[float, float], ...]:
+    """Return the corners of a shape, or none if the format holds no such shape."""
+    shape = annotation.shape
+    if isinstance(shape, Incomplete) or (isinstance(shape, Polygon) and len(shape.points) < 3):
+        losses.add(LossKind.INCOMPLETE, said)
+        return ()
+    if isinstance(shape, Point | Line):
+        losses.add(LossKind.POINT if isinstance(shape, Point) else LossKind.LINE, said)
+        return ()
+    if isinstance(shape, Segmentation) and (not shape.rings or len(shape.rings[0]) < 3):
+        losses.add(LossKind.INCOMPLETE, said)
+        return ()
+    if isinstance(shape, Rectangle) or not info.outlines:
+        if not isinstance(shape, Rectangle):
+            losses.add(LossKind.OUTLINE, said)
+        left, top, right, bottom = shape.bounds
+        return (left, top), (right, top), (right, bottom), (left, bottom)
+    if isinstance(shape, Segmentation) and len(shape.rings) > 1:
+        losses.add(LossKind.HOLES, said)
+    ring = shape.rings[0] if isinstance(shape, Segmentation) else shape.points
+    return tuple((each.x, each.y) for each in ring)
+
+
+class _Labels:
+    """Images with their objects as labelformat asks for them."""
+
+    def __init__(
+        self,
+        info: FormatInfo,
+        images: dict[str, LabeledImage],
+        shown: dict[str, list[_Shown]],
+        classes: Sequence[str],
+    ) -> None:
+        from labelformat.model.category import Category
+
+        self._outlines = info.outlines
+        self._images = images
+        self._shown = shown
+        others = {each.name for objects in shown.values() for each in objects} - set(classes)
+        names = [*classes, *sorted(others)]
+        self._categories = {name: Category(number, name) for number, name in enumerate(names)}
+
+    def get_categories(self) -> Iterable[Any]:
+        """Return all classes."""
+        return self._categories.values()
+
+    def get_images(self) -> Iterable[Any]:
+        """Give all images."""
+        from labelformat.model.image import Image
+
+        for number, (name, image) in enumerate(self._images.items()):
+            yield Image(number, name, image.width or 0, image.height or 0)
+
+    def get_labels(self) -> Iterable[Any]:
+        """Give the objects of each image."""
+        from labelformat.model.instance_segmentation import ImageInstanceSegmentation
+        from labelformat.model.object_detection import ImageObjectDetection
+
+        made = ImageInstanceSegmentation if self._outlines else ImageObjectDetection
+        for image in self.get_images():
+            yield made(image, [self._object(each) for each in self._shown[image.filename]])
+
+    def _object(self, shown: _Shown) -> Any:
+        from labelformat.model.bounding_box import BoundingBox
+        from labelformat.model.instance_segmentation import SingleInstanceSegmentation
+        from labelformat.model.multipolygon import MultiPolygon
+        from labelformat.model.object_detection import SingleObjectDetection
+
+        category = self._categories[shown.name]
+        if self._outlines:
+            return SingleInstanceSegmentation(category, MultiPolygon([list(shown.corners)]))
+        (left, top), _, (right, bottom), _ = shown.corners
+        return SingleObjectDetection(category, BoundingBox(left, top, right, bottom))
