@@ -70,8 +70,6 @@ from datagym_async.models import (
     FrameType,
     Geometries,
     GeometryPayload,
-    ImportFailure,
-    ImportResult,
     LabelConfiguration,
     LabelEntry,
     LabelIteration,
@@ -97,7 +95,13 @@ from datagym_async.models import (
     UrlStatus,
     ValueChange,
 )
-from datagym_async.resources import TaskOutcome, TasksReport
+from datagym_async.resources import (
+    ImportOutcome,
+    ImportReport,
+    ImportResult,
+    TaskOutcome,
+    TasksReport,
+)
 from datagym_async.transfer import (
     DatasetCreated,
     DatasetShare,
@@ -165,7 +169,8 @@ __all__ = [
     "FrameType",
     "Geometries",
     "GeometryPayload",
-    "ImportFailure",
+    "ImportOutcome",
+    "ImportReport",
     "ImportResult",
     "InternalServerError",
     "ItemSettled",

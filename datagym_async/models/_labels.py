@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NotRequired, TypeAlias, TypedDict
 
-import attrs
-
 Coordinate: TypeAlias = float | str | None
 """Pixels; None or the text "null" where the service has no value; digits as text in imports."""
 
@@ -56,38 +54,3 @@ class Prediction(TypedDict):
     keepData: NotRequired[bool]
     global_classifications: NotRequired[Classifications]
     labels: NotRequired[Geometries]
-
-
-@attrs.frozen
-class ImportFailure:
-    """A batch of predictions that the service refused; nothing of it was stored.
-
-    Args:
-        first: Index of the batch's first prediction, counted from 0 in the order given.
-        count: Number of predictions in the batch.
-        message: What the service says: a hint for people, of no fixed form.
-        key: The service's error key; empty where it gave none.
-    """
-
-    first: int
-    count: int
-    message: str
-    key: str = ""
-
-
-@attrs.frozen
-class ImportResult:
-    """What became of imported predictions.
-
-    Args:
-        stored: Number of predictions that were stored.
-        failures: The batches that were refused, in order.
-    """
-
-    stored: int = 0
-    failures: tuple[ImportFailure, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Return whether every prediction was stored."""
-        return not self.failures

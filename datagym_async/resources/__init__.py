@@ -6,6 +6,7 @@ from datagym_async.resources._ai_segmentation import AiSegmentationResource
 from datagym_async.resources._bodies import file_body
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._dialect import Dialect
+from datagym_async.resources._import_report import ImportOutcome, ImportReport, ImportResult
 from datagym_async.resources._label_configs import LabelConfigsResource
 from datagym_async.resources._labels import LabelsResource
 from datagym_async.resources._media import MediaResource
@@ -18,6 +19,9 @@ __all__ = [
     "AiSegmentationResource",
     "DatasetsResource",
     "Dialect",
+    "ImportOutcome",
+    "ImportReport",
+    "ImportResult",
     "LabelConfigsResource",
     "LabelsResource",
     "MediaResource",

@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import check_image
-from datagym_async._wire._documents import ImportAnswer
-from datagym_async.exceptions import APIError, RequestRefusedError
 from datagym_async.labels import LabelExport, VideoLabels, with_keys
-from datagym_async.models import ImportFailure, ImportResult, TaskDetail
-from datagym_async.resources._base import Resource
+from datagym_async.models import TaskDetail
 from datagym_async.resources._exports import iter_tasks
-from datagym_async.resources._predictions import DEFAULT_BATCH, batches, checked
+from datagym_async.resources._label_imports import LabelImports
 from datagym_async.resources._videos import DEFAULT_CONCURRENCY, iter_videos
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator
 
     from datagym_async.labels import LabeledTask
 
 
-class LabelsResource(Resource):
+class LabelsResource(LabelImports):
     """The labels of projects."""
 
     async def export(self, project_id: str) -> LabelExport:
@@ -108,49 +105,6 @@ class LabelsResource(Resource):
             async for video in videos:
                 yield video
 
-    async def import_predictions(
-        self,
-        project_id: str,
-        predictions: Iterable[Mapping[str, object]],
-        *,
-        keep_data: bool,
-        batch_size: int = DEFAULT_BATCH,
-    ) -> ImportResult:
-        """Import labels, in batches of which each is stored as a whole or not at all.
-
-        One batch is sent at a time: the service's database locks itself up when several replace
-        labels at once (observed). A refused batch does not stop the following ones.
-
-        Args:
-            project_id: UUID of the project; the datasets of the media must be attached to it.
-            predictions: One `Prediction` for each media, or tasks as exported.
-            keep_data: True to append to the labels of each media: importing twice doubles them, and
-                a call whose answer is lost is not repeated. False to replace them.
-            batch_size: Predictions in one request, 1 to 500; more than 50 take longer each.
-
-        Returns:
-            How many were stored, and which batches were refused and why.
-
-        Raises:
-            ConfigurationError: A prediction names no media, which the service would pass over in
-                silence, or with `keep_data` False a media twice.
-            NotFoundError: The project is unknown.
-            APIError: The service cannot be asked; a note says how many were stored before.
-        """
-        given = checked(predictions, keep_data=keep_data)
-        result = ImportResult()
-        for first, batch in batches(given, batch_size):
-            try:
-                failure = await self._import(project_id, batch, keep_data=keep_data, first=first)
-            except APIError as error:
-                error.add_note(f"{result.stored} predictions had been stored before")
-                raise
-            result = ImportResult(
-                stored=result.stored + (0 if failure else len(batch)),
-                failures=(*result.failures, *([failure] if failure else [])),
-            )
-        return result
-
     async def bitmap(self, task_id: str, export_key: str) -> bytes:
         """Return the segmentation of a task under one key as a bitmap (``image/bmp``).
 
@@ -170,14 +124,3 @@ class LabelsResource(Resource):
         response = await self._session.request(request)
         check_image(request, response)
         return response.body
-
-    async def _import(
-        self, project_id: str, batch: Sequence[Mapping[str, object]], *, keep_data: bool, first: int
-    ) -> ImportFailure | None:
-        """Send one batch and return why it was refused, or None if it was stored."""
-        request = routes.import_predictions(project_id, batch, keep_data=keep_data)
-        try:
-            answer = await self._fetch(request, ImportAnswer)
-        except RequestRefusedError as error:
-            return ImportFailure(first, len(batch), error.args[0], error.key)
-        return ImportFailure(first, len(batch), answer.messages) if answer.messages else None

@@ -1,59 +1,56 @@
-"""Predictions on their way in: checked for what the service would pass over in silence."""
+"""Predictions on their way in: how many go into one request, and from where they come."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable
+
+T = TypeVar("T")
 
 DEFAULT_BATCH = 50
 """Predictions in one request: 37 ms each alone, 48 ms at 50, 111 ms at 300 (measured)."""
 MAX_BATCH = 500
 
 
-def checked(
-    predictions: Iterable[Mapping[str, object]], *, keep_data: bool
-) -> list[Mapping[str, object]]:
-    """Return the predictions, each of which names its media.
-
-    Raises:
-        ConfigurationError: One names none, says otherwise than `keep_data`, or, where labels are
-            replaced, names a media that another one names: only the last would survive.
-    """
-    given, seen = list(predictions), dict[str, int]()
-    for index, prediction in enumerate(given):
-        media_id = prediction.get("internal_media_ID")
-        if not isinstance(media_id, str) or not media_id:
-            raise ConfigurationError(
-                f"predictions[{index}] has no internal_media_ID; the service would ignore it. Set"
-                " it to the id of a media"
-            )
-        if prediction.get("keepData", keep_data) is not keep_data:
-            raise ConfigurationError(
-                f"predictions[{index}] says keepData={prediction['keepData']!r} and the call"
-                f" keep_data={keep_data}; make two calls, one for each"
-            )
-        first = seen.setdefault(media_id.lower(), index)
-        if first != index and not keep_data:
-            raise ConfigurationError(
-                f"predictions[{first}] and predictions[{index}] are both for the media {media_id};"
-                " the second would replace the first. Put their labels into one"
-            )
-    return given
-
-
-def batches(
-    given: Sequence[Mapping[str, object]], batch_size: int
-) -> Iterator[tuple[int, Sequence[Mapping[str, object]]]]:
-    """Give the index of each batch's first prediction, and the batch.
+def check_batch_size(batch_size: int) -> None:
+    """Demand a size of batches that the service bears.
 
     Raises:
         ConfigurationError: `batch_size` is out of range.
     """
     if not 1 <= batch_size <= MAX_BATCH:
         raise ConfigurationError(f"batch_size is {batch_size}; use 1 to {MAX_BATCH}")
-    for first in range(0, len(given), batch_size):
-        yield first, given[first : first + batch_size]
+
+
+async def in_batches(
+    items: Iterable[T] | AsyncIterable[T], batch_size: int
+) -> AsyncGenerator[list[T], None]:
+    """Give items in batches, in memory that does not grow with them.
+
+    Raises:
+        ConfigurationError: It is one item (or a text) in place of many.
+    """
+    if isinstance(items, Mapping | str | bytes):
+        raise ConfigurationError("predictions is a single object; pass a list of predictions")
+    batch: list[T] = []
+    async for item in _each(items):
+        batch.append(item)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

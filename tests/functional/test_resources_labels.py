@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
-from datagym_async._wire._messages import Replay, Response
 from datagym_async.exceptions import (
     APIResponseValidationError,
     ConfigurationError,
     NotFoundError,
-    PermissionDeniedError,
     RequestRefusedError,
 )
 from datagym_async.labels import LabelExport
@@ -27,6 +25,9 @@ from datagym_async.resources import (
 )
 from tests.helpers.examples import example
 from tests.helpers.fake_session import FakeSession, answer, json_of, refusal
+
+if TYPE_CHECKING:
+    from datagym_async._wire._messages import Response
 
 VALUE = {"id": "V", "lcEntryId": "E", "entryTypeLcEntry": "POINT", "entryKeyLcEntry": "k"}
 CONFIG = {"id": "C", "projectId": "P", "entries": []}
@@ -103,95 +104,6 @@ async def test_bitmaps() -> None:
     assert await LabelsResource(session).bitmap("T", "road surface") == b"BM"
     with pytest.raises(APIResponseValidationError):
         await LabelsResource(session).bitmap("T", "road")
-
-
-# --- imports -------------------------------------------------------------------------------------
-
-
-def predictions(count: int) -> list[dict[str, object]]:
-    return [{"internal_media_ID": f"m{n}", "labels": {}} for n in range(count)]
-
-
-STORED = answer({"errorMessages": ""})
-
-
-async def test_predictions_go_in_batches_one_after_the_other() -> None:
-    """Each batch says whether labels are kept; all are counted."""
-    session = FakeSession([STORED, STORED, answer([])])
-    result = await LabelsResource(session).import_predictions(
-        "P", predictions(5), keep_data=False, batch_size=2
-    )
-    bodies: list[Any] = [json_of(request) for request in session.requests]
-    assert [[item["internal_media_ID"] for item in body] for body in bodies] == [
-        ["m0", "m1"],
-        ["m2", "m3"],
-        ["m4"],
-    ]
-    assert all(item["keepData"] is False for body in bodies for item in body)
-    assert (result.stored, result.ok) == (5, True)
-
-
-async def test_appending_is_never_repeated() -> None:
-    """Imported twice, appended labels are doubled."""
-    session = FakeSession([STORED])
-    await LabelsResource(session).import_predictions("P", predictions(1), keep_data=True)
-    assert session.requests[0].replay is Replay.NEVER
-
-
-async def test_a_refused_batch_does_not_stop_the_others() -> None:
-    """A batch is refused with status 200 and words, or with a key; the rest is stored."""
-    refused = answer(example("08_import_responses", "schema_error", "body"))
-    session = FakeSession([STORED, refused, refusal(500, "ex_gen_wrong_entry_id", "bus"), STORED])
-    result = await LabelsResource(session).import_predictions(
-        "P", predictions(4), keep_data=False, batch_size=1
-    )
-    assert (result.stored, result.ok) == (2, False)
-    assert [(failure.first, failure.key) for failure in result.failures] == [
-        (1, ""),
-        (2, "ex_gen_wrong_entry_id"),
-    ]
-    assert "keepData" in result.failures[0].message
-    assert "bus" in result.failures[1].message
-
-
-async def test_an_import_that_cannot_go_on_says_what_was_stored() -> None:
-    """A refused token ends the import; the error carries a note."""
-    session = FakeSession([STORED, refusal(403, "ex_forbidden")])
-    with pytest.raises(PermissionDeniedError) as caught:
-        await LabelsResource(session).import_predictions(
-            "P", predictions(4), keep_data=True, batch_size=2
-        )
-    assert caught.value.__notes__ == ["2 predictions had been stored before"]
-
-
-async def test_no_predictions_ask_nothing() -> None:
-    """The service refuses an empty list; so none is sent."""
-    session = FakeSession()
-    result = await LabelsResource(session).import_predictions("P", [], keep_data=True)
-    assert (result.ok, session.requests) == (True, [])
-
-
-BAD_PREDICTIONS: dict[str, tuple[list[dict[str, object]], bool, int, str]] = {
-    "no media": ([{"labels": {}}], True, 50, r"predictions\[0\] has no internal_media_ID"),
-    "old name": ([{"internal_image_ID": "M"}], True, 50, "internal_media_ID"),
-    "contradiction": ([{"internal_media_ID": "M", "keepData": True}], False, 50, "keepData=True"),
-    "twice": ([{"internal_media_ID": "M"}, {"internal_media_ID": "m"}], False, 50, "replace"),
-    "batch of 0": (predictions(1), True, 0, "batch_size"),
-    "batch of 501": (predictions(1), True, 501, "500"),
-}
-
-
-@pytest.mark.parametrize(
-    ("given", "keep_data", "batch_size", "words"), BAD_PREDICTIONS.values(), ids=BAD_PREDICTIONS
-)
-async def test_what_the_service_would_ignore_is_refused(
-    given: list[dict[str, object]], keep_data: bool, batch_size: int, words: str
-) -> None:
-    """Predictions that would vanish in silence are named before anything is sent."""
-    with pytest.raises(ConfigurationError, match=words):
-        await LabelsResource(FakeSession()).import_predictions(
-            "P", given, keep_data=keep_data, batch_size=batch_size
-        )
 
 
 # --- configurations ------------------------------------------------------------------------------

@@ -1,0 +1,92 @@
+"""The media of a project by name, as the service compares names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from datagym_async._wire._names import encode_name, fold_name
+from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.labels import LabeledImage
+from datagym_async.resources._datasets import DatasetsResource
+from datagym_async.resources._projects import ProjectsResource
+
+if TYPE_CHECKING:
+    from datagym_async.models import DatasetMedia
+    from datagym_async.resources._ports import Door
+
+_NAMES = ("external_media_ID", "external_image_ID")
+_IDS = ("internal_media_ID", "internal_image_ID")
+
+
+@attrs.define
+class MediaNames:
+    """The ids of media by their folded names."""
+
+    _ids: dict[str, list[str]] = attrs.field(factory=dict)
+
+    @classmethod
+    async def of_project(cls, session: Door, project_id: str) -> MediaNames:
+        """Return the names of all media in a project's datasets.
+
+        Raises:
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked, or refuses.
+        """
+        projects = await ProjectsResource(session).list()
+        project = next((each for each in projects if each.id == project_id.lower()), None)
+        if project is None:
+            raise NotFoundError(f"there is no project {project_id}", status=404, key="ex_notfound")
+        names = cls()
+        for dataset in project.datasets:
+            for media in (await DatasetsResource(session).get(dataset.id)).media:
+                names.add(media)
+        return names
+
+    def add(self, media: DatasetMedia) -> None:
+        """Take a media in."""
+        self._ids.setdefault(fold_name(media.stored_name), []).append(media.id)
+
+    def find(self, name: str) -> list[str]:
+        """Return the ids of the media of a name; if there are none, of its last part."""
+        return self._find(name) or self._find(name.replace("\\", "/").rpartition("/")[2])
+
+    def give_id(self, prediction: Any) -> tuple[Any, str]:
+        """Return a prediction with the id of its media, or why none was found.
+
+        Args:
+            prediction: One with an id stays as it is.
+        """
+        name = _name_to_find(prediction)
+        if not name:
+            return prediction, ""
+        found = self.find(name)
+        if len(found) == 1:
+            return _with_id(prediction, found[0]), ""
+        if found:
+            many = f"{len(found)} media of the project are named {name!r}: {', '.join(found)}"
+            return prediction, f"{many}; set the id of the one that is meant"
+        return prediction, f"no media of the project is named {name!r}"
+
+    def _find(self, name: str) -> list[str]:
+        try:
+            return self._ids.get(fold_name(encode_name(name)), [])
+        except ConfigurationError:  # such a name cannot be stored
+            return []
+
+
+def _name_to_find(prediction: object) -> str:
+    """Return the name of a prediction's media if that is all that is known of it."""
+    if isinstance(prediction, LabeledImage):
+        return "" if prediction.media_id else prediction.media_name
+    if not isinstance(prediction, Mapping) or any(prediction.get(each) for each in _IDS):
+        return ""
+    return next((str(prediction[each]) for each in _NAMES if prediction.get(each)), "")
+
+
+def _with_id(prediction: Any, media_id: str) -> Any:
+    if isinstance(prediction, LabeledImage):
+        return attrs.evolve(prediction, media_id=media_id)
+    return {**prediction, _IDS[0]: media_id}
