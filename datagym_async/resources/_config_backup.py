@@ -13,15 +13,17 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import attrs
+
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import check_empty, unexpected
 from datagym_async.labels import LabelConfig
 from datagym_async.models import ConfigBackup, MediaType
-from datagym_async.resources._config_tasks import all_tasks, begun
+from datagym_async.resources._config_tasks import all_tasks, begun, finished
 from datagym_async.resources._files import finish, replaced_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from aiofiles.threadpool.binary import AsyncBufferedReader
@@ -105,12 +107,22 @@ class _Writer:
         return ConfigBackup(
             folder=self._folder,
             config=await self._write(CONFIG_FILE, text.encode()),
-            labels=await self._save(LABELS_FILE, [routes.export_labels(self._project.id)]),
-            unfinished=await self._save(
-                UNFINISHED_FILE, [routes.get_task(task.id) for task in begun(tasks)], lines=True
-            ),
+            labels=await self._labels(empty=not finished(tasks)),
+            unfinished=await self._unfinished(begun(tasks)),
             videos=await self._videos(tasks),
         )
+
+    async def _labels(self, *, empty: bool) -> Path:
+        request = routes.export_labels(self._project.id)
+        return await self._copy(LABELS_FILE, request, "[]", empty=empty)
+
+    async def _unfinished(self, tasks: Sequence[Task]) -> Path:
+        path = self._folder / UNFINISHED_FILE
+        async with replaced_file(path) as file:
+            for task in tasks:
+                await file.write(await self._line(routes.get_task(task.id)))
+            await _to_disk(file)
+        return path
 
     async def _videos(self, tasks: Sequence[Task]) -> tuple[Path, ...]:
         if self._project.media_type is not MediaType.VIDEO:
@@ -118,7 +130,7 @@ class _Writer:
         await asyncio.to_thread((self._folder / _VIDEOS).mkdir)
         return tuple(
             [
-                await self._save(f"{_VIDEOS}/{number}.json", [routes.export_video(task.id)])
+                await self._copy(f"{_VIDEOS}/{number}.json", routes.export_video(task.id), "{}")
                 for number, task in enumerate(tasks, start=1)
             ]
         )
@@ -130,33 +142,54 @@ class _Writer:
             await _to_disk(file)
         return path
 
-    async def _save(self, name: str, requests: Iterable[Request], *, lines: bool = False) -> Path:
-        """Write the answers to requests into one file, as they arrive."""
-        path = self._folder / name
-        async with replaced_file(path) as file:
-            for request in requests:
-                if lines:
-                    await file.write(await self._line(request))
-                else:
-                    await self._copy(request, file)
-            await _to_disk(file)
-        return path
-
     async def _line(self, request: Request) -> bytes:
         response = await self._door.request(request)
         check_empty(request, response)
         # The service breaks lines once it has exported anything (observed).
         return b" ".join(response.body.split(b"\n")) + b"\n"
 
-    async def _copy(self, request: Request, file: AsyncBufferedReader) -> None:
-        first = last = b""
-        async with self._door.stream(request) as answer:
-            async for chunk in answer.iter_chunks():
-                first = first or chunk.lstrip()[:1]
-                last = chunk.rstrip()[-1:] or last
-                await file.write(chunk)
-        if first + last not in (b"[]", b"{}"):
-            raise unexpected(request, answer.status, "the labels are no whole JSON document")
+    async def _copy(
+        self, name: str, request: Request, brackets: str, *, empty: bool = False
+    ) -> Path:
+        """Write an answer to a file as it arrives, and make sure that it is whole.
+
+        Args:
+            name: Name of the file in the folder.
+            request: What to ask.
+            brackets: What the document begins and ends with.
+            empty: Whether nothing may be between them.
+        """
+        path, seen = self._folder / name, _Ends()
+        async with replaced_file(path) as file:
+            async with self._door.stream(request) as answer:
+                async for chunk in answer.iter_chunks():
+                    seen.note(chunk)
+                    await file.write(chunk)
+            if seen.text != brackets or not (empty or seen.more):
+                raise unexpected(request, answer.status, "whole and not empty JSON was expected")
+            await _to_disk(file)
+        return path
+
+
+@attrs.define
+class _Ends:
+    """The first and the last character of a document, and whether there are others."""
+
+    first: bytes = b""
+    last: bytes = b""
+    more: bool = False
+
+    def note(self, chunk: bytes) -> None:
+        """Look at a further piece."""
+        text = chunk.strip()
+        self.more = self.more or len(self.first + text) > 2
+        self.first = self.first or text[:1]
+        self.last = text[-1:] or self.last
+
+    @property
+    def text(self) -> str:
+        """Return both."""
+        return (self.first + self.last).decode("latin-1")
 
 
 async def _to_disk(file: AsyncBufferedReader) -> None:

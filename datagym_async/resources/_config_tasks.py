@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import NotFoundError
 from datagym_async.models import TaskState
+from datagym_async.resources._exports import iter_tasks
 from datagym_async.resources._tasks import TasksResource
 
 if TYPE_CHECKING:
@@ -66,3 +69,13 @@ def begun(tasks: Iterable[Task]) -> list[Task]:
         for task in tasks
         if task.state not in _FINISHED and (task.has_json_upload or task.state not in _UNTOUCHED)
     ]
+
+
+async def count_labels(door: Door, project_id: str) -> int:
+    """Return how many labels an export holds: shapes, and answers that are given."""
+    request, labels = routes.export_labels(project_id), 0
+    async with door.stream(request) as answer, aclosing(iter_tasks(request, answer)) as tasks:
+        async for task in tasks:
+            labels += sum(1 for _ in task.walk())
+            labels += sum(each.is_set for each in task.classifications)
+    return labels

@@ -14,8 +14,13 @@ from datagym_async.resources._base import Resource
 from datagym_async.resources._config_backup import read_backup, write_backup
 from datagym_async.resources._config_calls import NOT_CLEARED, ConfigCalls
 from datagym_async.resources._config_replacement import Replacement
-from datagym_async.resources._config_tasks import all_tasks, begun, finished, read_config
-from datagym_async.resources._labels import LabelsResource
+from datagym_async.resources._config_tasks import (
+    all_tasks,
+    begun,
+    count_labels,
+    finished,
+    read_config,
+)
 from datagym_async.resources._projects import ProjectsResource
 
 if TYPE_CHECKING:
@@ -170,14 +175,13 @@ class LabelConfigsResource(Resource):
             NotFoundError: The project is unknown.
             APIError: The service cannot be asked, or refuses.
         """
-        tasks, labels = await all_tasks(self._session, project_id), 0
+        tasks = await all_tasks(self._session, project_id)
         done = finished(tasks)
-        if done:
-            async for task in LabelsResource(self._session).iter_export(project_id):
-                labels += sum(1 for _ in task.walk())
-                labels += sum(answer.is_set for answer in task.classifications)
         return ConfigStakes(
-            tasks=len(tasks), finished=len(done), labels=labels, unfinished=len(begun(tasks))
+            tasks=len(tasks),
+            finished=len(done),
+            labels=await count_labels(self._session, project_id) if done else 0,
+            unfinished=len(begun(tasks)),
         )
 
     async def _replace(

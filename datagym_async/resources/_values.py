@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import NotFoundError
-from datagym_async.models import LabelValue
+from datagym_async.labels import LabeledImage
+from datagym_async.models import LabelValue, TaskDetail
 from datagym_async.resources._base import Resource
+from datagym_async.resources._value_plan import plan_values
+from datagym_async.resources._value_reading import labels_of
+from datagym_async.resources._value_writing import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from datagym_async.labels import Annotation
     from datagym_async.models import Point
+    from datagym_async.resources._value_writing import WriteReport
 
 
 class ValuesResource(Resource):
@@ -110,7 +116,69 @@ class ValuesResource(Resource):
             "checkedValues": None if checked_values is None else list(checked_values),
             "text": text,
         }
-        return await self._fetch(routes.update_value(value_id, _said(fields)), LabelValue)
+        return await self.put(value_id, _said(fields))
+
+    async def put(self, value_id: str, fields: Mapping[str, object]) -> LabelValue:
+        """Replace what a value says, in the members of the request itself, and return it.
+
+        Args:
+            value_id: UUID of the value.
+            fields: ``lcEntryId``, ``labelTaskId`` and the members of the type; see `update`, which
+                has them as arguments.
+
+        Raises:
+            APIError: See `update`.
+        """
+        return await self._fetch(routes.update_value(value_id, fields), LabelValue)
+
+    async def read(self, task_id: str) -> LabeledImage:
+        """Return the labels of a task in any state, with every digit of their coordinates.
+
+        An export has finished tasks alone, and cuts coordinates to whole pixels. The service
+        creates the empty classification values of a task at its first reading.
+
+        Args:
+            task_id: UUID of the task, of an image project.
+
+        Raises:
+            NotFoundError: The task is unknown.
+            APIError: The service cannot be asked, or refuses.
+        """
+        return labels_of(await self._fetch(routes.get_task(task_id), TaskDetail))
+
+    async def write(self, task_id: str, labels: LabeledImage | Iterable[Annotation]) -> WriteReport:
+        """Add annotations to a task, and answer the questions about its image.
+
+        This writes what an import cannot: segmentations with holes, several answers below one
+        answer, and fractions of pixels. It takes several requests for each annotation, one after
+        the other. An annotation is written as a whole, or what was created of it is deleted again,
+        also where the call is cancelled. Answers take the place of earlier ones, annotations are
+        added to those that are there: to write twice is to draw twice.
+
+        Args:
+            task_id: UUID of the task, in any state; its state stays.
+            labels: The labels, or annotations alone. The media they name is not looked at.
+
+        Returns:
+            What became of each, and the ids of what may be left behind. An annotation that fails
+            does not stop the others, unless the service cannot be reached any more.
+
+        Raises:
+            ConfigurationError: A key is unknown, a shape is not that of its key, or an option is
+                not in the list; nothing was written.
+            NotFoundError: The task is unknown.
+            APIError: The task cannot be read; nothing was written.
+        """
+        given = (
+            labels if isinstance(labels, LabeledImage) else LabeledImage(annotations=tuple(labels))
+        )
+
+        async def task() -> TaskDetail:
+            return await self._fetch(routes.get_task(task_id), TaskDetail)
+
+        before = await task()
+        plan = plan_values(given, before.label_config.entries)
+        return await Writer(self, task, before).write(plan)
 
     async def delete(self, value_id: str) -> bool:
         """Delete a geometry's value with what is nested in it.
