@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from datagym_async._home import Home
 from datagym_async._limits import SessionStatistics
 from datagym_async._observing import Observer, Streamed
 from datagym_async._retry import (
@@ -81,6 +82,7 @@ class Session:
         self._now = now
         self._quota = RetryQuota(retry.quota) if retry.quota is not None else None
         self._seen = Observer(limits, retry.max_retry_after, now)
+        self._home = Home("The client")
         self._closed = False
 
     def __repr__(self) -> str:
@@ -183,9 +185,13 @@ class Session:
         return min(most, max(least, 4 * self._limits.waited.percentile(0.95)))
 
     async def aclose(self) -> None:
-        """Close the transport; may be called again."""
+        """Close the transport; may be called again.
+
+        In a forked process it is left alone: its connections are the other process's.
+        """
         self._closed = True
-        await self._transport.aclose()
+        if self._home.is_in_process:
+            await self._transport.aclose()
 
     async def _send_with_retries(
         self, request: Request, *, settling: Settling[Response | T] | None
@@ -255,6 +261,7 @@ class Session:
         send: Callable[[], Awaitable[T]],
         settling: Settling[T] | None = None,
     ) -> RetryLoop[T]:
+        self._home.check()  # before anything waits for a lane, which elsewhere would hang
         return RetryLoop(
             policy=self._retry,
             replay=request.replay,

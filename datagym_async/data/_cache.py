@@ -1,0 +1,163 @@
+"""`DiskCache`: media on disk, bounded, for any number of processes at once. Blocking.
+
+One file a media: a header with the digest of the content, then the content. It is written under
+another name and renamed, so that nobody ever reads half of it, and checked at each reading: what
+is damaged is deleted and counts as absent. Reading sets the file's time, so that the folder itself
+knows what was used when; there is no index that could be wrong.
+
+The bound: a process adds up what it writes, and looks at the whole folder anew when that may have
+reached the bound, or is a sixteenth of it. It then deletes what was not used for longest until
+seven eighths are left. So several processes may pass the bound by a sixteenth each for a moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_log = logging.getLogger(__name__)
+
+_MAGIC = b"DGC1"
+_DIGEST = 16
+_HEADER = len(_MAGIC) + _DIGEST
+_PART, _SUFFIX = ".part", ".media"
+_STALE = 3600.0
+"""Seconds after which a file that is still being written belongs to a process that has ended."""
+
+
+@attrs.frozen
+class _Entry:
+    """A file of the folder."""
+
+    used: int
+    size: int
+    path: str
+
+
+@attrs.define
+class DiskCache:
+    """Keep the bytes of media in a folder.
+
+    Args:
+        folder: The folder; made when it is not there.
+        max_bytes: How much its files may hold together.
+    """
+
+    folder: Path
+    max_bytes: int
+    _known: int | None = attrs.field(default=None, init=False)
+    _added: int = attrs.field(default=0, init=False)
+    _has_warned: bool = attrs.field(default=False, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+
+    def get(self, media_id: str) -> bytes | None:
+        """Return the bytes of a media, or None if they are not here, or not as they were."""
+        path = self._path(media_id)
+        try:
+            with path.open("rb") as file:
+                content = file.read()
+            data = _checked(content)
+            if data is None:
+                _log.warning("a damaged file of the cache is fetched again: media %s", media_id)
+                path.unlink(missing_ok=True)
+                return None
+            with contextlib.suppress(OSError):  # a folder that may only be read is of use, too
+                os.utime(path)
+        except OSError:  # absent, just deleted by another process, or not ours to read
+            return None
+        return data
+
+    def put(self, media_id: str, data: bytes) -> None:
+        """Keep the bytes of a media. Where the disk refuses, that is said once."""
+        size = _HEADER + len(data)
+        if size > self.max_bytes:
+            return
+        try:
+            with self._lock:
+                self._make_room(size)
+            self._write(self._path(media_id), data)
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                words = error.strerror or type(error).__name__
+                _log.warning("the cache in %s cannot be written: %s", self.folder, words)
+
+    def _path(self, media_id: str) -> Path:
+        # Whatever the service calls a media, this is the name of a file.
+        name = hashlib.blake2b(media_id.encode(), digest_size=16).hexdigest()
+        return self.folder / name[:2] / f"{name}{_SUFFIX}"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        part = path.with_name(f"{secrets.token_hex(8)}{_PART}")
+        try:
+            try:
+                file = part.open("xb")
+            except FileNotFoundError:
+                part.parent.mkdir(parents=True, exist_ok=True)
+                file = part.open("xb")
+            with file:
+                file.write(_header(data))
+                file.write(data)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+    def _make_room(self, size: int) -> None:
+        known, added = self._known, self._added + size
+        if known is None or known + added > self.max_bytes or added > self.max_bytes // 16:
+            known, added = self._shrunk(size), size
+        self._known, self._added = known, added
+
+    def _shrunk(self, size: int) -> int:
+        """Look at the folder, delete what is too much beside `size`, and return what it holds."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        entries = list(self._entries())
+        held = sum(entry.size for entry in entries)
+        if held + size <= self.max_bytes:
+            return held
+        for entry in sorted(entries, key=_by_use):
+            if held + size <= self.max_bytes - self.max_bytes // 8:
+                break
+            with contextlib.suppress(OSError):  # gone, or in use where that protects it
+                os.unlink(entry.path)  # noqa: PTH108 -- one of many; Path costs more
+            held -= entry.size
+        return held
+
+    def _entries(self) -> Iterator[_Entry]:
+        oldest = time.time_ns() - int(_STALE * 1e9)
+        for name in os.listdir(self.folder):  # noqa: PTH208 -- names are all that is wanted
+            with contextlib.suppress(NotADirectoryError), os.scandir(self.folder / name) as files:
+                for file in files:
+                    with contextlib.suppress(FileNotFoundError):
+                        found = file.stat(follow_symlinks=False)
+                        if file.name.endswith(_SUFFIX):
+                            yield _Entry(found.st_mtime_ns, found.st_size, file.path)
+                        elif file.name.endswith(_PART) and found.st_mtime_ns < oldest:
+                            yield _Entry(0, found.st_size, file.path)
+
+
+def _by_use(entry: _Entry) -> int:
+    return entry.used
+
+
+def _header(data: bytes) -> bytes:
+    return _MAGIC + hashlib.blake2b(data, digest_size=_DIGEST).digest()
+
+
+def _checked(content: bytes) -> bytes | None:
+    """Return what was kept, or None if it is not what was kept."""
+    data = content[_HEADER:]
+    return data if content[:_HEADER] == _header(data) else None

@@ -1,0 +1,119 @@
+"""`LoaderConfig`: the options of a loader, checked."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import attrs
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.models import DatasetMedia
+
+if TYPE_CHECKING:
+    import os
+
+Decode: TypeAlias = Literal["bytes", "pillow", "numpy"]
+Links: TypeAlias = Literal["refuse", "skip", "service"]
+OnError: TypeAlias = Literal["raise", "skip"] | Callable[[DatasetMedia, Exception], object | None]
+
+_MIB = 1 << 20
+_MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
+
+
+def _least(least: int) -> Callable[[object, attrs.Attribute[int], int], None]:
+    def check(_: object, attribute: attrs.Attribute[int], value: int | None) -> None:
+        if value is not None and (isinstance(value, bool) or value < least):
+            raise ConfigurationError(f"{attribute.name} is {value!r}; it must be {least} or more")
+
+    return check
+
+
+def _check_shard(_: object, __: object, value: tuple[int, int]) -> None:
+    index, count = value
+    if not 0 <= index < count:
+        raise ConfigurationError(
+            f"shard is {value!r}; give (index, count) with an index from 0 to count - 1"
+        )
+
+
+def _check_seed(_: object, __: object, value: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | None):
+        raise ConfigurationError(f"shuffle is {value!r}; give a seed, for example shuffle=0")
+
+
+def _check_decode(_: object, __: object, value: Decode) -> None:
+    if value not in get_args(Decode):
+        raise ConfigurationError(f'decode is {value!r}; it can be "bytes", "pillow" or "numpy"')
+    missing = [name for name in _MODULES[value] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f'decode="{value}" needs {" and ".join(missing)}; install them with '
+            'pip install "datagym-async[images,formats]", or load with decode="bytes"'
+        )
+
+
+def _check_links(_: object, __: object, value: Links) -> None:
+    if value not in get_args(Links):
+        raise ConfigurationError(f'links is {value!r}; it can be "refuse", "skip" or "service"')
+
+
+def _check_on_error(_: object, __: object, value: OnError) -> None:
+    if not callable(value) and value not in {"raise", "skip"}:
+        raise ConfigurationError(
+            f'on_error is {value!r}; it can be "raise", "skip" or a function of media and error'
+        )
+
+
+def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
+    return None if value is None else Path(value).expanduser().absolute()
+
+
+@attrs.frozen(kw_only=True)
+class LoaderConfig:
+    """The options of a `DatasetLoader`.
+
+    Args:
+        prefetch: Samples that are being loaded or wait for the consumer, at most.
+        prefetch_bytes: Bytes that they take, at most, as `prefetch`. A sample counts with the
+            size of what it holds (decoded images are large); what is still being loaded counts
+            as the largest of late. One sample is always allowed.
+        ordered: True for the samples in the order of the epoch, False for each as it is ready:
+            then a slow one holds up nobody.
+        shuffle: Seed of a shuffle of each epoch, or None for the order of the media's ids.
+        shard: Which part is loaded: `(index, count)`.
+        decode: What `Sample.data` is: ``"bytes"``, ``"pillow"`` (an image as it is stored) or
+            ``"numpy"`` (RGB, uint8, height x width x 3). The EXIF orientation is not applied:
+            labels are of the image as it is stored.
+        batch_size: Samples in a batch, or None for single ones.
+        drop_last: Whether a last batch that is not full is left out.
+        on_error: What becomes of a media that cannot be loaded, decoded or transformed:
+            ``"raise"``, ``"skip"``, or a function of the media and the error that returns what
+            is to be yielded in its place, or None to skip it.
+        cache: Folder in which downloaded media are kept, or None. Any number of processes may
+            share it.
+        cache_bytes: How much the folder may hold; what was not used for longest goes first.
+        links: What becomes of link images: ``"refuse"`` to load a dataset that has some,
+            ``"skip"`` them, or ask the ``"service"`` for them, which fetches each anew, and
+            skips the tasks of those that it cannot fetch.
+        labels: Whether samples carry their labels; it takes a project.
+        concurrency: Downloads in flight, pinned for the time of the loading; None to have the
+            best number found out.
+    """
+
+    prefetch: int = attrs.field(default=64, validator=_least(1))
+    prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=_least(1))
+    ordered: bool = True
+    shuffle: int | None = attrs.field(default=None, validator=_check_seed)
+    shard: tuple[int, int] = attrs.field(default=(0, 1), validator=_check_shard)
+    decode: Decode = attrs.field(default="bytes", validator=_check_decode)
+    batch_size: int | None = attrs.field(default=None, validator=_least(1))
+    drop_last: bool = False
+    on_error: OnError = attrs.field(default="raise", validator=_check_on_error)
+    cache: Path | None = attrs.field(default=None, converter=_to_path)
+    cache_bytes: int = attrs.field(default=10 * 1024 * _MIB, validator=_least(1))
+    links: Links = attrs.field(default="refuse", validator=_check_links)
+    labels: bool = True
+    concurrency: int | None = attrs.field(default=None, validator=_least(1))

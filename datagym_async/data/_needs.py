@@ -1,0 +1,72 @@
+"""What a loader needs of a client, and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from contextlib import AbstractContextManager
+
+    from datagym_async.labels import LabeledTask
+    from datagym_async.models import Dataset, Project
+
+
+class Media(Protocol):
+    """Gives the bytes of media."""
+
+    async def download(self, media_id: str, *, link: bool = False) -> bytes:
+        """Return the bytes of a media."""
+
+
+class Datasets(Protocol):
+    """Lists the media of a dataset."""
+
+    async def get(self, dataset_id: str) -> Dataset:
+        """Return a dataset with its media."""
+
+
+class Projects(Protocol):
+    """Says which datasets a project has."""
+
+    async def list(self) -> list[Project]:
+        """Return all projects."""
+
+
+class Labels(Protocol):
+    """Gives the labels of a project."""
+
+    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
+        """Give the labels of each task."""
+
+
+class DownloadLane(Protocol):
+    """The client's bound on downloads."""
+
+    @property
+    def most(self) -> int:
+        """Return how many downloads may ever be in flight at once."""
+
+    def pin(self, places: int) -> AbstractContextManager[None]:
+        """Fix how many may be in flight while the block runs."""
+
+
+@attrs.frozen
+class Library:
+    """The parts of a client that a loader works with.
+
+    Args:
+        media: See `Media`.
+        datasets: See `Datasets`.
+        projects: See `Projects`.
+        labels: See `Labels`.
+        lane: See `DownloadLane`.
+    """
+
+    media: Media
+    datasets: Datasets
+    projects: Projects
+    labels: Labels
+    lane: DownloadLane

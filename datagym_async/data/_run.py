@@ -1,0 +1,187 @@
+"""Load the samples of one epoch ahead of their consumer: N workers, bounded, none of them a file.
+
+A ticket is the number of a sample. Tickets are handed out in order, one at most for each idle
+worker, and only while what is loaded or being loaded stays within its bounds; a sample whose turn
+it is has thus always been begun before those behind it, and the bounds can hold nobody up for good.
+
+Workers never fail: what a sample raises is its result. So nobody but the consumer is ever told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+_FIRST_ESTIMATE = 1 << 20
+_FORGETTING = 1 / 64
+"""How fast the largest sample is forgotten by the smaller ones that follow."""
+_WINDOW = 4
+"""How many times `prefetch` samples may be ahead of the slowest one where order does not matter."""
+
+
+@attrs.frozen
+class Loaded:
+    """What became of a sample.
+
+    Args:
+        value: What is yielded.
+        weight: About how many bytes it holds.
+        skipped: Whether there is nothing to yield.
+        error: What is raised in its place, or None.
+    """
+
+    value: object = None
+    weight: int = 0
+    skipped: bool = False
+    error: Exception | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """How much is loaded ahead.
+
+    Args:
+        samples: Loaded, or being loaded.
+        bytes: That these take.
+        ordered: Whether they are given in order.
+        slack: Samples that the consumer may hold back before it notes that they are done.
+    """
+
+    samples: int
+    bytes: int
+    ordered: bool
+    slack: int
+
+
+@attrs.define
+class Run:
+    """Load samples and give them to the consumer.
+
+    Args:
+        load: Loads a sample; raises nothing but cancellations.
+        pending: The numbers of the samples, in order.
+        passed: Says how many samples in a row the consumer is done with.
+        bounds: How much is loaded ahead.
+        workers: How many load at once.
+    """
+
+    _load: Callable[[int], Awaitable[Loaded]]
+    _pending: Iterator[int]
+    _passed: Callable[[], int]
+    _bounds: Bounds
+    _workers: int
+    _group: asyncio.TaskGroup = attrs.field(factory=asyncio.TaskGroup, init=False)
+    _tasks: list[asyncio.Task[None]] = attrs.field(factory=list, init=False)
+    _pins: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
+    _tickets: asyncio.Queue[tuple[int, int]] = attrs.field(factory=asyncio.Queue, init=False)
+    _news: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _turns: deque[int] = attrs.field(factory=deque, init=False)
+    _loaded: dict[int, Loaded] = attrs.field(factory=dict, init=False)
+    _next: int | None = attrs.field(default=None, init=False)
+    _loading: int = attrs.field(default=0, init=False)
+    _outstanding: int = attrs.field(default=0, init=False)
+    _weight: int = attrs.field(default=0, init=False)
+    _estimate: float = attrs.field(default=_FIRST_ESTIMATE, init=False)
+
+    async def start(self, pin: AbstractContextManager[object] | None) -> None:
+        """Begin to load.
+
+        Args:
+            pin: Held until the run is closed, or None.
+        """
+        await self._group.__aenter__()
+        if pin is not None:
+            self._pins.enter_context(pin)
+        self._next = next(self._pending, None)
+        self._hand_out()
+        self._tasks += [self._group.create_task(self._work()) for _ in range(self._workers)]
+
+    @property
+    def has_ready(self) -> bool:
+        """Return whether `next` would return at once."""
+        if not self._bounds.ordered:
+            return bool(self._turns)
+        return bool(self._turns) and self._turns[0] in self._loaded
+
+    async def next(self) -> tuple[int, Loaded] | None:
+        """Return the next sample's number and what became of it, or None at the end.
+
+        Cancelled, it loses nothing.
+        """
+        while True:
+            if self.has_ready:
+                number = self._turns.popleft()
+                return number, self._taken(number)
+            if not self._outstanding:
+                return None
+            self._news.clear()
+            await self._news.wait()
+
+    def stop(self) -> None:
+        """Cancel what runs; may be called from a finaliser, in the thread of the loop."""
+        for task in self._tasks:
+            task.cancel()
+        self._pins.close()
+
+    async def aclose(self) -> None:
+        """Cancel what runs and wait for its end; may be called again."""
+        self.stop()
+        if self._tasks:
+            self._tasks.clear()
+            await self._group.__aexit__(None, None, None)
+
+    # The consumer's side.
+
+    def _taken(self, number: int) -> Loaded:
+        loaded = self._loaded.pop(number)
+        self._outstanding -= 1
+        self._weight -= loaded.weight
+        self._hand_out()
+        return loaded
+
+    # The workers' side.
+
+    def _hand_out(self) -> None:
+        while self._next is not None and self._has_room(self._next):
+            reserved = round(self._estimate)
+            self._tickets.put_nowait((self._next, reserved))
+            if self._bounds.ordered:
+                self._turns.append(self._next)
+            self._loading += 1
+            self._outstanding += 1
+            self._weight += reserved
+            self._next = next(self._pending, None)
+
+    def _has_room(self, number: int) -> bool:
+        if not self._outstanding:
+            return True
+        bounds = self._bounds
+        window = _WINDOW * bounds.samples + bounds.slack
+        return (
+            self._loading < self._workers
+            and self._outstanding < bounds.samples
+            and self._weight + self._estimate <= bounds.bytes
+            and (bounds.ordered or number < self._passed() + window)
+        )
+
+    async def _work(self) -> None:
+        while True:
+            number, reserved = await self._tickets.get()
+            loaded = await self._load(number)
+            self._loading -= 1
+            self._weight += loaded.weight - reserved
+            faded = self._estimate + (loaded.weight - self._estimate) * _FORGETTING
+            self._estimate = max(loaded.weight, faded)
+            self._loaded[number] = loaded
+            if not self._bounds.ordered:
+                self._turns.append(number)
+            self._news.set()
+            self._hand_out()
