@@ -11,6 +11,7 @@ import pytest
 from datagym_async.exceptions import (
     APIResponseValidationError,
     ConfigurationError,
+    LabelConfigError,
     NotFoundError,
     RequestRefusedError,
 )
@@ -109,27 +110,74 @@ async def test_bitmaps() -> None:
 # --- configurations ------------------------------------------------------------------------------
 
 
+ENTRY = {"entryKey": "car", "entryValue": "Car", "type": "RECTANGLE"}
+PROJECTS = [
+    {"id": "P", "name": "Street", "timestamp": 1, "labelConfigurationId": "C", "owner": "o"}
+    | {"shortDescription": "", "description": None, "labelIterationId": "I", "datasets": []}
+    | {"mediaType": "IMAGE"}
+]
+
+
 async def test_a_configuration_is_stored() -> None:
     """The entries are the body, and the answer is the configuration."""
     session = FakeSession([answer(example("10_label_config_view"))])
-    entries = [{"entryKey": "car", "entryValue": "Car", "type": "RECTANGLE"}]
-    config = await LabelConfigsResource(session).upload("C", entries)
+    config = await LabelConfigsResource(session).upload("C", [ENTRY])
     assert session.sent == [("PUT", "config/C")]
-    assert (json_of(session.requests[0]), len(config.entries)) == (entries, 8)
+    assert json_of(session.requests[0]) == [{**ENTRY, "children": []}]
+    assert len(config.entries) == 8
 
 
-async def test_replacing_clears_before() -> None:
-    """Only on request is a configuration cleared, with all labels of the project."""
-    session = FakeSession([answer({"configId": "C"}), answer(CONFIG)])
-    await LabelConfigsResource(session).upload("C", [], replace=True)
-    assert session.sent == [("DELETE", "config/C"), ("PUT", "config/C")]
+async def test_an_upload_that_replaces_reads_first() -> None:
+    """Only on request is a configuration cleared; opened tasks are asked for before others."""
+    no_task = [answer([]) for _ in range(8)]
+    session = FakeSession(
+        [answer(PROJECTS), *no_task, answer({"configId": "C"}), answer(CONFIG)],
+    )
+    await LabelConfigsResource(session).upload("C", [ENTRY], replace=True, backup=None)
+    assert session.sent == [
+        ("GET", "project"),
+        *[("GET", "task/P/list")] * 8,
+        ("DELETE", "config/C"),
+        ("PUT", "config/C"),
+    ]
+    asked = [dict(request.query)["state"] for request in session.requests[1:9]]
+    assert (asked[0], asked[-1]) == ("COMPLETED", "BACKLOG")
 
 
-async def test_entries_that_cannot_be_sent_clear_nothing() -> None:
-    """What is no JSON is found before the labels are gone."""
+async def test_a_configuration_that_nothing_shows_is_not_destroyed() -> None:
+    """Without a task it can be filled while it is empty; to give it up is asked for."""
+    no_task = [answer([]) for _ in range(8)]
+    stored = FakeSession([answer(PROJECTS), *no_task, answer(CONFIG)])
+    await LabelConfigsResource(stored).upload("C", [ENTRY], replace=True)
+    assert stored.sent[-1] == ("PUT", "config/C")
+
+    full = FakeSession([answer(PROJECTS), *no_task, not_cleared(1)])
+    with pytest.raises(LabelConfigError, match="attach a dataset"):
+        await LabelConfigsResource(full).upload("C", [ENTRY], replace=True)
+
+
+async def test_a_configuration_of_no_project() -> None:
+    """An id that no project names is said before anything is asked of it."""
+    session = FakeSession([answer(PROJECTS)])
+    with pytest.raises(ConfigurationError, match="'D'"):
+        await LabelConfigsResource(session).upload("D", [ENTRY], replace=True)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ([{"entryKey": {1}}], "entryKey"),
+        ([{**ENTRY, "entryKey": "line"}], "word of the service"),
+        ([], "no entries"),
+    ],
+)
+async def test_entries_that_cannot_be_stored_clear_nothing(
+    entries: list[dict[str, object]], words: str
+) -> None:
+    """What breaks a rule is found before anything is asked."""
     session = FakeSession()
-    with pytest.raises(ConfigurationError):
-        await LabelConfigsResource(session).upload("C", [{"entryKey": {1}}], replace=True)
+    with pytest.raises(LabelConfigError, match=words):
+        await LabelConfigsResource(session).upload("C", entries, replace=True)
     assert session.requests == []
 
 
@@ -161,9 +209,15 @@ async def test_a_refusal_after_a_lost_answer_is_unknown() -> None:
 async def test_replacing_survives_a_lost_answer(attempts: int) -> None:
     """It was cleared, so that it was our own lost attempt that filled it: once more."""
     cleared = answer({"configId": "C"})
-    session = FakeSession([cleared, not_cleared(attempts), cleared, answer(CONFIG)])
-    config = await LabelConfigsResource(session).upload("C", [], replace=True)
-    assert (config.id, len(session.sent)) == ("C", 4)
+    no_task = [answer([]) for _ in range(8)]
+    session = FakeSession(
+        [answer(PROJECTS), *no_task, cleared, not_cleared(attempts), cleared, answer(CONFIG)]
+    )
+    config = await LabelConfigsResource(session).upload("C", [ENTRY], replace=True, backup=None)
+    assert (config.id, session.sent[-4:]) == (
+        "C",
+        [("DELETE", "config/C"), ("PUT", "config/C")] * 2,
+    )
 
 
 # --- tasks ---------------------------------------------------------------------------------------
