@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Results = dict[tuple[int, str], list[Taken]]
 
 SMALL = 8_000
-FULL = {SMALL: 8_000, 200_000: 2_500, 3_000_000: 200}
+FULL = {SMALL: 12_000, 200_000: 6_000, 3_000_000: 500}
 QUICK = {SMALL: 120, 200_000: 40, 3_000_000: 6}
 
 
