@@ -57,13 +57,15 @@ _KINDS: Mapping[type, str] = {
 
 def as_object(value: object, *, path: str = "") -> dict[str, Any]:
     """Return a JSON value that is due to be an object."""
-    check_kind(value, dict, path=path)
+    if not isinstance(value, dict):
+        check_kind(value, dict, path=path)
     return cast("dict[str, Any]", value)
 
 
 def as_list(value: object, *, path: str = "") -> list[Any]:
     """Return a JSON value that is due to be a list."""
-    check_kind(value, list, path=path)
+    if not isinstance(value, list):
+        check_kind(value, list, path=path)
     return cast("list[Any]", value)
 
 

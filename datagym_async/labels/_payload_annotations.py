@@ -97,7 +97,7 @@ def _read(key: str, item: dict[str, Any], types: ClassTypes, *, nested: bool) ->
         shape,
         _read_classifications(item, types) if plan.classifications else (),
         _read_nested(below, types) if below else (),
-        extra={name: item[name] for name in plan.extra},
+        extra={name: item[name] for name in plan.extra} if plan.extra else {},
         form=form,
     )
 
@@ -108,7 +108,7 @@ def _read_shape(
     if member is None:
         return Incomplete(types.get(key), None), True
     try:
-        return read_shape(SHAPE_MEMBERS[member] or types.get(key), item[member])
+        return read_shape(member, item[member], types.get(key) if member == GEOMETRY else None)
     except ShapeError as error:
         raise error.below(f".{member}") from None
 

@@ -45,12 +45,13 @@ _PAIR: Final = frozenset({2})
 _FEWEST: Final = {EntryType.LINE: 2, EntryType.POLYGON: 3}
 
 
-def read_shape(kind: EntryType | None, payload: object) -> tuple[Shape, bool]:
+def read_shape(member: str, payload: object, kind: EntryType | None = None) -> tuple[Shape, bool]:
     """Return what a member of a geometry holds.
 
     Args:
-        kind: Its type, or None where the file does not say.
+        member: One of `SHAPE_MEMBERS`.
         payload: JSON values.
+        kind: What the classes say of its type, where the member does not say it.
 
     Returns:
         The shape, and whether it says all that the payload does.
@@ -59,13 +60,13 @@ def read_shape(kind: EntryType | None, payload: object) -> tuple[Shape, bool]:
         ShapeError: The payload is no shape.
     """
     items = as_list(payload)
-    if kind is None:
-        kind = _guessed(items)
-    reader = _READERS.get(kind) if kind else None
-    if reader is None:
-        return Incomplete(kind, payload), True
-    shape, exact = reader(items)
-    return (Incomplete(kind, payload), True) if shape is None else (shape, exact)
+    if member == GEOMETRY:
+        member = MEMBER_OF.get(kind or _guessed(items) or EntryType.UNKNOWN, GEOMETRY)
+    reader = _READERS.get(member)
+    shape, exact = reader(items) if reader else (None, True)
+    if shape is None:
+        return Incomplete(SHAPE_MEMBERS[member] or kind, payload), True
+    return shape, exact
 
 
 def _guessed(items: list[Any]) -> EntryType | None:
@@ -78,8 +79,10 @@ Corners = tuple[tuple[Point, ...] | None, bool]
 
 
 def _point(items: list[Any]) -> Read:
-    corners, exact = _corners(items)
-    return (corners[0] if corners and len(corners) == 1 else None), exact
+    if len(items) != 1:
+        return None, True
+    sides, exact = _sides(items[0], "xy")
+    return (Point(*sides) if sides else None), exact
 
 
 def _line(items: list[Any]) -> Read:
@@ -109,23 +112,33 @@ def _segmentation(items: list[Any]) -> Read:
 
 
 def _rectangle(items: list[Any]) -> Read:
-    sides = [
-        _numbers(as_object(item, path=f"[{index}]"), "xywh", path=f"[{index}]")
-        for index, item in enumerate(items)
-    ]
-    if len(sides) != 1 or None in sides[0] or min(sides[0]) < 0:
+    if len(items) != 1:
         return None, True
-    x, y, width, height = sides[0]
-    return Rectangle(x, y, width, height), sides[0] == [*items[0].values()]
+    sides, exact = _sides(items[0], "xywh")
+    return (Rectangle(*sides) if sides else None), exact
 
 
-_READERS: Final[Mapping[EntryType, Callable[[list[Any]], Read]]] = {
-    EntryType.POINT: _point,
-    EntryType.LINE: _line,
-    EntryType.POLYGON: _polygon,
-    EntryType.RECTANGLE: _rectangle,
-    EntryType.IMAGE_SEGMENTATION: _segmentation,
+_READERS: Final[Mapping[str, Callable[[list[Any]], Read]]] = {
+    "point": _point,
+    "line": _line,
+    "polygon": _polygon,
+    "rectangle": _rectangle,
+    "image_segmentation": _segmentation,
 }
+
+
+def _sides(item: Any, names: str) -> tuple[list[Any] | None, bool]:
+    """Return numbers, None where one is missing or negative, and whether they say all."""
+    try:
+        numbers = [item[name] for name in names]
+        if _NUMBERS.issuperset(map(type, numbers)) and len(item) == len(names):
+            return (numbers if min(numbers) >= 0 else None), True
+    except (KeyError, TypeError):
+        pass
+    numbers = _numbers(as_object(item, path="[0]"), names, path="[0]")
+    if None in numbers or min(numbers) < 0:
+        return None, True
+    return numbers, numbers == [*item.values()]
 
 
 def _corners(items: list[Any]) -> Corners:
@@ -134,8 +147,9 @@ def _corners(items: list[Any]) -> Corners:
         xs = [corner["x"] for corner in items]
         ys = [corner["y"] for corner in items]
         if (
-            {*map(type, xs), *map(type, ys)} <= _NUMBERS
-            and {*map(len, items)} <= _PAIR
+            _NUMBERS.issuperset(map(type, xs))
+            and _NUMBERS.issuperset(map(type, ys))
+            and _PAIR.issuperset(map(len, items))
             and min(xs, default=0) >= 0
             and min(ys, default=0) >= 0
         ):

@@ -124,7 +124,7 @@ def _shape(member: str, payload: object) -> tuple[Shape, bool]:
         return Incomplete(kind, payload), True
     repaired = [_with_small_y(item) for item in items]
     try:
-        shape, exact = read_shape(kind, repaired)
+        shape, exact = read_shape(member, repaired)
     except ShapeError as error:
         raise error.below(f".{member}") from None
     if isinstance(shape, Incomplete):

@@ -74,7 +74,12 @@ Pair: TypeAlias = "Point | Sequence[float]"
 """A point, or its x and y."""
 
 
+_ONLY_POINTS = {Point}
+
+
 def _points(given: Iterable[Pair]) -> tuple[Point, ...]:
+    if type(given) is tuple and set(map(type, given)) == _ONLY_POINTS:
+        return given  # a file of 200 MB has millions
     return tuple(each if isinstance(each, Point) else Point(*each) for each in given)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from datagym_async import DataGymClient
 from datagym_async.exceptions import AlreadyExistsError, BadRequestError, ServiceUnavailableError
+from datagym_async.labels import Rectangle
 from datagym_async.models import Point, TaskState, UrlStatus
 from datagym_async.server import (
     SeedDataset,
@@ -143,8 +144,8 @@ async def test_labels(world: World) -> None:
     streamed = [exported async for exported in client.labels.iter_export(project.id)]
     assert tuple(streamed) == export.tasks
     assert {cls.name for cls in export.label_classes} == {"car", "lane", "road"}
-    (car,) = streamed[0].labels["car"]
-    assert car["rectangle"] == [{"x": 1, "y": 2, "w": 3, "h": 4}]
+    (car,) = streamed[0].annotations_of("car")
+    assert car.shape == Rectangle(1, 2, 3, 4)
     assert (await client.labels.bitmap(task.id, "road")).startswith(b"BM")
     assert [await client.values.delete(value.id) for _ in range(2)] == [True, False]
 
