@@ -1,0 +1,341 @@
+"""Downloads that meet trouble: what is on the disk, what is said, and that the next run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import json
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datagym_async import DownloadConfig, RetryPolicy, TransferError
+from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.server import SeedMedia
+from datagym_async.testing import (
+    Delay,
+    Drop,
+    DropMidBody,
+    Hang,
+    Html,
+    RefuseToken,
+    RetryAfter,
+    ServiceError,
+    Status,
+    Truncate,
+)
+from datagym_async.transfer._download_files import Part
+from tests.helpers.leaks import open_descriptors
+from tests.helpers.photos import jpeg
+from tests.helpers.world import world
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from datagym_async import DownloadReport
+    from datagym_async.testing import Action
+    from tests.helpers.world import World
+
+pytestmark = pytest.mark.looptime
+
+COUNT = 12
+MEDIA = r"/media/[0-9a-f-]{36}$"
+"""Pattern of the path of downloads."""
+IMAGES = {
+    f"{number:02}.jpg": jpeg(1_300_000 if number == 5 else 3_000, seed=number)
+    for number in range(COUNT)
+}
+SEEDED = [SeedMedia(name, content) for name, content in IMAGES.items()]
+
+
+async def run(here: World, out: Path, **options: Any) -> DownloadReport:
+    """Download; a run that has to stop gives its report all the same."""
+    config = DownloadConfig(concurrency=4, **options)
+    try:
+        return await here.client.download_dataset(here.dataset_id, out, config=config)
+    except TransferError as error:
+        return cast("DownloadReport", error.report)
+
+
+def images_in(out: Path) -> dict[str, bytes]:
+    """Return the images in the folder."""
+    return {path.name: path.read_bytes() for path in out.glob("*.jpg")}
+
+
+def check_end_state(here: World, out: Path, report: DownloadReport) -> None:
+    """Check what holds after every run: counts, whole files alone, nothing left open or over."""
+    settled = report.downloaded + report.present + report.skipped + report.failed
+    assert report.planned == settled + report.pending
+    assert report.pending >= 0
+    assert not report.complete or report.pending == 0
+    found = images_in(out)
+    assert {name: IMAGES[name] == data for name, data in found.items()} == dict.fromkeys(
+        found, True
+    )
+    assert len(found) >= report.downloaded + report.present
+    assert [*(out / ".datagym" / "parts").iterdir()] == []
+    assert [path for path in open_descriptors().values() if path.startswith(str(out))] == []
+    assert here.client.statistics().in_flight == 0
+
+
+async def check_resumed(here: World, out: Path, *, whole: Sequence[str] = tuple(IMAGES)) -> None:
+    """Check that the same download again, faults taken away, has everything, and says so."""
+    here.plan.clear()
+    report = await run(here, out, verify=True)
+
+    assert (report.complete, report.failed, report.planned) == (True, 0, len(whole))
+    check_end_state(here, out, report)
+    assert images_in(out) == {name: IMAGES[name] for name in whole}
+    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    hashes = {row["file"]: row["sha256"] for row in rows if row["listed"]}
+    assert hashes == {name: hashlib.sha256(IMAGES[name]).hexdigest() for name in whole}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Drop(),
+        DropMidBody(),
+        DropMidBody(100),
+        Truncate(),
+        Truncate(2_000),
+        Status(500),
+        Status(502),
+        Html(502),
+        RetryAfter(429, after=2),
+        RetryAfter(503, after="soon"),
+        Hang(),
+    ],
+    ids=lambda fault: repr(fault)[:24],
+)
+async def test_passing_trouble_costs_nothing(tmp_path: Path, fault: Action) -> None:
+    """What goes wrong a few times is asked for again, and every file is whole in the end."""
+    async with world(*SEEDED) as here:
+        here.plan.add(fault, method="GET", path=MEDIA, first=3)
+
+        report = await run(here, tmp_path)
+
+        assert (report.downloaded, report.ok) == (COUNT, True)
+        check_end_state(here, tmp_path, report)
+        assert images_in(tmp_path) == IMAGES
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "key"),
+    [
+        (ServiceError(404, "ex_notfound"), 404, "ex_notfound"),
+        (ServiceError(500, "ex_gen_file_stream"), 500, "ex_gen_file_stream"),
+        (ServiceError(500, "ex_system"), 500, "ex_system"),
+        (Status(500), 500, ""),
+        (DropMidBody(100), None, ""),
+        (Truncate(), None, ""),
+        (Html(200), None, ""),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+async def test_lasting_trouble_of_one_media_is_its_own(
+    tmp_path: Path, fault: Action, status: int | None, key: str
+) -> None:
+    """It is failed, with the service's word and no file; the others go on; the next run has it."""
+    async with world(*SEEDED) as here:
+        media = {each.name: each.id for each in await here.media()}
+        here.plan.add(fault, method="GET", path=media["04.jpg"])
+
+        report = await run(here, tmp_path)
+
+        assert (report.downloaded, report.failed, report.complete) == (COUNT - 1, 1, True)
+        (problem,) = report.problems
+        assert (problem.name, problem.status, problem.key) == ("04.jpg", status, key)
+        assert problem.reason
+        check_end_state(here, tmp_path, report)
+        assert "04.jpg" not in images_in(tmp_path)
+        await check_resumed(here, tmp_path)
+
+
+async def test_a_media_deleted_meanwhile_is_failed_and_then_gone(tmp_path: Path) -> None:
+    """The listing named it; the next one does not, and the run is complete without it."""
+    async with world(*SEEDED) as here:
+        media = {each.name: each.id for each in await here.media()}
+        async with here.client.downloader(
+            here.dataset_id, tmp_path, config=DownloadConfig(concurrency=1)
+        ) as running:
+            await here.client.media.delete(media["11.jpg"])
+            report = await running.finish()
+
+        assert (report.downloaded, report.failed) == (COUNT - 1, 1)
+        assert report.problems[0].reason == "The media was deleted since it was listed."
+        check_end_state(here, tmp_path, report)
+        await check_resumed(here, tmp_path, whole=[name for name in IMAGES if name != "11.jpg"])
+
+
+async def test_a_dataset_deleted_meanwhile_is_said(tmp_path: Path) -> None:
+    """The next run cannot list it; what is on the disk stays."""
+    async with world(*SEEDED) as here:
+        await run(here, tmp_path)
+        await here.server.delete_dataset(here.dataset_id)
+
+        with pytest.raises(NotFoundError):
+            await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    assert images_in(tmp_path) == IMAGES
+
+
+async def test_a_revoked_token_stops_the_run(tmp_path: Path) -> None:
+    """It is no matter of one media; with a good token the next run goes on."""
+    async with world(*SEEDED) as here:
+        here.plan.add(RefuseToken(), method="GET", path=MEDIA, nth=6)
+
+        with pytest.raises(TransferError, match="The download stopped") as caught:
+            await here.client.download_dataset(
+                here.dataset_id, tmp_path, config=DownloadConfig(concurrency=1)
+            )
+
+        report = cast("DownloadReport", caught.value.report)
+        assert (report.downloaded, report.pending, report.complete) == (5, COUNT - 5, False)
+        check_end_state(here, tmp_path, report)
+        await check_resumed(here, tmp_path)
+
+
+async def test_a_service_that_is_gone_stops_the_run(tmp_path: Path) -> None:
+    """After some media in a row without any answer the others are not tried."""
+    async with world(*SEEDED, retry=RetryPolicy(max_retries=1, quota=None)) as here:
+        here.plan.add(Drop(), method="GET", path=MEDIA)
+
+        report = await run(here, tmp_path)
+
+        assert not report.complete
+        assert report.failed < COUNT
+        assert report.downloaded == 0
+        check_end_state(here, tmp_path, report)
+        await check_resumed(here, tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+async def test_a_full_disk_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It is said with the folder's name; with room again the next run goes on."""
+    write, written = Part.write, 0
+
+    def full(part: Part, chunks: Sequence[bytes]) -> None:
+        nonlocal written
+        written += 1
+        if written > 5:
+            raise OSError(number, "No space left on device")
+        write(part, chunks)
+
+    async with world(*SEEDED) as here:
+        monkeypatch.setattr(Part, "write", full)
+        with pytest.raises(TransferError, match="No space left") as caught:
+            await here.client.download_dataset(here.dataset_id, tmp_path)
+
+        monkeypatch.setattr(Part, "write", write)
+        report = cast("DownloadReport", caught.value.report)
+        assert (report.failed, report.complete) == (0, False)
+        check_end_state(here, tmp_path, report)
+        await check_resumed(here, tmp_path)
+
+
+async def test_one_file_that_cannot_be_written_is_its_own(tmp_path: Path) -> None:
+    """A folder in the place of a file fails that media alone."""
+    async with world(*SEEDED) as here:
+        await run(here, tmp_path, max_files=1)
+        first = next(iter(images_in(tmp_path)))
+        (tmp_path / first).unlink()
+        (tmp_path / first).mkdir()
+
+        report = await run(here, tmp_path)
+
+        assert (report.downloaded, report.failed) == (COUNT - 1, 1)
+        assert "cannot be written" in report.problems[0].reason
+        (tmp_path / first).rmdir()
+        await check_resumed(here, tmp_path)
+
+
+async def test_a_second_run_in_one_folder_says_so(tmp_path: Path) -> None:
+    """The folder is locked while a run is open."""
+    async with world(*SEEDED) as here:
+        async with here.client.downloader(here.dataset_id, tmp_path) as first:
+            with pytest.raises(ConfigurationError, match="Another process is downloading"):
+                await here.client.download_dataset(here.dataset_id, tmp_path)
+            report = await first.finish()
+
+        assert report.ok
+        check_end_state(here, tmp_path, report)
+
+
+async def test_what_a_kill_left_behind_is_tidied_up(tmp_path: Path) -> None:
+    """Half-written files of a killed run are deleted by the next."""
+    async with world(*SEEDED) as here:
+        await run(here, tmp_path, max_files=2)
+        (tmp_path / ".datagym" / "parts" / "0123456789abcdef.part").write_bytes(b"half")
+
+        await check_resumed(here, tmp_path)
+
+
+async def test_a_damaged_manifest_is_said(tmp_path: Path) -> None:
+    """It is not silently begun anew over files that nobody knows any more."""
+    async with world(*SEEDED) as here:
+        await run(here, tmp_path)
+        manifest = tmp_path / ".datagym" / "manifest.sqlite3"
+        manifest.write_bytes(b"no database" * 1000)
+
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    assert images_in(tmp_path) == IMAGES
+
+
+async def test_a_manifest_that_points_outside_is_refused(tmp_path: Path) -> None:
+    """A folder from somebody else cannot make us write elsewhere."""
+    out = tmp_path / "out"
+    async with world(*SEEDED) as here:
+        await run(here, out, max_files=1)
+        database = await asyncio.to_thread(sqlite3.connect, out / ".datagym" / "manifest.sqlite3")
+        await asyncio.to_thread(_point_outside, database)
+
+        with pytest.raises(ConfigurationError, match="not in its folder"):
+            await here.client.download_dataset(here.dataset_id, out)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def _point_outside(database: Any) -> None:
+    database.execute("UPDATE media SET path = '../evil.jpg', outcome = NULL WHERE seq = 1")
+    database.commit()
+    database.close()
+
+
+@pytest.mark.slow
+@settings(max_examples=25)
+@given(turns=st.integers(0, 120), slow=st.booleans())
+async def test_a_run_cancelled_at_any_moment_is_gone_on_with(turns: int, slow: bool) -> None:
+    """Whole files alone are left, nothing runs or is open, and the same download goes on."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "out"
+        async with world(*SEEDED) as here:
+            if slow:
+                here.plan.add(Delay(0.01), method="GET", path=MEDIA)
+            running = here.client.downloader(
+                here.dataset_id, out, config=DownloadConfig(concurrency=4)
+            )
+            task = asyncio.create_task(_finish(running))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+            if (out / ".datagym" / "parts").exists():
+                check_end_state(here, out, running.report)
+            await check_resumed(here, out)
+
+
+async def _finish(running: Any) -> None:
+    async with running:
+        await running.finish()

@@ -1,0 +1,327 @@
+"""Datasets and projects out of the embedded service, into a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from datagym_async import (
+    ConfigurationError,
+    DownloadConfig,
+    DownloadOutcome,
+    NotFoundError,
+    UploadConfig,
+    UploadItem,
+)
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
+from datagym_async.testing import ServiceError
+from tests.helpers.photos import jpeg, png
+from tests.helpers.world import world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+GONE = ServiceError(404, "ex_notfound", ("media", "id", "x"))
+UNKNOWN = "00000000-0000-0000-0000-000000000000"
+HOSTILE = (
+    "../../escape.jpg",
+    "/etc/passwd",
+    "C:\\Windows\\win.ini",
+    "..",
+    ".hidden.jpg",
+    "NUL.jpg",
+    "com1",
+    "a:stream.jpg",
+    "x" * 251 + ".jpg",
+    "é" * 126 + ".jpg",
+    "manifest.csv",
+    "labels.jsonl",
+    ".datagym",
+    "photo.jpg",
+    "PHOTO.JPG",
+    "photo (2).jpg",
+    "photo.jpg ",
+)
+
+
+def photos(names: Iterable[str]) -> list[SeedMedia]:
+    """Return images of different bytes."""
+    return [SeedMedia(name, jpeg(2_000, seed=seed)) for seed, name in enumerate(names)]
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of the files below a folder, without the state of the download."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".datagym" not in path.relative_to(folder).parts
+    }
+
+
+def images_below(folder: Path) -> dict[str, bytes]:
+    """Return the images alone."""
+    found = files_below(folder)
+    return {name: data for name, data in found.items() if data[:2] in {b"\xff\xd8", b"\x89P"}}
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of the exported manifest."""
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+async def test_images_come_back_byte_for_byte(tmp_path: Path) -> None:
+    """What was uploaded is downloaded, under its own name, and nothing else is."""
+    names = ["a.jpg", "Zürich ☃.jpg", "100%.jpg", "写真 🐈.png"]
+    images = {name: jpeg(3_000, seed=seed) for seed, name in enumerate(names[:3])}
+    images["写真 🐈.png"] = png(400_000, seed=9)
+    images["large.jpg"] = jpeg(3_500_000, seed=4)
+    async with world() as here:
+        items = [UploadItem(name, data) for name, data in images.items()]
+        await here.client.upload(here.dataset_id, items, config=UploadConfig(check="none"))
+
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "out")
+
+    assert (report.downloaded, report.ok, report.pending) == (5, True, 0)
+    assert report.bytes == sum(map(len, images.values()))
+    assert images_below(tmp_path / "out") == images
+
+
+async def test_the_same_download_again_fetches_nothing(tmp_path: Path) -> None:
+    """What an earlier run has downloaded is present, and not asked for."""
+    async with world(*photos(["a.jpg", "b.jpg"])) as here:
+        await here.client.download_dataset(here.dataset_id, tmp_path / "out")
+        before = here.plan.count("GET", r"/media/")
+
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "out")
+
+        assert here.plan.count("GET", r"/media/") == before
+    assert (report.downloaded, report.present, report.ok) == (0, 2, True)
+
+
+async def test_what_is_missing_or_short_is_fetched_again(tmp_path: Path) -> None:
+    """A file that somebody deleted or cut is downloaded anew."""
+    async with world(*photos(["a.jpg", "b.jpg", "c.jpg"])) as here:
+        await here.client.download_dataset(here.dataset_id, tmp_path)
+        whole = images_below(tmp_path)
+        (tmp_path / "a.jpg").unlink()
+        (tmp_path / "b.jpg").write_bytes(whole["b.jpg"][:-1])
+
+        report = await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    assert (report.downloaded, report.present) == (2, 1)
+    assert images_below(tmp_path) == whole
+
+
+async def test_verifying_finds_changed_bytes(tmp_path: Path) -> None:
+    """Equal sizes do not count with `verify`; without it they do."""
+    async with world(*photos(["a.jpg", "b.jpg"])) as here:
+        await here.client.download_dataset(here.dataset_id, tmp_path)
+        whole = images_below(tmp_path)
+        (tmp_path / "a.jpg").write_bytes(whole["a.jpg"][:-1] + b"?")
+
+        trusting = await here.client.download_dataset(here.dataset_id, tmp_path)
+        verified = await here.client.download_dataset(
+            here.dataset_id, tmp_path, config=DownloadConfig(verify=True)
+        )
+
+    assert (trusting.downloaded, verified.downloaded) == (0, 1)
+    assert images_below(tmp_path) == whole
+
+
+async def test_new_media_are_added_and_deleted_ones_stay(tmp_path: Path) -> None:
+    """A later run fetches what is new; the file of a deleted media is nobody's to delete."""
+    async with world(*photos(["a.jpg", "b.jpg"])) as here:
+        await here.client.download_dataset(here.dataset_id, tmp_path)
+        gone = next(each for each in await here.media() if each.name == "a.jpg")
+        await here.client.media.delete(gone.id)
+        await here.client.media.upload_file(here.dataset_id, jpeg(2_000, seed=7), name="A.JPG")
+
+        report = await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    assert (report.planned, report.downloaded, report.present) == (2, 1, 1)
+    assert set(images_below(tmp_path)) == {"a.jpg", "b.jpg", "A (2).JPG"}
+    assert {row["file"]: row["listed"] for row in rows_of(tmp_path)} == {
+        "a.jpg": False,
+        "b.jpg": True,
+        "A (2).JPG": True,
+    }
+
+
+async def test_hostile_names_never_leave_the_folder(tmp_path: Path) -> None:
+    """Whatever a media is called, its bytes are in the folder, once, in a file of their own."""
+    out = tmp_path / "deep" / "out"
+    async with world(*photos(HOSTILE)) as here:
+        report = await here.client.download_dataset(here.dataset_id, out)
+
+    expected = sorted(jpeg(2_000, seed=seed) for seed in range(len(HOSTILE)))
+    assert report.ok
+    assert sorted(images_below(out).values()) == expected
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {
+        path for path in out.rglob("*") if path.is_file()
+    }
+    assert len({name.casefold() for name in images_below(out)}) == len(HOSTILE)
+    assert all(len(name.encode()) <= 255 for name in images_below(out))
+
+
+async def test_the_manifest_maps_names_to_files(tmp_path: Path) -> None:
+    """Each media has a row with its real name, its file and its hash; JSON and CSV agree."""
+    async with world(*photos(["../x.jpg", "a.jpg"])) as here:
+        await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    rows = rows_of(tmp_path)
+    assert {row["name"]: row["file"] for row in rows} == {
+        "../x.jpg": "_._x.jpg",
+        "a.jpg": "a.jpg",
+    }
+    with (tmp_path / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [row["sha256"] for row in table] == [row["sha256"] for row in rows]
+    assert {row["outcome"] for row in table} == {"downloaded"}
+
+
+async def test_a_project_has_a_folder_for_each_dataset(tmp_path: Path) -> None:
+    """Datasets whose names some disk takes for one get different folders."""
+    async with world() as here:
+        datasets = (
+            SeedDataset("Left", photos(["a.jpg"])),
+            SeedDataset("left", photos(["a.jpg", "b.jpg"])),
+        )
+        (project,) = await here.server.seed(SeedProject("Pair", datasets=datasets))
+
+        report = await here.client.download_project(project.id, tmp_path)
+
+    assert (report.name, report.downloaded, report.ok) == ("Pair", 3, True)
+    assert sorted(map(str.casefold, images_below(tmp_path))) in (
+        ["left (2)/a.jpg", "left (2)/b.jpg", "left/a.jpg"],
+        ["left (2)/a.jpg", "left/a.jpg", "left/b.jpg"],
+    )
+
+
+async def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
+    """Nobody's files are in danger: a folder is new, empty, or of the same download."""
+    (tmp_path / "mine.jpg").write_bytes(b"mine")
+    async with world(*photos(["mine.jpg"])) as here:
+        with pytest.raises(ConfigurationError, match="is not empty"):
+            await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    assert files_below(tmp_path) == {"mine.jpg": b"mine"}
+
+
+async def test_a_file_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
+    """What somebody has put into the folder since keeps its name."""
+    async with world(*photos(["a.jpg"])) as here:
+        await here.client.download_dataset(here.dataset_id, tmp_path)
+        (tmp_path / "b.jpg").write_bytes(b"mine")
+        await here.client.media.upload_file(here.dataset_id, jpeg(2_000, seed=7), name="b.jpg")
+
+        await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    assert (tmp_path / "b.jpg").read_bytes() == b"mine"
+    assert (tmp_path / "b (2).jpg").read_bytes() == jpeg(2_000, seed=7)
+
+
+async def test_a_folder_of_another_download_is_refused(tmp_path: Path) -> None:
+    """Two datasets do not share a folder."""
+    async with world(*photos(["a.jpg"])) as here:
+        await here.client.download_dataset(here.dataset_id, tmp_path)
+
+        with pytest.raises(ConfigurationError, match=f"of the dataset {here.dataset_id}"):
+            await here.client.download_project(here.project_id, tmp_path)
+
+
+async def test_an_unknown_dataset_or_project_is_said_at_once(tmp_path: Path) -> None:
+    """Nothing but the folder's state is made."""
+    async with world() as here:
+        with pytest.raises(NotFoundError):
+            await here.client.download_dataset(UNKNOWN, tmp_path / "one")
+        with pytest.raises(ConfigurationError, match="There is no project"):
+            await here.client.download_project(UNKNOWN, tmp_path / "two")
+
+    assert files_below(tmp_path) == {}
+
+
+async def test_a_video_comes_from_where_the_service_says(tmp_path: Path) -> None:
+    """Its bytes are fetched by the pre-signed URL, which takes none of our credentials."""
+    video = SeedMedia("clip.mp4", b"not really a video" * 1000, video=SeedVideo())
+    async with world() as here:
+        dataset = SeedDataset("Clips", [video], media_type="VIDEO")
+        (project,) = await here.server.seed(
+            SeedProject("Videos", datasets=[dataset], media_type="VIDEO")
+        )
+
+        report = await here.client.download_dataset(project.datasets[0].id, tmp_path)
+
+    assert report.ok
+    assert (tmp_path / "clip.mp4").read_bytes() == video.content
+
+
+async def test_results_come_one_by_one(tmp_path: Path) -> None:
+    """Iterating gives each media once; the progress adds up."""
+    async with (
+        world(*photos(f"{number}.jpg" for number in range(20))) as here,
+        here.client.downloader(here.dataset_id, tmp_path) as run,
+    ):
+        found = [result async for result in run]
+        progress = run.progress
+
+    assert {result.outcome for result in found} == {DownloadOutcome.DOWNLOADED}
+    assert sorted(result.path for result in found) == sorted(images_below(tmp_path))
+    assert (progress.phase, progress.items_done, progress.items_total) == ("done", 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        (DownloadConfig(max_files=5, concurrency=1), "max_files: 5 were fetched"),
+        (DownloadConfig(max_bytes_total=9_000, concurrency=1), "max_bytes_total: 10,000 bytes"),
+    ],
+)
+async def test_a_limit_ends_the_run_and_the_next_goes_on(
+    tmp_path: Path, config: DownloadConfig, word: str
+) -> None:
+    """Reaching a limit is no error; the report says which it was."""
+    async with world(*photos(f"{number}.jpg" for number in range(12))) as here:
+        first = await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
+        second = await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    assert word in first.stopped_by
+    assert (first.downloaded, first.pending, first.complete) == (5, 7, False)
+    assert (second.downloaded, second.present, second.complete) == (7, 5, True)
+
+
+async def test_stopping_ends_what_is_in_flight(tmp_path: Path) -> None:
+    """After `stop` nothing new is begun, and the iteration ends without an error."""
+    async with (
+        world(*photos(f"{number}.jpg" for number in range(40))) as here,
+        here.client.downloader(
+            here.dataset_id, tmp_path, config=DownloadConfig(concurrency=2)
+        ) as run,
+    ):
+        async for _ in run:
+            run.stop()
+
+    assert 0 < run.report.downloaded < 40
+    assert run.report.downloaded == len(images_below(tmp_path))
+    assert (run.report.complete, run.report.failed) == (False, 0)
+
+
+async def test_the_reports_of_a_run(tmp_path: Path) -> None:
+    """JSON holds counts and problems, CSV the failed media."""
+    async with world(*photos(["a.jpg", "b.jpg"])) as here:
+        media = {each.name: each.id for each in await here.media()}
+        here.plan.add(GONE, path=media["b.jpg"])
+
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "out")
+
+    text = json.loads(await asyncio.to_thread(report.to_json, tmp_path / "report.json"))
+    assert (text["downloaded"], text["failed"], text["planned"]) == (1, 1, 2)
+    assert text["problems"][0]["key"] == "ex_notfound"
+    assert json.loads((tmp_path / "report.json").read_text()) == text
+    assert report.to_csv().count("\n") == 2
+    assert "1 downloaded, 1 failed" in report.summary()
+    assert not report.ok
