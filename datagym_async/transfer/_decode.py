@@ -15,6 +15,7 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._screening import JPEG, Findings
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import BinaryIO
 
     from PIL.ImageFile import ImageFile
@@ -56,6 +57,19 @@ def decode(source: bytes | str | BinaryIO) -> Findings:
     except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file
         words = str(error) or type(error).__name__
         return Findings(f"The image cannot be decoded: {words}.")
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return the width and height of a JPEG or PNG as it is stored, or None where nobody can say.
+
+    Args:
+        path: Its file.
+    """
+    try:
+        with path.open("rb") as stream, _opened(stream) as image:
+            return image.size
+    except Exception:  # whatever a hostile file provokes, or there is no Pillow
+        return None
 
 
 def _decoded(stream: BinaryIO) -> Findings:

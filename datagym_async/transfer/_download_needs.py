@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
+    from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Project, Task, TaskDetail
 
 
@@ -56,6 +57,14 @@ class TaskLookup(Protocol):
         ...
 
 
+class LabelExports(Protocol):
+    """Export labels; `LabelsResource` does."""
+
+    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
+        """Give the labels of each task as they arrive."""
+        ...
+
+
 class DownloadLane(Protocol):
     """Where downloads wait for their turn; the client's limits have one."""
 
@@ -78,9 +87,11 @@ class DownloadSources:
         datasets: Lists media.
         projects: Lists projects and their datasets.
         tasks: Knows the addresses of link images.
+        labels: Exports labels.
     """
 
     media: MediaDownloads
     datasets: DatasetLookup
     projects: ProjectLookup
     tasks: TaskLookup
+    labels: LabelExports

@@ -26,6 +26,7 @@ from datagym_async.exceptions import APIError, ClientClosedError, ConfigurationE
 from datagym_async.transfer._decode import require_pillow
 from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_fetch import UNREACHABLE_AFTER, Fetcher
+from datagym_async.transfer._download_labels import write_labels
 from datagym_async.transfer._download_listing import Listing
 from datagym_async.transfer._download_manifest import DownloadJob, Manifest
 from datagym_async.transfer._download_pipeline import DownloadPipeline
@@ -146,7 +147,12 @@ class Downloader:
         return DownloadPipeline(manifest, fetcher, config, self._tally, workers)
 
     def _endings(self) -> list[Callable[[], Awaitable[None]]]:
-        return []
+        return [self._write_labels] if self._config.labels else []
+
+    async def _write_labels(self) -> None:
+        if (project := self._listing.project) is not None:
+            exports, tally = self._sources.labels, self._tally
+            await write_labels(exports, project, self._opened, self._config, tally)
 
     async def __aexit__(
         self,
