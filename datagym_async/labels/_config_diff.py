@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from datagym_async.labels._config_entries import ConfigEntry
+from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -133,7 +134,11 @@ def _words(entry: ConfigEntry | None) -> str:
 
 
 def _plain(value: object) -> str:
-    return "none" if value is None else repr(value) if isinstance(value, str) else str(value)
+    if value is None:
+        return "none"
+    return (
+        repr(value) if isinstance(value, str) and not isinstance(value, EntryType) else f"{value}"
+    )
 
 
 def _words_of_options(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:

@@ -52,7 +52,20 @@ def read_yaml(text: str | bytes) -> object:
     return document
 
 
+class _Dumper(yaml.SafeDumper):
+    """Write what YAML takes for line breaks as escapes, or they come back as blanks."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Return a text as a scalar."""
+        style = '"' if _BREAKS.search(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
 def write_yaml(document: object) -> str:
     """Return a document as YAML."""
-    text: str = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+    text: str = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
     return text
