@@ -14,6 +14,9 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "PIL": "server",
     "skimage": "demo",
     "watchfiles": "watch",
+    "numpy": "formats",
+    "pycocotools": "formats",
+    "labelformat": "formats",
     "yaml": "formats",
 }
 

@@ -66,9 +66,9 @@ def match(
 ) -> Matching:
     """Return images with the ids of their media, found by name.
 
-    Names are compared as the service does: case, accents and trailing blanks do not count. A name
-    with folders that no media has as it is goes by its last part. An image that has an id keeps it
-    if a media has it.
+    Names are compared as the service does, in the form in which they travel: the case of the
+    letters A to Z does not count. A name with folders that no media has as it is goes by its last
+    part. An image that has an id keeps it if a media has it.
 
     Args:
         images: Images as a reader gives them.

@@ -58,7 +58,7 @@ def _entry(
     points: dict[str, str] = {}
     name = key
     for category, place in members:
-        grouped = mapping.by == "supercategory" and category.supercategory
+        grouped = mapping.by == "supercategory" and place.option is not None
         name = category.supercategory if grouped else category.name
         if place.option is not None:
             options[place.option] = category.name if grouped else category.supercategory

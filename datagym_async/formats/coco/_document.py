@@ -157,20 +157,23 @@ class _Placing:
         elif (category := self._categories.get(_number(raw.get("category_id")))) is None:
             self._losses.add(LossKind.UNKNOWN_CATEGORY, said)
         else:
-            key = self._key(raw, category, image, said)
+            own = self._own_number(raw, category, image)
+            number = f"{self._file}: {said}" if own is None else own
+            key = (category.names, number)
             known = image.objects.get(key)
-            image.objects[key] = (category, {**(known[1] if known else {}), **raw})
+            joined = {**(known[1] if known else {}), **raw, "id": number}
+            image.objects[key] = (category, joined)
 
-    def _key(
-        self, raw: Mapping[str, Any], category: CocoCategory, image: RawImage, said: str
-    ) -> object:
-        """Return what an object is known by in all files; numbers doubled in one are none."""
+    def _own_number(
+        self, raw: Mapping[str, Any], category: CocoCategory, image: RawImage
+    ) -> int | str | None:
+        """Return the number that an object has in all files; one doubled in a file is none."""
         number = _number(raw.get("id"))
-        key = (category.names, number)
-        if number is None or (image.name, key) in self._seen:
-            return self._file, said
-        self._seen.add((image.name, key))
-        return key
+        key = (image.name, category.names, number)
+        if number is None or key in self._seen:
+            return None
+        self._seen.add(key)
+        return number
 
 
 def _number(value: object) -> int | str | None:

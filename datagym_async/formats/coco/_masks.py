@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from datagym_async.formats._errors import FormatError
+from datagym_async.formats._errors import BrokenError, extra_module
 from datagym_async.formats.coco._tracing import Ring, Segment, trace
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def segments_of(rle: Mapping[str, Any]) -> list[Segment]:
         rle: Members ``size`` (height, width) and ``counts`` (a list, or text in compressed form).
 
     Raises:
-        FormatError: It is no such mask.
-        ModuleNotFoundError: The extra ``formats`` is not installed.
+        BrokenError: It is no such mask.
+        FormatError: The extra ``formats`` is not installed.
     """
     return trace(decode(rle))
 
@@ -36,8 +36,8 @@ def decode(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Return a mask, shape (height, width), 1 where the object is.
 
     Raises:
-        FormatError: It is no mask.
-        ModuleNotFoundError: The extra ``formats`` is not installed.
+        BrokenError: It is no mask.
+        FormatError: The extra ``formats`` is not installed.
     """
     masks = _pycocotools()
     height, width = _size(rle)
@@ -50,7 +50,7 @@ def decode(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
             whole = {"size": [height, width], "counts": counts}
         mask: NDArray[np.uint8] = masks.decode(whole)
     except (TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"counts are no run-length encoding: {error}") from None
+        raise BrokenError(f"counts are no run-length encoding: {error}") from None
     return mask
 
 
@@ -66,8 +66,9 @@ def encode(
         compressed: Whether the counts are text, which is shorter, or a list.
 
     Raises:
-        ModuleNotFoundError: The extra ``formats`` is not installed.
+        FormatError: The extra ``formats`` is not installed.
     """
+    masks = _pycocotools()
     import numpy as np
 
     mask = np.zeros((height, width), dtype=np.uint8, order="F")
@@ -78,7 +79,7 @@ def encode(
         mask |= filled
     if not compressed:
         return {"size": [height, width], "counts": _counts(mask)}
-    text = _pycocotools().encode(mask)["counts"]
+    text = masks.encode(mask)["counts"]
     return {"size": [height, width], "counts": text.decode("ascii")}
 
 
@@ -103,23 +104,22 @@ def _size(rle: Mapping[str, Any]) -> tuple[int, int]:
     size = rle.get("size")
     good = isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)
     if not isinstance(size, list) or not good or min(size) < 1:
-        raise FormatError("size must be height and width in pixels")
+        raise BrokenError("size must be height and width in pixels")
     if size[0] * size[1] > _MOST_PIXELS:
-        raise FormatError(f"a mask of {size[0]} by {size[1]} pixels is too large")
+        raise BrokenError(f"a mask of {size[0]} by {size[1]} pixels is too large")
     return size[0], size[1]
 
 
 def _check_counts(counts: list[Any], pixels: int) -> None:
     if not all(type(n) is int and n >= 0 for n in counts):
-        raise FormatError("counts must be numbers of pixels")
+        raise BrokenError("counts must be numbers of pixels")
     if sum(counts) != pixels:
-        raise FormatError(f"counts cover {sum(counts)} pixels of {pixels}")
+        raise BrokenError(f"counts cover {sum(counts)} pixels of {pixels}")
 
 
 def _pycocotools() -> Any:
-    import pycocotools.mask  # here, so that boxes and polygons need no extra
-
-    return pycocotools.mask
+    # Not above, so that boxes and polygons need no extra.
+    return extra_module("pycocotools.mask")
 
 
 __all__ = ["Ring", "Segment", "decode", "encode", "segments_of"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from datagym_async.formats._conversion import CARRIED, Conversion
-from datagym_async.formats._errors import FormatError
+from datagym_async.formats._errors import BrokenError
 from datagym_async.formats._losses import Losses, LossKind
 from datagym_async.formats.coco import _sdk
 from datagym_async.formats.coco._document import RawImage, Source, gather
@@ -49,8 +49,8 @@ def read(*sources: Source, mapping: CocoMapping | None = None) -> Conversion:
         and what was lost.
 
     Raises:
-        FormatError: One of them is no COCO file.
-        ModuleNotFoundError: There are masks, and the extra ``formats`` is not installed.
+        FormatError: One of them is no COCO file, or there are masks and the extra ``formats`` is
+            not installed.
         OSError: One cannot be read.
     """
     losses = Losses()
@@ -74,7 +74,7 @@ class _Reader:
             said = f"{raw.name}: annotation {fields.get('id', '')}".rstrip()
             try:
                 found.extend(self._annotations(fields, self._places.of(category), said))
-            except FormatError as error:
+            except BrokenError as error:
                 self._losses.add(LossKind.BROKEN, f"{said}: {error}")
         return LabeledImage(
             media_id=raw.media_id,
@@ -143,7 +143,7 @@ class _Reader:
         """Return for each part of an object its outline and the holes in it.
 
         Raises:
-            FormatError: It has none that can be read, nor a box.
+            BrokenError: It has none that can be read, nor a box.
         """
         segmentation = raw.get("segmentation")
         if isinstance(segmentation, Mapping):
@@ -157,7 +157,7 @@ class _Reader:
 
     def _polygons(self, parts: object, said: str) -> list[list[Point]]:
         if not isinstance(parts, list | None):
-            raise FormatError("segmentation must be a list of polygons, or a mask")
+            raise BrokenError("segmentation must be a list of polygons, or a mask")
         found = []
         for part in parts or []:
             if _numbers(part) and len(part) >= 6 and len(part) % 2 == 0:
@@ -170,7 +170,7 @@ class _Reader:
         """Return the keypoints that are labelled."""
         numbers = raw.get("keypoints") or []
         if not _numbers(numbers) or len(numbers) not in (0, 3 * len(place.keypoints)):
-            raise FormatError(f"keypoints must be {3 * len(place.keypoints)} numbers")
+            raise BrokenError(f"keypoints must be {3 * len(place.keypoints)} numbers")
         triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
         found = []
         for key, (x, y, visibility) in zip(place.keypoints, triples, strict=False):
@@ -190,7 +190,7 @@ def _rings(mask: Mapping[str, Any]) -> list[list[list[Point]]]:
 
 def _rectangle(bbox: object) -> Rectangle:
     if not isinstance(bbox, list) or not _numbers(bbox) or len(bbox) != 4:
-        raise FormatError("it has neither a box of four numbers nor an outline")
+        raise BrokenError("it has neither a box of four numbers nor an outline")
     return Rectangle(*bbox)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from datagym_async.formats._errors import FormatError
+from datagym_async.formats._errors import BrokenError
 from datagym_async.formats._losses import Losses, LossKind
 from datagym_async.formats.coco._masks import Ring, Segment, segments_of
 from datagym_async.labels import Point, Polygon, Rectangle
@@ -68,7 +68,7 @@ def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, said: str) -> li
     """Return the shapes that the official SDK makes of an object.
 
     Raises:
-        FormatError: It fails there, too.
+        BrokenError: It fails there, too.
     """
     if wanted == "rectangle":
         return [_box(raw)]
@@ -88,7 +88,7 @@ def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, said: str) -> li
 def _box(raw: Mapping[str, Any]) -> Rectangle:
     bbox = raw.get("bbox")
     if not isinstance(bbox, list) or len(bbox) != 4:
-        raise FormatError("it has no box of four numbers")
+        raise BrokenError("it has no box of four numbers")
     return Rectangle(*bbox)
 
 

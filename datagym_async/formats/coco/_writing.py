@@ -57,8 +57,8 @@ def to_document(
         compressed: Whether masks are written as text, which is shorter, or as lists.
 
     Raises:
-        FormatError: The file of categories is no COCO file.
-        ModuleNotFoundError: There are masks, and the extra ``formats`` is not installed.
+        FormatError: The file of categories is no COCO file, or there are masks and the extra
+            ``formats`` is not installed.
     """
     losses = Losses()
     mapping = mapping or CocoMapping()
@@ -96,8 +96,8 @@ def write(
         compressed: As for `to_document`.
 
     Raises:
-        FormatError: The file of categories is no COCO file.
-        ModuleNotFoundError: There are masks, and the extra ``formats`` is not installed.
+        FormatError: The file of categories is no COCO file, or there are masks and the extra
+            ``formats`` is not installed.
         OSError: It cannot be written.
     """
     document = to_document(images, mapping=mapping, categories=categories, compressed=compressed)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from datagym_async.formats._errors import FormatError
+from datagym_async.formats._errors import FormatError, extra_module
 
 FormatName: TypeAlias = Literal["yolo", "yolo-seg", "voc", "kitti", "cvat", "lightly", "labelbox"]
 """What a format is called here."""
@@ -58,8 +57,8 @@ class FormatInfo:
         """Return labelformat's reader of a file or folder.
 
         Raises:
-            FormatError: Nothing reads it, or the names of the classes are missing.
-            ModuleNotFoundError: The extra ``formats`` is not installed.
+            FormatError: Nothing reads it, the names of the classes are missing, or the extra
+                ``formats`` is not installed.
         """
         if not self.reader:
             raise FormatError(f"The format {self.name} can be written, not read")
@@ -73,8 +72,7 @@ class FormatInfo:
         """Return labelformat's writer into a folder.
 
         Raises:
-            FormatError: Nothing writes it.
-            ModuleNotFoundError: The extra ``formats`` is not installed.
+            FormatError: Nothing writes it, or the extra ``formats`` is not installed.
         """
         if not self.writer:
             raise FormatError(f"The format {self.name} can be read, not written")
@@ -96,7 +94,7 @@ def format_info(name: str) -> FormatInfo:
 
 def _class(name: str) -> Any:
     # Here, because labelformat takes a moment and is an extra.
-    return getattr(importlib.import_module("labelformat.formats"), name)
+    return getattr(extra_module("labelformat.formats"), name)
 
 
 def _yolo(options: ReadOptions) -> Mapping[str, Any]:

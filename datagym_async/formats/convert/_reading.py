@@ -44,8 +44,8 @@ def read(
         these), and what was lost.
 
     Raises:
-        FormatError: It is no such file or folder, or there is no such format.
-        ModuleNotFoundError: The extra ``formats`` is not installed.
+        FormatError: It is no such file or folder, there is no such format, or the extra
+            ``formats`` is not installed.
     """
     info = format_info(format)
     if bad := [each for each in classes if "," in each]:
@@ -53,9 +53,9 @@ def read(
     options = ReadOptions(path=Path(path), classes=",".join(classes), split=split)
     try:
         return _conversion(info.open(options))
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
-        if isinstance(error, FormatError):
-            raise
+    except FormatError:
+        raise
+    except Exception as error:  # labelformat has no errors of its own for files of another kind
         kind = type(error).__name__
         raise FormatError(f"{path} cannot be read as {info.name}: {error} ({kind})") from error
 
@@ -64,7 +64,7 @@ def _conversion(reader: Any) -> Conversion:
     losses = Losses()
     keys = Keys(losses, reserved=RESERVED)
     labels = {label.image.filename: label for label in _labels(reader)}
-    images = {**{each.filename: each for each in reader.get_images()}}
+    images = {each.filename: each for each in reader.get_images()}
     images |= {name: label.image for name, label in labels.items()}
     return Conversion(
         [

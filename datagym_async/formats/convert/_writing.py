@@ -62,8 +62,8 @@ def write(
         file_name: Gives the name of an image's file, of which the label file takes the stem.
 
     Raises:
-        FormatError: The folder holds something, or there is no such format.
-        ModuleNotFoundError: The extra ``formats`` is not installed.
+        FormatError: The folder holds something, there is no such format, or the extra
+            ``formats`` is not installed.
         OSError: It cannot be written.
     """
     info = format_info(format)

@@ -1,0 +1,408 @@
+"""COCO as label values and back: what becomes what, and what is lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from datagym_async.formats import FormatError, LossKind, coco
+from datagym_async.labels import (
+    Annotation,
+    Classification,
+    Incomplete,
+    LabeledImage,
+    LabeledTask,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
+from datagym_async.models import EntryType, TaskState
+from tests.helpers.coco_files import NUMPY_2, coco_files
+from tests.helpers.examples import example
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.filterwarnings(NUMPY_2)
+
+IMAGE = {"id": 1, "file_name": "a.jpg", "width": 20, "height": 10}
+CAR = {"id": 3, "name": "car", "supercategory": "vehicle"}
+POLYGON = coco.CocoMapping(shape="polygon")
+SEGMENTS = coco.CocoMapping(shape="segmentation")
+RING = [1, 1, 5, 1, 5, 4, 1, 4]
+# A square of 6 pixels with a hole of 2, in an image of 20 by 10.
+HOLED = Segmentation([[(1, 1), (7, 1), (7, 7), (1, 7)], [(3, 3), (5, 3), (5, 5), (3, 5)]])
+
+
+def document(*annotations: dict[str, Any], categories: Any = (CAR,)) -> dict[str, Any]:
+    """A COCO file with one image."""
+    return {"images": [IMAGE], "annotations": list(annotations), "categories": list(categories)}
+
+
+def annotation(**members: Any) -> dict[str, Any]:
+    """An annotation of a car on that image."""
+    return {"id": 1, "image_id": 1, "category_id": 3, "iscrowd": 0, **members}
+
+
+def only(images: tuple[LabeledImage, ...]) -> LabeledImage:
+    """The one image that there is."""
+    (image,) = images
+    return image
+
+
+@pytest.mark.parametrize("shape", ["rectangle", "polygon"])
+def test_what_the_official_sdk_makes(shape: Any) -> None:
+    """One option gives exactly what the official SDK sends for the same files."""
+    given = example("06_coco_to_import")
+    mapping = coco.CocoMapping(shape=shape, sdk=True)
+    read = coco.read(given["coco_instances"], given["coco_captions"], mapping=mapping)
+    ids = given["image_name_to_media_id"]
+    images = [attrs.evolve(each, media_id=ids[each.media_name]) for each in read.images]
+    expected = "bbox" if shape == "rectangle" else "polygon"
+    assert coco.sdk_items(images) == given[f"expected_sdk_0_7_2_{expected}"]
+
+
+def test_the_sdk_and_holes() -> None:
+    """As the official SDK does, holes of crowds are objects of their own, around the hole."""
+    written = coco.to_document(
+        [
+            LabeledImage(
+                media_name="a.jpg", annotations=[Annotation("car", HOLED)], width=20, height=10
+            )
+        ]
+    )
+    crowd = {**written.instances["annotations"][0], "iscrowd": 1, "category_id": 3}
+    mapping = coco.CocoMapping(shape="polygon", sdk=True)
+    outline, hole = only(coco.read(document(crowd), mapping=mapping).images).annotations
+    assert outline.shape == Polygon([(1, 1), (1, 6), (6, 6), (6, 1)])
+    assert isinstance(hole.shape, Polygon)
+    assert hole.shape.bounds == (2, 2, 5, 5)
+
+
+def test_a_box_by_default() -> None:
+    """A category is the answer to a select below the entry of its supercategory."""
+    read = coco.read(document(annotation(bbox=[1.5, 2, 3, 4])))
+    (car,) = only(read.images).annotations
+    assert car.key == "vehicle"
+    assert car.shape == Rectangle(1.5, 2, 3, 4)
+    assert car.classifications == (Classification.select("subcategory", "car"),)
+    assert (only(read.images).width, only(read.images).height) == (20, 10)
+    assert not read.losses
+    assert str(read.losses) == "Nothing was lost."
+
+
+def test_categories_as_entries() -> None:
+    """The other way round, the supercategory is the answer below the entry of the category."""
+    mapping = coco.CocoMapping(by="category", select="group")
+    given = document(annotation(bbox=[1, 2, 3, 4]))
+    (car,) = only(coco.read(given, mapping=mapping).images).annotations
+    assert (car.key, car.classifications) == ("car", (Classification.select("group", "vehicle"),))
+    nothing_above = document(annotation(bbox=[1, 2, 3, 4]), categories=[{"id": 3, "name": "car"}])
+    (car,) = only(coco.read(nothing_above).images).annotations
+    assert (car.key, car.classifications) == ("car", ())
+
+
+def test_names_become_keys() -> None:
+    """Keys are valid; those that would be one are told apart and said; names come back."""
+    categories = [
+        {"id": 1, "name": "Traffic Light"},
+        {"id": 2, "name": "traffic_light"},
+        {"id": 3, "name": "image"},
+        {"id": 4, "name": "Äpfel (grün)"},
+    ]
+    given = document(
+        *(annotation(id=n, category_id=n, bbox=[1, 1, 1, 1]) for n in (1, 2, 3, 4)),
+        categories=categories,
+    )
+    read = coco.read(given)
+    keys = [each.key for each in only(read.images).annotations]
+    assert keys == ["traffic_light", "traffic_light_2", "image_", "apfel_grun"]
+    assert read.losses.count(LossKind.COLLISION) == 1
+    assert "'traffic_light' is traffic_light_2" in str(read.losses)
+    back = coco.to_document(read.images, categories=given).instances
+    assert back["categories"] == categories
+    assert [each["category_id"] for each in back["annotations"]] == [1, 2, 3, 4]
+
+
+def test_parts_are_one_object_again() -> None:
+    """A polygon of two parts becomes two polygons, which is said, and one object again."""
+    given = document(annotation(segmentation=[RING, [10, 1, 12, 1, 12, 4]], bbox=[1, 1, 11, 3]))
+    read = coco.read(given, mapping=POLYGON)
+    assert len(only(read.images).annotations) == 2
+    assert read.losses.count(LossKind.PARTS) == 1
+    (back,) = coco.to_document(read.images, mapping=POLYGON).instances["annotations"]
+    assert back["segmentation"] == [RING, [10, 1, 12, 1, 12, 4]]
+    assert back["bbox"] == [1, 1, 11, 3]
+    assert back["area"] == 12 + 3
+
+
+def test_unknown_members_come_back() -> None:
+    """What COCO files carry besides (scores, attributes) is kept for the way back."""
+    given = document(annotation(bbox=[1, 1, 1, 1], score=0.75, attributes={"hidden": True}))
+    (back,) = coco.to_document(coco.read(given).images).instances["annotations"]
+    assert (back["score"], back["attributes"]) == (0.75, {"hidden": True})
+
+
+def test_holes() -> None:
+    """A segment with a hole is a mask in COCO, and a segment with a hole again."""
+    image = LabeledImage(
+        media_name="a.jpg", annotations=[Annotation("car", HOLED)], width=20, height=10
+    )
+    written = coco.to_document([image], mapping=SEGMENTS)
+    (mask,) = written.instances["annotations"]
+    assert (mask["segmentation"]["size"], mask["area"]) == ([10, 20], 32)
+    back = only(coco.read(written.instances, mapping=SEGMENTS).images)
+    assert back.annotations[0].shape == HOLED
+    filled = coco.read(written.instances, mapping=POLYGON)
+    assert only(filled.images).annotations[0].shape == Polygon(HOLED.rings[0])
+    assert filled.losses.count(LossKind.HOLES) == 1
+    boxed = coco.read(written.instances)
+    assert only(boxed.images).annotations[0].shape == Rectangle(1, 1, 6, 6)
+    assert boxed.losses.count(LossKind.OUTLINE) == 1
+
+
+def test_holes_need_the_size() -> None:
+    """Without width and height a hole is filled, and that is said."""
+    image = LabeledImage(media_name="a.jpg", annotations=[Annotation("car", HOLED)])
+    written = coco.to_document([image])
+    assert written.instances["annotations"][0]["segmentation"] == [[1, 1, 7, 1, 7, 7, 1, 7]]
+    assert written.losses.count(LossKind.HOLES) == 1
+    assert written.losses.count(LossKind.SIZE) == 1
+
+
+def test_crowds() -> None:
+    """The mark of a crowd is kept for the way back, and said to be lost in the service."""
+    rle = {"size": [10, 20], "counts": [11, 3, 7, 3, 176]}
+    given = document(annotation(segmentation=rle, iscrowd=1, bbox=[1, 1, 2, 3]))
+    read = coco.read(given, mapping=POLYGON)
+    assert read.losses.count(LossKind.CROWD) == 1
+    back = coco.to_document(read.images, mapping=POLYGON, compressed=False)
+    (crowd,) = back.instances["annotations"]
+    assert (crowd["iscrowd"], crowd["segmentation"]) == (1, rle)
+
+
+PERSON = {"id": 3, "name": "person", "keypoints": ["nose", "left eye"], "skeleton": [[1, 2]]}
+
+
+def test_keypoints_are_nested_points() -> None:
+    """Labelled keypoints are points nested in the shape; hidden ones are said."""
+    given = document(
+        annotation(bbox=[1, 1, 9, 9], keypoints=[2, 3, 2, 4, 3, 1], num_keypoints=2),
+        categories=[PERSON],
+    )
+    read = coco.read(given)
+    (person,) = only(read.images).annotations
+    assert [(each.key, each.shape) for each in person.nested] == [
+        ("nose", Point(2, 3)),
+        ("left_eye", Point(4, 3)),
+    ]
+    assert read.losses.count(LossKind.VISIBILITY) == 1
+    (back,) = coco.to_document(read.images, categories=given).instances["annotations"]
+    assert (back["keypoints"], back["num_keypoints"]) == ([2, 3, 2, 4, 3, 1], 2)
+    anew = coco.to_document(read.images).instances["categories"]
+    assert anew == [{"id": 1, "name": "person", "keypoints": ["nose", "left_eye"], "skeleton": []}]
+
+
+def test_keypoints_and_instances_are_joined() -> None:
+    """An object that is in two files under one number is one object."""
+    instances = document(annotation(bbox=[1, 1, 9, 9]), categories=[{"id": 3, "name": "person"}])
+    keypoints = document(
+        annotation(bbox=[1, 1, 9, 9], keypoints=[2, 3, 2, 0, 0, 0]), categories=[PERSON]
+    )
+    for order in ((instances, keypoints), (keypoints, instances)):
+        (person,) = only(coco.read(*order).images).annotations
+        assert [each.key for each in person.nested] == ["nose"]
+
+
+def test_doubled_numbers_are_kept_apart() -> None:
+    """Objects of one file that share a number are two objects all the same."""
+    read = coco.read(document(annotation(bbox=[1, 1, 1, 1]), annotation(bbox=[2, 2, 2, 2])))
+    assert len(only(read.images).annotations) == 2
+    back = coco.to_document(read.images).instances["annotations"]
+    assert sorted(each["id"] for each in back) == [1, 2]
+
+
+def test_captions() -> None:
+    """Each caption has a free text of its own; long ones are said."""
+    texts = ["One.", "Two.", "x" * 300]
+    given = {
+        "images": [IMAGE],
+        "annotations": [{"id": n, "image_id": 1, "caption": t} for n, t in enumerate(texts)],
+    }
+    read = coco.read(document(), given)
+    answers = [(each.key, each.value) for each in only(read.images).classifications]
+    assert answers == [("caption", "One."), ("caption_2", "Two."), ("caption_3", "x" * 300)]
+    assert read.losses.count(LossKind.LONG_TEXT) == 1
+    back = coco.to_document(read.images).captions["annotations"]
+    assert [each["caption"] for each in back] == texts
+
+
+def test_images_without_labels_stay(tmp_path: Path) -> None:
+    """An image without labels is read and written."""
+    read = coco.read(document())
+    assert only(read.images).annotations == ()
+    coco.write(read.images, tmp_path / "coco.json")
+    written = json.loads((tmp_path / "coco.json").read_bytes())
+    assert [each["file_name"] for each in written["images"]] == ["a.jpg"]
+
+
+def test_what_coco_cannot_hold() -> None:
+    """Everything that is left out is counted under its name."""
+    task = LabeledTask(
+        media_name="a.jpg",
+        state=TaskState.COMPLETED,
+        annotations=[
+            Annotation("spot", Point(1, 1)),
+            Annotation("lane", Line([(1, 1), (2, 2)])),
+            Annotation("gap", Incomplete(EntryType.POLYGON, [])),
+            Annotation("stub", Polygon([(1, 1), (2, 2)])),
+            Annotation(
+                "car",
+                Rectangle(1, 1, 4, 4),
+                [Classification.freetext("plate", "AB", Classification.select("land", "de"))],
+                [Annotation("window", Rectangle(2, 2, 1, 1))],
+            ),
+        ],
+        classifications=[Classification.select("weather", "rain"), Classification("unset")],
+    )
+    video = LabeledTask(media_name="v.mp4", state=TaskState.COMPLETED, task_export_url="http://x/")
+    written = coco.to_document([task, video])
+    counts = {each.kind.value: each.count for each in written.losses.items}
+    assert counts == {
+        "size": 1,
+        "point": 1,
+        "line": 1,
+        "incomplete": 2,
+        "nesting": 1,
+        "classification": 3,
+        "video": 1,
+    }
+    names = [each["name"] for each in written.instances["categories"]]
+    assert names == ["car", "window"]
+    assert len(written.instances["images"]) == 1
+
+
+def test_what_cannot_be_read() -> None:
+    """A broken annotation is counted and named, and the others are read."""
+    given = document(
+        annotation(id=1, bbox=[1, 2, 3]),
+        annotation(id=2, segmentation={"size": [2, 2], "counts": [1, 1]}),
+        annotation(id=3, segmentation={"size": [2, 2], "counts": "zzzzzz"}),
+        annotation(id=4, segmentation={"size": [1 << 20, 1 << 20], "counts": [0]}),
+        annotation(id=5, segmentation="no"),
+        annotation(id=6, keypoints=[1, 2], bbox=[1, 1, 1, 1]),
+        annotation(id=7, image_id=9, bbox=[1, 1, 1, 1]),
+        annotation(id=8, category_id=9, bbox=[1, 1, 1, 1]),
+        annotation(id=9, segmentation=[RING]),
+    )
+    read = coco.read(given, mapping=POLYGON)
+    assert [each.shape for each in only(read.images).annotations] == [
+        Polygon([(1, 1), (5, 1), (5, 4), (1, 4)])
+    ]
+    assert read.losses.count(LossKind.BROKEN) == 6
+    assert read.losses.count(LossKind.UNKNOWN_IMAGE) == 1
+    assert read.losses.count(LossKind.UNKNOWN_CATEGORY) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "no JSON"),
+        ("[]", "an object was expected"),
+        ("{}", "no member images"),
+        ('{"images": [{}]}', "images[0] needs id and file_name"),
+        ('{"images": [], "categories": [{"id": 1}]}', "categories[0] needs id and name"),
+        ('{"images": [], "annotations": {}}', "must be a list of objects"),
+    ],
+)
+def test_what_is_no_coco_file(tmp_path: Path, text: str, said: str) -> None:
+    """A file of another format is refused, with its path and what is wrong."""
+    path = tmp_path / "coco.json"
+    path.write_text(text)
+    with pytest.raises(FormatError) as refused:
+        coco.read(path)
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_files(tmp_path: Path) -> None:
+    """Instances and captions are written into two files, and nothing else is left there."""
+    instances, captions = coco_files(images=10, annotations=30)
+    for name, given in (("i.json", instances), ("c.json", captions)):
+        (tmp_path / name).write_text(json.dumps(given))
+    read = coco.read(tmp_path / "i.json", tmp_path / "c.json")
+    lost = coco.write(read.images, tmp_path / "i.json", categories=tmp_path / "i.json")
+    assert lost.count(LossKind.CAPTION) == len(captions["annotations"])
+    assert not coco.write(read.images, tmp_path / "i.json", captions=tmp_path / "c.json")
+    again = coco.read(tmp_path / "i.json", tmp_path / "c.json")
+    assert [each.classifications for each in again.images] == [
+        each.classifications for each in read.images
+    ]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["c.json", "i.json"]
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boxes and polygons need no extra; a mask names the extra that it needs."""
+    monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    given = document(annotation(bbox=[1, 1, 1, 1], segmentation=[RING]))
+    for mapping in (coco.CocoMapping(), POLYGON, SEGMENTS):
+        assert coco.to_document(coco.read(given, mapping=mapping).images).instances["annotations"]
+    crowd = document(annotation(segmentation={"size": [1, 1], "counts": [0, 1]}))
+    with pytest.raises(FormatError, match=r"datagym-async\[formats\]"):
+        coco.read(crowd, mapping=POLYGON)
+
+
+def test_label_config() -> None:
+    """The configuration has what the labels need, and breaks no rule of the service."""
+    instances, captions = coco_files(images=20, annotations=1)
+    config = coco.label_config(instances, captions)
+    assert config.problems() == []
+    person, vehicle, outdoor, cat, *texts = config.entries
+    assert [each.key for each in (person, vehicle, outdoor, cat)] == [
+        "person",
+        "vehicle",
+        "outdoor",
+        "cat",
+    ]
+    assert {each.type for each in (person, vehicle, outdoor, cat)} == {EntryType.RECTANGLE}
+    assert vehicle.children[0].options == {"car": "car", "bus": "bus"}
+    assert outdoor.children[0].options == {"traffic_light": "Traffic Light"}
+    assert [each.key for each in person.children] == [
+        "subcategory",
+        "nose",
+        "left_eye",
+        "right_eye",
+    ]
+    assert cat.children == ()
+    assert [(each.key, each.type) for each in texts] == [
+        ("caption", EntryType.FREETEXT),
+        ("caption_2", EntryType.FREETEXT),
+        ("caption_3", EntryType.FREETEXT),
+    ]
+
+
+@pytest.mark.parametrize("shape", ["rectangle", "polygon", "segmentation"])
+@pytest.mark.parametrize("by", ["supercategory", "category"])
+def test_label_configs_are_valid(shape: Any, by: Any) -> None:
+    """Whatever the mapping, the configuration breaks no rule, and has every key that is used."""
+    mapping = coco.CocoMapping(shape=shape, by=by)
+    instances, captions = coco_files(images=20, annotations=60)
+    config = coco.label_config(instances, captions, mapping=mapping)
+    assert config.problems() == []
+    keys = {each.key for each in config.entries}
+    for image in coco.read(instances, captions, mapping=mapping).images:
+        assert {each.key for each in image.annotations} <= keys
+        assert {each.key for each in image.classifications} <= keys
+
+
+def test_a_mapping_is_checked() -> None:
+    """A word that no shape has is refused at once."""
+    with pytest.raises(ValueError, match="shape"):
+        coco.CocoMapping(shape="circle")  # type: ignore[arg-type]  # the mistake

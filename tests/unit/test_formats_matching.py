@@ -1,0 +1,94 @@
+"""Which image of a file is which media, and what loss reports say."""
+
+from __future__ import annotations
+
+from datagym_async.formats import Loss, LossKind, LossReport, match
+from datagym_async.formats._losses import Losses
+from datagym_async.labels import Annotation, LabeledImage, Point
+from datagym_async.models import DatasetMedia, MediaSourceType
+
+SPOT = Annotation("spot", Point(1, 1))
+
+
+def media(*names: str) -> list[DatasetMedia]:
+    """Media that have these names; their ids are numbers from 1."""
+    return [DatasetMedia(str(n), 0, MediaSourceType.LOCAL, name) for n, name in enumerate(names, 1)]
+
+
+def image(name: str, *, labelled: bool = True, media_id: str = "") -> LabeledImage:
+    """An image of a file."""
+    annotations = [SPOT] if labelled else []
+    return LabeledImage(media_id=media_id, media_name=name, annotations=annotations)
+
+
+def test_names_match_as_the_service_compares_them() -> None:
+    """Case does not count, nor do folders where the name with folders is no media."""
+    found = match(
+        [image("IMG_1.JPG"), image("Über.png"), image("val/c.jpg"), image("d/e.jpg")],
+        media("img_1.jpg", "Über.PNG", "c.jpg", "d/e.jpg", "e.jpg"),
+    )
+    assert [each.media_id for each in found.images] == ["1", "2", "3", "4"]
+    assert (found.unmatched, found.ambiguous) == ((), ())
+
+
+def test_what_does_not_match_is_named() -> None:
+    """Images without media, with several, and with one that is taken already are named."""
+    found = match(
+        [image("gone.jpg"), image("two.jpg"), image("a.jpg"), image("x/A.jpg"), image("")],
+        media("a.jpg", "two.jpg", "Two.jpg"),
+    )
+    assert [each.media_name for each in found.images] == ["a.jpg"]
+    assert found.unmatched == ("gone.jpg", "")
+    assert found.ambiguous == ("two.jpg",)
+    assert found.doubled == ("x/A.jpg",)
+    assert "gone.jpg" in str(found)
+
+
+def test_unannotated_images_are_left_alone() -> None:
+    """An image without labels is not imported, and so takes no labels away, unless asked for."""
+    given, there = [image("a.jpg", labelled=False), image("b.jpg")], media("a.jpg", "b.jpg")
+    found = match(given, there)
+    assert [each.media_name for each in found.images] == ["b.jpg"]
+    assert found.unannotated == ("a.jpg",)
+    asked = match(given, there, include_unannotated=True)
+    assert [each.media_id for each in asked.images] == ["1", "2"]
+
+
+def test_a_known_id_goes_before_the_name() -> None:
+    """An image whose id is that of a media keeps it; media listed twice are one."""
+    there = [*media("a.jpg", "a.jpg"), *media("a.jpg")]
+    (found,) = match([image("a.jpg", media_id="2")], there).images
+    assert found.media_id == "2"
+    (by_name,) = match([image("b.jpg", media_id="9")], media("b.jpg")).images
+    assert by_name.media_id == "1"
+
+
+def test_losses_are_counted_and_named() -> None:
+    """Each kind is one line with its count and a few examples, each once."""
+    losses = Losses()
+    for number in range(7):
+        losses.add(LossKind.LINE, f"image {number}")
+    losses.add(LossKind.CROWD, "a", "a", count=2)
+    report = losses.report()
+    assert report.count(LossKind.LINE) == 7
+    assert str(report) == (
+        "7 x lines, left out (image 0, image 1, image 2, image 3, image 4, ...)\n"
+        "2 x marks of a crowd: the service keeps the shape as that of one object (a, ...)"
+    )
+    assert report
+    assert not LossReport()
+
+
+def test_reports_add_up() -> None:
+    """The losses of two steps are one report, with each kind once."""
+    first = LossReport([Loss(LossKind.LINE, 2, ("a",))])
+    second = LossReport([Loss(LossKind.POINT, 1, ("b",)), Loss(LossKind.LINE, 1, ("c",))])
+    assert (first + second).items == (
+        Loss(LossKind.LINE, 3, ("a", "c")),
+        Loss(LossKind.POINT, 1, ("b",)),
+    )
+
+
+def test_every_kind_has_a_text() -> None:
+    """No kind of loss is without words for people."""
+    assert all(kind.text for kind in LossKind)
