@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -48,8 +49,12 @@ def check_points(
     if wrong := _count_problem(len(points), shape):
         yield error(at, wrong, part=part)
         return
-    for index, point in enumerate(points):
-        yield from _check_point(point, (*at, index), shape, part)
+    found = (
+        each
+        for index, point in enumerate(points)
+        for each in _check_point(point, (*at, index), shape, part)
+    )
+    yield from itertools.islice(found, 1)  # it must go for the first as for a thousand
     yield from _check_frame(points, at, frame)
 
 
