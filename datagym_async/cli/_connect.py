@@ -28,6 +28,7 @@ class ClientOptions:
     Args:
         concurrency: Uploads in flight, fixed; None to have the best number found out.
         max_uploads: The most that may be found out.
+        max_downloads: Likewise, for downloads.
         rate: Requests a second; None for no limit.
         max_upload_rate: Bytes a second; None for no limit.
         settle_after: Seconds before a lost answer is looked up; None to go by what was measured.
@@ -35,6 +36,7 @@ class ClientOptions:
 
     concurrency: int | None = None
     max_uploads: int = 8
+    max_downloads: int = 16
     rate: float | None = 200.0
     max_upload_rate: float | None = None
     settle_after: float | None = None
@@ -52,6 +54,7 @@ def client_for(invocation: Invocation, options: ClientOptions) -> DataGymClient:
         address_of(invocation),
         concurrency=options.concurrency,
         max_uploads=options.max_uploads,
+        max_downloads=options.max_downloads,
         rate_limit=options.rate,
         max_upload_rate=options.max_upload_rate,
         retry=RetryPolicy(settle_after=options.settle_after),

@@ -70,7 +70,8 @@ def status_of(error: BaseException) -> int:
     """Return the exit status for an error that stopped a command."""
     if isinstance(error, CommandError):
         return error.status
-    done = isinstance(error, TransferError) and bool(getattr(error.report, "uploaded", 0))
+    report = error.report if isinstance(error, TransferError) else None
+    done = getattr(report, "uploaded", 0) or getattr(report, "downloaded", 0)
     return SOME_FAILED if done else STOPPED
 
 

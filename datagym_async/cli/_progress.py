@@ -1,7 +1,7 @@
-"""How far a bulk upload is: drawn on a terminal, said in lines elsewhere.
+"""How far a bulk job is: drawn on a terminal, said in lines elsewhere.
 
 `showing` looks at the run ten times a second and hands what it sees to one of three displays. What
-they show is made by pure functions of a snapshot.
+they show is made by pure functions of a snapshot, those for uploads here.
 """
 
 import asyncio
@@ -28,9 +28,26 @@ SAY_EVERY: Final = 5.0
 """Seconds between two lines where nothing can be drawn."""
 
 
+class Shown(Protocol):
+    """What can be shown of a run at one moment."""
+
+    @property
+    def seconds(self) -> float:
+        """Return the time since the run began."""
+        ...
+
+    def drawing(self) -> RenderableType:
+        """Return it as it is drawn."""
+        ...
+
+    def line(self) -> str:
+        """Return it as one line."""
+        ...
+
+
 @attrs.frozen
 class Snapshot:
-    """How far a run is, and what its client has met.
+    """How far a run of uploads is, and what its client has met.
 
     Attributes:
         progress: How far it is.
@@ -46,6 +63,19 @@ class Snapshot:
     last_failure: str = ""
     is_stopping: bool = False
 
+    @property
+    def seconds(self) -> float:
+        """Return the time since the run began."""
+        return self.progress.seconds
+
+    def drawing(self) -> RenderableType:
+        """Return it as it is drawn."""
+        return drawing(self)
+
+    def line(self) -> str:
+        """Return it as one line."""
+        return line(self)
+
 
 class Display(Protocol):
     """Shows snapshots; a context manager, because a drawn one owns the terminal's last lines."""
@@ -54,14 +84,14 @@ class Display(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Shown) -> None:
         """Show a snapshot, or not, if it is too early for the next."""
         ...
 
 
 @contextlib.asynccontextmanager
 async def showing(
-    output: Output, look: Callable[[], Snapshot], *, every: float = SAY_EVERY
+    output: Output, look: Callable[[], Shown], *, every: float = SAY_EVERY
 ) -> AsyncIterator[None]:
     """Show how far a run is until the block ends.
 
@@ -85,7 +115,7 @@ async def showing(
         raise failure
 
 
-async def _watch(display: Display, look: Callable[[], Snapshot]) -> None:
+async def _watch(display: Display, look: Callable[[], Shown]) -> None:
     while True:
         display.show(look())
         await asyncio.sleep(_LOOK_EVERY)
@@ -152,7 +182,7 @@ class Silence:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Shown) -> None:
         """Show nothing."""
 
 
@@ -173,11 +203,11 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Shown) -> None:
         """Say the snapshot if the last one is long ago."""
-        if snapshot.progress.seconds >= self._next:
-            self._next = snapshot.progress.seconds + self._every
-            self._output.message(line(snapshot))
+        if snapshot.seconds >= self._next:
+            self._next = snapshot.seconds + self._every
+            self._output.message(snapshot.line())
 
 
 @attrs.define
@@ -198,9 +228,9 @@ class Drawn:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Shown) -> None:
         """Draw the snapshot."""
-        self._live.update(drawing(snapshot), refresh=True)
+        self._live.update(snapshot.drawing(), refresh=True)
 
 
 def drawing(snapshot: Snapshot) -> RenderableType:

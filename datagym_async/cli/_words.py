@@ -12,8 +12,13 @@ _HINTS: Final[Mapping[str, str]] = {
     'check="decode"': "--check decode",
     'symlinks="follow"': "--symlinks follow",
     "allow_private_links=True": "--allow-private-links",
+    'links="source"': "--links source",
+    'links="service"': "--links service",
+    "links=...": "--links",
+    "project_id=...": "--project",
     "fresh=True (--fresh)": "--fresh",
     "fresh=True": "--fresh",
+    "backup=None": "--no-backup",
 }
 # Advice names no files.
 _OPTIONS: Final[Mapping[str, str]] = {

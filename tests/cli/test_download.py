@@ -1,0 +1,211 @@
+"""`download`: exit status, what is said, and going on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject
+from datagym_async.testing import Delay, DropMidBody, RefuseToken, ServiceError
+from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from datagym_async.server import SeededProject
+    from datagym_async.testing import FaultPlan
+    from tests.cli.conftest import Cli
+    from tests.helpers.server_thread import ServerThread
+
+IMAGES = {f"{number}.jpg": jpeg(2_000, seed=number) for number in range(6)}
+
+
+@pytest.fixture
+def project(service: ServerThread) -> SeededProject:
+    """A project with one dataset of six images."""
+    media = [SeedMedia(name, content) for name, content in IMAGES.items()]
+    seed = SeedProject("Streets", datasets=[SeedDataset("Photos", media)])
+    (made,) = service.call(service.server.seed(seed))
+    return made
+
+
+def images_in(folder: Path) -> dict[str, bytes]:
+    """Return the images in a folder."""
+    return {path.name: path.read_bytes() for path in folder.glob("*.jpg")}
+
+
+@pytest.mark.usefixtures("project")
+def test_a_dataset_comes_into_a_folder(at_service: Cli, tmp_path: Path) -> None:
+    """By its name; the same command again fetches nothing."""
+    first = at_service("download", tmp_path / "out", "--dataset", "photos")
+    second = at_service("download", tmp_path / "out", "--dataset", "photos", "--verify")
+
+    assert (first.status, second.status) == (0, 0)
+    assert "6 media of 'Photos': 6 downloaded" in first.out
+    assert "0 downloaded, 6 present" in second.out
+    assert images_in(tmp_path / "out") == IMAGES
+
+
+@pytest.mark.usefixtures("project")
+def test_a_project_comes_into_a_folder(at_service: Cli, tmp_path: Path) -> None:
+    """Each dataset has a folder of its own; --json prints the report and nothing else."""
+    ran = at_service("download", tmp_path / "out", "--project", "Streets", "--json")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert (ran.document["downloaded"], ran.document["complete"]) == (6, True)
+    assert images_in(tmp_path / "out" / "Photos") == IMAGES
+
+
+def test_what_failed_is_said_and_reported(
+    at_service: Cli, tmp_path: Path, project: SeededProject, faults: FaultPlan
+) -> None:
+    """Status 1, a line for the media, and both kinds of report."""
+    media = project.datasets[0].media_ids["3.jpg"]
+    faults.add(ServiceError(500, "ex_gen_file_stream"), path=media)
+
+    ran = at_service(
+        "download", tmp_path / "out", "-d", "Photos", "--report", tmp_path / "report.json"
+    )
+    quiet = at_service(
+        "download", tmp_path / "out", "-d", "Photos", "--report", tmp_path / "r.csv", "--quiet"
+    )
+
+    assert (ran.status, quiet.status) == (1, 1)
+    assert "failed: 3.jpg:" in ran.err
+    assert "tries again what failed" in ran.err
+    assert json.loads((tmp_path / "report.json").read_text())["failed"] == 1
+    assert "3.jpg" in (tmp_path / "r.csv").read_text()
+    assert quiet.out == ""
+
+
+def test_link_images_are_left_alone_and_named(
+    at_service: Cli, tmp_path: Path, service: ServerThread
+) -> None:
+    """Nobody asks the service for one unless told to; the summary says the option."""
+    media = [SeedMedia("l.jpg", url="http://127.0.0.1:1/l.jpg")]
+    service.call(service.server.seed_datasets(SeedDataset("Links", media)))
+
+    ran = at_service("download", tmp_path / "out", "-d", "Links")
+
+    assert ran.status == 0
+    assert "1 skipped" in ran.out
+    assert "--links source fetches them" in ran.out
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "add --dataset or --project"),
+        (("-d", "Nothing"), "There is no dataset named 'Nothing'"),
+        (("-d", "Photos", "--allow-private-links"), "is for --links source"),
+        (("-d", "Photos", "--report", "x.txt"), "must end in .json or .csv"),
+    ],
+)
+def test_wrong_usage_is_said(
+    at_service: Cli, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """Status 2, one sentence, and no folder."""
+    ran = at_service("download", tmp_path / "out", *arguments)
+
+    assert ran.status == 2
+    assert sentence in " ".join(ran.err.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_a_folder_of_something_else_is_refused(at_service: Cli, tmp_path: Path) -> None:
+    """Status 2, and what lies there stays as it is."""
+    (tmp_path / "mine.txt").write_text("mine")
+
+    ran = at_service("download", tmp_path, "-d", "Photos")
+
+    assert ran.status == 2
+    assert "is not empty" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.usefixtures("project")
+def test_a_run_that_has_to_stop_says_how_to_go_on(
+    at_service: Cli, tmp_path: Path, faults: FaultPlan
+) -> None:
+    """Status 1 after some were downloaded; the report is written all the same."""
+    faults.add(RefuseToken(), method="GET", path=r"/media/", nth=5)
+
+    ran = at_service(
+        *("download", tmp_path / "out", "-d", "Photos", "--concurrency", 1),
+        *("--report", tmp_path / "report.json"),
+    )
+
+    assert ran.status == 1
+    assert "The download stopped" in ran.err
+    assert "goes on where this one stopped" in ran.err
+    assert json.loads((tmp_path / "report.json").read_text())["complete"] is False
+
+
+@pytest.mark.usefixtures("project")
+def test_a_limit_ends_the_run(at_service: Cli, tmp_path: Path) -> None:
+    """Status 1, the limit by name, and the way on."""
+    ran = at_service("download", tmp_path / "out", "-d", "Photos", "--max-files", 2)
+
+    assert ran.status == 1
+    assert "It stopped at max_files: 2 were fetched." in ran.out
+    assert len(images_in(tmp_path / "out")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_ctrl_c(
+    service: ServerThread, tmp_path: Path, faults: FaultPlan, at_service: Cli, times: int
+) -> None:
+    """Once: what is in flight ends; twice: at once. Both 130, and the same command goes on."""
+    asked = threading.Event()
+
+    def note(_: object) -> bool:
+        asked.set()
+        return True
+
+    slow = Delay(2.0) if times == 2 else Delay(0.5)
+    faults.add(slow, method="GET", path=r"/media/", when=note)
+    out = tmp_path / "out"
+    command = (sys.executable, "-m", "datagym_async", "download", str(out), "-d", "Photos")
+    with subprocess.Popen(
+        [*command, "--concurrency", "2"],
+        env=os.environ | {"DATAGYM_TOKEN": TOKEN, "DATAGYM_BASE_URL": service.base_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert asked.wait(30)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            threading.Event().wait(0.1)
+        _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "Stopping: what is in flight ends first" in said
+    assert len(images_in(out)) == (2 if times == 1 else 0)
+    faults.clear()
+    assert at_service("download", out, "-d", "Photos").status == 0
+    assert images_in(out) == IMAGES
+
+
+@pytest.mark.usefixtures("project")
+def test_an_answer_that_breaks_off_is_asked_for_again(
+    at_service: Cli, tmp_path: Path, faults: FaultPlan
+) -> None:
+    """Nobody notices but the count of retries."""
+    faults.add(DropMidBody(100), method="GET", path=r"/media/", nth=2)
+
+    assert at_service("download", tmp_path / "out", "-d", "Photos").status == 0
+    assert images_in(tmp_path / "out") == IMAGES
