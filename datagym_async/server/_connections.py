@@ -107,6 +107,9 @@ class Connection(web.RequestHandler):
             return None
         self.half_closed = True
         self._spoil_cut_body()
+        if not self._messages:
+            # Nothing follows the answer that is being written, which may not know this any more.
+            self.close()
         return True
 
     def begin(self, body: StreamReader) -> None:

@@ -1,0 +1,100 @@
+"""Bitmaps as files and arrays: blocking work, for threads."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from typing import TYPE_CHECKING
+
+from datagym_async.exceptions import APIResponseValidationError, ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from datagym_async.transfer._bitmaps import BitmapFormat
+
+
+def check_format(wanted: str) -> None:
+    """Refuse a format that is none, or that cannot be written here.
+
+    Raises:
+        ConfigurationError: It is neither ``"png"`` nor ``"bmp"``, or Pillow is missing.
+    """
+    if wanted not in ("png", "bmp"):
+        raise ConfigurationError(f'The format of bitmaps is {wanted!r}; use "png" or "bmp".')
+    if wanted == "png":
+        check_pillow('use format="bmp"')
+
+
+def check_pillow(way_out: str) -> None:
+    """Refuse to go on without Pillow.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
+    try:
+        import PIL.Image  # noqa: F401 -- only whether it is there
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            f"Bitmaps are decoded by Pillow: pip install 'datagym-async[images]', or {way_out}."
+        ) from None
+
+
+def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
+    """Write a bitmap in a format; nobody ever sees half a file there.
+
+    Raises:
+        APIResponseValidationError: What the service sent is no whole bitmap.
+        OSError: The file cannot be written.
+    """
+    data = _as_png(content) if wanted == "png" else _checked(content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".datagym-{secrets.token_hex(8)}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def to_array(content: bytes) -> NDArray[np.uint8]:
+    """Return a bitmap as numbers, shape (height, width): 255 in the segment, 0 elsewhere.
+
+    Raises:
+        APIResponseValidationError: What the service sent is no whole bitmap.
+    """
+    import numpy as np  # here, so that only those who ask for arrays need it
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.array(image.convert("L"))
+    except (OSError, SyntaxError, ValueError):
+        raise _broken() from None
+
+
+def _as_png(content: bytes) -> bytes:
+    from PIL import Image
+
+    target = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.convert("L").save(target, "PNG")
+    except (OSError, SyntaxError, ValueError):
+        raise _broken() from None
+    return target.getvalue()
+
+
+def _checked(content: bytes) -> bytes:
+    """Return a BMP file whose header says how long it is, if it is as long."""
+    if content[:2] != b"BM" or int.from_bytes(content[2:6], "little") != len(content):
+        raise _broken()
+    return content
+
+
+def _broken() -> APIResponseValidationError:
+    return APIResponseValidationError("The service sent no whole bitmap; fetch it again.")

@@ -1,0 +1,200 @@
+"""Bitmaps: rendered by the server, fetched all at once, to files and arrays."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datagym_async import (
+    ConfigurationError,
+    NotFoundError,
+    RequestRefusedError,
+    TransferError,
+)
+from datagym_async.labels import Annotation, Segmentation
+from datagym_async.server import SeedMedia
+from datagym_async.testing import Delay, Status
+from datagym_async.transfer._bitmaps import Bitmap, BitmapFormat, placed
+from tests.helpers.photos import jpeg
+from tests.helpers.world import World, world
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+ENTRIES: list[dict[str, object]] = [
+    {"entryKey": key, "entryValue": key, "type": kind}
+    for key, kind in (("seg", "IMAGE_SEGMENTATION"), ("sky", "IMAGE_SEGMENTATION"), ("p", "POINT"))
+]
+SQUARE = [(2, 2), (40, 2), (40, 40), (2, 40)]
+HOLE = [(10, 10), (20, 10), (20, 20), (10, 20)]
+OTHER = [(12, 12), (18, 12), (18, 18), (12, 18)]
+SEGMENT = Annotation("seg", Segmentation([SQUARE, HOLE]))
+INSIDE = Annotation("seg", Segmentation([OTHER]))
+MEDIA = ("a.jpg", "b.jpg", "c.jpg", "open.jpg")
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[World]:
+    """Two completed tasks with segments, a skipped one without, and an unfinished one."""
+    async with world(*(SeedMedia(name, jpeg(2000)) for name in MEDIA)) as made:
+        tasks, client = made.project.task_ids, made.client
+        await client.label_configs.upload(made.project.label_configuration_id, ENTRIES)
+        for name in ("a.jpg", "b.jpg", "open.jpg"):
+            await client.values.write(tasks[name], [SEGMENT])
+        await client.values.write(tasks["b.jpg"], [INSIDE, Annotation("sky", INSIDE.shape)])
+        await client.tasks.complete_many([tasks["a.jpg"], tasks["b.jpg"]])
+        await client.tasks.skip(tasks["c.jpg"])
+        yield made
+
+
+def files(folder: Path) -> list[str]:
+    """Return the files below a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+async def test_all_bitmaps_that_the_export_names(here: World, tmp_path: Path) -> None:
+    """Without keys there is one file for each key in which a finished task segments something."""
+    report = await here.client.download_bitmaps(here.project_id, tmp_path)
+    assert files(tmp_path) == ["seg/a.png", "seg/b.png", "sky/b.png"]
+    assert (report.ok, report.counts["saved"], report.folder) == (True, 3, tmp_path)
+    with Image.open(tmp_path / "seg/a.png") as image:
+        assert image.mode == "L"
+        assert [image.getpixel(at) for at in ((1, 1), (5, 5), (15, 15), (30, 30))] == [
+            *(0, 255),
+            *(0, 255),
+        ]
+
+
+async def test_bitmaps_of_keys(here: World, tmp_path: Path) -> None:
+    """With keys there is one file for each finished task, black where nothing is segmented."""
+    report = await here.client.download_bitmaps(
+        here.project_id, tmp_path, keys=["SKY", "seg"], format="bmp"
+    )
+    assert files(tmp_path) == [f"{key}/{n}.bmp" for key in ("seg", "sky") for n in "abc"]
+    assert report.counts["saved"] == 6
+    with Image.open(tmp_path / "sky/a.bmp") as image:
+        assert image.getextrema() == (0, 0)
+
+
+async def test_holes_win_over_segments(here: World) -> None:
+    """All outlines are white before all holes are black: a segment in another's hole is gone."""
+    async with here.client.bitmaps(here.project_id, keys=["seg"]) as stream:
+        arrays = {bitmap.media_name: array async for bitmap, array in stream}
+    assert sorted(arrays) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.uint8)}
+    assert set(np.unique(arrays["a.jpg"])) == {0, 255}
+    assert np.array_equal(arrays["a.jpg"], arrays["b.jpg"])
+    assert not arrays["c.jpg"].any()
+
+
+async def test_a_second_run_fetches_nothing(here: World, tmp_path: Path) -> None:
+    """What is there is skipped, what is gone is fetched, and resume=False fetches all."""
+    download = here.client.download_bitmaps
+    await download(here.project_id, tmp_path)
+    (tmp_path / "seg/a.png").unlink()
+    assert (await download(here.project_id, tmp_path)).counts == {"skipped": 2, "saved": 1}
+    assert (await download(here.project_id, tmp_path, resume=False)).counts == {"saved": 3}
+    assert here.plan.count("GET", "/export/bitmap/") == 7
+
+
+async def test_one_of_an_unfinished_task(here: World) -> None:
+    """The service refuses the bitmap of a task that is not finished, in a sentence of ours."""
+    task_id = here.project.task_ids["open.jpg"]
+    with pytest.raises(RequestRefusedError, match="must be completed, skipped or reviewed"):
+        await here.client.labels.bitmap(task_id, "seg")
+
+
+async def test_a_task_that_is_opened_again_meanwhile(here: World, tmp_path: Path) -> None:
+    """A bitmap that cannot be had is reported and does not stop the others."""
+    refusal = Status.of_json(500, {"key": "ex_gen_wrong_label_task_state", "params": ["T"]})
+    here.plan.add(refusal, path="/export/bitmap/", nth=1)
+    report = await here.client.download_bitmaps(here.project_id, tmp_path)
+    assert (report.ok, report.counts) == (False, {"failed": 1, "saved": 2})
+    (failed,) = report.failed
+    assert "must be completed" in str(failed.error)
+    assert not failed.path.exists()
+
+
+@pytest.mark.parametrize("wanted", get_args(BitmapFormat))
+async def test_half_a_bitmap_is_none(here: World, tmp_path: Path, wanted: BitmapFormat) -> None:
+    """An answer that is cut short never becomes a file."""
+    half = Status(200, b"BM\x00\x10\x00\x00half", "image/bmp")
+    here.plan.add(half, path="/export/bitmap/", nth=2)
+    report = await here.client.download_bitmaps(here.project_id, tmp_path, format=wanted)
+    assert report.counts == {"failed": 1, "saved": 2}
+    assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_run_goes_on(here: World, tmp_path: Path) -> None:
+    """Cancelled half way there are whole files alone, and the next run fetches the rest."""
+    here.plan.add(Delay(60), path="/export/bitmap/", nth=2)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await here.client.download_bitmaps(here.project_id, tmp_path, concurrency=1)
+    assert len(files(tmp_path)) == 1
+    here.plan.clear()
+    report = await here.client.download_bitmaps(here.project_id, tmp_path)
+    assert report.counts == {"skipped": 1, "saved": 2}
+
+
+async def test_a_folder_that_cannot_be_written(here: World, tmp_path: Path) -> None:
+    """The run ends with a sentence and its report."""
+    (tmp_path / "seg").write_text("a file in the way")
+    with pytest.raises(TransferError, match="cannot be written") as caught:
+        await here.client.download_bitmaps(here.project_id, tmp_path, concurrency=1)
+    report = caught.value.report
+    assert report is not None
+    assert "complete=False" in repr(report)
+
+
+@pytest.mark.parametrize("keys", [["p"], ["nope", "seg"]])
+async def test_keys_that_segment_nothing(here: World, tmp_path: Path, keys: list[str]) -> None:
+    """A key of another type would give black images without a word."""
+    with pytest.raises(ConfigurationError, match=f"{keys[0]!r}.*'seg', 'sky'|'sky', 'seg'"):
+        await here.client.download_bitmaps(here.project_id, tmp_path, keys=keys)
+
+
+async def test_an_unknown_format(here: World, tmp_path: Path) -> None:
+    """Only what can be written is taken."""
+    with pytest.raises(ConfigurationError, match='"png" or "bmp"'):
+        await here.client.download_bitmaps(here.project_id, tmp_path, format="gif")  # type: ignore[arg-type]
+
+
+async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None:
+    """An error of the service reaches whoever iterates; leaving early leaves nothing behind."""
+    async with here.client.bitmaps(here.project_id, ahead=1) as stream:
+        async for bitmap, _ in stream:
+            assert bitmap.key == "seg"
+            break
+    here.plan.add(Status.of_json(404, {"key": "ex_notfound"}), path="/export/bitmap/")
+    async with here.client.bitmaps(here.project_id) as stream:
+        with pytest.raises(NotFoundError) as caught:
+            await anext(stream)
+        assert [sample async for sample in stream] == []
+    assert caught.value.key == "ex_notfound"
+    with pytest.raises(KeyError):
+        async with here.client.bitmaps(here.project_id):
+            raise KeyError("the caller's own")
+    with pytest.raises(ConfigurationError, match="Enter the stream"):
+        await anext(here.client.bitmaps(here.project_id))
+
+
+def test_names_of_files() -> None:
+    """Names are fit for a disk, unique, and the same in whatever order the bitmaps come."""
+    names = ("x.jpg", "X.png", "../up.jpg", "plain", "x.jpg")
+    bitmaps = [Bitmap(f"{n}{n}{n}{n}-7-7-7", "seg", "M", name) for n, name in enumerate(names)]
+    there = {bitmap.task_id: str(path) for bitmap, path in placed(bitmaps, "png")}
+    assert [*there.values()] == [
+        "seg/x-0000-7-7.png",
+        "seg/X-1111-7-7.png",
+        "seg/_._up.png",
+        "seg/plain.png",
+        "seg/x-4444-7-7.png",
+    ]
+    assert {bitmap.task_id: str(path) for bitmap, path in placed(bitmaps[::-1], "png")} == there
