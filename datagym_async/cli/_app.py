@@ -6,7 +6,7 @@ from typing import Annotated, Final, Protocol, runtime_checkable
 import typer
 
 from datagym_async._version import __version__
-from datagym_async.cli import _datasets, _demo, _jobs, _projects, _serve, _upload
+from datagym_async.cli import _config, _datasets, _demo, _jobs, _projects, _serve, _upload
 from datagym_async.cli._errors import INTERRUPTED, STOPPED
 from datagym_async.cli._options import BaseUrl, Debug, Json, Quiet, Shared, TokenFile
 from datagym_async.cli._output import Output
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 for _module in (_upload, _demo, _serve):
     _module.register(app)
-for _module in (_projects, _datasets, _jobs):
+for _module in (_projects, _datasets, _config, _jobs):
     app.add_typer(_module.app)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from datagym_async.exceptions import LabelConfigError
+from datagym_async.exceptions import APIStatusError, LabelConfigError, RequestRefusedError
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.labels._config_rules import RESERVED
 from datagym_async.models import ConfigBackup, LabelConfiguration
@@ -82,9 +82,9 @@ class Replacement:
         """
         try:
             await self.calls.clear()
-            return await self.calls.fill(self.wanted.to_payload())
+            return await self.calls.fill(_as_taken(self.wanted.to_payload()))
         except (Exception, asyncio.CancelledError) as error:
-            end, again = await to_its_end(self._settle())
+            end, again = await to_its_end(self._settle(wait=_may_still_run(error)))
             cancelled = error if isinstance(error, asyncio.CancelledError) else again
             if cancelled is not None:
                 self._note(cancelled, end.left)
@@ -93,12 +93,12 @@ class Replacement:
                 return end.view  # an answer was lost, and the call was not
             raise self._failure(error, end.left) from error
 
-    async def _settle(self) -> _End:
+    async def _settle(self, *, wait: bool) -> _End:
         """See to it that the project has the old or the new configuration; return which."""
-        wait = self.calls.settle_after()
+        pause = self.calls.settle_after() if wait else 0.0
         try:
-            async with asyncio.timeout(wait + self.within):
-                await asyncio.sleep(wait)
+            async with asyncio.timeout(pause + self.within):
+                await asyncio.sleep(pause)
                 return await self._put_back()
         except Exception as error:
             _log.error("The label configuration could not be put back: %s", error)
@@ -150,6 +150,13 @@ class Replacement:
             where = f" The old one is in {self.backup.config}." if self.backup is not None else ""
             return f"It is not known what the project has now, perhaps none.{where} {saved}"
         return f"The {left} one is in place. {saved}"
+
+
+def _may_still_run(error: BaseException) -> bool:
+    """Return whether the service may still be at work on the call that failed."""
+    if not isinstance(error, APIStatusError) or error.attempts > 1:
+        return True
+    return error.status >= 500 and not isinstance(error, RequestRefusedError)
 
 
 def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]]:

@@ -25,7 +25,7 @@ from datagym_async.resources._projects import ProjectsResource
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from datagym_async.labels._config_diff import Entries
     from datagym_async.models import ConfigBackup, LabelConfiguration, Project
@@ -81,6 +81,7 @@ class LabelConfigsResource(Resource):
         *,
         replace: bool = False,
         backup: str | os.PathLike[str] | None = DEFAULT_BACKUPS,
+        on_backup: Callable[[ConfigBackup], object] | None = None,
     ) -> LabelConfiguration:
         """Store a label configuration and return it as the service has it then.
 
@@ -98,6 +99,7 @@ class LabelConfigsResource(Resource):
             replace: True to replace what is there; else only an empty configuration is filled.
             backup: The folder that backups go to, each in a folder of its own; made if it is
                 missing. None saves nothing.
+            on_backup: Is told where the backup is, before anything is cleared.
 
         Raises:
             LabelConfigError: The entries break a rule, and nothing was sent; or replacing failed:
@@ -111,14 +113,10 @@ class LabelConfigsResource(Resource):
         """
         wanted = LabelConfig.of(entries)
         wanted.validate()
+        if replace:
+            return await self._replace(config_id, wanted, backup, on_backup)
         async with self._one_writer:
-            if not replace:
-                return await ConfigCalls(self._session, config_id).fill_empty(wanted)
-            if not len(wanted):
-                raise LabelConfigError(
-                    "The label configuration has no entries; label_configs.clear empties one"
-                )
-            return await self._replace(config_id, wanted, backup)
+            return await ConfigCalls(self._session, config_id).fill_empty(wanted)
 
     async def restore(
         self,
@@ -126,15 +124,18 @@ class LabelConfigsResource(Resource):
         saved: str | os.PathLike[str],
         *,
         backup: str | os.PathLike[str] | None = DEFAULT_BACKUPS,
+        on_backup: Callable[[ConfigBackup], object] | None = None,
     ) -> LabelConfiguration:
         """Put a saved label configuration back, in the place of what is there.
 
-        Its labels are imported afterwards, with `LabelsResource.import_predictions`.
+        It is not checked: what the service had once, it takes again. Its labels are imported
+        afterwards, with `LabelsResource.import_predictions`.
 
         Args:
             config_id: UUID of the configuration.
             saved: The folder of a backup, or a file with a configuration.
             backup: The folder that what is there now is saved to (see `upload`).
+            on_backup: Is told where that is.
 
         Raises:
             LabelConfigError: See `upload`; also if the file holds no configuration.
@@ -142,7 +143,7 @@ class LabelConfigsResource(Resource):
             APIError: See `upload`.
         """
         config = await asyncio.to_thread(read_backup, Path(saved))
-        return await self.upload(config_id, config, replace=True, backup=backup)
+        return await self._replace(config_id, config, backup, on_backup)
 
     async def backup(
         self, project_id: str, folder: str | os.PathLike[str] = DEFAULT_BACKUPS
@@ -185,21 +186,30 @@ class LabelConfigsResource(Resource):
         )
 
     async def _replace(
-        self, config_id: str, wanted: LabelConfig, backup: str | os.PathLike[str] | None
+        self,
+        config_id: str,
+        wanted: LabelConfig,
+        backup: str | os.PathLike[str] | None,
+        on_backup: Callable[[ConfigBackup], object] | None,
     ) -> LabelConfiguration:
-        project = await self._project(config_id)
-        present = await self.read(project.id)
-        if present is None:
-            return await self._replace_unseen(project, wanted, forget=backup is None)
-        if diff(present, wanted).is_empty:
-            return present
-        if not present.entries:
-            return await self._exchange(project, LabelConfig(), wanted, None)
-        old, saved = LabelConfig.from_entries(present), None
-        if backup is not None:
-            saved = await write_backup(self._session, project, present, Path(backup))
-            _log.info("saved the label configuration and labels to %s", saved.folder)
-        return await self._exchange(project, old, wanted, saved)
+        if not len(wanted):
+            raise LabelConfigError(
+                "The label configuration has no entries; label_configs.clear empties one"
+            )
+        async with self._one_writer:
+            project = await self._project(config_id)
+            present = await self.read(project.id)
+            if present is None:
+                return await self._replace_unseen(project, wanted, forget=backup is None)
+            if diff(present, wanted).is_empty:
+                return present
+            old, saved = LabelConfig.from_entries(present), None
+            if backup is not None and len(old):
+                saved = await write_backup(self._session, project, present, Path(backup))
+                _log.info("saved the label configuration and labels to %s", saved.folder)
+                if on_backup is not None:
+                    on_backup(saved)
+            return await self._exchange(project, old, wanted, saved)
 
     async def _replace_unseen(
         self, project: Project, wanted: LabelConfig, *, forget: bool

@@ -1,0 +1,327 @@
+"""`config`: the label configurations of projects; look at them, check them, replace them safely."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from datagym_async._client import DataGymClient
+from datagym_async.cli._connect import with_client
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
+from datagym_async.cli._figures import counted
+from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._output import Column
+from datagym_async.cli._plain import plain
+from datagym_async.exceptions import LabelConfigError
+from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff
+from datagym_async.models import ConfigBackup, ConfigStakes, Project
+
+app = typer.Typer(
+    name="config", help="Label configurations: show, validate, diff, upload, back up, restore."
+)
+
+ProjectArgument = Annotated[
+    str, typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False)
+]
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="A label configuration as JSON or YAML (.yaml, .yml); also an export of the editor.",
+        show_default=False,
+    ),
+]
+BackupFolder = Annotated[
+    Path,
+    typer.Option(
+        "--backup-folder",
+        metavar="FOLDER",
+        help="Where the backup goes, in a new folder of its own.",
+    ),
+]
+NoBackup = Annotated[
+    bool, typer.Option("--no-backup", help="Save nothing before labels are destroyed.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+_BACKUPS = Path("datagym-backups")
+
+
+def show(
+    invocation: Invocation,
+    project: ProjectArgument,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print it as YAML, as `config upload` takes it.")
+    ] = False,
+) -> int:
+    """Show the label configuration of a project; --json and --yaml print what upload takes."""
+    _, present = with_client(invocation, lambda client: _present(client, project))
+    if present is None:
+        raise CommandError(_unseen(project))
+    if invocation.output.as_json:
+        invocation.output.document(present.to_json())
+    elif as_yaml:
+        invocation.output.document(present.to_yaml())
+    elif not len(present):
+        invocation.output.message(f"The label configuration of {project!r} is empty.")
+    else:
+        columns = (Column("Key", whole=True), Column("Type", whole=True), Column("Text"))
+        rows = [row for entry in present.entries for row in _rows(entry, 0)]
+        invocation.output.table((*columns, Column("Details")), rows)
+    return WELL
+
+
+def validate(invocation: Invocation, file: FileArgument) -> int:
+    """Check a label configuration, without a service: all problems at once, and warnings."""
+    config = _read(file)
+    problems, warnings = config.problems(), config.warnings()
+    if invocation.output.as_json:
+        invocation.output.document({"problems": problems, "warnings": warnings})
+    for sentence in problems:
+        invocation.output.result(f"problem: {sentence}")
+    for sentence in warnings:
+        invocation.output.warning(f"warning: {sentence}")
+    if not problems and not invocation.output.quiet:
+        entries = sum(1 for root in config.entries for _ in root.walk())
+        invocation.output.result(f"{file}: {counted(entries, 'entry', 'entries')}, no problem.")
+    return SOME_FAILED if problems else WELL
+
+
+def show_diff(invocation: Invocation, project: ProjectArgument, file: FileArgument) -> int:
+    """Show what uploading a file would change; the exit status is 1 if something differs."""
+    wanted = _read(file)
+    _, present = with_client(invocation, lambda client: _present(client, project))
+    if present is None:
+        raise CommandError(_unseen(project))
+    changes = diff(present, wanted)
+    if invocation.output.as_json:
+        invocation.output.document(_document_of(changes))
+    elif changes:
+        invocation.output.result(str(changes))
+    else:
+        invocation.output.message("Nothing differs.")
+    return SOME_FAILED if changes else WELL
+
+
+def upload(
+    invocation: Invocation,
+    project: ProjectArgument,
+    file: FileArgument,
+    backup_folder: BackupFolder = _BACKUPS,
+    no_backup: NoBackup = False,
+    yes: Yes = False,
+) -> int:
+    """Replace the label configuration of a project: destroys all its labels.
+
+    It checks the file, shows what changes and what is at stake, asks, saves the present
+    configuration and labels, and then replaces it. Nothing is done where nothing differs. It needs
+    --yes where nobody can answer. If replacing fails, the old configuration is put back.
+    """
+    config = _read(file)
+    if problems := config.problems():
+        raise CommandError("\n".join((f"{file} breaks rules; nothing was changed.", *problems)))
+    backup = None if no_backup else backup_folder
+    return _replace(invocation, _Replacing(project, config, backup, yes=yes))
+
+
+def restore(
+    invocation: Invocation,
+    project: ProjectArgument,
+    saved: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="The folder of a backup.", show_default=False),
+    ],
+    backup_folder: BackupFolder = _BACKUPS,
+    no_backup: NoBackup = False,
+    yes: Yes = False,
+) -> int:
+    """Put the label configuration of a backup back, like `upload`: destroys all present labels.
+
+    Import its labels afterwards: `datagym-async import PROJECT FOLDER/labels.json`.
+    """
+    file = saved / "label-config.json" if saved.is_dir() else saved
+    backup = None if no_backup else backup_folder
+    return _replace(
+        invocation, _Replacing(project, _read(file), backup, yes=yes, restored_from=file)
+    )
+
+
+def backup(
+    invocation: Invocation, project: ProjectArgument, backup_folder: BackupFolder = _BACKUPS
+) -> int:
+    """Save the label configuration and the labels of a project to a new folder."""
+
+    async def work(client: DataGymClient) -> ConfigBackup:
+        found = await project_of(client, project)
+        return await client.label_configs.backup(found.id, backup_folder)
+
+    saved = with_client(invocation, work)
+    if invocation.output.as_json:
+        invocation.output.document(_places(saved))
+    else:
+        invocation.output.result(str(saved.folder))
+    return WELL
+
+
+command(app, "show")(show)
+command(app, "validate", client=False)(validate)
+command(app, "diff")(show_diff)
+command(app, "upload")(upload)
+command(app, "backup")(backup)
+command(app, "restore")(restore)
+
+
+@attrs.frozen
+class _Replacing:
+    """What is to take the place of what, and how."""
+
+    project: str
+    config: LabelConfig
+    backup: Path | None
+    yes: bool = attrs.field(kw_only=True)
+    restored_from: Path | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class _View:
+    """A project before its configuration is replaced."""
+
+    project: Project
+    present: LabelConfig | None
+    changes: ConfigDiff
+    stakes: ConfigStakes | None
+
+
+def _replace(invocation: Invocation, wanted: _Replacing) -> int:
+    view = with_client(invocation, lambda client: _look(client, wanted))
+    if view.present is not None and not view.changes:
+        return _say(invocation, view, None)
+    if view.present is None or len(view.present):
+        _tell(invocation, view, wanted)
+        if not wanted.yes and not _agreed(view):
+            invocation.output.message("Nothing was changed.")
+            return WELL
+    kept: list[ConfigBackup] = []
+    with_client(invocation, lambda client: _do(client, view, wanted, kept))
+    return _say(invocation, view, kept[0] if kept else None, changed=True)
+
+
+async def _look(client: DataGymClient, wanted: _Replacing) -> _View:
+    project, present = await _present(client, wanted.project)
+    changes = diff(present or (), wanted.config)
+    at_stake = present is not None and len(present) and changes
+    stakes = await client.label_configs.at_stake(project.id) if at_stake else None
+    return _View(project, present, changes, stakes)
+
+
+async def _do(
+    client: DataGymClient, view: _View, wanted: _Replacing, kept: list[ConfigBackup]
+) -> None:
+    config_id, backup = view.project.label_configuration_id, wanted.backup
+    configs = client.label_configs
+    if wanted.restored_from is not None:
+        await configs.restore(config_id, wanted.restored_from, backup=backup, on_backup=kept.append)
+    else:
+        await configs.upload(
+            config_id, wanted.config, replace=True, backup=backup, on_backup=kept.append
+        )
+
+
+def _tell(invocation: Invocation, view: _View, wanted: _Replacing) -> None:
+    invocation.output.message(str(view.changes))
+    if view.stakes is not None:
+        invocation.output.warning(_sentence_of(view.stakes))
+    if wanted.backup is None:
+        invocation.output.warning("Nothing is saved before (--no-backup).")
+
+
+def _sentence_of(stakes: ConfigStakes) -> str:
+    finished = f"{counted(stakes.finished, 'finished task')} with {counted(stakes.labels, 'label')}"
+    begun = f", {counted(stakes.unfinished, 'begun task')}" if stakes.unfinished else ""
+    return (
+        f"At stake: {finished}{begun}, of {counted(stakes.tasks, 'task')} in all. All labels are "
+        "destroyed at the service, and finished tasks go back to waiting."
+    )
+
+
+def _agreed(view: _View) -> bool:
+    if not sys.stdin.isatty():
+        raise CommandError(
+            "Replacing a label configuration destroys labels, and nobody is here to ask; add --yes."
+        )
+    return typer.confirm(f"Replace the label configuration of {view.project.name!r}?", err=True)
+
+
+def _say(
+    invocation: Invocation, view: _View, kept: ConfigBackup | None, *, changed: bool = False
+) -> int:
+    if invocation.output.as_json:
+        document = {"project_id": view.project.id, "changed": changed}
+        document |= {"diff": _document_of(view.changes), "backup": kept and _places(kept)}
+        invocation.output.document(document | {"stakes": view.stakes and plain(view.stakes)})
+    elif not changed:
+        invocation.output.message("Nothing differs; nothing was changed.")
+    elif not invocation.output.quiet:
+        name = view.project.name
+        invocation.output.result(f"The label configuration of {name!r} is replaced.")
+        if kept is not None:
+            invocation.output.result(f"The old one and its labels are in {kept.folder}.")
+    return WELL
+
+
+async def _present(client: DataGymClient, wanted: str) -> tuple[Project, LabelConfig | None]:
+    project = await project_of(client, wanted)
+    view = await client.label_configs.read(project.id)
+    return project, None if view is None else LabelConfig.from_entries(view)
+
+
+def _read(file: Path) -> LabelConfig:
+    try:
+        text = file.read_bytes()
+        if file.suffix.lower() in (".yaml", ".yml"):
+            return LabelConfig.from_yaml(text)
+        return LabelConfig.from_json(text)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
+    except LabelConfigError as error:
+        raise CommandError(f"{file}: {error}.") from None
+
+
+def _unseen(project: str) -> str:
+    return (
+        f"The project {project!r} has no task, and a task alone shows its label configuration; "
+        "attach a dataset with an image first."
+    )
+
+
+def _rows(entry: ConfigEntry, level: int) -> list[tuple[str, str, str, str]]:
+    row = ("  " * level + entry.key, entry.type.value.lower(), entry.value, _details(entry))
+    return [row, *(each for child in entry.children for each in _rows(child, level + 1))]
+
+
+def _details(entry: ConfigEntry) -> str:
+    words = (
+        entry.color,
+        f"shortcut {entry.shortcut}" if entry.shortcut is not None else None,
+        f"at most {entry.max_length} characters" if entry.max_length is not None else None,
+        "required" if entry.required else None,
+        " | ".join(entry.options),
+    )
+    return ", ".join(filter(None, words))
+
+
+def _document_of(changes: ConfigDiff) -> dict[str, Any]:
+    return {
+        "added": [each.path for each in changes.added],
+        "removed": [each.path for each in changes.removed],
+        "changed": [{"path": each.path, "fields": [*each.fields]} for each in changes.changed],
+    }
+
+
+def _places(saved: ConfigBackup) -> dict[str, object]:
+    names = ("folder", "config", "labels", "unfinished")
+    places: dict[str, object] = {name: str(getattr(saved, name)) for name in names}
+    return places | {"videos": [str(path) for path in saved.videos]}
