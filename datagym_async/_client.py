@@ -13,6 +13,8 @@ from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session, SessionStatistics
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
 from datagym_async._wire._messages import Lane
+from datagym_async.data import Loaders
+from datagym_async.data._needs import Library
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.resources import (
     AiSegmentationResource,
@@ -24,16 +26,28 @@ from datagym_async.resources import (
     TasksResource,
     ValuesResource,
 )
-from datagym_async.transfer import DryRun, UploadConfig, Uploader, UploadReport
+from datagym_async.transfer import (
+    Downloader,
+    DryRun,
+    UploadConfig,
+    Uploader,
+    UploadReport,
+)
 from datagym_async.transfer._advice import Meters
+from datagym_async.transfer._bitmap_jobs import BitmapSource
+from datagym_async.transfer._bitmap_methods import BitmapMethods
+from datagym_async.transfer._download_manifest import DownloadJob
+from datagym_async.transfer._download_methods import DownloadMethods
+from datagym_async.transfer._download_needs import DownloadSources
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     import aiohttp
 
     from datagym_async.resources import Dialect
-    from datagym_async.transfer import Source
+    from datagym_async.transfer import DownloadConfig, Source
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
@@ -72,22 +86,23 @@ class _Open:
 
 
 @attrs.frozen
-class _UploadLane:
-    """The client's bound on uploads, as a run of uploads sees it."""
+class _LaneOf:
+    """The client's bound on uploads or downloads, as a run of them sees it."""
 
     limits: Limits
+    lane: Lane
 
     @property
     def most(self) -> int:
-        """Return how many uploads may ever be in flight at once."""
-        return self.limits.state(Lane.UPLOAD).maximum
+        """Return how many may ever be in flight at once."""
+        return self.limits.state(self.lane).maximum
 
     def pin(self, places: int) -> AbstractContextManager[None]:
         """Fix how many may be in flight while the block runs."""
-        return self.limits.pin(Lane.UPLOAD, places)
+        return self.limits.pin(self.lane, places)
 
 
-class DataGymClient:
+class DataGymClient(DownloadMethods, BitmapMethods):
     """Talk to DataGym from async code; use as ``async with DataGymClient(...) as client``.
 
     Args:
@@ -109,7 +124,8 @@ class DataGymClient:
         trust_env: Whether to take proxies from the environment and credentials from ~/.netrc.
         session: An aiohttp session to use; it is never closed here.
 
-    A client belongs to the event loop it is opened in. It is safe to share between tasks and to
+    A client belongs to the process and the event loop that it is opened in; anywhere else, as in a
+    forked worker, its calls raise `ClientClosedError`. It is safe to share between tasks and to
     cancel at any call; nothing stays open.
 
     Raises:
@@ -290,7 +306,7 @@ class DataGymClient:
             config=config,
             projects=self.projects,
             meters=self._meters,
-            lane=_UploadLane(self._opened.limits),
+            lane=_LaneOf(self._opened.limits, Lane.UPLOAD),
         )
 
     @property
@@ -335,6 +351,38 @@ class DataGymClient:
         async with self.uploader(dataset_id, sources, config=config) as run:
             await run.finish()
         return run.report
+
+    def _bitmap_source(self, project_id: str, keys: Sequence[str] | None) -> BitmapSource:
+        return BitmapSource(self.labels, self.tasks, project_id, keys)
+
+    @property
+    def _download_sources(self) -> DownloadSources:
+        return DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels)
+
+    def _downloader(
+        self,
+        kind: str,
+        found_by: str,
+        folder: str | os.PathLike[str],
+        config: DownloadConfig | None,
+    ) -> Downloader:
+        return Downloader(
+            self._download_sources,
+            DownloadJob(self._base_url, kind, found_by.lower()),
+            folder,
+            config=config,
+            retry=self._retry,
+            lane=_LaneOf(self._opened.limits, Lane.DOWNLOAD),
+        )
+
+    @property
+    def loader(self) -> Loaders:
+        """Return what makes data loaders: ``async for sample in client.loader(dataset_id)``.
+
+        See `Loaders.__call__` for the options and `DatasetLoader` for what comes back.
+        """
+        lane = _LaneOf(self._opened.limits, Lane.DOWNLOAD)
+        return Loaders(Library(self.media, self.datasets, self.projects, self.labels, lane))
 
     @property
     def _opened(self) -> _Open:

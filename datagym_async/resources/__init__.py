@@ -13,6 +13,7 @@ from datagym_async.resources._media import MediaResource
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._task_outcomes import TaskOutcome, TasksReport
 from datagym_async.resources._tasks import TasksResource
+from datagym_async.resources._value_writing import ValueOutcome, WriteReport
 from datagym_async.resources._values import ValuesResource
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "TaskOutcome",
     "TasksReport",
     "TasksResource",
+    "ValueOutcome",
     "ValuesResource",
+    "WriteReport",
     "file_body",
 ]
