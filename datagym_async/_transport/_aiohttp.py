@@ -12,7 +12,7 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from datagym_async._transport._base import StreamedResponse
+from datagym_async._transport._base import Payload, StreamedResponse
 from datagym_async._transport._failures import FAILURES, translate
 from datagym_async._transport._outgoing import BodyInMemory, OutgoingBody, StreamedBody
 from datagym_async._version import __version__
@@ -32,7 +32,7 @@ _USER_AGENT = f"datagym-async/{__version__}"
 
 
 @attrs.define
-class _Payload:
+class _Payload(Payload):
     """The body of an answer on its way, as an async iterator."""
 
     content: aiohttp.StreamReader
@@ -46,6 +46,14 @@ class _Payload:
         try:
             if piece := await self.content.read(_PAYLOAD_PIECE):
                 return piece
+        except FAILURES as raised:
+            failure = translate(raised, peer=self.peer, request_sent=True)
+        raise failure
+
+    async def rest(self) -> bytes:
+        """Return all that is left, as it came: cut into pieces it would be copied once more."""
+        try:
+            return await self.content.read()
         except FAILURES as raised:
             failure = translate(raised, peer=self.peer, request_sent=True)
         raise failure

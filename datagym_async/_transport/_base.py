@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,14 @@ from datagym_async._wire._messages import Request, Response
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+
+
+class Payload(ABC):
+    """Pieces of a body, of which the rest can be had at once."""
+
+    @abstractmethod
+    async def rest(self) -> bytes:
+        """Return all that has not been given yet."""
 
 
 @attrs.frozen
@@ -41,6 +50,8 @@ class StreamedResponse:
         Raises:
             APIConnectionError: The answer broke off before its end.
         """
+        if isinstance(self._chunks, Payload):
+            return await self._chunks.rest()
         return b"".join([chunk async for chunk in self._chunks])
 
     async def whole(self) -> Response:

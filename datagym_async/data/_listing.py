@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _BETWEEN = "\x00"
+_SOURCE_TYPES = {each.value: each for each in MediaSourceType}
 
 
 class Listing:
@@ -69,7 +70,7 @@ def _unpack(packed: bytes) -> DatasetMedia:
     return DatasetMedia(
         id=media_id,
         timestamp=int(timestamp),
-        source_type=MediaSourceType(source_type),
+        source_type=_SOURCE_TYPES.get(source_type, MediaSourceType.UNKNOWN),
         name=name,
         stored_name=stored or name,
     )

@@ -109,7 +109,7 @@ class DatasetLoader(Generic[T_co]):
         self._job: _Job | None = None
         self._run: Run | None = None
         self._held = _Held()
-        self._returned = 0.0
+        self._turned = 0.0
 
     def __repr__(self) -> str:
         return f"<DatasetLoader {self._position}>"
@@ -133,10 +133,8 @@ class DatasetLoader(Generic[T_co]):
     async def __anext__(self) -> T_co:
         self._home.check()
         run = self._run or await self._begin()
-        if run.has_ready:
-            await self._give_turns()
         while not self._held.is_full(self._config.batch_size):
-            found = await run.next()
+            found = await self._next(run)
             if found is None:
                 return await self._last(run)
             await self._hold(*found)
@@ -238,11 +236,22 @@ class DatasetLoader(Generic[T_co]):
         samples = SampleLoader(library.media, listing, labels, config, cache, self._transform)
         return _Job(listing, samples)
 
-    async def _give_turns(self) -> None:
-        """Let the loop do what the consumer, if it did not await anything, has kept it from."""
-        busy = asyncio.get_running_loop().time() - self._returned
-        for _ in range(min(_MOST_TURNS, 1 + int(busy / _BUSY))):
-            await asyncio.sleep(0)
+    async def _next(self, run: Run) -> tuple[int, Loaded] | None:
+        """Return the run's next sample, or None at its end.
+
+        A consumer that does not await anything keeps the loop from loading. It gets no sample that
+        is ready before the loop has had turns in proportion.
+        """
+        clock = asyncio.get_running_loop().time
+        if run.has_ready:
+            kept = clock() - self._turned
+            if kept < _BUSY:
+                return await run.next()
+            for _ in range(min(_MOST_TURNS, int(kept / _BUSY))):
+                await asyncio.sleep(0)
+        found = await run.next()
+        self._turned = clock()
+        return found
 
     async def _hold(self, number: int, loaded: Loaded) -> None:
         if loaded.error is not None:
@@ -257,7 +266,6 @@ class DatasetLoader(Generic[T_co]):
         for number in held.numbers:
             self._position.mark(number)
         value = held.values[0] if self._config.batch_size is None else tuple(held.values)
-        self._returned = asyncio.get_running_loop().time()
         return cast("T_co", value)
 
     async def _last(self, run: Run) -> T_co:

@@ -1,8 +1,8 @@
 """Load the samples of one epoch ahead of their consumer: N workers, bounded, none of them a file.
 
-A ticket is the number of a sample. Tickets are handed out in order, one at most for each idle
-worker, and only while what is loaded or being loaded stays within its bounds; a sample whose turn
-it is has thus always been begun before those behind it, and the bounds can hold nobody up for good.
+Samples are claimed in order, by workers that are free, and only while what is loaded or being
+loaded stays within its bounds; a sample whose turn it is has thus always been begun before those
+behind it, and the bounds can hold nobody up for good.
 
 Workers never fail: what a sample raises is its result. So nobody but the consumer is ever told.
 """
@@ -81,14 +81,13 @@ class Run:
     _group: asyncio.TaskGroup = attrs.field(factory=asyncio.TaskGroup, init=False)
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list, init=False)
     _pins: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
-    _tickets: asyncio.Queue[tuple[int, int]] = attrs.field(factory=asyncio.Queue, init=False)
+    _idle: deque[asyncio.Future[None]] = attrs.field(factory=deque, init=False)
     _news: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _turns: deque[int] = attrs.field(factory=deque, init=False)
     _loaded: dict[int, Loaded] = attrs.field(factory=dict, init=False)
     _next: int | None = attrs.field(default=None, init=False)
-    _loading: int = attrs.field(default=0, init=False)
     _outstanding: int = attrs.field(default=0, init=False)
-    _weight: int = attrs.field(default=0, init=False)
+    _weight: float = attrs.field(default=0.0, init=False)
     _estimate: float = attrs.field(default=_FIRST_ESTIMATE, init=False)
 
     async def start(self, pin: AbstractContextManager[object] | None) -> None:
@@ -101,7 +100,6 @@ class Run:
         if pin is not None:
             self._pins.enter_context(pin)
         self._next = next(self._pending, None)
-        self._hand_out()
         self._tasks += [self._group.create_task(self._work()) for _ in range(self._workers)]
 
     @property
@@ -120,8 +118,9 @@ class Run:
             if self.has_ready:
                 number = self._turns.popleft()
                 return number, self._taken(number)
-            if not self._outstanding:
+            if self._next is None and not self._outstanding:
                 return None
+            self._wake()  # what the consumer has noted as done may have made room as well
             self._news.clear()
             await self._news.wait()
 
@@ -144,39 +143,17 @@ class Run:
         loaded = self._loaded.pop(number)
         self._outstanding -= 1
         self._weight -= loaded.weight
-        self._hand_out()
+        self._wake()
         return loaded
 
     # The workers' side.
 
-    def _hand_out(self) -> None:
-        while self._next is not None and self._has_room(self._next):
-            reserved = round(self._estimate)
-            self._tickets.put_nowait((self._next, reserved))
-            if self._bounds.ordered:
-                self._turns.append(self._next)
-            self._loading += 1
-            self._outstanding += 1
-            self._weight += reserved
-            self._next = next(self._pending, None)
-
-    def _has_room(self, number: int) -> bool:
-        if not self._outstanding:
-            return True
-        bounds = self._bounds
-        window = _WINDOW * bounds.samples + bounds.slack
-        return (
-            self._loading < self._workers
-            and self._outstanding < bounds.samples
-            and self._weight + self._estimate <= bounds.bytes
-            and (bounds.ordered or number < self._passed() + window)
-        )
-
     async def _work(self) -> None:
         while True:
-            number, reserved = await self._tickets.get()
+            while (number := self._claimed()) is None:
+                await self._turn()
+            reserved = self._estimate
             loaded = await self._load(number)
-            self._loading -= 1
             self._weight += loaded.weight - reserved
             faded = self._estimate + (loaded.weight - self._estimate) * _FORGETTING
             self._estimate = max(loaded.weight, faded)
@@ -184,4 +161,43 @@ class Run:
             if not self._bounds.ordered:
                 self._turns.append(number)
             self._news.set()
-            self._hand_out()
+
+    def _claimed(self) -> int | None:
+        """Return the number of the next sample if there is room for it, or None."""
+        number = self._next
+        if number is None or not self._has_room(number):
+            return None
+        if self._bounds.ordered:
+            self._turns.append(number)
+        self._outstanding += 1
+        self._weight += self._estimate
+        self._next = next(self._pending, None)
+        self._wake()  # there may be room for more than one
+        return number
+
+    def _has_room(self, number: int) -> bool:
+        if not self._outstanding:
+            return True
+        bounds = self._bounds
+        window = _WINDOW * bounds.samples + bounds.slack
+        return (
+            self._outstanding < bounds.samples
+            and self._weight + self._estimate <= bounds.bytes
+            and (bounds.ordered or number < self._passed() + window)
+        )
+
+    async def _turn(self) -> None:
+        """Wait until there may be room."""
+        turn = asyncio.get_running_loop().create_future()
+        self._idle.append(turn)
+        await turn
+
+    def _wake(self) -> None:
+        """Wake a worker, if one is idle and there is room."""
+        if not self._idle or self._next is None or not self._has_room(self._next):
+            return
+        while self._idle:
+            turn = self._idle.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
