@@ -217,11 +217,14 @@ class AiohttpTransport:
         return headers
 
     def _limits(self, request: Request | None) -> aiohttp.ClientTimeout:
-        total = None
+        total: float | None = None
+        read: float | None = self._timeout.read
         if request is not None and request.lane is Lane.UPLOAD and request.body is not None:
             total = self._timeout.of_upload(request.body.size)
+            if total <= self._timeout.read:
+                read = None  # it could never end first, and a timer would be started all the same
         return aiohttp.ClientTimeout(
-            total=total, sock_connect=self._timeout.connect, sock_read=self._timeout.read
+            total=total, sock_connect=self._timeout.connect, sock_read=read
         )
 
 
