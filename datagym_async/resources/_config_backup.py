@@ -7,6 +7,7 @@ could be written. Labels are saved as the service answers them, without a look i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -17,10 +18,12 @@ import attrs
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import check_empty, unexpected
+from datagym_async.exceptions import NotFoundError
 from datagym_async.labels import LabelConfig
 from datagym_async.models import ConfigBackup, MediaType
 from datagym_async.resources._config_tasks import all_tasks, begun, finished
 from datagym_async.resources._files import finish, replaced_file
+from datagym_async.resources._many import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,10 +120,15 @@ class _Writer:
         return await self._copy(LABELS_FILE, request, "[]", empty=empty)
 
     async def _unfinished(self, tasks: Sequence[Task]) -> Path:
+        """Write a line for each task, in no particular order."""
         path = self._folder / UNFINISHED_FILE
         async with replaced_file(path) as file:
-            for task in tasks:
-                await file.write(await self._line(routes.get_task(task.id)))
+
+            async def save(task: Task) -> None:
+                with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
+                    await file.write(await self._line(routes.get_task(task.id)))
+
+            await for_each(tasks, save)
             await _to_disk(file)
         return path
 
