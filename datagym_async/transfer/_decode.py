@@ -27,16 +27,22 @@ _one_large = threading.Lock()
 """Held while a large PNG is decoded: several at once would take gigabytes."""
 
 
-def require_pillow() -> None:
+def require_pillow(
+    what: str = 'check="decode"', instead: str = 'upload with check="structure"'
+) -> None:
     """Refuse to go on without Pillow.
+
+    Args:
+        what: What needs it.
+        instead: What does without it.
 
     Raises:
         ConfigurationError: It is not installed.
     """
     if importlib.util.find_spec("PIL") is None:
         msg = (
-            'check="decode" needs Pillow; install it with pip install "datagym-async[images]", '
-            'or upload with check="structure".'
+            f'{what} needs Pillow; install it with pip install "datagym-async[images]", '
+            f"or {instead}."
         )
         raise ConfigurationError(msg)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from datagym_async.formats import coco
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.formats import coco, convert
 from datagym_async.transfer._decode import size_of
 from datagym_async.transfer._download_files import place_of
 
@@ -33,6 +35,20 @@ class Written:
     notes: list[str]
 
 
+def require_formats(names: Sequence[str]) -> None:
+    """Refuse to begin what could not be ended.
+
+    Raises:
+        ConfigurationError: A format needs what is not installed.
+    """
+    if "yolo" in names and importlib.util.find_spec("labelformat") is None:
+        msg = (
+            'labels="yolo" needs labelformat; install it with pip install '
+            '"datagym-async[formats]", or take another format.'
+        )
+        raise ConfigurationError(msg)
+
+
 def write_format(name: str, root: Path, labelled: Sequence[Labelled]) -> Written:
     """Write labels in a format; the images in it are the files of the download.
 
@@ -42,13 +58,17 @@ def write_format(name: str, root: Path, labelled: Sequence[Labelled]) -> Written
         labelled: The tasks; those whose media was not downloaded are left out.
 
     Raises:
-        ModuleNotFoundError: The format needs the extra ``formats``.
+        FormatError: Something that the format needs is not installed.
         OSError: It cannot be written.
     """
-    del name
     images = [_of_file(root, each) for each in labelled if each.file]
-    losses = coco.write(images, root / "labels.coco.json")
-    return Written(["labels.coco.json"], [f"coco: {loss}" for loss in losses.items])
+    if name == "coco":
+        file = "labels.coco.json"
+        losses = coco.write(images, root / file)
+    else:
+        file = "labels.yolo"
+        losses = convert.write(images, root / file, "yolo", overwrite=True, file_name=str)
+    return Written([file], [f"{name}: {loss}" for loss in losses.items])
 
 
 def _of_file(root: Path, labelled: Labelled) -> LabeledTask:

@@ -7,7 +7,7 @@ other formats (`_download_formats`) need all labels at once.
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -65,9 +65,9 @@ async def write_labels(
     """
     kept: list[Labelled] = []
     is_kept = any(name in FORMATS for name in config.labels)
-    with ExitStack() as stack:
-        texts = await in_thread(_Texts.begin, manifest, project, config.labels)
-        stack.callback(texts.drop)
+    texts = _Texts(manifest)
+    try:
+        await in_thread(texts.begin, project, config.labels)
         async with aclosing(_batches(exports, project.id)) as batches:
             async for batch in batches:
                 joined = await in_thread(_join, manifest, batch)
@@ -75,6 +75,8 @@ async def write_labels(
                 tally.labelled += len(joined)
                 kept += joined if is_kept else ()
         tally.written += await in_thread(texts.put)
+    finally:
+        await in_thread(texts.drop)
     for name in config.labels:
         if name in FORMATS:
             found = await in_thread(write_format, name, manifest.root, kept)
@@ -107,18 +109,16 @@ class _Texts:
     """The label files that are written as the labels arrive."""
 
     manifest: Manifest
-    parts: dict[str, Part]
+    parts: dict[str, Part] = attrs.field(factory=dict)
     is_first: bool = True
 
-    @classmethod
-    def begin(cls, manifest: Manifest, project: Project, formats: Sequence[str]) -> _Texts:
-        state = manifest.root / STATE_FOLDER
-        names = [name for name in ("json", "jsonl") if name in formats]
-        texts = cls(manifest, {name: Part.begin(state) for name in names})
-        if "json" in texts.parts:
+    def begin(self, project: Project, formats: Sequence[str]) -> None:
+        for name in ("json", "jsonl"):
+            if name in formats:
+                self.parts[name] = Part.begin(self.manifest.root / STATE_FOLDER)
+        if "json" in self.parts:
             about = json.dumps({"id": project.id, "name": project.name}, ensure_ascii=False)
-            texts.parts["json"].write([f'{{"project": {about},\n"tasks": ['.encode()])
-        return texts
+            self.parts["json"].write([f'{{"project": {about},\n"tasks": ['.encode()])
 
     def write(self, joined: Sequence[Labelled]) -> None:
         lines = [_line(each) for each in joined]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
+
+from datagym_async.transfer._bitmaps import BitmapLabels, BitmapTasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from datagym_async.labels import LabeledTask
-    from datagym_async.models import Dataset, Project, Task, TaskDetail
+    from datagym_async.models import Dataset, Project
 
 
 class MediaDownloads(Protocol):
@@ -45,18 +47,6 @@ class ProjectLookup(Protocol):
         ...
 
 
-class TaskLookup(Protocol):
-    """Look tasks up; `TasksResource` does."""
-
-    def iter(self, project_id: str, *, state: Literal["all"]) -> AsyncGenerator[Task, None]:
-        """Give the tasks of a project, in all states."""
-        ...
-
-    async def get(self, task_id: str) -> TaskDetail:
-        """Return a task with its media."""
-        ...
-
-
 class LabelExports(Protocol):
     """Export labels; `LabelsResource` does."""
 
@@ -87,11 +77,11 @@ class DownloadSources:
         datasets: Lists media.
         projects: Lists projects and their datasets.
         tasks: Knows the addresses of link images.
-        labels: Exports labels.
+        labels: Exports labels, and gives bitmaps.
     """
 
     media: MediaDownloads
     datasets: DatasetLookup
     projects: ProjectLookup
-    tasks: TaskLookup
-    labels: LabelExports
+    tasks: BitmapTasks
+    labels: BitmapLabels

@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING, Self
 
 from datagym_async._retry import RetryPolicy
 from datagym_async.exceptions import APIError, ClientClosedError, ConfigurationError, TransferError
-from datagym_async.transfer._decode import require_pillow
 from datagym_async.transfer._download_config import DownloadConfig
+from datagym_async.transfer._download_endings import Endings, require_extras
 from datagym_async.transfer._download_fetch import UNREACHABLE_AFTER, Fetcher
-from datagym_async.transfer._download_labels import write_labels
 from datagym_async.transfer._download_listing import Listing
 from datagym_async.transfer._download_manifest import DownloadJob, Manifest
 from datagym_async.transfer._download_pipeline import DownloadPipeline
@@ -35,7 +34,6 @@ from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from datagym_async.transfer._download_items import DownloadProgress, DownloadResult
@@ -91,6 +89,7 @@ class Downloader:
         self._pinned = contextlib.ExitStack()
         self._tally = DownloadTally(config.max_problems)
         self._listing = Listing(job, sources, config, self._tally)
+        self._endings = Endings(sources, self._listing, config, self._tally)
         self._group = asyncio.TaskGroup()
         self._manifest: Manifest | None = None
         self._pipeline: DownloadPipeline | None = None
@@ -106,8 +105,7 @@ class Downloader:
     async def __aenter__(self) -> Self:
         if self._loop is not None:
             raise ClientClosedError("A Downloader runs once; make a new one for another run.")
-        if self._config.links != "skip":
-            require_pillow()
+        require_extras(self._config)
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         try:
@@ -121,7 +119,9 @@ class Downloader:
             await in_thread(self._close_manifest)
             raise
         self._pipeline = self._made_pipeline()
-        self._running = self._group.create_task(self._pipeline.run(self._endings()))
+        self._running = self._group.create_task(
+            self._pipeline.run(self._endings.asked(self._opened))
+        )
         return self
 
     def _open_manifest(self) -> None:
@@ -145,14 +145,6 @@ class Downloader:
             patience=max(UNREACHABLE_AFTER, workers),
         )
         return DownloadPipeline(manifest, fetcher, config, self._tally, workers)
-
-    def _endings(self) -> list[Callable[[], Awaitable[None]]]:
-        return [self._write_labels] if self._config.labels else []
-
-    async def _write_labels(self) -> None:
-        if (project := self._listing.project) is not None:
-            exports, tally = self._sources.labels, self._tally
-            await write_labels(exports, project, self._opened, self._config, tally)
 
     async def __aexit__(
         self,
