@@ -140,7 +140,7 @@ def restore(
 ) -> int:
     """Put the label configuration of a backup back, like `upload`: destroys all present labels.
 
-    Import its labels afterwards: `datagym-async import PROJECT FOLDER/labels.json`.
+    Import its labels afterwards: `datagym-async import FOLDER/labels.json -p PROJECT --replace`.
     """
     file = saved / "label-config.json" if saved.is_dir() else saved
     backup = None if no_backup else backup_folder

@@ -50,6 +50,7 @@ class LabelImports(Resource):
         partial: bool = False,
         strict: bool = False,
         by_name: bool = False,
+        dry_run: bool = False,
         batch_size: int = DEFAULT_BATCH,
     ) -> ImportReport:
         """Import labels: each prediction is checked, sent in a batch, and has one result.
@@ -76,6 +77,9 @@ class LabelImports(Resource):
             strict: True to hold back predictions with warnings as well.
             by_name: True to find the media of predictions without an id by their names, as the
                 service compares names. The names of all media of the project are read for that.
+            dry_run: True to send nothing and only say what would be done: what can be imported is
+                ``checked``. Whether the project has a task for each media is not looked at, unless
+                they are found by name.
             batch_size: Predictions in one request, 1 to 500; more than 50 take longer each.
 
         Returns:
@@ -96,6 +100,7 @@ class LabelImports(Resource):
             partial=partial,
             strict=strict,
             by_name=by_name,
+            dry_run=dry_run,
             batch_size=batch_size,
         )
         async with aclosing(results):
@@ -112,6 +117,7 @@ class LabelImports(Resource):
         partial: bool = False,
         strict: bool = False,
         by_name: bool = False,
+        dry_run: bool = False,
         batch_size: int = DEFAULT_BATCH,
     ) -> AsyncGenerator[ImportResult, None]:
         """Import labels and give the result of each prediction as its batch is done.
@@ -134,40 +140,10 @@ class LabelImports(Resource):
             strict=strict,
             check=check,
         )
-        async with aclosing(Importer(screening, send, batch_size).run(predictions)) as results:
+        importer = Importer(screening, None if dry_run else send, batch_size)
+        async with aclosing(importer.run(predictions)) as results:
             async for result in results:
                 yield result
-
-    async def check_predictions(
-        self,
-        project_id: str,
-        predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike],
-        *,
-        keep_data: bool = False,
-        config: ConfigSource = "read",
-        partial: bool = False,
-        strict: bool = False,
-        by_name: bool = False,
-    ) -> ImportReport:
-        """Return what `import_predictions` would do, without importing anything.
-
-        What can be imported is ``checked``, the rest ``rejected``. The arguments are those of
-        `import_predictions`; whether the project has a task for each media is not looked at, unless
-        the media are found by name.
-
-        Raises:
-            NotFoundError: The project is unknown.
-            APIError: The service cannot be asked, or refuses.
-        """
-        screening = Screening(
-            keep_data,
-            await self._entries(project_id, config),
-            await MediaNames.of_project(self._session, project_id) if by_name else None,
-            partial=partial,
-            strict=strict,
-        )
-        async with aclosing(Importer(screening, None, DEFAULT_BATCH).run(predictions)) as results:
-            return ImportReport(tuple([each async for each in results]))
 
     async def _entries(self, project_id: str, config: ConfigSource) -> Sequence[EntryLike] | None:
         found = config

@@ -322,10 +322,12 @@ async def test_many_faults_are_not_all_listed() -> None:
     assert report.results[0].reasons[-1] == "and 10 more"
 
 
-async def test_a_check_sends_nothing() -> None:
+async def test_a_dry_run_sends_nothing() -> None:
     """What can be imported is `checked`, the rest rejected; the service is not asked."""
     given: list[dict[str, object]] = [*predictions(1), {"labels": {}}]
-    report = await LabelsResource(FakeSession()).check_predictions("P", given, config=CONFIG)
+    report = await LabelsResource(FakeSession()).import_predictions(
+        "P", given, keep_data=False, config=CONFIG, dry_run=True
+    )
     assert [each.outcome for each in report.results] == ["checked", "rejected"]
     assert report.count(ImportOutcome.CHECKED) == 1
     assert not report.ok
@@ -373,4 +375,6 @@ async def test_names_of_an_unknown_project() -> None:
     """No project, no names."""
     session = FakeSession([answer([])])
     with pytest.raises(NotFoundError, match="no project"):
-        await LabelsResource(session).check_predictions("P", [], config=None, by_name=True)
+        await LabelsResource(session).import_predictions(
+            "P", [], keep_data=True, config=None, by_name=True
+        )

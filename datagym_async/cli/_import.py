@@ -1,0 +1,277 @@
+"""`import`: predictions from a file into a project."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import attrs
+import typer
+
+from datagym_async._client import DataGymClient
+from datagym_async.cli._connect import ClientOptions, client_for
+from datagym_async.cli._errors import (
+    INTERRUPTED,
+    SOME_FAILED,
+    STOPPED,
+    WELL,
+    CommandError,
+    sentence_of,
+)
+from datagym_async.cli._figures import counted
+from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._output import Output
+from datagym_async.cli._plain import plain_list
+from datagym_async.cli._progress import LINES_OF_PROBLEMS
+from datagym_async.cli._signals import ending_in_two_steps
+from datagym_async.cli._words import hint_in_shell_words
+from datagym_async.exceptions import DataGymError
+from datagym_async.formats._predictions import PredictionFile, PredictionFormat
+from datagym_async.formats.coco import CocoMapping
+from datagym_async.resources import ImportOutcome, ImportResult
+from datagym_async.resources._prediction_screening import PredictionLike
+
+_SAY_EVERY: Final = 1000
+"""Predictions between two lines that tell how far it is."""
+
+
+@attrs.frozen(kw_only=True)
+class HowOptions:
+    """What is done with the labels."""
+
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell what would be imported; import nothing.")
+    ] = False
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append", help="Append to the labels of each image; twice imported, they are doubled."
+        ),
+    ] = False
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace all labels of each image that the file names."),
+    ] = False
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial", help="Leave out the labels that cannot be imported, and import the rest."
+        ),
+    ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Hold back predictions with warnings, too.")
+    ] = False
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, max=500, help="Predictions in one request.")
+    ] = 50
+
+
+@attrs.frozen(kw_only=True)
+class FileOptions:
+    """How the file is read."""
+
+    file_format: Annotated[
+        PredictionFormat | None,
+        typer.Option("--format", help="What the file is; else by its suffix and beginning."),
+    ] = None
+    by_name: Annotated[
+        bool,
+        typer.Option(
+            "--by-name", help="Find images without an id by their names; always so for COCO."
+        ),
+    ] = False
+    coco_shape: Annotated[
+        Literal["rectangle", "polygon"],
+        typer.Option("--coco-shape", help="What a COCO instance becomes."),
+    ] = "rectangle"
+    coco_by: Annotated[
+        Literal["supercategory", "category"],
+        typer.Option("--coco-by", help="Which name of a COCO category is the key of the entry."),
+    ] = "supercategory"
+    unannotated: Annotated[
+        bool,
+        typer.Option(
+            "--unannotated", help="Import COCO images without labels, too; --replace empties them."
+        ),
+    ] = False
+
+
+@attrs.define
+class _Account:
+    """What has become of the predictions so far, kept where an interruption cannot take it."""
+
+    counts: dict[ImportOutcome, int] = attrs.field(factory=lambda: dict.fromkeys(ImportOutcome, 0))
+    problems: int = 0
+    told: list[ImportResult] = attrs.field(factory=list)
+    is_stopping: bool = False
+    is_complete: bool = False
+
+    @property
+    def total(self) -> int:
+        """How many predictions there were."""
+        return sum(self.counts.values())
+
+    @property
+    def ok(self) -> bool:
+        """Whether all were stored, or can be."""
+        fine = self.counts[ImportOutcome.STORED] + self.counts[ImportOutcome.CHECKED]
+        return fine == self.total
+
+
+def import_(
+    invocation: Invocation,
+    how: HowOptions,
+    reading: FileOptions,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Predictions: .json, .jsonl, an export, or COCO.",
+            show_default=False,
+        ),
+    ],
+    project: Annotated[
+        str,
+        typer.Option("--project", "-p", metavar="NAME|ID", help="The project.", show_default=False),
+    ],
+) -> int:
+    """Import predictions into a project, each checked before it is sent.
+
+    Say --append or --replace, or --check to see what would be imported. What the service would
+    drop, break or refuse is held back and told.
+    """
+    if how.append == how.replace and not how.check:
+        raise CommandError("Say what becomes of the labels there are: --append or --replace.")
+    if not file.is_file():
+        raise CommandError(f"There is no file {file}.")
+    source = PredictionFile(
+        file,
+        format=reading.file_format,
+        mapping=CocoMapping(shape=reading.coco_shape, by=reading.coco_by),
+        unannotated=reading.unannotated,
+    )
+    source.format = source.found_format
+    client, account = client_for(invocation, ClientOptions()), _Account()
+    try:
+        asyncio.run(_run(client, invocation.output, project, _Work(how, reading, source, account)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        account.is_stopping = True
+    except DataGymError as error:
+        _close(invocation.output, account, source)
+        status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
+        raise CommandError(sentence_of(error), status=status) from error
+    return _close(invocation.output, account, source)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "import")(import_)
+
+
+@attrs.frozen
+class _Work:
+    """One run of the command."""
+
+    how: HowOptions
+    reading: FileOptions
+    source: PredictionFile
+    account: _Account
+
+    def results(self, client: DataGymClient, project_id: str) -> AsyncGenerator[ImportResult, None]:
+        """Return the results of the predictions, which are imported or checked meanwhile."""
+        return client.labels.iter_import_predictions(
+            project_id,
+            self._predictions(),
+            keep_data=self.how.append,
+            partial=self.how.partial,
+            strict=self.how.strict,
+            by_name=self.reading.by_name or self.source.format is PredictionFormat.COCO,
+            dry_run=self.how.check,
+            batch_size=self.how.batch_size,
+        )
+
+    async def _predictions(self) -> AsyncGenerator[PredictionLike, None]:
+        """Give the predictions until the command is to stop: the batch begun then ends well."""
+        async with aclosing(aiter(self.source)) as items:
+            async for item in items:
+                if self.account.is_stopping:
+                    return
+                yield item
+
+
+async def _run(client: DataGymClient, output: Output, project: str, work: _Work) -> None:
+    account = work.account
+
+    def stop() -> None:
+        account.is_stopping = True
+        output.warning("Stopping: what is on its way ends first. Ctrl-C again stops at once.")
+
+    async with client:
+        project_id = (await project_of(client, project)).id
+        with ending_in_two_steps(stop):
+            async with aclosing(work.results(client, project_id)) as results:
+                async for result in results:
+                    _note(output, result, account)
+    account.is_complete = not account.is_stopping
+
+
+def _note(output: Output, result: ImportResult, account: _Account) -> None:
+    account.counts[result.outcome] += 1
+    if not result.ok or result.left_out or result.warnings:
+        account.problems += 1
+        if output.as_json or account.problems <= LINES_OF_PROBLEMS:
+            account.told.append(result)
+        _say(output, result, account.problems)
+    if account.total % _SAY_EVERY == 0:
+        output.message(f"{account.total:,} predictions")
+
+
+def _say(output: Output, result: ImportResult, number: int) -> None:
+    if number == LINES_OF_PROBLEMS + 1:
+        output.warning("(further problems are counted; --json lists them all)")
+    if number > LINES_OF_PROBLEMS:
+        return
+    who = f"predictions[{result.index}] {result.media_id}".rstrip()
+    sentences = (
+        *((result.outcome.value, each) for each in result.reasons),
+        *(("left out", each) for each in result.left_out),
+        *(("warning", each) for each in result.warnings),
+    )
+    for kind, sentence in sentences:
+        output.warning(f"{kind}: {who}: {hint_in_shell_words(sentence)}")
+
+
+def _close(output: Output, account: _Account, source: PredictionFile) -> int:
+    """Say how a run ended; return the exit status."""
+    if output.as_json:
+        output.document(_document(account, source))
+    else:
+        _summarise(output, account, source)
+    if account.is_stopping:
+        return INTERRUPTED
+    return WELL if account.ok else SOME_FAILED
+
+
+def _document(account: _Account, source: PredictionFile) -> dict[str, object]:
+    return {
+        **{outcome.value: count for outcome, count in account.counts.items()},
+        "ok": account.ok and account.is_complete,
+        "complete": account.is_complete,
+        "results": plain_list(account.told),
+        "losses": [str(each) for each in source.losses.items],
+    }
+
+
+def _summarise(output: Output, account: _Account, source: PredictionFile) -> None:
+    for loss in source.losses.items:
+        output.warning(str(loss))
+    parts = [f"{n:,} {outcome.value}" for outcome, n in account.counts.items() if n]
+    sentence = f"{counted(account.total, 'prediction')}: {', '.join(parts) or 'none'}."
+    if not account.ok or not account.is_complete:
+        output.warning(sentence)
+    elif not output.quiet:
+        output.result(sentence)
+    if account.is_stopping:
+        output.warning("Interrupted; the predictions that were not told of are not imported.")

@@ -1,0 +1,163 @@
+"""Files of predictions: what an import takes, as JSON, JSON lines, an export, or COCO.
+
+Files of the service's own format are read piece by piece; a COCO file is read whole, because its
+annotations may stand anywhere in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from contextlib import closing, suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+import orjson
+
+from datagym_async._wire._elements import AnyCutter, BrokenTextError
+from datagym_async.formats import coco
+from datagym_async.formats._errors import FormatError
+from datagym_async.formats._losses import LossReport
+from datagym_async.formats.coco import CocoMapping
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Mapping
+
+    from datagym_async.labels import LabeledImage
+
+    Item: TypeAlias = LabeledImage | Mapping[str, Any]
+
+_PIECE = 64 * 1024
+_AT_ONCE = 50
+"""Items read in one step in a thread: as many as go into one request."""
+
+
+class PredictionFormat(enum.StrEnum):
+    """Say how a file holds predictions."""
+
+    JSON = "json"
+    """An array of items of an import, or an export of the service."""
+    JSONL = "jsonl"
+    """Such an item a line."""
+    COCO = "coco"
+    """COCO instances, captions or keypoints; images go by their names."""
+
+
+@attrs.define
+class PredictionFile:
+    """A file of predictions that can be iterated, once or more often.
+
+    Args:
+        path: The file.
+        format: How it holds them; None to find out by its suffix and first character.
+        mapping: What of COCO becomes what.
+        unannotated: Whether images of a COCO file without any label are given. Where labels are
+            replaced, that deletes those that the images have.
+        losses: What of a COCO file the service cannot hold; known when its iteration began.
+    """
+
+    path: Path = attrs.field(converter=Path)
+    format: PredictionFormat | None = attrs.field(
+        default=None, converter=attrs.converters.optional(PredictionFormat)
+    )
+    mapping: CocoMapping | None = None
+    unannotated: bool = False
+    losses: LossReport = attrs.field(factory=LossReport, init=False)
+
+    @property
+    def found_format(self) -> PredictionFormat:
+        """Return the format as given, else as the file looks. Blocks for a moment.
+
+        Raises:
+            OSError: The file cannot be read.
+            FormatError: It begins like no such file.
+        """
+        return self.format or _format_of(self.path)
+
+    async def __aiter__(self) -> AsyncGenerator[Item, None]:
+        """Give the items, read in a thread.
+
+        Raises:
+            FormatError: The file is broken; the text says where.
+            OSError: It cannot be read.
+        """
+        items = self._items()
+        try:
+            while batch := await asyncio.to_thread(_next, items):
+                for item in batch:
+                    yield item
+        finally:
+            # Cancelled, its thread may still be in it; the file is then closed when that ends.
+            with suppress(ValueError):
+                items.close()
+
+    def _items(self) -> Generator[Item, None, None]:
+        kind = self.found_format
+        if kind is PredictionFormat.COCO:
+            yield from self._coco_images()
+        else:
+            read = _lines if kind is PredictionFormat.JSONL else _elements
+            with closing(read(self.path)) as found:
+                # The first element of an export lists the classes, and holds no labels.
+                yield from (item for item in found if not _is_overview(item))
+
+    def _coco_images(self) -> Generator[Item, None, None]:
+        found = coco.read(self.path, mapping=self.mapping)
+        self.losses = found.losses
+        yield from (each for each in found.images if self.unannotated or _has_labels(each))
+
+
+def _next(items: Generator[Item, None, None]) -> list[Item]:
+    return list(islice(items, _AT_ONCE))
+
+
+def _format_of(path: Path) -> PredictionFormat:
+    if path.suffix.lower() in {".jsonl", ".ndjson"}:
+        return PredictionFormat.JSONL
+    with path.open("rb") as file:
+        start = file.read(_PIECE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if start == b"[":
+        return PredictionFormat.JSON
+    if start == b"{":
+        return PredictionFormat.COCO
+    raise FormatError(f"{path} is no JSON: predictions begin with a bracket, COCO with a brace")
+
+
+def _elements(path: Path) -> Generator[Any, None, None]:
+    cutter, started = AnyCutter(), False
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                if not started and (text := piece.removeprefix(b"\xef\xbb\xbf").lstrip()):
+                    _check_start(path, text)
+                    piece, started = text, True
+                yield from cutter.feed(piece)
+        yield from cutter.close()
+    except BrokenTextError as error:
+        raise FormatError(f"{path} is no JSON: {error}") from None
+
+
+def _check_start(path: Path, text: bytes) -> None:
+    if not text.startswith(b"["):
+        raise FormatError(f"{path} holds no JSON array; an import is an array of items")
+
+
+def _lines(path: Path) -> Generator[Any, None, None]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise FormatError(f"{path}, line {number}, is no JSON: {error.msg}") from None
+
+
+def _is_overview(item: object) -> bool:
+    return isinstance(item, dict) and item.keys() == {"label_classes"}
+
+
+def _has_labels(image: LabeledImage) -> bool:
+    return bool(image.annotations or image.classifications)
