@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 for _module in (_upload, _import, _demo, _serve):
     _module.register(app)
-for _module in (_projects, _datasets, _config, _jobs):
+for _module in (_projects, _datasets, _config, _tasks, _jobs):
     app.add_typer(_module.app)
 
 

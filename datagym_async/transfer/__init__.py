@@ -1,5 +1,7 @@
 """Whole jobs on resources: bulk uploader and downloader, their plans, progress and reports."""
 
+from datagym_async.transfer._bitmap_jobs import BitmapSample, BitmapStream
+from datagym_async.transfer._bitmaps import Bitmap, BitmapReport, BitmapResult
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_items import (
@@ -36,6 +38,11 @@ from datagym_async.transfer._verify import Mismatch
 from datagym_async.transfer._watch import FolderWatch
 
 __all__ = [
+    "Bitmap",
+    "BitmapReport",
+    "BitmapResult",
+    "BitmapSample",
+    "BitmapStream",
     "DatasetCreated",
     "DatasetShare",
     "Double",

@@ -1,0 +1,105 @@
+"""`bitmaps`: the segmentations of a project as images."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datagym_async.cli._connect import ClientOptions, client_for
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
+from datagym_async.cli._figures import counted
+from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._output import Output
+from datagym_async.transfer import BitmapReport, BitmapResult
+
+
+def bitmaps(
+    invocation: Invocation,
+    project: Annotated[
+        str,
+        typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False),
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to.", show_default=False)],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            help="Key of an image segmentation: a bitmap of each finished task, black where "
+            "nothing is segmented; may be given again. Else those alone in which something is.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002 -- what the option is called
+        str, typer.Option("--format", metavar="FORMAT", help="png or bmp.")
+    ] = "png",
+    again: Annotated[
+        bool, typer.Option("--again", help="Fetch also what is in the folder already.")
+    ] = False,
+) -> int:
+    """Download the segmentation bitmaps of a project's finished tasks.
+
+    Each goes to FOLDER/KEY/NAME.png: white in the segment, black elsewhere. Interrupted? The same
+    command goes on.
+    """
+    wanted = format.lower()
+    if wanted not in ("png", "bmp"):
+        raise CommandError(f"--format is {format!r}; use png or bmp.")
+    client = client_for(invocation, ClientOptions())
+
+    async def work() -> BitmapReport:
+        async with client:
+            found = await project_of(client, project)
+            return await client.download_bitmaps(
+                found.id,
+                folder,
+                keys=key or None,
+                format="png" if wanted == "png" else "bmp",
+                resume=not again,
+                on_result=lambda result: _tell(invocation.output, result),
+            )
+
+    return _say(invocation.output, asyncio.run(work()))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "bitmaps")(bitmaps)
+
+
+def _tell(output: Output, result: BitmapResult) -> None:
+    if result.error is not None:
+        output.warning(f"{result.path}: {sentence_of(result.error)}")
+
+
+def _say(output: Output, report: BitmapReport) -> int:
+    counts = report.counts
+    if output.as_json:
+        output.document(_document(report))
+    elif not (output.quiet and report.ok):
+        parts = [f"{counted(counts['saved'], 'bitmap')} saved"]
+        parts += [f"{counts['skipped']:,} were there"] if counts["skipped"] else []
+        parts += [f"{counts['failed']:,} failed"] if counts["failed"] else []
+        output.result(f"{', '.join(parts)}; they are in {report.folder}.")
+    return WELL if report.ok else SOME_FAILED
+
+
+def _document(report: BitmapReport) -> dict[str, Any]:
+    failed = [
+        {
+            "task_id": each.bitmap.task_id,
+            "key": each.bitmap.key,
+            "media_name": each.bitmap.media_name,
+            "reason": sentence_of(each.error) if each.error is not None else "",
+        }
+        for each in report.failed
+    ]
+    counts = report.counts
+    return {
+        "folder": str(report.folder),
+        "saved": counts["saved"],
+        "skipped": counts["skipped"],
+        "failed": failed,
+    }

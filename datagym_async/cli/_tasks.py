@@ -1,0 +1,191 @@
+"""`tasks`: list them, complete them, skip them."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+import attrs
+import typer
+
+from datagym_async._client import DataGymClient
+from datagym_async.cli._connect import ClientOptions, client_for, with_client
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
+from datagym_async.cli._figures import counted
+from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._output import Column, Output
+from datagym_async.cli._plain import plain_list
+from datagym_async.models import Task
+from datagym_async.resources import TaskOutcome, TasksReport
+
+app = typer.Typer(name="tasks", help="List labelling tasks; complete and skip them.")
+
+Verb = Literal["complete", "skip"]
+
+_DONE: Final = {"complete": "completed", "skip": "skipped"}
+_ALL: Final = "all"
+
+States = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        help="Only tasks in this state, for example waiting; may be given again.",
+        show_default=False,
+    ),
+]
+Search = Annotated[
+    str | None,
+    typer.Option(
+        "--search",
+        metavar="WORDS",
+        help="Only tasks with these words in the name of the image or of the labeller (letters, "
+        "digits, blanks, _ and -; the service ignores words of digits alone).",
+        show_default=False,
+    ),
+]
+
+
+@attrs.frozen(kw_only=True)
+class Chosen:
+    """Which tasks are meant: named one by one, or all of a project in some states."""
+
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TASK", help="Ids of tasks.", show_default=False),
+    ] = None
+    project: Annotated[
+        str | None,
+        typer.Option(
+            "--project",
+            metavar="PROJECT",
+            help="Name or id of a project: all its tasks in the states given by --state.",
+            show_default=False,
+        ),
+    ] = None
+    state: States = None
+    search: Search = None
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+
+
+def list_tasks(
+    invocation: Invocation,
+    project: Annotated[
+        str,
+        typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False),
+    ],
+    state: States = None,
+    search: Search = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=0, help="Tasks to list; 0 lists all.")
+    ] = 0,
+) -> int:
+    """List the tasks of a project, in all states unless told."""
+
+    async def work(client: DataGymClient) -> list[Task]:
+        found = await project_of(client, project)
+        return await client.tasks.list(found.id, state=state or _ALL, search=search, limit=limit)
+
+    tasks = with_client(invocation, work)
+    if invocation.output.as_json:
+        invocation.output.document(plain_list(tasks))
+    elif not tasks:
+        invocation.output.message("There are no such tasks.")
+    else:
+        columns = (Column("Id", whole=True), Column("State"), Column("Image"), Column("Labeller"))
+        invocation.output.table(columns, [_row(task) for task in tasks])
+    return WELL
+
+
+def complete(invocation: Invocation, chosen: Chosen) -> int:
+    """Complete tasks, named or all of a project in some states, if their labels are complete.
+
+    It asks first, unless the tasks are named, and needs --yes where nobody can answer.
+    """
+    return _settle(invocation, chosen, "complete")
+
+
+def skip(invocation: Invocation, chosen: Chosen) -> int:
+    """Skip tasks, named or all of a project in some states; their labels stay.
+
+    It asks first, unless the tasks are named, and needs --yes where nobody can answer.
+    """
+    return _settle(invocation, chosen, "skip")
+
+
+command(app, "list")(list_tasks)
+command(app, "complete")(complete)
+command(app, "skip")(skip)
+
+
+def _row(task: Task) -> tuple[str, ...]:
+    return (task.id, task.state.value.lower(), task.media_name, task.labeler or "")
+
+
+def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
+    output = invocation.output
+    task_ids = _tasks_of(invocation, chosen, verb)
+    if not task_ids:
+        output.message("There are no such tasks; nothing was changed.")
+        return _say(output, TasksReport(), verb)
+    if not chosen.tasks and not chosen.yes:
+        how_many = counted(len(task_ids), "task")
+        if not typer.confirm(f"{verb.capitalize()} {how_many}?", err=True):
+            output.message("Nothing was changed.")
+            return WELL
+    client = client_for(invocation, ClientOptions())
+    report = asyncio.run(_work(client, output, task_ids, verb))
+    return _say(output, report, verb)
+
+
+def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[str]:
+    if chosen.tasks:
+        if chosen.project or chosen.state or chosen.search:
+            raise CommandError("Name tasks, or a --project with --state; not both.")
+        return chosen.tasks
+    project = chosen.project
+    if project is None or not chosen.state:
+        raise CommandError(f"Say which tasks to {verb}: their ids, or --project and --state.")
+    if not chosen.yes and not sys.stdin.isatty():
+        raise CommandError("Nobody is here to ask; add --yes.")
+
+    async def work(client: DataGymClient) -> list[str]:
+        found = await project_of(client, project)
+        tasks = client.tasks.iter(found.id, state=chosen.state, search=chosen.search)
+        return [task.id async for task in tasks]
+
+    return with_client(invocation, work)
+
+
+async def _work(
+    client: DataGymClient, output: Output, task_ids: Sequence[str], verb: Verb
+) -> TasksReport:
+    def tell(outcome: TaskOutcome) -> None:
+        if not outcome.ok:
+            output.warning(f"Task {outcome.task_id}: {_reason(outcome)}")
+
+    async with client:
+        if verb == "complete":
+            return await client.tasks.complete_many(task_ids, on_outcome=tell)
+        return await client.tasks.skip_many(task_ids, on_outcome=tell)
+
+
+def _reason(outcome: TaskOutcome) -> str:
+    if outcome.error is not None:
+        return sentence_of(outcome.error)
+    return "the label configuration was being changed; try again."
+
+
+def _say(output: Output, report: TasksReport, verb: Verb) -> int:
+    done, failed = report.done, report.problems
+    if output.as_json:
+        problems = [
+            {"task_id": each.task_id, "verdict": each.verdict, "reason": _reason(each)}
+            for each in failed
+        ]
+        output.document({_DONE[verb]: done, "problems": problems})
+    elif report.outcomes and not (output.quiet and report.ok):
+        rest = f", {len(failed):,} not" if failed else ""
+        output.result(f"{counted(done, 'task')} {_DONE[verb]}{rest}.")
+    return WELL if report.ok else SOME_FAILED

@@ -1,0 +1,140 @@
+"""`tasks` and `bitmaps`: what they list, change and fetch, for people and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async import DataGymClient
+from datagym_async.labels import Annotation, Segmentation
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject
+from datagym_async.testing import Status
+from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from datagym_async.server import SeededProject
+    from datagym_async.testing import FaultPlan
+    from tests.cli.conftest import Cli
+    from tests.helpers.server_thread import ServerThread
+
+SEG = {"entryKey": "seg", "entryValue": "Seg", "type": "IMAGE_SEGMENTATION"}
+SEGMENT = Annotation("seg", Segmentation([[(1, 1), (9, 1), (9, 9)]]))
+
+
+@pytest.fixture
+def project(service: ServerThread) -> SeededProject:
+    """A project with two waiting tasks and one in the backlog; one has a segment."""
+    content = jpeg(2000)
+    media = [SeedMedia(f"{name}.jpg", content, state="WAITING") for name in "ab"]
+    datasets = [SeedDataset("Streets", [*media, SeedMedia("c.jpg", content)])]
+
+    async def prepare() -> SeededProject:
+        (made,) = await service.server.seed(SeedProject("Street scenes", datasets))
+        async with DataGymClient(TOKEN, service.base_url) as client:
+            await client.label_configs.upload(made.label_configuration_id, [SEG])
+            await client.values.write(made.task_ids["a.jpg"], [SEGMENT])
+        return made
+
+    return service.call(prepare())
+
+
+def test_tasks_are_listed(at_service: Cli, project: SeededProject) -> None:
+    """All states unless told; the table and --json name the same tasks."""
+    table = at_service("tasks", "list", "street scenes")
+    assert table.status == 0
+    assert [line.split()[1:3] for line in table.out.splitlines()[1:]] == [
+        ["backlog", "c.jpg"],
+        ["waiting", "a.jpg"],
+        ["waiting", "b.jpg"],
+    ]
+    some = at_service("tasks", "list", project.id, "--state", "waiting", "--limit", "1", "--json")
+    assert [each["id"] for each in some.documents] == [project.task_ids["a.jpg"]]
+    none = at_service("tasks", "list", project.id, "--search", "nobody")
+    assert (none.status, none.err) == (0, "There are no such tasks.\n")
+    wrong = at_service("tasks", "list", project.id, "--state", "done")
+    assert (wrong.status, "WAITING_CHANGED" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize(("verb", "done"), [("complete", "completed"), ("skip", "skipped")])
+def test_tasks_of_states_are_moved(
+    at_service: Cli, project: SeededProject, verb: str, done: str
+) -> None:
+    """All tasks of the states named, after a yes; again there are none."""
+    asked = ("--project", project.id, "--state", "waiting")
+    refused = at_service("tasks", verb, *asked)
+    assert (refused.status, "--yes" in refused.err) == (2, True)
+    ran = at_service("tasks", verb, *asked, "--yes")
+    assert (ran.status, ran.out) == (0, f"2 tasks {done}.\n")
+    again = at_service("tasks", verb, *asked, "--yes", "--json")
+    assert (again.status, again.document) == (0, {done: 0, "problems": []})
+    listed = at_service("tasks", "list", project.id, "--state", done, "--json")
+    assert len(listed.documents) == 2
+
+
+def test_named_tasks_are_moved_without_a_question(at_service: Cli, project: SeededProject) -> None:
+    """What fails is said with its reason, and the status is 1."""
+    ran = at_service("tasks", "skip", project.task_ids["c.jpg"], "nope", "--json")
+    assert (ran.status, ran.document["skipped"]) == (1, 1)
+    (problem,) = (item for item in [ran.document["problems"]] if isinstance(item, list))
+    assert [(each["task_id"], each["verdict"]) for each in problem] == [("nope", "failed")]
+    said = at_service("tasks", "complete", project.task_ids["c.jpg"], "nope")
+    assert (said.status, said.out) == (1, "1 task completed, 1 not.\n")
+    assert said.err.startswith("Task nope: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "their ids, or --project and --state"),
+        (["--project", "Street scenes"], "their ids, or --project and --state"),
+        (["T", "--state", "waiting"], "not both"),
+    ],
+)
+def test_which_tasks_must_be_said(
+    at_service: Cli, project: SeededProject, options: list[str], words: str
+) -> None:
+    """Nothing is guessed about what is to be moved."""
+    ran = at_service("tasks", "skip", *options, "--yes")
+    assert (ran.status, words in ran.err) == (2, True)
+    waiting = at_service("tasks", "list", project.id, "--state", "waiting", "--json").documents
+    assert len(waiting) == 2
+
+
+def test_bitmaps_are_downloaded(at_service: Cli, project: SeededProject, tmp_path: Path) -> None:
+    """What is segmented goes to a folder; a second run fetches nothing."""
+    at_service("tasks", "complete", *project.task_ids.values())
+    ran = at_service("bitmaps", "Street scenes", tmp_path)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == f"1 bitmap saved; they are in {tmp_path}.\n"
+    again = at_service("bitmaps", project.id, tmp_path, "--json")
+    assert again.document == {"folder": str(tmp_path), "saved": 0, "skipped": 1, "failed": []}
+    anew = at_service("bitmaps", project.id, tmp_path, "--again", "--json")
+    assert anew.document["saved"] == 1
+    black = at_service("bitmaps", project.id, tmp_path, "--key", "seg", "--format", "BMP")
+    assert black.out.startswith("3 bitmaps saved")
+    assert sorted(path.name for path in (tmp_path / "seg").iterdir()) == [
+        *("a.bmp", "a.png", "b.bmp", "c.bmp"),
+    ]
+
+
+def test_bitmaps_that_fail(
+    at_service: Cli, project: SeededProject, tmp_path: Path, faults: FaultPlan
+) -> None:
+    """What cannot be had is named with its reason, and the status is 1."""
+    at_service("tasks", "complete", *project.task_ids.values())
+    refusal = Status.of_json(500, {"key": "ex_gen_wrong_label_task_state", "params": ["T"]})
+    faults.add(refusal, path="/export/bitmap/")
+    ran = at_service("bitmaps", project.id, tmp_path)
+    assert (ran.status, ran.out) == (
+        1,
+        f"0 bitmaps saved, 1 failed; they are in {tmp_path}.\n",
+    )
+    assert "must be completed, skipped or reviewed" in ran.err
+    as_json = at_service("bitmaps", project.id, tmp_path, "--json")
+    assert (as_json.status, "must be completed" in as_json.out) == (1, True)
+    wrong = at_service("bitmaps", project.id, tmp_path, "--format", "gif")
+    assert (wrong.status, "use png or bmp" in wrong.err) == (2, True)
