@@ -6,7 +6,19 @@ from typing import Annotated, Final, Protocol, runtime_checkable
 import typer
 
 from datagym_async._version import __version__
-from datagym_async.cli import _config, _datasets, _demo, _import, _jobs, _projects, _serve, _upload
+from datagym_async.cli import (
+    _bitmaps,
+    _config,
+    _datasets,
+    _demo,
+    _download,
+    _import,
+    _jobs,
+    _projects,
+    _serve,
+    _tasks,
+    _upload,
+)
 from datagym_async.cli._errors import INTERRUPTED, STOPPED
 from datagym_async.cli._options import BaseUrl, Debug, Json, Quiet, Shared, TokenFile
 from datagym_async.cli._output import Output
@@ -20,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (_upload, _import, _demo, _serve):
+for _module in (_upload, _download, _import, _bitmaps, _demo, _serve):
     _module.register(app)
 for _module in (_projects, _datasets, _config, _tasks, _jobs):
     app.add_typer(_module.app)
