@@ -1,0 +1,332 @@
+"""The data loader against the embedded service: what it yields, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datagym_async.exceptions import (
+    APIConnectionError,
+    ClientClosedError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from datagym_async.labels import Annotation, LabeledImage, Rectangle
+from datagym_async.server import SeedMedia
+from datagym_async.testing import Drop, Hang, RefuseToken, Status
+from tests.helpers.photos import jpeg
+from tests.helpers.world import World, world
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from datagym_async.data import DatasetLoader, Sample
+    from datagym_async.models import DatasetMedia
+
+COUNT = 23
+PHOTOS = {f"{number:02}.jpg": jpeg(1500 + number, seed=number) for number in range(COUNT)}
+
+
+@pytest.fixture
+async def full() -> AsyncIterator[World]:
+    """Return a world whose dataset holds 23 photos."""
+    media = [SeedMedia(name, content, state="COMPLETED") for name, content in PHOTOS.items()]
+    async with world(*media) as made:
+        yield made
+
+
+async def names(loader: DatasetLoader[Sample]) -> list[str]:
+    """Return the names of what is left of the epoch."""
+    return [sample.media.name async for sample in loader]
+
+
+def workers() -> int:
+    """Return how many workers of loaders are running."""
+    return sum("Run._work" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+
+async def test_each_media_comes_once_with_its_bytes(full: World) -> None:
+    """An epoch has every media, byte for byte, in the order of the ids."""
+    samples = [sample async for sample in full.client.loader(full.dataset_id)]
+
+    assert {sample.media.name: sample.data for sample in samples} == PHOTOS
+    assert [sample.media.id for sample in samples] == sorted(each.id for each in await full.media())
+    assert [sample.index for sample in samples] == list(range(COUNT))
+    assert {sample.labels for sample in samples} == {None}
+
+
+async def test_epochs_follow_each_other(full: World) -> None:
+    """Each `async for` is an epoch; each has a shuffle of its own, the same in every loader."""
+    async with full.client.loader(full.dataset_id, shuffle=5) as loader:
+        first, second = await names(loader), await names(loader)
+        assert loader.epoch == 2
+    again = full.client.loader(full.dataset_id, shuffle=5)
+    await again.set_epoch(1)
+
+    assert sorted(first) == sorted(second) == sorted(PHOTOS)
+    assert first != second
+    assert await names(again) == second
+
+
+async def test_an_iteration_that_was_left_goes_on(full: World) -> None:
+    """After a break the next sample is the very next one, also after closing."""
+    async with full.client.loader(full.dataset_id, shuffle=1) as loader:
+        whole = await names(loader)
+        await loader.set_epoch(0)
+        seen = []
+        for _ in range(3):
+            async for sample in loader:
+                seen.append(sample.media.name)
+                if len(seen) % 5 == 0:
+                    break
+        await loader.aclose()
+        seen += await names(loader)
+
+    assert seen == whole
+
+
+async def test_a_loader_that_is_dropped_leaves_nothing_running(full: World) -> None:
+    """Without a block, the workers end with the loader."""
+    async for _ in full.client.loader(full.dataset_id):
+        assert workers() == 16
+        break
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert workers() == 0
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_step_loses_nothing(full: World) -> None:
+    """Whoever gives up waiting for a sample gets it the next time."""
+    full.plan.add(Hang(), path="/media/", first=1)
+    async with full.client.loader(full.dataset_id) as loader:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(10):
+                await anext(loader)
+        await loader.aclose()
+
+        assert len(await names(loader)) == COUNT
+
+
+async def test_labels_are_joined_by_media(full: World) -> None:
+    """Each sample carries the labels of its own media; media that are not exported carry none."""
+    media, client = await full.media(), full.client
+    entry = {"entryKey": "car", "entryValue": "Car", "type": "RECTANGLE"}
+    await client.label_configs.upload(full.project.label_configuration_id, [entry])
+    images = [
+        LabeledImage(media_id=each.id, annotations=(Annotation("car", Rectangle(number, 2, 3, 4)),))
+        for number, each in enumerate(media)
+    ]
+    await client.labels.import_predictions(full.project_id, images, keep_data=False)
+    for each in media[1:]:
+        await full.server.set_task_state(full.project.task_ids[each.name], "REVIEWED")
+    await full.server.set_task_state(full.project.task_ids[media[0].name], "WAITING")
+
+    loader = client.loader(project_id=full.project_id, shuffle=3)
+    found = {sample.media.id: sample.labels async for sample in loader}
+
+    assert found.pop(media[0].id) is None
+    assert {
+        key: (labels.media_id, labels.annotations) for key, labels in found.items() if labels
+    } == {image.media_id: (image.media_id, image.annotations) for image in images[1:]}
+
+
+async def test_the_labels_are_not_asked_for_when_not_wanted(full: World) -> None:
+    """With labels=False there is no export."""
+    samples = [
+        sample async for sample in full.client.loader(project_id=full.project_id, labels=False)
+    ]
+
+    assert len(samples) == COUNT
+    assert full.plan.count("GET", "/export/") == 0
+
+
+async def test_images_are_decoded_as_they_are_stored() -> None:
+    """Arrays are RGB, height x width; the EXIF orientation, which labels ignore, is left alone."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned, gray = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (8, 4), (255, 0, 0)).save(turned, "JPEG", exif=exif)
+    Image.new("L", (5, 3), 7).save(gray, "PNG")
+    media = SeedMedia("a.jpg", turned.getvalue()), SeedMedia("b.png", gray.getvalue())
+    async with world(*media) as made:
+        load = made.client.loader
+        arrays = {s.media.name: s.data async for s in load(made.dataset_id, decode="numpy")}
+        images = {s.media.name: s.data async for s in load(made.dataset_id, decode="pillow")}
+
+    assert {name: (each.shape, each.dtype) for name, each in arrays.items()} == {
+        "a.jpg": ((4, 8, 3), np.uint8),
+        "b.png": ((3, 5, 3), np.uint8),
+    }
+    assert (arrays["b.png"] == 7).all()
+    assert {name: (each.size, each.mode) for name, each in images.items()} == {
+        "a.jpg": ((8, 4), "RGB"),
+        "b.png": ((5, 3), "L"),
+    }
+
+
+async def test_a_transform_runs_in_threads_and_says_what_is_yielded(full: World) -> None:
+    """What the transform returns is yielded, in order; it never runs on the event loop."""
+
+    def measure(sample: Sample) -> tuple[str, int]:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return sample.media.name, len(sample.data)
+
+    found = [pair async for pair in full.client.loader(full.dataset_id, transform=measure)]
+
+    assert dict(found) == {name: len(content) for name, content in PHOTOS.items()}
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+async def test_batches_and_their_last(full: World, drop_last: bool) -> None:
+    """Batches are full but for the last, which is left out if asked."""
+    loader = full.client.loader(full.dataset_id, batch_size=5, drop_last=drop_last)
+    for _ in range(2):
+        sizes = [len(batch) async for batch in loader]
+        assert sizes == [5, 5, 5, 5] + ([] if drop_last else [3])
+
+
+async def test_an_error_is_raised_in_its_place(full: World) -> None:
+    """What cannot be loaded raises when its turn comes; afterwards its turn comes again."""
+    media = sorted(each.id for each in await full.media())
+    fault = full.plan.add(Status(404), path=media[3])
+    async with full.client.loader(full.dataset_id) as loader:
+        seen = [(await anext(loader)).media.id for _ in range(3)]
+        for _ in range(2):
+            with pytest.raises(NotFoundError) as raised:
+                await anext(loader)
+            assert media[3] in raised.value.__notes__[0]
+            assert workers() == 0
+        full.plan.faults.remove(fault)
+        seen += [sample.media.id async for sample in loader]
+
+    assert seen == media
+
+
+async def test_what_cannot_be_loaded_is_skipped_or_replaced(full: World) -> None:
+    """Skipping leaves a media out; a function may say what comes in its place, or None."""
+    media = sorted(each.id for each in await full.media())
+    full.plan.add(Status(404), path=f"{media[3]}|{media[7]}")
+
+    def replace(media_: DatasetMedia, error: Exception) -> str | None:
+        assert isinstance(error, NotFoundError)
+        return "instead" if media_.id == media[3] else None
+
+    load = full.client.loader
+    skipped = [s.media.id async for s in load(full.dataset_id, on_error="skip")]
+    replaced: list[object] = [s async for s in load(full.dataset_id, on_error=replace)]
+
+    assert skipped == [each for each in media if each not in {media[3], media[7]}]
+    assert (len(replaced), replaced[3]) == (COUNT - 1, "instead")
+
+
+async def test_what_a_transform_raises_is_an_error_like_others(full: World) -> None:
+    """A transform that fails is skipped, or raised as it is."""
+
+    def fail(sample: Sample) -> int:
+        return 1 // (sample.index % 2)
+
+    load = full.client.loader
+    left = [v async for v in load(full.dataset_id, transform=fail, on_error="skip")]
+    assert left == [1] * (COUNT // 2)
+    with pytest.raises(ZeroDivisionError):
+        await anext(load(full.dataset_id, transform=fail))
+
+
+async def test_nothing_skips_a_refused_token(full: World) -> None:
+    """An error that every media would meet is raised, whatever is asked for."""
+    loader = full.client.loader(full.dataset_id, on_error="skip")
+    await loader.length()
+    full.plan.add(RefuseToken())
+
+    with pytest.raises(PermissionDeniedError):
+        await anext(loader)
+
+
+@pytest.mark.looptime
+async def test_nothing_skips_a_service_that_is_gone(full: World) -> None:
+    """Where media after media meets no answer, skipping all of them would be no epoch."""
+    loader = full.client.loader(full.dataset_id, on_error="skip")
+    await loader.length()
+    full.plan.add(Drop())
+
+    with pytest.raises(APIConnectionError):
+        await anext(loader)
+
+
+async def test_link_images_are_not_asked_for_unasked() -> None:
+    """To ask for a link can skip its tasks, so it takes a decision."""
+    link = SeedMedia("a.jpg", url="http://127.0.0.1:9/a.jpg")
+    async with world(link, SeedMedia("b.jpg", jpeg(2000))) as made:
+        with pytest.raises(ConfigurationError, match="1 of 2 media are links"):
+            await anext(made.client.loader(made.dataset_id))
+        kept = [s.media.name async for s in made.client.loader(made.dataset_id, links="skip")]
+        assert made.plan.count("GET", "/media/") == 1
+
+    assert kept == ["b.jpg"]
+
+
+async def test_a_state_of_another_listing_is_refused(full: World) -> None:
+    """Positions in another listing mean other media: said, and nothing yielded."""
+    async with full.client.loader(full.dataset_id) as loader:
+        await anext(loader)
+        state = loader.state_dict()
+    await full.client.media.delete((await full.media())[0].id)
+
+    later = full.client.loader(full.dataset_id)
+    await later.load_state_dict(state)
+    with pytest.raises(ConfigurationError, match="23 media, and there are 22 now"):
+        await anext(later)
+
+
+async def test_a_state_of_another_shuffle_is_refused(full: World) -> None:
+    """A state says how it was shuffled."""
+    state = full.client.loader(full.dataset_id, shuffle=1).state_dict()
+    with pytest.raises(ConfigurationError, match="shuffle=1, and this one has shuffle=None"):
+        await full.client.loader(full.dataset_id).load_state_dict(state)
+
+
+@pytest.mark.parametrize("state", [{}, {"version": 1}, {"version": 2, "epoch": 0}, []])
+async def test_what_is_no_state_is_refused(full: World, state: dict[str, object]) -> None:
+    """What no loader has written is refused in a sentence."""
+    with pytest.raises(ConfigurationError, match="pass what state_dict"):
+        await full.client.loader(full.dataset_id).load_state_dict(state)
+
+
+async def test_a_loader_belongs_to_one_loop(full: World) -> None:
+    """In another event loop it says so at once, as the client does, instead of hanging."""
+    loader = full.client.loader(full.dataset_id)
+    await anext(loader)
+
+    def elsewhere() -> list[str]:
+        said = []
+        for call in (loader.__anext__, full.client.ping, loader.length):
+            with pytest.raises(ClientClosedError, match="belongs to another event loop") as raised:
+                asyncio.run(call())
+            said.append(str(raised.value))
+        return said
+
+    said = await asyncio.to_thread(elsewhere)
+    await loader.aclose()
+
+    assert [text.partition(" belongs")[0] for text in said] == [
+        "This loader",
+        "The client",
+        "This loader",
+    ]
+
+
+async def test_a_loader_needs_something_to_load(full: World) -> None:
+    """A loader without dataset and project is refused, an unknown project when it is asked."""
+    with pytest.raises(ConfigurationError, match="pass dataset_id or project_id"):
+        full.client.loader()
+    with pytest.raises(NotFoundError, match="no project"):
+        await anext(full.client.loader(project_id="0" * 8))

@@ -1,0 +1,145 @@
+"""How much a loader loads ahead, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import attrs
+import pytest
+
+from datagym_async.data import DatasetLoader, LoaderConfig, Sample
+from datagym_async.exceptions import ConfigurationError
+from tests.helpers.fake_library import DATASET, FakeLibrary
+
+
+def loader_of(world: FakeLibrary, config: LoaderConfig) -> DatasetLoader[Sample]:
+    """Return a loader of a library."""
+    return DatasetLoader(world.library, DATASET, config=config)
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(400):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_no_more_is_loaded_than_prefetch(ordered: bool) -> None:
+    """What was asked for and not yielded never passes `prefetch`, by whatever step."""
+    world = FakeLibrary(200)
+    async with loader_of(world, LoaderConfig(prefetch=10, ordered=ordered)) as loader:
+        for taken in range(1, 201):
+            await anext(loader)
+            if taken % 20 == 1:
+                await settle()
+            assert len(world.asked) - taken <= 10
+
+    assert sorted(world.asked) == list(range(200))
+
+
+async def test_no_more_is_loaded_than_bytes_allow() -> None:
+    """Samples of 1 MB fill 8 MB: no more than that wait, however many are allowed."""
+    world = FakeLibrary(30, size=1 << 20)
+    config = LoaderConfig(prefetch=1000, prefetch_bytes=8 << 20)
+    async with loader_of(world, config) as loader:
+        for taken in range(1, 31):
+            await anext(loader)
+            await settle()
+            assert len(world.asked) - taken <= 8
+
+
+async def test_one_sample_is_always_loaded() -> None:
+    """A sample that is larger than all that is allowed is loaded alone."""
+    world = FakeLibrary(20, size=1000)
+    async with loader_of(world, LoaderConfig(prefetch_bytes=1)) as loader:
+        assert len([sample async for sample in loader]) == 20
+
+    assert world.peak == 1
+
+
+async def test_the_lane_is_pinned_while_it_loads() -> None:
+    """A number that is asked for by name bounds the workers and holds to the end of the run."""
+    world = FakeLibrary(50)
+    async with loader_of(world, LoaderConfig(concurrency=3)) as loader:
+        await anext(loader)
+        assert world.pins == [3]
+        async for _ in loader:
+            pass
+        assert world.pins == []
+
+    assert world.peak == 3
+
+
+async def test_a_batch_larger_than_all_bounds_is_filled() -> None:
+    """A batch may hold more than is loaded ahead, also out of order."""
+    world = FakeLibrary(500)
+    config = LoaderConfig(prefetch=2, batch_size=300, ordered=False)
+    sizes = [len(batch) async for batch in _batches(world, config)]
+
+    assert sizes == [300, 200]
+
+
+def _batches(world: FakeLibrary, config: LoaderConfig) -> DatasetLoader[tuple[Sample, ...]]:
+    return DatasetLoader(world.library, DATASET, config=config)
+
+
+@pytest.mark.looptime
+async def test_a_slow_sample_holds_up_nobody_out_of_order() -> None:
+    """Without an order, samples behind a slow one are yielded, up to four times `prefetch`."""
+    world = FakeLibrary(100)
+    gate = asyncio.Event()
+    library, first = world.library, True
+
+    class Slow:
+        async def download(self, media_id: str, *, link: bool = False) -> bytes:
+            nonlocal first
+            if first:
+                first = False
+                await gate.wait()
+            return await library.media.download(media_id, link=link)
+
+    slow = attrs.evolve(library, media=Slow())
+    config = LoaderConfig(prefetch=5, ordered=False)
+    async with DatasetLoader[Sample](slow, DATASET, config=config) as loader:
+        seen = [(await anext(loader)).index for _ in range(20)]
+        assert 0 not in seen
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(loader), 10)
+        gate.set()
+        seen += [sample.index async for sample in loader]
+
+    assert sorted(seen) == list(range(100))
+
+
+async def test_a_consumer_that_blocks_lets_others_run() -> None:
+    """A consumer that never awaits anything else does not keep the loop from loading."""
+    world = FakeLibrary(60)
+    async with loader_of(world, LoaderConfig(prefetch=20)) as loader:
+        ahead = []
+        for taken in range(1, 41):
+            await anext(loader)
+            ahead.append(len(world.asked) - taken)
+            time.sleep(0.003)  # noqa: ASYNC251 -- a step of a training that awaits nothing
+
+    assert min(ahead[5:]) >= 10
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"prefetch": 0}, "prefetch is 0; it must be 1 or more"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"shard": (2, 2)}, "shard is (2, 2)"),
+        ({"shuffle": True}, "shuffle is True; give a seed"),
+        ({"decode": "jpg"}, "decode is 'jpg'"),
+        ({"on_error": "ignore"}, "on_error is 'ignore'"),
+        ({"links": "fetch"}, "links is 'fetch'"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, object], words: str) -> None:
+    """Each option that makes no sense is refused in a sentence that names it."""
+    with pytest.raises(ConfigurationError) as raised:
+        LoaderConfig(**options)  # type: ignore[arg-type]  # that is the point
+
+    assert words in str(raised.value)

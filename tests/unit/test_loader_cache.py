@@ -1,0 +1,157 @@
+"""The loader's cache on disk: bounded, shared, and never trusted blindly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.data import DatasetLoader, LoaderConfig, Sample
+from datagym_async.data._cache import DiskCache
+from tests.helpers.fake_library import DATASET, FakeLibrary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OVERHEAD = 20
+"""Bytes that a file has beside its content."""
+
+
+def files(folder: Path) -> list[Path]:
+    """Return all files of a cache."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def held(folder: Path) -> int:
+    """Return how many bytes a cache's files have."""
+    return sum(path.stat().st_size for path in files(folder))
+
+
+async def epoch(world: FakeLibrary, config: LoaderConfig) -> list[bytes]:
+    """Return the data of an epoch."""
+    loader = DatasetLoader[Sample](world.library, DATASET, config=config)
+    return [sample.data async for sample in loader]
+
+
+async def test_the_second_epoch_asks_for_nothing(tmp_path: Path) -> None:
+    """What was loaded once comes from the disk, also in another loader."""
+    world, config = FakeLibrary(30), LoaderConfig(cache=tmp_path / "new" / "cache")
+    first = await epoch(world, config)
+    asked = list(world.asked)
+    second = await epoch(world, config)
+
+    assert first == second
+    assert sorted(asked) == list(range(30))
+    assert world.asked == asked
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
+async def test_a_damaged_file_is_fetched_again(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is not as it was written is said, fetched and written anew."""
+    world, config = FakeLibrary(3, size=100), LoaderConfig(cache=tmp_path)
+    first = await epoch(world, config)
+    victim = files(tmp_path)[0]
+    whole = victim.read_bytes()
+    broken = {
+        "cut": whole[:-1],
+        "flipped": whole[:50] + bytes([whole[50] ^ 1]) + whole[51:],
+        "empty": b"",
+        "foreign": b"x" * 500,
+    }
+    victim.write_bytes(broken[damage])
+
+    with caplog.at_level(logging.WARNING, "datagym_async"):
+        assert await epoch(world, config) == first
+    assert len(world.asked) == 4
+    assert "damaged file" in caplog.text
+    assert victim.read_bytes() == whole
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+    """The bound holds after each write, and what was read lately is kept."""
+    cache = DiskCache(tmp_path, max_bytes=10 * (100 + OVERHEAD))
+    for number in range(40):
+        cache.put(str(number), bytes([number]) * 100)
+        assert held(tmp_path) <= cache.max_bytes
+        assert cache.get("0") == bytes(100), "it was read each time, so it is never the oldest"
+
+    assert cache.get("39") is not None
+    assert cache.get("1") is None
+
+
+def test_a_file_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:
+    """It would push out everything else, and itself."""
+    cache = DiskCache(tmp_path, max_bytes=500)
+    cache.put("small", b"x" * 100)
+    cache.put("large", b"x" * 500)
+
+    assert (cache.get("small"), cache.get("large")) == (b"x" * 100, None)
+
+
+def test_what_a_killed_process_has_left_is_tidied_up(tmp_path: Path) -> None:
+    """A half-written file of long ago goes when room is made; one of now may be somebody's."""
+    cache = DiskCache(tmp_path, max_bytes=1000)
+    cache.put("a", b"x" * 300)
+    folder = files(tmp_path)[0].parent
+    for name, age in (("old.part", 7200), ("new.part", 0)):
+        part = folder / name
+        part.write_bytes(b"x" * 300)
+        then = part.stat().st_mtime - age
+        os.utime(part, (then, then))
+    cache = DiskCache(tmp_path, max_bytes=1000)
+    for name in "bcd":
+        cache.put(name, b"x" * 300)
+
+    assert not (folder / "old.part").exists()
+    assert (folder / "new.part").exists()
+
+
+async def test_a_folder_that_cannot_be_written_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The cache is a help, not a condition: samples come all the same."""
+    (tmp_path / "file").write_text("in the way")
+    world = FakeLibrary(5)
+    with caplog.at_level(logging.WARNING, "datagym_async"):
+        assert len(await epoch(world, LoaderConfig(cache=tmp_path / "file"))) == 5
+
+    assert caplog.text.count("cannot be written") == 1
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from datagym_async.data._cache import DiskCache
+cache = DiskCache(Path(sys.argv[1]), max_bytes=100_000)
+wrong = 0
+for step in range(400):
+    name = str((step * int(sys.argv[2])) % 97)
+    found = cache.get(name)
+    wrong += found not in (None, name.encode() * 1000)
+    cache.put(name, name.encode() * 1000)
+print(wrong)
+"""
+
+
+@pytest.mark.slow
+def test_several_processes_share_a_folder(tmp_path: Path) -> None:
+    """Nobody ever reads what is half written, and the bound is passed by a sixteenth each."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(step)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for step in (1, 3, 5)
+    ]
+    said = [process.communicate(timeout=60)[0].strip() for process in running]
+
+    assert said == ["0", "0", "0"]
+    assert held(tmp_path) <= 100_000 * (1 + 3 / 16)
+    assert not [path for path in files(tmp_path) if path.suffix == ".part"]
