@@ -7,52 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async.testing import CommitThenDrop, Delay
+from tests.helpers.cancelling import watched
 from tests.helpers.matrix import check_report, check_resumed, job, name_of
 from tests.helpers.photos import jpeg
 from tests.helpers.world import UPLOADS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
-
     from datagym_async.transfer import Uploader
 
 pytestmark = pytest.mark.looptime
 
-T = TypeVar("T")
 IMAGES = 14
-
-
-@types.coroutine
-def watched(
-    inner: Coroutine[Any, Any, T], at: int, reached: Callable[[], None]
-) -> Generator[Any, Any, T]:
-    """Await a coroutine, and say when it has come to its n-th await that has to wait."""
-    count = 0
-    value: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            waits_for = inner.send(value) if error is None else inner.throw(error)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        count += 1
-        if count == at:
-            reached()
-        error = None
-        try:
-            value = yield waits_for
-        except BaseException as thrown:  # a cancellation, which is the coroutine's matter
-            error = thrown
 
 
 def cancel_later(task: asyncio.Task[Any], turns: int) -> None:
