@@ -45,7 +45,7 @@ def entry(key: str, kind: str, *children: dict[str, Any], **more: object) -> dic
 ENTRIES = [
     entry("spot", "POINT"),
     entry("path", "LINE"),
-    entry("seg", "IMAGE_SEGMENTATION", entry("sure", "SELECT")),
+    entry("seg", "IMAGE_SEGMENTATION"),
     entry(
         "area",
         "POLYGON",
@@ -56,7 +56,7 @@ ENTRIES = [
 ]
 RING = [(0.25, 0.5), (20, 0), (20, 20.125), (0, 20)]
 HOLE = [(5, 5), (8, 5), (8, 8)]
-SEGMENT = Annotation("seg", Segmentation([RING, HOLE, HOLE]), [Classification.select("sure", "b")])
+SEGMENT = Annotation("seg", Segmentation([RING, HOLE, HOLE]))
 AREA = Annotation(
     "area",
     Polygon([(1.5, 2.25), (9, 1), (5, 8)]),

@@ -49,13 +49,12 @@ def question(mark: str) -> dict[str, object]:
 
 
 def geometry(kind: str) -> dict[str, object]:
-    """Return an entry of a kind with a question and, but for segmentations, entries in it."""
+    """Return an entry of a kind with a question and entries in it; a segmentation has neither."""
     inside = [
         {"entryKey": f"in {each}", "entryValue": "G", "type": each, "children": [question(each)]}
         for each in KINDS[:-1]
-        if kind != KINDS[-1]
     ]
-    children = [question("root"), *inside]
+    children = [] if kind == KINDS[-1] else [question("root"), *inside]
     return {"entryKey": f"a {kind}", "entryValue": "G", "type": kind, "children": children}
 
 
@@ -97,9 +96,11 @@ def nested_annotations(draw: st.DrawFn) -> Annotation:
 def drawn_annotations(draw: st.DrawFn) -> Annotation:
     """Return an annotation under the key of its kind."""
     kind = draw(st.sampled_from(KINDS))
-    most = 0 if kind == KINDS[-1] else 2
-    nested = draw(st.lists(nested_annotations(), max_size=most))
-    return Annotation(f"a {kind}".lower(), draw(SHAPES[kind]), [draw(answers("root"))], nested)
+    key, shape = f"a {kind}".lower(), draw(SHAPES[kind])
+    if kind == KINDS[-1]:
+        return Annotation(key, shape)
+    nested = draw(st.lists(nested_annotations(), max_size=2))
+    return Annotation(key, shape, [draw(answers("root"))], nested)
 
 
 @pytest.fixture
