@@ -39,6 +39,7 @@ from datagym_async.transfer._bitmap_methods import BitmapMethods
 from datagym_async.transfer._download_manifest import DownloadJob
 from datagym_async.transfer._download_methods import DownloadMethods
 from datagym_async.transfer._download_needs import DownloadSources
+from datagym_async.transfer._export_methods import ExportMethods
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from datagym_async.resources import Dialect
     from datagym_async.transfer import DownloadConfig, Source
+    from datagym_async.transfer._export_jobs import ExportSource, SizeSource
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
@@ -102,7 +104,7 @@ class _LaneOf:
         return self.limits.pin(self.lane, places)
 
 
-class DataGymClient(DownloadMethods, BitmapMethods):
+class DataGymClient(DownloadMethods, BitmapMethods, ExportMethods):
     """Talk to DataGym from async code; use as ``async with DataGymClient(...) as client``.
 
     Args:
@@ -354,6 +356,10 @@ class DataGymClient(DownloadMethods, BitmapMethods):
 
     def _bitmap_source(self, project_id: str, keys: Sequence[str] | None) -> BitmapSource:
         return BitmapSource(self.labels, self.tasks, project_id, keys)
+
+    @property
+    def _export_sources(self) -> tuple[ExportSource, SizeSource]:
+        return self.labels, self.tasks
 
     @property
     def _download_sources(self) -> DownloadSources:

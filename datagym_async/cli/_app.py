@@ -12,6 +12,7 @@ from datagym_async.cli import (
     _datasets,
     _demo,
     _download,
+    _export,
     _import,
     _jobs,
     _projects,
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (_upload, _download, _import, _bitmaps, _demo, _serve):
+for _module in (_upload, _download, _export, _import, _bitmaps, _demo, _serve):
     _module.register(app)
 for _module in (_projects, _datasets, _config, _tasks, _jobs):
     app.add_typer(_module.app)

@@ -19,6 +19,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "fresh=True (--fresh)": "--fresh",
     "fresh=True": "--fresh",
     "backup=None": "--no-backup",
+    "overwrite=True": "--overwrite",
 }
 # Advice names no files.
 _OPTIONS: Final[Mapping[str, str]] = {

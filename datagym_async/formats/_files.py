@@ -65,7 +65,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise FormatError(f"{path} is a file, and a folder is to be written; name another path")
     if not overwrite and path.is_dir() and any(path.iterdir()):
         raise FormatError(
-            f"The folder {path} is not empty; name another one, or have it overwritten"
+            f"The folder {path} is not empty; name another one, or add overwrite=True"
         )
 
 

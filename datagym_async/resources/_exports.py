@@ -80,6 +80,25 @@ async def _iter_elements(
         raise unexpected(request, answer.status, f"the body is no JSON ({error})") from None
 
 
+async def whole_chunks(request: Request, answer: OpenAnswer) -> AsyncGenerator[bytes, None]:
+    """Give the bytes of an export's answer as they are.
+
+    Raises:
+        APIResponseValidationError: As far as its first and last byte tell, the answer is no export,
+            or ends too early.
+    """
+    first = last = b""
+    async for chunk in answer.iter_chunks():
+        text = chunk.strip()
+        if text and not first:
+            _check_start(request, answer, text)
+            first = text[:1]
+        last = text[-1:] or last
+        yield chunk
+    if last != b"]":
+        raise unexpected(request, answer.status, "the list ends too early")
+
+
 def _check_start(request: Request, answer: OpenAnswer, text: bytes) -> None:
     if text.startswith(b"<"):
         raise unexpected(request, answer.status, WEB_PAGE)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import check_image
 from datagym_async.labels import LabelExport, VideoLabels, with_keys
 from datagym_async.models import TaskDetail
-from datagym_async.resources._exports import iter_tasks
+from datagym_async.resources._exports import iter_tasks, whole_chunks
+from datagym_async.resources._files import replaced_file
 from datagym_async.resources._label_imports import LabelImports
 from datagym_async.resources._videos import DEFAULT_CONCURRENCY, iter_videos
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    import os
+    from collections.abc import AsyncGenerator, Callable
 
     from datagym_async.labels import LabeledTask
 
@@ -53,6 +56,40 @@ class LabelsResource(LabelImports):
         ):
             async for task in tasks:
                 yield task
+
+    async def export_to(
+        self,
+        project_id: str,
+        path: str | os.PathLike[str],
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> int:
+        """Write an export to a file as the service sends it, and return its size in bytes.
+
+        It is written beside the file first, so that a failure or cancellation leaves what was there
+        before.
+
+        Args:
+            project_id: UUID of the project.
+            path: The file; an existing one is replaced. Its folder must exist.
+            on_bytes: Called with the number of bytes written so far; must not raise.
+
+        Raises:
+            OSError: The file cannot be written.
+            APIError: See `export`; also when the answer breaks off.
+        """
+        written = 0
+        request = routes.export_labels(project_id)
+        async with (
+            self._session.stream(request) as answer,
+            aclosing(whole_chunks(request, answer)) as chunks,
+            replaced_file(Path(path)) as file,
+        ):
+            async for chunk in chunks:
+                written += await file.write(chunk)
+                if on_bytes is not None:
+                    on_bytes(written)
+        return written
 
     async def export_video(self, task_id: str, *, with_classes: bool = True) -> VideoLabels:
         """Return the labels of one video.

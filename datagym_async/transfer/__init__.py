@@ -21,6 +21,7 @@ from datagym_async.transfer._events import (
     RunStarted,
     UploadEvent,
 )
+from datagym_async.transfer._export import ExportedLabels, ExportFormat, ExportProgress
 from datagym_async.transfer._failed import failed_items
 from datagym_async.transfer._items import Outcome, UploadItem, UploadProgress, UploadResult
 from datagym_async.transfer._jobs import (
@@ -53,6 +54,9 @@ __all__ = [
     "DownloadResult",
     "Downloader",
     "DryRun",
+    "ExportFormat",
+    "ExportProgress",
+    "ExportedLabels",
     "FolderWatch",
     "ItemSettled",
     "JobSummary",

@@ -1,0 +1,178 @@
+"""`export`: labels into files and folders, what is lost, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from datagym_async import DataGymClient
+from datagym_async.labels import (
+    Annotation,
+    Classification,
+    LabelConfig,
+    LabeledImage,
+    Line,
+    Rectangle,
+)
+from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
+from datagym_async.testing import DropMidBody
+from tests.cli.conftest import Cli
+from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from datagym_async.testing import FaultPlan
+    from tests.helpers.server_thread import ServerThread
+
+CAR = Annotation(
+    "vehicle", Rectangle(1.75, 2.5, 3.5, 4), [Classification.select("subcategory", "car")]
+)
+LANE = Annotation("lane", Line([(0, 0), (5, 5)]))
+
+
+@attrs.frozen
+class Bench:
+    """The command line, a project with labels on two of three images, and a folder for files."""
+
+    cli: Cli
+    folder: Path
+    project: SeededProject
+
+    def run(self, format_: str, path: str, *options: str) -> Any:
+        """Export the project."""
+        return self.cli(
+            "export", "streets", "--format", format_, "-o", self.folder / path, *options
+        )
+
+
+@pytest.fixture
+def bench(service: ServerThread, at_service: Cli, tmp_path: Path) -> Bench:
+    """A bench with three finished tasks."""
+    media = [SeedMedia(name, jpeg(3000)) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    seed = SeedProject("Streets", datasets=[SeedDataset("Photos", media=media)])
+    (project,) = service.call(service.server.seed(seed))
+    asyncio.run(_label(service.base_url, project))
+    return Bench(at_service, tmp_path / "out", project)
+
+
+async def _label(base_url: str, project: SeededProject) -> None:
+    config = LabelConfig()
+    config.add_rectangle("vehicle", "Vehicle").add_select("subcategory", "Kind", {"car": "Car"})
+    config.add_line("lane", "Lane")
+    config.add_freetext("caption", "Caption")
+    ids = project.datasets[0].media_ids
+    async with DataGymClient(TOKEN, base_url) as client:
+        await client.label_configs.upload(project.label_configuration_id, config)
+        images = [
+            LabeledImage(
+                media_id=ids["a.jpg"],
+                annotations=[CAR, LANE],
+                classifications=[Classification.freetext("caption", "A car.")],
+            ),
+            LabeledImage(media_id=ids["b.jpg"], annotations=[CAR]),
+        ]
+        await client.labels.import_predictions(project.id, images, keep_data=False)
+        await client.tasks.complete_many(project.task_ids.values())
+
+
+def test_json_is_what_the_service_sends(bench: Bench) -> None:
+    """The file is an export, whole, with its list of classes; nothing else is in the folder."""
+    ran = bench.run("json", "labels.json")
+    assert (ran.status, ran.err) == (0, "")
+    assert "labels.json" in ran.out
+    classes, *tasks = json.loads((bench.folder / "labels.json").read_bytes())
+    assert {each["class_name"] for each in classes["label_classes"]} >= {"vehicle", "lane"}
+    assert sorted(each["external_media_ID"] for each in tasks) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [each.name for each in bench.folder.iterdir()] == ["labels.json"]
+
+
+def test_json_lines(bench: Bench) -> None:
+    """There is a line for each task, and a file that is there already is replaced."""
+    bench.folder.mkdir()
+    (bench.folder / "labels.jsonl").write_text("old")
+    ran = bench.run("jsonl", "labels.jsonl", "--json")
+    lines = (bench.folder / "labels.jsonl").read_bytes().splitlines()
+    tasks = {each["external_media_ID"]: each for each in map(json.loads, lines)}
+    assert sorted(tasks) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert tasks["a.jpg"]["labels"]["vehicle"][0]["rectangle"] == [{"x": 1, "y": 2, "w": 3, "h": 4}]
+    assert ran.document == {
+        "path": str(bench.folder / "labels.jsonl"),
+        "format": "jsonl",
+        "size": (bench.folder / "labels.jsonl").stat().st_size,
+        "tasks": 3,
+        "annotations": 3,
+        "losses": [],
+        "left_out": 0,
+    }
+
+
+def test_coco(bench: Bench) -> None:
+    """Boxes, captions and the images without labels are there; the line is said to be lost."""
+    ran = bench.run("coco", "coco.json")
+    assert ran.status == 0
+    assert "lost: 1 x lines, left out (a.jpg: lane)" in ran.err
+    assert "3 tasks with 3 shapes" in ran.out
+    written = json.loads((bench.folder / "coco.json").read_bytes())
+    assert len(written["images"]) == 3
+    assert all(each["width"] and each["height"] for each in written["images"])
+    assert [each["bbox"] for each in written["annotations"]] == [[1, 2, 3, 4]] * 2
+    assert written["categories"] == [{"id": 1, "name": "car", "supercategory": "vehicle"}]
+    captions = json.loads((bench.folder / "coco.captions.json").read_bytes())
+    assert [each["caption"] for each in captions["annotations"]] == ["A car."]
+
+
+def test_yolo(bench: Bench) -> None:
+    """Each image has a label file; the class is the answer to the nested select."""
+    ran = bench.run("yolo", "yolo", "--json")
+    assert ran.status == 0
+    labels = bench.folder / "yolo" / "labels"
+    assert sorted(each.name for each in labels.iterdir()) == ["a.txt", "b.txt", "c.txt"]
+    assert (labels / "c.txt").read_text() == ""
+    assert "0: car" in (bench.folder / "yolo" / "data.yaml").read_text()
+    losses: Any = ran.document["losses"]
+    assert {each["kind"] for each in losses} == {"line", "classification"}
+
+
+def test_voc_with_the_entries_as_classes(bench: Bench) -> None:
+    """The entry can be the class; a folder that holds something is replaced only when asked."""
+    assert bench.run("voc", "voc", "--by", "category").status == 0
+    assert "<name>vehicle</name>" in (bench.folder / "voc" / "a.xml").read_text()
+    again = bench.run("voc", "voc")
+    assert (again.status, "--overwrite" in again.err) == (2, True)
+    assert bench.run("voc", "voc", "--overwrite").status == 0
+    assert "<name>car</name>" in (bench.folder / "voc" / "a.xml").read_text()
+
+
+def test_tasks_that_are_left_out(bench: Bench) -> None:
+    """The exit status tells that tasks could not be written."""
+    ran = bench.run("yolo", "yolo", "--no-sizes")
+    assert ran.status == 1
+    assert "3 x images of unknown width and height" in ran.err
+
+
+def test_a_wrong_path(bench: Bench) -> None:
+    """A folder where a file is to be, and an unknown project, are said; nothing is written."""
+    bench.folder.mkdir()
+    ran = bench.run("json", "")
+    assert (ran.status, "name a file" in ran.err) == (2, True)
+    ran = bench.cli("export", "nowhere", "-o", bench.folder / "labels.json")
+    assert (ran.status, "nowhere" in ran.err) == (2, True)
+    assert list(bench.folder.iterdir()) == []
+
+
+def test_an_answer_that_breaks_off(bench: Bench, faults: FaultPlan) -> None:
+    """What is there stays, whatever the format."""
+    bench.folder.mkdir()
+    for format_ in ("json", "jsonl", "coco"):
+        (bench.folder / "labels").write_text("old")
+        faults.add(DropMidBody(200), path=r"/export/")
+        ran = bench.run(format_, "labels")
+        assert ran.status == 2
+        assert ran.out == ""
+        assert (bench.folder / "labels").read_text() == "old"
+        assert [each.name for each in bench.folder.iterdir()] == ["labels"]
