@@ -23,11 +23,11 @@ _LONGEST = 255
 """Characters of the longest text that the service's database holds."""
 _ONE_CHILD = (
     "an import takes one nested answer a level, and the service refuses the whole request for more;"
-    " set the others with `client.values`"
+    " set the others with `client.values.write`"
 )
 _VALUES_AND_CHILD = (
     "an import takes no nested answer after several ticked options, and the service refuses the"
-    " whole request; set it with `client.values`"
+    " whole request; set it with `client.values.write`"
 )
 
 

@@ -32,7 +32,7 @@ _SHAPES = {
 _MEMBERS = _SHAPES.keys() | {"classifications", "nested_geometries"}
 _NO_SEGMENTATION = (
     "the service cannot import segmentations: it drops the points or refuses the whole request;"
-    " write it with `client.values`"
+    " write it with `client.values.write`"
 )
 
 
