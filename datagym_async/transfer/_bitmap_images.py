@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from datagym_async.exceptions import APIResponseValidationError, ConfigurationError
@@ -26,21 +27,27 @@ def check_format(wanted: str) -> None:
     if wanted not in ("png", "bmp"):
         raise ConfigurationError(f'The format of bitmaps is {wanted!r}; use "png" or "bmp".')
     if wanted == "png":
-        check_pillow('use format="bmp"')
+        _check_module("PIL", 'use format="bmp"')
 
 
-def check_pillow(way_out: str) -> None:
-    """Refuse to go on without Pillow.
+def check_arrays() -> None:
+    """Refuse to go on without what makes arrays.
 
     Raises:
-        ConfigurationError: It is not installed.
+        ConfigurationError: Pillow or numpy is not installed.
     """
-    try:
-        import PIL.Image  # noqa: F401 -- only whether it is there
-    except ModuleNotFoundError:
+    way_out = 'use download_bitmaps(..., format="bmp")'
+    for name in ("PIL", "numpy"):
+        _check_module(name, way_out)
+
+
+def _check_module(name: str, way_out: str) -> None:
+    if find_spec(name) is None:
+        package = "numpy" if name == "numpy" else "'datagym-async[images]'"
         raise ConfigurationError(
-            f"Bitmaps are decoded by Pillow: pip install 'datagym-async[images]', or {way_out}."
-        ) from None
+            f"Bitmaps are decoded with {name}, which is not here: pip install {package}, or"
+            f" {way_out}."
+        )
 
 
 def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:

@@ -149,7 +149,7 @@ class BitmapStream:
         self._ended = False
 
     async def __aenter__(self) -> Self:
-        images.check_pillow('use download_bitmaps with format="bmp"')
+        images.check_arrays()
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         self._fetching = self._group.create_task(self._fetch_all())

@@ -18,6 +18,7 @@ from datagym_async import (
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
 from datagym_async.testing import Delay, Status
+from datagym_async.transfer import _bitmap_images
 from datagym_async.transfer._bitmaps import Bitmap, BitmapFormat, placed
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
@@ -164,6 +165,21 @@ async def test_an_unknown_format(here: World, tmp_path: Path) -> None:
     """Only what can be written is taken."""
     with pytest.raises(ConfigurationError, match='"png" or "bmp"'):
         await here.client.download_bitmaps(here.project_id, tmp_path, format="gif")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("missing", ["PIL", "numpy"])
+async def test_what_bitmaps_need(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """Without what decodes them the sentence says what to install, or to take BMP files."""
+    monkeypatch.setattr(_bitmap_images, "find_spec", lambda name: None if name == missing else name)
+    with pytest.raises(ConfigurationError, match=f"{missing}.*pip install"):
+        await here.client.bitmaps(here.project_id).__aenter__()
+    if missing == "PIL":
+        with pytest.raises(ConfigurationError, match="images.*bmp"):
+            await here.client.download_bitmaps(here.project_id, tmp_path)
+    report = await here.client.download_bitmaps(here.project_id, tmp_path, format="bmp")
+    assert report.ok
 
 
 async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None:

@@ -11,7 +11,7 @@ from datagym_async import AuthenticationError, ConfigurationError
 from datagym_async.models import TaskState
 from datagym_async.resources import TasksResource
 from datagym_async.server import SeedMedia
-from datagym_async.testing import Delay, Status
+from datagym_async.testing import CommitThenDrop, Delay, Status
 from tests.helpers.examples import example
 from tests.helpers.fake_session import FakeSession, answer
 from tests.helpers.photos import jpeg
@@ -160,6 +160,16 @@ async def test_a_bad_token_ends_it_all(here: World) -> None:
     with pytest.raises(AuthenticationError):
         await here.client.tasks.skip_many(ids_of(here), concurrency=2)
     assert here.plan.count("PUT") <= 4
+
+
+@pytest.mark.looptime
+async def test_lost_answers_are_no_failures(here: World) -> None:
+    """Completing and skipping may be repeated, so what was lost on the way is asked again."""
+    for path in ("/completeTask$", "/skipTask$"):
+        here.plan.add(CommitThenDrop(), path=path, nth=2)
+    assert (await here.client.tasks.complete_many(ids_of(here)[:3], concurrency=1)).done == 3
+    assert (await here.client.tasks.skip_many(ids_of(here)[3:], concurrency=1)).done == 3
+    assert await states_of(here) == ["COMPLETED"] * 3 + ["SKIPPED"] * 3
 
 
 @pytest.mark.looptime
