@@ -176,7 +176,7 @@ async def test_what_bitmaps_need(
     with pytest.raises(ConfigurationError, match=f"{missing}.*pip install"):
         await here.client.bitmaps(here.project_id).__aenter__()
     if missing == "PIL":
-        with pytest.raises(ConfigurationError, match="images.*bmp"):
+        with pytest.raises(ConfigurationError, match=r"images.*bmp"):
             await here.client.download_bitmaps(here.project_id, tmp_path)
     report = await here.client.download_bitmaps(here.project_id, tmp_path, format="bmp")
     assert report.ok
