@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def measured(packages: Sequence[str]) -> Iterator[None]:
     """Print, as JSON, what the block took and which versions of packages took part."""
-    cpu, start = _cpu_seconds(), time.perf_counter()
+    cpu, start = cpu_seconds(), time.perf_counter()
     yield
     taken = {
         "seconds": time.perf_counter() - start,
-        "cpu_seconds": _cpu_seconds() - cpu,
-        "peak_rss": _peak_rss(),
+        "cpu_seconds": cpu_seconds() - cpu,
+        "peak_rss": peak_rss(),
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
     sys.stdout.write(json.dumps(taken) + "\n")
@@ -41,12 +41,13 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
+    """Return the user and system time of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-def _peak_rss() -> int:
+def peak_rss() -> int:
     """Return the peak of resident memory in bytes."""
     # ru_maxrss would carry the parent's peak through exec on Linux; VmHWM begins anew.
     status = Path("/proc/self/status")
