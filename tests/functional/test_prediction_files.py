@@ -1,0 +1,101 @@
+"""Files of predictions, read piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from datagym_async.formats import FormatError
+from datagym_async.formats._predictions import PredictionFile, PredictionFormat
+from datagym_async.labels import LabeledImage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ITEMS = [{"internal_media_ID": f"m{n}", "labels": {"k": [{"text": "ü" * 200}]}} for n in range(700)]
+COCO = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": []}
+
+
+async def read(file: PredictionFile) -> list[Any]:
+    return [each async for each in file]
+
+
+ARRAY = json.dumps(ITEMS).encode()
+LINES = b"\n\n".join(json.dumps(each).encode() for each in ITEMS)
+FILES: dict[str, tuple[str, bytes, PredictionFormat]] = {
+    "array": ("a.json", ARRAY, PredictionFormat.JSON),
+    "indented": ("a.json", json.dumps(ITEMS, indent=2).encode(), PredictionFormat.JSON),
+    "with a mark": ("a.json", b"\xef\xbb\xbf \n" + ARRAY, PredictionFormat.JSON),
+    "lines": ("a.jsonl", LINES, PredictionFormat.JSONL),
+    "other suffix": ("a.ndjson", LINES + b"\n", PredictionFormat.JSONL),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "expected"), FILES.values(), ids=FILES)
+async def test_all_items_are_given(
+    tmp_path: Path, name: str, data: bytes, expected: PredictionFormat
+) -> None:
+    """Whatever the file looks like, its items come in order, and a second time, too."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    file = PredictionFile(path)
+    assert await asyncio.to_thread(getattr, file, "found_format") is expected
+    assert await read(file) == ITEMS
+    assert await read(file) == ITEMS
+
+
+async def test_an_overview_of_classes_is_no_prediction(tmp_path: Path) -> None:
+    """It is the first element of an export, and holds no labels."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"label_classes": []}, ITEMS[0]]))
+    assert await read(PredictionFile(path)) == ITEMS[:1]
+
+
+@pytest.mark.parametrize(("unannotated", "count"), [(False, 0), (True, 1)])
+async def test_coco_images_without_labels(tmp_path: Path, unannotated: bool, count: int) -> None:
+    """They are given on request alone."""
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps(COCO))
+    found = await read(PredictionFile(path, unannotated=unannotated))
+    assert [type(each) for each in found] == [LabeledImage] * count
+
+
+BROKEN: dict[str, tuple[bytes, str | None, str]] = {
+    "cut short": (json.dumps(ITEMS).encode()[:-9], None, "no JSON"),
+    "object": (b'{"a": 1}', "json", "no JSON array"),
+    "empty": (b"", None, "no JSON"),
+    "a line": (b"{}\n\n{", "jsonl", "line 3"),
+}
+
+
+@pytest.mark.parametrize(("data", "kind", "words"), BROKEN.values(), ids=BROKEN)
+async def test_broken_files(tmp_path: Path, data: bytes, kind: Any, words: str) -> None:
+    """The file is named, and what is wrong with it."""
+    path = tmp_path / "a.json"
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=words) as caught:
+        await read(PredictionFile(path, format=kind))
+    assert str(path) in str(caught.value)
+
+
+async def test_left_early_it_is_closed(tmp_path: Path) -> None:
+    """Nothing stays open: an open file would be a warning, and so an error, here."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(ITEMS))
+    async with aclosing(aiter(PredictionFile(path))) as items:
+        assert await anext(items) == ITEMS[0]
+
+
+async def test_cancelled_while_it_reads(tmp_path: Path) -> None:
+    """A cancellation gets through, whatever the thread is doing."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(ITEMS))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(read(PredictionFile(path)))
+        await asyncio.sleep(0)
+        task.cancel()
+    assert task.cancelled()
