@@ -7,8 +7,8 @@ Start with `DataGymClient`::
 
 The values it returns are in `datagym_async.models` and `datagym_async.labels` (the shapes of labels
 in the latter alone), its errors in `datagym_async.exceptions`; they can be imported from here as
-well. `datagym_async.server` is a compatible service for tests and offline work,
-`datagym_async.testing` makes it fail on demand.
+well. `datagym_async.server` is a compatible service for tests and
+offline work, `datagym_async.testing` makes it fail on demand.
 """
 
 from datagym_async._client import DataGymClient
@@ -113,7 +113,15 @@ from datagym_async.transfer import (
     DatasetCreated,
     DatasetShare,
     Double,
+    DownloadConfig,
+    Downloader,
+    DownloadOutcome,
+    DownloadProgress,
+    DownloadReport,
+    DownloadResult,
     DryRun,
+    ExportedLabels,
+    ExportProgress,
     FolderWatch,
     ItemSettled,
     JobSummary,
@@ -173,9 +181,17 @@ __all__ = [
     "DatasetMedia",
     "DatasetShare",
     "Double",
+    "DownloadConfig",
+    "DownloadOutcome",
+    "DownloadProgress",
+    "DownloadReport",
+    "DownloadResult",
+    "Downloader",
     "DryRun",
     "EntryType",
     "ErrorDetail",
+    "ExportProgress",
+    "ExportedLabels",
     "FileChangedError",
     "FolderWatch",
     "FrameType",
