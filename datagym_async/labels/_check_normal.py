@@ -7,15 +7,18 @@ one a level. What is unset says nothing, so leaving it out loses nothing and let
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterable, Iterator
 
     from datagym_async.labels._check_findings import Path
 
 _SENT = ("internal_media_ID", "global_classifications", "labels")
 _OLD_ID = "internal_image_ID"
+
+_Tree: TypeAlias = "dict[str | int, _Tree | None]"
+"""Steps to what goes below them; None where all of it goes."""
 
 
 def normal(prediction: object) -> object:
@@ -43,23 +46,37 @@ def sendable(prediction: object) -> dict[str, object]:
     return {name: prediction[name] for name in _SENT if name in prediction}
 
 
-def without(value: Any, parts: Collection[Path], at: Path = ()) -> Any:
+def without(value: object, parts: Iterable[Path]) -> Any:
     """Return JSON without some of its parts; what is untouched is shared, not copied."""
-    if not any(part[: len(at)] == at for part in parts):
-        return value
+    tree: _Tree = {}
+    for part in parts:
+        _plant(tree, part)
+    return _pruned_by(value, tree)
+
+
+def _plant(tree: _Tree, part: Path) -> None:
+    *way, last = part
+    for step in way:
+        below = tree.setdefault(step, {})
+        if below is None:  # all of it goes already
+            return
+        tree = below
+    tree[last] = None
+
+
+def _pruned_by(value: object, tree: _Tree) -> Any:
     if isinstance(value, Mapping):
-        return {
-            name: without(each, parts, (*at, name))
-            for name, each in value.items()
-            if (*at, name) not in parts
-        }
+        return dict(_kept(value.items(), tree))
     if isinstance(value, list | tuple):
-        return [
-            without(each, parts, (*at, index))
-            for index, each in enumerate(value)
-            if (*at, index) not in parts
-        ]
+        return [each for _, each in _kept(enumerate(value), tree)]
     return value
+
+
+def _kept(steps: Iterable[tuple[Any, object]], tree: _Tree) -> Iterator[tuple[Any, Any]]:
+    for step, each in steps:
+        below = tree.get(step, {})
+        if below is not None:
+            yield step, _pruned_by(each, below) if below else each
 
 
 def _geometries(value: object) -> object:

@@ -85,7 +85,10 @@ class Screening:
     def _screen(self, index: int, prediction: PredictionLike) -> Screened:
         given, missing = self._named(prediction)
         found = prepare_prediction(
-            given, self.entries, keep_data=self.keep_data, partial=self.partial
+            given,
+            self.entries,
+            keep_data=self.keep_data,
+            partial=self.partial and self.check,
         )
         media_id = found.prediction.get("internal_media_ID")
         item = Screened(

@@ -29,7 +29,7 @@ from datagym_async.exceptions import (
     RequestRefusedError,
 )
 from datagym_async.resources._import_report import ImportOutcome
-from datagym_async.resources._prediction_screening import Screening
+from datagym_async.resources._prediction_screening import Screened, Screening
 from datagym_async.resources._predictions import in_batches
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     )
 
     from datagym_async.resources._import_report import ImportResult
-    from datagym_async.resources._prediction_screening import PredictionLike, Screened
+    from datagym_async.resources._prediction_screening import PredictionLike
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class Importer:
     batch_size: int
     _stored: int = attrs.field(default=0, init=False)
     _lost: int = attrs.field(default=0, init=False)
+    _on_the_way: Sequence[Screened] = attrs.field(default=(), init=False)
 
     async def run(
         self, predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike]
@@ -93,6 +94,18 @@ class Importer:
             APIError: The service cannot be asked any more. The results of the batch that it stopped
                 at are given before; a note says how many were stored.
         """
+        try:
+            async with aclosing(self._results(predictions)) as results:
+                async for result in results:
+                    yield result
+        except asyncio.CancelledError as error:
+            error.add_note(note := self._account())
+            _log.warning("An import was cancelled: %s", note)
+            raise
+
+    async def _results(
+        self, predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike]
+    ) -> AsyncGenerator[ImportResult, None]:
         first = 0
         async with aclosing(in_batches(predictions, self.batch_size)) as batches:
             async for batch in batches:
@@ -109,7 +122,11 @@ class Importer:
         waiting = [ready] if ready else []
         while waiting:
             part = waiting.pop()
-            verdict = await self._told(part)
+            self._on_the_way = part
+            verdict = await self._attempt(
+                [each.payload for each in part if each.payload is not None]
+            )
+            self._on_the_way = ()
             if verdict.divides and len(part) > 1:
                 middle = len(part) // 2
                 waiting += [part[middle:], part[:middle]]
@@ -121,24 +138,21 @@ class Importer:
                 break
         return verdicts
 
-    async def _told(self, part: Sequence[Screened]) -> _Verdict:
-        """Return what became of predictions; cancelled in it, say what was stored."""
-        try:
-            return await self._attempt([each.payload for each in part if each.payload is not None])
-        except asyncio.CancelledError as error:
-            last = part[-1].index
-            note = (
-                f"{self._stored} predictions had been stored before; whether those of"
-                f" predictions[{part[0].index}] to [{last}] were, which were on their way, is"
-                " not known"
-            )
-            error.add_note(note)
-            _log.warning("An import was cancelled: %s", note)
-            raise
+    def _account(self) -> str:
+        """Return what is known of a cancelled import."""
+        stored = f"{self._stored} predictions had been stored before"
+        if not self._on_the_way:
+            return stored
+        first, last = self._on_the_way[0].index, self._on_the_way[-1].index
+        return (
+            f"{stored}; whether those of predictions[{first}] to [{last}] were, which were on"
+            " their way, is not known"
+        )
 
-    async def _attempt(self, payloads: Sequence[Mapping[str, object]]) -> _Verdict:
+    async def _attempt(self, part: Sequence[Screened]) -> _Verdict:
         if self.send is None:
             return _Verdict(ImportOutcome.CHECKED)
+        payloads = [each.payload for each in part if each.payload is not None]
         try:
             said = await self.send(payloads)
         except ConfigurationError as error:

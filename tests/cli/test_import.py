@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,9 @@ from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.typedefs import Handler
+
     from datagym_async.testing import FaultPlan
     from tests.helpers.server_thread import ServerThread
 
@@ -28,6 +34,16 @@ CONFIG: list[dict[str, Any]] = [
          "options": {"car": "Car", "bus": "Bus"}}]},
 ]  # fmt: skip
 BOX = [{"x": 1, "y": 2, "w": 3, "h": 4}]
+
+
+@attrs.frozen
+class Raising:
+    """Let a request pass, once this process has got a Ctrl-C."""
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.05)
+        return await handler(request)
 
 
 @attrs.frozen
@@ -217,3 +233,15 @@ def test_many_problems_are_not_all_said(bench: Bench, monkeypatch: pytest.Monkey
         True,
     )
     assert len(bench.run(file, "--check", "--json").document["results"]) == 5
+
+
+def test_asked_to_stop(bench: Bench, faults: FaultPlan) -> None:
+    """Ctrl-C once: what is on its way ends and is counted, and nothing more is sent."""
+    items = [bench.item(name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    file = bench.file("a.json", items)
+    faults.add(Raising(), method="POST", path=r"/prediction$", nth=1)
+    ran = bench.run(file, "--append", "--batch-size", "1", "--json")
+    assert (ran.status, ran.document["complete"]) == (130, False)
+    assert ran.document["stored"] == sum(bench.boxes())
+    assert bench.boxes()[0] == 1
+    assert bench.boxes()[2] == 0

@@ -203,3 +203,22 @@ async def test_cancelled_in_the_middle() -> None:
         assert there.requests == 2
         assert (await there.spots())[:2] == [1, 1]
         assert (await there.spots())[4:] == [0, 0]
+
+
+async def test_cancelled_while_it_waits_for_predictions() -> None:
+    """Nothing is on its way then, and what was stored is said all the same."""
+
+    async def slow(given: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+        for each in given:
+            yield each
+        await asyncio.sleep(3600)
+
+    async with bench(2) as there:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(5):
+                await there.here.client.labels.import_predictions(
+                    there.here.project_id, slow(there.predictions()), keep_data=True, batch_size=1
+                )
+        assert caught.value.__cause__ is not None
+        assert caught.value.__cause__.__notes__ == ["2 predictions had been stored before"]
+        assert await there.spots() == [1, 1]
