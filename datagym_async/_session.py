@@ -131,6 +131,27 @@ class Session:
                 budget=self._budget(request)
             )
 
+    async def read(
+        self, request: Request, reading: Callable[[StreamedResponse], Awaitable[T]]
+    ) -> T:
+        """Return what is read from the open answer to a request, which must be safe to repeat.
+
+        Args:
+            request: The request.
+            reading: Reads the answer. Where it breaks off, the request is sent again by the retry
+                table, and this called anew.
+
+        Raises:
+            APIError: It failed, and the retry table knows no further way.
+            ClientClosedError: The session is closed.
+        """
+
+        async def attempt() -> T:
+            async with AsyncExitStack() as stack:
+                return await reading(await self._open(request, stack))
+
+        return await self._loop(request, attempt).run(budget=self._budget(request))
+
     @asynccontextmanager
     async def stream_url(self, url: str) -> AsyncIterator[StreamedResponse]:
         """Give the open answer of another origin, asked without our credentials.

@@ -9,7 +9,7 @@ from cattrs.errors import BaseValidationError
 
 from datagym_async._wire._documents import register_documents
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
-from datagym_async._wire._structure import field_path, make_converter
+from datagym_async._wire._structure import each, field_path, make_converter
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.labels._json import ShapeError
 
@@ -35,7 +35,7 @@ def decode(request: Request, response: Response, kind: type[T]) -> T:
     Raises:
         APIResponseValidationError: The body is no JSON, or is not what the model says.
     """
-    return decode_value(request, _read(request, response), kind, status=response.status)
+    return decode_value(request, read_json(request, response), kind, status=response.status)
 
 
 def decode_value(
@@ -56,6 +56,30 @@ def decode_value(
     return decode_with(
         request, value, lambda given: _converter.structure(given, kind), status=status, at=at
     )
+
+
+def decode_items(
+    request: Request, values: list[Any], kind: type[T], *, status: int = 200, at: str, first: int
+) -> tuple[T, ...]:
+    """Return some items of a JSON list, already read, as models.
+
+    Args:
+        request: The call that was answered.
+        values: What JSON gave.
+        kind: A model.
+        status: The answer's status.
+        at: Where in the body the list stands, for example ``media``.
+        first: Index of the first of the values in that list.
+
+    Raises:
+        APIResponseValidationError: A value is not what the model says.
+    """
+    structure = _converter.get_structure_hook(kind)
+
+    def read(given: object) -> tuple[T, ...]:
+        return each(given, lambda item: structure(item, kind), first=first)
+
+    return decode_with(request, values, read, status=status, at=at)
 
 
 def decode_with(
@@ -122,7 +146,16 @@ def unexpected(
     )
 
 
-def _read(request: Request, response: Response) -> Any:
+def read_json(request: Request, response: Response) -> Any:
+    """Return a good answer's JSON.
+
+    Args:
+        request: The call that was answered.
+        response: The answer, with a 2xx status.
+
+    Raises:
+        APIResponseValidationError: The body is no JSON.
+    """
     try:
         return orjson.loads(response.body)
     except orjson.JSONDecodeError as error:

@@ -177,10 +177,10 @@ def _tuple_hook(converter: Converter) -> Hook:
     return hook
 
 
-def each(value: object, structure: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """Structure each item of a JSON list; an error says the item's index."""
+def each(value: object, structure: Callable[[Any], Any], *, first: int = 0) -> tuple[Any, ...]:
+    """Structure each item of a JSON list; an error says the item's index, counted from `first`."""
     items = []
-    for index, item in enumerate(as_list(value)):
+    for index, item in enumerate(as_list(value), first):
         try:
             items.append(structure(item))
         except Exception as error:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import itertools
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._messages import Response
@@ -11,11 +15,22 @@ from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset
 from datagym_async.resources._base import Resource, find_by_name, read
+from datagym_async.resources._listings import iter_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Sequence,
+    )
 
-    from datagym_async.resources._ports import Door
+    from datagym_async._wire._messages import Request
+    from datagym_async.resources._ports import Door, OpenAnswer
+
+T = TypeVar("T")
 
 
 class DatasetsResource(Resource):
@@ -52,6 +67,55 @@ class DatasetsResource(Resource):
         """
         return await self._fetch(routes.get_dataset(dataset_id), Dataset)
 
+    async def iter_parts(self, dataset_id: str | None = None) -> AsyncGenerator[Dataset, None]:
+        """Give a dataset part by part as it arrives, in memory that does not grow with it.
+
+        Each part is a `Dataset` with some thousand of its media; a dataset without any has one part
+        all the same. The parts of a dataset come one after the other. Where the service says
+        something of a dataset behind its media (none does), its last part alone has it.
+
+        The answer is closed when the iteration ends; one that is left early is best wrapped in
+        ``contextlib.aclosing``. An answer that breaks off is not asked for again: see `read_parts`.
+
+        Args:
+            dataset_id: UUID of the dataset; None for all datasets.
+
+        Raises:
+            NotFoundError: It is unknown or deleted.
+            APIError: The service cannot be asked, or refuses; also when the answer breaks off.
+        """
+        request = _listing_of(dataset_id)
+        async with (
+            self._session.stream(request) as answer,
+            aclosing(iter_parts(request, answer, many=dataset_id is None)) as parts,
+        ):
+            async for part in parts:
+                yield part
+
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        """Return what a function makes of the parts of a dataset (see `iter_parts`).
+
+        Args:
+            reading: Awaited with the parts. Where the answer breaks off it is retried like any
+                other read: this is then called anew, and has to begin anew.
+            dataset_id: UUID of the dataset; None for all datasets.
+
+        Raises:
+            NotFoundError: It is unknown or deleted.
+            APIError: The service cannot be asked, or refuses.
+        """
+        request = _listing_of(dataset_id)
+
+        async def read_answer(answer: OpenAnswer) -> T:
+            async with aclosing(iter_parts(request, answer, many=dataset_id is None)) as parts:
+                return await reading(parts)
+
+        return await self._session.read(request, read_answer)
+
     async def find(self, name: str) -> Dataset | None:
         """Return the dataset of a name with its media, or None. It lists all datasets.
 
@@ -62,7 +126,7 @@ class DatasetsResource(Resource):
         Raises:
             APIError: The service cannot be asked, or refuses.
         """
-        return find_by_name(await self.list(), name)
+        return find_by_name(await self._find_all(name), name)
 
     async def create(
         self, name: str, *, short_description: str = "", exist_ok: bool = False
@@ -83,7 +147,7 @@ class DatasetsResource(Resource):
             APIError: The service cannot be asked, or refuses.
         """
         async with self._creating:
-            before = await self.list()
+            before = await self._find_all(name)
             if exist_ok and (existing := find_by_name(before, name)) is not None:
                 return existing
             try:
@@ -120,16 +184,39 @@ class DatasetsResource(Resource):
         self, name: str, short_description: str, before: Collection[Dataset]
     ) -> Dataset:
         request = routes.create_dataset(name, short_description)
-        folded, known = fold_name(name), {dataset.id for dataset in before}
+        known = {dataset.id for dataset in before}
         # Once a race has doubled a name, the service says ex_system instead of this (observed).
-        if any(fold_name(dataset.name) == folded for dataset in before):
+        if before:
             raise _name_is_taken(name, request.path)
 
         async def settle() -> Dataset | None:
-            return find_by_name((d for d in await self.list() if d.id not in known), name)
+            found = await self._find_all(name)
+            return find_by_name((each for each in found if each.id not in known), name)
 
         answer = await self._session.request_or_settle(request, settle)
         return await read(request, answer, Dataset) if isinstance(answer, Response) else answer
+
+    async def _find_all(self, name: str) -> Sequence[Dataset]:
+        """Return the datasets of a name, for a race can double it; others leave no trace."""
+        folded = fold_name(name)
+
+        async def pick(parts: AsyncIterator[Dataset]) -> Sequence[Dataset]:
+            found: dict[str, tuple[Dataset, ...]] = {}
+            async for part in parts:
+                if fold_name(part.name) == folded:
+                    found[part.id] = (*found.get(part.id, ()), part)
+            return [_joined(each) for each in found.values()]
+
+        return await self.read_parts(pick)
+
+
+def _listing_of(dataset_id: str | None) -> Request:
+    return routes.list_datasets() if dataset_id is None else routes.get_dataset(dataset_id)
+
+
+def _joined(parts: Sequence[Dataset]) -> Dataset:
+    media = tuple(itertools.chain.from_iterable(part.media for part in parts))
+    return attrs.evolve(parts[-1], media=media)
 
 
 def _name_is_taken(name: str, path: str) -> AlreadyExistsError:

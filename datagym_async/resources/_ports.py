@@ -49,5 +49,8 @@ class Door(Protocol):
     def stream(self, request: Request) -> AbstractAsyncContextManager[OpenAnswer]:
         """Give the open answer to a request."""
 
+    async def read(self, request: Request, reading: Callable[[OpenAnswer], Awaitable[T]]) -> T:
+        """Return what is read from the open answer, begun anew where it breaks off."""
+
     def stream_url(self, url: str) -> AbstractAsyncContextManager[OpenAnswer]:
         """Give the open answer of another origin, asked without our credentials."""

@@ -116,6 +116,10 @@ class FakeSession:
         async with self._opened(self._next(request)) as opened:
             yield opened
 
+    async def read(self, request: Request, reading: Callable[[FakeAnswer], Awaitable[T]]) -> T:
+        async with self.stream(request) as opened:
+            return await reading(opened)
+
     @asynccontextmanager
     async def stream_url(self, url: str) -> AsyncIterator[FakeAnswer]:
         self.urls.append(url)

@@ -1,0 +1,61 @@
+"""Any listing in any pieces gives what a parser finds in the whole text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datagym_async._wire._listings import ListingCutter
+
+NAMES = st.one_of(st.text(max_size=12), st.text(alphabet='{}[],:"\\ me', max_size=12))
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(0, 99), NAMES),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
+    max_leaves=4,
+)
+MEDIA = st.lists(st.dictionaries(NAMES, VALUES, max_size=4), max_size=12)
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a dataset with members before and behind its media."""
+    others = st.dictionaries(NAMES, VALUES, max_size=3)
+    return {**draw(others), "media": draw(MEDIA), **draw(others)}
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    listed=st.lists(datasets(), max_size=4),
+    many=st.booleans(),
+    indented=st.booleans(),
+    piece=st.integers(1, 40),
+    portion=st.integers(1, 80),
+)
+def test_a_listing_is_what_it_was(
+    listed: list[dict[str, Any]], piece: int, portion: int, *, many: bool, indented: bool
+) -> None:
+    """Nothing is lost, doubled, moved or read in another way."""
+    value: Any = listed if many else (listed or [{"media": []}])[0]
+    body = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else 0)
+    cutter = ListingCutter(many=many, portion=portion)
+    portions = []
+    for start in range(0, len(body), piece):
+        if cutter.add(body[start : start + piece]):
+            portions += cutter.cut()
+    portions += cutter.close()
+
+    found: dict[int, dict[str, Any]] = {}
+    for each in portions:
+        before = found.get(each.dataset, {"media": []})
+        assert each.first == len(before["media"])
+        found[each.dataset] = {**each.fields, "media": [*before["media"], *each.media]}
+
+    assert list(found) == list(range(len(found)))
+    whole = list(found.values())
+    if cutter.uncut is not None:
+        _, rest = cutter.uncut
+        whole += orjson.loads(rest) if many else [orjson.loads(rest)]
+    assert whole == (value if many else [value])
