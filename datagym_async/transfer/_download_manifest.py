@@ -47,6 +47,10 @@ KEPT_NAMES: Final = (
 )
 """Names beside the media that are ours, whether this run needs them or not."""
 VERSION: Final = 1
+_NOT_COUNTED: Final = frozenset(
+    {STATE_FOLDER, ".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
+)
+"""Names that a folder may hold and still be empty: systems put them there unasked."""
 
 _SETTINGS = """
 PRAGMA locking_mode = EXCLUSIVE;
@@ -296,7 +300,7 @@ class Manifest:
 
 def _prepare(root: Path, path: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
-    if not path.exists() and any(each.name != STATE_FOLDER for each in root.iterdir()):
+    if not path.exists() and any(each.name not in _NOT_COUNTED for each in root.iterdir()):
         msg = (
             f"The folder {_shown(root)} is not empty, and holds no download that could be gone on "
             "with; give a new or an empty one."

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PORTION = 100
 """Media that are looked for on the disk in one go."""
+HASHED_PORTION = 8
+"""Media whose files are hashed in one go: a cancellation waits for its end."""
 WRITE_EVERY = 0.1
 """Seconds after which an outcome is in the manifest at the latest."""
 
@@ -143,10 +145,10 @@ class DownloadPipeline:
 
     async def _feed_all(self) -> None:
         self._tally.phase = "fetching"
-        last = 0
+        last, verify = 0, self._config.verify
+        count = HASHED_PORTION if verify else PORTION
         while True:
-            verify = self._config.verify
-            portion = await in_thread(self._manifest.take, last, PORTION, verify=verify)
+            portion = await in_thread(self._manifest.take, last, count, verify=verify)
             if not portion.last:
                 return
             last = portion.last
