@@ -123,9 +123,7 @@ class Importer:
         while waiting:
             part = waiting.pop()
             self._on_the_way = part
-            verdict = await self._attempt(
-                [each.payload for each in part if each.payload is not None]
-            )
+            verdict = await self._attempt(part)
             self._on_the_way = ()
             if verdict.divides and len(part) > 1:
                 middle = len(part) // 2
