@@ -10,7 +10,7 @@ import attrs
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
-from datagym_async.exceptions import APIError, AuthenticationError
+from datagym_async.exceptions import APIError, AuthenticationError, ConfigurationError
 from datagym_async.models import CompleteResult, Task, TaskDetail
 from datagym_async.resources._base import Resource
 from datagym_async.resources._exports import iter_items
@@ -246,6 +246,10 @@ async def _settle_all(
     concurrency: int,
     on_outcome: Callable[[TaskOutcome], None] | None,
 ) -> TasksReport:
+    if isinstance(task_ids, str):
+        raise ConfigurationError(
+            f"task_ids is the text {task_ids!r}; give a list of ids, also of one."
+        )
     outcomes: list[TaskOutcome] = []
 
     async def settle(task_id: str) -> None:

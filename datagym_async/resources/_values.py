@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
-from datagym_async.exceptions import NotFoundError
+from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.labels import LabeledImage
-from datagym_async.models import LabelValue, TaskDetail
+from datagym_async.models import LabelValue, MediaType, TaskDetail
 from datagym_async.resources._base import Resource
 from datagym_async.resources._value_plan import plan_values
 from datagym_async.resources._value_reading import labels_of
@@ -165,7 +165,7 @@ class ValuesResource(Resource):
 
         Raises:
             ConfigurationError: A key is unknown, a shape is not that of its key, or an option is
-                not in the list; nothing was written.
+                not in the list, or it is a video's task; nothing was written.
             NotFoundError: The task is unknown.
             APIError: The task cannot be read; nothing was written.
         """
@@ -177,6 +177,10 @@ class ValuesResource(Resource):
             return await self._fetch(routes.get_task(task_id), TaskDetail)
 
         before = await task()
+        if before.project_type is MediaType.VIDEO:
+            raise ConfigurationError(
+                "The labels of a video are keyframes, which no route of the service writes."
+            )
         plan = plan_values(given, before.label_config.entries)
         return await Writer(self, task, before).write(plan)
 

@@ -31,7 +31,7 @@ class BitmapMethods(ABC):
         project_id: str,
         folder: str | os.PathLike[str],
         *,
-        keys: Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
         format: BitmapFormat = "png",  # noqa: A002 -- what it is called everywhere
         resume: bool = True,
         concurrency: int = CONCURRENCY,
@@ -47,7 +47,7 @@ class BitmapMethods(ABC):
         Args:
             project_id: UUID of a project of images.
             folder: Where to; it is made if it is not there.
-            keys: Keys of image segmentations, for a bitmap of each finished task, black where
+            keys: One key of an image segmentation, or several, for a bitmap of each finished task, black where
                 nothing was segmented. None for those alone in which something is: the ones that
                 the export names.
             format: ``"png"`` (needs ``datagym-async[images]``) or ``"bmp"``, as it is sent: 8 bits
@@ -63,7 +63,7 @@ class BitmapMethods(ABC):
             TransferError: The folder cannot be written to; its `report` says what was done.
         """
         return await save_bitmaps(
-            self._bitmap_source(project_id, keys),
+            self._bitmap_source(project_id, _several(keys)),
             folder,
             wanted=format,
             resume=resume,
@@ -72,7 +72,7 @@ class BitmapMethods(ABC):
         )
 
     def bitmaps(
-        self, project_id: str, *, keys: Sequence[str] | None = None, ahead: int = CONCURRENCY
+        self, project_id: str, *, keys: str | Sequence[str] | None = None, ahead: int = CONCURRENCY
     ) -> BitmapStream:
         """Return the bitmaps of a project as arrays: ``async with client.bitmaps(...) as stream``.
 
@@ -83,4 +83,8 @@ class BitmapMethods(ABC):
             keys: See `download_bitmaps`.
             ahead: Bitmaps fetched ahead, 1 to 64.
         """
-        return BitmapStream(self._bitmap_source(project_id, keys), ahead=ahead)
+        return BitmapStream(self._bitmap_source(project_id, _several(keys)), ahead=ahead)
+
+
+def _several(keys: str | Sequence[str] | None) -> Sequence[str] | None:
+    return (keys,) if isinstance(keys, str) else keys

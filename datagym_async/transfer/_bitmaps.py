@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import aclosing
 from pathlib import Path  # attrs may want it at run time
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
 
 import attrs
 
-from datagym_async.exceptions import APIError, ConfigurationError
+from datagym_async.exceptions import APIError, APIResponseValidationError, ConfigurationError
 from datagym_async.models import EntryType, TaskState
 from datagym_async.transfer._download_names import folded_name, numbered, safe_name
 
@@ -128,26 +129,29 @@ async def find_bitmaps(
         APIError: The service cannot be asked, or refuses.
     """
     if keys is None:
-        async for each in labels.iter_export(project_id):
-            for url in each.segmentations:
-                task_id, key = _named_by(url)
-                yield Bitmap(task_id, key, each.media_id, each.media_name)
+        async with aclosing(labels.iter_export(project_id)) as exported:
+            async for each in exported:
+                for url in each.segmentations:
+                    yield Bitmap(*_named_by(url), each.media_id, each.media_name)
         return
     wanted: Sequence[str] = ()
-    async for task in tasks.iter(project_id, state=FINISHED):
-        wanted = wanted or _known_keys(keys, (await tasks.get(task.id)).label_config.entries)
-        for key in wanted:
-            yield Bitmap(task.id, key, task.media_id, task.media_name)
+    async with aclosing(tasks.iter(project_id, state=FINISHED)) as finished:
+        async for task in finished:
+            wanted = wanted or _known_keys(keys, (await tasks.get(task.id)).label_config.entries)
+            for key in wanted:
+                yield Bitmap(task.id, key, task.media_id, task.media_name)
 
 
 def _named_by(url: str) -> tuple[str, str]:
     """Return the task and the key that a bitmap's URL ends with.
 
     Raises:
-        ValueError: It is no such URL.
+        APIResponseValidationError: It is no such URL.
     """
-    *_, task_id, key = urlsplit(url).path.split("/")
-    return task_id, unquote_plus(key)
+    parts = urlsplit(url).path.split("/")
+    if len(parts) < 2:
+        raise APIResponseValidationError("The export names a bitmap by what is no URL of one.")
+    return parts[-2], unquote_plus(parts[-1])
 
 
 def _known_keys(keys: Iterable[str], entries: Iterable[LabelEntry]) -> list[str]:

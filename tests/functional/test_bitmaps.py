@@ -84,7 +84,7 @@ async def test_bitmaps_of_keys(here: World, tmp_path: Path) -> None:
 
 async def test_holes_win_over_segments(here: World) -> None:
     """All outlines are white before all holes are black: a segment in another's hole is gone."""
-    async with here.client.bitmaps(here.project_id, keys=["seg"]) as stream:
+    async with here.client.bitmaps(here.project_id, keys="seg") as stream:
         arrays = {bitmap.media_name: array async for bitmap, array in stream}
     assert sorted(arrays) == ["a.jpg", "b.jpg", "c.jpg"]
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.uint8)}

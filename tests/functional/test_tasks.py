@@ -192,3 +192,9 @@ async def test_concurrency_has_bounds(concurrency: int) -> None:
     """A number of tasks in flight that makes no sense is refused with a sentence."""
     with pytest.raises(ConfigurationError, match="between 1 and 64"):
         await TasksResource(FakeSession()).skip_many(["T"], concurrency=concurrency)
+
+
+async def test_one_id_is_no_list() -> None:
+    """A text would be taken for a list of letters."""
+    with pytest.raises(ConfigurationError, match="list of ids"):
+        await TasksResource(FakeSession()).complete_many("abc")

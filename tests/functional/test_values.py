@@ -20,7 +20,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.models import EntryType
-from datagym_async.server import SeedMedia
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
 from datagym_async.testing import CommitThenDrop, Delay, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
@@ -159,6 +159,15 @@ async def test_misfits_are_said_before_anything_is_written(
     with pytest.raises(ConfigurationError, match=words):
         await here.client.values.write(task_of(here), labels)
     assert here.plan.count("POST", "/lcValue/") == 0
+
+
+async def test_a_video_has_keyframes_instead(here: World) -> None:
+    """A shape that is written to a video's task would be seen by nobody."""
+    media = [SeedMedia("v.mp4", video=SeedVideo())]
+    dataset = SeedDataset("Clips", media, "VIDEO")
+    (videos,) = await here.server.seed(SeedProject("Videos", [dataset], media_type="VIDEO"))
+    with pytest.raises(ConfigurationError, match="keyframes"):
+        await here.client.values.write(videos.task_ids["v.mp4"], [ALL[0]])
 
 
 @pytest.mark.parametrize("step", range(1, 7))
