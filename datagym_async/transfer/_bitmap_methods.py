@@ -47,9 +47,9 @@ class BitmapMethods(ABC):
         Args:
             project_id: UUID of a project of images.
             folder: Where to; it is made if it is not there.
-            keys: One key of an image segmentation, or several, for a bitmap of each finished task, black where
-                nothing was segmented. None for those alone in which something is: the ones that
-                the export names.
+            keys: One key of an image segmentation, or several, for a bitmap of each finished task,
+                black where nothing was segmented. None for those alone in which something is: the
+                ones that the export names.
             format: ``"png"`` (needs ``datagym-async[images]``) or ``"bmp"``, as it is sent: 8 bits
                 a pixel, 255 in the segment, 0 elsewhere.
             resume: Whether bitmaps whose file is there are skipped. False fetches all anew, for
