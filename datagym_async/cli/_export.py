@@ -100,7 +100,7 @@ def export(
     try:
         exported = asyncio.run(_export(client, run, work))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        invocation.output.warning("Interrupted. Nothing was written.")
+        invocation.output.warning("Interrupted; nothing half-written is left.")
         return INTERRUPTED
     return _close(invocation.output, exported)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from datagym_async import DataGymClient
+from datagym_async import DataGymClient, ExportProgress
+from datagym_async.cli import _export
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -20,7 +24,7 @@ from datagym_async.labels import (
     Rectangle,
 )
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
-from datagym_async.testing import DropMidBody
+from datagym_async.testing import DropMidBody, Hang
 from tests.cli.conftest import Cli
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
@@ -126,6 +130,7 @@ def test_coco(bench: Bench) -> None:
     assert [each["caption"] for each in captions["annotations"]] == ["A car."]
 
 
+@pytest.mark.slow
 def test_yolo(bench: Bench) -> None:
     """Each image has a label file; the class is the answer to the nested select."""
     ran = bench.run("yolo", "yolo", "--json")
@@ -176,3 +181,47 @@ def test_an_answer_that_breaks_off(bench: Bench, faults: FaultPlan) -> None:
         assert ran.out == ""
         assert (bench.folder / "labels").read_text() == "old"
         assert [each.name for each in bench.folder.iterdir()] == ["labels"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="raises POSIX signals")
+def test_an_interruption(bench: Bench, faults: FaultPlan) -> None:
+    """Ctrl-C ends it with 130, and what is there stays."""
+    bench.folder.mkdir()
+    (bench.folder / "labels.jsonl").write_text("old")
+
+    def interrupt(_: object) -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return True
+
+    faults.add(Hang(), path=r"/export/", when=interrupt)
+    ran = bench.run("jsonl", "labels.jsonl")
+    assert (ran.status, ran.out) == (130, "")
+    assert "nothing half-written" in ran.err
+    assert (bench.folder / "labels.jsonl").read_text() == "old"
+    assert [each.name for each in bench.folder.iterdir()] == ["labels.jsonl"]
+
+
+def test_progress_without_a_terminal(bench: Bench) -> None:
+    """The end says what was written; --quiet says nothing if all is well, and what was lost."""
+    assert bench.run("jsonl", "labels.jsonl", "--quiet").out == ""
+    ran = bench.run("coco", "coco.json", "--quiet")
+    assert (ran.out, "1 x lines" in ran.err) == ("", True)
+
+
+def test_what_is_shown() -> None:
+    """A line says the phase and how far it is."""
+    lines = [
+        _export._Snapshot(progress, 1.0).line()
+        for progress in (
+            ExportProgress(phase="export", done=2_000_000, unit="bytes"),
+            ExportProgress(phase="export", done=12),
+            ExportProgress(phase="sizes", done=1, total=12),
+            ExportProgress(phase="write", done=12, total=12),
+        )
+    ]
+    assert lines == [
+        "Exporting: 2.0 MB",
+        "Exporting: 12 tasks",
+        "Reading sizes: 1/12 tasks",
+        "Writing: 12/12 tasks",
+    ]
