@@ -26,6 +26,7 @@ class MediaNames:
     """The ids of media by their folded names."""
 
     _ids: dict[str, list[str]] = attrs.field(factory=dict)
+    _taken: dict[str, str] = attrs.field(factory=dict)
 
     @classmethod
     async def of_project(cls, session: Door, project_id: str) -> MediaNames:
@@ -64,6 +65,9 @@ class MediaNames:
             return prediction, ""
         found = self.find(name)
         if len(found) == 1:
+            taken = self._taken.setdefault(found[0], name)
+            if taken.casefold() != name.casefold():
+                return prediction, f"{taken!r} has the only media that {name!r} could be, already"
             return _with_id(prediction, found[0]), ""
         if found:
             many = f"{len(found)} media of the project are named {name!r}: {', '.join(found)}"

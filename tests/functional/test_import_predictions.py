@@ -371,6 +371,16 @@ async def test_media_are_found_by_name() -> None:
     assert "no media of the project is named 'nowhere.jpg'" in report.results[3].reasons[0]
 
 
+async def test_a_media_is_not_given_to_two_names() -> None:
+    """Names with folders go by their last part; a second name for one media is told."""
+    given = [LabeledImage(media_name=name) for name in ("x/a.jpg", "X/A.jpg", "y/a.jpg")]
+    report = await LabelsResource(FakeSession([*listing("a.jpg"), STORED])).import_predictions(
+        "P", given, keep_data=True, config=None, by_name=True
+    )
+    assert [each.outcome for each in report.results] == ["stored", "stored", "rejected"]
+    assert "'x/a.jpg' has the only media" in report.results[2].reasons[0]
+
+
 async def test_names_of_an_unknown_project() -> None:
     """No project, no names."""
     session = FakeSession([answer([])])
