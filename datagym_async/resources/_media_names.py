@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from datagym_async._wire._names import encode_name, fold_name
+from datagym_async._wire._names import decode_name, encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.labels import LabeledImage
 from datagym_async.resources._datasets import DatasetsResource
@@ -76,7 +76,8 @@ class MediaNames:
 
     def _find(self, name: str) -> list[str]:
         try:
-            return self._ids.get(fold_name(encode_name(name)), [])
+            # Exports have names as they are stored, values as they are meant.
+            return self._ids.get(fold_name(encode_name(decode_name(name))), [])
         except ConfigurationError:  # such a name cannot be stored
             return []
 

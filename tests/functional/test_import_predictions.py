@@ -355,7 +355,7 @@ async def test_media_are_found_by_name() -> None:
     """As the service compares names; several of a name and none are told, not guessed."""
     given: list[Any] = [
         LabeledImage(media_name="A.JPG"),
-        {"external_media_ID": "train/täst.jpg"},
+        {"external_media_ID": "T%C3%A4ST.jpg"},
         LabeledImage(media_name="b.jpg"),
         LabeledImage(media_name="nowhere.jpg"),
         LabeledImage(media_id="own", media_name="b.jpg"),
@@ -373,12 +373,12 @@ async def test_media_are_found_by_name() -> None:
 
 async def test_a_media_is_not_given_to_two_names() -> None:
     """Names with folders go by their last part; a second name for one media is told."""
-    given = [LabeledImage(media_name=name) for name in ("x/a.jpg", "X/A.jpg", "y/a.jpg")]
-    report = await LabelsResource(FakeSession([*listing("a.jpg"), STORED])).import_predictions(
+    given = [LabeledImage(media_name=name) for name in ("x/ä.jpg", "X/ä.JPG", "y/ä.jpg")]
+    report = await LabelsResource(FakeSession([*listing("%C3%A4.jpg"), STORED])).import_predictions(
         "P", given, keep_data=True, config=None, by_name=True
     )
     assert [each.outcome for each in report.results] == ["stored", "stored", "rejected"]
-    assert "'x/a.jpg' has the only media" in report.results[2].reasons[0]
+    assert "'x/ä.jpg' has the only media" in report.results[2].reasons[0]
 
 
 async def test_names_of_an_unknown_project() -> None:
