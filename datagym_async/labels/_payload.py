@@ -63,7 +63,7 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
     types = classes if isinstance(classes, Mapping) else class_types(classes)
     stored = _first(task, _NAME)
     urls = _urls(task.get("segmentations"))
-    video = _video(task) if "task_export_url" in task or "video_width" in task else {}
+    video = {} if _VIDEO.keys().isdisjoint(task) else _video(task)
     state = TaskState(as_text(task.get(_STATUS), path=f".{_STATUS}"))
     return LabeledTask(
         media_id=_first(task, _ID),
@@ -166,7 +166,7 @@ def to_payload(labels: LabeledImage) -> dict[str, Any]:
     if not isinstance(labels, LabeledTask):
         return {_ID: labels.media_id, _NAME: labels.media_name, **_labels(labels, Form())}
     form = labels.form or Form()
-    names = {name: old if old in form.members else name for name, old in _OLD.items()}
+    names = {name: old if form.has(old) else name for name, old in _OLD.items()}
     values = {
         names[_ID]: labels.media_id,
         names[_NAME]: labels.stored_media_name,

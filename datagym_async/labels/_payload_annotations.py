@@ -166,7 +166,7 @@ def _write(each: Annotation, *, as_read: bool, nested: bool) -> dict[str, Any]:
 
 def _member(each: Annotation, form: Form) -> str | None:
     """Return the member that a shape is written under, None where there is no shape at all."""
-    if GEOMETRY in form.members:
+    if form.has(GEOMETRY) and GEOMETRY not in each.extra:
         return GEOMETRY
     kind = each.shape.type
     if isinstance(each.shape, Incomplete) and each.shape.payload is None:

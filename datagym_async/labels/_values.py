@@ -23,13 +23,13 @@ class Form:
     """How a file wrote a value, so that the way back gives the same file.
 
     Args:
-        members: The members that were there, in order; none for a value that was made by hand.
+        members: The members that were there, in order; None for a value that was made by hand.
         keys: The keys below ``labels`` or ``nested_geometries``, in order, the empty ones too.
         raw: A member to what the file had and what it was read as, where the one does not follow
             from the other.
     """
 
-    members: tuple[str, ...] = ()
+    members: tuple[str, ...] | None = None
     keys: tuple[str, ...] = ()
     raw: Mapping[str, tuple[Any, Any]] = attrs.field(factory=dict)
 
@@ -45,9 +45,13 @@ class Form:
             values: All members.
             usual: Those that are written even if they are empty where there was no file.
         """
-        always = set(self.members or usual)
-        order = [*(name for name in self.members if name in values), *values]
+        always = set(usual if self.members is None else self.members)
+        order = [*(name for name in self.members or () if name in values), *values]
         return {name: values[name] for name in order if name in always or values[name]}
+
+    def has(self, member: str) -> bool:
+        """Return whether the file had a member."""
+        return member in (self.members or ())
 
 
 def _texts(given: Iterable[str | None]) -> tuple[str | None, ...]:
