@@ -38,8 +38,13 @@ def trace(mask: NDArray[Any]) -> list[Segment]:
     """
     import numpy as np  # here, so that only those who have masks need it
 
-    filled = np.pad(np.asarray(mask) != 0, 1)
-    return _segments(filled, _rings(_corners(filled)))
+    whole = np.asarray(mask) != 0
+    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
+    if not rows.size:
+        return []
+    top, left = int(rows[0]), int(columns[0])
+    filled = np.pad(whole[top : rows[-1] + 1, left : columns[-1] + 1], 1)
+    return _segments(filled, _rings(_corners(filled)), left, top)
 
 
 @attrs.frozen
@@ -126,7 +131,7 @@ def _rings(corners: _Corners) -> list[Ring]:
     return rings
 
 
-def _segments(filled: NDArray[np.bool_], rings: list[Ring]) -> list[Segment]:
+def _segments(filled: NDArray[np.bool_], rings: list[Ring], left: int, top: int) -> list[Segment]:
     """Give each hole to its outline: that of the nearest edge to the left of where it begins."""
     import numpy as np
 
@@ -137,14 +142,18 @@ def _segments(filled: NDArray[np.bool_], rings: list[Ring]) -> list[Segment]:
         x, y = ring[0]
         if filled[y + 1, x + 1]:  # filled has a border of one pixel
             of.append(len(segments))
-            segments.append(Segment(ring, []))
+            segments.append(Segment(_moved(ring, left, top), []))
         else:
             before = edges[y, :x]
             nearest = int(before[np.flatnonzero(before)[-1]]) - 1
             of.append(of[nearest])
-            segments[of[nearest]].holes.append(ring)
+            segments[of[nearest]].holes.append(_moved(ring, left, top))
         _mark(edges, ring, number + 1)
     return segments
+
+
+def _moved(ring: Ring, left: int, top: int) -> Ring:
+    return [(x + left, y + top) for x, y in ring]
 
 
 def _mark(edges: NDArray[np.int32], ring: Ring, number: int) -> None:
