@@ -17,6 +17,7 @@ from datagym_async._retry import RetryPolicy
 from datagym_async._session import SessionStatistics
 from datagym_async._transport import Timeout
 from datagym_async._version import __version__
+from datagym_async.data import DatasetLoader, LoaderConfig, Sample
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIConnectionError,
@@ -178,6 +179,7 @@ __all__ = [
     "DataGymError",
     "Dataset",
     "DatasetCreated",
+    "DatasetLoader",
     "DatasetMedia",
     "DatasetShare",
     "Double",
@@ -217,6 +219,7 @@ __all__ = [
     "LimitChanged",
     "LimitReachedError",
     "LimiterState",
+    "LoaderConfig",
     "Media",
     "MediaInvalidReason",
     "MediaSourceType",
@@ -243,6 +246,7 @@ __all__ = [
     "RetryPolicy",
     "RunEnded",
     "RunStarted",
+    "Sample",
     "ServiceUnavailableError",
     "SessionStatistics",
     "Task",
