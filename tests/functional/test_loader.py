@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datagym_async import DataGymClient
 from datagym_async.exceptions import (
     APIConnectionError,
     ClientClosedError,
@@ -21,6 +22,7 @@ from datagym_async.labels import Annotation, LabeledImage, Rectangle
 from datagym_async.server import SeedMedia
 from datagym_async.testing import Drop, Hang, RefuseToken, Status
 from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
@@ -330,3 +332,48 @@ async def test_a_loader_needs_something_to_load(full: World) -> None:
         full.client.loader()
     with pytest.raises(NotFoundError, match="no project"):
         await anext(full.client.loader(project_id="0" * 8))
+
+
+async def test_closing_waits_for_what_runs_in_threads(full: World) -> None:
+    """After a block that is left in the middle no worker and no transform is running."""
+    running = 0
+
+    def slow(sample: Sample) -> int:
+        nonlocal running
+        running += 1
+        total = sum(bytes(sample.data * 200))
+        running -= 1
+        return total
+
+    async with full.client.loader(full.dataset_id, transform=slow) as loader:
+        await anext(loader)
+
+    assert (workers(), running) == (0, 0)
+
+
+async def test_a_cancelled_consumer_leaves_nothing_running(full: World) -> None:
+    """A task that iterates and is cancelled takes the workers with it."""
+    begun = asyncio.Event()
+
+    async def consume() -> None:
+        async with full.client.loader(full.dataset_id) as loader:
+            async for _ in loader:
+                begun.set()
+                await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(consume())
+        await begun.wait()
+        task.cancel()
+
+    assert workers() == 0
+
+
+async def test_a_closed_client_ends_the_iteration(full: World) -> None:
+    """A loader of a client that was closed says so; it does not hang."""
+    async with DataGymClient(TOKEN, full.server.base_url) as client:
+        loader = client.loader(full.dataset_id, prefetch=2)
+        await anext(loader)
+
+    with pytest.raises(ClientClosedError):
+        await names(loader)
