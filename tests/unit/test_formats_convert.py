@@ -63,6 +63,18 @@ def test_yolo(tmp_path: Path) -> None:
     assert read.images[1].width == WIDTH
 
 
+def test_broken_lines(tmp_path: Path) -> None:
+    """What labelformat leaves out with a word in the log is counted, and said."""
+    convert.write(IMAGES, tmp_path / "yolo", "yolo")
+    _photographs(tmp_path / "yolo" / "images")
+    with (tmp_path / "yolo" / "labels" / "a.txt").open("a") as file:
+        file.write("0 0.5\n7 0.1 0.1 0.1 0.1\n")
+    read = convert.read(tmp_path / "yolo" / "data.yaml", "yolo")
+    assert len(read.images[0].annotations) == 2
+    assert read.losses.count(LossKind.BROKEN) == 2
+    assert "a.txt" in str(read.losses)
+
+
 def test_yolo_segmentation(tmp_path: Path) -> None:
     """Outlines come back from YOLO; boxes are their corners, and holes are lost."""
     holed = Segmentation([OUTLINE.points, [(60, 20), (70, 20), (70, 25)]])
@@ -70,8 +82,12 @@ def test_yolo_segmentation(tmp_path: Path) -> None:
     lost = convert.write(given, tmp_path / "yolo", "yolo-seg")
     assert [(each.kind, each.count) for each in lost.items] == [(LossKind.HOLES, 1)]
     (tmp_path / "yolo" / "labels" / "b.txt").unlink()
+    with (tmp_path / "yolo" / "labels" / "a.txt").open("a") as file:
+        file.write("0 0.5 0.5 0.6 0.6\n")
     _photographs(tmp_path / "yolo" / "images")
-    first, second = convert.read(tmp_path / "yolo" / "data.yaml", "yolo-seg").images
+    read = convert.read(tmp_path / "yolo" / "data.yaml", "yolo-seg")
+    assert [(each.kind, each.count) for each in read.losses.items] == [(LossKind.BROKEN, 1)]
+    first, second = read.images
     outline, box, filled = (each.shape for each in first.annotations)
     assert isinstance(outline, Polygon)
     assert outline.bounds == pytest.approx(OUTLINE.bounds)

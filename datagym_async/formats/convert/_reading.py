@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +17,7 @@ from datagym_async.labels import Annotation, LabeledImage, Polygon, Rectangle
 from datagym_async.labels._config_rules import RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 def read(
@@ -60,10 +63,34 @@ def read(
         raise FormatError(f"{path} cannot be read as {info.name}: {error} ({kind})") from error
 
 
+class _Complaints(logging.Handler):
+    """Counts what a reader leaves out with a word in the log and no other."""
+
+    def __init__(self, losses: Losses) -> None:
+        super().__init__(logging.WARNING)
+        self._losses = losses
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self._losses.add(LossKind.BROKEN, record.getMessage())
+
+
+@contextmanager
+def _complaints_counted(losses: Losses) -> Iterator[None]:
+    logger, handler = logging.getLogger("labelformat"), _Complaints(losses)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
 def _conversion(reader: Any) -> Conversion:
     losses = Losses()
     keys = Keys(losses, reserved=RESERVED)
-    labels = {label.image.filename: label for label in _labels(reader)}
+    with _complaints_counted(losses):
+        labels = {label.image.filename: label for label in _labels(reader)}
     images = {each.filename: each for each in reader.get_images()}
     images |= {name: label.image for name, label in labels.items()}
     return Conversion(
@@ -112,4 +139,7 @@ def _annotations(found: Any, keys: Keys, losses: Losses, image: str) -> list[Ann
     parts = found.segmentation.polygons
     if len(parts) > 1:
         losses.add(LossKind.PARTS, f"{image}: {key}")
-    return [Annotation(key, Polygon(part)) for part in parts if len(part) > 2]
+    whole = [part for part in parts if len(part) > 2]
+    if len(whole) < len(parts):
+        losses.add(LossKind.BROKEN, f"{image}: an outline of fewer than 3 points")
+    return [Annotation(key, Polygon(part)) for part in whole]
