@@ -36,9 +36,9 @@ from datagym_async.transfer import (
 from datagym_async.transfer._advice import Meters
 from datagym_async.transfer._bitmap_jobs import BitmapSource
 from datagym_async.transfer._bitmap_methods import BitmapMethods
-from datagym_async.transfer._download_manifest import DownloadJob
 from datagym_async.transfer._download_methods import DownloadMethods
 from datagym_async.transfer._download_needs import DownloadSources
+from datagym_async.transfer._download_state import DownloadJob
 from datagym_async.transfer._export_methods import ExportMethods
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from datagym_async.transfer._download_files import Part
-from datagym_async.transfer._download_manifest import STATE_FOLDER
+from datagym_async.transfer._download_state import STATE_FOLDER
 
 if TYPE_CHECKING:
     from datagym_async.transfer._download_manifest import Manifest

@@ -15,7 +15,8 @@ import attrs
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.transfer._download_files import Part
 from datagym_async.transfer._download_formats import FORMATS, write_format
-from datagym_async.transfer._download_manifest import STATE_FOLDER, Manifest
+from datagym_async.transfer._download_manifest import Manifest
+from datagym_async.transfer._download_state import STATE_FOLDER
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:

@@ -10,15 +10,16 @@ import attrs
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import Project
 from datagym_async.transfer._download_config import DownloadConfig
-from datagym_async.transfer._download_manifest import DownloadJob
 from datagym_async.transfer._download_needs import DownloadSources
 from datagym_async.transfer._download_report import DownloadTally
+from datagym_async.transfer._download_state import DownloadJob
 from datagym_async.transfer._items import printable
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
+    from datagym_async.models import Dataset
     from datagym_async.transfer._download_manifest import Manifest
 
 _BATCH = 1000
@@ -58,27 +59,38 @@ class Listing:
             await self._enter_project(manifest)
         else:
             await self._enter_dataset(manifest)
+        while await in_thread(manifest.allot, _BATCH):
+            pass
+        self._tally.planned = await in_thread(manifest.count)
         if self._config.links == "source" and self.project is not None:
             await self._enter_tasks(manifest, self.project)
 
     async def _enter_dataset(self, manifest: Manifest) -> None:
-        dataset = await self._sources.datasets.get(self._job.id)
-        self.name = dataset.name
+        self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
         if self._config.needs_project:
             self.project = self._choose(await self._sources.projects.list())
-        self._tally.planned += await in_thread(manifest.enter, dataset, subfolder=False)
 
     async def _enter_project(self, manifest: Manifest) -> None:
         self.project = _of_id(self._job.id, await self._sources.projects.list())
-        self.name = self.project.name
-        for each in self.project.datasets:
+        for each in sorted(self.project.datasets, key=lambda one: (one.timestamp, one.id)):
             try:
-                dataset = await self._sources.datasets.get(each.id)
+                await self._enter_media(manifest, each.id, subfolder=True)
             except NotFoundError:
                 note = f"The dataset {printable(each.name)!r} of the project is gone."
                 self._tally.notes.append(note)
-                continue
-            self._tally.planned += await in_thread(manifest.enter, dataset, subfolder=True)
+        self.name = self.project.name
+
+    async def _enter_media(self, manifest: Manifest, dataset_id: str, *, subfolder: bool) -> str:
+        """Enter a dataset part by part; return its name."""
+
+        async def enter(parts: AsyncIterator[Dataset]) -> str:
+            name = ""
+            async for part in parts:
+                await in_thread(manifest.enter, part, subfolder=subfolder)
+                name = part.name
+            return name
+
+        return await self._sources.datasets.read_parts(enter, dataset_id)
 
     def _choose(self, projects: Sequence[Project]) -> Project | None:
         """Return the project that a dataset is joined with; None where links can do without."""

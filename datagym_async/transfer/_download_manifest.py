@@ -2,7 +2,7 @@
 
 It is an SQLite database in the folder itself (``.datagym/manifest.sqlite3``), so that the plan of
 a large dataset takes no memory, and the same download again goes on with what it says. A file is
-allotted to a media before anything is fetched, once and for all. An outcome is noted after the
+allotted to each media before anything is fetched, once and for all. An outcome is noted after the
 file is in its place: what a kill falls in between is fetched again, and replaces itself.
 
 Everything here blocks: call it in a thread.
@@ -16,16 +16,16 @@ import os
 import sqlite3
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from datagym_async.exceptions import ClientClosedError, ConfigurationError
+from datagym_async.exceptions import ClientClosedError
 from datagym_async.models import MediaSourceType
-from datagym_async.transfer._download_files import Check, place_of, tidy
+from datagym_async.transfer._download_files import Check, place_of
 from datagym_async.transfer._download_items import DownloadOutcome
 from datagym_async.transfer._download_names import folded_name, numbered, safe_name
-from datagym_async.transfer._items import printable
+from datagym_async.transfer._download_state import DownloadJob, open_state
 from datagym_async.transfer._journal_lock import JournalLock
 
 if TYPE_CHECKING:
@@ -34,46 +34,14 @@ if TYPE_CHECKING:
     from datagym_async.models import Dataset, DatasetMedia
     from datagym_async.transfer._download_items import DownloadResult
 
-STATE_FOLDER: Final = ".datagym"
-"""Folder of the manifest; no media can have its name, since no safe name begins with a dot."""
-KEPT_NAMES: Final = (
-    "manifest.jsonl",
-    "manifest.csv",
-    "labels.json",
-    "labels.jsonl",
-    "labels.coco.json",
-    "labels.yolo",
-    "bitmaps",
-)
-"""Names beside the media that are ours, whether this run needs them or not."""
-VERSION: Final = 1
-_NOT_COUNTED: Final = frozenset(
-    {STATE_FOLDER, ".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
-)
-"""Names that a folder may hold and still be empty: systems put them there unasked."""
-
-_SETTINGS = """
-PRAGMA locking_mode = EXCLUSIVE;
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
-PRAGMA cache_size = -8192;
+_ENTER = """
+INSERT INTO media (media_id, dataset_id, name, stored_name, source, timestamp, run)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (media_id) DO UPDATE SET run = excluded.run
 """
-# Locked exclusively, SQLite needs no shared memory for its WAL, which network drives do not have.
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE dataset (dataset_id TEXT PRIMARY KEY, name TEXT, folder TEXT) WITHOUT ROWID;
-CREATE TABLE media (
-    seq INTEGER PRIMARY KEY, media_id TEXT UNIQUE NOT NULL, dataset_id TEXT NOT NULL,
-    name TEXT, stored_name TEXT, source TEXT, path TEXT UNIQUE NOT NULL, run INTEGER NOT NULL,
-    task_id TEXT, outcome TEXT, size INTEGER, sha256 TEXT, status INTEGER, key TEXT, reason TEXT
-);
-CREATE TABLE claimed (key TEXT PRIMARY KEY, next INTEGER NOT NULL DEFAULT 2) WITHOUT ROWID;
+_UNPLACED = """
+SELECT seq, folder, media.name FROM media JOIN dataset USING (dataset_id)
+WHERE path IS NULL AND run = ? ORDER BY timestamp, media_id LIMIT ?
 """
-_ADD = """
-INSERT INTO media (media_id, dataset_id, name, stored_name, source, path, run)
-VALUES (?, ?, ?, ?, ?, ?, ?)
-"""
-_IS_LISTED = "UPDATE media SET run = ? WHERE media_id = ?"
 _TAKE = """
 SELECT seq, media_id, name, path, source, task_id, outcome, size, sha256 FROM media
 WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?
@@ -92,21 +60,6 @@ SELECT path AS file, coalesce(outcome, 'pending') AS outcome, media.name, media_
 FROM media LEFT JOIN dataset USING (dataset_id) ORDER BY seq
 """
 _GONE = "UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE seq = ?"
-
-
-@attrs.frozen
-class DownloadJob:
-    """What a folder is a download of.
-
-    Args:
-        base_url: Address of the service.
-        kind: ``"dataset"`` or ``"project"``.
-        id: UUID of it.
-    """
-
-    base_url: str
-    kind: str
-    id: str
 
 
 @attrs.frozen
@@ -166,26 +119,7 @@ class Manifest:
             ConfigurationError: The folder is not empty and no download, of another download, in use
                 by another process, or cannot be written to.
         """
-        path = root / STATE_FOLDER / "manifest.sqlite3"
-        try:
-            _prepare(root, path)
-            lock = JournalLock.take(path)
-        except OSError as error:
-            words = error.strerror or str(error)
-            msg = f"The folder {_shown(root)} cannot be written to ({words}); give another one."
-            raise ConfigurationError(msg) from None
-        if lock is None:
-            msg = (
-                f"Another process is downloading into {_shown(root)}; wait for it to end, or give "
-                "another folder."
-            )
-            raise ConfigurationError(msg)
-        try:
-            tidy(root / STATE_FOLDER)
-            connection, run = _opened(path, root, job)
-        except BaseException:
-            lock.release()
-            raise
+        connection, lock, run = open_state(root, job)
         return cls(root, connection, lock, run)
 
     def close(self) -> None:
@@ -214,21 +148,37 @@ class Manifest:
 
     # Planning.
 
-    def enter(self, dataset: Dataset, *, subfolder: bool) -> int:
-        """Enter what a dataset lists, each media with a file of its own; return how many.
+    def enter(self, dataset: Dataset, *, subfolder: bool) -> None:
+        """Enter what a dataset lists; entering it again changes nothing.
 
         Args:
-            dataset: The dataset with its media.
+            dataset: The dataset with its media, or with some of them.
             subfolder: Whether they go into a folder of their own.
         """
         with self.using() as database:
-            folder = _folder_of(database, self.root, dataset, subfolder=subfolder)
-            for media in sorted(dataset.media, key=lambda each: (each.timestamp, each.id)):
-                known = database.execute(_IS_LISTED, (self.run, media.id)).rowcount
-                if not known:
-                    path = _allot(database, self.root, folder, media.name)
-                    database.execute(_ADD, _row_of(media, dataset.id, path, self.run))
-        return len(dataset.media)
+            _enter_dataset(database, self.root, dataset, subfolder=subfolder)
+            database.executemany(
+                _ENTER, (_row_of(media, dataset.id, self.run) for media in dataset.media)
+            )
+
+    def allot(self, count: int) -> bool:
+        """Give the next media files of their own, by age; return whether there are more.
+
+        Args:
+            count: For how many to do it.
+        """
+        with self.using() as database:
+            rows = database.execute(_UNPLACED, (self.run, count)).fetchall()
+            for seq, folder, name in rows:
+                path = _allot(database, self.root, folder, name)
+                database.execute("UPDATE media SET path = ? WHERE seq = ?", (path, seq))
+        return len(rows) == count
+
+    def count(self) -> int:
+        """Return how many media this run lists."""
+        with self.using() as database:
+            found = database.execute("SELECT count(*) FROM media WHERE run = ?", (self.run,))
+            return int(found.fetchone()[0])
 
     def enter_tasks(self, tasks: Iterable[tuple[str, str]]) -> None:
         """Enter tasks of media, as pairs of the task's and the media's id."""
@@ -298,78 +248,14 @@ class Manifest:
                 yield dict(zip(names, row, strict=True))
 
 
-def _prepare(root: Path, path: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    if not path.exists() and any(each.name not in _NOT_COUNTED for each in root.iterdir()):
-        msg = (
-            f"The folder {_shown(root)} is not empty, and holds no download that could be gone on "
-            "with; give a new or an empty one."
-        )
-        raise ConfigurationError(msg)
-    path.parent.mkdir(exist_ok=True)
-
-
-def _opened(path: Path, root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, int]:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        connection.executescript(_SETTINGS)
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            _create(connection, job)
-        return connection, _begin(connection, root, job)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        msg = (
-            f"The manifest {_shown(path)} cannot be used ({error}); give another folder, and "
-            "delete this one if nothing in it is needed."
-        )
-        raise ConfigurationError(msg) from None
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _create(connection: sqlite3.Connection, job: DownloadJob) -> None:
-    # In one transaction: a kill in the midst leaves an empty database, which is made anew.
-    connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
-    values = (*attrs.asdict(job).items(), ("run", "0"))
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
-    keys = ((folded_name(name),) for name in KEPT_NAMES)
-    connection.executemany("INSERT INTO claimed (key) VALUES (?)", keys)
-    connection.execute("COMMIT")
-
-
-def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
-    known = dict(connection.execute("SELECT name, value FROM meta"))
-    if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-        msg = (
-            f"The download in {_shown(root)} was begun by another version of datagym-async; use "
-            "that one, or give another folder."
-        )
-        raise ConfigurationError(msg)
-    for name, mine in attrs.asdict(job).items():
-        if known.get(name) != mine:
-            msg = (
-                f"The folder {_shown(root)} holds a download of the {known.get('kind')} "
-                f"{known.get('id')} of {known.get('base_url')}; give another folder."
-            )
-            raise ConfigurationError(msg)
-    run = int(known["run"]) + 1
-    connection.execute("UPDATE meta SET value = ? WHERE name = 'run'", (str(run),))
-    return run
-
-
-def _folder_of(
+def _enter_dataset(
     database: sqlite3.Connection, root: Path, dataset: Dataset, *, subfolder: bool
-) -> str:
-    known = database.execute(
-        "SELECT folder FROM dataset WHERE dataset_id = ?", (dataset.id,)
-    ).fetchone()
-    if known is not None:
-        return str(known[0])
-    folder = _allot(database, root, "", dataset.name) if subfolder else ""
-    values = (dataset.id, dataset.name, folder)
-    database.execute("INSERT INTO dataset VALUES (?, ?, ?)", values)
-    return folder
+) -> None:
+    known = "SELECT 1 FROM dataset WHERE dataset_id = ?"
+    if database.execute(known, (dataset.id,)).fetchone() is None:
+        folder = _allot(database, root, "", dataset.name) if subfolder else ""
+        values = (dataset.id, dataset.name, folder)
+        database.execute("INSERT INTO dataset VALUES (?, ?, ?)", values)
 
 
 def _allot(database: sqlite3.Connection, root: Path, folder: str, name: str) -> str:
@@ -395,10 +281,6 @@ def _next(database: sqlite3.Connection, folder: str, safe: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _row_of(media: DatasetMedia, dataset_id: str, path: str, run: int) -> tuple[object, ...]:
-    source = media.source_type.value
-    return (media.id, dataset_id, media.name, media.stored_name, source, path, run)
-
-
-def _shown(path: Path) -> str:
-    return printable(str(path))
+def _row_of(media: DatasetMedia, dataset_id: str, run: int) -> tuple[object, ...]:
+    source, at = media.source_type.value, media.timestamp
+    return (media.id, dataset_id, media.name, media.stored_name, source, at, run)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 
 from datagym_async.transfer._bitmaps import BitmapLabels, BitmapTasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Project
+
+T = TypeVar("T")
 
 
 class MediaDownloads(Protocol):
@@ -34,8 +36,10 @@ class MediaDownloads(Protocol):
 class DatasetLookup(Protocol):
     """Look a dataset up; `DatasetsResource` does."""
 
-    async def get(self, dataset_id: str) -> Dataset:
-        """Return the dataset with its media."""
+    async def read_parts(
+        self, reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]], dataset_id: str
+    ) -> T:
+        """Return what a function makes of the parts of a dataset; it may be called anew."""
         ...
 
 

@@ -27,7 +27,7 @@ from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_endings import Endings, require_extras
 from datagym_async.transfer._download_fetch import UNREACHABLE_AFTER, Fetcher
 from datagym_async.transfer._download_listing import Listing
-from datagym_async.transfer._download_manifest import DownloadJob, Manifest
+from datagym_async.transfer._download_manifest import Manifest
 from datagym_async.transfer._download_pipeline import DownloadPipeline
 from datagym_async.transfer._download_report import DownloadTally
 from datagym_async.transfer._threads import in_thread
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from datagym_async.transfer._download_items import DownloadProgress, DownloadResult
     from datagym_async.transfer._download_needs import DownloadLane, DownloadSources
     from datagym_async.transfer._download_report import DownloadReport
+    from datagym_async.transfer._download_state import DownloadJob
 
 DEFAULT_WORKERS = 8
 """Workers of a run that has neither a number of its own nor a client's lane to ask."""

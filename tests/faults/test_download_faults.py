@@ -126,6 +126,18 @@ async def test_passing_trouble_costs_nothing(tmp_path: Path, fault: Action) -> N
         assert images_in(tmp_path) == IMAGES
 
 
+async def test_a_listing_that_breaks_off_is_read_anew(tmp_path: Path) -> None:
+    """What was entered of it counts once."""
+    async with world(*SEEDED) as here:
+        here.plan.add(DropMidBody(900), method="GET", path=r"/dataset/", first=2)
+
+        report = await run(here, tmp_path)
+
+        assert (report.planned, report.downloaded, report.ok) == (COUNT, COUNT, True)
+        check_end_state(here, tmp_path, report)
+        assert images_in(tmp_path) == IMAGES
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "key"),
     [
