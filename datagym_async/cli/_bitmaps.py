@@ -1,6 +1,5 @@
 """`bitmaps`: the segmentations of a project as images."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from datagym_async.cli._connect import ClientOptions, client_for
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
 from datagym_async.transfer import BitmapReport, BitmapResult
@@ -61,7 +61,7 @@ def bitmaps(
                 on_result=lambda result: _tell(invocation.output, result),
             )
 
-    return _say(invocation.output, asyncio.run(work()))
+    return _say(invocation.output, run_in_loop(work()))
 
 
 def register(app: typer.Typer) -> None:

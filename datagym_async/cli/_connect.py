@@ -1,6 +1,5 @@
 """From the shared options to a client; the token on its way is never shown."""
 
-import asyncio
 import getpass
 import os
 import sys
@@ -13,6 +12,7 @@ import attrs
 from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE, DataGymClient
 from datagym_async._retry import RetryPolicy
 from datagym_async.cli._errors import CommandError
+from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ def with_client(invocation: Invocation, work: Callable[[DataGymClient], Awaitabl
         async with client:
             return await work(client)
 
-    return asyncio.run(run())
+    return run_in_loop(run())
 
 
 def address_of(invocation: Invocation) -> str:

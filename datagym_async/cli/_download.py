@@ -13,6 +13,7 @@ from datagym_async.cli._download_options import DownloadOptions, client_options,
 from datagym_async.cli._download_progress import DownloadSnapshot
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._lookup import dataset_of, project_of
+from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
 from datagym_async.cli._progress import LINES_OF_PROBLEMS, showing
@@ -61,7 +62,7 @@ def download(
     download_config(options)  # what is out of range is said before anybody is asked for a token
     client, account = client_for(invocation, client_options(options)), _Account()
     try:
-        asyncio.run(_download(client, invocation.output, folder, options, account))
+        run_in_loop(_download(client, invocation.output, folder, options, account))
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except TransferError as error:

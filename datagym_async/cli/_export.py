@@ -16,6 +16,7 @@ from datagym_async.cli._connect import ClientOptions, client_for
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
 from datagym_async.cli._figures import counted, size
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output, bar
 from datagym_async.cli._progress import showing
@@ -98,7 +99,7 @@ def export(
         )
 
     try:
-        exported = asyncio.run(_export(client, run, work))
+        exported = run_in_loop(_export(client, run, work))
     except (KeyboardInterrupt, asyncio.CancelledError):
         invocation.output.warning("Interrupted; nothing half-written is left.")
         return INTERRUPTED

@@ -21,6 +21,7 @@ from datagym_async.cli._errors import (
 )
 from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
 from datagym_async.cli._plain import plain_list
@@ -155,7 +156,7 @@ def import_(
     source.format = source.found_format
     client, account = client_for(invocation, ClientOptions()), _Account()
     try:
-        asyncio.run(_run(client, invocation.output, project, _Work(how, reading, source, account)))
+        run_in_loop(_run(client, invocation.output, project, _Work(how, reading, source, account)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except DataGymError as error:

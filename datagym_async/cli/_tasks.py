@@ -1,6 +1,5 @@
 """`tasks`: list them, complete them, skip them."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
@@ -13,6 +12,7 @@ from datagym_async.cli._connect import ClientOptions, client_for, with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Column, Output
 from datagym_async.cli._plain import plain_list
@@ -135,7 +135,7 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
             output.message("Nothing was changed.")
             return WELL
     client = client_for(invocation, ClientOptions())
-    report = asyncio.run(_work(client, output, task_ids, verb))
+    report = run_in_loop(_work(client, output, task_ids, verb))
     return _say(output, report, verb)
 
 

@@ -14,6 +14,7 @@ from datagym_async.cli._connect import client_for
 from datagym_async.cli._dry_run import plan_of, show_plan
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._figures import clock
+from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
 from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
@@ -81,9 +82,9 @@ def upload(
     source, account = source_of(given, options), Account()
     client = client_for(invocation, client_options(options))
     if options.telling.dry_run:
-        return asyncio.run(_dry_run(client, invocation.output, source, options))
+        return run_in_loop(_dry_run(client, invocation.output, source, options))
     try:
-        asyncio.run(_upload(client, invocation.output, source, options, account))
+        run_in_loop(_upload(client, invocation.output, source, options, account))
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except TransferError as error:
