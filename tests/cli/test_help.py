@@ -55,6 +55,7 @@ def test_these_are_the_commands() -> None:
     """The commands of this release, by the names that are fixed."""
     assert {names(command) for command in ALL} >= {
         "upload",
+        "download",
         "demo",
         "serve",
         "projects list",
