@@ -28,7 +28,6 @@ from benchmarks.contenders.generated import DATASET
 from benchmarks.files import TINY
 from benchmarks.machine import machine_facts
 from benchmarks.minimal_server import held_name
-from datagym_async.models import Dataset
 from datagym_async.transfer import Outcome, UploadItem, UploadResult
 from datagym_async.transfer import _journal_file as journal_file
 from datagym_async.transfer._candidates import Candidate
@@ -123,7 +122,7 @@ def make_journal(path: Path, folder: Path, base_url: str, items: int) -> None:
     plan = Plan()
     plan.open(journal_file.journal(path, job, fresh=True))
     try:
-        plan.enter_listing([Dataset(id=DATASET, timestamp=0, name="Benchmark")])
+        plan.listed.replace([], name="Benchmark")
         candidates = _candidates(folder, items)
         while some := list(itertools.islice(candidates, _STEP)):
             plan.add((0, each) for each in some)

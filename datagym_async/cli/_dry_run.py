@@ -1,6 +1,7 @@
 """`upload --dry-run`: what an upload would do, a line an item."""
 
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -12,7 +13,9 @@ from datagym_async.cli._words import hint_in_shell_words
 from datagym_async.models import Dataset
 from datagym_async.transfer import DryRun, PlannedUpload, PlanSummary, Source, UploadConfig
 
-SCHEMA = "datagym_async.upload_plan/1"
+T = TypeVar("T")
+
+SCHEMA: Final = "datagym_async.upload_plan/1"
 
 
 @attrs.frozen
@@ -22,13 +25,18 @@ class Imagined:
     name: str
     client: DataGymClient
 
-    async def get(self, dataset_id: str) -> Dataset:
-        """Return it."""
-        return Dataset(id=dataset_id, name=self.name, timestamp=0)
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        """Read it, or all others: further datasets of its family may be there."""
+        if dataset_id is None:
+            return await self.client.datasets.read_parts(reading)
+        return await reading(self._parts())
 
-    async def list(self) -> "list[Dataset]":
-        """Return it and the others: further datasets of its family may be there."""
-        return [*await self.client.datasets.list(), await self.get("")]
+    async def _parts(self) -> AsyncGenerator[Dataset, None]:
+        yield Dataset(id="", name=self.name, timestamp=0)
 
     async def ensure(self, name: str) -> Dataset:
         """Refuse, for nothing is made."""

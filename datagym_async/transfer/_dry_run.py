@@ -149,11 +149,10 @@ class DryRun:
     async def __aenter__(self) -> Self:
         if self._feeding is not None:
             raise ClientClosedError("A plan is made once; ask for a new one.")
-        datasets = await self._target.open()
-        self._summary = attrs.evolve(self._summary, dataset_name=self._target.name)
         try:
             await in_thread(self._plan.open)
-            await in_thread(self._plan.enter_listing, datasets)
+            await self._target.open(self._plan.listed)
+            self._summary = attrs.evolve(self._summary, dataset_name=self._target.name)
             await self._group.__aenter__()
         except BaseException:
             await in_thread(self._plan.close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from datagym_async._wire._messages import Body
     from datagym_async.models import Dataset, Media, UrlResult
+
+T = TypeVar("T")
 
 
 class MediaUploads(Protocol):
@@ -51,10 +53,17 @@ class MediaUploads(Protocol):
 
 
 class DatasetLookup(Protocol):
-    """Look a dataset up; `DatasetsResource` does."""
+    """Say what datasets hold; `DatasetsResource` does."""
 
-    async def get(self, dataset_id: str) -> Dataset:
-        """Return the dataset with its media."""
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        """Return what a function makes of a dataset's parts, called anew where they break off.
+
+        Without an id they are the parts of all datasets; those of each come one after the other.
+        """
         ...
 
 

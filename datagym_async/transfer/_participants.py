@@ -24,7 +24,6 @@ from datagym_async.transfer._verify import Verification
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from datagym_async.models import Dataset
     from datagym_async.transfer._advice import Meters
     from datagym_async.transfer._config import UploadConfig
     from datagym_async.transfer._hooks import Ending
@@ -104,11 +103,11 @@ class Participant:
         if self._timer is not None:
             self._timer.cancel()
 
-    def opened(self, datasets: Sequence[Dataset]) -> None:
+    def opened(self, datasets: Sequence[DatasetShare]) -> None:
         """Tell that the run has begun, into these datasets."""
-        names = tuple(dataset.name for dataset in datasets)
-        held = sum(len(dataset.media) for dataset in datasets)
-        self._events.tell(RunStarted(datasets[0].id, names[0], names, held))
+        names = tuple(each.name for each in datasets)
+        held = sum(each.held for each in datasets)
+        self._events.tell(RunStarted(datasets[0].dataset_id, names[0], names, held))
         self._watch_limiter()
 
     def _room(self) -> int | None:

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
 from datagym_async.exceptions import APIError
-from datagym_async.models import Dataset
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._hooks import Hooks
 from datagym_async.transfer._items import Outcome, UploadResult
@@ -52,7 +50,6 @@ class Pipeline:
     Args:
         media: Stores images.
         target: Where they go.
-        fetch: Lists the target.
         plan: Told of what became of the items.
         config: The options.
         tally: Told of what is sent and settled.
@@ -61,7 +58,6 @@ class Pipeline:
 
     _media: MediaUploads
     _target: Target
-    _fetch: Callable[[], Awaitable[Sequence[Dataset]]]
     _plan: Plan
     _config: UploadConfig
     _tally: Tally
@@ -83,7 +79,7 @@ class Pipeline:
     def __attrs_post_init__(self) -> None:
         self._work = asyncio.Queue(min(self._workers, MAX_READY))
         self._results = asyncio.Queue(2 * self._workers)
-        self._listing = SharedListing(self._fetch, self._media.settle_after)
+        self._listing = SharedListing(self._target.find, self._media.settle_after)
         self._links = LinkCheck.of(self._config)
         self._sender = Sender(
             self._media,
@@ -96,7 +92,7 @@ class Pipeline:
             self._links,
         )
         self._settler = Settler(
-            self._plan, self._media, self._fetch, self._tally, self._config.remove_doubles
+            self._plan, self._media, self._target, self._tally, self._config.remove_doubles
         )
 
     @property

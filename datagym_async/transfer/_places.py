@@ -15,10 +15,10 @@ import attrs
 
 from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.models import Dataset, MediaSourceType, MediaType
+from datagym_async.models import Dataset, MediaType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 MAX_GAP = 10
 """How far apart the numbers of a family may be, for one may be deleted: "Photos 2026" is none."""
@@ -129,16 +129,24 @@ class Places:
             self._first = min(self._first, index)
 
 
-def link_homes(family: Sequence[Dataset]) -> dict[str, int]:
-    """Return which dataset holds each name of a link image, by folded name, or `SEVERAL`.
+def is_of_family(base: Dataset, dataset: Dataset) -> bool:
+    """Return whether a dataset may be one of a family, by its name: it ends in a number."""
+    plain, _, number = fold_name(dataset.name).rpartition(" ")
+    is_number = number.isascii() and number.isdigit() and not number.startswith("0")
+    return is_number and plain == fold_name(base.name)
+
+
+def link_homes(links: Sequence[Collection[str]]) -> dict[str, int]:
+    """Return which dataset of a family holds each name of a link image, or `SEVERAL`.
 
     The service takes an address once a dataset, and lists names alone. So a link whose name is
     held has to be sent where it is held, for the service to say whether it is the same.
+
+    Args:
+        links: The names of each dataset, folded.
     """
     homes: dict[str, int] = {}
-    for index, dataset in enumerate(family):
-        for media in dataset.media:
-            if media.source_type is MediaSourceType.SHAREABLE_LINK:
-                key = fold_name(media.stored_name)
-                homes[key] = index if homes.get(key, index) == index else SEVERAL
+    for index, names in enumerate(links):
+        for name in names:
+            homes[name] = index if homes.get(name, index) == index else SEVERAL
     return homes

@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from datagym_async._wire._names import fold_name
-from datagym_async.models import MediaSourceType
 from datagym_async.transfer import _journal_file as journal_file
 from datagym_async.transfer._clashes import Claim, Holder, Verdict, judge
 from datagym_async.transfer._items import Outcome, UploadItem, printable
 from datagym_async.transfer._journal_schema import Kind, stated
+from datagym_async.transfer._listed import Listed
 from datagym_async.transfer._outcomes import Outcomes
 from datagym_async.transfer._renaming import Renaming, refuse_clashes
 from datagym_async.transfer._resuming import Resuming
@@ -38,10 +38,9 @@ from datagym_async.transfer._rows import Added, Row, blob, identified, item_of, 
 from datagym_async.transfer._screening import folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
-    from datagym_async.models import Dataset
     from datagym_async.transfer._candidates import Candidate
     from datagym_async.transfer._reading import Ready
     from datagym_async.transfer._screening import Screening
@@ -54,7 +53,7 @@ INSERT INTO item (seq, part, place, name, content, origin, size, refusal, name_k
                   mtime, sha) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _HOLD = "INSERT OR IGNORE INTO held VALUES (?)"
-_LIST = "INSERT OR IGNORE INTO listed VALUES (?, ?, ?, ?, ?)"
+_LIST = "INSERT INTO listed VALUES (?, '', '', 0, 0)"
 _SORT = "INSERT INTO turn (seq) SELECT seq FROM item WHERE seq > ? ORDER BY part, place, seq"
 _CLAIM_NAMES = """
 INSERT OR IGNORE INTO claimed
@@ -83,7 +82,6 @@ _IS_NOW = "UPDATE item SET size = ?, mtime = ?, sha = NULL WHERE seq = ?"
 _COMPLETE = "UPDATE run SET complete = ? WHERE run = ?"
 _WHERE = "SELECT dataset_id, media_id FROM listed WHERE key = ? ORDER BY is_link, at LIMIT 1"
 _HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
-_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _CHANGED = Verdict(
     Outcome.SKIPPED,
     "It has changed since this job uploaded it, and the dataset holds the bytes uploaded then; "
@@ -159,6 +157,7 @@ class Plan:
         self._screening = screening
         self._resuming: Resuming | None = None
         self.outcomes = Outcomes(self._store)
+        self.listed = Listed(self._store)
         self._in_memory: dict[int, UploadItem] = {}
         self._added = 0
         self._settled = 0  # items
@@ -169,6 +168,7 @@ class Plan:
         """Begin with a temporary database, or with what a journal holds."""
         self._store = store or journal_file.temporary()
         self.outcomes = Outcomes(self._store)
+        self.listed = Listed(self._store)
         if store is not None:
             with store.writing() as database:
                 (self._added,) = database.execute(_LAST).fetchone()
@@ -235,19 +235,7 @@ class Plan:
         keys = [blob(f"n{fold_name(one)}") for one in stored_names]
         with self._store.writing() as database:
             database.executemany(_HOLD, ((key,) for key in keys))
-            database.executemany(_LIST, ((key, "", "", 0, 0) for key in keys))
-
-    def enter_listing(self, datasets: Iterable[Dataset]) -> None:
-        """Enter all that the target holds now; the first of a job is what it held before."""
-        with self._store.writing() as database:
-            database.execute("DELETE FROM listed")
-            name = ""
-            for dataset in datasets:
-                name = name or dataset.name
-                database.executemany(_LIST, _listed(dataset))
-            if not database.execute("SELECT 1 FROM meta WHERE name = 'dataset_name'").fetchone():
-                database.execute("INSERT OR IGNORE INTO held SELECT key FROM listed")
-                database.execute(_META, ("dataset_name", name))
+            database.executemany(_LIST, ((key,) for key in keys))
 
     def resume(self) -> Added:
         """Give turns to what earlier runs have left, and return how much that is."""
@@ -381,10 +369,3 @@ def _where(database: sqlite3.Connection, item: UploadItem) -> tuple[str, str]:
 
 def _last_turn(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT coalesce(max(turn), 0) FROM turn").fetchone()[0])
-
-
-def _listed(dataset: Dataset) -> Iterator[tuple[object, ...]]:
-    for each in dataset.media:
-        is_link = each.source_type == MediaSourceType.SHAREABLE_LINK
-        key = blob(f"n{fold_name(each.stored_name)}")
-        yield key, each.id, dataset.id, each.timestamp, is_link

@@ -16,54 +16,45 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import APIError
-from datagym_async.models import Dataset, Media, MediaSourceType
+from datagym_async.models import DatasetMedia, Media
 from datagym_async.transfer._items import Outcome
 from datagym_async.transfer._needs import MediaUploads
 from datagym_async.transfer._plan import Plan
 from datagym_async.transfer._tally import Tally
+from datagym_async.transfer._target import Target
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from datagym_async.models import DatasetMedia
     from datagym_async.transfer._items import UploadResult
-    from datagym_async.transfer._needs import DatasetLookup
     from datagym_async.transfer._report import Double
-    from datagym_async.transfer._target import Target
 
 _log = logging.getLogger(__name__)
+
+Search: TypeAlias = Callable[[Collection[str]], Awaitable[dict[str, DatasetMedia]]]
+"""Gives the media of names as they are stored, folded."""
 
 PORTION = 500
 """Items settled in one thread hop."""
 _COMPANY = (0.25, 1.0)
-_SMALL = 2000  # media whose names are compared without a thread: about 3 ms
-
-
-async def list_target(datasets: DatasetLookup, target: Target) -> tuple[Dataset, ...]:
-    """Return all datasets of a target with what they hold now."""
-    return tuple([await datasets.get(member.dataset_id) for member in target.members])
 
 
 class SharedListing:
     """Look names up, many with one listing.
 
     Args:
-        fetch: Lists the target.
+        search: Lists the target, and gives the media of the names that are wanted.
         settle_after: Gives the seconds that a lost upload waits before it is looked up.
     """
 
-    def __init__(
-        self, fetch: Callable[[], Awaitable[Sequence[Dataset]]], settle_after: Callable[[], float]
-    ) -> None:
-        self._fetch = fetch
+    def __init__(self, search: Search, settle_after: Callable[[], float]) -> None:
+        self._search = search
         self._settle_after = settle_after
         self._wanted: Counter[str] = Counter()
         self._begun = 0
@@ -107,28 +98,9 @@ class SharedListing:
         self._found = None  # a cancellation in between leaves it to the next one who waits
         wanted = frozenset(self._wanted)
         try:
-            datasets = await self._fetch()
+            self._found = await self._search(wanted)
         except APIError as error:
             self._found = error
-            return
-        size = sum(len(dataset.media) for dataset in datasets)
-        if size > _SMALL:
-            self._found = await in_thread(_named, datasets, wanted)
-        else:
-            self._found = _named(datasets, wanted)
-
-
-def _named(datasets: Sequence[Dataset], wanted: Collection[str]) -> dict[str, DatasetMedia]:
-    """Return the oldest media of each wanted name."""
-    found: dict[str, DatasetMedia] = {}
-    for dataset in datasets:
-        for media in dataset.media:
-            key = fold_name(media.stored_name)
-            if key in wanted and media.source_type != MediaSourceType.SHAREABLE_LINK:
-                known = found.get(key)
-                if known is None or media.timestamp < known.timestamp:
-                    found[key] = media
-    return found
 
 
 def _as_media(found: DatasetMedia) -> Media:
@@ -148,14 +120,14 @@ class Settler:
     Args:
         plan: The plan.
         media: Knows how long a lost upload may take; compares and deletes doubles.
-        fetch: Lists the target.
+        target: Lists what it holds.
         tally: Told of what is settled.
         removes_doubles: Whether extra copies are deleted.
     """
 
     _plan: Plan
     _media: MediaUploads
-    _fetch: Callable[[], Awaitable[Sequence[Dataset]]]
+    _target: Target
     _tally: Tally
     _removes_doubles: bool
     _had_lost: bool = attrs.field(default=False, init=False)
@@ -173,7 +145,7 @@ class Settler:
         wait = await in_thread(outcomes.seconds_to_settle, self._media.settle_after())
         if wait > 0:
             await asyncio.sleep(wait)
-            await in_thread(self._plan.enter_listing, await self._fetch())
+            await self._target.list_again(self._plan.listed)
         while left := await in_thread(outcomes.found, PORTION):
             for each in left:
                 if each.result.item.content:
@@ -202,7 +174,7 @@ class Settler:
             return
         if lost:
             await asyncio.sleep(self._media.settle_after())
-        await in_thread(self._plan.enter_listing, await self._fetch())
+        await self._target.list_again(self._plan.listed)
         while left := await in_thread(outcomes.found, PORTION):
             for each in left:
                 self._tally.unsettled -= 1

@@ -2,8 +2,8 @@
 
 How it works:
 
-* Opening looks the dataset up, and with `max_per_dataset` lists all datasets once, to find its
-  family (`_places`). What any of them holds counts as held.
+* Opening reads the dataset, and with `max_per_dataset` all datasets once, to find its family
+  (`_places`). What any of them holds counts as held, and goes into the plan part by part.
 * An item takes a place before it is sent, so that workers together never send more than fit, and
   gives it back unless something was stored. Items go to the first dataset that has room.
 * Where none has, the next one is created under a lock, attached to the projects, and only then
@@ -22,6 +22,7 @@ import attrs
 from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import AlreadyExistsError, APIError, ConfigurationError, DataGymError
 from datagym_async.models import MediaType
+from datagym_async.transfer._holdings import Holding, Holdings, find_media
 from datagym_async.transfer._items import url_name
 from datagym_async.transfer._needs import DatasetLookup
 from datagym_async.transfer._places import (
@@ -29,22 +30,23 @@ from datagym_async.transfer._places import (
     Places,
     check_base,
     family_of,
+    is_of_family,
     link_homes,
     numbered,
 )
+from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
-    from datagym_async.models import Dataset, Project
+    from collections.abc import Collection
+
+    from datagym_async.models import Dataset, DatasetMedia, Project
     from datagym_async.transfer._config import UploadConfig
+    from datagym_async.transfer._listed import Listed
 
 
 @runtime_checkable
 class DatasetFamily(DatasetLookup, Protocol):
-    """Look datasets up and create them; `DatasetsResource` does."""
-
-    async def list(self) -> list[Dataset]:
-        """Return all datasets with their media."""
-        ...
+    """Say what datasets hold, and create them; `DatasetsResource` does."""
 
     async def ensure(self, name: str) -> Dataset:
         """Return the dataset of a name, created if there is none."""
@@ -218,31 +220,66 @@ class Target:
             for each in self._filled
         )
 
-    async def open(self) -> list[Dataset]:
-        """Find the datasets, attach them, and return them with all that they hold.
+    async def open(self, listed: Listed) -> None:
+        """Find the datasets, attach them, and enter what they hold.
+
+        Args:
+            listed: Takes what they hold.
 
         Raises:
             NotFoundError: The dataset or a project is unknown.
             ConfigurationError: The dataset cannot be the first one of a family.
             APIError: The service cannot be asked, or refuses.
         """
-        base = await self._datasets.get(self._dataset_id)
+        datasets = self._datasets if self._most is None else self._family
+        holdings = Holdings(datasets, listed, with_links=self._most is not None)
+        await in_thread(listed.begin)
+        base = await holdings.enter(self._dataset_id)
         family = [(1, base)]
         if self._most is not None:
-            check_base(base)
-            family = family_of(base, await self._family.list())
-        for number, dataset in family:
-            self._enter(dataset, number)
-        found = [dataset for _, dataset in family]
-        if self._most is not None:
-            self._homes = link_homes(found)
-        await self._attach_all(found)
-        return found
+            family = await self._find_family(base, holdings)
+            self._homes = link_homes([held.links for _, held in family])
+        for number, held in family:
+            self._enter(held.dataset, number, held.count)
+        await self._attach_all([held.dataset for _, held in family])
+        await in_thread(listed.end, self.name)
 
-    def _enter(self, dataset: Dataset, number: int, *, created: bool = False) -> Member:
+    async def _find_family(self, base: Holding, holdings: Holdings) -> list[tuple[int, Holding]]:
+        check_base(base.dataset)
+        others = await holdings.enter_all(
+            lambda each: each.id != base.dataset.id and is_of_family(base.dataset, each)
+        )
+        found = {each.dataset.id: each for each in (base, *others)}
+        family = family_of(base.dataset, (each.dataset for each in others))
+        for dataset_id in found.keys() - {dataset.id for _, dataset in family}:
+            await holdings.drop(dataset_id)
+        return [(number, found[dataset.id]) for number, dataset in family]
+
+    async def list_again(self, listed: Listed) -> None:
+        """Enter what the datasets hold now.
+
+        Raises:
+            APIError: One of them cannot be listed; what was listed before then counts on.
+        """
+        holdings = Holdings(self._datasets, listed)
+        await in_thread(listed.begin)
+        for member in self.members:
+            await holdings.enter(member.dataset_id)
+        await in_thread(listed.end, self.name)
+
+    async def find(self, wanted: Collection[str]) -> dict[str, DatasetMedia]:
+        """Return the oldest media of each wanted name, as it is stored, folded; none are links.
+
+        Raises:
+            APIError: A dataset cannot be listed.
+        """
+        ids = [member.dataset_id for member in self.members]
+        return await find_media(self._datasets, ids, wanted)
+
+    def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> Member:
         member = Member(dataset.id, dataset.name, number)
-        self._filled.append(_Filled(member, len(dataset.media), created))
-        self._places.add(len(dataset.media))
+        self._filled.append(_Filled(member, held, created))
+        self._places.add(held)
         return member
 
     async def _attach_all(self, datasets: Iterable[Dataset]) -> None:
@@ -323,7 +360,8 @@ class Target:
                 f"The next dataset after {self._filled[-1].member.name!r} cannot be made: {error}"
             )
             raise NoDatasetError(text) from error
-        member = self._enter(dataset, number, created=not dataset.media)
+        held = len(dataset.media)
+        member = self._enter(dataset, number, held, created=not held)
         if self._on_created is not None:
             self._on_created(member)
 

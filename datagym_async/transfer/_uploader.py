@@ -31,17 +31,14 @@ from datagym_async.transfer._journal_job import Job, journal_path
 from datagym_async.transfer._participants import Participant
 from datagym_async.transfer._pipeline import Pipeline
 from datagym_async.transfer._plan import Plan
-from datagym_async.transfer._settling import list_target
 from datagym_async.transfer._tally import Tally
 from datagym_async.transfer._target import Target
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
     from datagym_async._limits import LimiterState
-    from datagym_async.models import Dataset
     from datagym_async.transfer._advice import Meters
     from datagym_async.transfer._items import UploadProgress, UploadResult
     from datagym_async.transfer._needs import DatasetLookup, MediaUploads, UploadLane
@@ -105,7 +102,6 @@ class Uploader:
         self._lane = lane
         self._pinned = contextlib.ExitStack()
         self._config = config = config or UploadConfig()
-        self._datasets = datasets
         self._dataset_id = dataset_id
         self._participant = Participant.of(config, meters)
         self._target = Target.of(config, datasets, projects, dataset_id, self._participant.created)
@@ -123,7 +119,6 @@ class Uploader:
         self._pipeline = Pipeline(
             media,
             self._target,
-            self._list_target,
             self._plan,
             config,
             self._tally,
@@ -151,9 +146,8 @@ class Uploader:
                 self._pinned.enter_context(self._lane.pin(self._config.concurrency))
             await in_thread(self._open_plan)
             self._participant.begin(self.stop)
-            datasets = await self._target.open()
-            await in_thread(self._plan.enter_listing, datasets)
-            self._participant.opened(datasets)
+            await self._target.open(self._plan.listed)
+            self._participant.opened(self._target.shares)
             await self._group.__aenter__()
         except BaseException:
             self._pinned.close()
@@ -171,9 +165,6 @@ class Uploader:
         job = Job.of(self._media.base_url, self._dataset_id, self._sources)
         path = journal_path(config.journal, job)
         self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
-
-    async def _list_target(self) -> Sequence[Dataset]:
-        return await list_target(self._datasets, self._target)
 
     async def _run(self) -> None:
         rules = Rules.of(self._config)

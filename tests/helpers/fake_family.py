@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import AlreadyExistsError, DataGymError, NotFoundError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, Project, ProjectDataset
+from tests.helpers.parts import parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+T = TypeVar("T")
 
 PROJECT_ID = "aaaa0000-0000-4000-8000-000000000001"
 
@@ -42,19 +49,17 @@ class FakeFamily:
         self.datasets.append(dataset)
         return dataset
 
-    async def get(self, dataset_id: str) -> Dataset:
-        """Return one dataset."""
-        await asyncio.sleep(0)
-        for dataset in self.datasets:
-            if dataset.id == dataset_id:
-                return dataset
-        raise NotFoundError(f"There is no dataset {dataset_id}.", status=404, key="ex_notfound")
-
-    async def list(self) -> Datasets:
-        """Return all datasets."""
-        self.listings += 1
-        await asyncio.sleep(0)
-        return Datasets(self.datasets)
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        """Read one dataset, or all."""
+        self.listings += dataset_id is None
+        found = [each for each in self.datasets if dataset_id in {None, each.id}]
+        if dataset_id is not None and not found:
+            raise NotFoundError(f"There is no dataset {dataset_id}.", status=404, key="ex_notfound")
+        return await reading(parts_of(*found))
 
     async def ensure(self, name: str) -> Dataset:
         """Return the dataset of a name, created if there is none."""

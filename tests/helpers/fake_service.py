@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import AlreadyExistsError, NotFoundError
 from datagym_async.models import Dataset, DatasetMedia, Media, MediaSourceType, UrlResult, UrlStatus
+from tests.helpers.parts import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from datagym_async._wire._messages import Body
+
+T = TypeVar("T")
 
 DATASET_ID = "0d8f8d2e-0000-4000-8000-000000000001"
 
@@ -46,11 +49,18 @@ class FakeService:
     deleted: list[str] = attrs.Factory(list)
     _folded: set[str] = attrs.Factory(set)
 
-    async def get(self, dataset_id: str) -> Dataset:
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
         """List the dataset."""
         self.listings += 1
         if dataset_id != DATASET_ID:
             raise NotFoundError(f"There is no dataset {dataset_id}.", status=404, key="ex_notfound")
+        return await reading(parts_of(self._dataset()))
+
+    def _dataset(self) -> Dataset:
         names = [(self._id(name), name) for name in self.stored]
         names += [(media_id, name) for media_id, (name, _) in self.copies.items()]
         listed = (DatasetMedia(each, 0, MediaSourceType.LOCAL, name) for each, name in names)

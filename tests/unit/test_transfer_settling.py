@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from datagym_async.exceptions import AlreadyExistsError, APIConnectionError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.transfer import UploadConfig, Uploader, UploadItem
+from datagym_async.transfer._holdings import find_media
 from datagym_async.transfer._settling import SharedListing
 from tests.helpers.fake_service import DATASET_ID, FakeService
+from tests.helpers.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
     from pathlib import Path
 
     from datagym_async.transfer import UploadReport
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60
+T = TypeVar("T")
 LINK = MediaSourceType.SHAREABLE_LINK
 LOCAL = MediaSourceType.LOCAL
 
@@ -32,15 +35,22 @@ class Listings:
         self._media = media
         self._error = error
 
-    async def fetch(self) -> tuple[Dataset, ...]:
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
         self.count += 1
         await asyncio.sleep(1)
         if self._error is not None:
             raise self._error
-        return (Dataset("d", "Photos", 0, media=self._media),)
+        return await reading(parts_of(Dataset(str(dataset_id), "Photos", 0, media=self._media)))
+
+    async def find(self, wanted: Collection[str]) -> dict[str, DatasetMedia]:
+        return await find_media(self, ["d"], wanted)
 
     def shared(self, settle_after: float = 2.0) -> SharedListing:
-        return SharedListing(self.fetch, lambda: settle_after)
+        return SharedListing(self.find, lambda: settle_after)
 
 
 def media(name: str, media_id: str, at: int = 0, kind: MediaSourceType = LOCAL) -> DatasetMedia:

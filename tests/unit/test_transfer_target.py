@@ -15,7 +15,9 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import MediaType
 from datagym_async.transfer._places import SEVERAL
+from datagym_async.transfer._plan import Plan
 from datagym_async.transfer._target import Member, NoDatasetError, Target
+from datagym_async.transfer._threads import in_thread
 from tests.helpers.fake_family import PROJECT_ID, FakeFamily, FakeProjects
 
 
@@ -30,8 +32,18 @@ def family() -> FakeFamily:
 async def opened(family: FakeFamily, most: int | None, *attach_to: str) -> Target:
     """Return an open target that begins at the first dataset."""
     target = Target(family, FakeProjects(family), family.datasets[0].id, most, attach_to)
-    await target.open()
+    await open_target(target)
     return target
+
+
+async def open_target(target: Target) -> None:
+    """Open a target with a plan that takes what it holds."""
+    plan = Plan()
+    await in_thread(plan.open)
+    try:
+        await target.open(plan.listed)
+    finally:
+        await in_thread(plan.close)
 
 
 async def store(target: Target, count: int) -> None:
@@ -149,7 +161,7 @@ async def test_created_ones_are_told(family: FakeFamily) -> None:
     """The callback is called when the dataset is ready."""
     told: list[Member] = []
     target = Target(family, None, "d-1", 1, on_created=told.append)
-    await target.open()
+    await open_target(target)
 
     await store(target, 3)
 
@@ -229,13 +241,13 @@ async def test_videos_are_not_spread(family: FakeFamily) -> None:
 async def test_an_unknown_dataset_is_the_plain_error(family: FakeFamily) -> None:
     """Soft-deleted ones too: the service would still store images in them."""
     with pytest.raises(NotFoundError):
-        await Target(family, None, "d-9", 5).open()
+        await open_target(Target(family, None, "d-9", 5))
 
 
 async def test_attach_to_needs_projects(family: FakeFamily) -> None:
     """An uploader without a client cannot attach."""
     with pytest.raises(ConfigurationError, match="attach_to"):
-        await Target(family, None, "d-1", None, (PROJECT_ID,)).open()
+        await open_target(Target(family, None, "d-1", None, (PROJECT_ID,)))
 
 
 async def test_a_link_goes_where_its_name_is_held(family: FakeFamily) -> None:
