@@ -9,7 +9,7 @@ from datagym_async._wire._codec import check_empty, decode
 from datagym_async._wire._names import fold_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from datagym_async._wire._messages import Request, Response
     from datagym_async.resources._ports import Door
@@ -41,9 +41,14 @@ class Resource:
 
 async def read(request: Request, response: Response, kind: type[T]) -> T:
     """Return an answer as a model; a large one is decoded beside the event loop."""
+    return await read_with(lambda: decode(request, response, kind), response)
+
+
+async def read_with(reading: Callable[[], T], response: Response) -> T:
+    """Return what a function makes of an answer, beside the event loop if it is a large one."""
     if len(response.body) <= _DECODED_ON_THE_LOOP:
-        return decode(request, response, kind)
-    return await asyncio.to_thread(decode, request, response, kind)
+        return reading()
+    return await asyncio.to_thread(reading)
 
 
 async def nothing_to_look_at() -> Response | None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import check_image
-from datagym_async.labels import LabelExport, VideoLabels, with_keys
+from datagym_async.labels import VideoLabels, with_keys
 from datagym_async.models import TaskDetail
-from datagym_async.resources._exports import iter_tasks, whole_chunks
+from datagym_async.resources._base import read_with
+from datagym_async.resources._exports import iter_tasks, read_export, whole_chunks
 from datagym_async.resources._files import replaced_file
 from datagym_async.resources._label_imports import LabelImports
 from datagym_async.resources._videos import DEFAULT_CONCURRENCY, iter_videos
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Callable
 
-    from datagym_async.labels import LabeledTask
+    from datagym_async.labels import LabeledTask, LabelExport
 
 
 class LabelsResource(LabelImports):
@@ -35,7 +36,9 @@ class LabelsResource(LabelImports):
             NotFoundError: The project is unknown.
             APIError: The service cannot be asked, or refuses.
         """
-        return await self._fetch(routes.export_labels(project_id), LabelExport)
+        request = routes.export_labels(project_id)
+        response = await self._session.request(request)
+        return await read_with(lambda: read_export(request, response), response)
 
     async def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
         """Give the labels of each task as they arrive, in memory that does not grow with them.
