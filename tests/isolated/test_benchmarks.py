@@ -99,6 +99,19 @@ def test_resuming_is_measured(tmp_path: Path) -> None:
     assert "200 uploaded, 1,900 skipped" in shown
 
 
+@pytest.mark.slow
+def test_reading_labels_is_measured(tmp_path: Path) -> None:
+    """Every way reads all tasks of the generated export; streaming keeps one at a time."""
+    file = tmp_path / "figures.json"
+    shown = bench("benchmarks.labels", "--quick", "--no-sdk", "--json", str(file))
+
+    readings = json.loads(file.read_text())["readings"]
+    ways = [reading["way"] for reading in readings]
+    assert ways == ["iterate", "export", "whole-file", "whole-file-by-hand"]
+    assert all(reading["megabytes"] >= 1 and reading["seconds"] > 0 for reading in readings)
+    assert "SKIPPED official-sdk: --no-sdk" in shown
+
+
 def test_a_contender_that_uploads_nothing_is_caught(tmp_path: Path) -> None:
     """The server's count decides what a contender did, not the contender."""
     (tmp_path / "photo.jpg").write_bytes(b"x")
