@@ -9,7 +9,6 @@ is left, wherever the loader is stopped.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 import attrs
@@ -117,8 +116,7 @@ class DatasetLoader(Generic[T_co]):
     def __del__(self) -> None:
         run = getattr(self, "_run", None)
         if run is not None and self._home.is_in_process:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and all ended with it
-                run.stop()
+            run.abandon()
 
     async def __aenter__(self) -> Self:
         self._home.check()

@@ -124,8 +124,14 @@ class Run:
             self._news.clear()
             await self._news.wait()
 
+    def abandon(self) -> None:
+        """Have what runs cancelled: for a finaliser, which may run in any thread."""
+        if self._tasks:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and all ended with it
+                self._tasks[0].get_loop().call_soon_threadsafe(self.stop)
+
     def stop(self) -> None:
-        """Cancel what runs; may be called from a finaliser, in the thread of the loop."""
+        """Cancel what runs."""
         for task in self._tasks:
             task.cancel()
         self._pins.close()
