@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -57,7 +58,9 @@ class Counts:
         self.uploads = 0
         self.bytes = 0
         self.first_upload = 0.0  # on the wall clock; 0 for none
-        self.media = listing(map(held_name, range(held)))
+        names = [held_name(number) for number in range(held)]
+        random.Random(held).shuffle(names)  # the service lists them in any order
+        self.media = listing(names)
 
     def of_upload(self, size: int) -> None:
         """Count an upload of so many bytes."""
