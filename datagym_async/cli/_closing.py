@@ -14,6 +14,8 @@ from datagym_async.cli._output import Column, Output
 from datagym_async.cli._words import advice_in_shell_words
 from datagym_async.transfer import Outcome, UploadReport, UploadResult
 
+GO_ON: Final = "The same command goes on where this one stopped."
+
 _NAMED: Final = 5
 """So many doubles and mismatches are named; the report has them all."""
 
@@ -128,7 +130,7 @@ def how_to_go_on(report: UploadReport | None, *, written: str = "") -> str:
         written: The file that the report was written to as JSON, or empty.
     """
     if report is None or report.pending or report.unsettled or not report.complete:
-        return "The same command goes on where this one stopped."
+        return GO_ON
     if not report.failed:
         return ""
     again = f", or `upload --retry-failed {written}`" if written else ""

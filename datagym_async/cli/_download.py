@@ -2,12 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import attrs
 import typer
 
 from datagym_async._client import DataGymClient
+from datagym_async.cli._closing import GO_ON
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._download_options import DownloadOptions, client_options, download_config
 from datagym_async.cli._download_progress import DownloadSnapshot
@@ -16,14 +17,12 @@ from datagym_async.cli._lookup import dataset_of, project_of
 from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
-from datagym_async.cli._progress import LINES_OF_PROBLEMS, showing
-from datagym_async.cli._signals import ending_in_two_steps
-from datagym_async.cli._upload import check_report_file
+from datagym_async.cli._progress import ProblemLines, showing
+from datagym_async.cli._report_file import check_report_file, write_report
+from datagym_async.cli._signals import STOPPING, ending_in_two_steps
 from datagym_async.cli._words import hint_in_shell_words
 from datagym_async.exceptions import TransferError
 from datagym_async.transfer import Downloader, DownloadReport, DownloadResult
-
-_GO_ON: Final = "The same command goes on where this one stopped."
 
 
 @attrs.define
@@ -32,7 +31,6 @@ class _Account:
 
     report: DownloadReport | None = None
     is_stopping: bool = False
-    problems: int = 0
 
 
 def download(
@@ -67,8 +65,8 @@ def download(
         account.is_stopping = True
     except TransferError as error:
         if isinstance(error.report, DownloadReport):
-            _write(invocation.output, error.report, file)
-        invocation.output.warning(_GO_ON)
+            write_report(invocation.output, error.report, file)
+        invocation.output.warning(GO_ON)
         raise  # its sentence holds the summary
     return _close(invocation.output, account, file)
 
@@ -86,14 +84,12 @@ async def _download(
     account: _Account,
 ) -> None:
     async with client:
-        run = await _run_of(client, folder, options)
+        run, problems = await _run_of(client, folder, options), ProblemLines(output)
 
         def stop() -> None:
             account.is_stopping = True
             run.stop()
-            output.warning(
-                "Stopping: what is in flight ends first. Ctrl-C again stops at once, safely too."
-            )
+            output.warning(STOPPING)
 
         def look() -> DownloadSnapshot:
             retries = client.statistics().retries
@@ -105,7 +101,8 @@ async def _download(
             try:
                 async with run, showing(output, look, every=options.telling.stats):
                     async for result in run:
-                        _say(output, result, account)
+                        if result.is_problem:
+                            problems.say(_problem_line(result))
             finally:
                 account.report = run.report
 
@@ -121,23 +118,17 @@ async def _run_of(client: DataGymClient, folder: Path, options: DownloadOptions)
     return client.downloader(dataset.id, folder, config=config)
 
 
-def _say(output: Output, result: DownloadResult, account: _Account) -> None:
-    if not result.is_problem:
-        return
-    account.problems += 1
-    if account.problems <= LINES_OF_PROBLEMS:
-        output.warning(f"failed: {result.printable_name}: {hint_in_shell_words(result.reason)}")
-    elif account.problems == LINES_OF_PROBLEMS + 1:
-        output.warning("(further problems are counted; --report FILE keeps them)")
+def _problem_line(result: DownloadResult) -> str:
+    return f"failed: {result.printable_name}: {hint_in_shell_words(result.reason)}"
 
 
 def _close(output: Output, account: _Account, file: Path | None) -> int:
     """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.name:  # it ended before it began
-        output.warning(f"Interrupted. {_GO_ON}")
+        output.warning(f"Interrupted. {GO_ON}")
         return INTERRUPTED
-    _write(output, report, file)
+    write_report(output, report, file)
     summary = hint_in_shell_words(report.summary())
     for note in report.notes:
         output.warning(note)
@@ -146,26 +137,8 @@ def _close(output: Output, account: _Account, file: Path | None) -> int:
     elif not report.ok:
         output.warning(summary)
     if account.is_stopping and not report.complete:
-        output.warning(f"Interrupted. {_GO_ON}")
+        output.warning(f"Interrupted. {GO_ON}")
         return INTERRUPTED
     if not report.ok:
-        output.warning("The same command tries again what failed." if report.complete else _GO_ON)
+        output.warning("The same command tries again what failed." if report.complete else GO_ON)
     return WELL if report.ok else SOME_FAILED
-
-
-def _write(output: Output, report: DownloadReport, file: Path | None) -> None:
-    """Write the report where programs find it: the report file, and standard output."""
-    if output.as_json:
-        output.document(report.to_json())
-    if file is None:
-        return
-    try:
-        if file.suffix.lower() == ".csv":
-            report.to_csv(file)
-        else:
-            report.to_json(file)
-    except OSError as error:
-        raise CommandError(
-            f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
-        ) from None
-    output.message(f"The report is in {file}.")

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import attrs
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from datagym_async import LimiterState
 from datagym_async.cli._figures import clock, counted, size
 from datagym_async.cli._output import bar
+from datagym_async.cli._progress import first_row
 from datagym_async.transfer import DownloadProgress
 
 _VERBS = {"listing": "Listing", "labels": "Writing labels", "done": "Done"}
@@ -39,14 +39,10 @@ class DownloadSnapshot:
     def drawing(self) -> RenderableType:
         """Return it as it is drawn: a bar, below it figures and outcomes."""
         progress = self.progress
-        grid = Table.grid(padding=(0, 1), expand=True)
-        grid.add_column(no_wrap=True)
-        grid.add_column(ratio=1)
-        grid.add_column(no_wrap=True, justify="right")
         done = bar(
             progress.items_done, progress.items_total, pulse=progress.phase in {"listing", "labels"}
         )
-        grid.add_row(Text(self._verb, "bold"), done, Text(self._of_media))
+        grid = first_row(self._verb, done, self._of_media)
         figures = Text(" · ".join(self._figures()))
         outcomes = " · ".join(self._outcomes())
         return Group(grid, figures, *([Text(outcomes)] if outcomes else []))

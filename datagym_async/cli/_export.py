@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 import attrs
 import typer
 from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from datagym_async._client import DataGymClient
 from datagym_async.cli._connect import ClientOptions, client_for
@@ -19,7 +17,7 @@ from datagym_async.cli._lookup import project_of
 from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output, bar
-from datagym_async.cli._progress import showing
+from datagym_async.cli._progress import first_row, showing
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.formats import LossReport
 from datagym_async.formats.coco import CocoMapping
@@ -120,14 +118,9 @@ class _Snapshot:
 
     def drawing(self) -> RenderableType:
         """Return it as it is drawn: a bar and a figure."""
-        grid = Table.grid(padding=(0, 1), expand=True)
-        grid.add_column(no_wrap=True)
-        grid.add_column(ratio=1)
-        grid.add_column(no_wrap=True, justify="right")
         progress = self.progress
         drawn = bar(progress.done, progress.total or 1, pulse=progress.total is None)
-        grid.add_row(Text(self._verb, "bold"), drawn, Text(self._figure))
-        return grid
+        return first_row(self._verb, drawn, self._figure)
 
     def line(self) -> str:
         """Return it as one line."""

@@ -1,7 +1,7 @@
 """`import`: predictions from a file into a project."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -25,7 +25,7 @@ from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
 from datagym_async.cli._plain import plain_list
-from datagym_async.cli._progress import LINES_OF_PROBLEMS
+from datagym_async.cli._progress import ProblemLines
 from datagym_async.cli._signals import ending_in_two_steps
 from datagym_async.cli._words import hint_in_shell_words
 from datagym_async.exceptions import DataGymError
@@ -103,8 +103,8 @@ class FileOptions:
 class _Account:
     """What has become of the predictions so far, kept where an interruption cannot take it."""
 
+    lines: ProblemLines
     counts: dict[ImportOutcome, int] = attrs.field(factory=lambda: dict.fromkeys(ImportOutcome, 0))
-    problems: int = 0
     told: list[ImportResult] = attrs.field(factory=list)
     is_stopping: bool = False
     is_complete: bool = False
@@ -154,7 +154,8 @@ def import_(
         unannotated=reading.unannotated,
     )
     source.format = source.found_format
-    client, account = client_for(invocation, ClientOptions()), _Account()
+    account = _Account(ProblemLines(invocation.output, kept_by="--json lists them all"))
+    client = client_for(invocation, ClientOptions())
     try:
         run_in_loop(_run(client, invocation.output, project, _Work(how, reading, source, account)))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -221,19 +222,14 @@ async def _run(client: DataGymClient, output: Output, project: str, work: _Work)
 def _note(output: Output, result: ImportResult, account: _Account) -> None:
     account.counts[result.outcome] += 1
     if not result.ok or result.left_out or result.warnings:
-        account.problems += 1
-        if output.as_json or account.problems <= LINES_OF_PROBLEMS:
+        account.lines.say(*_lines_of(result))
+        if output.as_json:
             account.told.append(result)
-        _say(output, result, account.problems)
     if account.total % _SAY_EVERY == 0:
         output.message(f"{account.total:,} predictions")
 
 
-def _say(output: Output, result: ImportResult, number: int) -> None:
-    if number == LINES_OF_PROBLEMS + 1:
-        output.warning("(further problems are counted; --json lists them all)")
-    if number > LINES_OF_PROBLEMS:
-        return
+def _lines_of(result: ImportResult) -> Iterator[str]:
     who = f"predictions[{result.index}] {result.media_id}".rstrip()
     sentences = (
         *((result.outcome.value, each) for each in result.reasons),
@@ -241,7 +237,7 @@ def _say(output: Output, result: ImportResult, number: int) -> None:
         *(("warning", each) for each in result.warnings),
     )
     for kind, sentence in sentences:
-        output.warning(f"{kind}: {who}: {hint_in_shell_words(sentence)}")
+        yield f"{kind}: {who}: {hint_in_shell_words(sentence)}"
 
 
 def _close(output: Output, account: _Account, source: PredictionFile) -> int:

@@ -4,6 +4,10 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import Final
+
+STOPPING: Final = "Stopping: what is in flight ends first. Ctrl-C again stops at once, safely too."
+"""What a bulk job says at the first Ctrl-C."""
 
 
 @contextlib.contextmanager

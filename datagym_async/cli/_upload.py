@@ -12,13 +12,15 @@ from datagym_async._client import DataGymClient
 from datagym_async.cli._closing import Totals, how_to_go_on, status_of, tell
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._dry_run import plan_of, show_plan
-from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._errors import INTERRUPTED, WELL
 from datagym_async.cli._figures import clock
 from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Output
-from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
-from datagym_async.cli._signals import ending_in_two_steps
+from datagym_async.cli._progress import SAY_EVERY, showing
+from datagym_async.cli._report_file import check_report_file, write_report
+from datagym_async.cli._signals import STOPPING, ending_in_two_steps
+from datagym_async.cli._upload_progress import Problems, Snapshot
 from datagym_async.cli._upload_settings import (
     Options,
     check_together,
@@ -90,7 +92,8 @@ def upload(
     except TransferError as error:
         if isinstance(error.report, UploadReport):
             account.report = error.report
-        _write(invocation.output, account.report, options.telling.report)
+        if account.report is not None:
+            write_report(invocation.output, account.report, options.telling.report)
         invocation.output.warning(how_to_go_on(account.report))
         raise  # its sentence holds the summary
     return _close(invocation.output, account, options)
@@ -135,9 +138,7 @@ async def _upload(
             if isinstance(source, FolderWatch):
                 source.stop()
             run.stop()
-            output.warning(
-                "Stopping: what is in flight ends first. Ctrl-C again stops at once, safely too."
-            )
+            output.warning(STOPPING)
 
         with ending_in_two_steps(stop):
             await run_upload(client, output, run, account, every=options.telling.stats)
@@ -191,18 +192,6 @@ async def run_upload(
         account.report = run.report
 
 
-def check_report_file(file: Path) -> None:
-    """Raise a `CommandError` if a report could not be written there when all is done."""
-    if file.suffix.lower() not in {".json", ".csv"}:
-        raise CommandError(f"The report file {file} must end in .json or .csv.")
-    if not file.parent.is_dir():
-        raise CommandError(
-            f"The report {file} cannot be written: there is no folder {file.parent}."
-        )
-    if file.is_dir():
-        raise CommandError(f"The report {file} cannot be written: it is a folder.")
-
-
 def _close(output: Output, account: Account, options: Options) -> int:
     """Say how a run ended, and write it down; return the exit status."""
     report = account.report
@@ -210,7 +199,7 @@ def _close(output: Output, account: Account, options: Options) -> int:
         output.warning(f"Interrupted. {how_to_go_on(None)}")
         return INTERRUPTED
     file = options.telling.report
-    _write(output, report, file)
+    write_report(output, report, file)
     status = status_of(report, watched=options.going_on.watch)
     if not output.quiet:
         tell(output, report, account.totals)
@@ -232,23 +221,3 @@ def _is_settled(report: UploadReport, options: Options) -> bool:
 
 def _if_json(file: Path | None) -> str:
     return "" if file is None or file.suffix.lower() != ".json" else str(file)
-
-
-def _write(output: Output, report: UploadReport | None, file: Path | None) -> None:
-    """Write the report where programs find it: the report file, and standard output."""
-    if report is None:
-        return
-    if output.as_json:
-        output.document(report.to_json())
-    if file is None:
-        return
-    try:
-        if file.suffix.lower() == ".csv":
-            report.to_csv(file)
-        else:
-            report.to_json(file)
-    except OSError as error:
-        raise CommandError(
-            f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
-        ) from None
-    output.message(f"The report is in {file}.")

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from datagym_async import DataGymClient
-from datagym_async.cli import _import
+from datagym_async.cli import _progress
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
 from datagym_async.testing import RefuseToken
 from tests.cli.conftest import Cli
@@ -224,7 +224,7 @@ def test_an_import_that_stops_says_what_was_stored(bench: Bench, faults: FaultPl
 
 def test_many_problems_are_not_all_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few are said; --json has all of them."""
-    monkeypatch.setattr(_import, "LINES_OF_PROBLEMS", 3)
+    monkeypatch.setattr(_progress, "LINES_OF_PROBLEMS", 3)
     file = bench.file("a.json", [{"labels": {}}] * 5)
     ran = bench.run(file, "--check")
     assert (ran.status, ran.err.count("rejected: predictions["), "--json" in ran.err) == (

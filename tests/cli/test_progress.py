@@ -11,7 +11,8 @@ from rich.console import Console
 from datagym_async import LimiterState
 from datagym_async.cli._figures import clock, counted, share_of_bytes, size
 from datagym_async.cli._output import Output
-from datagym_async.cli._progress import Lines, Problems, Snapshot, drawing, line
+from datagym_async.cli._progress import Lines
+from datagym_async.cli._upload_progress import Problems, Snapshot, drawing, line
 from datagym_async.transfer import Outcome, UploadItem, UploadProgress, UploadResult
 
 HALF_WAY = UploadProgress(
