@@ -9,6 +9,7 @@ ends an attempt, cancellation included, closes its answer and its body before th
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -27,7 +28,7 @@ from datagym_async._retry import (
     parse_retry_after,
 )
 from datagym_async._wire._errors import decode_error
-from datagym_async._wire._messages import Request, Response
+from datagym_async._wire._messages import Lane, Request, Response
 from datagym_async.exceptions import (
     APIError,
     APIResponseValidationError,
@@ -41,11 +42,12 @@ if TYPE_CHECKING:
 
     from datagym_async._limits import LimiterState, Limits, Slot
     from datagym_async._transport import StreamedResponse, Timeout, Transport
-    from datagym_async._wire._messages import Lane
 
 T = TypeVar("T")
 
 _SETTLE_SECONDS = (2.0, 60.0)
+# An upload has a limit for all of it; a download may take as long as its bytes come.
+_END_BY_THEMSELVES = frozenset({Lane.UPLOAD, Lane.DOWNLOAD})
 
 __all__ = ["Session", "SessionStatistics"]
 
@@ -97,7 +99,7 @@ class Session:
             APIError: It failed, and the retry table knows no further way.
             ClientClosedError: The session is closed.
         """
-        return await self._send_with_retries(request, settling=None)
+        return await self._send_with_retries(request, settle=None)
 
     async def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
@@ -113,8 +115,7 @@ class Session:
             APIError: It failed, and the retry table knows no further way.
             ClientClosedError: The session is closed.
         """
-        settling: Settling[Response | T] = Settling(look=settle, after=self.settle_after)
-        return await self._send_with_retries(request, settling=settling)
+        return await self._send_with_retries(request, settle=settle)
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[StreamedResponse]:
@@ -215,10 +216,27 @@ class Session:
             await self._transport.aclose()
 
     async def _send_with_retries(
-        self, request: Request, *, settling: Settling[Response | T] | None
+        self, request: Request, *, settle: Callable[[], Awaitable[T | None]] | None
     ) -> Response | T:
+        self._home.check()  # before anything waits for a lane, which elsewhere would hang
+        clock = asyncio.get_running_loop().time
+        began, failure = clock(), None
+        if request.lane in _END_BY_THEMSELVES:
+            # What succeeds at once, as most do, needs neither a loop nor a limit around it.
+            try:
+                return self._succeeded(await self._send_limited(request))
+            except APIError as error:
+                failure = error
+        settling: Settling[Response | T] | None = None
+        if settle is not None:
+            settling = Settling(look=settle, after=self.settle_after)
         loop = self._loop(request, lambda: self._send_limited(request), settling)
-        return await loop.run(budget=self._budget(request))
+        return await loop.run(budget=self._budget(request), failure=failure, spent=clock() - began)
+
+    def _succeeded(self, response: Response) -> Response:
+        if self._quota is not None:
+            self._quota.succeeded(0.0)
+        return response
 
     async def _send_limited(self, request: Request) -> Response:
         async with self._limits.slot(request.lane) as slot:

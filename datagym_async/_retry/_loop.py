@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -90,20 +90,22 @@ class RetryLoop(Generic[T]):
     _pending: APIError | None = attrs.field(default=None, init=False)
     _next: _Turn | None = attrs.field(default=_Turn(), init=False)
 
-    async def run(self, *, budget: float) -> T:
+    async def run(self, *, budget: float, failure: APIError | None = None, spent: float = 0.0) -> T:
         """Return the answer, or what settling found.
 
         Args:
             budget: Seconds for everything, waits included.
+            failure: What the first attempt ended with, where it was made already.
+            spent: Seconds of the budget that it took.
 
         Raises:
             APIError: The last failure, told how often the request was sent; its `unknown` is True
                 where the service may have carried the request out.
         """
-        limit = asyncio.timeout(budget)
+        limit = asyncio.timeout(max(0.0, budget - spent))
         try:
             async with limit:
-                return await self._take_turns()
+                return await self._take_turns(failure)
         except APIError as error:
             error.attempts = max(1, self._sent)
             raise
@@ -113,8 +115,10 @@ class RetryLoop(Generic[T]):
         msg = f"{self.what} was given up after {budget:.0f} seconds in all"
         raise APITimeoutError(msg, attempts=self._sent, unknown=self._is_doubtful()) from None
 
-    async def _take_turns(self) -> T:
+    async def _take_turns(self, failure: APIError | None) -> T:
         try:
+            if failure is not None:
+                self._take_failed_turn(failure)
             return await self._take_turn()
         except APIError as error:
             if self._next is None:
@@ -136,6 +140,13 @@ class RetryLoop(Generic[T]):
         if pending is not None:
             raise pending
         return await self._take_turn()
+
+    def _take_failed_turn(self, failure: APIError) -> NoReturn:
+        """Take the first turn, which was sent by somebody else and failed."""
+        self._next, self._sent, self._failure = None, 1, failure
+        if not isinstance(failure, AlreadyExistsError):  # nothing of ours was lost before it
+            self._next = self._judge(failure)
+        raise failure
 
     async def _take_turn(self) -> T:
         turn, self._next = self._next or _Turn(), None
