@@ -9,14 +9,11 @@ from typing import Annotated, Final, Literal
 import attrs
 import typer
 
+from datagym_async.cli import _run_options as shared
 from datagym_async.cli._connect import ClientOptions
-from datagym_async.cli._units import parse_bytes, parse_seconds
 from datagym_async.transfer import DownloadConfig
 
 _WHAT: Final = "What to download"
-_SPEED: Final = "Speed"
-_STOPS: Final = "When to stop before the end (no limits by default; the same command goes on)"
-_ACCOUNT: Final = "Display and report"
 
 
 @attrs.frozen(kw_only=True)
@@ -88,40 +85,9 @@ class What:
 class Speed:
     """How fast."""
 
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency",
-            metavar="N",
-            min=1,
-            max=64,
-            help="Downloads in flight at once, 1 to 64, fixed; by default the best number is found "
-            "out as it goes.",
-            rich_help_panel=_SPEED,
-        ),
-    ] = None
-    max_concurrency: Annotated[
-        int,
-        typer.Option(
-            "--max-concurrency",
-            metavar="N",
-            min=1,
-            max=64,
-            help="The most downloads in flight that may be found out.",
-            rich_help_panel=_SPEED,
-        ),
-    ] = 16
-    rate: Annotated[
-        float,
-        typer.Option(
-            "--rate",
-            metavar="N",
-            min=0,
-            help="Requests a second; 0 for no limit.",
-            show_default="200",
-            rich_help_panel=_SPEED,
-        ),
-    ] = 200.0
+    concurrency: Annotated[int | None, shared.concurrency("Downloads", 64)] = None
+    max_concurrency: Annotated[int, shared.max_concurrency("downloads", 64)] = 16
+    rate: shared.Rate = shared.DEFAULT_RATE
 
 
 @attrs.frozen(kw_only=True)
@@ -129,71 +95,23 @@ class Stops:
     """What ends a run before its end."""
 
     max_files: Annotated[
-        int | None,
-        typer.Option(
-            "--max-files",
-            metavar="N",
-            min=1,
-            help="Stop after so many media were asked for.",
-            rich_help_panel=_STOPS,
-        ),
+        int | None, shared.stop_at_count("--max-files", "so many media were asked for")
     ] = None
-    max_bytes_total: Annotated[
-        int | None,
-        typer.Option(
-            "--max-bytes-total",
-            metavar="SIZE",
-            parser=parse_bytes,
-            help="Stop after so many bytes have arrived, for example 50G.",
-            rich_help_panel=_STOPS,
-        ),
-    ] = None
+    max_bytes_total: Annotated[int | None, shared.max_bytes_total("so many bytes have arrived")] = (
+        None
+    )
     max_failures: Annotated[
-        int | None,
-        typer.Option(
-            "--max-failures",
-            metavar="N",
-            min=1,
-            help="Stop after so many media failed.",
-            rich_help_panel=_STOPS,
-        ),
+        int | None, shared.stop_at_count("--max-failures", "so many media failed")
     ] = None
-    max_duration: Annotated[
-        float | None,
-        typer.Option(
-            "--max-duration",
-            metavar="TIME",
-            parser=parse_seconds,
-            help="Stop after so long, for example 30m or 2h; a plain number is seconds.",
-            rich_help_panel=_STOPS,
-        ),
-    ] = None
+    max_duration: shared.MaxDuration = None
 
 
 @attrs.frozen(kw_only=True)
 class Telling:
     """What is said of a run."""
 
-    stats: Annotated[
-        float,
-        typer.Option(
-            "--stats",
-            metavar="SECONDS",
-            parser=parse_seconds,
-            show_default="5",
-            help="Seconds between two lines of progress where no terminal is; 0 for none.",
-            rich_help_panel=_ACCOUNT,
-        ),
-    ] = 5.0
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write the report: FILE.json with everything, FILE.csv with what failed.",
-            rich_help_panel=_ACCOUNT,
-        ),
-    ] = None
+    stats: shared.Stats = 5.0
+    report: Annotated[Path | None, shared.report("what failed")] = None
 
 
 @attrs.frozen(kw_only=True)

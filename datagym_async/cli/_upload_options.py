@@ -10,15 +10,13 @@ from typing import Annotated, Final, Literal
 import attrs
 import typer
 
+from datagym_async.cli import _run_options as shared
 from datagym_async.cli._units import parse_bytes, parse_seconds
 
 _WHERE: Final = "Where to"
 _FILES: Final = "Which files, and their names"
 _CHECKS: Final = "Checks"
-_SPEED: Final = "Speed"
 _GOING_ON: Final = "Going on where a run stopped"
-_STOPS: Final = "When to stop before the end (no limits by default; the same command goes on)"
-_ACCOUNT: Final = "Display and report"
 
 
 @attrs.frozen(kw_only=True)
@@ -206,40 +204,9 @@ class Checks:
 class Speed:
     """How much at once and how fast."""
 
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency",
-            metavar="N",
-            min=1,
-            max=256,
-            help="Uploads in flight at once, 1 to 256, fixed; by default the best number is found "
-            "out as it goes.",
-            rich_help_panel=_SPEED,
-        ),
-    ] = None
-    max_concurrency: Annotated[
-        int,
-        typer.Option(
-            "--max-concurrency",
-            metavar="N",
-            min=1,
-            max=256,
-            help="The most uploads in flight that may be found out.",
-            rich_help_panel=_SPEED,
-        ),
-    ] = 8
-    rate: Annotated[
-        float,
-        typer.Option(
-            "--rate",
-            metavar="N",
-            min=0,
-            help="Requests a second; 0 for no limit.",
-            show_default="200",
-            rich_help_panel=_SPEED,
-        ),
-    ] = 200.0
+    concurrency: Annotated[int | None, shared.concurrency("Uploads", 256)] = None
+    max_concurrency: Annotated[int, shared.max_concurrency("uploads", 256)] = 8
+    rate: shared.Rate = shared.DEFAULT_RATE
     max_upload_rate: Annotated[
         int | None,
         typer.Option(
@@ -248,7 +215,7 @@ class Speed:
             metavar="SIZE",
             parser=parse_bytes,
             help="Bytes a second for file uploads, for example 500k or 10M; no limit by default.",
-            rich_help_panel=_SPEED,
+            rich_help_panel=shared.SPEED,
         ),
     ] = None
 
@@ -322,45 +289,13 @@ class Stops:
     """What ends a run before its end."""
 
     max_files: Annotated[
-        int | None,
-        typer.Option(
-            "--max-files",
-            metavar="N",
-            min=1,
-            help="Stop after so many images and links were sent.",
-            rich_help_panel=_STOPS,
-        ),
+        int | None, shared.stop_at_count("--max-files", "so many images and links were sent")
     ] = None
-    max_bytes_total: Annotated[
-        int | None,
-        typer.Option(
-            "--max-bytes-total",
-            metavar="SIZE",
-            parser=parse_bytes,
-            help="Stop after so many bytes were sent, for example 50G.",
-            rich_help_panel=_STOPS,
-        ),
-    ] = None
+    max_bytes_total: Annotated[int | None, shared.max_bytes_total("so many bytes were sent")] = None
     max_failures: Annotated[
-        int | None,
-        typer.Option(
-            "--max-failures",
-            metavar="N",
-            min=1,
-            help="Stop after so many items failed.",
-            rich_help_panel=_STOPS,
-        ),
+        int | None, shared.stop_at_count("--max-failures", "so many items failed")
     ] = None
-    max_duration: Annotated[
-        float | None,
-        typer.Option(
-            "--max-duration",
-            metavar="TIME",
-            parser=parse_seconds,
-            help="Stop after so long, for example 30m or 2h; a plain number is seconds.",
-            rich_help_panel=_STOPS,
-        ),
-    ] = None
+    max_duration: shared.MaxDuration = None
 
 
 @attrs.frozen(kw_only=True)
@@ -374,26 +309,8 @@ class Telling:
             "-n",
             help="Print what would be done, a line an item (JSON lines with --json), and send "
             "nothing.",
-            rich_help_panel=_ACCOUNT,
+            rich_help_panel=shared.ACCOUNT,
         ),
     ] = False
-    stats: Annotated[
-        float,
-        typer.Option(
-            "--stats",
-            metavar="SECONDS",
-            parser=parse_seconds,
-            show_default="5",
-            help="Seconds between two lines of progress where no terminal is; 0 for none.",
-            rich_help_panel=_ACCOUNT,
-        ),
-    ] = 5.0
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write the report: FILE.json with everything, FILE.csv with the problems.",
-            rich_help_panel=_ACCOUNT,
-        ),
-    ] = None
+    stats: shared.Stats = 5.0
+    report: Annotated[Path | None, shared.report("the problems")] = None
