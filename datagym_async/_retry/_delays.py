@@ -33,7 +33,8 @@ class RetryPolicy:
         max_retry_after: Longest Retry-After that is obeyed, in seconds. When the service asks for
             more, the request fails at once and says so.
         budget: Seconds for one request with all its retries and waits. An upload is given more when
-            its size needs it.
+            its size needs it. The first attempt of an upload or download is not cut short by it:
+            it has limits of its own (see `Timeout`).
         settle_after: Seconds between a lost answer and the look whether it was carried out all the
             same; None for 4 times the 95th percentile of the latencies seen, between 2 and 60
             seconds.
