@@ -9,6 +9,7 @@ from cattrs.errors import BaseValidationError
 
 from datagym_async._wire._documents import register_documents
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
+from datagym_async._wire._listed_media import register_media
 from datagym_async._wire._structure import each, field_path, make_converter
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.labels._json import ShapeError
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 _converter = make_converter()
 register_documents(_converter)
+register_media(_converter)
 
 
 def decode(request: Request, response: Response, kind: type[T]) -> T:

@@ -7,7 +7,7 @@ import typer
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._figures import counted
-from datagym_async.cli._lookup import dataset_of
+from datagym_async.cli._lookup import whole_dataset_of
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Column, Output
 from datagym_async.cli._plain import plain
@@ -51,7 +51,7 @@ def show(
     ] = 20,
 ) -> int:
     """Show a dataset and its media, the newest first (all of them with --json)."""
-    found = with_client(invocation, lambda client: dataset_of(client, dataset))
+    found = with_client(invocation, lambda client: whole_dataset_of(client, dataset))
     if invocation.output.as_json:
         invocation.output.document(plain(found))
     else:

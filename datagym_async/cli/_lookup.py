@@ -3,8 +3,10 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol, TypeVar
+
+import attrs
 
 from datagym_async._client import DataGymClient
 from datagym_async._wire._names import fold_name
@@ -48,25 +50,45 @@ def choose(wanted: str, among: Sequence[N], *, kind: str) -> N | None:
 
 
 async def find_dataset(client: DataGymClient, wanted: str) -> Dataset | None:
-    """Return the dataset with this id or name, or None."""
+    """Return the dataset with this id or name, without its media, or None."""
     if is_id(wanted):
         # Asked for alone: a listing holds all media of all datasets.
         with contextlib.suppress(NotFoundError):
-            return await client.datasets.get(wanted)
-    return choose(wanted, await client.datasets.list(), kind="dataset")
+            (found,) = await client.datasets.read_parts(_outlines, wanted)
+            return found
+    return choose(wanted, await client.datasets.read_parts(_outlines), kind="dataset")
 
 
 async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> Dataset:
-    """Return the dataset with this id or name.
+    """Return the dataset with this id or name, without its media.
 
     Raises:
         CommandError: There is none; the sentence says what else there is, and `hint`.
     """
     found = await find_dataset(client, wanted)
     if found is None:
-        there = await client.datasets.list()
+        there = await client.datasets.read_parts(_outlines)
         raise CommandError(_unknown(wanted, there, kind="dataset", hint=hint))
     return found
+
+
+async def whole_dataset_of(client: DataGymClient, wanted: str) -> Dataset:
+    """Return the dataset with this id or name, with its media.
+
+    Raises:
+        CommandError: There is none.
+    """
+    if is_id(wanted):
+        with contextlib.suppress(NotFoundError):
+            return await client.datasets.get(wanted)
+    return await client.datasets.get((await dataset_of(client, wanted)).id)
+
+
+async def _outlines(parts: AsyncIterator[Dataset]) -> list[Dataset]:
+    found: dict[str, Dataset] = {}
+    async for part in parts:
+        found[part.id] = attrs.evolve(part, media=())
+    return list(found.values())
 
 
 async def project_of(client: DataGymClient, wanted: str) -> Project:

@@ -8,7 +8,7 @@ import typer
 from datagym_async._client import DataGymClient
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
-from datagym_async.cli._lookup import dataset_of, project_of
+from datagym_async.cli._lookup import dataset_of, project_of, whole_dataset_of
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Column
 from datagym_async.cli._plain import plain_list
@@ -69,7 +69,7 @@ def detach(
         raise CommandError(
             "Detaching destroys tasks and labels, and nobody is here to ask; add --yes."
         )
-    found = with_client(invocation, lambda client: _both(client, dataset, project))
+    found = with_client(invocation, lambda client: _both(client, dataset, project, whole=True))
     if not yes and not typer.confirm(_question(*found), err=True):
         invocation.output.message("Nothing was changed.")
         return WELL
@@ -82,8 +82,11 @@ command(app, "attach")(attach)
 command(app, "detach")(detach)
 
 
-async def _both(client: DataGymClient, dataset: str, project: str) -> tuple[Dataset, Project]:
-    return await dataset_of(client, dataset), await project_of(client, project)
+async def _both(
+    client: DataGymClient, dataset: str, project: str, *, whole: bool = False
+) -> tuple[Dataset, Project]:
+    look = whole_dataset_of if whole else dataset_of
+    return await look(client, dataset), await project_of(client, project)
 
 
 def _row(project: Project) -> tuple[str, ...]:

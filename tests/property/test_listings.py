@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+from cattrs.errors import BaseValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datagym_async._wire._listed_media import register_media
 from datagym_async._wire._listings import ListingCutter
+from datagym_async._wire._structure import field_path, make_converter
+from datagym_async.labels._json import ShapeError
+from datagym_async.models import DatasetMedia
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 NAMES = st.one_of(st.text(max_size=12), st.text(alphabet='{}[],:"\\ me', max_size=12))
 VALUES = st.recursive(
@@ -59,3 +67,38 @@ def test_a_listing_is_what_it_was(
         _, rest = cutter.uncut
         whole += orjson.loads(rest) if many else [orjson.loads(rest)]
     assert whole == (value if many else [value])
+
+
+ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.just("12"), st.just([]))
+ELEMENT = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.one_of(NAMES, ODD),
+        "timestamp": st.one_of(st.integers(), ODD),
+        "mediaSourceType": st.one_of(
+            st.sampled_from(["LOCAL", "AWS_S3", "local", "SHAREABLE_LINK", "NEW", "UNKNOWN"]), ODD
+        ),
+        "mediaName": st.one_of(NAMES, st.sampled_from(["%C3%A4", "%zz", "a%20b"]), ODD),
+        "imageName": st.one_of(NAMES, ODD),
+        "imageType": st.one_of(st.just("LOCAL"), ODD),
+        "more": ODD,
+    },
+)
+LONG, SHORT = make_converter(), make_converter()
+register_media(SHORT)
+
+
+def outcome(converter: Converter, value: object) -> tuple[object, ...]:
+    """Return what a converter makes of a value, or where it finds it odd, and why."""
+    try:
+        return (converter.structure(value, DatasetMedia),)
+    except (BaseValidationError, ShapeError) as error:
+        return field_path(error)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.one_of(ELEMENT, ODD), max_size=20))
+def test_media_are_decoded_the_short_way_as_the_long_way(values: list[object]) -> None:
+    """Whatever the service writes, and in whichever generation of names."""
+    for value in values:
+        assert outcome(SHORT, value) == outcome(LONG, value)
