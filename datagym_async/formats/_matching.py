@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async._wire._names import encode_name, fold_name
-from datagym_async.exceptions import ConfigurationError
+from datagym_async._wire._media_index import MediaIndex
 from datagym_async.labels import LabeledImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-
-class NamedMedia(Protocol):
-    """A media, for example a `DatasetMedia`."""
-
-    @property
-    def id(self) -> str:
-        """Return its UUID."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Return its name, decoded."""
-        ...
+    from datagym_async._wire._media_index import NamedMedia
 
 
 @attrs.frozen
@@ -76,10 +62,11 @@ def match(
         include_unannotated: Whether images without any label are taken, too. Importing them with
             ``keep_data=False`` deletes the labels that their media have.
     """
-    there = _Index(media)
+    index = MediaIndex()
+    index.add(media)
     found = _Found()
     for image in images:
-        ids = there.ids_of(image)
+        ids = _ids_of(image, index)
         empty = not image.annotations and not image.classifications
         if not ids:
             found.unmatched.append(image.media_name)
@@ -112,31 +99,8 @@ class _Found:
         )
 
 
-class _Index:
-    """Media by id and by folded name."""
-
-    def __init__(self, media: Iterable[NamedMedia]) -> None:
-        self._by_name: defaultdict[str, list[str]] = defaultdict(list)
-        self._ids: set[str] = set()
-        for each in media:
-            # One media may be listed twice, in two projects or datasets.
-            if each.id not in self._ids:
-                self._ids.add(each.id)
-                self._by_name[_folded(each.name)].append(each.id)
-
-    def ids_of(self, image: LabeledImage) -> list[str]:
-        if image.media_id in self._ids:
-            return [image.media_id]
-        name = image.media_name
-        last = name.replace("\\", "/").rpartition("/")[2]
-        return self._by_name.get(_folded(name)) or self._by_name.get(_folded(last)) or []
-
-
-def _folded(name: str) -> str:
-    try:
-        return fold_name(encode_name(name))
-    except ConfigurationError:  # no media can have such a name
-        return f"\0{name}"
+def _ids_of(image: LabeledImage, index: MediaIndex) -> list[str]:
+    return [image.media_id] if image.media_id in index else index.ids_of(image.media_name)
 
 
 def _said(names: tuple[str, ...], what: str) -> list[str]:

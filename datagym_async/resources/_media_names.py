@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from datagym_async._wire._names import decode_name, encode_name, fold_name
-from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async._wire._media_index import MediaIndex
+from datagym_async._wire._names import decode_name
+from datagym_async.exceptions import NotFoundError
 from datagym_async.labels import LabeledImage
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._projects import ProjectsResource
 
 if TYPE_CHECKING:
-    from datagym_async.models import DatasetMedia
     from datagym_async.resources._ports import Door
 
 _NAMES = ("external_media_ID", "external_image_ID")
@@ -23,9 +23,9 @@ _IDS = ("internal_media_ID", "internal_image_ID")
 
 @attrs.define
 class MediaNames:
-    """The ids of media by their folded names."""
+    """Gives predictions the ids of their media."""
 
-    _ids: dict[str, list[str]] = attrs.field(factory=dict)
+    _index: MediaIndex = attrs.field(factory=MediaIndex)
     _taken: dict[str, str] = attrs.field(factory=dict)
 
     @classmethod
@@ -42,17 +42,8 @@ class MediaNames:
             raise NotFoundError(f"there is no project {project_id}", status=404, key="ex_notfound")
         names = cls()
         for dataset in project.datasets:
-            for media in (await DatasetsResource(session).get(dataset.id)).media:
-                names.add(media)
+            names._index.add((await DatasetsResource(session).get(dataset.id)).media)
         return names
-
-    def add(self, media: DatasetMedia) -> None:
-        """Take a media in."""
-        self._ids.setdefault(fold_name(media.stored_name), []).append(media.id)
-
-    def find(self, name: str) -> list[str]:
-        """Return the ids of the media of a name; if there are none, of its last part."""
-        return self._find(name) or self._find(name.replace("\\", "/").rpartition("/")[2])
 
     def give_id(self, prediction: Any) -> tuple[Any, str]:
         """Return a prediction with the id of its media, or why none was found.
@@ -63,7 +54,7 @@ class MediaNames:
         name = _name_to_find(prediction)
         if not name:
             return prediction, ""
-        found = self.find(name)
+        found = self._index.ids_of(name)
         if len(found) == 1:
             taken = self._taken.setdefault(found[0], name)
             if taken.casefold() != name.casefold():
@@ -74,13 +65,6 @@ class MediaNames:
             return prediction, f"{many}; set the id of the one that is meant"
         return prediction, f"no media of the project is named {name!r}"
 
-    def _find(self, name: str) -> list[str]:
-        try:
-            # Exports have names as they are stored, values as they are meant.
-            return self._ids.get(fold_name(encode_name(decode_name(name))), [])
-        except ConfigurationError:  # such a name cannot be stored
-            return []
-
 
 def _name_to_find(prediction: object) -> str:
     """Return the name of a prediction's media if that is all that is known of it."""
@@ -88,7 +72,8 @@ def _name_to_find(prediction: object) -> str:
         return "" if prediction.media_id else prediction.media_name
     if not isinstance(prediction, Mapping) or any(prediction.get(each) for each in _IDS):
         return ""
-    return next((str(prediction[each]) for each in _NAMES if prediction.get(each)), "")
+    # Exports have names as they are stored, values as they are meant.
+    return next((decode_name(str(prediction[each])) for each in _NAMES if prediction.get(each)), "")
 
 
 def _with_id(prediction: Any, media_id: str) -> Any:

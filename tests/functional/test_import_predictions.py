@@ -371,6 +371,16 @@ async def test_media_are_found_by_name() -> None:
     assert "no media of the project is named 'nowhere.jpg'" in report.results[3].reasons[0]
 
 
+async def test_names_that_look_encoded() -> None:
+    """Values have names as they are meant, exports as they are stored, whoever stored them."""
+    given: list[Any] = [LabeledImage(media_name="a%20.jpg"), {"external_media_ID": "ß.jpg"}]
+    session = FakeSession([*listing("a%2520.jpg", "ß.jpg"), STORED])
+    report = await LabelsResource(session).import_predictions(
+        "P", given, keep_data=True, config=None, by_name=True
+    )
+    assert [each.media_id for each in report.results] == ["id0", "id1"]
+
+
 async def test_a_media_is_not_given_to_two_names() -> None:
     """Names with folders go by their last part; a second name for one media is told."""
     given = [LabeledImage(media_name=name) for name in ("x/ä.jpg", "X/ä.JPG", "y/ä.jpg")]
