@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,6 +13,7 @@ from datagym_async.transfer._download_items import (
     DownloadResult,
 )
 from datagym_async.transfer._items import printable
+from datagym_async.transfer._report_text import csv_text, json_text, said_counts
 
 if TYPE_CHECKING:
     import os
@@ -88,16 +85,12 @@ class DownloadReport:
 
     def summary(self) -> str:
         """Return the report as one sentence, and a second one where links were left alone."""
-        counts = ", ".join(
-            f"{count:,} {word}"
-            for word, count in (
-                ("downloaded", self.downloaded),
-                ("present", self.present),
-                ("skipped", self.skipped),
-                ("failed", self.failed),
-                ("pending", self.pending),
-            )
-            if count or word == "downloaded"
+        counts = said_counts(
+            ("downloaded", self.downloaded),
+            ("present", self.present),
+            ("skipped", self.skipped),
+            ("failed", self.failed),
+            ("pending", self.pending),
         )
         return (
             f"{self.planned:,} media of {printable(self.name)!r}: {counts} "
@@ -141,9 +134,7 @@ class DownloadReport:
         Args:
             path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
         """
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
-        _write(path, text)
-        return text
+        return json_text(self.to_dict(), path)
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the failed media as CSV text, and write it if a file is given.
@@ -153,13 +144,7 @@ class DownloadReport:
         Args:
             path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
         """
-        buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(_row(each) for each in self.problems)
-        text = buffer.getvalue()
-        _write(path, text)
-        return text
+        return csv_text(COLUMNS, map(_row, self.problems), path)
 
 
 def _row(result: DownloadResult) -> dict[str, Any]:
@@ -174,11 +159,6 @@ def _row(result: DownloadResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "reason": printable(result.reason),
     }
-
-
-def _write(path: str | os.PathLike[str] | None, text: str) -> None:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="")
 
 
 @attrs.define

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
 
 from datagym_async.transfer._items import Outcome, UploadResult, printable
+from datagym_async.transfer._report_text import csv_text, json_text, said_counts
 from datagym_async.transfer._target import DatasetShare
 from datagym_async.transfer._verify import Mismatch
 
@@ -128,17 +125,13 @@ class UploadReport:
 
     def summary(self) -> str:
         """Return the report as one sentence."""
-        counts = ", ".join(
-            f"{count:,} {word}"
-            for word, count in (
-                ("uploaded", self.uploaded),
-                ("skipped", self.skipped),
-                ("rejected", self.rejected),
-                ("failed", self.failed),
-                ("pending", self.pending),
-                ("unsettled", self.unsettled),
-            )
-            if count or word == "uploaded"
+        counts = said_counts(
+            ("uploaded", self.uploaded),
+            ("skipped", self.skipped),
+            ("rejected", self.rejected),
+            ("failed", self.failed),
+            ("pending", self.pending),
+            ("unsettled", self.unsettled),
         )
         size = f"{self.bytes / 1e6:,.1f} MB"
         more = len(self.datasets) - 1
@@ -199,9 +192,7 @@ class UploadReport:
         Args:
             path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
         """
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
-        _write(path, text)
-        return text
+        return json_text(self.to_dict(), path)
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the rejected and failed items as CSV text, and write it if a file is given.
@@ -211,13 +202,7 @@ class UploadReport:
         Args:
             path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
         """
-        buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(_row(each) for each in self.problems)
-        text = buffer.getvalue()
-        _write(path, text)
-        return text
+        return csv_text(COLUMNS, map(_row, self.problems), path)
 
 
 def raw_encoded(text: str) -> str:
@@ -248,8 +233,3 @@ def _row(result: UploadResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "reason": printable(result.reason),
     }
-
-
-def _write(path: str | os.PathLike[str] | None, text: str) -> None:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="")
