@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datagym_async.transfer._bitmaps import Bitmap, BitmapResult
     from datagym_async.transfer._download_config import DownloadConfig
     from datagym_async.transfer._download_needs import DownloadSources
-    from datagym_async.transfer._download_report import DownloadTally
+    from datagym_async.transfer._download_tally import DownloadTally
 
 _BATCH: Final = 500
 _NAMED: Final = 20

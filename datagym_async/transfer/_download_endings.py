@@ -13,7 +13,7 @@ from datagym_async.transfer._download_formats import require_formats
 from datagym_async.transfer._download_labels import write_labels
 from datagym_async.transfer._download_listing import Listing
 from datagym_async.transfer._download_needs import DownloadSources
-from datagym_async.transfer._download_report import DownloadTally
+from datagym_async.transfer._download_tally import DownloadTally
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -29,8 +29,8 @@ from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_files import Part, is_full, place_of
 from datagym_async.transfer._download_items import DownloadOutcome, DownloadResult
 from datagym_async.transfer._download_needs import DownloadSources
-from datagym_async.transfer._download_report import DownloadTally
 from datagym_async.transfer._download_state import STATE_FOLDER
+from datagym_async.transfer._download_tally import DownloadTally
 from datagym_async.transfer._threads import in_thread
 from datagym_async.transfer._verdicts import is_fatal
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datagym_async.models import Project
     from datagym_async.transfer._download_config import DownloadConfig
     from datagym_async.transfer._download_needs import LabelExports
-    from datagym_async.transfer._download_report import DownloadTally
+    from datagym_async.transfer._download_tally import DownloadTally
 
 BATCH: Final = 200
 """Tasks that are joined and written in one go."""

@@ -11,8 +11,8 @@ from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import Project
 from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_needs import DownloadSources
-from datagym_async.transfer._download_report import DownloadTally
 from datagym_async.transfer._download_state import DownloadJob
+from datagym_async.transfer._download_tally import DownloadTally
 from datagym_async.transfer._items import printable
 from datagym_async.transfer._threads import in_thread
 

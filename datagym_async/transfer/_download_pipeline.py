@@ -20,7 +20,7 @@ from datagym_async.transfer._download_export import export_manifest
 from datagym_async.transfer._download_fetch import Fetcher
 from datagym_async.transfer._download_items import DownloadResult
 from datagym_async.transfer._download_manifest import Manifest, Wanted
-from datagym_async.transfer._download_report import DownloadTally
+from datagym_async.transfer._download_tally import DownloadTally
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from datagym_async.transfer._download_fetch import UNREACHABLE_AFTER, Fetcher
 from datagym_async.transfer._download_listing import Listing
 from datagym_async.transfer._download_manifest import Manifest
 from datagym_async.transfer._download_pipeline import DownloadPipeline
-from datagym_async.transfer._download_report import DownloadTally
+from datagym_async.transfer._download_tally import DownloadTally
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
