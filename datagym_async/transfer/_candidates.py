@@ -27,6 +27,7 @@ class Candidate:
         refusal: Why it cannot be uploaded; empty if nothing is known against it.
         whole_source: Whether the refusal is about a source as a whole (no such folder).
         place: Its place among the others of its source where these come in no order of their own.
+        mtime: When its file was changed, in nanoseconds, where that is known without another look.
     """
 
     item: UploadItem
@@ -34,6 +35,7 @@ class Candidate:
     refusal: str = ""
     whole_source: bool = False
     place: str = ""
+    mtime: int | None = None
 
 
 @attrs.frozen
@@ -72,7 +74,13 @@ class Rules:
         )
 
     def file(
-        self, path: str, relative: str, size: int | None = None, *, refusal: str = ""
+        self,
+        path: str,
+        relative: str,
+        size: int | None = None,
+        *,
+        refusal: str = "",
+        mtime: int | None = None,
     ) -> Candidate:
         """Return a file as a candidate, named; with a reason against it where it has no name.
 
@@ -81,6 +89,7 @@ class Rules:
             relative: Its path below the source that named it, parts joined by ``/``.
             size: Its bytes.
             refusal: Why it cannot be uploaded in any case; then it is named by its last part.
+            mtime: When it was changed, in nanoseconds, where that is known.
         """
         name = relative.rpartition("/")[2]
         if not refusal:
@@ -88,7 +97,7 @@ class Rules:
                 name = self.naming.of(path, relative)
             except UnnamableError as error:
                 refusal = str(error)
-        return Candidate(UploadItem(name, path), size, refusal, place=relative)
+        return Candidate(UploadItem(name, path), size, refusal, place=relative, mtime=mtime)
 
 
 def refused_source(name: str, reason: str) -> Candidate:

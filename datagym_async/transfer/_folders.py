@@ -28,17 +28,20 @@ MAGIC = frozenset("*?[")
 
 @attrs.frozen
 class Found:
-    """One entry below a folder: a file with its size, or a reason against it."""
+    """One entry below a folder: a file with its size and time, or a reason against it."""
 
     path: str
     relative: str
     size: int = 0
     refusal: str = ""
     is_folder: bool = False
+    mtime: int | None = None
 
     def candidate(self, rules: Rules) -> Candidate:
         """Return the entry as a candidate."""
-        return rules.file(self.path, self.relative, self.size, refusal=self.refusal)
+        return rules.file(
+            self.path, self.relative, self.size, refusal=self.refusal, mtime=self.mtime
+        )
 
 
 @attrs.frozen
@@ -176,7 +179,8 @@ def _look_at(entry: os.DirEntry[str], relative: str) -> Found:
     shown = printable(entry.path)
     try:
         if entry.is_file():
-            return Found(entry.path, relative, entry.stat().st_size)
+            found = entry.stat()
+            return Found(entry.path, relative, found.st_size, mtime=found.st_mtime_ns)
         if entry.is_dir():
             reason = (
                 f"{shown} is a link to a folder, which is not followed; name it as a source, or "

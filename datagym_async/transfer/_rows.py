@@ -95,6 +95,7 @@ def row_of(seq: int, part: int, candidate: Candidate) -> Row:
         refusal,
         name_key,
         link_key,
+        candidate.mtime,
     )
 
 
@@ -119,8 +120,8 @@ def identified(row: Row, item: UploadItem, *, by_hash: bool) -> Row:
         return row  # known by its name and size
     if isinstance(item.content, bytes):
         return row._replace(sha=hashlib.sha256(item.content).digest())
-    if row.link_key or row.refusal:
-        return row
+    if row.link_key or row.refusal or (row.mtime is not None and not by_hash):
+        return row  # it has no bytes of its own, or was looked at when its folder was read
     try:
         found = os.stat(item.content)  # noqa: PTH116 -- a million times, and Path costs more
         sha = _hash(item.content) if by_hash else None

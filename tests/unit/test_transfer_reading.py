@@ -115,9 +115,9 @@ def test_a_clash_that_is_no_image_is_told_so(tmp_path: Path) -> None:
 
 
 def test_portions_are_bounded_by_count_and_bytes(tmp_path: Path) -> None:
-    """However large the plan, no more than about 4 MiB of bodies is read at once."""
+    """However large the plan, no more than about 1 MiB of bodies is read at once."""
     for number in range(40):
-        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (1_200_000 if number < 20 else 10))
+        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (300_000 if number < 20 else 10))
     waiting: list[Planned] = []
 
     with Plan() as plan:
