@@ -23,7 +23,7 @@ def bench(module: str, *arguments: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -110,6 +110,32 @@ def test_reading_labels_is_measured(tmp_path: Path) -> None:
     assert ways == ["iterate", "export", "whole-file", "whole-file-by-hand"]
     assert all(reading["megabytes"] >= 1 and reading["seconds"] > 0 for reading in readings)
     assert "SKIPPED official-sdk: --no-sdk" in shown
+
+
+@pytest.mark.slow
+def test_the_loader_is_measured(tmp_path: Path) -> None:
+    """The quick run answers all four questions, on screen and in JSON."""
+    file = tmp_path / "figures.json"
+    shown = bench("benchmarks.loader", "--quick", "--json", str(file))
+
+    figures = json.loads(file.read_text())
+    assert [0 <= row["share"] <= 1 for row in figures["wait"]] == [True] * 4
+    assert [row["ratios"].keys() for row in figures["pace"]] == [{"loop", "queue"}]
+    assert [row["limit_mb"] for row in figures["memory"]] == [1, 8]
+    assert figures["cache"]["ratio"] > 0
+    assert shown.count("goal") >= 4
+
+
+@pytest.mark.slow
+def test_the_limiter_is_compared_with_fixed_numbers(tmp_path: Path) -> None:
+    """The quick run ends with a row for its one service, on screen and in JSON."""
+    file = tmp_path / "figures.json"
+    shown = bench("benchmarks.limiter", "--quick", "--json", str(file))
+
+    (row,) = json.loads(file.read_text())["rows"]
+    assert (row["latency"], row["places"]) == (0.05, 4)
+    assert row["adaptive"]["rate"] > 0
+    assert "50 ms,  4 at once: best pinned" in shown
 
 
 def test_a_contender_that_uploads_nothing_is_caught(tmp_path: Path) -> None:
