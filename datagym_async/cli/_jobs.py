@@ -1,7 +1,5 @@
 """`jobs`: the journals of uploads; list them, look at one, and clean up."""
 
-import re
-import shlex
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -15,6 +13,7 @@ from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._figures import counted, size
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Column
+from datagym_async.cli._same_command import command_of, how_to_go_on
 from datagym_async.cli._units import parse_seconds
 from datagym_async.transfer import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
@@ -22,7 +21,6 @@ app = typer.Typer(name="jobs", help="The journals of uploads: list, look at one,
 
 _TIME: Final = "%Y-%m-%d %H:%M"
 _LEFT: Final = ("planned", "sending", "failed")
-_MORE: Final = re.compile(r"and [\d,]+ more")
 _DONE: Final = ("uploaded", "skipped", "rejected")
 
 
@@ -150,25 +148,8 @@ def facts(job: JobSummary) -> list[tuple[str, str]]:
         ("Last active", f"{_when(job.last_active)}, {counted(job.runs, 'run')}"),
         ("State", _state(job)),
         ("Items", ", ".join(counts)),
-        ("Go on with", command_of(job)),
+        ("Go on with", how_to_go_on(job)),
     ]
-
-
-def command_of(job: JobSummary) -> str:
-    """Return the command that goes on with a job, but for options that changed its items."""
-    words = ["datagym-async", "upload", *_sources(job), "--dataset", shlex.quote(job.dataset_id)]
-    if job.base_url:
-        words += ["--base-url", shlex.quote(job.base_url)]
-    if job.path.parent != jobs_folder():
-        words += ["--journal", shlex.quote(str(job.path))]
-    return " ".join(words)
-
-
-def _sources(job: JobSummary) -> list[str]:
-    """Return the sources as a shell takes them, with dots for those that are not kept by name."""
-    named = job.sources.split(", ")
-    left_out = bool(_MORE.fullmatch(named[-1]))
-    return [shlex.quote(each) for each in named[: -1 if left_out else None]] + ["..."] * left_out
 
 
 def _row(job: JobSummary) -> tuple[str, ...]:

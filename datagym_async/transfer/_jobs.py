@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -35,6 +36,11 @@ class JobSummary:
         dataset_id: The dataset uploaded into.
         dataset_name: Its name.
         sources: What was uploaded, in short.
+        words: The first thousand sources as a command names them; None where no command can (items
+            and names that a program has made), and where that is not known.
+        count: How many sources there are, 0 where that is not known.
+        options: The last run's options that differ from the defaults of `UploadConfig`, but for
+            its limits.
         started: When the first run began, None where that is not known.
         last_active: When the journal was last written.
         runs: How many runs there were.
@@ -50,6 +56,9 @@ class JobSummary:
     dataset_id: str = ""
     dataset_name: str = ""
     sources: str = ""
+    words: tuple[str, ...] | None = None
+    count: int = 0
+    options: Mapping[str, Any] = attrs.field(factory=dict)
     started: datetime | None = None
     last_active: datetime | None = None
     runs: int = 0
@@ -124,6 +133,7 @@ def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
         dataset_id=meta.get("dataset_id", ""),
         dataset_name=meta.get("dataset_name", ""),
         sources=meta.get("sources", ""),
+        **_way(meta),
         started=_moment(started),
         last_active=_moment(beat),
         runs=runs,
@@ -132,6 +142,16 @@ def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
         in_use=is_locked(path),
         size=size,
     )
+
+
+def _way(meta: Mapping[str, str]) -> dict[str, Any]:
+    """Return how the last run went about it; older journals do not say."""
+    words = json.loads(meta.get("words", "null"))
+    return {
+        "words": None if words is None else tuple(words),
+        "count": int(meta.get("count", "0")),
+        "options": json.loads(meta.get("options", "{}")),
+    }
 
 
 def _moment(seconds: float | None) -> datetime | None:

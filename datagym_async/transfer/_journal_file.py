@@ -181,6 +181,7 @@ def _open(path: Path, job: Job) -> sqlite3.Connection:
             _create(connection, job)
         connection.executescript(LASTING)
         _check(connection, path, job)
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", job.way.items())
         connection.executescript(OF_ONE_RUN)
     except BaseException:
         connection.close()
@@ -194,8 +195,7 @@ def _create(connection: sqlite3.Connection, job: Job) -> None:
     connection.executescript(
         f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {VERSION};"
     )
-    values = attrs.asdict(job)
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", job.key.items())
     connection.execute("COMMIT")
 
 

@@ -2,7 +2,8 @@
 
 What outlives a run:
 
-* ``meta``: what the journal is of (service, dataset, sources); never a token.
+* ``meta``: what the journal is of (service, dataset, sources), and the last run's options; never a
+  token.
 * ``run``: when each run began, was last heard of, and whether it came to its end.
 * ``item``: every item with its identity, its state and its outcome; ``doubt`` says that an attempt
   which was not found may arrive late.

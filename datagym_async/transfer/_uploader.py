@@ -162,7 +162,7 @@ class Uploader:
         if config.journal is None or config.journal is False:
             self._plan.open()
             return
-        job = Job.of(self._media.base_url, self._dataset_id, self._sources)
+        job = Job.of(self._media.base_url, self._dataset_id, self._sources, config=config)
         path = journal_path(config.journal, job)
         self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
 

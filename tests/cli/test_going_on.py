@@ -194,7 +194,7 @@ def test_jobs(at_service: Cli, many: Path) -> None:
 
 
 def test_the_command_of_several_sources(at_service: Cli, many: Path) -> None:
-    """Sources are quoted for a shell; of many of them only the first are known."""
+    """Sources are quoted for a shell, and all of them are named."""
     (many / "a b.jpg").write_bytes(jpeg(1500, seed=77))
     sources = [many / "a b.jpg", *(many / f"{number:02}.jpg" for number in range(4))]
     at_service("upload", *sources[:2], "-d", "Photos", "--create")
@@ -203,7 +203,25 @@ def test_the_command_of_several_sources(at_service: Cli, many: Path) -> None:
     at_service("jobs", "clean", "--yes")
     at_service("upload", *sources, "-d", "Photos")
     words = shlex.split(str(only_job(at_service)["command"]))
-    assert words[2:6] == [*(str(each) for each in sources[:3]), "..."]
+    assert words[2:8] == [*map(str, sources), "--dataset"]
+
+
+def test_the_command_has_the_options_of_the_job(at_service: Cli, many: Path) -> None:
+    """What shaped the upload is repeated; the limits of the run that stopped are not."""
+    given = ["--max-per-dataset", "20", "--project", "Demo images", "--name", "{relative}"]
+    given += ["--include", "*.jpg", "--exclude", "2?.jpg", "--check", "signature", "--hidden"]
+    upload(at_service, many, *given, "--max-files", "5")
+    job = only_job(at_service)
+    _, *argv = shlex.split(str(job["command"]))
+
+    assert argv[argv.index("--max-per-dataset") :][:2] == ["--max-per-dataset", "20"]
+    assert argv[argv.index("--name") :][:2] == ["--name", "{relative}"]
+    assert argv[argv.index("--exclude") :][:2] == ["--exclude", "2?.jpg"]
+    assert {"--hidden", "--project", "--check"} <= set(argv)
+    assert "--max-files" not in argv
+    ran = at_service(*argv, "--json").document
+    assert (ran["planned"], ran["uploaded"], ran["resumed"]) == (20, 15, 5)
+    assert only_job(at_service)["options"] == job["options"]
 
 
 def test_jobs_clean(at_service: Cli, many: Path, state: Path) -> None:
