@@ -5,10 +5,11 @@ Start with `DataGymClient`::
     async with DataGymClient(token="...") as client:
         report = await client.upload(dataset_id, "photos/")
 
-The values it returns are in `datagym_async.models` and `datagym_async.labels` (the shapes of labels
-in the latter alone), its errors in `datagym_async.exceptions`; they can be imported from here as
-well. `datagym_async.server` is a compatible service for tests and
-offline work, `datagym_async.testing` makes it fail on demand.
+The values of the service are in `datagym_async.models`, labels and their shapes in
+`datagym_async.labels`, errors in `datagym_async.exceptions`; they can be imported from here as
+well. `datagym_async.formats` converts labels from and to files of other formats.
+`datagym_async.server` is a compatible service for tests and offline work, `datagym_async.testing`
+makes it fail on demand.
 """
 
 from datagym_async._client import DataGymClient
@@ -49,12 +50,18 @@ from datagym_async.labels import (
     Classification,
     ConfigDiff,
     ConfigEntry,
+    Incomplete,
     Keyframe,
     LabelClass,
     LabelConfig,
     LabeledImage,
     LabeledTask,
     LabelExport,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
     VideoLabels,
     VideoObject,
 )
@@ -80,7 +87,6 @@ from datagym_async.models import (
     MediaSourceType,
     MediaType,
     OpenEnum,
-    Point,
     PointPayload,
     PointRing,
     Prediction,
@@ -88,6 +94,7 @@ from datagym_async.models import (
     Project,
     ProjectDataset,
     RectanglePayload,
+    StoredPoint,
     Task,
     TaskDetail,
     TaskState,
@@ -202,6 +209,7 @@ __all__ = [
     "ImportOutcome",
     "ImportReport",
     "ImportResult",
+    "Incomplete",
     "InternalServerError",
     "ItemSettled",
     "JobSummary",
@@ -219,6 +227,7 @@ __all__ = [
     "LimitChanged",
     "LimitReachedError",
     "LimiterState",
+    "Line",
     "LoaderConfig",
     "Media",
     "MediaInvalidReason",
@@ -236,19 +245,23 @@ __all__ = [
     "Point",
     "PointPayload",
     "PointRing",
+    "Polygon",
     "PreLabelState",
     "Prediction",
     "Project",
     "ProjectDataset",
     "RateLimitError",
+    "Rectangle",
     "RectanglePayload",
     "RequestRefusedError",
     "RetryPolicy",
     "RunEnded",
     "RunStarted",
     "Sample",
+    "Segmentation",
     "ServiceUnavailableError",
     "SessionStatistics",
+    "StoredPoint",
     "Task",
     "TaskDetail",
     "TaskOutcome",

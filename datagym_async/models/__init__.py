@@ -48,8 +48,8 @@ from datagym_async.models._tasks import (
 )
 from datagym_async.models._values import (
     LabelValue,
-    Point,
     PointRing,
+    StoredPoint,
     ValueChange,
 )
 
@@ -75,7 +75,6 @@ __all__ = [
     "MediaSourceType",
     "MediaType",
     "OpenEnum",
-    "Point",
     "PointPayload",
     "PointRing",
     "PreLabelState",
@@ -83,6 +82,7 @@ __all__ = [
     "Project",
     "ProjectDataset",
     "RectanglePayload",
+    "StoredPoint",
     "Task",
     "TaskDetail",
     "TaskState",

@@ -10,7 +10,7 @@ from datagym_async.models._enums import MediaType, PreLabelState, TaskState, Tas
 from datagym_async.models._label_configs import LabelConfiguration
 from datagym_async.models._media import Media
 from datagym_async.models._time import instant
-from datagym_async.models._values import LabelValue, Point
+from datagym_async.models._values import LabelValue, StoredPoint
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -142,4 +142,4 @@ class AiSegResult:
     """
 
     media_id: str
-    points: tuple[Point, ...] = ()
+    points: tuple[StoredPoint, ...] = ()

@@ -8,7 +8,7 @@ from datagym_async.models._enums import EntryType, FrameType
 
 
 @attrs.frozen
-class Point:
+class StoredPoint:
     """A point in pixels, origin top left; None where a coordinate was never set.
 
     Args:
@@ -31,7 +31,7 @@ class PointRing:
         id: UUID of the stored ring, or None.
     """
 
-    points: tuple[Point, ...] = ()
+    points: tuple[StoredPoint, ...] = ()
     id: str | None = attrs.field(default=None, repr=False)
 
 
@@ -63,8 +63,8 @@ class ValueChange:
     y: float | None = None
     width: float | None = None
     height: float | None = None
-    point: Point | None = None
-    points: tuple[Point, ...] = ()
+    point: StoredPoint | None = None
+    points: tuple[StoredPoint, ...] = ()
     select_key: str | None = None
     checked_values: tuple[str, ...] = ()
     text: str | None = None
@@ -118,10 +118,10 @@ class LabelValue:
     labeler: str | None = None
     valid: bool = False
     comment: str | None = None
-    point: Point | None = None
+    point: StoredPoint | None = None
     width: float | None = None
     height: float | None = None
-    points: tuple[Point, ...] = ()
+    points: tuple[StoredPoint, ...] = ()
     rings: tuple[PointRing, ...] = ()
     color: str | None = None
     shortcut: str | None = None

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from datagym_async._wire import _routes as routes
 from datagym_async.models import AiSegResult
 from datagym_async.resources._base import Resource
+from datagym_async.resources._points import points_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from datagym_async.models import Point
+    from datagym_async.resources._points import AnyPoint
 
 DEFAULT_NUM_POINTS = 20
 
@@ -39,8 +40,8 @@ class AiSegmentationResource(Resource):
         self,
         media_id: str,
         *,
-        positive_points: Iterable[Point],
-        negative_points: Iterable[Point] = (),
+        positive_points: Iterable[AnyPoint],
+        negative_points: Iterable[AnyPoint] = (),
         num_points: int = DEFAULT_NUM_POINTS,
         frame_number: int | None = None,
     ) -> AiSegResult:
@@ -60,8 +61,8 @@ class AiSegmentationResource(Resource):
         """
         fields: dict[str, object] = {
             "imageId": media_id,
-            "positivePoints": _points(positive_points),
-            "negativePoints": _points(negative_points),
+            "positivePoints": points_body(positive_points),
+            "negativePoints": points_body(negative_points),
             "numPoints": num_points,
         }
         if frame_number is not None:
@@ -79,7 +80,3 @@ class AiSegmentationResource(Resource):
             APIError: The service cannot be asked, or refuses.
         """
         await self._do(routes.finish_segmentation(media_id))
-
-
-def _points(points: Iterable[Point]) -> list[dict[str, float | None]]:
-    return [{"x": point.x, "y": point.y} for point in points]

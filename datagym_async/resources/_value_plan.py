@@ -14,6 +14,7 @@ import attrs
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import Incomplete, Line, Point, Polygon, Rectangle, Segmentation
 from datagym_async.models import EntryType, LabelEntry
+from datagym_async.resources._points import points_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,14 +100,10 @@ def shape_fields(shape: Shape) -> dict[str, Any]:
         case Rectangle(x, y, width, height):
             return {"x": x, "y": y, "width": width, "height": height}
         case Line(points) | Polygon(points):
-            return {"points": _points(points)}
+            return {"points": points_body(points)}
         case Segmentation(rings):
-            return {"pointsCollection": [{"points": _points(ring)} for ring in rings]}
+            return {"pointsCollection": [{"points": points_body(ring)} for ring in rings]}
     return {}
-
-
-def _points(points: Iterable[Point]) -> list[dict[str, float]]:
-    return [{"x": point.x, "y": point.y} for point in points]
 
 
 @attrs.define

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from datagym_async.labels import Shape
-    from datagym_async.models import LabelValue, TaskDetail
-    from datagym_async.models import Point as StoredPoint
+    from datagym_async.models import LabelValue, StoredPoint, TaskDetail
 
 _QUESTIONS = frozenset({EntryType.SELECT, EntryType.CHECKLIST, EntryType.FREETEXT})
 

@@ -9,6 +9,7 @@ from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.labels import LabeledImage
 from datagym_async.models import LabelValue, MediaType, TaskDetail
 from datagym_async.resources._base import Resource
+from datagym_async.resources._points import points_body
 from datagym_async.resources._value_plan import plan_values
 from datagym_async.resources._value_reading import labels_of
 from datagym_async.resources._value_writing import Writer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from datagym_async.labels import Annotation
-    from datagym_async.models import Point
+    from datagym_async.resources._points import AnyPoint
     from datagym_async.resources._value_writing import WriteReport
 
 
@@ -70,8 +71,8 @@ class ValuesResource(Resource):
         y: float | None = None,
         width: float | None = None,
         height: float | None = None,
-        points: Iterable[Point] | None = None,
-        rings: Iterable[Iterable[Point]] | None = None,
+        points: Iterable[AnyPoint] | None = None,
+        rings: Iterable[Iterable[AnyPoint]] | None = None,
         select_key: str | None = None,
         checked_values: Sequence[str] | None = None,
         text: str | None = None,
@@ -110,7 +111,7 @@ class ValuesResource(Resource):
             "y": y,
             "width": width,
             "height": height,
-            "points": None if points is None else _points(points),
+            "points": None if points is None else points_body(points),
             "pointsCollection": None if rings is None else _rings(rings),
             "selectKey": select_key,
             "checkedValues": None if checked_values is None else list(checked_values),
@@ -227,9 +228,5 @@ def _said(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _points(points: Iterable[Point]) -> list[dict[str, float | None]]:
-    return [{"x": point.x, "y": point.y} for point in points]
-
-
-def _rings(rings: Iterable[Iterable[Point]]) -> list[dict[str, object]]:
-    return [{"points": _points(ring)} for ring in rings]
+def _rings(rings: Iterable[Iterable[AnyPoint]]) -> list[dict[str, object]]:
+    return [{"points": points_body(ring)} for ring in rings]

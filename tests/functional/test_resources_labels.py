@@ -15,8 +15,8 @@ from datagym_async.exceptions import (
     NotFoundError,
     RequestRefusedError,
 )
-from datagym_async.labels import LabelExport
-from datagym_async.models import Point, TaskState
+from datagym_async.labels import LabelExport, Point
+from datagym_async.models import StoredPoint, TaskState
 from datagym_async.resources import (
     AiSegmentationResource,
     LabelConfigsResource,
@@ -350,7 +350,7 @@ async def test_assisted_segmentation() -> None:
     await assisted.prepare("M")
     result = await assisted.calculate("M", positive_points=[Point(3, 4)], num_points=9)
     await assisted.finish("M")
-    assert result.points == (Point(1.0, 2.5),)
+    assert result.points == (StoredPoint(1.0, 2.5),)
     assert json_of(session.requests[1]) == {
         "imageId": "M",
         "positivePoints": [{"x": 3, "y": 4}],

@@ -9,8 +9,8 @@ import pytest
 
 from datagym_async import DataGymClient
 from datagym_async.exceptions import AlreadyExistsError, BadRequestError, ServiceUnavailableError
-from datagym_async.labels import Rectangle
-from datagym_async.models import Point, TaskState, UrlStatus
+from datagym_async.labels import Point, Rectangle
+from datagym_async.models import TaskState, UrlStatus
 from datagym_async.server import (
     SeedDataset,
     SeededProject,
