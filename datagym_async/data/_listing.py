@@ -11,7 +11,7 @@ from datagym_async.models import DatasetMedia, MediaSourceType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_BETWEEN = "\x00"
+_BETWEEN = b"\x00"
 _SOURCE_TYPES = {each.value: each for each in MediaSourceType}
 
 
@@ -22,18 +22,21 @@ class Listing:
     same in every process and at every time.
 
     Args:
-        media: The media; of one that is given twice, one is kept.
+        rows: The media, packed (see `pack`); of one that is given twice, one is kept.
     """
 
-    def __init__(self, media: Iterable[DatasetMedia]) -> None:
-        unique = {each.id: each for each in media}
+    def __init__(self, rows: Iterable[bytes]) -> None:
         packed = bytearray()
         self._ends = array("Q", [0])
         digest = hashlib.blake2b(digest_size=8)
-        for media_id in sorted(unique):
-            packed += _pack(unique[media_id])
-            self._ends.append(len(packed))
-            digest.update(media_id.encode() + b"\n")
+        before = None
+        for row in sorted(rows):  # the id comes first, and its end below all that it may hold
+            media_id = row.partition(_BETWEEN)[0]
+            if media_id != before:
+                packed += row
+                self._ends.append(len(packed))
+                digest.update(media_id + b"\n")
+            before = media_id
         self._packed = bytes(packed)
         self.fingerprint = digest.hexdigest()
 
@@ -58,14 +61,15 @@ class Listing:
         return None
 
 
-def _pack(media: DatasetMedia) -> bytes:
+def pack(media: DatasetMedia) -> bytes:
+    """Return a media as a few bytes that begin with its id."""
     stored = "" if media.stored_name == media.name else media.stored_name
     fields = (media.id, str(media.timestamp), media.source_type.value, stored, media.name)
-    return _BETWEEN.join(fields).encode("utf-8", "surrogatepass")
+    return _BETWEEN.decode().join(fields).encode("utf-8", "surrogatepass")
 
 
 def _unpack(packed: bytes) -> DatasetMedia:
-    fields = packed.decode("utf-8", "surrogatepass").split(_BETWEEN, 4)
+    fields = packed.decode("utf-8", "surrogatepass").split(_BETWEEN.decode(), 4)
     media_id, timestamp, source_type, stored, name = fields
     return DatasetMedia(
         id=media_id,

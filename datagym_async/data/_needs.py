@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
     from contextlib import AbstractContextManager
 
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Project
+
+T = TypeVar("T")
 
 
 class Media(Protocol):
@@ -24,8 +26,12 @@ class Media(Protocol):
 class Datasets(Protocol):
     """Lists the media of a dataset."""
 
-    async def get(self, dataset_id: str) -> Dataset:
-        """Return a dataset with its media."""
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        """Return what a function makes of a dataset's parts, called anew where they break off."""
 
 
 class Projects(Protocol):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datagym_async.data._listing import Listing
+import attrs
+
+from datagym_async.data._listing import Listing, pack
 from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.models import DatasetMedia, MediaSourceType
+from datagym_async.models import MediaSourceType
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
     from datagym_async.data._config import Links
     from datagym_async.data._needs import Library
+    from datagym_async.models import Dataset
 
 
 async def list_media(
@@ -25,10 +30,12 @@ async def list_media(
         APIError: They cannot be listed.
     """
     dataset_ids = [dataset_id] if dataset_id else await _datasets_of(library, project_id or "")
-    media: list[DatasetMedia] = []
+    gathered = _Gathered(with_links=links == "service")
     for each in dataset_ids:
-        media += (await library.datasets.get(each)).media
-    return await in_thread(_listing, media, links)
+        await library.datasets.read_parts(gathered.reader(), each)
+    if links == "refuse":
+        gathered.refuse_links()
+    return await in_thread(Listing, gathered.rows)
 
 
 async def _datasets_of(library: Library, project_id: str) -> list[str]:
@@ -38,14 +45,46 @@ async def _datasets_of(library: Library, project_id: str) -> list[str]:
     raise NotFoundError(f"There is no project {project_id}", status=404)
 
 
-def _listing(media: list[DatasetMedia], links: Links) -> Listing:
-    if links != "service":
-        kept = [each for each in media if each.source_type is not MediaSourceType.SHAREABLE_LINK]
-        if links == "refuse" and len(kept) < len(media):
+@attrs.define
+class _Gathered:
+    """Media as they arrive, packed: as objects they would take several times the memory.
+
+    Args:
+        with_links: Whether link images are kept.
+
+    Attributes:
+        rows: The media.
+        links: Link images that were listed.
+    """
+
+    with_links: bool
+    rows: list[bytes] = attrs.field(factory=list, init=False)
+    links: int = attrs.field(default=0, init=False)
+
+    def reader(self) -> Callable[[AsyncIterator[Dataset]], Awaitable[None]]:
+        """Return what gathers one dataset, and begins anew when it is called again."""
+        rows, links = len(self.rows), self.links
+
+        async def read(parts: AsyncIterator[Dataset]) -> None:
+            del self.rows[rows:]
+            self.links = links
+            async for part in parts:
+                await in_thread(self._add, part)
+
+        return read
+
+    def _add(self, part: Dataset) -> None:
+        for media in part.media:
+            is_link = media.source_type is MediaSourceType.SHAREABLE_LINK
+            self.links += is_link
+            if self.with_links or not is_link:
+                self.rows.append(pack(media))
+
+    def refuse_links(self) -> None:
+        """Raise a `ConfigurationError` if there are link images, which nobody has decided about."""
+        if self.links:
             raise ConfigurationError(
-                f"{len(media) - len(kept)} of {len(media)} media are links, which the service "
+                f"{self.links} of {len(self.rows) + self.links} media are links, which the service "
                 "fetches anew for each download, and whose tasks it skips where it cannot; choose "
                 'links="skip" to leave them out or links="service" to ask for them'
             )
-        media = kept
-    return Listing(media)

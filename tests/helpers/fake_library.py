@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
+from typing import TypeVar
 from uuid import UUID
 
 import attrs
@@ -13,7 +21,9 @@ import attrs
 from datagym_async.data._needs import Library
 from datagym_async.labels import LabeledTask
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, Project, ProjectDataset
+from tests.helpers.parts import parts_of
 
+T = TypeVar("T")
 DATASET = "d"
 PROJECT = "p"
 
@@ -87,8 +97,13 @@ class _Media:
 class _Datasets:
     world: FakeLibrary
 
-    async def get(self, dataset_id: str) -> Dataset:
-        return Dataset(dataset_id, "Photos", 0, media=self.world.media())
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        found = Dataset(str(dataset_id), "Photos", 0, media=self.world.media())
+        return await reading(parts_of(found, size=1000))
 
 
 @attrs.frozen
