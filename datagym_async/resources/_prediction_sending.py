@@ -92,7 +92,7 @@ class Importer:
 
         Raises:
             APIError: The service cannot be asked any more. The results of the batch that it stopped
-                at are given before; a note says how many were stored.
+                at are given before. A note says how many were stored, as on any other error.
         """
         try:
             async with aclosing(self._results(predictions)) as results:
@@ -101,6 +101,9 @@ class Importer:
         except asyncio.CancelledError as error:
             error.add_note(note := self._account())
             _log.warning("An import was cancelled: %s", note)
+            raise
+        except Exception as error:  # of the service, or of where the predictions come from
+            error.add_note(self._account())
             raise
 
     async def _results(
@@ -182,7 +185,6 @@ class Importer:
     def _stop_if_told(self, verdicts: Mapping[int, _Verdict]) -> None:
         for verdict in verdicts.values():
             if verdict.stop is not None:
-                verdict.stop.add_note(f"{self._stored} predictions had been stored before")
                 raise verdict.stop
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ async def in_batches(
     Raises:
         ConfigurationError: It is one item (or a text) in place of many.
     """
-    if isinstance(items, Mapping | str | bytes):
+    if isinstance(items, Mapping | str | bytes) or not isinstance(items, Iterable | AsyncIterable):
         raise ConfigurationError("predictions is a single object; pass a list of predictions")
     batch: list[T] = []
     async for item in _each(items):

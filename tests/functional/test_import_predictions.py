@@ -17,7 +17,7 @@ from tests.helpers.examples import example
 from tests.helpers.fake_session import FakeSession, answer, json_of, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 STORED = answer({"errorMessages": ""})
 REFUSED = answer(example("08_import_responses", "schema_error", "body"))
@@ -105,7 +105,9 @@ async def test_no_predictions_ask_nothing() -> None:
     assert (report.ok, session.requests) == (True, [])
 
 
-@pytest.mark.parametrize("given", [{"internal_media_ID": "M"}, "M", b"M"])
+@pytest.mark.parametrize(
+    "given", [{"internal_media_ID": "M"}, "M", b"M", LabeledImage(media_id="M")]
+)
 async def test_one_prediction_is_not_many(given: Any) -> None:
     """A single object in place of a list would be taken apart; it is refused."""
     with pytest.raises(ConfigurationError, match="a list"):
@@ -189,6 +191,20 @@ async def test_an_import_that_cannot_go_on_says_what_was_stored() -> None:
     with pytest.raises(PermissionDeniedError) as caught:
         await LabelsResource(session).import_predictions(
             "P", predictions(6), keep_data=True, config=None, batch_size=2
+        )
+    assert caught.value.__notes__ == ["2 predictions had been stored before"]
+
+
+async def test_a_source_that_breaks_off_says_what_was_stored() -> None:
+    """The caller's own error comes as it is, with a note."""
+
+    def source() -> Iterator[dict[str, object]]:
+        yield from predictions(3)
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk") as caught:
+        await LabelsResource(FakeSession([STORED])).import_predictions(
+            "P", source(), keep_data=True, config=None, batch_size=2
         )
     assert caught.value.__notes__ == ["2 predictions had been stored before"]
 
