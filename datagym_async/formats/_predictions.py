@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 import orjson
 
+from datagym_async._wire import _routes as routes
+from datagym_async._wire._codec import decode_value
 from datagym_async._wire._elements import AnyCutter, BrokenTextError
+from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats import coco
 from datagym_async.formats._errors import FormatError
 from datagym_async.formats._losses import LossReport
 from datagym_async.formats.coco import CocoMapping
+from datagym_async.models import TaskDetail
+from datagym_async.resources._value_reading import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping
@@ -40,7 +45,7 @@ class PredictionFormat(enum.StrEnum):
     JSON = "json"
     """An array of items of an import, or an export of the service."""
     JSONL = "jsonl"
-    """Such an item a line."""
+    """Such an item a line, or a task as the service shows it: the unfinished ones of a backup."""
     COCO = "coco"
     """COCO instances, captions or keypoints; images go by their names."""
 
@@ -101,10 +106,23 @@ class PredictionFile:
             read = _lines if kind is PredictionFormat.JSONL else _elements
             with closing(read(self.path)) as found:
                 # The first element of an export lists the classes, and holds no labels.
-                yield from (item for item in found if not _is_overview(item))
+                yield from (self._item(each) for each in found if not _is_overview(each))
+
+    def _item(self, found: Any) -> Any:
+        """Return what an import takes; a task as the service shows it becomes its labels."""
+        if not isinstance(found, dict) or "labelIteration" not in found:
+            return found
+        try:
+            return labels_of(decode_value(routes.get_task("-"), found, TaskDetail))
+        except APIResponseValidationError as error:
+            said = f"{self.path} holds a task that the service does not show like this"
+            raise FormatError(f"{said} ({error.field_path})") from None
 
     def _coco_images(self) -> Generator[Item, None, None]:
-        found = coco.read(self.path, mapping=self.mapping)
+        try:
+            found = coco.read(self.path, mapping=self.mapping)
+        except FormatError as error:
+            raise FormatError(f"{error}; predictions in JSON are an array of items") from None
         self.losses = found.losses
         yield from (each for each in found.images if self.unannotated or _has_labels(each))
 

@@ -12,6 +12,7 @@ import pytest
 from datagym_async.formats import FormatError
 from datagym_async.formats._predictions import PredictionFile, PredictionFormat
 from datagym_async.labels import LabeledImage
+from tests.helpers.examples import example
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,16 @@ async def test_an_overview_of_classes_is_no_prediction(tmp_path: Path) -> None:
     assert await read(PredictionFile(path)) == ITEMS[:1]
 
 
+async def test_tasks_as_the_service_shows_them(tmp_path: Path) -> None:
+    """A backup holds unfinished tasks like this; they can be imported again."""
+    path = tmp_path / "unfinished-tasks.jsonl"
+    path.write_text(json.dumps(example("13_tasks", "detail")))
+    (image,) = await read(PredictionFile(path))
+    assert isinstance(image, LabeledImage)
+    assert image.media_id == example("13_tasks", "detail", "media", "id")
+    assert image.annotations
+
+
 @pytest.mark.parametrize(("unannotated", "count"), [(False, 0), (True, 1)])
 async def test_coco_images_without_labels(tmp_path: Path, unannotated: bool, count: int) -> None:
     """They are given on request alone."""
@@ -69,6 +80,8 @@ BROKEN: dict[str, tuple[bytes, str | None, str]] = {
     "object": (b'{"a": 1}', "json", "no JSON array"),
     "empty": (b"", None, "no JSON"),
     "a line": (b"{}\n\n{", "jsonl", "line 3"),
+    "one item": (b'{"internal_media_ID": "M"}', None, "array of items"),
+    "no task": (b'{"labelIteration": 5}', "jsonl", "task"),
 }
 
 
