@@ -26,13 +26,7 @@ from datagym_async.resources import (
     TasksResource,
     ValuesResource,
 )
-from datagym_async.transfer import (
-    Downloader,
-    DryRun,
-    UploadConfig,
-    Uploader,
-    UploadReport,
-)
+from datagym_async.transfer import Downloader, DryRun, Uploader
 from datagym_async.transfer._advice import Meters
 from datagym_async.transfer._bitmap_jobs import BitmapSource
 from datagym_async.transfer._bitmap_methods import BitmapMethods
@@ -40,6 +34,7 @@ from datagym_async.transfer._download_methods import DownloadMethods
 from datagym_async.transfer._download_needs import DownloadSources
 from datagym_async.transfer._download_state import DownloadJob
 from datagym_async.transfer._export_methods import ExportMethods
+from datagym_async.transfer._upload_methods import UploadMethods
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +43,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from datagym_async.resources import Dialect
-    from datagym_async.transfer import DownloadConfig, Source
+    from datagym_async.transfer import DownloadConfig, Source, UploadConfig
     from datagym_async.transfer._export_jobs import ExportSource, SizeSource
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
@@ -104,7 +99,7 @@ class _LaneOf:
         return self.limits.pin(self.lane, places)
 
 
-class DataGymClient(DownloadMethods, BitmapMethods, ExportMethods):
+class DataGymClient(UploadMethods, DownloadMethods, BitmapMethods, ExportMethods):
     """Talk to DataGym from async code; use as ``async with DataGymClient(...) as client``.
 
     Args:
@@ -289,17 +284,7 @@ class DataGymClient(DownloadMethods, BitmapMethods, ExportMethods):
         """Return the AI segmentation (undocumented routes; not installed everywhere)."""
         return self._opened.ai_segmentation
 
-    def uploader(
-        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
-    ) -> Uploader:
-        """Return a bulk upload to iterate over: ``async with client.uploader(...) as run``.
-
-        Args:
-            dataset_id: The dataset that the images go into.
-            sources: What names images: a file, a folder, a glob, a manifest, a URL, an
-                `UploadItem`, or an iterable or async iterable of any of these.
-            config: Options of the upload.
-        """
+    def _uploader(self, dataset_id: str, sources: Source, config: UploadConfig | None) -> Uploader:
         return Uploader(
             self.media,
             self.datasets,
@@ -322,37 +307,8 @@ class DataGymClient(DownloadMethods, BitmapMethods, ExportMethods):
             max_upload_rate=self._limits.upload_rate,
         )
 
-    def plan(
-        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
-    ) -> DryRun:
-        """Return what an upload would do, to iterate over: ``async with client.plan(...)``.
-
-        The dataset is listed and the sources are read; nothing is sent.
-
-        Args:
-            dataset_id: The dataset that the images would go into.
-            sources: What names images (see `uploader`).
-            config: Options of the upload.
-        """
+    def _dry_run(self, dataset_id: str, sources: Source, config: UploadConfig | None) -> DryRun:
         return DryRun(self.datasets, dataset_id, sources, config=config)
-
-    async def upload(
-        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
-    ) -> UploadReport:
-        """Upload everything that `sources` names and return the report.
-
-        Args:
-            dataset_id: The dataset that the images go into.
-            sources: What names images (see `uploader`).
-            config: Options of the upload.
-
-        Raises:
-            APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
-            TransferError: The run had to stop before its end; its `report` says what was done.
-        """
-        async with self.uploader(dataset_id, sources, config=config) as run:
-            await run.finish()
-        return run.report
 
     def _bitmap_source(self, project_id: str, keys: Sequence[str] | None) -> BitmapSource:
         return BitmapSource(self.labels, self.tasks, project_id, keys)
