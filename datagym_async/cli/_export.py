@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -155,7 +156,9 @@ class _Run:
         return _Snapshot(self._progress, time.monotonic() - self._began)
 
 
-async def _export(client: DataGymClient, run: _Run, work: Any) -> ExportedLabels:
+async def _export(
+    client: DataGymClient, run: _Run, work: Callable[[DataGymClient], Awaitable[ExportedLabels]]
+) -> ExportedLabels:
     task = asyncio.current_task()
 
     def stop() -> None:
@@ -164,8 +167,7 @@ async def _export(client: DataGymClient, run: _Run, work: Any) -> ExportedLabels
 
     with on_stop_signals(stop):
         async with client, showing(run.output, run.look):
-            exported: ExportedLabels = await work(client)
-            return exported
+            return await work(client)
 
 
 def _close(output: Output, exported: ExportedLabels) -> int:

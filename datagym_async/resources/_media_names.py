@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -16,6 +16,7 @@ from datagym_async.resources._projects import ProjectsResource
 
 if TYPE_CHECKING:
     from datagym_async.resources._ports import Door
+    from datagym_async.resources._prediction_screening import PredictionLike
 
 _NAMES = ("external_media_ID", "external_image_ID")
 _IDS = ("internal_media_ID", "internal_image_ID")
@@ -45,7 +46,7 @@ class MediaNames:
             names._index.add((await DatasetsResource(session).get(dataset.id)).media)
         return names
 
-    def give_id(self, prediction: Any) -> tuple[Any, str]:
+    def give_id(self, prediction: PredictionLike) -> tuple[PredictionLike, str]:
         """Return a prediction with the id of its media, or why none was found.
 
         Args:
@@ -76,7 +77,7 @@ def _name_to_find(prediction: object) -> str:
     return next((decode_name(str(prediction[each])) for each in _NAMES if prediction.get(each)), "")
 
 
-def _with_id(prediction: Any, media_id: str) -> Any:
+def _with_id(prediction: PredictionLike, media_id: str) -> PredictionLike:
     if isinstance(prediction, LabeledImage):
         return attrs.evolve(prediction, media_id=media_id)
     return {**prediction, _IDS[0]: media_id}

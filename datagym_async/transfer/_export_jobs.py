@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import attrs
 import orjson
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from datagym_async.formats import LossReport
     from datagym_async.models import Task, TaskDetail
+    from datagym_async.resources._task_queries import States
 
 _LINES = 256
 """Tasks written in one hop to a thread."""
@@ -60,7 +61,7 @@ class ExportSource(Protocol):
 class SizeSource(Protocol):
     """What an export asks of the tasks of a client."""
 
-    async def list(self, project_id: str, *, state: Any = None) -> list[Task]:
+    async def list(self, project_id: str, *, state: States = None) -> list[Task]:
         """Return tasks."""
         ...
 
