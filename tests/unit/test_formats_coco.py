@@ -269,7 +269,11 @@ def test_what_coco_cannot_hold() -> None:
                 [Annotation("window", Rectangle(2, 2, 1, 1))],
             ),
         ],
-        classifications=[Classification.select("weather", "rain"), Classification("unset")],
+        classifications=[
+            Classification.select("weather", "rain"),
+            Classification("unset"),
+            Classification.freetext("caption", "A car.", Classification.select("tone", "dry")),
+        ],
     )
     video = LabeledTask(media_name="v.mp4", state=TaskState.COMPLETED, task_export_url="http://x/")
     written = coco.to_document([task, video])
@@ -280,7 +284,7 @@ def test_what_coco_cannot_hold() -> None:
         "line": 1,
         "incomplete": 2,
         "nesting": 1,
-        "classification": 3,
+        "classification": 4,
         "video": 1,
     }
     names = [each["name"] for each in written.instances["categories"]]
@@ -308,6 +312,12 @@ def test_what_cannot_be_read() -> None:
     assert read.losses.count(LossKind.BROKEN) == 6
     assert read.losses.count(LossKind.UNKNOWN_IMAGE) == 1
     assert read.losses.count(LossKind.UNKNOWN_CATEGORY) == 1
+
+
+def test_what_is_broken_is_lost_once() -> None:
+    """A box that cannot be read is not counted among those that became polygons."""
+    (lost,) = coco.read(document(annotation(bbox=[1, 2, 3])), mapping=POLYGON).losses.items
+    assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
 
 
 @pytest.mark.parametrize(

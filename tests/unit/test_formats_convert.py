@@ -90,6 +90,7 @@ def test_yolo_segmentation(tmp_path: Path) -> None:
     first, second = read.images
     outline, box, filled = (each.shape for each in first.annotations)
     assert isinstance(outline, Polygon)
+    assert len(outline.points) == len(OUTLINE.points)  # YOLO repeats the first one
     assert outline.bounds == pytest.approx(OUTLINE.bounds)
     assert isinstance(box, Polygon)
     assert box.area == pytest.approx(BOX.area)
@@ -119,6 +120,28 @@ def test_others(tmp_path: Path) -> None:
         read = convert.read(tmp_path / path, name, classes=["car", "cat"])  # type: ignore[arg-type]
         assert [each.shape for each in read.images[0].annotations] == [BOX, Rectangle(0, 0, 10, 10)]
         assert [each.media_name for each in read.images] == ["a.png", "b.png"]
+
+
+def test_kitti_without_a_label_file(tmp_path: Path) -> None:
+    """An image that shows nothing needs no label file, and is kept."""
+    _photographs(tmp_path / "images")
+    convert.write(IMAGES, tmp_path / "kitti", "kitti")
+    (tmp_path / "kitti" / "b.txt").unlink()
+    read = convert.read(tmp_path / "kitti", "kitti", classes=["car", "cat"])
+    assert [len(each.annotations) for each in read.images] == [2, 0]
+
+
+def test_nested_answers_are_counted(tmp_path: Path) -> None:
+    """Those below the class, too, which itself is not lost."""
+    size = Classification.freetext("size", "XL", Classification.select("unit", "m"))
+    given = Annotation("vehicle", BOX, [Classification.select("subcategory", "car", size)])
+    weather = Classification.select("weather", None, Classification.select("rain", "some"))
+    image = LabeledImage(
+        media_name="a.png", annotations=[given], classifications=[weather], width=9, height=9
+    )
+    (lost,) = convert.write([image], tmp_path / "voc", "voc").items
+    places = ("vehicle.subcategory.size", "vehicle.subcategory.size.unit", "weather.rain")
+    assert lost.examples == tuple(f"a.png: {each}" for each in places)
 
 
 def test_what_boxes_cannot_hold(tmp_path: Path) -> None:

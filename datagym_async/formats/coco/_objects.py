@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from datagym_async.formats._classes import places_of_answers
 from datagym_async.formats._conversion import CARRIED
 from datagym_async.formats._losses import Losses, LossKind
 from datagym_async.formats.coco._mapping import CocoCategory, CocoMapping, Places
@@ -171,11 +172,9 @@ class _Describer:
     def _count_answers(
         self, key: str, answers: Iterable[Classification], category: CocoCategory | None
     ) -> None:
-        for each in answers:
-            says_category = category is not None and each.key == self._mapping.select_key
-            if each.is_set and not says_category:
-                self._lose(LossKind.CLASSIFICATION, f"{key}.{each.key}")
-            self._count_answers(f"{key}.{each.key}", each.children, None)
+        said = "" if category is None else self._mapping.select_key
+        for lost in places_of_answers(f"{key}.", answers, but=said):
+            self._lose(LossKind.CLASSIFICATION, lost)
 
     def _lose(self, kind: LossKind, what: str) -> None:
         self._losses.add(kind, f"{self._image.media_name}: {what}")

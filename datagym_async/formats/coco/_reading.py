@@ -152,8 +152,9 @@ class _Reader:
             rings = [[ring] for ring in self._polygons(segmentation, said)]
         if rings:
             return rings
+        box = _rectangle(raw.get("bbox"))
         self._losses.add(LossKind.BOX, said)
-        return [[_corners(_rectangle(raw.get("bbox")))]]
+        return [[_corners(box)]]
 
     def _polygons(self, parts: object, said: str) -> list[list[Point]]:
         if not isinstance(parts, list | None):

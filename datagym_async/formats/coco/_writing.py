@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import orjson
 
+from datagym_async.formats._classes import places_of_answers
 from datagym_async.formats._files import replaced_file
 from datagym_async.formats._losses import Losses, LossKind, LossReport
 from datagym_async.formats.coco._document import Source, categories_of
@@ -155,8 +156,9 @@ class _Writer:
             if text is not None:
                 caption = {"id": len(self._captions) + 1, "image_id": number, "caption": text}
                 self._captions.append(caption)
-            elif each.is_set:
-                self._losses.add(LossKind.CLASSIFICATION, f"{image.media_name}: {each.key}")
+            said = "" if text is None else each.key
+            for lost in places_of_answers(f"{image.media_name}: ", [each], but=said):
+                self._losses.add(LossKind.CLASSIFICATION, lost)
 
     def document(self, known: Iterable[CocoCategory]) -> CocoDocument:
         categories = self._categories(known)

@@ -40,6 +40,7 @@ class FormatInfo:
         writer: Class of labelformat that writes it; empty if none does.
         needs_classes: Whether a reader must be told the names of the classes.
         suffix: Suffix of the file that each image has; empty if one file holds all.
+        label_folder: Where a reader that fails at images without such a file says its folder.
         arguments: Gives what a reader is made with.
         target: Gives what a writer is made with, for a folder.
     """
@@ -50,6 +51,7 @@ class FormatInfo:
     writer: str = ""
     needs_classes: bool = False
     suffix: str = ""
+    label_folder: str = ""
     arguments: Callable[[ReadOptions], Mapping[str, Any]]
     target: Callable[[Path], Mapping[str, Any]]
 
@@ -131,6 +133,7 @@ FORMATS: Final = (
         reader="YOLOv8ObjectDetectionInput",
         writer="YOLOv8ObjectDetectionOutput",
         suffix=".txt",
+        label_folder="_labels_dir",
         arguments=_yolo,
         target=_yolo_target,
     ),
@@ -140,6 +143,7 @@ FORMATS: Final = (
         reader="YOLOv8InstanceSegmentationInput",
         writer="YOLOv8InstanceSegmentationOutput",
         suffix=".txt",
+        label_folder="_labels_dir",
         arguments=_yolo,
         target=_yolo_target,
     ),
@@ -158,6 +162,7 @@ FORMATS: Final = (
         writer="KittiObjectDetectionOutput",
         needs_classes=True,
         suffix=".txt",
+        label_folder="_input_folder",
         arguments=_folder_and_classes,
         target=_folder_target,
     ),

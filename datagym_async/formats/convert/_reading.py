@@ -12,7 +12,7 @@ from datagym_async.formats._conversion import Conversion
 from datagym_async.formats._errors import FormatError
 from datagym_async.formats._keys import Keys
 from datagym_async.formats._losses import Losses, LossKind
-from datagym_async.formats.convert._formats import FormatName, ReadOptions, format_info
+from datagym_async.formats.convert._formats import FormatInfo, FormatName, ReadOptions, format_info
 from datagym_async.labels import Annotation, LabeledImage, Polygon, Rectangle
 from datagym_async.labels._config_rules import RESERVED
 
@@ -55,7 +55,7 @@ def read(
         raise FormatError(f"The class {bad[0]!r} holds a comma, which labelformat cannot read")
     options = ReadOptions(path=Path(path), classes=",".join(classes), split=split)
     try:
-        return _conversion(info.open(options))
+        return _conversion(info.open(options), info)
     except FormatError:
         raise
     except Exception as error:  # labelformat has no errors of its own for files of another kind
@@ -86,11 +86,11 @@ def _complaints_counted(losses: Losses) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _conversion(reader: Any) -> Conversion:
+def _conversion(reader: Any, info: FormatInfo) -> Conversion:
     losses = Losses()
     keys = Keys(losses, reserved=RESERVED)
     with _complaints_counted(losses):
-        labels = {label.image.filename: label for label in _labels(reader)}
+        labels = {label.image.filename: label for label in _labels(reader, info)}
     images = {each.filename: each for each in reader.get_images()}
     images |= {name: label.image for name, label in labels.items()}
     return Conversion(
@@ -111,15 +111,16 @@ def _conversion(reader: Any) -> Conversion:
     )
 
 
-def _labels(reader: Any) -> Iterable[Any]:
+def _labels(reader: Any, info: FormatInfo) -> Iterable[Any]:
     """Give the labels of images that have a label file; some readers fail at the others."""
-    folder = getattr(reader, "_labels_dir", None)
-    if folder is not None:
+    if info.label_folder:
+        found = getattr(reader, info.label_folder)
+        folder = Path(found() if callable(found) else found)
         all_images = reader.get_images
 
         def labelled() -> Iterable[Any]:
             for image in all_images():
-                if (folder() / image.filename).with_suffix(".txt").is_file():
+                if (folder / image.filename).with_suffix(info.suffix).is_file():
                     yield image
 
         reader.get_images = labelled
@@ -142,4 +143,9 @@ def _annotations(found: Any, keys: Keys, losses: Losses, image: str) -> list[Ann
     whole = [part for part in parts if len(part) > 2]
     if len(whole) < len(parts):
         losses.add(LossKind.BROKEN, f"{image}: an outline of fewer than 3 points")
-    return [Annotation(key, Polygon(part)) for part in whole]
+    return [Annotation(key, Polygon(_opened(part))) for part in whole]
+
+
+def _opened(part: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return an outline without the point that closes it, as YOLO writes it."""
+    return part[:-1] if len(part) > 3 and part[0] == part[-1] else part

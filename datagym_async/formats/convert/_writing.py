@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from datagym_async.formats._classes import SELECT, class_of
+from datagym_async.formats._classes import SELECT, class_of, places_of_answers
 from datagym_async.formats._files import new_folder
 from datagym_async.formats._losses import Losses, LossKind, LossReport
 from datagym_async.formats.convert._formats import FormatInfo, FormatName, format_info
@@ -117,12 +117,11 @@ def _shown(image: LabeledImage, info: FormatInfo, select: str, losses: Losses) -
             found.append(_Shown(class_of(each, select), corners))
             if is_nested:
                 losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
-        lost = sum(answer.is_set and answer.key != select for answer in each.classifications)
-        if lost:
-            losses.add(LossKind.CLASSIFICATION, f"{image.media_name}: {each.key}", count=lost)
-    for answer in image.classifications:
-        if answer.is_set:
-            losses.add(LossKind.CLASSIFICATION, f"{image.media_name}: {answer.key}")
+        where = f"{image.media_name}: {each.key}."
+        for lost in places_of_answers(where, each.classifications, but=select):
+            losses.add(LossKind.CLASSIFICATION, lost)
+    for lost in places_of_answers(f"{image.media_name}: ", image.classifications):
+        losses.add(LossKind.CLASSIFICATION, lost)
     return found
 
 
