@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 import attrs
 import pytest
-from rich.console import Console
 
 from datagym_async import LimiterState
 from datagym_async.cli._download_progress import DownloadSnapshot
 from datagym_async.transfer import DownloadProgress
+from tests.helpers.terminal import printed
 
 PROGRESS = DownloadProgress(
     phase="fetching",
@@ -28,14 +26,6 @@ PROGRESS = DownloadProgress(
     seconds_left=38.0,
 )
 LIMITER = LimiterState(12, 9, "", maximum=16)
-
-
-def shown(snapshot: DownloadSnapshot) -> str:
-    """Return a drawing as text."""
-    console = Console(file=io.StringIO(), width=80, force_terminal=False)
-    with console.capture() as capture:
-        console.print(snapshot.drawing())
-    return capture.get()
 
 
 def test_a_line_holds_the_figures() -> None:
@@ -62,7 +52,7 @@ def test_what_it_is_doing(phase: str, is_stopping: bool, verb: str) -> None:
     snapshot = DownloadSnapshot(progress, 0, LIMITER, is_stopping)
 
     assert snapshot.line().startswith(f"{verb} 1,200/5,000 media")
-    assert shown(snapshot).startswith(verb)
+    assert printed(snapshot.drawing())[0].startswith(verb)
 
 
 def test_a_run_that_is_done_says_how_long_it_took() -> None:

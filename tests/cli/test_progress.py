@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-
 import attrs
 import pytest
-from rich.console import Console
 
 from datagym_async import LimiterState
 from datagym_async.cli._figures import clock, counted, share_of_bytes, size
@@ -14,6 +11,7 @@ from datagym_async.cli._output import Output
 from datagym_async.cli._progress import Lines
 from datagym_async.cli._upload_progress import Problems, Snapshot, drawing, line
 from datagym_async.transfer import Outcome, UploadItem, UploadProgress, UploadResult
+from tests.helpers.terminal import printed
 
 HALF_WAY = UploadProgress(
     phase="sending",
@@ -191,7 +189,4 @@ def drawn(
     limiter: LimiterState | None = None,
     last_failure: str = "",
 ) -> list[str]:
-    console = Console(file=io.StringIO(), width=columns, force_terminal=False)
-    with console.capture() as capture:
-        console.print(drawing(Snapshot(progress, 3, limiter, last_failure)))
-    return capture.get().splitlines()
+    return printed(drawing(Snapshot(progress, 3, limiter, last_failure)), columns)

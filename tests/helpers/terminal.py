@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import select
@@ -11,11 +12,23 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
+from rich.console import Console
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.console import RenderableType
+
 _BACK = re.compile(r"(\r|\x1b\[\d*A)+(?!\n)")  # to the start of what is drawn anew
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
+
+
+def printed(drawing: RenderableType, columns: int = 80) -> list[str]:
+    """Return the lines that a terminal of so many columns would show."""
+    console = Console(file=io.StringIO(), width=columns, force_terminal=False)
+    with console.capture() as capture:
+        console.print(drawing)
+    return capture.get().splitlines()
 
 
 class Terminal:
