@@ -29,7 +29,7 @@ from datagym_async.cli._progress import ProblemLines
 from datagym_async.cli._signals import ending_in_two_steps
 from datagym_async.cli._words import hint_in_shell_words
 from datagym_async.exceptions import DataGymError
-from datagym_async.formats._predictions import PredictionFile, PredictionFormat
+from datagym_async.formats._prediction_files import PredictionFile, PredictionFormat
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.resources import ImportOutcome, ImportResult
 from datagym_async.resources._prediction_screening import PredictionLike

@@ -12,9 +12,9 @@ from datagym_async.resources._base import Resource
 from datagym_async.resources._config_tasks import read_config
 from datagym_async.resources._import_report import ImportReport
 from datagym_async.resources._media_names import MediaNames
+from datagym_async.resources._prediction_batches import DEFAULT_BATCH, check_batch_size
 from datagym_async.resources._prediction_screening import Screening
 from datagym_async.resources._prediction_sending import Importer
-from datagym_async.resources._predictions import DEFAULT_BATCH, check_batch_size
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence

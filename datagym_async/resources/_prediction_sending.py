@@ -29,8 +29,8 @@ from datagym_async.exceptions import (
     RequestRefusedError,
 )
 from datagym_async.resources._import_report import ImportOutcome
+from datagym_async.resources._prediction_batches import in_batches
 from datagym_async.resources._prediction_screening import Screened, Screening
-from datagym_async.resources._predictions import in_batches
 
 if TYPE_CHECKING:
     from collections.abc import (

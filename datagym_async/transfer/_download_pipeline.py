@@ -16,10 +16,10 @@ import attrs
 
 from datagym_async.exceptions import APIError
 from datagym_async.transfer._download_config import DownloadConfig
-from datagym_async.transfer._download_export import export_manifest
 from datagym_async.transfer._download_fetch import Fetcher
 from datagym_async.transfer._download_items import DownloadResult
 from datagym_async.transfer._download_manifest import Manifest, Wanted
+from datagym_async.transfer._download_manifest_files import export_manifest
 from datagym_async.transfer._download_tally import DownloadTally
 from datagym_async.transfer._threads import in_thread
 
