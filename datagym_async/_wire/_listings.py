@@ -63,6 +63,61 @@ class _Cut:
     is_last: bool = False
 
 
+@attrs.define
+class _Reading:
+    """The text that has come and was not cut off yet, and where in it the cutter stands."""
+
+    text: bytes = b""
+    at: int = 0
+
+    @property
+    def left(self) -> bytes:
+        """Return the text from here on."""
+        return self.text[self.at :]
+
+    def next(self) -> bytes:
+        """Return the next byte that is no blank, having gone there; empty if there is none."""
+        while (found := self.text[self.at : self.at + 1]) and found in _BLANK:
+            self.at += 1
+        return found
+
+    def list_end(self) -> _Cut | None:
+        """Return where the list of media seems to end."""
+        end = self.text.find(b"}]", self.at) + 1
+        return _Cut(end, end, is_last=True) if end else None
+
+    def last_meeting(self) -> _Cut | None:
+        """Return the last place where two media seem to meet."""
+        start = max(self.at, len(self.text) - _WINDOW)
+        meetings = list(_BETWEEN.finditer(self.text, start))
+        return _Cut(meetings[-1].start() + 1, meetings[-1].end() - 1) if meetings else None
+
+    def scanned(self) -> _Cut | None:
+        """Return where the list ends, or else the last place where two of its elements meet."""
+        last = None
+        for depth, token in _brackets(self.text, self.at):
+            if depth < 0:
+                return _Cut(token.start(), token.start(), is_last=True)
+            if depth == 0 and token.group() == b",":
+                last = _Cut(token.start(), token.end())
+        return last
+
+    def dataset_end(self) -> int | None:
+        """Return where the dataset ends, once its list of media has."""
+        for depth, token in _brackets(self.text, self.at):
+            if depth == -2:  # out of the list, and out of the dataset
+                return token.end()
+        return None
+
+    def media(self, cut: _Cut) -> list[Any] | None:
+        """Return the media up to a place; None if it is none."""
+        try:
+            media: list[Any] = orjson.loads(b"[%b]" % self.text[self.at : cut.end])
+        except orjson.JSONDecodeError:
+            return None
+        return media
+
+
 class ListingCutter:
     """Take a listing piece by piece, and give portions of it; each dataset has at least one.
 
@@ -76,8 +131,7 @@ class ListingCutter:
         self._portion = portion
         self._pieces: list[bytes] = []
         self._due = portion
-        self._text = b""
-        self._at = 0
+        self._reading = _Reading()
         self._has_ended = False
         self._is_open = False
         self._step: Callable[[], bool] = self._begin
@@ -104,8 +158,8 @@ class ListingCutter:
         while self._step():
             pass
         ready, self._ready = self._ready, []
-        self._text, self._at = self._text[self._at :], 0
-        self.size = len(self._text)
+        self._reading = _Reading(self._reading.left)
+        self.size = len(self._reading.text)
         # What holds no whole media is looked at again once it is twice as long.
         self._due = max(self._portion, 2 * self.size)
         return ready
@@ -132,69 +186,73 @@ class ListingCutter:
         if not self._is_uncut:
             return None
         self._join()
-        return self._dataset, b"[" + self._text if self._is_open else self._text
+        text = self._reading.text
+        return self._dataset, b"[" + text if self._is_open else text
 
     @property
     def _is_uncut(self) -> bool:
         return self._step == self._leave
 
     def _join(self) -> None:
-        self._text = b"".join((self._text, *self._pieces))
+        self._reading.text = b"".join((self._reading.text, *self._pieces))
         self._pieces.clear()
 
     # The steps: each returns whether the next one can be taken, False to wait for more text.
 
     def _begin(self) -> bool:
-        if not self._skip_blanks():
+        if not (sign := self._reading.next()):
             return self._go(self._leave) if self._has_ended else False
         if not self._many:
             return self._go(self._head)
-        if self._next() != b"[":
+        if sign != b"[":
             return self._go(self._leave)
-        self._at += 1
+        self._reading.at += 1
         self._is_open = True
-        return self._go(self._object)
+        return self._go(self._between)
 
-    def _object(self) -> bool:
+    def _between(self) -> bool:
         """Come to the next dataset, or to the end of their array."""
-        if not self._skip_blanks():
+        sign = self._reading.next()
+        if not sign:
             return False
-        if self._next() == b"]":
-            self._at += 1
-            return self._go(self._end)
-        if self._dataset:
-            if self._next() != b",":
-                raise BrokenTextError("a comma is missing between two datasets")
-            self._at += 1
-        return self._go(self._head)
+        if sign != b"]" and not self._dataset:
+            return self._go(self._head)
+        if sign not in {b"]", b","}:
+            raise BrokenTextError("a comma is missing between two datasets")
+        self._reading.at += 1
+        return self._go(self._end if sign == b"]" else self._head)
 
     def _head(self) -> bool:
-        if not self._skip_blanks():
+        here = self._reading
+        if not here.next():
             return False
-        found = _MEDIA.search(self._text, self._at)
+        found = _MEDIA.search(here.text, here.at)
         if found is None:
-            is_long = len(self._text) - self._at > _LONGEST_HEAD
+            is_long = len(here.text) - here.at > _LONGEST_HEAD
             return self._go(self._leave) if is_long or self._has_ended else False
         try:
-            fields = orjson.loads(self._text[self._at : found.end()] + b"]}")
+            fields = orjson.loads(here.text[here.at : found.end()] + b"]}")
         except orjson.JSONDecodeError:  # the list is another object's
             return self._go(self._leave)
-        self._fields = _without_media(fields)
-        self._first, self._at = 0, found.end()
+        self._fields, self._first = _without_media(fields), 0
+        here.at = found.end()
         return self._go(self._media)
 
     def _media(self) -> bool:
-        is_due = self._has_ended or len(self._text) >= self._portion
-        guess = self._guess(is_due=is_due)
-        if guess is not None and (media := self._parsed(guess)) is not None:
+        here = self._reading
+        is_due = self._has_ended or len(here.text) >= self._portion
+        # The list's end is looked for even where the text is short: many datasets are.
+        guess = here.list_end() or (here.last_meeting() if is_due else None)
+        if guess is not None and (media := here.media(guess)) is not None:
             return self._take(guess, media)
         if guess is None and not is_due:
             return False
-        found = self._scan()
-        return found is not None and self._take(found, _loads(self._list(found)))
+        if (found := here.scanned()) is None:
+            return False
+        return self._take(found, _loads(b"[%b]" % here.text[here.at : found.end]))
 
     def _take(self, cut: _Cut, media: list[Any]) -> bool:
-        self._at = cut.following
+        self._reading.at = cut.following
         if not cut.is_last:
             self._give(media)
             return True
@@ -202,28 +260,27 @@ class ListingCutter:
         return self._go(self._tail)
 
     def _tail(self) -> bool:
-        for depth, token in _brackets(self._text, self._at):
-            if depth == -2:  # out of the list, and out of the dataset
-                tail = _loads(b'{"media":[' + self._text[self._at : token.end()])
-                if tail["media"]:
-                    raise BrokenTextError("the media of a dataset are listed twice")
-                self._fields |= _without_media(tail)
-                self._give(self._last_media)
-                self._at = token.end()
-                self._dataset += 1
-                return self._go(self._object if self._many else self._end)
-        return False
+        here = self._reading
+        if (end := here.dataset_end()) is None:
+            return False
+        tail = _loads(b'{"media":[' + here.text[here.at : end])
+        if tail["media"]:
+            raise BrokenTextError("the media of a dataset are listed twice")
+        self._fields |= _without_media(tail)
+        self._give(self._last_media)
+        self._last_media = []
+        here.at = end
+        self._dataset += 1
+        return self._go(self._between if self._many else self._end)
 
     def _end(self) -> bool:
-        if self._skip_blanks():
+        if self._reading.next():
             raise BrokenTextError("there is more behind its end")
         return False
 
     def _leave(self) -> bool:
         """Take nothing: the rest is read as a whole."""
         return False
-
-    # What the steps are made of.
 
     def _go(self, step: Callable[[], bool]) -> bool:
         self._step = step
@@ -232,48 +289,6 @@ class ListingCutter:
     def _give(self, media: list[Any]) -> None:
         self._ready.append(Portion(self._dataset, dict(self._fields), self._first, media))
         self._first += len(media)
-
-    def _next(self) -> bytes:
-        return self._text[self._at : self._at + 1]
-
-    def _skip_blanks(self) -> bool:
-        """Go on to what is no blank, and return whether there is anything."""
-        while self._next() and self._next() in _BLANK:
-            self._at += 1
-        return self._at < len(self._text)
-
-    def _guess(self, *, is_due: bool) -> _Cut | None:
-        """Return where the list seems to end, or else the last place where two media seem to meet.
-
-        The list's end is looked for even where the text is short: many datasets are.
-        """
-        if (end := self._text.find(b"}]", self._at)) >= 0:
-            return _Cut(end + 1, end + 1, is_last=True)
-        if not is_due:
-            return None
-        start = max(self._at, len(self._text) - _WINDOW)
-        meetings = list(_BETWEEN.finditer(self._text, start))
-        return _Cut(meetings[-1].start() + 1, meetings[-1].end() - 1) if meetings else None
-
-    def _list(self, cut: _Cut) -> bytes:
-        return b"[%b]" % self._text[self._at : cut.end]
-
-    def _parsed(self, cut: _Cut) -> list[Any] | None:
-        try:
-            media: list[Any] = orjson.loads(self._list(cut))
-        except orjson.JSONDecodeError:
-            return None
-        return media
-
-    def _scan(self) -> _Cut | None:
-        """Return where the list ends, or else the last place where two of its elements meet."""
-        last = None
-        for depth, token in _brackets(self._text, self._at):
-            if depth < 0:
-                return _Cut(token.start(), token.start(), is_last=True)
-            if depth == 0 and token.group() == b",":
-                last = _Cut(token.start(), token.end())
-        return last
 
 
 def _brackets(text: bytes, at: int) -> Iterator[tuple[int, re.Match[bytes]]]:

@@ -159,6 +159,35 @@ class _Placing:
             self.target.give_back(*self._taken)
 
 
+@attrs.frozen
+class _Attaching:
+    """Attach datasets to projects, unless they are."""
+
+    projects: Attachments | None
+    attach_to: Sequence[str]
+
+    async def all_of(self, datasets: Iterable[Dataset]) -> None:
+        if not self.attach_to:
+            return
+        attached = {
+            (project.id.lower(), dataset.id.lower())
+            for project in await self._projects().list()
+            for dataset in project.datasets
+        }
+        for dataset in datasets:
+            await self.one(dataset.id, attached)
+
+    async def one(self, dataset_id: str, attached: Iterable[tuple[str, str]] = ()) -> None:
+        for project_id in self.attach_to:
+            if (project_id.lower(), dataset_id.lower()) not in attached:
+                await self._projects().add_dataset(project_id, dataset_id)
+
+    def _projects(self) -> Attachments:
+        if self.projects is None:
+            raise ConfigurationError("attach_to needs a client; an Uploader alone has no projects.")
+        return self.projects
+
+
 @attrs.define
 class Target:
     """Give each item its dataset.
@@ -181,11 +210,13 @@ class Target:
     _filled: list[_Filled] = attrs.field(factory=list, init=False)
     _homes: dict[str, int] = attrs.field(factory=dict, init=False)
     _places: Places = attrs.field(init=False)
+    _attaching: _Attaching = attrs.field(init=False)
     _growing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _failure: Exception | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._places = Places(self._most)
+        self._attaching = _Attaching(self._projects, self._attach_to)
 
     @classmethod
     def of(
@@ -241,7 +272,7 @@ class Target:
             self._homes = link_homes([held.links for _, held in family])
         for number, held in family:
             self._enter(held.dataset, number, held.count)
-        await self._attach_all([held.dataset for _, held in family])
+        await self._attaching.all_of([held.dataset for _, held in family])
         await in_thread(listed.end, self.name)
 
     async def _find_family(self, base: Holding, holdings: Holdings) -> list[tuple[int, Holding]]:
@@ -282,33 +313,11 @@ class Target:
         self._places.add(held)
         return member
 
-    async def _attach_all(self, datasets: Iterable[Dataset]) -> None:
-        if not self._attach_to:
-            return
-        attached = {
-            (project.id.lower(), dataset.id.lower())
-            for project in await self._attachments.list()
-            for dataset in project.datasets
-        }
-        for dataset in datasets:
-            await self._attach(dataset.id, attached)
-
-    async def _attach(self, dataset_id: str, attached: Iterable[tuple[str, str]] = ()) -> None:
-        for project_id in self._attach_to:
-            if (project_id.lower(), dataset_id.lower()) not in attached:
-                await self._attachments.add_dataset(project_id, dataset_id)
-
     @property
     def _family(self) -> DatasetFamily:
         if not isinstance(self._datasets, DatasetFamily):
             raise ConfigurationError("max_per_dataset needs datasets that can be created.")
         return self._datasets
-
-    @property
-    def _attachments(self) -> Attachments:
-        if self._projects is None:
-            raise ConfigurationError("attach_to needs a client; an Uploader alone has no projects.")
-        return self._projects
 
     def place(self, count: int = 1, *, home: int | None = None) -> _Placing:
         """Hold room for images in one dataset; a new one is made where there is none.
@@ -353,7 +362,7 @@ class Target:
             if self._failure is not None:
                 raise self._failure
             dataset, number = await self._next_dataset()
-            await self._attach(dataset.id)
+            await self._attaching.one(dataset.id)
         except DataGymError as error:
             self._failure = error
             text = (
