@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import json
@@ -309,8 +310,7 @@ async def test_a_manifest_that_points_outside_is_refused(tmp_path: Path) -> None
     out = tmp_path / "out"
     async with world(*SEEDED) as here:
         await run(here, out, max_files=1)
-        database = await asyncio.to_thread(sqlite3.connect, out / ".datagym" / "manifest.sqlite3")
-        await asyncio.to_thread(_point_outside, database)
+        await asyncio.to_thread(_point_outside, out / ".datagym" / "manifest.sqlite3")
 
         with pytest.raises(ConfigurationError, match="not in its folder"):
             await here.client.download_dataset(here.dataset_id, out)
@@ -318,10 +318,9 @@ async def test_a_manifest_that_points_outside_is_refused(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def _point_outside(database: Any) -> None:
-    database.execute("UPDATE media SET path = '../evil.jpg', outcome = NULL WHERE seq = 1")
-    database.commit()
-    database.close()
+def _point_outside(manifest: Path) -> None:
+    with contextlib.closing(sqlite3.connect(manifest)) as database, database:
+        database.execute("UPDATE media SET path = '../evil.jpg', outcome = NULL WHERE seq = 1")
 
 
 @pytest.mark.slow

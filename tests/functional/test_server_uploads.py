@@ -42,6 +42,7 @@ def _files(client: Service) -> list[Path]:
     return [*blobs.folder.glob("*/*"), *blobs.incoming.iterdir()]
 
 
+@pytest.mark.slow
 async def test_many_uploads_at_once_all_land(client: Service, dataset: str) -> None:
     """200 files from 40 senders: each is stored once, byte for byte."""
     photos = {f"{n}.jpg": jpeg(2000, seed=n) for n in range(200)}

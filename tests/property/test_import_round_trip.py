@@ -194,6 +194,7 @@ def bench() -> Iterator[Bench]:
         runner.run(stack.aclose())
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(image=images())
 def test_what_goes_in_comes_out(bench: Bench, image: LabeledImage) -> None:
@@ -203,6 +204,7 @@ def test_what_goes_in_comes_out(bench: Bench, image: LabeledImage) -> None:
     assert told(back.classifications) == told(image.classifications)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(image=images())
 def test_what_comes_out_goes_in(bench: Bench, image: LabeledImage) -> None:

@@ -135,6 +135,7 @@ def restore(journal: Path, suffix: str) -> None:
         source.with_name(source.name + suffix).replace(source)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(ends=ENDS, lose=st.frozensets(st.integers(1, COUNT), max_size=4))
 async def test_every_good_name_once_and_every_item_accounted_for(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 from cattrs.errors import BaseValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ def datasets(draw: st.DrawFn) -> dict[str, Any]:
     return {**draw(others), "media": draw(MEDIA), **draw(others)}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     listed=st.lists(datasets(), max_size=4),
