@@ -59,14 +59,16 @@ def make_app(
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-        connection = request.protocol
-        if isinstance(connection, Connection):
+        connection = request.protocol if isinstance(request.protocol, Connection) else None
+        if connection is not None:
             connection.begin(request.content)
         counters.enter()
         try:
             return await handler(request)
         finally:
             counters.leave()
+            if connection is not None:
+                connection.end()
 
     async def serve(request: web.Request) -> web.StreamResponse:
         return await _serve(service, router, request)

@@ -69,7 +69,7 @@ class Counters:
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_counters", "_receiving", "half_closed", "served")
+    __slots__ = ("_answered", "_counters", "_receiving", "half_closed", "served")
 
     def __init__(
         self, server: web.Server, counters: Counters, *, loop: asyncio.AbstractEventLoop
@@ -88,6 +88,7 @@ class Connection(web.RequestHandler):
         self.served = 0
         self.half_closed = False
         self._receiving: StreamReader | None = None
+        self._answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection."""
@@ -98,6 +99,8 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count it out."""
         self._counters.open_connections -= 1
+        self.half_closed = True
+        self._spoil_cut_body()
         super().connection_lost(exc)
 
     # asyncio reads the answer; aiohttp's own method declares none.
@@ -116,12 +119,21 @@ class Connection(web.RequestHandler):
         """Note that a request of this connection begins."""
         self.served += 1
         self._receiving = body
+        self._answered = False
         self._spoil_cut_body()
+
+    def end(self) -> None:
+        """Note that the answer is known, so that what is left of the body matters to nobody."""
+        self._answered = True
 
     def _spoil_cut_body(self) -> None:
         """Tell whoever reads a body that will never be whole."""
         body = self._receiving
-        if self.half_closed and body is not None and not body.is_eof():
+        if not self.half_closed or body is None or body.is_eof():
+            return
+        if self._answered:
+            body.feed_eof()  # aiohttp alone reads it, to swallow it
+        else:
             body.set_exception(ConnectionResetError("The body ended too early."))
             # aiohttp would wait for the rest of it, and log that there is none.
             self._lingering_time = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,6 +119,26 @@ async def test_a_half_closed_client_is_answered(client: Service, dataset: str) -
     assert answer.startswith(b"HTTP/1.1 500")
     assert b"ex_system" in answer
     assert await client.names(dataset) == []
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
+async def test_leaving_a_refused_upload_is_no_failure(
+    client: Service, dataset: str, caplog: pytest.LogCaptureFixture, is_reset: bool
+) -> None:
+    """Whoever reads a refusal and goes, with megabytes unsent, causes no word in the log."""
+    server = client.server
+    await client.upload(dataset, "x.jpg", jpeg(2000))
+    async with raw_connection(server) as (reader, writer):
+        head = upload_head(server, dataset, "x.jpg", "Content-Length: 5000000")
+        writer.write(head + b"\xff\xd8" + bytes(100_000))
+        assert b"412" in await reader.readline()
+        if is_reset:
+            connection = writer.get_extra_info("socket")
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    await until(lambda: server.statistics().open_connections <= 1)  # the client's own
+    await server.aclose()
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 @pytest.mark.looptime
