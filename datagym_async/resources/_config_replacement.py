@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 Left: TypeAlias = Literal["untouched", "old", "new", "unknown"]
 
+ANSWER = 30.0
+"""Seconds for the answer to a call when its sender is cancelled: it is carried out all the same."""
 PUTTING_BACK = 60.0
 """Seconds for putting the old configuration back, on top of the wait for lost requests."""
 
@@ -81,8 +83,8 @@ class Replacement:
             LabelConfigError: It failed; the text says what the project has now.
         """
         try:
-            await self.calls.clear()
-            return await self.calls.fill(_as_taken(self.wanted.to_payload()))
+            await to_its_answer(self.calls.clear())
+            return await to_its_answer(self.calls.fill(_as_taken(self.wanted.to_payload())))
         except (Exception, asyncio.CancelledError) as error:
             end, again = await to_its_end(self._settle(wait=_may_still_run(error)))
             cancelled = error if isinstance(error, asyncio.CancelledError) else again
@@ -173,6 +175,29 @@ def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]
 
 def _spelled(key: str) -> str:
     return key.upper() if key in RESERVED else key
+
+
+async def to_its_answer(call: Coroutine[Any, Any, T]) -> T:
+    """Return what a call gives; if the wait for it is cancelled, wait for its end all the same.
+
+    A service does not notice that nobody waits any more. What it is at work on would be done after
+    the look at what holds now.
+    """
+    task = asyncio.get_running_loop().create_task(call)  # awaited here in every case
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        await to_its_end(_ended(task))
+        raise
+    return task.result()
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait([task], timeout=ANSWER)
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # what went wrong is seen by looking at what holds now
 
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:

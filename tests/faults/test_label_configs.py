@@ -19,6 +19,7 @@ import pytest
 from datagym_async import DataGymClient, RetryPolicy
 from datagym_async.exceptions import APIError, LabelConfigError
 from datagym_async.labels import LabelConfig, diff
+from datagym_async.resources import _config_replacement
 from datagym_async.server import (
     SeedDataset,
     SeededProject,
@@ -323,10 +324,43 @@ async def test_a_service_that_stays_away(world: World) -> None:
     assert await world.present() == old()
 
 
+@attrs.define
+class Late:
+    """Carry a request out a while after it came, whoever still waits for the answer."""
+
+    reached: asyncio.Event = attrs.field(factory=asyncio.Event)
+    may: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.reached.set()
+        await self.may.wait()
+        return await handler(request)
+
+
+@pytest.mark.parametrize(("method", "expected"), [("DELETE", old()), ("PUT", new())])
+async def test_cancelled_while_the_service_is_at_work(
+    world: World, method: str, expected: LabelConfig
+) -> None:
+    """What is on its way is carried out all the same: it is waited for before anybody looks."""
+    late = Late()
+    world.plan.add(late, method=method, path=CONFIG, first=1)
+    replacing = asyncio.create_task(world.replace())
+    await late.reached.wait()
+    replacing.cancel()
+    await asyncio.wait([replacing], timeout=0.1)  # much longer than lost requests are waited for
+    assert not replacing.done()
+    late.may.set()
+    with pytest.raises(asyncio.CancelledError):
+        await replacing
+    assert await world.present() == expected
+    await world.check()
+
+
 async def test_a_cancelled_replacement_says_where_the_labels_are(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cancelled between the two calls, it is cancelled, and the old configuration is back."""
+    monkeypatch.setattr(_config_replacement, "ANSWER", 0.02)
     held = Held()
     world.plan.add(held, method="PUT", path=CONFIG, first=1)
     replacing = asyncio.create_task(world.replace())
