@@ -20,15 +20,6 @@ from datagym_async.models._label_configs import (
     LabelConfiguration,
     LabelEntry,
 )
-from datagym_async.models._labels import (
-    ClassificationItem,
-    Classifications,
-    Geometries,
-    GeometryPayload,
-    PointPayload,
-    Prediction,
-    RectanglePayload,
-)
 from datagym_async.models._media import (
     Dataset,
     DatasetMedia,
@@ -55,8 +46,6 @@ from datagym_async.models._values import (
 
 __all__ = [
     "AiSegResult",
-    "ClassificationItem",
-    "Classifications",
     "CompleteResult",
     "ConfigBackup",
     "ConfigStakes",
@@ -64,8 +53,6 @@ __all__ = [
     "DatasetMedia",
     "EntryType",
     "FrameType",
-    "Geometries",
-    "GeometryPayload",
     "LabelConfiguration",
     "LabelEntry",
     "LabelIteration",
@@ -75,13 +62,10 @@ __all__ = [
     "MediaSourceType",
     "MediaType",
     "OpenEnum",
-    "PointPayload",
     "PointRing",
     "PreLabelState",
-    "Prediction",
     "Project",
     "ProjectDataset",
-    "RectanglePayload",
     "StoredPoint",
     "Task",
     "TaskDetail",
