@@ -1,6 +1,8 @@
 """`config`: the label configurations of projects; look at them, check them, replace them safely."""
 
+import asyncio
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +11,13 @@ import typer
 
 from datagym_async._client import DataGymClient
 from datagym_async.cli._connect import with_client
-from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
+from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Column
+from datagym_async.cli._output import Column, Output
 from datagym_async.cli._plain import plain
+from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff
 from datagym_async.models import ConfigBackup, ConfigStakes, Project
@@ -205,7 +208,14 @@ def _replace(invocation: Invocation, wanted: _Replacing) -> int:
             invocation.output.message("Nothing was changed.")
             return WELL
     kept: list[ConfigBackup] = []
-    with_client(invocation, lambda client: _do(client, view, wanted, kept))
+    try:
+        with_client(
+            invocation,
+            lambda client: _stoppable(invocation.output, _do(client, view, wanted, kept)),
+        )
+    except asyncio.CancelledError:
+        invocation.output.warning("Interrupted.")
+        return INTERRUPTED
     return _say(invocation, view, kept[0] if kept else None, changed=True)
 
 
@@ -215,6 +225,19 @@ async def _look(client: DataGymClient, wanted: _Replacing) -> _View:
     at_stake = present is not None and len(present) and changes
     stakes = await client.label_configs.at_stake(project.id) if at_stake else None
     return _View(project, present, changes, stakes)
+
+
+async def _stoppable(output: Output, work: Coroutine[object, object, None]) -> None:
+    """Cancel the work at a signal; further ones must not break in on what is put right then."""
+    task = asyncio.current_task()
+
+    def stop() -> None:
+        output.warning("Stopping: things are put right first, which may take a minute.")
+        if task is not None:
+            task.cancel()
+
+    with on_stop_signals(stop):
+        await work
 
 
 async def _do(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,6 +19,9 @@ from tests.helpers.sentinel import TOKEN
 from tests.helpers.terminal import Terminal
 
 if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.typedefs import Handler
+
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli
     from tests.helpers.server_thread import ServerThread
@@ -210,3 +215,26 @@ def test_it_asks(labelled: Cli, service: ServerThread, file: Path, tmp_path: Pat
         terminal.type("n\n")
         terminal.wait_for("Nothing was changed")
     assert not Path(folder).exists()
+
+
+class Interrupting:
+    """Let a request pass, once this process has got a Ctrl-C, and another one."""
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.05)  # until the loop of the command has seen it
+        return await handler(request)
+
+
+def test_interrupted_again_and_again(labelled: Cli, tmp_path: Path, faults: FaultPlan) -> None:
+    """Ctrl-C leaves the old or the new configuration, however often it comes."""
+    file = tmp_path / "wanted.json"
+    file.write_text(wanted().to_json())
+    faults.add(Interrupting(), method="DELETE", path="/config/", first=1)
+    place = tmp_path / "saved"
+    ran = labelled("config", "upload", PROJECT, file, "--yes", "--backup-folder", place)
+    assert (ran.status, "Stopping" in ran.err) == (130, True)
+    assert LabelConfig.from_json(labelled("config", "show", PROJECT, "--json").out) == present()
+    (backup,) = place.iterdir()
+    assert (backup / "labels.json").stat().st_size > 100
