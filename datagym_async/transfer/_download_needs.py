@@ -10,7 +10,7 @@ from datagym_async.transfer._bitmaps import BitmapLabels, BitmapTasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from contextlib import AbstractAsyncContextManager
 
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Project
@@ -56,19 +56,6 @@ class LabelExports(Protocol):
 
     def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
         """Give the labels of each task as they arrive."""
-        ...
-
-
-class DownloadLane(Protocol):
-    """Where downloads wait for their turn; the client's limits have one."""
-
-    @property
-    def most(self) -> int:
-        """Return how many downloads may ever be in flight at once."""
-        ...
-
-    def pin(self, places: int) -> AbstractContextManager[None]:
-        """Fix how many may be in flight while the block runs."""
         ...
 
 

@@ -15,7 +15,6 @@ How it works:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sqlite3
 from pathlib import Path
@@ -23,12 +22,15 @@ from typing import TYPE_CHECKING, Self
 
 from datagym_async._retry import RetryPolicy
 from datagym_async.exceptions import APIError, ClientClosedError, ConfigurationError, TransferError
+from datagym_async.transfer._bulk_run import BulkRun, workers_of
 from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_endings import Endings, require_extras
 from datagym_async.transfer._download_fetch import UNREACHABLE_AFTER, Fetcher
+from datagym_async.transfer._download_items import DownloadResult
 from datagym_async.transfer._download_listing import Listing
 from datagym_async.transfer._download_manifest import Manifest
 from datagym_async.transfer._download_pipeline import DownloadPipeline
+from datagym_async.transfer._download_report import DownloadReport
 from datagym_async.transfer._download_tally import DownloadTally
 from datagym_async.transfer._threads import in_thread
 
@@ -36,16 +38,13 @@ if TYPE_CHECKING:
     import os
     from types import TracebackType
 
-    from datagym_async.transfer._download_items import DownloadProgress, DownloadResult
-    from datagym_async.transfer._download_needs import DownloadLane, DownloadSources
-    from datagym_async.transfer._download_report import DownloadReport
+    from datagym_async.transfer._bulk_run import RunLane
+    from datagym_async.transfer._download_items import DownloadProgress
+    from datagym_async.transfer._download_needs import DownloadSources
     from datagym_async.transfer._download_state import DownloadJob
 
-DEFAULT_WORKERS = 8
-"""Workers of a run that has neither a number of its own nor a client's lane to ask."""
 
-
-class Downloader:
+class Downloader(BulkRun[DownloadResult, DownloadReport]):
     """Download a dataset or a project into a folder: an async context manager and iterator.
 
     ::
@@ -79,39 +78,29 @@ class Downloader:
         *,
         config: DownloadConfig | None = None,
         retry: RetryPolicy | None = None,
-        lane: DownloadLane | None = None,
+        lane: RunLane | None = None,
     ) -> None:
+        super().__init__()
         self._config = config = config or DownloadConfig()
         self._sources = sources
         self._job = job
         self._root = Path(folder).expanduser().absolute()
         self._retry = retry or RetryPolicy()
         self._lane = lane
-        self._pinned = contextlib.ExitStack()
         self._tally = DownloadTally(config.max_problems)
         self._listing = Listing(job, sources, config, self._tally)
         self._endings = Endings(sources, self._listing, config, self._tally)
-        self._group = asyncio.TaskGroup()
         self._manifest: Manifest | None = None
         self._pipeline: DownloadPipeline | None = None
-        self._running: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._began = 0.0
-        self._ended: float | None = None
-        self._has_raised = False
 
     def __repr__(self) -> str:
         return f"<Downloader {self._tally.done} of {self._tally.planned} media done>"
 
     async def __aenter__(self) -> Self:
-        if self._loop is not None:
-            raise ClientClosedError("A Downloader runs once; make a new one for another run.")
         require_extras(self._config)
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self._begin()
         try:
-            if self._lane is not None and self._config.concurrency is not None:
-                self._pinned.enter_context(self._lane.pin(self._config.concurrency))
+            self._pin(self._lane, self._config.concurrency)
             await in_thread(self._open_manifest)
             await self._listing.enter(self._opened)
             await self._group.__aenter__()
@@ -136,7 +125,7 @@ class Downloader:
 
     def _made_pipeline(self) -> DownloadPipeline:
         manifest, config = self._opened, self._config
-        workers = config.concurrency or (self._lane.most if self._lane else DEFAULT_WORKERS)
+        workers = workers_of(self._lane, config.concurrency)
         fetcher = Fetcher(
             self._root,
             self._sources,
@@ -153,11 +142,8 @@ class Downloader:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._running is not None:
-            self._running.cancel()
         try:
-            # Not told of the body's error, which the group would wrap; it goes on its way as it is.
-            await self._group.__aexit__(None, None, None)
+            await self._leave_group()
         finally:
             self._pinned.close()
             self._end()
@@ -182,30 +168,8 @@ class Downloader:
         if self._pipeline is not None:
             self._pipeline.stop()
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> DownloadResult:
-        if self._pipeline is None:
-            raise ClientClosedError("The Downloader is not open; use it in an `async with` block.")
-        if (result := await self._next(self._pipeline)) is not None:
-            return result
-        error = self._pipeline.error
-        if error is not None and not self._has_raised:
-            self._has_raised = True
-            raise self._outcome_of(error) from error
-        raise StopAsyncIteration
-
-    async def _next(self, pipeline: DownloadPipeline) -> DownloadResult | None:
-        """Return the next result, or None at the end and ever after."""
-        result = None if self._ended is not None else await pipeline.next_result()
-        if result is None:
-            self._end()
-        return result
-
-    def _end(self) -> None:
-        if self._ended is None:
-            self._ended = self._now()
+    def _results(self) -> DownloadPipeline | None:
+        return self._pipeline
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, ConfigurationError):
@@ -216,16 +180,6 @@ class Downloader:
             text = f"The download stopped: {where}{words}. {self.report.summary()}"
             return TransferError(text, report=self.report)
         return error
-
-    async def finish(self) -> DownloadReport:
-        """Run to the end and return the report, without a look at the single results.
-
-        Raises:
-            TransferError: See the class.
-        """
-        async for _ in self:
-            pass
-        return self.report
 
     @property
     def progress(self) -> DownloadProgress:
@@ -246,8 +200,3 @@ class Downloader:
             seconds=self._now() - self._began,
             ended=pipeline is not None and pipeline.error is None,
         )
-
-    def _now(self) -> float:
-        if self._ended is not None:
-            return self._ended
-        return self._began if self._loop is None else self._loop.time()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from contextlib import AbstractAsyncContextManager
 
     from datagym_async._wire._messages import Body
     from datagym_async.models import Dataset, Media, UrlResult
@@ -64,17 +64,4 @@ class DatasetLookup(Protocol):
 
         Without an id they are the parts of all datasets; those of each come one after the other.
         """
-        ...
-
-
-class UploadLane(Protocol):
-    """Where uploads wait for their turn; the client's limits have one."""
-
-    @property
-    def most(self) -> int:
-        """Return how many uploads may ever be in flight at once."""
-        ...
-
-    def pin(self, places: int) -> AbstractContextManager[None]:
-        """Fix how many may be in flight while the block runs."""
         ...

@@ -21,16 +21,19 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING, Self
 
-from datagym_async.exceptions import APIError, ClientClosedError, TransferError
+from datagym_async.exceptions import APIError, TransferError
 from datagym_async.transfer import _journal_file as journal_file
+from datagym_async.transfer._bulk_run import BulkRun, workers_of
 from datagym_async.transfer._candidates import Rules
 from datagym_async.transfer._chosen import Comparison
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._feeder import Feeder
+from datagym_async.transfer._items import UploadResult
 from datagym_async.transfer._journal_job import Job, journal_path
 from datagym_async.transfer._participants import Participant
 from datagym_async.transfer._pipeline import Pipeline
 from datagym_async.transfer._plan import Plan
+from datagym_async.transfer._report import UploadReport
 from datagym_async.transfer._tally import Tally
 from datagym_async.transfer._target import Target
 from datagym_async.transfer._threads import in_thread
@@ -40,19 +43,17 @@ if TYPE_CHECKING:
 
     from datagym_async._limits import LimiterState
     from datagym_async.transfer._advice import Meters
-    from datagym_async.transfer._items import UploadProgress, UploadResult
-    from datagym_async.transfer._needs import DatasetLookup, MediaUploads, UploadLane
-    from datagym_async.transfer._report import UploadReport
+    from datagym_async.transfer._bulk_run import RunLane
+    from datagym_async.transfer._items import UploadProgress
+    from datagym_async.transfer._needs import DatasetLookup, MediaUploads
     from datagym_async.transfer._sources import Source
     from datagym_async.transfer._target import Attachments
 
-DEFAULT_WORKERS = 8
-"""Workers of a run that has neither a number of its own nor a client's lane to ask."""
 DRAIN_SECONDS = 30.0
 """Time that requests in flight get to end when the block is left early."""
 
 
-class Uploader:
+class Uploader(BulkRun[UploadResult, UploadReport]):
     """Upload whatever the sources name into one dataset: an async context manager and iterator.
 
     ::
@@ -97,10 +98,10 @@ class Uploader:
         config: UploadConfig | None = None,
         projects: Attachments | None = None,
         meters: Meters | None = None,
-        lane: UploadLane | None = None,
+        lane: RunLane | None = None,
     ) -> None:
+        super().__init__()
         self._lane = lane
-        self._pinned = contextlib.ExitStack()
         self._config = config = config or UploadConfig()
         self._dataset_id = dataset_id
         self._participant = Participant.of(config, meters)
@@ -122,28 +123,18 @@ class Uploader:
             self._plan,
             config,
             self._tally,
-            _workers(config, lane),
+            workers_of(lane, config.concurrency),
             self._participant.hooks(comparison),
         )
-        self._group = asyncio.TaskGroup()
-        self._running: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._began = 0.0
-        self._ended: float | None = None
-        self._has_raised = False
 
     def __repr__(self) -> str:
         tally = self._tally
         return f"<Uploader {tally.done} of {tally.planned} items done, {tally.in_flight} in flight>"
 
     async def __aenter__(self) -> Self:
-        if self._loop is not None:
-            raise ClientClosedError("An Uploader runs once; make a new one for another run.")
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self._begin()
         try:
-            if self._lane is not None and self._config.concurrency is not None:
-                self._pinned.enter_context(self._lane.pin(self._config.concurrency))
+            self._pin(self._lane, self._config.concurrency)
             await in_thread(self._open_plan)
             self._participant.begin(self.stop)
             await self._target.open(self._plan.listed)
@@ -199,11 +190,8 @@ class Uploader:
                     await self._next()
 
     async def _close(self) -> None:
-        if self._running is not None:
-            self._running.cancel()
         try:
-            # Not told of the body's error, which the group would wrap; it goes on its way as it is.
-            await self._group.__aexit__(None, None, None)
+            await self._leave_group()
         finally:
             self._pinned.close()
             complete = self._tally.complete and self._pipeline.error is None
@@ -211,30 +199,12 @@ class Uploader:
             self._end()
             await in_thread(self._plan.close, complete=complete, doubtful=cut_off)
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> UploadResult:
-        if self._running is None:
-            raise ClientClosedError("The Uploader is not open; use it in an `async with` block.")
-        if (result := await self._next()) is not None:
-            return result
-        if self._pipeline.error is not None and not self._has_raised:
-            self._has_raised = True
-            raise self._outcome_of(self._pipeline.error) from self._pipeline.error
-        raise StopAsyncIteration
-
-    async def _next(self) -> UploadResult | None:
-        """Return the next result, or None at the end and ever after."""
-        result = None if self._ended is not None else await self._pipeline.next_result()
-        if result is None:
-            self._end()
-        return result
+    def _results(self) -> Pipeline | None:
+        return None if self._running is None else self._pipeline
 
     def _end(self) -> None:
         """Stop the clock, and tell that the run is over."""
-        if self._ended is None:
-            self._ended = self._now()
+        super()._end()
         self._participant.end(self.report, disk_seconds=self._tally.disk_seconds)
 
     def _outcome_of(self, error: Exception) -> Exception:
@@ -244,17 +214,6 @@ class Uploader:
             text = f"The upload stopped: {where}{words}. {self.report.summary()}"
             return TransferError(text, report=self.report)
         return error
-
-    async def finish(self) -> UploadReport:
-        """Run to the end and return the report, without a look at the single results.
-
-        Raises:
-            ConfigurationError: See the class.
-            TransferError: See the class.
-        """
-        async for _ in self:
-            pass
-        return self.report
 
     @property
     def progress(self) -> UploadProgress:
@@ -282,15 +241,3 @@ class Uploader:
     def limiter(self) -> LimiterState | None:
         """Return how many uploads may be in flight now, how many are, and why; None if unknown."""
         return self._participant.advisor.limiter()
-
-    def _now(self) -> float:
-        if self._ended is not None:
-            return self._ended
-        return self._began if self._loop is None else self._loop.time()
-
-
-def _workers(config: UploadConfig, lane: UploadLane | None) -> int:
-    """Return how many workers send: as many as may ever be in flight."""
-    if config.concurrency is not None:
-        return config.concurrency
-    return DEFAULT_WORKERS if lane is None else lane.most
