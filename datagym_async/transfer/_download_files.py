@@ -131,13 +131,3 @@ class Part:
             self._file.close()
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
-
-
-def replace_text(state: Path, place: Path, lines: Sequence[str]) -> None:
-    """Write a small text file whole."""
-    part = Part.begin(state)
-    try:
-        part.write([line.encode("utf-8", "backslashreplace") for line in lines])
-        part.put(place)
-    finally:
-        part.drop()

@@ -110,11 +110,6 @@ class Outcomes:
     _notes: deque[tuple[object, ...]] = attrs.Factory(deque)
     _lost: deque[int] = attrs.Factory(deque)
 
-    @property
-    def has_notes(self) -> bool:
-        """Return whether something waits to be written."""
-        return bool(self._notes)
-
     def note(self, seq: int, result: UploadResult, *, lost: bool = False) -> None:
         """Remember an outcome for the next time that something is written; never blocks.
 
