@@ -27,10 +27,11 @@ from datagym_async.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from datagym_async.data._needs import DownloadLane, Library
+    from datagym_async.data._needs import Library
     from datagym_async.data._run import Loaded
     from datagym_async.data._sample import Sample
     from datagym_async.data._state import State
+    from datagym_async.transfer._bulk_run import RunLane
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -275,6 +276,6 @@ class DatasetLoader(Generic[T_co]):
         raise StopAsyncIteration
 
 
-def _workers(config: LoaderConfig, lane: DownloadLane) -> int:
+def _workers(config: LoaderConfig, lane: RunLane) -> int:
     """Return how many samples are loaded at once: as many as may ever be in flight."""
     return min(config.prefetch, config.concurrency or lane.most)

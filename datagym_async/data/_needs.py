@@ -8,10 +8,10 @@ import attrs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-    from contextlib import AbstractContextManager
 
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Project
+    from datagym_async.transfer._bulk_run import RunLane
 
 T = TypeVar("T")
 
@@ -48,17 +48,6 @@ class Labels(Protocol):
         """Give the labels of each task."""
 
 
-class DownloadLane(Protocol):
-    """The client's bound on downloads."""
-
-    @property
-    def most(self) -> int:
-        """Return how many downloads may ever be in flight at once."""
-
-    def pin(self, places: int) -> AbstractContextManager[None]:
-        """Fix how many may be in flight while the block runs."""
-
-
 @attrs.frozen
 class Library:
     """The parts of a client that a loader works with.
@@ -68,11 +57,11 @@ class Library:
         datasets: See `Datasets`.
         projects: See `Projects`.
         labels: See `Labels`.
-        lane: See `DownloadLane`.
+        lane: The client's bound on downloads.
     """
 
     media: Media
     datasets: Datasets
     projects: Projects
     labels: Labels
-    lane: DownloadLane
+    lane: RunLane

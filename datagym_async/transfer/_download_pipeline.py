@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async.exceptions import APIError
+from datagym_async.transfer._bulk_run import first_of
 from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_fetch import Fetcher
 from datagym_async.transfer._download_items import DownloadResult
@@ -79,7 +80,7 @@ class DownloadPipeline:
                 await self._finish(endings)
                 writing.cancel()
         except ExceptionGroup as errors:  # a slip of ours, or of what was given to us
-            self.error = self.error or _first(errors)
+            self.error = self.error or first_of(errors)
         finally:
             await self._fetcher.aclose()
         await self._results.put(None)
@@ -189,8 +190,3 @@ class DownloadPipeline:
         self._noted.append(result)
         self._tally.settled(result)
         await self._results.put(result)
-
-
-def _first(error: Exception) -> Exception:
-    """Return the error itself, out of the groups that task groups wrap errors in."""
-    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async.exceptions import APIError
+from datagym_async.transfer._bulk_run import first_of
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._hooks import Hooks
 from datagym_async.transfer._items import Outcome, UploadResult
@@ -109,7 +110,7 @@ class Pipeline:
                 await self._finish()
                 writing.cancel()
         except ExceptionGroup as errors:  # a slip of ours, or of the media given to us
-            self.error = self.error or _first(errors)
+            self.error = self.error or first_of(errors)
         finally:
             if self._links is not None:
                 await self._links.aclose()
@@ -155,7 +156,7 @@ class Pipeline:
             if not self.stopped:  # else we cancelled it ourselves
                 raise
         except Exception as error:
-            self.error = self.error or _first(error)
+            self.error = self.error or first_of(error)
         self._feeding = None  # from here on it must not be cancelled, or the workers would wait
         for _ in range(self._workers):
             await self._work.put(None)
@@ -250,8 +251,3 @@ class Pipeline:
         patience = max(UNREACHABLE_AFTER, self._workers)
         if error is not None and (is_fatal(error) or self._unanswered >= patience):
             self._stop(error)
-
-
-def _first(error: Exception) -> Exception:
-    """Return the error itself, out of the groups that task groups wrap errors in."""
-    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
