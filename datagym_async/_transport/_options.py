@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import attrs
 
@@ -60,7 +60,7 @@ def check_base_url(base_url: str) -> str:
     Raises:
         ConfigurationError: It is no http or https address, or holds credentials, query or fragment.
     """
-    parts = urlsplit(base_url.strip())
+    parts = _parts_of(base_url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = (
             f"base_url {_without_secrets(base_url)!r} is no address; "
@@ -75,6 +75,15 @@ def check_base_url(base_url: str) -> str:
         raise ConfigurationError(msg)
     path = re.sub(r"/+(api/v1)?/*$", "", parts.path, count=1)
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
+
+
+def _parts_of(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which raises where it is none
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
 
 
 def _without_secrets(url: str) -> str:

@@ -99,7 +99,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _usage(error: _UsageProblem) -> str:
-    message = error.format_message().rstrip(".\n")
+    # Newer releases of typer put two words of pydantic before what a type has to say.
+    message = error.format_message().rstrip(".\n").replace(": Value error, ", ": ")
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else PROGRAM
     return f"{message}; see `{where} --help`."

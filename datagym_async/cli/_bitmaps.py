@@ -78,6 +78,8 @@ def _say(output: Output, report: BitmapReport) -> int:
     counts = report.counts
     if output.as_json:
         output.document(_document(report))
+    elif not any(counts.values()):
+        output.message("There is nothing to save: no finished task has a segmentation.")
     elif not (output.quiet and report.ok):
         parts = [f"{counted(counts['saved'], 'bitmap')} saved"]
         parts += [f"{counts['skipped']:,} were there"] if counts["skipped"] else []

@@ -3,6 +3,7 @@
 import os
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -60,8 +61,7 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and (sentence := missing_extra(error)):
         return sentence
     if isinstance(error, OSError) and error.strerror:
-        where = f" ({os.fsdecode(error.filename)})" if error.filename else ""
-        return f"{error.strerror}{where}."
+        return _about_file(error)
     kind = type(error).__name__
     return f"Something unexpected went wrong ({kind}: {error}); add --debug to see where."
 
@@ -78,6 +78,16 @@ def status_of(error: BaseException) -> int:
 def trace_of(error: BaseException) -> str:
     """Return the traceback, for people who debug."""
     return "".join(traceback.format_exception(error))
+
+
+def _about_file(error: OSError) -> str:
+    name = error.filename
+    if not isinstance(name, str | bytes):
+        return f"{error.strerror}."
+    path = Path(os.fsdecode(name))
+    if path.suffix == ".part":  # files are written beside their place, and then renamed
+        return f"The folder {path.parent} cannot be written to ({error.strerror}); give another."
+    return f"{path} cannot be used ({error.strerror}); give another path."
 
 
 def _full_stop(text: str) -> str:

@@ -161,7 +161,8 @@ def import_(
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except DataGymError as error:
-        _close(invocation.output, account, source)
+        if account.total:
+            _close(invocation.output, account, source)
         status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
         raise CommandError(sentence_of(error), status=status) from error
     return _close(invocation.output, account, source)

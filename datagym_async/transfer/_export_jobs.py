@@ -105,7 +105,7 @@ async def export_labels(
     if wanted not in EXPORT_FORMATS:
         known = ", ".join(EXPORT_FORMATS)
         raise ConfigurationError(f"There is no export format {wanted!r}; use one of {known}")
-    await asyncio.to_thread(_prepare, path, wanted, options)
+    path = await asyncio.to_thread(_prepared, path, wanted, options)
     if wanted == "json":
 
         def tell(written: int) -> None:
@@ -118,16 +118,21 @@ async def export_labels(
     return await _converted(labels, tasks, project_id, path, wanted, options)
 
 
-def _prepare(path: Path, wanted: ExportFormat, options: ExportOptions) -> None:
-    """Make sure that the path can be written before anything is asked for."""
+def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
+    """Return where to write, once it is sure that something can be written there."""
+    if path.is_symlink():
+        path = path.resolve()  # what it leads to is replaced, never the link (think of /dev/stdout)
     if wanted in ("json", "jsonl", "coco"):
         if path.is_dir():
             raise ConfigurationError(
                 f"{path} is a folder, and a file is to be written; name a file"
             )
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(f"{path} is no file that could be replaced; name a file")
     else:
         check_free(path, overwrite=options.overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 async def _lines(

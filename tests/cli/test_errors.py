@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import datagym_async.cli._upload
+from datagym_async.cli._errors import sentence_of
 from datagym_async.server import SeedDataset
 from datagym_async.testing import RefuseToken
 from tests.helpers.sentinel import TOKEN
@@ -55,6 +56,7 @@ def one_sentence(ran: Result, *words: str) -> None:
         (["upload", "x", "-d", "y", "-n", "--report", "r.json"], ["--dry-run", "--report"]),
         (["upload", "x", "-d", "y", "--allow-private-links"], ["--check-links"]),
         (["upload", "x", "-d", "y", "--rate", "-1"], ["--rate"]),
+        (["export", "p", "-o", "x", "-f", "png"], ["--format' / '-f': 'png' is not one of"]),
         (["projects"], ["projects --help"]),
         (["serve", "--port", "99999"], ["--port"]),
     ],
@@ -123,7 +125,7 @@ def test_an_unreachable_host(
 ) -> None:
     """Nobody listens there: the address, and the option to check."""
     monkeypatch.setenv("DATAGYM_BASE_URL", "http://127.0.0.1:9")
-    one_sentence(at_service(*command), "http://127.0.0.1:9", "base_url")
+    one_sentence(at_service(*command), "http://127.0.0.1:9", "--base-url")
 
 
 @pytest.mark.slow
@@ -147,7 +149,30 @@ def test_a_wrong_base_url(at_service: Cli, monkeypatch: pytest.MonkeyPatch, stat
 @pytest.mark.parametrize("address", ["foo", "ftp://example.org", "http://"])
 def test_no_base_url_at_all(at_service: Cli, address: str) -> None:
     """What is no address is refused before anything is asked."""
-    one_sentence(at_service("datasets", "list", "--base-url", address), "base_url")
+    one_sentence(at_service("datasets", "list", "--base-url", address), "--base-url")
+
+
+def test_the_options_have_the_names_of_the_shell(at_service: Cli) -> None:
+    """What the library calls `base_url` is `--base-url` here; no port is as little an address."""
+    ran = at_service("projects", "list", "--base-url", "http://127.0.0.1:99999")
+    one_sentence(ran, "--base-url 'http://127.0.0.1:99999' is no address")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            PermissionError(13, "Denied", "out/.x.part"),
+            "The folder out cannot be written to (Denied); give another.",
+        ),
+        (PermissionError(13, "Denied", "out"), "out cannot be used (Denied); give another path."),
+        (OSError(28, "No space left", 7), "No space left."),
+    ],
+    ids=["part", "path", "number"],
+)
+def test_errors_of_the_disk(error: OSError, sentence: str) -> None:
+    """They name what their user knows, and never a file that is only on its way."""
+    assert sentence_of(error) == sentence
 
 
 def test_a_missing_folder(at_service: Cli, tmp_path: Path) -> None:

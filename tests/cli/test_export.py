@@ -170,6 +170,20 @@ def test_a_wrong_path(bench: Bench) -> None:
     assert list(bench.folder.iterdir()) == []
 
 
+def test_a_link_stays_a_link(bench: Bench) -> None:
+    """What a link leads to is replaced, and what is no file is left alone (`/dev/stdout`)."""
+    bench.folder.mkdir()
+    link, pipe = bench.folder / "link", bench.folder / "pipe"
+    link.symlink_to("real.json")
+    os.mkfifo(pipe)
+    assert bench.run("json", "link").status == 0
+    assert link.is_symlink()
+    assert len(json.loads((bench.folder / "real.json").read_bytes())) > 0
+    ran = bench.run("json", "pipe")
+    assert (ran.status, pipe.is_fifo()) == (2, True)
+    assert "is no file that could be replaced" in ran.err
+
+
 def test_an_answer_that_breaks_off(bench: Bench, faults: FaultPlan) -> None:
     """What is there stays, whatever the format."""
     bench.folder.mkdir()
