@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 
+from datagym_async.transfer._bulk_run import RunLane
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Project
-    from datagym_async.transfer._bulk_run import RunLane
 
 T = TypeVar("T")
 
