@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -17,12 +17,12 @@ from datagym_async.exceptions import APIStatusError, LabelConfigError, RequestRe
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.labels._config_rules import RESERVED
 from datagym_async.models import ConfigBackup, LabelConfiguration
+from datagym_async.resources._endings import to_its_answer, to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 Left: TypeAlias = Literal["untouched", "old", "new", "unknown"]
 
@@ -83,8 +83,9 @@ class Replacement:
             LabelConfigError: It failed; the text says what the project has now.
         """
         try:
-            await to_its_answer(self.calls.clear())
-            return await to_its_answer(self.calls.fill(_as_taken(self.wanted.to_payload())))
+            await to_its_answer(self.calls.clear(), within=ANSWER)
+            filling = self.calls.fill(_as_taken(self.wanted.to_payload()))
+            return await to_its_answer(filling, within=ANSWER)
         except (Exception, asyncio.CancelledError) as error:
             end, again = await to_its_end(self._settle(wait=_may_still_run(error)))
             cancelled = error if isinstance(error, asyncio.CancelledError) else again
@@ -175,42 +176,3 @@ def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]
 
 def _spelled(key: str) -> str:
     return key.upper() if key in RESERVED else key
-
-
-async def to_its_answer(call: Coroutine[Any, Any, T]) -> T:
-    """Return what a call gives; if the wait for it is cancelled, wait for its end all the same.
-
-    A service does not notice that nobody waits any more. What it is at work on would be done after
-    the look at what holds now.
-    """
-    task = asyncio.get_running_loop().create_task(call)  # awaited here in every case
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        await to_its_end(_ended(task))
-        raise
-    return task.result()
-
-
-async def _ended(task: asyncio.Task[Any]) -> None:
-    await asyncio.wait([task], timeout=ANSWER)
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()  # what went wrong is seen by looking at what holds now
-
-
-async def to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
-    """Return what the work gives, done to its end even if the wait for it is cancelled.
-
-    The work sets itself a limit in time. A cancellation is returned; raise it.
-    """
-    # A task group would cancel it. It is awaited here in every case, so that it is never alone.
-    task = asyncio.get_running_loop().create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    return task.result(), cancelled

@@ -15,6 +15,7 @@ import attrs
 
 from datagym_async.exceptions import APIError, APIStatusError, AuthenticationError
 from datagym_async.models import EntryType
+from datagym_async.resources._endings import to_its_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -125,13 +126,19 @@ class Writer:
         return ValueOutcome(planned.entry.key, made[0])
 
     async def _draw(self, planned: PlannedGeometry, parent: str | None, made: list[str]) -> None:
-        value = await self._create(planned.entry, parent)
-        made.append(value.id)
+        # Cancelled, it waits for the answer: that alone says what is to be deleted.
+        begun = self._begin(planned.entry, parent, made)
+        value = await to_its_answer(begun, within=_TIDYING)
         await self._put(value, planned.fields)
         for answer in planned.answers:
             await self._fill(value.children, answer, value.id, [])
         for nested in planned.nested:
             await self._draw(nested, value.id, made)
+
+    async def _begin(self, entry: LabelEntry, parent: str | None, made: list[str]) -> LabelValue:
+        value = await self._create(entry, parent)
+        made.append(value.id)
+        return value
 
     async def _answer(self, planned: PlannedAnswer) -> ValueOutcome:
         """Answer a question about the whole image, or put back what was answered before."""

@@ -153,9 +153,9 @@ class ValuesResource(Resource):
         This writes what an import cannot: segmentations with holes, several answers below one
         answer, and fractions of pixels. It takes several requests for each annotation, one after
         the other. An annotation is written as a whole, or what was created of it is deleted again,
-        also where the call is cancelled (but for the empty value that the service may be creating
-        at that very moment). Answers take the place of earlier ones, annotations are added to those
-        that are there: to write twice is to draw twice.
+        also where the call is cancelled, which can take some seconds for that. Answers take the
+        place of earlier ones, annotations are added to those that are there: to write twice is to
+        draw twice.
 
         Args:
             task_id: UUID of the task, in any state; its state stays.

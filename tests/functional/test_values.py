@@ -21,12 +21,14 @@ from datagym_async.labels import (
 )
 from datagym_async.models import EntryType
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
-from datagym_async.testing import CommitThenDrop, Delay, Status
+from datagym_async.testing import CommitThenDelay, CommitThenDrop, Delay, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from datagym_async.testing import Action
 
 OPTIONS = {"a": "A", "b": "B"}
 
@@ -230,6 +232,18 @@ async def test_a_failing_answer_gets_back_what_it_said(here: World) -> None:
 async def test_a_cancelled_annotation_is_taken_back(here: World, step: int) -> None:
     """A write that is cancelled half way deletes what it had created of the annotation."""
     here.plan.add(Delay(60), path="/lcValue/", method="PUT", nth=step)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await here.client.values.write(task_of(here), [AREA])
+    here.plan.clear()
+    assert (await here.client.values.read(task_of(here))).annotations == ()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("late", [Delay(9), CommitThenDelay(9)], ids=["before", "after"])
+async def test_cancelled_while_a_value_is_created(here: World, late: Action) -> None:
+    """The service creates it all the same, and the answer alone says what is to be deleted."""
+    here.plan.add(late, path="/lcValue/", method="POST", nth=1)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(5):
             await here.client.values.write(task_of(here), [AREA])
