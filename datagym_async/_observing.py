@@ -40,13 +40,16 @@ class Observer:
     bytes: int = 0
 
     def note_retry(self) -> None:
+        """Count a repetition."""
         self.retries += 1
 
     def note_sent(self, request: Request) -> None:
+        """Count a request that goes out, and its bytes."""
         self.requests += 1
         self.bytes += request.body.size if request.body is not None else 0
 
     def note_headers(self, headers: Mapping[str, str]) -> None:
+        """Pause if an answer says that nothing is left of the rate limit."""
         seconds = pause_asked(headers, now=self.now().timestamp())
         if seconds is not None:
             self.limits.pause(min(seconds, self.longest_pause), "nothing is left of its rate limit")
@@ -54,6 +57,7 @@ class Observer:
     def note_answer(
         self, request: Request, response: Response, slot: Slot, *, failure: APIError | None
     ) -> None:
+        """Log and count an answer, and tell its lane how long it took."""
         seconds = slot.seconds
         _log.debug(
             "%s %s -> %d in %.0f ms",
@@ -71,6 +75,7 @@ class Observer:
             slot.answered(_kind(request, failure), size=size, seconds=seconds)
 
     def note_failure(self, error: APIError, slot: Slot) -> None:
+        """Tell the lane of a sign of overload, and pause if the service asks for it."""
         if (sign := _overload_sign(error)) is not None:
             slot.overloaded(sign)
         if classify(error) is not Trouble.BUSY or not isinstance(error, APIStatusError):
