@@ -171,7 +171,8 @@ class Writer:
         value = found or await self._create(planned.entry, parent)
         if planned.fields is not None and (_is_said(planned.fields) or _is_said(_fields(value))):
             changed.append(value)
-            await self._put(value, planned.fields)
+            # Cancelled, it waits: carried out late, it would undo what is put back.
+            await to_its_answer(self._put(value, planned.fields), within=_TIDYING)
         for child in planned.children:
             await self._fill(value.children, child, value.id, changed)
         return value
