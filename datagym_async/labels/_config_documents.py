@@ -66,7 +66,9 @@ def read_entries(document: object) -> list[ConfigEntry]:
     """
     if isinstance(document, Mapping):
         inner = document.get("labelConfig", document)
-        document = inner.get("entries") if isinstance(inner, Mapping) else inner
+        if isinstance(inner, Mapping) and "entries" not in inner:
+            raise LabelConfigError("The document holds no entries; a list of them is due")
+        document = inner["entries"] if isinstance(inner, Mapping) else inner
     return _entries(document, "")
 
 

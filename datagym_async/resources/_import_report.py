@@ -6,6 +6,8 @@ import enum
 
 import attrs
 
+from datagym_async.models import _repr
+
 
 class ImportOutcome(enum.StrEnum):
     """Say what became of a prediction."""
@@ -58,7 +60,7 @@ class ImportReport:
         results: One result for each prediction, in their order.
     """
 
-    results: tuple[ImportResult, ...] = ()
+    results: tuple[ImportResult, ...] = attrs.field(default=(), repr=_repr.count)
 
     def count(self, outcome: ImportOutcome) -> int:
         """Return how many predictions had an outcome."""

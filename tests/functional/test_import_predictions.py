@@ -65,6 +65,7 @@ async def test_predictions_go_in_batches_one_after_the_other() -> None:
     sent: list[Any] = [json_of(request) for request in session.requests]
     assert all(item["keepData"] is False for body in sent for item in body)
     assert (report.stored, report.ok, report.problems) == (5, True, ())
+    assert repr(report) == "ImportReport(results=<5>)"  # there may be thousands
     assert [(each.index, each.media_id) for each in report.results] == [
         (n, f"m{n}") for n in range(5)
     ]
