@@ -14,7 +14,7 @@ from datagym_async.resources._tasks import TasksResource
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from datagym_async.models import LabelConfiguration, Task
+    from datagym_async.models import LabelConfiguration, Task, TaskDetail
     from datagym_async.resources._ports import Door
 
 # A task that somebody has opened holds all its values: reading it writes nothing.
@@ -38,11 +38,21 @@ async def read_config(door: Door, project_id: str) -> LabelConfiguration | None:
     Raises:
         APIError: The service cannot be asked, or refuses.
     """
+    task = await read_task(door, project_id)
+    return task.label_config if task is not None else None
+
+
+async def read_task(door: Door, project_id: str) -> TaskDetail | None:
+    """Return a task of a project, one that somebody has opened if there is any, or None.
+
+    Raises:
+        APIError: The service cannot be asked, or refuses.
+    """
     tasks = TasksResource(door)
     for state in _OPENED_FIRST:
         for task in await tasks.list(project_id, state=state, limit=1):
             try:
-                return (await tasks.get(task.id)).label_config
+                return await tasks.get(task.id)
             except NotFoundError:
                 continue  # it was deleted meanwhile
     return None

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._documents import ImportAnswer
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.models import MediaType
 from datagym_async.resources._base import Resource
-from datagym_async.resources._config_tasks import read_config
+from datagym_async.resources._config_tasks import read_task
 from datagym_async.resources._import_report import ImportReport
 from datagym_async.resources._media_names import MediaNames
 from datagym_async.resources._prediction_batches import DEFAULT_BATCH, check_batch_size
@@ -86,7 +88,8 @@ class LabelImports(Resource):
             One result a prediction, in their order.
 
         Raises:
-            ConfigurationError: `batch_size` is out of range, or `predictions` is no collection.
+            ConfigurationError: `batch_size` is out of range, `predictions` is no collection, or the
+                project, where its configuration is read, is of videos.
             NotFoundError: The project is unknown.
             APIError: The service cannot be asked any more; a note says how many were stored.
                 `iter_import_predictions` also gives their results.
@@ -146,10 +149,17 @@ class LabelImports(Resource):
                 yield result
 
     async def _entries(self, project_id: str, config: ConfigSource) -> Sequence[EntryLike] | None:
-        found = config
-        if found == "read":
-            found = await read_config(self._session, project_id)
-        return None if found is None or isinstance(found, str) else tuple(found.entries)
+        if config is None:
+            return None
+        if not isinstance(config, str):
+            return tuple(config.entries)
+        task = await read_task(self._session, project_id)
+        if task is not None and task.project_type is MediaType.VIDEO:
+            raise ConfigurationError(
+                f"The project {project_id} is of videos, of which no label can be imported: the"
+                " service would store some that neither its editor nor an export shows"
+            )
+        return None if task is None else task.label_config.entries
 
     async def _import(
         self, project_id: str, batch: Sequence[Mapping[str, object]], *, keep_data: bool

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from datagym_async import DataGymClient
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -18,7 +19,7 @@ from datagym_async.labels import (
     Segmentation,
     prepare_prediction,
 )
-from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo, Server
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
@@ -150,3 +151,13 @@ async def test_appending_and_replacing(keep_data: bool) -> None:
         )
         assert report.ok
         assert len((await there.export()).annotations) == (2 if keep_data else 1)
+
+
+async def test_nothing_goes_into_videos() -> None:
+    """The service would store labels there that neither its editor nor an export shows."""
+    dataset = SeedDataset("Clips", [SeedMedia("v.mp4", video=SeedVideo())], "VIDEO")
+    async with Server(token=TOKEN) as server:
+        (project,) = await server.seed(SeedProject("Films", [dataset], media_type="VIDEO"))
+        async with DataGymClient(TOKEN, server.base_url) as client:
+            with pytest.raises(ConfigurationError, match="videos"):
+                await client.labels.import_predictions(project.id, [labels()], keep_data=True)
