@@ -50,7 +50,7 @@ def _holding(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
 
 
 def hold_for_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no virtual second pass while a statement runs in aiosqlite's own thread."""
-    for name in ("_connect", "_execute"):
+    """Let no virtual second pass while aiosqlite's own thread works or ends."""
+    for name in ("_connect", "_execute", "close"):
         method = getattr(aiosqlite.Connection, name)
         monkeypatch.setattr(aiosqlite.Connection, name, _holding(method))
