@@ -115,7 +115,11 @@ def test_a_refused_token_in_words_of_a_shell() -> None:
     [
         (CommandError("So.", status=1), "So.", 1),
         (ConfigurationError("no full stop"), "no full stop.", 2),
-        (FileNotFoundError(2, "No such file", "x.jpg"), "No such file (x.jpg).", 2),
+        (
+            FileNotFoundError(2, "No such file", "x.jpg"),
+            "x.jpg cannot be used (No such file); give another path.",
+            2,
+        ),
         (TransferError("Stopped."), "Stopped.", 2),
     ],
 )
