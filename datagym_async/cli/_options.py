@@ -28,6 +28,7 @@ from datagym_async.cli._errors import (
     trace_of,
 )
 from datagym_async.cli._output import Output
+from datagym_async.cli._signals import terminated_like_interrupted
 
 P = ParamSpec("P")
 
@@ -209,7 +210,7 @@ def _members(group: type[attrs.AttrsInstance]) -> list[inspect.Parameter]:
 def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
     output = invocation.output
     try:
-        with _logging(invocation):
+        with terminated_like_interrupted(), _logging(invocation):
             return work()
     except (KeyboardInterrupt, typer.Abort):
         output.warning("Interrupted.")

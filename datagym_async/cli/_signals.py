@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -16,14 +17,34 @@ def on_stop_signals(ask: Callable[[], object]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
         for each in (signal.SIGINT, signal.SIGTERM):
+            # The loop would leave the handlers of a new process behind.
+            stack.callback(signal.signal, each, signal.getsignal(each))
             try:
                 loop.add_signal_handler(each, ask)
             except NotImplementedError:  # Windows
-                before = signal.signal(each, lambda *_: loop.call_soon_threadsafe(ask))
-                stack.callback(signal.signal, each, before)
+                signal.signal(each, lambda *_: loop.call_soon_threadsafe(ask))
             else:
                 stack.callback(loop.remove_signal_handler, each)
         yield
+
+
+@contextlib.contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does until the block ends, or the process would just be gone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager

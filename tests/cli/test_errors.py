@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import pytest
 import datagym_async.cli._upload
 from datagym_async.cli._errors import sentence_of
 from datagym_async.server import SeedDataset
-from datagym_async.testing import RefuseToken
+from datagym_async.testing import Hang, RefuseToken
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
@@ -173,6 +174,28 @@ def test_the_options_have_the_names_of_the_shell(at_service: Cli) -> None:
 def test_errors_of_the_disk(error: OSError, sentence: str) -> None:
     """They name what their user knows, and never a file that is only on its way."""
     assert sentence_of(error) == sentence
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="raises POSIX signals")
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+@pytest.mark.parametrize("name", ["projects", "tasks"])
+def test_sigterm_interrupts(
+    at_service: Cli, faults: FaultPlan, name: str, handler: signal.Handlers
+) -> None:
+    """It ends commands that have no way of their own to end as Ctrl-C does, also in background."""
+
+    def terminate(_: object) -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return True
+
+    faults.add(Hang(), path=r"/project", when=terminate)
+    before = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGINT, handler)
+    try:
+        ran = at_service(name, "list", *(["p"] if name == "tasks" else []))
+        assert (ran.status, ran.out, ran.err) == (130, "", "Interrupted.\n")
+        assert signal.getsignal(signal.SIGTERM) == before[0]
+    finally:
+        signal.signal(signal.SIGINT, before[1])
 
 
 def test_a_missing_folder(at_service: Cli, tmp_path: Path) -> None:
