@@ -52,7 +52,8 @@ def json_body(value: object) -> Body:
         ConfigurationError: The value holds something that JSON cannot carry.
     """
     try:
-        data = orjson.dumps(value)
+        # Labels come from models: their numbers are those of numpy.
+        data = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError as error:
         raise ConfigurationError(f"The request cannot be written as JSON: {error}") from None
     return Body.of_bytes(data, content_type=JSON_TYPE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from numbers import Real  # those of numpy are such
 from typing import TYPE_CHECKING
 
 import attrs
@@ -99,7 +100,7 @@ def _coordinate_problem(value: object) -> str:
         return "" if fits else f"{value!r} is no number; as text, digits alone are taken"
     if value is None:
         return "it is null, as exports write what is missing; the service refuses it"
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Real):
         return f"a number was expected, not {type(value).__name__}; the service refuses it"
     if not math.isfinite(value):
         return "it is no finite number, which JSON cannot carry"
@@ -126,6 +127,6 @@ def _edge(point: object, name: str, length: str) -> float:
 
 
 def _pixels(value: object) -> float:
-    if isinstance(value, int | float | str) and not _coordinate_problem(value):
+    if isinstance(value, int | float | Real | str) and not _coordinate_problem(value):
         return float(value)
     return 0.0

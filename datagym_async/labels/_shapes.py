@@ -80,7 +80,11 @@ _ONLY_POINTS = {Point}
 def _points(given: Iterable[Pair]) -> tuple[Point, ...]:
     if type(given) is tuple and set(map(type, given)) == _ONLY_POINTS:
         return given  # a file of 200 MB has millions
-    return tuple(each if isinstance(each, Point) else Point(*each) for each in given)
+    try:
+        return tuple(each if isinstance(each, Point) else Point(*each) for each in given)
+    except TypeError as error:
+        msg = f"the points of a shape are given as Point or (x, y), one after the other ({error})"
+        raise TypeError(msg) from None
 
 
 def _rings(given: Iterable[Iterable[Pair]]) -> tuple[tuple[Point, ...], ...]:

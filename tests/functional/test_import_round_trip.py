@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import attrs
+import numpy as np
 import pytest
 
 from datagym_async import DataGymClient
@@ -15,6 +16,7 @@ from datagym_async.labels import (
     Classification,
     LabelConfig,
     LabeledImage,
+    Polygon,
     Rectangle,
     Segmentation,
     prepare_prediction,
@@ -161,3 +163,30 @@ async def test_nothing_goes_into_videos() -> None:
         async with DataGymClient(TOKEN, server.base_url) as client:
             with pytest.raises(ConfigurationError, match="videos"):
                 await client.labels.import_predictions(project.id, [labels()], keep_data=True)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64])
+async def test_what_models_give(kind: type[np.float64 | np.float32 | np.int64]) -> None:
+    """Numbers and arrays of numpy are coordinates like any others."""
+    config = LabelConfig()
+    config.add_polygon("roof", "Roof")
+    config.add_rectangle("car", "Car")
+    shapes = (
+        Polygon(np.array([[1, 2], [30, 4], [5, 16]], kind)),
+        Rectangle(*np.arange(4, 8, dtype=kind)),
+    )
+    image = LabeledImage(
+        media_name="a.jpg",
+        annotations=[Annotation("roof", shapes[0]), Annotation("car", shapes[1])],
+    )
+    media = [SeedMedia("a.jpg", jpeg(2000))]
+    async with Server(token=TOKEN) as server:
+        (project,) = await server.seed(SeedProject("Roofs", [SeedDataset("Roofs", media)]))
+        async with DataGymClient(TOKEN, server.base_url) as client:
+            await client.label_configs.upload(project.label_configuration_id, config)
+            report = await client.labels.import_predictions(
+                project.id, [image], keep_data=False, by_name=True
+            )
+            stored = await client.values.read(project.task_ids["a.jpg"])
+    assert report.ok
+    assert tuple(each.shape for each in stored.annotations) == shapes

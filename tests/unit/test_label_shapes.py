@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,10 @@ def test_an_incomplete_shape_is_like_no_complete_one() -> None:
     shape: Shape = Incomplete(EntryType.POINT, [{"x": None, "y": None}])
     assert shape != Point(0, 0)
     assert repr(shape).startswith("Incomplete(type=<EntryType.POINT")
+
+
+@pytest.mark.parametrize("given", [5, [1, 2, 3], [(1,)], [(1, 2, 3)]])
+def test_what_are_no_points(given: Any) -> None:
+    """The error says what points look like."""
+    with pytest.raises(TypeError, match=r"Point or \(x, y\)"):
+        Polygon(given)

@@ -115,7 +115,7 @@ def write(
 
 def _save(document: Mapping[str, Any], path: Path) -> None:
     with replaced_file(path) as written:
-        written.write_bytes(orjson.dumps(document))
+        written.write_bytes(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 @attrs.define
