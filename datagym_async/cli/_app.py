@@ -60,7 +60,7 @@ def shared_options(
         ),
     ] = False,
 ) -> None:
-    """Bring images into DataGym datasets, from the command line.
+    """Bring images into DataGym, labels in and out, and datasets back onto the disk.
 
     Start with [bold]datagym-async demo[/]: it needs no account and no network.
 
