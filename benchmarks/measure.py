@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import importlib.metadata
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
 
 
 @contextlib.contextmanager
@@ -36,9 +37,21 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("base_url")
     parser.add_argument("workers", type=int)
+    parser.add_argument("--uvloop", action="store_true", help="run in a loop of uvloop")
     options = parser.parse_args()
     options.dataset = "00000000-0000-4000-8000-000000000001"
     return options
+
+
+def run(main: Coroutine[object, object, None], options: argparse.Namespace) -> None:
+    """Run a contender in the event loop that was asked for."""
+    factory = None
+    if options.uvloop:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main)
 
 
 def cpu_seconds() -> float:

@@ -28,6 +28,7 @@ class Contender:
         python: The interpreter to run it with.
         workers: How many requests it has in flight at most.
         share: The share of the files it gets: less than 1 where it would take too long.
+        options: What else its command line is given.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Contender:
     python: str = sys.executable
     workers: int = 8
     share: float = 1.0
+    options: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -90,7 +92,7 @@ def run(contender: Contender, folder: Path, base_url: str) -> Taken:
     Raises:
         ContenderError: It failed, or the server counted less or more than the folder holds.
     """
-    arguments = (str(folder.resolve()), base_url, str(contender.workers))
+    arguments = (str(folder.resolve()), base_url, str(contender.workers), *contender.options)
     sizes = [path.stat().st_size for path in folder.iterdir()]
     return _take(contender, arguments, base_url, files=len(sizes), size=sum(sizes))
 

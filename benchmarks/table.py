@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _LARGE = 1_000_000  # from here on the line is what counts, not the work on each file
 OURS, LOOP, THREADS, SDK = "datagym_async", "aiohttp loop", "requests threads", "official SDK"
+OURS_UV, LOOP_UV = f"{OURS}, uvloop", f"{LOOP}, uvloop"
 
 
 @attrs.frozen
@@ -52,12 +53,14 @@ class Ratio:
         other: The other contender.
         ratio: Our rate by the other's, of the medians.
         goal: The least ratio aimed at, or None where none is set.
+        ours: What of ours.
     """
 
     size: int
     other: str
     ratio: float
     goal: float | None
+    ours: str = OURS
 
     @property
     def is_met(self) -> bool:
@@ -84,16 +87,24 @@ def make_row(contender: str, size: int, rounds: Sequence[Taken]) -> Row:
 
 def make_ratios(rows: Sequence[Row], *, small: int) -> list[Ratio]:
     """Return our rate by each other contender's, for each size; `small` is a small file's size."""
-    ours = {row.size: row.rate for row in rows if row.contender == OURS}
+    ours = {(row.contender, row.size): row.rate for row in rows if row.contender.startswith(OURS)}
     return [
-        Ratio(row.size, row.contender, ours[row.size] / row.rate, _goal(row, small=small))
+        Ratio(row.size, row.contender, ours[us, row.size] / row.rate, _goal(row, small=small), us)
+        for us in (OURS, OURS_UV)
         for row in rows
-        if row.contender != OURS and row.size in ours
+        if not row.contender.startswith(OURS)
+        and (us, row.size) in ours
+        and _are_alike(us, row.contender)
     ]
 
 
+def _are_alike(ours: str, other: str) -> bool:
+    """Return whether both have the event loop that they would have: one kind, if any."""
+    return other not in {LOOP, LOOP_UV} or (ours == OURS_UV) == (other == LOOP_UV)
+
+
 def _goal(row: Row, *, small: int) -> float | None:
-    if row.contender == LOOP:
+    if row.contender in {LOOP, LOOP_UV}:
         return 0.85 if row.size < _LARGE else 0.95
     goals: Mapping[str, float] = {THREADS: 2.0, SDK: 4.0}
     return goals.get(row.contender) if row.size == small else None
@@ -102,18 +113,20 @@ def _goal(row: Row, *, small: int) -> float | None:
 def render(rows: Sequence[Row], ratios: Sequence[Ratio]) -> str:
     """Return the table that people read."""
     head = (
-        f"{'size':>8} {'contender':<17} {'files':>6} {'files/s':>8} {'(slowest-fastest)':>18}"
+        f"{'size':>8} {'contender':<21} {'files':>6} {'files/s':>8} {'(slowest-fastest)':>18}"
         f" {'MB/s':>7} {'CPU ms/file':>12} {'peak RSS MB':>12}"
     )
     lines = [head, *(_line(row) for row in rows)]
-    lines += ["", f"{'size':>8} {OURS} is faster than", *(_ratio_line(ratio) for ratio in ratios)]
+    for ours in dict.fromkeys(ratio.ours for ratio in ratios):
+        lines += ["", f"{'size':>8} {ours} is faster than"]
+        lines += [_ratio_line(ratio) for ratio in ratios if ratio.ours == ours]
     return "\n".join(lines)
 
 
 def _line(row: Row) -> str:
     spread = f"({row.slowest:.0f}-{row.fastest:.0f})"
     return (
-        f"{row.size / 1000:>5.0f} kB {row.contender:<17} {row.files:>6} {row.rate:>8.0f}"
+        f"{row.size / 1000:>5.0f} kB {row.contender:<21} {row.files:>6} {row.rate:>8.0f}"
         f" {spread:>18} {row.mb_per_s:>7.1f} {row.cpu_ms:>12.3f} {row.peak_rss_mb:>12.1f}"
     )
 
@@ -123,5 +136,5 @@ def _ratio_line(ratio: Ratio) -> str:
         "" if ratio.goal is None else f"goal {ratio.goal:g}: {'met' if ratio.is_met else 'MISSED'}"
     )
     return (
-        f"{ratio.size / 1000:>5.0f} kB {ratio.other:<17} {ratio.ratio:>6.2f} times  {goal}".rstrip()
+        f"{ratio.size / 1000:>5.0f} kB {ratio.other:<21} {ratio.ratio:>6.2f} times  {goal}".rstrip()
     )

@@ -72,6 +72,10 @@ def _arguments() -> argparse.Namespace:
 def _contenders(options: argparse.Namespace, scratch: Path) -> Iterator[Contender]:
     yield Contender(table.OURS, "datagym_async_client")
     yield Contender(table.LOOP, "aiohttp_loop", workers=options.workers)
+    if side_venv.can_import(sys.executable, "uvloop") and not options.quick:
+        uvloop = ("--uvloop",)
+        yield Contender(table.OURS_UV, "datagym_async_client", options=uvloop)
+        yield Contender(table.LOOP_UV, "aiohttp_loop", workers=options.workers, options=uvloop)
     side = None if options.no_sdk else _side_python(options.sdk_venv or scratch / "venv")
     python = side or sys.executable
     if side_venv.can_import(python, "requests"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from benchmarks.measure import arguments, measured
+from benchmarks.measure import arguments, measured, run
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +42,7 @@ def main() -> None:
     """Upload a folder."""
     options = arguments()
     with measured(["aiohttp"]):
-        asyncio.run(_upload(options))
+        run(_upload(options), options)
 
 
 if __name__ == "__main__":

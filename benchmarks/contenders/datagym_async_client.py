@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import arguments, measured
+from benchmarks.measure import arguments, measured, run
 from datagym_async import DataGymClient
 from datagym_async.transfer import UploadConfig
 
@@ -54,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="datagym-benchmark-") as scratch:
         journal = Path(scratch) / "upload.journal"
         with measured(["datagym-async", "aiohttp"]):
-            asyncio.run(_upload(options, journal))
+            run(_upload(options, journal), options)
 
 
 if __name__ == "__main__":
