@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Results = dict[tuple[int, str], list[Taken]]
 
 SMALL = 8_000
-FULL = {SMALL: 12_000, 200_000: 6_000, 3_000_000: 500}
+FULL = {SMALL: 24_000, 200_000: 15_000, 3_000_000: 1_500}
 QUICK = {SMALL: 120, 200_000: 40, 3_000_000: 6}
 
 
