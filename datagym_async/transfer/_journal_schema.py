@@ -14,8 +14,8 @@ What outlives a run:
 What is of one run alone lies in temporary tables: ``turn`` (the order in which items are handed
 out), ``seen`` (items of earlier runs that this one has met: 0 handed out from the journal, 1 named
 by the sources), ``number`` (which number the next clash over a name gets), ``lost`` (items whose
-answers are to be looked up) and ``listed`` (what the target holds now; it is replaced by each
-listing, see `_listed`).
+answers are to be looked up), ``note`` (outcomes on their way to the items) and ``listed`` (what the
+target holds now; it is replaced by each listing, see `_listed`).
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ CREATE TEMP TABLE turn (turn INTEGER PRIMARY KEY, seq INTEGER, kind INTEGER NOT 
 CREATE TEMP TABLE seen (seq INTEGER PRIMARY KEY, named INTEGER);
 CREATE TEMP TABLE number (key BLOB PRIMARY KEY, next INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE lost (seq INTEGER PRIMARY KEY);
+CREATE TEMP TABLE note (
+    seq INTEGER PRIMARY KEY, state INTEGER, dataset_id TEXT, media_id TEXT, attempts INTEGER,
+    seconds REAL, status INTEGER, key TEXT, reason TEXT
+);
 CREATE TEMP TABLE listed (key BLOB, media_id TEXT, dataset_id TEXT, at INTEGER, is_link INTEGER);
 """
 

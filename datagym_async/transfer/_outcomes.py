@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from datagym_async.transfer._rows import item_of, text
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable, Iterator
 
 
 _STATES = {
@@ -27,10 +29,24 @@ _STATES = {
     Outcome.REJECTED: State.REJECTED,
     Outcome.FAILED: State.FAILED,
 }
-_NOTE = """
-UPDATE item SET state = ?, dataset_id = ?, media_id = ?, attempts = coalesce(attempts, 0) + ?,
-                seconds = ?, status = ?, key = ?, reason = ? WHERE seq = ?
+# In three statements, however many: each small one lets go of the interpreter, and has to get it
+# back from an event loop that is sending.
+_TAKE_NOTES = """
+INSERT INTO note SELECT
+    json_extract(value, '$[8]'), json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+    json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]'),
+    json_extract(value, '$[5]'), json_extract(value, '$[6]'), json_extract(value, '$[7]')
+FROM json_each(?)
 """
+_NOTE = """
+UPDATE item SET (state, dataset_id, media_id, attempts, seconds, status, key, reason) = (
+    SELECT note.state, note.dataset_id, note.media_id,
+           coalesce(item.attempts, 0) + note.attempts, note.seconds, note.status, note.key,
+           note.reason
+    FROM note WHERE note.seq = item.seq)
+WHERE seq IN (SELECT seq FROM note)
+"""
+_FORGET_NOTES = "DELETE FROM note"
 _LOSE = "INSERT OR IGNORE INTO lost VALUES (?)"
 _FIND = "DELETE FROM lost WHERE seq = ?"
 _BEAT = "UPDATE run SET heartbeat = ?, settle_after = ? WHERE run = ?"
@@ -143,7 +159,10 @@ class Outcomes:
         """Write what was noted, inside a transaction of the caller's; it also says: still alive."""
         notes = list(self._notes)
         lost = [(seq,) for seq in self._lost]
-        database.executemany(_NOTE, notes)
+        for some in _each_once(notes):
+            database.execute(_TAKE_NOTES, (json.dumps(some),))
+            database.execute(_NOTE)
+            database.execute(_FORGET_NOTES)
         database.executemany(_LOSE, lost)
         if self._store.path is not None:
             database.execute(_BEAT, (time.time(), self.settle_after, self._store.run))
@@ -208,6 +227,20 @@ class Outcomes:
         """Return items that this run uploaded and that the target does not list."""
         with self._store.using() as database:
             return [_left(row) for row in database.execute(_VANISHED, (count,))]
+
+
+def _each_once(notes: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
+    """Give notes in order, in parts in which each item has one; nothing where there is none."""
+    part: list[tuple[object, ...]] = []
+    seen: set[object] = set()
+    for note in notes:
+        if note[-1] in seen:
+            yield part
+            part, seen = [], set()
+        part.append(note)
+        seen.add(note[-1])
+    if part:
+        yield part
 
 
 def _double(name: str, mine: str | None, media_ids: list[str]) -> Double:
