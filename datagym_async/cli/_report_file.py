@@ -1,5 +1,6 @@
 """`--report FILE`: where the report of a bulk job goes."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +30,8 @@ def check_report_file(file: Path) -> None:
         )
     if file.is_dir():
         raise CommandError(f"The report {file} cannot be written: it is a folder.")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise CommandError(f"The report {file} cannot be written: permission denied.")
 
 
 def write_report(output: Output, report: Report, file: Path | None) -> None:

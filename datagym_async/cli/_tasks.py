@@ -16,6 +16,7 @@ from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Column, Output
 from datagym_async.cli._plain import plain_list
+from datagym_async.cli._progress import LINES_OF_PROBLEMS
 from datagym_async.models import Task
 from datagym_async.resources import TaskOutcome, TasksReport
 
@@ -161,9 +162,15 @@ def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[st
 async def _work(
     client: DataGymClient, output: Output, task_ids: Sequence[str], verb: Verb
 ) -> TasksReport:
+    problems = 0
+
     def tell(outcome: TaskOutcome) -> None:
-        if not outcome.ok:
+        nonlocal problems
+        problems += not outcome.ok
+        if not outcome.ok and problems <= LINES_OF_PROBLEMS:
             output.warning(f"Task {outcome.task_id}: {_reason(outcome)}")
+        elif not outcome.ok and problems == LINES_OF_PROBLEMS + 1:
+            output.warning("There are more; --json names them all.")
 
     async with client:
         if verb == "complete":

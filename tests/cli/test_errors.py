@@ -223,6 +223,15 @@ def test_a_forbidden_folder(at_service: Cli, tmp_path: Path) -> None:
     one_sentence(upload(at_service, folder), str(folder), "permission")
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes all")
+def test_a_report_that_may_not_be_written(at_service: Cli, photos: Path, tmp_path: Path) -> None:
+    """It is said before anything is sent, not when all is done."""
+    folder = tmp_path / "forbidden"
+    folder.mkdir(mode=0o500)
+    ran = at_service("upload", photos, "-d", "Photos", "--report", folder / "report.json")
+    one_sentence(ran, "report.json", "permission denied")
+
+
 def test_a_glob_without_matches(at_service: Cli, tmp_path: Path) -> None:
     """A pattern that matches nothing is named."""
     one_sentence(upload(at_service, tmp_path / "*.jpg"), "*.jpg")

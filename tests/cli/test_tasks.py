@@ -86,6 +86,19 @@ def test_named_tasks_are_moved_without_a_question(at_service: Cli, project: Seed
     assert said.err.startswith("Task nope: ")
 
 
+def test_of_many_problems_the_first_are_told(at_service: Cli, project: SeededProject) -> None:
+    """A screen of them is enough; --json names all."""
+    del project
+    unknown = [f"unknown-{number}" for number in range(25)]
+    told = at_service("tasks", "skip", *unknown)
+    assert told.status == 1
+    assert told.err.count("Task unknown-") == 20
+    assert told.err.endswith("There are more; --json names them all.\n")
+    problems = at_service("tasks", "skip", *unknown, "--json").document["problems"]
+    assert isinstance(problems, list)
+    assert len(problems) == 25
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
