@@ -218,10 +218,10 @@ class Session:
     async def _send_with_retries(
         self, request: Request, *, settle: Callable[[], Awaitable[T | None]] | None
     ) -> Response | T:
-        self._home.check()  # before anything waits for a lane, which elsewhere would hang
         clock = asyncio.get_running_loop().time
         began, failure = clock(), None
         if request.lane in _END_BY_THEMSELVES:
+            self._home.check()  # as `_loop` does, which most of these never reach
             # What succeeds at once, as most do, needs neither a loop nor a limit around it.
             try:
                 return self._succeeded(await self._send_limited(request))

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Generic, NoReturn, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -87,6 +87,7 @@ class RetryLoop(Generic[T]):
     _sent_once_more: bool = attrs.field(default=False, init=False)
     _was_lost: bool = attrs.field(default=False, init=False)
     _failure: APIError | None = attrs.field(default=None, init=False)
+    _made: APIError | None = attrs.field(default=None, init=False)
     _pending: APIError | None = attrs.field(default=None, init=False)
     _next: _Turn | None = attrs.field(default=_Turn(), init=False)
 
@@ -102,10 +103,11 @@ class RetryLoop(Generic[T]):
             APIError: The last failure, told how often the request was sent; its `unknown` is True
                 where the service may have carried the request out.
         """
+        self._made = failure
         limit = asyncio.timeout(max(0.0, budget - spent))
         try:
             async with limit:
-                return await self._take_turns(failure)
+                return await self._take_turns()
         except APIError as error:
             error.attempts = max(1, self._sent)
             raise
@@ -115,10 +117,8 @@ class RetryLoop(Generic[T]):
         msg = f"{self.what} was given up after {budget:.0f} seconds in all"
         raise APITimeoutError(msg, attempts=self._sent, unknown=self._is_doubtful()) from None
 
-    async def _take_turns(self, failure: APIError | None) -> T:
+    async def _take_turns(self) -> T:
         try:
-            if failure is not None:
-                self._take_failed_turn(failure)
             return await self._take_turn()
         except APIError as error:
             if self._next is None:
@@ -141,13 +141,6 @@ class RetryLoop(Generic[T]):
             raise pending
         return await self._take_turn()
 
-    def _take_failed_turn(self, failure: APIError) -> NoReturn:
-        """Take the first turn, which was sent by somebody else and failed."""
-        self._next, self._sent, self._failure = None, 1, failure
-        if not isinstance(failure, AlreadyExistsError):  # nothing of ours was lost before it
-            self._next = self._judge(failure)
-        raise failure
-
     async def _take_turn(self) -> T:
         turn, self._next = self._next or _Turn(), None
         if turn.look and (found := await self._look()) is not None:
@@ -156,13 +149,20 @@ class RetryLoop(Generic[T]):
             raise self._failure or AssertionError
         self._sent += 1
         try:
-            return self._succeeded(await self.send())
+            return self._succeeded(await self._attempt())
         except AlreadyExistsError as refusal:
             return await self._recognise(refusal)
         except APIError as error:
             self._failure = error
             self._next = self._judge(error)
             raise
+
+    async def _attempt(self) -> T:
+        """Send, or raise what the first attempt ended with, where it was made already."""
+        made, self._made = self._made, None
+        if made is not None:
+            raise made
+        return await self.send()
 
     def _succeeded(self, answer: T) -> T:
         if self.quota is not None:
