@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 def replaced_file(path: Path) -> Iterator[Path]:
     """Give the path of a file to write; it takes the place of `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
-    os.close(handle)
-    written = Path(name)
+    written = path.with_name(f".datagym-{secrets.token_hex(8)}.part")
     try:
+        written.open("xb").close()
         yield written
-        written.chmod(0o666 & ~_umask())
         written.replace(path)
     finally:
         written.unlink(missing_ok=True)
@@ -67,9 +65,3 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise FormatError(
             f"The folder {path} is not empty; name another one, or add overwrite=True"
         )
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

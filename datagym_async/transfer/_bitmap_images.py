@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import secrets
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from datagym_async.exceptions import APIResponseValidationError, ConfigurationError
+from datagym_async.formats._files import replaced_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,14 +58,8 @@ def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
         OSError: The file cannot be written.
     """
     data = _as_png(content) if wanted == "png" else _checked(content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".datagym-{secrets.token_hex(8)}.part")
-    try:
+    with replaced_file(path) as part:
         part.write_bytes(data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def to_array(content: bytes) -> NDArray[np.uint8]:
