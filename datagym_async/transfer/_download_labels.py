@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from datagym_async.labels import LabeledTask, to_payload
+from datagym_async.transfer._batches import in_batches
 from datagym_async.transfer._download_files import Part
 from datagym_async.transfer._download_formats import FORMATS, write_format
 from datagym_async.transfer._download_manifest import Manifest
@@ -20,7 +21,7 @@ from datagym_async.transfer._download_state import STATE_FOLDER
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
 
     from datagym_async.models import Project
     from datagym_async.transfer._download_config import DownloadConfig
@@ -69,7 +70,10 @@ async def write_labels(
     texts = _Texts(manifest)
     try:
         await in_thread(texts.begin, project, config.labels)
-        async with aclosing(_batches(exports, project.id)) as batches:
+        async with (
+            aclosing(exports.iter_export(project.id)) as tasks,
+            aclosing(in_batches(tasks, BATCH)) as batches,
+        ):
             async for batch in batches:
                 joined = await in_thread(_join, manifest, batch)
                 await in_thread(texts.write, joined)
@@ -83,20 +87,6 @@ async def write_labels(
             found = await in_thread(write_format, name, manifest.root, kept)
             tally.written += found.files
             tally.notes += found.notes
-
-
-async def _batches(
-    exports: LabelExports, project_id: str
-) -> AsyncGenerator[list[LabeledTask], None]:
-    batch: list[LabeledTask] = []
-    async with aclosing(exports.iter_export(project_id)) as tasks:
-        async for task in tasks:
-            batch.append(task)
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
 
 
 def _join(manifest: Manifest, tasks: Sequence[LabeledTask]) -> list[Labelled]:

@@ -9,6 +9,7 @@ import attrs
 
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import Project
+from datagym_async.transfer._batches import in_batches
 from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_needs import DownloadSources
 from datagym_async.transfer._download_state import DownloadJob
@@ -109,14 +110,13 @@ class Listing:
         """Enter which task each media has: a task alone names the address of a link image."""
         if not await in_thread(manifest.has_links):
             return
-        async with aclosing(self._sources.tasks.iter(project.id, state="all")) as tasks:
-            batch: list[tuple[str, str]] = []
-            async for task in tasks:
-                batch.append((task.id, task.media_id))
-                if len(batch) == _BATCH:
-                    await in_thread(manifest.enter_tasks, batch)
-                    batch = []
-            await in_thread(manifest.enter_tasks, batch)
+        async with (
+            aclosing(self._sources.tasks.iter(project.id, state="all")) as tasks,
+            aclosing(in_batches(tasks, _BATCH)) as batches,
+        ):
+            async for batch in batches:
+                rows = [(task.id, task.media_id) for task in batch]
+                await in_thread(manifest.enter_tasks, rows)
 
 
 def _of_id(project_id: str, projects: Sequence[Project]) -> Project:

@@ -16,6 +16,8 @@ from datagym_async.formats._files import check_free
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._files import replaced_file
+from datagym_async.resources._many import for_each
+from datagym_async.transfer._batches import in_batches
 from datagym_async.transfer._download_names import safe_name
 from datagym_async.transfer._export import (
     EXPORT_FORMATS,
@@ -143,7 +145,7 @@ async def _lines(
     async with (
         replaced_file(path) as file,
         aclosing(labels.iter_export(project_id)) as tasks,
-        aclosing(_batches(tasks)) as batches,
+        aclosing(in_batches(tasks, _LINES)) as batches,
     ):
         async for batch in batches:
             size += await file.write(await in_thread(_text, batch))
@@ -153,19 +155,6 @@ async def _lines(
     return ExportedLabels(
         path=path, format="jsonl", size=size, tasks=counted, annotations=annotations
     )
-
-
-async def _batches(
-    tasks: AsyncGenerator[LabeledTask, None],
-) -> AsyncGenerator[list[LabeledTask], None]:
-    batch: list[LabeledTask] = []
-    async for task in tasks:
-        batch.append(task)
-        if len(batch) == _LINES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _text(tasks: Iterable[LabeledTask]) -> bytes:
@@ -242,21 +231,14 @@ async def _sizes(
     """
     listed = await tasks.list(project_id, state=_FINISHED)
     wanted = {task.id: task.media_id for task in listed if task.media_id in media_ids}
-    waiting = iter(wanted.items())
     sizes: dict[str, tuple[int, int]] = {}
 
-    async def read() -> None:
-        for task_id, media_id in waiting:
-            with suppress(NotFoundError):  # deleted in the meantime
-                media = (await tasks.get(task_id)).media
-                if media.width and media.height:
-                    sizes[media_id] = (media.width, media.height)
-            options.on_progress(ExportProgress(phase="sizes", done=len(sizes), total=len(wanted)))
+    async def read(task_id: str) -> None:
+        with suppress(NotFoundError):  # deleted in the meantime
+            media = (await tasks.get(task_id)).media
+            if media.width and media.height:
+                sizes[wanted[task_id]] = (media.width, media.height)
+        options.on_progress(ExportProgress(phase="sizes", done=len(sizes), total=len(wanted)))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(_SIZES, len(wanted))):
-                group.create_task(read())
-    except ExceptionGroup as group_of_errors:
-        raise group_of_errors.exceptions[0] from None
+    await for_each(wanted, read, concurrency=_SIZES)
     return sizes
