@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -59,7 +60,8 @@ class FakeFamily:
         found = [each for each in self.datasets if dataset_id in {None, each.id}]
         if dataset_id is not None and not found:
             raise NotFoundError(f"There is no dataset {dataset_id}.", status=404, key="ex_notfound")
-        return await reading(parts_of(*found))
+        async with aclosing(parts_of(*found)) as parts:
+            return await reading(parts)
 
     async def ensure(self, name: str) -> Dataset:
         """Return the dataset of a name, created if there is none."""

@@ -13,6 +13,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from contextlib import aclosing
 from typing import TypeVar
 from uuid import UUID
 
@@ -103,7 +104,8 @@ class _Datasets:
         dataset_id: str | None = None,
     ) -> T:
         found = Dataset(str(dataset_id), "Photos", 0, media=self.world.media())
-        return await reading(parts_of(found, size=1000))
+        async with aclosing(parts_of(found, size=1000)) as parts:
+            return await reading(parts)
 
 
 @attrs.frozen

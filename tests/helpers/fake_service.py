@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -58,7 +58,8 @@ class FakeService:
         self.listings += 1
         if dataset_id != DATASET_ID:
             raise NotFoundError(f"There is no dataset {dataset_id}.", status=404, key="ex_notfound")
-        return await reading(parts_of(self._dataset()))
+        async with aclosing(parts_of(self._dataset())) as parts:
+            return await reading(parts)
 
     def _dataset(self) -> Dataset:
         names = [(self._id(name), name) for name in self.stored]
