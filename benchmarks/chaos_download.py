@@ -44,7 +44,9 @@ _EVERY = 200
 
 @attrs.define
 class Kill:
-    """Kill a process a moment after a request has arrived.
+    """Kill a process a moment after a request has arrived, which is answered only then.
+
+    The others go on meanwhile; without an answer to this one the process cannot end before.
 
     Args:
         delay: Seconds.
@@ -59,14 +61,11 @@ class Kill:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        """Set the clock, and answer."""
+        """Wait, kill, and answer to nobody."""
         assert self.process is not None, "whoever starts it tells its number at once"
-        asyncio.get_running_loop().call_later(self.delay, self._kill)
+        await asyncio.sleep(self.delay)
+        self.process.kill()
         return await handler(request)
-
-    def _kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
 
 
 @attrs.frozen
@@ -139,9 +138,9 @@ async def chaos(scratch: Path, *, files: int, kills: int, seed: int) -> Found:
         dataset_id = await _upload(server, scratch / "photos")
         uploaded = time.perf_counter()
         made = 0
-        share = max(2, files // max(1, kills))  # all moments come before the end of the files
-        for _ in range(kills):
-            nth = rng.randint(1, share)
+        for left in range(kills, 0, -1):
+            missing = files - len([*out.glob("*.jpg")])
+            nth = rng.randint(1, max(1, missing // left))  # the later ones find some files too
             made += await _killed(plan, server, dataset_id, out, nth, rng.uniform(0, 0.1))
         plan.clear()
         last = await _to_its_end(server, dataset_id, out)
