@@ -50,7 +50,7 @@ class Observer:
 
     def note_headers(self, headers: Mapping[str, str]) -> None:
         """Pause if an answer says that nothing is left of the rate limit."""
-        seconds = pause_asked(headers, now=self.now().timestamp())
+        seconds = pause_asked(headers, now=lambda: self.now().timestamp())
         if seconds is not None:
             self.limits.pause(min(seconds, self.longest_pause), "nothing is left of its rate limit")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 # Reset fields hold seconds to go, or, with some services, seconds or milliseconds since 1970.
 _EPOCH_SECONDS = 1e9
@@ -49,7 +49,7 @@ class PauseGate:
         return left if left > _TICK else 0.0
 
 
-def pause_asked(headers: Mapping[str, str], *, now: float) -> float | None:
+def pause_asked(headers: Mapping[str, str], *, now: Callable[[], float]) -> float | None:
     """Return the seconds for which the RateLimit fields of an answer leave nothing to send.
 
     Three generations are read: the structured field ``RateLimit: "name";r=0;t=30``
@@ -57,18 +57,18 @@ def pause_asked(headers: Mapping[str, str], *, now: float) -> float | None:
     (its draft 07), and ``RateLimit-Remaining`` with ``RateLimit-Reset``, with or without ``X-``.
 
     Args:
-        headers: Header fields, names in lower case.
-        now: Seconds since 1970, for resets that are moments.
+        headers: Header fields; they are asked for by names in lower case.
+        now: Gives the seconds since 1970, for resets that are moments.
 
     Returns:
         Seconds above 0; None where something remains, nothing is said, or it makes no sense.
     """
     if (field := headers.get("ratelimit")) is not None:
-        asked = [_wait(left, reset, now) for left, reset in _members(field[:_LONGEST_FIELD])]
+        asked = [_wait(left, reset, now()) for left, reset in _members(field[:_LONGEST_FIELD])]
         return max((seconds for seconds in asked if seconds is not None), default=None)
     for prefix in ("", "x-"):
         if (remaining := headers.get(f"{prefix}ratelimit-remaining")) is not None:
-            return _wait(remaining, headers.get(f"{prefix}ratelimit-reset"), now)
+            return _wait(remaining, headers.get(f"{prefix}ratelimit-reset"), now())
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -85,9 +85,8 @@ class _Exchange:
         except BaseException as error:
             await self._close_body(type(error), error, error.__traceback__)
             raise
-        headers = {name.lower(): value for name, value in answer.headers.items()}
         chunks = _Payload(answer.content, self.peer)
-        return StreamedResponse(status=answer.status, headers=headers, chunks=chunks)
+        return StreamedResponse(status=answer.status, headers=answer.headers, chunks=chunks)
 
     async def __aexit__(
         self,
@@ -223,9 +222,14 @@ class AiohttpTransport:
             total = self._timeout.of_upload(request.body.size)
             if total <= self._timeout.read:
                 read = None  # it could never end first, and a timer would be started all the same
-        return aiohttp.ClientTimeout(
-            total=total, sock_connect=self._timeout.connect, sock_read=read
-        )
+        return _client_timeout(total, self._timeout.connect, read)
+
+
+@lru_cache(maxsize=64)
+def _client_timeout(
+    total: float | None, connect: float, read: float | None
+) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)
 
 
 def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:

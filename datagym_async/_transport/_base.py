@@ -28,7 +28,7 @@ class StreamedResponse:
 
     Args:
         status: HTTP status.
-        headers: Header fields, names in lower case.
+        headers: Header fields, to be asked for by names in lower case.
         chunks: The body, in pieces of at most about 64 KiB; can be iterated once.
     """
 

@@ -83,7 +83,7 @@ class Response:
 
     Args:
         status: HTTP status.
-        headers: Header fields, names in lower case.
+        headers: Header fields, to be asked for by names in lower case.
         body: The body, read to its end.
     """
 

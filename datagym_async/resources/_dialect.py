@@ -45,6 +45,8 @@ class DialectFinder:
         Raises:
             APIError: The service cannot be asked.
         """
+        if self._known is not None:
+            return self._known
         async with self._asking:
             if self._known is None:
                 self._known = await self._ask()

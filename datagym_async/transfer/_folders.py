@@ -149,10 +149,11 @@ class _Walk:
         if rules.left_out and str(Path(entry.path).absolute()) in rules.left_out:
             return None
         below = f"{here.relative}/{entry.name}" if here.relative else entry.name
-        folder = _Folder(entry.path, below, here.level + 1)
         if entry.is_dir(follow_symlinks=False):
+            folder = _Folder(entry.path, below, here.level + 1)
             return folder if self._enters(folder) else None
         if rules.symlinks == "follow" and entry.is_symlink() and _is_folder(entry):
+            folder = _Folder(entry.path, below, here.level + 1)
             if self._enters(folder):
                 self._links.append(folder)
             return None

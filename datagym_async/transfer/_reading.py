@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import attrs
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
 
 SMALL = 4 << 20
 """Bytes up to which a file is read whole: most photographs. In chunks they take twice the CPU."""
-PORTION_ITEMS = 32
+PORTION_ITEMS = 128
 PORTION_BYTES = 1 << 20
 """More would lie in the processor's cache no longer when its turn to be sent comes."""
+PORTION_SECONDS = 0.02
+"""Time after which a slow disk's portion goes on as it is: nothing is sent for want of it."""
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 _FOR_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 DECODERS = min(8, os.cpu_count() or 1)
@@ -75,7 +78,9 @@ class Ready:
 
 
 def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUAL) -> list[Ready]:
-    """Return the next items of the plan, read: at most `PORTION_ITEMS`, about `PORTION_BYTES`.
+    """Return the next items of the plan, read: as many as one portion bears.
+
+    It has at most `PORTION_ITEMS` and about `PORTION_BYTES`, and takes about `PORTION_SECONDS`.
 
     Args:
         plan: The plan.
@@ -86,12 +91,12 @@ def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUA
         waiting.extend(plan.take(PORTION_ITEMS))
     is_decoding = screening.check == "decode"
     portion: list[Ready] = []
-    weight = 0
+    weight, until = 0, monotonic() + PORTION_SECONDS
     for planned in waiting[: DECODERS if is_decoding else PORTION_ITEMS]:
         ready = read(planned, screening)
         portion.append(ready)
         weight += len(ready.body.data) if ready.body and ready.body.data else 0
-        if weight >= PORTION_BYTES:
+        if weight >= PORTION_BYTES or monotonic() > until:
             break
     del waiting[: len(portion)]
     return _all_decoded(portion) if is_decoding else portion

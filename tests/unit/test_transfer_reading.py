@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -114,21 +115,42 @@ def test_a_clash_that_is_no_image_is_told_so(tmp_path: Path) -> None:
     assert (image.verdict, image.body) == (clash, None)
 
 
-def test_portions_are_bounded_by_count_and_bytes(tmp_path: Path) -> None:
-    """However large the plan, no more than about 1 MiB of bodies is read at once."""
-    for number in range(40):
-        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (300_000 if number < 20 else 10))
+def portions_of(folder: Path, count: int) -> list[list[str]]:
+    """Return the names in each portion of a plan of so many files, ``0.jpg`` and so on."""
     waiting: list[Planned] = []
-
+    portions = []
     with Plan() as plan:
-        plan.add((0, Candidate(UploadItem(None, tmp_path / f"{n}.jpg"))) for n in range(40))
+        plan.add((0, Candidate(UploadItem(None, folder / f"{n}.jpg"))) for n in range(count))
         plan.settle()
-        portions = []
         while portion := reading.next_portion(plan, waiting):
             portions.append([ready.item.name for ready in portion])
+    return portions
 
-    assert [len(portion) for portion in portions] == [4, 4, 4, 4, 4, 12, 8]
-    assert list(chain.from_iterable(portions)) == [f"{number}.jpg" for number in range(40)]
+
+def test_portions_are_bounded_by_count_and_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large the plan, no more than about 1 MiB of bodies is read at once."""
+    monkeypatch.setattr(reading, "PORTION_SECONDS", 1e6)
+    for number in range(200):
+        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (300_000 if number < 20 else 10))
+
+    portions = portions_of(tmp_path, 200)
+
+    assert [len(portion) for portion in portions] == [4, 4, 4, 4, 4, 108, 72]
+    assert list(chain.from_iterable(portions)) == [f"{number}.jpg" for number in range(200)]
+
+
+def test_the_portions_of_a_slow_disk_are_bounded_by_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has been read goes on before others are waited for."""
+    ticks = itertools.count(step=0.008)  # a second look at the clock is 8 ms later
+    monkeypatch.setattr(reading, "monotonic", lambda: next(ticks))
+    for number in range(7):
+        (tmp_path / f"{number}.jpg").write_bytes(JPEG)
+
+    assert [len(portion) for portion in portions_of(tmp_path, 7)] == [3, 3, 1]
 
 
 def test_bytes_are_screened_like_files() -> None:
