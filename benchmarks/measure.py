@@ -37,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("base_url")
     parser.add_argument("workers", type=int)
+    parser.add_argument("--defaults", action="store_true", help="the library's, without a journal")
     parser.add_argument("--uvloop", action="store_true", help="run in a loop of uvloop")
     options = parser.parse_args()
     options.dataset = "00000000-0000-4000-8000-000000000001"

@@ -1,7 +1,8 @@
 """Compare this uploader with other ways to upload a folder: ``python -m benchmarks.upload``.
 
-In one run, on loopback, against a server that only reads and answers: the whole uploader with all
-screening and reporting on, a loop over aiohttp written by hand, requests in 16 threads, and the
+In one run, on loopback, against a server that only reads and answers: the whole uploader with
+journal, events, screening and reporting on, the same with the library's defaults (screening and
+reporting, no journal), a loop over aiohttp written by hand, requests in 16 threads, and the
 official SDK. Each upload runs in a fresh process; rounds are interleaved, and medians count.
 """
 
@@ -70,12 +71,15 @@ def _arguments() -> argparse.Namespace:
 
 
 def _contenders(options: argparse.Namespace, scratch: Path) -> Iterator[Contender]:
-    yield Contender(table.OURS, "datagym_async_client")
-    yield Contender(table.LOOP, "aiohttp_loop", workers=options.workers)
+    ours, loop, uvloop = "datagym_async_client", "aiohttp_loop", "--uvloop"
+    yield Contender(table.OURS, ours)
+    yield Contender(table.LOOP, loop, workers=options.workers)
+    if not options.quick:
+        yield Contender(table.PLAIN, ours, options=("--defaults",))
     if side_venv.can_import(sys.executable, "uvloop") and not options.quick:
-        uvloop = ("--uvloop",)
-        yield Contender(table.OURS_UV, "datagym_async_client", options=uvloop)
-        yield Contender(table.LOOP_UV, "aiohttp_loop", workers=options.workers, options=uvloop)
+        yield Contender(table.OURS_UV, ours, options=(uvloop,))
+        yield Contender(table.PLAIN_UV, ours, options=(uvloop, "--defaults"))
+        yield Contender(table.LOOP_UV, loop, workers=options.workers, options=(uvloop,))
     side = None if options.no_sdk else _side_python(options.sdk_venv or scratch / "venv")
     python = side or sys.executable
     if side_venv.can_import(python, "requests"):

@@ -1,7 +1,7 @@
-"""This project's client: the whole uploader, with journal, screening, progress and report.
+"""This project's client: the whole uploader, with journal, screening, events, progress and report.
 
-The rate limit is off, because it would be what is measured; all other settings are the defaults,
-but for a number of workers where one is asked for (0: the default).
+The rate limit is off, because it would be what is measured. With ``--defaults`` all else is as a
+library's user has it who sets nothing: screening, progress and report, no journal and no events.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ async def _watch(run: Uploader) -> None:
 async def _upload(options: argparse.Namespace, journal: Path) -> None:
     events: list[object] = []
     config = UploadConfig(journal=journal, on_event=events.append)
+    if options.defaults:
+        config = UploadConfig()
     async with (
         DataGymClient("benchmark", options.base_url, rate_limit=None) as client,
         client.uploader(options.dataset, options.folder, config=config) as run,
