@@ -153,10 +153,13 @@ class Limits:
         """Return a slot to hold for one attempt: ``async with limits.slot(lane) as slot``."""
         return Slot(self, self._lanes[lane])
 
+    @property
+    def has_to_wait(self) -> bool:
+        """Return whether a request may have to wait for its moment: there is a rate or a pause."""
+        return self._rate is not None or self._gate.until > 0
+
     async def moment(self) -> None:
         """Wait until neither a pause nor the rate forbids a request."""
-        if self._rate is None and not self._gate.until:
-            return
         clock = asyncio.get_running_loop().time
         while True:
             while left := self._gate.left(clock()):
@@ -190,7 +193,7 @@ class Slot:
         began: When it was got, by the event loop's clock.
     """
 
-    __slots__ = ("_epoch", "_lane", "_limits", "began")
+    __slots__ = ("_clock", "_epoch", "_lane", "_limits", "began")
 
     def __init__(self, limits: Limits, lane: BoundedLane) -> None:
         self._limits = limits
@@ -200,18 +203,18 @@ class Slot:
 
     async def __aenter__(self) -> Slot:
         limits, lane = self._limits, self._lane
-        clock = asyncio.get_running_loop().time
-        if lane.places.locked():
+        clock = self._clock = asyncio.get_running_loop().time
+        if lane.places.take():
+            limits.waited.count += not limits.has_moment()
+        else:
             limits.waited.count += 1
             asked = clock()
             await lane.places.acquire()
             limits.waited.lane += clock() - asked
-        else:
-            limits.waited.count += not limits.has_moment()
-            await lane.places.acquire()
         # The place comes first: a moment that was granted must not be spent waiting for a place.
         try:
-            await limits.moment()
+            if limits.has_to_wait:
+                await limits.moment()
         except BaseException:
             lane.places.release()
             raise
@@ -228,7 +231,7 @@ class Slot:
     @property
     def seconds(self) -> float:
         """Return the seconds since it was got."""
-        return asyncio.get_running_loop().time() - self.began
+        return self._clock() - self.began
 
     def answered(self, kind: str, *, size: int, seconds: float) -> None:
         """Observe that the attempt was answered whole.

@@ -35,19 +35,21 @@ class ResizableSemaphore:
         """Return the number of holders now."""
         return self._held
 
-    def locked(self) -> bool:
-        """Return whether a newcomer would have to wait."""
-        return self._held >= self._limit or bool(self._waiters)
-
     def resize(self, limit: int) -> None:
         """Change the number of holders allowed, from now on."""
         self._limit = _checked(limit)
         self._admit()
 
+    def take(self) -> bool:
+        """Take a place if a newcomer has not to wait for one, and return whether it was so."""
+        if self._held >= self._limit or self._waiters:
+            return False
+        self._held += 1
+        return True
+
     async def acquire(self) -> None:
         """Wait for a place and take it. Safe to cancel: no place is lost."""
-        if not self.locked():
-            self._held += 1
+        if self.take():
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)

@@ -9,8 +9,8 @@ from cattrs.errors import BaseValidationError
 
 from datagym_async._wire._documents import register_documents
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
-from datagym_async._wire._listed_media import register_media
 from datagym_async._wire._structure import each, field_path, make_converter
+from datagym_async._wire._usual_media import register_media
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.labels._json import ShapeError
 

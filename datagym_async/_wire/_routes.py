@@ -35,6 +35,8 @@ def segment(value: object, what: str) -> str:
     Raises:
         ConfigurationError: It is empty, no text, or could lead to another route.
     """
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value  # as all ids of the service are
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"The {what} is empty; pass the id the service gave")
     # The service's container unquotes %2F and resolves dots before it chooses the route.
@@ -42,7 +44,7 @@ def segment(value: object, what: str) -> str:
         raise ConfigurationError(
             f"The {what} {value[:80]!a} cannot stand in a path; pass the id the service gave"
         )
-    return value if _PLAIN.fullmatch(value) else quote(value, safe="")
+    return quote(value, safe="")
 
 
 def json_body(value: object) -> Body:

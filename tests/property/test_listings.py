@@ -10,11 +10,11 @@ from cattrs.errors import BaseValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagym_async._wire._listed_media import register_media
 from datagym_async._wire._listings import ListingCutter
 from datagym_async._wire._structure import field_path, make_converter
+from datagym_async._wire._usual_media import _is_uploaded, register_media
 from datagym_async.labels._json import ShapeError
-from datagym_async.models import DatasetMedia
+from datagym_async.models import DatasetMedia, Media
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -90,17 +90,49 @@ LONG, SHORT = make_converter(), make_converter()
 register_media(SHORT)
 
 
-def outcome(converter: Converter, value: object) -> tuple[object, ...]:
+UPLOADED = st.fixed_dictionaries(
+    {
+        "id": st.one_of(NAMES, ODD),
+        "timestamp": st.one_of(st.integers(), ODD),
+        "mediaSourceType": st.one_of(st.sampled_from(["LOCAL", "SHAREABLE_LINK", "NEW"]), ODD),
+        "mediaName": st.one_of(NAMES, st.just("%C3%A4"), ODD),
+        "valid": st.one_of(st.just(True), ODD),
+        "reason": st.one_of(st.none(), st.just("CORRUPT"), ODD),
+        "url": st.one_of(st.none(), st.just("http://a/b.jpg"), ODD),
+        "width": st.one_of(st.integers(), ODD),
+        "height": st.one_of(st.integers(), ODD),
+    },
+    optional={"awsKey": ODD, "imageName": NAMES},
+)
+
+
+def outcome(converter: Converter, value: object, kind: type[object]) -> tuple[object, ...]:
     """Return what a converter makes of a value, or where it finds it odd, and why."""
     try:
-        return (converter.structure(value, DatasetMedia),)
+        return (converter.structure(value, kind),)
     except (BaseValidationError, ShapeError) as error:
         return field_path(error)
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.one_of(ELEMENT, ODD), max_size=20))
+@given(st.lists(st.one_of(ELEMENT, UPLOADED, ODD), max_size=20))
 def test_media_are_decoded_the_short_way_as_the_long_way(values: list[object]) -> None:
     """Whatever the service writes, and in whichever generation of names."""
     for value in values:
-        assert outcome(SHORT, value) == outcome(LONG, value)
+        for kind in (DatasetMedia, Media):
+            assert outcome(SHORT, value, kind) == outcome(LONG, value, kind)
+
+
+def test_an_uploaded_image_is_decoded_the_short_way() -> None:
+    """The answer that each upload is given: else the other test would compare nothing."""
+    value = dict.fromkeys(("reason", "url"), None) | {
+        "id": "1",
+        "timestamp": 2,
+        "mediaSourceType": "LOCAL",
+        "mediaName": "%C3%A4",
+        "valid": True,
+        "width": 3,
+        "height": 4,
+    }
+    assert _is_uploaded(value)
+    assert outcome(SHORT, value, Media) == outcome(LONG, value, Media)
