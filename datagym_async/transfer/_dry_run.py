@@ -224,6 +224,9 @@ class _Outlet:
     )
     has_ended: bool = False
 
+    async def room(self) -> None:
+        """Wait for nothing: each record waits for room of its own."""
+
     async def send_file(self, planned: Planned, ready: Ready) -> None:
         """Record an item that would be sent."""
         del planned

@@ -39,7 +39,11 @@ STEP_SECONDS = 0.05
 
 
 class Outlet(Protocol):
-    """Where the feeder puts what it has; each call may wait for room."""
+    """Where the feeder puts what it has."""
+
+    async def room(self) -> None:
+        """Wait until most of what was handed over is on its way: nothing is read before."""
+        ...
 
     async def send_file(self, planned: Planned, ready: Ready) -> None:
         """Take an item that is ready to be sent, with its bytes and what was found about it."""
@@ -144,6 +148,7 @@ class Feeder:
             for planned, looked_at in portion:
                 ready = looked_at
                 if ready.is_awaited:
+                    await self._outlet.room()
                     ready = await read_awaited(ready, self._rules.screening)
                 if ready.verdict is not None:
                     await self._outlet.settle(planned, ready)
@@ -153,6 +158,7 @@ class Feeder:
                     await self._add_link(planned)
 
     async def _read(self) -> list[tuple[Planned, Ready]]:
+        await self._outlet.room()
         clock = asyncio.get_running_loop().time
         began = clock()
         portion = await in_thread(self._next_portion)

@@ -1,4 +1,7 @@
-"""Send what the feeder hands out: N workers on one bounded queue, results through another.
+"""Send what the feeder hands out: N workers on one queue, results through a bounded other.
+
+The queue of work is bounded by portions: the feeder reads the next one when the last one is nearly
+used up. A bound on each item would wake the feeder for each.
 
 The first error that every other item would meet as well (token revoked, dataset gone, service out
 of reach) stops the run: nothing new is begun, what is in flight ends in its own way, so that
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from datagym_async.transfer._reading import Ready
 
 MAX_READY = 8
-"""Files read ahead of the workers; with `SMALL` it bounds the memory they take."""
+"""Items that may wait for a worker while the next portion is read."""
 UNREACHABLE_AFTER = 8
 """Items in a row, at least, that met no answer after all their attempts: the service is gone."""
 WRITE_EVERY = 0.1
@@ -70,6 +73,7 @@ class Pipeline:
     _unanswered: int = attrs.field(default=0, init=False)
     _feeding: asyncio.Task[None] | None = attrs.field(default=None, init=False)
     _noted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _has_room: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _work: asyncio.Queue[Work | None] = attrs.field(init=False)
     _results: asyncio.Queue[UploadResult | None] = attrs.field(init=False)
     _listing: SharedListing = attrs.field(init=False)
@@ -78,7 +82,7 @@ class Pipeline:
     _settler: Settler = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._work = asyncio.Queue(min(self._workers, MAX_READY))
+        self._work = asyncio.Queue()
         self._results = asyncio.Queue(2 * self._workers)
         self._listing = SharedListing(self._target.find, self._media.settle_after)
         self._links = LinkCheck.of(self._config)
@@ -159,21 +163,27 @@ class Pipeline:
             self.error = self.error or first_of(error)
         self._feeding = None  # from here on it must not be cancelled, or the workers would wait
         for _ in range(self._workers):
-            await self._work.put(None)
+            self._work.put_nowait(None)
+
+    async def room(self) -> None:
+        """Wait until hardly any work waits for a worker."""
+        while self._work.qsize() > min(self._workers, MAX_READY):
+            self._has_room.clear()
+            await self._has_room.wait()
 
     async def send_file(self, planned: Planned, ready: Ready) -> None:
         """Hand an item to the next free worker."""
         if ready.body is not None:
-            await self._hand_over(FileWork(planned.ticket, ready.item, ready.body, ready.warnings))
+            self._hand_over(FileWork(planned.ticket, ready.item, ready.body, ready.warnings))
 
     async def send_links(self, links: tuple[Planned, ...]) -> None:
         """Hand a batch of links to the next free worker."""
-        await self._hand_over(links)
+        self._hand_over(links)
 
-    async def _hand_over(self, work: Work) -> None:
+    def _hand_over(self, work: Work) -> None:
         if self.sending_since is None:
             self.sending_since = asyncio.get_running_loop().time()
-        await self._work.put(work)
+        self._work.put_nowait(work)
 
     async def settle(self, planned: Planned, ready: Ready) -> None:
         """Give out a result that needs no sending."""
@@ -240,6 +250,8 @@ class Pipeline:
         clock, tally = asyncio.get_running_loop().time, self._tally
         asked, read = clock(), tally.reading_seconds
         work = await self._work.get()
+        if self._work.qsize() <= min(self._workers, MAX_READY):
+            self._has_room.set()
         if work is not None:
             tally.disk_seconds += min(clock() - asked, tally.reading_seconds - read)
         return work
