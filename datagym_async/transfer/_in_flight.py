@@ -16,7 +16,8 @@ class _Held:
     size: int
 
     async def __aenter__(self) -> None:
-        await self.bound.acquire(self.size)
+        if not self.bound.take(self.size):
+            await self.bound.acquire(self.size)
 
     async def __aexit__(self, *_: object) -> None:
         self.bound.release(self.size)
@@ -54,10 +55,16 @@ class BytesInFlight:
     def _fits(self, size: int) -> bool:
         return self._most is None or self._held == 0 or self._held + size <= self._most
 
+    def take(self, size: int) -> bool:
+        """Let a body of this size in if it may be sent at once, and return whether it was so."""
+        if self._waiters or not self._fits(size):
+            return False
+        self._held += size
+        return True
+
     async def acquire(self, size: int) -> None:
         """Wait until a body of this size may be sent; `release` gives its bytes back."""
-        if not self._waiters and self._fits(size):
-            self._held += size
+        if self.take(size):
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((size, waiter))

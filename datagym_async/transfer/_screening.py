@@ -94,7 +94,10 @@ RULES: tuple[Rule, ...] = (check_not_empty, check_signature)
 
 def screen_bytes(sample: Sample, rules: tuple[Rule, ...] = RULES) -> str:
     """Return the reason of the first rule that rejects the sample, or an empty text."""
-    return next(filter(None, (rule(sample) for rule in rules)), "")
+    for rule in rules:
+        if reason := rule(sample):
+            return reason
+    return ""
 
 
 @attrs.frozen
