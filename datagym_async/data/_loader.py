@@ -136,7 +136,11 @@ class DatasetLoader(Generic[T_co]):
             found = await self._next(run)
             if found is None:
                 return await self._last(run)
-            await self._hold(*found)
+            number, loaded = found
+            if loaded.error is not None:
+                await self.aclose()
+                raise loaded.error
+            self._hold(number, loaded)
         return self._given_out()
 
     async def aclose(self) -> None:
@@ -252,10 +256,7 @@ class DatasetLoader(Generic[T_co]):
         self._turned = clock()
         return found
 
-    async def _hold(self, number: int, loaded: Loaded) -> None:
-        if loaded.error is not None:
-            await self.aclose()
-            raise loaded.error
+    def _hold(self, number: int, loaded: Loaded) -> None:
         self._held.numbers.append(number)
         if not loaded.skipped:
             self._held.values.append(loaded.value)

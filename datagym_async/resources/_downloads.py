@@ -32,8 +32,7 @@ async def whole(session: Door, request: Request) -> bytes:
         APIError: The service cannot be asked, or refuses.
     """
     answer = await session.request(request)
-    _refuse_web_page(request, answer)
-    url = None if _is_media(answer) else _as_url(answer.body)
+    url = None if _is_media(request, answer) else _as_url(answer.body)
     if url is None:
         return answer.body
     async with session.stream_url(url) as elsewhere:
@@ -50,9 +49,8 @@ async def opened(session: Door, request: Request) -> AsyncIterator[AsyncIterator
         APIError: The service cannot be asked, refuses, or the answer broke off.
     """
     async with session.stream(request) as answer:
-        _refuse_web_page(request, answer)
         chunks = answer.iter_chunks()
-        start = b"" if _is_media(answer) else await _take(chunks)
+        start = b"" if _is_media(request, answer) else await _take(chunks)
         url = _as_url(start)
         if url is None:
             async with aclosing(_counted(request, answer, chunks, start=start)) as counted:
@@ -65,17 +63,16 @@ async def opened(session: Door, request: Request) -> AsyncIterator[AsyncIterator
             yield counted
 
 
-def _refuse_web_page(request: Request, answer: Response | OpenAnswer) -> None:
-    if "html" in _content_type(answer):
+def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
+    """Return whether an answer is an image or a video; else it may be the URL of one.
+
+    Raises:
+        APIResponseValidationError: It is a web page.
+    """
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if "html" in kind:
         raise unexpected(request, answer.status, WEB_PAGE)
-
-
-def _content_type(answer: Response | OpenAnswer) -> str:
-    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _is_media(answer: Response | OpenAnswer) -> bool:
-    return _content_type(answer).startswith(("image/", "video/"))
+    return kind.startswith(("image/", "video/"))
 
 
 async def _take(chunks: AsyncIterator[bytes]) -> bytes:
