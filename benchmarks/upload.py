@@ -57,6 +57,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, help="rounds of which the median counts (5; quick: 1)"
     )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", choices=FULL, default=[*FULL], help="bytes a file (all)"
+    )
     parser.add_argument("--workers", type=int, default=8, help="workers of the aiohttp loop")
     parser.add_argument("--threads", type=int, default=16, help="threads of requests")
     parser.add_argument("--no-sdk", action="store_true", help="leave the official SDK out")
@@ -66,7 +69,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
-    options.counts = QUICK if options.quick else FULL
+    counts = QUICK if options.quick else FULL
+    options.counts = {size: counts[size] for size in options.sizes}
     return options
 
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
 
-# A body in memory goes out in slices, so that one which was cut short is known to have been.
-_SLICE = 256 * 1024
+# A body in memory goes out in slices, and its end only when what is before it has gone: so one
+# that was cut short is known to have been. Each slice takes a turn of the loop.
+_SLICE = 1024 * 1024
+_END = 256 * 1024
 # Up to here it goes out with the headers, in one piece; above, joining them would copy the body.
 _WITH_HEADERS = 64 * 1024
 
@@ -73,9 +75,11 @@ class BodyInMemory(OutgoingBody):
         self.whole = False
         writer.send_headers()
         view = memoryview(data)
-        for start in range(0, len(data), _SLICE):
-            self.whole = start + _SLICE >= len(data)
-            await writer.write(view[start : start + _SLICE])
+        end = max(0, len(data) - _END)
+        for start in range(0, end, _SLICE):
+            await writer.write(view[start : min(start + _SLICE, end)])
+        self.whole = True
+        await writer.write(view[end:])
 
 
 class StreamedBody(OutgoingBody):
