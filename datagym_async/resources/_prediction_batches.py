@@ -27,27 +27,14 @@ def check_batch_size(batch_size: int) -> None:
         raise ConfigurationError(f"batch_size is {batch_size}; use 1 to {MAX_BATCH}")
 
 
-async def in_batches(
-    items: Iterable[T] | AsyncIterable[T], batch_size: int
-) -> AsyncGenerator[list[T], None]:
-    """Give items in batches, in memory that does not grow with them.
+async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    """Give items one by one, whichever kind of iterable they come in.
 
     Raises:
         ConfigurationError: It is one item (or a text) in place of many.
     """
     if isinstance(items, Mapping | str | bytes) or not isinstance(items, Iterable | AsyncIterable):
         raise ConfigurationError("predictions is a single object; pass a list of predictions")
-    batch: list[T] = []
-    async for item in _each(items):
-        batch.append(item)
-        if len(batch) == batch_size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item

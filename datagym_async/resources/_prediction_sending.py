@@ -28,8 +28,9 @@ from datagym_async.exceptions import (
     PayloadTooLargeError,
     RequestRefusedError,
 )
+from datagym_async.resources._batches import in_batches
 from datagym_async.resources._import_report import ImportOutcome
-from datagym_async.resources._prediction_batches import in_batches
+from datagym_async.resources._prediction_batches import one_by_one
 from datagym_async.resources._prediction_screening import Screened, Screening
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ class Importer:
         self, predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike]
     ) -> AsyncGenerator[ImportResult, None]:
         first = 0
-        async with aclosing(in_batches(predictions, self.batch_size)) as batches:
+        async with (
+            aclosing(one_by_one(predictions)) as source,
+            aclosing(in_batches(source, self.batch_size)) as batches,
+        ):
             async for batch in batches:
                 items = await asyncio.to_thread(self.screening.screen, first, batch)
                 verdicts = await self._settle([each for each in items if each.payload is not None])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from datagym_async.labels import LabeledTask, to_payload
-from datagym_async.transfer._batches import in_batches
+from datagym_async.resources._batches import in_batches
 from datagym_async.transfer._download_files import Part
 from datagym_async.transfer._download_formats import FORMATS, write_format
 from datagym_async.transfer._download_manifest import Manifest

@@ -9,7 +9,7 @@ import attrs
 
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import Project
-from datagym_async.transfer._batches import in_batches
+from datagym_async.resources._batches import in_batches
 from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_needs import DownloadSources
 from datagym_async.transfer._download_state import DownloadJob

@@ -15,9 +15,9 @@ from datagym_async.formats import coco, convert
 from datagym_async.formats._files import check_free
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.labels import LabeledTask, to_payload
+from datagym_async.resources._batches import in_batches
 from datagym_async.resources._files import replaced_file
 from datagym_async.resources._many import for_each
-from datagym_async.transfer._batches import in_batches
 from datagym_async.transfer._download_names import safe_name
 from datagym_async.transfer._export import (
     EXPORT_FORMATS,

@@ -118,8 +118,6 @@ class Participant:
     def stop(self, tally: Tally) -> str:
         """Return why nothing new is begun, in words, or empty; asked before each item."""
         del tally  # counts what is settled, and this has to count what is begun
-        if not self._stops.are_set:
-            return ""
         self.stopped_by = self.stopped_by or self._stops.reason(
             begun=self._begun,
             begun_bytes=self._begun_bytes,

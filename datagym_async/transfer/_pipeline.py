@@ -165,9 +165,14 @@ class Pipeline:
         for _ in range(self._workers):
             self._work.put_nowait(None)
 
+    @property
+    def _is_nearly_used_up(self) -> bool:
+        """Return whether hardly any work waits for a worker."""
+        return self._work.qsize() <= min(self._workers, MAX_READY)
+
     async def room(self) -> None:
         """Wait until hardly any work waits for a worker."""
-        while self._work.qsize() > min(self._workers, MAX_READY):
+        while not self._is_nearly_used_up:
             self._has_room.clear()
             await self._has_room.wait()
 
@@ -250,7 +255,7 @@ class Pipeline:
         clock, tally = asyncio.get_running_loop().time, self._tally
         asked, read = clock(), tally.reading_seconds
         work = await self._work.get()
-        if self._work.qsize() <= min(self._workers, MAX_READY):
+        if self._is_nearly_used_up:
             self._has_room.set()
         if work is not None:
             tally.disk_seconds += min(clock() - asked, tally.reading_seconds - read)

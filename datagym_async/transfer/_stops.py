@@ -30,9 +30,6 @@ class Stops:
         max_failures: Failed items; the rejected ones do not count.
         max_duration: Seconds from the run's beginning, after which nothing new is begun.
         verb: What is done with the images, for the words of a reason.
-
-    Attributes:
-        are_set: Whether there is any limit.
     """
 
     max_files: int | None = attrs.field(default=None, validator=above_zero)
@@ -40,13 +37,6 @@ class Stops:
     max_failures: int | None = attrs.field(default=None, validator=above_zero)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
     verb: str = "sent"
-
-    are_set: bool = attrs.field(init=False)
-
-    @are_set.default
-    def _(self) -> bool:
-        limits = (self.max_files, self.max_bytes_total, self.max_failures, self.max_duration)
-        return any(limit is not None for limit in limits)
 
     def reason(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
         """Return why nothing new is begun, in words, or empty.

@@ -334,11 +334,9 @@ class Target:
 
     async def take(self, count: int, home: int | None) -> tuple[int, Place]:
         """Reserve room; return the number of its dataset, and the place."""
+        index, granted = (home, count) if home is not None else await self._reserve(count)
         if home is not None:
             self._places.reserve_in(home, count)
-            index, granted = home, count
-        else:
-            index, granted = self._places.reserve(count) or await self._reserve(count)
         return index, Place(self._filled[index].member.dataset_id, granted)
 
     def give_back(self, index: int, place: Place) -> None:
