@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import statistics
 import time
@@ -27,10 +26,10 @@ from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
 from datagym_async._transport import AiohttpTransport, StreamedResponse, Timeout
-from datagym_async._wire._messages import Body, Lane, Replay, Request
+from datagym_async._wire._messages import Body, Lane, Replay, Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
 MOST = 128
 LEAST_THROUGHPUT, MOST_P95 = 0.9, 2.0
@@ -95,19 +94,20 @@ class _Timed:
     transport: AiohttpTransport
     seconds: list[float] = attrs.field(factory=list)
 
-    @contextlib.asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[StreamedResponse]:
+    async def exchange(self, request: Request) -> Response:
         """Send, and note how long it took."""
         began = time.perf_counter()
-        async with self.transport.send(request) as answer:
-            yield answer
+        response = await self.transport.exchange(request)
         self.seconds.append(time.perf_counter() - began)
+        return response
 
-    @contextlib.asynccontextmanager
-    async def fetch(self, url: str) -> AsyncIterator[StreamedResponse]:
+    def send(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Send."""
+        return self.transport.send(request)
+
+    def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
         """Fetch."""
-        async with self.transport.fetch(url) as answer:
-            yield answer
+        return self.transport.fetch(url)
 
     async def aclose(self) -> None:
         """Close."""

@@ -17,7 +17,7 @@ from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
 from datagym_async._transport import StreamedResponse, Timeout
-from datagym_async._wire._messages import Body, Lane, Replay, Request
+from datagym_async._wire._messages import Body, Lane, Replay, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,6 +38,11 @@ async def _pieces() -> AsyncIterator[bytes]:
 
 class _AtOnce:
     """A transport that answers everything with 200 after one turn of the loop."""
+
+    async def exchange(self, request: Request) -> Response:
+        """Answer."""
+        async with self.send(request) as answer:
+            return Response(answer.status, answer.headers, b"{}")
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[StreamedResponse]:

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
 import attrs
 
 from datagym_async.exceptions import ClientClosedError
+
+
+class _Forks:
+    """Count the forks that this process came from: asking the system for its id costs more."""
+
+    count = 0
+
+    @classmethod
+    def note(cls) -> None:
+        cls.count += 1
+
+
+if hasattr(os, "register_at_fork"):  # Windows has neither it nor forks
+    os.register_at_fork(after_in_child=_Forks.note)
 
 
 @attrs.define
@@ -22,7 +37,9 @@ class Home:
 
     what: str
     _process: int = attrs.field(factory=os.getpid, init=False)
+    _forks: int = attrs.field(factory=lambda: _Forks.count, init=False)
     _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
+    _thread: int = attrs.field(default=0, init=False)
 
     def check(self) -> None:
         """Refuse to go on elsewhere. The first event loop that asks is the one.
@@ -30,20 +47,20 @@ class Home:
         Raises:
             ClientClosedError: This is another process, or another event loop.
         """
-        if not self.is_in_process:
+        if self._forks != _Forks.count:
             msg = (
                 f"{self.what} was opened in process {self._process} and cannot be used in process "
                 f"{os.getpid()}, which was forked from it; open one there"
             )
             raise ClientClosedError(msg)
-        loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
+            self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        # A thread runs one loop at a time; in Python 3.11 to ask which one is a system call.
+        elif self._thread != threading.get_ident() or not self._loop.is_running():
             msg = f"{self.what} belongs to another event loop; open one in this loop"
             raise ClientClosedError(msg)
 
     @property
     def is_in_process(self) -> bool:
         """Return whether this is the process."""
-        return os.getpid() == self._process
+        return self._forks == _Forks.count

@@ -58,7 +58,7 @@ class Observer:
         self, request: Request, response: Response, slot: Slot, *, failure: APIError | None
     ) -> None:
         """Log and count an answer, and tell its lane how long it took."""
-        seconds = slot.seconds
+        seconds, size = slot.seconds, len(response.body)
         _log.debug(
             "%s %s -> %d in %.0f ms",
             request.method,
@@ -66,11 +66,10 @@ class Observer:
             response.status,
             seconds * 1000,
         )
-        received = len(response.body)
-        self.bytes += received
+        self.bytes += size
         self.note_headers(response.headers)
-        sent = request.body.size if request.body is not None else 0
-        size = sent if request.lane is Lane.UPLOAD else received
+        if request.body is not None and request.lane is Lane.UPLOAD:
+            size = request.body.size
         if failure is None or _overload_sign(failure) is None:
             slot.answered(_kind(request, failure), size=size, seconds=seconds)
 

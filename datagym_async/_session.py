@@ -1,18 +1,17 @@
 """`Session`: the only door to the network, ring by ring.
 
 How a request travels: `request` -> `_send_with_retries` (the retry table, `_retry`) ->
-`_send_limited` (a slot of its lane, after pause and rate, `_limits`) -> `_send_once`
-(`Transport.send`, then the status is looked at) and back. A slot is held for one attempt, not for
-the waits between attempts; how it ended is observed (`_observing`), and the lanes follow. Whatever
-ends an attempt, cancellation included, closes its answer and its body before the ring returns.
+`_send_limited` (a slot of its lane, after pause and rate, `_limits`; then the status is looked at)
+-> `Transport.exchange` and back. A slot is held for one attempt, not for the waits between
+attempts; how it ended is observed (`_observing`), and the lanes follow. Whatever ends an attempt,
+cancellation included, closes its answer and its body before the ring returns.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -37,7 +36,7 @@ from datagym_async.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from contextlib import AbstractContextManager
 
     from datagym_async._limits import LimiterState, Limits, Slot
@@ -92,14 +91,14 @@ class Session:
         state = "closed" if self._closed else "open"
         return f"<Session {self.base_url} {state}, {self._limits!r}>"
 
-    async def request(self, request: Request) -> Response:
+    def request(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Return the answer to a request.
 
         Raises:
             APIError: It failed, and the retry table knows no further way.
             ClientClosedError: The session is closed.
         """
-        return await self._send_with_retries(request, settle=None)
+        return self._send_with_retries(request)
 
     async def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
@@ -115,7 +114,7 @@ class Session:
             APIError: It failed, and the retry table knows no further way.
             ClientClosedError: The session is closed.
         """
-        return await self._send_with_retries(request, settle=settle)
+        return await self._send_with_retries(request, settle)
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[StreamedResponse]:
@@ -216,9 +215,9 @@ class Session:
             await self._transport.aclose()
 
     async def _send_with_retries(
-        self, request: Request, *, settle: Callable[[], Awaitable[T | None]] | None
+        self, request: Request, settle: Callable[[], Awaitable[T | None]] | None = None
     ) -> Response | T:
-        clock = asyncio.get_running_loop().time
+        clock = self._limits.clock
         began, failure = clock(), None
         if request.lane in _END_BY_THEMSELVES:
             self._home.check()  # as `_loop` does, which most of these never reach
@@ -239,26 +238,22 @@ class Session:
         return response
 
     async def _send_limited(self, request: Request) -> Response:
-        async with self._limits.slot(request.lane) as slot:
+        with self._limits.free_slot(request.lane) or await self._limits.slot(request.lane) as slot:
             try:
-                return await self._send_once(request, slot)
+                self._note_sent(request)
+                response = await self._transport.exchange(self._outgoing(request))
+                failure = self._failure(request, response) if response.status >= 300 else None
+                self._seen.note_answer(request, response, slot, failure=failure)
+                if failure is not None:
+                    raise failure
             except APIError as error:
                 self._seen.note_failure(error, slot)
                 raise
-
-    async def _send_once(self, request: Request, slot: Slot) -> Response:
-        self._note_sent(request)
-        async with self._transport.send(self._outgoing(request)) as answer:
-            response = await answer.whole()
-        failure = self._failure(request, response)
-        self._seen.note_answer(request, response, slot, failure=failure)
-        if failure is not None:
-            raise failure
-        return response
+            return response
 
     async def _open(self, request: Request, stack: AsyncExitStack) -> StreamedResponse:
         async with AsyncExitStack() as attempt:
-            slot = await attempt.enter_async_context(self._limits.slot(request.lane))
+            slot = attempt.enter_context(await self._limits.slot(request.lane))
             try:
                 answer = await self._open_once(request, attempt, slot)
             except APIError as error:
@@ -279,7 +274,7 @@ class Session:
         response = await answer.whole()
         failure = self._failure(request, response)
         self._seen.note_answer(request, response, slot, failure=failure)
-        raise failure or AssertionError
+        raise failure
 
     async def _open_url(
         self, url: str, request: Request, stack: AsyncExitStack
@@ -323,13 +318,13 @@ class Session:
         self._seen.note_sent(request)
 
     def _outgoing(self, request: Request) -> Request:
+        if request.body is None:
+            return request
         body = self._limits.outgoing(request.lane, request.body)
         return request if body is request.body else attrs.evolve(request, body=body)
 
-    def _failure(self, request: Request, response: Response) -> APIError | None:
-        """Return the error that an answer stands for, if it does."""
-        if response.status < 300:
-            return None
+    def _failure(self, request: Request, response: Response) -> APIError:
+        """Return the error that an answer stands for."""
         if response.status < 400:
             return _redirected(request, response)
         error = decode_error(request, response)

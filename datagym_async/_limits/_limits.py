@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 from aiolimiter import AsyncLimiter
@@ -80,6 +80,8 @@ class Limits:
     Must be made inside the event loop that uses it.
 
     Attributes:
+        waited: What requests have spent their time on.
+        clock: Gives the event loop's time.
         on_pause: Called with the seconds and the reason of each pause; must not raise.
     """
 
@@ -96,6 +98,7 @@ class Limits:
         self._pacer = Pacer(config.upload_rate) if config.upload_rate is not None else None
         self._gate = PauseGate()
         self.waited = Waited()
+        self.clock = asyncio.get_running_loop().time
         self.on_pause: list[Callable[[float, str], None]] = []
 
     def __repr__(self) -> str:
@@ -135,42 +138,55 @@ class Limits:
             seconds: How long.
             why: What asked for it, for those who are told.
         """
-        now = asyncio.get_running_loop().time()
+        now = self.clock()
         is_new = seconds > self._gate.left(now) + _SAME_PAUSE
         self._gate.pause(seconds, now=now)
         if is_new:
             for tell in tuple(self.on_pause):
                 tell(seconds, why)
 
-    def outgoing(self, lane: Lane, body: Body | None) -> Body | None:
+    def outgoing(self, lane: Lane, body: Body) -> Body:
         """Return a body as it is to be sent: file uploads at their pace, reading times noted."""
-        if body is None:
-            return None
         pacer = self._pacer if lane is Lane.UPLOAD else None
         return watched(body, pacer=pacer, waited=self.waited)
 
-    def slot(self, lane: Lane) -> Slot:
-        """Return a slot to hold for one attempt: ``async with limits.slot(lane) as slot``."""
-        return Slot(self, self._lanes[lane])
+    def free_slot(self, lane: Lane) -> Slot | None:
+        """Return a slot where neither place, rate nor pause can have to be waited for, or None."""
+        bound = self._lanes[lane]
+        if self._rate is not None or self._gate.until > 0 or not bound.places.take():
+            return None
+        return Slot(self.waited, bound, self.clock)
 
-    @property
-    def has_to_wait(self) -> bool:
-        """Return whether a request may have to wait for its moment: there is a rate or a pause."""
-        return self._rate is not None or self._gate.until > 0
+    async def slot(self, lane: Lane) -> Slot:
+        """Wait for a slot, to be held for one attempt: ``with await limits.slot(lane) as slot``."""
+        places = self._lanes[lane].places
+        if places.take():
+            self.waited.count += not self._has_moment()
+        else:
+            self.waited.count += 1
+            asked = self.clock()
+            await places.acquire()
+            self.waited.lane += self.clock() - asked
+        # The place comes first: a moment that was granted must not be spent waiting for a place.
+        try:
+            await self._moment()
+        except BaseException:
+            places.release()
+            raise
+        return Slot(self.waited, self._lanes[lane], self.clock)
 
-    async def moment(self) -> None:
+    async def _moment(self) -> None:
         """Wait until neither a pause nor the rate forbids a request."""
-        clock = asyncio.get_running_loop().time
         while True:
-            while left := self._gate.left(clock()):
+            while left := self._gate.left(self.clock()):
                 self.waited.pause += left
                 await asyncio.sleep(left)
             await self._turn()
             # A pause that began meanwhile: the moment is let go, or all would start as one after.
-            if not self._gate.left(clock()):
+            if not self._gate.left(self.clock()):
                 return
 
-    def has_moment(self) -> bool:
+    def _has_moment(self) -> bool:
         """Return whether a request could begin at once."""
         return self._rate is None or self._rate.has_capacity()
 
@@ -180,51 +196,38 @@ class Limits:
         if self._rate.has_capacity():
             await self._rate.acquire()
             return
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        began = self.clock()
         await self._rate.acquire()
-        self.waited.rate += clock() - began
+        self.waited.rate += self.clock() - began
 
 
 class Slot:
-    """The right to make one attempt; `waited.count` counts those that were not free at once.
+    """The right to make one attempt; left, it is the next one's.
+
+    Args:
+        waited: What is noted of attempts.
+        lane: The lane, a place of which is taken.
+        clock: Gives the event loop's time.
 
     Attributes:
-        began: When it was got, by the event loop's clock.
+        began: When it was got.
     """
 
-    __slots__ = ("_clock", "_epoch", "_lane", "_limits", "began")
+    __slots__ = ("_clock", "_epoch", "_lane", "_waited", "began")
 
-    def __init__(self, limits: Limits, lane: BoundedLane) -> None:
-        self._limits = limits
+    def __init__(self, waited: Waited, lane: BoundedLane, clock: Callable[[], float]) -> None:
+        self._waited = waited
         self._lane = lane
-        self._epoch = 0
-        self.began = 0.0
-
-    async def __aenter__(self) -> Slot:
-        limits, lane = self._limits, self._lane
-        clock = self._clock = asyncio.get_running_loop().time
-        if lane.places.take():
-            limits.waited.count += not limits.has_moment()
-        else:
-            limits.waited.count += 1
-            asked = clock()
-            await lane.places.acquire()
-            limits.waited.lane += clock() - asked
-        # The place comes first: a moment that was granted must not be spent waiting for a place.
-        try:
-            if limits.has_to_wait:
-                await limits.moment()
-        except BaseException:
-            lane.places.release()
-            raise
+        self._clock = clock
         lane.active += 1
         # Let in under an earlier, larger limit, it tells nothing about this one.
         self._epoch = lane.epoch - (lane.active > lane.places.limit)
         self.began = clock()
+
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lane.active -= 1
         self._lane.places.release()
 
@@ -241,10 +244,10 @@ class Slot:
             size: Bytes of its body or of its answer.
             seconds: How long it took.
         """
-        self._limits.waited.note_attempt(seconds)
+        self._waited.note_attempt(seconds)
         self._lane.answered(kind, size=size, seconds=seconds, epoch=self._epoch)
 
     def overloaded(self, why: str) -> None:
         """Observe that the attempt met a sign of overload."""
-        self._limits.waited.overloads[why] += 1
+        self._waited.overloads[why] += 1
         self._lane.overloaded(why, epoch=self._epoch)

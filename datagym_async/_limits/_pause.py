@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _EPOCH_SECONDS = 1e9
 _EPOCH_MILLISECONDS = 1e11
 _LONGEST_FIELD = 1_000
+_REMAINING = ("ratelimit-remaining", "x-ratelimit-remaining")
 # A timer may fire one step of the clock early: who waited must not wait again for that step.
 _TICK = 1e-4
 
@@ -66,9 +67,9 @@ def pause_asked(headers: Mapping[str, str], *, now: Callable[[], float]) -> floa
     if (field := headers.get("ratelimit")) is not None:
         asked = [_wait(left, reset, now()) for left, reset in _members(field[:_LONGEST_FIELD])]
         return max((seconds for seconds in asked if seconds is not None), default=None)
-    for prefix in ("", "x-"):
-        if (remaining := headers.get(f"{prefix}ratelimit-remaining")) is not None:
-            return _wait(remaining, headers.get(f"{prefix}ratelimit-reset"), now())
+    for name in _REMAINING:
+        if (remaining := headers.get(name)) is not None:
+            return _wait(remaining, headers.get(name.replace("remaining", "reset")), now())
     return None
 
 

@@ -49,4 +49,5 @@ class RetryQuota:
         Args:
             paid: What its repetitions cost.
         """
-        self.tokens = min(self.capacity, self.tokens + (paid or _REWARD))
+        if self.tokens < self.capacity:
+            self.tokens = min(self.capacity, self.tokens + (paid or _REWARD))

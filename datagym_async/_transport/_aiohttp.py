@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 import attrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from datagym_async._transport._base import Payload, StreamedResponse
+from datagym_async._transport._deadlines import Deadline, Deadlines
 from datagym_async._transport._failures import FAILURES, translate
 from datagym_async._transport._outgoing import BodyInMemory, OutgoingBody, StreamedBody
 from datagym_async._version import __version__
-from datagym_async._wire._messages import Body, Lane, Request
+from datagym_async._wire._messages import Body, Lane, Request, Response
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,15 +32,61 @@ if TYPE_CHECKING:
 _KEEPALIVE_SECONDS = 30.0
 _DNS_CACHE_SECONDS = 300
 _PAYLOAD_PIECE = 64 * 1024
-_USER_AGENT = f"datagym-async/{__version__}"
+_ALL = sys.maxsize
+_EVERYWHERE = {"User-Agent": f"datagym-async/{__version__}"}
+
+
+class _Patience:
+    """How long the other side is waited for: the bounds of the waits of an exchange.
+
+    Args:
+        timeout: The time limits.
+    """
+
+    def __init__(self, timeout: Timeout) -> None:
+        self._timeout = timeout
+        self._deadlines = Deadlines()
+        # aiohttp bounds the opening of a connection, of which nobody else knows, and nothing else.
+        self.of_connecting = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect)
+
+    def until(self, request: Request) -> float:
+        """Return the moment at which an exchange has to be over, however it goes on."""
+        if request.body is None or request.lane is not Lane.UPLOAD:
+            return math.inf
+        return self._deadlines.now() + self._timeout.of_upload(request.body.size)
+
+    def for_bytes(self, until: float = math.inf) -> Deadline:
+        """Return the bound of a wait for the next bytes of an answer."""
+        return Deadline(self._deadlines, min(until, self._deadlines.now() + self._timeout.read))
+
+    def for_answer(self, body: OutgoingBody | None, until: float) -> Deadline:
+        """Return the bound of the wait for an answer, which begins when the body has gone out."""
+        if body is None or body.whole:
+            return self.for_bytes(until)
+        bound = Deadline(self._deadlines, until)
+        body.when_sent = lambda: bound.move(self.for_bytes(until).when)
+        return bound
+
+    def end(self) -> None:
+        """Have no wait end by itself any more."""
+        self._deadlines.close()
 
 
 @attrs.define
 class _Payload(Payload):
-    """The body of an answer on its way, as an async iterator."""
+    """The body of an answer on its way, as an async iterator.
+
+    Args:
+        content: What aiohttp has received of it.
+        peer: Scheme, host and port of the other side.
+        patience: Says how long is waited for more.
+        until: The moment at which all of it has to be here.
+    """
 
     content: aiohttp.StreamReader
     peer: str
+    patience: _Patience
+    until: float = math.inf
 
     def __aiter__(self) -> _Payload:
         return self
@@ -44,7 +94,7 @@ class _Payload(Payload):
     async def __anext__(self) -> bytes:
         failure: Exception = StopAsyncIteration()
         try:
-            if piece := await self.content.read(_PAYLOAD_PIECE):
+            if piece := await self._some(_PAYLOAD_PIECE):
                 return piece
         except FAILURES as raised:
             failure = translate(raised, peer=self.peer, request_sent=True)
@@ -53,27 +103,41 @@ class _Payload(Payload):
     async def rest(self) -> bytes:
         """Return all that is left, as it came: cut into pieces it would be copied once more."""
         try:
-            return await self.content.read()
+            if self.content.is_eof():
+                return self.content.read_nowait()
+            pieces = []
+            while piece := await self._some(_ALL):
+                pieces.append(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         except FAILURES as raised:
             failure = translate(raised, peer=self.peer, request_sent=True)
         raise failure
+
+    async def _some(self, most: int) -> bytes:
+        """Return what has come, at most so many bytes; nothing at the end."""
+        piece = self.content.read_nowait(most)
+        if piece or self.content.at_eof():
+            return piece
+        try:
+            with self.patience.for_bytes(self.until):
+                return await self.content.read(most)
+        except TimeoutError:
+            raise aiohttp.SocketTimeoutError from None
 
 
 @attrs.define
 class _Exchange:
     """One request and its open answer; leaving closes the answer, then the request's body.
 
-    A class, because an async generator on the way of every request costs a tenth of a small one.
-
     Args:
         start: Sends the request with the body given, and returns the open answer.
+        payload: Returns the body of an answer.
         body: The body's recipe, or None.
-        peer: Scheme, host and port of the other side.
     """
 
     start: Callable[[OutgoingBody | None], Awaitable[aiohttp.ClientResponse]]
-    body: Body | None
-    peer: str
+    payload: Callable[[aiohttp.ClientResponse], _Payload]
+    body: Body | None = None
     _opened: AbstractAsyncContextManager[AsyncIterator[bytes]] | None = None
     _outgoing: OutgoingBody | None = None
     _answer: aiohttp.ClientResponse | None = None
@@ -85,8 +149,7 @@ class _Exchange:
         except BaseException as error:
             await self._close_body(type(error), error, error.__traceback__)
             raise
-        chunks = _Payload(answer.content, self.peer)
-        return StreamedResponse(status=answer.status, headers=answer.headers, chunks=chunks)
+        return StreamedResponse(answer.status, answer.headers, self.payload(answer))
 
     async def __aexit__(
         self,
@@ -96,11 +159,7 @@ class _Exchange:
     ) -> None:
         answer, self._answer = self._answer, None
         if answer is not None:
-            # The connection is kept only if the answer was read to its end.
-            if answer.content.at_eof():
-                answer.release()
-            else:
-                answer.close()
+            _leave(answer)
         await self._close_body(kind, error, traceback)
 
     async def _open(self) -> OutgoingBody | None:
@@ -152,9 +211,10 @@ class AiohttpTransport:
         session: aiohttp.ClientSession | None = None,
     ) -> None:
         self._base_url = base_url
+        self._api = URL(f"{base_url}api/v1/", encoded=True)
         self._peer = _peer(base_url)
-        self._token = token
-        self._timeout = timeout
+        self._usual_headers = CIMultiDict({**_EVERYWHERE, "Authorization": f"Token {token}"})
+        self._patience = _Patience(timeout)
         self._owns_http = session is None
         self._http = session if session is not None else _new_session(trust_env=trust_env)
 
@@ -163,31 +223,60 @@ class AiohttpTransport:
         state = "closed" if self._http.closed else "open"
         return f"<AiohttpTransport {self._base_url} {state}>"
 
+    async def exchange(self, request: Request) -> Response:
+        """Send a request once and return its whole answer (see `Transport.exchange`)."""
+        body = request.body
+        if body is not None and body.data is None:
+            async with self.send(request) as streamed:
+                return await streamed.whole()
+        # What opens nothing needs nothing around it: this is the way of nearly all requests.
+        until = self._patience.until(request)
+        sent = None if body is None else BodyInMemory(body.data or b"")
+        answer = await self._start(request, until, sent)
+        try:
+            payload = _Payload(answer.content, self._peer, self._patience, until)
+            content = await payload.rest()
+            return Response(answer.status, answer.headers, content)
+        finally:
+            _leave(answer)
+
     def send(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
         """Send a request once and give its open answer (see `Transport.send`)."""
-        return _Exchange(partial(self._start, request), request.body, self._peer)
+        until = self._patience.until(request)
+        return _Exchange(
+            partial(self._start, request, until),
+            lambda answer: _Payload(answer.content, self._peer, self._patience, until),
+            request.body,
+        )
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
         """Get a foreign URL without credentials (see `Transport.fetch`)."""
         peer = _peer(url)
-        return _Exchange(partial(self._start_fetch, url, peer), None, peer)
+        return _Exchange(
+            partial(self._start_fetch, url, peer),
+            lambda answer: _Payload(answer.content, peer, self._patience),
+        )
 
     async def aclose(self) -> None:
         """Close the pool, unless the session is the caller's."""
+        self._patience.end()
         if self._owns_http:
             await self._http.close()
 
-    async def _start(self, request: Request, body: OutgoingBody | None) -> aiohttp.ClientResponse:
+    async def _start(
+        self, request: Request, until: float, body: OutgoingBody | None
+    ) -> aiohttp.ClientResponse:
         try:
-            return await self._http.request(
-                request.method,
-                _url(self._base_url, request),
-                headers=self._headers(request),
-                data=body,
-                timeout=self._limits(request),
-                # A redirect could lead the token to another origin.
-                allow_redirects=False,
-            )
+            with self._patience.for_answer(body, until):
+                return await self._http.request(
+                    request.method,
+                    self._url(request),
+                    headers=self._headers(request),
+                    data=body,
+                    timeout=self._patience.of_connecting,
+                    # A redirect could lead the token to another origin.
+                    allow_redirects=False,
+                )
         except FAILURES as raised:
             failure = translate(raised, peer=self._peer, request_sent=body is None or body.whole)
         # Raised here, outside the handler, so that aiohttp's error is not even its context.
@@ -197,39 +286,35 @@ class AiohttpTransport:
         self, url: str, peer: str, _: OutgoingBody | None
     ) -> aiohttp.ClientResponse:
         try:
-            return await self._http.get(
-                url, timeout=self._limits(None), headers={"User-Agent": _USER_AGENT}
-            )
+            with self._patience.for_bytes():
+                return await self._http.get(
+                    url, timeout=self._patience.of_connecting, headers=_EVERYWHERE
+                )
         except FAILURES as raised:
             failure = translate(raised, peer=peer, request_sent=True)
         raise failure
 
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = {
-            "User-Agent": _USER_AGENT,
-            **request.headers,
-            "Authorization": f"Token {self._token}",
-        }
+    def _url(self, request: Request) -> URL:
+        if request.query:
+            query = urlencode(request.query, quote_via=quote)
+            return URL(f"{self._base_url}api/v1/{request.path}?{query}", encoded=True)
+        return self._api.with_path(self._api.raw_path + request.path, encoded=True)
+
+    def _headers(self, request: Request) -> CIMultiDict[str]:
+        if request.body is None and not request.headers:
+            return self._usual_headers
+        headers = CIMultiDict(request.headers)
+        headers.update(self._usual_headers)
         if request.body is not None:
             headers["Content-Type"] = request.body.content_type
             headers["Content-Length"] = str(request.body.size)
         return headers
 
-    def _limits(self, request: Request | None) -> aiohttp.ClientTimeout:
-        total: float | None = None
-        read: float | None = self._timeout.read
-        if request is not None and request.lane is Lane.UPLOAD and request.body is not None:
-            total = self._timeout.of_upload(request.body.size)
-            if total <= self._timeout.read:
-                read = None  # it could never end first, and a timer would be started all the same
-        return _client_timeout(total, self._timeout.connect, read)
 
-
-@lru_cache(maxsize=64)
-def _client_timeout(
-    total: float | None, connect: float, read: float | None
-) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)
+def _leave(answer: aiohttp.ClientResponse) -> None:
+    """Let go of an answer; at its end it has given its connection back by itself."""
+    if not answer.closed:
+        answer.close()
 
 
 def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:
@@ -242,11 +327,6 @@ def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector, trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
     )
-
-
-def _url(base_url: str, request: Request) -> URL:
-    query = f"?{urlencode(request.query, quote_via=quote)}" if request.query else ""
-    return URL(f"{base_url}api/v1/{request.path}{query}", encoded=True)
 
 
 def _peer(url: str) -> str:

@@ -66,6 +66,14 @@ class StreamedResponse:
 class Transport(Protocol):
     """Send requests, each exactly once as far as the HTTP library allows."""
 
+    async def exchange(self, request: Request) -> Response:
+        """Send a request to the service, with the token, and return its whole answer.
+
+        Raises:
+            APIConnectionError: No answer, or none that is whole; `request_sent` says whether the
+                service can have acted.
+        """
+
     def send(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
         """Send a request to the service, with the token, and give its open answer.
 

@@ -26,8 +26,9 @@ class Timeout:
 
     Args:
         connect: Seconds to open a connection, TLS included.
-        read: Seconds without a byte of the answer. The service itself gives up a stalled body after
-            60 seconds.
+        read: Seconds without a byte of the answer, counted from the end of the request's body, or
+            from the beginning of a request that has none, its connection included. The service
+            itself gives up a stalled body after 60 seconds.
         upload: Seconds that an upload is given on top of the time for its bytes.
         upload_rate: Slowest line that an upload must still get through on, in bytes a second.
     """

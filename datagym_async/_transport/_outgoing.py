@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from aiohttp.abc import AbstractStreamWriter
 
@@ -24,12 +24,17 @@ _END = 256 * 1024
 _WITH_HEADERS = 64 * 1024
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class OutgoingBody(aiohttp.Payload):
     """One attempt's body.
 
     Attributes:
         whole: Whether its last byte was handed over.
         failure: What its source raised, or None.
+        when_sent: Called when all of it has gone.
     """
 
     _autoclose = True  # what it reads from is closed by whoever opened it
@@ -38,6 +43,7 @@ class OutgoingBody(aiohttp.Payload):
         super().__init__(None)
         self.whole = whole
         self.failure: Exception | None = None
+        self.when_sent: Callable[[], None] = _nothing
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
         """Refuse: a body is written, never read back."""
@@ -71,6 +77,7 @@ class BodyInMemory(OutgoingBody):
             # Noted before the last piece is handed over: what comes after is out of our hands.
             self.whole = True
             await writer.write(data)
+            self.when_sent()
             return
         self.whole = False
         writer.send_headers()
@@ -80,6 +87,7 @@ class BodyInMemory(OutgoingBody):
             await writer.write(view[start : min(start + _SLICE, end)])
         self.whole = True
         await writer.write(view[end:])
+        self.when_sent()
 
 
 class StreamedBody(OutgoingBody):
@@ -104,6 +112,7 @@ class StreamedBody(OutgoingBody):
             self._left -= len(chunk)
             self.whole = self._left <= 0
             await writer.write(chunk)
+        self.when_sent()
 
     async def settle(self) -> None:
         """Wait until nobody reads from the source any more."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
+from typing import Final
 
 import attrs
 
 JSON_TYPE = "application/json"
 # Explicit, because a form type would make the service's login filter swallow the body.
 BINARY_TYPE = "application/octet-stream"
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Replay(enum.Enum):
@@ -24,7 +27,7 @@ class Replay(enum.Enum):
     """Appended predictions, created values: the outcome stays unknown."""
 
 
-class Lane(enum.Enum):
+class Lane(enum.StrEnum):
     """Name the bound on concurrency that a request counts against (see `_limits`)."""
 
     CALL = "call"
@@ -54,7 +57,7 @@ class Body:
         return cls(size=len(data), content_type=content_type, data=data)
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # with slots, frozen ones are made half as fast
 class Request:
     """One call to the service, without host, token and attempt.
 
@@ -70,14 +73,14 @@ class Request:
 
     method: str
     path: str
-    query: Mapping[str, str] = attrs.field(factory=dict)
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    query: Mapping[str, str] = _NONE
+    headers: Mapping[str, str] = _NONE
     body: Body | None = None
     replay: Replay = Replay.SAFE
     lane: Lane = Lane.CALL
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Response:
     """A whole answer.
 

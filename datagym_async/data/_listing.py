@@ -11,7 +11,8 @@ from datagym_async.models import DatasetMedia, MediaSourceType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_BETWEEN = b"\x00"
+_BETWEEN = "\0"
+_ID_END = _BETWEEN.encode()
 _SOURCE_TYPES = {each.value: each for each in MediaSourceType}
 
 
@@ -31,7 +32,7 @@ class Listing:
         digest = hashlib.blake2b(digest_size=8)
         before = None
         for row in sorted(rows):  # the id comes first, and its end below all that it may hold
-            media_id = row.partition(_BETWEEN)[0]
+            media_id = row.partition(_ID_END)[0]
             if media_id != before:
                 packed += row
                 self._ends.append(len(packed))
@@ -65,16 +66,11 @@ def pack(media: DatasetMedia) -> bytes:
     """Return a media as a few bytes that begin with its id."""
     stored = "" if media.stored_name == media.name else media.stored_name
     fields = (media.id, str(media.timestamp), media.source_type.value, stored, media.name)
-    return _BETWEEN.decode().join(fields).encode("utf-8", "surrogatepass")
+    return _BETWEEN.join(fields).encode("utf-8", "surrogatepass")
 
 
 def _unpack(packed: bytes) -> DatasetMedia:
-    fields = packed.decode("utf-8", "surrogatepass").split(_BETWEEN.decode(), 4)
+    fields = packed.decode("utf-8", "surrogatepass").split(_BETWEEN, 4)
     media_id, timestamp, source_type, stored, name = fields
-    return DatasetMedia(
-        id=media_id,
-        timestamp=int(timestamp),
-        source_type=_SOURCE_TYPES.get(source_type, MediaSourceType.UNKNOWN),
-        name=name,
-        stored_name=stored or name,
-    )
+    source = _SOURCE_TYPES.get(source_type, MediaSourceType.UNKNOWN)
+    return DatasetMedia(media_id, int(timestamp), source, name, stored_name=stored or name)

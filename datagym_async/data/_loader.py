@@ -25,7 +25,7 @@ from datagym_async.data._source import list_media
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from datagym_async.data._needs import Library
     from datagym_async.data._run import Loaded
@@ -47,9 +47,18 @@ class _Held:
     numbers: list[int] = attrs.field(factory=list)
     values: list[object] = attrs.field(factory=list)
 
-    def is_full(self, batch_size: int | None) -> bool:
-        """Return whether there is enough to yield."""
-        return len(self.values) >= (batch_size or 1)
+    def add(self, number: int, loaded: Loaded) -> int:
+        """Hold one more, and return how many there are to yield."""
+        self.numbers.append(number)
+        if not loaded.skipped:
+            self.values.append(loaded.value)
+        return len(self.values)
+
+    def given_out(self) -> tuple[list[int], list[object]]:
+        """Return all of them; from now on nothing is held."""
+        given = self.numbers, self.values
+        self.numbers, self.values = [], []
+        return given
 
 
 @attrs.frozen
@@ -132,16 +141,16 @@ class DatasetLoader(Generic[T_co]):
     async def __anext__(self) -> T_co:
         self._home.check()
         run = self._run or await self._begin()
-        while not self._held.is_full(self._config.batch_size):
-            found = await self._next(run)
+        while True:
+            found = run.take() if self._takes_at_once(run) else await self._next(run)
             if found is None:
                 return await self._last(run)
             number, loaded = found
             if loaded.error is not None:
                 await self.aclose()
                 raise loaded.error
-            self._hold(number, loaded)
-        return self._given_out()
+            if self._held.add(number, loaded) == (self._config.batch_size or 1):
+                return self._given_out()
 
     async def aclose(self) -> None:
         """End what runs; what was loaded and not yielded is let go. May be called again.
@@ -207,8 +216,8 @@ class DatasetLoader(Generic[T_co]):
         progress = self._position.begin(job.listing)
         order, epoch = self._position.order(job.listing), self._position.epoch
 
-        async def load(number: int) -> Loaded:
-            return await job.samples.load(order.at(progress.position(number)), epoch=epoch)
+        def load(number: int) -> Awaitable[Loaded]:
+            return job.samples.load(order.at(progress.position(number)), epoch=epoch)
 
         config, lane = self._config, self._library.lane
         bounds = Bounds(
@@ -245,28 +254,22 @@ class DatasetLoader(Generic[T_co]):
         A consumer that does not await anything keeps the loop from loading. It gets no sample that
         is ready before the loop has had turns in proportion.
         """
-        clock = asyncio.get_running_loop().time
+        kept = run.clock() - self._turned
         if run.has_ready:
-            kept = clock() - self._turned
-            if kept < _BUSY:
-                return await run.next()
             for _ in range(min(_MOST_TURNS, int(kept / _BUSY))):
                 await asyncio.sleep(0)
         found = await run.next()
-        self._turned = clock()
+        self._turned = run.clock()
         return found
 
-    def _hold(self, number: int, loaded: Loaded) -> None:
-        self._held.numbers.append(number)
-        if not loaded.skipped:
-            self._held.values.append(loaded.value)
+    def _takes_at_once(self, run: Run) -> bool:
+        return run.has_ready and run.clock() - self._turned < _BUSY
 
     def _given_out(self) -> T_co:
-        held, self._held = self._held, _Held()
-        for number in held.numbers:
+        numbers, values = self._held.given_out()
+        for number in numbers:
             self._position.mark(number)
-        value = held.values[0] if self._config.batch_size is None else tuple(held.values)
-        return cast("T_co", value)
+        return cast("T_co", values[0] if self._config.batch_size is None else tuple(values))
 
     async def _last(self, run: Run) -> T_co:
         """Return the rest as a batch, or end the epoch."""

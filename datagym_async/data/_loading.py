@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import attrs
 
@@ -25,6 +25,7 @@ from datagym_async.transfer._threads import in_thread
 
 UNREACHABLE_AFTER = 8
 """Media in a row that met no answer after all their attempts: the service is gone."""
+_LINK = MediaSourceType.SHAREABLE_LINK
 _FATAL = (AuthenticationError, PermissionDeniedError, ClientClosedError)
 
 
@@ -48,27 +49,36 @@ class SampleLoader:
     _cache: DiskCache | None
     _transform: Callable[[Sample], object] | None
     _unreachable: int = attrs.field(default=0, init=False)
+    _is_light: bool = attrs.field(init=False)
+
+    @_is_light.default
+    def _has_nothing_to_do(self) -> bool:
+        """Return whether nothing is to be done but to download."""
+        return self._cache is None and self._transform is None and self._config.decode == "bytes"
 
     async def load(self, index: int, *, epoch: int) -> Loaded:
         """Return what became of a sample; whatever it raises is in there."""
         media = self._listing[index]
         try:
-            loaded = await self._load(media, index, epoch)
+            if self._is_light:
+                loaded = self._made(media, index, epoch, await self._downloaded(media))
+            else:
+                loaded = await self._load_in_threads(media, index, epoch)
         except Exception as error:
             return self._judged(media, error)
         self._unreachable = 0
         return loaded
 
-    async def _load(self, media: DatasetMedia, index: int, epoch: int) -> Loaded:
+    async def _load_in_threads(self, media: DatasetMedia, index: int, epoch: int) -> Loaded:
         if self._cache is not None:
             loaded = await in_thread(self._from_cache, self._cache, media, index, epoch)
             if loaded is not None:
                 return loaded
-        is_link = media.source_type is MediaSourceType.SHAREABLE_LINK
-        data = await self._media.download(media.id, link=is_link)
-        if self._cache is None and self._transform is None and self._config.decode == "bytes":
-            return self._made(media, index, epoch, data)
+        data = await self._downloaded(media)
         return await in_thread(self._kept_and_made, media, index, epoch, data)
+
+    def _downloaded(self, media: DatasetMedia) -> Awaitable[bytes]:
+        return self._media.download(media.id, link=media.source_type is _LINK)
 
     # In threads.
 
@@ -84,14 +94,11 @@ class SampleLoader:
         return self._made(media, index, epoch, data)
 
     def _made(self, media: DatasetMedia, index: int, epoch: int, data: bytes) -> Loaded:
-        sample = Sample(
-            index=index,
-            epoch=epoch,
-            media=media,
-            data=decoded(data, self._config.decode),
-            labels=self._labels.of(index),
-        )
-        value = sample if self._transform is None else self._transform(sample)
+        content = decoded(data, self._config.decode)
+        sample = Sample(index, epoch, media, content, self._labels.of(index))
+        if self._transform is None:
+            return Loaded(sample, weigh(content))
+        value = self._transform(sample)
         return Loaded(value, weigh(value))
 
     # When it went wrong.

@@ -37,6 +37,8 @@ class Rest:
 
     def at(self, number: int) -> int:
         """Return the position of the n-th that is not done, counted from 0."""
+        if not self.done:
+            return self.base + number
         holes = self._holes
         if number < len(holes):
             return self.base + holes[number]

@@ -27,7 +27,7 @@ _WINDOW = 4
 """How many times `prefetch` samples may be ahead of the slowest one where order does not matter."""
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # with slots, frozen ones are made half as fast
 class Loaded:
     """What became of a sample.
 
@@ -60,6 +60,11 @@ class Bounds:
     ordered: bool
     slack: int
 
+    @property
+    def window(self) -> int:
+        """How far ahead of the slowest sample another may be, where order does not matter."""
+        return _WINDOW * self.samples + self.slack
+
 
 @attrs.define
 class Run:
@@ -89,6 +94,11 @@ class Run:
     _outstanding: int = attrs.field(default=0, init=False)
     _weight: float = attrs.field(default=0.0, init=False)
     _estimate: float = attrs.field(default=_FIRST_ESTIMATE, init=False)
+    clock: Callable[[], float] = attrs.field(init=False)
+
+    @clock.default
+    def _clock_of_loop(self) -> Callable[[], float]:
+        return asyncio.get_running_loop().time
 
     async def start(self, pin: AbstractContextManager[object] | None) -> None:
         """Begin to load.
@@ -109,6 +119,15 @@ class Run:
             return bool(self._turns)
         return bool(self._turns) and self._turns[0] in self._loaded
 
+    def take(self) -> tuple[int, Loaded]:
+        """Return the next sample's number and what became of it; it must be ready."""
+        number = self._turns.popleft()
+        loaded = self._loaded.pop(number)
+        self._outstanding -= 1
+        self._weight -= loaded.weight
+        self._wake()
+        return number, loaded
+
     async def next(self) -> tuple[int, Loaded] | None:
         """Return the next sample's number and what became of it, or None at the end.
 
@@ -116,8 +135,7 @@ class Run:
         """
         while True:
             if self.has_ready:
-                number = self._turns.popleft()
-                return number, self._taken(number)
+                return self.take()
             if self._next is None and not self._outstanding:
                 return None
             self._wake()  # what the consumer has noted as done may have made room as well
@@ -142,15 +160,6 @@ class Run:
         if self._tasks:
             self._tasks.clear()
             await self._group.__aexit__(None, None, None)
-
-    # The consumer's side.
-
-    def _taken(self, number: int) -> Loaded:
-        loaded = self._loaded.pop(number)
-        self._outstanding -= 1
-        self._weight -= loaded.weight
-        self._wake()
-        return loaded
 
     # The workers' side.
 
@@ -185,11 +194,10 @@ class Run:
         if not self._outstanding:
             return True
         bounds = self._bounds
-        window = _WINDOW * bounds.samples + bounds.slack
         return (
             self._outstanding < bounds.samples
             and self._weight + self._estimate <= bounds.bytes
-            and (bounds.ordered or number < self._passed() + window)
+            and (bounds.ordered or number < self._passed() + bounds.window)
         )
 
     async def _turn(self) -> None:

@@ -65,9 +65,11 @@ def decoded(data: bytes, decode: Decode) -> bytes | Image | NDArray[np.uint8]:
 
 def weigh(value: object) -> int:
     """Return about how many bytes a value holds in memory."""
+    if isinstance(value, bytes):
+        return len(value)
     if isinstance(value, Sample):
         return weigh(value.data)
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytearray | memoryview):
         return len(value)
     nbytes = getattr(value, "nbytes", None)  # arrays and tensors
     if isinstance(nbytes, int):

@@ -26,6 +26,9 @@ class DialectFinder:
         session: The door to the network.
         dialect: The word, or ``"auto"`` to find out.
 
+    Attributes:
+        known: The word, once it is known.
+
     Raises:
         ConfigurationError: `dialect` is none of the three words.
     """
@@ -36,7 +39,7 @@ class DialectFinder:
                 f"The dialect {dialect!r} is unknown; use 'auto', 'media' or 'image'"
             )
         self._session = session
-        self._known: routes.Dialect | None = None if dialect == "auto" else dialect
+        self.known: routes.Dialect | None = None if dialect == "auto" else dialect
         self._asking = asyncio.Lock()
 
     async def get(self) -> routes.Dialect:
@@ -45,12 +48,12 @@ class DialectFinder:
         Raises:
             APIError: The service cannot be asked.
         """
-        if self._known is not None:
-            return self._known
+        if self.known is not None:
+            return self.known
         async with self._asking:
-            if self._known is None:
-                self._known = await self._ask()
-            return self._known
+            if self.known is None:
+                self.known = await self._ask()
+            return self.known
 
     async def _ask(self) -> routes.Dialect:
         """Ask for a media that cannot exist: only an existing route answers with an error key."""

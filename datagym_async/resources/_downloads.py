@@ -24,17 +24,26 @@ _MAX_URL = 8192
 """Bytes of the longest body that can be a URL."""
 
 
-async def whole(session: Door, request: Request) -> bytes:
-    """Return the bytes of a media, followed to where they are.
+def url_of(request: Request, answer: Response) -> str | None:
+    """Return where the bytes of a media are to be fetched, or None if the answer holds them.
 
     Raises:
         APIResponseValidationError: A web page answered.
-        APIError: The service cannot be asked, or refuses.
     """
-    answer = await session.request(request)
-    url = None if _is_media(request, answer) else _as_url(answer.body)
-    if url is None:
-        return answer.body
+    return None if _is_media(request, answer) else _as_url(answer.body)
+
+
+async def fetch(session: Door, request: Request, url: str) -> bytes:
+    """Return the bytes of a media that are elsewhere.
+
+    Args:
+        session: The door to the network.
+        request: What was answered with the URL.
+        url: Where they are.
+
+    Raises:
+        APIError: They cannot be had.
+    """
     async with session.stream_url(url) as elsewhere:
         chunks = _counted(request, elsewhere, elsewhere.iter_chunks())
         return b"".join([chunk async for chunk in chunks])
@@ -69,10 +78,12 @@ def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
     Raises:
         APIResponseValidationError: It is a web page.
     """
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if "html" in kind:
+    kind = answer.headers.get("content-type", "").strip().lower()
+    if kind.startswith(("image/", "video/")):
+        return True
+    if "html" in kind.partition(";")[0]:
         raise unexpected(request, answer.status, WEB_PAGE)
-    return kind.startswith(("image/", "video/"))
+    return False
 
 
 async def _take(chunks: AsyncIterator[bytes]) -> bytes:

@@ -152,8 +152,11 @@ class MediaResource(Resource):
             BadRequestError: The link of a media cannot be fetched.
             APIError: The service cannot be asked, refuses, or the answer broke off.
         """
-        request = routes.download_media(media_id, dialect=await self._dialect.get(), link=link)
-        return await downloads.whole(self._session, request)
+        dialect = self._dialect.known or await self._dialect.get()
+        request = routes.download_media(media_id, dialect=dialect, link=link)
+        answer = await self._session.request(request)
+        url = downloads.url_of(request, answer)
+        return answer.body if url is None else await downloads.fetch(self._session, request, url)
 
     async def download_to(
         self, media_id: str, path: str | os.PathLike[str], *, link: bool = False

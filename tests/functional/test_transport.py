@@ -44,8 +44,7 @@ async def transport_to(talk: Talk, **timeout: float) -> AsyncIterator[AiohttpTra
 
 
 async def send(transport: AiohttpTransport, request: Request) -> Response:
-    async with transport.send(request) as streamed:
-        return await streamed.whole()
+    return await transport.exchange(request)
 
 
 async def test_what_is_sent() -> None:
@@ -174,6 +173,152 @@ async def test_silence_ends_with_the_read_timeout() -> None:
 
     assert raised.value.request_sent
     assert 7 <= now < 9
+
+
+@pytest.mark.looptime
+async def test_silence_in_mid_answer_ends_with_the_read_timeout() -> None:
+    """An answer that stops before its end is given up, and its connection is not used again."""
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+        await asyncio.sleep(10_000)
+
+    async with transport_to(talk, read=7) as transport:
+        for attempt in (1, 2):
+            with pytest.raises(APITimeoutError, match="stopped sending its answer"):
+                await send(transport, READ)
+            assert 7 * attempt <= asyncio.get_running_loop().time() < 7 * attempt + 2
+
+    assert connections == 2
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "in pieces"])
+async def test_an_answer_that_goes_on_is_waited_for(whole: bool) -> None:
+    """An answer whose bytes come one by one may take longer than the read timeout in all."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        await asyncio.sleep(5)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        for byte in b"slow":
+            await asyncio.sleep(5)
+            writer.write(bytes([byte]))
+
+    async with transport_to(talk, read=7) as transport:
+        if whole:
+            body = (await transport.exchange(READ)).body
+        else:
+            async with transport.send(READ) as streamed:
+                body = b"".join([piece async for piece in streamed.iter_chunks()])
+
+    assert body == b"slow"
+    assert asyncio.get_running_loop().time() >= 25
+
+
+@pytest.mark.looptime
+async def test_a_body_that_goes_out_is_no_silence() -> None:
+    """The wait for an answer begins when the body of a call has gone out, not before."""
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[AsyncIterator[bytes]]:
+        async def chunks() -> AsyncIterator[bytes]:
+            for _ in range(4):
+                await asyncio.sleep(5)
+                yield b"x"
+
+        yield chunks()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, body = await read_request(reader)
+        if body:
+            await asyncio.sleep(10_000)
+
+    request = Request("POST", "task/import", body=Body(size=4, open=slow))
+    async with transport_to(talk, read=7) as transport:
+        with pytest.raises(APITimeoutError) as raised:
+            await send(transport, request)
+        now = asyncio.get_running_loop().time()
+
+    assert raised.value.request_sent
+    assert 27 <= now < 29
+
+
+@pytest.mark.looptime
+async def test_an_upload_ends_whatever_drips() -> None:
+    """The time of an upload holds for its answer, too, even for one that never stops coming."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+        while True:
+            await asyncio.sleep(1)
+            writer.write(b" ")
+
+    async with transport_to(talk, upload=20) as transport:
+        with pytest.raises(APITimeoutError) as raised:
+            await transport.exchange(upload(b"x"))
+        now = asyncio.get_running_loop().time()
+
+    assert raised.value.request_sent
+    assert 20 <= now < 22
+
+
+@pytest.mark.looptime
+async def test_a_foreign_url_is_not_waited_for_for_ever() -> None:
+    """The read timeout holds for pre-signed URLs as well."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        await asyncio.sleep(10_000)
+
+    async with transport_to(talk, read=7) as transport, raw_server(talk) as foreign:
+        with pytest.raises(APITimeoutError):
+            async with transport.fetch(foreign):
+                pass
+        assert 7 <= asyncio.get_running_loop().time() < 9
+
+
+@pytest.mark.parametrize("size", [0, 5, 300_000])
+async def test_a_whole_answer_leaves_its_connection(size: int) -> None:
+    """An answer of any length read in one piece gives its connection back at once."""
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+
+    async with transport_to(talk) as transport:
+        found = [len((await transport.exchange(READ)).body) for _ in range(5)]
+
+    assert found == [size] * 5
+    assert connections == 1
+
+
+async def test_an_answer_left_early_gives_its_connection_up() -> None:
+    """What was not read is in nobody's way: the next request gets a connection of its own."""
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n" + bytes(5_000_000))
+        await writer.drain()
+
+    async with transport_to(talk) as transport:
+        for _ in range(2):
+            async with transport.send(READ) as streamed:
+                await anext(aiter(streamed.iter_chunks()))
+
+    assert connections == 2
 
 
 @pytest.mark.looptime

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import attrs
 
 from datagym_async._transport import StreamedResponse
-from datagym_async._wire._messages import Request
+from datagym_async._wire._messages import Request, Response
 
 Step = StreamedResponse | Exception | Callable[[Request], Awaitable[StreamedResponse]]
 
@@ -35,6 +35,11 @@ class FakeTransport:
     fetched: list[str] = attrs.field(factory=list)
     open_now: int = 0
     closed: bool = False
+
+    async def exchange(self, request: Request) -> Response:
+        """Take the next step of the script, whole."""
+        async with self.send(request) as streamed:
+            return await streamed.whole()
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[StreamedResponse]:

@@ -32,7 +32,7 @@ async def answered(bound: Limits, count: int, *, took: float = 0.1) -> None:
     """Have so many uploads answered, as many at once as the lane allows."""
 
     async def one() -> None:
-        async with bound.slot(Lane.UPLOAD) as slot:
+        with await bound.slot(Lane.UPLOAD) as slot:
             await asyncio.sleep(took)
             slot.answered("media", size=1000, seconds=slot.seconds)
 
@@ -91,9 +91,9 @@ async def test_a_request_from_before_a_pin_is_not_observed_after_it() -> None:
     """What ran beside a pinned crowd tells nothing about the controller's own limit."""
     bound = limits()
     with bound.pin(Lane.UPLOAD, 1):
-        slot = await bound.slot(Lane.UPLOAD).__aenter__()
+        slot = await bound.slot(Lane.UPLOAD)
     slot.overloaded("503")
-    await slot.__aexit__()
+    slot.__exit__()
 
     assert bound.state(Lane.UPLOAD).limit == 2
     assert bound.waited.overloads == {"503": 1}
@@ -123,7 +123,7 @@ async def test_a_pause_holds_all_lanes_and_is_counted() -> None:
     begun = []
 
     async def begin(lane: Lane) -> None:
-        async with bound.slot(lane):
+        with await bound.slot(lane):
             begun.append(seconds())
 
     async with asyncio.TaskGroup() as group:
@@ -140,7 +140,7 @@ async def test_after_a_pause_the_rate_still_holds() -> None:
     begun = []
 
     async def begin() -> None:
-        async with bound.slot(Lane.CALL):
+        with await bound.slot(Lane.CALL):
             begun.append(seconds())
 
     async with asyncio.TaskGroup() as group:
@@ -160,7 +160,7 @@ async def test_waits_are_counted_by_what_they_are_for() -> None:
     bound = limits(calls=1, rate=4.0)
 
     async def hold() -> None:
-        async with bound.slot(Lane.CALL):
+        with await bound.slot(Lane.CALL):
             await asyncio.sleep(1)
 
     async with asyncio.TaskGroup() as group:
@@ -169,7 +169,7 @@ async def test_waits_are_counted_by_what_they_are_for() -> None:
 
     assert bound.waited.lane == pytest.approx(1)
     assert bound.waited.rate == 0
-    async with bound.slot(Lane.CALL), bound.slot(Lane.DOWNLOAD):
+    with await bound.slot(Lane.CALL), await bound.slot(Lane.DOWNLOAD):
         assert bound.waited.rate == pytest.approx(0.25)
 
 
@@ -179,7 +179,7 @@ async def test_a_cancelled_wait_gives_everything_back(ticks: int) -> None:
     bound = limits(calls=1, rate=1.0)
 
     async def hold() -> None:
-        async with bound.slot(Lane.CALL):
+        with await bound.slot(Lane.CALL):
             await asyncio.sleep(0.1)
 
     bound.pause(0.05)

@@ -1,0 +1,106 @@
+"""Deadlines of waits, watched by one timer for all of them.
+
+An HTTP library starts a timer for each request and again for each piece of an answer, and calls it
+off: a tenth of what a small request costs. Nearly all waits end long before their deadline. So a
+wait only says here when it would be too long, and one timer rings where the earliest one would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Deadlines:
+    """Watch over the deadlines of an event loop's tasks, by its clock."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._waits: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings = math.inf
+        self.now = self.loop.time
+
+    def close(self) -> None:
+        """Stop the timer: waits that still go on have no deadline any more."""
+        self._waits.clear()
+        self._ring_at(math.inf)
+
+    def begin(self, wait: Deadline) -> None:
+        """Watch over a wait."""
+        self._waits.add(wait)
+        if wait.when < self._rings:
+            self._ring_at(wait.when)
+
+    def end(self, wait: Deadline) -> None:
+        """Watch over a wait no longer. The timer is left alone: the next wait will need it."""
+        self._waits.discard(wait)
+
+    def move(self, wait: Deadline, when: float) -> None:
+        """Have a wait end at another moment, if it still goes on."""
+        wait.when = when
+        if wait in self._waits:
+            self.begin(wait)
+
+    def _ring_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings = when
+        self._timer = None if when == math.inf else self.loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        for wait in [each for each in self._waits if each.when <= self._rings]:
+            self._waits.discard(wait)
+            wait.expire()
+        self._ring_at(min((wait.when for wait in self._waits), default=math.inf))
+
+
+class Deadline:
+    """The bound of a wait, which does what `asyncio.timeout_at` does: ``with Deadline(...): ...``.
+
+    Args:
+        deadlines: Watches over it.
+        when: The moment from which on the wait is cancelled and raises a `TimeoutError`, by the
+            event loop's clock; infinite for none.
+    """
+
+    __slots__ = ("_cancelling", "_deadlines", "_is_over", "_task", "when")
+
+    def __init__(self, deadlines: Deadlines, when: float) -> None:
+        self._deadlines = deadlines
+        self._is_over = False
+        self.when = when
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task(self._deadlines.loop)
+        if task is None:
+            raise RuntimeError("a deadline bounds the waits of a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._deadlines.begin(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._deadlines.end(self)
+        # As in `asyncio.timeout`: a cancellation from elsewhere goes before one of ours.
+        is_ours = self._is_over and self._task.uncancel() <= self._cancelling
+        if is_ours and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def move(self, when: float) -> None:
+        """Have the wait end at another moment; without effect where it is over."""
+        self._deadlines.move(self, when)
+
+    def expire(self) -> None:
+        """End the wait."""
+        self._is_over = True
+        self._task.cancel()
