@@ -39,12 +39,18 @@ class BoundedLane:
         """Return the state of the places."""
         return repr(self.places)
 
-    @property
-    def epoch(self) -> int:
-        """Return what a request that begins now is observed with."""
-        if self._gradient is None or self._pins:
+    def enter(self) -> int:
+        """Count a request that begins now, and return the epoch that it is observed with."""
+        self.active += 1
+        if self._pins or self._gradient is None:
             return _UNOBSERVED
-        return self._gradient.epoch
+        # Let in under an earlier, larger limit, it tells nothing about this one.
+        return self._gradient.epoch - (self.active > self.places.limit)
+
+    def leave(self) -> None:
+        """Count a request off, and let the next one in."""
+        self.active -= 1
+        self.places.release()
 
     def state(self) -> LimiterState:
         """Return what the lane allows now, and why."""

@@ -219,17 +219,14 @@ class Slot:
         self._waited = waited
         self._lane = lane
         self._clock = clock
-        lane.active += 1
-        # Let in under an earlier, larger limit, it tells nothing about this one.
-        self._epoch = lane.epoch - (lane.active > lane.places.limit)
+        self._epoch = lane.enter()
         self.began = clock()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lane.active -= 1
-        self._lane.places.release()
+        self._lane.leave()
 
     @property
     def seconds(self) -> float:

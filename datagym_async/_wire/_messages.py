@@ -57,9 +57,9 @@ class Body:
         return cls(size=len(data), content_type=content_type, data=data)
 
 
-@attrs.frozen(slots=False)  # with slots, frozen ones are made half as fast
+@attrs.define  # to make a frozen one takes three times as long, for each of many requests
 class Request:
-    """One call to the service, without host, token and attempt.
+    """One call to the service, without host, token and attempt; never changed once it is made.
 
     Args:
         method: HTTP method.
@@ -80,9 +80,9 @@ class Request:
     lane: Lane = Lane.CALL
 
 
-@attrs.frozen(slots=False)
+@attrs.define
 class Response:
-    """A whole answer.
+    """A whole answer; never changed once it is made.
 
     Args:
         status: HTTP status.
