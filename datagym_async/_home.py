@@ -53,12 +53,17 @@ class Home:
                 f"{os.getpid()}, which was forked from it; open one there"
             )
             raise ClientClosedError(msg)
-        if self._loop is None:
-            self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         # A thread runs one loop at a time; in Python 3.11 to ask which one is a system call.
-        elif self._thread != threading.get_ident() or not self._loop.is_running():
+        is_here = self._thread == threading.get_ident()
+        if self._loop is None or not is_here or not self._loop.is_running():
+            self._check_loop()
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop is not loop:
             msg = f"{self.what} belongs to another event loop; open one in this loop"
             raise ClientClosedError(msg)
+        self._loop, self._thread = loop, threading.get_ident()
 
     @property
     def is_in_process(self) -> bool:

@@ -212,6 +212,7 @@ class AiohttpTransport:
     ) -> None:
         self._base_url = base_url
         self._api = URL(f"{base_url}api/v1/", encoded=True)
+        self._path = self._api.raw_path
         self._peer = _peer(base_url)
         self._usual_headers = CIMultiDict({**_EVERYWHERE, "Authorization": f"Token {token}"})
         self._patience = _Patience(timeout)
@@ -298,7 +299,7 @@ class AiohttpTransport:
         if request.query:
             query = urlencode(request.query, quote_via=quote)
             return URL(f"{self._base_url}api/v1/{request.path}?{query}", encoded=True)
-        return self._api.with_path(self._api.raw_path + request.path, encoded=True)
+        return self._api.with_path(self._path + request.path, encoded=True)
 
     def _headers(self, request: Request) -> CIMultiDict[str]:
         if request.body is None and not request.headers:

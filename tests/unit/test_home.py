@@ -1,0 +1,59 @@
+"""Where something belongs: one process, one event loop, whichever thread runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from datagym_async._home import Home
+from datagym_async.exceptions import ClientClosedError
+
+
+async def check(home: Home) -> None:
+    home.check()
+
+
+def test_the_first_loop_is_the_one() -> None:
+    """A later loop of the same thread is refused, though the first one has ended."""
+    home = Home("The lamp")
+    asyncio.run(check(home))
+
+    with pytest.raises(ClientClosedError, match="The lamp belongs to another event loop"):
+        asyncio.run(check(home))
+
+
+async def test_another_threads_loop_is_refused() -> None:
+    """A loop of another thread is refused while the first one runs, which goes on."""
+    home = Home("The lamp")
+    home.check()
+
+    def elsewhere() -> None:
+        with pytest.raises(ClientClosedError, match="belongs to another event loop"):
+            asyncio.run(check(home))
+
+    await asyncio.to_thread(elsewhere)
+    home.check()
+
+
+def test_a_loop_may_go_on_in_another_thread() -> None:
+    """It is the loop that counts: one that was begun here and runs on in a thread stays the one."""
+    home = Home("The lamp")
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(check(home))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        for _ in range(2):
+            asyncio.run_coroutine_threadsafe(check(home), loop).result(timeout=30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_without_a_loop_there_is_no_home() -> None:
+    """Outside of any event loop it cannot be used at all."""
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        Home("The lamp").check()
