@@ -45,13 +45,6 @@ class CommandError(Exception):
         self.status = status
 
 
-def first_of(error: BaseException) -> BaseException:
-    """Return the first single error of an exception group, however deep; others as they are."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 def sentence_of(error: BaseException) -> str:
     """Return what is to be said of an error: what happened, and the way out."""
     if isinstance(error, CommandError):

@@ -19,10 +19,10 @@ import attrs
 import typer
 
 from datagym_async._client import TOKEN_VARIABLE
+from datagym_async._groups import first_of
 from datagym_async.cli._errors import (
     INTERRUPTED,
     SOME_FAILED,
-    first_of,
     sentence_of,
     status_of,
     trace_of,

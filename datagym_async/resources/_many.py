@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from datagym_async._groups import first_of
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def for_each(
             for _ in range(concurrency):
                 group.create_task(_work_off(source, work))
     except BaseExceptionGroup as errors:
-        first = errors.exceptions[0]
+        first = first_of(errors)
     else:
         return
     raise first

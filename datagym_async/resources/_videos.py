@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from datagym_async._groups import first_of
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -65,5 +66,5 @@ async def _all(
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(one(task_id)) for task_id in ids]
     except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        raise first_of(errors) from None
     return [each.result() for each in asked]

@@ -153,8 +153,3 @@ def workers_of(lane: RunLane | None, places: int | None) -> int:
     if places is not None:
         return places
     return DEFAULT_WORKERS if lane is None else lane.most
-
-
-def first_of(error: Exception) -> Exception:
-    """Return the error itself, out of the groups that task groups wrap errors in."""
-    return first_of(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error

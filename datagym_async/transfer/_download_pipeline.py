@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._groups import first_of
 from datagym_async.exceptions import APIError
-from datagym_async.transfer._bulk_run import first_of
 from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_fetch import Fetcher
 from datagym_async.transfer._download_items import DownloadResult

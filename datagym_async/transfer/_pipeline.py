@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._groups import first_of
 from datagym_async.exceptions import APIError
-from datagym_async.transfer._bulk_run import first_of
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._hooks import Hooks
 from datagym_async.transfer._items import Outcome, UploadResult

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.cli._errors import CommandError, first_of, sentence_of, status_of
+from datagym_async._groups import first_of
+from datagym_async.cli._errors import CommandError, sentence_of, status_of
 from datagym_async.cli._lookup import choose
 from datagym_async.cli._output import Column, Output
 from datagym_async.exceptions import (
