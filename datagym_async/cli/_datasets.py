@@ -1,7 +1,9 @@
 """`datasets`: list them, look at one, create one."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
+import attrs
 import typer
 
 from datagym_async.cli._connect import address_of, with_client
@@ -19,11 +21,19 @@ app = typer.Typer(name="datasets", help="List datasets, look at one, create one.
 _TIME: Final = "%Y-%m-%d %H:%M"
 
 
+@attrs.frozen
+class _Counted:
+    """A dataset without its media, of which there may be very many, and their number."""
+
+    dataset: Dataset
+    media: int
+
+
 def list_datasets(invocation: Invocation) -> int:
     """List the datasets with the number of their media."""
-    datasets = with_client(invocation, lambda client: client.datasets.list())
+    datasets = with_client(invocation, lambda client: client.datasets.read_parts(_counted))
     if invocation.output.as_json:
-        invocation.output.document([_summary(dataset) for dataset in datasets])
+        invocation.output.document([_summary(each) for each in datasets])
     elif not datasets:
         invocation.output.message(
             f"There are no datasets at {address_of(invocation)}; `datasets create NAME` makes one."
@@ -35,7 +45,7 @@ def list_datasets(invocation: Invocation) -> int:
             Column("Media", "right"),
             Column("Projects", "right"),
         )
-        invocation.output.table(columns, [_row(dataset) for dataset in datasets])
+        invocation.output.table(columns, [_row(each) for each in datasets])
     return WELL
 
 
@@ -87,7 +97,7 @@ def create(
             "another name, or add --exist-ok."
         ) from None
     if invocation.output.as_json:
-        invocation.output.document(_summary(made))
+        invocation.output.document(_summary(_Counted(made, len(made.media))))
     elif not invocation.output.quiet:
         invocation.output.result(f"Dataset {made.name!r} has the id {made.id}.")
     return WELL
@@ -132,16 +142,24 @@ def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
     return tuple((title, value) for title, value in facts if value)
 
 
-def _row(dataset: Dataset) -> tuple[str, ...]:
-    return dataset.id, dataset.name, f"{len(dataset.media):,}", f"{dataset.project_count:,}"
+async def _counted(parts: AsyncIterator[Dataset]) -> list[_Counted]:
+    found: dict[str, _Counted] = {}
+    async for part in parts:
+        before = found[part.id].media if part.id in found else 0
+        found[part.id] = _Counted(attrs.evolve(part, media=()), before + len(part.media))
+    return list(found.values())
+
+
+def _row(found: _Counted) -> tuple[str, ...]:
+    dataset = found.dataset
+    return dataset.id, dataset.name, f"{found.media:,}", f"{dataset.project_count:,}"
 
 
 def _media_row(media: DatasetMedia) -> tuple[str, ...]:
     return media.id, media.name, media.source_type.value.lower().replace("_", " ")
 
 
-def _summary(dataset: Dataset) -> dict[str, object]:
-    """Return a dataset without its media, which may be very many."""
-    document = plain(dataset)
+def _summary(found: _Counted) -> dict[str, object]:
+    document = plain(found.dataset)
     del document["media"]
-    return {**document, "media_count": len(dataset.media)}
+    return {**document, "media_count": found.media}

@@ -81,3 +81,5 @@ def test_a_dataset_is_shown(at_service: Cli, photos: Path) -> None:
     assert "4 media" in ran.out
     assert "1 more" in ran.err
     assert "more" not in at_service("datasets", "show", "Photos", "--limit", "0").err
+    (listed,) = at_service("datasets", "list", "--json").documents
+    assert listed["media_count"] == 4
