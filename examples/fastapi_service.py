@@ -51,7 +51,15 @@ async def opened(media_id: str, client: Client) -> AsyncIterator[AsyncIterator[b
 
 async def hand_out(chunks: Annotated[AsyncIterator[bytes], Depends(opened)]) -> Response:
     """GET /images/{media_id}: the bytes as they come, never more of them than the visitor takes."""
-    return StreamingResponse(chunks, media_type="image/jpeg")
+    first = await anext(chunks, b"")
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    kind = "image/png" if first.startswith(b"\x89PNG") else "image/jpeg"
+    return StreamingResponse(whole(), media_type=kind)
 
 
 async def take_in(name: str, request: Request, client: Client) -> Response:

@@ -1,7 +1,8 @@
 """The aiohttp adapter: the only place of the client that touches aiohttp.
 
-`Transport` is the seam: one method that sends a request once and hands over the open answer, one
-that fetches a foreign URL without credentials. `AiohttpTransport` is the real one. `LinkProber`
+`Transport` is the seam: one method that sends a request once and returns the whole answer, one that
+hands over the open one, one that fetches a foreign URL without credentials. `AiohttpTransport` is
+the real one; how long it waits for the other side is bounded in `_deadlines`. `LinkProber`
 asks addresses of anybody's choice whether an image is there, `LinkFetcher` fetches it. Errors of
 aiohttp and of the system become `APIConnectionError` or `APITimeoutError` in `_failures`, and
 nowhere else; they are raised free of causes, because aiohttp's own errors hold the headers of the
