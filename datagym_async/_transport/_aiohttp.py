@@ -92,37 +92,34 @@ class _Payload(Payload):
         return self
 
     async def __anext__(self) -> bytes:
-        failure: Exception = StopAsyncIteration()
-        try:
-            if piece := await self._some(_PAYLOAD_PIECE):
-                return piece
-        except FAILURES as raised:
-            failure = translate(raised, peer=self.peer, request_sent=True)
-        raise failure
+        # Not from a name: an exception that its own frame holds keeps all callers until it is
+        # collected, and this one ends every stream.
+        if not (piece := await self._some(_PAYLOAD_PIECE)):
+            raise StopAsyncIteration
+        return piece
 
     async def rest(self) -> bytes:
         """Return all that is left, as it came: cut into pieces it would be copied once more."""
-        try:
-            if self.content.is_eof():
-                return self.content.read_nowait()
-            pieces = []
-            while piece := await self._some(_ALL):
-                pieces.append(piece)
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        except FAILURES as raised:
-            failure = translate(raised, peer=self.peer, request_sent=True)
-        raise failure
+        if self.content.is_eof() and self.content.exception() is None:
+            return self.content.read_nowait()
+        pieces = []
+        while piece := await self._some(_ALL):
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _some(self, most: int) -> bytes:
         """Return what has come, at most so many bytes; nothing at the end."""
-        piece = self.content.read_nowait(most)
-        if piece or self.content.at_eof():
-            return piece
         try:
+            piece = self.content.read_nowait(most)
+            if piece or self.content.at_eof():
+                return piece
             with self.patience.for_bytes(self.until):
                 return await self.content.read(most)
         except TimeoutError:
-            raise aiohttp.SocketTimeoutError from None
+            failure = translate(aiohttp.SocketTimeoutError(), peer=self.peer, request_sent=True)
+        except FAILURES as raised:
+            failure = translate(raised, peer=self.peer, request_sent=True)
+        raise failure
 
 
 @attrs.define

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -300,6 +302,33 @@ async def test_a_whole_answer_leaves_its_connection(size: int) -> None:
 
     assert found == [size] * 5
     assert connections == 1
+
+
+async def test_a_stream_that_ended_holds_nobody() -> None:
+    """What read a stream to its end is let go at once, not when garbage is collected."""
+
+    class Caller:
+        """Something that a caller holds."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+
+    async def read(transport: AiohttpTransport, *held: Caller) -> None:
+        assert len(held) == 1
+        async with transport.send(READ) as streamed:
+            assert [piece async for piece in streamed.iter_chunks()] == [b"{}"]
+
+    async with transport_to(talk) as transport:
+        gc.disable()
+        try:
+            caller = Caller()
+            gone = weakref.ref(caller)
+            await read(transport, caller)
+            del caller
+            assert gone() is None
+        finally:
+            gc.enable()
 
 
 async def test_an_answer_left_early_gives_its_connection_up() -> None:
