@@ -1,15 +1,13 @@
 """`datasets`: list them, look at one, create one."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-import attrs
 import typer
 
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._figures import counted
-from datagym_async.cli._lookup import whole_dataset_of
+from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
 from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._output import Column, Output
 from datagym_async.cli._plain import plain
@@ -21,17 +19,9 @@ app = typer.Typer(name="datasets", help="List datasets, look at one, create one.
 _TIME: Final = "%Y-%m-%d %H:%M"
 
 
-@attrs.frozen
-class _Counted:
-    """A dataset without its media, of which there may be very many, and their number."""
-
-    dataset: Dataset
-    media: int
-
-
 def list_datasets(invocation: Invocation) -> int:
     """List the datasets with the number of their media."""
-    datasets = with_client(invocation, lambda client: client.datasets.read_parts(_counted))
+    datasets = with_client(invocation, outlines)
     if invocation.output.as_json:
         invocation.output.document([_summary(each) for each in datasets])
     elif not datasets:
@@ -97,7 +87,7 @@ def create(
             "another name, or add --exist-ok."
         ) from None
     if invocation.output.as_json:
-        invocation.output.document(_summary(_Counted(made, len(made.media))))
+        invocation.output.document(_summary(Outline(made, len(made.media))))
     elif not invocation.output.quiet:
         invocation.output.result(f"Dataset {made.name!r} has the id {made.id}.")
     return WELL
@@ -142,24 +132,16 @@ def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
     return tuple((title, value) for title, value in facts if value)
 
 
-async def _counted(parts: AsyncIterator[Dataset]) -> list[_Counted]:
-    found: dict[str, _Counted] = {}
-    async for part in parts:
-        before = found[part.id].media if part.id in found else 0
-        found[part.id] = _Counted(attrs.evolve(part, media=()), before + len(part.media))
-    return list(found.values())
-
-
-def _row(found: _Counted) -> tuple[str, ...]:
+def _row(found: Outline) -> tuple[str, ...]:
     dataset = found.dataset
-    return dataset.id, dataset.name, f"{found.media:,}", f"{dataset.project_count:,}"
+    return dataset.id, dataset.name, f"{found.media_count:,}", f"{dataset.project_count:,}"
 
 
 def _media_row(media: DatasetMedia) -> tuple[str, ...]:
     return media.id, media.name, media.source_type.value.lower().replace("_", " ")
 
 
-def _summary(found: _Counted) -> dict[str, object]:
+def _summary(found: Outline) -> dict[str, object]:
     document = plain(found.dataset)
     del document["media"]
-    return {**document, "media_count": found.media}
+    return {**document, "media_count": found.media_count}

@@ -49,14 +49,39 @@ def choose(wanted: str, among: Sequence[N], *, kind: str) -> N | None:
     return found[0] if found else None
 
 
+@attrs.frozen
+class Outline:
+    """A dataset without its media, of which there may be very many, and their number."""
+
+    dataset: Dataset
+    media_count: int
+
+
+async def outlines(client: DataGymClient) -> list[Outline]:
+    """Return all datasets without their media, which never are in memory at once."""
+    return await client.datasets.read_parts(_outlined)
+
+
+async def _outlined(parts: AsyncIterator[Dataset]) -> list[Outline]:
+    found: dict[str, Outline] = {}
+    async for part in parts:
+        before = found[part.id].media_count if part.id in found else 0
+        found[part.id] = Outline(attrs.evolve(part, media=()), before + len(part.media))
+    return list(found.values())
+
+
+async def _all_datasets(client: DataGymClient) -> list[Dataset]:
+    return [each.dataset for each in await outlines(client)]
+
+
 async def find_dataset(client: DataGymClient, wanted: str) -> Dataset | None:
     """Return the dataset with this id or name, without its media, or None."""
     if is_id(wanted):
         # Asked for alone: a listing holds all media of all datasets.
         with contextlib.suppress(NotFoundError):
-            (found,) = await client.datasets.read_parts(_outlines, wanted)
-            return found
-    return choose(wanted, await client.datasets.read_parts(_outlines), kind="dataset")
+            (found,) = await client.datasets.read_parts(_outlined, wanted)
+            return found.dataset
+    return choose(wanted, await _all_datasets(client), kind="dataset")
 
 
 async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> Dataset:
@@ -67,7 +92,7 @@ async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> D
     """
     found = await find_dataset(client, wanted)
     if found is None:
-        there = await client.datasets.read_parts(_outlines)
+        there = await _all_datasets(client)
         raise CommandError(_unknown(wanted, there, kind="dataset", hint=hint))
     return found
 
@@ -82,13 +107,6 @@ async def whole_dataset_of(client: DataGymClient, wanted: str) -> Dataset:
         with contextlib.suppress(NotFoundError):
             return await client.datasets.get(wanted)
     return await client.datasets.get((await dataset_of(client, wanted)).id)
-
-
-async def _outlines(parts: AsyncIterator[Dataset]) -> list[Dataset]:
-    found: dict[str, Dataset] = {}
-    async for part in parts:
-        found[part.id] = attrs.evolve(part, media=())
-    return list(found.values())
 
 
 async def project_of(client: DataGymClient, wanted: str) -> Project:

@@ -254,8 +254,8 @@ class DatasetLoader(Generic[T_co]):
         A consumer that does not await anything keeps the loop from loading. It gets no sample that
         is ready before the loop has had turns in proportion.
         """
-        kept = run.clock() - self._turned
         if run.has_ready:
+            kept = run.clock() - self._turned
             for _ in range(min(_MOST_TURNS, int(kept / _BUSY))):
                 await asyncio.sleep(0)
         found = await run.next()

@@ -49,6 +49,13 @@ async def send(transport: AiohttpTransport, request: Request) -> Response:
     return await transport.exchange(request)
 
 
+async def given_up(transport: AiohttpTransport, request: Request) -> tuple[APITimeoutError, float]:
+    """Return how a request that is not answered in time ends, and when."""
+    with pytest.raises(APITimeoutError) as raised:
+        await send(transport, request)
+    return raised.value, asyncio.get_running_loop().time()
+
+
 async def test_what_is_sent() -> None:
     """A request goes to api/v1 with token, type and length, and its body arrives whole."""
     seen: list[tuple[bytes, bytes]] = []
@@ -169,11 +176,9 @@ async def test_silence_ends_with_the_read_timeout() -> None:
         await asyncio.sleep(10_000)
 
     async with transport_to(talk, read=7) as transport:
-        with pytest.raises(APITimeoutError) as raised:
-            await send(transport, READ)
-        now = asyncio.get_running_loop().time()
+        error, now = await given_up(transport, READ)
 
-    assert raised.value.request_sent
+    assert error.request_sent
     assert 7 <= now < 9
 
 
@@ -242,11 +247,9 @@ async def test_a_body_that_goes_out_is_no_silence() -> None:
 
     request = Request("POST", "task/import", body=Body(size=4, open=slow))
     async with transport_to(talk, read=7) as transport:
-        with pytest.raises(APITimeoutError) as raised:
-            await send(transport, request)
-        now = asyncio.get_running_loop().time()
+        error, now = await given_up(transport, request)
 
-    assert raised.value.request_sent
+    assert error.request_sent
     assert 27 <= now < 29
 
 
@@ -262,11 +265,9 @@ async def test_an_upload_ends_whatever_drips() -> None:
             writer.write(b" ")
 
     async with transport_to(talk, upload=20) as transport:
-        with pytest.raises(APITimeoutError) as raised:
-            await transport.exchange(upload(b"x"))
-        now = asyncio.get_running_loop().time()
+        error, now = await given_up(transport, upload(b"x"))
 
-    assert raised.value.request_sent
+    assert error.request_sent
     assert 20 <= now < 22
 
 
@@ -359,11 +360,9 @@ async def test_an_upload_is_given_time_by_its_size() -> None:
         await asyncio.sleep(10_000)
 
     async with transport_to(talk, upload=5, upload_rate=BIG) as transport:
-        with pytest.raises(APITimeoutError) as raised:
-            await send(transport, upload(b"x" * BIG * 10))
-        now = asyncio.get_running_loop().time()
+        error, now = await given_up(transport, upload(b"x" * BIG * 10))
 
-    assert not raised.value.request_sent
+    assert not error.request_sent
     assert 15 <= now < 17
 
 
