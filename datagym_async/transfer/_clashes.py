@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async.transfer._items import Outcome, printable
+from datagym_async._printable import printable
+from datagym_async.transfer._items import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TypeAlias
 
-from datagym_async.transfer._items import printable
+from datagym_async._printable import printable
 
 Refusal: TypeAlias = str
 """A sentence that says why something cannot be uploaded."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.transfer._bitmap_images import check_format
 from datagym_async.transfer._bitmap_jobs import CONCURRENCY, BitmapSource, save_bitmaps
 from datagym_async.transfer._download_manifest import Manifest
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:

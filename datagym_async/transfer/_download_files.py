@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer._items import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import enum
 
 import attrs
 
-from datagym_async.transfer._items import printable
+from datagym_async._printable import printable
 
 
 class DownloadOutcome(enum.StrEnum):

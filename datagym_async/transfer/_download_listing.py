@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import Project
 from datagym_async.resources._batches import in_batches
@@ -14,7 +15,6 @@ from datagym_async.transfer._download_config import DownloadConfig
 from datagym_async.transfer._download_needs import DownloadSources
 from datagym_async.transfer._download_state import DownloadJob
 from datagym_async.transfer._download_tally import DownloadTally
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.transfer._download_items import DownloadResult
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._report_text import csv_text, json_text, said_counts
 
 if TYPE_CHECKING:

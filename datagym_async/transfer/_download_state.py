@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._download_files import tidy
 from datagym_async.transfer._download_names import folded_name
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._journal_lock import JournalLock
 
 if TYPE_CHECKING:

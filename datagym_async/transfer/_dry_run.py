@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.transfer._candidates import Rules
 from datagym_async.transfer._clashes import Verdict
 from datagym_async.transfer._config import UploadConfig
 from datagym_async.transfer._feeder import Feeder
-from datagym_async.transfer._items import Outcome, UploadItem, printable
+from datagym_async.transfer._items import Outcome, UploadItem
 from datagym_async.transfer._link_check import LinkCheck
 from datagym_async.transfer._plan import Plan
 from datagym_async.transfer._tally import Tally

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._candidates import Candidate
-from datagym_async.transfer._items import UploadItem, UploadResult, printable
+from datagym_async.transfer._items import UploadItem, UploadResult
 from datagym_async.transfer._report import SCHEMA, UploadReport, raw_decoded
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.transfer._candidates import Candidate, Rules, refused_source
 from datagym_async.transfer._disk import refusal
 from datagym_async.transfer._filters import compiled, matches
-from datagym_async.transfer._items import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
 
 if TYPE_CHECKING:
@@ -18,22 +19,6 @@ if TYPE_CHECKING:
 def is_url(text: str) -> bool:
     """Return whether a text given as a source is an address rather than a path."""
     return text[:8].lower().startswith(("http://", "https://"))
-
-
-def printable(text: str) -> str:
-    r"""Return the text so that every screen and JSON reader can take it.
-
-    File systems hold names that are not valid Unicode; their odd bytes show as ``\xe9`` here.
-    """
-    return text if text.isprintable() else "".join(map(_printable_character, text))
-
-
-def _printable_character(one: str) -> str:
-    if one.isprintable():
-        return one
-    if "\udc80" <= one <= "\udcff":  # PEP 383: a byte that is not UTF-8
-        return f"\\x{ord(one) - 0xDC00:02x}"
-    return one.encode("unicode_escape").decode("ascii")
 
 
 def last_part(path: str) -> str:

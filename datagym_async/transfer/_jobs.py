@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._journal_file import is_journal, remove
 from datagym_async.transfer._journal_job import SUFFIX, jobs_folder
 from datagym_async.transfer._journal_lock import JournalLock, is_locked

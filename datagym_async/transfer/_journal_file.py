@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._journal_lock import JournalLock
 from datagym_async.transfer._journal_schema import (
     APPLICATION_ID,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from datagym_async.transfer._items import UploadItem, is_url, printable
+from datagym_async._printable import printable
+from datagym_async.transfer._items import UploadItem, is_url
 from datagym_async.transfer._watch import FolderWatch
 
 if TYPE_CHECKING:

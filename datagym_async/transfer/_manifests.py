@@ -21,11 +21,12 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.transfer._candidates import Candidate, refused_source
 from datagym_async.transfer._disk import refusal, size_of
-from datagym_async.transfer._items import UploadItem, is_url, printable
+from datagym_async.transfer._items import UploadItem, is_url
 
 if TYPE_CHECKING:
     from _csv import Reader

@@ -16,8 +16,9 @@ from typing import TypeAlias
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer._items import UploadItem, printable
+from datagym_async.transfer._items import UploadItem
 
 Name: TypeAlias = str | Callable[[UploadItem], str]
 """``"basename"``, ``"relative"``, a template such as ``"{parent}_{name}"``, or a function."""

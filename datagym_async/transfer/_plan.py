@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async._wire._names import fold_name
 from datagym_async.transfer import _journal_file as journal_file
 from datagym_async.transfer._clashes import Claim, Holder, Verdict, judge
-from datagym_async.transfer._items import Outcome, UploadItem, printable
+from datagym_async.transfer._items import Outcome, UploadItem
 from datagym_async.transfer._journal_schema import Kind, stated
 from datagym_async.transfer._listed import Listed
 from datagym_async.transfer._outcomes import Outcomes

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer._items import UploadItem, printable
+from datagym_async.transfer._items import UploadItem
 from datagym_async.transfer._journal_schema import Kind
 from datagym_async.transfer._resuming import Resuming
 from datagym_async.transfer._rows import Added, Row, blob, text

@@ -7,7 +7,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
 
-from datagym_async.transfer._items import Outcome, UploadResult, printable
+from datagym_async._printable import printable
+from datagym_async.transfer._items import Outcome, UploadResult
 from datagym_async.transfer._report_text import csv_text, json_text, said_counts
 from datagym_async.transfer._target import DatasetShare
 from datagym_async.transfer._verify import Mismatch

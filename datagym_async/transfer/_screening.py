@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async._wire._names import MAX_NAME_LENGTH, encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._structure import screen_structure
 
 Check: TypeAlias = Literal["none", "signature", "structure", "decode"]

@@ -14,20 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias, Union, cast
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.transfer._candidates import Candidate, refused_source
 from datagym_async.transfer._disk import look, size_of
 from datagym_async.transfer._folders import in_folder, in_glob, is_glob
-from datagym_async.transfer._items import (
-    Readable,
-    UploadItem,
-    is_readable,
-    is_url,
-    last_part,
-    printable,
-)
+from datagym_async.transfer._items import Readable, UploadItem, is_readable, is_url, last_part
 from datagym_async.transfer._manifests import in_manifest, in_standard_input, is_manifest
 from datagym_async.transfer._open_files import size_of_open
 from datagym_async.transfer._watch import FolderWatch

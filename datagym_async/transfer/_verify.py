@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import APIError
 from datagym_async.transfer._disk import refusal
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:

@@ -30,12 +30,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer._candidates import Candidate, Rules
 from datagym_async.transfer._disk import look
 from datagym_async.transfer._filters import Filters
 from datagym_async.transfer._folders import Found, walk
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datagym_async._printable import printable
 from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.transfer import UploadItem
 from datagym_async.transfer._candidates import Candidate
-from datagym_async.transfer._items import printable
 from datagym_async.transfer._plan import Plan, Planned
 from datagym_async.transfer._screening import Sample, looks_like, screen_bytes, screen_name
 

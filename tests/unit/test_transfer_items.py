@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.transfer import Outcome, UploadConfig, UploadItem, UploadResult
-from datagym_async.transfer._items import printable, url_name
+from datagym_async.transfer._items import url_name
 
 
 @pytest.mark.parametrize(
