@@ -46,7 +46,7 @@ from datagym_async.testing import (
     Truncate,
     chance,
 )
-from datagym_async.transfer import UploadConfig
+from datagym_async.uploads import UploadConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from datagym_async import DataGymClient, RetryPolicy
 from datagym_async.exceptions import DataGymError
-from datagym_async.transfer import UploadConfig
+from datagym_async.uploads import UploadConfig
 
 RETRY = RetryPolicy(initial_delay=0.05, max_delay=1.0, settle_after=0.3)
 """Short waits: what is tested is what happens, not how patiently."""

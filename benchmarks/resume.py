@@ -28,11 +28,11 @@ from benchmarks.contenders.generated import DATASET
 from benchmarks.files import TINY
 from benchmarks.machine import machine_facts
 from benchmarks.minimal_server import held_name
-from datagym_async.transfer import Outcome, UploadItem, UploadResult
-from datagym_async.transfer import _journal_file as journal_file
-from datagym_async.transfer._candidates import Candidate
-from datagym_async.transfer._journal_job import Job
-from datagym_async.transfer._plan import Plan
+from datagym_async.uploads import Outcome, UploadItem, UploadResult
+from datagym_async.uploads.plan import _journal as journal_file
+from datagym_async.uploads.plan._jobs import Job
+from datagym_async.uploads.plan._plan import Plan
+from datagym_async.uploads.sources._candidates import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

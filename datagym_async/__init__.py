@@ -19,6 +19,14 @@ from datagym_async._session import SessionStatistics
 from datagym_async._transport import Timeout
 from datagym_async._version import __version__
 from datagym_async.data import DatasetLoader, LoaderConfig, Sample
+from datagym_async.downloads import (
+    DownloadConfig,
+    Downloader,
+    DownloadOutcome,
+    DownloadProgress,
+    DownloadReport,
+    DownloadResult,
+)
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIConnectionError,
@@ -44,6 +52,15 @@ from datagym_async.exceptions import (
     RequestRefusedError,
     ServiceUnavailableError,
     TransferError,
+)
+from datagym_async.exports import (
+    Bitmap,
+    BitmapReport,
+    BitmapResult,
+    BitmapSample,
+    BitmapStream,
+    ExportedLabels,
+    ExportProgress,
 )
 from datagym_async.labels import (
     Annotation,
@@ -105,24 +122,11 @@ from datagym_async.resources import (
     ValueOutcome,
     WriteReport,
 )
-from datagym_async.transfer import (
-    Bitmap,
-    BitmapReport,
-    BitmapResult,
-    BitmapSample,
-    BitmapStream,
+from datagym_async.uploads import (
     DatasetCreated,
     DatasetShare,
     Double,
-    DownloadConfig,
-    Downloader,
-    DownloadOutcome,
-    DownloadProgress,
-    DownloadReport,
-    DownloadResult,
     DryRun,
-    ExportedLabels,
-    ExportProgress,
     FolderWatch,
     ItemSettled,
     JobSummary,

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import attrs
 
 from datagym_async._limits import LimiterState, Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
+from datagym_async._runs._needs import DownloadSources
 from datagym_async._session import Session, SessionStatistics
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
 from datagym_async._wire._messages import Lane
 from datagym_async.data import Loaders
 from datagym_async.data._needs import Library
+from datagym_async.downloads import Downloader
+from datagym_async.downloads._manifest import DownloadJob
 from datagym_async.exceptions import ClientClosedError
+from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, BitmapStream, save_bitmaps
+from datagym_async.exports._label_files import ExportOptions, export_labels
+from datagym_async.formats.coco import CocoMapping
 from datagym_async.resources import (
     AiSegmentationResource,
     DatasetsResource,
@@ -26,25 +33,20 @@ from datagym_async.resources import (
     TasksResource,
     ValuesResource,
 )
-from datagym_async.transfer import Downloader, DryRun, Uploader
-from datagym_async.transfer._advice import Meters
-from datagym_async.transfer._bitmap_jobs import BitmapSource
-from datagym_async.transfer._bitmap_methods import BitmapMethods
-from datagym_async.transfer._download_methods import DownloadMethods
-from datagym_async.transfer._download_needs import DownloadSources
-from datagym_async.transfer._download_state import DownloadJob
-from datagym_async.transfer._export_methods import ExportMethods
-from datagym_async.transfer._upload_methods import UploadMethods
+from datagym_async.uploads import DryRun, Uploader
+from datagym_async.uploads._observer import Meters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     import aiohttp
 
+    from datagym_async.downloads import DownloadConfig, DownloadReport
+    from datagym_async.exports._bitmaps import BitmapFormat, BitmapReport, BitmapResult
+    from datagym_async.exports._label_files import ExportedLabels, ExportFormat, ExportProgress
     from datagym_async.resources import Dialect
-    from datagym_async.transfer import DownloadConfig, Source, UploadConfig
-    from datagym_async.transfer._export_jobs import ExportSource, SizeSource
+    from datagym_async.uploads import Source, UploadConfig, UploadReport
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
@@ -99,7 +101,7 @@ class _LaneOf:
         return self.limits.pin(self.lane, places)
 
 
-class DataGymClient(UploadMethods, DownloadMethods, BitmapMethods, ExportMethods):
+class DataGymClient:
     """Talk to DataGym from async code; use as ``async with DataGymClient(...) as client``.
 
     Args:
@@ -284,7 +286,18 @@ class DataGymClient(UploadMethods, DownloadMethods, BitmapMethods, ExportMethods
         """Return the AI segmentation (undocumented routes; not installed everywhere)."""
         return self._opened.ai_segmentation
 
-    def _uploader(self, dataset_id: str, sources: Source, config: UploadConfig | None) -> Uploader:
+    def uploader(
+        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
+    ) -> Uploader:
+        """Return a bulk upload to iterate over: ``async with client.uploader(...) as run``.
+
+        Args:
+            dataset_id: The dataset that the images go into.
+            sources: What names images: a file, a folder, a glob, a manifest, a URL, an
+                `UploadItem`, or an iterable or async iterable of any of these.
+            config: Options of the upload.
+        """
+        session = self._opened.session
         return Uploader(
             self.media,
             self.datasets,
@@ -292,34 +305,123 @@ class DataGymClient(UploadMethods, DownloadMethods, BitmapMethods, ExportMethods
             sources,
             config=config,
             projects=self.projects,
-            meters=self._meters,
+            meters=Meters(
+                statistics=session.statistics,
+                limiter=lambda: session.limiter(Lane.UPLOAD),
+                on_pause=self._opened.limits.on_pause,
+                rate_limit=self._limits.rate,
+                max_upload_rate=self._limits.upload_rate,
+            ),
             lane=_LaneOf(self._opened.limits, Lane.UPLOAD),
         )
 
-    @property
-    def _meters(self) -> Meters:
-        session = self._opened.session
-        return Meters(
-            statistics=session.statistics,
-            limiter=lambda: session.limiter(Lane.UPLOAD),
-            on_pause=self._opened.limits.on_pause,
-            rate_limit=self._limits.rate,
-            max_upload_rate=self._limits.upload_rate,
-        )
+    def plan(
+        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
+    ) -> DryRun:
+        """Return what an upload would do, to iterate over: ``async with client.plan(...)``.
 
-    def _dry_run(self, dataset_id: str, sources: Source, config: UploadConfig | None) -> DryRun:
+        The dataset is listed and the sources are read; nothing is sent.
+
+        Args:
+            dataset_id: The dataset that the images would go into.
+            sources: What names images (see `uploader`).
+            config: Options of the upload.
+        """
         return DryRun(self.datasets, dataset_id, sources, config=config)
 
-    def _bitmap_source(self, project_id: str, keys: Sequence[str] | None) -> BitmapSource:
-        return BitmapSource(self.labels, self.tasks, project_id, keys)
+    async def upload(
+        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
+    ) -> UploadReport:
+        """Upload everything that `sources` names and return the report.
 
-    @property
-    def _export_sources(self) -> tuple[ExportSource, SizeSource]:
-        return self.labels, self.tasks
+        Args:
+            dataset_id: The dataset that the images go into.
+            sources: What names images (see `uploader`).
+            config: Options of the upload.
 
-    @property
-    def _download_sources(self) -> DownloadSources:
-        return DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels)
+        Raises:
+            APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        async with self.uploader(dataset_id, sources, config=config) as run:
+            await run.finish()
+        return run.report
+
+    def downloader(
+        self,
+        dataset_id: str,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+    ) -> Downloader:
+        """Return a download of a dataset to iterate over: ``async with client.downloader(...)``.
+
+        Args:
+            dataset_id: The dataset whose media are downloaded.
+            folder: Where to: a new or an empty folder, or that of the same download before.
+            config: Options of the download.
+        """
+        return self._downloader("dataset", dataset_id, folder, config)
+
+    def project_downloader(
+        self,
+        project_id: str,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+    ) -> Downloader:
+        """Return a download of all datasets of a project, each into a folder of its own.
+
+        Args:
+            project_id: The project.
+            folder: Where to (see `downloader`).
+            config: Options of the download.
+        """
+        return self._downloader("project", project_id, folder, config)
+
+    async def download_dataset(
+        self,
+        dataset_id: str,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+    ) -> DownloadReport:
+        """Download all media of a dataset and return the report; the same call again goes on.
+
+        Args:
+            dataset_id: The dataset.
+            folder: Where to (see `downloader`).
+            config: Options of the download.
+
+        Raises:
+            APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
+            ConfigurationError: The folder cannot be used.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        async with self.downloader(dataset_id, folder, config=config) as run:
+            return await run.finish()
+
+    async def download_project(
+        self,
+        project_id: str,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+    ) -> DownloadReport:
+        """Download all media of a project, each dataset into a folder of its own.
+
+        Args:
+            project_id: The project.
+            folder: Where to (see `downloader`).
+            config: Options of the download.
+
+        Raises:
+            ConfigurationError: There is no such project, or the folder cannot be used.
+            APIError: The datasets cannot be listed.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        async with self.project_downloader(project_id, folder, config=config) as run:
+            return await run.finish()
 
     def _downloader(
         self,
@@ -329,13 +431,123 @@ class DataGymClient(UploadMethods, DownloadMethods, BitmapMethods, ExportMethods
         config: DownloadConfig | None,
     ) -> Downloader:
         return Downloader(
-            self._download_sources,
+            DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels),
             DownloadJob(self._base_url, kind, found_by.lower()),
             folder,
             config=config,
             retry=self._retry,
             lane=_LaneOf(self._opened.limits, Lane.DOWNLOAD),
         )
+
+    async def download_bitmaps(
+        self,
+        project_id: str,
+        folder: str | os.PathLike[str],
+        *,
+        keys: str | Sequence[str] | None = None,
+        format: BitmapFormat = "png",  # noqa: A002 -- what it is called everywhere
+        resume: bool = True,
+        concurrency: int = CONCURRENCY,
+        on_result: Callable[[BitmapResult], None] | None = None,
+    ) -> BitmapReport:
+        """Download the segmentation bitmaps of a project's finished tasks and return the report.
+
+        Each goes to ``folder/KEY/NAME.png``, with the name of its image made fit for a disk; where
+        two would have the same name, the beginning of the task's id is in it. A bitmap that cannot
+        be had does not stop the others; a task that leaves its state meanwhile has none, and says
+        so. Cancelled, no half file is left, and the same call again goes on.
+
+        Args:
+            project_id: UUID of a project of images.
+            folder: Where to; it is made if it is not there.
+            keys: One key of an image segmentation, or several, for a bitmap of each finished task,
+                black where nothing was segmented. None for those alone in which something is: the
+                ones that the export names.
+            format: ``"png"`` (needs ``datagym-async[images]``) or ``"bmp"``, as it is sent: 8 bits
+                a pixel, 255 in the segment, 0 elsewhere.
+            resume: Whether bitmaps whose file is there are skipped. False fetches all anew, for
+                labels may have changed.
+            concurrency: Bitmaps in flight, 1 to 64; the client's `max_downloads` bounds them too.
+            on_result: Called with each result as it is settled; must not raise.
+
+        Raises:
+            ConfigurationError: A key is not of an image segmentation, or an option cannot be used.
+            APIError: The project cannot be read, or the token does not count (any more).
+            TransferError: The folder cannot be written to; its `report` says what was done.
+        """
+        return await save_bitmaps(
+            self._bitmap_source(project_id, keys),
+            folder,
+            wanted=format,
+            resume=resume,
+            concurrency=concurrency,
+            on_result=on_result,
+        )
+
+    def bitmaps(
+        self, project_id: str, *, keys: str | Sequence[str] | None = None, ahead: int = CONCURRENCY
+    ) -> BitmapStream:
+        """Return the bitmaps of a project as arrays: ``async with client.bitmaps(...) as stream``.
+
+        Needs numpy and ``datagym-async[images]``.
+
+        Args:
+            project_id: UUID of a project of images.
+            keys: See `download_bitmaps`.
+            ahead: Bitmaps fetched ahead, 1 to 64.
+        """
+        return BitmapStream(self._bitmap_source(project_id, keys), ahead=ahead)
+
+    def _bitmap_source(self, project_id: str, keys: str | Sequence[str] | None) -> BitmapSource:
+        several = (keys,) if isinstance(keys, str) else keys
+        return BitmapSource(self.labels, self.tasks, project_id, several)
+
+    async def export_labels(
+        self,
+        project_id: str,
+        path: str | os.PathLike[str],
+        format: ExportFormat = "json",  # noqa: A002 -- what it is called everywhere
+        *,
+        mapping: CocoMapping | None = None,
+        sizes: bool = True,
+        overwrite: bool = False,
+        on_progress: Callable[[ExportProgress], None] | None = None,
+    ) -> ExportedLabels:
+        """Write the labels of a project's finished tasks to a file or folder.
+
+        ``"json"`` is what the service sends, byte by byte, and ``"jsonl"`` a line a task; both are
+        written as they arrive. The other formats take all labels at once and need the extra
+        ``formats`` (COCO only where it needs masks). A file or folder is there whole or not at all.
+
+        Args:
+            project_id: UUID of the project.
+            path: The file of ``"json"``, ``"jsonl"`` and ``"coco"``, replaced if it is there; else
+                the folder, which must not be there, or be empty. Captions go to a file beside
+                that of COCO, ``NAME.captions.json``.
+            format: ``"json"``, ``"jsonl"``, ``"coco"``, ``"yolo"``, ``"yolo-seg"``, ``"voc"``,
+                ``"kitti"`` or ``"cvat"``.
+            mapping: For COCO as `formats.coco.to_document` takes it; other formats take the class
+                of an object from its select.
+            sizes: Whether widths and heights are read from the service, a request an image. All
+                formats but ``"json"`` and ``"jsonl"`` leave out what needs them otherwise.
+            overwrite: Whether a folder that holds something is deleted, once the new one is
+                complete.
+            on_progress: Called now and then, in the event loop; must not raise.
+
+        Raises:
+            ConfigurationError: There is no such format, the path cannot be used, or an extra is
+                missing.
+            NotFoundError: The project is unknown.
+            APIError: The labels cannot be read.
+            OSError: They cannot be written.
+        """
+        options = ExportOptions(
+            mapping=mapping or CocoMapping(),
+            sizes=sizes,
+            overwrite=overwrite,
+            on_progress=on_progress or (lambda _: None),
+        )
+        return await export_labels(self.labels, self.tasks, project_id, Path(path), format, options)
 
     @property
     def loader(self) -> Loaders:

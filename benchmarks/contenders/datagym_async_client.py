@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.measure import arguments, measured, run
 from datagym_async import DataGymClient
-from datagym_async.transfer import UploadConfig
+from datagym_async.uploads import UploadConfig
 
 if TYPE_CHECKING:
     import argparse
 
-    from datagym_async.transfer import Uploader
+    from datagym_async.uploads import Uploader
 
 FRAME_SECONDS = 0.1
 """How often a display asks for the progress."""

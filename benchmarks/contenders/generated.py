@@ -14,7 +14,7 @@ from benchmarks.files import TINY
 from benchmarks.measure import measured
 from benchmarks.minimal_server import held_name
 from datagym_async import DataGymClient
-from datagym_async.transfer import UploadConfig, UploadItem
+from datagym_async.uploads import UploadConfig, UploadItem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

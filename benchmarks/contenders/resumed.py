@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.contenders.generated import DATASET
 from benchmarks.measure import measured
 from datagym_async import DataGymClient
-from datagym_async.transfer import UploadConfig
+from datagym_async.uploads import UploadConfig
 
 
 async def _upload(folder: Path, base_url: str, journal: Path) -> str:

@@ -7,11 +7,10 @@
 """
 
 from datagym_async._limits._adaptive import Gradient, LimiterState
-from datagym_async._limits._advisor import RunFacts, advise
+from datagym_async._limits._lanes import ResizableSemaphore
 from datagym_async._limits._limits import Limits, LimitsConfig, Slot
 from datagym_async._limits._pause import pause_asked
-from datagym_async._limits._semaphore import ResizableSemaphore
-from datagym_async._limits._statistics import SessionStatistics
+from datagym_async._limits._statistics import RunFacts, SessionStatistics, advise
 
 __all__ = [
     "Gradient",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import attrs
 from aiolimiter import AsyncLimiter
 
-from datagym_async._limits._lane import BoundedLane, check_pin
+from datagym_async._limits._lanes import BoundedLane, check_pin
 from datagym_async._limits._pacer import Pacer, watched
 from datagym_async._limits._pause import PauseGate
 from datagym_async._limits._statistics import Waited

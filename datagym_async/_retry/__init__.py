@@ -6,8 +6,7 @@ tenacity under one time budget. `_quota` is the retry budget of the whole client
 """
 
 from datagym_async._retry._delays import RetryPolicy, parse_retry_after
-from datagym_async._retry._loop import RetryLoop, Settling
-from datagym_async._retry._quota import SEEMS_DOWN, RetryQuota
+from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota, Settling
 from datagym_async._retry._table import Action, Trouble, classify, decide
 
 __all__ = [

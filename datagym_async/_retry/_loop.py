@@ -3,6 +3,8 @@
 A turn is: look, if an answer was lost; then send, if the table and the counts allow it. `_judge`
 decides after each failure what the next turn is; tenacity waits and takes turns; `asyncio.timeout`
 bounds all of it, because tenacity's own time limit reads a clock that is not the event loop's.
+
+The retry budget of a whole client: a bucket of tokens, so that a dead service is let go.
 """
 
 from __future__ import annotations
@@ -17,15 +19,56 @@ import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from datagym_async._retry._delays import RetryPolicy
-from datagym_async._retry._quota import SEEMS_DOWN, RetryQuota
 from datagym_async._retry._table import Action, Trouble, classify, decide
 from datagym_async._wire._messages import Replay
-from datagym_async.exceptions import (
-    AlreadyExistsError,
-    APIError,
-    APIStatusError,
-    APITimeoutError,
+from datagym_async.exceptions import AlreadyExistsError, APIError, APIStatusError, APITimeoutError
+
+# The costs are those of the AWS SDKs' standard retry mode: a bucket of 500 lets 100 retries, or 50
+# after timeouts, go by without a success between them.
+_COST = 5.0
+_COST_OF_TIMEOUT = 10.0
+_REWARD = 1.0
+
+SEEMS_DOWN = (
+    "The service seems to be down: nearly everything has failed of late, so nothing is tried again"
+    " until something succeeds; see that it runs, then start again."
 )
+
+
+@attrs.define
+class RetryQuota:
+    """Grant repetitions while enough succeeds.
+
+    A repetition costs 5 tokens, after a timeout 10. A success gives back what its own repetitions
+    cost, or 1 where it needed none; there are never more than at the start.
+
+    Args:
+        capacity: Tokens at the start, and at most.
+    """
+
+    capacity: float
+    tokens: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.tokens = self.capacity
+
+    def take(self, failure: APIError) -> float | None:
+        """Return what the repetition after a failure costs, paid; None if it is not granted."""
+        cost = _COST_OF_TIMEOUT if isinstance(failure, APITimeoutError) else _COST
+        if cost > self.tokens:
+            return None
+        self.tokens -= cost
+        return cost
+
+    def succeeded(self, paid: float) -> None:
+        """Note a success.
+
+        Args:
+            paid: What its repetitions cost.
+        """
+        if self.tokens < self.capacity:
+            self.tokens = min(self.capacity, self.tokens + (paid or _REWARD))
+
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")

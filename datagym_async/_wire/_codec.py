@@ -1,23 +1,135 @@
-"""From an answer to a model, or to one error that says where the answer has another shape."""
+"""From an answer to a model, or to one error that says where the answer has another shape.
+
+The answers that are no plain objects: exports, a video's labels, the answer to an import.
+
+Media as current services write them, decoded without a detour.
+
+A listing has a million of them and nothing else, and each upload is answered with one. Whatever
+is odd goes the general way, which also says what is odd about it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import attrs
 import orjson
 from cattrs.errors import BaseValidationError
 
-from datagym_async._wire._documents import register_documents
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
+from datagym_async._wire._names import decode_name
 from datagym_async._wire._structure import each, field_path, make_converter
-from datagym_async._wire._usual_media import register_media
 from datagym_async.exceptions import APIResponseValidationError
-from datagym_async.labels._json import ShapeError
+from datagym_async.labels import LabelExport, VideoLabels, parse_export, parse_video
+from datagym_async.labels._json import ShapeError, as_object, as_text
+from datagym_async.models import DatasetMedia, Media, MediaSourceType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cattrs import Converter
+
     from datagym_async._wire._messages import Request, Response
+
+
+@attrs.frozen
+class ImportAnswer:
+    """The answer to an import: why nothing was stored, or an empty text if all was."""
+
+    messages: str = ""
+
+
+@attrs.frozen
+class ClearedConfig:
+    """The answer to clearing a label configuration: its id."""
+
+    config_id: str
+
+
+def register_documents(converter: Converter) -> None:
+    """Teach a converter the whole documents."""
+    converter.register_structure_hook(LabelExport, lambda value, _: parse_export(value))
+    converter.register_structure_hook(VideoLabels, lambda value, _: parse_video(value))
+    converter.register_structure_hook(ImportAnswer, lambda value, _: _import_answer(value))
+
+
+def _import_answer(value: object) -> ImportAnswer:
+    if isinstance(value, list):  # older services: one object for each error
+        return ImportAnswer("; ".join(each(value, _old_error)))
+    messages = as_object(value).get("errorMessages", False)
+    if messages is None:
+        return ImportAnswer()
+    return ImportAnswer(as_text(messages, path=".errorMessages"))
+
+
+def _old_error(value: object) -> str:
+    error = as_object(value)
+    named = (error.get(name) for name in ("internal_media_ID", "internal_image_ID", "lcEntryKey"))
+    where = " ".join(word for word in named if isinstance(word, str))
+    return f"{where}: {error.get('message') or 'it does not say why'}"
+
+
+_SOURCES: Final = {each.value: each for each in MediaSourceType}
+_UPLOADED: Final = {
+    *("id", "timestamp", "mediaSourceType", "mediaName"),
+    *("valid", "reason", "url", "width", "height"),
+}
+
+
+def register_media(converter: Converter) -> None:
+    """Teach a converter the way of current services."""
+    listed, whole = (converter.get_structure_hook(kind) for kind in (DatasetMedia, Media))
+    converter.register_structure_hook(
+        DatasetMedia,
+        lambda value, kind: _listed(value) if _is_listed(value) else listed(value, kind),
+    )
+    converter.register_structure_hook(
+        Media,
+        lambda value, kind: _uploaded(value) if _is_uploaded(value) else whole(value, kind),
+    )
+
+
+def _is_listed(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and type(value.get("id")) is type(value.get("mediaName")) is str
+        and type(value.get("timestamp")) is int
+        and type(source := value.get("mediaSourceType")) is str
+        and source in _SOURCES
+    )
+
+
+def _listed(value: dict[str, Any]) -> DatasetMedia:
+    stored = value["mediaName"]
+    source = _SOURCES[value["mediaSourceType"]]
+    return DatasetMedia(
+        value["id"], value["timestamp"], source, decode_name(stored), stored_name=stored
+    )
+
+
+def _is_uploaded(value: Any) -> bool:
+    """Return whether it is an uploaded image that the service could read."""
+    return (
+        _is_listed(value)
+        and value.keys() == _UPLOADED
+        and value["valid"] is True
+        and value["reason"] is value["url"] is None
+        and type(value["width"]) is type(value["height"]) is int
+    )
+
+
+def _uploaded(value: dict[str, Any]) -> Media:
+    stored = value["mediaName"]
+    return Media(
+        id=value["id"],
+        timestamp=value["timestamp"],
+        source_type=_SOURCES[value["mediaSourceType"]],
+        name=decode_name(stored),
+        stored_name=stored,
+        width=value["width"],
+        height=value["height"],
+    )
+
 
 T = TypeVar("T")
 

@@ -19,6 +19,7 @@ from datagym_async.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+
 Dialect: TypeAlias = Literal["image", "media"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")

@@ -22,7 +22,7 @@ from datagym_async.cli import (
 )
 from datagym_async.cli._errors import INTERRUPTED, STOPPED
 from datagym_async.cli._options import BaseUrl, Debug, Json, Quiet, Shared, TokenFile
-from datagym_async.cli._output import Output
+from datagym_async.cli._screen import Output
 
 PROGRAM: Final = "datagym-async"
 

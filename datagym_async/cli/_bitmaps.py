@@ -7,12 +7,11 @@ import typer
 
 from datagym_async.cli._connect import ClientOptions, client_for
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
-from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Output
-from datagym_async.transfer import BitmapReport, BitmapResult
+from datagym_async.cli._screen import Output, counted
+from datagym_async.cli._signals import run_in_loop
+from datagym_async.exports import BitmapReport, BitmapResult
 
 
 def bitmaps(

@@ -1,18 +1,24 @@
 """What is said of a bulk upload when it has ended, and its exit status.
 
 All but `tell` are pure functions of the report.
+
+`--report FILE`: where the report of a bulk job goes.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
-from datagym_async.cli._errors import SOME_FAILED, WELL
-from datagym_async.cli._figures import counted, size
-from datagym_async.cli._output import Column, Output
-from datagym_async.cli._words import advice_in_shell_words
-from datagym_async.transfer import Outcome, UploadReport, UploadResult
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, advice_in_shell_words
+from datagym_async.cli._screen import Column, Output, counted, size
+from datagym_async.uploads import Outcome, UploadReport, UploadResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 GO_ON: Final = "The same command goes on where this one stopped."
 
@@ -135,3 +141,51 @@ def how_to_go_on(report: UploadReport | None, *, written: str = "") -> str:
         return ""
     again = f", or `upload --retry-failed {written}`" if written else ""
     return f"The same command{again} tries again what failed."
+
+
+class Report(Protocol):
+    """What can be written: the report of an upload or a download."""
+
+    def to_json(self, path: Path | None = None) -> str:
+        """Return it as JSON text, and write it."""
+        ...
+
+    def to_csv(self, path: Path | None = None) -> str:
+        """Return its problems as CSV text, and write them."""
+        ...
+
+
+def check_report_file(file: Path) -> None:
+    """Raise a `CommandError` if a report could not be written there when all is done."""
+    if file.suffix.lower() not in {".json", ".csv"}:
+        raise CommandError(f"The report file {file} must end in .json or .csv.")
+    if not file.parent.is_dir():
+        raise CommandError(
+            f"The report {file} cannot be written: there is no folder {file.parent}."
+        )
+    if file.is_dir():
+        raise CommandError(f"The report {file} cannot be written: it is a folder.")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise CommandError(f"The report {file} cannot be written: permission denied.")
+
+
+def write_report(output: Output, report: Report, file: Path | None) -> None:
+    """Write the report where programs find it: the report file, and standard output.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    if output.as_json:
+        output.document(report.to_json())
+    if file is None:
+        return
+    try:
+        if file.suffix.lower() == ".csv":
+            report.to_csv(file)
+        else:
+            report.to_json(file)
+    except OSError as error:
+        raise CommandError(
+            f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
+        ) from None
+    output.message(f"The report is in {file}.")

@@ -12,11 +12,9 @@ import typer
 from datagym_async._client import DataGymClient
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
-from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Column, Output
-from datagym_async.cli._plain import plain
+from datagym_async.cli._screen import Column, Output, counted, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff

@@ -12,8 +12,8 @@ import attrs
 from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE, DataGymClient
 from datagym_async._retry import RetryPolicy
 from datagym_async.cli._errors import CommandError
-from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation
+from datagym_async.cli._signals import run_in_loop
 
 T = TypeVar("T")
 

@@ -6,11 +6,9 @@ import typer
 
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
-from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Column, Output
-from datagym_async.cli._plain import plain
+from datagym_async.cli._screen import Column, Output, counted, plain
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
 

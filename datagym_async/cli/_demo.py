@@ -1,14 +1,19 @@
-"""`demo`: the whole way of an image on this machine alone, in seconds."""
+"""`demo`: the whole way of an image on this machine alone, in seconds.
+
+The photographs that scikit-image ships inside its package: no network, and no import of it.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
+import importlib.util
 import shlex
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
 
 import attrs
@@ -17,15 +22,55 @@ from aiohttp import web
 
 from datagym_async._client import DataGymClient
 from datagym_async.cli._datasets import show_dataset
-from datagym_async.cli._embedded import ServerOptions, running_server
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
-from datagym_async.cli._figures import counted, size
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Output
-from datagym_async.cli._photographs import photographs
+from datagym_async.cli._screen import Output, counted, size
+from datagym_async.cli._serve import ServerOptions, running_server
 from datagym_async.cli._upload import Account, run_upload
 from datagym_async.models import Dataset
-from datagym_async.transfer import UploadReport, UploadResult
+from datagym_async.uploads import UploadReport, UploadResult
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+# Photographs alone, of which its folder also holds drawings, masks and test patterns.
+_NAMES: Final = (
+    "astronaut.png",
+    "brick.png",
+    "camera.png",
+    "cell.png",
+    "chelsea.png",
+    "clock_motion.png",
+    "coffee.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "moon.png",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+    "page.png",
+    "retina.jpg",
+    "rocket.jpg",
+    "text.png",
+)
+
+
+def photographs() -> tuple[Path, ...]:
+    """Return the photographs that the installed scikit-image holds.
+
+    Raises:
+        ModuleNotFoundError: The `demo` extra is not installed.
+    """
+    # Looked for and not imported: importing it takes longer than the whole demo, and its own
+    # functions may want to download.
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("No module named 'skimage'", name="skimage")
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    return tuple(path for name in _NAMES if (path := folder / name).is_file())
+
 
 DATASET: Final = "Demo photographs"
 _LINKS: Final = 12

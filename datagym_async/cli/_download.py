@@ -8,21 +8,23 @@ import attrs
 import typer
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._closing import GO_ON
+from datagym_async.cli._closing import GO_ON, check_report_file, write_report
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._download_options import DownloadOptions, client_options, download_config
-from datagym_async.cli._download_progress import DownloadSnapshot
-from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._errors import (
+    INTERRUPTED,
+    SOME_FAILED,
+    WELL,
+    CommandError,
+    hint_in_shell_words,
+)
 from datagym_async.cli._lookup import dataset_of, project_of
-from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Output
-from datagym_async.cli._progress import ProblemLines, showing
-from datagym_async.cli._report_file import check_report_file, write_report
-from datagym_async.cli._signals import STOPPING, ending_in_two_steps
-from datagym_async.cli._words import hint_in_shell_words
+from datagym_async.cli._progress import DownloadSnapshot, ProblemLines, showing
+from datagym_async.cli._screen import Output
+from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
+from datagym_async.downloads import Downloader, DownloadReport, DownloadResult
 from datagym_async.exceptions import TransferError
-from datagym_async.transfer import Downloader, DownloadReport, DownloadResult
 
 
 @attrs.define

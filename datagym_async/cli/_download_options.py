@@ -11,7 +11,7 @@ import typer
 
 from datagym_async.cli import _run_options as shared
 from datagym_async.cli._connect import ClientOptions
-from datagym_async.transfer import DownloadConfig
+from datagym_async.downloads import DownloadConfig
 
 _WHAT: Final = "What to download"
 

@@ -6,12 +6,10 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
-from datagym_async.cli._figures import size
-from datagym_async.cli._output import Output
-from datagym_async.cli._words import hint_in_shell_words
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, hint_in_shell_words
+from datagym_async.cli._screen import Output, size
 from datagym_async.models import Dataset
-from datagym_async.transfer import DryRun, PlannedUpload, PlanSummary, Source, UploadConfig
+from datagym_async.uploads import DryRun, PlannedUpload, PlanSummary, Source, UploadConfig
 
 T = TypeVar("T")
 

@@ -13,16 +13,14 @@ from rich.console import RenderableType
 from datagym_async._client import DataGymClient
 from datagym_async.cli._connect import ClientOptions, client_for
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
-from datagym_async.cli._figures import counted, size
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Output, bar
 from datagym_async.cli._progress import first_row, showing
-from datagym_async.cli._signals import on_stop_signals
+from datagym_async.cli._screen import Output, bar, counted, size
+from datagym_async.cli._signals import on_stop_signals, run_in_loop
+from datagym_async.exports import ExportedLabels, ExportFormat, ExportProgress
 from datagym_async.formats import LossReport
 from datagym_async.formats.coco import CocoMapping
-from datagym_async.transfer import ExportedLabels, ExportFormat, ExportProgress
 
 _VERBS = {"export": "Exporting", "sizes": "Reading sizes", "write": "Writing"}
 

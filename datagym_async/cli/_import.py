@@ -17,17 +17,14 @@ from datagym_async.cli._errors import (
     STOPPED,
     WELL,
     CommandError,
+    hint_in_shell_words,
     sentence_of,
 )
-from datagym_async.cli._figures import counted
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._loop import run_in_loop
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Output
-from datagym_async.cli._plain import plain_list
 from datagym_async.cli._progress import ProblemLines
-from datagym_async.cli._signals import ending_in_two_steps
-from datagym_async.cli._words import hint_in_shell_words
+from datagym_async.cli._screen import Output, counted, plain_list
+from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
 from datagym_async.formats._prediction_files import PredictionFile, PredictionFormat
 from datagym_async.formats.coco import CocoMapping

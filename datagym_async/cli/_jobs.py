@@ -1,7 +1,14 @@
-"""`jobs`: the journals of uploads; list them, look at one, and clean up."""
+"""`jobs`: the journals of uploads; list them, look at one, and clean up.
 
+The command that goes on with a job, from what its journal keeps: pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -10,12 +17,96 @@ import attrs
 import typer
 
 from datagym_async.cli._errors import WELL, CommandError
-from datagym_async.cli._figures import counted, size
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Column
-from datagym_async.cli._same_command import command_of, how_to_go_on
-from datagym_async.cli._units import parse_seconds
-from datagym_async.transfer import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
+from datagym_async.cli._screen import Column, counted, parse_seconds, size
+from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
+
+SHOWN: Final = 20
+"""Sources of a command that is for eyes; the one for programs has all that are known."""
+
+_MORE: Final = re.compile(r"and [\d,]+ more")
+_WITH_VALUE: Final[Mapping[str, str]] = {
+    "attach_to": "--project",
+    "max_per_dataset": "--max-per-dataset",
+    "include": "--include",
+    "exclude": "--exclude",
+    "symlinks": "--symlinks",
+    "name": "--name",
+    "name_separator": "--name-separator",
+    "on_clash": "--on-clash",
+    "check": "--check",
+    "max_bytes": "--max-bytes",
+    "verify": "--verify",
+    "concurrency": "--concurrency",
+    "identity": "--identity",
+}
+_PLAIN: Final[Mapping[str, str]] = {
+    "skip_existing": "--no-skip",
+    "include_hidden": "--hidden",
+    "check_links": "--check-links",
+    "allow_private_links": "--allow-private-links",
+    "remove_doubles": "--remove-doubles",
+    "watch": "--watch",
+}
+
+
+def command_of(job: JobSummary, *, most: int | None = None) -> str | None:
+    """Return the command that goes on with a job; None if only the program that began it can.
+
+    Sources that are left out have dots in their place.
+
+    Args:
+        job: The job.
+        most: How many sources to name at most; None for all that the journal keeps.
+    """
+    sources = _sources(job, most)
+    if sources is None:
+        return None
+    words = ["datagym-async", "upload", *sources, "--dataset", shlex.quote(job.dataset_id)]
+    if job.base_url:
+        words += ["--base-url", shlex.quote(job.base_url)]
+    words += map(shlex.quote, _option_words(job.options))
+    if job.path.parent != jobs_folder():
+        words += ["--journal", shlex.quote(str(job.path))]
+    return " ".join(words)
+
+
+def how_to_go_on(job: JobSummary) -> str:
+    """Return the command for somebody to read, or what there is in place of it."""
+    if (command := command_of(job, most=SHOWN)) is None:
+        return "the program that began it: its sources or options are none of a command"
+    known = len(job.words or ())
+    if job.count > known > 0:
+        return f"{command}  (all {job.count:,} sources; the journal keeps the first {known:,})"
+    if known > SHOWN:
+        return f"{command}  (and {known - SHOWN:,} more sources, which --json names)"
+    return command
+
+
+def _sources(job: JobSummary, most: int | None) -> list[str] | None:
+    if not job.count:  # an older journal
+        named = job.sources.split(", ")
+        left_out = bool(_MORE.fullmatch(named[-1]))
+        return [*_quoted(named[:-1] if left_out else named), *["..."] * left_out]
+    if job.words is None:
+        return None
+    named = list(job.words[:most])
+    return [*_quoted(named), *["..."] * (len(named) < job.count)]
+
+
+def _quoted(words: Sequence[str]) -> Iterator[str]:
+    return map(shlex.quote, words)
+
+
+def _option_words(options: Mapping[str, object]) -> Iterator[str]:
+    """Yield the options that the command line has; others are of programs, and change no item."""
+    for name, value in options.items():
+        if name in _PLAIN:
+            yield _PLAIN[name]
+        elif name in _WITH_VALUE:
+            for each in value if isinstance(value, list | tuple) else (value,):
+                yield from (_WITH_VALUE[name], str(each))
+
 
 app = typer.Typer(name="jobs", help="The journals of uploads: list, look at one, clean up.")
 

@@ -27,7 +27,7 @@ from datagym_async.cli._errors import (
     status_of,
     trace_of,
 )
-from datagym_async.cli._output import Output
+from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import terminated_like_interrupted
 
 P = ParamSpec("P")

@@ -10,8 +10,7 @@ from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import dataset_of, project_of, whole_dataset_of
 from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Column
-from datagym_async.cli._plain import plain_list
+from datagym_async.cli._screen import Column, plain_list
 from datagym_async.models import Dataset, Project
 
 app = typer.Typer(name="projects", help="List projects; attach and detach datasets.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
-from datagym_async.cli._units import parse_bytes, parse_seconds
+from datagym_async.cli._screen import parse_bytes, parse_seconds
 
 SPEED: Final = "Speed"
 STOPS: Final = "When to stop before the end (no limits by default; the same command goes on)"

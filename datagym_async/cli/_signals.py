@@ -1,11 +1,35 @@
-"""Ctrl-C and SIGTERM, told to a running event loop instead of breaking in on it."""
+"""Ctrl-C and SIGTERM, told to a running event loop instead of breaking in on it.
+
+The event loop that a command runs in.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+T = TypeVar("T")
+
+
+def run_in_loop(main: Coroutine[object, object, T]) -> T:
+    """Run a command to its end, on uvloop where it is installed (extra ``speed``)."""
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(main)
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
 
 STOPPING: Final = "Stopping: what is in flight ends first. Ctrl-C again stops at once, safely too."
 """What a bulk job says at the first Ctrl-C."""

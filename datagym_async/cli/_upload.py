@@ -1,46 +1,221 @@
-"""`upload`: whatever names images, into a dataset."""
+"""`upload`: whatever names images, into a dataset.
+
+From the options of `upload` to those of client and uploader: pure functions.
+
+An option of the command line that has a counterpart in `UploadConfig` means the same. The
+journal alone differs: it is kept unless it is refused, since whoever types a command expects it
+to go on.
+
+Where an upload goes: the dataset and the projects that the options name.
+"""
+
+from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Final
 
 import attrs
 import typer
 
-from datagym_async._client import DataGymClient
-from datagym_async.cli._closing import Totals, how_to_go_on, status_of, tell
-from datagym_async.cli._connect import client_for
-from datagym_async.cli._dry_run import plan_of, show_plan
-from datagym_async.cli._errors import INTERRUPTED, WELL
-from datagym_async.cli._figures import clock
-from datagym_async.cli._loop import run_in_loop
-from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._output import Output
-from datagym_async.cli._progress import SAY_EVERY, showing
-from datagym_async.cli._report_file import check_report_file, write_report
-from datagym_async.cli._signals import STOPPING, ending_in_two_steps
-from datagym_async.cli._upload_progress import Problems, Snapshot
-from datagym_async.cli._upload_settings import (
-    Options,
-    check_together,
-    client_options,
-    upload_config,
+from datagym_async.cli._closing import (
+    Totals,
+    check_report_file,
+    how_to_go_on,
+    status_of,
+    tell,
+    write_report,
 )
-from datagym_async.cli._upload_target import find_projects, find_target, look_for_target
+from datagym_async.cli._connect import ClientOptions, client_for
+from datagym_async.cli._dry_run import Imagined, plan_of, show_plan
+from datagym_async.cli._errors import INTERRUPTED, WELL, CommandError
+from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
+from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
+from datagym_async.cli._screen import Output, clock
+from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
+from datagym_async.cli._upload_options import Checks, Files, GoingOn, Speed, Stops, Telling, Where
 from datagym_async.exceptions import TransferError
-from datagym_async.models import Project
-from datagym_async.transfer import (
+from datagym_async.models import Dataset, MediaType, Project
+from datagym_async.uploads import (
     DatasetCreated,
     FolderWatch,
     Paused,
     RunStarted,
     Source,
+    UploadConfig,
     Uploader,
     UploadEvent,
     UploadReport,
     failed_items,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from datagym_async._client import DataGymClient
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """All groups of options of `upload`."""
+
+    where: Where = attrs.field(factory=Where)
+    files: Files = attrs.field(factory=Files)
+    checks: Checks = attrs.field(factory=Checks)
+    speed: Speed = attrs.field(factory=Speed)
+    going_on: GoingOn = attrs.field(factory=GoingOn)
+    stops: Stops = attrs.field(factory=Stops)
+    telling: Telling = attrs.field(factory=Telling)
+
+
+def check_together(options: Options, sources: Sequence[str]) -> None:
+    """Refuse options that make no sense together.
+
+    Raises:
+        CommandError: They do not, or one is missing.
+    """
+    where, going_on = options.where, options.going_on
+    for is_wrong, sentence in (
+        (not sources and going_on.retry_failed is None, _NO_SOURCE),
+        (sources and going_on.retry_failed, _TWO_KINDS_OF_SOURCES),
+        (where.dataset is None and going_on.retry_failed is None, _NO_DATASET),
+        (going_on.no_journal and (going_on.journal or going_on.fresh), _NO_AND_YET_A_JOURNAL),
+        (going_on.watch and options.telling.dry_run, _WATCHED_DRY_RUN),
+        (options.telling.report and options.telling.dry_run, _NOTHING_TO_REPORT),
+        (going_on.watch and len(sources) != 1, _ONE_FOLDER),
+        (options.checks.allow_private_links and not options.checks.check_links, _NOTHING_TO_ALLOW),
+    ):
+        if is_wrong:
+            raise CommandError(sentence)
+
+
+_NO_SOURCE: Final = (
+    "Missing argument 'SOURCE...': name files, folders or URLs; see `datagym-async upload --help`."
+)
+_NO_DATASET: Final = "Missing option '--dataset' / '-d'; see `datagym-async upload --help`."
+_TWO_KINDS_OF_SOURCES: Final = (
+    "--retry-failed takes its items from the report; leave the other sources out."
+)
+_NO_AND_YET_A_JOURNAL: Final = "--no-journal contradicts --journal and --fresh; leave one out."
+_WATCHED_DRY_RUN: Final = "--dry-run looks once and --watch for ever; leave one out."
+_NOTHING_TO_REPORT: Final = "--dry-run has no --report; take its output, or leave one out."
+_ONE_FOLDER: Final = "--watch takes one folder; start another command for each other folder."
+_NOTHING_TO_ALLOW: Final = "--allow-private-links is for --check-links; add it, or leave both out."
+
+
+def client_options(options: Options) -> ClientOptions:
+    """Return what the client is made with."""
+    speed = options.speed
+    return ClientOptions(
+        concurrency=speed.concurrency,
+        max_uploads=speed.max_concurrency,
+        rate=speed.rate or None,
+        max_upload_rate=speed.max_upload_rate,
+        settle_after=options.going_on.settle_after,
+    )
+
+
+def upload_config(options: Options, *, attach_to: Sequence[str] = ()) -> UploadConfig:
+    """Return the options of the uploader.
+
+    Args:
+        options: The options of the command.
+        attach_to: Ids of the projects that they name.
+
+    Raises:
+        ConfigurationError: One is out of its range.
+    """
+    where, files, checks = options.where, options.files, options.checks
+    speed, going_on, stops = options.speed, options.going_on, options.stops
+    return UploadConfig(
+        attach_to=tuple(attach_to),
+        max_per_dataset=where.max_per_dataset,
+        skip_existing=not where.no_skip,
+        include=tuple(files.include or ()),
+        exclude=tuple(files.exclude or ()),
+        include_hidden=files.hidden,
+        symlinks=files.symlinks,
+        name=files.name,
+        name_separator=files.name_separator,
+        on_clash=files.on_clash,
+        check=checks.check,
+        max_bytes=checks.max_bytes,
+        check_links=checks.check_links,
+        allow_private_links=checks.allow_private_links,
+        verify=checks.verify,
+        remove_doubles=checks.remove_doubles,
+        concurrency=speed.concurrency,
+        journal=False if going_on.no_journal else going_on.journal or True,
+        fresh=going_on.fresh,
+        identity=going_on.identity,
+        max_files=stops.max_files,
+        max_bytes_total=stops.max_bytes_total,
+        max_failures=stops.max_failures,
+        max_duration=stops.max_duration,
+    )
+
+
+async def find_projects(client: DataGymClient, wanted: Iterable[str]) -> list[Project]:
+    """Return the projects that a dataset is to be attached to.
+
+    Raises:
+        CommandError: One is unknown, or not for images.
+    """
+    return [await _image_project(client, each) for each in wanted]
+
+
+async def find_target(client: DataGymClient, output: Output, options: Options) -> Dataset:
+    """Return the dataset that the options name, made if they ask for it.
+
+    Raises:
+        CommandError: There is none.
+    """
+    found = await look_for_target(client, options)
+    if isinstance(found, Dataset):
+        return found
+    made = await client.datasets.create(found.name, exist_ok=True)
+    output.message(f"Created dataset {made.name!r} ({made.id}).")
+    return made
+
+
+async def look_for_target(client: DataGymClient, options: Options) -> Dataset | Imagined:
+    """Return the dataset that the options name, or the one that would be made.
+
+    Raises:
+        CommandError: There is none, and it is not to be made.
+    """
+    wanted = options.where.dataset
+    if wanted is None and options.going_on.retry_failed is not None:
+        wanted = await asyncio.to_thread(_dataset_of_report, options.going_on.retry_failed)
+    if wanted is None:
+        raise CommandError("No dataset is named; add --dataset.")
+    if not options.where.create:
+        return await dataset_of(client, wanted, hint="--create makes it")
+    return await find_dataset(client, wanted) or Imagined(wanted, client)
+
+
+async def _image_project(client: DataGymClient, wanted: str) -> Project:
+    project = await project_of(client, wanted)
+    if project.media_type is MediaType.VIDEO:
+        raise CommandError(f"Project {project.name!r} labels videos; name one that labels images.")
+    return project
+
+
+def _dataset_of_report(file: Path) -> str:
+    """Return the dataset of a report; what else is wrong with it is said when it is read whole."""
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        document = None
+    found = document.get("dataset_id") if isinstance(document, dict) else None
+    if not isinstance(found, str) or not found:
+        raise CommandError(
+            f"{file} is no report of an upload (--report FILE.json writes one); give it, or name "
+            "the dataset with --dataset."
+        )
+    return found
 
 
 @attrs.define

@@ -11,7 +11,7 @@ import attrs
 import typer
 
 from datagym_async.cli import _run_options as shared
-from datagym_async.cli._units import parse_bytes, parse_seconds
+from datagym_async.cli._screen import parse_bytes, parse_seconds
 
 _WHERE: Final = "Where to"
 _FILES: Final = "Which files, and their names"

@@ -27,11 +27,11 @@ from datagym_async.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from datagym_async._runs._engine import RunLane
     from datagym_async.data._needs import Library
     from datagym_async.data._run import Loaded
     from datagym_async.data._sample import Sample
     from datagym_async.data._state import State
-    from datagym_async.transfer._bulk_run import RunLane
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from datagym_async._retry import SEEMS_DOWN
+from datagym_async._runs._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._labels import JoinedLabels
@@ -21,7 +22,6 @@ from datagym_async.exceptions import (
     PermissionDeniedError,
 )
 from datagym_async.models import DatasetMedia, MediaSourceType
-from datagym_async.transfer._threads import in_thread
 
 UNREACHABLE_AFTER = 8
 """Media in a row that met no answer after all their attempts: the service is gone."""

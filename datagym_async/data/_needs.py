@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 
-from datagym_async.transfer._bulk_run import RunLane
+from datagym_async._runs._engine import RunLane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._runs._threads import in_thread
 from datagym_async.data._listing import Listing, pack
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import MediaSourceType
-from datagym_async.transfer._threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

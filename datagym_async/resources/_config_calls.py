@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
-from datagym_async._wire._documents import ClearedConfig
+from datagym_async._wire._codec import ClearedConfig
 from datagym_async.exceptions import RequestRefusedError
 from datagym_async.models import LabelConfiguration
 from datagym_async.resources._base import Resource, nothing_to_look_at, read

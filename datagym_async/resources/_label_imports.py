@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from datagym_async._wire import _routes as routes
-from datagym_async._wire._documents import ImportAnswer
+from datagym_async._wire._codec import ImportAnswer
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import MediaType
 from datagym_async.resources._base import Resource

@@ -25,8 +25,8 @@ from datagym_async.cli._closing import (
     status_of,
     tell,
 )
-from datagym_async.cli._output import Output
-from datagym_async.cli._words import advice_in_shell_words, hint_in_shell_words
+from datagym_async.cli._errors import advice_in_shell_words, hint_in_shell_words
+from datagym_async.cli._screen import Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.cli._photographs import photographs
+from datagym_async.cli._demo import photographs
 from tests.helpers.photos import gif
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import attrs
 import pytest
 
 from datagym_async import LimiterState
-from datagym_async.cli._download_progress import DownloadSnapshot
-from datagym_async.transfer import DownloadProgress
+from datagym_async.cli._progress import DownloadSnapshot
+from datagym_async.downloads import DownloadProgress
 from tests.helpers.terminal import printed
 
 PROGRESS = DownloadProgress(

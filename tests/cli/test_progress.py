@@ -6,11 +6,9 @@ import attrs
 import pytest
 
 from datagym_async import LimiterState
-from datagym_async.cli._figures import clock, counted, share_of_bytes, size
-from datagym_async.cli._output import Output
-from datagym_async.cli._progress import Lines
-from datagym_async.cli._upload_progress import Problems, Snapshot, drawing, line
-from datagym_async.transfer import Outcome, UploadItem, UploadProgress, UploadResult
+from datagym_async.cli._progress import Lines, Problems, Snapshot, drawing, line
+from datagym_async.cli._screen import Output, clock, counted, share_of_bytes, size
+from datagym_async.uploads import Outcome, UploadItem, UploadProgress, UploadResult
 from tests.helpers.terminal import printed
 
 HALF_WAY = UploadProgress(

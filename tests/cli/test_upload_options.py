@@ -14,12 +14,12 @@ from datagym_async.cli._app import app
 from datagym_async.cli._connect import ClientOptions
 from datagym_async.cli._errors import CommandError
 from datagym_async.cli._options import gathered, own_parameters
-from datagym_async.cli._units import parse_bytes, parse_seconds
-from datagym_async.cli._upload import upload
-from datagym_async.cli._upload_settings import (
+from datagym_async.cli._screen import parse_bytes, parse_seconds
+from datagym_async.cli._upload import (
     Options,
     check_together,
     client_options,
+    upload,
     upload_config,
 )
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async import DownloadConfig, RetryPolicy, TransferError
+from datagym_async._runs._disk import Part
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.server import SeedMedia
 from datagym_async.testing import (
@@ -31,7 +32,6 @@ from datagym_async.testing import (
     Status,
     Truncate,
 )
-from datagym_async.transfer._download_files import Part
 from tests.helpers.leaks import open_descriptors
 from tests.helpers.photos import jpeg
 from tests.helpers.world import world

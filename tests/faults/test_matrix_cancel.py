@@ -21,7 +21,7 @@ from tests.helpers.photos import jpeg
 from tests.helpers.world import UPLOADS
 
 if TYPE_CHECKING:
-    from datagym_async.transfer import Uploader
+    from datagym_async.uploads import Uploader
 
 pytestmark = pytest.mark.looptime
 

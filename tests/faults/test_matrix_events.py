@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from datagym_async.transfer import Uploader, UploadReport
+    from datagym_async.uploads import Uploader, UploadReport
     from tests.helpers.matrix import Job
 
 pytestmark = pytest.mark.looptime

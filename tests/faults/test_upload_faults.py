@@ -21,7 +21,7 @@ from datagym_async.testing import (
     WrongShape,
     chance,
 )
-from datagym_async.transfer import UploadConfig, UploadItem, UploadReport
+from datagym_async.uploads import UploadConfig, UploadItem, UploadReport
 from tests.helpers.photos import jpeg
 from tests.helpers.world import UPLOADS, World, world
 

@@ -15,11 +15,11 @@ from datagym_async import (
     RequestRefusedError,
     TransferError,
 )
+from datagym_async.exports import _bitmaps as _bitmap_images
+from datagym_async.exports._bitmaps import Bitmap, BitmapFormat, placed
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
 from datagym_async.testing import Delay, Status
-from datagym_async.transfer import _bitmap_images
-from datagym_async.transfer._bitmaps import Bitmap, BitmapFormat, placed
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 

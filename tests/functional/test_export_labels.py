@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from datagym_async.transfer import ExportProgress
+    from datagym_async.exports import ExportProgress
 
 NAMES = ("a.jpg", "b.jpg")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datagym_async import UploadEvent
-    from datagym_async.transfer import Source
+    from datagym_async.uploads import Source
 
 QUICK = RetryPolicy(initial_delay=0.001, max_retries=2, settle_after=0.001)
 FILES = r"/file$"

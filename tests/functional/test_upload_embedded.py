@@ -19,7 +19,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.server import Server
 from datagym_async.testing import FaultPlan
-from datagym_async.transfer import UploadConfig, UploadItem
+from datagym_async.uploads import UploadConfig, UploadItem
 from tests.helpers.photos import jpeg, png, write_photos
 from tests.helpers.sentinel import TOKEN
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from datagym_async.transfer import Source
+    from datagym_async.uploads import Source
 
 
 # A corrupt image, where it is sent, is answered like a server in trouble, and hence tried again.

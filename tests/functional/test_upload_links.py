@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.transfer import UploadConfig, Uploader
-from datagym_async.transfer._link_check import LinkCheck
+from datagym_async.uploads import UploadConfig, Uploader
+from datagym_async.uploads._sending import LinkCheck
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import jpeg
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async.transfer._in_flight import BytesInFlight
+from datagym_async.uploads._sending import BytesInFlight
 
 
 @given(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datagym_async.transfer._download_names import MAX_BYTES, folded_name, numbered, safe_name
+from datagym_async._runs._names import MAX_BYTES, folded_name, numbered, safe_name
 
 HOSTILE = st.lists(
     st.one_of(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.models import Dataset, MediaType
-from datagym_async.transfer._places import MAX_GAP, Places, family_of, numbered
+from datagym_async.uploads._family import MAX_GAP, Places, family_of, numbered
 
 steps = st.lists(
     st.one_of(

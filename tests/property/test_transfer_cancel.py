@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datagym_async.transfer import UploadConfig, Uploader, UploadItem
+from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.leaks import open_descriptors
 from tests.helpers.photos import SOUND_JPEG
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from datagym_async.transfer import Source
+    from datagym_async.uploads import Source
 
 JPEG = SOUND_JPEG
 

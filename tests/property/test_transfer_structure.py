@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datagym_async.server._image_headers import UnreadableImageError, read_size
-from datagym_async.transfer._structure import screen_structure
+from datagym_async.uploads._screening import screen_structure
 from tests.helpers import photos
 
 # Lengths and tables within a segment, which every decoder holds against each other.

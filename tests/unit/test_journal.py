@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from datagym_async._runs._disk import lock_path
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import UploadItem
-from datagym_async.transfer._jobs import clean_jobs, jobs_folder, list_jobs, show_job
-from datagym_async.transfer._journal_file import Store, journal
-from datagym_async.transfer._journal_job import Job, journal_path
-from datagym_async.transfer._journal_lock import lock_path
-from datagym_async.transfer._journal_schema import State, stated
+from datagym_async.uploads import UploadItem
+from datagym_async.uploads.plan._jobs import (
+    Job,
+    clean_jobs,
+    jobs_folder,
+    journal_path,
+    list_jobs,
+    show_job,
+)
+from datagym_async.uploads.plan._journal import State, Store, journal, stated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +81,7 @@ def test_the_lock_ends_with_its_process(path: Path) -> None:
     path.parent.mkdir()
     script = (
         "import sys, time; from pathlib import Path;"
-        "from datagym_async.transfer._journal_lock import JournalLock;"
+        "from datagym_async._runs._disk import JournalLock;"
         "lock = JournalLock.take(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE) as holder:

@@ -14,9 +14,9 @@ from datagym_async.exceptions import (
     ConfigurationError,
     TransferError,
 )
-from datagym_async.transfer import UploadConfig, Uploader, UploadItem
-from datagym_async.transfer import _journal_file as journal_file
-from datagym_async.transfer._jobs import JobSummary, show_job
+from datagym_async.uploads import UploadConfig, Uploader, UploadItem
+from datagym_async.uploads.plan import _journal as journal_file
+from datagym_async.uploads.plan._jobs import JobSummary, show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from datagym_async.transfer import Source, UploadReport
+    from datagym_async.uploads import Source, UploadReport
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60
 
@@ -91,7 +91,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(path.rpartition("/")[2])
         return real(path, *args, **kwargs)  # type: ignore[call-overload]  # as it came
 
-    monkeypatch.setattr("datagym_async.transfer._reading.open", watched, raising=False)
+    monkeypatch.setattr("datagym_async.uploads._reading.open", watched, raising=False)
     return found
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from datagym_async.cli._same_command import SHOWN, command_of, how_to_go_on
-from datagym_async.transfer import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
-from datagym_async.transfer._journal_file import journal
-from datagym_async.transfer._journal_job import Job
+from datagym_async.cli._jobs import SHOWN, command_of, how_to_go_on
+from datagym_async.uploads import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
+from datagym_async.uploads.plan._jobs import Job
+from datagym_async.uploads.plan._journal import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from datagym_async._runs._decode import Findings, decode
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import UploadConfig, Uploader, UploadItem
-from datagym_async.transfer._decode import decode
-from datagym_async.transfer._screening import Findings
+from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from tests.helpers import photos
 from tests.helpers.fake_service import DATASET_ID, FakeService
 

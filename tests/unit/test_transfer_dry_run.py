@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.exceptions import ClientClosedError, ConfigurationError, NotFoundError
-from datagym_async.transfer import DryRun, UploadConfig, Uploader, UploadItem
+from datagym_async.uploads import DryRun, UploadConfig, Uploader, UploadItem
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from datagym_async.transfer import Source
+    from datagym_async.uploads import Source
 
 SAME = {"send": "uploaded", "skip": "skipped", "reject": "rejected"}
 

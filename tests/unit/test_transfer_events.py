@@ -10,8 +10,8 @@ import pytest
 
 from datagym_async._limits import LimiterState
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import UploadConfig
-from datagym_async.transfer._events import (
+from datagym_async.uploads import UploadConfig
+from datagym_async.uploads._events import (
     Events,
     LimitChanged,
     Paused,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import Outcome, UploadItem, UploadReport, UploadResult
-from datagym_async.transfer._candidates import Candidate
-from datagym_async.transfer._failed import failed_items
+from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
+from datagym_async.uploads.sources._candidates import Candidate
+from datagym_async.uploads.sources._failed import failed_items
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.transfer import UploadConfig
-from datagym_async.transfer._candidates import Rules
-from datagym_async.transfer._filters import Filters
-from datagym_async.transfer._sources import Stream, leaves
+from datagym_async.uploads import UploadConfig
+from datagym_async.uploads.sources._candidates import Filters, Rules
+from datagym_async.uploads.sources._leaves import Stream, leaves
 
 if TYPE_CHECKING:
     from pathlib import Path

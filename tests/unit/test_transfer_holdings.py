@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 import pytest
 
+from datagym_async._runs._threads import in_thread
 from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import APIConnectionError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
-from datagym_async.transfer._holdings import Holdings, find_media
-from datagym_async.transfer._plan import Plan
-from datagym_async.transfer._target import Target
-from datagym_async.transfer._threads import in_thread
+from datagym_async.uploads._target import Holdings, Target, find_media
+from datagym_async.uploads.plan._plan import Plan
 from tests.helpers.fake_family import FakeFamily
 from tests.helpers.parts import parts_of
 

@@ -8,8 +8,8 @@ import pytest
 
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import Outcome, UploadConfig, UploadItem, UploadResult
-from datagym_async.transfer._items import url_name
+from datagym_async.uploads import Outcome, UploadConfig, UploadItem, UploadResult
+from datagym_async.uploads._values import url_name
 
 
 @pytest.mark.parametrize(

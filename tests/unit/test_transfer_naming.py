@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import UploadConfig, Uploader, UploadItem
-from datagym_async.transfer._candidates import Rules
-from datagym_async.transfer._naming import Naming
-from datagym_async.transfer._sources import Stream, leaves
+from datagym_async.uploads import UploadConfig, Uploader, UploadItem
+from datagym_async.uploads.sources._candidates import Naming, Rules
+from datagym_async.uploads.sources._leaves import Stream, leaves
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 

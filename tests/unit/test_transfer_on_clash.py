@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import UploadConfig, Uploader, UploadItem
-from datagym_async.transfer._renaming import numbered
+from datagym_async.uploads import UploadConfig, Uploader, UploadItem
+from datagym_async.uploads.plan._names import numbered
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from datagym_async.transfer import Source, UploadReport, UploadResult
+    from datagym_async.uploads import Source, UploadReport, UploadResult
 
 LONG = "ä" * 41 + ".jpg"
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import UploadItem
-from datagym_async.transfer import _reading as reading
-from datagym_async.transfer._candidates import Rules
-from datagym_async.transfer._open_files import Spool, size_of_open
-from datagym_async.transfer._plan import Planned
-from datagym_async.transfer._screening import Screening
-from datagym_async.transfer._sources import Stream, leaves
+from datagym_async.uploads import UploadItem
+from datagym_async.uploads import _reading as reading
+from datagym_async.uploads._screening import Screening
+from datagym_async.uploads.plan._plan import Planned
+from datagym_async.uploads.sources._candidates import Rules
+from datagym_async.uploads.sources._leaves import Stream, leaves
+from datagym_async.uploads.sources._open_files import Spool, size_of_open
 from tests.helpers.photos import SOUND_JPEG, half_jpeg, jpeg
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from datagym_async.transfer._items import Readable
+    from datagym_async.uploads._values import Readable
 
 SMALL = SOUND_JPEG + b"s" * 1000
 LARGE = SOUND_JPEG + bytes(range(256)) * 12_000

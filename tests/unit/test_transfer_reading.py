@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.transfer import Outcome, UploadItem
-from datagym_async.transfer import _reading as reading
-from datagym_async.transfer._candidates import Candidate
-from datagym_async.transfer._clashes import Verdict
-from datagym_async.transfer._plan import Plan, Planned
+from datagym_async.uploads import Outcome, UploadItem
+from datagym_async.uploads import _reading as reading
+from datagym_async.uploads.plan._names import Verdict
+from datagym_async.uploads.plan._plan import Plan, Planned
+from datagym_async.uploads.sources._candidates import Candidate
 from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async.transfer import Outcome, UploadItem, UploadReport, UploadResult
-from datagym_async.transfer._rows import Added
-from datagym_async.transfer._tally import Tally
+from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
+from datagym_async.uploads._tally import Tally
+from datagym_async.uploads.plan._rows import Added
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datagym_async.transfer._screening import (
-    Sample,
-    folded,
-    looks_like,
-    screen_bytes,
-    screen_name,
-)
+from datagym_async.uploads._screening import Sample, folded, looks_like, screen_bytes, screen_name
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"

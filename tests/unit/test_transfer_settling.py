@@ -9,9 +9,9 @@ import pytest
 
 from datagym_async.exceptions import AlreadyExistsError, APIConnectionError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
-from datagym_async.transfer import UploadConfig, Uploader, UploadItem
-from datagym_async.transfer._holdings import find_media
-from datagym_async.transfer._settling import SharedListing
+from datagym_async.uploads import UploadConfig, Uploader, UploadItem
+from datagym_async.uploads._settling import SharedListing
+from datagym_async.uploads._target import find_media
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.parts import parts_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection
     from pathlib import Path
 
-    from datagym_async.transfer import UploadReport
+    from datagym_async.uploads import UploadReport
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60
 T = TypeVar("T")

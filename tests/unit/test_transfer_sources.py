@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from datagym_async.transfer import UploadItem
-from datagym_async.transfer._candidates import Rules
-from datagym_async.transfer._manifests import MAX_LINE
-from datagym_async.transfer._naming import Naming
-from datagym_async.transfer._sources import Stream, leaves
+from datagym_async.uploads import UploadItem
+from datagym_async.uploads.sources._candidates import Naming, Rules
+from datagym_async.uploads.sources._leaves import Stream, leaves
+from datagym_async.uploads.sources._lists import MAX_LINE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from datagym_async.transfer._candidates import Candidate
+    from datagym_async.uploads.sources._candidates import Candidate
 
 
 def candidates(source: object, rules: Rules | None = None) -> list[Candidate]:

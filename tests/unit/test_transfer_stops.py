@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
+from datagym_async._runs._engine import Stops
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import Outcome, UploadConfig, UploadItem, UploadResult
-from datagym_async.transfer._participants import Participant
-from datagym_async.transfer._stops import Stops
-from datagym_async.transfer._tally import Tally
+from datagym_async.uploads import Outcome, UploadConfig, UploadItem, UploadResult
+from datagym_async.uploads._observer import Participant
+from datagym_async.uploads._tally import Tally
 
 NOTHING = {"begun": 0, "begun_bytes": 0, "failed": 0, "seconds": 0.0}
 

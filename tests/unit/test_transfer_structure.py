@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from datagym_async.transfer._structure import screen_structure
+from datagym_async.uploads._screening import screen_structure
 from tests.helpers import photos
 
 JPEG = photos.jpeg(3000)

@@ -8,16 +8,16 @@ from collections import Counter
 import attrs
 import pytest
 
+from datagym_async._runs._threads import in_thread
 from datagym_async.exceptions import (
     ConfigurationError,
     InternalServerError,
     NotFoundError,
 )
 from datagym_async.models import MediaType
-from datagym_async.transfer._places import SEVERAL
-from datagym_async.transfer._plan import Plan
-from datagym_async.transfer._target import Member, NoDatasetError, Target
-from datagym_async.transfer._threads import in_thread
+from datagym_async.uploads._family import SEVERAL
+from datagym_async.uploads._target import Member, NoDatasetError, Target
+from datagym_async.uploads.plan._plan import Plan
 from tests.helpers.fake_family import PROJECT_ID, FakeFamily, FakeProjects
 
 

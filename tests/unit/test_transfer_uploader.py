@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from datagym_async._runs import _threads
 from datagym_async.exceptions import (
     APIConnectionError,
     AuthenticationError,
@@ -20,8 +21,8 @@ from datagym_async.exceptions import (
     NotFoundError,
     TransferError,
 )
-from datagym_async.transfer import UploadConfig, Uploader, UploadItem, _feeder, _threads
-from datagym_async.transfer._plan import Plan
+from datagym_async.uploads import UploadConfig, Uploader, UploadItem, _feeder
+from datagym_async.uploads.plan._plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from datagym_async.transfer import Source, UploadResult
+    from datagym_async.uploads import Source, UploadResult
 
 JPEG = SOUND_JPEG + b"x" * 60
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from datagym_async._runs._engine import is_fatal, is_unreachable
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIConnectionError,
@@ -22,8 +23,8 @@ from datagym_async.exceptions import (
     RequestRefusedError,
 )
 from datagym_async.models import UrlResult, UrlStatus
-from datagym_async.transfer import Outcome, UploadItem, UploadResult
-from datagym_async.transfer._verdicts import is_fatal, is_unreachable, of_error, of_url
+from datagym_async.uploads import Outcome, UploadItem, UploadResult
+from datagym_async.uploads._verdicts import of_error, of_url
 
 ITEM = UploadItem("a.jpg", "d/a.jpg")
 DETAIL = ErrorDetail("data", "ex_val_bin_mime", ("image/gif",))

@@ -13,10 +13,16 @@ import attrs
 import pytest
 
 from datagym_async.exceptions import APIConnectionError, APIError, NotFoundError
-from datagym_async.transfer import _chosen
-from datagym_async.transfer._chosen import Choice, some_of
-from datagym_async.transfer._journal_schema import OF_ONE_RUN, SCHEMA, State
-from datagym_async.transfer._verify import WORKERS, Stored, Verification, Verifier
+from datagym_async.uploads import _verification as _chosen
+from datagym_async.uploads._verification import (
+    WORKERS,
+    Choice,
+    Stored,
+    Verification,
+    Verifier,
+    some_of,
+)
+from datagym_async.uploads.plan._journal import OF_ONE_RUN, SCHEMA, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.transfer import UploadConfig, Uploader
-from datagym_async.transfer._candidates import Rules
-from datagym_async.transfer._filters import Filters
-from datagym_async.transfer._watch import FolderWatch
+from datagym_async.uploads import UploadConfig, Uploader
+from datagym_async.uploads.sources._candidates import Filters, Rules
+from datagym_async.uploads.sources._watch import FolderWatch
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 

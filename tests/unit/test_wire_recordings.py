@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from datagym_async._wire._codec import decode
-from datagym_async._wire._documents import ClearedConfig, ImportAnswer
+from datagym_async._wire._codec import ClearedConfig, ImportAnswer, decode
 from datagym_async._wire._errors import decode_error
 from datagym_async._wire._messages import Request, Response
 from datagym_async._wire._sentences import DETAILS, SENTENCES

@@ -1,0 +1,1 @@
+"""What every bulk job is: engine, needs, threads, disk, safe names, decoding, report text."""

@@ -1,0 +1,152 @@
+"""Decode images to find what their headers do not tell; needs Pillow, blocking.
+
+Pillow's classes for the two formats are used as they are: `PIL.Image.open` would try every format
+there is, and speak its doubts of large images through `warnings`, which belong to the process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import threading
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from PIL.ImageFile import ImageFile
+
+
+JPEG = b"\xff\xd8\xff"
+
+
+@attrs.frozen
+class Findings:
+    """What a look at an image found.
+
+    Args:
+        reason: Why it must not be sent, or empty.
+        warnings: What should be known of it all the same.
+    """
+
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+_ORIENTATION = 0x0112
+_UPRIGHT = 1
+_LARGE_PIXELS = 32_000_000
+_one_large = threading.Lock()
+"""Held while a large PNG is decoded: several at once would take gigabytes."""
+
+
+def require_pillow(
+    what: str = 'check="decode"', instead: str = 'upload with check="structure"'
+) -> None:
+    """Refuse to go on without Pillow.
+
+    Args:
+        what: What needs it.
+        instead: What does without it.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
+    if importlib.util.find_spec("PIL") is None:
+        msg = (
+            f'{what} needs Pillow; install it with pip install "datagym-async[images]", '
+            f"or {instead}."
+        )
+        raise ConfigurationError(msg)
+
+
+def decode(source: bytes | str | BinaryIO) -> Findings:
+    """Decode a JPEG or PNG and say what was found; nothing that an image holds raises.
+
+    Args:
+        source: The bytes of the image, the path of its file, or a stream that can seek.
+    """
+    try:
+        if isinstance(source, bytes):
+            return _decoded(io.BytesIO(source))
+        if not isinstance(source, str):
+            return _decoded(source)
+        with open(source, "rb") as stream:  # noqa: PTH123 -- as in `_disk.look`
+            return _decoded(stream)
+    except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file
+        words = str(error) or type(error).__name__
+        return Findings(f"The image cannot be decoded: {words}.")
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return the width and height of a JPEG or PNG as it is stored, or None where nobody can say.
+
+    Args:
+        path: Its file.
+    """
+    try:
+        with path.open("rb") as stream, _opened(stream) as image:
+            return image.size
+    except Exception:  # whatever a hostile file provokes, or there is no Pillow
+        return None
+
+
+def _decoded(stream: BinaryIO) -> Findings:
+    with _opened(stream) as image:
+        width, height = image.size
+        pixels, limit = width * height, _max_pixels()
+        if limit is not None and pixels > 2 * limit:
+            return Findings(
+                f"The image has {pixels:,} pixels, more than Pillow takes for anything but an "
+                f"attack ({2 * limit:,})."
+            )
+        _load(image, pixels)
+        found = [_of_size(pixels, limit), _of_orientation(image)]
+    return Findings(warnings=tuple(filter(None, found)))
+
+
+def _opened(stream: BinaryIO) -> ImageFile:
+    from PIL import JpegImagePlugin, PngImagePlugin
+
+    is_jpeg = stream.read(len(JPEG)) == JPEG
+    stream.seek(0)
+    if is_jpeg:
+        return JpegImagePlugin.JpegImageFile(stream)
+    return PngImagePlugin.PngImageFile(stream)
+
+
+def _max_pixels() -> int | None:
+    from PIL import Image
+
+    return Image.MAX_IMAGE_PIXELS
+
+
+def _load(image: ImageFile, pixels: int) -> None:
+    # A JPEG is read whole at an eighth of its size, too, in a fraction of the time and memory.
+    image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
+    if image.format == "JPEG" or pixels <= _LARGE_PIXELS:
+        image.load()
+        return
+    with _one_large:
+        image.load()
+
+
+def _of_size(pixels: int, limit: int | None) -> str:
+    if limit is None or pixels <= limit:
+        return ""
+    return f"It has {pixels:,} pixels; many programs refuse to open that many."
+
+
+def _of_orientation(image: ImageFile) -> str:
+    orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+    if orientation in {_UPRIGHT, 0}:
+        return ""
+    return (
+        f"Its EXIF orientation ({orientation}) is ignored by the service, which shows and labels "
+        "it as it is stored, turned or mirrored."
+    )

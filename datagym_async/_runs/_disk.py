@@ -1,0 +1,270 @@
+"""Say in words what the file system had against a path.
+
+One process at a time: a lock on a file that ends with the process, however that ends.
+
+The files of a download: written aside, put in their places whole, and looked for. It blocks.
+
+What is on its way lies in a folder of its own (``.datagym/parts``), on the disk of the
+download, so that a rename puts it in its place, and whatever a kill leaves behind is found and
+deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+import sys
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, BinaryIO, Final, Self, TypeAlias
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+Refusal: TypeAlias = str
+"""A sentence that says why something cannot be uploaded."""
+
+_WORDS = {
+    errno.ENOENT: "does not exist",
+    errno.ENOTDIR: "does not exist",
+    errno.EACCES: "cannot be read: permission denied",
+    errno.EPERM: "cannot be read: permission denied",
+    errno.ELOOP: "is a link that leads in a circle",
+    errno.ENAMETOOLONG: "has a longer name than the file system takes",
+    errno.EISDIR: "is a folder",
+}
+
+
+def refusal(path: str, error: OSError | ValueError) -> Refusal:
+    """Return the sentence for an error that the path gave."""
+    if isinstance(error, OSError):
+        words = _WORDS.get(error.errno or 0) or f"cannot be read: {error.strerror or error}"
+    else:  # a NUL character, or text that the file system's encoding has no bytes for
+        words = "is not a path that this system can open"
+    return f"{printable(path)} {words}."
+
+
+def look(path: str) -> os.stat_result | Refusal:
+    """Return what the file system says of a path, or why it says nothing."""
+    try:
+        return os.stat(path)  # noqa: PTH116 -- on the way of every file, and Path costs more
+    except (OSError, ValueError) as error:
+        return refusal(path, error)
+
+
+def size_of(path: str) -> int | Refusal:
+    """Return the size of a regular file, or why it cannot be uploaded."""
+    found = look(path)
+    if isinstance(found, str):
+        return found
+    if stat.S_ISREG(found.st_mode):
+        return found.st_size
+    kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+    return f"{printable(path)} is {kind}."
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def lock_path(journal: Path) -> Path:
+    """Return the lock's file: not the journal itself, which SQLite locks in its own way."""
+    return journal.with_name(f"{journal.name}.lock")
+
+
+def journal_files(journal: str | os.PathLike[str] | bool | None) -> frozenset[str]:
+    """Return the files of a journal that has a path of its own: it may lie among the sources."""
+    if journal is None or isinstance(journal, bool):
+        return frozenset()
+    path = Path(journal).expanduser().absolute()
+    sides = (path.with_name(f"{path.name}{side}") for side in ("-wal", "-shm"))  # SQLite's
+    return frozenset(str(each) for each in (path, lock_path(path), *sides))
+
+
+@attrs.define
+class JournalLock:
+    """The lock on one journal, held until `release` or the end of the process."""
+
+    _descriptor: int | None
+    _path: Path
+
+    @classmethod
+    def take(cls, journal: Path) -> JournalLock | None:
+        """Return the lock, or None where somebody else has it.
+
+        Raises:
+            OSError: The file of the lock cannot be made.
+        """
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+            descriptor = os.open(lock_path(journal), flags, 0o600)
+            try:
+                _lock(descriptor)
+            except OSError:
+                os.close(descriptor)
+                return None
+            if _is_of(descriptor, lock_path(journal)):
+                return cls(descriptor, lock_path(journal))
+            os.close(descriptor)  # somebody has deleted the file in between
+
+    def release(self, *, delete: bool = False) -> None:
+        """Let it go.
+
+        Args:
+            delete: Whether its file goes as well, since there is no journal any more.
+        """
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        if delete:
+            with contextlib.suppress(OSError):  # Windows keeps what is open
+                self._path.unlink()
+        os.close(descriptor)
+
+
+def _is_of(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def is_locked(journal: Path) -> bool:
+    """Return whether a process holds the lock of a journal now."""
+    if not lock_path(journal).exists():
+        return False
+    with contextlib.suppress(OSError):
+        if (lock := JournalLock.take(journal)) is not None:
+            lock.release()
+            return False
+    return True
+
+
+PARTS: Final = "parts"
+_PIECE: Final = 1 << 20
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
+
+def place_of(root: Path, path: str) -> Path:
+    """Return where a file of the manifest lies.
+
+    Raises:
+        ConfigurationError: The path leads out of the folder: nothing of ours has written it.
+    """
+    parts = PurePosixPath(path).parts
+    if not parts or ".." in parts or PureWindowsPath(path).anchor or path.startswith("/"):
+        msg = f"The manifest names the file {printable(path)!r}, which is not in its folder."
+        raise ConfigurationError(msg)
+    return root.joinpath(*parts)
+
+
+def tidy(state: Path) -> None:
+    """Make the folder of what is on its way, and delete what a killed run has left in it."""
+    parts = state / PARTS
+    parts.mkdir(exist_ok=True)
+    for left in parts.iterdir():
+        left.unlink(missing_ok=True)
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether the next file would meet the same trouble."""
+    return error.errno in _NO_ROOM
+
+
+@attrs.frozen
+class Check:
+    """What the manifest knows of a file.
+
+    Args:
+        size: Its bytes.
+        sha256: Its hash, or empty where the size has to do.
+    """
+
+    size: int | None
+    sha256: str = ""
+
+    def holds(self, path: Path) -> bool:
+        """Return whether the file is there, and is the one that is known."""
+        try:
+            if not path.is_file() or path.stat().st_size != self.size:
+                return False
+            return not self.sha256 or hash_of(path) == self.sha256
+        except OSError:
+            return False
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@attrs.define
+class Part:
+    """A file on its way: written piece by piece, and then put in its place.
+
+    Attributes:
+        path: Where it is written.
+        size: Bytes so far.
+    """
+
+    path: Path
+    _file: BinaryIO
+    size: int = 0
+    _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
+
+    @classmethod
+    def begin(cls, state: Path) -> Self:
+        """Begin one in the folder of the manifest."""
+        path = state / PARTS / f"{secrets.token_hex(8)}.part"
+        return cls(path, path.open("xb"))
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of what was written, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Write the next pieces."""
+        for chunk in chunks:
+            self._file.write(chunk)
+            self._hash.update(chunk)
+            self.size += len(chunk)
+
+    def close(self) -> None:
+        """Let it be read by others."""
+        self._file.close()
+
+    def put(self, place: Path) -> None:
+        """Put it in its place; what lies there is replaced."""
+        self._file.close()
+        try:
+            self.path.replace(place)
+        except FileNotFoundError:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self.path.replace(place)
+
+    def drop(self) -> None:
+        """Delete it unless it was put in its place."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""What a bulk upload needs of the resources below it, and no more.
+
+What a bulk download needs of the resources below it, and no more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from datagym_async._wire._messages import Body
+    from datagym_async.labels import LabeledTask
+    from datagym_async.models import Dataset, Media, Project, Task, TaskDetail, UrlResult
+    from datagym_async.resources._task_queries import States
+
+
+T = TypeVar("T")
+
+
+class MediaUploads(Protocol):
+    """Store images in a dataset; `MediaResource` does."""
+
+    @property
+    def base_url(self) -> str:
+        """Return the address of the service: part of a journal's key."""
+        ...
+
+    def settle_after(self) -> float:
+        """Return the seconds within which the service may still be storing a lost upload."""
+        ...
+
+    async def upload_body(
+        self,
+        dataset_id: str,
+        name: str,
+        body: Body,
+        *,
+        settle: Callable[[], Awaitable[Media | None]] | None = None,
+    ) -> Media:
+        """Store one image, retried, and settled by `settle`; the name is unencoded."""
+        ...
+
+    async def upload_urls(
+        self, dataset_id: str, urls: Sequence[str], *, batch_size: int
+    ) -> list[UrlResult]:
+        """Store links; one result a URL, in request order."""
+        ...
+
+    def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Give the bytes of one image in pieces."""
+        ...
+
+    async def delete(self, media_id: str) -> bool:
+        """Delete one image."""
+        ...
+
+
+class DatasetLookup(Protocol):
+    """Say what datasets hold; `DatasetsResource` does."""
+
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        """Return what a function makes of a dataset's parts, called anew where they break off.
+
+        Without an id they are the parts of all datasets; those of each come one after the other.
+        """
+        ...
+
+
+class MediaDownloads(Protocol):
+    """Give the bytes of media; `MediaResource` does."""
+
+    @property
+    def base_url(self) -> str:
+        """Return the address of the service: part of what a folder is a download of."""
+        ...
+
+    def stream(
+        self, media_id: str, *, link: bool = False
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Give the bytes of one media in pieces."""
+        ...
+
+
+class ProjectLookup(Protocol):
+    """List projects; `ProjectsResource` does."""
+
+    async def list(self) -> Sequence[Project]:
+        """Return all projects."""
+        ...
+
+
+class LabelExports(Protocol):
+    """Export labels; `LabelsResource` does."""
+
+    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
+        """Give the labels of each task as they arrive."""
+        ...
+
+
+class BitmapLabels(Protocol):
+    """Give exports and bitmaps; `LabelsResource` does."""
+
+    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
+        """Give the labels of each task."""
+        ...
+
+    async def bitmap(self, task_id: str, export_key: str) -> bytes:
+        """Return one bitmap."""
+        ...
+
+
+class BitmapTasks(Protocol):
+    """Give tasks; `TasksResource` does."""
+
+    def iter(self, project_id: str, *, state: States = None) -> AsyncGenerator[Task, None]:
+        """Give the tasks of a project."""
+        ...
+
+    async def get(self, task_id: str) -> TaskDetail:
+        """Return one task."""
+        ...
+
+
+@attrs.frozen
+class DownloadSources:
+    """The resources of a client that a download draws on.
+
+    Args:
+        media: Gives bytes.
+        datasets: Lists media.
+        projects: Lists projects and their datasets.
+        tasks: Knows the addresses of link images.
+        labels: Exports labels, and gives bitmaps.
+    """
+
+    media: MediaDownloads
+    datasets: DatasetLookup
+    projects: ProjectLookup
+    tasks: BitmapTasks
+    labels: BitmapLabels

@@ -1,0 +1,66 @@
+"""Run blocking work in a thread such that a cancelled caller leaves nothing running behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+PATIENCE = 1.0
+"""Seconds that a cancelled caller waits for a thread that it may leave behind."""
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what the function returns, called in a thread.
+
+    `asyncio.to_thread` leaves the thread running when its caller is cancelled, with whatever the
+    function has open. Here the cancellation waits for the function, so callers hand over work
+    in small portions.
+    """
+    return await _awaited(_started(function, *args, **kwargs), patience=None)
+
+
+async def in_thread_left_behind(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what the function returns, as `in_thread` does, for one that may never return.
+
+    A cancellation waits for it for a second only; the function has to tidy up by itself.
+    """
+    return await _awaited(_started(function, *args, **kwargs), patience=PATIENCE)
+
+
+def _started(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    return loop.run_in_executor(None, lambda: context.run(function, *args, **kwargs))
+
+
+async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        future.add_done_callback(_seen)
+        await _settled(future, patience)
+        raise
+
+
+async def _settled(future: asyncio.Future[T], patience: float | None) -> None:
+    loop = asyncio.get_running_loop()
+    until = None if patience is None else loop.time() + patience
+    while not future.done() and (until is None or loop.time() < until):
+        try:
+            await asyncio.wait((future,), timeout=until and until - loop.time())
+        except asyncio.CancelledError:  # asked again: the function still has to end first
+            continue
+
+
+def _seen(future: asyncio.Future[T]) -> None:
+    if not future.cancelled():
+        future.exception()  # the cancellation says what there is to say

@@ -1,0 +1,292 @@
+"""Numbers as people read them. Pure functions.
+
+Sizes and lengths of time as people type them. Pure functions.
+
+Models as plain values for JSON.
+
+The one way out: results to standard output, progress and messages to standard error.
+
+Nothing that comes from outside (names of files and datasets, words of the service) is taken for
+markup, and nothing goes out before known secrets are taken out.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import logging
+import math
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+import typer
+from rich.console import Console, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from datagym_async._wire._redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in decimal units, for example ``"17.4 MB"``."""
+    scale = _scale(count)
+    return f"{_in_units(count, scale)} {_UNITS[scale]}"
+
+
+def share_of_bytes(done: float, total: float) -> str:
+    """Return how much of how much, for example ``"210.5/331.2 MB"``."""
+    scale = _scale(total)
+    return f"{_in_units(done, scale)}/{_in_units(total, scale)} {_UNITS[scale]}"
+
+
+def _scale(count: float) -> int:
+    """Return the place of the unit in which a number has one to three digits."""
+    scale = 0
+    while count >= 999.5 and scale < len(_UNITS) - 1:
+        count, scale = count / 1000, scale + 1
+    return scale
+
+
+def _in_units(count: float, scale: int) -> str:
+    return f"{count / 1000**scale:,.1f}" if scale else f"{count:.0f}"
+
+
+def clock(seconds: float | None) -> str:
+    """Return a length of time as ``H:MM:SS``, or ``-:--:--`` where it is not known."""
+    if seconds is None or seconds != seconds or seconds >= 100 * 3600:
+        return "-:--:--"
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its word, for example ``"1 retry"`` or ``"1,200 files"``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+_SIZE: Final = re.compile(r"([0-9.]+) ?([kmgt]?)(i?)(?:b(?:ytes)?(?:/s)?)?", re.IGNORECASE)
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_TIME: Final = re.compile(r"(?:[0-9.]+[smhd])+", re.IGNORECASE)
+_TIME_PART: Final = re.compile(r"([0-9.]+)([smhd])", re.IGNORECASE)
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_bytes(text: str | int) -> int:
+    """Return a number of bytes: ``"500k"`` is 500,000, ``"500Ki"`` is 512,000.
+
+    A number is given back: defaults come through here as well.
+
+    Raises:
+        typer.BadParameter: The text is no such number.
+    """
+    found = _SIZE.fullmatch(str(text).strip())
+    number = None if found is None else _number(found[1])
+    if found is None or number is None:
+        raise typer.BadParameter(f"{text!r} is no size; write for example 500k, 10M, 1.5G or 64Mi.")
+    step = 1024 if found[3] else 1000
+    return round(number * math.pow(step, _POWERS[found[2].lower()]))
+
+
+def parse_seconds(text: str | float) -> float:
+    """Return a length of time in seconds: ``"90"``, ``"90s"`` and ``"1m30s"`` are the same.
+
+    A number is given back: defaults come through here as well.
+
+    Raises:
+        typer.BadParameter: The text is no length of time.
+    """
+    given = str(text).strip()
+    if (plain := _number(given)) is not None:
+        return plain
+    parts = [_number(part[1]) for part in _TIME_PART.finditer(given)]
+    if not _TIME.fullmatch(given) or None in parts:
+        raise typer.BadParameter(
+            f"{text!r} is no length of time; write for example 90 (seconds), 30m, 2h or 1h30m."
+        )
+    units = [_SECONDS[part[2].lower()] for part in _TIME_PART.finditer(given)]
+    return sum((number or 0.0) * unit for number, unit in zip(parts, units, strict=True))
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def plain(value: attrs.AttrsInstance) -> dict[str, Any]:
+    """Return a model as JSON takes it: its attributes under their own names."""
+    return attrs.asdict(value, value_serializer=_serialised)
+
+
+def plain_list(values: Sequence[attrs.AttrsInstance]) -> list[dict[str, Any]]:
+    """Return models as JSON takes them."""
+    return [plain(each) for each in values]
+
+
+def _serialised(_: object, __: object, value: Any) -> Any:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+# Wide enough for ids and long names where no terminal sets a limit.
+_WIDTH_OF_FILES = 200
+
+Align = Literal["left", "right"]
+
+
+@attrs.frozen
+class Column:
+    """A column of a table; one that is `whole` is never cut or folded."""
+
+    title: str
+    align: Align = "left"
+    whole: bool = False
+
+
+@attrs.define
+class Output:
+    """What one run of a command says, and how.
+
+    Attributes:
+        as_json: Whether the result is one JSON document and all else but errors is silent.
+        quiet: Whether only what somebody should look at is said.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    _secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
+    _out: Console = attrs.field(factory=lambda: _console(stderr=False), repr=False)
+    _err: Console = attrs.field(factory=lambda: _console(stderr=True), repr=False)
+
+    @property
+    def silent(self) -> bool:
+        """Whether progress and messages are unwanted."""
+        return self.as_json or self.quiet
+
+    @property
+    def screen(self) -> Console:
+        """The console of progress displays."""
+        return self._err
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether progress can be drawn over and over in one place."""
+        return self._err.is_terminal and not self._err.is_dumb_terminal and not self.silent
+
+    def keep_secret(self, secret: str) -> None:
+        """Never say this text from now on."""
+        self._secrets = (*self._secrets, secret)
+
+    def result(self, text: str) -> None:
+        """Say a line of the result."""
+        if not self.as_json:
+            self._print(self._out, self._text(text))
+
+    def secret_result(self, text: str) -> None:
+        """Say a line of the result as it is: the one way for a token to be seen (`serve`)."""
+        self._print(self._out, Text(text))
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+        """Say a table as the result."""
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for column in columns:
+            table.add_column(
+                column.title, justify=column.align, no_wrap=column.whole, overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*(self._text(cell) for cell in row))
+        if not self.as_json:
+            self._out.print(table)
+
+    def json_line(self, record: object) -> None:
+        """Say a part of the result as JSON on one line."""
+        self.document(json.dumps(record))
+
+    def document(self, document: object) -> None:
+        """Say the whole result as one JSON document."""
+        text = document if isinstance(document, str) else json.dumps(document, indent=2)
+        # Not through rich, which would fold long lines; JSON is for programs.
+        self._out.file.write(redact_secrets(text, self._secrets).rstrip("\n") + "\n")
+        self._out.file.flush()
+
+    def message(self, text: str, *, style: str = "") -> None:
+        """Say what is going on."""
+        if not self.silent:
+            self._print(self._err, self._text(text, style))
+
+    def tell(self, text: str, *, style: str = "") -> None:
+        """Say a line of a story that is itself the result (`demo`), unless that is unwanted."""
+        if not self.silent:
+            self._print(self._out, self._text(text, style))
+
+    def warning(self, text: str) -> None:
+        """Say what somebody should look at, also when quiet."""
+        if not self.as_json:
+            self._print(self._err, self._text(text, "yellow"))
+
+    def error(self, text: str) -> None:
+        """Say why the command stops, always."""
+        sentence = Text("Error: ", "bold red") + self._text(text)
+        self._print(self._err, sentence)
+
+    def trace(self, text: str) -> None:
+        """Say something for people who debug."""
+        self._print(self._err, self._text(text, "dim"))
+
+    def debug_handler(self) -> logging.Handler:
+        """Return a handler that says log records without tearing a progress display apart."""
+        return _DebugHandler(self)
+
+    def _text(self, text: str, style: str = "") -> Text:
+        return Text(redact_secrets(text, self._secrets), style)
+
+    def _print(self, console: Console, text: RenderableType) -> None:
+        console.print(text, soft_wrap=not console.is_terminal)
+
+
+class _DebugHandler(logging.Handler):
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.DEBUG)
+        self._output = output
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.trace(redact(self.format(record)))
+
+
+def redact_secrets(text: str, secrets: Sequence[str]) -> str:
+    """Return the text without the secrets, and all else as it is."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "[redacted]")
+    return text
+
+
+def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
+    """Return a progress bar; one that pulses says that the total is not known."""
+    return ProgressBar(
+        total=max(total, 1),
+        completed=min(done, max(total, 1)),
+        pulse=pulse,
+        finished_style="green",
+    )
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command end in the one place where all commands end; rich would exit here."""
+        raise BrokenPipeError
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _WIDTH_OF_FILES
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)

@@ -1,0 +1,19 @@
+"""Download datasets and projects into folders."""
+
+from datagym_async.downloads._config import DownloadConfig
+from datagym_async.downloads._downloader import Downloader
+from datagym_async.downloads._report import (
+    DownloadOutcome,
+    DownloadProgress,
+    DownloadReport,
+    DownloadResult,
+)
+
+__all__ = [
+    "DownloadConfig",
+    "DownloadOutcome",
+    "DownloadProgress",
+    "DownloadReport",
+    "DownloadResult",
+    "Downloader",
+]

@@ -1,0 +1,109 @@
+"""`DownloadConfig`: the options of a bulk download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias, get_args
+
+import attrs
+
+from datagym_async._runs._engine import Stops, above_zero
+from datagym_async.exceptions import ConfigurationError
+
+Links: TypeAlias = Literal["skip", "source", "service"]
+LabelFormat: TypeAlias = Literal["json", "jsonl", "coco", "yolo"]
+MAX_CONCURRENCY = 64
+_LINKS = get_args(Links)
+_FORMATS = get_args(LabelFormat)
+
+
+def _formats(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(map(str, value)) if isinstance(value, Iterable) else (str(value),)
+
+
+def _one_of(allowed: tuple[str, ...]) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: str | tuple[str, ...]) -> None:
+        for each in (value,) if isinstance(value, str) else value:
+            if each not in allowed:
+                words = ", ".join(f'"{one}"' for one in allowed)
+                msg = f"{attribute.name} is {each!r}; it must be one of {words}."
+                raise ConfigurationError(msg)
+
+    return check
+
+
+def _within(least: int, most: int) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+        if value is not None and not least <= value <= most:
+            msg = f"{attribute.name} is {value}; it must be between {least:,} and {most:,}."
+            raise ConfigurationError(msg)
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class DownloadConfig:
+    """Say how a bulk download is done.
+
+    Args:
+        links: What becomes of link images, which the service does not hold. They are left alone
+            (``"skip"``, the default); fetched from their own address, without any credentials of
+            ours (``"source"``); or fetched through the service, which decodes and encodes them
+            anew and, where it cannot, marks them invalid and moves their tasks to SKIPPED
+            (``"service"``). The latter two decode each image once it is here, and need
+            ``datagym-async[images]``. ``"source"`` learns the addresses from the tasks of a
+            project, whose details the service fills with empty values when they are first read.
+        allow_private_links: Whether ``links="source"`` may ask private, loopback and other special
+            addresses.
+        labels: Labels that are written beside the media: ``"json"``, ``"jsonl"``, ``"coco"``,
+            ``"yolo"``, or several of them. Empty for none.
+        bitmaps: Whether the segmentation bitmaps of finished tasks are fetched, too.
+        project_id: The project whose labels and tasks a dataset is joined with; None takes the
+            only one that it is attached to.
+        verify: Whether files that an earlier run has downloaded are hashed and compared with the
+            manifest, and fetched again where they differ; otherwise their size has to do.
+        concurrency: Downloads in flight, fixed; None to have the best number found out.
+        max_files: The run ends after so many media were asked for, whatever became of them.
+        max_bytes_total: The run ends with the media that brings the bytes downloaded to so many.
+        max_failures: The run ends after so many media failed.
+        max_duration: The run ends so many seconds after its beginning. For these four: what is in
+            flight ends in its own way, the report says which it was (``stopped_by``), that is no
+            error, and the same download again goes on.
+        max_problems: How many failed results the report keeps in full; the counts are exact.
+
+    Raises:
+        ConfigurationError: If an option is out of its range.
+    """
+
+    links: Links = attrs.field(default="skip", validator=_one_of(_LINKS))
+    allow_private_links: bool = False
+    labels: tuple[str, ...] = attrs.field(
+        default=(), converter=_formats, validator=_one_of(_FORMATS)
+    )
+    bitmaps: bool = False
+    project_id: str | None = None
+    verify: bool = False
+    concurrency: int | None = attrs.field(default=None, validator=_within(1, MAX_CONCURRENCY))
+    max_files: int | None = attrs.field(default=None, validator=above_zero)
+    max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
+    max_failures: int | None = attrs.field(default=None, validator=above_zero)
+    max_duration: float | None = attrs.field(default=None, validator=above_zero)
+    max_problems: int = attrs.field(default=10_000, validator=_within(0, 10_000_000))
+
+    @property
+    def stops(self) -> Stops:
+        """Return the limits of the run."""
+        return Stops(
+            max_files=self.max_files,
+            max_bytes_total=self.max_bytes_total,
+            max_failures=self.max_failures,
+            max_duration=self.max_duration,
+            verb="fetched",
+        )
+
+    @property
+    def needs_project(self) -> bool:
+        """Return whether the run has to know a project."""
+        return bool(self.labels) or self.bitmaps or self.links == "source"

@@ -1,0 +1,128 @@
+"""What there is to download: the media of a dataset or project, and the project they belong to."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async._runs._needs import DownloadSources
+from datagym_async._runs._threads import in_thread
+from datagym_async.downloads._config import DownloadConfig
+from datagym_async.downloads._manifest import DownloadJob
+from datagym_async.downloads._report import DownloadTally
+from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.models import Project
+from datagym_async.resources._batches import in_batches
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from datagym_async.downloads._manifest import Manifest
+    from datagym_async.models import Dataset
+
+
+_BATCH = 1000
+
+
+@attrs.define
+class Listing:
+    """Enter what the service lists into a manifest.
+
+    Args:
+        job: What is downloaded.
+        sources: The client's resources.
+        config: The options.
+        tally: Told of what is found.
+
+    Attributes:
+        name: Name of the dataset or project, once it is known.
+        project: The project whose labels and tasks are joined, or None.
+    """
+
+    _job: DownloadJob
+    _sources: DownloadSources
+    _config: DownloadConfig
+    _tally: DownloadTally
+    name: str = attrs.field(default="", init=False)
+    project: Project | None = attrs.field(default=None, init=False)
+
+    async def enter(self, manifest: Manifest) -> None:
+        """List everything and enter it.
+
+        Raises:
+            APIError: The service cannot be asked, or refuses.
+            ConfigurationError: The project is unknown, or labels are asked for and it is not clear
+                of which project.
+        """
+        if self._job.kind == "project":
+            await self._enter_project(manifest)
+        else:
+            await self._enter_dataset(manifest)
+        while await in_thread(manifest.allot, _BATCH):
+            pass
+        self._tally.planned = await in_thread(manifest.count)
+        if self._config.links == "source" and self.project is not None:
+            await self._enter_tasks(manifest, self.project)
+
+    async def _enter_dataset(self, manifest: Manifest) -> None:
+        self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
+        if self._config.needs_project:
+            self.project = self._choose(await self._sources.projects.list())
+
+    async def _enter_project(self, manifest: Manifest) -> None:
+        self.project = _of_id(self._job.id, await self._sources.projects.list())
+        for each in sorted(self.project.datasets, key=lambda one: (one.timestamp, one.id)):
+            try:
+                await self._enter_media(manifest, each.id, subfolder=True)
+            except NotFoundError:
+                note = f"The dataset {printable(each.name)!r} of the project is gone."
+                self._tally.notes.append(note)
+        self.name = self.project.name
+
+    async def _enter_media(self, manifest: Manifest, dataset_id: str, *, subfolder: bool) -> str:
+        """Enter a dataset part by part; return its name."""
+
+        async def enter(parts: AsyncIterator[Dataset]) -> str:
+            name = ""
+            async for part in parts:
+                await in_thread(manifest.enter, part, subfolder=subfolder)
+                name = part.name
+            return name
+
+        return await self._sources.datasets.read_parts(enter, dataset_id)
+
+    def _choose(self, projects: Sequence[Project]) -> Project | None:
+        """Return the project that a dataset is joined with; None where links can do without."""
+        if self._config.project_id is not None:
+            return _of_id(self._config.project_id, projects)
+        dataset_id = self._job.id.lower()
+        found = [one for one in projects if any(dataset_id == each.id for each in one.datasets)]
+        if len(found) == 1 or not (self._config.labels or self._config.bitmaps):
+            return found[0] if found else None
+        names = ", ".join(f"{printable(each.name)!r} ({each.id})" for each in found)
+        which = f"is attached to several projects ({names})" if found else "is in no project"
+        msg = f"The dataset {which}; name the project of the labels with project_id=..."
+        raise ConfigurationError(f"{msg}.")
+
+    async def _enter_tasks(self, manifest: Manifest, project: Project) -> None:
+        """Enter which task each media has: a task alone names the address of a link image."""
+        if not await in_thread(manifest.has_links):
+            return
+        async with (
+            aclosing(self._sources.tasks.iter(project.id, state="all")) as tasks,
+            aclosing(in_batches(tasks, _BATCH)) as batches,
+        ):
+            async for batch in batches:
+                rows = [(task.id, task.media_id) for task in batch]
+                await in_thread(manifest.enter_tasks, rows)
+
+
+def _of_id(project_id: str, projects: Sequence[Project]) -> Project:
+    for each in projects:
+        if each.id == project_id.lower():
+            return each
+    msg = f"There is no project with the id {project_id!r}; client.projects.list() has them all."
+    raise ConfigurationError(msg)

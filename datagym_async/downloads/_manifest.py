@@ -1,0 +1,493 @@
+"""The state of a download's folder: locked, checked, and its database open. It blocks.
+
+The manifest of a download: what is listed, which file each media has, what became of it.
+
+It is an SQLite database in the folder itself (``.datagym/manifest.sqlite3``), so that the plan
+of a large dataset takes no memory, and the same download again goes on with what it says. A
+file is allotted to each media before anything is fetched, once and for all. An outcome is noted
+after the file is in its place: what a kill falls in between is fetched again, and replaces
+itself.
+
+Everything here blocks: call it in a thread.
+
+The manifest as files that people and programs read: a line a media, as JSON and as CSV.
+
+It blocks. Nothing grows with the number of media.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import sqlite3
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async._runs._disk import Check, JournalLock, Part, place_of, tidy
+from datagym_async._runs._names import folded_name, numbered, safe_name
+from datagym_async.downloads._report import DownloadOutcome
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
+from datagym_async.models import MediaSourceType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from datagym_async.downloads._report import DownloadResult
+    from datagym_async.models import Dataset, DatasetMedia
+
+
+STATE_FOLDER: Final = ".datagym"
+"""Folder of the manifest; no media can have its name, since no safe name begins with a dot."""
+KEPT_NAMES: Final = (
+    "manifest.jsonl",
+    "manifest.csv",
+    "labels.json",
+    "labels.jsonl",
+    "labels.coco.json",
+    "labels.yolo",
+    "bitmaps",
+)
+"""Names beside the media that are ours, whether this run needs them or not."""
+VERSION: Final = 1
+_NOT_COUNTED: Final = frozenset(
+    {STATE_FOLDER, ".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
+)
+"""Names that a folder may hold and still be empty: systems put them there unasked."""
+
+_SETTINGS = """
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA cache_size = -8192;
+"""
+# Locked exclusively, SQLite needs no shared memory for its WAL, which network drives do not have.
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE dataset (dataset_id TEXT PRIMARY KEY, name TEXT, folder TEXT) WITHOUT ROWID;
+CREATE TABLE media (
+    seq INTEGER PRIMARY KEY, media_id TEXT UNIQUE NOT NULL, dataset_id TEXT NOT NULL,
+    name TEXT, stored_name TEXT, source TEXT, timestamp INTEGER, path TEXT UNIQUE,
+    run INTEGER NOT NULL, task_id TEXT, outcome TEXT, size INTEGER, sha256 TEXT, status INTEGER,
+    key TEXT, reason TEXT
+);
+CREATE INDEX media_unplaced ON media (timestamp, media_id) WHERE path IS NULL;
+CREATE TABLE claimed (key TEXT PRIMARY KEY, next INTEGER NOT NULL DEFAULT 2) WITHOUT ROWID;
+"""
+
+
+@attrs.frozen
+class DownloadJob:
+    """What a folder is a download of.
+
+    Args:
+        base_url: Address of the service.
+        kind: ``"dataset"`` or ``"project"``.
+        id: UUID of it.
+    """
+
+    base_url: str
+    kind: str
+    id: str
+
+
+def open_state(root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, JournalLock, int]:
+    """Return the database of a folder, its lock, and the number of this run.
+
+    Args:
+        root: The folder; made if it is not there.
+        job: What it is a download of.
+
+    Raises:
+        ConfigurationError: The folder is not empty and no download, of another download, in use
+            by another process, or cannot be written to.
+    """
+    path = root / STATE_FOLDER / "manifest.sqlite3"
+    try:
+        _prepare(root, path)
+        lock = JournalLock.take(path)
+    except OSError as error:
+        words = error.strerror or str(error)
+        msg = f"The folder {_shown(root)} cannot be written to ({words}); give another one."
+        raise ConfigurationError(msg) from None
+    if lock is None:
+        msg = (
+            f"Another process is downloading into {_shown(root)}; wait for it to end, or give "
+            "another folder."
+        )
+        raise ConfigurationError(msg)
+    try:
+        tidy(root / STATE_FOLDER)
+        connection, run = _opened(path, root, job)
+    except BaseException:
+        lock.release()
+        raise
+    return connection, lock, run
+
+
+def _prepare(root: Path, path: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    if not path.exists() and any(each.name not in _NOT_COUNTED for each in root.iterdir()):
+        msg = (
+            f"The folder {_shown(root)} is not empty, and holds no download that could be gone on "
+            "with; give a new or an empty one."
+        )
+        raise ConfigurationError(msg)
+    path.parent.mkdir(exist_ok=True)
+
+
+def _opened(path: Path, root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, int]:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.executescript(_SETTINGS)
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _create(connection, job)
+        return connection, _begin(connection, root, job)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        msg = (
+            f"The manifest {_shown(path)} cannot be used ({error}); give another folder, and "
+            "delete this one if nothing in it is needed."
+        )
+        raise ConfigurationError(msg) from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _create(connection: sqlite3.Connection, job: DownloadJob) -> None:
+    # In one transaction: a kill in the midst leaves an empty database, which is made anew.
+    connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
+    values = (*attrs.asdict(job).items(), ("run", "0"))
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
+    keys = ((folded_name(name),) for name in KEPT_NAMES)
+    connection.executemany("INSERT INTO claimed (key) VALUES (?)", keys)
+    connection.execute("COMMIT")
+
+
+def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
+    known = dict(connection.execute("SELECT name, value FROM meta"))
+    if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        msg = (
+            f"The download in {_shown(root)} was begun by another version of datagym-async; use "
+            "that one, or give another folder."
+        )
+        raise ConfigurationError(msg)
+    for name, mine in attrs.asdict(job).items():
+        if known.get(name) != mine:
+            msg = (
+                f"The folder {_shown(root)} holds a download of the {known.get('kind')} "
+                f"{known.get('id')} of {known.get('base_url')}; give another folder."
+            )
+            raise ConfigurationError(msg)
+    run = int(known["run"]) + 1
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'run'", (str(run),))
+    return run
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))
+
+
+_ENTER = """
+INSERT INTO media (media_id, dataset_id, name, stored_name, source, timestamp, run)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (media_id) DO UPDATE SET run = excluded.run
+"""
+_UNPLACED = """
+SELECT seq, folder, media.name FROM media JOIN dataset USING (dataset_id)
+WHERE path IS NULL AND run = ? ORDER BY timestamp, media_id LIMIT ?
+"""
+_TAKE = """
+SELECT seq, media_id, name, path, source, task_id, outcome, size, sha256 FROM media
+WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?
+"""
+_NOTE = """
+UPDATE media SET outcome = ?, size = ?, sha256 = ?, status = ?, key = ?, reason = ?
+WHERE media_id = ?
+"""
+_FILES = """
+SELECT media_id, CASE outcome WHEN 'downloaded' THEN path ELSE '' END FROM media
+WHERE run = ? AND media_id IN (SELECT value FROM json_each(?))
+"""
+_ALL = """
+SELECT path AS file, coalesce(outcome, 'pending') AS outcome, media.name, media_id, dataset_id,
+       dataset.name AS dataset, source, size, sha256, stored_name, reason, run = ? AS listed
+FROM media LEFT JOIN dataset USING (dataset_id) ORDER BY seq
+"""
+_GONE = "UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE seq = ?"
+
+
+@attrs.frozen
+class Wanted:
+    """One media that is to be fetched.
+
+    Args:
+        media_id: Its id.
+        name: Its name at the service.
+        path: Its file, relative to the folder.
+        source: Where its bytes lie.
+        task_id: One of its tasks, or None.
+    """
+
+    media_id: str
+    name: str
+    path: str
+    source: MediaSourceType
+    task_id: str | None = None
+
+
+@attrs.frozen
+class Portion:
+    """Some media in the order of the manifest.
+
+    Args:
+        last: Number of the last one; 0 where there was none.
+        present: How many of them are there already.
+        wanted: The others.
+    """
+
+    last: int
+    present: int
+    wanted: tuple[Wanted, ...]
+
+
+@attrs.define
+class Manifest:
+    """An open manifest; may be used from any thread, by one at a time.
+
+    Args:
+        root: The folder.
+        run: Number of this run.
+    """
+
+    root: Path
+    _connection: sqlite3.Connection | None
+    _lock: JournalLock
+    run: int
+    _using: RLock = attrs.Factory(RLock)
+
+    @classmethod
+    def open(cls, root: Path, job: DownloadJob) -> Self:
+        """Open the manifest of a folder, or begin one in a folder that is new or empty.
+
+        Raises:
+            ConfigurationError: The folder is not empty and no download, of another download, in use
+                by another process, or cannot be written to.
+        """
+        connection, lock, run = open_state(root, job)
+        return cls(root, connection, lock, run)
+
+    def close(self) -> None:
+        """Close it and let the folder go; may be called again."""
+        with self._using:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):  # a full disk: the WAL stays, and is read
+                    connection.close()
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[sqlite3.Connection]:
+        """Have the database for oneself, in one transaction."""
+        with self._using:
+            if self._connection is None:
+                raise ClientClosedError("The manifest of this download is closed.")
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.OperationalError):  # a full disk has done it
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    # Planning.
+
+    def enter(self, dataset: Dataset, *, subfolder: bool) -> None:
+        """Enter what a dataset lists; entering it again changes nothing.
+
+        Args:
+            dataset: The dataset with its media, or with some of them.
+            subfolder: Whether they go into a folder of their own.
+        """
+        with self.using() as database:
+            _enter_dataset(database, self.root, dataset, subfolder=subfolder)
+            database.executemany(
+                _ENTER, (_row_of(media, dataset.id, self.run) for media in dataset.media)
+            )
+
+    def allot(self, count: int) -> bool:
+        """Give the next media files of their own, by age; return whether there are more.
+
+        Args:
+            count: For how many to do it.
+        """
+        with self.using() as database:
+            rows = database.execute(_UNPLACED, (self.run, count)).fetchall()
+            for seq, folder, name in rows:
+                path = _allot(database, self.root, folder, name)
+                database.execute("UPDATE media SET path = ? WHERE seq = ?", (path, seq))
+        return len(rows) == count
+
+    def count(self) -> int:
+        """Return how many media this run lists."""
+        with self.using() as database:
+            found = database.execute("SELECT count(*) FROM media WHERE run = ?", (self.run,))
+            return int(found.fetchone()[0])
+
+    def enter_tasks(self, tasks: Iterable[tuple[str, str]]) -> None:
+        """Enter tasks of media, as pairs of the task's and the media's id."""
+        with self.using() as database:
+            database.executemany("UPDATE media SET task_id = ? WHERE media_id = ?", tasks)
+
+    def take(self, after: int, count: int, *, verify: bool) -> Portion:
+        """Return the next media, looked for on the disk.
+
+        Args:
+            after: Number of the last one that was taken.
+            count: How many to take.
+            verify: Whether to hash the files that are there.
+        """
+        with self.using() as database:
+            rows = database.execute(_TAKE, (self.run, after, count)).fetchall()
+        wanted, changed = [], []
+        for seq, media_id, name, path, source, task_id, outcome, size, sha in rows:
+            is_done = outcome == DownloadOutcome.DOWNLOADED
+            if is_done and Check(size, sha if verify else "").holds(place_of(self.root, path)):
+                continue
+            if is_done:
+                changed.append((seq,))
+            wanted.append(Wanted(media_id, name, path, MediaSourceType(source), task_id))
+        if changed:
+            with self.using() as database:
+                database.executemany(_GONE, changed)
+        last = rows[-1][0] if rows else 0
+        return Portion(last, len(rows) - len(wanted), tuple(wanted))
+
+    def note(self, results: Sequence[DownloadResult]) -> None:
+        """Write outcomes down."""
+        with self.using() as database:
+            database.executemany(
+                _NOTE,
+                [
+                    (r.outcome.value, r.size, r.sha256, r.status, r.key, r.reason, r.media_id)
+                    for r in results
+                ],
+            )
+
+    # Looking things up.
+
+    def has_links(self) -> bool:
+        """Return whether this run lists link images."""
+        sql = "SELECT 1 FROM media WHERE run = ? AND source = ? LIMIT 1"
+        with self.using() as database:
+            found = database.execute(sql, (self.run, MediaSourceType.SHAREABLE_LINK.value))
+            return found.fetchone() is not None
+
+    def files_of(self, media_ids: Sequence[str]) -> dict[str, str]:
+        """Return the files of media by their ids, empty where the file is not there.
+
+        Media that this run does not list are left out.
+        """
+        with self.using() as database:
+            return dict(database.execute(_FILES, (self.run, json.dumps(media_ids))).fetchall())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield what the exported manifest says, a media each; for one thread, and nothing else."""
+        with self._using:
+            if self._connection is None:
+                raise ClientClosedError("The manifest of this download is closed.")
+            cursor = self._connection.execute(_ALL, (self.run,))
+            names = [column[0] for column in cursor.description]
+            for row in cursor:
+                yield dict(zip(names, row, strict=True))
+
+
+def _enter_dataset(
+    database: sqlite3.Connection, root: Path, dataset: Dataset, *, subfolder: bool
+) -> None:
+    known = "SELECT 1 FROM dataset WHERE dataset_id = ?"
+    if database.execute(known, (dataset.id,)).fetchone() is None:
+        folder = _allot(database, root, "", dataset.name) if subfolder else ""
+        values = (dataset.id, dataset.name, folder)
+        database.execute("INSERT INTO dataset VALUES (?, ?, ?)", values)
+
+
+def _allot(database: sqlite3.Connection, root: Path, folder: str, name: str) -> str:
+    """Return a path that nothing has, neither in the manifest nor on the disk, and claim it."""
+    safe = safe_name(name)
+    path = f"{folder}/{safe}" if folder else safe
+    while not _claim(database, root, path):
+        path = _next(database, folder, safe)
+    return path
+
+
+def _claim(database: sqlite3.Connection, root: Path, path: str) -> bool:
+    sql = "INSERT OR IGNORE INTO claimed (key) VALUES (?)"
+    is_new = database.execute(sql, (folded_name(path),)).rowcount
+    return bool(is_new) and not os.path.lexists(root / path)
+
+
+def _next(database: sqlite3.Connection, folder: str, safe: str) -> str:
+    key = folded_name(f"{folder}/{safe}" if folder else safe)
+    sql = "UPDATE claimed SET next = next + 1 WHERE key = ? RETURNING next"
+    (after,) = database.execute(sql, (key,)).fetchone()
+    name = numbered(safe, after - 1)
+    return f"{folder}/{name}" if folder else name
+
+
+def _row_of(media: DatasetMedia, dataset_id: str, run: int) -> tuple[object, ...]:
+    source, at = media.source_type.value, media.timestamp
+    return (media.id, dataset_id, media.name, media.stored_name, source, at, run)
+
+
+COLUMNS = (
+    "file",
+    "outcome",
+    "name",
+    "media_id",
+    "dataset_id",
+    "dataset",
+    "source",
+    "size",
+    "sha256",
+    "stored_name",
+    "reason",
+    "listed",
+)
+
+
+def export_manifest(manifest: Manifest) -> None:
+    """Write ``manifest.jsonl`` and ``manifest.csv`` into the folder, from what the manifest says.
+
+    ``listed`` is false for what earlier runs have downloaded and the service lists no more.
+    """
+    state = manifest.root / STATE_FOLDER
+    lines, table = Part.begin(state), Part.begin(state)
+    try:
+        table.write([_csv_row(dict(zip(COLUMNS, COLUMNS, strict=True)))])
+        for row in manifest.rows():
+            row["listed"] = bool(row["listed"])
+            lines.write([_json_row(row)])
+            table.write([_csv_row(row)])
+        lines.put(manifest.root / "manifest.jsonl")
+        table.put(manifest.root / "manifest.csv")
+    finally:
+        lines.drop()
+        table.drop()
+
+
+def _json_row(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _csv_row(row: dict[str, Any]) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerow([row[name] for name in COLUMNS])
+    return buffer.getvalue().encode("utf-8", "backslashreplace")

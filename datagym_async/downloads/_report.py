@@ -1,0 +1,361 @@
+"""The values of a bulk download: what became of one media, and how far the run is.
+
+The report of a bulk download: counts, and the media that somebody should look at.
+
+The counts of a bulk download, that its progress and its report are made from.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async._runs._text import csv_text, json_text, said_counts
+
+if TYPE_CHECKING:
+    import os
+
+
+class DownloadOutcome(enum.StrEnum):
+    """Say what became of one media; there is no fifth."""
+
+    DOWNLOADED = "downloaded"
+    """It is on the disk now, verified, and was not before this run."""
+    PRESENT = "present"
+    """An earlier run of the same folder has downloaded it; it is still there."""
+    SKIPPED = "skipped"
+    """It is a link image, and those were not asked for."""
+    FAILED = "failed"
+    """It is not on the disk; the reason says why. The next run tries again."""
+
+
+@attrs.frozen(kw_only=True)
+class DownloadResult:
+    """Say what became of one media.
+
+    Attributes:
+        media_id: Its id.
+        name: Its name at the service, unencoded: any text. `printable_name` fits every screen.
+        path: Its file, relative to the folder, with ``/`` between parts; it lies there only if the
+            outcome says so.
+        outcome: One of four; those that an earlier run has downloaded have no single results.
+        size: Bytes of the file, or None.
+        sha256: Hash of the file, in hexadecimal, or empty.
+        seconds: Time from its turn to its outcome, all attempts and waits included.
+        attempts: How often it was asked for; 0 if it never was.
+        reason: A sentence for every outcome but ``downloaded``.
+        status: HTTP status of the service's refusal, or None.
+        key: The service's error key, or empty.
+    """
+
+    media_id: str
+    name: str
+    path: str
+    outcome: DownloadOutcome
+    size: int | None = None
+    sha256: str = ""
+    seconds: float = 0.0
+    attempts: int = 0
+    reason: str = ""
+    status: int | None = None
+    key: str = ""
+
+    @property
+    def printable_name(self) -> str:
+        """Return its name, fit for any screen."""
+        return printable(self.name)
+
+    @property
+    def is_problem(self) -> bool:
+        """Return whether somebody should look at it."""
+        return self.outcome is DownloadOutcome.FAILED
+
+
+@attrs.frozen(kw_only=True)
+class DownloadProgress:
+    """Say how far a run is: a snapshot.
+
+    Attributes:
+        phase: ``"listing"``, then ``"fetching"``, then ``"labels"`` while labels and bitmaps are
+            written, then ``"done"``.
+        items_done: Media with an outcome.
+        items_total: Media of the dataset or project.
+        bytes_done: Bytes downloaded by this run, those on their way included.
+        downloaded: Media downloaded by this run.
+        present: Media that earlier runs have downloaded.
+        skipped: Link images that were left alone.
+        failed: Media that could not be downloaded.
+        in_flight: Media being fetched at this moment.
+        seconds: Time since the run began.
+        items_per_second: Downloaded media a second of fetching, averaged over the run.
+        bytes_per_second: Likewise, bytes.
+        seconds_left: Estimate of the time left; None while nothing supports one.
+    """
+
+    phase: str
+    items_done: int
+    items_total: int
+    bytes_done: int
+    downloaded: int
+    present: int
+    skipped: int
+    failed: int
+    in_flight: int
+    seconds: float
+    items_per_second: float
+    bytes_per_second: float
+    seconds_left: float | None
+
+
+SCHEMA = "datagym_async.download_report/1"
+COLUMNS = ("outcome", "name", "path", "media_id", "status", "key", "attempts", "seconds", "reason")
+
+
+@attrs.frozen(kw_only=True)
+class DownloadReport:
+    """Account for every media of a run.
+
+    ``planned == downloaded + present + skipped + failed + pending``, and nothing is pending in a
+    complete run.
+
+    Attributes:
+        name: Name of the dataset or project.
+        folder: The folder.
+        planned: Media that the service listed.
+        downloaded: Media that this run has downloaded.
+        present: Media that earlier runs have downloaded, and that are still there.
+        skipped: Link images that were left alone (``DownloadConfig.links``).
+        failed: Media that could not be downloaded.
+        bytes: Bytes downloaded by this run.
+        seconds: Length of the run.
+        complete: Whether each media has an outcome, and the labels and bitmaps that were asked for
+            are written.
+        labelled: Media whose labels were written, or 0.
+        bitmaps: Bitmaps that are in the folder, or 0.
+        bitmaps_failed: Bitmaps that could not be fetched, or 0.
+        written: Files with labels, relative to the folder.
+        notes: What should be known of the labels and bitmaps, in sentences.
+        stopped_by: Which limit ended the run before its end, in words, or empty.
+        problems: The failed results, at most ``DownloadConfig.max_problems``.
+    """
+
+    name: str
+    folder: str
+    planned: int
+    downloaded: int
+    present: int
+    skipped: int
+    failed: int
+    bytes: int
+    seconds: float
+    complete: bool
+    labelled: int = 0
+    bitmaps: int = 0
+    bitmaps_failed: int = 0
+    written: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    stopped_by: str = ""
+    problems: tuple[DownloadResult, ...] = attrs.field(default=(), repr=False)
+
+    @property
+    def pending(self) -> int:
+        """Return the media that were not begun, or were cut off: 0 in a complete run."""
+        return self.planned - self.downloaded - self.present - self.skipped - self.failed
+
+    @property
+    def items_per_second(self) -> float:
+        """Return the downloaded media a second."""
+        return self.downloaded / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the run is complete and nothing failed."""
+        return self.complete and not (self.failed or self.bitmaps_failed)
+
+    def summary(self) -> str:
+        """Return the report as one sentence, and a second one where links were left alone."""
+        counts = said_counts(
+            ("downloaded", self.downloaded),
+            ("present", self.present),
+            ("skipped", self.skipped),
+            ("failed", self.failed),
+            ("pending", self.pending),
+        )
+        return (
+            f"{self.planned:,} media of {printable(self.name)!r}: {counts} "
+            f"({self.bytes / 1e6:,.1f} MB in {self.seconds:,.1f} s, "
+            f"{self.items_per_second:,.1f} media/s).{''.join(self._remarks())}"
+        )
+
+    def _remarks(self) -> list[str]:
+        return [
+            f" {sentence}"
+            for sentence, is_said in (
+                (f"It stopped at {self.stopped_by}.", self.stopped_by),
+                (f"Labels of {self.labelled:,} media were written.", self.written),
+                (f"{self.bitmaps:,} bitmaps are there.", self.bitmaps),
+                (f"{self.bitmaps_failed:,} bitmaps failed.", self.bitmaps_failed),
+                ('Link images are skipped; links="source" fetches them.', self.skipped),
+            )
+            if is_said
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, in the schema of `to_json`."""
+        value = attrs.asdict(self, filter=lambda field, _: field.name != "problems")
+        return {
+            "schema": SCHEMA,
+            **value,
+            "folder": printable(self.folder),
+            "seconds": round(self.seconds, 3),
+            "pending": self.pending,
+            "items_per_second": round(self.items_per_second, 3),
+            "summary": self.summary(),
+            "problems": [_row(each) for each in self.problems],
+            "problems_omitted": self.failed - len(self.problems),
+        }
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as JSON text, and write it to a file if one is given.
+
+        The schema is named in the member ``schema`` and only ever grows.
+
+        Args:
+            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
+        """
+        return json_text(self.to_dict(), path)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the failed media as CSV text, and write it if a file is given.
+
+        Columns: outcome, name, path, media_id, status, key, attempts, seconds, reason.
+
+        Args:
+            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
+        """
+        return csv_text(COLUMNS, map(_row, self.problems), path)
+
+
+def _row(result: DownloadResult) -> dict[str, Any]:
+    return {
+        "outcome": result.outcome.value,
+        "name": result.printable_name,
+        "path": result.path,
+        "media_id": result.media_id,
+        "status": result.status,
+        "key": result.key,
+        "attempts": result.attempts,
+        "seconds": round(result.seconds, 3),
+        "reason": printable(result.reason),
+    }
+
+
+@attrs.define
+class DownloadTally:
+    """Count a run: the one place that numbers, progress and report come from.
+
+    Args:
+        max_problems: How many failed results to keep.
+    """
+
+    max_problems: int
+    phase: str = "listing"
+    planned: int = 0
+    begun: int = 0
+    in_flight: int = 0
+    bytes_arrived: int = 0
+    bytes_downloaded: int = 0
+    stopped_by: str = ""
+    labelled: int = 0
+    bitmaps: int = 0
+    bitmaps_failed: int = 0
+    written: list[str] = attrs.Factory(list)
+    notes: list[str] = attrs.Factory(list)
+    _outcomes: Counter[DownloadOutcome] = attrs.Factory(Counter)
+    _problems: list[DownloadResult] = attrs.Factory(list)
+
+    def present(self, count: int) -> None:
+        """Count media that earlier runs have downloaded."""
+        self._outcomes[DownloadOutcome.PRESENT] += count
+
+    def settled(self, result: DownloadResult) -> None:
+        """Count a result."""
+        self._outcomes[result.outcome] += 1
+        if result.outcome is DownloadOutcome.DOWNLOADED:
+            self.bytes_downloaded += result.size or 0
+        if result.is_problem and len(self._problems) < self.max_problems:
+            self._problems.append(result)
+
+    @property
+    def done(self) -> int:
+        """Return the media that have an outcome."""
+        return self._outcomes.total()
+
+    @property
+    def failed(self) -> int:
+        """Return the media that failed."""
+        return self._outcomes[DownloadOutcome.FAILED]
+
+    @property
+    def complete(self) -> bool:
+        """Return whether nothing is left to be done."""
+        return self.phase == "done" and self.done == self.planned
+
+    def progress(self, *, seconds: float, fetching: float) -> DownloadProgress:
+        """Return a snapshot.
+
+        Args:
+            seconds: Time since the run began.
+            fetching: Time since it began to fetch.
+        """
+        downloaded = self._outcomes[DownloadOutcome.DOWNLOADED]
+        tried = downloaded + self.failed
+        rate = tried / fetching if fetching > 0 else 0.0
+        return DownloadProgress(
+            phase=self.phase,
+            items_done=self.done,
+            items_total=self.planned,
+            bytes_done=self.bytes_arrived,
+            downloaded=downloaded,
+            present=self._outcomes[DownloadOutcome.PRESENT],
+            skipped=self._outcomes[DownloadOutcome.SKIPPED],
+            failed=self.failed,
+            in_flight=self.in_flight,
+            seconds=seconds,
+            items_per_second=downloaded / fetching if fetching > 0 else 0.0,
+            bytes_per_second=self.bytes_arrived / fetching if fetching > 0 else 0.0,
+            seconds_left=(self.planned - self.done) / rate if rate else None,
+        )
+
+    def report(self, *, name: str, folder: str, seconds: float, ended: bool) -> DownloadReport:
+        """Return the account so far.
+
+        Args:
+            name: Name of the dataset or project.
+            folder: The folder.
+            seconds: Length of the run so far.
+            ended: Whether it came to its end without an error.
+        """
+        return DownloadReport(
+            name=name,
+            folder=folder,
+            planned=self.planned,
+            downloaded=self._outcomes[DownloadOutcome.DOWNLOADED],
+            present=self._outcomes[DownloadOutcome.PRESENT],
+            skipped=self._outcomes[DownloadOutcome.SKIPPED],
+            failed=self.failed,
+            bytes=self.bytes_downloaded,
+            seconds=seconds,
+            complete=ended and self.complete,
+            labelled=self.labelled,
+            bitmaps=self.bitmaps,
+            bitmaps_failed=self.bitmaps_failed,
+            written=tuple(self.written),
+            notes=tuple(self.notes),
+            stopped_by=self.stopped_by,
+            problems=tuple(self._problems),
+        )

@@ -1,0 +1,21 @@
+"""Export labels and bitmaps into files."""
+
+from datagym_async.exports._bitmaps import (
+    Bitmap,
+    BitmapReport,
+    BitmapResult,
+    BitmapSample,
+    BitmapStream,
+)
+from datagym_async.exports._label_files import ExportedLabels, ExportFormat, ExportProgress
+
+__all__ = [
+    "Bitmap",
+    "BitmapReport",
+    "BitmapResult",
+    "BitmapSample",
+    "BitmapStream",
+    "ExportFormat",
+    "ExportProgress",
+    "ExportedLabels",
+]

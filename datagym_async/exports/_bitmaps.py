@@ -1,0 +1,446 @@
+"""Segmentation bitmaps: which there are, where they go, and what became of each.
+
+Bitmaps as files and arrays: blocking work, for threads.
+
+All bitmaps of a project at once: into a folder, or one after another as arrays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
+from urllib.parse import unquote_plus, urlsplit
+
+import attrs
+
+from datagym_async._runs._names import folded_name, numbered, safe_name
+from datagym_async._runs._needs import BitmapLabels, BitmapTasks
+from datagym_async._runs._threads import in_thread
+from datagym_async.exceptions import (
+    APIError,
+    APIResponseValidationError,
+    AuthenticationError,
+    ConfigurationError,
+    TransferError,
+)
+from datagym_async.formats._files import replaced_file
+from datagym_async.models import EntryType, TaskState
+from datagym_async.resources._many import for_each
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from datagym_async.models import LabelEntry
+
+
+BitmapFormat: TypeAlias = Literal["png", "bmp"]
+BitmapOutcome: TypeAlias = Literal["saved", "skipped", "failed"]
+
+FINISHED = (TaskState.COMPLETED, TaskState.SKIPPED, TaskState.REVIEWED)
+"""The states of tasks that have bitmaps; the service refuses those of others."""
+
+
+@attrs.frozen
+class Bitmap:
+    """A bitmap that the service can be asked for.
+
+    Args:
+        task_id: UUID of the task.
+        key: Key of the segmentation's entry.
+        media_id: UUID of the media.
+        media_name: Name of the media, decoded; not unique.
+    """
+
+    task_id: str
+    key: str
+    media_id: str
+    media_name: str
+
+
+@attrs.frozen
+class BitmapResult:
+    """What became of one bitmap.
+
+    Args:
+        bitmap: Which one.
+        outcome: ``"saved"``, ``"skipped"`` because its file was there, or ``"failed"``.
+        path: Its file, whether it is there or not.
+        error: Why it failed, or None.
+    """
+
+    bitmap: Bitmap
+    outcome: BitmapOutcome
+    path: Path
+    error: APIError | None = attrs.field(default=None, eq=False)
+
+
+@attrs.frozen(kw_only=True)
+class BitmapReport:
+    """What became of all bitmaps of a project.
+
+    Args:
+        folder: Where they are.
+        results: One result a bitmap, in the order in which they were settled.
+        complete: Whether each of them was settled.
+    """
+
+    folder: Path
+    results: tuple[BitmapResult, ...] = attrs.field(default=(), repr=False)
+    complete: bool = True
+
+    @property
+    def counts(self) -> Counter[BitmapOutcome]:
+        """Return how many there are of each outcome."""
+        return Counter(result.outcome for result in self.results)
+
+    @property
+    def failed(self) -> tuple[BitmapResult, ...]:
+        """Return the results of those that could not be had."""
+        return tuple(result for result in self.results if result.outcome == "failed")
+
+    @property
+    def ok(self) -> bool:
+        """Return whether all of them are in the folder."""
+        return self.complete and not self.failed
+
+
+async def find_bitmaps(
+    labels: BitmapLabels, tasks: BitmapTasks, project_id: str, keys: Sequence[str] | None
+) -> AsyncGenerator[Bitmap, None]:
+    """Give the bitmaps of a project's finished tasks.
+
+    Without keys those in which something is segmented, as the export names them; with keys those of
+    every task, black ones included.
+
+    Raises:
+        ConfigurationError: One of the keys is not of an image segmentation.
+        APIError: The service cannot be asked, or refuses.
+    """
+    if keys is None:
+        async with aclosing(labels.iter_export(project_id)) as exported:
+            async for each in exported:
+                for url in each.segmentations:
+                    yield Bitmap(*_named_by(url), each.media_id, each.media_name)
+        return
+    wanted: Sequence[str] = ()
+    async with aclosing(tasks.iter(project_id, state=FINISHED)) as finished:
+        async for task in finished:
+            wanted = wanted or _known_keys(keys, (await tasks.get(task.id)).label_config.entries)
+            for key in wanted:
+                yield Bitmap(task.id, key, task.media_id, task.media_name)
+
+
+def _named_by(url: str) -> tuple[str, str]:
+    """Return the task and the key that a bitmap's URL ends with.
+
+    Raises:
+        APIResponseValidationError: It is no such URL.
+    """
+    parts = urlsplit(url).path.split("/")
+    if len(parts) < 2:
+        raise APIResponseValidationError("The export names a bitmap by what is no URL of one.")
+    return parts[-2], unquote_plus(parts[-1])
+
+
+def _known_keys(keys: Iterable[str], entries: Iterable[LabelEntry]) -> list[str]:
+    there = [each.key for each in entries if each.type is EntryType.IMAGE_SEGMENTATION]
+    wanted = list(dict.fromkeys(key.lower() for key in keys))
+    for key in wanted:
+        if key not in there:
+            named = ", ".join(map(repr, there)) or "none"
+            raise ConfigurationError(
+                f"The key {key!r} is not that of an image segmentation of the project; it has"
+                f" {named}."
+            )
+    return wanted
+
+
+def placed(bitmaps: Sequence[Bitmap], suffix: str) -> Iterator[tuple[Bitmap, Path]]:
+    """Give each bitmap a file of its own, below a folder for its key, named like its media.
+
+    The same media get the same names in any order; where two of one key would have the same, each
+    has the beginning of its task's id in it.
+    """
+    bare = Counter(_folded(_path(each, suffix)) for each in bitmaps)
+    taken: set[str] = set()
+    for each in bitmaps:
+        path = _path(each, suffix)
+        if bare[_folded(path)] > 1:
+            path = _path(each, suffix, mark=f"-{each.task_id[:8]}")
+        first, number = path, 1
+        while _folded(path) in taken:
+            number += 1
+            path = first.with_name(numbered(first.name, number))
+        taken.add(_folded(path))
+        yield each, path
+
+
+def _path(bitmap: Bitmap, suffix: str, *, mark: str = "") -> Path:
+    stem, _, _ = bitmap.media_name.rpartition(".")
+    name = safe_name(f"{stem or bitmap.media_name}{mark}.{suffix}")
+    return Path(safe_name(bitmap.key)) / name
+
+
+def _folded(path: Path) -> str:
+    return f"{folded_name(path.parent.name)}/{folded_name(path.name)}"
+
+
+def check_format(wanted: str) -> None:
+    """Refuse a format that is none, or that cannot be written here.
+
+    Raises:
+        ConfigurationError: It is neither ``"png"`` nor ``"bmp"``, or Pillow is missing.
+    """
+    if wanted not in ("png", "bmp"):
+        raise ConfigurationError(f'The format of bitmaps is {wanted!r}; use "png" or "bmp".')
+    if wanted == "png":
+        _check_module("PIL", 'use format="bmp"')
+
+
+def check_arrays() -> None:
+    """Refuse to go on without what makes arrays.
+
+    Raises:
+        ConfigurationError: Pillow or numpy is not installed.
+    """
+    way_out = 'use download_bitmaps(..., format="bmp")'
+    for name in ("PIL", "numpy"):
+        _check_module(name, way_out)
+
+
+def _check_module(name: str, way_out: str) -> None:
+    if find_spec(name) is None:
+        package = "numpy" if name == "numpy" else "'datagym-async[images]'"
+        raise ConfigurationError(
+            f"Bitmaps are decoded with {name}, which is not here: pip install {package}, or"
+            f" {way_out}."
+        )
+
+
+def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
+    """Write a bitmap in a format; nobody ever sees half a file there.
+
+    Raises:
+        APIResponseValidationError: What the service sent is no whole bitmap.
+        OSError: The file cannot be written.
+    """
+    data = _as_png(content) if wanted == "png" else _checked(content)
+    with replaced_file(path) as part:
+        part.write_bytes(data)
+
+
+def to_array(content: bytes) -> NDArray[np.uint8]:
+    """Return a bitmap as numbers, shape (height, width): 255 in the segment, 0 elsewhere.
+
+    Raises:
+        APIResponseValidationError: What the service sent is no whole bitmap.
+    """
+    import numpy as np  # here, so that only those who ask for arrays need it
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.array(image.convert("L"))
+    except (OSError, SyntaxError, ValueError):
+        raise _broken() from None
+
+
+def _as_png(content: bytes) -> bytes:
+    from PIL import Image
+
+    target = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.convert("L").save(target, "PNG")
+    except (OSError, SyntaxError, ValueError):
+        raise _broken() from None
+    return target.getvalue()
+
+
+def _checked(content: bytes) -> bytes:
+    """Return a BMP file whose header says how long it is, if it is as long."""
+    if content[:2] != b"BM" or int.from_bytes(content[2:6], "little") != len(content):
+        raise _broken()
+    return content
+
+
+def _broken() -> APIResponseValidationError:
+    return APIResponseValidationError("The service sent no whole bitmap; fetch it again.")
+
+
+CONCURRENCY = 16
+"""Bitmaps in flight at most; how many really are is the client's own bound on downloads."""
+
+
+class BitmapSample(NamedTuple):
+    """One bitmap as an array, to be taken apart: ``async for bitmap, array in stream``.
+
+    Args:
+        bitmap: Which one.
+        array: Shape (height, width), 255 in the segment, 0 elsewhere.
+    """
+
+    bitmap: Bitmap
+    array: NDArray[np.uint8]
+
+
+@attrs.frozen
+class BitmapSource:
+    """Where the bitmaps of one project come from.
+
+    Args:
+        labels: Exports and bitmaps.
+        tasks: The tasks.
+        project_id: UUID of the project.
+        keys: Keys of segmentations; None for what is segmented.
+    """
+
+    labels: BitmapLabels
+    tasks: BitmapTasks
+    project_id: str
+    keys: Sequence[str] | None = None
+
+    async def find(self) -> list[Bitmap]:
+        """Return the bitmaps that there are; a name and two ids each."""
+        finding = find_bitmaps(self.labels, self.tasks, self.project_id, self.keys)
+        async with aclosing(finding) as found:
+            return [each async for each in found]
+
+    async def fetch(self, bitmap: Bitmap) -> bytes:
+        """Return a bitmap as the service sends it."""
+        return await self.labels.bitmap(bitmap.task_id, bitmap.key)
+
+
+async def save_bitmaps(
+    source: BitmapSource,
+    folder: str | os.PathLike[str],
+    *,
+    wanted: BitmapFormat,
+    resume: bool,
+    concurrency: int,
+    on_result: Callable[[BitmapResult], None] | None,
+) -> BitmapReport:
+    """Bring all bitmaps into a folder and return the report."""
+    check_format(wanted)
+    target = Path(folder)
+    results: list[BitmapResult] = []
+
+    async def settle(placed_bitmap: tuple[Bitmap, Path]) -> None:
+        bitmap, path = placed_bitmap[0], target / placed_bitmap[1]
+        result = await _settled(source, bitmap, path, wanted=wanted, resume=resume)
+        results.append(result)
+        if on_result is not None:
+            on_result(result)
+
+    try:
+        found = await source.find()
+        await for_each(placed(found, wanted), settle, concurrency=concurrency)
+    except OSError as error:
+        report = BitmapReport(folder=target, results=tuple(results), complete=False)
+        msg = f"The bitmaps cannot be written to {target}: {error.strerror or error}."
+        raise TransferError(msg, report=report) from error
+    return BitmapReport(folder=target, results=tuple(results))
+
+
+async def _settled(
+    source: BitmapSource, bitmap: Bitmap, path: Path, *, wanted: BitmapFormat, resume: bool
+) -> BitmapResult:
+    # A file has its name only when it is whole.
+    if resume and await in_thread(path.is_file):
+        return BitmapResult(bitmap, "skipped", path)
+    try:
+        await in_thread(save, await source.fetch(bitmap), path, wanted)
+    except AuthenticationError:  # it would be the same with every other one
+        raise
+    except APIError as error:
+        return BitmapResult(bitmap, "failed", path, error)
+    return BitmapResult(bitmap, "saved", path)
+
+
+class BitmapStream:
+    """The bitmaps of a project as arrays, fetched ahead while the caller works with one.
+
+    Use as ``async with client.bitmaps(project_id) as stream: async for sample in stream: ...``. The
+    samples come in the order in which they arrive; an error of the service ends the iteration. Few
+    samples are held at a time, however many there are.
+
+    Args:
+        source: Where they come from.
+        ahead: How many are in flight, and how many may wait, at most.
+    """
+
+    def __init__(self, source: BitmapSource, *, ahead: int) -> None:
+        self._source = source
+        self._ahead = ahead
+        self._queue: asyncio.Queue[BitmapSample | BaseException | None] = asyncio.Queue(ahead)
+        self._group: asyncio.TaskGroup | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        check_arrays()
+        self._group = asyncio.TaskGroup()
+        await self._group.__aenter__()
+        self._fetching = self._group.create_task(self._fetch_all())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop fetching."""
+        group, self._group, self._ended = self._group, None, True
+        if self._fetching is not None:
+            self._fetching.cancel()
+        if group is not None:
+            # The caller's own error goes on as it is, not in a group.
+            with suppress(BaseExceptionGroup):
+                await group.__aexit__(kind, error, trace)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> BitmapSample:
+        """Return the next sample.
+
+        Raises:
+            APIError: The service could not be asked, or refused one.
+            ConfigurationError: The stream was not entered, or a key is unknown.
+        """
+        if self._ended:
+            raise StopAsyncIteration
+        if self._group is None:
+            raise ConfigurationError("Enter the stream first: `async with client.bitmaps(...)`.")
+        match await self._queue.get():
+            case BitmapSample() as sample:
+                return sample
+            case BaseException() as error:
+                self._ended = True
+                raise error
+        self._ended = True
+        raise StopAsyncIteration
+
+    async def _fetch_all(self) -> None:
+        try:
+            await for_each(await self._source.find(), self._fetch, concurrency=self._ahead)
+        except Exception as error:  # whoever iterates is to have it
+            await self._queue.put(error)
+        else:
+            await self._queue.put(None)
+
+    async def _fetch(self, bitmap: Bitmap) -> None:
+        content = await self._source.fetch(bitmap)
+        await self._queue.put(BitmapSample(bitmap, await in_thread(to_array, content)))

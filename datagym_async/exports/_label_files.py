@@ -1,0 +1,305 @@
+"""Labels of a project into a file: the formats there are, how far it is, what came of it.
+
+Exports into files: streamed where the format lets them be, converted in a thread where not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
+
+import attrs
+import orjson
+
+from datagym_async._runs._names import safe_name
+from datagym_async._runs._threads import in_thread
+from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.formats import LossKind, LossReport, coco, convert
+from datagym_async.formats._files import check_free
+from datagym_async.formats.coco import CocoMapping
+from datagym_async.labels import LabeledTask, to_payload
+from datagym_async.resources._batches import in_batches
+from datagym_async.resources._files import replaced_file
+from datagym_async.resources._many import for_each
+
+if TYPE_CHECKING:
+    import os
+
+    from datagym_async.models import Task, TaskDetail
+    from datagym_async.resources._task_queries import States
+
+
+ExportFormat: TypeAlias = Literal[
+    "json", "jsonl", "coco", "yolo", "yolo-seg", "voc", "kitti", "cvat"
+]
+"""What an export is written as."""
+
+EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = (
+    "json",
+    "jsonl",
+    "coco",
+    "yolo",
+    "yolo-seg",
+    "voc",
+    "kitti",
+    "cvat",
+)
+
+
+@attrs.frozen(kw_only=True)
+class ExportProgress:
+    """How far an export is.
+
+    Args:
+        phase: ``"export"`` while labels arrive, ``"sizes"`` while widths and heights of images are
+            read, ``"write"`` while the format is written.
+        done: How much is done, in `unit`.
+        total: Of how much; None where nobody knows.
+        unit: ``"bytes"`` for ``"json"``, which is not read, else ``"tasks"``.
+    """
+
+    phase: Literal["export", "sizes", "write"]
+    done: int = 0
+    total: int | None = None
+    unit: Literal["bytes", "tasks"] = "tasks"
+
+
+@attrs.frozen(kw_only=True)
+class ExportedLabels:
+    """What came of an export.
+
+    Args:
+        path: The file or folder that was written.
+        format: Its format.
+        size: Bytes, of ``"json"`` and ``"jsonl"``; None for others.
+        tasks: Number of tasks; None for ``"json"``, which is written as it arrives.
+        annotations: Number of shapes, the nested ones too; None for ``"json"``.
+        losses: What the format cannot hold.
+    """
+
+    path: Path
+    format: ExportFormat
+    size: int | None = None
+    tasks: int | None = None
+    annotations: int | None = None
+    losses: LossReport = attrs.field(factory=LossReport)
+
+    @property
+    def left_out(self) -> int:
+        """Return the number of tasks of which nothing was written."""
+        kinds = {LossKind.VIDEO, LossKind.SAME_FILE}
+        if self.format != "coco":  # which has images of unknown size
+            kinds.add(LossKind.SIZE)
+        return sum(self.losses.count(kind) for kind in kinds)
+
+
+_LINES = 256
+"""Tasks written in one hop to a thread."""
+_SIZES = 8
+"""Tasks read at once, to know the sizes of their images."""
+_FINISHED = ("COMPLETED", "SKIPPED", "REVIEWED")
+
+
+class ExportSource(Protocol):
+    """What an export asks of the labels of a client."""
+
+    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
+        """Give the labels of each task."""
+        ...
+
+    async def export_to(
+        self,
+        project_id: str,
+        path: str | os.PathLike[str],
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> int:
+        """Write the answer to a file."""
+        ...
+
+
+class SizeSource(Protocol):
+    """What an export asks of the tasks of a client."""
+
+    async def list(self, project_id: str, *, state: States = None) -> list[Task]:
+        """Return tasks."""
+        ...
+
+    async def get(self, task_id: str) -> TaskDetail:
+        """Return a task with its media."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class ExportOptions:
+    """What is asked for besides project, path and format.
+
+    Args:
+        mapping: Which select tells the category of COCO, and the class of other formats.
+        sizes: Whether widths and heights of images are read from the service.
+        overwrite: Whether a folder that holds something is deleted, once the new one is complete.
+        on_progress: Told how far it is.
+    """
+
+    mapping: CocoMapping
+    sizes: bool = True
+    overwrite: bool = False
+    on_progress: Callable[[ExportProgress], None]
+
+
+async def export_labels(
+    labels: ExportSource,
+    tasks: SizeSource,
+    project_id: str,
+    path: Path,
+    wanted: ExportFormat,
+    options: ExportOptions,
+) -> ExportedLabels:
+    """Write the labels of a project to a file or folder.
+
+    Raises:
+        APIError: They cannot be read.
+        ConfigurationError: There is no such format, or the path cannot be used.
+        OSError: They cannot be written.
+    """
+    if wanted not in EXPORT_FORMATS:
+        known = ", ".join(EXPORT_FORMATS)
+        raise ConfigurationError(f"There is no export format {wanted!r}; use one of {known}")
+    path = await asyncio.to_thread(_prepared, path, wanted, options)
+    if wanted == "json":
+
+        def tell(written: int) -> None:
+            options.on_progress(ExportProgress(phase="export", done=written, unit="bytes"))
+
+        size = await labels.export_to(project_id, path, on_bytes=tell)
+        return ExportedLabels(path=path, format=wanted, size=size)
+    if wanted == "jsonl":
+        return await _lines(labels, project_id, path, options)
+    return await _converted(labels, tasks, project_id, path, wanted, options)
+
+
+def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
+    """Return where to write, once it is sure that something can be written there."""
+    if path.is_symlink():
+        path = path.resolve()  # what it leads to is replaced, never the link (think of /dev/stdout)
+    if wanted in ("json", "jsonl", "coco"):
+        if path.is_dir():
+            raise ConfigurationError(
+                f"{path} is a folder, and a file is to be written; name a file"
+            )
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(f"{path} is no file that could be replaced; name a file")
+    else:
+        check_free(path, overwrite=options.overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+async def _lines(
+    labels: ExportSource, project_id: str, path: Path, options: ExportOptions
+) -> ExportedLabels:
+    """Write a line a task, in memory that does not grow with them."""
+    counted = size = annotations = 0
+    async with (
+        replaced_file(path) as file,
+        aclosing(labels.iter_export(project_id)) as tasks,
+        aclosing(in_batches(tasks, _LINES)) as batches,
+    ):
+        async for batch in batches:
+            size += await file.write(await in_thread(_text, batch))
+            counted += len(batch)
+            annotations += _annotations(batch)
+            options.on_progress(ExportProgress(phase="export", done=counted))
+    return ExportedLabels(
+        path=path, format="jsonl", size=size, tasks=counted, annotations=annotations
+    )
+
+
+def _text(tasks: Iterable[LabeledTask]) -> bytes:
+    return b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in tasks)
+
+
+def _annotations(tasks: Iterable[LabeledTask]) -> int:
+    return sum(1 for task in tasks for _ in task.walk())
+
+
+async def _converted(
+    labels: ExportSource,
+    tasks: SizeSource,
+    project_id: str,
+    path: Path,
+    wanted: ExportFormat,
+    options: ExportOptions,
+) -> ExportedLabels:
+    """Write a format that takes all labels at once."""
+    found: list[LabeledTask] = []
+    async with aclosing(labels.iter_export(project_id)) as exported:
+        async for task in exported:
+            found.append(task)
+            options.on_progress(ExportProgress(phase="export", done=len(found)))
+    if options.sizes:
+        sizes = await _sizes(tasks, project_id, {task.media_id for task in found}, options)
+        found = [_sized(task, sizes) for task in found]
+    options.on_progress(ExportProgress(phase="write", done=len(found), total=len(found)))
+    losses = await in_thread(_write, found, path, wanted, options)
+    return ExportedLabels(
+        path=path,
+        format=wanted,
+        tasks=len(found),
+        annotations=_annotations(found),
+        losses=losses,
+    )
+
+
+def _write(
+    found: list[LabeledTask], path: Path, wanted: ExportFormat, options: ExportOptions
+) -> LossReport:
+    if wanted == "coco":
+        captions = path.with_name(f"{path.stem}.captions.json")
+        return coco.write(
+            found, path, captions=_if_needed(captions, found, options), mapping=options.mapping
+        )
+    names_class = options.mapping.by == "supercategory"
+    return convert.write(
+        found,
+        path,
+        cast("convert.FormatName", wanted),
+        select=options.mapping.select_key if names_class else "",
+        overwrite=options.overwrite,
+        file_name=safe_name,
+    )
+
+
+def _if_needed(captions: Path, found: list[LabeledTask], options: ExportOptions) -> Path | None:
+    has_some = any(task.classification(options.mapping.caption) for task in found)
+    return captions if has_some else None
+
+
+def _sized(task: LabeledTask, sizes: Mapping[str, tuple[int, int]]) -> LabeledTask:
+    width, height = sizes.get(task.media_id, (task.width, task.height))
+    return attrs.evolve(task, width=width, height=height)
+
+
+async def _sizes(
+    tasks: SizeSource, project_id: str, media_ids: set[str], options: ExportOptions
+) -> dict[str, tuple[int, int]]:
+    """Return width and height of images, which the service says in the details of tasks alone.
+
+    An image whose task cannot be read has none.
+    """
+    listed = await tasks.list(project_id, state=_FINISHED)
+    wanted = {task.id: task.media_id for task in listed if task.media_id in media_ids}
+    sizes: dict[str, tuple[int, int]] = {}
+
+    async def read(task_id: str) -> None:
+        with suppress(NotFoundError):  # deleted in the meantime
+            media = (await tasks.get(task_id)).media
+            if media.width and media.height:
+                sizes[wanted[task_id]] = (media.width, media.height)
+        options.on_progress(ExportProgress(phase="sizes", done=len(sizes), total=len(wanted)))
+
+    await for_each(wanted, read, concurrency=_SIZES)
+    return sizes

@@ -1,0 +1,268 @@
+"""Say what an upload would do: the same plan, read the same way, and nothing sent.
+
+Only the dataset is listed, with its family where it is spread, and links are asked where
+`check_links` wants that. A journal is not opened: what earlier runs have stored is found by the
+listing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async._runs._threads import in_thread
+from datagym_async.exceptions import ClientClosedError
+from datagym_async.uploads._config import UploadConfig
+from datagym_async.uploads._feeder import Feeder
+from datagym_async.uploads._sending import LinkCheck
+from datagym_async.uploads._tally import Tally
+from datagym_async.uploads._target import Target
+from datagym_async.uploads._values import Outcome, UploadItem
+from datagym_async.uploads.plan._names import Verdict
+from datagym_async.uploads.plan._plan import Plan
+from datagym_async.uploads.sources._candidates import Rules
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from datagym_async._runs._needs import DatasetLookup
+    from datagym_async.uploads._reading import Ready
+    from datagym_async.uploads.plan._plan import Planned
+    from datagym_async.uploads.sources._leaves import Source
+
+
+Action: TypeAlias = Literal["send", "skip", "reject"]
+
+READ_AHEAD = 64
+_ACTIONS: dict[Outcome, Action] = {Outcome.SKIPPED: "skip", Outcome.REJECTED: "reject"}
+
+
+@attrs.frozen(kw_only=True)
+class PlannedUpload:
+    """Say what an upload would do with one item.
+
+    Attributes:
+        item: The item, named as it would be sent.
+        action: ``"send"``, ``"skip"`` (the dataset holds its name) or ``"reject"``.
+        size: Its bytes; None where they are not known (links, unread files).
+        reason: Why it would not be sent, as a sentence; empty if it would.
+        warnings: What should be known of it all the same.
+    """
+
+    item: UploadItem
+    action: Action
+    size: int | None = None
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the item's name, fit for any screen."""
+        return printable(self.item.name)
+
+    @property
+    def source(self) -> str:
+        """Return where the item comes from, fit for any screen."""
+        return self.item.source
+
+
+@attrs.frozen(kw_only=True)
+class PlanSummary:
+    """Count what an upload would do.
+
+    Attributes:
+        dataset_id: The dataset it would go into.
+        dataset_name: Its name.
+        send: Items that would be sent.
+        skip: Items whose name the dataset holds.
+        reject: Items that would be rejected.
+        warned: Items with a warning.
+        bytes: Bytes of the files that would be sent.
+        complete: Whether the sources were read to their end.
+    """
+
+    dataset_id: str
+    dataset_name: str
+    send: int = 0
+    skip: int = 0
+    reject: int = 0
+    warned: int = 0
+    bytes: int = 0
+    complete: bool = False
+
+    @property
+    def planned(self) -> int:
+        """Return all items."""
+        return self.send + self.skip + self.reject
+
+    def __str__(self) -> str:
+        return (
+            f"{self.planned:,} items for {printable(self.dataset_name)!r}: {self.send:,} to send "
+            f"({self.bytes / 1e6:,.1f} MB), {self.skip:,} to skip, {self.reject:,} to reject."
+        )
+
+
+class DryRun:
+    """Iterate over what an upload would do: an async context manager and iterator.
+
+    ::
+
+        async with client.plan(dataset_id, "photos/") as plan:
+            async for record in plan:
+                print(record.action, record.name, record.reason)
+        print(plan.summary)
+
+    The iteration ends with the errors that the upload would meet before it sends anything, but for
+    clashes: with ``on_clash="error"`` each of them is a record.
+
+    Args:
+        datasets: Looks the dataset up.
+        dataset_id: UUID of the dataset.
+        sources: What would be uploaded (see `Source`).
+        config: The options.
+    """
+
+    def __init__(
+        self,
+        datasets: DatasetLookup,
+        dataset_id: str,
+        sources: Source,
+        *,
+        config: UploadConfig | None = None,
+    ) -> None:
+        config = config or UploadConfig()
+        # Without the projects: nothing is attached.
+        self._target = Target(datasets, None, dataset_id, config.max_per_dataset)
+        self._sources = sources
+        self._summary = PlanSummary(dataset_id=dataset_id, dataset_name="")
+        self._plan = Plan(skip_existing=config.skip_existing)
+        self._outlet = _Outlet(LinkCheck.of(config))
+        rules = Rules.of(config)
+        if rules.on_clash == "error":
+            rules = attrs.evolve(rules, on_clash="skip")
+        self._feeder = Feeder(self._plan, rules, config.batch_size, Tally(0), self._outlet)
+        self._group = asyncio.TaskGroup()
+        self._feeding: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._feeding is not None:
+            raise ClientClosedError("A plan is made once; ask for a new one.")
+        try:
+            await in_thread(self._plan.open)
+            await self._target.open(self._plan.listed)
+            self._summary = attrs.evolve(self._summary, dataset_name=self._target.name)
+            await self._group.__aenter__()
+        except BaseException:
+            await in_thread(self._plan.close)
+            raise
+        self._feeding = self._group.create_task(self._feed())
+        return self
+
+    async def _feed(self) -> None:
+        try:
+            await self._feeder.feed(self._sources)
+        except Exception as error:
+            await self._outlet.records.put(error)
+        await self._outlet.records.put(None)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._feeding is not None:
+            self._feeding.cancel()
+        try:
+            await self._group.__aexit__(None, None, None)
+        finally:
+            await in_thread(self._plan.close)
+            await self._outlet.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PlannedUpload:
+        if self._feeding is None:
+            raise ClientClosedError("The plan is not open; use it in an `async with` block.")
+        if self._outlet.has_ended:
+            raise StopAsyncIteration
+        record = await self._outlet.records.get()
+        if isinstance(record, PlannedUpload):
+            self._count(record)
+            return record
+        self._outlet.has_ended = True
+        if record is not None:
+            raise record
+        self._summary = attrs.evolve(self._summary, complete=True)
+        raise StopAsyncIteration
+
+    def _count(self, record: PlannedUpload) -> None:
+        counts = Counter({record.action: 1, "warned": int(bool(record.warnings))})
+        if record.action == "send":
+            counts["bytes"] = record.size or 0
+        known = attrs.asdict(self._summary)
+        self._summary = attrs.evolve(
+            self._summary, **{name: known[name] + count for name, count in counts.items()}
+        )
+
+    @property
+    def summary(self) -> PlanSummary:
+        """Return the counts so far; final once the iteration has ended."""
+        return self._summary
+
+
+@attrs.define
+class _Outlet:
+    """Takes what the feeder hands out, and sends nothing."""
+
+    _links: LinkCheck | None
+    records: asyncio.Queue[PlannedUpload | Exception | None] = attrs.field(
+        factory=lambda: asyncio.Queue(READ_AHEAD)
+    )
+    has_ended: bool = False
+
+    async def room(self) -> None:
+        """Wait for nothing: each record waits for room of its own."""
+
+    async def send_file(self, planned: Planned, ready: Ready) -> None:
+        """Record an item that would be sent."""
+        del planned
+        await self.records.put(
+            PlannedUpload(item=ready.item, action="send", size=ready.size, warnings=ready.warnings)
+        )
+
+    async def send_links(self, links: tuple[Planned, ...]) -> None:
+        """Record links that would be sent, as far as they are alive."""
+        urls = [str(each.item.content) for each in links]
+        dead = await self._links.dead(urls) if self._links is not None else {}
+        for place, each in enumerate(links):
+            reason = dead.get(place, "")
+            action: Action = "reject" if reason else "send"
+            await self.records.put(PlannedUpload(item=each.item, action=action, reason=reason))
+
+    async def settle(self, planned: Planned, ready: Ready) -> None:
+        """Record an item that would not be sent."""
+        del planned
+        verdict = ready.verdict or Verdict(Outcome.REJECTED, "")
+        await self.records.put(
+            PlannedUpload(
+                item=ready.item,
+                action=_ACTIONS[verdict.outcome],
+                size=ready.size,
+                reason=verdict.reason,
+                warnings=ready.warnings,
+            )
+        )
+
+    async def settle_lost(self) -> None:
+        """There is no earlier run."""
+
+    async def aclose(self) -> None:
+        """Close what asks links."""
+        if self._links is not None:
+            await self._links.aclose()

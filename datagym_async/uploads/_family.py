@@ -1,0 +1,153 @@
+"""Decide which dataset of a family the next images go to, and which datasets are a family: pure.
+
+A family is a dataset "Photos" with "Photos 2", "Photos 3" and so on, which one job fills one after
+the other, so that none holds more than a bounded number of media: an upload takes the service
+longer the more its dataset holds (observed).
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datagym_async._wire._names import fold_name
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.models import Dataset, MediaType
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+
+MAX_GAP = 10
+"""How far apart the numbers of a family may be, for one may be deleted: "Photos 2026" is none."""
+_LONGEST_NAME = 128  # from the service's rule for names, as is the pattern
+_ROOM_FOR_NUMBER = len(" 99999")
+_NAME = re.compile(r"[a-zA-Z0-9_ ]+")
+SEVERAL = -1
+"""Stands for the home of a link whose name several datasets of the family hold."""
+
+
+def numbered(base: str, number: int) -> str:
+    """Return the name of the n-th dataset of a family; the first has the plain name."""
+    return base if number == 1 else f"{base.rstrip(' ')} {number}"
+
+
+def check_base(base: Dataset) -> None:
+    """Refuse a dataset that no family can grow from.
+
+    Raises:
+        ConfigurationError: It holds videos, or its name leaves no room for a number.
+    """
+    shown = repr(base.name)
+    if base.media_type is not MediaType.IMAGE:
+        msg = f"The dataset {shown} is not for images; max_per_dataset spreads over image datasets."
+        raise ConfigurationError(msg)
+    longest = _LONGEST_NAME - _ROOM_FOR_NUMBER
+    if len(base.name.rstrip(" ")) > longest or not _NAME.fullmatch(base.name):
+        msg = (
+            f"The dataset {shown} cannot be spread, for no dataset can be named after it: "
+            f"max_per_dataset needs a name of at most {longest} letters, digits, blanks and "
+            "underscores. Begin with a dataset of such a name."
+        )
+        raise ConfigurationError(msg)
+
+
+def family_of(base: Dataset, datasets: Iterable[Dataset]) -> list[tuple[int, Dataset]]:
+    """Return the datasets of a family with their numbers, in order, the base first.
+
+    Names are compared as the service does. Where a race has doubled a name, both belong to the
+    family. Datasets of videos do not.
+
+    Args:
+        base: The first dataset.
+        datasets: All datasets there are.
+    """
+    by_name: dict[str, list[Dataset]] = {}
+    for dataset in datasets:
+        by_name.setdefault(fold_name(dataset.name), []).append(dataset)
+    family = [(1, base)]
+    for number in count(2):
+        if number - family[-1][0] > MAX_GAP:
+            return family
+        same = by_name.get(fold_name(numbered(base.name, number)), ())
+        images = (each for each in same if each.media_type is MediaType.IMAGE)
+        family += [(number, each) for each in sorted(images, key=_age)]
+    return family
+
+
+def _age(dataset: Dataset) -> tuple[int, str]:
+    return dataset.timestamp, dataset.id
+
+
+@attrs.define
+class Places:
+    """Count the places of a family's datasets: an image takes one before it is sent.
+
+    Datasets are known by their index, in the order of the family.
+
+    Args:
+        most: Media that a dataset may hold; None for no bound.
+    """
+
+    most: int | None = None
+    _taken: list[int] = attrs.field(factory=list, init=False)
+    _first: int = attrs.field(default=0, init=False)  # those before it are full
+
+    def add(self, held: int) -> None:
+        """Enter the next dataset, with the number of media that it holds."""
+        self._taken.append(held)
+
+    def taken(self, index: int) -> int:
+        """Return the places taken in a dataset, by what it holds and what is on its way."""
+        return self._taken[index]
+
+    def reserve(self, wanted: int = 1) -> tuple[int, int] | None:
+        """Take places in the first dataset that has any.
+
+        Returns:
+            The dataset, and how many places it had, at most those wanted; None if all are full.
+        """
+        for index in range(self._first, len(self._taken)):
+            room = wanted if self.most is None else self.most - self._taken[index]
+            if room > 0:
+                granted = min(room, wanted)
+                self.reserve_in(index, granted)
+                return index, granted
+            self._first = index + 1
+        return None
+
+    def reserve_in(self, index: int, wanted: int) -> None:
+        """Take places in a dataset, whether it has them or not."""
+        self._taken[index] += wanted
+
+    def give_back(self, index: int, places: int) -> None:
+        """Free places that nothing was stored in."""
+        if places:
+            self._taken[index] -= places
+            self._first = min(self._first, index)
+
+
+def is_of_family(base: Dataset, dataset: Dataset) -> bool:
+    """Return whether a dataset may be one of a family, by its name: it ends in a number."""
+    plain, _, number = fold_name(dataset.name).rpartition(" ")
+    is_number = number.isascii() and number.isdigit() and not number.startswith("0")
+    return is_number and plain == fold_name(base.name)
+
+
+def link_homes(links: Sequence[Collection[str]]) -> dict[str, int]:
+    """Return which dataset of a family holds each name of a link image, or `SEVERAL`.
+
+    The service takes an address once a dataset, and lists names alone. So a link whose name is
+    held has to be sent where it is held, for the service to say whether it is the same.
+
+    Args:
+        links: The names of each dataset, folded.
+    """
+    homes: dict[str, int] = {}
+    for index, names in enumerate(links):
+        for name in names:
+            homes[name] = index if homes.get(name, index) == index else SEVERAL
+    return homes

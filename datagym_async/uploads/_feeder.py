@@ -1,0 +1,308 @@
+"""Read the sources and hand out what is ready to be sent, in order and with backpressure.
+
+Finite sources are planned to their end before the first image is sent, so that clashes are known
+by then. Streams are planned as they arrive, in portions of whatever is there. Links are gathered
+into batches; a stream that pauses does not hold a batch back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import AsyncIterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from datagym_async._runs._threads import in_thread, in_thread_left_behind
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.uploads._reading import Ready, next_portion, read_awaited
+from datagym_async.uploads._tally import Tally
+from datagym_async.uploads.plan._plan import Plan, Planned
+from datagym_async.uploads.sources._candidates import Rules
+from datagym_async.uploads.sources._leaves import Stream, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from datagym_async.uploads.sources._candidates import Candidate
+
+
+STEP = 256
+"""Candidates in one thread hop of planning, and elements of a stream in one portion."""
+TAKEN_AT_ONCE = 256
+"""Items of the plan in one transaction; with a journal they count as being sent from then on."""
+STEP_SECONDS = 0.05
+"""Time after which a slow iterator's portion goes on as it is."""
+
+
+class Outlet(Protocol):
+    """Where the feeder puts what it has."""
+
+    async def room(self) -> None:
+        """Wait until most of what was handed over is on its way: nothing is read before."""
+        ...
+
+    async def send_file(self, planned: Planned, ready: Ready) -> None:
+        """Take an item that is ready to be sent, with its bytes and what was found about it."""
+        ...
+
+    async def send_links(self, links: tuple[Planned, ...]) -> None:
+        """Take one batch of links."""
+        ...
+
+    async def settle(self, planned: Planned, ready: Ready) -> None:
+        """Take an item whose verdict is known without sending it."""
+        ...
+
+    async def settle_lost(self) -> None:
+        """Settle what earlier runs have left without an answer; the rest gets new turns."""
+        ...
+
+
+@attrs.frozen
+class _Broken:
+    """Carries the error of a user's iterable from the pump to the feeder."""
+
+    error: Exception
+
+
+_END = object()
+
+
+@attrs.define
+class Feeder:
+    """Feed one run.
+
+    Args:
+        plan: The open plan.
+        rules: How sources are read.
+        batch_size: Links in one batch.
+        tally: Told of what is found.
+        outlet: Takes what is ready.
+    """
+
+    _plan: Plan
+    _rules: Rules
+    _batch_size: int
+    _tally: Tally
+    _outlet: Outlet
+    _waiting: list[Planned] = attrs.Factory(list)
+    _links: list[Planned] = attrs.Factory(list)
+    _parts: Iterator[int] = attrs.Factory(itertools.count)
+
+    async def feed(self, source: object) -> None:
+        """Hand out everything that the source names, to its end.
+
+        Raises:
+            ConfigurationError: If the source names nothing but things that do not exist, are
+                empty or cannot be read.
+        """
+        await self._go_on()
+        streams, wrong = await self._take_in((source,))
+        if wrong and len(wrong) == self._tally.planned and not streams:
+            others = f" (and {len(wrong) - 1} more sources like it)" if wrong[1:] else ""
+            raise ConfigurationError(f"Nothing to upload: {wrong[0].refusal}{others}")
+        if self._rules.on_clash == "error":
+            await in_thread(self._plan.refuse_clashes, self._rules.screening)
+        self._tally.total_known = not streams
+        await self._hand_out()
+        for stream in streams:
+            await self._feed_stream(stream)
+        await self._flush_links()
+        self._tally.total_known = True
+
+    async def _go_on(self) -> None:
+        """Hand out what earlier runs have left, before a million files are walked again."""
+        self._tally.added(await in_thread(self._plan.resume))
+        await self._hand_out()
+        await self._outlet.settle_lost()
+        await self._hand_out()
+        await self._flush_links()
+
+    async def _take_in(self, elements: Iterable[object]) -> tuple[list[Stream], list[Candidate]]:
+        """Plan the finite part of some sources; return the rest, and what is wrong as a whole."""
+        streams: list[Stream] = []
+        wrong: list[Candidate] = []
+        with closing(_entries(elements, self._rules, self._parts)) as entries:
+            while step := await in_thread(self._plan_step, entries):
+                for entry in step:
+                    if isinstance(entry, Stream):
+                        streams.append(entry)
+                    elif entry.whole_source:
+                        wrong.append(entry)
+        renames = self._rules.on_clash == "rename"
+        self._tally.added(await in_thread(self._plan.settle, renames=renames))
+        return streams, wrong
+
+    def _plan_step(self, entries: Iterator[_Entry]) -> list[Stream | Candidate]:
+        step = list(itertools.islice(entries, STEP))
+        found = [entry for entry in step if not isinstance(entry, Stream)]
+        self._tally.added(self._plan.add(found))
+        return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
+
+    async def _hand_out(self) -> None:
+        while portion := await self._read():
+            for planned, looked_at in portion:
+                ready = looked_at
+                if ready.is_awaited:
+                    await self._outlet.room()
+                    ready = await read_awaited(ready, self._rules.screening)
+                if ready.verdict is not None:
+                    await self._outlet.settle(planned, ready)
+                elif ready.body is not None:
+                    await self._outlet.send_file(planned, ready)
+                else:
+                    await self._add_link(planned)
+
+    async def _read(self) -> list[tuple[Planned, Ready]]:
+        await self._outlet.room()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        portion = await in_thread(self._next_portion)
+        self._tally.reading_seconds += clock() - began
+        return portion
+
+    def _next_portion(self) -> list[tuple[Planned, Ready]]:
+        if not self._waiting:
+            self._waiting.extend(self._plan.take(TAKEN_AT_ONCE))
+        waiting = tuple(self._waiting)
+        if not waiting:
+            return []
+        read = next_portion(self._plan, self._waiting, self._rules.screening)
+        portion = list(zip(waiting, read, strict=False))  # what was read may be the first part
+        self._plan.note_read(portion)
+        return portion
+
+    async def _add_link(self, link: Planned) -> None:
+        self._links.append(link)
+        if len(self._links) >= self._batch_size:
+            await self._flush_links()
+
+    async def _flush_links(self) -> None:
+        if self._links:
+            batch, self._links = tuple(self._links), []
+            await self._outlet.send_links(batch)
+
+    async def _feed_stream(self, stream: Stream) -> None:
+        arrivals: asyncio.Queue[object] = asyncio.Queue(STEP)
+        async with asyncio.TaskGroup() as group:
+            pump = group.create_task(_pump(stream, arrivals))
+            ended = False
+            while not ended:
+                elements, ended = await _drain(arrivals)
+                await self._feed_portion(elements)
+                if arrivals.empty():
+                    await self._flush_links()
+            await pump
+
+    async def _feed_portion(self, elements: list[object]) -> None:
+        broken = next((each for each in elements if isinstance(each, _Broken)), None)
+        streams, _ = await self._take_in(elements[:-1] if broken else elements)
+        await self._hand_out()
+        for stream in streams:
+            await self._feed_stream(stream)
+        if broken:
+            raise broken.error
+
+
+_Entry = tuple[int, "Candidate"] | Stream
+
+
+def _entries(
+    elements: Iterable[object], rules: Rules, parts: Iterator[int]
+) -> Generator[_Entry, None, None]:
+    for element in elements:
+        for leaf in leaves(element, rules):
+            if isinstance(leaf, Stream):
+                yield leaf
+                continue
+            part = next(parts)
+            for candidate in leaf:
+                yield part, candidate
+
+
+async def _drain(arrivals: asyncio.Queue[object]) -> tuple[list[object], bool]:
+    """Return what has arrived, at least one thing, and whether that was the end."""
+    elements = [await arrivals.get()]
+    while len(elements) < STEP and not arrivals.empty():
+        elements.append(arrivals.get_nowait())
+    ended = elements[-1] is _END
+    return (elements[:-1] if ended else elements), ended
+
+
+async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
+    try:
+        if isinstance(stream.source, AsyncIterable):
+            await _pump_async(stream.source, arrivals)
+        else:
+            await _pump_sync(stream.source, arrivals)
+    except Exception as error:
+        await arrivals.put(_Broken(error))
+    await arrivals.put(_END)
+
+
+async def _pump_async(source: AsyncIterable[object], arrivals: asyncio.Queue[object]) -> None:
+    try:
+        async for element in source:
+            await arrivals.put(element)
+    finally:
+        # A generator left in its midst would keep open what it has open until it is collected.
+        if aclose := getattr(source, "aclose", None):
+            await aclose()
+
+
+async def _pump_sync(source: Iterator[object], arrivals: asyncio.Queue[object]) -> None:
+    puller = _Puller(source)
+    try:
+        while elements := await in_thread_left_behind(puller.pull):
+            for element in elements:
+                await arrivals.put(element)
+    finally:
+        puller.close()
+
+
+class _Puller:
+    """Advance a user's iterator in a thread, and close it once it is neither wanted nor running.
+
+    A thread cannot be stopped, and standard input may be silent for ever: a pull that is left
+    behind closes the iterator itself, should it ever come back.
+    """
+
+    def __init__(self, source: Iterator[object]) -> None:
+        self._source = source
+        self._running = threading.Lock()
+        self._is_wanted = True
+
+    def pull(self) -> list[object]:
+        """Return the next elements: what comes within a moment, at least one; none at the end."""
+        with self._running:
+            elements = self._pull() if self._is_wanted else []
+        if not self._is_wanted:  # asked after the release, or a close in between would be missed
+            self.close()
+        return elements
+
+    def _pull(self) -> list[object]:
+        until = time.monotonic() + STEP_SECONDS
+        elements: list[object] = []
+        try:
+            for element in self._source:
+                elements.append(element)
+                if len(elements) >= STEP or time.monotonic() > until:
+                    break
+        except Exception as error:
+            elements.append(_Broken(error))  # behind what came before it
+        return elements
+
+    def close(self) -> None:
+        """Close the iterator now, or leave that to the pull that is running."""
+        self._is_wanted = False
+        if self._running.acquire(blocking=False):
+            try:
+                if close := getattr(self._source, "close", None):
+                    close()
+            finally:
+                self._running.release()

@@ -1,0 +1,226 @@
+"""Find out what became of uploads whose answers were lost: by listing, never by hoping.
+
+* Within a run (`SharedListing`): an upload whose answer is lost waits until the service must be
+  done with it, and then for the next listing that begins after it asked. One listing serves all
+  that ask while it is being prepared, so that a hundred lost answers cost one or two.
+* At the beginning of a run with a journal (`Settler.at_start`): what the last run left in
+  `SENDING` is looked up in the listing that the run begins with, or in one more if the last run
+  was alive a moment ago. What is there is uploaded, everything else is sent again.
+* At the end (`Settler.at_end`): if any answer was lost, one more listing confirms that every
+  uploaded name is there, and there once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from datagym_async._runs._needs import MediaUploads
+from datagym_async._runs._threads import in_thread
+from datagym_async._wire._names import encode_name, fold_name
+from datagym_async.exceptions import APIError
+from datagym_async.models import DatasetMedia, Media
+from datagym_async.uploads._tally import Tally
+from datagym_async.uploads._target import Target
+from datagym_async.uploads._values import Outcome
+from datagym_async.uploads.plan._plan import Plan
+
+if TYPE_CHECKING:
+    from datagym_async.uploads._values import Double, UploadResult
+
+
+_log = logging.getLogger(__name__)
+
+Search: TypeAlias = Callable[[Collection[str]], Awaitable[dict[str, DatasetMedia]]]
+"""Gives the media of names as they are stored, folded."""
+
+PORTION = 500
+"""Items settled in one thread hop."""
+_COMPANY = (0.25, 1.0)
+
+
+class SharedListing:
+    """Look names up, many with one listing.
+
+    Args:
+        search: Lists the target, and gives the media of the names that are wanted.
+        settle_after: Gives the seconds that a lost upload waits before it is looked up.
+    """
+
+    def __init__(self, search: Search, settle_after: Callable[[], float]) -> None:
+        self._search = search
+        self._settle_after = settle_after
+        self._wanted: Counter[str] = Counter()
+        self._begun = 0
+        self._found: dict[str, DatasetMedia] | APIError | None = None
+        self._listing = asyncio.Lock()
+
+    @property
+    def was_used(self) -> bool:
+        """Return whether anything was looked up."""
+        return self._begun > 0
+
+    async def find(self, name: str) -> Media | None:
+        """Return the media of a name, by a listing that begins after this call, or None.
+
+        Args:
+            name: The name, unencoded.
+
+        Raises:
+            APIError: The target cannot be listed; all that wait for this listing get it.
+        """
+        wanted = fold_name(encode_name(name))
+        asked = self._begun
+        self._wanted[wanted] += 1
+        try:
+            async with self._listing:
+                if self._begun == asked or self._found is None:
+                    await self._list()
+                found = self._found
+        finally:
+            self._wanted -= Counter((wanted,))
+        if isinstance(found, APIError):
+            raise found
+        media = found.get(wanted) if found else None
+        return None if media is None else _as_media(media)
+
+    async def _list(self) -> None:
+        # Those whose answers were lost together ask one after the other: wait for them.
+        share, most = _COMPANY
+        await asyncio.sleep(min(most, share * self._settle_after()))
+        self._begun += 1
+        self._found = None  # a cancellation in between leaves it to the next one who waits
+        wanted = frozenset(self._wanted)
+        try:
+            self._found = await self._search(wanted)
+        except APIError as error:
+            self._found = error
+
+
+def _as_media(found: DatasetMedia) -> Media:
+    return Media(
+        id=found.id,
+        timestamp=found.timestamp,
+        source_type=found.source_type,
+        name=found.name,
+        stored_name=found.stored_name,
+    )
+
+
+@attrs.define
+class Settler:
+    """Settle at the beginning and at the end of a run what is not settled within it.
+
+    Args:
+        plan: The plan.
+        media: Knows how long a lost upload may take; compares and deletes doubles.
+        target: Lists what it holds.
+        tally: Told of what is settled.
+        removes_doubles: Whether extra copies are deleted.
+    """
+
+    _plan: Plan
+    _media: MediaUploads
+    _target: Target
+    _tally: Tally
+    _removes_doubles: bool
+    _had_lost: bool = attrs.field(default=False, init=False)
+
+    async def at_start(self, give_out: Callable[[int, UploadResult], Awaitable[None]]) -> None:
+        """Settle what earlier runs left in `SENDING`; what is not found gets new turns.
+
+        Raises:
+            APIError: The target cannot be listed.
+        """
+        outcomes, unsettled = self._plan.outcomes, self._tally.unsettled
+        if not await in_thread(outcomes.lost_count):
+            return
+        self._had_lost = True
+        wait = await in_thread(outcomes.seconds_to_settle, self._media.settle_after())
+        if wait > 0:
+            await asyncio.sleep(wait)
+            await self._target.list_again(self._plan.listed)
+        while left := await in_thread(outcomes.found, PORTION):
+            for each in left:
+                if each.result.item.content:
+                    await give_out(each.seq, each.uploaded())
+                else:  # its bytes are gone; it counts when the sources name it again
+                    outcomes.note(each.seq, each.uploaded())
+        await in_thread(outcomes.flush)
+        await in_thread(outcomes.send_again)
+        self._tally.unsettled -= unsettled
+
+    async def at_end(
+        self, give_out: Callable[[int, UploadResult], Awaitable[None]], *, any_lost: bool
+    ) -> None:
+        """Settle what is left, and confirm by one listing what was uploaded.
+
+        Args:
+            give_out: Takes the results.
+            any_lost: Whether any answer was lost in this run.
+
+        Raises:
+            APIError: The target cannot be listed: what is left stays unsettled.
+        """
+        outcomes = self._plan.outcomes
+        lost = await in_thread(outcomes.lost_count)
+        if not (lost or any_lost or self._had_lost):
+            return
+        if lost:
+            await asyncio.sleep(self._media.settle_after())
+        await self._target.list_again(self._plan.listed)
+        while left := await in_thread(outcomes.found, PORTION):
+            for each in left:
+                self._tally.unsettled -= 1
+                await give_out(each.seq, each.uploaded())
+        while left := await in_thread(outcomes.not_found, PORTION):
+            for each in left:
+                self._tally.unsettled -= 1
+                await give_out(each.seq, each.result)
+        await in_thread(outcomes.flush)
+        await self._confirm()
+
+    async def _confirm(self) -> None:
+        outcomes = self._plan.outcomes
+        while left := await in_thread(outcomes.vanished, PORTION):
+            for each in left:
+                result = attrs.evolve(each.result, outcome=Outcome.FAILED, reason=_VANISHED)
+                self._tally.vanished(result)
+                outcomes.note(each.seq, result)
+            await in_thread(outcomes.flush)
+        for double in await in_thread(outcomes.doubles):
+            self._tally.doubles.append(await self._removed(double))
+
+    async def _removed(self, double: Double) -> Double:
+        """Delete the extra copies, if that is wanted: what has other bytes is no copy."""
+        if not self._removes_doubles:
+            return double
+        removed = []
+        try:
+            kept = await self._digest(double.kept)
+            for extra in double.extras:
+                if await self._digest(extra) == kept:
+                    await self._media.delete(extra)
+                    removed.append(extra)
+        except APIError as error:
+            _log.warning("An extra copy of %r could not be removed: %s", double.name, error)
+        return attrs.evolve(double, removed=tuple(removed))
+
+    async def _digest(self, media_id: str) -> bytes:
+        digest = hashlib.sha256()
+        async with self._media.stream(media_id) as chunks:
+            async for chunk in chunks:
+                digest.update(chunk)
+        return digest.digest()
+
+
+_VANISHED = (
+    "It was uploaded, but the dataset did not list it at the end of the run: somebody deleted it, "
+    "or the service lost it. The same upload again sends it."
+)

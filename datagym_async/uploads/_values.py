@@ -1,0 +1,504 @@
+"""The values of a bulk upload: an item, what became of it, and how far the run is.
+
+The report of a bulk upload: counts, and the items that somebody should look at.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async._runs._text import csv_text, json_text, said_counts
+from datagym_async.exceptions import ConfigurationError, ErrorDetail
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text given as a source is an address rather than a path."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
+def last_part(path: str) -> str:
+    """Return a file's own name."""
+    return path.replace(os.sep, "/").rstrip("/").rpartition("/")[2]
+
+
+def url_name(url: str) -> str:
+    """Return the name under which the service keeps a link image.
+
+    It is the last part of the path, the text between the last ``/`` and the first ``?`` (observed).
+    """
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+class Readable(Protocol):
+    """A binary file object: its ``read(size)`` gives bytes, at once or when awaited."""
+
+    def read(self, size: int, /) -> bytes | Awaitable[bytes]:
+        """Return the next bytes, at most so many; none at the end."""
+        ...
+
+
+class Outcome(enum.StrEnum):
+    """Say what became of one item; there is no fifth."""
+
+    UPLOADED = "uploaded"
+    """The dataset holds it now, and did not before this run."""
+    SKIPPED = "skipped"
+    """The dataset holds its name already; nothing was sent or stored."""
+    REJECTED = "rejected"
+    """Our own screening refused it before it was sent; the reason says why."""
+    FAILED = "failed"
+    """The service refused it, or could not be reached for it; the reason says why."""
+
+
+def is_readable(value: object) -> bool:
+    """Return whether a value is an open file rather than a path or bytes."""
+    return callable(getattr(value, "read", None))
+
+
+def _content(value: Any) -> str | bytes:
+    if isinstance(value, str | bytes):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
+    msg = f"An UploadItem takes a path, bytes, an open file or a URL, not {type(value).__name__}."
+    raise ConfigurationError(msg)
+
+
+def _default_name(content: str | bytes) -> str:
+    if isinstance(content, bytes):
+        msg = (
+            "An UploadItem of bytes or of an open file without a path needs a name, for example "
+            "UploadItem('photo.jpg', data)."
+        )
+        raise ConfigurationError(msg)
+    return url_name(content) if is_url(content) else last_part(content)
+
+
+def _brief(content: str | bytes) -> str:
+    return repr(content) if isinstance(content, str) else f"<{len(content)} bytes>"
+
+
+@attrs.frozen(init=False)
+class UploadItem:
+    """Name one image, and say where its bytes come from.
+
+    Args:
+        name: Name in the dataset, any text; None takes the last part of the path or URL. A link
+            image is always named by the service, after its URL.
+        content: A path, the bytes themselves, or an address that begins with ``http://`` or
+            ``https://`` (a link image: the service keeps the link and not the bytes). Or an open
+            binary file, whose ``read`` may be a coroutine function: it is read from where it
+            stands when its turn comes, so it must stay open until its result is there, and it is
+            the caller who closes it. One that cannot be rewound goes into a temporary file first,
+            unless it is small.
+        origin: Where the item was named, for reports (for example ``"list.txt, line 7"``).
+
+    Raises:
+        ConfigurationError: If bytes come without a name, or the content is of no such kind.
+    """
+
+    name: str
+    content: str | bytes = attrs.field(repr=_brief)
+    origin: str = attrs.field(default="", kw_only=True)
+    file: Readable | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+
+    def __init__(
+        self,
+        name: str | None,
+        content: str | bytes | bytearray | memoryview | os.PathLike[str] | Readable,
+        *,
+        origin: str = "",
+        file: Readable | None = None,
+    ) -> None:
+        if is_readable(content):
+            content, file = b"", cast("Readable", content)
+            known = getattr(file, "name", None)
+            known = last_part(known) if isinstance(known, str) else None
+            name, origin = name or known, origin or known or "an open file"
+        content = _content(content)
+        self.__attrs_init__(
+            _default_name(content) if name is None else name, content, origin=origin, file=file
+        )
+
+    @property
+    def path(self) -> Path | None:
+        """Return the file, or None where the item is bytes or a link."""
+        return Path(self.content) if isinstance(self.content, str) and not self.url else None
+
+    @property
+    def url(self) -> str | None:
+        """Return the address of a link image, or None."""
+        return self.content if isinstance(self.content, str) and is_url(self.content) else None
+
+    @property
+    def data(self) -> bytes | None:
+        """Return the bytes, or None where the item is a file or a link."""
+        return self.content if isinstance(self.content, bytes) and self.file is None else None
+
+    @property
+    def source(self) -> str:
+        """Return the path or URL, or where the bytes were named, fit for any screen."""
+        return printable(self.content if isinstance(self.content, str) else self.origin)
+
+    def without_data(self) -> UploadItem:
+        """Return the item without its bytes or open file: what a report keeps of it."""
+        if self.data or self.file is not None:
+            return UploadItem(self.name, b"", origin=self.origin)
+        return self
+
+
+@attrs.frozen(kw_only=True)
+class UploadResult:
+    """Say what became of one item.
+
+    Attributes:
+        item: The item, as the sources named it.
+        outcome: One of four.
+        dataset_id: The dataset that the item was meant for.
+        media_id: Id of the stored image; None unless it was uploaded, or skipped and known.
+        size: Bytes of the image; None where they were not counted (links, unread files).
+        seconds: Time from the item's turn to its outcome, all attempts and waits included.
+        attempts: How often it was sent at least; 0 if it never was.
+        reason: A sentence for every outcome but ``uploaded``.
+        status: HTTP status of the service's refusal, or None.
+        key: The service's error key, or empty.
+        details: The service's word on single fields.
+        warnings: What should be known of the image whatever became of it, in sentences.
+    """
+
+    item: UploadItem
+    outcome: Outcome
+    dataset_id: str
+    media_id: str | None = None
+    size: int | None = None
+    seconds: float = 0.0
+    attempts: int = 0
+    reason: str = ""
+    status: int | None = None
+    key: str = ""
+    details: tuple[ErrorDetail, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the item's name, fit for any screen."""
+        return printable(self.item.name)
+
+    @property
+    def source(self) -> str:
+        """Return where the item came from, fit for any screen."""
+        return self.item.source
+
+    @property
+    def is_problem(self) -> bool:
+        """Return whether somebody should look at it: rejected or failed."""
+        return self.outcome in {Outcome.REJECTED, Outcome.FAILED}
+
+
+@attrs.frozen(kw_only=True)
+class UploadProgress:
+    """Say how far a run is: a snapshot.
+
+    Attributes:
+        phase: ``"planning"`` while finite sources are read, then ``"sending"``, then ``"done"``.
+        items_done: Items with an outcome.
+        items_total: Items known so far; final once `total_known`.
+        bytes_done: Bytes of the uploaded images.
+        bytes_total: Bytes of the files found so far, less those that turned out not to be sent.
+        total_known: Whether all sources are read to their end.
+        uploaded: Items uploaded.
+        skipped: Items the dataset held already.
+        rejected: Items refused by our screening.
+        failed: Items refused by the service.
+        in_flight: Items being sent at this moment.
+        seconds: Time since the run began.
+        items_per_second: Uploaded items a second of sending, averaged over the run.
+        bytes_per_second: Likewise, bytes.
+        seconds_left: Estimate of the time left; None while nothing supports one.
+    """
+
+    phase: str
+    items_done: int
+    items_total: int
+    bytes_done: int
+    bytes_total: int
+    total_known: bool
+    uploaded: int
+    skipped: int
+    rejected: int
+    failed: int
+    in_flight: int
+    seconds: float
+    items_per_second: float
+    bytes_per_second: float
+    seconds_left: float | None
+
+
+SCHEMA = "datagym_async.upload_report/1"
+COLUMNS = ("outcome", "name", "source", "size", "status", "key", "attempts", "seconds", "reason")
+
+
+@attrs.frozen
+class DatasetShare:
+    """What a run did in one of its datasets.
+
+    Attributes:
+        dataset_id: UUID of the dataset.
+        name: Its name.
+        held: Media that it held before, as far as this run has seen.
+        uploaded: Images that this run stored in it.
+        created: Whether this run created it.
+    """
+
+    dataset_id: str
+    name: str
+    held: int
+    uploaded: int
+    created: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Mismatch:
+    """An image of the dataset that is not, or could not be shown to be, what was to be uploaded.
+
+    Attributes:
+        name: Its name, fit for any screen.
+        source: The file, fit for any screen.
+        dataset_id: The dataset.
+        media_id: Its id, or empty where it is not known.
+        reason: What was found, as a sentence.
+    """
+
+    name: str
+    source: str
+    dataset_id: str
+    media_id: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Double:
+    """A name that the dataset holds more than once, since an answer was lost.
+
+    Attributes:
+        name: The name.
+        kept: Id of the copy that stays: the one whose upload was answered, else the oldest.
+        extras: Ids of the other copies.
+        removed: Those of them that were deleted (``UploadConfig.remove_doubles``).
+    """
+
+    name: str
+    kept: str
+    extras: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class UploadReport:
+    """Account for every item of a run.
+
+    In a complete run ``planned == uploaded + skipped + rejected + failed``; in an interrupted one
+    ``pending`` and ``unsettled`` make up the rest.
+
+    Attributes:
+        dataset_id: The dataset uploaded into.
+        dataset_name: Its name.
+        planned: Items that the sources named, as far as they were read.
+        uploaded: Items stored by this run.
+        skipped: Items whose name the dataset held already.
+        rejected: Items refused by our own screening.
+        failed: Items refused by the service.
+        bytes: Bytes of the uploaded images.
+        seconds: Length of the run.
+        complete: Whether all sources were read to their end and each item has an outcome.
+        unsettled: Items that were being sent when the run was interrupted, or whose lost answers
+            could not be looked up: the dataset may hold them. The same upload again, with the
+            journal, settles them.
+        resumed: Items that an earlier run of the journal had settled and that were not read again;
+            they are among `skipped`.
+        doubles: Names that the dataset was found to hold more than once at the end of a run with
+            lost answers.
+        journal: The journal's path, or empty.
+        warned: Items with a warning, whatever became of them.
+        stopped_by: Which limit ended the run before its end, in words (``"max_files: 100 were
+            sent"``), or empty. Such a run is not `complete`, but nothing is wrong with it.
+        datasets: What was done in each dataset of the job, the first one first.
+        verified: Uploaded images that were downloaded and compared (``UploadConfig.verify``).
+        mismatched: Those of them that differ, or could not be compared.
+        mismatches: Which ones, at most ``UploadConfig.max_problems``.
+        advice: What limited the run and what would help, in one sentence; empty until its end.
+        problems: The rejected and failed results in the order of their end, at most
+            ``UploadConfig.max_problems``; the bytes of in-memory items are left out.
+    """
+
+    dataset_id: str
+    dataset_name: str
+    planned: int
+    uploaded: int
+    skipped: int
+    rejected: int
+    failed: int
+    bytes: int
+    seconds: float
+    complete: bool
+    warned: int = 0
+    unsettled: int = 0
+    resumed: int = 0
+    doubles: tuple[Double, ...] = ()
+    journal: str = ""
+    stopped_by: str = ""
+    datasets: tuple[DatasetShare, ...] = attrs.field(default=(), repr=False)
+    verified: int = 0
+    mismatched: int = 0
+    mismatches: tuple[Mismatch, ...] = attrs.field(default=(), repr=False)
+    advice: str = ""
+    problems: tuple[UploadResult, ...] = attrs.field(default=(), repr=False)
+
+    @property
+    def pending(self) -> int:
+        """Return the items that were not begun, or cannot have arrived: 0 in a complete run."""
+        settled = self.uploaded + self.skipped + self.rejected + self.failed
+        return self.planned - settled - self.unsettled
+
+    @property
+    def failures(self) -> tuple[UploadResult, ...]:
+        """Return the failed results among `problems`."""
+        return tuple(each for each in self.problems if each.outcome is Outcome.FAILED)
+
+    @property
+    def problems_omitted(self) -> int:
+        """Return how many rejected and failed results were counted but not kept."""
+        return self.rejected + self.failed - len(self.problems)
+
+    @property
+    def items_per_second(self) -> float:
+        """Return the uploaded items a second."""
+        return self.uploaded / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the run is complete, and nothing was rejected, failed or mismatched."""
+        return self.complete and not (self.rejected or self.failed or self.mismatched)
+
+    def summary(self) -> str:
+        """Return the report as one sentence."""
+        counts = said_counts(
+            ("uploaded", self.uploaded),
+            ("skipped", self.skipped),
+            ("rejected", self.rejected),
+            ("failed", self.failed),
+            ("pending", self.pending),
+            ("unsettled", self.unsettled),
+        )
+        size = f"{self.bytes / 1e6:,.1f} MB"
+        more = len(self.datasets) - 1
+        others = f" and {more:,} more dataset{'' if more == 1 else 's'}" if more > 0 else ""
+        return (
+            f"{self.planned:,} items for {printable(self.dataset_name)!r}{others}: {counts} "
+            f"({size} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} images/s)."
+            f"{self._remarks()}"
+        )
+
+    def _remarks(self) -> str:
+        stopped = f" It stopped at {self.stopped_by}." if self.stopped_by else ""
+        if not self.verified:
+            return stopped
+        outcome = f"{self.mismatched:,} differ" if self.mismatched else "all are equal"
+        return f"{stopped} {self.verified:,} were compared with the dataset: {outcome}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, in the schema of `to_json`."""
+        return {
+            "schema": SCHEMA,
+            "dataset_id": self.dataset_id,
+            "dataset_name": self.dataset_name,
+            "complete": self.complete,
+            "planned": self.planned,
+            "uploaded": self.uploaded,
+            "skipped": self.skipped,
+            "rejected": self.rejected,
+            "failed": self.failed,
+            "pending": self.pending,
+            "warned": self.warned,
+            "unsettled": self.unsettled,
+            "resumed": self.resumed,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "items_per_second": round(self.items_per_second, 3),
+            "summary": self.summary(),
+            "journal": printable(self.journal),
+            "doubles": [attrs.asdict(each) for each in self.doubles],
+            "stopped_by": self.stopped_by,
+            "datasets": [attrs.asdict(each) for each in self.datasets],
+            "verified": self.verified,
+            "mismatched": self.mismatched,
+            "mismatches": [attrs.asdict(each) for each in self.mismatches],
+            "advice": self.advice,
+            "problems": [_row(each) for each in self.problems],
+            "problems_omitted": self.problems_omitted,
+        }
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as JSON text, and write it to a file if one is given.
+
+        The schema is named in the member ``schema`` and only ever grows: the counts and facts of
+        this class, and ``problems``, a list of objects with the columns of `to_csv`. File names
+        that are not valid Unicode are written with their odd bytes as backslash escapes; for
+        `failed_items` such a row has ``name_raw`` or ``source_raw`` too, percent-encoded.
+
+        Args:
+            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
+        """
+        return json_text(self.to_dict(), path)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the rejected and failed items as CSV text, and write it if a file is given.
+
+        Columns: outcome, name, source, size, status, key, attempts, seconds, reason.
+
+        Args:
+            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
+        """
+        return csv_text(COLUMNS, map(_row, self.problems), path)
+
+
+def raw_encoded(text: str) -> str:
+    """Return a form of any text that every screen and JSON reader can take, and that is exact."""
+    return quote_from_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def raw_decoded(raw: str) -> str:
+    """Return the text behind the form of `raw_encoded`."""
+    return unquote_to_bytes(raw).decode("utf-8", "surrogatepass")
+
+
+def _row(result: UploadResult) -> dict[str, Any]:
+    name, content = result.item.name, result.item.content
+    exact: dict[str, Any] = {"in_memory": True} if isinstance(content, bytes) else {}
+    if name != result.name:
+        exact["name_raw"] = raw_encoded(name)
+    if isinstance(content, str) and content != result.source:
+        exact["source_raw"] = raw_encoded(content)
+    return exact | {
+        "outcome": result.outcome.value,
+        "name": result.name,
+        "source": result.source,
+        "size": result.size,
+        "status": result.status,
+        "key": result.key,
+        "attempts": result.attempts,
+        "seconds": round(result.seconds, 3),
+        "reason": printable(result.reason),
+    }

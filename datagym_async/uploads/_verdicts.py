@@ -1,0 +1,98 @@
+"""Turn what a call to the service gave into an outcome, and say which errors end a run: pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async.exceptions import (
+    AlreadyExistsError,
+    APIError,
+    APIStatusError,
+    ConfigurationError,
+)
+from datagym_async.models import UrlStatus
+from datagym_async.uploads._values import Outcome, UploadResult
+
+if TYPE_CHECKING:
+    from datagym_async.models import UrlResult
+    from datagym_async.uploads._values import UploadItem
+
+
+_URL_OUTCOMES: dict[UrlStatus, tuple[Outcome, str]] = {
+    UrlStatus.SUCCESS: (Outcome.UPLOADED, ""),
+    UrlStatus.DUPLICATE: (Outcome.SKIPPED, "The dataset holds this URL already."),
+    UrlStatus.UNSUPPORTED_MIME_TYPE: (
+        Outcome.FAILED,
+        "The URL does not end in .jpg, .jpeg or .png, which is all that the service looks at.",
+    ),
+    UrlStatus.FAILED: (Outcome.FAILED, "The service could not make sense of the URL."),
+}
+
+
+def of_error(
+    item: UploadItem,
+    error: Exception,
+    *,
+    dataset_id: str,
+    size: int | None,
+    seconds: float,
+    skip_existing: bool,
+) -> UploadResult:
+    """Return what an error means for its item.
+
+    Args:
+        item: The item.
+        error: What the call raised: an `APIError`, or an OSError of the file that was being sent.
+        dataset_id: The dataset it was meant for.
+        size: Its bytes.
+        seconds: Time from the item's turn to the error.
+        skip_existing: Whether a name that is taken by now counts as skipped.
+    """
+    outcome, reason = _outcome(error, skip_existing=skip_existing)
+    told = error if isinstance(error, APIStatusError) and outcome is Outcome.FAILED else None
+    return UploadResult(
+        item=item,
+        outcome=outcome,
+        dataset_id=dataset_id,
+        size=size,
+        seconds=seconds,
+        attempts=error.attempts if isinstance(error, APIError) else 0,
+        reason=reason,
+        status=told.status if told else None,
+        key=told.key if told else "",
+        details=told.details if told else (),
+    )
+
+
+def _outcome(error: Exception, *, skip_existing: bool) -> tuple[Outcome, str]:
+    if isinstance(error, AlreadyExistsError) and skip_existing:
+        # Not in the listing at the start: somebody else stored it since.
+        return Outcome.SKIPPED, "The dataset holds this name already; it was stored meanwhile."
+    if isinstance(error, APIError):  # before OSError: no answer is a ConnectionError, too
+        return Outcome.FAILED, str(error)
+    local = isinstance(error, OSError | ConfigurationError)
+    return Outcome.REJECTED if local else Outcome.FAILED, str(error)
+
+
+def of_url(
+    item: UploadItem, url_result: UrlResult, *, dataset_id: str, seconds: float
+) -> UploadResult:
+    """Return what the service's word on one link means.
+
+    Args:
+        item: The item.
+        url_result: The service's word.
+        dataset_id: The dataset that was asked.
+        seconds: Length of the call that carried it.
+    """
+    unknown = (Outcome.FAILED, f"The service says {url_result.status.value} of the URL.")
+    outcome, reason = _URL_OUTCOMES.get(url_result.status, unknown)
+    return UploadResult(
+        item=item,
+        outcome=outcome,
+        dataset_id=dataset_id,
+        media_id=url_result.media_id,
+        seconds=seconds,
+        attempts=1,
+        reason=url_result.reason or reason,
+    )

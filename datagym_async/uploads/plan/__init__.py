@@ -1,0 +1,1 @@
+"""The plan of an upload and its journal."""

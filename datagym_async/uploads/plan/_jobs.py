@@ -1,0 +1,346 @@
+"""What a journal is of: a service, a dataset and sources; where it lies, and how it goes on.
+
+Look after the journals of uploads: list them, look at one, and clean up. All of it blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async._runs._disk import JournalLock, is_locked
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.uploads._values import UploadItem, is_url
+from datagym_async.uploads.plan._journal import VERSION, State, is_journal, remove
+from datagym_async.uploads.sources._watch import FolderWatch
+
+if TYPE_CHECKING:
+    from datagym_async.uploads._config import UploadConfig
+
+
+SUFFIX = ".journal"
+_SHOWN = 3
+_KEPT = 1000
+"""Sources that a journal keeps by name, for the command that goes on with it."""
+_OF_ONE_RUN: Final = frozenset(
+    {
+        *("journal", "fresh", "on_event", "max_problems"),
+        *("max_files", "max_bytes_total", "max_failures", "max_duration"),
+    }
+)
+
+
+@attrs.frozen
+class Job:
+    """The key of a journal.
+
+    Args:
+        base_url: Address of the service.
+        dataset_id: The dataset that the upload is named after.
+        sources: The sources in short, for people.
+        digest: Hash of all of it.
+        words: The first thousand sources as a command names them; None where no command can.
+        count: How many sources there are.
+        options: How the sources are uploaded: what differs from the defaults, as JSON takes it.
+    """
+
+    base_url: str
+    dataset_id: str
+    sources: str
+    digest: str
+    words: tuple[str, ...] | None = attrs.field(default=None, eq=False)
+    count: int = attrs.field(default=0, eq=False)
+    options: dict[str, object] = attrs.field(factory=dict, eq=False)
+
+    @classmethod
+    def of(
+        cls,
+        base_url: str,
+        dataset_id: str,
+        sources: object,
+        *,
+        config: UploadConfig | None = None,
+    ) -> Job:
+        """Return the key; a long list of sources is read through, an iterator is left alone."""
+        base_url, dataset_id = base_url.rstrip("/"), dataset_id.lower()
+        digest = hashlib.sha256("\0".join((base_url, dataset_id)).encode())
+        kept: list[str] = []
+        count, are_words = 0, config is None or not callable(config.name)
+        for text, is_word in _described(sources):
+            digest.update(b"\0" + text.encode("utf-8", "surrogatepass"))
+            count += 1
+            are_words &= is_word
+            if len(kept) < _KEPT:
+                kept.append(text)
+        shown = [printable(each) for each in kept[:_SHOWN]]
+        more = [f"and {count - _SHOWN:,} more"] if count > _SHOWN else []
+        return cls(
+            base_url,
+            dataset_id,
+            ", ".join(shown + more),
+            digest.hexdigest(),
+            tuple(kept) if are_words else None,
+            count,
+            _options(config, is_watched=isinstance(sources, FolderWatch)),
+        )
+
+    @property
+    def key(self) -> dict[str, str]:
+        """Return what a journal is known by."""
+        names = ("base_url", "dataset_id", "sources", "digest")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def way(self) -> dict[str, str]:
+        """Return how the last run went about it: what a journal keeps for the next one's command.
+
+        A path that is no text is written with escapes, and comes back as it was.
+        """
+        return {
+            "words": json.dumps(self.words),
+            "count": str(self.count),
+            "options": json.dumps(self.options),
+        }
+
+    def path(self, folder: Path) -> Path:
+        """Return the place of its journal in the state folder."""
+        return folder / f"{self.digest[:24]}{SUFFIX}"
+
+
+def jobs_folder() -> Path:
+    """Return the folder of journals that have no path of their own.
+
+    It is ``$DATAGYM_STATE_DIR``, else ``$XDG_STATE_HOME/datagym-async``, else
+    ``~/.local/state/datagym-async``; on Windows the folder of local application data.
+    """
+    if given := os.environ.get("DATAGYM_STATE_DIR"):
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "datagym-async"
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state) / "datagym-async"
+    return Path.home() / ".local" / "state" / "datagym-async"
+
+
+def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
+    """Return where the journal of a job lies.
+
+    Args:
+        journal: The option: a path, or True for the state folder.
+        job: What it is of.
+    """
+    if isinstance(journal, bool):
+        return job.path(jobs_folder())
+    return Path(journal).expanduser().absolute()
+
+
+def _options(config: UploadConfig | None, *, is_watched: bool) -> dict[str, object]:
+    """Return the options of a job, but for those of a single run and functions."""
+    found: dict[str, object] = {"watch": True} if is_watched else {}
+    for field in () if config is None else attrs.fields(type(config)):
+        value = getattr(config, field.name)
+        if not (field.name in _OF_ONE_RUN or callable(value) or value == field.default):
+            found[field.name] = value
+    return found
+
+
+def _described(source: object) -> Iterator[tuple[str, bool]]:
+    """Yield each source in short, and whether a command can name it so."""
+    if isinstance(source, str | os.PathLike):
+        yield _place(str(os.fspath(source))), True
+    elif isinstance(source, UploadItem):
+        where = "" if isinstance(source.content, bytes) else _place(source.content)
+        yield f"{source.name}={where}", False
+    elif isinstance(source, FolderWatch):
+        yield _place(source.folder), True
+    elif isinstance(source, set | frozenset):
+        yield from sorted(each for one in source for each in _described(one))
+    elif isinstance(source, Collection) and isinstance(source, Iterable):
+        for each in source:
+            yield from _described(each)
+    else:  # what can be read only once
+        yield f"<{type(source).__name__}>", False
+
+
+def _place(text: str) -> str:
+    if text == "-" or is_url(text):
+        return text
+    return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 -- takes any text
+
+
+@attrs.frozen(kw_only=True)
+class JobSummary:
+    """Say what a journal holds.
+
+    Attributes:
+        path: The journal.
+        base_url: Address of the service.
+        dataset_id: The dataset uploaded into.
+        dataset_name: Its name.
+        sources: What was uploaded, in short.
+        words: The first thousand sources as a command names them; None where no command can (items
+            and names that a program has made), and where that is not known.
+        count: How many sources there are, 0 where that is not known.
+        options: The last run's options that differ from the defaults of `UploadConfig`, but for
+            its limits.
+        started: When the first run began, None where that is not known.
+        last_active: When the journal was last written.
+        runs: How many runs there were.
+        counts: Items by state: planned, sending, uploaded, skipped, rejected, failed.
+        complete: Whether the last run came to its end.
+        in_use: Whether a process holds it now.
+        size: Bytes on disk.
+        problem: Why the file cannot be read as a journal; empty if it can.
+    """
+
+    path: Path
+    base_url: str = ""
+    dataset_id: str = ""
+    dataset_name: str = ""
+    sources: str = ""
+    words: tuple[str, ...] | None = None
+    count: int = 0
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    started: datetime | None = None
+    last_active: datetime | None = None
+    runs: int = 0
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+    complete: bool = False
+    in_use: bool = False
+    size: int = 0
+    problem: str = ""
+
+
+def list_jobs(folder: str | os.PathLike[str] | None = None) -> list[JobSummary]:
+    """Return a summary of each journal, the one written last first.
+
+    Args:
+        folder: Where to look; None for `jobs_folder`. One that does not exist holds none.
+    """
+    where = jobs_folder() if folder is None else Path(folder)
+    jobs = [show_job(path) for path in sorted(where.glob(f"*{SUFFIX}"))]
+    return sorted(jobs, key=_last_written, reverse=True)
+
+
+def _last_written(job: JobSummary) -> float:
+    return job.last_active.timestamp() if job.last_active else 0.0
+
+
+def show_job(path: str | os.PathLike[str]) -> JobSummary:
+    """Return the summary of one journal, also of one that a process holds.
+
+    Args:
+        path: The journal.
+
+    Raises:
+        ConfigurationError: There is no such file.
+    """
+    path = Path(path)
+    try:
+        known = path.stat()
+        if not is_journal(path):
+            return JobSummary(path=path, size=known.st_size, problem="It is no journal.")
+    except OSError as error:
+        msg = f"There is no journal {printable(str(path))} ({error.strerror or error})."
+        raise ConfigurationError(msg) from error
+    try:
+        with _reading(path) as database:
+            return _summary(path, known.st_size, database)
+    except sqlite3.Error as error:
+        return JobSummary(path=path, size=known.st_size, problem=f"It is damaged: {error}.")
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=5)) as database:
+        yield database
+
+
+def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version != VERSION:
+        text = "It holds nothing yet." if version == 0 else "It is of another version."
+        return JobSummary(path=path, size=size, problem=text)
+    meta = dict(database.execute("SELECT name, value FROM meta"))
+    started, beat, runs = database.execute(
+        "SELECT min(started), max(heartbeat), count(*) FROM run"
+    ).fetchone()
+    last = database.execute("SELECT complete FROM run ORDER BY run DESC LIMIT 1").fetchone()
+    counted = database.execute("SELECT state, count(*) FROM item GROUP BY state")
+    counts = {State(state).name.lower(): count for state, count in counted}
+    return JobSummary(
+        path=path,
+        base_url=meta.get("base_url", ""),
+        dataset_id=meta.get("dataset_id", ""),
+        dataset_name=meta.get("dataset_name", ""),
+        sources=meta.get("sources", ""),
+        **_way(meta),
+        started=_moment(started),
+        last_active=_moment(beat),
+        runs=runs,
+        counts={state.name.lower(): counts.get(state.name.lower(), 0) for state in State},
+        complete=bool(last and last[0]),
+        in_use=is_locked(path),
+        size=size,
+    )
+
+
+def _way(meta: Mapping[str, str]) -> dict[str, Any]:
+    """Return how the last run went about it; older journals do not say."""
+    words = json.loads(meta.get("words", "null"))
+    return {
+        "words": None if words is None else tuple(words),
+        "count": int(meta.get("count", "0")),
+        "options": json.loads(meta.get("options", "{}")),
+    }
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def clean_jobs(
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    older_than: timedelta | None = None,
+    unfinished: bool = False,
+) -> list[JobSummary]:
+    """Delete journals of complete jobs, and return what was deleted.
+
+    A journal that a process holds is never deleted, nor is a file that is no journal.
+
+    Args:
+        folder: Where to look; None for `jobs_folder`.
+        older_than: Spare those written less than this ago.
+        unfinished: Whether to delete also those of jobs that have not come to their end.
+    """
+    before = time.time() - (older_than.total_seconds() if older_than else 0.0)
+    return [
+        job
+        for job in list_jobs(folder)
+        if (job.complete or unfinished) and _last_written(job) <= before and _deleted(job.path)
+    ]
+
+
+def _deleted(path: Path) -> bool:
+    """Delete a journal, unless it is in use."""
+    if not is_journal(path) or (lock := JournalLock.take(path)) is None:
+        return False
+    try:
+        remove(path)
+    finally:
+        lock.release(delete=True)
+    return True

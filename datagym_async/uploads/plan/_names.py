@@ -1,0 +1,311 @@
+"""Decide who has a name when several items want it: pure.
+
+The service compares names without case, accents and trailing blanks, its check races with itself,
+and link images count too (all observed). So of the items of a run with one folded name the first
+is sent and the later ones are rejected, and never are two of them in flight. Links may share a
+name with one another, but one address is sent once.
+
+What to do about clashes besides rejecting the later ones: number them, or refuse to begin.
+
+Numbers are given in the order of the run, among its own items alone: the same sources get the
+same names again, so that a second run skips what the first has stored instead of storing it
+once more. A journal remembers which file got which name, so that there the names hold even if
+files have come in between. Everything here blocks, inside a transaction of the plan.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening, folded, screen_name
+from datagym_async.uploads._values import Outcome, UploadItem
+from datagym_async.uploads.plan._journal import Kind
+from datagym_async.uploads.plan._resuming import Resuming
+from datagym_async.uploads.plan._rows import Added, Row, blob, text
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+
+
+@attrs.frozen
+class Claim:
+    """What an item wanted, and who has it.
+
+    Args:
+        seq: Number of the item in its run, from 1.
+        refusal: Why it cannot be sent in any case, or empty.
+        is_link: Whether it is a link image.
+        name_holder: Number of the item that has its name, or None.
+        name_holder_is_link: Whether that one is a link image.
+        link_holder: Number of the item that has its address, or None.
+        is_held: Whether the dataset held its name before the run.
+    """
+
+    seq: int
+    refusal: str = ""
+    is_link: bool = attrs.field(default=False, converter=bool)
+    name_holder: int | None = None
+    name_holder_is_link: bool = attrs.field(default=False, converter=bool)
+    link_holder: int | None = None
+    is_held: bool = attrs.field(default=False, converter=bool)
+
+
+@attrs.frozen
+class Holder:
+    """The item that has the name: its name, its path or URL, and where it was named."""
+
+    name: str
+    content: str = ""
+    origin: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Return it fit for a sentence."""
+        return printable(self.content or self.origin or self.name)
+
+
+@attrs.frozen
+class Verdict:
+    """An outcome that needs no sending, with its reason.
+
+    Args:
+        outcome: What became of the item.
+        reason: Why, as a sentence.
+        is_clash: Whether only its name is against it: that it is no image would be the better
+            reason, as of the second README.txt of a folder.
+    """
+
+    outcome: Outcome
+    reason: str
+    is_clash: bool = False
+
+
+def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
+    """Return what is decided against sending an item, or None if it may be sent.
+
+    Args:
+        item: The item.
+        claim: What it wanted, and who has it.
+        holder: Looks up the item of a number; asked only where there is a clash.
+    """
+    if claim.refusal:
+        return Verdict(Outcome.REJECTED, claim.refusal)
+    if claim.is_link:
+        return _judge_link(item, claim, holder)
+    if claim.name_holder is not None and claim.name_holder != claim.seq:
+        # Also where the dataset holds the name: it is the first item that it holds, not this one.
+        return _clash(item, holder(claim.name_holder))
+    if claim.is_held:
+        return Verdict(Outcome.SKIPPED, "The dataset holds this name already.")
+    return None
+
+
+def _judge_link(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
+    if claim.link_holder is not None and claim.link_holder != claim.seq:
+        return _named_twice(item, holder(claim.link_holder))
+    # Whether the dataset holds the address is for the service to say: the listing has names alone.
+    other = claim.name_holder if claim.name_holder != claim.seq else None
+    if other is not None and not claim.name_holder_is_link:
+        return _clash(item, holder(other))
+    return None
+
+
+def _named_twice(item: UploadItem, first: Holder) -> Verdict:
+    where = f" (first in {first.origin})" if first.origin else ""
+    reason = f"{item.source} is named twice in the sources; it is taken once{where}."
+    return Verdict(Outcome.REJECTED, reason)
+
+
+def _clash(item: UploadItem, first: Holder) -> Verdict:
+    if item.content and item.content == first.content:
+        return _named_twice(item, first)
+    same = "" if item.name == first.name else f", which the service takes for {first.name!r}"
+    return Verdict(
+        Outcome.REJECTED,
+        f"{item.source or 'This item'} clashes with {first.shown}: both would be named "
+        f"{printable(item.name)!r}{printable(same)}, and the first is taken. Upload with "
+        'name="relative", or name one of them yourself with UploadItem(name, path).',
+        is_clash=True,
+    )
+
+
+PORTION = 256
+SHOWN = 3
+"""Clashes that the refusal of a run names."""
+
+# A path that is named twice does not clash with itself, and a link has the name it has.
+_CLASHING = """
+SELECT turn, holder.name, holder.content, holder.origin,
+       item.seq, item.part, item.place, item.name, item.content, item.origin, item.size,
+       item.refusal, item.name_key, item.link_key, item.mtime, item.sha
+FROM turn JOIN item USING (seq) JOIN claimed ON claimed.key = item.name_key
+JOIN item AS holder ON holder.seq = claimed.seq
+WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq
+AND (item.link_key IS NULL OR claimed.is_link = 0)
+AND (item.content IS NULL OR item.content IS NOT holder.content)
+ORDER BY turn LIMIT ?
+"""
+_NUMBER = "SELECT next FROM number WHERE key = ?"
+_NUMBERED = "INSERT OR REPLACE INTO number VALUES (?, ?)"
+_IS_CLAIMED = "SELECT 1 FROM claimed WHERE key = ?"
+_CLAIM = "INSERT INTO claimed VALUES (?, ?, 0)"
+_RENAME = "UPDATE item SET name = ?, name_key = ?, reason = ? WHERE seq = ?"
+_TELL = "UPDATE turn SET kind = ? WHERE turn = ?"
+_REMEMBER = "INSERT OR REPLACE INTO renamed VALUES (?, ?)"
+_KNOWN = """
+SELECT item.seq, item.name, item.name_key FROM renamed JOIN item USING (seq) WHERE identity = ?
+"""
+_DROP = ("DELETE FROM item WHERE seq = ?", "DELETE FROM turn WHERE seq = ?")
+
+
+@attrs.frozen
+class _Clash:
+    """An item whose name another one has."""
+
+    turn: int
+    holder: str
+    row: Row
+
+    @property
+    def identity(self) -> bytes | None:
+        """Return what it is known by in a journal, whatever it is named: its path or its hash."""
+        if self.row.content is not None:
+            return b"p" + self.row.content
+        return None if self.row.sha is None else b"h" + self.row.sha
+
+
+def _clashes(database: sqlite3.Connection, after_turn: int) -> Iterator[_Clash]:
+    while found := database.execute(_CLASHING, (after_turn, PORTION)).fetchall():
+        for values in found:
+            turn, name, content, origin, *row = values
+            yield _Clash(turn, text(content) or text(origin) or text(name), Row(*row))
+        after_turn = found[-1][0]
+
+
+def numbered(name: str, number: int) -> str:
+    """Return a name with a number before its suffix, shortened in front of it where it must be.
+
+    Args:
+        name: A name, perhaps with folders.
+        number: The number.
+    """
+    suffix = PurePosixPath(name).suffix
+    stem, tail = name[: len(name) - len(suffix)], f" ({number}){suffix}"
+    while stem and screen_name(stem + tail):
+        stem = stem[:-1]
+    return stem + tail
+
+
+@attrs.define
+class Renaming:
+    """Number the items that clash.
+
+    Args:
+        resuming: Finds items that an earlier run has renamed already; None without a journal.
+    """
+
+    _resuming: Resuming | None
+    _in_memory: dict[int, UploadItem]
+
+    def settle(self, database: sqlite3.Connection, after_turn: int) -> Added:
+        """Give each clashing item since a turn a name of its own; correct what was counted."""
+        count = size = resumed = resumed_bytes = 0
+        for clash in _clashes(database, after_turn):
+            if clash.row.link_key is not None:
+                continue
+            added = self._adopted(database, clash)
+            if added is None:
+                self._number(database, clash)
+                continue
+            count += added.count - 1
+            size += added.bytes - (clash.row.size or 0)
+            resumed += added.resumed
+            resumed_bytes += added.resumed_bytes
+        return Added(count, size, resumed, resumed_bytes)
+
+    def _adopted(self, database: sqlite3.Connection, clash: _Clash) -> Added | None:
+        """Let the item that an earlier run has renamed go on; None where there is none."""
+        if self._resuming is None or clash.identity is None:
+            return None
+        known = database.execute(_KNOWN, (clash.identity,)).fetchone()
+        if known is None or known[0] > self._resuming.last:
+            return None
+        row = clash.row._replace(name=known[1], name_key=known[2])
+        new, added = self._resuming.sort_out(database, [row], self._in_memory)
+        if new:
+            return None
+        for statement in _DROP:
+            database.execute(statement, (clash.row.seq,))
+        return added
+
+    def _number(self, database: sqlite3.Connection, clash: _Clash) -> None:
+        row = clash.row
+        name = text(row.name)
+        found = database.execute(_NUMBER, (row.name_key,)).fetchone()
+        number = found[0] if found else 2
+        key = blob(f"n{folded(numbered(name, number))}")
+        while database.execute(_IS_CLAIMED, (key,)).fetchone():
+            number += 1
+            key = blob(f"n{folded(numbered(name, number))}")
+        new_name = numbered(name, number)
+        told = (
+            f"It is named {printable(new_name)!r}, since {printable(clash.holder)} has the name "
+            f"{printable(name)!r}."
+        )
+        database.execute(_RENAME, (blob(new_name), key, told, row.seq))
+        database.execute(_CLAIM, (key, row.seq))
+        database.execute(_NUMBERED, (row.name_key, number + 1))
+        database.execute(_TELL, (Kind.RENAMED, clash.turn))
+        if clash.identity is not None:
+            database.execute(_REMEMBER, (clash.identity, row.seq))
+
+
+def refuse_clashes(
+    database: sqlite3.Connection, screening: Screening, item: Callable[[Row], UploadItem]
+) -> None:
+    """Refuse to begin if images clash; what is no image has better reasons against it.
+
+    Args:
+        database: The plan, settled.
+        screening: Tells what is no image.
+        item: Gives the item of a row.
+
+    Raises:
+        ConfigurationError: Images clash.
+    """
+    shown: list[str] = []
+    count = 0
+    for clash in _clashes(database, 0):
+        one = item(clash.row)
+        if not _is_image(one, screening):
+            continue
+        count += 1
+        if count <= SHOWN:
+            named = one.source or one.name
+            shown.append(f"{named} and {printable(clash.holder)} (both {printable(one.name)!r})")
+    if count:
+        more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
+        raise ConfigurationError(
+            f"Nothing was sent, since {count:,} images have names that others have, too: "
+            f'{"; ".join(shown)}{more}. Upload with name="relative" or a name template, with '
+            'on_clash="rename", or exclude what is not meant.'
+        )
+
+
+def _is_image(item: UploadItem, screening: Screening) -> bool:
+    data = item.data
+    if item.url or item.file is not None:
+        return True
+    if data is None:
+        try:
+            with open(str(item.content), "rb", buffering=0) as file:  # noqa: PTH123 -- as in `_disk`
+                data = file.read(HEAD_SIZE)
+        except (OSError, ValueError):
+            return False
+    return not screening.of_sample(Sample(len(data), data[:HEAD_SIZE]))

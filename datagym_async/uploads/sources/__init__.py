@@ -1,0 +1,1 @@
+"""Whatever names images, taken apart into candidates."""

@@ -1,0 +1,117 @@
+"""The failed items of an earlier run, as a source of the next one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.uploads._values import (
+    SCHEMA,
+    UploadItem,
+    UploadReport,
+    UploadResult,
+    raw_decoded,
+)
+from datagym_async.uploads.sources._candidates import Candidate
+
+if TYPE_CHECKING:
+    from datagym_async.uploads.sources._leaves import Source
+
+
+def failed_items(
+    report: UploadReport | str | os.PathLike[str], *, rejected: bool = False
+) -> Collection[Source]:
+    """Return the failed items of a report as a source: ``client.upload(id, failed_items(report))``.
+
+    Each item has the name, and the path or URL, that it had. Items whose bytes were in memory are
+    gone; they are ``rejected`` by name. A file is read when the upload reads its sources.
+
+    Args:
+        report: A report, or the file that `UploadReport.to_json` wrote.
+        rejected: Whether the rejected items count too, because their files were repaired, say.
+
+    Raises:
+        ConfigurationError: On reading: the file is no such report, or cannot be read.
+    """
+    return _FailedItems(report, {"failed", "rejected"} if rejected else {"failed"})
+
+
+@attrs.frozen
+class _FailedItems(Collection["Source"]):
+    """The items, read anew at each look: in a thread, as every source is."""
+
+    report: UploadReport | str | os.PathLike[str]
+    outcomes: set[str]
+
+    def __iter__(self) -> Iterator[Source]:
+        # What cannot be repeated is a candidate with the reason, which is a source inside.
+        return cast("Iterator[Source]", self._candidates())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._candidates())
+
+    def __contains__(self, item: object) -> bool:
+        return any(each == item for each in self)
+
+    def _candidates(self) -> Iterator[UploadItem | Candidate]:
+        if isinstance(self.report, UploadReport):
+            rows = [(each.outcome.value, _of_result(each)) for each in self.report.problems]
+            omitted = self.report.problems_omitted
+        else:
+            document = _read(Path(self.report))
+            rows = [(each["outcome"], _of_row(each)) for each in document["problems"]]
+            omitted = document.get("problems_omitted", 0)
+        yield from (item for outcome, item in rows if outcome in self.outcomes)
+        if omitted:
+            yield _refused(
+                "the report",
+                f"The report leaves out {omitted:,} rejected or failed items (max_problems); upload"
+                " the sources again instead, and what is there is skipped.",
+            )
+
+
+def _of_result(result: UploadResult) -> UploadItem | Candidate:
+    item = result.item
+    return item if isinstance(item.content, str) else _gone(item.name)
+
+
+def _of_row(row: dict[str, Any]) -> UploadItem | Candidate:
+    name, source = (_original(row, member) for member in ("name", "source"))
+    return _gone(name) if row.get("in_memory") else UploadItem(name, source)
+
+
+def _original(row: dict[str, Any], member: str) -> str:
+    raw = row.get(f"{member}_raw")
+    return str(row[member]) if raw is None else raw_decoded(raw)
+
+
+def _gone(name: str) -> Candidate:
+    shown = printable(name)
+    return _refused(shown, f"The bytes of {shown} were in memory and are gone; give them again.")
+
+
+def _refused(name: str, reason: str) -> Candidate:
+    return Candidate(UploadItem(name, b"", origin=name), refusal=reason)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    shown = printable(str(path))
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        msg = f"The report {shown} cannot be read: {error.strerror or error}."
+        raise ConfigurationError(msg) from error
+    except ValueError as error:
+        msg = f"{shown} is no JSON; give the report that an upload wrote (--report FILE.json)."
+        raise ConfigurationError(msg) from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        msg = f"{shown} is no report of an upload: it lacks the schema {SCHEMA!r}."
+        raise ConfigurationError(msg)
+    return document

@@ -1,0 +1,139 @@
+"""Whatever names images, taken apart into leaves: the one place that says what a source may be.
+
+Finite sources (paths, globs, manifests, items, and collections of these) give leaves: iterators
+of candidates, blocking, to be advanced in a thread. What may never end (iterators, async
+iterables, standard input) gives itself as a `Stream`, and is read as it arrives.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncIterable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeAlias, Union, cast
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async._runs._disk import look, size_of
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.resources._urls import foreign_scheme
+from datagym_async.resources._urls import screen as screen_url
+from datagym_async.uploads._values import Readable, UploadItem, is_readable, is_url, last_part
+from datagym_async.uploads.sources._candidates import Candidate, refused_source
+from datagym_async.uploads.sources._folders import in_folder, in_glob, is_glob
+from datagym_async.uploads.sources._lists import in_manifest, in_standard_input, is_manifest
+from datagym_async.uploads.sources._open_files import size_of_open
+from datagym_async.uploads.sources._watch import FolderWatch
+
+if TYPE_CHECKING:
+    from datagym_async.uploads.sources._candidates import Rules
+
+
+Source: TypeAlias = Union[  # noqa: UP007 -- a string cannot be joined by | at run time
+    str, os.PathLike[str], UploadItem, Readable, Iterable["Source"], AsyncIterable["Source"]
+]
+
+
+@attrs.frozen
+class Stream:
+    """A source that is read as it arrives; its elements are sources again."""
+
+    source: Iterator[object] | AsyncIterable[object]
+
+
+Leaf: TypeAlias = Iterable[Candidate] | Stream
+
+
+def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
+    """Yield the leaves of a source, in order.
+
+    Args:
+        source: A `Source`; anything else becomes a refused candidate, since it may come from the
+            midst of a long list.
+        rules: How sources are read.
+    """
+    leaf = _leaf(source, rules)
+    if leaf is not None:
+        yield leaf
+    elif isinstance(source, Collection):
+        for each in source:
+            yield from leaves(each, rules)
+    else:
+        yield Stream(iter(cast("Iterable[object]", source)))
+
+
+def _leaf(source: object, rules: Rules) -> Leaf | None:
+    """Return a source as one leaf; None for a collection or another iterable."""
+    if isinstance(source, Candidate):
+        return (source,)
+    if isinstance(source, UploadItem):
+        return (_of_item(source),)
+    if isinstance(source, str):
+        return _of_text(source, rules)
+    if isinstance(source, os.PathLike):
+        return _of_path(str(os.fspath(source)), rules)
+    return _open_leaf(source, rules)
+
+
+def _open_leaf(source: object, rules: Rules) -> Leaf | None:
+    if isinstance(source, FolderWatch):
+        return Stream(source.arrivals(rules))
+    if is_readable(source):  # before the iterators: a file gives lines
+        return (_of_open_file(cast("Readable", source)),)
+    if isinstance(source, AsyncIterable | Iterator):
+        return Stream(source)
+    if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview):
+        return None
+    return (_unknown(source),)
+
+
+def _unknown(source: object) -> Candidate:
+    kind = type(source).__name__
+    hint = " (bytes need a name: UploadItem(name, data))" if isinstance(source, bytes) else ""
+    return refused_source(kind, f"A source cannot be of the type {kind}{hint}.")
+
+
+def _of_open_file(file: Readable) -> Candidate:
+    try:
+        return _of_item(UploadItem(None, file))
+    except ConfigurationError as error:
+        return refused_source("an open file", str(error))
+
+
+def _of_item(item: UploadItem) -> Candidate:
+    if item.file is not None:
+        return Candidate(item, size_of_open(item.file))
+    if isinstance(item.content, bytes):
+        return Candidate(item, len(item.content))
+    if is_url(item.content):
+        return Candidate(item)
+    size = size_of(item.content)
+    return Candidate(item, refusal=size) if isinstance(size, str) else Candidate(item, size)
+
+
+def _of_text(text: str, rules: Rules) -> Leaf:
+    if text == "-":
+        return Stream(in_standard_input(rules))
+    if is_url(text):
+        return (Candidate(UploadItem(None, text)),)
+    if not text.strip():
+        return (refused_source(text, "A source is an empty text; name a file or folder."),)
+    path = os.path.expanduser(text)  # noqa: PTH111 -- Path raises where there is no home
+    missing = isinstance(look(path), str)
+    if missing and foreign_scheme(text):
+        return (refused_source(text, f"{printable(text)}: {screen_url(text)}."),)
+    pattern = missing and is_glob(path)
+    return in_glob(path, rules) if pattern else _of_path(path, rules)
+
+
+def _of_path(path: str, rules: Rules) -> Leaf:
+    found = look(path)
+    if not isinstance(found, str) and stat.S_ISDIR(found.st_mode):
+        return in_folder(path, rules)
+    size = size_of(path)
+    if isinstance(size, str):
+        return (refused_source(path, size),)
+    if is_manifest(path):
+        return in_manifest(path, rules)
+    return (rules.file(path, last_part(path), size),)

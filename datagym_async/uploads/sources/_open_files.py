@@ -1,0 +1,229 @@
+"""Items that are open files of the caller's: sized, read and rewound, and never closed here.
+
+A small one is read whole when its turn comes. A larger one is read where it lies, from the same
+place for each attempt, if it can be rewound; if not, or if its `read` is a coroutine function, it
+goes into a temporary file without a name, which is gone as soon as nobody holds its body.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import tempfile
+import weakref
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, cast
+
+import attrs
+
+from datagym_async._runs._threads import in_thread
+from datagym_async._wire._messages import Body
+from datagym_async.exceptions import FileChangedError
+from datagym_async.uploads._values import Readable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+    from typing import BinaryIO
+
+
+CHUNK = 1 << 20
+
+
+class UnreadableFileError(ValueError):
+    """Says why an open file cannot be uploaded."""
+
+
+def is_async(file: Readable) -> bool:
+    """Return whether an open file has to be awaited."""
+    return inspect.iscoroutinefunction(file.read)
+
+
+def size_of_open(file: Readable) -> int | None:
+    """Return the bytes from where an open file stands to its end, or None if it does not tell.
+
+    Blocks; not for one that has to be awaited.
+    """
+    if is_async(file):
+        return None
+    try:
+        stream = cast("io.IOBase", file)
+        start = stream.tell()
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(start)
+    except (AttributeError, OSError, ValueError):
+        return None
+    return max(0, end - start)
+
+
+def read_open(file: Readable, size: int) -> bytes:
+    """Return the next bytes of an open file, fewer only at its end; blocks.
+
+    Raises:
+        UnreadableFileError: It gives something else than bytes.
+        OSError: It cannot be read.
+    """
+    pieces = []
+    while size > 0 and (piece := _as_bytes(file.read(size))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _as_bytes(piece: object) -> bytes:
+    if isinstance(piece, bytes):
+        return piece
+    if piece is None:
+        return b""
+    if isinstance(piece, bytearray | memoryview):
+        return bytes(piece)
+    kind = "text" if isinstance(piece, str) else type(piece).__name__
+    raise UnreadableFileError(f'gives {kind} instead of bytes; open it in binary mode ("rb").')
+
+
+class ByteSource(Protocol):
+    """What the bytes of a body come from; blocks."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from a place on, fewer only at the end."""
+        ...
+
+
+@attrs.define
+class _Rewound:
+    """A caller's file, read from where it stood."""
+
+    file: Readable
+    start: int
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from a place on, fewer only at the end."""
+        cast("io.IOBase", self.file).seek(self.start + offset)
+        return read_open(self.file, size)
+
+
+class Spool:
+    """A temporary file without a name; it is gone as soon as nobody holds this."""
+
+    def __init__(self) -> None:
+        # The descriptor alone: a file object that is collected while open would be warned of.
+        with tempfile.TemporaryFile(prefix="datagym-async-") as file:
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Add bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self.size += len(data)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from a place on, fewer only at the end."""
+        os.lseek(self._descriptor, offset, os.SEEK_SET)
+        return os.read(self._descriptor, size)
+
+
+def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, ByteSource]:
+    """Return the body of an open file, and what its bytes come from; blocks.
+
+    Args:
+        file: The file, behind its head; not one that has to be awaited.
+        head: What was read of it already.
+        size: All its bytes, if it can be rewound, or None.
+
+    Raises:
+        UnreadableFileError: It gives something else than bytes.
+        OSError: It cannot be read, or not be written to a temporary file.
+    """
+    if size is not None:
+        start = cast("io.IOBase", file).tell() - len(head)
+        source: ByteSource = _Rewound(file, start)
+        return Body(size=size, open=partial(_chunks, source, size)), source
+    spool = Spool()
+    spool.write(head)
+    while data := read_open(file, CHUNK):
+        spool.write(data)
+    return body_of_spool(spool), spool
+
+
+def body_of_spool(spool: Spool) -> Body:
+    """Return the body that a temporary file makes."""
+    return Body(size=spool.size, open=partial(_chunks, spool, spool.size))
+
+
+async def spooled(file: Readable, small: int) -> bytes | Spool:
+    """Return what a file that has to be awaited gives: its bytes, if it is small.
+
+    Args:
+        file: The file.
+        small: Bytes up to which it is held in memory.
+
+    Raises:
+        UnreadableFileError: It gives something else than bytes.
+        Exception: Whatever its `read` raises.
+    """
+    data = bytearray()
+    spool: Spool | None = None
+    while piece := _as_bytes(await cast("Awaitable[object]", file.read(CHUNK))):
+        data += piece
+        if len(data) > small:
+            if spool is None:
+                spool = await in_thread(Spool)
+            await in_thread(spool.write, bytes(data))
+            data.clear()
+    if spool is None:
+        return bytes(data)
+    await in_thread(spool.write, bytes(data))
+    return spool
+
+
+@asynccontextmanager
+async def _chunks(source: ByteSource, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    yield _read_chunks(source, size)
+
+
+async def _read_chunks(source: ByteSource, size: int) -> AsyncIterator[bytes]:
+    at = 0
+    while at < size:
+        chunk = await in_thread(source.read_at, at, min(CHUNK, size - at))
+        if not chunk:
+            raise FileChangedError(
+                f"The open file ended after {at} of the {size} bytes that it had before"
+            )
+        at += len(chunk)
+        yield chunk
+
+
+def as_stream(source: ByteSource, size: int) -> BinaryIO:
+    """Return a seekable stream over a source, for those who look into it; blocks."""
+    return cast("BinaryIO", io.BufferedReader(_Raw(source, size)))
+
+
+class _Raw(io.RawIOBase):
+    """A source as a raw stream."""
+
+    def __init__(self, source: ByteSource, size: int) -> None:
+        self._source = source
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer is not for 3.11
+        wanted = min(len(buffer), max(0, self._size - self._at))
+        data = self._source.read_at(self._at, wanted) if wanted else b""
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)

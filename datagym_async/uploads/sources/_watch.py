@@ -1,0 +1,242 @@
+"""Watch a folder: a source that gives each file that arrives, once nothing writes to it any more.
+
+A file has settled when two looks at it, `settle` seconds apart, find one size and one time of
+change; for what lay there before, a change that long ago is as good as the first look. Names that
+programs give to half-written files do not count. New files are told by the operating system
+(watchfiles); a new folder is walked, since files may lie in it before it is watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator, Iterator
+from contextlib import aclosing, closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async._runs._disk import look
+from datagym_async._runs._threads import in_thread
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.uploads.sources._candidates import Candidate, Filters, Rules
+from datagym_async.uploads.sources._folders import Found, walk
+
+if TYPE_CHECKING:
+    from datagym_async.uploads._values import UploadItem
+
+
+STEP = 256
+REMEMBERED = 10_000
+"""Files given last whose late events are recognised."""
+_HALF_WRITTEN = Filters(
+    exclude=("*.part", "*.partial", "*.crdownload", "*.download", "*.tmp", "*~")
+)
+
+Changes: TypeAlias = Callable[[str, asyncio.Event, float], AsyncGenerator[Collection[str], None]]
+"""Gives the paths that changed below a folder, at least once in so many seconds, until stopped."""
+
+
+async def _changes(
+    folder: str, stop: asyncio.Event, tick: float
+) -> AsyncGenerator[Collection[str], None]:
+    # An extra, and slow to import.
+    watchfiles = await in_thread(importlib.import_module, "watchfiles")
+    watcher = watchfiles.awatch(
+        folder,
+        watch_filter=None,
+        stop_event=stop,
+        rust_timeout=max(1, int(tick * 1000)),
+        yield_on_timeout=True,
+        ignore_permission_denied=True,
+    )
+    async with aclosing(watcher):
+        async for changes in watcher:
+            yield {path for _, path in changes}
+
+
+def _path(value: str | os.PathLike[str]) -> str:
+    return str(os.fspath(value))
+
+
+@attrs.define(eq=False)
+class FolderWatch:
+    """Watch a folder for files to upload, beginning with what is there: a source without an end.
+
+    Needs ``datagym-async[watch]``. Names, filters, hidden files and links are as for a folder that
+    is uploaded once. What is not settled when the watch is stopped is left for the next time.
+
+    ::
+
+        incoming = FolderWatch("incoming/")
+        async with client.uploader(dataset_id, incoming) as run:
+            ...  # incoming.stop() from anywhere ends it once all that was given is done
+
+    Args:
+        folder: The folder, with all below it.
+        settle: Seconds for which a file must not have changed.
+        changes: Tells of changes; for tests.
+
+    Raises:
+        ConfigurationError: `settle` is not above 0, or watchfiles is not installed.
+    """
+
+    folder: str = attrs.field(converter=_path)
+    settle: float = attrs.field(default=2.0, kw_only=True)
+    _stopped: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
+    _changes: Changes = attrs.field(default=_changes, kw_only=True, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.settle <= 0:
+            msg = f"settle is {self.settle}; a file needs a moment above 0 seconds to settle."
+            raise ConfigurationError(msg)
+        if self._changes is _changes and importlib.util.find_spec("watchfiles") is None:
+            msg = (
+                "Watching a folder needs watchfiles; install it with "
+                'pip install "datagym-async[watch]".'
+            )
+            raise ConfigurationError(msg)
+
+    def stop(self) -> None:
+        """End the source; what it has given already goes on."""
+        self._stopped.set()
+
+    async def __aiter__(self) -> AsyncIterator[UploadItem]:
+        async with aclosing(self.arrivals(Rules())) as arrivals:
+            async for candidate in arrivals:
+                if not candidate.refusal:
+                    yield candidate.item
+
+    async def arrivals(self, rules: Rules) -> AsyncGenerator[Candidate, None]:
+        """Yield files as they settle, until stopped.
+
+        Args:
+            rules: How files are named, and which count.
+
+        Raises:
+            ConfigurationError: The folder is not there, or is none.
+        """
+        await in_thread(_check_folder, self.folder)
+        arriving = _Arriving(self.folder, rules, self.settle)
+        loop = asyncio.get_running_loop()
+        async with aclosing(self._changes(self.folder, self._stopped, self.settle / 2)) as changes:
+            # Watched before it is walked, so that nothing falls in between.
+            new: Collection[str] = (self.folder,)
+            async for paths in changes:
+                with closing(arriving.at({*new, *paths})) as found:
+                    while (step := await in_thread(arriving.met, found, loop.time())) is not None:
+                        for candidate in step:
+                            yield candidate
+                for candidate in await in_thread(arriving.settled, loop.time()):
+                    yield candidate
+                new = ()
+
+
+def _check_folder(folder: str) -> None:
+    found = look(folder)
+    if isinstance(found, str):
+        raise ConfigurationError(f"The folder {found}")
+    if not stat.S_ISDIR(found.st_mode):
+        raise ConfigurationError(f"{printable(folder)} is no folder to watch.")
+
+
+@attrs.frozen
+class _Look:
+    """What was seen of a file, and when."""
+
+    found: Found
+    size: int
+    changed: int
+    at: float = 0.0
+
+    @property
+    def state(self) -> tuple[int, int]:
+        return self.size, self.changed
+
+
+@attrs.define
+class _Arriving:
+    """The files that have not settled yet, and those given last; all its methods block."""
+
+    _folder: str
+    _rules: Rules
+    _settle: float
+    _unsettled: dict[str, _Look] = attrs.Factory(dict)
+    _given: OrderedDict[str, tuple[int, int]] = attrs.Factory(OrderedDict)
+
+    def at(self, paths: Collection[str]) -> Generator[Found, None, None]:
+        """Yield what lies at some paths and below them, as far as it counts."""
+        for path in sorted(paths):
+            relative = os.path.relpath(path, self._folder).replace(os.sep, "/")
+            below = "" if relative == "." else relative
+            if self._counts(path, below):
+                is_folder = Path(path).is_dir()
+                yield from (
+                    walk(path, self._rules, below=below) if is_folder else (Found(path, below),)
+                )
+
+    def _counts(self, path: str, relative: str) -> bool:
+        rules = self._rules
+        if not relative:
+            return True
+        if not rules.include_hidden and any(one.startswith(".") for one in relative.split("/")):
+            return False
+        is_folder, is_link = Path(path).is_dir(), Path(path).is_symlink()
+        if is_link and (rules.symlinks == "skip" or (is_folder and rules.symlinks == "files")):
+            return False
+        return is_folder or rules.filters.takes(relative)
+
+    def met(self, found: Iterator[Found], now: float) -> list[Candidate] | None:
+        """Look at the next entries; return those that can be given at once, None at the end."""
+        step = list(islice(found, STEP))
+        return [each for one in step if (each := self._met(one, now))] if step else None
+
+    def _met(self, found: Found, now: float) -> Candidate | None:
+        if found.refusal:
+            return found.candidate(self._rules)
+        if not _HALF_WRITTEN.takes(found.relative) or (seen := _look_at(found)) is None:
+            return None
+        if self._given.get(found.path) == seen.state:
+            return None  # a late event of its last change
+        if time.time() - seen.changed / 1e9 >= self._settle:
+            return self._give(seen)
+        self._unsettled[found.path] = attrs.evolve(seen, at=now)
+        return None
+
+    def settled(self, now: float) -> list[Candidate]:
+        """Return what has not changed since it was looked at long enough ago."""
+        due = [one for one in self._unsettled.values() if now - one.at >= self._settle]
+        candidates = []
+        for before in due:
+            del self._unsettled[before.found.path]
+            seen = _look_at(before.found)
+            if seen is not None and seen.state == before.state:
+                candidates.append(self._give(seen))
+            elif seen is not None:
+                self._unsettled[before.found.path] = attrs.evolve(seen, at=now)
+        return candidates
+
+    def _give(self, seen: _Look) -> Candidate:
+        path = seen.found.path
+        self._unsettled.pop(path, None)
+        self._given[path] = seen.state
+        self._given.move_to_end(path)
+        if len(self._given) > REMEMBERED:
+            self._given.popitem(last=False)
+        return attrs.evolve(seen.found, size=seen.size).candidate(self._rules)
+
+
+def _look_at(found: Found) -> _Look | None:
+    """Return what a file is now; None where it is gone, or no file."""
+    status = look(found.path)
+    if isinstance(status, str) or not stat.S_ISREG(status.st_mode):
+        return None
+    return _Look(found, status.st_size, status.st_mtime_ns)
