@@ -44,6 +44,7 @@ class ServerOptions:
     port: int = 0
     token: str | None = attrs.field(default=None, repr=False)
     dialect: Literal["current", "legacy"] = "current"
+    fetch_links: Literal["public", "any", "local", "never"] = "public"
 
 
 @contextlib.asynccontextmanager
@@ -62,6 +63,7 @@ async def running_server(options: ServerOptions) -> AsyncIterator[Server]:
         port=options.port,
         token=options.token,
         dialect=options.dialect,
+        fetch_links=options.fetch_links,
     )
     try:
         await server.start()
@@ -119,6 +121,14 @@ def serve(
         Literal["current", "legacy"],
         typer.Option("--dialect", help="Routes and field names of today, or the old ones."),
     ] = "current",
+    fetch_links: Annotated[
+        Literal["public", "any", "local", "never"],
+        typer.Option(
+            "--fetch-links",
+            help="Fetch link images from public addresses and this machine, from any, from this"
+            " machine and private networks, or never.",
+        ),
+    ] = "public",
 ) -> int:
     """Run a DataGym-compatible server on this machine, for trying out and for tests.
 
@@ -130,6 +140,7 @@ def serve(
         port=port,
         token=None if token_file is None else read_token(token_file),
         dialect=dialect,
+        fetch_links=fetch_links,
     )
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(invocation.output, options, seeded=seed is not None))
@@ -148,6 +159,12 @@ async def _serve(output: Output, options: ServerOptions, *, seeded: bool) -> Non
             await server.seed_demo()
         asked = asyncio.Event()
         with on_stop_signals(asked.set):
+            if not server.loopback_only:
+                output.warning(
+                    f"Other machines can reach this server at {options.host}, over plain HTTP: the"
+                    " token and all data cross the network readable. Leave --host out to keep it to"
+                    " this machine."
+                )
             _announce(output, options, server.base_url, server.token)
             await asked.wait()
 

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp.http_exceptions import PayloadEncodingError
 from aiohttp.typedefs import Handler, Middleware
 
 from . import (
@@ -23,7 +24,7 @@ from . import (
     _values,
 )
 from ._auth import token_of
-from ._call import Call, Route
+from ._call import LARGEST_BODY, Call, Route
 from ._connections import Connection, Counters, closes, header_block_fits
 from ._errors import Answer, BadRequestPage, Refusal
 from ._router import Router, pick
@@ -32,6 +33,8 @@ from ._service import Service
 __all__ = ["Middleware", "make_app"]
 
 _LOGGER = logging.getLogger(__name__)
+
+_VERSIONS: Final = (HttpVersion10, HttpVersion11)
 
 # Every module of routes has `ROUTES: Sequence[Route]`; add a line here to plug one in.
 _ROUTES: Final[Sequence[Sequence[Route]]] = (
@@ -76,8 +79,7 @@ def make_app(
     async def finish(request: web.Request, response: web.StreamResponse) -> None:
         _finish_headers(request, response, service.settings.requests_per_connection)
 
-    # 0: a body may be of any size; the service knows no HTTP limit.
-    app = web.Application(middlewares=[count, *middlewares], client_max_size=0)
+    app = web.Application(middlewares=[count, *middlewares], client_max_size=LARGEST_BODY)
     app.router.add_route(hdrs.METH_ANY, "/{path:.*}", serve)
     app.on_response_prepare.append(finish)
     return app
@@ -91,8 +93,9 @@ async def _serve(service: Service, router: Router, request: web.Request) -> web.
         return await call.route.handler(call)
     except Answer as answer:
         return _answer(service, request, answer)
-    except ConnectionError:
-        # The body was cut off. Nobody may be there to read this, but a half-closed client is.
+    except (ConnectionError, PayloadEncodingError):
+        # The body was cut off, or is no chunked one although it says so. Nobody may be there to
+        # read this, but a half-closed client is.
         return _answer(service, request, Refusal("ex_system"))
     except Exception:
         _LOGGER.exception("The server failed to answer a %s request", request.method)
@@ -100,16 +103,14 @@ async def _serve(service: Service, router: Router, request: web.Request) -> web.
 
 
 def _accept(service: Service, router: Router, request: web.Request) -> Call:
-    if not header_block_fits(request) or not _names_host(request):
+    if request.version not in _VERSIONS or not header_block_fits(request):
+        raise BadRequestPage
+    if request.version == HttpVersion11 and hdrs.HOST not in request.headers:
         raise BadRequestPage
     match = router.match(request.raw_path)
     route = pick(match, request.method)
     token = token_of(request.headers.get("Authorization"), request.query.get("token"))
     return Call(request, service, route, match.ids, service.tokens.check(token))
-
-
-def _names_host(request: web.Request) -> bool:
-    return request.version < HttpVersion11 or hdrs.HOST in request.headers
 
 
 def _answer(service: Service, request: web.Request, answer: Answer) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from ._errors import refuse
 from ._export import EXPORTED
 from ._json_parts import objects_of
 from ._label_tasks import LabelTask, find_label_task
-from ._links import fetch_image
+from ._links import MAX_PIXELS
 from ._render import Json
 from ._service import Service
 from ._threads import in_thread
@@ -39,8 +39,12 @@ async def export_bitmap(call: Call) -> web.StreamResponse:
     if not any(entry.key == key.lower() for entry in tree.walk()):
         raise refuse("ex_notfound", "lcEntry", "entry_key", key)
     values = await load_values(store, found.id, tree)
-    size = await _size(call.service, found)
-    bitmap = await in_thread(_draw, size, [_rings(value) for value in _segments(values, key)])
+    width, height = await _size(call.service, found)
+    if width * height > MAX_PIXELS:
+        # A header may claim any size; nothing has counted its pixels yet.
+        raise refuse("ex_system")
+    rings = [_rings(value) for value in _segments(values, key)]
+    bitmap = await in_thread(_draw, (width, height), rings)
     response = web.Response(body=bitmap, headers={"Content-Type": "image/bmp"})
     call.chunk(response)
     return response
@@ -56,7 +60,7 @@ async def _size(service: Service, found: LabelTask) -> tuple[int, int]:
     media = found.media
     if media["width"] is not None:
         return media["width"], media["height"]
-    _, content = await fetch_image(service, media["url"])
+    _, content = await service.links.fetch(media["url"])
     return await in_thread(_size_of, content)
 
 

@@ -4,6 +4,7 @@ All functions block; call them in a thread.
 """
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,10 @@ class Blobs:
     def prepare(self) -> None:
         """Make the folders, and sweep away what an earlier run left half received."""
         shutil.rmtree(self.incoming, ignore_errors=True)
-        self.incoming.mkdir(parents=True)
-        self.folder.mkdir(exist_ok=True)
+        for folder in (self.incoming, self.folder):
+            folder.mkdir(0o700, parents=True, exist_ok=True)
+            # One of an earlier version was open to all.
+            folder.chmod(0o700)
 
     @property
     def folder(self) -> Path:
@@ -43,8 +46,16 @@ class Blobs:
     def adopt(self, temporary: Path, media_id: str) -> None:
         """Give a received file its place, in one step that cannot be seen half done."""
         path = self.path(media_id)
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(0o700, exist_ok=True)
         temporary.replace(path)
+
+    def write(self, media_id: str, content: bytes) -> None:
+        """Store a file that is in memory."""
+        path = self.path(media_id)
+        path.parent.mkdir(0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
 
     def discard(self, path: Path) -> None:
         """Remove a file that nobody refers to."""

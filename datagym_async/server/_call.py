@@ -8,12 +8,15 @@ import orjson
 from aiohttp import HttpVersion11, web
 
 from ._errors import Bare, refuse
-from ._render import Json
+from ._render import Json, parse
 from ._service import Service
 
-__all__ = ["Call", "Handler", "Route", "empty"]
+__all__ = ["LARGEST_BODY", "Call", "Handler", "Route", "empty"]
 
 Handler: TypeAlias = Callable[["Call"], Awaitable[web.StreamResponse]]
+
+# Bytes of a body that is read whole: JSON. Files are received in pieces, whatever their size.
+LARGEST_BODY: Final = 32 * 1024 * 1024
 
 _READABLE: Final = (
     "application/json, application/hal+json, application/schema+json, application/json-patch+json,"
@@ -71,25 +74,35 @@ class Call:
             )
 
     async def body(self) -> bytes:
-        """Return the whole body, whatever its Content-Type."""
-        return await self.request.read()
+        """Return the whole body, whatever its Content-Type.
+
+        Raises:
+            Bare: 413 for one of more than 32 MiB.
+        """
+        if (self.request.content_length or 0) > LARGEST_BODY:
+            raise Bare(413)
+        try:
+            return await self.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise Bare(413) from None
 
     async def json(self) -> Json:
         """Return the JSON body.
 
         Raises:
-            Bare: 415 for a Content-Type that is not JSON, 400 for a body that is empty or not JSON.
+            Bare: 415 for a Content-Type that is not JSON, 413 for a body that is too large, 400 for
+                one that is empty, no JSON, or nested too deep.
         """
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not (
             kind.startswith("application/") and kind.endswith("+json")
         ):
             raise Bare(415, {"Accept": _READABLE})
+        body = await self.body()
         try:
-            value: Json = orjson.loads(await self.body())
+            return parse(body)
         except orjson.JSONDecodeError:
             raise Bare(400) from None
-        return value
 
     async def json_object(self, *known: str) -> Mapping[str, Json]:
         """Return the JSON body, which must be an object without any field but the known ones.

@@ -16,7 +16,7 @@ from ._render import pretty
 
 __all__ = ["Connection", "Counters", "ServerStatistics", "closes", "header_block_fits"]
 
-_CLOSING: Final = frozenset({400, 500, 503})
+_CLOSING: Final = frozenset({400, 413, 500, 503})
 _HEADER_BLOCK: Final = 8192
 # A refused body of this size is swallowed and the connection lives on; a larger one ends it.
 _SWALLOWED: Final = 2 * 1024 * 1024

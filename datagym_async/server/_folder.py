@@ -1,5 +1,8 @@
 """The data folder: `datagym.sqlite3`, `blobs/`, `token`, and a lock that keeps a second server out.
 
+All files are their owner's alone (0600), and so is the folder when it is made here (0700); a folder
+that was there keeps its mode.
+
 All functions block; call them in a thread.
 """
 
@@ -42,7 +45,7 @@ class DataFolder:
         temporary = path is None
         folder = Path(tempfile.mkdtemp(prefix="datagym-")) if path is None else path
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(0o700, parents=True, exist_ok=True)
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(
@@ -56,7 +59,9 @@ class DataFolder:
                 f"Another server already uses the data folder {folder}:"
                 " stop it, or give this one its own folder."
             ) from None
-        return cls(folder, temporary, lock)
+        opened = cls(folder, temporary, lock)
+        _make_private(opened.database)
+        return opened
 
     @property
     def database(self) -> Path:
@@ -82,6 +87,14 @@ class DataFolder:
         os.close(self._lock)
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _make_private(database: Path) -> None:
+    """Make the database its owner's alone before SQLite does; its log files take over the mode."""
+    with contextlib.suppress(OSError):  # opening it says what is wrong
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+        for path in database.parent.glob(f"{database.name}*"):
+            path.chmod(0o600)
 
 
 def _lock(descriptor: int) -> None:

@@ -15,7 +15,7 @@ from ._label_tasks import with_globals
 from ._prediction_schema import problems_of, report
 from ._prediction_values import answered, geometry_values, global_answers
 from ._projects import find_project
-from ._render import Json
+from ._render import Json, parse
 from ._store import Row, Writer
 from ._value_tree import Value, insert_values
 
@@ -53,7 +53,7 @@ def _read(body: bytes) -> Sequence[Json]:
     """
     if not body.strip():
         raise refuse("ex_gen_error_messages", _NO_BODY)
-    document = orjson.loads(body)
+    document = parse(body)
     if not isinstance(document, list):
         raise refuse("ex_gen_error_messages", _NO_ARRAY)
     return document

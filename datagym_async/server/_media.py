@@ -10,7 +10,6 @@ from aiohttp import web
 
 from ._call import Call, Route, empty
 from ._errors import Bare, Refusal, refuse
-from ._links import fetch_image
 from ._media_rows import find_media, invalidate, presigned_url, signature
 from ._store import Row, now
 from ._threads import in_thread
@@ -75,7 +74,7 @@ def _flag(text: str) -> bool:
 
 async def _link(call: Call, row: Row) -> web.StreamResponse:
     try:
-        mime, content = await fetch_image(call.service, row["url"])
+        mime, content = await call.service.links.fetch(row["url"])
     except Refusal as refusal:
         # What is wrong with the link (400) is remembered; what only failed (500) is not.
         if refusal.details:

@@ -131,7 +131,11 @@ def _rectangle(drawn: Mapping[str, Json]) -> Mapping[str, Json]:
 
 
 def _number(value: Json) -> float | None:
-    return float(value) if isinstance(value, int | float | str) else None
+    try:
+        return float(value) if isinstance(value, int | float | str) else None
+    except ValueError:
+        # The schema looks at x and y alone; here it is the w of what was given as a geometry.
+        raise refuse("ex_system") from None
 
 
 def _known(entries: Mapping[str, Entry], key: str, given: str | None = None) -> Entry:

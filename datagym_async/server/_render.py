@@ -6,14 +6,40 @@ always pretty-printed.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import orjson
 
-__all__ = ["Json", "compact", "pretty"]
+__all__ = ["Json", "compact", "parse", "pretty"]
+
+# Levels of a JSON body; no route needs ten.
+_DEEPEST: Final = 64
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
+
+
+def parse(body: bytes) -> Json:
+    """Return the value of a JSON text.
+
+    Raises:
+        JSONDecodeError: It is none, or nested deeper than anything that walks over it later could
+            bear.
+    """
+    value: Json = orjson.loads(body)
+    if body.count(b"[") + body.count(b"{") > _DEEPEST:
+        level: list[Json] = [value]
+        for _ in range(_DEEPEST + 1):
+            level = [member for item in level for member in _members(item)]
+        if level:
+            raise orjson.JSONDecodeError("nested too deep", "", 0)
+    return value
+
+
+def _members(value: Json) -> Iterable[Json]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def compact(value: Json) -> bytes:

@@ -239,7 +239,7 @@ async def _make_dataset(service: Service, db: Writer, dataset: SeedDataset) -> S
 async def _make_media(service: Service, db: Writer, dataset_id: str, media: SeedMedia) -> str:
     media_id = new_id()
     if media.content is not None:
-        await asyncio.to_thread(_keep, service, media_id, media.content)
+        await asyncio.to_thread(service.blobs.write, media_id, media.content)
     width, height = _size(media)
     await db.run(
         "INSERT INTO media"
@@ -252,12 +252,6 @@ async def _make_media(service: Service, db: Writer, dataset_id: str, media: Seed
         now() if media.deleted else None,
     )
     return media_id
-
-
-def _keep(service: Service, media_id: str, content: bytes) -> None:
-    path = service.blobs.path(media_id)
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(content)
 
 
 def _source(media: SeedMedia) -> str:

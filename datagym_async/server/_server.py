@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 from aiohttp import web
 
 from . import _seed, _seed_video
@@ -18,9 +18,10 @@ from ._blobs import Blobs
 from ._connections import Connection, Counters, ServerStatistics
 from ._dialect import Dialect
 from ._folder import DataFolder
+from ._links import FetchLinks, LinkImages
 from ._seed import SeedDataset, SeededDataset, SeededProject, SeedProject, TaskState
 from ._seed_video import SeedVideoObject
-from ._service import FetchLinks, Plan, Service, Settings
+from ._service import Plan, Service, Settings
 from ._store import Store
 
 __all__ = ["Server"]
@@ -36,9 +37,9 @@ class Server:
     lets `server.token` in. Everything it opened is closed when the block ends.
 
     Args:
-        data: The folder for its data, made when it is not there. None: a temporary folder, removed
-            at the end.
-        host: The address to listen on.
+        data: The folder for its data, made for its owner alone when it is not there. None: a
+            temporary folder, removed at the end.
+        host: The address to listen on; see `loopback_only`.
         port: The port; 0 takes a free one.
         token: The token to let in. None: a random one, kept in the folder's file `token`, so that
             it stays good.
@@ -47,9 +48,10 @@ class Server:
         requests_per_connection: A connection is closed after so many, as the real service does.
         max_allowed_packet: A file of this size in bytes or above is refused with 500, as the real
             service's database does.
-        fetch_links: Which link images `GET media/{id}` fetches: "any", "local" (hosts that are an
-            address of this machine or a private network, or "localhost"; others are answered like
-            an unknown host), or "never".
+        fetch_links: Which link images `GET media/{id}` fetches: "public" (from public addresses and
+            this machine's loopback, not from private networks), "any", "local" (hosts that are an
+            address of this machine or a private network, or "localhost"), or "never". Others are
+            answered like an unknown host.
         middlewares: aiohttp middlewares that see each request first, the outermost first: faults,
             counters.
 
@@ -68,7 +70,7 @@ class Server:
         dialect: Dialect = "current",
         requests_per_connection: int = 100,
         max_allowed_packet: int = 16 * 1024 * 1024,
-        fetch_links: FetchLinks = "any",
+        fetch_links: FetchLinks = "public",
         middlewares: Sequence[Middleware] = (),
     ) -> None:
         self._data = None if data is None else Path(data)
@@ -130,7 +132,7 @@ class Server:
         tokens = Tokens(store)
         token = self._token if self._token is not None else await asyncio.to_thread(folder.token)
         await tokens.load(token)
-        links = await self._stack.enter_async_context(aiohttp.ClientSession(auto_decompress=True))
+        links = await self._stack.enter_async_context(LinkImages.open(self._settings.fetch_links))
         service = Service(store, blobs, tokens, self._settings, links)
         self._token = token
         self._port = await self._listen(service)
@@ -163,12 +165,21 @@ class Server:
             backlog=1024,
         )
         self._stack.callback(listener.close)
-        return int(listener.sockets[0].getsockname()[1])
+        addresses = [listening.getsockname() for listening in listener.sockets]
+        service.loopback_only = all(
+            ipaddress.ip_address(address[0].partition("%")[0]).is_loopback for address in addresses
+        )
+        return int(addresses[0][1])
 
     @property
     def base_url(self) -> str:
         """The address of the service, without a trailing slash."""
         return self._running.base_url
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether it listens on loopback addresses alone, so that no other machine reaches it."""
+        return self._running.loopback_only
 
     @property
     def token(self) -> str:

@@ -1,24 +1,20 @@
 """What all routes share: the store, the blobs, the settings, and a flag or two."""
 
-import asyncio
 import secrets
-from typing import Literal
 
-import aiohttp
 import attrs
 
 from ._auth import Tokens
 from ._blobs import Blobs
 from ._dialect import Dialect, to_legacy
+from ._links import FetchLinks, LinkImages
 from ._render import Json, compact, pretty
 from ._store import Store
 
-__all__ = ["OWNER", "FetchLinks", "Plan", "Service", "Settings"]
+__all__ = ["OWNER", "Plan", "Service", "Settings"]
 
 # The one organisation that an open-core service knows.
 OWNER = "open-core-dummy-org-sub"
-
-FetchLinks = Literal["any", "local", "never"]
 
 
 @attrs.frozen
@@ -46,7 +42,7 @@ class Settings:
     dialect: Dialect = "current"
     requests_per_connection: int = 100
     max_allowed_packet: int = 16 * 1024 * 1024
-    fetch_links: FetchLinks = "any"
+    fetch_links: FetchLinks = "public"
 
 
 @attrs.define
@@ -60,8 +56,8 @@ class Service:
         settings: As the server was started.
         links: Fetches link images.
         base_url: The address, known once the socket listens.
+        loopback_only: Whether other machines are kept out.
         plan: The limits at the moment.
-        link_gate: Bounds how many link images are in memory at once.
         signing_key: Proves pre-signed addresses, until the next start.
         pretty: Whether JSON is pretty-printed; the first GET /export sets it, a start clears it.
     """
@@ -70,10 +66,10 @@ class Service:
     blobs: Blobs
     tokens: Tokens
     settings: Settings
-    links: aiohttp.ClientSession
+    links: LinkImages
     base_url: str = ""
+    loopback_only: bool = True
     plan: Plan = Plan()
-    link_gate: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(4))
     signing_key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), repr=False)
     pretty: bool = False
 

@@ -1,8 +1,10 @@
 """GET /task/{project_id}/list."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
+import orjson
 from aiohttp import web
 
 from . import _fields as rules
@@ -39,10 +41,10 @@ async def list_tasks(call: Call) -> web.StreamResponse:
 
 
 def _limit(text: str) -> int:
-    try:
+    """Read a number of 32 bits, as the service's framework does."""
+    if re.fullmatch(r"[+-]?[0-9]{1,10}", text.strip()) and abs(int(text)) < 1 << 31:
         return int(text)
-    except ValueError:
-        raise Bare(400) from None
+    raise Bare(400)
 
 
 def _query(project_id: str, state: str, search: str, limit: int) -> tuple[str, Sequence[str | int]]:
@@ -52,10 +54,15 @@ def _query(project_id: str, state: str, search: str, limit: int) -> tuple[str, S
         " AND m.deleted_at IS NULL"
     )
     parameters: list[str | int] = [project_id, state]
-    for word in search.split():
-        if len(word) >= _SHORTEST_WORD and not word.isdigit():
-            sql += " AND (instr(m.folded, ?) OR instr(fold(coalesce(t.labeler, '')), ?))"
-            parameters += [fold(word), fold(word)]
+    words = {fold(word) for word in search.split() if len(word) >= _SHORTEST_WORD}
+    words = {word for word in words if not word.isdigit()}
+    if words:
+        # One list, not one condition a word: SQLite takes some hundred conditions at most.
+        sql += (
+            " AND NOT EXISTS (SELECT 1 FROM json_each(?) AS word WHERE NOT"
+            " (instr(m.folded, word.value) OR instr(fold(coalesce(t.labeler, '')), word.value)))"
+        )
+        parameters.append(orjson.dumps(sorted(words)).decode())
     parameters.append(limit or -1)
     return f"{sql} ORDER BY m.folded, t.seq LIMIT ?", parameters
 

@@ -110,10 +110,12 @@ def _count_label(service: Service) -> None:
 
 
 def _milliseconds(value: Json) -> int | None:
-    """Read a whole number; a text of digits is one."""
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return None if value is None else int(value)
-    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+    """Read a whole number of 64 bits; a text of digits is one."""
+    if value is None:
+        return None
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        value = int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 63:
         return int(value)
     raise Bare(400)
 

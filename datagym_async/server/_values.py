@@ -37,8 +37,7 @@ async def create(call: Call) -> web.StreamResponse:
         raise refuse("ex_gen_entry_definition_incorrect", str(body["lcEntryId"]))
     async with call.service.store.writing() as db:
         entry, found = await _entry_and_task(db, entry_id, body)
-        parent = body.get("lcEntryValueParentId")
-        value = empty_values(entry, str(parent) if parent else None)
+        value = empty_values(entry, await _parent_id(db, found, body.get("lcEntryValueParentId")))
         await insert_values(db, found.id, [value])
     return call.answer(value_view(value, found.context))
 
@@ -112,8 +111,7 @@ def _demand_change(old: Entry, new: Entry) -> None:
 async def _entry_and_task(
     db: Writer, entry_id: str, body: Mapping[str, Json]
 ) -> tuple[Entry, LabelTask]:
-    row = await db.row("SELECT config_id FROM lc_entry WHERE id = ?", entry_id)
-    if row is None:
+    if not await db.row("SELECT 1 FROM lc_entry WHERE id = ?", entry_id):
         raise refuse("ex_notfound", "Entry", "id", entry_id)
     found = await find_label_task(db, str(body["labelTaskId"]))
     media_id, iteration_id = str(body["mediaId"]), str(body["iterationId"])
@@ -121,7 +119,18 @@ async def _entry_and_task(
         raise refuse("ex_notfound", "media", "id", media_id)
     if not await db.row("SELECT 1 FROM project WHERE iteration_id = ?", iteration_id):
         raise refuse("ex_notfound", "Label Iteration", "id", iteration_id)
-    return _entry(await load_entries(db, row["config_id"]), entry_id), found
+    # By the task's own configuration: an entry of another project would spoil the task for good.
+    return _entry(await load_entries(db, found.project["config_id"]), entry_id), found
+
+
+async def _parent_id(db: Writer, found: LabelTask, given: Json) -> str | None:
+    """Return the id of the value that a new one hangs on, which must be of the same task."""
+    if not given:
+        return None
+    row = await db.row("SELECT id FROM lc_value WHERE id = ? AND task_id = ?", str(given), found.id)
+    if row is None:
+        raise refuse("ex_notfound", "Label Entry Value", "id", str(given))
+    return str(row["id"])
 
 
 def _entry(tree: EntryTree, entry_id: str) -> Entry:

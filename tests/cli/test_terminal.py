@@ -265,6 +265,16 @@ def test_serve_as_json_with_a_token_of_ones_own(at_service: Cli, tmp_path: Path)
     assert (said["token"], said["data"], said["dialect"]) == ("own-token-4711", None, "current")
 
 
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_serve_for_other_machines_is_warned_of(host: str, *, warned: bool) -> None:
+    """Whoever opens the server to the network is told what that means; loopback is silent."""
+    process = start("serve", "--host", host, "--port", "0", environment={})
+    said = said_until(process, "In another terminal")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert (f"Other machines can reach this server at {host}" in said) == warned
+
+
 class Served:
     """A `serve` command while the block lasts."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import io
 from typing import TYPE_CHECKING
 
@@ -25,11 +27,23 @@ async def client() -> AsyncIterator[Service]:
         yield opened
 
 
+@functools.cache
+def _huge() -> bytes:
+    """A PNG of 13,000 x 13,000 black pixels, in about 20 kB."""
+    target = io.BytesIO()
+    Image.new("1", (13_000, 13_000)).save(target, "PNG")
+    return target.getvalue()
+
+
 async def _image(request: web.Request) -> web.Response:
-    bodies = {"a.jpg": jpeg(5000), "b.png": png(5000), "text.jpg": b"no image"}
     name = request.match_info["name"]
+    bodies = {"a.jpg": jpeg(5000), "b.png": png(5000), "text.jpg": b"no image"}
+    if name == "huge.png":
+        return web.Response(body=await asyncio.to_thread(_huge))
     if name == "moved.jpg":
         raise web.HTTPFound("/a.jpg")
+    if name == "private.jpg":
+        raise web.HTTPFound("http://192.168.0.1:1/a.jpg")
     if name == "down.jpg":
         raise web.HTTPServiceUnavailable
     if name not in bodies:
@@ -103,6 +117,46 @@ async def test_links_can_be_kept_on_this_machine(pictures: str) -> None:
             _, media_id = await _link(client, url)
             outcomes.append((await client.ask("GET", f"/media/{media_id}")).status)
     assert outcomes == [200, 400, 400]
+
+
+async def test_by_default_private_networks_are_not_asked(pictures: str) -> None:
+    """`public` asks loopback and the internet; private and odd addresses are unknown hosts."""
+    outcomes = {}
+    async with Server() as server, service(server) as client:
+        for url in (
+            pictures + "a.jpg",
+            pictures.replace("127.0.0.1", "localhost") + "a.jpg",
+            "http://10.0.0.1:1/a.jpg",
+            "http://169.254.169.254/latest/a.jpg",
+            "http://[fd00::1]:1/a.jpg",
+            "http://[::ffff:192.168.0.1]:1/a.jpg",
+            "http://167772161:1/a.jpg",
+            "http://127.1:1/a.jpg",
+            "http://0.0.0.0:1/a.jpg",
+            pictures + "private.jpg",
+        ):
+            _, media_id = await _link(client, url)
+            outcomes[url] = (await client.ask("GET", f"/media/{media_id}")).status
+    assert list(outcomes.values()) == [200, 200] + [400] * 8
+
+
+async def test_too_many_pixels_are_not_decoded(client: Service, pictures: str) -> None:
+    """A small file of very many pixels fails as a link, before any pixel takes memory."""
+    _, media_id = await _link(client, pictures + "huge.png")
+    reply = await client.ask("GET", f"/media/{media_id}")
+    assert (reply.status, reply.key) == (500, "ex_gen_file_stream")
+
+
+async def test_a_bitmap_of_too_many_pixels_is_refused(client: Service) -> None:
+    """The size of an uploaded image is its header's word; a bitmap of any size is not drawn."""
+    (project,) = await client.server.seed(
+        SeedProject("p", [SeedDataset("d", [SeedMedia("x.png", _huge(), state="COMPLETED")])])
+    )
+    entry = {"entryKey": "sky", "entryValue": "sky", "type": "image_segmentation"}
+    await client.ask("PUT", f"/config/{project.label_configuration_id}", value=[entry])
+    await client.server.set_task_state(project.task_ids["x.png"], "COMPLETED")
+    reply = await client.ask("GET", f"/export/bitmap/{project.task_ids['x.png']}/sky")
+    assert (reply.status, reply.key) == (500, "ex_system")
 
 
 async def test_a_file_comes_back_as_it_is(client: Service) -> None:

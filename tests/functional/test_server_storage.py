@@ -92,6 +92,26 @@ async def test_the_token_file_is_for_its_owner_alone(tmp_path: Path) -> None:
         assert server.token not in repr(server) + repr(server._running)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+async def test_a_data_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Folders are 0700 and files 0600, uploaded and seeded, as are those of a folder found open."""
+    data = tmp_path / "data"
+    (data / "blobs").mkdir(parents=True, mode=0o755)
+    (data / "datagym.sqlite3").touch(0o644)
+    for folder in (tmp_path / "made", data):
+        async with Server(folder) as server, service(server) as client:
+            dataset = await client.create_dataset("d")
+            await client.upload(dataset, "a.jpg", jpeg(3000))
+            await client.upload(dataset, "b.jpg", jpeg(1 << 20))  # received in a file
+            await server.seed_datasets(SeedDataset("s", [SeedMedia("c.jpg", jpeg(3000))]))
+            found = sorted(folder.rglob("*"))
+            open_to_others = [path for path in found if path.stat().st_mode & 0o077]
+        assert {path.name for path in found} >= {"lock", "token", "datagym.sqlite3-wal", "blobs"}
+        assert sum(path.is_file() for path in (folder / "blobs").rglob("*")) == 3
+        assert open_to_others == []
+    assert (tmp_path / "made").stat().st_mode & 0o077 == 0
+
+
 async def test_a_given_token_replaces_the_kept_one(tmp_path: Path) -> None:
     """The server lets in the token it was started with, and not the one it had before."""
     async with Server(tmp_path) as server:
