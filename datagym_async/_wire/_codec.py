@@ -16,6 +16,7 @@ import attrs
 import orjson
 from cattrs.errors import BaseValidationError
 
+from datagym_async._json import loads
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
 from datagym_async._wire._names import decode_name
 from datagym_async._wire._structure import each, field_path, make_converter
@@ -268,10 +269,10 @@ def read_json(request: Request, response: Response) -> Any:
         response: The answer, with a 2xx status.
 
     Raises:
-        APIResponseValidationError: The body is no JSON.
+        APIResponseValidationError: The body is no JSON, or nested too deep.
     """
     try:
-        return orjson.loads(response.body)
+        return loads(response.body)
     except orjson.JSONDecodeError as error:
         check_empty(request, response)
         text = f"the body is no JSON ({error})"

@@ -5,6 +5,9 @@ is searched for that, and what is cut out is parsed by the fastest parser there 
 believed: no beginning of a JSON object is a whole JSON object, so that a piece which parses is the
 element. Where a guess is wrong, or nothing is found for long, ijson goes on from there: it looks at
 every byte, takes four times as long, and is always right.
+
+What ijson keeps of each value grows with the depth, and with the depth of all around it. So the
+depth is looked at before either of them reads, and what one element may take is bounded.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ijson
 import orjson
+
+from datagym_async._json import DepthGuard, NestedTooDeepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +32,8 @@ _BETWEEN: Final = re.compile(rb"\}(\s*,\s*)\{\s*\Z")
 _LONGEST_GAP: Final = 256
 """Bytes that are looked at for what is between two elements."""
 
-_LONGEST: Final = 16 * 1024 * 1024
-"""Bytes kept for one element before ijson goes on: it needs no whole element's text."""
+LONGEST_ELEMENT: Final = 16 * 1024 * 1024
+"""Bytes of one element at most: what is longer is none of the service's."""
 
 
 class BrokenTextError(ValueError):
@@ -45,22 +50,24 @@ class ElementCutter:
         self._text = bytearray()
         self._searched = 0
         self._begun = False
+        self._depth = DepthGuard()
         self._slow: AnyCutter | None = None
 
     def feed(self, piece: bytes) -> Iterator[Any]:
         """Give the elements that are whole now.
 
         Raises:
-            BrokenTextError: The text is no JSON.
+            BrokenTextError: The text is no JSON, nested too deep, or one element is too long.
         """
         if self._slow is not None:
             yield from self._slow.feed(piece)
             return
+        _look_at_depth(self._depth, piece)
         self._text += piece
         if not self._begun:
             self._begin()
         yield from self._cut()
-        if len(self._text) > _LONGEST:
+        if len(self._text) > LONGEST_ELEMENT:
             yield from self._go_slowly()
 
     def close(self) -> Iterator[Any]:
@@ -124,17 +131,23 @@ class AnyCutter:
     def __init__(self) -> None:
         self._found: Any = ijson.sendable_list()
         self._parser = ijson.items_coro(self._found, "item", use_float=True)
+        self._depth = DepthGuard()
+        self._since_last = 0
 
     def feed(self, piece: bytes) -> Iterator[Any]:
         """Give the elements that are whole now.
 
         Raises:
-            BrokenTextError: The text is no JSON.
+            BrokenTextError: The text is no JSON, nested too deep, or one element is too long.
         """
+        _look_at_depth(self._depth, piece)
         try:
             self._parser.send(piece)
         except ijson.JSONError as error:
             raise BrokenTextError(_words(error)) from None
+        self._since_last = 0 if self._found else self._since_last + len(piece)
+        if self._since_last > LONGEST_ELEMENT:
+            raise BrokenTextError(f"one element has more than {LONGEST_ELEMENT >> 20} MiB")
         yield from self._found
         self._found.clear()
 
@@ -149,6 +162,13 @@ class AnyCutter:
         except ijson.JSONError as error:
             raise BrokenTextError(_words(error)) from None
         yield from self._found
+
+
+def _look_at_depth(guard: DepthGuard, piece: bytes) -> None:
+    try:
+        guard.feed(piece)
+    except NestedTooDeepError as error:
+        raise BrokenTextError(str(error)) from None
 
 
 def _words(error: Exception) -> str:

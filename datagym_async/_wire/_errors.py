@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from datagym_async._json import loads
 from datagym_async._wire._redact import redact
 from datagym_async._wire._sentences import (
     detail_phrase,
@@ -108,7 +109,7 @@ def looks_like_html(response: Response) -> bool:
 
 def _read(body: bytes) -> dict[str, object]:
     try:
-        said = orjson.loads(body)
+        said = loads(body)
     except orjson.JSONDecodeError:
         return {}
     return cast("dict[str, object]", said) if isinstance(said, dict) else {}

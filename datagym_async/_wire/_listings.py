@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import orjson
 
-from datagym_async._wire._elements import BrokenTextError
+from datagym_async._json import DepthGuard, NestedTooDeepError
+from datagym_async._wire._elements import LONGEST_ELEMENT, BrokenTextError
+from datagym_async._wire._messages import MAX_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +35,7 @@ _LISTS: Final = ("media", "images")  # current services, and older ones
 _MEDIA: Final = re.compile(rb'"(?:media|images)"\s*:\s*\[')
 _BETWEEN: Final = re.compile(rb"\}\s*,\s*\{")
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{},]', re.DOTALL)
-_BLANK: Final = b" \t\r\n"
+_BLANKS: Final = re.compile(rb"[ \t\r\n]+")
 
 
 @attrs.frozen
@@ -77,9 +79,9 @@ class _Reading:
 
     def next(self) -> bytes:
         """Return the next byte that is no blank, having gone there; empty if there is none."""
-        while (found := self.text[self.at : self.at + 1]) and found in _BLANK:
-            self.at += 1
-        return found
+        if blank := _BLANKS.match(self.text, self.at):
+            self.at = blank.end()
+        return self.text[self.at : self.at + 1]
 
     def list_end(self) -> _Cut | None:
         """Return where the list of media seems to end."""
@@ -140,24 +142,29 @@ class ListingCutter:
         self._fields: dict[str, Any] = {}
         self._first = 0
         self._last_media: list[Any] = []
+        self._depth = DepthGuard()
+        self._since_last = 0
         self.size = 0
 
     def add(self, piece: bytes) -> bool:
         """Take a piece, and return whether there is enough for a portion."""
         self._pieces.append(piece)
         self.size += len(piece)
-        return self.size >= self._due and not self._is_uncut
+        # What is read as a whole is only looked at again once it is too much.
+        return self.size >= (MAX_VALUE if self._is_uncut else self._due)
 
     def cut(self) -> list[Portion]:
         """Return what can be cut off now.
 
         Raises:
-            BrokenTextError: The text is no JSON.
+            BrokenTextError: The text is no JSON, nested too deep, or longer than it can be where
+                nothing can be cut off.
         """
         self._join()
         while self._step():
             pass
         ready, self._ready = self._ready, []
+        self._check_length(ready)
         self._reading = _Reading(self._reading.left)
         self.size = len(self._reading.text)
         # What holds no whole media is looked at again once it is twice as long.
@@ -194,8 +201,22 @@ class ListingCutter:
         return self._step == self._leave
 
     def _join(self) -> None:
-        self._reading.text = b"".join((self._reading.text, *self._pieces))
+        new = b"".join(self._pieces)
         self._pieces.clear()
+        try:
+            self._depth.feed(new)
+        except NestedTooDeepError as error:
+            raise BrokenTextError(str(error)) from None
+        self._since_last += len(new)
+        self._reading.text += new
+
+    def _check_length(self, ready: list[Portion]) -> None:
+        """Refuse what goes on and on, blanks included, and gives nothing."""
+        if ready:
+            self._since_last = 0
+        longest = MAX_VALUE if self._is_uncut else LONGEST_ELEMENT
+        if self._since_last > longest:
+            raise BrokenTextError(f"more than {longest >> 20} MiB of it are no list of media")
 
     # The steps: each returns whether the next one can be taken, False to wait for more text.
 

@@ -13,6 +13,8 @@ import attrs
 JSON_TYPE = "application/json"
 # Explicit, because a form type would make the service's login filter swallow the body.
 BINARY_TYPE = "application/octet-stream"
+MAX_VALUE: Final = 64 * 1024 * 1024
+"""Bytes of an answer that is read whole, decompressed, unless its request says otherwise."""
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 

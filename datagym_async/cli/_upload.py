@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from datagym_async._client import DataGymClient
+    from datagym_async._json import check_depth
+from datagym_async._client import DataGymClient
 
 
 @attrs.frozen(kw_only=True)
@@ -206,7 +207,8 @@ async def _image_project(client: DataGymClient, wanted: str) -> Project:
 def _dataset_of_report(file: Path) -> str:
     """Return the dataset of a report; what else is wrong with it is said when it is read whole."""
     try:
-        document = json.loads(file.read_bytes())
+        check_depth(text := file.read_bytes())
+        document = json.loads(text)
     except (OSError, ValueError):
         document = None
     found = document.get("dataset_id") if isinstance(document, dict) else None

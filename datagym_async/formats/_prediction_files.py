@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 import orjson
 
+from datagym_async._json import loads
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async._wire._elements import AnyCutter, BrokenTextError
@@ -168,7 +169,7 @@ def _lines(path: Path) -> Generator[Any, None, None]:
             if not line.strip():
                 continue
             try:
-                yield orjson.loads(line)
+                yield loads(line)
             except orjson.JSONDecodeError as error:
                 raise FormatError(f"{path}, line {number}, is no JSON: {error.msg}") from None
 

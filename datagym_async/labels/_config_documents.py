@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from datagym_async._json import check_depth
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels._config_entries import ConfigEntry
 from datagym_async.models import EntryType
@@ -32,8 +33,9 @@ def read_json(text: str | bytes) -> object:
         LabelConfigError: It is no JSON.
     """
     try:
+        check_depth(text)
         document: object = json.loads(text, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         if isinstance(error, LabelConfigError):
             raise
         raise LabelConfigError(f"The label configuration is no JSON: {error}") from None

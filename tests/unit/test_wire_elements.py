@@ -74,7 +74,7 @@ def test_broken_texts_end_in_one_error(text: bytes, piece: int) -> None:
 
 def test_what_is_found_nowhere_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text without the beginning that is looked for goes through the other parser."""
-    monkeypatch.setattr(_elements, "_LONGEST", 1000)
+    monkeypatch.setattr(_elements, "LONGEST_ELEMENT", 1000)
     elements = [{"number": n, "text": "x" * 90} for n in range(50)]
     cutter, text = ElementCutter(), orjson.dumps(elements)
     found = [each for n in range(0, 3000, 100) for each in cutter.feed(text[n : n + 100])]

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import attrs
 import orjson
 
+from datagym_async._json import loads
 from datagym_async.formats._errors import FormatError
 from datagym_async.formats._losses import Losses, LossKind
 from datagym_async.formats.coco._mapping import CocoCategory
@@ -78,7 +79,7 @@ def _loaded(source: Source) -> tuple[Mapping[str, Any], str]:
         return source, "the COCO document"
     path = Path(source)
     try:
-        document = orjson.loads(path.read_bytes())
+        document = loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
         raise FormatError(f"{path} is no JSON: {error}") from None
     if not isinstance(document, dict):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
+from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import (
@@ -104,7 +105,8 @@ def _refused(name: str, reason: str) -> Candidate:
 def _read(path: Path) -> dict[str, Any]:
     shown = printable(str(path))
     try:
-        document = json.loads(path.read_bytes())
+        check_depth(text := path.read_bytes())
+        document = json.loads(text)
     except OSError as error:
         msg = f"The report {shown} cannot be read: {error.strerror or error}."
         raise ConfigurationError(msg) from error

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async._runs._disk import refusal, size_of
 from datagym_async.resources._urls import foreign_scheme
@@ -158,8 +159,9 @@ def _parse_jsonl(lines: Iterator[tuple[int, str]]) -> Iterator[Line]:
 
 def _json_line(number: int, text: str) -> Line:
     try:
+        check_depth(text)
         value = json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return Line(number, wrong="the line is not JSON.")
     if isinstance(value, str) and value:
         return Line(number, value)

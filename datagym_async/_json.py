@@ -1,0 +1,97 @@
+"""JSON of others, read no deeper than any of it has to be.
+
+A few thousand brackets are a small text, and more than a recursive reader's stack holds; what
+keeps the path of each value needs the square of their number. So brackets are counted before any
+reader sees the text: `loads` does so, `check_depth` and `DepthGuard` serve readers of another kind.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate
+from typing import Any, Final
+
+import orjson
+
+MAX_DEPTH: Final = 64
+"""Levels of objects and lists in JSON of others. Those of the service have some ten."""
+
+_STRING: Final = re.compile(rb'"[^"]*+"')
+_ALL_BUT_SIGNS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one down, one up
+_LEAF: Final = b"\x01\xff"
+
+
+class NestedTooDeepError(orjson.JSONDecodeError):
+    """A text is nested deeper than `MAX_DEPTH`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it is nested deeper than {MAX_DEPTH} levels", "", 0)
+
+    def __str__(self) -> str:
+        """Return the sentence alone: a place in the text says nothing here."""
+        return self.msg
+
+
+def loads(text: bytes | bytearray) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        orjson.JSONDecodeError: It is no JSON, or nested too deep.
+    """
+    check_depth(text)
+    return orjson.loads(text)
+
+
+def check_depth(text: bytes | bytearray | str) -> None:
+    """Refuse a text that is nested too deep, for a reader of another kind.
+
+    Raises:
+        NestedTooDeepError: It is.
+    """
+    if isinstance(text, str):
+        text = text.encode("utf-8", "surrogatepass")
+    # What has few brackets, as most answers have, needs no further look.
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+        DepthGuard().feed(text)
+
+
+class DepthGuard:
+    """Follow the depth of a text that comes piece by piece.
+
+    What is no JSON is for the reader to refuse: up to there, the depth is right.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._cut_off = b""  # stands for a string whose end has not come yet
+
+    def feed(self, piece: bytes | bytearray) -> None:
+        """Look at the next piece.
+
+        Raises:
+            NestedTooDeepError: It goes too deep.
+        """
+        steps = self._outside(piece).translate(_STEPS)
+        # Most brackets are those of pairs with none in between, which are quickly left out.
+        trunk = steps.replace(_LEAF, b"")
+        highest = self._highest(trunk) + (len(trunk) < len(steps))
+        if highest > MAX_DEPTH and self._highest(steps) > MAX_DEPTH:
+            raise NestedTooDeepError
+        self._depth += trunk.count(1) - trunk.count(255)
+
+    def _highest(self, steps: bytes) -> int:
+        return max(accumulate(memoryview(steps).cast("b"), initial=self._depth))
+
+    def _outside(self, piece: bytes | bytearray) -> bytes:
+        """Return the brackets outside of strings, and keep what the last one has begun with."""
+        text, escape = self._cut_off + piece, b""
+        if b"\\" in text:
+            if (len(text) - len(text.rstrip(b"\\"))) % 2:  # what it escapes has not come yet
+                text, escape = text[:-1], b"\\"
+            text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+        # A string without brackets leaves two quotes side by side, as most do, and then none.
+        signs = text.translate(None, _ALL_BUT_SIGNS).replace(b'""', b"")
+        outside, quote, _ = _STRING.sub(b"", signs).partition(b'"')
+        self._cut_off = quote + escape
+        return outside
