@@ -271,7 +271,7 @@ class Session:
         if answer.status < 300:
             self._seen.note_headers(answer.headers)
             return answer
-        response = await answer.whole()
+        response = await answer.whole(request)
         failure = self._failure(request, response)
         self._seen.note_answer(request, response, slot, failure=failure)
         raise failure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -15,9 +14,10 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from datagym_async._transport._base import Payload, StreamedResponse
-from datagym_async._transport._deadlines import Deadline, Deadlines
-from datagym_async._transport._failures import FAILURES, translate
+from datagym_async._transport._base import Payload, StreamedResponse, bound_of, whole_answer
+from datagym_async._transport._connections import Connector
+from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
+from datagym_async._transport._failures import FAILURES, too_slow, translate
 from datagym_async._transport._outgoing import BodyInMemory, OutgoingBody, StreamedBody
 from datagym_async._version import __version__
 from datagym_async._wire._messages import Body, Lane, Request, Response
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _KEEPALIVE_SECONDS = 30.0
 _DNS_CACHE_SECONDS = 300
 _PAYLOAD_PIECE = 64 * 1024
-_ALL = sys.maxsize
 _EVERYWHERE = {"User-Agent": f"datagym-async/{__version__}"}
 
 
@@ -67,6 +66,10 @@ class _Patience:
         body.when_sent = lambda: bound.move(self.for_bytes(until).when)
         return bound
 
+    def for_pace(self) -> Pace:
+        """Return the watch over the pace of an answer."""
+        return Pace(self._deadlines.now, self._timeout.read_rate, self._timeout.read_window)
+
     def end(self) -> None:
         """Have no wait end by itself any more."""
         self._deadlines.close()
@@ -87,6 +90,7 @@ class _Payload(Payload):
     peer: str
     patience: _Patience
     until: float = math.inf
+    pace: Pace | None = None
 
     def __aiter__(self) -> _Payload:
         return self
@@ -98,25 +102,35 @@ class _Payload(Payload):
             raise StopAsyncIteration
         return piece
 
-    async def rest(self) -> bytes:
-        """Return all that is left, as it came: cut into pieces it would be copied once more."""
+    async def rest(self, most: int) -> bytes:
+        """Return what is left, as it came: cut into pieces it would be copied once more."""
         if self.content.is_eof() and self.content.exception() is None:
             return self.content.read_nowait()
-        pieces = []
-        while piece := await self._some(_ALL):
+        pieces, arrived = [], 0
+        while arrived <= most and (piece := await self._some()):
             pieces.append(piece)
+            arrived += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _some(self, most: int) -> bytes:
-        """Return what has come, at most so many bytes; nothing at the end."""
+    async def _some(self, most: int = -1) -> bytes:
+        """Return what has come, at most so many bytes or all of it; nothing at the end."""
         try:
             piece = self.content.read_nowait(most)
             if piece or self.content.at_eof():
                 return piece
-            with self.patience.for_bytes(self.until):
-                return await self.content.read(most)
-        except TimeoutError:
-            failure = translate(aiohttp.SocketTimeoutError(), peer=self.peer, request_sent=True)
+            pace = self.pace = self.pace or self.patience.for_pace()
+            bound = self.patience.for_bytes(min(self.until, pace.begin()))
+            try:
+                with bound:
+                    # Of what is compressed, aiohttp unpacks no more at once than is asked for.
+                    piece = await (self.content.readany() if most < 0 else self.content.read(most))
+            except TimeoutError:
+                if bound.when != pace.ends:
+                    raise aiohttp.SocketTimeoutError from None
+                failure = too_slow(peer=self.peer, rate=pace.rate)
+            else:
+                pace.end(len(piece))
+                return piece
         except FAILURES as raised:
             failure = translate(raised, peer=self.peer, request_sent=True)
         raise failure
@@ -193,7 +207,8 @@ class AiohttpTransport:
         token: Checked token; sent to the origin of `base_url` in the Authorization header only.
         timeout: Time limits of one attempt.
         trust_env: Whether to take proxies and their credentials from the environment and ~/.netrc.
-        session: A session of the caller's; it is used as it is and never closed here.
+        session: A session of the caller's; it is used as it is and never closed here. So is its
+            pool, which may take what comes on an idle connection for the next request's answer.
 
     Must be made inside the event loop that uses it. TLS certificates are verified.
     """
@@ -226,15 +241,15 @@ class AiohttpTransport:
         body = request.body
         if body is not None and body.data is None:
             async with self.send(request) as streamed:
-                return await streamed.whole()
+                return await streamed.whole(request)
         # What opens nothing needs nothing around it: this is the way of nearly all requests.
         until = self._patience.until(request)
         sent = None if body is None else BodyInMemory(body.data or b"")
         answer = await self._start(request, until, sent)
         try:
             payload = _Payload(answer.content, self._peer, self._patience, until)
-            content = await payload.rest()
-            return Response(answer.status, answer.headers, content)
+            content = await payload.rest(bound_of(request, answer.status))
+            return whole_answer(request, answer.status, answer.headers, content)
         finally:
             _leave(answer)
 
@@ -316,7 +331,7 @@ def _leave(answer: aiohttp.ClientResponse) -> None:
 
 
 def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
+    connector = Connector(
         # The lanes of the session bound concurrency; a second bound here would hide its waits.
         limit=0,
         keepalive_timeout=_KEEPALIVE_SECONDS,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from datagym_async._wire._messages import Request, Response
+from datagym_async._wire._codec import too_large
+from datagym_async._wire._messages import MAX_ERROR, MAX_VALUE, Request, Response
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -18,8 +19,11 @@ class Payload(ABC):
     """Pieces of a body, of which the rest can be had at once."""
 
     @abstractmethod
-    async def rest(self) -> bytes:
-        """Return all that has not been given yet."""
+    async def rest(self, most: int) -> bytes:
+        """Return what has not been given yet; a little more than `most` bytes if that is not all.
+
+        What is compressed counts unpacked.
+        """
 
 
 @attrs.frozen
@@ -44,23 +48,51 @@ class StreamedResponse:
         """
         return self._chunks
 
-    async def read(self) -> bytes:
-        """Return the rest of the body.
+    async def read(self, most: int = MAX_VALUE) -> bytes:
+        """Return the rest of the body; a little more than `most` bytes of it if that is not all.
 
         Raises:
             APIConnectionError: The answer broke off before its end.
         """
         if isinstance(self._chunks, Payload):
-            return await self._chunks.rest()
-        return b"".join([chunk async for chunk in self._chunks])
+            return await self._chunks.rest(most)
+        chunks, arrived = [], 0
+        async for chunk in self._chunks:
+            chunks.append(chunk)
+            arrived += len(chunk)
+            if arrived > most:
+                break
+        return b"".join(chunks)
 
-    async def whole(self) -> Response:
-        """Return the answer with its body read to the end.
+    async def whole(self, request: Request) -> Response:
+        """Return the answer with its body read to the end; that of an error is cut at its bound.
 
         Raises:
             APIConnectionError: The answer broke off before its end.
+            APIResponseValidationError: It is longer than `request.max_bytes`.
         """
-        return Response(status=self.status, headers=self.headers, body=await self.read())
+        body = await self.read(bound_of(request, self.status))
+        return whole_answer(request, self.status, self.headers, body)
+
+
+def bound_of(request: Request, status: int) -> int:
+    """Return how many bytes of an answer are read: an error takes few words."""
+    return request.max_bytes if status < 300 else MAX_ERROR
+
+
+def whole_answer(
+    request: Request, status: int, headers: Mapping[str, str], body: bytes
+) -> Response:
+    """Return the answer that was read up to its bound.
+
+    Raises:
+        APIResponseValidationError: It is no error, and goes on behind the bound.
+    """
+    if len(body) > bound_of(request, status):
+        if status < 300:
+            raise too_large(request, status, request.max_bytes)
+        body = body[:MAX_ERROR]
+    return Response(status, headers, body)
 
 
 class Transport(Protocol):

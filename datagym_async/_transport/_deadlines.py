@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -57,6 +58,41 @@ class Deadlines:
             self._waits.discard(wait)
             wait.expire()
         self._ring_at(min((wait.when for wait in self._waits), default=math.inf))
+
+
+class Pace:
+    """The least pace of what comes, so that nobody holds us by a byte now and then.
+
+    It is looked at over windows of the time that is spent on waiting: what comes in one is to be
+    as much as the rate says, or all there is.
+
+    Args:
+        now: The event loop's clock.
+        rate: Bytes a second.
+        window: Seconds.
+    """
+
+    __slots__ = ("_began", "_due", "_left", "_now", "_window", "ends", "rate")
+
+    def __init__(self, now: Callable[[], float], rate: float, window: float) -> None:
+        self.rate = rate
+        self._now = now
+        self._window = self._left = window
+        self._due = rate * window
+        self.ends = math.inf
+
+    def begin(self) -> float:
+        """Note that a wait begins; return when it is too long."""
+        self._began = self._now()
+        self.ends = self._began + self._left
+        return self.ends
+
+    def end(self, size: int) -> None:
+        """Note that a wait has ended with so many bytes."""
+        self._due -= size
+        self._left -= self._now() - self._began
+        if self._due <= 0:
+            self._due, self._left = self.rate * self._window, self._window
 
 
 class Deadline:

@@ -59,6 +59,20 @@ def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APICo
     )
 
 
+def too_slow(*, peer: str, rate: float) -> APIConnectionError:
+    """Return the error for an answer that drips.
+
+    Args:
+        peer: Scheme, host and port of the other side.
+        rate: Bytes a second that were waited for.
+    """
+    return APITimeoutError(
+        f"{peer} sends its answer at less than {rate:,.0f} bytes a second; "
+        "Timeout(read_rate=...) says how slow it may be",
+        request_sent=True,
+    )
+
+
 def _reason(failure: BaseException) -> str:
     """Return the system's or TLS library's own words, which hold neither URL nor header."""
     cause = getattr(failure, "os_error", failure)

@@ -11,6 +11,8 @@ from datagym_async.exceptions import ConfigurationError
 
 # Uploads that may share the pace at once; this time only bounds how late a stalled one is noticed.
 _SHARERS = 64
+# A pause of `read` seconds in mid-answer is no sign of a slow one.
+_WINDOW = 120.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -29,14 +31,23 @@ class Timeout:
         read: Seconds without a byte of the answer, counted from the end of the request's body, or
             from the beginning of a request that has none, its connection included. The service
             itself gives up a stalled body after 60 seconds.
+        read_rate: Slowest line that an answer must still come on, in bytes a second (unpacked). It
+            is looked at over each 2 minutes spent on waiting for bytes, or twice `read` where that
+            is longer; time in which nobody reads them does not count.
         upload: Seconds that an upload is given on top of the time for its bytes.
         upload_rate: Slowest line that an upload must still get through on, in bytes a second.
     """
 
     connect: float = attrs.field(default=10.0, validator=_check_positive)
     read: float = attrs.field(default=60.0, validator=_check_positive)
+    read_rate: float = attrs.field(default=1_000.0, validator=_check_positive)
     upload: float = attrs.field(default=30.0, validator=_check_positive)
     upload_rate: float = attrs.field(default=50_000.0, validator=_check_positive)
+
+    @property
+    def read_window(self) -> float:
+        """Return the seconds over which `read_rate` is looked at."""
+        return max(_WINDOW, 2 * self.read)
 
     def of_upload(self, size: int) -> float:
         """Return the seconds that sending `size` bytes and their answer may take."""

@@ -18,6 +18,7 @@ from cattrs.errors import BaseValidationError
 
 from datagym_async._json import loads
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
+from datagym_async._wire._messages import MAX_BITMAP, MAX_DOCUMENT, MAX_IN_PIECES, MAX_VALUE
 from datagym_async._wire._names import decode_name
 from datagym_async._wire._structure import each, field_path, make_converter
 from datagym_async.exceptions import APIResponseValidationError
@@ -133,6 +134,14 @@ def _uploaded(value: dict[str, Any]) -> Media:
 
 
 T = TypeVar("T")
+
+_OUT_OF_PLACE: Final = "no answer to this call is so long: check base_url, and what is before it"
+_WAYS_OUT: Final = {
+    MAX_VALUE: _OUT_OF_PLACE,
+    MAX_BITMAP: _OUT_OF_PLACE,
+    MAX_IN_PIECES: _OUT_OF_PLACE,
+    MAX_DOCUMENT: "where it is read in parts, as the methods named iter_... do, it has no bound",
+}
 
 _converter = make_converter()
 register_documents(_converter)
@@ -259,6 +268,23 @@ def unexpected(
         method=request.method,
         path=request.path,
     )
+
+
+def too_large(
+    request: Request, status: int, most: int, *, is_media: bool = False
+) -> APIResponseValidationError:
+    """Return the error for an answer of more than `most` bytes, with the way out.
+
+    Args:
+        request: The call that was answered.
+        status: The answer's status.
+        most: The bound.
+        is_media: Whether the bound is the caller's own, as in a download.
+    """
+    way = "max_bytes=... says how many it may have"
+    if not is_media:
+        way = _WAYS_OUT.get(most, way)
+    return unexpected(request, status, f"it has more than {most:,} bytes; {way}")
 
 
 def read_json(request: Request, response: Response) -> Any:

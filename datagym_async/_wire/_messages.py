@@ -13,8 +13,18 @@ import attrs
 JSON_TYPE = "application/json"
 # Explicit, because a form type would make the service's login filter swallow the body.
 BINARY_TYPE = "application/octet-stream"
-MAX_VALUE: Final = 64 * 1024 * 1024
-"""Bytes of an answer that is read whole, decompressed, unless its request says otherwise."""
+MAX_ERROR: Final = 1 << 20
+"""Bytes of an answer with an error that are read; they count unpacked, as all of these do."""
+MAX_VALUE: Final = 64 << 20
+"""Bytes of an answer that is read whole, unless its request says otherwise."""
+MAX_DOCUMENT: Final = 512 << 20
+"""Bytes of a whole export or listing, which is large by its nature; in parts it has no bound."""
+MAX_IN_MEMORY: Final = 1 << 30
+"""Bytes of a media in memory, unless the caller says otherwise."""
+MAX_BITMAP: Final = 1_000_000_000
+"""Bytes of a bitmap, and about as many pixels."""
+MAX_IN_PIECES: Final = 16 << 30
+"""Bytes of a media that is read piece by piece, or of an export on its way to a file."""
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -71,6 +81,7 @@ class Request:
         body: The body's recipe, or None.
         replay: What a lost answer allows.
         lane: The bound on concurrency it counts against.
+        max_bytes: Bytes of an answer that is read whole, unpacked.
     """
 
     method: str
@@ -80,6 +91,7 @@ class Request:
     body: Body | None = None
     replay: Replay = Replay.SAFE
     lane: Lane = Lane.CALL
+    max_bytes: int = MAX_VALUE
 
 
 @attrs.define

@@ -12,7 +12,16 @@ from urllib.parse import quote
 
 import orjson
 
-from datagym_async._wire._messages import JSON_TYPE, Body, Lane, Replay, Request
+from datagym_async._wire._messages import (
+    JSON_TYPE,
+    MAX_BITMAP,
+    MAX_DOCUMENT,
+    MAX_IN_MEMORY,
+    Body,
+    Lane,
+    Replay,
+    Request,
+)
 from datagym_async._wire._names import encode_name
 from datagym_async.exceptions import ConfigurationError
 
@@ -95,12 +104,13 @@ def _project_dataset(project_id: str, dataset_id: str) -> str:
 
 def list_datasets() -> Request:
     """GET dataset: all datasets with all their media."""
-    return Request("GET", "dataset")
+    return Request("GET", "dataset", max_bytes=MAX_DOCUMENT)
 
 
 def get_dataset(dataset_id: str) -> Request:
     """GET dataset/…."""
-    return Request("GET", f"dataset/{segment(dataset_id, 'dataset id')}")
+    path = f"dataset/{segment(dataset_id, 'dataset id')}"
+    return Request("GET", path, max_bytes=MAX_DOCUMENT)
 
 
 def create_dataset(name: str, short_description: str) -> Request:
@@ -134,7 +144,9 @@ def upload_urls(dataset_id: str, urls: Sequence[str], *, dialect: Dialect) -> Re
     return Request("POST", path, body=body, replay=Replay.SETTLE, lane=Lane.UPLOAD)
 
 
-def download_media(media_id: str, *, dialect: Dialect, link: bool = False) -> Request:
+def download_media(
+    media_id: str, *, dialect: Dialect, link: bool = False, max_bytes: int = MAX_IN_MEMORY
+) -> Request:
     """GET media/….
 
     Args:
@@ -142,12 +154,14 @@ def download_media(media_id: str, *, dialect: Dialect, link: bool = False) -> Re
         dialect: First word of the route.
         link: True for a media that is a link: a GET that the service cannot serve then marks the
             media invalid and moves its tasks to SKIPPED (observed), so that it is not repeated.
+        max_bytes: Bytes of a media at most.
     """
     return Request(
         "GET",
         f"{dialect}/{segment(media_id, 'media id')}",
         replay=Replay.NEVER if link else Replay.SAFE,
         lane=Lane.DOWNLOAD,
+        max_bytes=max_bytes,
     )
 
 
@@ -179,19 +193,20 @@ def import_predictions(
 def export_labels(project_id: str) -> Request:
     """GET export/…."""
     path = f"export/{segment(project_id, 'project id')}"
-    return Request("GET", path, lane=Lane.DOWNLOAD)
+    return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_DOCUMENT)
 
 
 def export_video(task_id: str) -> Request:
     """GET exportVideoTask/…."""
     path = f"exportVideoTask/{segment(task_id, 'task id')}"
-    return Request("GET", path, lane=Lane.DOWNLOAD)
+    return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_DOCUMENT)
 
 
 def export_bitmap(task_id: str, export_key: str) -> Request:
     """GET export/bitmap/…/…."""
     task, key = segment(task_id, "task id"), segment(export_key, "export key")
-    return Request("GET", f"export/bitmap/{task}/{key}", lane=Lane.DOWNLOAD)
+    path = f"export/bitmap/{task}/{key}"
+    return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_BITMAP)
 
 
 # --- label configurations ------------------------------------------------------------------------
@@ -220,7 +235,8 @@ def upload_config(config_id: str, entries: Sequence[Mapping[str, object]]) -> Re
 
 def list_tasks(project_id: str, query: Mapping[str, str]) -> Request:
     """GET task/…/list."""
-    return Request("GET", f"task/{segment(project_id, 'project id')}/list", query=dict(query))
+    path = f"task/{segment(project_id, 'project id')}/list"
+    return Request("GET", path, query=dict(query), max_bytes=MAX_DOCUMENT)
 
 
 def get_task(task_id: str) -> Request:

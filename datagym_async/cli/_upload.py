@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import attrs
 import typer
 
+from datagym_async._json import check_depth
 from datagym_async.cli._closing import (
     Totals,
     check_report_file,
@@ -54,8 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from datagym_async._json import check_depth
-from datagym_async._client import DataGymClient
+    from datagym_async._client import DataGymClient
 
 
 @attrs.frozen(kw_only=True)

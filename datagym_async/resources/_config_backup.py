@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async._wire import _routes as routes
-from datagym_async._wire._codec import check_empty, unexpected
+from datagym_async._wire._codec import check_empty, too_large, unexpected
+from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.exceptions import NotFoundError
 from datagym_async.labels import LabelConfig
 from datagym_async.models import ConfigBackup, MediaType
@@ -172,6 +173,8 @@ class _Writer:
             async with self._door.stream(request) as answer:
                 async for chunk in answer.iter_chunks():
                     seen.note(chunk)
+                    if seen.size > MAX_IN_PIECES:
+                        raise too_large(request, answer.status, MAX_IN_PIECES)
                     await file.write(chunk)
             if seen.text != brackets or not (empty or seen.more):
                 raise unexpected(request, answer.status, "whole and not empty JSON was expected")
@@ -186,9 +189,11 @@ class _Ends:
     first: bytes = b""
     last: bytes = b""
     more: bool = False
+    size: int = 0
 
     def note(self, chunk: bytes) -> None:
         """Look at a further piece."""
+        self.size += len(chunk)
         text = chunk.strip()
         self.more = self.more or len(self.first + text) > 2
         self.first = self.first or text[:1]

@@ -10,7 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from datagym_async._wire._codec import unexpected
+from datagym_async._wire._codec import too_large, unexpected
 from datagym_async._wire._errors import WEB_PAGE
 from datagym_async.exceptions import APIConnectionError
 
@@ -54,7 +54,7 @@ async def opened(session: Door, request: Request) -> AsyncIterator[AsyncIterator
     """Give the chunks of a media, followed to where they are.
 
     Raises:
-        APIResponseValidationError: A web page answered.
+        APIResponseValidationError: A web page answered, or it is longer than `request.max_bytes`.
         APIError: The service cannot be asked, refuses, or the answer broke off.
     """
     async with session.stream(request) as answer:
@@ -112,12 +112,14 @@ def _as_url(body: bytes) -> str | None:
 async def _counted(
     request: Request, answer: OpenAnswer, chunks: AsyncIterator[bytes], *, start: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
-    """Give the chunks, and raise at the end if there were fewer or more bytes than announced."""
+    """Give the chunks, and raise if there are fewer or more bytes than announced, or too many."""
     announced, arrived = answer.headers.get("content-length", ""), len(start)
     if start:
         yield start
     async for chunk in chunks:
         arrived += len(chunk)
+        if arrived > request.max_bytes:
+            raise too_large(request, answer.status, request.max_bytes, is_media=True)
         yield chunk
     encoded = answer.headers.get("content-encoding", "identity") != "identity"
     if announced.isdecimal() and int(announced) != arrived and not encoded:

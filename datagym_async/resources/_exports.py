@@ -9,9 +9,10 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
-from datagym_async._wire._codec import decode, decode_with, unexpected
+from datagym_async._wire._codec import decode, decode_with, too_large, unexpected
 from datagym_async._wire._elements import AnyCutter, BrokenTextError, ElementCutter
 from datagym_async._wire._errors import WEB_PAGE
+from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.labels import ExportReader, LabelExport
 
 if TYPE_CHECKING:
@@ -120,8 +121,11 @@ async def whole_chunks(request: Request, answer: OpenAnswer) -> AsyncGenerator[b
         APIResponseValidationError: As far as its first and last byte tell, the answer is no export,
             or ends too early.
     """
-    first = last = b""
+    first, last, arrived = b"", b"", 0
     async for chunk in answer.iter_chunks():
+        arrived += len(chunk)
+        if arrived > MAX_IN_PIECES:
+            raise too_large(request, answer.status, MAX_IN_PIECES)
         text = chunk.strip()
         if text and not first:
             _check_start(request, answer, text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from datagym_async._wire import _routes as routes
-from datagym_async._wire._messages import Body, Response
+from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Response
 from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError, NotFoundError, RequestRefusedError
 from datagym_async.models import Dataset, Media
@@ -137,7 +137,9 @@ class MediaResource(Resource):
         dialect = await self._dialect.get() if batches else "media"
         return await batches.send(self._fetch_patiently, dataset_id, dialect=dialect)
 
-    async def download(self, media_id: str, *, link: bool = False) -> bytes:
+    async def download(
+        self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
+    ) -> bytes:
         """Return the bytes of a media; those of a video are fetched where the service says.
 
         Uploaded files come back as they were. Links are fetched, decoded and encoded anew by the
@@ -146,20 +148,28 @@ class MediaResource(Resource):
         Args:
             media_id: UUID of the media.
             link: True for a media of source SHAREABLE_LINK, so that a failed call is not repeated.
+            max_bytes: Bytes of the media at most, by default 1 GiB; `download_to` and `stream` keep
+                none in memory.
 
         Raises:
+            APIResponseValidationError: It is longer than `max_bytes`.
             NotFoundError: The media is unknown or deleted.
             BadRequestError: The link of a media cannot be fetched.
             APIError: The service cannot be asked, refuses, or the answer broke off.
         """
         dialect = self._dialect.known or await self._dialect.get()
-        request = routes.download_media(media_id, dialect=dialect, link=link)
+        request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         answer = await self._session.request(request)
         url = downloads.url_of(request, answer)
         return answer.body if url is None else await downloads.fetch(self._session, request, url)
 
     async def download_to(
-        self, media_id: str, path: str | os.PathLike[str], *, link: bool = False
+        self,
+        media_id: str,
+        path: str | os.PathLike[str],
+        *,
+        link: bool = False,
+        max_bytes: int = MAX_IN_PIECES,
     ) -> int:
         """Write the bytes of a media to a file and return how many there are.
 
@@ -170,20 +180,24 @@ class MediaResource(Resource):
             media_id: UUID of the media.
             path: The file; an existing one is replaced. Its folder must exist.
             link: See `download`.
+            max_bytes: Bytes of the media at most, by default 16 GiB.
 
         Raises:
             OSError: The file cannot be written.
             APIError: See `download`.
         """
         written = 0
-        async with self.stream(media_id, link=link) as chunks, replaced_file(Path(path)) as file:
+        async with (
+            self.stream(media_id, link=link, max_bytes=max_bytes) as chunks,
+            replaced_file(Path(path)) as file,
+        ):
             async for chunk in chunks:
                 written += await file.write(chunk)
         return written
 
     @asynccontextmanager
     async def stream(
-        self, media_id: str, *, link: bool = False
+        self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_PIECES
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Give the bytes of a media in pieces: ``async with media.stream(id) as chunks``.
 
@@ -192,11 +206,13 @@ class MediaResource(Resource):
         Args:
             media_id: UUID of the media.
             link: See `download`.
+            max_bytes: Bytes of the media at most, by default 16 GiB.
 
         Raises:
             APIError: See `download`.
         """
-        request = routes.download_media(media_id, dialect=await self._dialect.get(), link=link)
+        dialect = await self._dialect.get()
+        request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         async with downloads.opened(self._session, request) as chunks:
             yield chunks
 

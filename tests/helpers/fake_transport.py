@@ -39,7 +39,7 @@ class FakeTransport:
     async def exchange(self, request: Request) -> Response:
         """Take the next step of the script, whole."""
         async with self.send(request) as streamed:
-            return await streamed.whole()
+            return await streamed.whole(request)
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[StreamedResponse]:
