@@ -22,7 +22,7 @@ from tests.helpers.raw_server import OK, Talk, raw_server, read_request
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 READ = Request("GET", "dataset")
 MIB = 1 << 20
@@ -207,7 +207,7 @@ async def test_calls_end_under_a_drip(call: str) -> None:
     """Listings, exports and task lists that drip end by themselves, streamed or not."""
     async with raw_server(dripping(200, every=1)) as base_url:
         async with DataGymClient(token=TOKEN, base_url=base_url) as client:
-            calls = {
+            calls: dict[str, Callable[[], Awaitable[object]]] = {
                 "iter_export": lambda: _drain(client.labels.iter_export("1")),
                 "tasks": lambda: _drain(client.tasks.iter("1")),
                 "parts": lambda: _drain(client.datasets.iter_parts()),
