@@ -1,8 +1,12 @@
-"""Which extra brings which module: one table, one sentence."""
+"""Which extra brings which module: one table, one sentence, and one way to ask for a module."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any, Final
+
+from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +23,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "labelformat": "formats",
     "yaml": "formats",
 }
+_PACKAGES: Final[Mapping[str, str]] = {"PIL": "Pillow"}
 
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:
@@ -31,3 +36,41 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
         f"This needs the extra '{extra}' (no module {module} here): "
         f"pip install 'datagym-async[{extra}]'"
     )
+
+
+def extra_module(name: str, error: type[ConfigurationError] = ConfigurationError) -> Any:
+    """Import a module of an extra and return it.
+
+    Args:
+        name: Its full name, for example ``"pycocotools.mask"``.
+        error: The class of the error if it is not installed.
+
+    Raises:
+        ConfigurationError: It is not installed; the text names the extra.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as missing:
+        raise error(missing_extra(missing) or f"{name} cannot be imported: {missing}") from None
+
+
+def require_modules(what: str, extra: str, *names: str, instead: str = "") -> None:
+    """Refuse to begin what could not be ended; nothing is imported.
+
+    Args:
+        what: What needs the modules, as the beginning of a sentence.
+        extra: The extra, or several joined by commas, that bring them.
+        names: Names of the modules, without dots.
+        instead: What does without them.
+
+    Raises:
+        ConfigurationError: One is not installed.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        packages = " and ".join(_PACKAGES.get(name, name) for name in missing)
+        way_out = f", or {instead}" if instead else ""
+        raise ConfigurationError(
+            f'{what} needs {packages}; install it with pip install "datagym-async[{extra}]"'
+            f"{way_out}."
+        )

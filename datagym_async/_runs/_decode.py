@@ -6,14 +6,13 @@ there is, and speak its doubts of large images through `warnings`, which belong 
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import threading
 from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async.exceptions import ConfigurationError
+from datagym_async._extras import require_modules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,12 +56,7 @@ def require_pillow(
     Raises:
         ConfigurationError: It is not installed.
     """
-    if importlib.util.find_spec("PIL") is None:
-        msg = (
-            f'{what} needs Pillow; install it with pip install "datagym-async[images]", '
-            f"or {instead}."
-        )
-        raise ConfigurationError(msg)
+    require_modules(what, "images", "PIL", instead=instead)
 
 
 def decode(source: bytes | str | BinaryIO) -> Findings:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
+from datagym_async._extras import require_modules
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia
 
@@ -47,12 +47,9 @@ def _check_seed(_: object, __: object, value: int | None) -> None:
 def _check_decode(_: object, __: object, value: Decode) -> None:
     if value not in get_args(Decode):
         raise ConfigurationError(f'decode is {value!r}; it can be "bytes", "pillow" or "numpy"')
-    missing = [name for name in _MODULES[value] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(
-            f'decode="{value}" needs {" and ".join(missing)}; install them with '
-            'pip install "datagym-async[images,formats]", or load with decode="bytes"'
-        )
+    require_modules(
+        f'decode="{value}"', "images,formats", *_MODULES[value], instead='load with decode="bytes"'
+    )
 
 
 def _check_links(_: object, __: object, value: Links) -> None:

@@ -12,13 +12,13 @@ What follows a download once all media are settled: labels and bitmaps.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._decode import require_pillow, size_of
 from datagym_async._runs._disk import Part, place_of
@@ -28,7 +28,6 @@ from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._listing import Listing
 from datagym_async.downloads._manifest import STATE_FOLDER, Manifest
 from datagym_async.downloads._report import DownloadTally
-from datagym_async.exceptions import ConfigurationError
 from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, check_format, save_bitmaps
 from datagym_async.formats import coco, convert
 from datagym_async.labels import LabeledTask, to_payload
@@ -173,12 +172,8 @@ def require_formats(names: Sequence[str]) -> None:
     Raises:
         ConfigurationError: A format needs what is not installed.
     """
-    if "yolo" in names and importlib.util.find_spec("labelformat") is None:
-        msg = (
-            'labels="yolo" needs labelformat; install it with pip install '
-            '"datagym-async[formats]", or take another format.'
-        )
-        raise ConfigurationError(msg)
+    if "yolo" in names:
+        require_modules('labels="yolo"', "formats", "labelformat", instead="take another format")
 
 
 def write_format(name: str, root: Path, labelled: Sequence[Labelled]) -> Written:

@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
+from datagym_async._file_names import folded_name, numbered, safe_name
 from datagym_async._printable import printable
 from datagym_async._runs._disk import Check, JournalLock, Part, place_of, tidy
-from datagym_async._runs._names import folded_name, numbered, safe_name
 from datagym_async.downloads._report import DownloadOutcome
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import MediaSourceType

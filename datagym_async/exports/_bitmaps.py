@@ -12,14 +12,14 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
 
 import attrs
 
-from datagym_async._runs._names import folded_name, numbered, safe_name
+from datagym_async._extras import require_modules
+from datagym_async._file_names import folded_name, numbered, safe_name
 from datagym_async._runs._needs import BitmapLabels, BitmapTasks
 from datagym_async._runs._threads import in_thread
 from datagym_async.exceptions import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
     from datagym_async.models import LabelEntry
 
@@ -188,7 +189,7 @@ def placed(bitmaps: Sequence[Bitmap], suffix: str) -> Iterator[tuple[Bitmap, Pat
 
 def _path(bitmap: Bitmap, suffix: str, *, mark: str = "") -> Path:
     stem, _, _ = bitmap.media_name.rpartition(".")
-    name = safe_name(f"{stem or bitmap.media_name}{mark}.{suffix}")
+    name = safe_name(stem or bitmap.media_name, suffix=f"{mark}.{suffix}")
     return Path(safe_name(bitmap.key)) / name
 
 
@@ -205,7 +206,7 @@ def check_format(wanted: str) -> None:
     if wanted not in ("png", "bmp"):
         raise ConfigurationError(f'The format of bitmaps is {wanted!r}; use "png" or "bmp".')
     if wanted == "png":
-        _check_module("PIL", 'use format="bmp"')
+        require_modules("Writing PNG files", "images", "PIL", instead='use format="bmp"')
 
 
 def check_arrays() -> None:
@@ -215,17 +216,7 @@ def check_arrays() -> None:
         ConfigurationError: Pillow or numpy is not installed.
     """
     way_out = 'use download_bitmaps(..., format="bmp")'
-    for name in ("PIL", "numpy"):
-        _check_module(name, way_out)
-
-
-def _check_module(name: str, way_out: str) -> None:
-    if find_spec(name) is None:
-        package = "numpy" if name == "numpy" else "'datagym-async[images]'"
-        raise ConfigurationError(
-            f"Bitmaps are decoded with {name}, which is not here: pip install {package}, or"
-            f" {way_out}."
-        )
+    require_modules("Making arrays of bitmaps", "images,formats", "PIL", "numpy", instead=way_out)
 
 
 def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
@@ -247,25 +238,35 @@ def to_array(content: bytes) -> NDArray[np.uint8]:
         APIResponseValidationError: What the service sent is no whole bitmap.
     """
     import numpy as np  # here, so that only those who ask for arrays need it
-    from PIL import Image
 
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return np.array(image.convert("L"))
-    except (OSError, SyntaxError, ValueError):
-        raise _broken() from None
+    return np.array(_decoded(content))
 
 
 def _as_png(content: bytes) -> bytes:
-    from PIL import Image
-
     target = io.BytesIO()
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.convert("L").save(target, "PNG")
-    except (OSError, SyntaxError, ValueError):
-        raise _broken() from None
+    _decoded(content).save(target, "PNG")
     return target.getvalue()
+
+
+def _decoded(content: bytes) -> Image.Image:
+    """Return a bitmap as a greyscale image.
+
+    Pillow's class for this one format is used as it is: `PIL.Image.open` would try all formats, and
+    speak its doubts of large images through `warnings`, which belong to the process.
+    """
+    from PIL import BmpImagePlugin, Image
+
+    try:
+        with BmpImagePlugin.BmpImageFile(io.BytesIO(content)) as image:
+            limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+            if limit is None or pixels <= 2 * limit:
+                return image.convert("L")
+    except Exception:  # whatever a hostile file provokes: it is a verdict on the file
+        raise _broken() from None
+    raise APIResponseValidationError(
+        f"The service sent a bitmap of {pixels:,} pixels, more than Pillow takes for anything but"
+        f" an attack ({2 * limit:,})."
+    )
 
 
 def _checked(content: bytes) -> bytes:

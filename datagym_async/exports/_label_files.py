@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
 import attrs
 import orjson
 
-from datagym_async._runs._names import safe_name
+from datagym_async._file_names import safe_name
 from datagym_async._runs._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import LossKind, LossReport, coco, convert

@@ -23,6 +23,7 @@ class LossKind(enum.StrEnum):
     BOX = "box"
     BROKEN = "broken"
     CAPTION = "caption"
+    CHARACTERS = "characters"
     CLASSIFICATION = "classification"
     COLLISION = "collision"
     CROWD = "crowd"
@@ -31,6 +32,7 @@ class LossKind(enum.StrEnum):
     INCOMPLETE = "incomplete"
     KEYPOINTS = "keypoints"
     LINE = "line"
+    LONG_NAME = "long_name"
     LONG_TEXT = "long_text"
     NESTING = "nesting"
     OUTLINE = "outline"
@@ -53,6 +55,7 @@ _TEXTS: Final[Mapping[LossKind, str]] = {
     LossKind.BOX: "boxes without an outline, written as their four corners",
     LossKind.BROKEN: "annotations that cannot be read, left out",
     LossKind.CAPTION: "captions, left out",
+    LossKind.CHARACTERS: "names with control characters or halves of characters, _ in their place",
     LossKind.CLASSIFICATION: "answers to selects, checklists and free texts, left out",
     LossKind.COLLISION: "names that give one key, told apart by numbers",
     LossKind.CROWD: "marks of a crowd: the service keeps the shape as that of one object",
@@ -61,6 +64,7 @@ _TEXTS: Final[Mapping[LossKind, str]] = {
     LossKind.INCOMPLETE: "shapes without all of their coordinates, left out",
     LossKind.KEYPOINTS: "keypoints that can hang on no shape, now points of their own",
     LossKind.LINE: "lines, left out",
+    LossKind.LONG_NAME: "names of images too long for their label files, shortened",
     LossKind.LONG_TEXT: "texts of more than 255 characters, which the service refuses",
     LossKind.NESTING: "nested shapes, now shapes of their own",
     LossKind.OUTLINE: "outlines reduced to the box around them",

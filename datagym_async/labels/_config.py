@@ -6,16 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from datagym_async._extras import missing_extra
-from datagym_async.exceptions import ConfigurationError, LabelConfigError
+from datagym_async._extras import extra_module
+from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels._config_building import EntryList
 from datagym_async.labels._config_diff import diff, entries_of
 from datagym_async.labels._config_documents import read_entries, read_json
 from datagym_async.labels._config_rules import problems_of, warnings_of
 
 if TYPE_CHECKING:
-    import types
-
     from datagym_async.labels._config_diff import Entries
 
 _NAMED = 10
@@ -143,9 +141,5 @@ class LabelConfig(EntryList):
         return cls.from_entries(members)
 
 
-def _yaml() -> types.ModuleType:
-    try:
-        from datagym_async.labels import _config_yaml
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(missing_extra(error) or str(error)) from None
-    return _config_yaml
+def _yaml() -> Any:
+    return extra_module("datagym_async.labels._config_yaml")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import attrs
 
+from datagym_async._extras import extra_module
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -254,7 +255,6 @@ def _area(points: Sequence[Point]) -> float:
 
 
 def _array(values: Sequence[object], *, width: int | None = None) -> NDArray[np.float64]:
-    import numpy as np  # here, so that only those who ask for arrays need it
-
-    array = np.asarray(values, dtype=np.float64)
+    numpy = extra_module("numpy")  # here, so that only those who ask for arrays need it
+    array: NDArray[np.float64] = numpy.asarray(values, dtype=numpy.float64)
     return array if width is None else array.reshape(-1, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -10,12 +11,12 @@ import pytest
 from PIL import Image
 
 from datagym_async import (
+    APIResponseValidationError,
     ConfigurationError,
     NotFoundError,
     RequestRefusedError,
     TransferError,
 )
-from datagym_async.exports import _bitmaps as _bitmap_images
 from datagym_async.exports._bitmaps import Bitmap, BitmapFormat, placed
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
@@ -172,14 +173,32 @@ async def test_what_bitmaps_need(
     here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     """Without what decodes them the sentence says what to install, or to take BMP files."""
-    monkeypatch.setattr(_bitmap_images, "find_spec", lambda name: None if name == missing else name)
-    with pytest.raises(ConfigurationError, match=f"{missing}.*pip install"):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == missing else name)
+    said = {"PIL": "Pillow"}.get(missing, missing)
+    with pytest.raises(ConfigurationError, match=f"{said}.*pip install"):
         await here.client.bitmaps(here.project_id).__aenter__()
     if missing == "PIL":
         with pytest.raises(ConfigurationError, match=r"images.*bmp"):
             await here.client.download_bitmaps(here.project_id, tmp_path)
     report = await here.client.download_bitmaps(here.project_id, tmp_path, format="bmp")
     assert report.ok
+
+
+async def test_a_bitmap_of_too_many_pixels(here: World, tmp_path: Path) -> None:
+    """What Pillow takes for an attack is an error of the tree, and fails that one bitmap."""
+    content = io.BytesIO()
+    Image.new("L", (1, 1)).save(content, "BMP")
+    side = (40_000).to_bytes(4, "little")
+    bomb = content.getvalue()[:18] + side + side + content.getvalue()[26:]
+    here.plan.add(Status(200, bomb, "image/bmp"), path="/export/bitmap/", first=1)
+    report = await here.client.download_bitmaps(here.project_id, tmp_path)
+    (failed,) = report.failed
+    assert "1,600,000,000 pixels" in str(failed.error)
+    here.plan.add(Status(200, bomb, "image/bmp"), path="/export/bitmap/", first=1)
+    async with here.client.bitmaps(here.project_id) as stream:
+        with pytest.raises(APIResponseValidationError, match="1,600,000,000 pixels"):
+            async for _ in stream:
+                pass
 
 
 async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None:

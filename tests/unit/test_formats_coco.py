@@ -369,6 +369,13 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         coco.read(crowd, mapping=POLYGON)
 
 
+def test_what_json_cannot_hold(tmp_path: Path) -> None:
+    """Half a character ends a COCO file with an error that names it, and leaves nothing behind."""
+    with pytest.raises(FormatError, match=r"i\.json cannot be written"):
+        coco.write([LabeledImage(media_name="\ud800.jpg")], tmp_path / "i.json")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_label_config() -> None:
     """The configuration has what the labels need, and breaks no rule of the service."""
     instances, captions = coco_files(images=20, annotations=1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -22,9 +24,6 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.models import TaskState
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WIDTH, HEIGHT = 200, 100
 
@@ -237,6 +236,61 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(FormatError, match=r"datagym-async\[formats\]"):
         convert.write(IMAGES, tmp_path / "voc", "voc")
     assert list(tmp_path.iterdir()) == []
+
+
+ODD = "\x00\x0b\x1b\x85\u2028\ud800\ufffe"
+"""One of each kind of character that some format cannot hold."""
+
+
+@pytest.mark.parametrize("name", convert.FORMATS, ids=lambda each: each.name)
+def test_no_character_breaks_a_format(tmp_path: Path, name: convert.FormatInfo) -> None:
+    """What XML or a line of text cannot hold is written as _, in each format, and reported."""
+    if not name.writer:
+        return
+    odd = f"a{ODD}b"
+    given = [
+        image(f"{odd}.png", car(BOX, odd), car(BOX, "a_______b")),
+        image("plain.png", car(BOX, "plain")),
+    ]
+    lost = convert.write(given, tmp_path / "out", name.name, classes=["\x07", "_"], file_name=str)
+    counts = {each.kind: each.count for each in lost.items}
+    assert counts[LossKind.CHARACTERS] == 3  # two classes and an image
+    assert counts[LossKind.COLLISION] == 2  # both classes have a twin, which gets a number
+    assert "a_______b_2" in str(lost)
+    written = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.*") if path.is_file())
+    assert not set(written) & set(ODD)
+    for path in tmp_path.rglob("*.xml"):
+        ElementTree.parse(path)
+    if name.name == "cvat":
+        read = convert.read(tmp_path / "out" / "annotations.xml", "cvat")
+        assert [each.media_name for each in read.images] == ["a_______b.png", "plain.png"]
+
+
+LONG = ["x" * 254, "é" * 127, "y" * 251 + ".jpg", "z" * 253 + ".j", "w" * 255]
+
+
+@pytest.mark.parametrize("name", convert.FORMATS, ids=lambda each: each.name)
+def test_a_long_name_ends_no_export(tmp_path: Path, name: convert.FormatInfo) -> None:
+    """A label file's suffix fits behind any name; that the name was cut for it is reported."""
+    if not name.writer:
+        return
+    given = [image(each, car(BOX)) for each in LONG]
+    lost = convert.write(given, tmp_path / "out", name.name)
+    if name.suffix:
+        names = [path.name for path in tmp_path.rglob(f"*{name.suffix}")]
+        assert len({*names} - {"schema.json"}) == len(LONG)
+        cut = [each for each in LONG if len(f"{Path(each).stem}{name.suffix}".encode()) > 255]
+        assert lost.count(LossKind.LONG_NAME) == len(cut) > 1
+    else:
+        assert not lost
+
+
+def test_an_image_named_like_the_schema(tmp_path: Path) -> None:
+    """The file that a format has for itself is not overwritten by that of an image."""
+    given = [image("schema.png", car(BOX)), image("a.png", car(BOX))]
+    lost = convert.write(given, tmp_path / "out", "lightly")
+    assert lost.count(LossKind.SAME_FILE) == 1
+    assert "task_type" in (tmp_path / "out" / "schema.json").read_text()
 
 
 def _photographs(folder: Path) -> None:

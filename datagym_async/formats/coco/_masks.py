@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from datagym_async.formats._errors import BrokenError, extra_module
+from datagym_async._extras import extra_module
+from datagym_async.formats._errors import BrokenError, FormatError
 from datagym_async.formats.coco._tracing import Ring, Segment, trace
 
 if TYPE_CHECKING:
@@ -118,8 +119,9 @@ def _check_counts(counts: list[Any], pixels: int) -> None:
 
 
 def _pycocotools() -> Any:
-    # Not above, so that boxes and polygons need no extra.
-    return extra_module("pycocotools.mask")
+    # Not above, so that boxes and polygons need no extra. All work on masks begins here.
+    extra_module("numpy", FormatError)
+    return extra_module("pycocotools.mask", FormatError)
 
 
 __all__ = ["Ring", "Segment", "decode", "encode", "segments_of"]

@@ -11,6 +11,7 @@ import attrs
 import orjson
 
 from datagym_async.formats._classes import places_of_answers
+from datagym_async.formats._errors import FormatError
 from datagym_async.formats._files import replaced_file
 from datagym_async.formats._losses import Losses, LossKind, LossReport
 from datagym_async.formats.coco._document import Source, categories_of
@@ -114,8 +115,12 @@ def write(
 
 
 def _save(document: Mapping[str, Any], path: Path) -> None:
+    try:
+        text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError as error:  # halves of characters, numbers above 64 bits
+        raise FormatError(f"{path} cannot be written, since JSON cannot hold it: {error}") from None
     with replaced_file(path) as written:
-        written.write_bytes(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
+        written.write_bytes(text)
 
 
 @attrs.define

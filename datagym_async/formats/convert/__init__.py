@@ -5,8 +5,9 @@ It needs the extra ``formats``. COCO, which knows more, has a module of its own.
 
 from __future__ import annotations
 
+from datagym_async._file_names import safe_name as plain_file_name
 from datagym_async.formats.convert._formats import FORMATS, FormatInfo, FormatName
 from datagym_async.formats.convert._reading import read
-from datagym_async.formats.convert._writing import plain_file_name, write
+from datagym_async.formats.convert._writing import write
 
 __all__ = ["FORMATS", "FormatInfo", "FormatName", "plain_file_name", "read", "write"]

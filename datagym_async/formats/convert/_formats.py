@@ -8,7 +8,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from datagym_async.formats._errors import FormatError, extra_module
+from datagym_async._extras import extra_module
+from datagym_async.formats._errors import FormatError
 
 FormatName: TypeAlias = Literal["yolo", "yolo-seg", "voc", "kitti", "cvat", "lightly", "labelbox"]
 """What a format is called here."""
@@ -40,6 +41,7 @@ class FormatInfo:
         writer: Class of labelformat that writes it; empty if none does.
         needs_classes: Whether a reader must be told the names of the classes.
         suffix: Suffix of the file that each image has; empty if one file holds all.
+        own_file: The file beside those of the images whose name none of them may have.
         label_folder: Where a reader that fails at images without such a file says its folder.
         arguments: Gives what a reader is made with.
         target: Gives what a writer is made with, for a folder.
@@ -51,6 +53,7 @@ class FormatInfo:
     writer: str = ""
     needs_classes: bool = False
     suffix: str = ""
+    own_file: str = ""
     label_folder: str = ""
     arguments: Callable[[ReadOptions], Mapping[str, Any]]
     target: Callable[[Path], Mapping[str, Any]]
@@ -70,15 +73,16 @@ class FormatInfo:
             )
         return _class(self.reader)(**self.arguments(options))
 
-    def create(self, folder: Path) -> Any:
-        """Return labelformat's writer into a folder.
+    def writing(self) -> Callable[[Path], Any]:
+        """Return what makes labelformat's writer into a folder.
 
         Raises:
             FormatError: Nothing writes it, or the extra ``formats`` is not installed.
         """
         if not self.writer:
             raise FormatError(f"The format {self.name} can be read, not written")
-        return _class(self.writer)(**self.target(folder))
+        writer = _class(self.writer)
+        return lambda folder: writer(**self.target(folder))
 
 
 def format_info(name: str) -> FormatInfo:
@@ -96,7 +100,7 @@ def format_info(name: str) -> FormatInfo:
 
 def _class(name: str) -> Any:
     # Here, because labelformat takes a moment and is an extra.
-    return getattr(extra_module("labelformat.formats"), name)
+    return getattr(extra_module("labelformat.formats", FormatError), name)
 
 
 def _yolo(options: ReadOptions) -> Mapping[str, Any]:
@@ -178,6 +182,7 @@ FORMATS: Final = (
         reader="LightlyObjectDetectionInput",
         writer="LightlyObjectDetectionOutput",
         suffix=".json",
+        own_file="schema.json",
         arguments=_folder,
         target=_folder_target,
     ),

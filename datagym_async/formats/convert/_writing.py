@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from datagym_async._file_names import folded_name, safe_name, with_room
 from datagym_async.formats._classes import SELECT, class_of, places_of_answers
 from datagym_async.formats._files import new_folder
 from datagym_async.formats._losses import Losses, LossKind, LossReport
@@ -27,12 +28,10 @@ from datagym_async.labels import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]|^\.|[. ]$')
-
-
-def plain_file_name(name: str) -> str:
-    """Return a media's name as a file's: one part of a path, whatever the service calls it."""
-    return _UNSAFE.sub("_", name) or "_"
+# What XML 1.0 cannot hold, and what ends a line of text: controls of both sets, line separators,
+# halves of pairs (surrogates), and the two codes that are no characters.
+_UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_STAND_IN: Final = "_"
 
 
 def write(
@@ -43,9 +42,12 @@ def write(
     select: str = SELECT,
     classes: Sequence[str] = (),
     overwrite: bool = False,
-    file_name: Callable[[str], str] = plain_file_name,
+    file_name: Callable[[str], str] = safe_name,
 ) -> LossReport:
     """Write label values in another format than COCO, and return what it cannot hold.
+
+    Control characters and halves of characters in names of images and classes are written as ``_``,
+    in each format: XML cannot hold them, and lines of text end at some of them.
 
     Only labels are written, no images. The folder is complete or not there at all. It blocks: call
     it with `asyncio.to_thread` where an event loop runs. It needs the extra ``formats``.
@@ -59,7 +61,8 @@ def write(
             no such answer.
         classes: Names of classes in the order of their numbers. Others come after them, by name.
         overwrite: Whether a folder that holds something is deleted, once the new one is complete.
-        file_name: Gives the name of an image's file, of which the label file takes the stem.
+        file_name: Gives the name of an image's file, of which the label file takes the stem; cut
+            where the suffix of the label file would not fit behind it.
 
     Raises:
         FormatError: The folder holds something, there is no such format, or the extra
@@ -67,13 +70,44 @@ def write(
         OSError: It cannot be written.
     """
     info = format_info(format)
+    writer = info.writing()
     losses = Losses()
+    names = _ClassNames(losses)
+    numbered = [names.of(each) for each in classes]
     chosen = _chosen(images, info, file_name, losses)
-    shown = {name: _shown(image, info, select, losses) for name, image in chosen.items()}
-    labels = _Labels(info, chosen, shown, classes)
+    shown = {name: _shown(image, info, select, names, losses) for name, image in chosen.items()}
+    labels = _Labels(info, chosen, shown, numbered)
     with new_folder(Path(folder), overwrite=overwrite) as filled:
-        info.create(filled).save(label_input=labels)
+        writer(filled).save(label_input=labels)
     return losses.report()
+
+
+def _writable(name: str) -> str:
+    return _UNWRITABLE.sub(_STAND_IN, name)
+
+
+@attrs.frozen
+class _ClassNames:
+    """Give each class the name under which it is written, another one for each."""
+
+    _losses: Losses
+    _given: dict[str, str] = attrs.field(factory=dict, init=False)
+    _taken: set[str] = attrs.field(factory=set, init=False)
+
+    def of(self, name: str) -> str:
+        if name not in self._given:
+            written = wanted = _writable(name)
+            if written != name:
+                self._losses.add(LossKind.CHARACTERS, f"the class {name!a}")
+            number = 1
+            while written in self._taken:
+                number += 1
+                written = f"{wanted}_{number}"
+            if written != wanted:
+                self._losses.add(LossKind.COLLISION, f"{name!a} is {written}")
+            self._given[name] = written
+            self._taken.add(written)
+        return self._given[name]
 
 
 def _chosen(
@@ -84,10 +118,11 @@ def _chosen(
 ) -> dict[str, LabeledImage]:
     """Return the images that can be written, by the names of their files."""
     chosen: dict[str, LabeledImage] = {}
-    stems: set[str] = set()
+    stems: set[str] = {info.own_file}
     for image in images:
-        name = file_name(image.media_name)
-        stem = str(Path(name).with_suffix(info.suffix)).casefold() if info.suffix else name
+        whole = _writable(file_name(image.media_name))
+        name = with_room(whole, info.suffix) if info.suffix else whole
+        stem = folded_name(str(Path(name).with_suffix(info.suffix))) if info.suffix else name
         if isinstance(image, LabeledTask) and image.task_export_url is not None:
             losses.add(LossKind.VIDEO, image.media_name)
         elif not image.width or not image.height:
@@ -97,6 +132,10 @@ def _chosen(
         else:
             stems.add(stem)
             chosen[name] = image
+            if name != whole:
+                losses.add(LossKind.LONG_NAME, f"{image.media_name[:40]!a}...")
+            if _UNWRITABLE.search(image.media_name):
+                losses.add(LossKind.CHARACTERS, f"the image {image.media_name!a}")
     return chosen
 
 
@@ -108,13 +147,15 @@ class _Shown:
     corners: tuple[tuple[float, float], ...]
 
 
-def _shown(image: LabeledImage, info: FormatInfo, select: str, losses: Losses) -> list[_Shown]:
+def _shown(
+    image: LabeledImage, info: FormatInfo, select: str, names: _ClassNames, losses: Losses
+) -> list[_Shown]:
     """Return the objects on an image, and count what is left out."""
     found = []
     for each, is_nested in _walk(image):
         corners = _corners(each, info, losses, f"{image.media_name}: {each.key}")
         if corners:
-            found.append(_Shown(class_of(each, select), corners))
+            found.append(_Shown(names.of(class_of(each, select)), corners))
             if is_nested:
                 losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
         where = f"{image.media_name}: {each.key}."

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.util
 import os
 import stat
 import time
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._disk import look
 from datagym_async._runs._threads import in_thread
@@ -98,12 +98,8 @@ class FolderWatch:
         if self.settle <= 0:
             msg = f"settle is {self.settle}; a file needs a moment above 0 seconds to settle."
             raise ConfigurationError(msg)
-        if self._changes is _changes and importlib.util.find_spec("watchfiles") is None:
-            msg = (
-                "Watching a folder needs watchfiles; install it with "
-                'pip install "datagym-async[watch]".'
-            )
-            raise ConfigurationError(msg)
+        if self._changes is _changes:
+            require_modules("Watching a folder", "watch", "watchfiles")
 
     def stop(self) -> None:
         """End the source; what it has given already goes on."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import PurePosixPath
 from typing import Final
 
 MAX_BYTES: Final = 255
@@ -24,19 +25,39 @@ _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:c
 _JOINERS: Final = frozenset("\u200c\u200d")
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, *, suffix: str = "") -> str:
     """Return a name as a file can have it, on any system.
 
     Args:
         name: Any text, for example the name of a media.
+        suffix: What the name ends with, whole, however long the name is: ``".png"``.
     """
-    text = "".join(map(_safe_character, _UNSAFE.sub(_STAND_IN, name)))
+    text = "".join(map(_safe_character, _UNSAFE.sub(_STAND_IN, name + suffix)))
     text = text.strip(" ").rstrip(". ")  # Windows drops blanks and dots at the end
+    if suffix and len(text) <= len(suffix):
+        text = _STAND_IN + text
     if text.startswith(".") or not text:  # hidden, or one of the two that are folders
         text = _STAND_IN + text[1:]
     if _RESERVED.fullmatch(text.partition(".")[0].rstrip(" ").casefold()):
         text = _STAND_IN + text
-    return _cut(text, "")
+    if not suffix:
+        return _cut(text, "")
+    # Each character was replaced by one, so that the suffix is as long as before.
+    return _cut_stem(text[: -len(suffix)], text[-len(suffix) :])
+
+
+def with_room(name: str, suffix: str) -> str:
+    """Return a safe name, cut so that the name of a file beside it fits: its stem and a suffix.
+
+    Args:
+        name: A name as `safe_name` gives it, perhaps with folders before it.
+        suffix: What takes the place of its own suffix, for example ``".txt"``.
+    """
+    path = PurePosixPath(name)
+    if _length(path.stem) + _length(suffix) <= MAX_BYTES:
+        return name
+    stem = _cut_stem(path.stem, suffix).removesuffix(suffix)
+    return str(path.with_name(stem + path.suffix))
 
 
 def numbered(name: str, number: int) -> str:
@@ -69,10 +90,14 @@ def _safe_character(one: str) -> str:
 def _cut(name: str, mark: str) -> str:
     """Return a name with a mark before its suffix, cut in its stem to what a file may have."""
     stem, suffix = _split(name) if mark or _length(name) > MAX_BYTES else (name, "")
-    room = MAX_BYTES - _length(mark) - _length(suffix)
+    return _cut_stem(stem, mark + suffix)
+
+
+def _cut_stem(stem: str, ending: str) -> str:
+    room = MAX_BYTES - _length(ending)
     if _length(stem) > room:
         stem = stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") or _STAND_IN
-    return f"{stem}{mark}{suffix}"
+    return f"{stem}{ending}"
 
 
 def _split(name: str) -> tuple[str, str]:

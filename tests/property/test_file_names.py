@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datagym_async._runs._names import MAX_BYTES, folded_name, numbered, safe_name
+from datagym_async._file_names import MAX_BYTES, folded_name, numbered, safe_name, with_room
 
 HOSTILE = st.lists(
     st.one_of(
@@ -69,6 +69,32 @@ def test_a_numbered_name_is_safe(name: str, number: int) -> None:
 
     assert is_one_safe_part(found)
     assert f" ({number})" in found
+
+
+@given(name=HOSTILE, suffix=st.sampled_from([".txt", ".png", "-0123abcd.bmp"]))
+@example(name="x" * 254, suffix=".txt")
+def test_a_suffix_is_behind_the_safe_name_whole(name: str, suffix: str) -> None:
+    """However long a name is, it is cut and not its suffix."""
+    found = safe_name(name, suffix=suffix)
+
+    assert is_one_safe_part(found)
+    assert found.endswith(suffix)
+
+
+@given(name=HOSTILE, folder=st.sampled_from(["", "a/", "b.c/d/"]))
+@example(name="x" * 254, folder="")
+@example(name="x" * 252 + ".jp", folder="a/")
+def test_a_label_file_fits_beside_any_image(name: str, folder: str) -> None:
+    """A name is cut so that another suffix fits behind its stem, and else stays as it is."""
+    safe = safe_name(name)
+    found = with_room(f"{folder}{safe}", ".json")
+    beside = PurePosixPath(found).with_suffix(".json")
+
+    assert found.startswith(folder)
+    assert len(beside.name.encode()) <= MAX_BYTES
+    assert len(found) <= len(folder + safe)
+    if len(PurePosixPath(safe).with_suffix(".json").name.encode()) <= MAX_BYTES:
+        assert found == folder + safe
 
 
 @given(name=HOSTILE)

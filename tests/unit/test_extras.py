@@ -1,0 +1,95 @@
+"""What needs an extra says so, in an error of the tree that names the extra and how to get it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async import ConfigurationError, UploadConfig
+from datagym_async.data import LoaderConfig
+from datagym_async.formats import FormatError, coco, convert
+from datagym_async.labels import (
+    Annotation,
+    LabelConfig,
+    LabeledImage,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HOLED = Segmentation([[(0, 0), (9, 0), (9, 9)], [(6, 1), (7, 1), (7, 2)]])
+IMAGE = LabeledImage(media_name="a.png", annotations=[Annotation("b", HOLED)], width=9, height=9)
+RLE = {"size": [1, 1], "counts": [0, 1]}
+CROWD = {
+    "images": [{"id": 1, "file_name": "a.png"}],
+    "categories": [{"id": 1, "name": "a"}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": RLE}],
+}
+
+
+def write(name: convert.FormatName) -> Callable[[Path], object]:
+    """Write a format."""
+    return lambda folder: convert.write([IMAGE], folder / "out", name)
+
+
+def read(name: convert.FormatName) -> Callable[[Path], object]:
+    """Read a format."""
+    return lambda folder: convert.read(folder, name, classes=["a"])
+
+
+def masks(_: Path) -> object:
+    """Read a mask."""
+    return coco.read(CROWD, mapping=coco.CocoMapping(shape="polygon"))
+
+
+WRITTEN = [each.name for each in convert.FORMATS if each.writer]
+CALLS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
+    **{f"write {name}": ("labelformat", "formats", write(name)) for name in WRITTEN},
+    **{
+        f"read {each.name}": ("labelformat", "formats", read(each.name)) for each in convert.FORMATS
+    },
+    "masks are read": ("pycocotools", "formats", masks),
+    "masks are read as arrays": ("numpy", "formats", masks),
+    "masks are written": ("pycocotools", "formats", lambda _: coco.to_document([IMAGE])),
+    "masks are drawn": ("numpy", "formats", lambda _: coco.to_document([IMAGE])),
+    "point": ("numpy", "formats", lambda _: Point(1, 1).to_numpy()),
+    "polygon": ("numpy", "formats", lambda _: Polygon([(1, 1)]).to_numpy()),
+    "rectangle": ("numpy", "formats", lambda _: Rectangle(1, 1, 1, 1).to_numpy()),
+    "yaml": ("yaml", "formats", lambda _: LabelConfig().to_yaml()),
+    "from yaml": ("yaml", "formats", lambda _: LabelConfig.from_yaml("[]")),
+    "decode": ("PIL", "images", lambda _: UploadConfig(check="decode")),
+    "samples": ("PIL", "images,formats", lambda _: LoaderConfig(decode="pillow")),
+    "arrays": ("numpy", "images,formats", lambda _: LoaderConfig(decode="numpy")),
+}
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_a_missing_extra_is_named(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever module is not there: no ModuleNotFoundError, and nothing is left behind."""
+    module, extra, call = CALLS[what]
+    for name in [each for each in sys.modules if each.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "datagym_async.labels._config_yaml", raising=False)
+    with pytest.raises(ConfigurationError) as caught:
+        call(tmp_path)
+    assert f"datagym-async[{extra}]" in str(caught.value)
+    assert not isinstance(caught.value.__cause__, ModuleNotFoundError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_format_is_refused_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Formats keep their own class of error."""
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    monkeypatch.delitem(sys.modules, "pycocotools.mask", raising=False)
+    with pytest.raises(FormatError):
+        masks(__file__)  # type: ignore[arg-type]  # nothing is written there
