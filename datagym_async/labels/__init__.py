@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from datagym_async.labels._check import Prepared, check_prediction, prepare_prediction
-from datagym_async.labels._check_findings import Finding, Severity
-from datagym_async.labels._classes import LabelClass, class_types
-from datagym_async.labels._config import LabelConfig
-from datagym_async.labels._config_building import EntryHandle
-from datagym_async.labels._config_diff import ConfigDiff, EntryChange, diff
-from datagym_async.labels._config_entries import ConfigEntry, EntryLike
-from datagym_async.labels._export import ExportReader, LabelExport, parse_export
-from datagym_async.labels._payload import parse_image, parse_task, to_payload, to_prediction
+from datagym_async.labels._check_answers import Finding, Severity
+from datagym_async.labels._config import ConfigDiff, EntryChange, LabelConfig, diff
+from datagym_async.labels._config_entries import ConfigEntry, EntryHandle, EntryLike
+from datagym_async.labels._payload import (
+    ExportReader,
+    LabelClass,
+    LabelExport,
+    class_types,
+    parse_export,
+    parse_image,
+    parse_task,
+    to_payload,
+    to_prediction,
+)
 from datagym_async.labels._payload_video import parse_video, to_video_payload, with_keys
 from datagym_async.labels._shapes import (
     Bounds,

@@ -8,28 +8,36 @@ brings a prediction into the form that goes in, and leaves out what cannot, if t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.labels._check_answers import check_answers, unanswered
-from datagym_async.labels._check_findings import Finding, Severity, error, fatal, warning
-from datagym_async.labels._check_geometries import check_geometries
-from datagym_async.labels._check_normal import normal, sendable, without
-from datagym_async.labels._check_points import Frame
+from datagym_async.labels._check_answers import (
+    Finding,
+    Severity,
+    check_answers,
+    error,
+    fatal,
+    unanswered,
+    warning,
+)
+from datagym_async.labels._check_geometries import Frame, check_geometries
 from datagym_async.labels._payload import to_prediction
 from datagym_async.labels._values import LabeledImage, LabeledTask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from datagym_async.labels._check_answers import Path
     from datagym_async.labels._config_entries import EntryLike
 
-_READ = {"internal_media_ID", "keepData", "global_classifications", "labels"}
+_ID, _OLD_ID, _GLOBALS = "internal_media_ID", "internal_image_ID", "global_classifications"
+_SENT = (_ID, _GLOBALS, "labels")
+_READ = {*_SENT, "keepData"}
 _OF_EXPORTS = {
     *("external_media_ID", "labeler", "status", "segmentations"),
-    *("internal_image_ID", "external_image_ID"),
+    *(_OLD_ID, "external_image_ID"),
 }
 _OF_VIDEOS = {
     "task_export_url",
@@ -76,7 +84,7 @@ def check_prediction(
     """
     roots, frame = None if entries is None else tuple(entries), _frame(prediction)
     try:
-        return _findings(_as_json(prediction), roots, keep_data, frame)
+        return tuple(_findings(_as_json(prediction), roots, keep_data, frame))
     except ConfigurationError as problem:
         return (fatal((), str(problem)),)
 
@@ -101,19 +109,21 @@ def prepare_prediction(
     """
     roots, frame = None if entries is None else tuple(entries), _frame(prediction)
     try:
-        present = normal(_as_json(prediction))
+        present = _normal(_as_json(prediction))
     except ConfigurationError as problem:
         return Prepared({}, (fatal((), str(problem)),))
-    found = _findings(present, roots, keep_data, frame)
+    found = [*_findings(present, roots, keep_data, frame)]
     left_out: list[Finding] = []
     for _ in range(_ROUNDS if partial else 0):
         if not (wrong := _errors(found)) or any(each.part is None for each in wrong):
             break
         left_out += wrong
-        present = without(present, {each.part for each in wrong if each.part is not None})
-        found = _findings(present, roots, keep_data, frame)
+        present = _without(present, {each.part for each in wrong if each.part is not None})
+        found = [*_findings(present, roots, keep_data, frame)]
     warnings = tuple(each for each in found if each.severity is Severity.WARNING)
-    return Prepared(sendable(present), _errors(found), tuple(left_out), warnings)
+    members = present if isinstance(present, Mapping) else {}
+    sent = {name: members[name] for name in _SENT if name in members}
+    return Prepared(sent, _errors(found), tuple(left_out), warnings)
 
 
 def _frame(prediction: object) -> Frame:
@@ -136,7 +146,7 @@ def _as_json(prediction: object) -> object:
     return item
 
 
-def _errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+def _errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(each for each in findings if each.severity is Severity.ERROR)
 
 
@@ -145,37 +155,28 @@ def _findings(
     entries: tuple[EntryLike, ...] | None,
     keep_data: bool | None,
     frame: Frame,
-) -> tuple[Finding, ...]:
-    if isinstance(prediction, Mapping):
-        return tuple(_check(prediction, entries, keep_data, frame))
-    kind = "null" if prediction is None else type(prediction).__name__
-    return (fatal((), f"an object was expected, not {kind}; the service refuses it"),)
-
-
-def _check(
-    prediction: Mapping[str, object],
-    entries: tuple[EntryLike, ...] | None,
-    keep_data: bool | None,
-    frame: Frame,
 ) -> Iterator[Finding]:
+    if not isinstance(prediction, Mapping):
+        kind = "null" if prediction is None else type(prediction).__name__
+        yield fatal((), f"an object was expected, not {kind}; the service refuses it")
+        return
     yield from _check_members(prediction)
     yield from _check_flag(prediction, keep_data)
-    if "global_classifications" in prediction:
-        at = ("global_classifications",)
-        yield from check_answers(prediction["global_classifications"], at, entries)
+    at, answers = (_GLOBALS,), prediction.get(_GLOBALS)
+    if _GLOBALS in prediction:
+        yield from check_answers(answers, at, entries)
     if not keep_data and prediction.get("keepData") is not True:
-        at = ("global_classifications",)
-        yield from unanswered(prediction.get("global_classifications"), at, entries)
+        yield from unanswered(answers, at, entries)
     if "labels" in prediction:
         yield from check_geometries(prediction["labels"], ("labels",), entries, frame)
 
 
 def _check_members(prediction: Mapping[str, object]) -> Iterator[Finding]:
-    media_id = prediction.get("internal_media_ID")
+    media_id = prediction.get(_ID)
     if "label_classes" in prediction and media_id is None:
         yield fatal((), "it is the overview of classes of an export and holds no labels")
     elif media_id is not None and not isinstance(media_id, str):
-        yield fatal(("internal_media_ID",), "a text was expected; the service refuses it")
+        yield fatal((_ID,), "a text was expected; the service refuses it")
     elif not media_id:
         yield fatal(
             (),
@@ -201,3 +202,103 @@ def _check_flag(prediction: Mapping[str, object], keep_data: bool | None) -> Ite
             f"it is {str(flag).lower()}, and the call says keep_data={keep_data}; make two calls,"
             " one for each",
         )
+
+
+# --- The form that goes in ------------------------------------------------------------------------
+
+# An export writes every nested answer, unset ones too, each in an object of its own; an import
+# takes one a level. What is unset says nothing: without it nothing is lost, and most exports go in.
+
+_Tree: TypeAlias = "dict[str | int, _Tree | None]"
+"""Steps to what goes below them; None where all of it goes."""
+
+
+def _normal(prediction: object) -> object:
+    """Return a prediction with keys in lower case and without nested answers that are unset.
+
+    The service compares keys of classifications with its own, which are in lower case. Keys that
+    differ in case alone stay as they are, so that a check finds them.
+    """
+    if not isinstance(prediction, Mapping):
+        return prediction
+    renamed = dict(prediction)
+    if _OLD_ID in renamed and _ID not in renamed:
+        renamed[_ID] = renamed.pop(_OLD_ID)
+    if _GLOBALS in renamed:
+        renamed[_GLOBALS] = _lowered(renamed[_GLOBALS], _pruned)
+    if "labels" in renamed:
+        renamed["labels"] = _lowered(renamed["labels"], _geometries)
+    return renamed
+
+
+def _lowered(value: object, change: Callable[[object], object]) -> object:
+    """Return an object with its keys in lower case and its values changed."""
+    if not isinstance(value, Mapping):
+        return value
+    clashes = len({str(key).lower() for key in value}) < len(value)
+    return {
+        key if clashes or not isinstance(key, str) else key.lower(): change(each)
+        for key, each in value.items()
+    }
+
+
+def _geometries(value: object) -> object:
+    """Return the geometries of one key with their answers, and those nested in them, changed."""
+    if not isinstance(value, list | tuple):
+        return value
+    changed = [dict(each) if isinstance(each, Mapping) else each for each in value]
+    for each in changed:
+        if isinstance(each, dict):
+            if "classifications" in each:
+                each["classifications"] = _lowered(each["classifications"], _pruned)
+            if "nested_geometries" in each:
+                each["nested_geometries"] = _lowered(each["nested_geometries"], _geometries)
+    return changed
+
+
+def _pruned(answers: object) -> object:
+    """Return the answers of one key without nested ones that are unset."""
+    if not isinstance(answers, list | tuple):
+        return answers
+    kept: list[object] = []
+    for each in answers:
+        if not isinstance(each, Mapping) or not each:
+            kept.append(each)
+        elif child := {key: inner for key, inner in each.items() if not _says_nothing(inner)}:
+            kept.append(_lowered(child, _pruned))
+    return kept
+
+
+def _says_nothing(answers: object) -> bool:
+    """Return whether a nested answer is unset, and all that is nested in it."""
+    return isinstance(answers, list | tuple) and all(
+        each is None or (isinstance(each, Mapping) and all(map(_says_nothing, each.values())))
+        for each in answers
+    )
+
+
+def _without(value: object, parts: Iterable[Path]) -> Any:
+    """Return JSON without some of its parts; what is untouched is shared, not copied."""
+    tree: _Tree = {}
+    for *way, last in parts:
+        branch: _Tree | None = tree
+        for step in way:
+            branch = branch.setdefault(step, {}) if branch is not None else None
+        if branch is not None:  # else all of it goes already
+            branch[last] = None
+    return _cut(value, tree)
+
+
+def _cut(value: object, tree: _Tree) -> Any:
+    if isinstance(value, Mapping):
+        return dict(_kept(value.items(), tree))
+    if isinstance(value, list | tuple):
+        return [each for _, each in _kept(enumerate(value), tree)]
+    return value
+
+
+def _kept(steps: Iterable[tuple[Any, object]], tree: _Tree) -> Iterator[tuple[Any, Any]]:
+    for step, each in steps:
+        below = tree.get(step, {})
+        if below is not None:
+            yield step, _cut(each, below) if below else each

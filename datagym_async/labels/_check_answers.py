@@ -1,23 +1,32 @@
-"""Checking classifications against what an import takes: stricter than what an export gives.
+"""Findings, and the check of classifications against what an import takes.
 
-An import takes one value and then one nested answer, or several values and no nested answer. The
-rules are those of the service's schema; what follows it is not checked by the service, but stored
-broken or dropped in silence.
+An export gives more than an import takes: one value and then one nested answer, or several values
+and no nested answer. Those are the rules of the service's schema. What follows them the service
+does not check, but stores broken or drops in silence (observed).
 """
 
 from __future__ import annotations
 
+import difflib
+import enum
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from datagym_async.labels._check_entries import below, questions, unknown_key
-from datagym_async.labels._check_findings import Finding, Path, error, warning
+import attrs
+
+from datagym_async.labels._config_entries import GEOMETRIES
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from datagym_async.labels._config_entries import EntryLike
+
+Path: TypeAlias = tuple[str | int, ...]
+"""The way from a prediction to one of its parts: names of members and indexes of items."""
+
+DRAWN = GEOMETRIES | {EntryType.IMAGE_SEGMENTATION}
+"""Types of entries that labellers draw; the others are questions."""
 
 _LONGEST = 255
 """Characters of the longest text that the service's database holds."""
@@ -29,6 +38,79 @@ _VALUES_AND_CHILD = (
     "an import takes no nested answer after several ticked options, and the service refuses the"
     " whole request; set it with `client.values.write`"
 )
+
+
+class Severity(enum.StrEnum):
+    """Say how bad a finding is."""
+
+    ERROR = "error"
+    """The service refuses it, drops it in silence or stores something broken."""
+    WARNING = "warning"
+    """The service stores it; somebody should look at it all the same."""
+
+
+@attrs.frozen
+class Finding:
+    """One thing that is wrong with a prediction.
+
+    Args:
+        path: Where it is.
+        message: What is wrong there, and what the service makes of it.
+        severity: How bad it is.
+        part: The smallest part whose leaving out heals it, or None if only the whole prediction can
+            be left out.
+    """
+
+    path: Path
+    message: str
+    severity: Severity = Severity.ERROR
+    part: Path | None = attrs.field(default=None, repr=False)
+
+    @property
+    def where(self) -> str:
+        """Return the path as text, for example ``labels.car[0].rectangle[0].x``."""
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
+        return "".join(steps).removeprefix(".")
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.path else self.message
+
+
+def error(path: Path, message: str, *, part: Path | None = None) -> Finding:
+    """Return an error that leaving `part` out heals; by default what lies at the path."""
+    return Finding(path, message, Severity.ERROR, path if part is None else part)
+
+
+def fatal(path: Path, message: str) -> Finding:
+    """Return an error that nothing but leaving out the whole prediction heals."""
+    return Finding(path, message)
+
+
+def warning(path: Path, message: str) -> Finding:
+    """Return a warning."""
+    return Finding(path, message, Severity.WARNING)
+
+
+def by_key(entries: Iterable[EntryLike] | None, *, drawn: bool) -> dict[str, EntryLike] | None:
+    """Return geometries or questions by key; None where the configuration is not known."""
+    if entries is None:
+        return None
+    return {each.key.lower(): each for each in entries if (each.type in DRAWN) is drawn}
+
+
+def below(entry: EntryLike | None) -> Iterable[EntryLike] | None:
+    """Return what is nested in an entry; None where it is not known."""
+    return None if entry is None else entry.children
+
+
+def unknown_key(key: str, known: Mapping[str, EntryLike], what: str) -> str:
+    """Return the sentence about a key that the configuration does not have there."""
+    near = difflib.get_close_matches(key.lower(), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return (
+        f"the label configuration has no {what} {key!r} here, and the service refuses the whole"
+        f" request for it{hint}"
+    )
 
 
 def check_answers(
@@ -45,7 +127,7 @@ def check_answers(
     if not isinstance(given, Mapping):
         yield error(at, _not_a("an object of classifications", given))
         return
-    known = questions(entries)
+    known = by_key(entries, drawn=False)
     for key, answers in given.items():
         here = (*at, key)
         if known is not None and key not in known:
@@ -57,20 +139,16 @@ def check_answers(
 def unanswered(given: object, at: Path, entries: Iterable[EntryLike] | None) -> Iterator[Finding]:
     """Give a warning for each required classification without an answer, however deep."""
     answers = given if isinstance(given, Mapping) else {}
-    for key, entry in (questions(entries) or {}).items():
-        own = items(answers.get(key))
-        if entry.required and not any(isinstance(each, str) and each for each in own):
+    for key, entry in (by_key(entries, drawn=False) or {}).items():
+        own = answers.get(key)
+        items = own if isinstance(own, list | tuple) else ()
+        if entry.required and not any(isinstance(each, str) and each for each in items):
             yield warning(
                 (*at, key),
                 "it is required, and a task without an answer to it cannot be completed",
             )
-        nested = next((each for each in own if isinstance(each, Mapping)), {})
+        nested = next((each for each in items if isinstance(each, Mapping)), {})
         yield from unanswered(nested, (*at, key), entry.children)
-
-
-def items(value: object) -> Sequence[object]:
-    """Return the items of an array, or none."""
-    return value if isinstance(value, list | tuple) else ()
 
 
 def _check_one(answers: object, at: Path, entry: EntryLike | None) -> Iterator[Finding]:
@@ -79,22 +157,18 @@ def _check_one(answers: object, at: Path, entry: EntryLike | None) -> Iterator[F
         return
     has_child = False
     for index, item in enumerate(answers):
-        here = (*at, index)
         if isinstance(item, Mapping):
-            yield from _check_child(item, here, entry, has_child=has_child)
+            yield from _check_child(item, (*at, index), entry, has_child=has_child)
             has_child = True
+        elif item is None:
+            if index > 0:
+                message = "null may only stand first; the service refuses the whole request"
+                yield error((*at, index), message)
         elif not isinstance(item, str):
-            yield from _check_no_text(item, here, index)
+            yield error((*at, index), _not_a("a text", item))
     if entry is not None:
         values = [(index, each) for index, each in enumerate(answers) if isinstance(each, str)]
         yield from _check_values(values, at, entry)
-
-
-def _check_no_text(item: object, at: Path, index: int) -> Iterator[Finding]:
-    if item is not None:
-        yield error(at, _not_a("a text", item))
-    elif index > 0:
-        yield error(at, "null may only stand first; the service refuses the whole request")
 
 
 def _check_child(
@@ -129,29 +203,26 @@ def _check_values(
                     f"{value!r} is no option of the checklist; the service stores it all the same,"
                     " and the task cannot be completed",
                 )
-    elif len(values) > 1:
+        return
+    if len(values) > 1:
         yield error(
             at,
             f"a {entry.type.value.lower()} takes one value, and the service drops all"
             f" {len(values)} in silence",
         )
-    elif values:
-        yield from _check_value(values[0][1], at, entry)
-
-
-def _check_value(value: str, at: Path, entry: EntryLike) -> Iterator[Finding]:
-    if entry.type is EntryType.FREETEXT:
+        return
+    for _, value in values:
         longest = min(entry.max_length or _LONGEST, _LONGEST)
-        if len(value) > longest:
+        if entry.type is EntryType.FREETEXT and len(value) > longest:
             yield error(
                 at,
                 f"the text has {len(value)} characters, and {longest} are allowed; the service"
                 " stores it as invalid, and the task cannot be completed",
             )
-    elif entry.type in {EntryType.SELECT, EntryType.RADIO} and value not in entry.options:
-        yield error(
-            at, f"{value!r} is no option of the select; the service stores nothing, in silence"
-        )
+        elif entry.type in {EntryType.SELECT, EntryType.RADIO} and value not in entry.options:
+            yield error(
+                at, f"{value!r} is no option of the select; the service stores nothing, in silence"
+            )
 
 
 def _not_a(expected: str, value: object) -> str:

@@ -1,23 +1,31 @@
-"""Checking geometries, and those nested in them, against what an import takes."""
+"""The check of geometries, of those nested in them and of their coordinates."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
+from numbers import Real  # those of numpy are such
 from typing import TYPE_CHECKING
 
-from datagym_async.labels._check_answers import check_answers, unanswered
-from datagym_async.labels._check_entries import (
-    GEOMETRIES,
+import attrs
+
+from datagym_async.labels._check_answers import (
+    DRAWN,
+    Finding,
+    Path,
     below,
-    geometries,
+    by_key,
+    check_answers,
+    error,
+    unanswered,
     unknown_key,
+    warning,
 )
-from datagym_async.labels._check_findings import Finding, Path, error, warning
-from datagym_async.labels._check_points import Frame, check_points
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from datagym_async.labels._config_entries import EntryLike
 
@@ -30,10 +38,24 @@ _SHAPES = {
     "geometry": None,
 }
 _MEMBERS = _SHAPES.keys() | {"classifications", "nested_geometries"}
+_COUNTS = {
+    EntryType.POINT: (1, 1),
+    EntryType.RECTANGLE: (1, 1),
+    EntryType.LINE: (2, None),
+    EntryType.POLYGON: (3, None),
+}
 _NO_SEGMENTATION = (
     "the service cannot import segmentations: it drops the points or refuses the whole request;"
     " write it with `client.values.write`"
 )
+
+
+@attrs.frozen
+class Frame:
+    """How large the image is, in pixels; None where that is not known."""
+
+    width: int | None = None
+    height: int | None = None
 
 
 def check_geometries(
@@ -57,7 +79,7 @@ def check_geometries(
     if not isinstance(given, Mapping):
         yield error(at, "an object of geometries was expected; the service refuses or ignores it")
         return
-    known = geometries(entries)
+    known = by_key(entries, drawn=True)
     for key, drawn in given.items():
         here = (*at, key)
         if known is not None and str(key).lower() not in known:
@@ -76,62 +98,129 @@ def _check_one(
     if not isinstance(drawn, Mapping):
         yield error(at, "an object was expected; the service refuses the whole request")
         return
-    yield from _check_members(drawn, at, nested=nested)
-    yield from _check_shape(drawn, at, entry, frame)
-    where = (*at, "classifications")
-    if "classifications" in drawn:
-        yield from check_answers(drawn["classifications"], where, below(entry))
-    yield from unanswered(drawn.get("classifications"), where, below(entry))
-    if drawn.get("nested_geometries"):
-        yield from _check_nested(drawn["nested_geometries"], at, entry, frame, nested=nested)
-
-
-def _check_members(drawn: Mapping[str, object], at: Path, *, nested: bool) -> Iterator[Finding]:
-    for name in drawn:
-        if name in _MEMBERS:
-            continue
+    # Members that no geometry has: refused at the root, ignored below.
+    for name in [each for each in drawn if each not in _MEMBERS]:
         if nested and name != "additionalProperties":
             yield warning((*at, name), "the service ignores it")
         else:
             message = "the service knows no such member and refuses the whole request"
             yield error((*at, name), message)
+    yield from _check_shape(drawn, at, entry, frame)
+    # The answers, also those that are not there.
+    where = (*at, "classifications")
+    if "classifications" in drawn:
+        yield from check_answers(drawn["classifications"], where, below(entry))
+    yield from unanswered(drawn.get("classifications"), where, below(entry))
+    if inner := drawn.get("nested_geometries"):
+        where = (*at, "nested_geometries")
+        if nested:
+            yield error(where, "geometries nest one level deep; the service drops this in silence")
+        else:
+            yield from check_geometries(inner, where, below(entry), frame, nested=True)
 
 
 def _check_shape(
     drawn: Mapping[str, object], at: Path, entry: EntryLike | None, frame: Frame
 ) -> Iterator[Finding]:
     given = [name for name in _SHAPES if name in drawn]
-    if "image_segmentation" in given or (
-        entry is not None and entry.type is EntryType.IMAGE_SEGMENTATION
-    ):
+    wanted = entry.type if entry is not None else None
+    if "image_segmentation" in given or wanted is EntryType.IMAGE_SEGMENTATION:
         yield error(at, _NO_SEGMENTATION)
-    elif len(given) != 1:
-        yield error(at, _several(given))
-    elif entry is not None and _SHAPES[given[0]] not in {None, entry.type}:
-        kind = entry.type.value.lower()
+    elif not given:
+        yield error(at, "it has no coordinates; the service stores an invalid label")
+    elif len(given) > 1:
+        yield error(at, f"it has {' and '.join(given)}, and the service keeps one of them alone")
+    elif entry is not None and _SHAPES[given[0]] not in {None, wanted}:
         yield error(
             (*at, given[0]),
-            f"{entry.key!r} is a {kind}, not a {given[0]}; the service stores an invalid label"
-            " without a word, or refuses the whole request",
+            f"{entry.key!r} is a {entry.type.value.lower()}, not a {given[0]}; the service stores"
+            " an invalid label without a word, or refuses the whole request",
             part=at,
         )
     else:
-        shape = entry.type if entry is not None and entry.type in GEOMETRIES else None
-        shape = shape or _SHAPES[given[0]]
-        yield from check_points(drawn[given[0]], (*at, given[0]), shape, frame)
+        shape = wanted if wanted in DRAWN else _SHAPES[given[0]]
+        yield from _check_points(drawn[given[0]], (*at, given[0]), shape, frame)
 
 
-def _several(given: list[str]) -> str:
-    if not given:
-        return "it has no coordinates; the service stores an invalid label"
-    return f"it has {' and '.join(given)}, and the service keeps one of them alone"
-
-
-def _check_nested(
-    given: object, at: Path, entry: EntryLike | None, frame: Frame, *, nested: bool
+def _check_points(
+    points: object, at: Path, shape: EntryType | None, frame: Frame
 ) -> Iterator[Finding]:
-    where = (*at, "nested_geometries")
-    if nested:
-        yield error(where, "geometries nest one level deep; the service drops this in silence")
-    else:
-        yield from check_geometries(given, where, below(entry), frame, nested=True)
+    """Give what is wrong with coordinates; the geometry as a whole must go for it."""
+    part = at[:-1]
+    if not isinstance(points, list | tuple):
+        yield error(at, "an array of coordinates was expected; the service refuses it", part=part)
+        return
+    if wrong := _count_problem(len(points), shape):
+        yield error(at, wrong, part=part)
+        return
+    found = (
+        each
+        for index, point in enumerate(points)
+        for each in _check_point(point, (*at, index), shape, part)
+    )
+    yield from itertools.islice(found, 1)  # it must go for the first as for a thousand
+    # What lies beyond the image is stored as it is, and worth a warning.
+    for name, length, limit in (("x", "w", frame.width), ("y", "h", frame.height)):
+        if limit is None:
+            continue
+        farthest = max((_edge(point, name, length) for point in points), default=0.0)
+        if farthest > limit:
+            yield warning(
+                at, f"it reaches to {name}={farthest:g}, beyond the image, which ends at {limit}"
+            )
+
+
+def _count_problem(count: int, shape: EntryType | None) -> str:
+    if shape not in _COUNTS:
+        return "" if count else "it has no coordinates; the service stores an invalid label"
+    least, most = _COUNTS[shape]
+    if count >= least and (most is None or count <= most):
+        return ""
+    bound = "exactly 1" if most else f"at least {least}"
+    what = "rectangle" if shape is EntryType.RECTANGLE else "point"
+    return (
+        f"a {shape.value.lower()} takes {bound} {what}{'s' if least > 1 else ''}, not {count};"
+        " the service refuses it, or stores an invalid label"
+    )
+
+
+def _check_point(point: object, at: Path, shape: EntryType | None, part: Path) -> Iterator[Finding]:
+    if not isinstance(point, Mapping):
+        yield error(at, "an object with x and y was expected; the service refuses it", part=part)
+        return
+    is_rectangle = shape is EntryType.RECTANGLE or (shape is None and "w" in point)
+    names = "xywh" if is_rectangle else "xy"
+    if point.keys() != set(names):
+        listed = ", ".join(names)
+        yield error(
+            at, f"it must have {listed} and nothing else; the service refuses it", part=part
+        )
+        return
+    for name, value in point.items():
+        if wrong := _coordinate_problem(value):
+            yield error((*at, name), wrong, part=part)
+
+
+def _coordinate_problem(value: object) -> str:
+    if isinstance(value, str):
+        fits = value.isascii() and value.isdigit()
+        return "" if fits else f"{value!r} is no number; as text, digits alone are taken"
+    if value is None:
+        return "it is null, as exports write what is missing; the service refuses it"
+    if isinstance(value, bool) or not isinstance(value, int | float | Real):
+        return f"a number was expected, not {type(value).__name__}; the service refuses it"
+    if not math.isfinite(value):
+        return "it is no finite number, which JSON cannot carry"
+    return f"{value} is negative, and the service refuses it" if value < 0 else ""
+
+
+def _edge(point: object, name: str, length: str) -> float:
+    """Return how far a point or rectangle reaches; 0 where its coordinates are wrong anyhow."""
+    if not isinstance(point, Mapping):
+        return 0.0
+    sides: Sequence[object] = (point.get(name), point.get(length, 0))
+    return sum(
+        float(each)
+        for each in sides
+        if isinstance(each, int | float | Real | str) and not _coordinate_problem(each)
+    )

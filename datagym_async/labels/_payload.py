@@ -1,4 +1,4 @@
-"""Labelled images and tasks as exports and imports write them.
+"""Exports and items of imports: classes, images, tasks, and a whole export.
 
 Reading and writing again gives the file that was read, member by member: the members of older
 services, those that this package does not know, and empty lists are kept.
@@ -8,24 +8,88 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from datagym_async.labels._classes import class_types
+import attrs
+
 from datagym_async.labels._json import ShapeError, as_list, as_number, as_object, as_text
 from datagym_async.labels._json import as_whole_number as as_whole
-from datagym_async.labels._payload_annotations import read_annotations, write_annotations
-from datagym_async.labels._payload_classifications import (
+from datagym_async.labels._payload_annotations import (
+    read_annotations,
     read_classifications,
+    write_annotations,
     write_classifications,
 )
 from datagym_async.labels._values import Form, LabeledImage, LabeledTask
-from datagym_async.models import TaskState
+from datagym_async.models import EntryType, TaskState
+from datagym_async.models._basics import count
 from datagym_async.models._names import decode_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from datagym_async.labels._classes import ClassTypes, LabelClass
+
+# --- The classes that an export lists before its tasks --------------------------------------------
+
+_CLASSES = "label_classes"
+_TYPES = ("geometry_type", "classification_type")
+
+
+@attrs.frozen
+class LabelClass:
+    """One entry of the label configuration as an export lists it, without its place in the tree.
+
+    Args:
+        name: Key of the entry; it repeats where a key is used in several trees.
+        geometry_type: Type of a geometry, or None.
+        classification_type: Type of a classification, or None. Segmentations are listed here.
+        extra: Members of the file that this package does not know, kept for the way back.
+    """
+
+    name: str
+    geometry_type: EntryType | None = None
+    classification_type: EntryType | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False, hash=False)
+
+    @property
+    def type(self) -> EntryType | None:
+        """Return its type, whichever member says it."""
+        return self.geometry_type or self.classification_type
+
+
+ClassTypes: TypeAlias = Mapping[str, EntryType]
+"""Key of an entry to its type, for the keys that are of one type throughout."""
+
+
+def class_types(classes: Iterable[LabelClass]) -> dict[str, EntryType]:
+    """Return the type of each key that has the same type in all trees it is used in."""
+    found: dict[str, EntryType | None] = {}
+    for each in classes:
+        found[each.name] = each.type if found.get(each.name, each.type) is each.type else None
+    return {name: kind for name, kind in found.items() if kind is not None}
+
+
+def _parse_class(value: object, path: str) -> LabelClass:
+    item = as_object(value, path=path)
+    name = as_text(item.get("class_name"), path=f"{path}.class_name")
+    types = {
+        member: EntryType(as_text(item[member], path=f"{path}.{member}"))
+        for member in _TYPES
+        if item.get(member) is not None
+    }
+    # Kept are unknown members, and words that a type does not give back.
+    said = {"class_name": name, **{member: kind.value.lower() for member, kind in types.items()}}
+    extra = {member: word for member, word in item.items() if said.get(member, item) != word}
+    return LabelClass(name, **types, extra=extra)
+
+
+def _class_payload(each: LabelClass) -> dict[str, Any]:
+    types = {member: getattr(each, member) for member in _TYPES}
+    written = {member: kind.value.lower() for member, kind in types.items() if kind is not None}
+    return {"class_name": each.name, **written, **each.extra}
+
+
+# --- Images and tasks ----------------------------------------------------------------------------
 
 _ID, _NAME = "internal_media_ID", "external_media_ID"
 _OLD: Final = {_ID: "internal_image_ID", _NAME: "external_image_ID"}
@@ -44,9 +108,6 @@ _KNOWN: Final = frozenset(
 _TASK_ID: Final = re.compile(r"/export(?:/bitmap|VideoTask)/([^/?#]+)")
 
 
-# --- reading -------------------------------------------------------------------------------------
-
-
 def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ()) -> LabeledTask:
     """Return an exported task as values.
 
@@ -62,8 +123,11 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
     task = as_object(element)
     types = classes if isinstance(classes, Mapping) else class_types(classes)
     stored = _first(task, _NAME)
-    urls = _urls(task.get("segmentations"))
-    video = {} if _VIDEO.keys().isdisjoint(task) else _video(task)
+    urls = _optional(task, "segmentations", as_list) or ()
+    urls = tuple(as_text(url, path=f".segmentations[{n}]") for n, url in enumerate(urls))
+    video: dict[str, Any] = {}
+    if not _VIDEO.keys().isdisjoint(task):
+        video = {member: _optional(task, member, read) for member, read in _VIDEO.items()}
     state = TaskState(as_text(task.get(_STATUS), path=f".{_STATUS}"))
     return LabeledTask(
         media_id=_first(task, _ID),
@@ -125,17 +189,6 @@ def _optional(task: dict[str, Any], member: str, read: Callable[..., Any]) -> An
     return None if value is None else read(value, path=f".{member}")
 
 
-def _urls(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    urls = as_list(value, path=".segmentations")
-    return tuple(as_text(url, path=f".segmentations[{n}]") for n, url in enumerate(urls))
-
-
-def _video(task: dict[str, Any]) -> dict[str, Any]:
-    return {member: _optional(task, member, read) for member, read in _VIDEO.items()}
-
-
 def _task_id(urls: tuple[str, ...], video: Mapping[str, Any]) -> str | None:
     """Return the id of the task, which is nowhere but in addresses."""
     found = _TASK_ID.search(video.get("task_export_url") or (urls[0] if urls else ""))
@@ -149,9 +202,6 @@ def _raw(
     if state.value.lower() != task[_STATUS]:
         raw[_STATUS] = (task[_STATUS], state)
     return raw
-
-
-# --- writing -------------------------------------------------------------------------------------
 
 
 def to_payload(labels: LabeledImage) -> dict[str, Any]:
@@ -213,3 +263,90 @@ def _labels(labels: LabeledImage, form: Form) -> dict[str, Any]:
 def _as_text(value: object) -> str | None:
     """Return a number as the service writes those of videos."""
     return None if value is None else str(value)
+
+
+# --- A whole export ------------------------------------------------------------------------------
+
+
+def _tasks(given: Iterable[LabeledTask]) -> tuple[LabeledTask, ...]:
+    return tuple(given)
+
+
+@attrs.frozen
+class LabelExport:
+    """The labels of a project: every task that is completed, skipped or reviewed.
+
+    Args:
+        label_classes: The entries of the label configuration; empty if no task is exported.
+        tasks: The labels of each task.
+        form: How the file wrote it, or None; it does not count when two are compared.
+    """
+
+    label_classes: tuple[LabelClass, ...] = ()
+    tasks: tuple[LabeledTask, ...] = attrs.field(default=(), converter=_tasks, repr=count)
+    form: Form | None = attrs.field(default=None, eq=False, repr=False)
+
+    def to_payload(self) -> list[dict[str, Any]]:
+        """Return it as the service writes it; an export that was read gives what was read."""
+        classes: dict[str, Any] = {_CLASSES: [_class_payload(each) for each in self.label_classes]}
+        for name, (raw, _) in (self.form.raw if self.form else {}).items():
+            classes[name] = raw
+        is_shown = bool(self.form.members) if self.form else bool(self.tasks or self.label_classes)
+        return [*([classes] if is_shown else []), *(to_payload(task) for task in self.tasks)]
+
+
+@attrs.define
+class ExportReader:
+    """Read the elements of an export one after the other.
+
+    Attributes:
+        classes: The classes, once the element that lists them was read; older exports may have
+            none.
+        types: Their types.
+        form: How the file wrote the classes.
+    """
+
+    classes: tuple[LabelClass, ...] = ()
+    types: ClassTypes = attrs.field(factory=dict)
+    form: Form = attrs.field(factory=Form)
+
+    def read(self, element: object) -> LabeledTask | None:
+        """Return the task that an element holds, or None if it lists the classes.
+
+        Raises:
+            ConfigurationError: It is neither; the text says where it is not.
+        """
+        if isinstance(element, dict) and _CLASSES in element:
+            self._read_classes(as_object(element))
+            return None
+        return parse_task(element, self.types)
+
+    def _read_classes(self, element: dict[str, Any]) -> None:
+        path = f".{_CLASSES}"
+        listed = enumerate(as_list(element[_CLASSES], path=path))
+        self.classes += tuple(_parse_class(each, f"{path}[{index}]") for index, each in listed)
+        self.types = class_types(self.classes)
+        unknown = {name: (value, value) for name, value in element.items() if name != _CLASSES}
+        self.form = Form(tuple(element), raw=unknown)
+
+
+def parse_export(document: object) -> LabelExport:
+    """Return a whole export as values.
+
+    Args:
+        document: The JSON values of an export's file.
+
+    Raises:
+        ConfigurationError: It is no export; the text says where it is not, for example
+            ``[3].labels.car[0].polygon[1].x``.
+    """
+    reader = ExportReader()
+    tasks = []
+    for index, element in enumerate(as_list(document)):
+        try:
+            task = reader.read(element)
+        except ShapeError as error:
+            raise error.below(f"[{index}]") from None
+        if task is not None:
+            tasks.append(task)
+    return LabelExport(reader.classes, tasks, reader.form)

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from datagym_async.labels._json import ShapeError, as_list, as_object, as_text
-from datagym_async.labels._payload_classifications import (
+from datagym_async.labels._payload_annotations import (
+    MEMBER_OF,
+    SHAPE_MEMBERS,
     read_classifications,
+    read_shape,
     write_classifications,
+    write_shape,
 )
-from datagym_async.labels._payload_shapes import MEMBER_OF, SHAPE_MEMBERS, read_shape, write_shape
 from datagym_async.labels._shapes import Incomplete, Shape
 from datagym_async.labels._values import Classification, Form
 from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, VideoObject

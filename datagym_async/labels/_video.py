@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 
 from datagym_async.labels._shapes import Rectangle, Shape
-from datagym_async.labels._values import Classification, Form
-from datagym_async.models._repr import count
+from datagym_async.labels._values import Classification, Form, _answers
+from datagym_async.models._basics import count
 
 if TYPE_CHECKING:
     from datagym_async.models import EntryType
@@ -24,10 +24,6 @@ class FrameRange(NamedTuple):
     def __contains__(self, frame: object) -> bool:
         """Return whether a frame's number is in it."""
         return isinstance(frame, int) and self.first <= frame <= self.last
-
-
-def _answers(given: Iterable[Classification]) -> tuple[Classification, ...]:
-    return tuple(given)
 
 
 @attrs.frozen

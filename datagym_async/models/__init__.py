@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datagym_async.models._enums import (
+from datagym_async.models._basics import (
     EntryType,
     FrameType,
     MediaInvalidReason,
@@ -14,12 +14,6 @@ from datagym_async.models._enums import (
     TaskType,
     UrlStatus,
 )
-from datagym_async.models._label_configs import (
-    ConfigBackup,
-    ConfigStakes,
-    LabelConfiguration,
-    LabelEntry,
-)
 from datagym_async.models._media import (
     Dataset,
     DatasetMedia,
@@ -27,6 +21,10 @@ from datagym_async.models._media import (
     UrlResult,
 )
 from datagym_async.models._projects import (
+    ConfigBackup,
+    ConfigStakes,
+    LabelConfiguration,
+    LabelEntry,
     Project,
     ProjectDataset,
 )
@@ -34,13 +32,11 @@ from datagym_async.models._tasks import (
     AiSegResult,
     CompleteResult,
     LabelIteration,
-    Task,
-    TaskDetail,
-)
-from datagym_async.models._values import (
     LabelValue,
     PointRing,
     StoredPoint,
+    Task,
+    TaskDetail,
     ValueChange,
 )
 

@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async.models._enums import MediaInvalidReason, MediaSourceType, MediaType, UrlStatus
-from datagym_async.models._repr import count, without_query
-from datagym_async.models._time import instant
+from datagym_async.models._basics import (
+    MediaInvalidReason,
+    MediaSourceType,
+    MediaType,
+    UrlStatus,
+    count,
+    instant,
+    without_query,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async.models._enums import MediaType
-from datagym_async.models._time import instant
+from datagym_async.models._basics import EntryType, MediaType, instant
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,3 +76,97 @@ class Project:
     def created_at(self) -> datetime:
         """Return when the project was created (UTC)."""
         return instant(self.timestamp)
+
+
+# --- Label configurations as the service shows them -----------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class LabelEntry:
+    """One entry of a label configuration, with the entries nested in it.
+
+    Args:
+        id: UUID of the entry.
+        key: Its key in imports and exports, in lower case.
+        value: The text that labellers see.
+        type: What kind of label it asks for.
+        parent_id: UUID of the entry it is nested in, or None.
+        color: Colour of a geometry, for example ``"#3333FF"``, or None.
+        shortcut: The digit that selects a geometry, or None.
+        timestamp: When it was created, in milliseconds since 1970, or None.
+        max_length: Longest text, in characters, of a free text; None for other types.
+        required: True if a classification must be answered before a task can be completed.
+        options: Key to text of each option of a select or checklist; the order is not kept.
+        children: The entries nested in it, in no particular order.
+    """
+
+    id: str
+    key: str
+    value: str
+    type: EntryType
+    parent_id: str | None = None
+    color: str | None = None
+    shortcut: str | None = None
+    timestamp: int | None = None
+    max_length: int | None = None
+    required: bool = False
+    options: Mapping[str, str] = attrs.field(factory=dict)
+    children: tuple[LabelEntry, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class LabelConfiguration:
+    """The label configuration of a project.
+
+    Args:
+        id: UUID of the configuration.
+        project_id: UUID of the project.
+        entries: The root entries, in no particular order.
+        completed_tasks: Number of completed tasks of the project.
+        reviewed_tasks: Number of reviewed tasks of the project.
+    """
+
+    id: str
+    project_id: str
+    entries: tuple[LabelEntry, ...] = ()
+    completed_tasks: int = 0
+    reviewed_tasks: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class ConfigBackup:
+    """A label configuration and its labels on disk, in the forms that other calls take.
+
+    Args:
+        folder: The folder that holds all of it.
+        config: The configuration as JSON, as `LabelConfig.from_json` reads it.
+        labels: The label export of the project, as the service wrote it. It holds the finished
+            tasks alone.
+        unfinished: A task a line, with its label values, as the service shows it: those that
+            somebody began or labels were imported to, and that no export holds.
+        videos: The labels of each video of a video project; empty for images.
+    """
+
+    folder: Path
+    config: Path
+    labels: Path
+    unfinished: Path
+    videos: tuple[Path, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ConfigStakes:
+    """What clearing a label configuration would destroy.
+
+    Args:
+        tasks: Number of tasks of the project, in any state.
+        finished: Number of those that are completed, skipped or reviewed.
+        labels: Number of labels of finished tasks: shapes, and answers that are given. Those of a
+            video are not counted.
+        unfinished: Number of other tasks that somebody began, or labels were imported to.
+    """
+
+    tasks: int
+    finished: int
+    labels: int
+    unfinished: int

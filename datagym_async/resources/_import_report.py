@@ -6,7 +6,7 @@ import enum
 
 import attrs
 
-from datagym_async.models import _repr
+from datagym_async.models._basics import count
 
 
 class ImportOutcome(enum.StrEnum):
@@ -60,7 +60,7 @@ class ImportReport:
         results: One result for each prediction, in their order.
     """
 
-    results: tuple[ImportResult, ...] = attrs.field(default=(), repr=_repr.count)
+    results: tuple[ImportResult, ...] = attrs.field(default=(), repr=count)
 
     def count(self, outcome: ImportOutcome) -> int:
         """Return how many predictions had an outcome."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
-    from datagym_async.labels._config_diff import Entries
+    from datagym_async.labels._config import Entries
     from datagym_async.models import ConfigBackup, LabelConfiguration, Project
     from datagym_async.resources._ports import Door
 

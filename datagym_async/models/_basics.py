@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import enum
-from typing import Self
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
 
 
 class OpenEnum(enum.StrEnum):
@@ -122,3 +126,30 @@ class FrameType(OpenEnum):
     END = "END"
     START_END = "START_END"
     UNKNOWN = "UNKNOWN"
+
+
+# --- The service's instants: integer milliseconds since 1970, UTC ---------------------------------
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant(timestamp: int) -> datetime:
+    """Return the instant of a service timestamp, in UTC.
+
+    Args:
+        timestamp: Milliseconds since 1970.
+    """
+    return _EPOCH + timedelta(milliseconds=timestamp)
+
+
+# --- What long or secret fields look like in a ``repr`` -------------------------------------------
+
+
+def count(items: Sized) -> str:
+    """Return how many items there are instead of the items: a dataset may hold 20,000 media."""
+    return f"<{len(items)}>"
+
+
+def without_query(url: str) -> str:
+    """Return a URL as far as it holds no secret: signatures and tokens are in the query."""
+    return repr(url.partition("?")[0])
