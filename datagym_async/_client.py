@@ -122,6 +122,10 @@ class DataGymClient:
             documentation, ``"auto"`` to find out on the first media call.
         trust_env: Whether to take proxies from the environment and credentials from ~/.netrc.
         session: An aiohttp session to use; it is never closed here.
+        allow_private_store: Whether the pre-signed URLs of the service, as of videos, may lead to
+            private, loopback and other special addresses. They are fetched from public ones alone,
+            and from the host and port of `base_url`; without cookies, proxies or credentials, so
+            neither `trust_env` nor `session` counts for them.
 
     A client belongs to the process and the event loop that it is opened in; anywhere else, as in a
     forked worker, its calls raise `ClientClosedError`. It is safe to share between tasks and to
@@ -147,6 +151,7 @@ class DataGymClient:
         dialect: Dialect = "auto",
         trust_env: bool = False,
         session: aiohttp.ClientSession | None = None,
+        allow_private_store: bool = False,
     ) -> None:
         self._token = check_token(token or os.environ.get(TOKEN_VARIABLE, ""))
         self._base_url = check_base_url(
@@ -165,6 +170,7 @@ class DataGymClient:
         self._dialect = dialect
         self._trust_env = trust_env
         self._http = session
+        self._allow_private_store = allow_private_store
         self._open: _Open | None = None
         self._closed = False
 
@@ -199,6 +205,7 @@ class DataGymClient:
             timeout=self._timeout,
             trust_env=self._trust_env,
             session=self._http,
+            allow_private_store=self._allow_private_store,
         )
         limits = Limits(self._limits)
         session = Session(

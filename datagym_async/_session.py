@@ -160,6 +160,7 @@ class Session:
             url: A pre-signed http or https URL.
 
         Raises:
+            APIResponseValidationError: It, or a redirect, leads to an address that is not asked.
             APIError: It failed, or broke off while it was read.
             ClientClosedError: The session is closed.
         """

@@ -18,9 +18,11 @@ from datagym_async._transport._base import Payload, StreamedResponse, bound_of, 
 from datagym_async._transport._connections import Connector
 from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
 from datagym_async._transport._failures import FAILURES, too_slow, translate
+from datagym_async._transport._foreign import GuardedSession, LinkError, Redirect, redirect_of
 from datagym_async._transport._outgoing import BodyInMemory, OutgoingBody, StreamedBody
 from datagym_async._version import __version__
 from datagym_async._wire._messages import Body, Lane, Request, Response
+from datagym_async.exceptions import APIError, APIResponseValidationError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -209,6 +211,8 @@ class AiohttpTransport:
         trust_env: Whether to take proxies and their credentials from the environment and ~/.netrc.
         session: A session of the caller's; it is used as it is and never closed here. So is its
             pool, which may take what comes on an idle connection for the next request's answer.
+        allow_private_store: Whether pre-signed URLs may lead to private, loopback and other special
+            addresses, besides the service's own host and port.
 
     Must be made inside the event loop that uses it. TLS certificates are verified.
     """
@@ -221,6 +225,7 @@ class AiohttpTransport:
         timeout: Timeout,
         trust_env: bool = False,
         session: aiohttp.ClientSession | None = None,
+        allow_private_store: bool = False,
     ) -> None:
         self._base_url = base_url
         self._api = URL(f"{base_url}api/v1/", encoded=True)
@@ -230,6 +235,14 @@ class AiohttpTransport:
         self._patience = _Patience(timeout)
         self._owns_http = session is None
         self._http = session if session is not None else _new_session(trust_env=trust_env)
+        # Neither the caller's session nor the usual one: theirs may bring credentials and proxies.
+        self._store = GuardedSession(
+            allow_private=allow_private_store,
+            switch="allow_private_store",
+            what="The pre-signed URL",
+            own=base_url,
+            per_host=0,  # as many as the lanes let through
+        )
 
     def __repr__(self) -> str:
         """Return the address and the state of the pool, without the token."""
@@ -263,7 +276,7 @@ class AiohttpTransport:
         )
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Get a foreign URL without credentials (see `Transport.fetch`)."""
+        """Get a pre-signed URL without credentials (see `Transport.fetch`)."""
         peer = _peer(url)
         return _Exchange(
             partial(self._start_fetch, url, peer),
@@ -273,8 +286,11 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         """Close the pool, unless the session is the caller's."""
         self._patience.end()
-        if self._owns_http:
-            await self._http.close()
+        try:
+            await self._store.aclose()
+        finally:
+            if self._owns_http:
+                await self._http.close()
 
     async def _start(
         self, request: Request, until: float, body: OutgoingBody | None
@@ -298,11 +314,22 @@ class AiohttpTransport:
     async def _start_fetch(
         self, url: str, peer: str, _: OutgoingBody | None
     ) -> aiohttp.ClientResponse:
-        try:
+        async def ask(hop: URL) -> aiohttp.ClientResponse | Redirect:
             with self._patience.for_bytes():
-                return await self._http.get(
-                    url, timeout=self._patience.of_connecting, headers=_EVERYWHERE
-                )
+                answer = await self._store.request("GET", hop, limits=self._patience.of_connecting)
+            if redirect := redirect_of(answer):
+                answer.close()
+                return redirect
+            return answer
+
+        failure: APIError
+        try:
+            return await self._store.follow(url, ask)
+        except LinkError as refused:
+            # What the service named is at fault, so that asking again would not help.
+            failure = APIResponseValidationError(
+                str(refused), method="GET", path=peer.partition("//")[2]
+            )
         except FAILURES as raised:
             failure = translate(raised, peer=peer, request_sent=True)
         raise failure

@@ -114,10 +114,11 @@ class Transport(Protocol):
         """
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Get an absolute URL of another origin, without the token.
+        """Get a pre-signed URL, without the token or any other credentials.
 
         Raises:
             APIConnectionError: No answer.
+            APIResponseValidationError: It, or a redirect, leads to an address that is not asked.
         """
 
     async def aclose(self) -> None:

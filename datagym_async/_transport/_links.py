@@ -1,88 +1,43 @@
-"""Ask foreign addresses whether an image is there: with no credentials, and not just anywhere.
+"""Links of anybody's choice: ask whether an image is there, and fetch it; little is read.
 
-The list of addresses may come from anybody, and we ask from inside somebody's network. So each
-address that a name resolves to is looked at before it is connected to (the very one: a second
-answer of the name server does not count), on each hop of a redirect anew; there are no cookies, no
-proxies, no credentials from the environment or from the URL, and little is read.
+Both go through the guard of `_foreign`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
-import attrs
-from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
-from datagym_async._transport._failures import FAILURES, translate
-from datagym_async._version import __version__
+from datagym_async._transport._failures import FAILURES
+from datagym_async._transport._foreign import (
+    GuardedSession,
+    LinkError,
+    Redirect,
+    failed,
+    redirect_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-MAX_REDIRECTS = 5
+    from aiohttp.abc import AbstractResolver
+    from yarl import URL
+
+MAX_LINK_BYTES = 256 << 20
+"""Bytes of a link image at most: whoever serves it may never stop."""
 HEAD_SIZE = 8
 """Bytes of an image that are read, where its header fields do not tell enough."""
+_CHUNK = 64 * 1024
 _ATTEMPTS = 2
 _PAUSE = 0.5
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _TYPES = frozenset({"image/jpeg", "image/jpg", "image/png"})
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-"""Statuses of an answer that leads elsewhere."""
-
-
-class ForbiddenAddressError(OSError):
-    """Says that a name leads to an address which is not to be asked."""
-
-
-@attrs.define
-class PublicResolver(AbstractResolver):
-    """Resolve names to addresses of the public internet alone.
-
-    Args:
-        inner: Resolves names.
-    """
-
-    _inner: AbstractResolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the addresses of a host, if all of them are public.
-
-        Raises:
-            ForbiddenAddressError: One of them is not.
-        """
-        found = await self._inner.resolve(host, port, family)
-        for each in found:
-            check_public(each["host"])
-        return found
-
-    async def close(self) -> None:
-        """Close the resolver within."""
-        await self._inner.close()
-
-
-def check_public(address: str) -> None:
-    """Refuse an address that belongs to this machine, a private network or no host at all.
-
-    Args:
-        address: A numeric address; IPv6 perhaps with its zone.
-
-    Raises:
-        ForbiddenAddressError: It is not public.
-    """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
-        ip = ip.ipv4_mapped or ip.sixtofour or inner or ip
-    if not ip.is_global or ip.is_multicast:
-        raise ForbiddenAddressError
+# Of a probe, which makes a second attempt at once, and of a fetch, which waits between its own.
+_BAD_MOMENTS = frozenset({429, 500, 502, 503, 504})
+_PASSING = _BAD_MOMENTS | {408, 425}
 
 
 class LinkProber:
@@ -105,17 +60,13 @@ class LinkProber:
         concurrency: int = 32,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        self._allow_private = allow_private
         self._timeout = timeout
         self._turns = asyncio.Semaphore(concurrency)
-        self._resolver = resolver
-        self._http: aiohttp.ClientSession | None = None
+        self._http = GuardedSession(allow_private=allow_private, resolver=resolver)
 
     async def aclose(self) -> None:
         """Close all connections; may be called again."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        await self._http.aclose()
 
     async def probe(self, url: str) -> str:
         """Return why no image can be had from an address, or an empty text."""
@@ -132,28 +83,14 @@ class LinkProber:
             if attempt:
                 await asyncio.sleep(_PAUSE)
             try:
-                return await self._follow(url)
-            except _TryAgainError as error:
+                return await self._http.follow(url, self._answer_of)
+            except LinkError as error:
                 reason = str(error)
+                if not error.may_pass:
+                    break
         return reason
 
-    async def _follow(self, url: str) -> str:
-        """Follow redirects to their end; return what is wrong with it, or an empty text."""
-        here, target = URL(), url
-        for _ in range(MAX_REDIRECTS + 1):
-            try:
-                here = here.join(URL(target))
-            except ValueError:
-                return "The link leads to what is no address."
-            if reason := refusal(here, allow_private=self._allow_private):
-                return reason
-            answer = await self._answer_of(here)
-            if isinstance(answer, str):
-                return answer
-            target = answer.target
-        return f"The link redirects more than {MAX_REDIRECTS} times."
-
-    async def _answer_of(self, url: URL) -> str | _Redirect:
+    async def _answer_of(self, url: URL) -> str | Redirect:
         """Return what is wrong with an address or an empty text, or where it redirects to."""
         for method in ("HEAD", "GET"):
             found = await self._request(method, url)
@@ -161,90 +98,25 @@ class LinkProber:
                 return found
         return "The link leads to no JPEG or PNG image."
 
-    async def _request(self, method: str, url: URL) -> str | _Redirect | None:
-        headers = {"User-Agent": f"datagym-async/{__version__}", "Accept-Encoding": "identity"}
-        if method == "GET":
-            headers["Range"] = f"bytes=0-{HEAD_SIZE - 1}"
+    async def _request(self, method: str, url: URL) -> str | Redirect | None:
+        headers = {"Range": f"bytes=0-{HEAD_SIZE - 1}"} if method == "GET" else None
         try:
-            async with self._session().request(
-                method, url.with_user(None), headers=headers, allow_redirects=False
-            ) as answer:
-                try:
-                    return await _judge(method, answer)
-                finally:
-                    answer.close()  # the rest of it may be long
-        except ForbiddenAddressError:
-            return forbidden(url)
+            answer = await self._http.request(method, url, headers=headers)
+            try:
+                return await _judge(method, answer)
+            finally:
+                answer.close()  # the rest of it may be long
         except FAILURES as failure:
-            if isinstance(failure.__cause__, ForbiddenAddressError):
-                return forbidden(url)
-            words = str(translate(failure, peer=f"{url.scheme}://{url.host}", request_sent=True))
-        raise _TryAgainError(f"{words.partition(';')[0].partition(': check')[0]}.")
-
-    def _session(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            self._http = foreign_session(self._resolver, allow_private=self._allow_private)
-        return self._http
+            raise failed(failure, url) from None
 
 
-def foreign_session(
-    resolver: AbstractResolver | None, *, allow_private: bool
-) -> aiohttp.ClientSession:
-    """Return a session for foreign addresses: no cookies, no proxies, no credentials.
-
-    Args:
-        resolver: Resolves names; None for the system's.
-        allow_private: Whether names may lead to private, loopback and other special addresses.
-    """
-    resolver = resolver or aiohttp.ThreadedResolver()
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        limit_per_host=8,
-        resolver=resolver if allow_private else PublicResolver(resolver),
-    )
-    return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-    )
-
-
-def refusal(url: URL, *, allow_private: bool) -> str:
-    """Return why an address is not asked, or an empty text.
-
-    Args:
-        url: The address.
-        allow_private: Whether it may be private, loopback or another special one.
-    """
-    if url.scheme not in {"http", "https"} or not url.host:
-        return f"The link leads to {url.scheme or 'no'}://, and only http and https are asked."
-    if allow_private:
-        return ""
-    try:
-        check_public(url.host)
-    except ForbiddenAddressError:
-        return forbidden(url)
-    except ValueError:
-        pass  # a name: it is looked at when it is resolved
-    return ""
-
-
-@attrs.frozen
-class _Redirect:
-    """Where an answer leads to, as it is written there."""
-
-    target: str
-
-
-class _TryAgainError(Exception):
-    """Says what may be over in a moment."""
-
-
-async def _judge(method: str, answer: aiohttp.ClientResponse) -> str | _Redirect | None:
+async def _judge(method: str, answer: aiohttp.ClientResponse) -> str | Redirect | None:
     """Return as `_answer_of` does, or None where the answer does not tell."""
     status = answer.status
-    if status in REDIRECTS and (target := answer.headers.get("Location")):
-        return _Redirect(target)
-    if status in {429, 500, 502, 503, 504}:
-        raise _TryAgainError(f"The link answers with status {status}.")
+    if redirect := redirect_of(answer):
+        return redirect
+    if status in _BAD_MOMENTS:
+        raise LinkError(f"The link answers with status {status}.", may_pass=True)
     if method == "HEAD":
         return "" if status == 200 and _is_image(answer.headers) else None
     if status not in {200, 206}:
@@ -261,9 +133,66 @@ def _is_image(headers: Mapping[str, str]) -> bool:
     return kind in _TYPES and headers.get("Content-Length") != "0"
 
 
-def forbidden(url: URL) -> str:
-    """Return the sentence that says of an address that it is not public."""
-    return (
-        f"The link leads to {url.host}, which is no public address; "
-        "allow_private_links=True asks such hosts, too."
-    )
+class LinkFetcher:
+    """Fetch what lies at foreign addresses.
+
+    Args:
+        allow_private: Whether to ask private, loopback and other special addresses, too.
+        timeout: Seconds without a byte after which it is given up.
+        resolver: Resolves names; None for the system's.
+
+    Opened by its first use inside an event loop; whoever made it closes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool = False,
+        timeout: float = 30.0,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._timeout = aiohttp.ClientTimeout(sock_connect=timeout, sock_read=timeout)
+        self._http = GuardedSession(allow_private=allow_private, resolver=resolver)
+
+    async def aclose(self) -> None:
+        """Close all connections; may be called again."""
+        await self._http.aclose()
+
+    @asynccontextmanager
+    async def open(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the bytes that lie at an address, in pieces.
+
+        Raises:
+            LinkError: They cannot be had, or broke off.
+        """
+        answer, here = await self._http.follow(url, self._asked)
+        try:
+            async with aclosing(_pieces(answer, here)) as pieces:
+                yield pieces
+        finally:
+            answer.close()
+
+    async def _asked(self, url: URL) -> tuple[aiohttp.ClientResponse, URL] | Redirect:
+        try:
+            answer = await self._http.request("GET", url, limits=self._timeout)
+        except FAILURES as failure:
+            raise failed(failure, url) from None
+        if answer.status == 200:
+            return answer, url
+        answer.close()
+        if redirect := redirect_of(answer):
+            return redirect
+        words = f"The link answers with status {answer.status}."
+        raise LinkError(words, may_pass=answer.status in _PASSING)
+
+
+async def _pieces(answer: aiohttp.ClientResponse, url: URL) -> AsyncGenerator[bytes, None]:
+    arrived = 0
+    try:
+        async for chunk in answer.content.iter_chunked(_CHUNK):
+            arrived += len(chunk)
+            if arrived > MAX_LINK_BYTES:
+                raise LinkError(f"The link gives more than {MAX_LINK_BYTES:,} bytes.")
+            yield chunk
+    except FAILURES as failure:
+        raise failed(failure, url) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import attrs
@@ -13,6 +14,8 @@ from datagym_async.exceptions import ConfigurationError
 _SHARERS = 64
 # A pause of `read` seconds in mid-answer is no sign of a slow one.
 _WINDOW = 120.0
+_LABEL, _HOST = 63, 253  # characters of a part of a host's name, and of all of it
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -79,6 +82,12 @@ def check_base_url(base_url: str) -> str:
             "write it like https://app.datagym.ai"
         )
         raise ConfigurationError(msg)
+    if not is_host(parts.hostname):
+        msg = (
+            f"base_url {_without_secrets(base_url)!r} names no host; give a name whose parts have "
+            f"1 to {_LABEL} characters, or an address of four numbers"
+        )
+        raise ConfigurationError(msg)
     if parts.username is not None or parts.query or parts.fragment:
         msg = (
             f"base_url {_without_secrets(base_url)!r} holds credentials, a query or a fragment; "
@@ -87,6 +96,21 @@ def check_base_url(base_url: str) -> str:
         raise ConfigurationError(msg)
     path = re.sub(r"/+(api/v1)?/*$", "", parts.path, count=1)
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
+
+
+def is_host(host: str) -> bool:
+    """Return whether a host, without port and brackets, is an address or can be a name.
+
+    Python raises UnicodeError for one that cannot, in the middle of a request. Nor are there names
+    that end in a number: systems read ``127.1`` or ``0x7f000001`` as addresses, each in its way.
+    """
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        is_short = len(host) <= _HOST and all(0 < len(label) <= _LABEL for label in labels)
+        return is_short and not _NUMBER.fullmatch(labels[-1])
+    return True
 
 
 def _parts_of(url: str) -> SplitResult:

@@ -32,6 +32,7 @@ class ClientOptions:
         rate: Requests a second; None for no limit.
         max_upload_rate: Bytes a second; None for no limit.
         settle_after: Seconds before a lost answer is looked up; None to go by what was measured.
+        allow_private_store: Whether pre-signed URLs may lead to private addresses.
     """
 
     concurrency: int | None = None
@@ -40,6 +41,7 @@ class ClientOptions:
     rate: float | None = 200.0
     max_upload_rate: float | None = None
     settle_after: float | None = None
+    allow_private_store: bool = False
 
 
 def client_for(invocation: Invocation, options: ClientOptions) -> DataGymClient:
@@ -58,6 +60,7 @@ def client_for(invocation: Invocation, options: ClientOptions) -> DataGymClient:
         rate_limit=options.rate,
         max_upload_rate=options.max_upload_rate,
         retry=RetryPolicy(settle_after=options.settle_after),
+        allow_private_store=options.allow_private_store,
     )
 
 

@@ -71,6 +71,7 @@ class What:
             rich_help_panel=_WHAT,
         ),
     ] = False
+    allow_private_store: Annotated[bool, shared.allow_private_store(_WHAT)] = False
     verify: Annotated[
         bool,
         typer.Option(
@@ -127,7 +128,11 @@ class DownloadOptions:
 def client_options(options: DownloadOptions) -> ClientOptions:
     """Return what the client is made with."""
     speed = options.speed
-    return ClientOptions(max_downloads=speed.max_concurrency, rate=speed.rate or None)
+    return ClientOptions(
+        max_downloads=speed.max_concurrency,
+        rate=speed.rate or None,
+        allow_private_store=options.what.allow_private_store,
+    )
 
 
 def download_config(options: DownloadOptions, *, project_id: str | None = None) -> DownloadConfig:

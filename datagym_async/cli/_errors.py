@@ -32,6 +32,7 @@ _HINTS: Final[Mapping[str, str]] = {
     'check="decode"': "--check decode",
     'symlinks="follow"': "--symlinks follow",
     "allow_private_links=True": "--allow-private-links",
+    "allow_private_store=True": "--allow-private-store",
     "check base_url": "check --base-url",
     "and base_url": "and --base-url",
     "base_url '": "--base-url '",

@@ -54,6 +54,20 @@ Stats: TypeAlias = Annotated[
 # typer.Option() returns Any, so that it can stand as a default.
 
 
+def allow_private_store(panel: str) -> Any:
+    """Return ``--allow-private-store``.
+
+    Args:
+        panel: Its group.
+    """
+    return typer.Option(
+        "--allow-private-store",
+        help="Fetch media from where the service says even if that is a private or loopback "
+        "address: for installations whose store is private.",
+        rich_help_panel=panel,
+    )
+
+
 def concurrency(what: str, most: int) -> Any:
     """Return ``--concurrency``.
 

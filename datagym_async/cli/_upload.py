@@ -87,6 +87,7 @@ def check_together(options: Options, sources: Sequence[str]) -> None:
         (options.telling.report and options.telling.dry_run, _NOTHING_TO_REPORT),
         (going_on.watch and len(sources) != 1, _ONE_FOLDER),
         (options.checks.allow_private_links and not options.checks.check_links, _NOTHING_TO_ALLOW),
+        (options.checks.allow_private_store and not options.checks.verify, _NOTHING_FROM_STORE),
     ):
         if is_wrong:
             raise CommandError(sentence)
@@ -104,6 +105,7 @@ _WATCHED_DRY_RUN: Final = "--dry-run looks once and --watch for ever; leave one 
 _NOTHING_TO_REPORT: Final = "--dry-run has no --report; take its output, or leave one out."
 _ONE_FOLDER: Final = "--watch takes one folder; start another command for each other folder."
 _NOTHING_TO_ALLOW: Final = "--allow-private-links is for --check-links; add it, or leave both out."
+_NOTHING_FROM_STORE: Final = "--allow-private-store is for --verify; add it, or leave both out."
 
 
 def client_options(options: Options) -> ClientOptions:
@@ -115,6 +117,7 @@ def client_options(options: Options) -> ClientOptions:
         rate=speed.rate or None,
         max_upload_rate=speed.max_upload_rate,
         settle_after=options.going_on.settle_after,
+        allow_private_store=options.checks.allow_private_store,
     )
 
 

@@ -190,6 +190,7 @@ class Checks:
             rich_help_panel=_CHECKS,
         ),
     ] = None
+    allow_private_store: Annotated[bool, shared.allow_private_store(_CHECKS)] = False
     remove_doubles: Annotated[
         bool,
         typer.Option(

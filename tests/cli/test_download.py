@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
-from datagym_async.testing import Delay, DropMidBody, RefuseToken, ServiceError
+from datagym_async.testing import Delay, DropMidBody, RefuseToken, ServiceError, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
@@ -84,6 +84,29 @@ def test_what_failed_is_said_and_reported(
     assert json.loads((tmp_path / "report.json").read_text())["failed"] == 1
     assert "3.jpg" in (tmp_path / "r.csv").read_text()
     assert quiet.out == ""
+
+
+def test_a_private_store_is_asked_with_an_option(
+    at_service: Cli,
+    tmp_path: Path,
+    project: SeededProject,
+    faults: FaultPlan,
+    service: ServerThread,
+) -> None:
+    """Without it the reason names it; with it the media comes."""
+    # By another name the same server is another origin.
+    url = service.server.base_url.replace("127.0.0.1", "localhost") + "/store.jpg"
+    media = project.datasets[0].media_ids["3.jpg"]
+    faults.add(Status(200, url.encode(), content_type="text/plain"), path=media)
+    faults.add(Status(200, jpeg(2_000), content_type="image/jpeg"), path=r"/store\.jpg$")
+    command = ("download", tmp_path / "out", "-d", "Photos")
+
+    refused = at_service(*command)
+    asked = at_service(*command, "--allow-private-store")
+
+    assert (refused.status, asked.status) == (1, 0)
+    assert "no public address; --allow-private-store asks such hosts" in refused.err
+    assert (tmp_path / "out" / "3.jpg").read_bytes() == jpeg(2_000)
 
 
 def test_link_images_are_left_alone_and_named(

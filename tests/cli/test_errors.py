@@ -56,6 +56,7 @@ def one_sentence(ran: Result, *words: str) -> None:
         (["upload", "x", "-d", "y", "--watch", "--dry-run"], ["--watch", "--dry-run"]),
         (["upload", "x", "-d", "y", "-n", "--report", "r.json"], ["--dry-run", "--report"]),
         (["upload", "x", "-d", "y", "--allow-private-links"], ["--check-links"]),
+        (["upload", "x", "-d", "y", "--allow-private-store"], ["--verify"]),
         (["upload", "x", "-d", "y", "--rate", "-1"], ["--rate"]),
         (["export", "p", "-o", "x", "-f", "png"], ["--format' / '-f': 'png' is not one of"]),
         (["projects"], ["projects --help"]),

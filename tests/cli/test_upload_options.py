@@ -90,6 +90,7 @@ def test_options_of_the_uploader(argv: str, name: str, value: object) -> None:
         ("--max-upload-rate 1.5MiB/s", ClientOptions(max_upload_rate=1_572_864)),
         ("--settle-after 100ms", None),
         ("--settle-after 0.1", ClientOptions(settle_after=0.1)),
+        ("--verify all --allow-private-store", ClientOptions(allow_private_store=True)),
     ],
 )
 def test_options_of_the_client(argv: str, expected: ClientOptions | None) -> None:

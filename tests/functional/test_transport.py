@@ -34,10 +34,15 @@ def upload(data: bytes) -> Request:
 
 
 @asynccontextmanager
-async def transport_to(talk: Talk, **timeout: float) -> AsyncIterator[AiohttpTransport]:
+async def transport_to(
+    talk: Talk, *, allow_private_store: bool = False, **timeout: float
+) -> AsyncIterator[AiohttpTransport]:
     async with raw_server(talk) as base_url:
         transport = AiohttpTransport(
-            base_url=check_base_url(base_url), token=TOKEN, timeout=Timeout(**timeout)
+            base_url=check_base_url(base_url),
+            token=TOKEN,
+            timeout=Timeout(**timeout),
+            allow_private_store=allow_private_store,
         )
         try:
             yield transport
@@ -279,7 +284,10 @@ async def test_a_foreign_url_is_not_waited_for_for_ever() -> None:
         await read_head(reader)
         await asyncio.sleep(10_000)
 
-    async with transport_to(talk, read=7) as transport, raw_server(talk) as foreign:
+    async with (
+        transport_to(talk, read=7, allow_private_store=True) as transport,
+        raw_server(talk) as foreign,
+    ):
         with pytest.raises(APITimeoutError):
             async with transport.fetch(foreign):
                 pass
@@ -482,6 +490,9 @@ def test_addresses_are_brought_into_one_form(given: str, checked: str) -> None:
         "app.datagym.ai",
         "ftp://x.test",
         "https://",
+        "https://a..b",
+        f"https://{'a' * 64}.test",
+        "http://127.1:8080",
         f"https://u:{TOKEN}@x.test",
         f"https://x.test?token={TOKEN}",
     ],

@@ -1,0 +1,285 @@
+"""The guard of foreign addresses: links of anybody's choice, and pre-signed URLs of the service.
+
+Such an address may come from anybody, and we ask from inside somebody's network. So only addresses
+of the public internet are asked. A numeric host is looked at as it is; a name when it is resolved,
+and the address that was looked at is the one connected to: a second answer of the name server does
+not count. Each hop of a redirect is looked at anew. There are no cookies, no proxies, and no
+credentials, neither from the environment nor from the URL.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, TypeVar
+
+import aiohttp
+import attrs
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from datagym_async._transport._connections import Connector
+from datagym_async._transport._failures import FAILURES, translate
+from datagym_async._transport._options import is_host
+from datagym_async._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# A store or a proxy may undo an encoding as it likes: the bytes are wanted as they lie there.
+_HEADERS = {"User-Agent": f"datagym-async/{__version__}", "Accept-Encoding": "identity"}
+
+# What is public, by IANA's registries of special-purpose addresses. The table is ours because
+# `ipaddress` knows other ranges in each version of Python. Of IPv6 only 2000::/3 has been given
+# out: all else is refused, and with it each form that hides an IPv4 address, save two.
+_IPV6_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_SPECIAL_IPV6 = tuple(
+    map(
+        ipaddress.IPv6Network,
+        (
+            "2001::/23",  # protocols: Teredo, benchmarks, ORCHID
+            "2001:db8::/32",  # documentation
+            "3fff::/20",  # documentation
+        ),
+    )
+)
+_SPECIAL_IPV4 = tuple(
+    map(
+        ipaddress.IPv4Network,
+        (
+            "0.0.0.0/8",  # this network
+            "10.0.0.0/8",  # private
+            "100.64.0.0/10",  # behind a provider's NAT
+            "127.0.0.0/8",  # loopback
+            "169.254.0.0/16",  # link-local; where clouds keep their credentials
+            "172.16.0.0/12",  # private
+            "192.0.0.0/24",  # protocols
+            "192.0.2.0/24",  # documentation
+            "192.88.99.0/24",  # relays of 6to4, given up
+            "192.168.0.0/16",  # private
+            "198.18.0.0/15",  # benchmarks
+            "198.51.100.0/24",  # documentation
+            "203.0.113.0/24",  # documentation
+            "224.0.0.0/4",  # multicast
+            "240.0.0.0/4",  # reserved, and broadcast
+        ),
+    )
+)
+
+
+class LinkError(Exception):
+    """Says why nothing can be had from an address.
+
+    Attributes:
+        may_pass: Whether it may be over in a moment.
+    """
+
+    def __init__(self, sentence: str, *, may_pass: bool = False) -> None:
+        super().__init__(sentence)
+        self.may_pass = may_pass
+
+
+class ForbiddenAddressError(OSError):
+    """Says that a name leads to an address which is not to be asked."""
+
+
+def check_public(address: str) -> None:
+    """Refuse an address that belongs to this machine, a private network or no host at all.
+
+    Args:
+        address: A numeric address; IPv6 perhaps with its zone.
+
+    Raises:
+        ForbiddenAddressError: It is not public.
+        ValueError: It is no numeric address.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        # Those that the system or the network turns into the IPv4 address within.
+        within = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+        ip = ip.ipv4_mapped or ip.sixtofour or within or ip
+    if isinstance(ip, ipaddress.IPv4Address):
+        is_public = not any(ip in network for network in _SPECIAL_IPV4)
+    else:
+        is_public = ip in _IPV6_GIVEN_OUT and not any(ip in network for network in _SPECIAL_IPV6)
+    if not is_public:
+        raise ForbiddenAddressError
+
+
+@attrs.define
+class PublicResolver(AbstractResolver):
+    """Resolve names to addresses of the public internet alone.
+
+    Args:
+        inner: Resolves names.
+        own: Host and port that may be anywhere; None for no such exception.
+    """
+
+    _inner: AbstractResolver
+    _own: tuple[str | None, int | None] | None = None
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host, if all of them are public.
+
+        Raises:
+            ForbiddenAddressError: One of them is not.
+        """
+        found = await self._inner.resolve(host, port, family)
+        if (host, port) != self._own:
+            for each in found:
+                check_public(each["host"])
+        return found
+
+    async def close(self) -> None:
+        """Close the resolver within."""
+        await self._inner.close()
+
+
+@attrs.frozen
+class Redirect:
+    """Where an answer leads to, as it is written there."""
+
+    target: str
+
+
+def redirect_of(answer: aiohttp.ClientResponse) -> Redirect | None:
+    """Return where an answer leads to, or None if it is no redirect."""
+    target = answer.headers.get("Location")
+    return Redirect(target) if answer.status in _REDIRECTS and target else None
+
+
+class GuardedSession:
+    """Ask foreign addresses, as the rules of this module allow.
+
+    Args:
+        allow_private: Whether to ask private, loopback and other special addresses, too.
+        switch: The option that allows them, as sentences name it.
+        what: What an address is called in sentences.
+        own: An address whose host and port are asked anyway, wherever they are; empty for none.
+        per_host: Connections to one host at once; 0 for as many as are wanted.
+        resolver: Resolves names; None for the system's.
+
+    Opened by its first use inside an event loop; whoever made it closes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool,
+        switch: str = "allow_private_links",
+        what: str = "The link",
+        own: str = "",
+        per_host: int = 8,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._allow_private = allow_private
+        self._switch = switch
+        self._what = what
+        self._own = (URL(own).raw_host, URL(own).port) if own else None
+        self._per_host = per_host
+        self._resolver = resolver
+        self._http: aiohttp.ClientSession | None = None
+
+    async def aclose(self) -> None:
+        """Close all connections; may be called again."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def follow(self, url: str, ask: Callable[[URL], Awaitable[T | Redirect]]) -> T:
+        """Return what is found at the end of an address's redirects.
+
+        Args:
+            url: The address, of anybody's choice.
+            ask: Asks one hop by `request`; a `Redirect` leads to the next.
+
+        Raises:
+            LinkError: A hop must not or cannot be asked, or there are too many.
+        """
+        here, target = URL(), url
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                here = here.join(URL(target))
+            except ValueError:
+                raise LinkError(f"{self._what} leads to what is no address.") from None
+            self._check(here)
+            answer = await ask(here)
+            if not isinstance(answer, Redirect):
+                return answer
+            target = answer.target
+        raise LinkError(f"{self._what} redirects more than {MAX_REDIRECTS} times.")
+
+    async def request(
+        self,
+        method: str,
+        url: URL,
+        *,
+        headers: dict[str, str] | None = None,
+        limits: aiohttp.ClientTimeout | None = None,
+    ) -> aiohttp.ClientResponse:
+        """Return the open answer of one hop, which `follow` has looked at.
+
+        Raises:
+            LinkError: Its name leads to no public address.
+            aiohttp.ClientError: As all `FAILURES`: it cannot be asked.
+        """
+        http = self._http = self._http or self._opened()
+        try:
+            return await http.request(
+                method,
+                url.with_user(None),
+                headers={**_HEADERS, **(headers or {})},
+                allow_redirects=False,
+                timeout=limits,
+            )
+        except FAILURES as failure:
+            if isinstance(failure.__cause__ or failure, ForbiddenAddressError):
+                raise self._forbidden(url) from None
+            raise
+
+    def _opened(self) -> aiohttp.ClientSession:
+        resolver = self._resolver or aiohttp.ThreadedResolver()
+        if not self._allow_private:
+            resolver = PublicResolver(resolver, self._own)
+        connector = Connector(limit=0, limit_per_host=self._per_host, resolver=resolver)
+        return aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        )
+
+    def _check(self, url: URL) -> None:
+        """Refuse what can be told from an address itself; names are looked at when resolved."""
+        host = url.raw_host or ""
+        if url.scheme not in {"http", "https"} or not host:
+            scheme = url.scheme or "no"
+            raise LinkError(
+                f"{self._what} leads to {scheme}://, and only http and https are asked."
+            )
+        if not is_host(host):
+            raise LinkError(f"{self._what} leads to {host}, which is no name of a host.")
+        if self._allow_private or (host, url.port) == self._own:
+            return
+        try:
+            check_public(host)
+        except ForbiddenAddressError:
+            raise self._forbidden(url) from None
+        except ValueError:
+            pass  # a name
+
+    def _forbidden(self, url: URL) -> LinkError:
+        return LinkError(
+            f"{self._what} leads to {url.host}, which is no public address; "
+            f"{self._switch}=True asks such hosts, too."
+        )
+
+
+def failed(failure: BaseException, url: URL) -> LinkError:
+    """Return what a failure of the HTTP library means for whoever wanted an address."""
+    words = str(translate(failure, peer=f"{url.scheme}://{url.host}", request_sent=True))
+    return LinkError(f"{words.partition(';')[0].partition(': check')[0]}.", may_pass=True)
