@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async._extras import require_modules
+from datagym_async._regular_files import regular_only
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ def decode(source: bytes | str | BinaryIO) -> Findings:
             return _decoded(io.BytesIO(source))
         if not isinstance(source, str):
             return _decoded(source)
-        with open(source, "rb") as stream:  # noqa: PTH123 -- as in `_disk.look`
+        with open(source, "rb", opener=regular_only) as stream:
             return _decoded(stream)
     except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file
         words = str(error) or type(error).__name__

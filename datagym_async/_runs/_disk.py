@@ -16,7 +16,6 @@ import errno
 import hashlib
 import os
 import secrets
-import stat
 import sys
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, TypeAlias
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self, TypeAlias
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async._regular_files import NotRegularError, kind_of
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ _WORDS = {
 
 def refusal(path: str, error: OSError | ValueError) -> Refusal:
     """Return the sentence for an error that the path gave."""
-    if isinstance(error, OSError):
+    if isinstance(error, NotRegularError):
+        words = _said(error.kind)
+    elif isinstance(error, OSError):
         words = _WORDS.get(error.errno or 0) or f"cannot be read: {error.strerror or error}"
     else:  # a NUL character, or text that the file system's encoding has no bytes for
         words = "is not a path that this system can open"
@@ -66,10 +68,12 @@ def size_of(path: str) -> int | Refusal:
     found = look(path)
     if isinstance(found, str):
         return found
-    if stat.S_ISREG(found.st_mode):
-        return found.st_size
-    kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-    return f"{printable(path)} is {kind}."
+    kind = kind_of(found.st_mode)
+    return f"{printable(path)} {_said(kind)}." if kind else found.st_size
+
+
+def _said(kind: str) -> str:
+    return f"is {kind}" if kind == "a folder" else f"is {kind}, not a regular file"
 
 
 if sys.platform == "win32":

@@ -17,6 +17,8 @@ from datagym_async.cli._signals import run_in_loop
 
 T = TypeVar("T")
 
+_TOKEN_FILE_BYTES: Final = 64 * 1024  # of /dev/zero, for one, no more is read
+
 # Whoever waits at a screen would rather know soon that nobody answers.
 _IMPATIENT: Final = RetryPolicy(max_retries=2)
 
@@ -108,13 +110,14 @@ def _given_token(invocation: Invocation) -> str:
 
 
 def read_token(file: Path) -> str:
-    """Return the token that a file holds.
+    """Return the token that a file holds; it may be a pipe, such as ``<(pass show datagym)``.
 
     Raises:
         CommandError: The file cannot be read, or holds no token.
     """
     try:
-        text = file.read_text("utf-8").strip()
+        with file.open("rb") as stream:
+            text = stream.read(_TOKEN_FILE_BYTES).decode().strip()
     except OSError as error:
         raise CommandError(f"The token file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

@@ -17,6 +17,7 @@ import attrs
 import orjson
 
 from datagym_async._json import loads
+from datagym_async._regular_files import regular_only
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async._wire._elements import AnyCutter, BrokenTextError
@@ -135,7 +136,7 @@ def _next(items: Generator[Item, None, None]) -> list[Item]:
 def _format_of(path: Path) -> PredictionFormat:
     if path.suffix.lower() in {".jsonl", ".ndjson"}:
         return PredictionFormat.JSONL
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_only) as file:
         start = file.read(_PIECE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if start == b"[":
         return PredictionFormat.JSON
@@ -147,7 +148,7 @@ def _format_of(path: Path) -> PredictionFormat:
 def _elements(path: Path) -> Generator[Any, None, None]:
     cutter, started = AnyCutter(), False
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular_only) as file:
             while piece := file.read(_PIECE):
                 if not started and (text := piece.removeprefix(b"\xef\xbb\xbf").lstrip()):
                     _check_start(path, text)
@@ -164,7 +165,7 @@ def _check_start(path: Path, text: bytes) -> None:
 
 
 def _lines(path: Path) -> Generator[Any, None, None]:
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_only) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from aiofiles.threadpool import wrap
 
+from datagym_async._regular_files import regular_only
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
@@ -44,7 +46,8 @@ async def open_file(path: Path, mode: str) -> AsyncIterator[AsyncBufferedReader]
 
 
 def _open(path: Path, mode: str) -> BinaryIO:
-    return cast("BinaryIO", path.open(mode))
+    opener = regular_only if mode == "rb" else None
+    return cast("BinaryIO", open(path, mode, opener=opener))
 
 
 async def finish(work: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from datagym_async._regular_files import regular_only
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Response
 from datagym_async._wire._names import encode_name, fold_name
@@ -68,7 +69,8 @@ class MediaResource(Resource):
             NotFoundError: The dataset is unknown.
             LimitReachedError: The organisation's storage is full.
             FileChangedError: The file changed while it was sent.
-            OSError: The file cannot be read.
+            OSError: The file cannot be read. Where the path leads to a pipe, a device, a socket or
+                a folder, which are not opened, it is a `DataGymError` as well.
             ConfigurationError: Bytes without a name, or a name that is too long.
             APIError: The service cannot be asked, or refuses.
         """
@@ -265,6 +267,6 @@ class MediaResource(Resource):
 
 def _read_small(path: Path) -> Body | None:
     """Return a body in memory for a file of at most one chunk, or None for a larger one."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_only) as file:
         data = file.read(CHUNK_SIZE + 1)
     return Body.of_bytes(data) if len(data) <= CHUNK_SIZE else None

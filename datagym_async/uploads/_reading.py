@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._regular_files import READ_FLAGS, check_regular
 from datagym_async._runs._decode import decode
 from datagym_async._runs._disk import refusal
 from datagym_async._runs._threads import in_thread
@@ -47,7 +48,6 @@ PORTION_BYTES = 1 << 20
 PORTION_SECONDS = 0.02
 """Time after which a slow disk's portion goes on as it is: nothing is sent for want of it."""
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
-_FOR_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 DECODERS = min(8, os.cpu_count() or 1)
 """Images decoded at once, where they are; also the items of a portion then."""
 USUAL = Screening()
@@ -195,7 +195,7 @@ def _read_file(
 ) -> Ready:
     # Without a file object: each call of one lets go of the interpreter and has to get it back.
     try:
-        file = os.open(path, _FOR_READING)
+        file = os.open(path, READ_FLAGS)
         try:
             return _read_descriptor(item, path, file, screening)
         finally:
@@ -206,6 +206,7 @@ def _read_file(
 
 def _read_descriptor(item: UploadItem, path: str, file: int, screening: Screening) -> Ready:
     found = os.fstat(file)
+    check_regular(path, found.st_mode)  # what was a file when it was planned may be a pipe by now
     size = found.st_size
     whole = _read_whole(file, size) if _is_likely(path, size) else None
     sample = Sample(size, os.read(file, HEAD_SIZE) if whole is None else whole[:HEAD_SIZE])

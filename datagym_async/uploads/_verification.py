@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal
 from datagym_async._runs._threads import in_thread
 from datagym_async.exceptions import APIError
@@ -150,7 +151,7 @@ class Verifier:
 
 
 def _digest_of_file(path: str) -> tuple[bytes, int]:
-    with open(path, "rb") as file:  # noqa: PTH123 -- as in `_disk.look`
+    with open(path, "rb", opener=regular_only) as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         return digest, os.fstat(file.fileno()).st_size
 

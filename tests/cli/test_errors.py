@@ -90,6 +90,23 @@ def test_a_useless_token_file(cli: Cli, tmp_path: Path, content: bytes | None, w
     one_sentence(cli("datasets", "list", "--token-file", file), str(file), words)
 
 
+def test_an_endless_token_file(cli: Cli) -> None:
+    """Of a device no more is read than a token can have."""
+    ran = cli("datasets", "list", "--token-file", "/dev/zero")
+    one_sentence(ran, "token")
+
+
+def test_the_token_may_come_through_a_pipe(cli: Cli, service: ServerThread, tmp_path: Path) -> None:
+    """As of `--token-file <(pass show datagym)`: it is read once."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(f"{TOKEN}\n",))
+    writer.start()
+    ran = cli("datasets", "list", "--token-file", pipe, "--base-url", service.base_url)
+    writer.join()
+    assert ran.status == 0
+
+
 def test_the_token_of_a_file(cli: Cli, service: ServerThread, tmp_path: Path) -> None:
     """--token-file and --base-url work before the command as well as after it."""
     file = tmp_path / "token"

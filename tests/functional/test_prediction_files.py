@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from datagym_async.exceptions import DataGymError
 from datagym_async.formats import FormatError
 from datagym_async.formats._prediction_files import PredictionFile, PredictionFormat
 from datagym_async.labels import LabeledImage
@@ -93,6 +95,14 @@ async def test_broken_files(tmp_path: Path, data: bytes, kind: Any, words: str) 
     with pytest.raises(FormatError, match=words) as caught:
         await read(PredictionFile(path, format=kind))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["p.jsonl", "p.json"])
+async def test_a_pipe_is_refused(tmp_path: Path, name: str) -> None:
+    """A file is read twice, first for its format; a pipe can be read once."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataGymError, match=f"{name} is a pipe, and only regular files are read"):
+        await read(PredictionFile(tmp_path / name))
 
 
 async def test_left_early_it_is_closed(tmp_path: Path) -> None:

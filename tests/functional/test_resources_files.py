@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.exceptions import FileChangedError
+from datagym_async.exceptions import DataGymError, FileChangedError
 from datagym_async.resources import file_body
 from datagym_async.resources._bodies import CHUNK_SIZE
 from datagym_async.resources._files import open_file, replaced_file
@@ -58,6 +58,13 @@ async def test_a_file_of_another_size_is_not_sent(tmp_path: Path, found: int) ->
 async def test_a_vanished_file_is_said(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(FileChangedError, match=r"a\.jpg"):
+        await chunks_of(file_body(tmp_path / "a.jpg", 10))
+
+
+async def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """A body is opened when it is sent, long after it was looked at."""
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(DataGymError, match=r"a\.jpg is a pipe"):
         await chunks_of(file_body(tmp_path / "a.jpg", 10))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ from datagym_async.exceptions import (
     APIConnectionError,
     APIResponseValidationError,
     ConfigurationError,
+    DataGymError,
     InternalServerError,
     NotFoundError,
     PermissionDeniedError,
@@ -82,6 +85,31 @@ async def test_a_missing_file_is_the_callers_error(tmp_path: Path) -> None:
     session = FakeSession()
     with pytest.raises(FileNotFoundError):
         await media(session).upload_file("D", tmp_path / "none.jpg")
+    assert session.requests == []
+
+
+def some_kind(folder: Path, kind: str) -> Path:
+    """Return a path that leads to something else than a regular file."""
+    path = folder / "a.jpg"
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a socket":
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(path))
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a socket", "a folder", "a device"])
+async def test_only_regular_files_are_uploaded(tmp_path: Path, kind: str) -> None:
+    """A pipe may never end and a device has no size; neither is opened, and nothing is sent."""
+    session = FakeSession()
+    with pytest.raises(DataGymError, match=f"is {kind}, and only regular files are read") as caught:
+        await media(session).upload_file("D", some_kind(tmp_path, kind))
+    assert isinstance(caught.value, OSError)
     assert session.requests == []
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
+from datagym_async.exceptions import DataGymError
 from datagym_async.formats import FormatError, LossKind, coco
 from datagym_async.labels import (
     Annotation,
@@ -339,6 +341,14 @@ def test_what_is_no_coco_file(tmp_path: Path, text: str, said: str) -> None:
         coco.read(path)
     assert said in str(refused.value)
     assert str(path) in str(refused.value)
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A device has no end, and nobody may ever write into a pipe."""
+    os.mkfifo(tmp_path / "coco.json")
+    for path in (tmp_path / "coco.json", "/dev/zero"):
+        with pytest.raises(DataGymError, match="only regular files are read"):
+            coco.read(path)
 
 
 def test_files(tmp_path: Path) -> None:

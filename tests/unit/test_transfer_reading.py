@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from datagym_async.uploads import Outcome, UploadItem
 from datagym_async.uploads import _reading as reading
+from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.plan._names import Verdict
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.sources._candidates import Candidate
@@ -17,6 +19,8 @@ from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from datagym_async.uploads._screening import Check
 
 JPEG = SOUND_JPEG
 
@@ -36,6 +40,18 @@ def test_a_small_file_is_in_memory(tmp_path: Path) -> None:
     assert ready.body is not None
     assert ready.body.data == path.read_bytes()
     assert ready.size == reading.SMALL
+
+
+@pytest.mark.parametrize("check", ["none", "structure", "decode"])
+def test_a_file_that_became_a_pipe_is_rejected(tmp_path: Path, check: Check) -> None:
+    """Opening it does not wait for somebody who writes; it was a file when it was planned."""
+    os.mkfifo(tmp_path / "a.jpg")
+
+    ready = reading.read(planned(tmp_path / "a.jpg"), Screening(check))
+
+    assert ready.body is None
+    assert ready.verdict is not None
+    assert ready.verdict.reason == f"{tmp_path}/a.jpg is a pipe, not a regular file."
 
 
 def test_a_large_file_is_a_recipe(tmp_path: Path) -> None:

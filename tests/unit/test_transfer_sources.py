@@ -100,8 +100,20 @@ def test_what_is_no_regular_file_is_never_opened(photos: Path) -> None:
     """Opening a pipe would wait for ever; it is refused instead."""
     os.mkfifo(photos / "pipe.jpg")
 
-    assert [f"{photos}/pipe.jpg is not a regular file."] == refusals(photos)
-    assert [f"{photos}/pipe.jpg is not a regular file."] == refusals(photos / "pipe.jpg")
+    (photos / "pipe.txt").symlink_to(photos / "pipe.jpg")
+    listed = manifest(photos, "l.jsonl", '"pipe.jpg"\n"/dev/zero"\n')
+
+    said = [f"{photos}/{name} is a pipe, not a regular file." for name in ("pipe.jpg", "pipe.txt")]
+    hint = " A list of images that is piped is read as the source -, from standard input."
+    assert refusals(photos) == said
+    assert refusals(photos / "pipe.jpg") == [said[0] + hint]
+    assert refusals(str(photos / "pipe.txt")) == [said[1] + hint]
+    assert refusals("/dev/zero") == ["/dev/zero is a device, not a regular file."]
+    assert refusals(UploadItem(None, photos / "pipe.jpg")) == [said[0]]
+    assert [words.partition(": ")[2] for words in refusals(listed)] == [
+        said[0],
+        "/dev/zero is a device, not a regular file.",
+    ]
 
 
 def test_an_unreadable_subfolder_is_told_from_the_walk(

@@ -14,6 +14,7 @@ import attrs
 import orjson
 
 from datagym_async._json import loads
+from datagym_async._regular_files import regular_only
 from datagym_async.formats._errors import FormatError
 from datagym_async.formats._losses import Losses, LossKind
 from datagym_async.formats.coco._mapping import CocoCategory
@@ -79,7 +80,8 @@ def _loaded(source: Source) -> tuple[Mapping[str, Any], str]:
         return source, "the COCO document"
     path = Path(source)
     try:
-        document = loads(path.read_bytes())
+        with open(path, "rb", opener=regular_only) as file:
+            document = loads(file.read())
     except orjson.JSONDecodeError as error:
         raise FormatError(f"{path} is no JSON: {error}") from None
     if not isinstance(document, dict):

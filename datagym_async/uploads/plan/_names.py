@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening, folded, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem
@@ -304,7 +305,7 @@ def _is_image(item: UploadItem, screening: Screening) -> bool:
         return True
     if data is None:
         try:
-            with open(str(item.content), "rb", buffering=0) as file:  # noqa: PTH123 -- as in `_disk`
+            with open(str(item.content), "rb", buffering=0, opener=regular_only) as file:
                 data = file.read(HEAD_SIZE)
         except (OSError, ValueError):
             return False

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
+from datagym_async._regular_files import regular_only
 from datagym_async._wire._names import fold_name
 from datagym_async.models import MediaSourceType
 from datagym_async.resources._urls import screen as screen_url
@@ -147,7 +148,7 @@ def identified(row: Row, item: UploadItem, *, by_hash: bool) -> Row:
 
 
 def _hash(path: str) -> bytes:
-    with open(path, "rb") as file:  # noqa: PTH123 -- as above
+    with open(path, "rb", opener=regular_only) as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 

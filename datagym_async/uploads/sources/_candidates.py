@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import journal_files
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import Screening
@@ -164,7 +165,7 @@ def _asked(function: Callable[[UploadItem], object], item: UploadItem) -> str:
 def _hash(path: str) -> str:
     digest = hashlib.sha256()
     try:
-        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 -- as in `_disk.look`
+        with open(path, "rb", buffering=0, opener=regular_only) as stream:
             while piece := stream.read(_PIECE):
                 digest.update(piece)
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async._regular_files import kind_of
 from datagym_async._runs._disk import refusal
 from datagym_async.uploads.sources._candidates import (
     Candidate,
@@ -193,10 +194,11 @@ def _look_at(entry: os.DirEntry[str], relative: str) -> Found:
                 f"{shown} is a link to a folder, which is not followed; name it as a source, or "
                 'upload with symlinks="follow".'
             )
-        elif entry.is_symlink():
-            reason = f"{shown} is a link that leads nowhere."
         else:
-            reason = f"{shown} is not a regular file."
+            reason = f"{shown} is {kind_of(entry.stat().st_mode)}, not a regular file."
+    except FileNotFoundError as error:
+        is_link = entry.is_symlink()
+        reason = f"{shown} is a link that leads nowhere." if is_link else refusal(entry.path, error)
     except OSError as error:
         reason = refusal(entry.path, error)
     return Found(entry.path, relative, refusal=reason)

@@ -42,6 +42,8 @@ class Stream:
     source: Iterator[object] | AsyncIterable[object]
 
 
+_PIPED = " A list of images that is piped is read as the source -, from standard input."
+
 Leaf: TypeAlias = Iterable[Candidate] | Stream
 
 
@@ -133,7 +135,8 @@ def _of_path(path: str, rules: Rules) -> Leaf:
         return in_folder(path, rules)
     size = size_of(path)
     if isinstance(size, str):
-        return (refused_source(path, size),)
+        is_pipe = not isinstance(found, str) and stat.S_ISFIFO(found.st_mode)
+        return (refused_source(path, size + (_PIPED if is_pipe else "")),)
     if is_manifest(path):
         return in_manifest(path, rules)
     return (rules.file(path, last_part(path), size),)

@@ -23,6 +23,7 @@ import attrs
 
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
+from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal, size_of
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
@@ -64,7 +65,7 @@ def is_manifest(path: str) -> bool:
 def in_manifest(path: str, rules: Rules) -> Iterator[Candidate]:
     """Yield what a manifest names."""
     try:
-        with Path(path).open("rb") as stream:
+        with open(path, "rb", opener=regular_only) as stream:
             yield from _candidates(stream, path, rules)
     except OSError as error:
         yield refused_source(path, f"The manifest {refusal(path, error)}")
