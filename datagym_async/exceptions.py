@@ -26,7 +26,8 @@
     ├── ConfigurationError                    an option or argument cannot be used   (a ValueError)
     └── ClientClosedError                     the client is not open                (a RuntimeError)
 
-No error text, attribute or cause holds the token or a URL with a query.
+No error text, attribute or cause holds the token or a URL with a query. A text is printable
+whatever it quotes: control characters of names and of the service's words show as escapes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+
+from datagym_async._printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +78,14 @@ def _rebuild(cls: type[DataGymError], message: str, state: dict[str, Any]) -> Da
 
 
 class DataGymError(Exception):
-    """Be the root of every error this package raises on purpose."""
+    """Be the root of every error this package raises on purpose.
+
+    Args:
+        message: One sentence or several on one line; what it quotes of others is made printable.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only constructors defeat the pickling of exceptions by their args.

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from datagym_async._printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -97,7 +99,7 @@ class Loss:
         """Return it as one line."""
         more = ", ..." if self.count > len(self.examples) else ""
         where = f" ({', '.join(self.examples)}{more})" if self.examples else ""
-        return f"{self.count:,} x {self.kind.text}{where}"
+        return printable(f"{self.count:,} x {self.kind.text}{where}")
 
 
 @attrs.frozen

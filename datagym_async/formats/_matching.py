@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async._wire._media_index import MediaIndex
 from datagym_async.labels import LabeledImage
 
@@ -41,7 +42,7 @@ class Matching:
         said += _said(self.ambiguous, "have several")
         said += _said(self.doubled, "have the media of another image")
         said += _said(self.unannotated, "have no labels and stay as they are")
-        return "; ".join(said) + "."
+        return printable("; ".join(said) + ".")
 
 
 def match(

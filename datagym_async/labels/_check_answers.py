@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async.labels._config_entries import GEOMETRIES
 from datagym_async.models import EntryType
 
@@ -73,7 +74,7 @@ class Finding:
         return "".join(steps).removeprefix(".")
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" if self.path else self.message
+        return printable(f"{self.where}: {self.message}" if self.path else self.message)
 
 
 def error(path: Path, message: str, *, part: Path | None = None) -> Finding:

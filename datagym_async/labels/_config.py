@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from datagym_async._extras import extra_module
+from datagym_async._printable import printable
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels._config_documents import read_entries, read_json
 from datagym_async.labels._config_entries import ConfigEntry, EntryList
@@ -53,8 +54,8 @@ class EntryChange:
         """Return it as one line."""
         if self.before is None or self.after is None:
             sign, entry = ("+", self.after) if self.before is None else ("-", self.before)
-            return f"{sign} {self.path} ({_words(entry)})"
-        return f"~ {self.path}: " + ", ".join(map(self._words_of, self.fields))
+            return printable(f"{sign} {self.path} ({_words(entry)})")
+        return printable(f"~ {self.path}: " + ", ".join(map(self._words_of, self.fields)))
 
     def _words_of(self, name: str) -> str:
         before, after = getattr(self.before, name), getattr(self.after, name)

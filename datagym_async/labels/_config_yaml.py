@@ -53,15 +53,20 @@ def read_yaml(text: str | bytes) -> object:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Write what YAML takes for line breaks as escapes, or they come back as blanks."""
+    """Write what is not printable as escapes: for YAML there are five more line breaks."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         """Return a text as a scalar."""
-        style = '"' if _BREAKS.search(text) else None
+        style = None if text.isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", text, style)
 
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        """Write a scalar in double quotes; escapes alone keep what it holds off a terminal."""
+        self.allow_unicode = text.isprintable()
+        super().write_double_quoted(text, split)
+        self.allow_unicode = True
 
-_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
+
 _Dumper.add_representer(str, _Dumper.represent_text)
 
 

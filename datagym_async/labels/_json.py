@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class ShapeError(ConfigurationError):
 
     def __str__(self) -> str:
         """Return the text, with the path before it."""
-        return f"at {self.path.removeprefix('.')}, {self.text}" if self.path else self.text
+        at = f"at {self.path.removeprefix('.')}, " if self.path else ""
+        return printable(f"{at}{self.text}")
 
     def below(self, path: str) -> ShapeError:
         """Return itself, found below a path."""
