@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async._limits import Limits, Slot, pause_asked
+from datagym_async._logs import logger
 from datagym_async._retry import Trouble, classify
 from datagym_async._wire._messages import Lane, Request
 from datagym_async.exceptions import APIError, APIStatusError, APITimeoutError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from datagym_async._wire._messages import Response
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 @attrs.define

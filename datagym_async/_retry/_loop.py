@@ -10,7 +10,6 @@ The retry budget of a whole client: a bucket of tokens, so that a dead service i
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -18,6 +17,7 @@ from typing import Generic, TypeVar
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
+from datagym_async._logs import logger
 from datagym_async._retry._delays import RetryPolicy
 from datagym_async._retry._table import Action, Trouble, classify, decide
 from datagym_async._wire._messages import Replay
@@ -70,7 +70,7 @@ class RetryQuota:
             self.tokens = min(self.capacity, self.tokens + (paid or _REWARD))
 
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 T = TypeVar("T")
 
 _LOOKS = frozenset({Action.SETTLE, Action.SETTLE_ONCE})

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import secrets
 import threading
@@ -24,10 +23,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._logs import logger
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _MAGIC = b"DGC1"
 _DIGEST = 16

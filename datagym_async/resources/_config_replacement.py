@@ -8,11 +8,11 @@ service is asked what holds now, and the old configuration is put back where nei
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import attrs
 
+from datagym_async._logs import logger
 from datagym_async.exceptions import APIStatusError, LabelConfigError, RequestRefusedError
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.labels._config_rules import RESERVED
@@ -22,7 +22,7 @@ from datagym_async.resources._endings import to_its_answer, to_its_end
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 Left: TypeAlias = Literal["untouched", "old", "new", "unknown"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from datagym_async._logs import logger
 from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Dialect: TypeAlias = Literal["auto", "image", "media"]
 """``media``: today's servers; ``image``: the public documentation; ``auto``: ask the service."""
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class DialectFinder:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datagym_async._logs import logger
 from datagym_async.exceptions import ConfigurationError, LabelConfigError, RequestRefusedError
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.models import ConfigStakes
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datagym_async.models import ConfigBackup, LabelConfiguration, Project
     from datagym_async.resources._ports import Door
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 DEFAULT_BACKUPS = "datagym-backups"
 """Folder for backups, below the working directory."""

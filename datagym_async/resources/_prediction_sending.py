@@ -8,7 +8,6 @@ are hints (`docs/decisions/0019-importing-predictions.md`).
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import (
     Awaitable,
     Callable,
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._logs import logger
 from datagym_async.exceptions import (
     APIError,
     BadRequestError,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from datagym_async.resources._import_report import ImportResult
     from datagym_async.resources._prediction_screening import PredictionLike
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _PATIENCE = 3
 """Answers lost in a row after which an import stops: nobody is there any more."""

@@ -1,12 +1,13 @@
 """The application: one door for all requests, and the list of the modules behind it."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import PayloadEncodingError
 from aiohttp.typedefs import Handler, Middleware
+
+from datagym_async._logs import logger
 
 from . import (
     _aiseg,
@@ -32,7 +33,7 @@ from ._service import Service
 
 __all__ = ["Middleware", "make_app"]
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = logger(__name__)
 
 _VERSIONS: Final = (HttpVersion10, HttpVersion11)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
 
 from datagym_async._limits import LimiterState
+from datagym_async._logs import logger
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import UploadReport, UploadResult
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 @attrs.frozen

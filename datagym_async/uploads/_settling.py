@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async._logs import logger
 from datagym_async._runs._needs import MediaUploads
 from datagym_async._runs._threads import in_thread
 from datagym_async._wire._names import encode_name, fold_name
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datagym_async.uploads._values import Double, UploadResult
 
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 Search: TypeAlias = Callable[[Collection[str]], Awaitable[dict[str, DatasetMedia]]]
 """Gives the media of names as they are stored, folded."""
@@ -209,7 +209,7 @@ class Settler:
                     await self._media.delete(extra)
                     removed.append(extra)
         except APIError as error:
-            _log.warning("An extra copy of %r could not be removed: %s", double.name, error)
+            _log.warning("An extra copy of '%s' could not be removed: %s", double.name, error)
         return attrs.evolve(double, removed=tuple(removed))
 
     async def _digest(self, media_id: str) -> bytes:

@@ -1,0 +1,45 @@
+"""Loggers whose records no foreign text can forge or colour.
+
+Every module that logs takes its logger from here. What a message is filled with is made printable
+before any handler sees it, the caller's own ones included, so that a name with a line break stays
+within its record. The lines of a traceback are indented, as none of a record's own first lines is.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Final
+
+from datagym_async._printable import printable, printable_lines
+
+_INDENT: Final = "  "
+
+
+def logger(name: str) -> logging.Logger:
+    """Return the logger of a module; call it with the module's ``__name__``.
+
+    Texts are filled in with ``%s``: ``%r`` would escape them a second time.
+    """
+    found = logging.getLogger(name)
+    found.addFilter(_with_printable_texts)
+    return found
+
+
+def _with_printable_texts(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(map(_shown, record.args))
+    if record.exc_info and record.exc_info[1] and not record.exc_text:
+        # A formatter takes this text where there is one, instead of making its own.
+        record.exc_text = indented_trace(record.exc_info[1])
+    return True
+
+
+def indented_trace(error: BaseException) -> str:
+    """Return a traceback, each line of it printable and indented."""
+    text = "".join(traceback.format_exception(error)).rstrip("\n")
+    return "\n".join(_INDENT + line for line in printable_lines(text).split("\n"))
+
+
+def _shown(value: object) -> object:
+    return value if isinstance(value, int | float) else printable(str(value))
