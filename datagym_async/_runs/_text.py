@@ -1,16 +1,26 @@
-"""Reports as text: how counts are said, and how JSON and CSV files are written."""
+"""Reports as text: how counts are said, and how JSON and CSV files are written.
+
+A spreadsheet takes a cell of a CSV file that begins with ``=``, ``@``, ``+``, ``-``, a tab or a
+carriage return for a formula, and names come from anybody. Such a text gets a ``'`` before it, the
+spreadsheets' own mark of a text; one that looks as if it had such a mark gets another one, so that
+taking one off gives back every text exactly (`plain_cell`). JSON files hold the true texts.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
+
+_FORMULA = re.compile(r"'*[=@+\-\t\r]")
+_MARKED = re.compile(r"'+[=@+\-\t\r]")
 
 
 def said_counts(first: tuple[str, int], *others: tuple[str, int]) -> str:
@@ -37,10 +47,21 @@ def csv_text(
         path: The file.
     """
     buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    writer.writerows(csv_cells(columns, row) for row in rows)
     return _written(buffer.getvalue(), path)
+
+
+def csv_cells(columns: Sequence[str], row: Mapping[str, object]) -> list[object]:
+    """Return the cells of a row, none of which a spreadsheet takes for a formula."""
+    cells = (row[column] for column in columns)
+    return [f"'{it}" if isinstance(it, str) and _FORMULA.match(it) else it for it in cells]
+
+
+def plain_cell(cell: str) -> str:
+    """Return the text of a cell that `csv_cells` has made."""
+    return cell[1:] if _MARKED.match(cell) else cell
 
 
 def _written(text: str, path: str | os.PathLike[str] | None) -> str:

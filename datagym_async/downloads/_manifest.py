@@ -32,6 +32,7 @@ import attrs
 from datagym_async._file_names import folded_name, numbered, safe_name
 from datagym_async._printable import printable
 from datagym_async._runs._disk import Check, JournalLock, Part, place_of, tidy
+from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._report import DownloadOutcome
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import MediaSourceType
@@ -489,5 +490,5 @@ def _json_row(row: dict[str, Any]) -> bytes:
 
 def _csv_row(row: dict[str, Any]) -> bytes:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer).writerow([row[name] for name in COLUMNS])
+    csv.writer(buffer).writerow(csv_cells(COLUMNS, row))
     return buffer.getvalue().encode("utf-8", "backslashreplace")

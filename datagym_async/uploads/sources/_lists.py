@@ -2,7 +2,8 @@
 
 * ``.txt``: one path or URL a line; blank lines and lines that begin with ``#`` do not count.
 * ``.csv``: with a header, the columns path (or file, filename, image, source), url and name; with
-  none, the first column.
+  none, the first column. One with a column ``outcome`` is a report or a manifest of ours, and the
+  ``'`` before what a spreadsheet would take for a formula is taken off.
 * ``.jsonl``: a string a line, or an object with the members path or url, and name.
 
 Paths are relative to the manifest's folder. Bytes that are not UTF-8 are kept, since file names
@@ -25,6 +26,7 @@ from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal, size_of
+from datagym_async._runs._text import plain_cell
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._values import UploadItem, is_url
@@ -42,6 +44,8 @@ SUFFIXES = (".txt", ".csv", ".jsonl")
 _PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "source")
 _URLS = ("url", "image_url", "link")
 _NO_HEADER = ["path"]
+_OURS = "outcome"
+"""A column that reports and manifests of this package have, and lists of images have not."""
 
 
 @attrs.frozen
@@ -216,7 +220,8 @@ def _header(row: list[str]) -> list[str]:
 
 
 def _csv_line(number: int, header: list[str], row: list[str]) -> Line:
-    return _from_members(number, dict(zip(header, map(str.strip, row), strict=False)))
+    cells = map(plain_cell if _OURS in header else str.strip, row)
+    return _from_members(number, dict(zip(header, cells, strict=False)))
 
 
 _PARSERS: dict[str, Parser] = {
