@@ -100,7 +100,8 @@ def run(argv: Sequence[str]) -> int:
 
 def _usage(error: _UsageProblem) -> str:
     # Newer releases of typer put two words of pydantic before what a type has to say.
-    message = error.format_message().rstrip(".\n").replace(": Value error, ", ": ")
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = message.replace(": Value error, ", ": ")
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else PROGRAM
     return f"{message}; see `{where} --help`."

@@ -101,7 +101,8 @@ def show_diff(invocation: Invocation, project: ProjectArgument, file: FileArgume
     if invocation.output.as_json:
         invocation.output.document(_document_of(changes))
     elif changes:
-        invocation.output.result(str(changes))
+        for line in str(changes).split("\n"):
+            invocation.output.result(line)
     else:
         invocation.output.message("Nothing differs.")
     return SOME_FAILED if changes else WELL
@@ -123,7 +124,7 @@ def upload(
     """
     config = _read(file)
     if problems := config.problems():
-        raise CommandError("\n".join((f"{file} breaks rules; nothing was changed.", *problems)))
+        raise CommandError(f"{file} breaks rules; nothing was changed.", *problems)
     backup = None if no_backup else backup_folder
     return _replace(invocation, _Replacing(project, config, backup, yes=yes))
 
@@ -202,7 +203,7 @@ def _replace(invocation: Invocation, wanted: _Replacing) -> int:
         return _say(invocation, view, None)
     if view.present is None or len(view.present):
         _tell(invocation, view, wanted)
-        if not wanted.yes and not _agreed(view):
+        if not wanted.yes and not _agreed(invocation.output, view):
             invocation.output.message("Nothing was changed.")
             return WELL
     kept: list[ConfigBackup] = []
@@ -252,7 +253,8 @@ async def _do(
 
 
 def _tell(invocation: Invocation, view: _View, wanted: _Replacing) -> None:
-    invocation.output.message(str(view.changes))
+    for line in str(view.changes).split("\n"):
+        invocation.output.message(line)
     if view.stakes is not None:
         invocation.output.warning(_sentence_of(view.stakes))
     if wanted.backup is None:
@@ -268,12 +270,12 @@ def _sentence_of(stakes: ConfigStakes) -> str:
     )
 
 
-def _agreed(view: _View) -> bool:
+def _agreed(output: Output, view: _View) -> bool:
     if not sys.stdin.isatty():
         raise CommandError(
             "Replacing a label configuration destroys labels, and nobody is here to ask; add --yes."
         )
-    return typer.confirm(f"Replace the label configuration of {view.project.name!r}?", err=True)
+    return output.ask(f"Replace the label configuration of {view.project.name!r}?")
 
 
 def _say(

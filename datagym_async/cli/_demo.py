@@ -233,7 +233,8 @@ async def _upload_links(stage: Stage, play: Play) -> None:
 
 
 def _heading(output: Output, text: str) -> None:
-    output.tell(f"\n{text}", style="bold")
+    output.tell("")
+    output.tell(text, style="bold")
 
 
 @contextlib.asynccontextmanager

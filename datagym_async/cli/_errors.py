@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -92,14 +91,16 @@ _REFUSED: Final[Mapping[type[DataGymError], str]] = {
 
 @attrs.define(init=False)
 class CommandError(Exception):
-    """A command stops with a sentence that its user can act on."""
+    """A command stops with a sentence that its user can act on, and perhaps further lines."""
 
     sentence: str
+    further: tuple[str, ...]
     status: int
 
-    def __init__(self, sentence: str, *, status: int = STOPPED) -> None:
+    def __init__(self, sentence: str, *further: str, status: int = STOPPED) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.further = further
         self.status = status
 
 
@@ -124,11 +125,6 @@ def status_of(error: BaseException) -> int:
     report = error.report if isinstance(error, TransferError) else None
     done = getattr(report, "uploaded", 0) or getattr(report, "downloaded", 0)
     return SOME_FAILED if done else STOPPED
-
-
-def trace_of(error: BaseException) -> str:
-    """Return the traceback, for people who debug."""
-    return "".join(traceback.format_exception(error))
 
 
 def _about_file(error: OSError) -> str:

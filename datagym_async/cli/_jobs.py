@@ -5,10 +5,11 @@ The command that goes on with a job, from what its journal keeps: pure functions
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -50,7 +51,9 @@ _PLAIN: Final[Mapping[str, str]] = {
 }
 
 
-def command_of(job: JobSummary, *, most: int | None = None) -> str | None:
+def command_of(
+    job: JobSummary, *, most: int | None = None, quote: Callable[[str], str] = shlex.quote
+) -> str | None:
     """Return the command that goes on with a job; None if only the program that began it can.
 
     Sources that are left out have dots in their place.
@@ -58,22 +61,23 @@ def command_of(job: JobSummary, *, most: int | None = None) -> str | None:
     Args:
         job: The job.
         most: How many sources to name at most; None for all that the journal keeps.
+        quote: Makes one word for a shell of any text.
     """
-    sources = _sources(job, most)
+    sources = _sources(job, most, quote)
     if sources is None:
         return None
-    words = ["datagym-async", "upload", *sources, "--dataset", shlex.quote(job.dataset_id)]
+    words = ["datagym-async", "upload", *sources, "--dataset", quote(job.dataset_id)]
     if job.base_url:
-        words += ["--base-url", shlex.quote(job.base_url)]
-    words += map(shlex.quote, _option_words(job.options))
+        words += ["--base-url", quote(job.base_url)]
+    words += map(quote, _option_words(job.options))
     if job.path.parent != jobs_folder():
-        words += ["--journal", shlex.quote(str(job.path))]
+        words += ["--journal", quote(str(job.path))]
     return " ".join(words)
 
 
 def how_to_go_on(job: JobSummary) -> str:
     """Return the command for somebody to read, or what there is in place of it."""
-    if (command := command_of(job, most=SHOWN)) is None:
+    if (command := command_of(job, most=SHOWN, quote=quoted_for_eyes)) is None:
         return "the program that began it: its sources or options are none of a command"
     known = len(job.words or ())
     if job.count > known > 0:
@@ -83,19 +87,31 @@ def how_to_go_on(job: JobSummary) -> str:
     return command
 
 
-def _sources(job: JobSummary, most: int | None) -> list[str] | None:
+def quoted_for_eyes(word: str) -> str:
+    r"""Return a word for a shell that steers no terminal, and is still the word when it is pasted.
+
+    Where it is not printable it becomes ``$'a\x1b.jpg'``, which bash, zsh and ksh read.
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    return f"$'{''.join(map(_shell_character, word))}'"
+
+
+def _shell_character(one: str) -> str:
+    if one.isprintable() and one not in "'\\":
+        return one
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(one))
+
+
+def _sources(job: JobSummary, most: int | None, quote: Callable[[str], str]) -> list[str] | None:
     if not job.count:  # an older journal
         named = job.sources.split(", ")
         left_out = bool(_MORE.fullmatch(named[-1]))
-        return [*_quoted(named[:-1] if left_out else named), *["..."] * left_out]
+        return [*map(quote, named[:-1] if left_out else named), *["..."] * left_out]
     if job.words is None:
         return None
     named = list(job.words[:most])
-    return [*_quoted(named), *["..."] * (len(named) < job.count)]
-
-
-def _quoted(words: Sequence[str]) -> Iterator[str]:
-    return map(shlex.quote, words)
+    return [*map(quote, named), *["..."] * (len(named) < job.count)]
 
 
 def _option_words(options: Mapping[str, object]) -> Iterator[str]:
@@ -186,7 +202,7 @@ def clean(
     output = invocation.output
     if not yes and not sys.stdin.isatty():
         raise CommandError("Nobody is here to ask whether to delete journals; add --yes.")
-    if not yes and not typer.confirm(_question(older_than, unfinished=unfinished), err=True):
+    if not yes and not output.ask(_question(older_than, unfinished=unfinished)):
         output.message("Nothing was deleted.")
         return WELL
     age = None if older_than is None else timedelta(seconds=older_than)

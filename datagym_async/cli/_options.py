@@ -25,7 +25,6 @@ from datagym_async.cli._errors import (
     SOME_FAILED,
     sentence_of,
     status_of,
-    trace_of,
 )
 from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import terminated_like_interrupted
@@ -219,26 +218,28 @@ def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
         return _reader_left()
     except Exception as error:
         cause = first_of(error)
-        output.error(sentence_of(cause))
+        output.error(sentence_of(cause), *getattr(cause, "further", ()))
         if invocation.shared.debug:
-            output.trace(trace_of(cause))
+            output.traceback(cause)
         return status_of(cause)
 
 
 @contextlib.contextmanager
 def _logging(invocation: Invocation) -> Iterator[None]:
-    if not invocation.shared.debug:
-        yield
-        return
-    logger, handler = logging.getLogger("datagym_async"), invocation.output.debug_handler()
-    level = logger.level
-    logger.setLevel(logging.DEBUG)
-    logger.addHandler(handler)
+    """Say what is logged through our way out, other libraries' warnings included.
+
+    Where no handler is, Python would write warnings to standard error just as they are.
+    """
+    root, ours = logging.getLogger(), logging.getLogger("datagym_async")
+    handler, level = invocation.output.log_handler(debug=invocation.shared.debug), ours.level
+    if invocation.shared.debug:
+        ours.setLevel(logging.DEBUG)
+    root.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        root.removeHandler(handler)
+        ours.setLevel(level)
 
 
 def _reader_left() -> int:

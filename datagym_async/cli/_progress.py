@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datagym_async import LimiterState
+from datagym_async._printable import printable
 from datagym_async.cli._errors import hint_in_shell_words
 from datagym_async.cli._screen import Output, bar, clock, counted, share_of_bytes, size
 from datagym_async.downloads import DownloadProgress
@@ -274,7 +275,7 @@ def problem_line(result: UploadResult) -> str:
         if _says(result.reason, result.source or result.name)
         else f"{result.source or result.name}: "
     )
-    return f"{word}: {named}{hint_in_shell_words(result.reason)}"
+    return printable(f"{word}: {named}{hint_in_shell_words(result.reason)}")
 
 
 def _says(reason: str, name: str) -> bool:

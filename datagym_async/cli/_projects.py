@@ -69,7 +69,7 @@ def detach(
             "Detaching destroys tasks and labels, and nobody is here to ask; add --yes."
         )
     found = with_client(invocation, lambda client: _both(client, dataset, project, whole=True))
-    if not yes and not typer.confirm(_question(*found), err=True):
+    if not yes and not invocation.output.ask(_question(*found)):
         invocation.output.message("Nothing was changed.")
         return WELL
     with_client(invocation, lambda client: client.projects.remove_dataset(found[1].id, found[0].id))

@@ -7,7 +7,8 @@ Models as plain values for JSON.
 The one way out: results to standard output, progress and messages to standard error.
 
 Nothing that comes from outside (names of files and datasets, words of the service) is taken for
-markup, and nothing goes out before known secrets are taken out.
+markup or steers the terminal, and nothing goes out before known secrets are taken out. What is said
+is one line: a line break in it is somebody else's, and shows as an escape.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from datagym_async._logs import indented_trace
+from datagym_async._printable import printable, printable_json
 from datagym_async._wire._redact import redact
 
 if TYPE_CHECKING:
@@ -212,10 +215,11 @@ class Output:
         self.document(json.dumps(record))
 
     def document(self, document: object) -> None:
-        """Say the whole result as one JSON document."""
+        """Say the whole result as one JSON document; a text is one already."""
         text = document if isinstance(document, str) else json.dumps(document, indent=2)
         # Not through rich, which would fold long lines; JSON is for programs.
-        self._out.file.write(redact_secrets(text, self._secrets).rstrip("\n") + "\n")
+        said = printable_json(redact_secrets(text, self._secrets))
+        self._out.file.write(said.rstrip("\n") + "\n")
         self._out.file.flush()
 
     def message(self, text: str, *, style: str = "") -> None:
@@ -233,34 +237,53 @@ class Output:
         if not self.as_json:
             self._print(self._err, self._text(text, "yellow"))
 
-    def error(self, text: str) -> None:
-        """Say why the command stops, always."""
-        sentence = Text("Error: ", "bold red") + self._text(text)
-        self._print(self._err, sentence)
+    def error(self, text: str, *further: str) -> None:
+        """Say why the command stops, always; further lines tell more of it."""
+        self._print(self._err, Text("Error: ", "bold red") + self._text(text))
+        for line in further:
+            self._print(self._err, self._text(line))
 
     def trace(self, text: str) -> None:
         """Say something for people who debug."""
         self._print(self._err, self._text(text, "dim"))
 
-    def debug_handler(self) -> logging.Handler:
-        """Return a handler that says log records without tearing a progress display apart."""
-        return _DebugHandler(self)
+    def traceback(self, error: BaseException) -> None:
+        """Say where an error comes from, for people who debug."""
+        for line in indented_trace(error).split("\n"):
+            self.trace(line)
+
+    def ask(self, question: str) -> bool:
+        """Ask whether to go on; no answer is no."""
+        return typer.confirm(printable(redact_secrets(question, self._secrets)), err=True)
+
+    def log_handler(self, *, debug: bool) -> logging.Handler:
+        """Return a handler that says log records without tearing a progress display apart.
+
+        Args:
+            debug: Whether to say all records, with time, level and logger; else warnings alone.
+        """
+        return _LogHandler(self, debug=debug)
 
     def _text(self, text: str, style: str = "") -> Text:
-        return Text(redact_secrets(text, self._secrets), style)
+        return Text(printable(redact_secrets(text, self._secrets)), style)
 
     def _print(self, console: Console, text: RenderableType) -> None:
         console.print(text, soft_wrap=not console.is_terminal)
 
 
-class _DebugHandler(logging.Handler):
-    def __init__(self, output: Output) -> None:
-        super().__init__(logging.DEBUG)
-        self._output = output
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+class _LogHandler(logging.Handler):
+    def __init__(self, output: Output, *, debug: bool) -> None:
+        super().__init__(logging.DEBUG if debug else logging.WARNING)
+        self._say = output.trace if debug else output.warning
+        words = "%(asctime)s %(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
+        self.setFormatter(logging.Formatter(words))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._output.trace(redact(self.format(record)))
+        # A record of several lines, perhaps of another library, is indented behind its first one.
+        first, *further = redact(self.format(record)).split("\n")
+        self._say(first)
+        for line in further:
+            self._say(f"  {line}")
 
 
 def redact_secrets(text: str, secrets: Sequence[str]) -> str:

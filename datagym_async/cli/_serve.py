@@ -181,7 +181,9 @@ def _announce(output: Output, options: ServerOptions, base_url: str, token: str)
             }
         )
         return
-    output.message(f"Serving {base_url} from {where}. In another terminal:\n")
+    output.message(f"Serving {base_url} from {where}. In another terminal:")
+    output.message("")
     output.secret_result(f"export DATAGYM_BASE_URL={shlex.quote(base_url)}")
     output.secret_result(f"export DATAGYM_TOKEN={shlex.quote(token)}")
-    output.message("\nCtrl-C stops it.")
+    output.message("")
+    output.message("Ctrl-C stops it.")

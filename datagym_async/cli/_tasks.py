@@ -130,7 +130,7 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
         return _say(output, TasksReport(), verb)
     if not chosen.tasks and not chosen.yes:
         how_many = counted(len(task_ids), "task")
-        if not typer.confirm(f"{verb.capitalize()} {how_many}?", err=True):
+        if not output.ask(f"{verb.capitalize()} {how_many}?"):
             output.message("Nothing was changed.")
             return WELL
     client = client_for(invocation, ClientOptions())

@@ -99,7 +99,7 @@ def test_log_records_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output()
     output.keep_secret(SECRET)
     record = logging.LogRecord("x", 10, "f", 1, "at http://h/p?q=1 with %s", (SECRET,), None)
-    output.debug_handler().handle(record)
+    output.log_handler(debug=True).handle(record)
     said = capsys.readouterr().err
     assert "at http://h/p with [redacted]" in said
 
