@@ -27,6 +27,12 @@ def printable(text: str) -> str:
     return _escaped(text, _backslash_escape)
 
 
+def quoted(text: str) -> str:
+    """Return a text in quotes, as a sentence names a thing by it; escaped once, unlike its repr."""
+    mark = '"' if "'" in text and '"' not in text else "'"
+    return f"{mark}{printable(text)}{mark}"
+
+
 def printable_lines(text: str) -> str:
     """Return a text of several lines, each of them printable: a traceback."""
     return "\n".join(map(printable, text.split("\n")))

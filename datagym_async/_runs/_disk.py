@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self, TypeAlias
 
 import attrs
 
-from datagym_async._printable import printable
+from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import NotRegularError, kind_of
 from datagym_async.exceptions import ConfigurationError
 
@@ -175,7 +175,7 @@ def place_of(root: Path, path: str) -> Path:
     """
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or PureWindowsPath(path).anchor or path.startswith("/"):
-        msg = f"The manifest names the file {printable(path)!r}, which is not in its folder."
+        msg = f"The manifest names the file {quoted(path)}, which is not in its folder."
         raise ConfigurationError(msg)
     return root.joinpath(*parts)
 

@@ -31,7 +31,7 @@ from datagym_async.models import Dataset
 from datagym_async.uploads import UploadReport, UploadResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
 # Photographs alone, of which its folder also holds drawings, masks and test patterns.
 _NAMES: Final = (
@@ -220,11 +220,12 @@ async def _read_back(stage: Stage, uploaded: UploadResult | None, play: Play) ->
 
 async def _upload_links(stage: Stage, play: Play) -> None:
     _heading(stage.output, "5. Links: the service keeps the address and not the bytes")
-    if not stage.files:
+    files = [path for path in stage.files if path.name.isprintable()]
+    if not files:
         stage.output.tell("There are no files to make links of.")
         return
     account = Account()
-    async with _photo_server(stage.files[:_LINKS]) as urls:
+    async with _photo_server(files[:_LINKS]) as urls:
         stage.output.tell(f"{counted(len(urls), 'URL')}, the first is {urls[0]}")
         run = stage.client.uploader(stage.dataset.id, urls)
         await run_upload(stage.client, stage.output, run, account)
@@ -238,7 +239,7 @@ def _heading(output: Output, text: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _photo_server(files: tuple[Path, ...]) -> AsyncIterator[tuple[str, ...]]:
+async def _photo_server(files: Sequence[Path]) -> AsyncIterator[tuple[str, ...]]:
     """Serve files on loopback; gives their URLs, whose names differ from those of the files."""
     by_name = {f"link-{path.name}": path for path in files}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async._printable import printable
+from datagym_async._printable import quoted
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._runs._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
@@ -78,7 +78,7 @@ class Listing:
             try:
                 await self._enter_media(manifest, each.id, subfolder=True)
             except NotFoundError:
-                note = f"The dataset {printable(each.name)!r} of the project is gone."
+                note = f"The dataset {quoted(each.name)} of the project is gone."
                 self._tally.notes.append(note)
         self.name = self.project.name
 
@@ -102,7 +102,7 @@ class Listing:
         found = [one for one in projects if any(dataset_id == each.id for each in one.datasets)]
         if len(found) == 1 or not (self._config.labels or self._config.bitmaps):
             return found[0] if found else None
-        names = ", ".join(f"{printable(each.name)!r} ({each.id})" for each in found)
+        names = ", ".join(f"{quoted(each.name)} ({each.id})" for each in found)
         which = f"is attached to several projects ({names})" if found else "is in no project"
         msg = f"The dataset {which}; name the project of the labels with project_id=..."
         raise ConfigurationError(f"{msg}.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from datagym_async._printable import printable
+from datagym_async._printable import printable, quoted
 from datagym_async._runs._text import csv_text, json_text, said_counts
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class DownloadReport:
             ("pending", self.pending),
         )
         return (
-            f"{self.planned:,} media of {printable(self.name)!r}: {counts} "
+            f"{self.planned:,} media of {quoted(self.name)}: {counts} "
             f"({self.bytes / 1e6:,.1f} MB in {self.seconds:,.1f} s, "
             f"{self.items_per_second:,.1f} media/s).{''.join(self._remarks())}"
         )

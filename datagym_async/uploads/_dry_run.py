@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import attrs
 
-from datagym_async._printable import printable
+from datagym_async._printable import printable, quoted
 from datagym_async._runs._threads import in_thread
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads._config import UploadConfig
@@ -101,7 +101,7 @@ class PlanSummary:
 
     def __str__(self) -> str:
         return (
-            f"{self.planned:,} items for {printable(self.dataset_name)!r}: {self.send:,} to send "
+            f"{self.planned:,} items for {quoted(self.dataset_name)}: {self.send:,} to send "
             f"({self.bytes / 1e6:,.1f} MB), {self.skip:,} to skip, {self.reject:,} to reject."
         )
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
-from datagym_async._printable import printable
+from datagym_async._printable import quoted
 from datagym_async._runs._decode import JPEG
 from datagym_async._wire._names import MAX_NAME_LENGTH, encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError
@@ -283,7 +283,7 @@ def screen_name(name: str) -> str:
     if name.isascii() and name.isprintable() and len(name) <= MAX_NAME_LENGTH // 3:
         return ""  # cannot break a rule below: the usual case, and on the way of every file
     if any(unicodedata.category(one) == "Cc" for one in name):
-        return f"The name {printable(name)!r} holds a control character; rename the file."
+        return f"The name {quoted(name)} holds a control character; rename the file."
     try:
         encode_name(name)
     except ConfigurationError as error:

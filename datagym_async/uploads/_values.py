@@ -13,7 +13,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
 
-from datagym_async._printable import printable
+from datagym_async._printable import printable, quoted
 from datagym_async._runs._text import csv_text, json_text, said_counts
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
 
@@ -406,7 +406,7 @@ class UploadReport:
         more = len(self.datasets) - 1
         others = f" and {more:,} more dataset{'' if more == 1 else 's'}" if more > 0 else ""
         return (
-            f"{self.planned:,} items for {printable(self.dataset_name)!r}{others}: {counts} "
+            f"{self.planned:,} items for {quoted(self.dataset_name)}{others}: {counts} "
             f"({size} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} images/s)."
             f"{self._remarks()}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from typing import TYPE_CHECKING
@@ -102,6 +103,25 @@ def test_log_records_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     output.log_handler(debug=True).handle(record)
     said = capsys.readouterr().err
     assert "at http://h/p with [redacted]" in said
+
+
+def test_what_other_libraries_log_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their warnings are said without --debug, too; further lines are indented and printable."""
+    record = logging.LogRecord("x", 30, "f", 1, "a %s", ("\x1b]0;x\n[red]b",), None)
+    for debug in (False, True):
+        Output().log_handler(debug=debug).handle(record)
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.endswith(r"a \x1b]0;x")
+        assert second == "  [red]b"
+
+
+def test_a_question_steers_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names things, too."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert Output().ask("Delete \x1b]0;x?")
+    assert r"Delete \x1b]0;x?" in capsys.readouterr().err
 
 
 def test_a_refused_token_in_words_of_a_shell() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import sqlite3
+import subprocess
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
-from datagym_async.cli._jobs import SHOWN, command_of, how_to_go_on
+from datagym_async.cli._jobs import SHOWN, command_of, how_to_go_on, quoted_for_eyes
 from datagym_async.uploads import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
 from datagym_async.uploads.plan._jobs import Job
 from datagym_async.uploads.plan._journal import journal
@@ -150,3 +154,24 @@ def test_a_path_that_is_no_text(path: Path) -> None:
     name = "/caf\udce9.jpg"
 
     assert job_of(path, name).words == (name,)
+
+
+ODD = ("a\x1b]0;x\x07.jpg", "line\nbreak 'n \\ back", "\u202egpj.a", "caf\udce9 1.jpg")
+
+
+@pytest.mark.parametrize("word", ODD)
+def test_a_word_for_eyes_is_printable(path: Path, word: str) -> None:
+    """The command that is shown steers no terminal; the one for programs is exact."""
+    job = job_of(path, [f"https://h/{word}"])
+    assert how_to_go_on(job).isprintable()
+    assert shlex.quote(f"https://h/{word}") in str(command_of(job))
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize("word", [*ODD, "plain", "it's"])
+def test_a_word_for_eyes_is_that_word_when_it_is_pasted(word: str) -> None:
+    """A shell reads the escapes."""
+    said = subprocess.run(
+        ["bash", "-c", f"printf %s {quoted_for_eyes(word)}"], check=True, capture_output=True
+    )
+    assert os.fsdecode(said.stdout) == word

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async._printable import printable
+from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening, folded, screen_name
@@ -130,7 +130,7 @@ def _clash(item: UploadItem, first: Holder) -> Verdict:
     return Verdict(
         Outcome.REJECTED,
         f"{item.source or 'This item'} clashes with {first.shown}: both would be named "
-        f"{printable(item.name)!r}{printable(same)}, and the first is taken. Upload with "
+        f"{quoted(item.name)}{printable(same)}, and the first is taken. Upload with "
         'name="relative", or name one of them yourself with UploadItem(name, path).',
         is_clash=True,
     )
@@ -256,8 +256,8 @@ class Renaming:
             key = blob(f"n{folded(numbered(name, number))}")
         new_name = numbered(name, number)
         told = (
-            f"It is named {printable(new_name)!r}, since {printable(clash.holder)} has the name "
-            f"{printable(name)!r}."
+            f"It is named {quoted(new_name)}, since {printable(clash.holder)} has the name "
+            f"{quoted(name)}."
         )
         database.execute(_RENAME, (blob(new_name), key, told, row.seq))
         database.execute(_CLAIM, (key, row.seq))
@@ -289,7 +289,7 @@ def refuse_clashes(
         count += 1
         if count <= SHOWN:
             named = one.source or one.name
-            shown.append(f"{named} and {printable(clash.holder)} (both {printable(one.name)!r})")
+            shown.append(f"{named} and {printable(clash.holder)} (both {quoted(one.name)})")
     if count:
         more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
         raise ConfigurationError(
