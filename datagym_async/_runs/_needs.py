@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 
+from datagym_async._wire._messages import MAX_IN_PIECES
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
@@ -84,9 +86,9 @@ class MediaDownloads(Protocol):
         ...
 
     def stream(
-        self, media_id: str, *, link: bool = False
+        self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_PIECES
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Give the bytes of one media in pieces."""
+        """Give the bytes of one media in pieces, and no more of them than that."""
         ...
 
 

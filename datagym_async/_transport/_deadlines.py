@@ -87,12 +87,13 @@ class Pace:
         self.ends = self._began + self._left
         return self.ends
 
-    def end(self, size: int) -> None:
-        """Note that a wait has ended with so many bytes."""
+    def end(self, size: int) -> bool:
+        """Note that a wait has ended with so many bytes; return whether the pace is kept so far."""
         self._due -= size
         self._left -= self._now() - self._began
         if self._due <= 0:
             self._due, self._left = self.rate * self._window, self._window
+        return self._left > 0
 
 
 class Deadline:

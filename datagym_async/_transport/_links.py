@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from datagym_async._transport._deadlines import Pace
 from datagym_async._transport._failures import FAILURES
 from datagym_async._transport._foreign import (
     GuardedSession,
@@ -19,6 +20,7 @@ from datagym_async._transport._foreign import (
     failed,
     redirect_of,
 )
+from datagym_async._transport._options import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -187,12 +189,19 @@ class LinkFetcher:
 
 
 async def _pieces(answer: aiohttp.ClientResponse, url: URL) -> AsyncGenerator[bytes, None]:
-    arrived = 0
+    arrived, limits = 0, Timeout()
+    pace = Pace(asyncio.get_running_loop().time, limits.read_rate, limits.read_window)
     try:
-        async for chunk in answer.content.iter_chunked(_CHUNK):
+        while True:
+            pace.begin()
+            if not (chunk := await answer.content.read(_CHUNK)):
+                return
             arrived += len(chunk)
             if arrived > MAX_LINK_BYTES:
                 raise LinkError(f"The link gives more than {MAX_LINK_BYTES:,} bytes.")
+            # After the wait: one that brings no byte at all is ended by the session's own limit.
+            if not pace.end(len(chunk)):
+                raise LinkError(f"The link gives less than {pace.rate:,.0f} bytes a second.")
             yield chunk
     except FAILURES as failure:
         raise failed(failure, url) from None

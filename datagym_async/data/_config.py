@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import attrs
 
 from datagym_async._extras import require_modules
+from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia
 
@@ -77,6 +78,7 @@ class LoaderConfig:
         prefetch_bytes: Bytes that they take, at most, as `prefetch`. A sample counts with the
             size of what it holds (decoded images are large); what is still being loaded counts
             as the largest of late. One sample is always allowed.
+        max_bytes: Bytes of one media at most, as it is downloaded; a longer one cannot be loaded.
         ordered: True for the samples in the order of the epoch, False for each as it is ready:
             then a slow one holds up nobody.
         shuffle: Seed of a shuffle of each epoch, or None for the order of the media's ids.
@@ -102,6 +104,7 @@ class LoaderConfig:
 
     prefetch: int = attrs.field(default=64, validator=_least(1))
     prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=_least(1))
+    max_bytes: int = attrs.field(default=MAX_IN_MEMORY, validator=_least(1))
     ordered: bool = True
     shuffle: int | None = attrs.field(default=None, validator=_check_seed)
     shard: tuple[int, int] = attrs.field(default=(0, 1), validator=_check_shard)

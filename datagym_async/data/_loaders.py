@@ -43,6 +43,7 @@ class Loaders:
         drop_last: bool = False,
         prefetch: int = 64,
         prefetch_bytes: int = 256 * _MIB,
+        max_bytes: int = 1024 * _MIB,
         ordered: bool = True,
         shuffle: int | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -65,6 +66,7 @@ class Loaders:
         drop_last: bool = False,
         prefetch: int = 64,
         prefetch_bytes: int = 256 * _MIB,
+        max_bytes: int = 1024 * _MIB,
         ordered: bool = True,
         shuffle: int | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -87,6 +89,7 @@ class Loaders:
         drop_last: bool = False,
         prefetch: int = 64,
         prefetch_bytes: int = 256 * _MIB,
+        max_bytes: int = 1024 * _MIB,
         ordered: bool = True,
         shuffle: int | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -109,6 +112,7 @@ class Loaders:
         drop_last: bool = False,
         prefetch: int = 64,
         prefetch_bytes: int = 256 * _MIB,
+        max_bytes: int = 1024 * _MIB,
         ordered: bool = True,
         shuffle: int | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -130,6 +134,7 @@ class Loaders:
         drop_last: bool = False,
         prefetch: int = 64,
         prefetch_bytes: int = 256 * _MIB,
+        max_bytes: int = 1024 * _MIB,
         ordered: bool = True,
         shuffle: int | None = None,
         shard: tuple[int, int] = (0, 1),
@@ -153,6 +158,7 @@ class Loaders:
             drop_last: See there.
             prefetch: See there.
             prefetch_bytes: See there.
+            max_bytes: See there.
             ordered: See there.
             shuffle: See there.
             shard: See there.
@@ -172,6 +178,7 @@ class Loaders:
             drop_last=drop_last,
             prefetch=prefetch,
             prefetch_bytes=prefetch_bytes,
+            max_bytes=max_bytes,
             ordered=ordered,
             shuffle=shuffle,
             shard=shard,

@@ -78,7 +78,9 @@ class SampleLoader:
         return await in_thread(self._kept_and_made, media, index, epoch, data)
 
     def _downloaded(self, media: DatasetMedia) -> Awaitable[bytes]:
-        return self._media.download(media.id, link=media.source_type is _LINK)
+        return self._media.download(
+            media.id, link=media.source_type is _LINK, max_bytes=self._config.max_bytes
+        )
 
     # In threads.
 

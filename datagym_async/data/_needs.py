@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import attrs
 
 from datagym_async._runs._engine import RunLane
+from datagym_async._wire._messages import MAX_IN_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -20,8 +21,10 @@ T = TypeVar("T")
 class Media(Protocol):
     """Gives the bytes of media."""
 
-    async def download(self, media_id: str, *, link: bool = False) -> bytes:
-        """Return the bytes of a media."""
+    async def download(
+        self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
+    ) -> bytes:
+        """Return the bytes of a media, which are no more than that."""
 
 
 class Datasets(Protocol):

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import attrs
 
 from datagym_async._runs._engine import Stops, above_zero
+from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.exceptions import ConfigurationError
 
 Links: TypeAlias = Literal["skip", "source", "service"]
@@ -65,6 +66,8 @@ class DownloadConfig:
         verify: Whether files that an earlier run has downloaded are hashed and compared with the
             manifest, and fetched again where they differ; otherwise their size has to do.
         concurrency: Downloads in flight, fixed; None to have the best number found out.
+        max_bytes: Bytes of one media at most, by default 16 GiB; a longer one fails. For those that
+            ``links="source"`` fetches it is 256 MiB.
         max_files: The run ends after so many media were asked for, whatever became of them.
         max_bytes_total: The run ends with the media that brings the bytes downloaded to so many.
         max_failures: The run ends after so many media failed.
@@ -86,6 +89,7 @@ class DownloadConfig:
     project_id: str | None = None
     verify: bool = False
     concurrency: int | None = attrs.field(default=None, validator=_within(1, MAX_CONCURRENCY))
+    max_bytes: int = attrs.field(default=MAX_IN_PIECES, validator=above_zero)
     max_files: int | None = attrs.field(default=None, validator=above_zero)
     max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
     max_failures: int | None = attrs.field(default=None, validator=above_zero)

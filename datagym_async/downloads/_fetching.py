@@ -202,7 +202,9 @@ class Fetcher:
             async with self._links.open(await self._address_of(wanted)) as pieces:
                 yield pieces
             return
-        async with self._sources.media.stream(wanted.media_id, link=_is_link(wanted)) as chunks:
+        async with self._sources.media.stream(
+            wanted.media_id, link=_is_link(wanted), max_bytes=self._config.max_bytes
+        ) as chunks:
             try:
                 yield chunks
             except APIConnectionError as error:

@@ -325,3 +325,18 @@ async def test_the_reports_of_a_run(tmp_path: Path) -> None:
     assert report.to_csv().count("\n") == 2
     assert "1 downloaded, 1 failed" in report.summary()
     assert not report.ok
+
+
+async def test_a_media_that_is_too_long_is_failed_by_itself(tmp_path: Path) -> None:
+    """What goes on behind `max_bytes` is thrown away; the others are fetched."""
+    async with world(*photos([f"{number}.jpg" for number in range(3)])) as here:
+        long = await here.client.media.upload_file(here.dataset_id, jpeg(50_000), name="long.jpg")
+        report = await here.client.download_dataset(
+            here.dataset_id, tmp_path, config=DownloadConfig(max_bytes=20_000)
+        )
+
+    (problem,) = report.problems
+    assert (report.downloaded, report.failed) == (3, 1)
+    assert problem.media_id == long.id
+    assert "more than 20,000 bytes; max_bytes=... says how many" in problem.reason
+    assert sorted(images_below(tmp_path)) == ["0.jpg", "1.jpg", "2.jpg"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -168,3 +169,20 @@ async def test_a_refusal_is_said_with_its_status(status: int, may_pass: bool) ->
             await fetched(f"{address}/a.jpg")
 
     assert caught.value.may_pass is may_pass
+
+
+@pytest.mark.looptime
+async def test_a_body_that_drips_is_left() -> None:
+    """A byte now and then is no picture, and holds nobody."""
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x")
+            await asyncio.sleep(2)
+
+    async with serving(drip) as address:
+        with pytest.raises(LinkError, match="less than 1,000 bytes a second"):
+            await fetched(f"{address}/a.jpg")
+        assert asyncio.get_running_loop().time() < 130

@@ -377,3 +377,13 @@ async def test_a_closed_client_ends_the_iteration(full: World) -> None:
 
     with pytest.raises(ClientClosedError):
         await names(loader)
+
+
+async def test_a_media_that_is_too_long_goes_to_on_error(full: World) -> None:
+    """`max_bytes` bounds each media as it is downloaded."""
+    most = sorted(map(len, PHOTOS.values()))[-4]
+    loader = full.client.loader(full.dataset_id, max_bytes=most, on_error="skip")
+    samples = [sample async for sample in loader]
+
+    assert len(samples) == COUNT - 3
+    assert max(len(sample.data) for sample in samples) == most

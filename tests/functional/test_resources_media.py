@@ -398,3 +398,29 @@ async def test_an_unknown_dialect_is_refused() -> None:
     """The three words are named."""
     with pytest.raises(ConfigurationError, match="'auto', 'media' or 'image'"):
         media(FakeSession(), "modern")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", ["download", "download_to", "stream"])
+async def test_what_lies_elsewhere_has_no_more_bytes_than_allowed(way: str, tmp_path: Path) -> None:
+    """The error names bound and option, and no file is left."""
+    url = "https://store.example/clip.mp4"
+    session = FakeSession(
+        [answer(url.encode(), content_type="text/plain")],
+        elsewhere={url: answer(JPEG, content_type="video/mp4")},
+    )
+    with pytest.raises(APIResponseValidationError, match="more than 1,000 bytes; max_bytes="):
+        await by(way, media(session), tmp_path / "clip.mp4", max_bytes=1_000)
+    assert list(tmp_path.iterdir()) == []
+    assert session.streams_open == 0
+
+
+async def by(way: str, resource: MediaResource, path: Path, *, max_bytes: int) -> None:
+    """Fetch a media in one of the ways that there are."""
+    if way == "download":
+        await resource.download("M", max_bytes=max_bytes)
+    elif way == "download_to":
+        await resource.download_to("M", path, max_bytes=max_bytes)
+    else:
+        async with resource.stream("M", max_bytes=max_bytes) as chunks:
+            async for _ in chunks:
+                pass

@@ -23,6 +23,7 @@ from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
 
 READ = Request("GET", "dataset")
 MIB = 1 << 20
@@ -271,3 +272,33 @@ async def test_an_answer_announced_before_it_is_one_answer() -> None:
 
     assert bodies == [b"{}"] * 3
     assert connections == 1
+
+
+@pytest.mark.parametrize("way", ["download", "download_to", "stream"])
+async def test_a_media_that_never_ends_is_left_at_max_bytes(way: str, tmp_path: Path) -> None:
+    """The error names bound and option, memory holds no more than that, and no file is left."""
+    picture = endless(200, b"\xff\xd8\xff", bytes(MIB))
+    async with (
+        raw_server(picture) as base_url,
+        DataGymClient(token=TOKEN, base_url=base_url, dialect="media") as client,
+    ):
+        with (
+            at_most(24 * MIB),
+            pytest.raises(
+                APIResponseValidationError, match="more than 4,194,304 bytes; max_bytes="
+            ),
+        ):
+            await _fetch(client, way, tmp_path / "a.jpg")
+
+    assert await asyncio.to_thread(lambda: list(tmp_path.iterdir())) == []
+
+
+async def _fetch(client: DataGymClient, way: str, path: Path) -> None:
+    if way == "download":
+        await client.media.download("1", max_bytes=4 * MIB)
+    elif way == "download_to":
+        await client.media.download_to("1", path, max_bytes=4 * MIB)
+    else:
+        async with client.media.stream("1", max_bytes=4 * MIB) as chunks:
+            async for _ in chunks:
+                pass

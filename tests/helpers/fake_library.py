@@ -78,8 +78,8 @@ class FakeLibrary:
 class _Media:
     world: FakeLibrary
 
-    async def download(self, media_id: str, *, link: bool = False) -> bytes:
-        del link
+    async def download(self, media_id: str, *, link: bool = False, max_bytes: int = 0) -> bytes:
+        del link, max_bytes
         number, world = UUID(media_id).int, self.world
         world.asked.append(number)
         world.in_flight += 1

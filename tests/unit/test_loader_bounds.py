@@ -92,7 +92,7 @@ async def test_a_slow_sample_holds_up_nobody_out_of_order() -> None:
     library, first = world.library, True
 
     class Slow:
-        async def download(self, media_id: str, *, link: bool = False) -> bytes:
+        async def download(self, media_id: str, *, link: bool = False, max_bytes: int = 0) -> bytes:
             nonlocal first
             if first:
                 first = False
