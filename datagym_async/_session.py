@@ -9,6 +9,7 @@ cancellation included, closes its answer and its body before the ring returns.
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +27,7 @@ from datagym_async._retry import (
     Settling,
     parse_retry_after,
 )
+from datagym_async._wire._codec import unreadable
 from datagym_async._wire._errors import decode_error
 from datagym_async._wire._messages import Lane, Request, Response
 from datagym_async.exceptions import (
@@ -47,6 +49,8 @@ T = TypeVar("T")
 _SETTLE_SECONDS = (2.0, 60.0)
 # An upload has a limit for all of it; a download may take as long as its bytes come.
 _END_BY_THEMSELVES = frozenset({Lane.UPLOAD, Lane.DOWNLOAD})
+# What a host is made of: a Location may hold anything, half characters of a wrong coding included.
+_HOST = re.compile(r"[a-z0-9._:-]{1,253}")
 
 __all__ = ["Session", "SessionStatistics"]
 
@@ -243,10 +247,7 @@ class Session:
             try:
                 self._note_sent(request)
                 response = await self._transport.exchange(self._outgoing(request))
-                failure = self._failure(request, response) if response.status >= 300 else None
-                self._seen.note_answer(request, response, slot, failure=failure)
-                if failure is not None:
-                    raise failure
+                self._judge(request, response, slot)
             except APIError as error:
                 self._seen.note_failure(error, slot)
                 raise
@@ -269,12 +270,14 @@ class Session:
     ) -> StreamedResponse:
         self._note_sent(request)
         answer = await attempt.enter_async_context(self._transport.send(self._outgoing(request)))
-        if answer.status < 300:
+        if answer.status >= 300:
+            self._judge(request, await answer.whole(request), slot)
+        try:
             self._seen.note_headers(answer.headers)
+        except Exception as error:
+            failure = unreadable(request, answer.status, error)
+        else:
             return answer
-        response = await answer.whole(request)
-        failure = self._failure(request, response)
-        self._seen.note_answer(request, response, slot, failure=failure)
         raise failure
 
     async def _open_url(
@@ -324,8 +327,17 @@ class Session:
         body = self._limits.outgoing(request.lane, request.body)
         return request if body is request.body else attrs.evolve(request, body=body)
 
+    def _judge(self, request: Request, response: Response, slot: Slot) -> None:
+        """Raise the error that an answer stands for, if it does; tell the observer of it."""
+        try:
+            failure = self._failure(request, response) if response.status >= 300 else None
+            self._seen.note_answer(request, response, slot, failure=failure)
+        except Exception as error:
+            failure = unreadable(request, response.status, error)
+        if failure is not None:
+            raise failure
+
     def _failure(self, request: Request, response: Response) -> APIError:
-        """Return the error that an answer stands for."""
         if response.status < 400:
             return _redirected(request, response)
         error = decode_error(request, response)
@@ -334,8 +346,7 @@ class Session:
 
 
 def _redirected(request: Request, response: Response) -> APIResponseValidationError:
-    target = urlsplit(response.headers.get("location", ""))
-    where = f"{target.scheme}://{target.hostname}" if target.hostname else "another path"
+    where = _origin(response.headers.get("location", "")) or "another path"
     msg = (
         f"{request.method} {request.path} is redirected to {where}, and a token is not sent "
         "elsewhere; set base_url to the address that the service really has"
@@ -343,3 +354,13 @@ def _redirected(request: Request, response: Response) -> APIResponseValidationEr
     return APIResponseValidationError(
         msg, status=response.status, method=request.method, path=request.path
     )
+
+
+def _origin(location: str) -> str:
+    """Return scheme and host of a Location, if there are any that can be shown."""
+    try:
+        target = urlsplit(location)
+    except ValueError:  # brackets that hold no address
+        return ""
+    host = target.hostname or ""
+    return f"{target.scheme}://{host}" if _HOST.fullmatch(host) else ""

@@ -1,5 +1,9 @@
 """From an answer to a model, or to one error that says where the answer has another shape.
 
+Nothing that an answer holds may raise anything else. What makes values of answers is therefore
+called under one guard, `unreadable`, which has no list of what can go wrong: whatever is raised
+there is the answer's fault.
+
 The answers that are no plain objects: exports, a video's labels, the answer to an import.
 
 Media as current services write them, decoded without a detour.
@@ -14,16 +18,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 import orjson
-from cattrs.errors import BaseValidationError
 
 from datagym_async._json import loads
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
 from datagym_async._wire._messages import MAX_BITMAP, MAX_DOCUMENT, MAX_IN_PIECES, MAX_VALUE
 from datagym_async._wire._names import decode_name
+from datagym_async._wire._redact import redact
 from datagym_async._wire._structure import each, field_path, make_converter
-from datagym_async.exceptions import APIResponseValidationError
+from datagym_async.exceptions import APIError, APIResponseValidationError
 from datagym_async.labels import LabelExport, VideoLabels, parse_export, parse_video
-from datagym_async.labels._json import ShapeError, as_object, as_text
+from datagym_async.labels._json import LARGEST, as_object, as_text
 from datagym_async.models import DatasetMedia, Media, MediaSourceType
 
 if TYPE_CHECKING:
@@ -95,7 +99,8 @@ def _is_listed(value: Any) -> bool:
     return (
         type(value) is dict
         and type(value.get("id")) is type(value.get("mediaName")) is str
-        and type(value.get("timestamp")) is int
+        and type(timestamp := value.get("timestamp")) is int
+        and -LARGEST <= timestamp <= LARGEST
         and type(source := value.get("mediaSourceType")) is str
         and source in _SOURCES
     )
@@ -116,7 +121,9 @@ def _is_uploaded(value: Any) -> bool:
         and value.keys() == _UPLOADED
         and value["valid"] is True
         and value["reason"] is value["url"] is None
-        and type(value["width"]) is type(value["height"]) is int
+        and type(width := value["width"]) is type(height := value["height"]) is int
+        and 0 <= width <= LARGEST
+        and 0 <= height <= LARGEST
     )
 
 
@@ -142,6 +149,9 @@ _WAYS_OUT: Final = {
     MAX_IN_PIECES: _OUT_OF_PLACE,
     MAX_DOCUMENT: "where it is read in parts, as the methods named iter_... do, it has no bound",
 }
+
+_MAX_TEXT = 300
+"""Characters that are shown of a foreign error's words, and of a path, which may hold any key."""
 
 _converter = make_converter()
 register_documents(_converter)
@@ -214,7 +224,7 @@ def decode_with(
     Args:
         request: The call that was answered.
         value: What JSON gave.
-        read: Raises `ShapeError`, or what cattrs does, where the value is something else.
+        read: Raises whatever it likes where the value is something else.
         status: The answer's status.
         at: Where in the body the value stands, for example ``[7]``.
 
@@ -223,11 +233,29 @@ def decode_with(
     """
     try:
         return read(value)
-    except (BaseValidationError, ShapeError) as error:
-        path, text = field_path(error)
-    except RecursionError:
-        path, text = "", "it is nested too deep"
-    raise unexpected(request, status, text, field_path=_join(at, path)) from None
+    except Exception as error:
+        failure = unreadable(request, status, error, at=at)
+    raise failure
+
+
+def unreadable(request: Request, status: int, error: Exception, *, at: str = "") -> APIError:
+    """Return the error for an answer whose handling raised: the guard around all of it.
+
+    Nothing of what was raised is kept but its kind and the beginning of its words, without secrets:
+    it may hold the body. To be raised behind the handler, so that it is no context either.
+
+    Args:
+        request: The call that was answered.
+        status: The answer's status.
+        error: What was raised; an `APIError`, as of an answer that breaks off, is returned as it
+            is.
+        at: Where in the body the value stands that was read, for example ``[7]``.
+    """
+    if isinstance(error, APIError):
+        return error
+    path, text = field_path(error)
+    path = _join(at, path)[:_MAX_TEXT]
+    return unexpected(request, status, redact(text[:_MAX_TEXT]), field_path=path)
 
 
 def _join(at: str, path: str) -> str:

@@ -25,6 +25,7 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn
 
+from datagym_async._wire._elements import BrokenTextError
 from datagym_async._wire._names import decode_name
 from datagym_async.labels._json import (
     ShapeError,
@@ -153,13 +154,22 @@ def field_path(error: Exception) -> tuple[str, str]:
     while isinstance(error, ClassValidationError | IterableValidationError):
         owner, error = error, error.exceptions[0]
         path += _step(owner, error)
-    if isinstance(error, KeyError):
-        return path.removeprefix("."), "it is missing"
-    if isinstance(error, RecursionError):
-        return "", "it is nested too deep"
     if isinstance(error, ShapeError):
-        return f"{path}{error.path}".removeprefix("."), error.text
-    return path.removeprefix("."), str(error)
+        path += error.path
+    return path.removeprefix("."), _words(error)
+
+
+def _words(error: Exception) -> str:
+    match error:
+        case ShapeError():
+            return error.text
+        case BrokenTextError():
+            return f"the body is no JSON ({error})"
+        case KeyError():
+            return "it is missing"
+        case RecursionError():
+            return "it is nested too deep"
+    return f"it cannot be read ({type(error).__name__}: {error})"
 
 
 def _step(owner: ClassValidationError | IterableValidationError, error: Exception) -> str:

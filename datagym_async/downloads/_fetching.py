@@ -29,6 +29,8 @@ from datagym_async.exceptions import (
     APIError,
     APIStatusError,
     BadRequestError,
+    ClientClosedError,
+    DataGymError,
     NotFoundError,
 )
 from datagym_async.models import MediaSourceType
@@ -131,16 +133,18 @@ class Fetcher:
         Raises:
             APIError: Every other media would meet it as well.
             OSError: Likewise: the disk is full.
+            ConfigurationError: The manifest names a file outside the folder.
         """
         clock = asyncio.get_running_loop().time
         began, attempts = clock(), 0
         if self._is_left_alone(wanted):
             return _result(wanted, DownloadOutcome.SKIPPED, reason=_SKIPPED)
+        place = place_of(self._root, wanted.path)
         while True:
             attempts += 1
             try:
-                size, sha256 = await self._fetch_once(wanted)
-            except (APIError, LinkError, OSError, _BadImageError) as error:
+                size, sha256 = await self._fetch_once(wanted, place)
+            except (DataGymError, LinkError, OSError, _BadImageError) as error:
                 if self._is_lasting(error, wanted, attempts):
                     self._judge(error)
                     return _failed(wanted, error, attempts=attempts, seconds=clock() - began)
@@ -162,8 +166,8 @@ class Fetcher:
 
     def _is_lasting(self, error: Exception, wanted: Wanted, attempts: int) -> bool:
         """Return whether an error is the last word on a media, or raise it if on all of them."""
-        is_lost = isinstance(error, APIError) and not isinstance(error, NotFoundError)
-        if is_lost and is_fatal(error):
+        is_of_all = isinstance(error, APIError | ClientClosedError)
+        if is_of_all and not isinstance(error, NotFoundError) and is_fatal(error):
             raise error
         if not isinstance(error, APIError) and isinstance(error, OSError) and is_full(error):
             raise error
@@ -181,7 +185,7 @@ class Fetcher:
         if self._unanswered >= self._patience:
             raise error
 
-    async def _fetch_once(self, wanted: Wanted) -> tuple[int, str]:
+    async def _fetch_once(self, wanted: Wanted, place: Path) -> tuple[int, str]:
         """Fetch into the file; return its size and hash."""
         incoming = _Incoming(self._root / STATE_FOLDER)
         try:
@@ -190,7 +194,6 @@ class Fetcher:
                     self._tally.bytes_arrived += len(chunk)
                     if incoming.take(chunk):
                         await in_thread(incoming.write)
-            place = place_of(self._root, wanted.path)
             return await in_thread(incoming.finish, place, is_image=_is_link(wanted))
         except BaseException:
             await in_thread(incoming.drop)

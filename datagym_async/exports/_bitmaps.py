@@ -23,10 +23,11 @@ from datagym_async._file_names import folded_name, numbered, safe_name
 from datagym_async._runs._needs import BitmapLabels, BitmapTasks
 from datagym_async._runs._threads import in_thread
 from datagym_async.exceptions import (
-    APIError,
     APIResponseValidationError,
     AuthenticationError,
+    ClientClosedError,
     ConfigurationError,
+    DataGymError,
     TransferError,
 )
 from datagym_async.formats._files import replaced_file
@@ -83,7 +84,7 @@ class BitmapResult:
     bitmap: Bitmap
     outcome: BitmapOutcome
     path: Path
-    error: APIError | None = attrs.field(default=None, eq=False)
+    error: DataGymError | None = attrs.field(default=None, eq=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -148,7 +149,10 @@ def _named_by(url: str) -> tuple[str, str]:
     Raises:
         APIResponseValidationError: It is no such URL.
     """
-    parts = urlsplit(url).path.split("/")
+    try:
+        parts = urlsplit(url).path.split("/")
+    except ValueError:  # brackets that hold no address
+        parts = []
     if len(parts) < 2:
         raise APIResponseValidationError("The export names a bitmap by what is no URL of one.")
     return parts[-2], unquote_plus(parts[-1])
@@ -362,9 +366,9 @@ async def _settled(
         return BitmapResult(bitmap, "skipped", path)
     try:
         await in_thread(save, await source.fetch(bitmap), path, wanted)
-    except AuthenticationError:  # it would be the same with every other one
+    except (AuthenticationError, ClientClosedError):  # it would be the same with every other one
         raise
-    except APIError as error:
+    except DataGymError as error:  # also of ids that cannot stand in a path
         return BitmapResult(bitmap, "failed", path, error)
     return BitmapResult(bitmap, "saved", path)
 

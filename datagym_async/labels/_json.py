@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import math
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+LARGEST: Final = 2**53 - 1
+"""The largest whole number that every reader of JSON takes for what it is (RFC 8259 section 6).
+
+What is larger is no count and no moment, and neither databases nor files of JSON would take it.
+"""
 
 
 class ShapeError(ConfigurationError):
@@ -86,19 +93,21 @@ def check_kind(value: object, kind: type, *, path: str = "") -> None:
 def as_whole_number(value: object, *, path: str = "") -> int:
     """Return a whole number, also one that is written as a text."""
     if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 20:
-        return int(value)  # video exports write numbers as texts
+        value = int(value)  # video exports write numbers as texts
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        if -LARGEST <= value <= LARGEST:
+            return value
+        raise ShapeError("a whole number was expected, but not such a large one", path=path)
     raise ShapeError(f"a whole number was expected, not {kind_of(value)}", path=path)
 
 
 def as_number(value: object, *, path: str = "") -> float:
     """Return a number, also one that is written as a text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str):
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
-            return float(value)  # video exports write numbers as texts
-        except ValueError:
-            pass
+            number = float(value)  # video exports write numbers as texts
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
     raise ShapeError(f"a number was expected, not {kind_of(value)}", path=path)

@@ -131,15 +131,20 @@ class FrameType(OpenEnum):
 # --- The service's instants: integer milliseconds since 1970, UTC ---------------------------------
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def instant(timestamp: int) -> datetime:
-    """Return the instant of a service timestamp, in UTC.
+    """Return the instant of a service timestamp, in UTC; before or after the calendar, its end.
 
     Args:
         timestamp: Milliseconds since 1970.
     """
-    return _EPOCH + timedelta(milliseconds=timestamp)
+    try:
+        return _EPOCH + timedelta(milliseconds=timestamp)
+    except OverflowError:
+        return _LAST if timestamp > 0 else _FIRST
 
 
 # --- What long or secret fields look like in a ``repr`` -------------------------------------------

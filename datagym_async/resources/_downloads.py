@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _MAX_URL = 8192
 """Bytes of the longest body that can be a URL."""
 
+_DIGITS = 20
+"""Digits that no announced length reaches."""
+
 
 def url_of(request: Request, answer: Response) -> str | None:
     """Return where the bytes of a media are to be fetched, or None if the answer holds them.
@@ -122,7 +125,8 @@ async def _counted(
             raise too_large(request, answer.status, request.max_bytes, is_media=True)
         yield chunk
     encoded = answer.headers.get("content-encoding", "identity") != "identity"
-    if announced.isdecimal() and int(announced) != arrived and not encoded:
+    is_number = announced.isdecimal() and len(announced) < _DIGITS
+    if is_number and int(announced) != arrived and not encoded:
         raise APIConnectionError(
             f"{request.method} {request.path} broke off after {arrived} of {announced} bytes; try"
             " again",

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
-from datagym_async._wire._codec import decode, decode_with, too_large, unexpected
+from datagym_async._wire._codec import decode, decode_with, too_large, unexpected, unreadable
 from datagym_async._wire._elements import AnyCutter, BrokenTextError, ElementCutter
 from datagym_async._wire._errors import WEB_PAGE
 from datagym_async._wire._messages import MAX_IN_PIECES
@@ -110,8 +110,11 @@ async def _iter_elements(
                 await asyncio.sleep(0)
         for element in cutter.close():
             yield element
-    except BrokenTextError as error:
-        raise unexpected(request, answer.status, f"the body is no JSON ({error})") from None
+    except Exception as error:
+        failure = unreadable(request, answer.status, error)
+    else:
+        return
+    raise failure
 
 
 async def whole_chunks(request: Request, answer: OpenAnswer) -> AsyncGenerator[bytes, None]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async._wire._codec import decode_items, decode_value, read_json, unexpected
-from datagym_async._wire._elements import BrokenTextError
+from datagym_async._wire._codec import decode_items, decode_value, read_json, unreadable
 from datagym_async._wire._listings import PORTION, ListingCutter
 from datagym_async._wire._messages import Request, Response
 from datagym_async.models import Dataset, DatasetMedia
@@ -68,9 +67,9 @@ class _Reader:
     def _decoded(self, cut: Callable[[], list[Portion]]) -> list[Dataset]:
         try:
             return [self._part(portion) for portion in cut()]
-        except BrokenTextError as error:
-            text = f"the body is no JSON ({error})"
-        raise unexpected(self.request, self.answer.status, text)
+        except Exception as error:
+            failure = unreadable(self.request, self.answer.status, error)
+        raise failure
 
     def _part(self, portion: Portion) -> Dataset:
         at, status = f"[{portion.dataset}]" if self.many else "", self.answer.status

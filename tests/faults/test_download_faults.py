@@ -292,6 +292,31 @@ async def test_what_a_kill_left_behind_is_tidied_up(tmp_path: Path) -> None:
         await check_resumed(here, tmp_path)
 
 
+@pytest.mark.parametrize("media_id", ["../project", "a/b", "..", " ", "a;b", "\x1b[2J"])
+async def test_a_listed_id_that_leads_elsewhere_costs_one_media(
+    tmp_path: Path, media_id: str
+) -> None:
+    """An id that cannot stand in a path is asked for nowhere, and the other media come all."""
+    async with world(*SEEDED) as here:
+        listed = [
+            {
+                "id": each.id,
+                "timestamp": each.timestamp,
+                "mediaSourceType": "LOCAL",
+                "mediaName": each.name,
+            }
+            for each in await here.media()
+        ]
+        listed[3]["id"] = media_id
+        dataset = {"id": here.dataset_id, "name": "Photos", "timestamp": 0, "media": listed}
+        here.plan.add(Status.of_json(200, cast("Any", dataset)), path=r"/dataset/")
+
+        report = await run(here, tmp_path)
+
+    assert (report.downloaded, report.failed, report.complete) == (COUNT - 1, 1, True)
+    assert "pass the id the service gave" in report.problems[0].reason
+
+
 async def test_a_damaged_manifest_is_said(tmp_path: Path) -> None:
     """It is not silently begun anew over files that nobody knows any more."""
     async with world(*SEEDED) as here:

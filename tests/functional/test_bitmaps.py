@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from datagym_async import (
     RequestRefusedError,
     TransferError,
 )
-from datagym_async.exports._bitmaps import Bitmap, BitmapFormat, placed
+from datagym_async.exports._bitmaps import Bitmap, BitmapFormat, placed, to_array
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
 from datagym_async.testing import Delay, Status
@@ -130,6 +130,42 @@ async def test_half_a_bitmap_is_none(here: World, tmp_path: Path, wanted: Bitmap
     report = await here.client.download_bitmaps(here.project_id, tmp_path, format=wanted)
     assert report.counts == {"failed": 1, "saved": 2}
     assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("body", ["bomb", "png", "noise"])
+async def test_a_hostile_bitmap_is_one_that_failed(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    """Whatever Pillow says of a bitmap, its bomb alarm included, is a verdict on that bitmap."""
+    hostile = {
+        "bomb": b"BM" + bytes(16) + (100_000).to_bytes(4, "little") * 2 + b"\1\0\x18\0" + bytes(24),
+        "png": b"\x89PNG\r\n\x1a\n" + bytes(100),
+        "noise": bytes(range(256)),
+    }[body]
+    here.plan.add(Status(200, hostile, "image/bmp"), path="/export/bitmap/", nth=1)
+    report = await here.client.download_bitmaps(here.project_id, tmp_path)
+    assert report.counts == {"failed": 1, "saved": 2}
+    async with here.client.bitmaps(here.project_id) as stream:
+        assert len([sample async for sample in stream]) == 3
+    with pytest.raises(APIResponseValidationError, match=r"sent (no whole|a) bitmap"):
+        await asyncio.to_thread(to_array, hostile)
+
+
+async def test_a_segment_named_by_no_url_is_an_error_of_the_export(
+    here: World, tmp_path: Path
+) -> None:
+    """What an export names a bitmap by is looked at before anything is made of it."""
+    task = {
+        "internal_media_ID": "M",
+        "external_media_ID": "a.jpg",
+        "status": "COMPLETED",
+        "labels": {},
+        "segmentations": ["http://[::1/seg"],
+    }
+    export = [{"label_classes": []}, task]
+    here.plan.add(Status.of_json(200, cast("Any", export)), path="/export/")
+    with pytest.raises(APIResponseValidationError, match="no URL of one"):
+        await here.client.download_bitmaps(here.project_id, tmp_path)
 
 
 @pytest.mark.looptime

@@ -106,6 +106,11 @@ def test_each_row_of_the_table(error: APIError, actions: tuple[Action, Action, A
         ("Mon, 23 Nov 2026 13:00:30 +0100", 30.0),
         ("Mon, 23 Nov 2026 12:00:30", 30.0),
         ("Mon, 99 Nov 2026 12:00:30 GMT", None),
+        ("Fri, 31 Dec 10000 12:00:30 GMT", None),
+        ("Fri, 31 Dec 99999999999999999999 12:00:30 GMT", None),
+        ("Mon, 23 Nov 2026 12:00:30 +9999999999999", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("1" * 5000, None),
     ],
 )
 def test_retry_after_in_every_form(field: str | None, seconds: float | None) -> None:

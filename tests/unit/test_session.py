@@ -333,6 +333,52 @@ async def test_a_redirect_is_not_followed() -> None:
         await make_session(transport).request(READ)
 
 
+@pytest.mark.parametrize(
+    "location", ["", "//", "http://[::1", "http://a b/", "http://\udcff/", f"http://{'a' * 300}/"]
+)
+async def test_a_redirect_to_nowhere_is_one_error(location: str) -> None:
+    """A Location that names no host is an error like any other, and is not shown."""
+    transport = FakeTransport([answer(302, b"", headers={"location": location})])
+
+    with pytest.raises(APIResponseValidationError, match="redirected to another path") as raised:
+        await make_session(transport).request(READ)
+
+    assert raised.value.status == 302
+
+
+class _Broken(dict[str, str]):
+    """Header fields that cannot be asked for: stands for whatever an answer's handling meets."""
+
+    def get(self, *_: object) -> str:  # type: ignore[override]  # never answers
+        raise LookupError("no such field; token=abcdefgh")
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 503])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_whatever_the_handling_of_an_answer_raises_is_its_fault(
+    status: int, stream: bool
+) -> None:
+    """There is one guard: what is raised becomes an error that names call, status and cause."""
+
+    async def broken(_: Request) -> StreamedResponse:
+        return attrs.evolve(answer(status), headers=_Broken())
+
+    session = make_session(FakeTransport([broken]))
+
+    async def opened() -> None:
+        async with session.stream(READ):
+            pass
+
+    with pytest.raises(APIResponseValidationError) as raised:
+        await (opened() if stream else session.request(READ))
+
+    error = raised.value
+    assert (error.method, error.path, error.status) == ("GET", "dataset", status)
+    assert "LookupError: no such field" in str(error)
+    assert "abcdefgh" not in str(error)
+    assert error.__cause__ is error.__context__ is None
+
+
 async def test_a_closed_session_says_so() -> None:
     """Using a closed session raises ClientClosedError, and closing twice is fine."""
     transport = FakeTransport([])

@@ -13,6 +13,7 @@ from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.labels import LabelExport, VideoLabels
 from datagym_async.models import (
     Dataset,
+    DatasetMedia,
     EntryType,
     LabelConfiguration,
     Media,
@@ -226,6 +227,47 @@ def test_a_wrong_shape_says_where(value: object, kind: type[Any], path: str) -> 
     assert caught.value.field_path.startswith(path)
     assert path in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+class _Odd(dict[str, object]):
+    """Stands for whatever no line of ours has foreseen."""
+
+    def items(self) -> Any:
+        raise ArithmeticError("token=abcdefgh " + "x" * 10_000)
+
+
+def test_whatever_reading_raises_is_the_answers_fault() -> None:
+    """What is raised while an answer is read becomes one error: its words cut, without secrets."""
+    with pytest.raises(APIResponseValidationError, match=r"ArithmeticError: token=") as caught:
+        structured([_Odd(DATASET)], tuple[Dataset, ...])
+    assert (caught.value.status, caught.value.field_path) == (200, "[0]")
+    assert "abcdefgh" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**62), 2**63, 2**64, 1e300])
+@pytest.mark.parametrize("kind", [DatasetMedia, Media, Dataset])
+def test_numbers_that_nobody_can_keep_are_refused(number: float, kind: type[Any]) -> None:
+    """A whole number beyond what JSON keeps is no count and no moment, on the short way as well."""
+    value = {**MEDIA, **DATASET, "timestamp": number}
+    with pytest.raises(APIResponseValidationError, match="whole number was expected") as caught:
+        structured(value, kind)
+    assert caught.value.field_path == "timestamp"
+
+
+@pytest.mark.parametrize(("timestamp", "year"), [(2**53 - 1, 9999), (1 - 2**53, 1)])
+def test_a_moment_beyond_the_calendar_is_its_end(timestamp: int, year: int) -> None:
+    """Whatever number an answer has for a moment, asking for the moment raises nothing."""
+    media = structured({**MEDIA, "timestamp": timestamp}, DatasetMedia)
+    assert media.created_at.year == year
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e999", "x", 10**400])
+def test_a_number_is_finite(number: object) -> None:
+    """What is no finite number is refused, as a text and as a number."""
+    with pytest.raises(APIResponseValidationError, match="a number was expected"):
+        structured(number, float)
 
 
 BODIES = {
