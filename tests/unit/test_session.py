@@ -349,7 +349,7 @@ async def test_a_redirect_to_nowhere_is_one_error(location: str) -> None:
 class _Broken(dict[str, str]):
     """Header fields that cannot be asked for: stands for whatever an answer's handling meets."""
 
-    def get(self, *_: object) -> str:  # type: ignore[override]  # never answers
+    def get(self, *_: object) -> str:
         raise LookupError("no such field; token=abcdefgh")
 
 
