@@ -20,6 +20,8 @@ _UNSAFE: Final = re.compile(r'[<>:"/\\|?*]')
 # Controls, invisible marks that turn the direction of writing, surrogates, private and unassigned
 # characters, line separators: nothing that a name needs in order to be read.
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_PLAIN: Final = re.compile(r"\w(?:[\w.-]*\w)?", re.ASCII)
+"""Names that are fit as they are, but for the reserved ones: nearly all of them."""
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³])")
 # Characters that are fit for a name and belong to `Cf`: they join the parts of emoji and letters.
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -32,8 +34,10 @@ def safe_name(name: str, *, suffix: str = "") -> str:
         name: Any text, for example the name of a media.
         suffix: What the name ends with, whole, however long the name is: ``".png"``.
     """
-    text = "".join(map(_safe_character, _UNSAFE.sub(_STAND_IN, name + suffix)))
-    text = text.strip(" ").rstrip(". ")  # Windows drops blanks and dots at the end
+    text = name + suffix
+    if not _PLAIN.fullmatch(text):
+        text = "".join(map(_safe_character, _UNSAFE.sub(_STAND_IN, text)))
+        text = text.strip(" ").rstrip(". ")  # Windows drops blanks and dots at the end
     if suffix and len(text) <= len(suffix):
         text = _STAND_IN + text
     if text.startswith(".") or not text:  # hidden, or one of the two that are folders
@@ -76,6 +80,8 @@ def folded_name(name: str) -> str:
     Args:
         name: A name as `safe_name` gives it.
     """
+    if name.isascii():
+        return name.lower()
     decomposed = unicodedata.normalize("NFD", name).casefold()
     return unicodedata.normalize("NFC", decomposed)
 

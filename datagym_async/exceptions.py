@@ -22,6 +22,7 @@
     │   └── APIResponseValidationError        a good status, but an answer of another shape
     ├── TransferError                         a whole job stopped; carries its report
     ├── FileChangedError                      a local file changed while it was read (an OSError)
+    ├── FileWriteError                        a local file cannot be written        (an OSError)
     ├── LabelConfigError                      a label configuration cannot be used   (a ValueError)
     ├── ConfigurationError                    an option or argument cannot be used   (a ValueError)
     └── ClientClosedError                     the client is not open                (a RuntimeError)
@@ -32,6 +33,7 @@ whatever it quotes: control characters of names and of the service's words show 
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -57,6 +59,7 @@ __all__ = [
     "DataGymError",
     "ErrorDetail",
     "FileChangedError",
+    "FileWriteError",
     "InternalServerError",
     "LabelConfigError",
     "LimitReachedError",
@@ -297,6 +300,28 @@ class TransferError(DataGymError):
 
 class FileChangedError(DataGymError, OSError):
     """A local file vanished, grew or shrank while it was sent; nothing of it was stored."""
+
+
+class FileWriteError(DataGymError, OSError):
+    """A local file or folder cannot be written: the disk is full, or does not let us.
+
+    Its ``errno``, ``strerror`` and ``filename`` are those of the system's own error.
+    """
+
+    @classmethod
+    def of(cls, place: Path, error: OSError) -> FileWriteError:
+        """Return the error for a place, with what the system said of it."""
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        way_out = (
+            "make room on its disk, or name another place" if is_full else "name another place"
+        )
+        made = cls(f"{place} cannot be written ({error.strerror or error}); {way_out}")
+        made.errno, made.strerror, made.filename = error.errno, error.strerror, str(place)
+        return made
+
+    def __str__(self) -> str:
+        """Return the sentence, where an `OSError` with a number would make its own."""
+        return str(self.args[0])
 
 
 class LabelConfigError(DataGymError, ValueError):

@@ -15,13 +15,12 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
-import sys
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, BinaryIO, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import attrs
 
+from datagym_async._files import NO_ROOM, PRIVATE, USUAL, Part, is_open_at, lock, private_folder
 from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import NotRegularError, kind_of
 from datagym_async.exceptions import ConfigurationError
@@ -76,19 +75,6 @@ def _said(kind: str) -> str:
     return f"is {kind}" if kind == "a folder" else f"is {kind}, not a regular file"
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def lock_path(journal: Path) -> Path:
     """Return the lock's file: not the journal itself, which SQLite locks in its own way."""
     return journal.with_name(f"{journal.name}.lock")
@@ -119,13 +105,11 @@ class JournalLock:
         """
         while True:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-            descriptor = os.open(lock_path(journal), flags, 0o600)
-            try:
-                _lock(descriptor)
-            except OSError:
+            descriptor = os.open(lock_path(journal), flags, PRIVATE)
+            if not lock(descriptor):
                 os.close(descriptor)
                 return None
-            if _is_of(descriptor, lock_path(journal)):
+            if is_open_at(descriptor, lock_path(journal)):
                 return cls(descriptor, lock_path(journal))
             os.close(descriptor)  # somebody has deleted the file in between
 
@@ -144,27 +128,19 @@ class JournalLock:
         os.close(descriptor)
 
 
-def _is_of(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 def is_locked(journal: Path) -> bool:
     """Return whether a process holds the lock of a journal now."""
     if not lock_path(journal).exists():
         return False
     with contextlib.suppress(OSError):
-        if (lock := JournalLock.take(journal)) is not None:
-            lock.release()
+        if (taken := JournalLock.take(journal)) is not None:
+            taken.release()
             return False
     return True
 
 
 PARTS: Final = "parts"
-_PIECE: Final = 1 << 20
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+_LASTING: Final = NO_ROOM | {errno.EROFS, errno.EIO}
 
 
 def place_of(root: Path, path: str) -> Path:
@@ -183,14 +159,14 @@ def place_of(root: Path, path: str) -> Path:
 def tidy(state: Path) -> None:
     """Make the folder of what is on its way, and delete what a killed run has left in it."""
     parts = state / PARTS
-    parts.mkdir(exist_ok=True)
+    private_folder(parts)
     for left in parts.iterdir():
         left.unlink(missing_ok=True)
 
 
 def is_full(error: OSError) -> bool:
     """Return whether the next file would meet the same trouble."""
-    return error.errno in _NO_ROOM
+    return error.errno in _LASTING
 
 
 @attrs.frozen
@@ -222,24 +198,32 @@ def hash_of(path: Path) -> str:
 
 
 @attrs.define
-class Part:
-    """A file on its way: written piece by piece, and then put in its place.
+class HashedPart:
+    """A file on its way to its place, counted and hashed.
 
     Attributes:
-        path: Where it is written.
         size: Bytes so far.
     """
 
-    path: Path
-    _file: BinaryIO
+    _part: Part
     size: int = 0
     _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
     @classmethod
-    def begin(cls, state: Path) -> Self:
-        """Begin one in the folder of the manifest."""
-        path = state / PARTS / f"{secrets.token_hex(8)}.part"
-        return cls(path, path.open("xb"))
+    def begin(cls, state: Path, place: Path, *, mode: int = USUAL) -> Self:
+        """Begin one in the folder of the manifest.
+
+        Args:
+            state: The folder of the manifest.
+            place: Where it goes.
+            mode: See `Part.within`.
+        """
+        return cls(Part.within(state / PARTS, place, mode=mode))
+
+    @property
+    def path(self) -> Path:
+        """Return where it is written."""
+        return self._part.path
 
     @property
     def sha256(self) -> str:
@@ -249,26 +233,18 @@ class Part:
     def write(self, chunks: Sequence[bytes]) -> None:
         """Write the next pieces."""
         for chunk in chunks:
-            self._file.write(chunk)
+            self._part.file.write(chunk)
             self._hash.update(chunk)
             self.size += len(chunk)
 
     def close(self) -> None:
         """Let it be read by others."""
-        self._file.close()
+        self._part.file.close()
 
-    def put(self, place: Path) -> None:
+    def put(self) -> None:
         """Put it in its place; what lies there is replaced."""
-        self._file.close()
-        try:
-            self.path.replace(place)
-        except FileNotFoundError:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self.path.replace(place)
+        self._part.put()
 
     def drop(self) -> None:
         """Delete it unless it was put in its place."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
+        self._part.drop()

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import threading
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._files import PART_SUFFIX, PRIVATE, Part, private_folder
 from datagym_async._logs import logger
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _log = logger(__name__)
 _MAGIC = b"DGC1"
 _DIGEST = 16
 _HEADER = len(_MAGIC) + _DIGEST
-_PART, _SUFFIX = ".part", ".media"
+_SUFFIX = ".media"
 _STALE = 3600.0
 """Seconds after which a file that is still being written belongs to a process that has ended."""
 
@@ -101,20 +101,18 @@ class DiskCache:
         return self.folder / name[:2] / f"{name}{_SUFFIX}"
 
     def _write(self, path: Path, data: bytes) -> None:
-        part = path.with_name(f"{secrets.token_hex(8)}{_PART}")
         try:
-            try:
-                file = part.open("xb")
-            except FileNotFoundError:
-                part.parent.mkdir(parents=True, exist_ok=True)
-                file = part.open("xb")
-            with file:
-                file.write(_header(data))
-                file.write(data)
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+            part = Part.within(path.parent, path, mode=PRIVATE)
+        except FileNotFoundError:
+            private_folder(self.folder)
+            private_folder(path.parent)
+            part = Part.within(path.parent, path, mode=PRIVATE)
+        try:
+            part.file.write(_header(data))
+            part.file.write(data)
+            part.put()
+        finally:
+            part.drop()
 
     def _make_room(self, size: int) -> None:
         known, added = self._known, self._added + size
@@ -124,7 +122,7 @@ class DiskCache:
 
     def _shrunk(self, size: int) -> int:
         """Look at the folder, delete what is too much beside `size`, and return what it holds."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         entries = list(self._entries())
         held = sum(entry.size for entry in entries)
         if held + size <= self.max_bytes:
@@ -146,7 +144,7 @@ class DiskCache:
                         found = file.stat(follow_symlinks=False)
                         if file.name.endswith(_SUFFIX):
                             yield _Entry(found.st_mtime_ns, found.st_size, file.path)
-                        elif file.name.endswith(_PART) and found.st_mtime_ns < oldest:
+                        elif file.name.endswith(PART_SUFFIX) and found.st_mtime_ns < oldest:
                             yield _Entry(0, found.st_size, file.path)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 
 if TYPE_CHECKING:
     from datagym_async.data._listing import Listing

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from datagym_async._retry import SEEMS_DOWN
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._labels import JoinedLabels

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.data._listing import Listing, pack
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import MediaSourceType

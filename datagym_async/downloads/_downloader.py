@@ -33,7 +33,7 @@ import attrs
 from datagym_async._groups import first_of
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._engine import UNREACHABLE_AFTER, BulkRun, workers_of
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._fetching import Fetcher
 from datagym_async.downloads._labels import Endings, require_extras

@@ -16,10 +16,10 @@ import attrs
 
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._decode import decode
-from datagym_async._runs._disk import Part, is_full, place_of
+from datagym_async._runs._disk import HashedPart, is_full, place_of
 from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal
 from datagym_async._runs._needs import DownloadSources
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async._transport import LinkError, LinkFetcher
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._manifest import STATE_FOLDER
@@ -64,7 +64,8 @@ class _Incoming:
     """The bytes of one media on their way to its file."""
 
     state: Path
-    part: Part | None = None
+    place: Path
+    part: HashedPart | None = None
     held: list[bytes] = attrs.Factory(list)
     held_bytes: int = 0
 
@@ -74,20 +75,20 @@ class _Incoming:
         self.held_bytes += len(chunk)
         return self.held_bytes >= _HELD
 
-    def write(self) -> Part:
+    def write(self) -> HashedPart:
         """Write what is held; blocks."""
-        part = self.part = self.part or Part.begin(self.state)
+        part = self.part = self.part or HashedPart.begin(self.state, self.place)
         part.write(self.held)
         self.held, self.held_bytes = [], 0
         return part
 
-    def finish(self, place: Path, *, is_image: bool) -> tuple[int, str]:
+    def finish(self, *, is_image: bool) -> tuple[int, str]:
         """Put the file in its place; return its size and hash; blocks."""
         part = self.write()
         part.close()
         if is_image and (reason := decode(str(part.path)).reason):
             raise _BadImageError(reason)
-        part.put(place)
+        part.put()
         return part.size, part.sha256
 
     def drop(self) -> None:
@@ -187,14 +188,14 @@ class Fetcher:
 
     async def _fetch_once(self, wanted: Wanted, place: Path) -> tuple[int, str]:
         """Fetch into the file; return its size and hash."""
-        incoming = _Incoming(self._root / STATE_FOLDER)
+        incoming = _Incoming(self._root / STATE_FOLDER, place)
         try:
             async with self._open(wanted) as chunks:
                 async for chunk in chunks:
                     self._tally.bytes_arrived += len(chunk)
                     if incoming.take(chunk):
                         await in_thread(incoming.write)
-            return await in_thread(incoming.finish, place, is_image=_is_link(wanted))
+            return await in_thread(incoming.finish, is_image=_is_link(wanted))
         except BaseException:
             await in_thread(incoming.drop)
             raise

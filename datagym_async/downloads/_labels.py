@@ -21,9 +21,9 @@ import attrs
 from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._decode import require_pillow, size_of
-from datagym_async._runs._disk import Part, place_of
+from datagym_async._runs._disk import HashedPart, place_of
 from datagym_async._runs._needs import DownloadSources
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._listing import Listing
 from datagym_async.downloads._manifest import STATE_FOLDER, Manifest
@@ -114,13 +114,15 @@ class _Texts:
     """The label files that are written as the labels arrive."""
 
     manifest: Manifest
-    parts: dict[str, Part] = attrs.field(factory=dict)
+    parts: dict[str, HashedPart] = attrs.field(factory=dict)
     is_first: bool = True
 
     def begin(self, project: Project, formats: Sequence[str]) -> None:
         for name in ("json", "jsonl"):
             if name in formats:
-                self.parts[name] = Part.begin(self.manifest.root / STATE_FOLDER)
+                root = self.manifest.root
+                place = root / f"labels.{name}"
+                self.parts[name] = HashedPart.begin(root / STATE_FOLDER, place)
         if "json" in self.parts:
             about = json.dumps({"id": project.id, "name": project.name}, ensure_ascii=False)
             self.parts["json"].write([f'{{"project": {about},\n"tasks": ['.encode()])
@@ -136,8 +138,8 @@ class _Texts:
     def put(self) -> list[str]:
         if "json" in self.parts:
             self.parts["json"].write([b"\n]}\n"])
-        for name, part in self.parts.items():
-            part.put(self.manifest.root / f"labels.{name}")
+        for part in self.parts.values():
+            part.put()
         return [f"labels.{name}" for name in self.parts]
 
     def drop(self) -> None:

@@ -9,7 +9,7 @@ import attrs
 
 from datagym_async._printable import quoted
 from datagym_async._runs._needs import DownloadSources
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._manifest import DownloadJob
 from datagym_async.downloads._report import DownloadTally

@@ -21,7 +21,6 @@ import contextlib
 import csv
 import io
 import json
-import os
 import sqlite3
 from pathlib import Path
 from threading import RLock
@@ -29,10 +28,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from datagym_async._file_names import folded_name, numbered, safe_name
+from datagym_async._files import PRIVATE, private_folder
 from datagym_async._printable import printable
-from datagym_async._runs._disk import Check, JournalLock, Part, place_of, tidy
+from datagym_async._runs._disk import Check, HashedPart, JournalLock, place_of, tidy
 from datagym_async._runs._text import csv_cells
+from datagym_async.downloads._plan import INDEXES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._report import DownloadOutcome
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import MediaSourceType
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from datagym_async.downloads._report import DownloadResult
-    from datagym_async.models import Dataset, DatasetMedia
+    from datagym_async.models import Dataset
 
 
 STATE_FOLDER: Final = ".datagym"
@@ -56,7 +56,7 @@ KEPT_NAMES: Final = (
     "bitmaps",
 )
 """Names beside the media that are ours, whether this run needs them or not."""
-VERSION: Final = 1
+VERSION: Final = 2
 _NOT_COUNTED: Final = frozenset(
     {STATE_FOLDER, ".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
 )
@@ -73,13 +73,13 @@ _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE dataset (dataset_id TEXT PRIMARY KEY, name TEXT, folder TEXT) WITHOUT ROWID;
 CREATE TABLE media (
-    seq INTEGER PRIMARY KEY, media_id TEXT UNIQUE NOT NULL, dataset_id TEXT NOT NULL,
-    name TEXT, stored_name TEXT, source TEXT, timestamp INTEGER, path TEXT UNIQUE,
-    run INTEGER NOT NULL, task_id TEXT, outcome TEXT, size INTEGER, sha256 TEXT, status INTEGER,
+    seq INTEGER PRIMARY KEY, media_id TEXT NOT NULL, dataset_id TEXT NOT NULL,
+    name TEXT, stored_name TEXT, source TEXT, timestamp INTEGER, path TEXT NOT NULL,
+    claim INTEGER NOT NULL, task_id TEXT, outcome TEXT, size INTEGER, sha256 TEXT, status INTEGER,
     key TEXT, reason TEXT
 );
-CREATE INDEX media_unplaced ON media (timestamp, media_id) WHERE path IS NULL;
-CREATE TABLE claimed (key TEXT PRIMARY KEY, next INTEGER NOT NULL DEFAULT 2) WITHOUT ROWID;
+CREATE TABLE kept (claim INTEGER PRIMARY KEY);
+CREATE TABLE numbered (claim INTEGER PRIMARY KEY, next INTEGER);
 """
 
 
@@ -140,7 +140,8 @@ def _prepare(root: Path, path: Path) -> None:
             "with; give a new or an empty one."
         )
         raise ConfigurationError(msg)
-    path.parent.mkdir(exist_ok=True)
+    private_folder(path.parent)
+    path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
 
 
 def _opened(path: Path, root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, int]:
@@ -167,8 +168,8 @@ def _create(connection: sqlite3.Connection, job: DownloadJob) -> None:
     connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
     values = (*attrs.asdict(job).items(), ("run", "0"))
     connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
-    keys = ((folded_name(name),) for name in KEPT_NAMES)
-    connection.executemany("INSERT INTO claimed (key) VALUES (?)", keys)
+    kept = ((claim_of(name),) for name in KEPT_NAMES)
+    connection.executemany("INSERT INTO kept VALUES (?)", kept)
     connection.execute("COMMIT")
 
 
@@ -189,6 +190,7 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
             raise ConfigurationError(msg)
     run = int(known["run"]) + 1
     connection.execute("UPDATE meta SET value = ? WHERE name = 'run'", (str(run),))
+    connection.executescript(INDEXES + OF_ONE_RUN)  # a kill may have come before there were any
     return run
 
 
@@ -196,17 +198,9 @@ def _shown(path: Path) -> str:
     return printable(str(path))
 
 
-_ENTER = """
-INSERT INTO media (media_id, dataset_id, name, stored_name, source, timestamp, run)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (media_id) DO UPDATE SET run = excluded.run
-"""
-_UNPLACED = """
-SELECT seq, folder, media.name FROM media JOIN dataset USING (dataset_id)
-WHERE path IS NULL AND run = ? ORDER BY timestamp, media_id LIMIT ?
-"""
 _TAKE = """
-SELECT seq, media_id, name, path, source, task_id, outcome, size, sha256 FROM media
-WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?
+SELECT seq, media_id, name, path, source, task_id, outcome, size, sha256
+FROM now CROSS JOIN media USING (seq) WHERE seq > ? ORDER BY seq LIMIT ?
 """
 _NOTE = """
 UPDATE media SET outcome = ?, size = ?, sha256 = ?, status = ?, key = ?, reason = ?
@@ -214,11 +208,12 @@ WHERE media_id = ?
 """
 _FILES = """
 SELECT media_id, CASE outcome WHEN 'downloaded' THEN path ELSE '' END FROM media
-WHERE run = ? AND media_id IN (SELECT value FROM json_each(?))
+WHERE media_id IN (SELECT value FROM json_each(?)) AND seq IN (SELECT seq FROM now)
 """
 _ALL = """
 SELECT path AS file, coalesce(outcome, 'pending') AS outcome, media.name, media_id, dataset_id,
-       dataset.name AS dataset, source, size, sha256, stored_name, reason, run = ? AS listed
+       dataset.name AS dataset, source, size, sha256, stored_name, reason,
+       EXISTS (SELECT 1 FROM now WHERE now.seq = media.seq) AS listed
 FROM media LEFT JOIN dataset USING (dataset_id) ORDER BY seq
 """
 _GONE = "UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE seq = ?"
@@ -271,6 +266,7 @@ class Manifest:
     _connection: sqlite3.Connection | None
     _lock: JournalLock
     run: int
+    _planning: Planning
     _using: RLock = attrs.Factory(RLock)
 
     @classmethod
@@ -282,7 +278,7 @@ class Manifest:
                 by another process, or cannot be written to.
         """
         connection, lock, run = open_state(root, job)
-        return cls(root, connection, lock, run)
+        return cls(root, connection, lock, run, Planning(root))
 
     def close(self) -> None:
         """Close it and let the folder go; may be called again."""
@@ -318,10 +314,7 @@ class Manifest:
             subfolder: Whether they go into a folder of their own.
         """
         with self.using() as database:
-            _enter_dataset(database, self.root, dataset, subfolder=subfolder)
-            database.executemany(
-                _ENTER, (_row_of(media, dataset.id, self.run) for media in dataset.media)
-            )
+            self._planning.enter(database, dataset, subfolder=subfolder)
 
     def allot(self, count: int) -> bool:
         """Give the next media files of their own, by age; return whether there are more.
@@ -330,17 +323,12 @@ class Manifest:
             count: For how many to do it.
         """
         with self.using() as database:
-            rows = database.execute(_UNPLACED, (self.run, count)).fetchall()
-            for seq, folder, name in rows:
-                path = _allot(database, self.root, folder, name)
-                database.execute("UPDATE media SET path = ? WHERE seq = ?", (path, seq))
-        return len(rows) == count
+            return self._planning.step(database, count)
 
     def count(self) -> int:
         """Return how many media this run lists."""
         with self.using() as database:
-            found = database.execute("SELECT count(*) FROM media WHERE run = ?", (self.run,))
-            return int(found.fetchone()[0])
+            return int(database.execute("SELECT count(*) FROM now").fetchone()[0])
 
     def enter_tasks(self, tasks: Iterable[tuple[str, str]]) -> None:
         """Enter tasks of media, as pairs of the task's and the media's id."""
@@ -356,7 +344,7 @@ class Manifest:
             verify: Whether to hash the files that are there.
         """
         with self.using() as database:
-            rows = database.execute(_TAKE, (self.run, after, count)).fetchall()
+            rows = database.execute(_TAKE, (after, count)).fetchall()
         wanted, changed = [], []
         for seq, media_id, name, path, source, task_id, outcome, size, sha in rows:
             is_done = outcome == DownloadOutcome.DOWNLOADED
@@ -386,9 +374,9 @@ class Manifest:
 
     def has_links(self) -> bool:
         """Return whether this run lists link images."""
-        sql = "SELECT 1 FROM media WHERE run = ? AND source = ? LIMIT 1"
+        sql = "SELECT 1 FROM now CROSS JOIN media USING (seq) WHERE source = ? LIMIT 1"
         with self.using() as database:
-            found = database.execute(sql, (self.run, MediaSourceType.SHAREABLE_LINK.value))
+            found = database.execute(sql, (MediaSourceType.SHAREABLE_LINK.value,))
             return found.fetchone() is not None
 
     def files_of(self, media_ids: Sequence[str]) -> dict[str, str]:
@@ -397,55 +385,17 @@ class Manifest:
         Media that this run does not list are left out.
         """
         with self.using() as database:
-            return dict(database.execute(_FILES, (self.run, json.dumps(media_ids))).fetchall())
+            return dict(database.execute(_FILES, (json.dumps(media_ids),)).fetchall())
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield what the exported manifest says, a media each; for one thread, and nothing else."""
         with self._using:
             if self._connection is None:
                 raise ClientClosedError("The manifest of this download is closed.")
-            cursor = self._connection.execute(_ALL, (self.run,))
+            cursor = self._connection.execute(_ALL)
             names = [column[0] for column in cursor.description]
             for row in cursor:
                 yield dict(zip(names, row, strict=True))
-
-
-def _enter_dataset(
-    database: sqlite3.Connection, root: Path, dataset: Dataset, *, subfolder: bool
-) -> None:
-    known = "SELECT 1 FROM dataset WHERE dataset_id = ?"
-    if database.execute(known, (dataset.id,)).fetchone() is None:
-        folder = _allot(database, root, "", dataset.name) if subfolder else ""
-        values = (dataset.id, dataset.name, folder)
-        database.execute("INSERT INTO dataset VALUES (?, ?, ?)", values)
-
-
-def _allot(database: sqlite3.Connection, root: Path, folder: str, name: str) -> str:
-    """Return a path that nothing has, neither in the manifest nor on the disk, and claim it."""
-    safe = safe_name(name)
-    path = f"{folder}/{safe}" if folder else safe
-    while not _claim(database, root, path):
-        path = _next(database, folder, safe)
-    return path
-
-
-def _claim(database: sqlite3.Connection, root: Path, path: str) -> bool:
-    sql = "INSERT OR IGNORE INTO claimed (key) VALUES (?)"
-    is_new = database.execute(sql, (folded_name(path),)).rowcount
-    return bool(is_new) and not os.path.lexists(root / path)
-
-
-def _next(database: sqlite3.Connection, folder: str, safe: str) -> str:
-    key = folded_name(f"{folder}/{safe}" if folder else safe)
-    sql = "UPDATE claimed SET next = next + 1 WHERE key = ? RETURNING next"
-    (after,) = database.execute(sql, (key,)).fetchone()
-    name = numbered(safe, after - 1)
-    return f"{folder}/{name}" if folder else name
-
-
-def _row_of(media: DatasetMedia, dataset_id: str, run: int) -> tuple[object, ...]:
-    source, at = media.source_type.value, media.timestamp
-    return (media.id, dataset_id, media.name, media.stored_name, source, at, run)
 
 
 COLUMNS = (
@@ -469,19 +419,22 @@ def export_manifest(manifest: Manifest) -> None:
 
     ``listed`` is false for what earlier runs have downloaded and the service lists no more.
     """
-    state = manifest.root / STATE_FOLDER
-    lines, table = Part.begin(state), Part.begin(state)
-    try:
+    root, state = manifest.root, manifest.root / STATE_FOLDER
+    with contextlib.ExitStack() as parts:
+
+        def begun(name: str) -> HashedPart:
+            part = HashedPart.begin(state, root / name, mode=PRIVATE)
+            parts.callback(part.drop)
+            return part
+
+        lines, table = begun("manifest.jsonl"), begun("manifest.csv")
         table.write([_csv_row(dict(zip(COLUMNS, COLUMNS, strict=True)))])
         for row in manifest.rows():
             row["listed"] = bool(row["listed"])
             lines.write([_json_row(row)])
             table.write([_csv_row(row)])
-        lines.put(manifest.root / "manifest.jsonl")
-        table.put(manifest.root / "manifest.csv")
-    finally:
-        lines.drop()
-        table.drop()
+        lines.put()
+        table.put()
 
 
 def _json_row(row: dict[str, Any]) -> bytes:

@@ -20,8 +20,9 @@ import attrs
 
 from datagym_async._extras import require_modules
 from datagym_async._file_names import folded_name, numbered, safe_name
+from datagym_async._files import sweep
 from datagym_async._runs._needs import BitmapLabels, BitmapTasks
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIResponseValidationError,
     AuthenticationError,
@@ -30,7 +31,7 @@ from datagym_async.exceptions import (
     DataGymError,
     TransferError,
 )
-from datagym_async.formats._files import replaced_file
+from datagym_async.formats._files import write_file
 from datagym_async.models import EntryType, TaskState
 from datagym_async.resources._many import for_each
 
@@ -228,11 +229,10 @@ def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
 
     Raises:
         APIResponseValidationError: What the service sent is no whole bitmap.
-        OSError: The file cannot be written.
+        FileWriteError: The file cannot be written.
     """
     data = _as_png(content) if wanted == "png" else _checked(content)
-    with replaced_file(path) as part:
-        part.write_bytes(data)
+    write_file(path, data)
 
 
 def to_array(content: bytes) -> NDArray[np.uint8]:
@@ -348,6 +348,7 @@ async def save_bitmaps(
         if on_result is not None:
             on_result(result)
 
+    await in_thread(sweep, target)
     try:
         found = await source.find()
         await for_each(placed(found, wanted), settle, concurrency=concurrency)

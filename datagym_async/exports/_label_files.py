@@ -5,24 +5,23 @@ Exports into files: streamed where the format lets them be, converted in a threa
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Protocol, TypeAlias, cast
 
 import attrs
 import orjson
 
 from datagym_async._file_names import safe_name
-from datagym_async._runs._threads import in_thread
+from datagym_async._files import replaced_file, telling
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import LossKind, LossReport, coco, convert
 from datagym_async.formats._files import check_free
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._batches import in_batches
-from datagym_async.resources._files import replaced_file
 from datagym_async.resources._many import for_each
 
 if TYPE_CHECKING:
@@ -163,12 +162,12 @@ async def export_labels(
     Raises:
         APIError: They cannot be read.
         ConfigurationError: There is no such format, or the path cannot be used.
-        OSError: They cannot be written.
+        FileWriteError: They cannot be written.
     """
     if wanted not in EXPORT_FORMATS:
         known = ", ".join(EXPORT_FORMATS)
         raise ConfigurationError(f"There is no export format {wanted!r}; use one of {known}")
-    path = await asyncio.to_thread(_prepared, path, wanted, options)
+    path = await in_thread(_prepared, path, wanted, options)
     if wanted == "json":
 
         def tell(written: int) -> None:
@@ -194,7 +193,8 @@ def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
             raise ConfigurationError(f"{path} is no file that could be replaced; name a file")
     else:
         check_free(path, overwrite=options.overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -209,7 +209,7 @@ async def _lines(
         aclosing(in_batches(tasks, _LINES)) as batches,
     ):
         async for batch in batches:
-            size += await file.write(await in_thread(_text, batch))
+            size += await in_thread(_write_lines, file, batch)
             counted += len(batch)
             annotations += _annotations(batch)
             options.on_progress(ExportProgress(phase="export", done=counted))
@@ -218,8 +218,8 @@ async def _lines(
     )
 
 
-def _text(tasks: Iterable[LabeledTask]) -> bytes:
-    return b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in tasks)
+def _write_lines(file: BinaryIO, tasks: Iterable[LabeledTask]) -> int:
+    return file.write(b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in tasks))
 
 
 def _annotations(tasks: Iterable[LabeledTask]) -> int:

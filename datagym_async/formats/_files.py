@@ -1,31 +1,29 @@
-"""Files and folders that are there whole or not at all: written beside their place, then moved."""
+"""Files and folders of formats: there whole or not at all (see `_files` of the package)."""
 
 from __future__ import annotations
 
 import contextlib
-import secrets
-import shutil
-import tempfile
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
+from datagym_async._files import FolderPart, Part, placed, telling
 from datagym_async.formats._errors import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
-@contextlib.contextmanager
-def replaced_file(path: Path) -> Iterator[Path]:
-    """Give the path of a file to write; it takes the place of `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(f".datagym-{secrets.token_hex(8)}.part")
-    try:
-        written.open("xb").close()
-        yield written
-        written.replace(path)
-    finally:
-        written.unlink(missing_ok=True)
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file in one go; it takes the place of `path` when it is whole.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    with telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with placed(partial(Part.beside, path), path) as part:
+        part.file.write(content)
 
 
 @contextlib.contextmanager
@@ -38,19 +36,13 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         FormatError: It holds something.
+        FileWriteError: It cannot be written.
     """
     check_free(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    outer = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part"))
-    try:
-        filled = outer / path.name  # of the final name: formats write it into their files
-        filled.mkdir()
-        yield filled
-        if path.exists():
-            path.rename(outer / "old")
-        filled.rename(path)
-    finally:
-        shutil.rmtree(outer, ignore_errors=True)
+    with telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with placed(partial(FolderPart.beside, path), path) as part:
+        yield part.filled
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:

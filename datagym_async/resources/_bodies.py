@@ -39,7 +39,7 @@ def file_body(path: str | os.PathLike[str], size: int) -> Body:
 @asynccontextmanager
 async def _open_body(path: Path, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
     try:
-        async with open_file(path, "rb") as file:
+        async with open_file(path) as file:
             yield _read_chunks(path, file, size)
     except FileNotFoundError:
         raise FileChangedError(

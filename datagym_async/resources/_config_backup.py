@@ -1,21 +1,30 @@
 """A label configuration and its labels, saved before they are destroyed.
 
-Each file is written beside its place and renamed; the folder is taken away again if not all of it
-could be written. Labels are saved as the service answers them, without a look inside.
+The folder is filled aside and put in its place when all of it is written; what a kill leaves
+behind, the next backup of the project sweeps. Labels are saved as the service answers them, without
+a look inside.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import re
-import shutil
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
 
+from datagym_async._files import (
+    PRIVATE,
+    PRIVATE_FOLDER,
+    FolderPart,
+    placed_beside_the_loop,
+    private_folder,
+    replaced_file,
+)
+from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import check_empty, too_large, unexpected
 from datagym_async._wire._messages import MAX_IN_PIECES
@@ -23,14 +32,10 @@ from datagym_async.exceptions import NotFoundError
 from datagym_async.labels import LabelConfig
 from datagym_async.models import ConfigBackup, MediaType
 from datagym_async.resources._config_tasks import all_tasks, begun, finished
-from datagym_async.resources._files import finish, replaced_file
 from datagym_async.resources._many import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
-
-    from aiofiles.threadpool.binary import AsyncBufferedReader
 
     from datagym_async._wire._messages import Request
     from datagym_async.models import LabelConfiguration, Project, Task
@@ -55,15 +60,20 @@ async def write_backup(
         parent: Where the new folder goes; made if it is missing.
 
     Raises:
-        OSError: Something cannot be written.
+        FileWriteError: Something cannot be written.
         APIError: The labels cannot be exported.
     """
-    folder = await asyncio.to_thread(_new_folder, parent, project.name)
-    try:
-        return await _Writer(door, project, folder).write(config)
-    except BaseException:
-        await finish(lambda: shutil.rmtree(folder, ignore_errors=True))
-        raise
+    async with placed_beside_the_loop(lambda: _begun(parent, project), parent) as part:
+        found = await _Writer(door, project, part.filled).write(config)
+    place = part.place
+    return attrs.evolve(
+        found,
+        folder=place,
+        config=place / CONFIG_FILE,
+        labels=place / LABELS_FILE,
+        unfinished=place / UNFINISHED_FILE,
+        videos=tuple(place / _VIDEOS / video.name for video in found.videos),
+    )
 
 
 def read_backup(path: Path) -> LabelConfig:
@@ -80,20 +90,48 @@ def read_backup(path: Path) -> LabelConfig:
     return LabelConfig.from_json(file.read_bytes())
 
 
-def _new_folder(parent: Path, project: str) -> Path:
+def _name_of(project: str) -> str:
     # Nothing from the service is a path: its name is only a hint for people.
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", project)[:_LONGEST_NAME].strip("-") or "project"
-    stem = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        folder = parent / (stem if number == 1 else f"{stem}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
+    return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+@attrs.define
+class _BackupPart:
+    """A backup on its way to a folder that nothing has.
+
+    Attributes:
+        place: The folder, once it is put there.
+    """
+
+    _part: FolderPart
+    place: Path
+
+    @property
+    def filled(self) -> Path:
+        """Return where it is written."""
+        return self._part.filled
+
+    def put(self) -> None:
+        """Put it in its place, under a number if another backup of the same second is there."""
+        number, stem = 1, self.place.name
+        while True:
+            if not self.place.exists():
+                with contextlib.suppress(FileExistsError, NotADirectoryError):
+                    self.filled.rename(self.place)
+                    return
             number += 1
-        else:
-            return folder
+            self.place = self.place.with_name(f"{stem}-{number}")
+
+    def drop(self) -> None:
+        """Delete what is not in its place."""
+        self._part.drop()
+
+
+def _begun(parent: Path, project: Project) -> _BackupPart:
+    private_folder(parent)
+    place, mark = parent / _name_of(project.name), parent / f"backup of {project.id}"
+    return _BackupPart(FolderPart.beside(place, mark=mark, mode=PRIVATE_FOLDER), place)
 
 
 class _Writer:
@@ -123,20 +161,21 @@ class _Writer:
     async def _unfinished(self, tasks: Sequence[Task]) -> Path:
         """Write a line for each task, in no particular order."""
         path = self._folder / UNFINISHED_FILE
-        async with replaced_file(path) as file:
+        async with replaced_file(path, mode=PRIVATE) as file:
 
             async def save(task: Task) -> None:
                 with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
-                    await file.write(await self._line(routes.get_task(task.id)))
+                    line = await self._line(routes.get_task(task.id))
+                    await in_thread(file.write, line)
 
             await for_each(tasks, save)
-            await _to_disk(file)
+            await in_thread(_to_disk, file)
         return path
 
     async def _videos(self, tasks: Sequence[Task]) -> tuple[Path, ...]:
         if self._project.media_type is not MediaType.VIDEO:
             return ()
-        await asyncio.to_thread((self._folder / _VIDEOS).mkdir)
+        await in_thread(private_folder, self._folder / _VIDEOS)
         return tuple(
             [
                 await self._copy(f"{_VIDEOS}/{number}.json", routes.export_video(task.id), "{}")
@@ -146,9 +185,9 @@ class _Writer:
 
     async def _write(self, name: str, content: bytes) -> Path:
         path = self._folder / name
-        async with replaced_file(path) as file:
-            await file.write(content)
-            await _to_disk(file)
+        async with replaced_file(path, mode=PRIVATE) as file:
+            await in_thread(file.write, content)
+            await in_thread(_to_disk, file)
         return path
 
     async def _line(self, request: Request) -> bytes:
@@ -169,16 +208,16 @@ class _Writer:
             empty: Whether nothing may be between them.
         """
         path, seen = self._folder / name, _Ends()
-        async with replaced_file(path) as file:
+        async with replaced_file(path, mode=PRIVATE) as file:
             async with self._door.stream(request) as answer:
                 async for chunk in answer.iter_chunks():
                     seen.note(chunk)
                     if seen.size > MAX_IN_PIECES:
                         raise too_large(request, answer.status, MAX_IN_PIECES)
-                    await file.write(chunk)
+                    await in_thread(file.write, chunk)
             if seen.text != brackets or not (empty or seen.more):
                 raise unexpected(request, answer.status, "whole and not empty JSON was expected")
-            await _to_disk(file)
+            await in_thread(_to_disk, file)
         return path
 
 
@@ -205,7 +244,7 @@ class _Ends:
         return (self.first + self.last).decode("latin-1")
 
 
-async def _to_disk(file: AsyncBufferedReader) -> None:
+def _to_disk(file: BinaryIO) -> None:
     """Wait until a file is on the disk: what it holds is destroyed at the service next."""
-    await file.flush()
-    await asyncio.to_thread(os.fsync, file.fileno())
+    file.flush()
+    os.fsync(file.fileno())

@@ -6,13 +6,14 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datagym_async._files import replaced_file
+from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import check_image
 from datagym_async.labels import VideoLabels, with_keys
 from datagym_async.models import TaskDetail
 from datagym_async.resources._base import read_with
 from datagym_async.resources._exports import iter_tasks, read_export, whole_chunks
-from datagym_async.resources._files import replaced_file
 from datagym_async.resources._label_imports import LabelImports
 from datagym_async.resources._videos import DEFAULT_CONCURRENCY, iter_videos
 
@@ -78,7 +79,7 @@ class LabelsResource(LabelImports):
             on_bytes: Called with the number of bytes written so far; must not raise.
 
         Raises:
-            OSError: The file cannot be written.
+            FileWriteError: The file cannot be written.
             APIError: See `export`; also when the answer breaks off.
         """
         written = 0
@@ -89,7 +90,7 @@ class LabelsResource(LabelImports):
             replaced_file(Path(path)) as file,
         ):
             async for chunk in chunks:
-                written += await file.write(chunk)
+                written += await in_thread(file.write, chunk)
                 if on_bytes is not None:
                     on_bytes(written)
         return written

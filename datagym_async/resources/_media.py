@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from datagym_async._files import replaced_file
 from datagym_async._regular_files import regular_only
+from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Response
 from datagym_async._wire._names import encode_name, fold_name
@@ -17,7 +19,6 @@ from datagym_async.resources import _downloads as downloads
 from datagym_async.resources._base import Resource, nothing_to_look_at, read
 from datagym_async.resources._bodies import CHUNK_SIZE, file_body
 from datagym_async.resources._dialect import Dialect, DialectFinder
-from datagym_async.resources._files import replaced_file
 from datagym_async.resources._urls import DEFAULT_BATCH, UrlBatches
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class MediaResource(Resource):
             max_bytes: Bytes of the media at most, by default 16 GiB.
 
         Raises:
-            OSError: The file cannot be written.
+            FileWriteError: The file cannot be written.
             APIError: See `download`.
         """
         written = 0
@@ -194,7 +195,7 @@ class MediaResource(Resource):
             replaced_file(Path(path)) as file,
         ):
             async for chunk in chunks:
-                written += await file.write(chunk)
+                written += await in_thread(file.write, chunk)
         return written
 
     @asynccontextmanager

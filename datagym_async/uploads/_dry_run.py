@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 import attrs
 
 from datagym_async._printable import printable, quoted
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._feeder import Feeder

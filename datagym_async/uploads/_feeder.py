@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from datagym_async._runs._threads import in_thread, in_thread_left_behind
+from datagym_async._threads import in_thread, in_thread_left_behind
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._reading import Ready, next_portion, read_awaited
 from datagym_async.uploads._tally import Tally

@@ -22,7 +22,7 @@ import attrs
 from datagym_async._groups import first_of
 from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal, is_unreachable
 from datagym_async._runs._needs import MediaUploads
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._observer import Hooks

@@ -17,7 +17,7 @@ import attrs
 from datagym_async._regular_files import READ_FLAGS, check_regular
 from datagym_async._runs._decode import decode
 from datagym_async._runs._disk import refusal
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.resources._bodies import file_body
 from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening

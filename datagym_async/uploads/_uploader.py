@@ -22,7 +22,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Self
 
 from datagym_async._runs._engine import BulkRun, workers_of
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, TransferError
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._feeder import Feeder

@@ -23,7 +23,7 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._values import Mismatch

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async import DownloadConfig, RetryPolicy, TransferError
-from datagym_async._runs._disk import Part
+from datagym_async._runs._disk import HashedPart
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.server import SeedMedia
 from datagym_async.testing import (
@@ -234,9 +234,9 @@ async def test_a_full_disk_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """It is said with the folder's name; with room again the next run goes on."""
-    write, written = Part.write, 0
+    write, written = HashedPart.write, 0
 
-    def full(part: Part, chunks: Sequence[bytes]) -> None:
+    def full(part: HashedPart, chunks: Sequence[bytes]) -> None:
         nonlocal written
         written += 1
         if written > 5:
@@ -244,11 +244,11 @@ async def test_a_full_disk_stops_the_run(
         write(part, chunks)
 
     async with world(*SEEDED) as here:
-        monkeypatch.setattr(Part, "write", full)
+        monkeypatch.setattr(HashedPart, "write", full)
         with pytest.raises(TransferError, match="No space left") as caught:
             await here.client.download_dataset(here.dataset_id, tmp_path)
 
-        monkeypatch.setattr(Part, "write", write)
+        monkeypatch.setattr(HashedPart, "write", write)
         report = cast("DownloadReport", caught.value.report)
         assert (report.failed, report.complete) == (0, False)
         check_end_state(here, tmp_path, report)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from datagym_async._files import replaced_file
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import DataGymError, FileChangedError
 from datagym_async.resources import file_body
 from datagym_async.resources._bodies import CHUNK_SIZE
-from datagym_async.resources._files import open_file, replaced_file
+from datagym_async.resources._files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -116,7 +118,7 @@ async def test_cancelled_openings_are_closed(tmp_path: Path) -> None:
     path.write_bytes(b"x")
 
     async def opened() -> None:
-        async with open_file(path, "rb"):
+        async with open_file(path):
             await asyncio.sleep(3600)
 
     tasks = [asyncio.get_running_loop().create_task(opened()) for _ in range(20)]
@@ -137,7 +139,7 @@ async def test_a_failure_leaves_the_old_file(tmp_path: Path, error: type[BaseExc
 
     async def fail() -> None:
         async with replaced_file(path) as file:
-            await file.write(b"new")
+            await in_thread(file.write, b"new")
             raise error
 
     with pytest.raises(error):

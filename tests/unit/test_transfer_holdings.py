@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 import pytest
 
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import APIConnectionError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType

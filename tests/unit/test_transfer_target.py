@@ -8,7 +8,7 @@ from collections import Counter
 import attrs
 import pytest
 
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     ConfigurationError,
     InternalServerError,

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from datagym_async._runs import _threads
-from datagym_async._runs._threads import in_thread, in_thread_left_behind
+from datagym_async import _threads
+from datagym_async._threads import in_thread, in_thread_left_behind
 
 
 async def test_results_and_errors_come_back() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async._runs import _threads
+from datagym_async import _threads
 from datagym_async.exceptions import (
     APIConnectionError,
     AuthenticationError,

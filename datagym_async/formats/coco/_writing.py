@@ -12,7 +12,7 @@ import orjson
 
 from datagym_async.formats._classes import places_of_answers
 from datagym_async.formats._errors import FormatError
-from datagym_async.formats._files import replaced_file
+from datagym_async.formats._files import write_file
 from datagym_async.formats._losses import Losses, LossKind, LossReport
 from datagym_async.formats.coco._document import Source, categories_of
 from datagym_async.formats.coco._mapping import CocoCategory, CocoMapping, Places
@@ -100,7 +100,7 @@ def write(
     Raises:
         FormatError: The file of categories is no COCO file, or there are masks and the extra
             ``formats`` is not installed.
-        OSError: It cannot be written.
+        FileWriteError: It cannot be written.
     """
     document = to_document(images, mapping=mapping, categories=categories, compressed=compressed)
     losses = document.losses
@@ -119,8 +119,7 @@ def _save(document: Mapping[str, Any], path: Path) -> None:
         text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError as error:  # halves of characters, numbers above 64 bits
         raise FormatError(f"{path} cannot be written, since JSON cannot hold it: {error}") from None
-    with replaced_file(path) as written:
-        written.write_bytes(text)
+    write_file(path, text)
 
 
 @attrs.define

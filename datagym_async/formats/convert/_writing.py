@@ -67,7 +67,7 @@ def write(
     Raises:
         FormatError: The folder holds something, there is no such format, or the extra
             ``formats`` is not installed.
-        OSError: It cannot be written.
+        FileWriteError: It cannot be written.
     """
     info = format_info(format)
     writer = info.writing()

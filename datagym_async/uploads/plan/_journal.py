@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._files import PRIVATE, private_folder
 from datagym_async._printable import printable
 from datagym_async._runs._disk import JournalLock
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
@@ -228,7 +229,7 @@ def _connect(name: str) -> sqlite3.Connection:
 
 def _locked(path: Path) -> JournalLock:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         lock = JournalLock.take(path)
     except OSError as error:
         raise unusable(path, error) from error
@@ -268,7 +269,7 @@ def _open(path: Path, job: Job) -> sqlite3.Connection:
             "it yourself: what the dataset holds is skipped in any case."
         )
         raise ConfigurationError(msg)
-    path.touch(mode=0o600)  # file names may be private; SQLite gives its side files the same mode
+    path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
     connection = _connect(str(path))
     try:
         if not path.stat().st_size:

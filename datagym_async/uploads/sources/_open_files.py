@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import attrs
 
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.exceptions import FileChangedError
 from datagym_async.uploads._values import Readable

@@ -25,7 +25,7 @@ import attrs
 from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._disk import look
-from datagym_async._runs._threads import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Rules
 from datagym_async.uploads.sources._folders import Found, walk

@@ -1,0 +1,409 @@
+"""Files of ours: written aside, put in their places whole, and swept up where a kill left them.
+
+**Aside.** What is being written lies beside its place, as ``.datagym-<mark>-<number>.part``. The
+mark is that of the place's name, so that the next run knows the parts of its own target without
+reading the folder. Whoever writes a part holds a lock on it, which ends with the process: a part
+that nobody has locked is dead, and is deleted by the next one who writes to the same place. The
+parts of others are left alone.
+
+**Modes.** This is the one place of the rule:
+
+* What somebody asked for by name (an export, a downloaded image, labels beside it) has the mode
+  that the umask gives any new file. While it is written, nobody else can read it.
+* What is ours and can hold names or errors (journals, manifests, reports, states, cached media,
+  backups, locks) is 0600, in folders of ours that are 0700.
+* A file that is replaced keeps its mode. A folder that is there keeps its own.
+
+Everything here blocks, but for `placed_beside_the_loop`: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, Self, TypeVar
+
+import attrs
+
+from datagym_async._threads import in_thread
+from datagym_async.exceptions import DataGymError, FileWriteError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+PRIVATE: Final = 0o600
+"""Mode of a file of ours."""
+PRIVATE_FOLDER: Final = 0o700
+"""Mode of a folder of ours."""
+USUAL: Final = 0o666
+"""Mode that is asked for where the umask decides."""
+PART_SUFFIX: Final = ".part"
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a disk says that is full."""
+
+_NUMBERS: Final = 8
+"""Parts of one target that are looked for: so many runs may have been killed at once."""
+_MOST: Final = 1000
+_NEW: Final = (
+    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+# Not through a link that somebody else has laid, and without waiting for the other end of a pipe.
+_FOUND: Final = (
+    os.O_RDWR
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+
+
+def lock(descriptor: int) -> bool | None:
+    """Lock an open file until it is closed, or its process ends in whatever way.
+
+    Returns:
+        Whether it is ours now; None where the file system has no locks.
+    """
+    try:
+        _lock(descriptor)
+    except OSError as error:
+        return False if error.errno in _HELD else None
+    return True
+
+
+def is_open_at(descriptor: int, path: Path) -> bool:
+    """Return whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder of ours where there is none."""
+    path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+
+class Placed(Protocol):
+    """What is written aside and then put in its place."""
+
+    def put(self) -> None:
+        """Put it in its place, whole."""
+        ...
+
+    def drop(self) -> None:
+        """Delete it, unless it is in its place."""
+        ...
+
+
+P = TypeVar("P", bound=Placed)
+
+
+@attrs.define
+class Part:
+    """A file on its way to its place.
+
+    Attributes:
+        path: Where it is written.
+        file: It, open for writing.
+        place: Where it goes.
+    """
+
+    path: Path
+    file: BinaryIO
+    place: Path
+    _mode: int | None = None
+    _is_put: bool = attrs.field(default=False, init=False)
+
+    @classmethod
+    def beside(cls, place: Path, *, mode: int = USUAL) -> Self:
+        """Begin one beside its place, locked, and sweep the dead ones of the same place.
+
+        Args:
+            place: Where it goes.
+            mode: Its mode there, from which the umask takes its part.
+        """
+        for number in range(_MOST):
+            swept(_aside(place, number))
+            descriptor = _begun(_aside(place, number))
+            if descriptor is not None:
+                for other in range(number + 1, _NUMBERS):
+                    swept(_aside(place, other))
+                return cls(_aside(place, number), os.fdopen(descriptor, "wb"), place, mode)
+        raise FileExistsError(errno.EEXIST, "too many write to it at once", str(place))
+
+    @classmethod
+    def within(cls, folder: Path, place: Path, *, mode: int = USUAL) -> Self:
+        """Begin one in a folder of ours; who owns the folder sweeps it.
+
+        Args:
+            folder: Where it is written: on the disk of its place.
+            place: Where it goes.
+            mode: Its mode, from which the umask takes its part.
+        """
+        path = folder / f"{secrets.token_hex(8)}{PART_SUFFIX}"
+        return cls(path, os.fdopen(os.open(path, _NEW, mode), "wb"), place)
+
+    def put(self) -> None:
+        """Put it in its place; what lies there is replaced."""
+        if not self.file.closed:
+            self.file.flush()
+            if self._mode is not None and sys.platform != "win32":
+                os.fchmod(self.file.fileno(), _mode_at(self.place, self._mode))
+        if sys.platform == "win32":  # which renames nothing that is open
+            self.file.close()
+        try:
+            self.path.replace(self.place)
+        except FileNotFoundError:
+            self.place.parent.mkdir(parents=True, exist_ok=True)
+            self.path.replace(self.place)
+        self._is_put = True
+        self.file.close()
+
+    def drop(self) -> None:
+        """Delete it, unless it is in its place."""
+        if sys.platform == "win32":
+            with contextlib.suppress(OSError):
+                self.file.close()
+        if not self._is_put:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what is still in its buffer does not fit
+            self.file.close()
+
+
+@attrs.define
+class FolderPart:
+    """A folder on its way to its place. It lies in a folder of ours, beside a locked part.
+
+    Attributes:
+        filled: The folder to fill; it has its last name already, which formats write into files.
+        place: Where it goes.
+    """
+
+    filled: Path
+    place: Path
+    _part: Part
+
+    @classmethod
+    def beside(cls, place: Path, *, mark: Path | None = None, mode: int = 0o777) -> Self:
+        """Begin one beside its place, and sweep the dead ones.
+
+        Args:
+            place: Where it goes.
+            mark: By what the next run knows it; without it by its place.
+            mode: Its mode, from which the umask takes its part.
+        """
+        part = Part.beside(mark or place)
+        outer = _folder_of(part.path)
+        try:
+            outer.mkdir(mode=PRIVATE_FOLDER)
+            (outer / "old").mkdir()
+            (outer / "new").mkdir()
+            filled = outer / "new" / place.name
+            filled.mkdir(mode=mode)
+        except BaseException:
+            shutil.rmtree(outer, ignore_errors=True)
+            part.drop()
+            raise
+        return cls(filled, place, part)
+
+    def put(self) -> None:
+        """Put it in its place; a folder that lies there is deleted."""
+        if self.place.exists():
+            # A kill between the two: the next run puts the old one back.
+            self.place.rename(_folder_of(self._part.path) / "old" / self.place.name)
+        self.filled.rename(self.place)
+
+    def drop(self) -> None:
+        """Delete what is not in its place."""
+        _remove_folder(self._part.path)
+        self._part.drop()
+
+
+@contextmanager
+def placed(begin: Callable[[], P], place: Path) -> Iterator[P]:
+    """Give what is written aside; it is in its place when the block ends well, and else nowhere.
+
+    Args:
+        begin: Begins it.
+        place: Its place, for the error.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    with telling(place):
+        part = begin()
+        try:
+            yield part
+            part.put()
+        finally:
+            part.drop()
+
+
+@asynccontextmanager
+async def placed_beside_the_loop(begin: Callable[[], P], place: Path) -> AsyncIterator[P]:
+    """Do what `placed` does in threads, for a block that awaits and may be cancelled anywhere.
+
+    Beginning and ending are one hop to a thread each, and a cancellation waits for its end. So
+    nothing is made after it was deleted.
+    """
+    begun: list[P] = []
+    with telling(place):
+        try:
+            await in_thread(lambda: begun.append(begin()))
+            yield begun[0]
+            await in_thread(begun[0].put)
+        finally:
+            for part in begun:
+                await in_thread(part.drop)
+
+
+@asynccontextmanager
+async def replaced_file(place: Path, *, mode: int = USUAL) -> AsyncIterator[BinaryIO]:
+    """Give a new file that takes the place of another when all went well, and else vanishes.
+
+    Args:
+        place: The file; its folder must exist.
+        mode: Its mode, from which the umask takes its part.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    async with placed_beside_the_loop(partial(Part.beside, place, mode=mode), place) as part:
+        yield part.file
+
+
+@contextmanager
+def telling(place: Path) -> Iterator[None]:
+    """Name the place, and the way out, in what the system says while something is written there.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DataGymError):
+            raise
+        raise FileWriteError.of(place, error) from error
+
+
+def write_private(place: Path, content: bytes) -> None:
+    """Write a file of ours whole; what is no regular file (a device, a pipe) is written to.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    place = place.resolve() if place.is_symlink() else place  # what it leads to is replaced
+    if place.exists() and not place.is_file():
+        with telling(place), place.open("wb") as file:
+            file.write(content)
+        return
+    with placed(partial(Part.beside, place, mode=PRIVATE), place) as part:
+        part.file.write(content)
+
+
+def swept(path: Path) -> bool:
+    """Delete a part that no process holds, with its folder; return whether it is gone."""
+    if sys.platform == "win32":  # which deletes nothing that is open
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+            _remove_folder(path)
+        return not path.exists()
+    try:
+        descriptor = os.open(path, _FOUND)
+    except FileNotFoundError:
+        return True
+    except OSError:  # a link, or of somebody else
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode) or not lock(descriptor):
+            return False
+        if not is_open_at(descriptor, path):
+            return False
+        _remove_folder(path)
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def sweep(folder: Path) -> None:
+    """Delete the dead parts of a folder that is one target as a whole, and of those in it."""
+    for path in folder.rglob(f".datagym-*{PART_SUFFIX}"):
+        swept(path)
+
+
+def _aside(place: Path, number: int) -> Path:
+    mark = hashlib.blake2b(os.fsencode(place.name), digest_size=6).hexdigest()
+    return place.with_name(f".datagym-{mark}-{number}{PART_SUFFIX}")
+
+
+def _begun(path: Path) -> int | None:
+    """Return a new file, open and locked, or None where there is one."""
+    while True:
+        try:
+            descriptor = os.open(path, _NEW, PRIVATE)
+        except FileExistsError:
+            return None
+        if lock(descriptor) is not False and is_open_at(descriptor, path):
+            return descriptor
+        os.close(descriptor)  # a sweep came in between, and took it for dead
+
+
+def _folder_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.d")
+
+
+def _remove_folder(part: Path) -> None:
+    """Delete the folder of a part; one that it was about to replace goes back to its place."""
+    outer = _folder_of(part)
+    if not outer.is_dir():
+        return
+    with contextlib.suppress(OSError):
+        for old in (outer / "old").iterdir():
+            if not (part.parent / old.name).exists():
+                old.rename(part.parent / old.name)
+    shutil.rmtree(outer, ignore_errors=True)
+
+
+def _mode_at(place: Path, mode: int) -> int:
+    try:
+        return stat.S_IMODE(place.stat().st_mode) & 0o777
+    except OSError:
+        return mode & ~_umask()
+
+
+def _umask() -> int:
+    """Return the umask. Only Linux says it without setting it, for all threads, for a moment."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    found = os.umask(0o077)
+    os.umask(found)
+    return found

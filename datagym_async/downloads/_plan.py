@@ -1,0 +1,220 @@
+"""Which file each media of a download gets: planned from the whole listing, sorted, not searched.
+
+A listing comes in no order, and names and ids that are looked up in no order cost more for each
+media the more there are: an index that does not fit into memory is read and written page by page.
+So what is listed is only appended to a temporary table. At its end it is sorted by age, the names
+that clash are found by sorting, and media are appended to the manifest in that order. Only what
+clashes, with one another, with what earlier runs have given out or with what is ours, is looked up.
+
+`claim` stands for a path as file systems that fold names compare it: 63 bits of its hash. Where two
+different paths have the same one, a file has a number in its name that it would not need.
+
+Everything here blocks: call it in a thread, inside a transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from datagym_async._file_names import folded_name, numbered, safe_name
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from datagym_async.models import Dataset
+
+OF_ONE_RUN: Final = """
+CREATE TEMP TABLE listed (
+    media_id TEXT, dataset_id TEXT, name TEXT, stored_name TEXT, source TEXT, timestamp INTEGER,
+    path TEXT, claim INTEGER
+);
+CREATE TEMP TABLE now (seq INTEGER PRIMARY KEY);
+CREATE TEMP TABLE clash (claim INTEGER PRIMARY KEY);
+CREATE TEMP TABLE given (claim INTEGER PRIMARY KEY);
+"""
+"""``listed`` is what the service lists, ``now`` those of the manifest that it lists now; ``clash``
+are the claims that have to be looked at, ``given`` those that this run has given out beyond the
+name that a media has."""
+
+INDEXES: Final = """
+CREATE UNIQUE INDEX IF NOT EXISTS media_ids ON media (media_id);
+CREATE INDEX IF NOT EXISTS media_claims ON media (claim);
+"""
+_DROP_INDEXES = ("DROP INDEX media_ids", "DROP INDEX media_claims")
+
+_LIST = "INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_KNOWN = """
+INSERT INTO now
+SELECT DISTINCT media.seq FROM listed CROSS JOIN media ON media.media_id = listed.media_id
+ORDER BY media.seq
+"""
+_PLAN = """
+CREATE TEMP TABLE planned AS SELECT * FROM listed
+WHERE NOT EXISTS (SELECT 1 FROM media WHERE media.media_id = listed.media_id)
+ORDER BY timestamp, media_id
+"""
+_INDEX_IDS = "CREATE INDEX temp.planned_ids ON planned (media_id)"
+_INDEX_CLAIMS = "CREATE INDEX temp.planned_claims ON planned (claim)"
+_TWICE = """
+SELECT media_id, min(rowid) FROM planned GROUP BY media_id HAVING count(*) > 1
+"""
+_CLASHES = (
+    "INSERT OR IGNORE INTO clash SELECT claim FROM planned GROUP BY claim HAVING count(*) > 1",
+    "INSERT OR IGNORE INTO clash SELECT claim FROM kept",
+    """INSERT OR IGNORE INTO clash SELECT claim FROM planned
+    WHERE EXISTS (SELECT 1 FROM media WHERE media.claim = planned.claim)""",
+)
+_NEXT = """
+SELECT planned.rowid, media_id, dataset_id, name, stored_name, source, timestamp, path, claim,
+       EXISTS (SELECT 1 FROM clash WHERE clash.claim = planned.claim)
+FROM planned WHERE planned.rowid > ? ORDER BY planned.rowid LIMIT ?
+"""
+_APPEND = """
+INSERT INTO media (media_id, dataset_id, name, stored_name, source, timestamp, path, claim)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_LAST = "SELECT coalesce(max(seq), 0) FROM media"
+
+
+@attrs.define
+class Planning:
+    """Plan the files of what a run lists.
+
+    Args:
+        root: The folder.
+    """
+
+    _root: Path
+    _last: int | None = attrs.field(default=None, init=False)  # None until all is sorted
+    _before: int = attrs.field(default=0, init=False)
+    _is_first: bool = attrs.field(default=False, init=False)
+
+    def enter(self, database: sqlite3.Connection, dataset: Dataset, *, subfolder: bool) -> None:
+        """Take what a dataset lists, or a part of it; taking it again changes nothing."""
+        folder = self._folder(database, dataset) if subfolder else ""
+        _know(database, dataset, folder)
+        start = f"{folder}/" if folder else ""
+
+        def row(media: Any) -> tuple[object, ...]:
+            path = start + safe_name(media.name)
+            return (
+                media.id,
+                dataset.id,
+                media.name,
+                media.stored_name,
+                media.source_type.value,
+                media.timestamp,
+                path,
+                claim_of(path),
+            )
+
+        database.executemany(_LIST, map(row, dataset.media))
+
+    def step(self, database: sqlite3.Connection, count: int) -> bool:
+        """Give the next media files of their own, by age; return whether there are more."""
+        if self._last is None:
+            self._sort(database)
+            self._last = 0
+        rows = database.execute(_NEXT, (self._last, count)).fetchall()
+        given: set[int] = set()  # in this portion
+        appended = []
+        for number, *media, path, claim, clashes in rows:
+            if clashes or claim in given or os.path.lexists(self._root / path):
+                path, claim = self._free(database, number, path, claim)  # noqa: PLW2901
+                given.add(claim)
+            appended.append((*media, path, claim))
+        database.executemany(_APPEND, appended)
+        if len(rows) == count:
+            self._last = rows[-1][0]
+            return True
+        self._end(database)
+        return False
+
+    def _folder(self, database: sqlite3.Connection, dataset: Dataset) -> str:
+        sql = "SELECT folder FROM dataset WHERE dataset_id = ?"
+        if (found := database.execute(sql, (dataset.id,)).fetchone()) is not None:
+            return str(found[0])
+        safe = safe_name(dataset.name)
+        path, claim = self._free(database, 0, safe, claim_of(safe))
+        database.execute("INSERT OR IGNORE INTO kept VALUES (?)", (claim,))
+        return path
+
+    def _sort(self, database: sqlite3.Connection) -> None:
+        """Find out what is known, what is new, in which order, and whose names clash."""
+        execute = database.execute
+        self._before = execute(_LAST).fetchone()[0]
+        self._is_first = self._before == 0
+        (listed,) = execute("SELECT count(*) FROM listed").fetchone()
+        if not self._is_first:
+            listed -= execute(_KNOWN).rowcount
+        execute(_PLAN if listed else f"{_PLAN} LIMIT 0")
+        execute("DELETE FROM listed")
+        execute(_INDEX_IDS)
+        for media_id, first in execute(_TWICE).fetchall():  # rare: it changed while it was listed
+            sql = "DELETE FROM planned WHERE media_id = ? AND rowid > ?"
+            execute(sql, (media_id, first))
+        execute(_INDEX_CLAIMS)
+        for statement in _CLASHES:
+            execute(statement)
+        if self._is_first:  # indexes are made at the end: to sort once is cheaper
+            for statement in _DROP_INDEXES:
+                execute(statement)
+
+    def _end(self, database: sqlite3.Connection) -> None:
+        database.execute("INSERT INTO now SELECT seq FROM media WHERE seq > ?", (self._before,))
+        database.execute("DROP TABLE planned")
+        database.execute("DELETE FROM clash")
+        for statement in INDEXES.split(";")[:-1]:
+            database.execute(statement)
+        self._last = None
+
+    def _free(
+        self, database: sqlite3.Connection, number: int, path: str, claim: int
+    ) -> tuple[str, int]:
+        """Return a path that nothing has, neither in the manifest nor on the disk, and its claim.
+
+        Args:
+            number: The row of the media in the plan; what is planned before it has its name.
+            path: The path that it would have.
+            claim: Its claim.
+        """
+        wanted, first = path, claim
+        folder, slash, name = path.rpartition("/")
+        while self._is_taken(database, number, claim) or os.path.lexists(self._root / path):
+            sql = """INSERT INTO numbered VALUES (?, 2)
+                ON CONFLICT (claim) DO UPDATE SET next = next + 1 RETURNING next"""
+            (at,) = database.execute(sql, (first,)).fetchone()
+            path = f"{folder}{slash}{numbered(name, at)}"
+            claim = claim_of(path)
+        if path != wanted:
+            # A media that really has this name and comes later has to look for another one.
+            for table in ("given", "clash"):
+                database.execute(f"INSERT OR IGNORE INTO {table} VALUES (?)", (claim,))  # noqa: S608
+        return path, claim
+
+    def _is_taken(self, database: sqlite3.Connection, number: int, claim: int) -> bool:
+        tables = ["kept", "given"] if self._is_first else ["kept", "given", "media"]
+        for table in tables:
+            sql = f"SELECT 1 FROM {table} WHERE claim = ? LIMIT 1"  # noqa: S608 -- names of ours
+            if database.execute(sql, (claim,)).fetchone() is not None:
+                return True
+        if not number:
+            return False
+        earlier = "SELECT 1 FROM planned WHERE claim = ? AND rowid < ? LIMIT 1"
+        return database.execute(earlier, (claim, number)).fetchone() is not None
+
+
+def claim_of(path: str) -> int:
+    """Return what stands for a path, and for all that a file system may take for the same."""
+    digest = hashlib.blake2b(folded_name(path).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1
+
+
+def _know(database: sqlite3.Connection, dataset: Dataset, folder: str) -> None:
+    values = (dataset.id, dataset.name, folder)
+    database.execute("INSERT OR IGNORE INTO dataset VALUES (?, ?, ?)", values)

@@ -1,0 +1,143 @@
+"""Which file each media gets: first come, first served; and what planning costs."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from datagym_async.downloads._manifest import DownloadJob, Manifest
+from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+JOB = DownloadJob("http://a.example", "dataset", "d")
+
+
+def media(number: int, name: str = "", *, at: int | None = None) -> DatasetMedia:
+    """Return a media; its number says how old it is."""
+    return DatasetMedia(
+        id=str(UUID(int=number)),
+        timestamp=number if at is None else at,
+        source_type=MediaSourceType.LOCAL,
+        name=name or f"{number}.jpg",
+    )
+
+
+def planned(root: Path, *parts: Sequence[DatasetMedia], portion: int = 1000) -> dict[int, str]:
+    """Return the files of what a run lists, by the numbers of the media."""
+    manifest = Manifest.open(root, JOB)
+    try:
+        for part in parts:
+            dataset = Dataset(id="d", name="photos", timestamp=0, media=tuple(part))
+            manifest.enter(dataset, subfolder=False)
+        while manifest.allot(portion):
+            pass
+        assert manifest.count() == len({each.id for part in parts for each in part})
+        taken = manifest.take(0, 10**6, verify=False)
+        return {UUID(each.media_id).int: each.path for each in taken.wanted}
+    finally:
+        manifest.close()
+
+
+@pytest.mark.parametrize("portion", [1, 2, 1000])
+def test_the_oldest_has_the_name_and_the_others_are_numbered(tmp_path: Path, portion: int) -> None:
+    """In whatever order and portions they are listed, and as file systems compare names."""
+    found = planned(
+        tmp_path,
+        [media(4, "a (2).jpg"), media(3, "A.JPG"), media(1, "a.jpg")],
+        [media(5, "a.jpg"), media(2, "b.jpg")],
+        portion=portion,
+    )
+
+    assert found == {
+        1: "a.jpg",
+        2: "b.jpg",
+        3: "A (2).JPG",
+        4: "a (2) (2).jpg",
+        5: "a (3).jpg",
+    }
+
+
+def test_what_has_a_file_keeps_it_and_what_is_new_gets_another(tmp_path: Path) -> None:
+    """Also what is older, or names a file of ours, or one that lies there already."""
+    planned(tmp_path, [media(5, "a.jpg"), media(6, "b.jpg")])
+    (tmp_path / "c.jpg").touch()
+
+    found = planned(
+        tmp_path,
+        [media(1, "a.jpg"), media(2, "c.jpg"), media(3, "labels.json"), media(5, "a.jpg")],
+    )
+
+    assert found == {1: "a (2).jpg", 2: "c (2).jpg", 3: "labels (2).json", 5: "a.jpg"}
+
+
+def test_what_is_listed_twice_has_one_file(tmp_path: Path) -> None:
+    """A listing that is begun anew, or that changes while it is read, names media again."""
+    found = planned(tmp_path, [media(1), media(2)], [media(1), media(2, at=9), media(3)])
+
+    assert found == {1: "1.jpg", 2: "2.jpg", 3: "3.jpg"}
+
+
+def test_a_plan_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
+    """Between two portions, when there are no indexes yet."""
+    manifest = Manifest.open(tmp_path, JOB)
+    listed = [media(number, "a.jpg") for number in range(1, 10)]
+    dataset = Dataset(id="d", name="photos", timestamp=0, media=tuple(listed))
+    manifest.enter(dataset, subfolder=False)
+    assert manifest.allot(4)
+    manifest.close()
+
+    found = planned(tmp_path, listed)
+
+    assert found == {1: "a.jpg"} | {number: f"a ({number}).jpg" for number in range(2, 10)}
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_planning_takes_no_more_for_each_media_the_more_there_are(
+    tmp_path: Path, resumes: bool
+) -> None:
+    """Neither steps of the database nor pages that it writes, for ids and names in no order."""
+    few = cost(tmp_path / "few", 1_000, resumes=resumes)
+    many = cost(tmp_path / "many", 8_000, resumes=resumes)
+
+    assert many[0] < 8 * 1.25 * few[0]
+    assert many[1] <= 8 * 1.25 * few[1]
+
+
+def cost(root: Path, count: int, *, resumes: bool) -> tuple[int, int]:
+    """Return the steps that SQLite takes to plan so many media, and the pages it writes."""
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    if resumes:
+        planned(root, *parts(count))
+    manifest = Manifest.open(root, JOB)
+    with manifest.using() as database:
+        pass
+    database.execute("PRAGMA wal_autocheckpoint = 0")
+    database.set_progress_handler(step, 100)
+    for part in parts(count):
+        dataset = Dataset(id="d", name="photos", timestamp=0, media=tuple(part))
+        manifest.enter(dataset, subfolder=False)
+    while manifest.allot(500):
+        pass
+    assert manifest.count() == count
+    written = (root / ".datagym" / "manifest.sqlite3-wal").stat().st_size // 4096
+    manifest.close()
+    return steps, written
+
+
+def parts(count: int) -> Iterator[list[DatasetMedia]]:
+    """Give a listing in parts: ids and names in no order."""
+    chance = random.Random(count)
+    numbers = [chance.getrandbits(100) for _ in range(count)]
+    for start in range(0, count, 500):
+        yield [media(number, at=7) for number in numbers[start : start + 500]]

@@ -1,0 +1,237 @@
+"""Files of ours: written aside, put in place whole, swept after a kill, and their modes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async import FileWriteError
+from datagym_async._files import (
+    PRIVATE,
+    FolderPart,
+    Part,
+    placed,
+    placed_beside_the_loop,
+    private_folder,
+    replaced_file,
+    sweep,
+    telling,
+    write_private,
+)
+from datagym_async._threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+posix = pytest.mark.skipif(os.name == "nt", reason="modes and signals are of another kind there")
+
+
+def names(folder: Path) -> list[str]:
+    """Return what is in a folder, also what is hidden."""
+    return sorted(each.name for each in folder.iterdir())
+
+
+def mode(path: Path) -> int:
+    """Return who may do what with a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o007])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Set the umask of the process for a test."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+async def test_a_file_cancelled_at_any_step_is_old_or_new_and_nothing_lies_beside_it(
+    tmp_path: Path,
+) -> None:
+    """Opening and removal are one hop each, which nothing splits: 600 cancels, no file left."""
+    place, seen = tmp_path / "labels.json", set()
+
+    async def write() -> None:
+        async with replaced_file(place) as file:
+            await in_thread(file.write, b"new")
+
+    for number in range(600):
+        place.write_bytes(b"old")
+        task = asyncio.create_task(write())
+        for _ in range(number % 12):
+            await asyncio.sleep(0)
+        if number % 3 == 0:  # at a moment at which a thread has begun, too
+            await in_thread(bool)
+        task.cancel()
+        await asyncio.wait([task])
+
+        assert names(tmp_path) == ["labels.json"]
+        seen.add(place.read_bytes())
+
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert names(tmp_path) == ["labels.json"]
+    assert seen == {b"old", b"new"}
+
+
+async def test_a_folder_cancelled_at_any_step_leaves_nothing(tmp_path: Path) -> None:
+    """The same holds of folders."""
+    place = tmp_path / "out" / "labels"
+    place.parent.mkdir()
+
+    async def write() -> None:
+        begin = partial(FolderPart.beside, place)
+        async with placed_beside_the_loop(begin, place) as part:
+            await in_thread((part.filled / "a.txt").write_bytes, b"new")
+
+    for number in range(200):
+        task = asyncio.create_task(write())
+        for _ in range(number % 12):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert set(names(place.parent)) <= {"labels"}
+
+
+def test_a_dead_part_of_the_same_place_is_swept_and_no_other(tmp_path: Path) -> None:
+    """A part is known by its name, and dead when nobody holds its lock."""
+    live = Part.beside(tmp_path / "a.json")
+    other = killed_in(tmp_path, "Part.beside(place / 'b.json')")
+    dead = killed_in(tmp_path, "[Part.beside(place / 'a.json') for _ in range(3)]")
+    assert len(dead) == 3
+
+    with placed(partial(Part.beside, tmp_path / "a.json"), tmp_path / "a.json") as part:
+        part.file.write(b"second")
+        assert names(tmp_path) == sorted([live.path.name, *other, part.path.name])
+
+    assert names(tmp_path) == sorted([live.path.name, *other, "a.json"])
+    live.file.write(b"first")
+    live.put()
+    assert (tmp_path / "a.json").read_bytes() == b"first"
+    sweep(tmp_path)
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_a_dead_folder_is_swept_and_what_it_was_about_to_replace_comes_back(
+    tmp_path: Path,
+) -> None:
+    """A kill between the two renames loses neither."""
+    target = tmp_path / "yolo"
+    target.mkdir()
+    (target / "old.txt").touch()
+    script = "part = FolderPart.beside(place / 'yolo'); (place / 'yolo').rename("
+    script += "part.filled.parents[1] / 'old' / 'yolo')"
+    assert len(killed_in(tmp_path, script)) == 2
+    assert not target.exists()
+
+    part = FolderPart.beside(target)
+
+    assert names(target) == ["old.txt"]
+    (part.filled / "new.txt").touch()
+    part.put()
+    part.drop()
+    assert (names(tmp_path), names(target)) == (["yolo"], ["new.txt"])
+
+
+def killed_in(folder: Path, script: str) -> list[str]:
+    """Return what a process leaves that is killed after a script."""
+    before = set(names(folder))
+    head = (
+        "import os, signal, sys; from pathlib import Path;"
+        "from datagym_async._files import FolderPart, Part; place = Path(sys.argv[1]);"
+    )
+    code = f"{head} kept = {script}" if script.startswith(("[", "Part")) else f"{head} {script}"
+    code += "\nos.kill(os.getpid(), signal.SIGKILL)"
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    return sorted(set(names(folder)) - before)
+
+
+@posix
+def test_what_somebody_else_has_laid_is_neither_followed_nor_deleted(tmp_path: Path) -> None:
+    """In a folder that others can write to, our names can be guessed."""
+    first = Part.beside(tmp_path / "a.json")
+    first.drop()
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    first.path.symlink_to(victim)
+    os.mkfifo(str(first.path).replace("-0.", "-1."))
+
+    part = Part.beside(tmp_path / "a.json")
+    part.file.write(b"labels")
+    part.put()
+
+    assert victim.read_bytes() == b"mine"
+    assert first.path.is_symlink()
+    assert (tmp_path / "a.json").read_bytes() == b"labels"
+
+
+@posix
+def test_what_was_asked_for_has_the_usual_mode_and_what_is_ours_is_private(
+    tmp_path: Path, umask: int
+) -> None:
+    """On its way a file is private in any case; one that is replaced keeps its mode."""
+    asked, kept, ours = tmp_path / "a", tmp_path / "kept", tmp_path / "ours"
+    kept.touch()
+    kept.chmod(0o640)
+    for place in (asked, kept):
+        part = Part.beside(place)
+        assert mode(part.path) == 0o600
+        part.put()
+    write_private(ours / "x" if ours.exists() else ours, b"")
+    private_folder(tmp_path / "folder")
+    inner = Part.within(tmp_path / "folder", tmp_path / "cached", mode=PRIVATE)
+    inner.put()
+
+    found = [mode(tmp_path / name) for name in ("a", "kept", "ours", "cached", "folder")]
+    assert found == [0o666 & ~umask, 0o640, 0o600, 0o600, 0o700]
+
+
+@posix
+def test_a_folder_that_was_asked_for_has_the_usual_mode(tmp_path: Path, umask: int) -> None:
+    """While it is filled, nobody else can look into it."""
+    part = FolderPart.beside(tmp_path / "yolo")
+    assert mode(part.filled.parents[1]) == 0o700
+    part.put()
+    part.drop()
+
+    assert mode(tmp_path / "yolo") == 0o777 & ~umask
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "make room"), (errno.EACCES, "name another place")]
+)
+def test_what_cannot_be_written_is_said_with_its_place(
+    tmp_path: Path, number: int, words: str
+) -> None:
+    """Also where the system's own error names no file: a full disk does not."""
+    with pytest.raises(FileWriteError, match=words) as caught, telling(tmp_path / "a.json"):
+        raise OSError(number, os.strerror(number))
+
+    assert str(tmp_path / "a.json") in str(caught.value)
+    assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "a.json"))
+    assert isinstance(caught.value, OSError)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+async def test_a_full_device_is_told(tmp_path: Path) -> None:
+    """What does not fit when the file is flushed at its end is told as well."""
+
+    def begin() -> Part:
+        part = Part.beside(tmp_path / "a.json")
+        part.file.close()
+        return Part(part.path, Path("/dev/full").open("wb"), part.place)
+
+    with pytest.raises(FileWriteError, match=r"a\.json cannot be written \(No space left"):
+        async with placed_beside_the_loop(begin, tmp_path / "a.json") as part:
+            await in_thread(part.file.write, b"labels")
+
+    assert names(tmp_path) == []
