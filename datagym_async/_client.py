@@ -15,6 +15,7 @@ from datagym_async._runs._needs import DownloadSources
 from datagym_async._session import Session, SessionStatistics
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
 from datagym_async._wire._messages import Lane
+from datagym_async._wire._redact import Secret
 from datagym_async.data import Loaders
 from datagym_async.data._needs import Library
 from datagym_async.downloads import Downloader
@@ -153,7 +154,9 @@ class DataGymClient:
         session: aiohttp.ClientSession | None = None,
         allow_private_store: bool = False,
     ) -> None:
-        self._token = check_token(token or os.environ.get(TOKEN_VARIABLE, ""))
+        given = Secret(token or os.environ.get(TOKEN_VARIABLE, ""))
+        del token  # a traceback with locals shows the names of this frame
+        self._token = check_token(given)
         self._base_url = check_base_url(
             base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         )
@@ -176,6 +179,8 @@ class DataGymClient:
 
     def __repr__(self) -> str:
         """Return address and state, without the token."""
+        if not hasattr(self, "_closed"):
+            return "<DataGymClient, not made: an option cannot be used>"
         state = "open" if self._open else "closed" if self._closed else "not opened"
         return f"<DataGymClient {self._base_url} {state}>"
 
@@ -214,6 +219,7 @@ class DataGymClient:
             retry=self._retry,
             timeout=self._timeout,
             base_url=self._base_url,
+            secrets=transport.secrets,
         )
         self._open = _Open.of(session, limits, self._dialect)
         return self

@@ -30,6 +30,7 @@ from datagym_async._retry import (
 from datagym_async._wire._codec import unreadable
 from datagym_async._wire._errors import decode_error
 from datagym_async._wire._messages import Lane, Request, Response
+from datagym_async._wire._redact import Secrets
 from datagym_async.exceptions import (
     APIError,
     APIResponseValidationError,
@@ -65,6 +66,7 @@ class Session:
         timeout: Time limits of one attempt; says how much more time a large upload is given.
         base_url: The service's address, for texts and for resources that build on it.
         now: Gives the current time with its zone, for Retry-After dates.
+        secrets: What no text may hold, where an answer leads elsewhere.
 
     Belongs to the event loop that it was made in.
     """
@@ -78,6 +80,7 @@ class Session:
         timeout: Timeout,
         base_url: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        secrets: Secrets = Secrets(),  # noqa: B008 -- knows nothing, and never changes
     ) -> None:
         self.base_url = base_url
         self._transport = transport
@@ -85,6 +88,7 @@ class Session:
         self._retry = retry
         self._timeout = timeout
         self._now = now
+        self._secrets = secrets
         self._quota = RetryQuota(retry.quota) if retry.quota is not None else None
         self._seen = Observer(limits, retry.max_retry_after, now)
         self._home = Home("The client")
@@ -168,7 +172,8 @@ class Session:
             APIError: It failed, or broke off while it was read.
             ClientClosedError: The session is closed.
         """
-        request = Request("GET", urlsplit(url).netloc.rpartition("@")[2])
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        request = Request("GET", self._secrets.hide(host))
         async with AsyncExitStack() as stack:
             yield await self._loop(request, lambda: self._open_url(url, request, stack)).run(
                 budget=self._budget(request)

@@ -20,8 +20,10 @@ from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
 from datagym_async._transport._failures import FAILURES, too_slow, translate
 from datagym_async._transport._foreign import GuardedSession, LinkError, Redirect, redirect_of
 from datagym_async._transport._outgoing import BodyInMemory, OutgoingBody, StreamedBody
+from datagym_async._transport._secrets import secrets_of
 from datagym_async._version import __version__
 from datagym_async._wire._messages import Body, Lane, Request, Response
+from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets
 from datagym_async.exceptions import APIError, APIResponseValidationError
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class _Payload(Payload):
         peer: Scheme, host and port of the other side.
         patience: Says how long is waited for more.
         until: The moment at which all of it has to be here.
+        secrets: What is taken out of it; None for images and videos.
     """
 
     content: aiohttp.StreamReader
@@ -93,6 +96,8 @@ class _Payload(Payload):
     patience: _Patience
     until: float = math.inf
     pace: Pace | None = None
+    secrets: Secrets | None = None
+    _cleaner: Cleaner | None = None
 
     def __aiter__(self) -> _Payload:
         return self
@@ -106,8 +111,9 @@ class _Payload(Payload):
 
     async def rest(self, most: int) -> bytes:
         """Return what is left, as it came: cut into pieces it would be copied once more."""
-        if self.content.is_eof() and self.content.exception() is None:
-            return self.content.read_nowait()
+        if self.content.is_eof() and self.content.exception() is None and self._cleaner is None:
+            content = self.content.read_nowait()
+            return content if self.secrets is None else self.secrets.clean(content)
         pieces, arrived = [], 0
         while arrived <= most and (piece := await self._some()):
             pieces.append(piece)
@@ -115,6 +121,16 @@ class _Payload(Payload):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _some(self, most: int = -1) -> bytes:
+        """Return what has come, without secrets; nothing at the end."""
+        if self.secrets is None:
+            return await self._received(most)
+        cleaner = self._cleaner = self._cleaner or Cleaner(self.secrets)
+        while piece := await self._received(most):
+            if clean := cleaner.feed(piece):
+                return clean
+        return cleaner.rest()
+
+    async def _received(self, most: int) -> bytes:
         """Return what has come, at most so many bytes or all of it; nothing at the end."""
         try:
             piece = self.content.read_nowait(most)
@@ -150,10 +166,11 @@ class _Exchange:
 
     start: Callable[[OutgoingBody | None], Awaitable[aiohttp.ClientResponse]]
     payload: Callable[[aiohttp.ClientResponse], _Payload]
+    secrets: Secrets
     body: Body | None = None
     _opened: AbstractAsyncContextManager[AsyncIterator[bytes]] | None = None
     _outgoing: OutgoingBody | None = None
-    _answer: aiohttp.ClientResponse | None = None
+    _answer: aiohttp.ClientResponse | None = attrs.field(default=None, repr=False)
 
     async def __aenter__(self) -> StreamedResponse:
         self._outgoing = await self._open()
@@ -162,7 +179,8 @@ class _Exchange:
         except BaseException as error:
             await self._close_body(type(error), error, error.__traceback__)
             raise
-        return StreamedResponse(answer.status, answer.headers, self.payload(answer))
+        headers = self.secrets.clean_fields(answer.headers, answer.raw_headers)
+        return StreamedResponse(answer.status, headers, self.payload(answer))
 
     async def __aexit__(
         self,
@@ -221,7 +239,7 @@ class AiohttpTransport:
         self,
         *,
         base_url: str,
-        token: str,
+        token: str | Secret,
         timeout: Timeout,
         trust_env: bool = False,
         session: aiohttp.ClientSession | None = None,
@@ -231,7 +249,11 @@ class AiohttpTransport:
         self._api = URL(f"{base_url}api/v1/", encoded=True)
         self._path = self._api.raw_path
         self._peer = _peer(base_url)
-        self._usual_headers = CIMultiDict({**_EVERYWHERE, "Authorization": f"Token {token}"})
+        secret = Secret(token)
+        del token  # a traceback with locals shows the names of this frame
+        credentials = HiddenField(f"Token {secret.reveal()}")
+        self._usual_headers = CIMultiDict({**_EVERYWHERE, "Authorization": credentials})
+        self.secrets = secrets_of(secret, trust_env=trust_env, session=session)
         self._patience = _Patience(timeout)
         self._owns_http = session is None
         self._http = session if session is not None else _new_session(trust_env=trust_env)
@@ -260,9 +282,10 @@ class AiohttpTransport:
         sent = None if body is None else BodyInMemory(body.data or b"")
         answer = await self._start(request, until, sent)
         try:
-            payload = _Payload(answer.content, self._peer, self._patience, until)
+            payload = self._payload(request, until, answer)
             content = await payload.rest(bound_of(request, answer.status))
-            return whole_answer(request, answer.status, answer.headers, content)
+            headers = self.secrets.clean_fields(answer.headers, answer.raw_headers)
+            return whole_answer(request, answer.status, headers, content)
         finally:
             _leave(answer)
 
@@ -271,16 +294,18 @@ class AiohttpTransport:
         until = self._patience.until(request)
         return _Exchange(
             partial(self._start, request, until),
-            lambda answer: _Payload(answer.content, self._peer, self._patience, until),
+            partial(self._payload, request, until),
+            self.secrets,
             request.body,
         )
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
         """Get a pre-signed URL without credentials (see `Transport.fetch`)."""
-        peer = _peer(url)
+        peer = self.secrets.hide(_peer(url))
         return _Exchange(
             partial(self._start_fetch, url, peer),
             lambda answer: _Payload(answer.content, peer, self._patience),
+            self.secrets,
         )
 
     async def aclose(self) -> None:
@@ -308,6 +333,10 @@ class AiohttpTransport:
                 )
         except FAILURES as raised:
             failure = translate(raised, peer=self._peer, request_sent=body is None or body.whole)
+        except BaseException as raised:
+            # Names in frames of aiohttp hold header fields and the credentials of proxies.
+            raised.__traceback__ = None
+            raise
         # Raised here, outside the handler, so that aiohttp's error is not even its context.
         raise (body.failure if body is not None else None) or failure
 
@@ -328,11 +357,19 @@ class AiohttpTransport:
         except LinkError as refused:
             # What the service named is at fault, so that asking again would not help.
             failure = APIResponseValidationError(
-                str(refused), method="GET", path=peer.partition("//")[2]
+                self.secrets.hide(str(refused)), method="GET", path=peer.partition("//")[2]
             )
         except FAILURES as raised:
             failure = translate(raised, peer=peer, request_sent=True)
+        except BaseException as raised:
+            raised.__traceback__ = None
+            raise
         raise failure
+
+    def _payload(self, request: Request, until: float, answer: aiohttp.ClientResponse) -> _Payload:
+        is_text = not request.gives_bytes or answer.status >= 300 or _says_text(answer)
+        secrets = self.secrets if is_text else None
+        return _Payload(answer.content, self._peer, self._patience, until, secrets=secrets)
 
     def _url(self, request: Request) -> URL:
         if request.query:
@@ -349,6 +386,10 @@ class AiohttpTransport:
             headers["Content-Type"] = request.body.content_type
             headers["Content-Length"] = str(request.body.size)
         return headers
+
+
+def _says_text(answer: aiohttp.ClientResponse) -> bool:
+    return answer.content_type.startswith(("text/", "application/json"))
 
 
 def _leave(answer: aiohttp.ClientResponse) -> None:

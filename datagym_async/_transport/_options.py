@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import attrs
 
+from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ConfigurationError
 
 # Uploads that may share the pace at once; this time only bounds how late a stalled one is noticed.
@@ -94,7 +95,7 @@ def check_base_url(base_url: str) -> str:
             "give host and path alone, and the token as token or DATAGYM_TOKEN"
         )
         raise ConfigurationError(msg)
-    path = re.sub(r"/+(api/v1)?/*$", "", parts.path, count=1)
+    path = parts.path.rstrip("/").removesuffix("/api/v1").rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
 
 
@@ -124,23 +125,27 @@ def _parts_of(url: str) -> SplitResult:
 
 def _without_secrets(url: str) -> str:
     without_query = re.split(r"[?#]", url, maxsplit=1)[0]
-    return re.sub(r"//[^/]*@", "//…@", without_query)
+    scheme, mark, rest = without_query.partition("//")
+    # A password may hold a slash, which ends what is really the host.
+    return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else without_query
 
 
-def check_token(token: str) -> str:
+def check_token(token: str | Secret) -> Secret:
     """Return the token without outer blanks.
 
     Raises:
-        ConfigurationError: It is empty, or cannot be an HTTP header; the text never repeats it.
+        ConfigurationError: It is empty, or cannot be an HTTP header; neither the text nor a name in
+            a frame repeats it.
     """
-    stripped = token.strip()
-    if not stripped:
+    secret = Secret(Secret(token).reveal().strip())
+    del token
+    if not secret:
         msg = (
             "No API token: pass token=..., or set DATAGYM_TOKEN "
             "(DataGym shows it under the organisation's settings, API tokens)"
         )
         raise ConfigurationError(msg)
-    if not _TOKEN.fullmatch(stripped):
+    if not _TOKEN.fullmatch(secret.reveal()):
         msg = "The API token holds blanks or characters outside ASCII; copy it again, whole"
         raise ConfigurationError(msg)
-    return stripped
+    return secret

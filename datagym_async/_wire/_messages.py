@@ -82,6 +82,7 @@ class Request:
         replay: What a lost answer allows.
         lane: The bound on concurrency it counts against.
         max_bytes: Bytes of an answer that is read whole, unpacked.
+        gives_bytes: Whether a good answer is an image or a video, to be taken byte for byte.
     """
 
     method: str
@@ -92,6 +93,7 @@ class Request:
     replay: Replay = Replay.SAFE
     lane: Lane = Lane.CALL
     max_bytes: int = MAX_VALUE
+    gives_bytes: bool = False
 
 
 @attrs.define

@@ -162,6 +162,7 @@ def download_media(
         replay=Replay.NEVER if link else Replay.SAFE,
         lane=Lane.DOWNLOAD,
         max_bytes=max_bytes,
+        gives_bytes=True,
     )
 
 
@@ -206,7 +207,7 @@ def export_bitmap(task_id: str, export_key: str) -> Request:
     """GET export/bitmap/…/…."""
     task, key = segment(task_id, "task id"), segment(export_key, "export key")
     path = f"export/bitmap/{task}/{key}"
-    return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_BITMAP)
+    return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_BITMAP, gives_bytes=True)
 
 
 # --- label configurations ------------------------------------------------------------------------
