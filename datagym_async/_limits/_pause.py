@@ -19,7 +19,8 @@ _REMAINING = ("ratelimit-remaining", "x-ratelimit-remaining")
 # A timer may fire one step of the clock early: who waited must not wait again for that step.
 _TICK = 1e-4
 
-_STRING = r'"(?:[^"\\]|\\.)*"'
+# One without an end goes to the end of the field, so that no quote is looked from twice.
+_STRING = r'"(?:[^"\\]++|\\.)*+"?'
 _PARAMETER = re.compile(rf";\s*([a-z*][\w.*-]*)\s*=\s*({_STRING}|:[^:]*:|[^;,\s\"]*)")
 _MEMBER = re.compile(rf"(?:{_STRING}|[^,\"])+")
 _OLD_MEMBER = re.compile(r"\b(remaining|reset)\s*=\s*([^;,\s]+)")

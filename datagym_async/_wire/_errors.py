@@ -68,6 +68,15 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
 _MAX_TEXT = 300
 """Characters of one parameter that an error text shows."""
 
+_LONGEST_MESSAGE = 3_000
+"""Characters of a whole error text, however many fields are at fault."""
+
+_LONGEST_KEPT = 10_000
+"""Characters of one text of the service that an error keeps; the rest is cut off unread."""
+
+_MOST_KEPT = 100
+"""Parameters of a key, and details of an answer, that an error keeps."""
+
 WEB_PAGE = (
     "A web page answered instead of the service's API; check that base_url is the service's own"
     " address and that no login page or proxy stands before it."
@@ -85,11 +94,11 @@ def decode_error(request: Request, response: Response) -> APIStatusError:
     """
     said = _read(response.body)
     key = said.get("key")
-    key = key if isinstance(key, str) else ""
+    key = _cut(redact(key[:_LONGEST_KEPT])) if isinstance(key, str) else ""
     params, details = _texts(said.get("params")), _details(said.get("details"))
     return _error_class(response.status, key)(
         # APIError adds its own words behind, and the full stop before them.
-        _message(response, key, params, details).removesuffix("."),
+        _cut(_message(response, key, params, details), _LONGEST_MESSAGE).removesuffix("."),
         status=response.status,
         key=key,
         params=params,
@@ -118,13 +127,15 @@ def _read(body: bytes) -> dict[str, object]:
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
-    return tuple(_text(item) for item in value)
+    return tuple(_text(item) for item in value[:_MOST_KEPT])
 
 
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return redact(value if isinstance(value, str) else orjson.dumps(value).decode())
+    if not isinstance(value, str):
+        value = orjson.dumps(value).decode()
+    return redact(value[:_LONGEST_KEPT])
 
 
 def _details(value: object) -> tuple[ErrorDetail, ...]:
@@ -136,7 +147,7 @@ def _details(value: object) -> tuple[ErrorDetail, ...]:
             key=_text(item.get("key")),
             params=_texts(item.get("params")),
         )
-        for item in value
+        for item in value[:_MOST_KEPT]
         if isinstance(item, dict)
     )
 
@@ -165,8 +176,9 @@ def _message(
 
 
 def _shown(detail: ErrorDetail) -> ErrorDetail:
-    return ErrorDetail(detail.name, detail.key, tuple(_cut(param) for param in detail.params))
+    params = tuple(_cut(param) for param in detail.params)
+    return ErrorDetail(_cut(detail.name), _cut(detail.key), params)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
+def _cut(text: str, longest: int = _MAX_TEXT) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -78,7 +78,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 _SIZE: Final = re.compile(r"([0-9.]+) ?([kmgt]?)(i?)(?:b(?:ytes)?(?:/s)?)?", re.IGNORECASE)
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TIME: Final = re.compile(r"(?:[0-9.]+[smhd])+", re.IGNORECASE)
-_TIME_PART: Final = re.compile(r"([0-9.]+)([smhd])", re.IGNORECASE)
+_TIME_PART: Final = re.compile(r"(?<![0-9.])([0-9.]++)([smhd])", re.IGNORECASE)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 

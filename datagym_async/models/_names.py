@@ -19,7 +19,7 @@ __all__ = ["MAX_NAME_LENGTH", "decode_name", "encode_name", "fold_name"]
 MAX_NAME_LENGTH = 255
 """Characters of an encoded name; longer ones are answered with 500 ``ex_system`` (observed)."""
 
-_UNSAFE = re.compile(r"^ +| +$|[^ -$&-~]+")
+_UNSAFE = re.compile(r"^ ++|(?<! ) ++$|[^ -$&-~]++")
 
 
 def _percent(match: re.Match[str]) -> str:

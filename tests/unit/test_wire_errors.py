@@ -163,6 +163,23 @@ def test_long_parameters_are_cut_in_the_text() -> None:
     assert len(error.params[0]) == 5000
 
 
+def test_what_an_error_keeps_is_bounded() -> None:
+    """However much the service says, an error keeps 100 texts of 10,000 characters and a cut key.
+
+    What is cut off is cut off before a pattern looks at it, and the message stays readable.
+    """
+    long = "x" * 50_000
+    detail = {"name": long, "key": long, "params": [long] * 200}
+    body = {"key": f"ex_{long}", "params": [long] * 200, "details": [detail] * 200}
+
+    error = decoded(answer(body, status=400))
+
+    assert len(error.key) < 400
+    assert [len(param) for param in error.params] == [10_000] * 100
+    assert len(error.details) == len(error.details[0].params) == 100
+    assert len(str(error)) < 3_100
+
+
 def test_templates_use_positions_that_exist() -> None:
     """Placeholders are numbers, as the service's parameters are."""
     names = {
