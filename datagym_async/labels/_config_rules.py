@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from datagym_async._printable import printable
 from datagym_async.labels._config_entries import CHOICES, CLASSIFICATIONS, GEOMETRIES
 from datagym_async.models import EntryType
 
@@ -56,12 +57,13 @@ def problems_of(roots: Sequence[ConfigEntry]) -> list[str]:
     for root in roots:
         found += _problems_below(root, (), ())
         found += _repeated_below(root)
-    return [*found, *_repeated_shortcuts(roots)]
+    return [*map(printable, (*found, *_repeated_shortcuts(roots)))]
 
 
 def warnings_of(roots: Sequence[ConfigEntry]) -> list[str]:
     """Return what the service takes and people trip over, each as a sentence."""
-    return [f"{path}: {text}." for path, entry in _walk(roots) for text in _doubts(path, entry)]
+    found = ((path, text) for path, entry in _walk(roots) for text in _doubts(path, entry))
+    return [printable(f"{path}: {text}.") for path, text in found]
 
 
 def _walk(

@@ -105,9 +105,11 @@ def test_texts_of_losses_and_differences_are_printable() -> None:
     config = LabelConfig.from_json(
         json.dumps([{"entryKey": EVIL, "entryValue": EVIL, "type": "RECTANGLE"}])
     )
-    for said in (str(losses), str(diff((), config))):
-        assert SHOWN in said
+    problems = config.problems()
+    assert len(problems) > 1
+    for said in (str(losses), str(diff((), config)), *problems):
         assert said.isprintable()
+        assert SHOWN in said
 
 
 @given(st.text(min_size=1, max_size=30))
