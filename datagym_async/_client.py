@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import attrs
 
@@ -16,7 +16,8 @@ from datagym_async._session import Session, SessionStatistics
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
 from datagym_async._wire._messages import Lane
 from datagym_async._wire._redact import Secret
-from datagym_async.data import Loaders
+from datagym_async.data import DatasetLoader, LoaderConfig
+from datagym_async.data._config import showing_options
 from datagym_async.data._needs import Library
 from datagym_async.downloads import Downloader
 from datagym_async.downloads._manifest import DownloadJob
@@ -40,14 +41,19 @@ from datagym_async.uploads._observer import Meters
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from typing import Unpack
 
     import aiohttp
 
+    from datagym_async.data import Sample
+    from datagym_async.data._config import LoaderOptions
     from datagym_async.downloads import DownloadConfig, DownloadReport
     from datagym_async.exports._bitmaps import BitmapFormat, BitmapReport, BitmapResult
     from datagym_async.exports._label_files import ExportedLabels, ExportFormat, ExportProgress
     from datagym_async.resources import Dialect
     from datagym_async.uploads import Source, UploadConfig, UploadReport
+
+T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
@@ -562,14 +568,89 @@ class DataGymClient:
         )
         return await export_labels(self.labels, self.tasks, project_id, Path(path), format, options)
 
-    @property
-    def loader(self) -> Loaders:
-        """Return what makes data loaders: ``async for sample in client.loader(dataset_id)``.
+    @overload
+    def loader(
+        self,
+        dataset_id: str | None = None,
+        *,
+        project_id: str | None = None,
+        transform: None = None,
+        batch_size: None = None,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[Sample]: ...
+    @overload
+    def loader(
+        self,
+        dataset_id: str | None = None,
+        *,
+        project_id: str | None = None,
+        transform: None = None,
+        batch_size: int,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[tuple[Sample, ...]]: ...
+    @overload
+    def loader(
+        self,
+        dataset_id: str | None = None,
+        *,
+        project_id: str | None = None,
+        transform: Callable[[Sample], T],
+        batch_size: None = None,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[T]: ...
+    @overload
+    def loader(
+        self,
+        dataset_id: str | None = None,
+        *,
+        project_id: str | None = None,
+        transform: Callable[[Sample], T],
+        batch_size: int,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[tuple[T, ...]]: ...
+    @overload
+    def loader(
+        self,
+        dataset_id: str | None = None,
+        *,
+        project_id: str | None = None,
+        transform: Callable[[Sample], object] | None = None,
+        batch_size: int | None = None,
+        config: LoaderConfig | None,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[object]: ...
+    @showing_options
+    def loader(
+        self,
+        dataset_id: str | None = None,
+        *,
+        project_id: str | None = None,
+        transform: Callable[[Sample], object] | None = None,
+        config: LoaderConfig | None = None,
+        **options: Any,
+    ) -> DatasetLoader[object]:
+        """Return a loader of samples to iterate over: ``async for sample in client.loader(...)``.
 
-        See `Loaders.__call__` for the options and `DatasetLoader` for what comes back.
+        Nothing is fetched before the iteration. The options are those of `LoaderConfig`.
+
+        Args:
+            dataset_id: UUID of the dataset; None for all datasets of the project.
+            project_id: UUID of the project whose labels the samples carry; None for no labels.
+            transform: Called in a thread with each sample; what it returns is yielded instead.
+            config: The options as one value; those that are passed by name go before it.
+            **options: Options by name.
+
+        Raises:
+            ConfigurationError: An option cannot be used as it is.
         """
         lane = _LaneOf(self._opened.limits, Lane.DOWNLOAD)
-        return Loaders(Library(self.media, self.datasets, self.projects, self.labels, lane))
+        return DatasetLoader(
+            Library(self.media, self.datasets, self.projects, self.labels, lane),
+            dataset_id,
+            project_id=project_id,
+            transform=transform,
+            config=attrs.evolve(config or LoaderConfig(), **options),
+        )
 
     @property
     def _opened(self) -> _Open:

@@ -1,10 +1,11 @@
-"""`LoaderConfig`: the options of a loader, checked."""
+"""`LoaderConfig`: the options of a loader, checked; `LoaderOptions`: the same as keywords."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, get_args
 
 import attrs
 
@@ -20,6 +21,9 @@ Decode: TypeAlias = Literal["bytes", "pillow", "numpy"]
 Links: TypeAlias = Literal["refuse", "skip", "service"]
 OnError: TypeAlias = Literal["raise", "skip"] | Callable[[DatasetMedia, Exception], object | None]
 
+F = TypeVar("F", bound=Callable[..., object])
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _MIB = 1 << 20
 _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
 
@@ -117,3 +121,39 @@ class LoaderConfig:
     links: Links = attrs.field(default="refuse", validator=_check_links)
     labels: bool = True
     concurrency: int | None = attrs.field(default=None, validator=_least(1))
+
+
+class LoaderOptions(TypedDict, total=False):
+    """The options of ``client.loader`` that `LoaderConfig` explains, except for `batch_size`."""
+
+    prefetch: int
+    prefetch_bytes: int
+    ordered: bool
+    shuffle: int | None
+    shard: tuple[int, int]
+    decode: Decode
+    drop_last: bool
+    on_error: OnError
+    cache: str | os.PathLike[str] | None
+    cache_bytes: int
+    links: Links
+    labels: bool
+    max_bytes: int
+    concurrency: int | None
+
+
+def showing_options(function: F) -> F:
+    """Have `help` and `inspect.signature` show each option of a function with its default.
+
+    Args:
+        function: One that takes the options of `LoaderConfig` as ``**options``.
+    """
+    own = inspect.signature(function)
+    kept = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(field.name, _KEYWORD, default=field.default, annotation=field.type)
+        for field in attrs.fields(LoaderConfig)
+        if field.name not in own.parameters
+    ]
+    function.__signature__ = own.replace(parameters=kept + options)  # type: ignore[attr-defined]
+    return function

@@ -1,19 +1,35 @@
-"""What there is to load, held compactly: about 100 bytes a media."""
+"""What there is to load, listed once and held compactly: media in one block, labels packed.
+
+A media takes about 100 bytes. Its labels are compressed until its sample is made, since most of
+them wait for a whole epoch.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import pickle
+import zlib
 from array import array
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
 
+from datagym_async._threads import in_thread
+from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import DatasetMedia, MediaSourceType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from datagym_async.data._config import Links
+    from datagym_async.data._needs import Labels, Library
+    from datagym_async.labels import LabeledTask
+    from datagym_async.models import Dataset
 
 _BETWEEN = "\0"
 _ID_END = _BETWEEN.encode()
 _SOURCE_TYPES = {each.value: each for each in MediaSourceType}
+_TASKS_AT_ONCE = 256
+"""Tasks of an export that are packed in one thread hop."""
 
 
 class Listing:
@@ -74,3 +90,101 @@ def _unpack(packed: bytes) -> DatasetMedia:
     media_id, timestamp, source_type, stored, name = fields
     source = _SOURCE_TYPES.get(source_type, MediaSourceType.UNKNOWN)
     return DatasetMedia(media_id, int(timestamp), source, name, stored_name=stored or name)
+
+
+async def list_media(
+    library: Library, dataset_id: str | None, project_id: str | None, *, links: Links
+) -> Listing:
+    """Return the media of a dataset, or of all datasets of a project.
+
+    Raises:
+        NotFoundError: The dataset or the project is unknown.
+        ConfigurationError: There are link images, and `links` is ``"refuse"``.
+        APIError: They cannot be listed.
+    """
+    dataset_ids = [dataset_id] if dataset_id else await _datasets_of(library, project_id or "")
+    rows: list[bytes] = []
+    link_rows: list[bytes] = []
+    for each in dataset_ids:
+        found = await library.datasets.read_parts(_read_rows, each)
+        rows += found[0]
+        link_rows += found[1]
+    if links == "service":
+        rows += link_rows
+    elif links == "refuse" and link_rows:
+        raise ConfigurationError(
+            f"{len(link_rows)} of {len(rows) + len(link_rows)} media are links, which the service "
+            "fetches anew for each download, and whose tasks it skips where it cannot; choose "
+            'links="skip" to leave them out or links="service" to ask for them'
+        )
+    return await in_thread(Listing, rows)
+
+
+async def _datasets_of(library: Library, project_id: str) -> list[str]:
+    for project in await library.projects.list():
+        if project.id == project_id.lower():
+            return [dataset.id for dataset in project.datasets]
+    raise NotFoundError(f"There is no project {project_id}", status=404)
+
+
+async def _read_rows(parts: AsyncIterator[Dataset]) -> tuple[list[bytes], list[bytes]]:
+    """Return the files and the link images of one dataset, packed part by part.
+
+    Called anew where an answer breaks off: what it read before is then forgotten.
+    """
+    rows: list[bytes] = []
+    link_rows: list[bytes] = []
+
+    def add(part: Dataset) -> None:
+        for media in part.media:
+            is_link = media.source_type is MediaSourceType.SHAREABLE_LINK
+            (link_rows if is_link else rows).append(pack(media))
+
+    async for part in parts:
+        await in_thread(add, part)
+    return rows, link_rows
+
+
+class PackedLabels:
+    """The labels of a listing's media.
+
+    Args:
+        listing: The media.
+    """
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._packed: list[bytes | None] = [None] * len(listing)
+
+    def __getitem__(self, index: int) -> LabeledTask | None:
+        """Return the labels of the media of an index, or None if it has none."""
+        packed = self._packed[index]
+        if packed is None:
+            return None
+        # Only what this process packed itself gets here.
+        return cast("LabeledTask", pickle.loads(zlib.decompress(packed)))  # noqa: S301 -- see above
+
+    def add(self, tasks: Iterable[LabeledTask]) -> None:
+        """Pack the labels of those tasks whose media are listed. Blocking; run in a thread."""
+        for task in tasks:
+            index = self._listing.find(task.media_id)
+            if index is not None:
+                self._packed[index] = zlib.compress(pickle.dumps(task), level=1)
+
+
+async def export_labels(labels: Labels, project_id: str, listing: Listing) -> PackedLabels:
+    """Return the labels that a project's export has for the media of a listing.
+
+    Raises:
+        APIError: The export cannot be had.
+    """
+    packed = PackedLabels(listing)
+    portion: list[LabeledTask] = []
+    async with aclosing(labels.iter_export(project_id)) as tasks:
+        async for task in tasks:
+            portion.append(task)
+            if len(portion) == _TASKS_AT_ONCE:
+                await in_thread(packed.add, portion)
+                portion = []
+    await in_thread(packed.add, portion)
+    return packed

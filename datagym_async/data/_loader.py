@@ -1,9 +1,9 @@
-"""`DatasetLoader`: the samples of a dataset as an async iterator that can be put down anywhere.
+"""`DatasetLoader`: the samples of a dataset as an async iterator that can stop and resume anywhere.
 
 How it works: the listing and the labels are fetched once and held compactly. An epoch is a global
-order (`Order`), of which this shard has its part (`Progress`); a run of workers (`Run`) loads it
-ahead of the consumer. What was yielded is marked, and nothing else: so the state says exactly what
-is left, wherever the loader is stopped.
+order (`Order`), of which this shard has its part (`Progress`); a `Prefetcher` loads it ahead of the
+consumer. What was yielded is marked, and nothing else: so the state says exactly what is left,
+wherever the loader is stopped.
 """
 
 from __future__ import annotations
@@ -11,62 +11,28 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
-import attrs
-
 from datagym_async._home import Home
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._labels import JoinedLabels, joined_labels
-from datagym_async.data._listing import Listing
-from datagym_async.data._loading import SampleLoader
-from datagym_async.data._position import Position
-from datagym_async.data._run import Bounds, Run
-from datagym_async.data._source import list_media
+from datagym_async.data._listing import export_labels, list_media
+from datagym_async.data._prefetch import Bounds, Prefetcher
+from datagym_async.data._samples import SampleLoader
+from datagym_async.data._state import Position
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from datagym_async._runs._engine import RunLane
     from datagym_async.data._needs import Library
-    from datagym_async.data._run import Loaded
-    from datagym_async.data._sample import Sample
+    from datagym_async.data._prefetch import Loaded
+    from datagym_async.data._samples import Sample
     from datagym_async.data._state import State
 
 T_co = TypeVar("T_co", covariant=True)
 
 _BUSY = 0.001
-"""Seconds of the consumer that are worth a turn of the loop each."""
+"""Seconds that the consumer may take before the event loop gets a turn, and one more for each."""
 _MOST_TURNS = 8
-
-
-@attrs.define
-class _Held:
-    """Samples that the consumer is about to get, and those passed over before them."""
-
-    numbers: list[int] = attrs.field(factory=list)
-    values: list[object] = attrs.field(factory=list)
-
-    def add(self, number: int, loaded: Loaded) -> int:
-        """Hold one more, and return how many there are to yield."""
-        self.numbers.append(number)
-        if not loaded.skipped:
-            self.values.append(loaded.value)
-        return len(self.values)
-
-    def given_out(self) -> tuple[list[int], list[object]]:
-        """Return all of them; from now on nothing is held."""
-        given = self.numbers, self.values
-        self.numbers, self.values = [], []
-        return given
-
-
-@attrs.frozen
-class _Job:
-    """What is loaded: fetched once, the same in all epochs."""
-
-    listing: Listing
-    samples: SampleLoader
 
 
 class DatasetLoader(Generic[T_co]):
@@ -115,18 +81,21 @@ class DatasetLoader(Generic[T_co]):
         self._transform = transform
         self._home = Home("This loader")
         self._position = Position(self._config)
-        self._job: _Job | None = None
-        self._run: Run | None = None
-        self._held = _Held()
-        self._turned = 0.0
+        self._samples: SampleLoader | None = None
+        self._prefetcher: Prefetcher | None = None
+        # What the consumer gets next: so far the values, and the numbers of all samples up to
+        # there, skipped ones included, which are done when it has got them.
+        self._values: list[object] = []
+        self._numbers: list[int] = []
+        self._last_turn = 0.0  # when the event loop last had a turn, as far as is known
 
     def __repr__(self) -> str:
         return f"<DatasetLoader {self._position}>"
 
     def __del__(self) -> None:
-        run = getattr(self, "_run", None)
-        if run is not None and self._home.is_in_process:
-            run.abandon()
+        prefetcher = getattr(self, "_prefetcher", None)
+        if prefetcher is not None and self._home.is_in_process:
+            prefetcher.abandon()
 
     async def __aenter__(self) -> Self:
         self._home.check()
@@ -140,27 +109,33 @@ class DatasetLoader(Generic[T_co]):
 
     async def __anext__(self) -> T_co:
         self._home.check()
-        run = self._run or await self._begin()
+        prefetcher = self._prefetcher or await self._begin()
         while True:
-            found = run.take() if self._takes_at_once(run) else await self._next(run)
+            # Nothing is awaited for a sample that is ready, unless the event loop needs a turn.
+            at_once = prefetcher.has_ready and prefetcher.clock() - self._last_turn < _BUSY
+            found = prefetcher.take() if at_once else await self._next(prefetcher)
             if found is None:
-                return await self._last(run)
+                return await self._last()
             number, loaded = found
             if loaded.error is not None:
                 await self.aclose()
                 raise loaded.error
-            if self._held.add(number, loaded) == (self._config.batch_size or 1):
-                return self._given_out()
+            self._numbers.append(number)
+            if loaded.skipped:
+                continue
+            self._values.append(loaded.value)
+            if len(self._values) == (self._config.batch_size or 1):
+                return self._give()
 
     async def aclose(self) -> None:
         """End what runs; what was loaded and not yielded is let go. May be called again.
 
         The loader can be used again: it goes on at the very next sample.
         """
-        run, self._run = self._run, None
-        self._held = _Held()
-        if run is not None and self._home.is_in_process:
-            await run.aclose()
+        prefetcher, self._prefetcher = self._prefetcher, None
+        self._values, self._numbers = [], []
+        if prefetcher is not None and self._home.is_in_process:
+            await prefetcher.aclose()
 
     async def length(self) -> int:
         """Return how many samples this shard has in a whole epoch; the media are listed if need be.
@@ -169,7 +144,7 @@ class DatasetLoader(Generic[T_co]):
             APIError: They cannot be listed.
         """
         self._home.check()
-        return self._position.length((await self._opened()).listing)
+        return self._position.length((await self._fetched()).listing)
 
     @property
     def epoch(self) -> int:
@@ -190,7 +165,8 @@ class DatasetLoader(Generic[T_co]):
 
         A handful of numbers and texts, whatever the size of the dataset; JSON can hold it.
         """
-        return self._position.state(self._job.listing if self._job else None).as_dict()
+        listing = self._samples.listing if self._samples else None
+        return self._position.state(listing).as_dict()
 
     async def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Go on where a loader stood; what runs is ended.
@@ -206,18 +182,32 @@ class DatasetLoader(Generic[T_co]):
         """
         await self.aclose()
         self._position.load(state)
-        if self._job is not None:
-            self._position.check(self._job.listing)
+        if self._samples is not None:
+            self._position.check(self._samples.listing)
 
-    # Inside.
+    async def _fetched(self) -> SampleLoader:
+        """Return what loads samples, with the listing and the labels, which are fetched once."""
+        if self._samples is not None:
+            return self._samples
+        library, config = self._library, self._config
+        dataset_id, project_id = self._source
+        listing = await list_media(library, dataset_id, project_id, links=config.links)
+        self._position.check(listing)
+        labels = None
+        if project_id is not None and config.labels:
+            labels = await export_labels(library.labels, project_id, listing)
+        cache = None if config.cache is None else DiskCache(config.cache, config.cache_bytes)
+        self._samples = SampleLoader(library.media, listing, labels, config, cache, self._transform)
+        return self._samples
 
-    async def _begin(self) -> Run:
-        job = await self._opened()
-        progress = self._position.begin(job.listing)
-        order, epoch = self._position.order(job.listing), self._position.epoch
+    async def _begin(self) -> Prefetcher:
+        """Begin to load what is left of the epoch."""
+        samples = await self._fetched()
+        progress = self._position.begin(samples.listing)
+        order, epoch = self._position.order(samples.listing), self._position.epoch
 
         def load(number: int) -> Awaitable[Loaded]:
-            return job.samples.load(order.at(progress.position(number)), epoch=epoch)
+            return samples.load(order.at(progress.position(number)), epoch=epoch)
 
         config, lane = self._config, self._library.lane
         bounds = Bounds(
@@ -226,60 +216,38 @@ class DatasetLoader(Generic[T_co]):
             ordered=config.ordered,
             slack=config.batch_size or 1,
         )
-        run = Run(load, progress.pending(), lambda: progress.passed, bounds, _workers(config, lane))
-        self._run = run
-        await run.start(lane.pin(config.concurrency) if config.concurrency else None)
-        return run
+        # As many workers as requests may ever be in flight; which of them are is the lane's affair.
+        workers = min(config.prefetch, config.concurrency or lane.most)
+        prefetcher = Prefetcher(load, progress.pending(), lambda: progress.passed, bounds, workers)
+        self._prefetcher = prefetcher
+        await prefetcher.start(lane.pin(config.concurrency) if config.concurrency else None)
+        return prefetcher
 
-    async def _opened(self) -> _Job:
-        if self._job is None:
-            self._job = await self._fetched()
-        return self._job
+    async def _next(self, prefetcher: Prefetcher) -> tuple[int, Loaded] | None:
+        """Return the next sample's number and what became of it, or None at the end.
 
-    async def _fetched(self) -> _Job:
-        library, config = self._library, self._config
-        dataset_id, project_id = self._source
-        listing = await list_media(library, dataset_id, project_id, links=config.links)
-        self._position.check(listing)
-        labels = JoinedLabels()
-        if project_id is not None and config.labels:
-            labels = await joined_labels(library.labels, project_id, listing)
-        cache = None if config.cache is None else DiskCache(config.cache, config.cache_bytes)
-        samples = SampleLoader(library.media, listing, labels, config, cache, self._transform)
-        return _Job(listing, samples)
-
-    async def _next(self, run: Run) -> tuple[int, Loaded] | None:
-        """Return the run's next sample, or None at its end.
-
-        A consumer that does not await anything keeps the loop from loading. It gets no sample that
-        is ready before the loop has had turns in proportion.
+        A consumer that never awaits keeps the event loop from loading. So one that took long gets a
+        sample that is ready only after the loop has had turns in proportion.
         """
-        if run.has_ready:
-            kept = run.clock() - self._turned
-            for _ in range(min(_MOST_TURNS, int(kept / _BUSY))):
+        if prefetcher.has_ready:
+            taken = prefetcher.clock() - self._last_turn
+            for _ in range(min(_MOST_TURNS, int(taken / _BUSY))):
                 await asyncio.sleep(0)
-        found = await run.next()
-        self._turned = run.clock()
+        found = await prefetcher.next()
+        self._last_turn = prefetcher.clock()
         return found
 
-    def _takes_at_once(self, run: Run) -> bool:
-        return run.has_ready and run.clock() - self._turned < _BUSY
-
-    def _given_out(self) -> T_co:
-        numbers, values = self._held.given_out()
+    def _give(self) -> T_co:
+        """Return what is held, and mark its samples as done."""
+        values, numbers = self._values, self._numbers
+        self._values, self._numbers = [], []
         for number in numbers:
             self._position.mark(number)
         return cast("T_co", values[0] if self._config.batch_size is None else tuple(values))
 
-    async def _last(self, run: Run) -> T_co:
+    async def _last(self) -> T_co:
         """Return the rest as a batch, or end the epoch."""
-        if self._held.values and not self._config.drop_last:
-            return self._given_out()
-        await run.aclose()
+        if self._values and not self._config.drop_last:
+            return self._give()
         await self.set_epoch(self._position.epoch + 1)
         raise StopAsyncIteration
-
-
-def _workers(config: LoaderConfig, lane: RunLane) -> int:
-    """Return how many samples are loaded at once: as many as may ever be in flight."""
-    return min(config.prefetch, config.concurrency or lane.most)

@@ -1,11 +1,22 @@
-"""The order of an epoch: a permutation that costs constant memory, whatever it permutes. Pure."""
+"""The order of an epoch, which positions of it are done, and which are whose. Pure.
+
+The global order of an epoch comes first (`Order`). Positions in it that are not done when a
+sharding begins are its *rest* (`Rest`); shard `i` of `c` takes every c-th of them, from the i-th on
+(`Progress`). So the shards never overlap, they cover all, and after each has passed k samples the
+rest of the rest begins at k * c: it can be dealt out anew, to any number of shards (`remaining`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import struct
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 _ROUNDS = 8
 _WORD = (1 << 64) - 1
@@ -68,3 +79,131 @@ def _scrambled(word: int) -> int:
     word ^= word >> 32
     word = word * 0xD6E8FEB86659FD93 & _WORD
     return word ^ word >> 32
+
+
+@attrs.frozen(slots=False)
+class Rest:
+    """The positions of an epoch that were not done when a sharding began.
+
+    Args:
+        count: Positions of the whole epoch.
+        base: Those below it are done.
+        done: Bits, the lowest for `base`: 1 for positions that are done as well. There are none
+            unless samples were given out of order, or shards had got differently far.
+    """
+
+    count: int
+    base: int = 0
+    done: int = 0
+
+    def __len__(self) -> int:
+        return max(0, self.count - self.base - self.done.bit_count())
+
+    def at(self, number: int) -> int:
+        """Return the position of the n-th that is not done, counted from 0."""
+        if not self.done:
+            return self.base + number
+        holes = self._holes
+        if number < len(holes):
+            return self.base + holes[number]
+        return self.base + self.done.bit_length() + number - len(holes)
+
+    @cached_property
+    def _holes(self) -> tuple[int, ...]:
+        """Where `done` has zeros, counted from `base`."""
+        return tuple(_places(self.done, "0"))
+
+
+@attrs.define
+class Progress:
+    """How far one shard has got in the rest.
+
+    Args:
+        rest: What was to be done when the sharding began.
+        shard: Number of this shard, from 0.
+        shards: How many there are.
+        passed: How many samples in a row are done, from the first on.
+        ahead: Bits, the lowest for the sample after those: 1 for samples given out of order.
+    """
+
+    rest: Rest
+    shard: int = 0
+    shards: int = 1
+    passed: int = 0
+    ahead: int = 0
+
+    def __len__(self) -> int:
+        """Return how many samples the shard has in this rest."""
+        return max(0, -(-(len(self.rest) - self.shard) // self.shards))
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing is left of the shard."""
+        return self.passed >= len(self)
+
+    def position(self, number: int) -> int:
+        """Return the position of the shard's n-th sample."""
+        return self.rest.at(self.shard + number * self.shards)
+
+    def pending(self) -> Iterator[int]:
+        """Give the numbers of the samples that are not done now, in order."""
+        passed, ahead = self.passed, self.ahead
+        for number in range(passed, len(self)):
+            if not ahead >> (number - passed) & 1:
+                yield number
+
+    def mark(self, number: int) -> None:
+        """Note that a sample is done."""
+        self.ahead |= 1 << (number - self.passed)
+        row = (~self.ahead & (self.ahead + 1)).bit_length() - 1  # ones at the low end
+        self.passed += row
+        self.ahead >>= row
+
+    def is_done(self, number: int) -> bool:
+        """Return whether the shard's n-th sample is done."""
+        return number < self.passed or bool(self.ahead >> (number - self.passed) & 1)
+
+
+def remaining(shards: Sequence[Progress]) -> Rest:
+    """Return what all shards of a sharding together have left.
+
+    Args:
+        shards: The progress of each of them, in the order of their numbers, of one and the same
+            rest.
+    """
+    rest, count = shards[0].rest, len(shards)
+    first = min((_first(each) for each in shards if not each.is_over), default=len(rest))
+    if first >= len(rest):
+        return Rest(rest.count, base=rest.count)
+    base = rest.at(first)
+    last = max(_end(each) for each in shards)
+    done = {rest.at(number) for number in range(first, last) if _is_done(shards, number, count)}
+    done |= {rest.base + bit for bit in _places(rest.done, "1") if rest.base + bit > base}
+    return Rest(rest.count, base=base, done=_bits(position - base for position in done))
+
+
+def _first(shard: Progress) -> int:
+    return shard.shard + shard.passed * shard.shards
+
+
+def _end(shard: Progress) -> int:
+    """Return the number in the rest from which on the shard has done nothing."""
+    done = min(len(shard), shard.passed + shard.ahead.bit_length())
+    return shard.shard + (done - 1) * shard.shards + 1 if done else 0
+
+
+def _is_done(shards: Sequence[Progress], number: int, count: int) -> bool:
+    return shards[number % count].is_done(number // count)
+
+
+def _places(bits: int, digit: str) -> Iterator[int]:
+    """Give the places of ones, or of zeros below the highest one, the lowest first."""
+    return (place for place, each in enumerate(f"{bits:b}"[::-1]) if bits and each == digit)
+
+
+def _bits(ones: Iterable[int]) -> int:
+    packed = bytearray()
+    for bit in ones:
+        packed.extend(bytes(max(0, bit // 8 + 1 - len(packed))))
+        packed[bit // 8] |= 1 << bit % 8
+    return int.from_bytes(packed, "little")

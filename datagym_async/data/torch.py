@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from datagym_async.data._loader import DatasetLoader
-    from datagym_async.data._loaders import Loaders
-    from datagym_async.data._sample import Sample
+    from datagym_async.data._samples import Sample
     from datagym_async.data._state import State
 
     class _WorkerInfo(Protocol):
@@ -60,9 +59,15 @@ __all__ = ["LoaderDataset"]
 class OpenClient(Protocol):
     """What is needed of an open client."""
 
-    @property
-    def loader(self) -> Loaders:
-        """Return what makes data loaders."""
+    def loader(
+        self,
+        dataset_id: str | None = None,
+        *,
+        project_id: str | None = None,
+        transform: Callable[[Sample], object] | None = None,
+        config: LoaderConfig,
+    ) -> DatasetLoader[object]:
+        """Return a data loader."""
 
 
 class LoaderDataset(IterableDataset[object]):
@@ -168,7 +173,7 @@ class LoaderDataset(IterableDataset[object]):
     async def _open(self, stack: AsyncExitStack, shard: tuple[int, int]) -> DatasetLoader[object]:
         client = await stack.enter_async_context(self._client())
         dataset_id, project_id = self._source
-        loader = client.loader.of(
+        loader = client.loader(
             dataset_id,
             project_id=project_id,
             transform=self._transform,

@@ -50,7 +50,7 @@ async def names(loader: DatasetLoader[Sample]) -> list[str]:
 
 def workers() -> int:
     """Return how many workers of loaders are running."""
-    return sum("Run._work" in repr(task.get_coro()) for task in asyncio.all_tasks())
+    return sum("Prefetcher._work" in repr(task.get_coro()) for task in asyncio.all_tasks())
 
 
 async def test_each_media_comes_once_with_its_bytes(full: World) -> None:

@@ -15,8 +15,9 @@ from tests.helpers.fake_library import DATASET, FakeLibrary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
-    from datagym_async.data._state import State
+    State: TypeAlias = Mapping[str, object]
 
 SHARDS = st.integers(1, 7)
 SEEDS = st.one_of(st.none(), st.integers(0, 1000))
@@ -86,7 +87,9 @@ def saved(loader: DatasetLoader[object]) -> Mapping[str, object]:
     return cast("dict[str, object]", json.loads(text))
 
 
-async def ended(job: Job, shards: int, state: State | Sequence[State]) -> list[list[int]]:
+async def ended(
+    job: Job, shards: int, state: Mapping[str, object] | Sequence[Mapping[str, object]]
+) -> list[list[int]]:
     """Return what each of so many shards yields from a state on."""
     rest = []
     for shard in range(shards):

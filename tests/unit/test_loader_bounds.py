@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 
 import attrs
 import pytest
 
+from datagym_async import DataGymClient
 from datagym_async.data import DatasetLoader, LoaderConfig, Sample
+from datagym_async.data._config import LoaderOptions
 from datagym_async.exceptions import ConfigurationError
 from tests.helpers.fake_library import DATASET, FakeLibrary
+from tests.helpers.sentinel import TOKEN
 
 
 def loader_of(world: FakeLibrary, config: LoaderConfig) -> DatasetLoader[Sample]:
@@ -143,3 +147,24 @@ def test_options_that_cannot_be_are_refused(options: dict[str, object], words: s
         LoaderConfig(**options)  # type: ignore[arg-type]  # that is the point
 
     assert words in str(raised.value)
+
+
+def test_the_options_are_shown() -> None:
+    """`help` and editors show each option of ``client.loader`` with the default that it has."""
+    shown = inspect.signature(DataGymClient(TOKEN).loader).parameters
+    options = {field.name: field.default for field in attrs.fields(LoaderConfig)}
+
+    assert {name: shown[name].default for name in options} == options
+    assert list(shown)[:4] == ["dataset_id", "project_id", "transform", "config"]
+    assert {*LoaderOptions.__annotations__, "batch_size"} == set(options)
+
+
+async def test_options_by_name_go_before_a_config() -> None:
+    """What is passed by name is looked at as the config's own options are."""
+    async with DataGymClient(TOKEN, "http://127.0.0.1:9") as client:
+        loader = client.loader(DATASET, config=LoaderConfig(shard=(1, 2)), shuffle=7)
+
+        assert "shard 1 of 2" in repr(loader)
+        assert loader.state_dict()["seed"] == 7
+        with pytest.raises(ConfigurationError, match="prefetch is 0"):
+            client.loader(DATASET, prefetch=0)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 import pytest
 
-from datagym_async.data._listing import Listing, pack
-from datagym_async.data._source import list_media
+from datagym_async.data._listing import Listing, list_media, pack
 from datagym_async.exceptions import APIConnectionError, ConfigurationError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from tests.helpers.fake_library import FakeLibrary, media_id

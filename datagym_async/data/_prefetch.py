@@ -1,10 +1,11 @@
-"""Load the samples of one epoch ahead of their consumer: N workers, bounded, none of them a file.
+"""Load the samples of one epoch ahead of their consumer: a fixed number of workers, bounded.
 
-Samples are claimed in order, by workers that are free, and only while what is loaded or being
-loaded stays within its bounds; a sample whose turn it is has thus always been begun before those
-behind it, and the bounds can hold nobody up for good.
+Free workers claim samples in order, and only while what is loaded or being loaded stays within its
+bounds. So the sample that the consumer waits for has been begun before those behind it, and the
+bounds cannot block it.
 
-Workers never fail: what a sample raises is its result. So nobody but the consumer is ever told.
+Workers never fail: the error of a sample is its result. So errors reach the consumer alone, and the
+TaskGroup never cancels a consumer that is somewhere else.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ class Bounds:
     """How much is loaded ahead.
 
     Args:
-        samples: Loaded, or being loaded.
-        bytes: That these take.
+        samples: Samples that are loaded or being loaded, at most.
+        bytes: Bytes that these take, at most.
         ordered: Whether they are given in order.
-        slack: Samples that the consumer may hold back before it notes that they are done.
+        slack: Samples that the consumer may hold before it marks them as done.
     """
 
     samples: int
@@ -67,13 +68,13 @@ class Bounds:
 
 
 @attrs.define
-class Run:
+class Prefetcher:
     """Load samples and give them to the consumer.
 
     Args:
         load: Loads a sample; raises nothing but cancellations.
         pending: The numbers of the samples, in order.
-        passed: Says how many samples in a row the consumer is done with.
+        passed: Returns how many samples in a row the consumer is done with.
         bounds: How much is loaded ahead.
         workers: How many load at once.
     """
@@ -87,8 +88,10 @@ class Run:
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list, init=False)
     _pins: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
     _idle: deque[asyncio.Future[None]] = attrs.field(factory=deque, init=False)
-    _news: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _turns: deque[int] = attrs.field(factory=deque, init=False)
+    _arrived: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    # The numbers of samples in the order in which they are given: where that is the order of the
+    # epoch they are queued when they are claimed, else when they are loaded.
+    _queue: deque[int] = attrs.field(factory=deque, init=False)
     _loaded: dict[int, Loaded] = attrs.field(factory=dict, init=False)
     _next: int | None = attrs.field(default=None, init=False)
     _outstanding: int = attrs.field(default=0, init=False)
@@ -104,7 +107,7 @@ class Run:
         """Begin to load.
 
         Args:
-            pin: Held until the run is closed, or None.
+            pin: Held until this is closed, or None.
         """
         await self._group.__aenter__()
         if pin is not None:
@@ -116,12 +119,12 @@ class Run:
     def has_ready(self) -> bool:
         """Return whether `next` would return at once."""
         if not self._bounds.ordered:
-            return bool(self._turns)
-        return bool(self._turns) and self._turns[0] in self._loaded
+            return bool(self._queue)
+        return bool(self._queue) and self._queue[0] in self._loaded
 
     def take(self) -> tuple[int, Loaded]:
         """Return the next sample's number and what became of it; it must be ready."""
-        number = self._turns.popleft()
+        number = self._queue.popleft()
         loaded = self._loaded.pop(number)
         self._outstanding -= 1
         self._weight -= loaded.weight
@@ -138,12 +141,12 @@ class Run:
                 return self.take()
             if self._next is None and not self._outstanding:
                 return None
-            self._wake()  # what the consumer has noted as done may have made room as well
-            self._news.clear()
-            await self._news.wait()
+            self._wake()  # what the consumer has marked as done may have made room as well
+            self._arrived.clear()
+            await self._arrived.wait()
 
     def abandon(self) -> None:
-        """Have what runs cancelled: for a finaliser, which may run in any thread."""
+        """Cancel what runs, soon: for a finaliser, which may run in any thread."""
         if self._tasks:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and all ended with it
                 self._tasks[0].get_loop().call_soon_threadsafe(self.stop)
@@ -166,16 +169,17 @@ class Run:
     async def _work(self) -> None:
         while True:
             while (number := self._claimed()) is None:
-                await self._turn()
+                await self._idle_until_room()
             reserved = self._estimate
             loaded = await self._load(number)
+            # What was counted as the largest of late counts as what it is from now on.
             self._weight += loaded.weight - reserved
             faded = self._estimate + (loaded.weight - self._estimate) * _FORGETTING
             self._estimate = max(loaded.weight, faded)
             self._loaded[number] = loaded
             if not self._bounds.ordered:
-                self._turns.append(number)
-            self._news.set()
+                self._queue.append(number)
+            self._arrived.set()
 
     def _claimed(self) -> int | None:
         """Return the number of the next sample if there is room for it, or None."""
@@ -183,7 +187,7 @@ class Run:
         if number is None or not self._has_room(number):
             return None
         if self._bounds.ordered:
-            self._turns.append(number)
+            self._queue.append(number)
         self._outstanding += 1
         self._weight += self._estimate
         self._next = next(self._pending, None)
@@ -200,18 +204,18 @@ class Run:
             and (bounds.ordered or number < self._passed() + bounds.window)
         )
 
-    async def _turn(self) -> None:
+    async def _idle_until_room(self) -> None:
         """Wait until there may be room."""
-        turn = asyncio.get_running_loop().create_future()
-        self._idle.append(turn)
-        await turn
+        woken = asyncio.get_running_loop().create_future()
+        self._idle.append(woken)
+        await woken
 
     def _wake(self) -> None:
-        """Wake a worker, if one is idle and there is room."""
+        """Wake a worker if one is idle and there is room."""
         if not self._idle or self._next is None or not self._has_room(self._next):
             return
         while self._idle:
-            turn = self._idle.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            woken = self._idle.popleft()
+            if not woken.done():
+                woken.set_result(None)
                 return

@@ -1,0 +1,197 @@
+"""`Sample`, and how one is made: downloaded or from the cache, decoded, labelled, transformed."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from datagym_async._retry import SEEMS_DOWN
+from datagym_async._threads import in_thread
+from datagym_async.data._cache import DiskCache
+from datagym_async.data._config import LoaderConfig
+from datagym_async.data._listing import Listing, PackedLabels
+from datagym_async.data._needs import Media
+from datagym_async.data._prefetch import Loaded
+from datagym_async.exceptions import (
+    APIConnectionError,
+    AuthenticationError,
+    ClientClosedError,
+    PermissionDeniedError,
+)
+from datagym_async.labels import LabeledTask
+from datagym_async.models import DatasetMedia, MediaSourceType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from datagym_async.data._config import Decode
+
+UNREACHABLE_AFTER = 8
+"""Media in a row that met no answer after all their attempts: the service is gone."""
+_BUFFERS = (bytes, bytearray, memoryview)
+_FATAL = (AuthenticationError, PermissionDeniedError, ClientClosedError)
+
+
+def _shown(data: object) -> str:
+    """Return what stands for the data in the ``repr`` of a sample."""
+    size = getattr(data, "shape", None) or getattr(data, "size", None)
+    return f"<{type(data).__name__} {size if size is not None else weigh(data)}>"
+
+
+@attrs.frozen
+class Sample:
+    """One media with its labels.
+
+    Args:
+        index: Its number in the dataset, whatever the shuffle: media are counted from 0 in the
+            order of their ids.
+        epoch: Number of the epoch, from 0.
+        media: The media.
+        data: Its bytes, a PIL image or an array, as `decode` says.
+        labels: Its labels as exported; None where there are none, or no project was given.
+    """
+
+    index: int
+    epoch: int
+    media: DatasetMedia
+    data: Any = attrs.field(repr=_shown, eq=False)
+    labels: LabeledTask | None = None
+
+
+def decoded(data: bytes, decode: Decode) -> bytes | Image | NDArray[np.uint8]:
+    """Return the bytes of an image as what was asked for.
+
+    Raises:
+        Exception: Whatever Pillow says of an image that it cannot read.
+    """
+    if decode == "bytes":
+        return data
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+        image.load()
+        if decode == "pillow":
+            return image
+        import numpy as np
+
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def weigh(value: object) -> int:
+    """Return about how many bytes a value holds in memory."""
+    if isinstance(value, _BUFFERS):
+        return len(value)
+    if isinstance(value, Sample):
+        return weigh(value.data)
+    nbytes = getattr(value, "nbytes", None)  # arrays and tensors
+    if isinstance(nbytes, int):
+        return nbytes
+    if isinstance(value, list | tuple):
+        return sum(map(weigh, value))
+    if isinstance(value, dict):
+        return sum(map(weigh, value.values()))
+    bands, size = getattr(value, "getbands", None), getattr(value, "size", None)
+    if bands is not None and isinstance(size, tuple):  # an image of Pillow's
+        width, height = size
+        return int(width) * int(height) * len(bands())
+    return sys.getsizeof(value)
+
+
+@attrs.define
+class SampleLoader:
+    """Load the samples of a listing.
+
+    Args:
+        media: Gives the bytes.
+        listing: The media.
+        labels: Their labels, or None where samples carry none.
+        config: The options.
+        cache: Where bytes are kept, or None.
+        transform: What becomes of a sample, or None.
+    """
+
+    _media: Media
+    listing: Listing
+    _labels: PackedLabels | None
+    _config: LoaderConfig
+    _cache: DiskCache | None
+    _transform: Callable[[Sample], object] | None
+    _unreachable: int = attrs.field(default=0, init=False)
+    _needs_thread: bool = attrs.field(init=False)
+
+    @_needs_thread.default
+    def _has_work(self) -> bool:
+        """Return whether more is to be done than to download."""
+        is_plain = self._transform is None and self._config.decode == "bytes"
+        return self._cache is not None or not is_plain
+
+    async def load(self, index: int, *, epoch: int) -> Loaded:
+        """Return what became of a sample; an error is part of it and not raised."""
+        media = self.listing[index]
+        try:
+            loaded = None
+            if self._cache is not None:
+                loaded = await in_thread(self._from_cache, self._cache, media, index, epoch)
+            if loaded is None:
+                is_link = media.source_type is MediaSourceType.SHAREABLE_LINK
+                most = self._config.max_bytes
+                data = await self._media.download(media.id, link=is_link, max_bytes=most)
+                if self._needs_thread:
+                    loaded = await in_thread(self._keep_and_make, media, index, epoch, data)
+                else:
+                    loaded = self._make(media, index, epoch, data)
+        except Exception as error:
+            return self._judge(media, error)
+        self._unreachable = 0
+        return loaded
+
+    def _from_cache(
+        self, cache: DiskCache, media: DatasetMedia, index: int, epoch: int
+    ) -> Loaded | None:
+        data = cache.get(media.id)
+        return None if data is None else self._make(media, index, epoch, data)
+
+    def _keep_and_make(self, media: DatasetMedia, index: int, epoch: int, data: bytes) -> Loaded:
+        if self._cache is not None:
+            self._cache.put(media.id, data)
+        return self._make(media, index, epoch, data)
+
+    def _make(self, media: DatasetMedia, index: int, epoch: int, data: bytes) -> Loaded:
+        content = decoded(data, self._config.decode)
+        labels = None if self._labels is None else self._labels[index]
+        sample = Sample(index, epoch, media, content, labels)
+        if self._transform is None:
+            return Loaded(sample, weigh(content))
+        value = self._transform(sample)
+        return Loaded(value, weigh(value))
+
+    def _judge(self, media: DatasetMedia, error: Exception) -> Loaded:
+        """Return what `on_error` makes of an error.
+
+        One that every other sample would meet as well is raised in any case: a refused token, a
+        closed client, a service that is gone. Else an epoch would be skipped as a whole.
+        """
+        is_lost = isinstance(error, APIConnectionError)
+        self._unreachable = self._unreachable + 1 if is_lost else 0
+        error.add_note(f"while media {media.id} ({media.name!r}) was loaded")
+        on_error = self._config.on_error
+        is_fatal = (
+            isinstance(error, _FATAL)
+            or getattr(error, "remark", "") == SEEMS_DOWN
+            or self._unreachable >= UNREACHABLE_AFTER
+        )
+        if on_error == "raise" or is_fatal:
+            return Loaded(error=error)
+        if on_error == "skip" or isinstance(on_error, str):
+            return Loaded(skipped=True)
+        try:
+            value = on_error(media, error)
+        except Exception as raised:
+            return Loaded(error=raised)
+        return Loaded(skipped=True) if value is None else Loaded(value, weigh(value))
