@@ -26,7 +26,7 @@ from datagym_async.cli._progress import ProblemLines
 from datagym_async.cli._screen import Output, counted, plain_list
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
-from datagym_async.formats._prediction_files import PredictionFile, PredictionFormat
+from datagym_async.formats import PredictionFile, PredictionFormat
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.resources import ImportOutcome, ImportResult
 from datagym_async.resources._prediction_screening import PredictionLike

@@ -1,17 +1,25 @@
-"""Converters between label values and other formats.
+"""Converters between label values and files of other formats.
 
-Pure but for the files that they read and write; all of it blocks, so that callers with an event
-loop use `asyncio.to_thread`. `formats.coco` reads and writes COCO, `formats.convert` other formats.
-Each conversion returns a `LossReport`.
+In reading order:
+
+* `_losses`: what comes of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`
+* `_keys`: names that a target takes, made of names that it does not
+* `coco/`: COCO, both ways, and the label configuration that its labels need
+* `convert/`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
+* `_matching`: which image of a file is which media, by name
+* `_prediction_files`: files of predictions in any of the forms that an import takes
+* `_files`: files and folders that are there whole or not at all
+
+All of it blocks, but for the iteration of a `PredictionFile`: callers with an event loop use
+`asyncio.to_thread`.
 """
 
 from __future__ import annotations
 
-from datagym_async.formats._conversion import Conversion
-from datagym_async.formats._errors import FormatError
 from datagym_async.formats._keys import service_key
-from datagym_async.formats._losses import Loss, LossKind, LossReport
+from datagym_async.formats._losses import Conversion, FormatError, Loss, LossKind, LossReport
 from datagym_async.formats._matching import Matching, match
+from datagym_async.formats._prediction_files import PredictionFile, PredictionFormat
 
 __all__ = [
     "Conversion",
@@ -20,6 +28,8 @@ __all__ = [
     "LossKind",
     "LossReport",
     "Matching",
+    "PredictionFile",
+    "PredictionFormat",
     "match",
     "service_key",
 ]

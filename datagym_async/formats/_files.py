@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from datagym_async._files import FolderPart, Part, placed, telling
-from datagym_async.formats._errors import FormatError
+from datagym_async.formats._losses import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

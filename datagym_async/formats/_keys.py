@@ -1,7 +1,8 @@
-"""Keys that the service takes, made of names that it does not.
+"""Names that a target takes, made of names that it does not, and the class of an annotation.
 
-A key has lower-case letters, digits, ``_`` and ``-``, 30 at most: what both the service and its
-editor take. Its reserved words are refused.
+A key of the service has lower-case letters, digits, ``_`` and ``-``, 30 at most: what both the
+service and its editor take. Its reserved words are refused. The name of a class in another format
+has no control characters.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import attrs
 from datagym_async.formats._losses import Losses, LossKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from datagym_async.labels import Annotation, Classification
 
 MAX_KEY_LENGTH: Final = 30
 _STRANGE: Final = re.compile(r"[^a-z0-9_-]+")
@@ -40,7 +43,7 @@ class Keys:
     """Gives each name of a scope a key of its own: numbers tell apart what would be one.
 
     Args:
-        losses: Where collisions are said.
+        losses: Where collisions are reported.
         verbatim: Whether names are keys already, whatever the service says to them.
         reserved: Keys that are never given.
     """
@@ -54,15 +57,68 @@ class Keys:
     def of(self, name: str) -> str:
         """Return the key of a name, the same each time."""
         if name not in self._given:
-            self._give(name, name if self._verbatim else service_key(name, self._reserved))
+            key = wanted = self._wanted(name)
+            number = 1
+            while key in self._taken:
+                number += 1
+                key = self._numbered(wanted, number)
+            if key != wanted:
+                both = f"{self._taken[wanted]!r} is {wanted}, {name!r} is {key}"
+                self._losses.add(LossKind.COLLISION, both)
+            self._given[name], self._taken[key] = key, name
         return self._given[name]
 
-    def _give(self, name: str, key: str) -> None:
-        wanted, number = key, 1
-        while key in self._taken:
-            number += 1
-            key = f"{wanted[: MAX_KEY_LENGTH - len(str(number)) - 1]}_{number}"
-        if key != wanted:
-            said = f"{self._taken[wanted]!r} is {wanted}, {name!r} is {key}"
-            self._losses.add(LossKind.COLLISION, said)
-        self._given[name], self._taken[key] = key, name
+    def _wanted(self, name: str) -> str:
+        return name if self._verbatim else service_key(name, self._reserved)
+
+    def _numbered(self, key: str, number: int) -> str:
+        return f"{key[: MAX_KEY_LENGTH - len(str(number)) - 1]}_{number}"
+
+
+class ClassNames(Keys):
+    """Gives each class of a dataset a name of its own that each format can hold."""
+
+    def _wanted(self, name: str) -> str:
+        written = writable(name)
+        if written != name:
+            self._losses.add(LossKind.CHARACTERS, f"the class {name!r}")
+        return written
+
+    def _numbered(self, key: str, number: int) -> str:
+        return f"{key}_{number}"
+
+
+# What XML 1.0 cannot hold, and what ends a line of text: controls of both sets, line separators,
+# halves of pairs (surrogates), and the two codes that are no characters.
+_UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+def writable(name: str) -> str:
+    """Return a name with ``_`` for each character that some format cannot hold."""
+    return _UNWRITABLE.sub("_", name)
+
+
+SELECT = "subcategory"
+"""Key of the select whose answer is the class, as COCO labels have it by default."""
+
+
+def class_of(annotation: Annotation, select: str) -> str:
+    """Return the class of an annotation: the answer to a select, else its key."""
+    found = (each.value for each in annotation.classifications if each.key == select)
+    return next(filter(None, found), annotation.key)
+
+
+def paths_of_answers(
+    where: str, answers: Iterable[Classification], *, but: str = ""
+) -> Iterator[str]:
+    """Give the path of each answer that is set, nested ones included.
+
+    Args:
+        where: What stands before the keys.
+        answers: The answers.
+        but: Key of an answer that is kept; those nested in it are not.
+    """
+    for each in answers:
+        if each.is_set and each.key != but:
+            yield f"{where}{each.key}"
+        yield from paths_of_answers(f"{where}{each.key}.", each.children)

@@ -1,84 +1,58 @@
-"""Loss reports: what the target of a conversion cannot hold, counted and named.
+"""What comes of a conversion: values, a report of losses, or an error.
 
-A conversion does not stop at what cannot be converted. It leaves that out, or makes the nearest
-thing of it, and says so here.
+A conversion does not stop at what the target cannot hold. It leaves that out, or makes the nearest
+thing of it, and counts it in a `LossReport`. A `FormatError` stops it altogether.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+from typing import Final, Self
 
 import attrs
 
 from datagym_async._printable import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.labels import LabeledImage
 
 _EXAMPLES: Final = 5
 
 
 class LossKind(enum.StrEnum):
-    """Say what was lost."""
+    """Say what was lost; `text` is what it means, for people."""
 
-    BOX = "box"
-    BROKEN = "broken"
-    CAPTION = "caption"
-    CHARACTERS = "characters"
-    CLASSIFICATION = "classification"
-    COLLISION = "collision"
-    CROWD = "crowd"
-    DOUBLED = "doubled"
-    HOLES = "holes"
-    INCOMPLETE = "incomplete"
-    KEYPOINTS = "keypoints"
-    LINE = "line"
-    LONG_NAME = "long_name"
-    LONG_TEXT = "long_text"
-    NESTING = "nesting"
-    OUTLINE = "outline"
-    PARTS = "parts"
-    POINT = "point"
-    SAME_FILE = "same_file"
-    SIZE = "size"
-    UNKNOWN_CATEGORY = "unknown_category"
-    UNKNOWN_IMAGE = "unknown_image"
-    VIDEO = "video"
-    VISIBILITY = "visibility"
+    text: str
 
-    @property
-    def text(self) -> str:
-        """Return what it means, for people."""
-        return _TEXTS[self]
+    def __new__(cls, value: str, text: str) -> Self:
+        """Make a kind of its name and of what it means."""
+        kind = str.__new__(cls, value)
+        kind._value_, kind.text = value, text
+        return kind
 
-
-_TEXTS: Final[Mapping[LossKind, str]] = {
-    LossKind.BOX: "boxes without an outline, written as their four corners",
-    LossKind.BROKEN: "annotations that cannot be read, left out",
-    LossKind.CAPTION: "captions, left out",
-    LossKind.CHARACTERS: "names with control characters or halves of characters, _ in their place",
-    LossKind.CLASSIFICATION: "answers to selects, checklists and free texts, left out",
-    LossKind.COLLISION: "names that give one key, told apart by numbers",
-    LossKind.CROWD: "marks of a crowd: the service keeps the shape as that of one object",
-    LossKind.DOUBLED: "images listed more than once under one name, taken together",
-    LossKind.HOLES: "outlines with holes, which are filled now",
-    LossKind.INCOMPLETE: "shapes without all of their coordinates, left out",
-    LossKind.KEYPOINTS: "keypoints that can hang on no shape, now points of their own",
-    LossKind.LINE: "lines, left out",
-    LossKind.LONG_NAME: "names of images too long for their label files, shortened",
-    LossKind.LONG_TEXT: "texts of more than 255 characters, which the service refuses",
-    LossKind.NESTING: "nested shapes, now shapes of their own",
-    LossKind.OUTLINE: "outlines reduced to the box around them",
-    LossKind.PARTS: "objects of several parts, each of which is a shape of its own now",
-    LossKind.POINT: "points, left out",
-    LossKind.SAME_FILE: "images whose label file would overwrite another's, left out",
-    LossKind.SIZE: "images of unknown width and height",
-    LossKind.UNKNOWN_CATEGORY: "annotations of an unknown category, left out",
-    LossKind.UNKNOWN_IMAGE: "annotations of an unknown image, left out",
-    LossKind.VIDEO: "videos, left out",
-    LossKind.VISIBILITY: "marks that a keypoint is hidden",
-}
+    BOX = "box", "boxes without an outline, written as their four corners"
+    BROKEN = "broken", "annotations that cannot be read, left out"
+    CAPTION = "caption", "captions, left out"
+    CHARACTERS = "characters", "names with characters that a file cannot hold, now with _"
+    CLASSIFICATION = "classification", "answers to selects, checklists and free texts, left out"
+    COLLISION = "collision", "names that give one key, told apart by numbers"
+    CROWD = "crowd", "marks of a crowd: the service keeps the shape as that of one object"
+    DOUBLED = "doubled", "images listed more than once under one name, taken together"
+    HOLES = "holes", "outlines with holes, which are filled now"
+    INCOMPLETE = "incomplete", "shapes without all of their coordinates, left out"
+    KEYPOINTS = "keypoints", "keypoints that can hang on no shape, now points of their own"
+    LINE = "line", "lines, left out"
+    LONG_NAME = "long_name", "names of images too long for their label files, shortened"
+    LONG_TEXT = "long_text", "texts of more than 255 characters, which the service refuses"
+    NESTING = "nesting", "nested shapes, now shapes of their own"
+    OUTLINE = "outline", "outlines reduced to the box around them"
+    PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
+    POINT = "point", "points, left out"
+    SAME_FILE = "same_file", "images whose label file would overwrite another's, left out"
+    SIZE = "size", "images of unknown width and height"
+    UNKNOWN_CATEGORY = "unknown_category", "annotations of an unknown category, left out"
+    UNKNOWN_IMAGE = "unknown_image", "annotations of an unknown image, left out"
+    VIDEO = "video", "videos, left out"
+    VISIBILITY = "visibility", "marks that a keypoint is hidden"
 
 
 @attrs.frozen
@@ -143,7 +117,9 @@ class Losses:
         """Count a loss, and keep where it was if few are known."""
         self._counts[kind] = self._counts.get(kind, 0) + count
         kept = self._examples.setdefault(kind, [])
-        kept.extend(_new(where, kept)[: _EXAMPLES - len(kept)])
+        if len(kept) < _EXAMPLES:
+            new = [each for each in dict.fromkeys(where) if each and each not in kept]
+            kept += new[: _EXAMPLES - len(kept)]
 
     def report(self) -> LossReport:
         """Return what was counted so far."""
@@ -152,5 +128,31 @@ class Losses:
         )
 
 
-def _new(where: Iterable[str], kept: list[str]) -> list[str]:
-    return [each for each in dict.fromkeys(where) if each and each not in kept]
+class FormatError(ConfigurationError):
+    """A file is not of the format it is taken for, or cannot be written as asked."""
+
+
+class BrokenError(Exception):
+    """One annotation of a file cannot be read; the others can. It ends as a loss."""
+
+
+CARRIED: Final = "coco"
+"""Member of `Annotation.extra` for what COCO knows and the service does not."""
+
+
+def _few(images: tuple[LabeledImage, ...]) -> str:
+    return f"<{len(images)} images>"
+
+
+@attrs.frozen
+class Conversion:
+    """Label values made of a file, and what got lost.
+
+    Args:
+        images: The images in the order of the file, also those without labels.
+        losses: What the service cannot hold, even where the values still carry it for the way back
+            (`Annotation.extra`).
+    """
+
+    images: tuple[LabeledImage, ...] = attrs.field(converter=tuple[LabeledImage, ...], repr=_few)
+    losses: LossReport

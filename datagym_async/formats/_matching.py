@@ -37,12 +37,17 @@ class Matching:
 
     def __str__(self) -> str:
         """Return what was found in a sentence or two."""
-        said = [f"{len(self.images):,} images have a media"]
-        said += _said(self.unmatched, "have none")
-        said += _said(self.ambiguous, "have several")
-        said += _said(self.doubled, "have the media of another image")
-        said += _said(self.unannotated, "have no labels and stay as they are")
-        return printable("; ".join(said) + ".")
+        parts = [f"{len(self.images):,} images have a media"]
+        for names, what in (
+            (self.unmatched, "have none"),
+            (self.ambiguous, "have several"),
+            (self.doubled, "have the media of another image"),
+            (self.unannotated, "have no labels and stay as they are"),
+        ):
+            if names:
+                few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+                parts.append(f"{len(names):,} {what} ({few})")
+        return printable("; ".join(parts) + ".")
 
 
 def match(
@@ -65,47 +70,22 @@ def match(
     """
     index = MediaIndex()
     index.add(media)
-    found = _Found()
+    matched: dict[str, LabeledImage] = {}
+    unmatched, ambiguous, doubled, unannotated = [], [], [], []
     for image in images:
-        ids = _ids_of(image, index)
+        name = image.media_name
+        ids = [image.media_id] if image.media_id in index else index.ids_of(name)
         empty = not image.annotations and not image.classifications
         if not ids:
-            found.unmatched.append(image.media_name)
+            unmatched.append(name)
         elif len(ids) > 1:
-            found.ambiguous.append(image.media_name)
+            ambiguous.append(name)
         elif empty and not include_unannotated:
-            found.unannotated.append(image.media_name)
-        elif ids[0] in found.images:
-            found.doubled.append(image.media_name)
+            unannotated.append(name)
+        elif ids[0] in matched:
+            doubled.append(name)
         else:
-            found.images[ids[0]] = attrs.evolve(image, media_id=ids[0])
-    return found.matching()
-
-
-@attrs.define
-class _Found:
-    images: dict[str, LabeledImage] = attrs.field(factory=dict)
-    unmatched: list[str] = attrs.field(factory=list)
-    ambiguous: list[str] = attrs.field(factory=list)
-    doubled: list[str] = attrs.field(factory=list)
-    unannotated: list[str] = attrs.field(factory=list)
-
-    def matching(self) -> Matching:
-        return Matching(
-            tuple(self.images.values()),
-            tuple(self.unmatched),
-            tuple(self.ambiguous),
-            tuple(self.doubled),
-            tuple(self.unannotated),
-        )
-
-
-def _ids_of(image: LabeledImage, index: MediaIndex) -> list[str]:
-    return [image.media_id] if image.media_id in index else index.ids_of(image.media_name)
-
-
-def _said(names: tuple[str, ...], what: str) -> list[str]:
-    if not names:
-        return []
-    few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return [f"{len(names):,} {what} ({few})"]
+            matched[ids[0]] = attrs.evolve(image, media_id=ids[0])
+    return Matching(
+        matched.values(), tuple(unmatched), tuple(ambiguous), tuple(doubled), tuple(unannotated)
+    )

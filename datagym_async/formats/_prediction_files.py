@@ -23,8 +23,7 @@ from datagym_async._wire._codec import decode_value
 from datagym_async._wire._elements import AnyCutter, BrokenTextError
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats import coco
-from datagym_async.formats._errors import FormatError
-from datagym_async.formats._losses import LossReport
+from datagym_async.formats._losses import FormatError, LossReport
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.models import TaskDetail
 from datagym_async.resources._value_reading import labels_of

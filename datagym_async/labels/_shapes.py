@@ -38,6 +38,12 @@ class Bounds(NamedTuple):
         """Return the distance from top to bottom."""
         return self.bottom - self.top
 
+    @property
+    def corners(self) -> tuple[Point, ...]:
+        """Return its four corners, clockwise from the upper left one."""
+        left, top, right, bottom = self
+        return Point(left, top), Point(right, top), Point(right, bottom), Point(left, bottom)
+
 
 @attrs.frozen
 class Point:

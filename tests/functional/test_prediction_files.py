@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from datagym_async.exceptions import DataGymError
-from datagym_async.formats import FormatError
-from datagym_async.formats._prediction_files import PredictionFile, PredictionFormat
+from datagym_async.formats import FormatError, PredictionFile, PredictionFormat
 from datagym_async.labels import LabeledImage
 from tests.helpers.examples import example
 

@@ -14,7 +14,7 @@ from datagym_async.formats import coco
 from datagym_async.formats._keys import Keys
 from datagym_async.formats._losses import Losses
 from datagym_async.formats.coco import _masks
-from datagym_async.formats.coco._tracing import trace
+from datagym_async.formats.coco._masks import trace
 from datagym_async.labels import Point
 from tests.helpers.coco_files import CATEGORIES, HEIGHT, NUMPY_2, WIDTH, coco_files
 

@@ -1,8 +1,14 @@
 """COCO: instances, captions and keypoints as label values, and label values as COCO.
 
 `read` gives values and a report of what the service cannot hold, `write` a file and a report of
-what COCO cannot hold. `CocoMapping` says what becomes what, `label_config` makes the label
-configuration that the values need. Masks need the extra ``formats``.
+what COCO cannot hold. Masks need the extra ``formats``. In reading order:
+
+* `_mapping`: what becomes what (`CocoMapping`), and the keys of categories in a configuration
+* `_reading`: files joined by image, and converted to values
+* `_writing`: values converted to objects of COCO, and written
+* `_masks`: masks to outlines with holes and back, pixel for pixel
+* `_config`: the label configuration that the labels of files need
+* `_sdk`: what the official SDK makes of the same files, for those who move over
 """
 
 from __future__ import annotations

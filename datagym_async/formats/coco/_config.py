@@ -7,8 +7,8 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from datagym_async.formats._losses import Losses
-from datagym_async.formats.coco._document import Gathered, Source, gather
-from datagym_async.formats.coco._mapping import CocoCategory, CocoMapping, Place, Places
+from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping, EntryKeys
+from datagym_async.formats.coco._reading import Gathered, Source, gather
 from datagym_async.labels import ConfigEntry, LabelConfig
 from datagym_async.models import EntryType
 
@@ -42,28 +42,28 @@ def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelC
     losses = Losses()
     mapping = mapping or CocoMapping()
     gathered = gather(sources, losses)
-    places = Places(gathered.categories.values(), mapping, losses)
-    below: dict[str, list[tuple[CocoCategory, Place]]] = {}
-    for category, place in places.items():
-        below.setdefault(place.key, []).append((category, place))
+    table = CategoryKeys(gathered.categories.values(), mapping, losses)
+    below: dict[str, list[tuple[CocoCategory, EntryKeys]]] = {}
+    for category, keys in table.items():
+        below.setdefault(keys.key, []).append((category, keys))
     shapes = [_entry(key, members, mapping) for key, members in below.items()]
-    return LabelConfig([*shapes, *_loose_points(places, mapping), *_captions(gathered, mapping)])
+    return LabelConfig([*shapes, *_loose_points(table, mapping), *_captions(gathered, mapping)])
 
 
 def _entry(
-    key: str, members: Iterable[tuple[CocoCategory, Place]], mapping: CocoMapping
+    key: str, members: Iterable[tuple[CocoCategory, EntryKeys]], mapping: CocoMapping
 ) -> ConfigEntry:
     """Return the entry of the categories that share it."""
     options: dict[str, str] = {}
     points: dict[str, str] = {}
     name = key
-    for category, place in members:
-        grouped = mapping.by == "supercategory" and place.option is not None
+    for category, keys in members:
+        grouped = mapping.by == "supercategory" and keys.option is not None
         name = category.supercategory if grouped else category.name
-        if place.option is not None:
-            options[place.option] = category.name if grouped else category.supercategory
+        if keys.option is not None:
+            options[keys.option] = category.name if grouped else category.supercategory
         if not mapping.sdk and mapping.shape != "segmentation":
-            points |= dict(zip(place.keypoints, category.keypoints, strict=True))
+            points |= dict(zip(keys.keypoints, category.keypoints, strict=True))
     return ConfigEntry(
         key,
         _value(name),
@@ -83,14 +83,14 @@ def _points(points: dict[str, str]) -> list[ConfigEntry]:
     return [ConfigEntry(key, _value(name), EntryType.POINT) for key, name in points.items()]
 
 
-def _loose_points(places: Places, mapping: CocoMapping) -> list[ConfigEntry]:
+def _loose_points(table: CategoryKeys, mapping: CocoMapping) -> list[ConfigEntry]:
     """Return points of their own: no shape can be nested in a segmentation."""
     if mapping.sdk or mapping.shape != "segmentation":
         return []
-    roots = {place.key for _, place in places.items()}
+    roots = {keys.key for _, keys in table.items()}
     named: dict[str, str] = {}
-    for category, place in places.items():
-        named |= dict(zip(place.keypoints, category.keypoints, strict=True))
+    for category, keys in table.items():
+        named |= dict(zip(keys.keypoints, category.keypoints, strict=True))
     return _points({key: name for key, name in named.items() if key not in roots})
 
 

@@ -1,4 +1,4 @@
-"""How COCO's categories are called in a label configuration."""
+"""What of COCO becomes what, and the keys of its categories in a label configuration."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ class CocoCategory:
 
 
 @attrs.frozen
-class Place:
-    """Where a category is in a label configuration.
+class EntryKeys:
+    """How a category is found in a label configuration.
 
     Args:
         key: Key of the entry.
@@ -110,30 +110,30 @@ class Place:
 
 
 @attrs.define(init=False)
-class Places:
-    """Knows the place of each category, and the category of each place."""
+class CategoryKeys:
+    """The keys of each category, and the category that keys mean."""
 
     _mapping: CocoMapping
-    _places: dict[tuple[str, str], tuple[CocoCategory, Place]]
+    _table: dict[tuple[str, str], tuple[CocoCategory, EntryKeys]]
     _categories: dict[tuple[str, str | None], CocoCategory]
 
     def __init__(
         self, categories: Iterable[CocoCategory], mapping: CocoMapping, losses: Losses
     ) -> None:
-        names = _Scopes(mapping, losses)
+        scopes = _KeyScopes(mapping, losses)
         self._mapping = mapping
-        self._places = {each.names: (each, names.place(each)) for each in categories}
+        self._table = {each.names: (each, scopes.keys_of(each)) for each in categories}
         self._categories = {}
-        for category, place in self.items():
-            self._categories.setdefault((place.key, place.option), category)
+        for category, keys in self.items():
+            self._categories.setdefault((keys.key, keys.option), category)
 
-    def of(self, category: CocoCategory) -> Place:
-        """Return the place of a category."""
-        return self._places[category.names][1]
+    def of(self, category: CocoCategory) -> EntryKeys:
+        """Return the keys of a category."""
+        return self._table[category.names][1]
 
-    def items(self) -> Iterable[tuple[CocoCategory, Place]]:
-        """Return all categories with their places, in order."""
-        return self._places.values()
+    def items(self) -> Iterable[tuple[CocoCategory, EntryKeys]]:
+        """Return all categories with their keys, in order."""
+        return self._table.values()
 
     def category_of(self, annotation: Annotation) -> CocoCategory:
         """Return the category of an annotation; a new one without a number (0) if there is none."""
@@ -142,29 +142,26 @@ class Places:
             None,
         )
         option = answer.value if answer is not None else None
-        known = self._categories.get((annotation.key, option))
-        return known or _new_category(annotation.key, option, self._mapping)
+        if known := self._categories.get((annotation.key, option)):
+            return known
+        if option is None:
+            return CocoCategory(0, annotation.key)
+        names = (option, annotation.key)
+        return CocoCategory(0, *(names if self._mapping.by == "supercategory" else names[::-1]))
 
     def keypoint_names(self, category: CocoCategory) -> dict[str, str]:
         """Return the name of each keypoint of a category by its key."""
-        known = self._places.get(category.names)
+        known = self._table.get(category.names)
         return dict(zip(known[1].keypoints, known[0].keypoints, strict=True)) if known else {}
 
-    def answers(self, place: Place) -> tuple[Classification, ...]:
+    def answers(self, keys: EntryKeys) -> tuple[Classification, ...]:
         """Return what says the category besides the key."""
-        if place.option is None:
+        if keys.option is None:
             return ()
-        return (Classification.select(self._mapping.select_key, place.option),)
+        return (Classification.select(self._mapping.select_key, keys.option),)
 
 
-def _new_category(key: str, option: str | None, mapping: CocoMapping) -> CocoCategory:
-    if option is None:
-        return CocoCategory(0, key)
-    name, group = (option, key) if mapping.by == "supercategory" else (key, option)
-    return CocoCategory(0, name, group)
-
-
-class _Scopes:
+class _KeyScopes:
     """The keys of entries; below each of them those of its options and of its keypoints."""
 
     def __init__(self, mapping: CocoMapping, losses: Losses) -> None:
@@ -175,23 +172,23 @@ class _Scopes:
         self._options: dict[str, Keys] = {}
         self._points: dict[str, Keys] = {}
 
-    def place(self, category: CocoCategory) -> Place:
-        root, answer = self._root_and_answer(category)
+    def keys_of(self, category: CocoCategory) -> EntryKeys:
+        name, group = category.names
+        if self._mapping.shape == "segmentation" and not self._mapping.sdk:
+            first = self._grouped.setdefault(name, group)
+            root, answer = (name if first == group else f"{name} {group}"), ""
+        elif self._mapping.by == "supercategory" and group:
+            root, answer = group, name
+        else:
+            root, answer = name, group
         key = self._roots.of(root)
         option = self._options.setdefault(key, Keys(self._losses, self._mapping.sdk))
         points = self._points.setdefault(key, self._scope(key, self._mapping.select_key))
-        return Place(
+        return EntryKeys(
             key,
             option.of(answer) if answer else None,
             tuple(points.of(each) for each in category.keypoints),
         )
-
-    def _root_and_answer(self, category: CocoCategory) -> tuple[str, str]:
-        name, group = category.names
-        if self._mapping.shape == "segmentation" and not self._mapping.sdk:
-            first = self._grouped.setdefault(name, group)
-            return (name if first == group else f"{name} {group}"), ""
-        return (group, name) if self._mapping.by == "supercategory" and group else (name, group)
 
     def _scope(self, *taken: str) -> Keys:
         return Keys(self._losses, self._mapping.sdk, reserved=RESERVED | frozenset(taken))

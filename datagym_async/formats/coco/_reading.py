@@ -1,18 +1,30 @@
-"""From COCO to label values."""
+"""COCO files as label values: what they hold is joined by image first, and then converted.
+
+The same objects may be in several files: those of keypoints repeat instances under their number.
+They are joined.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
+import orjson
 
-from datagym_async.formats._conversion import CARRIED, Conversion
-from datagym_async.formats._errors import BrokenError
-from datagym_async.formats._losses import Losses, LossKind
+from datagym_async._json import loads
+from datagym_async._regular_files import regular_only
+from datagym_async.formats._losses import (
+    CARRIED,
+    BrokenError,
+    Conversion,
+    FormatError,
+    Losses,
+    LossKind,
+)
 from datagym_async.formats.coco import _sdk
-from datagym_async.formats.coco._document import RawImage, Source, gather
-from datagym_async.formats.coco._mapping import CocoMapping, Place, Places
+from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping, EntryKeys
 from datagym_async.formats.coco._masks import segments_of
 from datagym_async.labels import (
     Annotation,
@@ -26,6 +38,165 @@ from datagym_async.labels import (
 
 if TYPE_CHECKING:
     from datagym_async.labels import Shape
+
+Source: TypeAlias = str | Path | Mapping[str, Any]
+"""A COCO file, or what it holds."""
+
+
+@attrs.define
+class RawImage:
+    """An image and all that the files say of it."""
+
+    name: str
+    width: int | None
+    height: int | None
+    media_id: str
+    objects: dict[object, tuple[CocoCategory, dict[str, Any]]] = attrs.field(factory=dict)
+    captions: list[str] = attrs.field(factory=list)
+
+
+@attrs.define
+class Gathered:
+    """What several files hold together."""
+
+    images: dict[tuple[str, str], RawImage] = attrs.field(factory=dict)
+    categories: dict[tuple[str, str], CocoCategory] = attrs.field(factory=dict)
+
+
+def gather(sources: Iterable[Source], losses: Losses) -> Gathered:
+    """Read COCO files and join them by image.
+
+    Raises:
+        FormatError: One of them is no COCO file.
+        OSError: One cannot be read.
+    """
+    gathered = Gathered()
+    for source in sources:
+        document, where = _loaded(source)
+        images = _images(document, where, gathered, losses)
+        categories = _categories(document, where)
+        for category in categories.values():
+            known = gathered.categories.get(category.names)
+            if known is None or not known.keypoints:
+                gathered.categories[category.names] = category
+        joiner = _Joiner(where, images, categories, losses)
+        for index, raw in enumerate(_objects(document, "annotations", where)):
+            joiner.add(raw, f"annotations[{index}]")
+    return gathered
+
+
+def categories_of(source: Source) -> list[CocoCategory]:
+    """Return the categories of a file, in its order.
+
+    Raises:
+        FormatError: It is no COCO file.
+        OSError: It cannot be read.
+    """
+    return list(_categories(*_loaded(source)).values())
+
+
+def _loaded(source: Source) -> tuple[Mapping[str, Any], str]:
+    if isinstance(source, Mapping):
+        return source, "the COCO document"
+    path = Path(source)
+    try:
+        with open(path, "rb", opener=regular_only) as file:
+            document = loads(file.read())
+    except orjson.JSONDecodeError as error:
+        raise FormatError(f"{path} is no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise FormatError(f"{path} is no COCO file: an object was expected at its root")
+    return document, str(path)
+
+
+def _objects(document: Mapping[str, Any], member: str, where: str) -> list[Mapping[str, Any]]:
+    found = document.get(member, [])
+    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+        raise FormatError(f"{where}: the member {member} must be a list of objects")
+    return found
+
+
+def _images(
+    document: Mapping[str, Any], where: str, gathered: Gathered, losses: Losses
+) -> dict[object, RawImage]:
+    """Return the images of one file by their numbers there."""
+    if "images" not in document:
+        raise FormatError(f"{where} is no COCO file: it has no member images")
+    by_number: dict[object, RawImage] = {}
+    names = set()
+    for index, raw in enumerate(_objects(document, "images", where)):
+        image = _image(raw, f"{where}: images[{index}]")
+        key = (image.name, image.media_id)
+        if key in names:
+            losses.add(LossKind.DOUBLED, image.name)
+        names.add(key)
+        by_number[raw["id"]] = gathered.images.setdefault(key, image)
+    return by_number
+
+
+def _image(raw: Mapping[str, Any], where: str) -> RawImage:
+    name, number = raw.get("file_name"), _number(raw.get("id"))
+    if not isinstance(name, str) or not name or number is None:
+        raise FormatError(f"{where} needs id and file_name")
+    width, height = (n if type(n := raw.get(side)) is int else None for side in ("width", "height"))
+    media_id = raw.get("media_id")
+    return RawImage(name, width, height, media_id if isinstance(media_id, str) else "")
+
+
+def _categories(document: Mapping[str, Any], where: str) -> dict[object, CocoCategory]:
+    return {
+        raw.get("id"): _category(raw, f"{where}: categories[{index}]")
+        for index, raw in enumerate(_objects(document, "categories", where))
+    }
+
+
+def _category(raw: Mapping[str, Any], where: str) -> CocoCategory:
+    name, number = raw.get("name"), raw.get("id")
+    if not isinstance(name, str) or not name or type(number) is not int:
+        raise FormatError(f"{where} needs id and name")
+    keypoints = raw.get("keypoints") or []
+    if not isinstance(keypoints, list) or not all(isinstance(each, str) for each in keypoints):
+        raise FormatError(f"{where}: keypoints must be a list of names")
+    skeleton = tuple(tuple(pair) for pair in raw.get("skeleton") or [])
+    return CocoCategory(number, name, str(raw.get("supercategory") or ""), keypoints, skeleton)
+
+
+@attrs.define
+class _Joiner:
+    """Joins the annotations of one file with the images, and with what other files say of them."""
+
+    _file: str
+    _images: Mapping[object, RawImage]
+    _categories: Mapping[object, CocoCategory]
+    _losses: Losses
+    _seen: set[object] = attrs.field(factory=set, init=False)
+
+    def add(self, raw: Mapping[str, Any], where: str) -> None:
+        image = self._images.get(_number(raw.get("image_id")))
+        if image is None:
+            self._losses.add(LossKind.UNKNOWN_IMAGE, where)
+        elif isinstance(caption := raw.get("caption"), str):
+            image.captions.append(caption)
+        elif (category := self._categories.get(_number(raw.get("category_id")))) is None:
+            self._losses.add(LossKind.UNKNOWN_CATEGORY, where)
+        else:
+            # An object has its number in all files; one that is doubled in a file has none.
+            number = _number(raw.get("id"))
+            seen = (image.name, category.names, number)
+            if number is None or seen in self._seen:
+                number = f"{self._file}: {where}"
+            self._seen.add(seen)
+            key = (category.names, number)
+            known = image.objects.get(key)
+            joined = {**(known[1] if known else {}), **raw, "id": number}
+            image.objects[key] = (category, joined)
+
+
+def _number(value: object) -> int | str | None:
+    return value if isinstance(value, int | str) else None
+
+
+# --- From COCO to label values --------------------------------------------------------------------
 
 _LONGEST_TEXT: Final = 255
 _TAKEN_OVER: Final = frozenset(
@@ -56,7 +227,7 @@ def read(*sources: Source, mapping: CocoMapping | None = None) -> Conversion:
     losses = Losses()
     mapping = mapping or CocoMapping()
     gathered = gather(sources, losses)
-    reader = _Reader(mapping, Places(gathered.categories.values(), mapping, losses), losses)
+    reader = _Reader(mapping, CategoryKeys(gathered.categories.values(), mapping, losses), losses)
     return Conversion([reader.image(raw) for raw in gathered.images.values()], losses.report())
 
 
@@ -65,17 +236,17 @@ class _Reader:
     """Makes values of what files hold."""
 
     _mapping: CocoMapping
-    _places: Places
+    _table: CategoryKeys
     _losses: Losses
 
     def image(self, raw: RawImage) -> LabeledImage:
         found: list[Annotation] = []
         for category, fields in raw.objects.values():
-            said = f"{raw.name}: annotation {fields.get('id', '')}".rstrip()
+            where = f"{raw.name}: annotation {fields.get('id', '')}".rstrip()
             try:
-                found.extend(self._annotations(fields, self._places.of(category), said))
+                found.extend(self._annotations(fields, self._table.of(category), where))
             except BrokenError as error:
-                self._losses.add(LossKind.BROKEN, f"{said}: {error}")
+                self._losses.add(LossKind.BROKEN, f"{where}: {error}")
         return LabeledImage(
             media_id=raw.media_id,
             media_name=raw.name,
@@ -97,49 +268,49 @@ class _Reader:
             for number, caption in enumerate(captions, 1)
         ]
 
-    def _annotations(self, raw: Mapping[str, Any], place: Place, said: str) -> list[Annotation]:
+    def _annotations(self, raw: Mapping[str, Any], keys: EntryKeys, where: str) -> list[Annotation]:
         """Return the annotations that an object becomes: one for each of its parts."""
-        shapes = self._shapes(raw, said)
-        points = [] if self._mapping.sdk else self._keypoints(raw, place, said)
+        shapes = self._shapes(raw, where)
+        points = [] if self._mapping.sdk else self._keypoints(raw, keys, where)
         carried = {name: value for name, value in raw.items() if name not in _TAKEN_OVER}
         whole = [
-            Annotation(place.key, shape, self._places.answers(place), extra={CARRIED: carried})
+            Annotation(keys.key, shape, self._table.answers(keys), extra={CARRIED: carried})
             for shape in shapes
         ]
         if not points:
             return whole
         if not whole or isinstance(whole[0].shape, Segmentation):
-            self._losses.add(LossKind.KEYPOINTS, said, count=len(points))
+            self._losses.add(LossKind.KEYPOINTS, where, count=len(points))
             return [*whole, *points]
         return [attrs.evolve(whole[0], nested=points), *whole[1:]]
 
-    def _shapes(self, raw: Mapping[str, Any], said: str) -> list[Shape]:
+    def _shapes(self, raw: Mapping[str, Any], where: str) -> list[Shape]:
         if self._mapping.sdk:
-            return _sdk.shapes(raw, self._mapping.shape, self._losses, said)
+            return _sdk.shapes(raw, self._mapping.shape, self._losses, where)
         if raw.get("iscrowd"):
-            self._losses.add(LossKind.CROWD, said)
+            self._losses.add(LossKind.CROWD, where)
         if self._mapping.shape == "rectangle":
-            return [self._box(raw, said)]
-        rings = self._outlines(raw, said)
+            return [self._box(raw, where)]
+        rings = self._outlines(raw, where)
         if len(rings) > 1:
-            self._losses.add(LossKind.PARTS, said)
+            self._losses.add(LossKind.PARTS, where)
         if self._mapping.shape == "segmentation":
             return [Segmentation(each) for each in rings]
         holed = sum(len(each) > 1 for each in rings)
         if holed:
-            self._losses.add(LossKind.HOLES, said, count=holed)
+            self._losses.add(LossKind.HOLES, where, count=holed)
         return [Polygon(outline) for outline, *_ in rings]
 
-    def _box(self, raw: Mapping[str, Any], said: str) -> Rectangle:
+    def _box(self, raw: Mapping[str, Any], where: str) -> Rectangle:
         if raw.get("segmentation"):
-            self._losses.add(LossKind.OUTLINE, said)
+            self._losses.add(LossKind.OUTLINE, where)
         if "bbox" in raw:
             return _rectangle(raw["bbox"])
-        corners = [point for ring in self._outlines(raw, said) for point in ring[0]]
+        corners = [point for ring in self._outlines(raw, where) for point in ring[0]]
         bounds = Polygon(corners).bounds
         return Rectangle(bounds.left, bounds.top, bounds.width, bounds.height)
 
-    def _outlines(self, raw: Mapping[str, Any], said: str) -> list[list[list[Point]]]:
+    def _outlines(self, raw: Mapping[str, Any], where: str) -> list[list[list[Point]]]:
         """Return for each part of an object its outline and the holes in it.
 
         Raises:
@@ -147,16 +318,19 @@ class _Reader:
         """
         segmentation = raw.get("segmentation")
         if isinstance(segmentation, Mapping):
-            rings = _rings(segmentation)
+            rings = [
+                [[Point(*pair) for pair in ring] for ring in (segment.outline, *segment.holes)]
+                for segment in segments_of(segmentation)
+            ]
         else:
-            rings = [[ring] for ring in self._polygons(segmentation, said)]
+            rings = [[ring] for ring in self._polygons(segmentation, where)]
         if rings:
             return rings
         box = _rectangle(raw.get("bbox"))
-        self._losses.add(LossKind.BOX, said)
-        return [[_corners(box)]]
+        self._losses.add(LossKind.BOX, where)
+        return [[[*box.bounds.corners]]]
 
-    def _polygons(self, parts: object, said: str) -> list[list[Point]]:
+    def _polygons(self, parts: object, where: str) -> list[list[Point]]:
         if not isinstance(parts, list | None):
             raise BrokenError("segmentation must be a list of polygons, or a mask")
         found = []
@@ -164,40 +338,28 @@ class _Reader:
             if _numbers(part) and len(part) >= 6 and len(part) % 2 == 0:
                 found.append([Point(*pair) for pair in zip(part[::2], part[1::2], strict=True)])
             else:
-                self._losses.add(LossKind.BROKEN, f"{said}: a polygon of fewer than 3 points")
+                self._losses.add(LossKind.BROKEN, f"{where}: a polygon of fewer than 3 points")
         return found
 
-    def _keypoints(self, raw: Mapping[str, Any], place: Place, said: str) -> list[Annotation]:
+    def _keypoints(self, raw: Mapping[str, Any], keys: EntryKeys, where: str) -> list[Annotation]:
         """Return the keypoints that are labelled."""
         numbers = raw.get("keypoints") or []
-        if not _numbers(numbers) or len(numbers) not in (0, 3 * len(place.keypoints)):
-            raise BrokenError(f"keypoints must be {3 * len(place.keypoints)} numbers")
+        if not _numbers(numbers) or len(numbers) not in (0, 3 * len(keys.keypoints)):
+            raise BrokenError(f"keypoints must be {3 * len(keys.keypoints)} numbers")
         triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
         found = []
-        for key, (x, y, visibility) in zip(place.keypoints, triples, strict=False):
+        for key, (x, y, visibility) in zip(keys.keypoints, triples, strict=False):
             if visibility == 1:
-                self._losses.add(LossKind.VISIBILITY, f"{said}: {key}")
+                self._losses.add(LossKind.VISIBILITY, f"{where}: {key}")
             if visibility:
                 found.append(Annotation(key, Point(x, y), extra={CARRIED: {"v": visibility}}))
         return found
-
-
-def _rings(mask: Mapping[str, Any]) -> list[list[list[Point]]]:
-    return [
-        [[Point(*pair) for pair in ring] for ring in (segment.outline, *segment.holes)]
-        for segment in segments_of(mask)
-    ]
 
 
 def _rectangle(bbox: object) -> Rectangle:
     if not isinstance(bbox, list) or not _numbers(bbox) or len(bbox) != 4:
         raise BrokenError("it has neither a box of four numbers nor an outline")
     return Rectangle(*bbox)
-
-
-def _corners(box: Rectangle) -> list[Point]:
-    left, top, right, bottom = box.bounds
-    return [Point(left, top), Point(right, top), Point(right, bottom), Point(left, bottom)]
 
 
 def _numbers(values: Sequence[Any] | object) -> bool:

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from datagym_async.formats._errors import BrokenError
-from datagym_async.formats._losses import Losses, LossKind
+from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats.coco._masks import Ring, Segment, segments_of
 from datagym_async.labels import Point, Polygon, Rectangle
 
@@ -64,7 +63,7 @@ def _payload(annotation: Annotation) -> list[dict[str, float]]:
     return [{"x": each.x, "y": each.y} for each in points]
 
 
-def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, said: str) -> list[Shape]:
+def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> list[Shape]:
     """Return the shapes that the official SDK makes of an object.
 
     Raises:
@@ -77,10 +76,10 @@ def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, said: str) -> li
         walks = [walk for each in segments_of(segmentation) for walk in _walks(each)]
         return [Polygon(_simplified(_pixels(walk))) for walk in walks]
     if raw.get("iscrowd") or not isinstance(segmentation, list) or not segmentation:
-        losses.add(LossKind.OUTLINE, said)
+        losses.add(LossKind.OUTLINE, where)
         return []
     if len(segmentation) > 1:
-        losses.add(LossKind.PARTS, said)
+        losses.add(LossKind.PARTS, where)
     first = segmentation[0]
     return [Polygon(list(zip(first[::2], first[1::2], strict=False)))]
 

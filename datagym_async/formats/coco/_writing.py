@@ -1,26 +1,199 @@
-"""From label values to COCO."""
+"""Label values as COCO: each object with its category, an outline or a box, and keypoints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import orjson
 
-from datagym_async.formats._classes import places_of_answers
-from datagym_async.formats._errors import FormatError
 from datagym_async.formats._files import write_file
-from datagym_async.formats._losses import Losses, LossKind, LossReport
-from datagym_async.formats.coco._document import Source, categories_of
-from datagym_async.formats.coco._mapping import CocoCategory, CocoMapping, Places
-from datagym_async.formats.coco._objects import Described, describe
-from datagym_async.labels import LabeledTask
+from datagym_async.formats._keys import paths_of_answers
+from datagym_async.formats._losses import CARRIED, FormatError, Losses, LossKind, LossReport
+from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping
+from datagym_async.formats.coco._masks import encode
+from datagym_async.formats.coco._reading import Source, categories_of
+from datagym_async.labels import (
+    Annotation,
+    Incomplete,
+    LabeledImage,
+    LabeledTask,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
 
 if TYPE_CHECKING:
-    from datagym_async.labels import LabeledImage
+    from datagym_async.labels import Classification
+
+_Complete: TypeAlias = Point | Line | Polygon | Rectangle | Segmentation
+_OWN: Final = frozenset({"id", "iscrowd"})
+
+
+@attrs.frozen
+class _Described:
+    """An object as COCO has it, but for the numbers that are not known yet.
+
+    Args:
+        category: Its category; one numbered 0 is new.
+        number: Its number in the COCO file it comes from, or None.
+        fields: Its members.
+        keypoints: Name of a keypoint to its x, y and visibility.
+    """
+
+    category: CocoCategory
+    number: int | None
+    fields: Mapping[str, Any]
+    keypoints: Mapping[str, tuple[float, float, int]]
+
+    def annotation(self, number: int, image: int, category: CocoCategory) -> dict[str, Any]:
+        """Return it as a file has it."""
+        whole = {"id": number, "image_id": image, "category_id": category.id, **self.fields}
+        if not category.keypoints:
+            return whole
+        triples = [self.keypoints.get(name, (0, 0, 0)) for name in category.keypoints]
+        flat = [value for triple in triples for value in triple]
+        return {**whole, "keypoints": flat, "num_keypoints": len(self.keypoints)}
+
+
+def _carried(annotation: Annotation) -> Mapping[str, Any]:
+    """Return what an annotation carries of the COCO file it comes from."""
+    found = annotation.extra.get(CARRIED)
+    return found if isinstance(found, Mapping) else {}
+
+
+@attrs.define
+class _Describer:
+    """Describes the objects on one image."""
+
+    _image: LabeledImage
+    _table: CategoryKeys
+    _mapping: CocoMapping
+    _losses: Losses
+    _compressed: bool
+
+    def objects(self) -> Iterator[_Described]:
+        """Give the objects; parts that were one object in COCO are one again."""
+        groups: dict[object, list[Annotation]] = {}
+        for at, each in enumerate(self._outlined()):
+            number = _carried(each).get("id")
+            answers = tuple((answer.key, answer.values) for answer in each.classifications)
+            key = at if number is None else (each.key, answers, number)
+            groups.setdefault(key, []).append(each)
+        yield from map(self._described, groups.values())
+
+    def _outlined(self) -> Iterator[Annotation]:
+        """Give the annotations that cover something, also the nested ones; count the others."""
+        for each in self._image.annotations:
+            if self._can_hold(each):
+                yield each
+            for inner in each.nested:
+                if not isinstance(inner.shape, Point) and self._can_hold(inner):
+                    self._lose(LossKind.NESTING, inner.key)
+                    yield inner
+
+    def _can_hold(self, annotation: Annotation) -> bool:
+        if _outlines(annotation):
+            return True
+        kinds = {Point: LossKind.POINT, Line: LossKind.LINE}
+        points = [each for each in annotation.nested if isinstance(each.shape, Point)]
+        for each in (annotation, *points):
+            self._lose(kinds.get(type(each.shape), LossKind.INCOMPLETE), each.key)
+        return False
+
+    def _described(self, parts: Sequence[Annotation]) -> _Described:
+        category = self._table.category_of(parts[0])
+        own = _carried(parts[0])
+        for each in parts:
+            self._count_answers(each.key, each.classifications, category)
+        number = own.get("id")
+        return _Described(
+            category,
+            number if isinstance(number, int) else None,
+            {**self._extent(parts), **{k: v for k, v in own.items() if k not in _OWN}},
+            self._keypoints(parts, category),
+        )
+
+    def _extent(self, parts: Sequence[Annotation]) -> dict[str, Any]:
+        """Return outline, box and area."""
+        shapes = [each.shape for each in parts if not isinstance(each.shape, Incomplete)]
+        crowd = 1 if _carried(parts[0]).get("iscrowd") else 0
+        return {
+            "bbox": _box(shapes),
+            "area": sum(each.area for each in shapes),
+            **self._segmentation(parts, crowd),
+        }
+
+    def _segmentation(self, parts: Sequence[Annotation], crowd: int) -> dict[str, Any]:
+        if all(isinstance(each.shape, Rectangle) for each in parts):
+            return {"segmentation": [], "iscrowd": crowd}
+        rings = [_outlines(each) for each in parts]
+        holes = sum(len(each) > 1 for each in rings)
+        width, height = self._image.width, self._image.height
+        if (holes or crowd) and width and height:
+            mask = encode(rings, height, width, compressed=self._compressed)
+            return {"segmentation": mask, "iscrowd": crowd}
+        if holes:
+            self._lose(LossKind.HOLES, parts[0].key)
+        if crowd:
+            self._lose(LossKind.CROWD, parts[0].key)
+        flat = [[number for point in each[0] for number in (point.x, point.y)] for each in rings]
+        return {"segmentation": flat, "iscrowd": 0}
+
+    def _keypoints(
+        self, parts: Sequence[Annotation], category: CocoCategory
+    ) -> dict[str, tuple[float, float, int]]:
+        names = self._table.keypoint_names(category)
+        found: dict[str, tuple[float, float, int]] = {}
+        for each in (inner for part in parts for inner in part.nested):
+            if not isinstance(each.shape, Point):
+                continue
+            name = names.get(each.key, each.key)
+            self._count_answers(each.key, each.classifications, None)
+            if name in found:
+                self._lose(LossKind.POINT, each.key)
+            else:
+                found[name] = (each.shape.x, each.shape.y, _carried(each).get("v", 2))
+        return found
+
+    def _count_answers(
+        self, key: str, answers: Iterable[Classification], category: CocoCategory | None
+    ) -> None:
+        class_key = "" if category is None else self._mapping.select_key
+        for lost in paths_of_answers(f"{key}.", answers, but=class_key):
+            self._lose(LossKind.CLASSIFICATION, lost)
+
+    def _lose(self, kind: LossKind, what: str) -> None:
+        self._losses.add(kind, f"{self._image.media_name}: {what}")
+
+
+def _outlines(annotation: Annotation) -> list[Sequence[Point]]:
+    """Return the outline of a shape, then its holes; nothing if it covers nothing."""
+    shape = annotation.shape
+    if isinstance(shape, Rectangle):
+        return [shape.bounds.corners]
+    if isinstance(shape, Polygon):
+        return [shape.points] if len(shape.points) > 2 else []
+    if isinstance(shape, Segmentation) and shape.rings and len(shape.rings[0]) > 2:
+        return [shape.rings[0], *(ring for ring in shape.rings[1:] if len(ring) > 2)]
+    return []
+
+
+def _box(shapes: Sequence[_Complete]) -> list[float]:
+    """Return the box around shapes: left, top, width and height."""
+    if len(shapes) == 1 and isinstance(shapes[0], Rectangle):
+        box = shapes[0]  # as it is: width and height from edges would be rounded
+        return [box.x, box.y, box.width, box.height]
+    left, top, right, bottom = zip(*(each.bounds for each in shapes), strict=True)
+    return [min(left), min(top), max(right) - min(left), max(bottom) - min(top)]
+
+
+# --- From label values to COCO --------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -69,7 +242,7 @@ def to_document(
         if isinstance(categories, str | Path | Mapping)
         else list(categories)
     )
-    writer = _Writer(mapping, Places(known, mapping, losses), losses, compressed)
+    writer = _Writer(mapping, CategoryKeys(known, mapping, losses), losses, compressed)
     for image in images:
         writer.add(image)
     return writer.document(known)
@@ -127,11 +300,11 @@ class _Writer:
     """Collects images and what is on them."""
 
     _mapping: CocoMapping
-    _places: Places
+    _table: CategoryKeys
     _losses: Losses
     _compressed: bool
     _images: list[dict[str, Any]] = attrs.field(factory=list, init=False)
-    _objects: list[tuple[int, Described]] = attrs.field(factory=list, init=False)
+    _objects: list[tuple[int, _Described]] = attrs.field(factory=list, init=False)
     _captions: list[dict[str, Any]] = attrs.field(factory=list, init=False)
 
     def add(self, image: LabeledImage) -> None:
@@ -141,8 +314,8 @@ class _Writer:
         number = len(self._images) + 1
         self._images.append(self._image(image, number))
         self._add_captions(image, number)
-        for each in describe(image, self._places, self._mapping, self._losses, self._compressed):
-            self._objects.append((number, each))
+        describer = _Describer(image, self._table, self._mapping, self._losses, self._compressed)
+        self._objects += ((number, each) for each in describer.objects())
 
     def _image(self, image: LabeledImage, number: int) -> dict[str, Any]:
         known: dict[str, Any] = {"id": number, "file_name": image.media_name}
@@ -160,8 +333,8 @@ class _Writer:
             if text is not None:
                 caption = {"id": len(self._captions) + 1, "image_id": number, "caption": text}
                 self._captions.append(caption)
-            said = "" if text is None else each.key
-            for lost in places_of_answers(f"{image.media_name}: ", [each], but=said):
+            kept = "" if text is None else each.key
+            for lost in paths_of_answers(f"{image.media_name}: ", [each], but=kept):
                 self._losses.add(LossKind.CLASSIFICATION, lost)
 
     def document(self, known: Iterable[CocoCategory]) -> CocoDocument:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datagym_async.formats._conversion import Conversion
-from datagym_async.formats._errors import FormatError
 from datagym_async.formats._keys import Keys
-from datagym_async.formats._losses import Losses, LossKind
-from datagym_async.formats.convert._formats import FormatInfo, FormatName, ReadOptions, format_info
+from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
+from datagym_async.formats.convert._formats import FormatInfo, FormatName, format_info
 from datagym_async.labels import Annotation, LabeledImage, Polygon, Rectangle
 from datagym_async.labels._config_rules import RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def read(
@@ -53,9 +50,8 @@ def read(
     info = format_info(format)
     if bad := [each for each in classes if "," in each]:
         raise FormatError(f"The class {bad[0]!r} holds a comma, which labelformat cannot read")
-    options = ReadOptions(path=Path(path), classes=",".join(classes), split=split)
     try:
-        return _conversion(info.open(options), info)
+        return _conversion(info.open(Path(path), classes, split), info)
     except FormatError:
         raise
     except Exception as error:  # labelformat has no errors of its own for files of another kind
@@ -64,7 +60,7 @@ def read(
 
 
 class _Complaints(logging.Handler):
-    """Counts what a reader leaves out with a word in the log and no other."""
+    """Counts what a reader leaves out with a message in the log alone."""
 
     def __init__(self, losses: Losses) -> None:
         super().__init__(logging.WARNING)
@@ -72,25 +68,19 @@ class _Complaints(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
+        if record.thread == self._thread:  # not what another conversion leaves out meanwhile
             self._losses.add(LossKind.BROKEN, record.getMessage())
-
-
-@contextmanager
-def _complaints_counted(losses: Losses) -> Iterator[None]:
-    logger, handler = logging.getLogger("labelformat"), _Complaints(losses)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
 
 
 def _conversion(reader: Any, info: FormatInfo) -> Conversion:
     losses = Losses()
     keys = Keys(losses, reserved=RESERVED)
-    with _complaints_counted(losses):
+    logger, handler = logging.getLogger("labelformat"), _Complaints(losses)
+    logger.addHandler(handler)
+    try:
         labels = {label.image.filename: label for label in _labels(reader, info)}
+    finally:
+        logger.removeHandler(handler)
     images = {each.filename: each for each in reader.get_images()}
     images |= {name: label.image for name, label in labels.items()}
     return Conversion(
@@ -143,9 +133,6 @@ def _annotations(found: Any, keys: Keys, losses: Losses, image: str) -> list[Ann
     whole = [part for part in parts if len(part) > 2]
     if len(whole) < len(parts):
         losses.add(LossKind.BROKEN, f"{image}: an outline of fewer than 3 points")
-    return [Annotation(key, Polygon(_opened(part))) for part in whole]
-
-
-def _opened(part: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return an outline without the point that closes it, as YOLO writes it."""
-    return part[:-1] if len(part) > 3 and part[0] == part[-1] else part
+    # YOLO closes an outline by its first point, which is left out here.
+    opened = [part[:-1] if len(part) > 3 and part[0] == part[-1] else part for part in whole]
+    return [Annotation(key, Polygon(part)) for part in opened]

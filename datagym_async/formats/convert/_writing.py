@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from datagym_async._file_names import folded_name, safe_name, with_room
-from datagym_async.formats._classes import SELECT, class_of, places_of_answers
 from datagym_async.formats._files import new_folder
+from datagym_async.formats._keys import SELECT, ClassNames, class_of, paths_of_answers, writable
 from datagym_async.formats._losses import Losses, LossKind, LossReport
 from datagym_async.formats.convert._formats import FormatInfo, FormatName, format_info
 from datagym_async.labels import (
@@ -27,11 +26,6 @@ from datagym_async.labels import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-# What XML 1.0 cannot hold, and what ends a line of text: controls of both sets, line separators,
-# halves of pairs (surrogates), and the two codes that are no characters.
-_UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-_STAND_IN: Final = "_"
 
 
 def write(
@@ -72,7 +66,7 @@ def write(
     info = format_info(format)
     writer = info.writing()
     losses = Losses()
-    names = _ClassNames(losses)
+    names = ClassNames(losses)
     numbered = [names.of(each) for each in classes]
     chosen = _chosen(images, info, file_name, losses)
     shown = {name: _shown(image, info, select, names, losses) for name, image in chosen.items()}
@@ -80,34 +74,6 @@ def write(
     with new_folder(Path(folder), overwrite=overwrite) as filled:
         writer(filled).save(label_input=labels)
     return losses.report()
-
-
-def _writable(name: str) -> str:
-    return _UNWRITABLE.sub(_STAND_IN, name)
-
-
-@attrs.frozen
-class _ClassNames:
-    """Give each class the name under which it is written, another one for each."""
-
-    _losses: Losses
-    _given: dict[str, str] = attrs.field(factory=dict, init=False)
-    _taken: set[str] = attrs.field(factory=set, init=False)
-
-    def of(self, name: str) -> str:
-        if name not in self._given:
-            written = wanted = _writable(name)
-            if written != name:
-                self._losses.add(LossKind.CHARACTERS, f"the class {name!a}")
-            number = 1
-            while written in self._taken:
-                number += 1
-                written = f"{wanted}_{number}"
-            if written != wanted:
-                self._losses.add(LossKind.COLLISION, f"{name!a} is {written}")
-            self._given[name] = written
-            self._taken.add(written)
-        return self._given[name]
 
 
 def _chosen(
@@ -120,7 +86,7 @@ def _chosen(
     chosen: dict[str, LabeledImage] = {}
     stems: set[str] = {info.own_file}
     for image in images:
-        whole = _writable(file_name(image.media_name))
+        whole = writable(file_name(image.media_name))
         name = with_room(whole, info.suffix) if info.suffix else whole
         stem = folded_name(str(Path(name).with_suffix(info.suffix))) if info.suffix else name
         if isinstance(image, LabeledTask) and image.task_export_url is not None:
@@ -133,9 +99,9 @@ def _chosen(
             stems.add(stem)
             chosen[name] = image
             if name != whole:
-                losses.add(LossKind.LONG_NAME, f"{image.media_name[:40]!a}...")
-            if _UNWRITABLE.search(image.media_name):
-                losses.add(LossKind.CHARACTERS, f"the image {image.media_name!a}")
+                losses.add(LossKind.LONG_NAME, f"{image.media_name[:40]!r}...")
+            if writable(image.media_name) != image.media_name:
+                losses.add(LossKind.CHARACTERS, f"the image {image.media_name!r}")
     return chosen
 
 
@@ -148,7 +114,7 @@ class _Shown:
 
 
 def _shown(
-    image: LabeledImage, info: FormatInfo, select: str, names: _ClassNames, losses: Losses
+    image: LabeledImage, info: FormatInfo, select: str, names: ClassNames, losses: Losses
 ) -> list[_Shown]:
     """Return the objects on an image, and count what is left out."""
     found = []
@@ -159,9 +125,9 @@ def _shown(
             if is_nested:
                 losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
         where = f"{image.media_name}: {each.key}."
-        for lost in places_of_answers(where, each.classifications, but=select):
+        for lost in paths_of_answers(where, each.classifications, but=select):
             losses.add(LossKind.CLASSIFICATION, lost)
-    for lost in places_of_answers(f"{image.media_name}: ", image.classifications):
+    for lost in paths_of_answers(f"{image.media_name}: ", image.classifications):
         losses.add(LossKind.CLASSIFICATION, lost)
     return found
 
@@ -174,27 +140,29 @@ def _walk(image: LabeledImage) -> Iterable[tuple[Annotation, bool]]:
 
 
 def _corners(
-    annotation: Annotation, info: FormatInfo, losses: Losses, said: str
+    annotation: Annotation, info: FormatInfo, losses: Losses, where: str
 ) -> tuple[tuple[float, float], ...]:
     """Return the corners of a shape, or none if the format holds no such shape."""
     shape = annotation.shape
     if isinstance(shape, Incomplete) or (isinstance(shape, Polygon) and len(shape.points) < 3):
-        losses.add(LossKind.INCOMPLETE, said)
+        losses.add(LossKind.INCOMPLETE, where)
         return ()
     if isinstance(shape, Point | Line):
-        losses.add(LossKind.POINT if isinstance(shape, Point) else LossKind.LINE, said)
+        losses.add(LossKind.POINT if isinstance(shape, Point) else LossKind.LINE, where)
         return ()
     if isinstance(shape, Segmentation) and (not shape.rings or len(shape.rings[0]) < 3):
-        losses.add(LossKind.INCOMPLETE, said)
+        losses.add(LossKind.INCOMPLETE, where)
         return ()
     if isinstance(shape, Rectangle) or not info.outlines:
         if not isinstance(shape, Rectangle):
-            losses.add(LossKind.OUTLINE, said)
-        left, top, right, bottom = shape.bounds
-        return (left, top), (right, top), (right, bottom), (left, bottom)
-    if isinstance(shape, Segmentation) and len(shape.rings) > 1:
-        losses.add(LossKind.HOLES, said)
-    ring = shape.rings[0] if isinstance(shape, Segmentation) else shape.points
+            losses.add(LossKind.OUTLINE, where)
+        ring = shape.bounds.corners
+    elif isinstance(shape, Segmentation):
+        if len(shape.rings) > 1:
+            losses.add(LossKind.HOLES, where)
+        ring = shape.rings[0]
+    else:
+        ring = shape.points
     return tuple((each.x, each.y) for each in ring)
 
 
