@@ -109,16 +109,16 @@ class _Payload(Payload):
             raise StopAsyncIteration
         return piece
 
-    async def rest(self, most: int) -> bytes:
-        """Return what is left, as it came: cut into pieces it would be copied once more."""
+    async def rest(self, most: int) -> list[bytes]:
+        """Return what is left, as it came."""
         if self.content.is_eof() and self.content.exception() is None and self._cleaner is None:
             content = self.content.read_nowait()
-            return content if self.secrets is None else self.secrets.clean(content)
+            return [content if self.secrets is None else self.secrets.clean(content)]
         pieces, arrived = [], 0
         while arrived <= most and (piece := await self._some()):
             pieces.append(piece)
             arrived += len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces
 
     async def _some(self, most: int = -1) -> bytes:
         """Return what has come, without secrets; nothing at the end."""
@@ -283,9 +283,9 @@ class AiohttpTransport:
         answer = await self._start(request, until, sent)
         try:
             payload = self._payload(request, until, answer)
-            content = await payload.rest(bound_of(request, answer.status))
+            pieces = await payload.rest(bound_of(request, answer.status))
             headers = self.secrets.clean_fields(answer.headers, answer.raw_headers)
-            return whole_answer(request, answer.status, headers, content)
+            return whole_answer(request, answer.status, headers, pieces)
         finally:
             _leave(answer)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -19,10 +19,11 @@ class Payload(ABC):
     """Pieces of a body, of which the rest can be had at once."""
 
     @abstractmethod
-    async def rest(self, most: int) -> bytes:
+    async def rest(self, most: int) -> list[bytes]:
         """Return what has not been given yet; a little more than `most` bytes if that is not all.
 
-        What is compressed counts unpacked.
+        It comes in pieces: to join what is too long would take as much memory again. What is
+        compressed counts unpacked.
         """
 
 
@@ -54,15 +55,7 @@ class StreamedResponse:
         Raises:
             APIConnectionError: The answer broke off before its end.
         """
-        if isinstance(self._chunks, Payload):
-            return await self._chunks.rest(most)
-        chunks, arrived = [], 0
-        async for chunk in self._chunks:
-            chunks.append(chunk)
-            arrived += len(chunk)
-            if arrived > most:
-                break
-        return b"".join(chunks)
+        return b"".join(await self._pieces(most))
 
     async def whole(self, request: Request) -> Response:
         """Return the answer with its body read to the end; that of an error is cut at its bound.
@@ -71,8 +64,19 @@ class StreamedResponse:
             APIConnectionError: The answer broke off before its end.
             APIResponseValidationError: It is longer than `request.max_bytes`.
         """
-        body = await self.read(bound_of(request, self.status))
-        return whole_answer(request, self.status, self.headers, body)
+        pieces = await self._pieces(bound_of(request, self.status))
+        return whole_answer(request, self.status, self.headers, pieces)
+
+    async def _pieces(self, most: int) -> list[bytes]:
+        if isinstance(self._chunks, Payload):
+            return await self._chunks.rest(most)
+        pieces, arrived = [], 0
+        async for piece in self._chunks:
+            pieces.append(piece)
+            arrived += len(piece)
+            if arrived > most:
+                break
+        return pieces
 
 
 def bound_of(request: Request, status: int) -> int:
@@ -81,18 +85,18 @@ def bound_of(request: Request, status: int) -> int:
 
 
 def whole_answer(
-    request: Request, status: int, headers: Mapping[str, str], body: bytes
+    request: Request, status: int, headers: Mapping[str, str], pieces: Sequence[bytes]
 ) -> Response:
-    """Return the answer that was read up to its bound.
+    """Return the answer whose body was read up to its bound.
 
     Raises:
         APIResponseValidationError: It is no error, and goes on behind the bound.
     """
-    if len(body) > bound_of(request, status):
-        if status < 300:
-            raise too_large(request, status, request.max_bytes)
-        body = body[:MAX_ERROR]
-    return Response(status, headers, body)
+    is_error = status >= 300
+    if not is_error and sum(map(len, pieces)) > request.max_bytes:
+        raise too_large(request, status, request.max_bytes)
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return Response(status, headers, body[:MAX_ERROR] if is_error else body)
 
 
 class Transport(Protocol):

@@ -49,6 +49,7 @@ class ElementCutter:
     def __init__(self) -> None:
         self._text = bytearray()
         self._searched = 0
+        self._blanks = 0
         self._begun = False
         self._depth = DepthGuard()
         self._slow: AnyCutter | None = None
@@ -88,8 +89,11 @@ class ElementCutter:
 
     def _begin(self) -> None:
         text = self._text.lstrip()
-        if text.startswith(b"["):
-            self._text, self._begun = text[1:], True
+        self._blanks += len(self._text) - len(text)
+        if self._blanks > LONGEST_ELEMENT:
+            raise _too_long()
+        self._begun = text.startswith(b"[")
+        self._text = text[1:] if self._begun else text
 
     def _cut(self) -> Iterator[Any]:
         while (found := self._text.find(_BEGINNING, self._searched)) >= 0:
@@ -147,7 +151,7 @@ class AnyCutter:
             raise BrokenTextError(_words(error)) from None
         self._since_last = 0 if self._found else self._since_last + len(piece)
         if self._since_last > LONGEST_ELEMENT:
-            raise BrokenTextError(f"one element has more than {LONGEST_ELEMENT >> 20} MiB")
+            raise _too_long()
         yield from self._found
         self._found.clear()
 
@@ -169,6 +173,10 @@ def _look_at_depth(guard: DepthGuard, piece: bytes) -> None:
         guard.feed(piece)
     except NestedTooDeepError as error:
         raise BrokenTextError(str(error)) from None
+
+
+def _too_long() -> BrokenTextError:
+    return BrokenTextError(f"one element has more than {LONGEST_ELEMENT >> 20} MiB")
 
 
 def _words(error: Exception) -> str:

@@ -17,7 +17,7 @@ MAX_ERROR: Final = 1 << 20
 """Bytes of an answer with an error that are read; they count unpacked, as all of these do."""
 MAX_VALUE: Final = 64 << 20
 """Bytes of an answer that is read whole, unless its request says otherwise."""
-MAX_DOCUMENT: Final = 512 << 20
+MAX_DOCUMENT: Final = 256 << 20
 """Bytes of a whole export or listing, which is large by its nature; in parts it has no bound."""
 MAX_IN_MEMORY: Final = 1 << 30
 """Bytes of a media in memory, unless the caller says otherwise."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from datagym_async._wire import _elements
 from datagym_async._wire._elements import AnyCutter, BrokenTextError, ElementCutter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OVERVIEW = {"label_classes": [{"class_name": "a"}]}
 
@@ -80,3 +83,33 @@ def test_what_is_found_nowhere_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> N
     found = [each for n in range(0, 3000, 100) for each in cutter.feed(text[n : n + 100])]
     assert found == elements[: len(found)]
     assert len(found) > 20
+
+
+NEVER_ENDING = {
+    "one text": (b'["', b"x" * 100),
+    "one list": (b"[[0", b",0" * 50),
+    "blanks": (b" ", b" " * 100),
+    "blanks inside": (b"[", b" " * 100),
+    "like tasks": (b'[{"a":[{"internal_media_ID":1}', b',{"internal_media_ID":1}' * 4),
+}
+
+
+@pytest.mark.parametrize("make", [ElementCutter, AnyCutter])
+@pytest.mark.parametrize(("start", "piece"), NEVER_ENDING.values(), ids=NEVER_ENDING)
+def test_an_element_that_never_ends_is_refused(
+    make: Callable[[], ElementCutter | AnyCutter],
+    start: bytes,
+    piece: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What goes on and on and gives no element ends with a bound, which is said."""
+    monkeypatch.setattr(_elements, "LONGEST_ELEMENT", 1 << 20)
+    cutter = make()
+    assert list(cutter.feed(start)) == []
+    with pytest.raises(BrokenTextError, match="one element has more than 1 MiB"):
+        _feed_all(cutter, piece * 100)
+
+
+def _feed_all(cutter: ElementCutter | AnyCutter, piece: bytes) -> None:
+    for _ in range(300):
+        assert list(cutter.feed(piece)) == []

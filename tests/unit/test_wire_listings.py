@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from datagym_async._wire import _listings
 from datagym_async._wire._elements import BrokenTextError
 from datagym_async._wire._listings import ListingCutter, Portion
 
@@ -226,3 +227,32 @@ def test_one_media_larger_than_a_portion() -> None:
     portions, _ = cut(orjson.dumps({**FIELDS, "media": large}), piece=10)
 
     assert joined(portions) == [{**FIELDS, "media": large}]
+
+
+ENDLESS = {
+    "one name": (b'{"id":"1","media":[{"name":"', b"x" * 100),
+    "one media": (b'{"id":"1","media":[{"a":[0', b",0" * 50),
+    "blanks": (b"", b" " * 100),
+    "blanks before media": (b'{"id":"1","media":[', b" " * 100),
+    "behind the media": (b'{"id":"1","media":[{}],"a":"', b"x" * 100),
+    "another form": (b'{"a":"', b"x" * 100),
+}
+
+
+@pytest.mark.parametrize(("start", "piece"), ENDLESS.values(), ids=ENDLESS)
+def test_a_listing_that_gives_nothing_is_refused(
+    start: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes on and on without a media ends with a bound, which is said."""
+    monkeypatch.setattr(_listings, "LONGEST_ELEMENT", 1 << 20)
+    monkeypatch.setattr(_listings, "MAX_VALUE", 2 << 20)
+    cutter = ListingCutter(portion=4096)
+    cutter.add(start)
+    with pytest.raises(BrokenTextError, match=r"more than \d MiB of it are no list of media"):
+        _add_all(cutter, piece)
+
+
+def _add_all(cutter: ListingCutter, piece: bytes) -> None:
+    for _ in range(60_000):
+        if cutter.add(piece):
+            cutter.cut()

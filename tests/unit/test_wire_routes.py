@@ -8,7 +8,17 @@ import orjson
 import pytest
 
 from datagym_async._wire import _routes as routes
-from datagym_async._wire._messages import BINARY_TYPE, JSON_TYPE, Body, Lane, Replay, Request
+from datagym_async._wire._messages import (
+    BINARY_TYPE,
+    JSON_TYPE,
+    MAX_BITMAP,
+    MAX_DOCUMENT,
+    MAX_VALUE,
+    Body,
+    Lane,
+    Replay,
+    Request,
+)
 from datagym_async.exceptions import ConfigurationError
 
 BODY = Body.of_bytes(b"jpeg")
@@ -188,3 +198,18 @@ def test_every_route_says_what_it_is() -> None:
     functions = inspect.getmembers(routes, inspect.isfunction)
     own = [(name, f) for name, f in functions if f.__module__ == routes.__name__]
     assert [name for name, f in own if not name.startswith("_") and not f.__doc__] == []
+
+
+def test_what_is_read_whole_has_a_bound_of_its_kind() -> None:
+    """What grows with a project or dataset may be long; a single value may not."""
+    documents = [
+        routes.list_datasets(),
+        routes.get_dataset("1"),
+        routes.export_labels("1"),
+        routes.export_video("1"),
+        routes.list_tasks("1", {}),
+    ]
+    assert {request.max_bytes for request in documents} == {MAX_DOCUMENT}
+    assert routes.export_bitmap("1", "key").max_bytes == MAX_BITMAP
+    assert routes.list_projects().max_bytes == routes.get_task("1").max_bytes == MAX_VALUE
+    assert routes.download_media("1", dialect="media", max_bytes=5).max_bytes == 5
