@@ -88,6 +88,7 @@ class _Payload(Payload):
         peer: Scheme, host and port of the other side.
         patience: Says how long is waited for more.
         until: The moment at which all of it has to be here.
+        pace: The watch over its pace, once it was waited for.
         secrets: What is taken out of it; None for images and videos.
     """
 
