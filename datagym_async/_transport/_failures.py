@@ -38,9 +38,12 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.NonHttpUrlClientError, "{peer} names a URL that is not http or https"),
     (aiohttp.ClientError, "The connection to {peer} broke"),
     (OSError, "The connection to {peer} broke: {reason}"),
+    (UnicodeError, "The host of {peer} is no host's name: check base_url"),
+    (Exception, "The exchange with {peer} failed in the HTTP library: {reason}"),
 )
 
-FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
+FAILURES = (Exception,)
+"""Whatever it is: the library does not say what it may raise, and hosts and fields are foreign."""
 
 
 def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APIConnectionError:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from datagym_async._wire._codec import decode, decode_with, too_large, unexpected, unreadable
-from datagym_async._wire._elements import AnyCutter, BrokenTextError, ElementCutter
+from datagym_async._wire._elements import AnyCutter, ElementCutter
 from datagym_async._wire._errors import WEB_PAGE
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.labels import ExportReader, LabelExport
@@ -60,12 +60,13 @@ def read_export(request: Request, response: Response) -> LabelExport:
     Raises:
         APIResponseValidationError: The answer is no export.
     """
+    if response.body.lstrip()[:1] != b"[":
+        return decode(request, response, LabelExport)  # it has the words for what is wrong
     try:
-        if response.body.lstrip()[:1] == b"[":
-            return _read_elements(request, response)
-    except BrokenTextError:
-        pass
-    return decode(request, response, LabelExport)  # it has the words for what is wrong
+        return _read_elements(request, response)
+    except Exception as error:
+        failure = unreadable(request, response.status, error)
+    raise failure
 
 
 def _read_elements(request: Request, response: Response) -> LabelExport:
