@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -155,6 +155,32 @@ class _Payload(Payload):
         raise failure
 
 
+@attrs.define(repr=False)
+class _Answer:
+    """An open answer of aiohttp, whose own repr shows header fields as they came.
+
+    Args:
+        raw: What aiohttp has.
+        headers: Its header fields, without secrets.
+    """
+
+    raw: aiohttp.ClientResponse
+    headers: Mapping[str, str]
+
+    @property
+    def status(self) -> int:
+        return self.raw.status
+
+    @property
+    def content(self) -> aiohttp.StreamReader:
+        return self.raw.content
+
+    def leave(self) -> None:
+        """Let go of it; at its end it has given its connection back by itself."""
+        if not self.raw.closed:
+            self.raw.close()
+
+
 @attrs.define
 class _Exchange:
     """One request and its open answer; leaving closes the answer, then the request's body.
@@ -165,13 +191,12 @@ class _Exchange:
         body: The body's recipe, or None.
     """
 
-    start: Callable[[OutgoingBody | None], Awaitable[aiohttp.ClientResponse]]
-    payload: Callable[[aiohttp.ClientResponse], _Payload]
-    secrets: Secrets
+    start: Callable[[OutgoingBody | None], Awaitable[_Answer]]
+    payload: Callable[[_Answer], _Payload]
     body: Body | None = None
     _opened: AbstractAsyncContextManager[AsyncIterator[bytes]] | None = None
     _outgoing: OutgoingBody | None = None
-    _answer: aiohttp.ClientResponse | None = attrs.field(default=None, repr=False)
+    _answer: _Answer | None = None
 
     async def __aenter__(self) -> StreamedResponse:
         self._outgoing = await self._open()
@@ -180,8 +205,7 @@ class _Exchange:
         except BaseException as error:
             await self._close_body(type(error), error, error.__traceback__)
             raise
-        headers = self.secrets.clean_fields(answer.headers, answer.raw_headers)
-        return StreamedResponse(answer.status, headers, self.payload(answer))
+        return StreamedResponse(answer.status, answer.headers, self.payload(answer))
 
     async def __aexit__(
         self,
@@ -191,7 +215,7 @@ class _Exchange:
     ) -> None:
         answer, self._answer = self._answer, None
         if answer is not None:
-            _leave(answer)
+            answer.leave()
         await self._close_body(kind, error, traceback)
 
     async def _open(self) -> OutgoingBody | None:
@@ -285,10 +309,9 @@ class AiohttpTransport:
         try:
             payload = self._payload(request, until, answer)
             pieces = await payload.rest(bound_of(request, answer.status))
-            headers = self.secrets.clean_fields(answer.headers, answer.raw_headers)
-            return whole_answer(request, answer.status, headers, pieces)
+            return whole_answer(request, answer.status, answer.headers, pieces)
         finally:
-            _leave(answer)
+            answer.leave()
 
     def send(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
         """Send a request once and give its open answer (see `Transport.send`)."""
@@ -296,7 +319,6 @@ class AiohttpTransport:
         return _Exchange(
             partial(self._start, request, until),
             partial(self._payload, request, until),
-            self.secrets,
             request.body,
         )
 
@@ -306,7 +328,6 @@ class AiohttpTransport:
         return _Exchange(
             partial(self._start_fetch, url, peer),
             lambda answer: _Payload(answer.content, peer, self._patience),
-            self.secrets,
         )
 
     async def aclose(self) -> None:
@@ -318,19 +339,19 @@ class AiohttpTransport:
             if self._owns_http:
                 await self._http.close()
 
-    async def _start(
-        self, request: Request, until: float, body: OutgoingBody | None
-    ) -> aiohttp.ClientResponse:
+    async def _start(self, request: Request, until: float, body: OutgoingBody | None) -> _Answer:
         try:
             with self._patience.for_answer(body, until):
-                return await self._http.request(
-                    request.method,
-                    self._url(request),
-                    headers=self._headers(request),
-                    data=body,
-                    timeout=self._patience.of_connecting,
-                    # A redirect could lead the token to another origin.
-                    allow_redirects=False,
+                return self._answer(
+                    await self._http.request(
+                        request.method,
+                        self._url(request),
+                        headers=self._headers(request),
+                        data=body,
+                        timeout=self._patience.of_connecting,
+                        # A redirect could lead the token to another origin.
+                        allow_redirects=False,
+                    )
                 )
         except FAILURES as raised:
             failure = translate(raised, peer=self._peer, request_sent=body is None or body.whole)
@@ -341,9 +362,7 @@ class AiohttpTransport:
         # Raised here, outside the handler, so that aiohttp's error is not even its context.
         raise (body.failure if body is not None else None) or failure
 
-    async def _start_fetch(
-        self, url: str, peer: str, _: OutgoingBody | None
-    ) -> aiohttp.ClientResponse:
+    async def _start_fetch(self, url: str, peer: str, _: OutgoingBody | None) -> _Answer:
         async def ask(hop: URL) -> aiohttp.ClientResponse | Redirect:
             with self._patience.for_bytes():
                 answer = await self._store.request("GET", hop, limits=self._patience.of_connecting)
@@ -354,7 +373,7 @@ class AiohttpTransport:
 
         failure: APIError
         try:
-            return await self._store.follow(url, ask)
+            return self._answer(await self._store.follow(url, ask))
         except LinkError as refused:
             # What the service named is at fault, so that asking again would not help.
             failure = APIResponseValidationError(
@@ -367,8 +386,11 @@ class AiohttpTransport:
             raise
         raise failure
 
-    def _payload(self, request: Request, until: float, answer: aiohttp.ClientResponse) -> _Payload:
-        is_text = not request.gives_bytes or answer.status >= 300 or _says_text(answer)
+    def _answer(self, raw: aiohttp.ClientResponse) -> _Answer:
+        return _Answer(raw, self.secrets.clean_fields(raw.headers, raw.raw_headers))
+
+    def _payload(self, request: Request, until: float, answer: _Answer) -> _Payload:
+        is_text = not request.gives_bytes or answer.status >= 300 or _says_text(answer.raw)
         secrets = self.secrets if is_text else None
         return _Payload(answer.content, self._peer, self._patience, until, secrets=secrets)
 
@@ -391,12 +413,6 @@ class AiohttpTransport:
 
 def _says_text(answer: aiohttp.ClientResponse) -> bool:
     return answer.content_type.startswith(("text/", "application/json"))
-
-
-def _leave(answer: aiohttp.ClientResponse) -> None:
-    """Let go of an answer; at its end it has given its connection back by itself."""
-    if not answer.closed:
-        answer.close()
 
 
 def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:
