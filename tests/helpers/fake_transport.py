@@ -9,6 +9,7 @@ import attrs
 
 from datagym_async._transport import StreamedResponse
 from datagym_async._wire._messages import Request, Response
+from datagym_async._wire._redact import Secrets
 
 Step = StreamedResponse | Exception | Callable[[Request], Awaitable[StreamedResponse]]
 
@@ -35,6 +36,7 @@ class FakeTransport:
     fetched: list[str] = attrs.field(factory=list)
     open_now: int = 0
     closed: bool = False
+    secrets: Secrets = attrs.field(factory=Secrets)
 
     async def exchange(self, request: Request) -> Response:
         """Take the next step of the script, whole."""
