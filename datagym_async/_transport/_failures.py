@@ -42,8 +42,8 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (Exception, "The exchange with {peer} failed in the HTTP library: {reason}"),
 )
 
-FAILURES = (Exception,)
-"""Whatever it is: the library does not say what it may raise, and hosts and fields are foreign."""
+FAILURES = (aiohttp.ClientError, OSError, ValueError, LookupError, ArithmeticError, TypeError)
+"""What the library raises on purpose, and what the language does where foreign fields are odd."""
 
 
 def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APIConnectionError:
