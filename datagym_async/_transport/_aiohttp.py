@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -276,12 +277,20 @@ class AiohttpTransport:
         self._peer = _peer(base_url)
         secret = Secret(token)
         del token  # a traceback with locals shows the names of this frame
-        credentials = HiddenField(f"Token {secret.reveal()}")
-        self._usual_headers = CIMultiDict({**_EVERYWHERE, "Authorization": credentials})
+        credentials = {"Authorization": HiddenField(f"Token {secret.reveal()}")}
+        self._usual_headers = CIMultiDict({**_EVERYWHERE, **credentials})
         self.secrets = secrets_of(secret, trust_env=trust_env, session=session)
         self._patience = _Patience(timeout)
         self._owns_http = session is None
-        self._http = session if session is not None else _new_session(trust_env=trust_env)
+        if session is not None:
+            self._http = session
+        elif trust_env:
+            # ~/.netrc may name the host as well, which aiohttp takes for a contradiction: so the
+            # token is put on the request behind that look.
+            self._usual_headers = CIMultiDict(_EVERYWHERE)
+            self._http = _new_session(trust_env=True, put_on=credentials)
+        else:
+            self._http = _new_session()
         # Neither the caller's session nor the usual one: theirs may bring credentials and proxies.
         self._store = GuardedSession(
             allow_private=allow_private_store,
@@ -415,7 +424,15 @@ def _says_text(answer: aiohttp.ClientResponse) -> bool:
     return answer.content_type.startswith(("text/", "application/json"))
 
 
-def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:
+def _new_session(
+    *, trust_env: bool = False, put_on: Mapping[str, str] = MappingProxyType({})
+) -> aiohttp.ClientSession:
+    async def put(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.update(put_on)
+        return await handler(request)
+
     connector = Connector(
         # The lanes of the session bound concurrency; a second bound here would hide its waits.
         limit=0,
@@ -423,7 +440,10 @@ def _new_session(*, trust_env: bool) -> aiohttp.ClientSession:
         ttl_dns_cache=_DNS_CACHE_SECONDS,
     )
     return aiohttp.ClientSession(
-        connector=connector, trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
+        connector=connector,
+        trust_env=trust_env,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        middlewares=(put,) if put_on else (),
     )
 
 

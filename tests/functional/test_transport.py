@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import weakref
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from tests.helpers.sentinel import TOKEN, contains_sentinel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 READ = Request("GET", "dataset")
 BIG = 3 * 1024 * 1024
@@ -425,6 +427,32 @@ async def test_the_token_stays_at_home() -> None:
     assert body == b"{}"
     assert len(heads) == 2
     assert TOKEN.encode() not in b"".join(heads)
+
+
+async def test_credentials_of_the_netrc_file_do_not_stand_beside_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With trust_env, an entry of ~/.netrc for the service's host neither goes out nor disturbs."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    heads: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await read_request(reader))[0])
+        writer.write(OK)
+
+    async with raw_server(talk) as base_url:
+        transport = AiohttpTransport(
+            base_url=base_url, token=TOKEN, timeout=Timeout(), trust_env=True
+        )
+        await transport.exchange(Request("GET", "project"))
+        await transport.exchange(Request("POST", "dataset", body=Body.of_bytes(b"{}")))
+        await transport.aclose()
+
+    for head in heads:
+        assert re.findall(rb"(?im)^authorization: *(.*?)\r$", head) == [f"Token {TOKEN}".encode()]
+    assert len(heads) == 2
 
 
 async def test_no_failure_holds_the_token() -> None:
