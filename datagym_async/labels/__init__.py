@@ -1,12 +1,31 @@
-"""Labels as values, and label configurations: pure, without any I/O."""
+"""Labels as values, and label configurations: pure, without any I/O.
+
+In reading order:
+
+* `_shapes`, `_values`, `_video`: labels of an image, of a task and of a video
+* `_json`: what JSON values are due to be, and the error that says where they are not
+* `_payload_annotations`: answers, shapes and annotations, read and written
+* `_payload`: classes, images, tasks and whole exports, read and written
+* `_payload_video`: labels of a video, with what the service is known to write wrongly
+* `_config_entries`: entries of a label configuration, and how they are put together
+* `_config_rules`: what a label configuration must obey
+* `_config_documents`, `_config_yaml`: a label configuration read from JSON and YAML
+* `_config`: `LabelConfig`, and what differs between two of them
+* `_check`, `_check_answers`, `_check_geometries`: would the service store a prediction as meant?
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from datagym_async._public import publish
 from datagym_async.labels._check import Prepared, check_prediction, prepare_prediction
-from datagym_async.labels._check_answers import Finding, Severity
+from datagym_async.labels._check_answers import Finding, PartPath, Severity
 from datagym_async.labels._config import ConfigDiff, EntryChange, LabelConfig, diff
 from datagym_async.labels._config_entries import ConfigEntry, EntryHandle, EntryLike
 from datagym_async.labels._payload import (
+    ClassTypes,
     ExportReader,
     LabelClass,
     LabelExport,
@@ -28,8 +47,9 @@ from datagym_async.labels._shapes import (
     Segmentation,
     Shape,
 )
-from datagym_async.labels._values import Annotation, Classification, LabeledImage, LabeledTask
+from datagym_async.labels._values import Annotation, Classification, Form, LabeledImage, LabeledTask
 from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, VideoObject
+from datagym_async.models import EntryType, TaskState
 
 __all__ = [
     "Annotation",
@@ -73,3 +93,8 @@ __all__ = [
     "to_video_payload",
     "with_keys",
 ]
+
+_IN_ANNOTATIONS = (Any, ClassTypes, EntryType, Form, Mapping, PartPath, TaskState)
+"""Annotations of what is exported name these; they are looked up here."""
+
+publish(globals())

@@ -29,7 +29,7 @@ from datagym_async.labels._values import LabeledImage, LabeledTask
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from datagym_async.labels._check_answers import Path
+    from datagym_async.labels._check_answers import PartPath
     from datagym_async.labels._config_entries import EntryLike
 
 _ID, _OLD_ID, _GLOBALS = "internal_media_ID", "internal_image_ID", "global_classifications"
@@ -277,7 +277,7 @@ def _says_nothing(answers: object) -> bool:
     )
 
 
-def _without(value: object, parts: Iterable[Path]) -> Any:
+def _without(value: object, parts: Iterable[PartPath]) -> Any:
     """Return JSON without some of its parts; what is untouched is shared, not copied."""
     tree: _Tree = {}
     for *way, last in parts:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from datagym_async.labels._config_entries import EntryLike
 
-Path: TypeAlias = tuple[str | int, ...]
+PartPath: TypeAlias = tuple[str | int, ...]
 """The way from a prediction to one of its parts: names of members and indexes of items."""
 
 DRAWN = GEOMETRIES | {EntryType.IMAGE_SEGMENTATION}
@@ -62,10 +62,10 @@ class Finding:
             be left out.
     """
 
-    path: Path
+    path: PartPath
     message: str
     severity: Severity = Severity.ERROR
-    part: Path | None = attrs.field(default=None, repr=False)
+    part: PartPath | None = attrs.field(default=None, repr=False)
 
     @property
     def where(self) -> str:
@@ -77,17 +77,17 @@ class Finding:
         return printable(f"{self.where}: {self.message}" if self.path else self.message)
 
 
-def error(path: Path, message: str, *, part: Path | None = None) -> Finding:
+def error(path: PartPath, message: str, *, part: PartPath | None = None) -> Finding:
     """Return an error that leaving `part` out heals; by default what lies at the path."""
     return Finding(path, message, Severity.ERROR, path if part is None else part)
 
 
-def fatal(path: Path, message: str) -> Finding:
+def fatal(path: PartPath, message: str) -> Finding:
     """Return an error that nothing but leaving out the whole prediction heals."""
     return Finding(path, message)
 
 
-def warning(path: Path, message: str) -> Finding:
+def warning(path: PartPath, message: str) -> Finding:
     """Return a warning."""
     return Finding(path, message, Severity.WARNING)
 
@@ -115,7 +115,7 @@ def unknown_key(key: str, known: Mapping[str, EntryLike], what: str) -> str:
 
 
 def check_answers(
-    given: object, at: Path, entries: Iterable[EntryLike] | None
+    given: object, at: PartPath, entries: Iterable[EntryLike] | None
 ) -> Iterator[Finding]:
     """Give what is wrong with classifications by key.
 
@@ -137,7 +137,9 @@ def check_answers(
         yield from _check_one(answers, here, known[key] if known is not None else None)
 
 
-def unanswered(given: object, at: Path, entries: Iterable[EntryLike] | None) -> Iterator[Finding]:
+def unanswered(
+    given: object, at: PartPath, entries: Iterable[EntryLike] | None
+) -> Iterator[Finding]:
     """Give a warning for each required classification without an answer, however deep."""
     answers = given if isinstance(given, Mapping) else {}
     for key, entry in (by_key(entries, drawn=False) or {}).items():
@@ -152,7 +154,7 @@ def unanswered(given: object, at: Path, entries: Iterable[EntryLike] | None) -> 
         yield from unanswered(nested, (*at, key), entry.children)
 
 
-def _check_one(answers: object, at: Path, entry: EntryLike | None) -> Iterator[Finding]:
+def _check_one(answers: object, at: PartPath, entry: EntryLike | None) -> Iterator[Finding]:
     if not isinstance(answers, list | tuple):
         yield error(at, _not_a("an array of values", answers))
         return
@@ -173,7 +175,7 @@ def _check_one(answers: object, at: Path, entry: EntryLike | None) -> Iterator[F
 
 
 def _check_child(
-    child: Mapping[str, object], at: Path, entry: EntryLike | None, *, has_child: bool
+    child: Mapping[str, object], at: PartPath, entry: EntryLike | None, *, has_child: bool
 ) -> Iterator[Finding]:
     index = at[-1]
     if index == 0:
@@ -194,7 +196,7 @@ def _check_child(
 
 
 def _check_values(
-    values: Sequence[tuple[int, str]], at: Path, entry: EntryLike
+    values: Sequence[tuple[int, str]], at: PartPath, entry: EntryLike
 ) -> Iterator[Finding]:
     if entry.type is EntryType.CHECKLIST:
         for index, value in values:

@@ -13,7 +13,7 @@ import attrs
 from datagym_async.labels._check_answers import (
     DRAWN,
     Finding,
-    Path,
+    PartPath,
     below,
     by_key,
     check_answers,
@@ -60,7 +60,7 @@ class Frame:
 
 def check_geometries(
     given: object,
-    at: Path,
+    at: PartPath,
     entries: Iterable[EntryLike] | None,
     frame: Frame,
     *,
@@ -93,7 +93,7 @@ def check_geometries(
 
 
 def _check_one(
-    drawn: object, at: Path, entry: EntryLike | None, frame: Frame, *, nested: bool
+    drawn: object, at: PartPath, entry: EntryLike | None, frame: Frame, *, nested: bool
 ) -> Iterator[Finding]:
     if not isinstance(drawn, Mapping):
         yield error(at, "an object was expected; the service refuses the whole request")
@@ -120,7 +120,7 @@ def _check_one(
 
 
 def _check_shape(
-    drawn: Mapping[str, object], at: Path, entry: EntryLike | None, frame: Frame
+    drawn: Mapping[str, object], at: PartPath, entry: EntryLike | None, frame: Frame
 ) -> Iterator[Finding]:
     given = [name for name in _SHAPES if name in drawn]
     wanted = entry.type if entry is not None else None
@@ -143,7 +143,7 @@ def _check_shape(
 
 
 def _check_points(
-    points: object, at: Path, shape: EntryType | None, frame: Frame
+    points: object, at: PartPath, shape: EntryType | None, frame: Frame
 ) -> Iterator[Finding]:
     """Give what is wrong with coordinates; the geometry as a whole must go for it."""
     part = at[:-1]
@@ -184,7 +184,9 @@ def _count_problem(count: int, shape: EntryType | None) -> str:
     )
 
 
-def _check_point(point: object, at: Path, shape: EntryType | None, part: Path) -> Iterator[Finding]:
+def _check_point(
+    point: object, at: PartPath, shape: EntryType | None, part: PartPath
+) -> Iterator[Finding]:
     if not isinstance(point, Mapping):
         yield error(at, "an object with x and y was expected; the service refuses it", part=part)
         return

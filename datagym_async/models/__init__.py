@@ -1,7 +1,20 @@
-"""The values of the service, as frozen objects. Nothing here does I/O."""
+"""The values of the service, as frozen objects. Nothing here does I/O.
+
+In reading order:
+
+* `_basics`: the service's words, its instants, and what long or secret fields look like
+* `_names`: names of media: as they travel, and which of them the service holds for one
+* `_media`: datasets and media
+* `_projects`: projects and their label configurations
+* `_tasks`: labelling tasks and the label values in them
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+from datagym_async._public import publish
 from datagym_async.models._basics import (
     EntryType,
     FrameType,
@@ -71,3 +84,8 @@ __all__ = [
     "UrlStatus",
     "ValueChange",
 ]
+
+_IN_ANNOTATIONS = (Mapping, Path)
+"""Annotations of what is exported name these; they are looked up here."""
+
+publish(globals())

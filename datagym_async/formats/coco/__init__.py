@@ -13,8 +13,12 @@ what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 
 from __future__ import annotations
 
+from typing import Any
+
+from datagym_async._public import publish
+from datagym_async.formats._losses import LossReport
 from datagym_async.formats.coco._config import label_config
-from datagym_async.formats.coco._mapping import CocoCategory, CocoMapping
+from datagym_async.formats.coco._mapping import By, CocoCategory, CocoMapping, Shape
 from datagym_async.formats.coco._reading import read
 from datagym_async.formats.coco._sdk import sdk_items
 from datagym_async.formats.coco._writing import CocoDocument, to_document, write
@@ -29,3 +33,8 @@ __all__ = [
     "to_document",
     "write",
 ]
+
+_IN_ANNOTATIONS = (Any, By, LossReport, Shape)
+"""Annotations of what is exported name these; they are looked up here."""
+
+publish(globals())

@@ -9,9 +9,16 @@ It needs the extra ``formats``. COCO, which knows more, has a package of its own
 
 from __future__ import annotations
 
-from datagym_async._file_names import safe_name as plain_file_name
+from typing import Literal
+
+from datagym_async._public import publish
 from datagym_async.formats.convert._formats import FORMATS, FormatInfo, FormatName
 from datagym_async.formats.convert._reading import read
 from datagym_async.formats.convert._writing import write
 
-__all__ = ["FORMATS", "FormatInfo", "FormatName", "plain_file_name", "read", "write"]
+__all__ = ["FORMATS", "FormatInfo", "FormatName", "read", "write"]
+
+_IN_ANNOTATIONS = (Literal,)
+"""Annotations of what is exported name these; they are looked up here."""
+
+publish(globals())

@@ -1,0 +1,43 @@
+"""What a package exports looks as if it was made there."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+import inspect
+import typing
+
+import attrs
+import pytest
+
+PACKAGES = [
+    "datagym_async.formats",
+    "datagym_async.formats.coco",
+    "datagym_async.formats.convert",
+    "datagym_async.labels",
+    "datagym_async.models",
+]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_is_exported_is_of_its_package(name: str) -> None:
+    """Nobody who prints, pickles or asks for help sees a private module; annotations resolve."""
+    package = importlib.import_module(name)
+    things = [getattr(package, each) for each in package.__all__]
+    made = [each for each in things if inspect.isclass(each) or inspect.isfunction(each)]
+    assert made
+    assert [each for each in made if "._" in each.__module__] == []
+    for each in made:
+        if inspect.isclass(each) and attrs.has(each):
+            assert typing.get_type_hints(each).keys() >= attrs.fields_dict(each).keys()
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_says_what_is_in_it(name: str) -> None:
+    """The docstring of a package names each of its modules."""
+    package = importlib.import_module(name)
+    folder = importlib.resources.files(package)
+    modules = [each.name.removesuffix(".py") for each in folder.iterdir()]
+    own = [each for each in modules if not each.startswith("__") and each.strip(".") == each]
+    assert package.__doc__ is not None
+    assert [each for each in own if f"`{each}" not in package.__doc__] == []
