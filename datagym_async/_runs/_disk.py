@@ -75,6 +75,10 @@ def _said(kind: str) -> str:
     return f"is {kind}" if kind == "a folder" else f"is {kind}, not a regular file"
 
 
+_NOTE: Final = 200
+"""Bytes that the file of a lock may hold."""
+
+
 def lock_path(journal: Path) -> Path:
     """Return the lock's file: not the journal itself, which SQLite locks in its own way."""
     return journal.with_name(f"{journal.name}.lock")
@@ -112,6 +116,20 @@ class JournalLock:
             if is_open_at(descriptor, lock_path(journal)):
                 return cls(descriptor, lock_path(journal))
             os.close(descriptor)  # somebody has deleted the file in between
+
+    def read(self) -> str:
+        """Return what was written into its file; nobody else writes while it is held."""
+        if self._descriptor is None:
+            return ""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return os.read(self._descriptor, _NOTE).decode("ascii", "replace")
+
+    def write(self, note: str) -> None:
+        """Replace what is in its file."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, note.encode("ascii"))
 
     def release(self, *, delete: bool = False) -> None:
         """Let it go.

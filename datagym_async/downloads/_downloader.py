@@ -33,14 +33,28 @@ import attrs
 from datagym_async._groups import first_of
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._engine import UNREACHABLE_AFTER, BulkRun, workers_of
+from datagym_async._runs._soundness import DamagedError
 from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._fetching import Fetcher
 from datagym_async.downloads._labels import Endings, require_extras
 from datagym_async.downloads._listing import Listing
-from datagym_async.downloads._manifest import Manifest, Wanted, export_manifest
+from datagym_async.downloads._manifest import (
+    Manifest,
+    Wanted,
+    export_manifest,
+    manifest_path,
+    trouble,
+)
 from datagym_async.downloads._report import DownloadReport, DownloadResult, DownloadTally
-from datagym_async.exceptions import APIError, ClientClosedError, ConfigurationError, TransferError
+from datagym_async.exceptions import (
+    APIError,
+    ClientClosedError,
+    ConfigurationError,
+    DataGymError,
+    FileWriteError,
+    TransferError,
+)
 
 if TYPE_CHECKING:
     import os
@@ -113,9 +127,11 @@ class Downloader(BulkRun[DownloadResult, DownloadReport]):
             await in_thread(self._open_manifest)
             await self._listing.enter(self._opened)
             await self._group.__aenter__()
-        except BaseException:
+        except BaseException as error:
             self._pinned.close()
             await in_thread(self._close_manifest)
+            if isinstance(error, sqlite3.Error):
+                raise self._outcome_of(error) from error
             raise
         self._pipeline = self._made_pipeline()
         self._running = self._group.create_task(
@@ -184,9 +200,12 @@ class Downloader(BulkRun[DownloadResult, DownloadReport]):
         if isinstance(error, ConfigurationError):
             return error
         if isinstance(error, APIError | OSError | sqlite3.Error):
-            where = "" if isinstance(error, APIError) else f"the folder {self._root}: "
-            words = str(error).rstrip(".")
-            text = f"The download stopped: {where}{words}. {self.report.summary()}"
+            words = str(error)
+            if isinstance(error, sqlite3.Error):
+                words = trouble(manifest_path(self._root), error)
+            elif not isinstance(error, DataGymError):
+                words = str(FileWriteError.of(self._root, error))
+            text = f"The download stopped: {words.rstrip('.')}. {self.report.summary()}"
             return TransferError(text, report=self.report)
         return error
 
@@ -329,16 +348,20 @@ class DownloadPipeline:
 
     async def _feed_all(self) -> None:
         self._tally.phase = "fetching"
-        last, verify = 0, self._config.verify
+        last, taken, verify = 0, 0, self._config.verify
         count = HASHED_PORTION if verify else PORTION
         while True:
             portion = await in_thread(self._manifest.take, last, count, verify=verify)
             if not portion.last:
-                return
+                break
             last = portion.last
+            taken += portion.present + len(portion.wanted)
             self._tally.present(portion.present)
             for wanted in portion.wanted:
                 await self._work.put(wanted)
+        if taken != self._tally.planned:
+            listed = self._tally.planned
+            raise DamagedError(f"it holds {taken:,} of the {listed:,} media that are listed")
 
     async def _fetch_all(self) -> None:
         clock = asyncio.get_running_loop().time

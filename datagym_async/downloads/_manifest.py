@@ -28,9 +28,16 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from datagym_async._files import PRIVATE, private_folder
+from datagym_async._files import PRIVATE, private_folder, telling
 from datagym_async._printable import printable
 from datagym_async._runs._disk import Check, HashedPart, JournalLock, place_of, tidy
+from datagym_async._runs._soundness import (
+    DamagedError,
+    check,
+    close_sealed,
+    is_of_the_disk,
+    unseal,
+)
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._report import DownloadOutcome
@@ -98,6 +105,11 @@ class DownloadJob:
     id: str
 
 
+def manifest_path(root: Path) -> Path:
+    """Return where the manifest of a folder lies."""
+    return root / STATE_FOLDER / "manifest.sqlite3"
+
+
 def open_state(root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, JournalLock, int]:
     """Return the database of a folder, its lock, and the number of this run.
 
@@ -109,7 +121,7 @@ def open_state(root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, Journa
         ConfigurationError: The folder is not empty and no download, of another download, in use
             by another process, or cannot be written to.
     """
-    path = root / STATE_FOLDER / "manifest.sqlite3"
+    path = manifest_path(root)
     try:
         _prepare(root, path)
         lock = JournalLock.take(path)
@@ -124,8 +136,9 @@ def open_state(root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, Journa
         )
         raise ConfigurationError(msg)
     try:
-        tidy(root / STATE_FOLDER)
-        connection, run = _opened(path, root, job)
+        with telling(root):
+            tidy(root / STATE_FOLDER)
+        connection, run = _opened(path, root, job, lock)
     except BaseException:
         lock.release()
         raise
@@ -134,7 +147,7 @@ def open_state(root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, Journa
 
 def _prepare(root: Path, path: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
-    if not path.exists() and any(each.name not in _NOT_COUNTED for each in root.iterdir()):
+    if not path.exists() and _holds_something(root):
         msg = (
             f"The folder {_shown(root)} is not empty, and holds no download that could be gone on "
             "with; give a new or an empty one."
@@ -144,23 +157,45 @@ def _prepare(root: Path, path: Path) -> None:
     path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
 
 
-def _opened(path: Path, root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, int]:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+def _opened(
+    path: Path, root: Path, job: DownloadJob, lock: JournalLock
+) -> tuple[sqlite3.Connection, int]:
+    connection = None
     try:
+        is_whole = unseal(path, lock)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.executescript(_SETTINGS)
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            # A kill in the midst of making it leaves an empty one, in a folder that is empty, too.
+            if _holds_something(root):
+                raise DamagedError("it is empty, and the folder is not")
             _create(connection, job)
+        elif not is_whole:
+            check(connection, _SCHEMA)
         return connection, _begin(connection, root, job)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        msg = (
-            f"The manifest {_shown(path)} cannot be used ({error}); give another folder, and "
-            "delete this one if nothing in it is needed."
-        )
-        raise ConfigurationError(msg) from None
-    except BaseException:
-        connection.close()
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error | OSError):
+            raise ConfigurationError(trouble(path, error)) from error
         raise
+
+
+def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
+    """Say why a manifest cannot be used, and what to do."""
+    if is_of_the_disk(error):
+        return (
+            f"The manifest {_shown(path)} cannot be written ({error}); make room on its disk, then "
+            "the same download again goes on."
+        )
+    return (
+        f"The manifest {_shown(path)} is damaged and cannot be used ({error}); give another "
+        "folder, and delete this one if nothing in it is needed."
+    )
+
+
+def _holds_something(root: Path) -> bool:
+    return any(each.name not in _NOT_COUNTED for each in root.iterdir())
 
 
 def _create(connection: sqlite3.Connection, job: DownloadJob) -> None:
@@ -174,13 +209,13 @@ def _create(connection: sqlite3.Connection, job: DownloadJob) -> None:
 
 
 def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
-    known = dict(connection.execute("SELECT name, value FROM meta"))
     if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         msg = (
             f"The download in {_shown(root)} was begun by another version of datagym-async; use "
             "that one, or give another folder."
         )
         raise ConfigurationError(msg)
+    known = dict(connection.execute("SELECT name, value FROM meta"))
     for name, mine in attrs.asdict(job).items():
         if known.get(name) != mine:
             msg = (
@@ -188,7 +223,10 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
                 f"{known.get('id')} of {known.get('base_url')}; give another folder."
             )
             raise ConfigurationError(msg)
-    run = int(known["run"]) + 1
+    try:
+        run = int(known["run"]) + 1
+    except (KeyError, TypeError, ValueError):
+        raise DamagedError("it does not say how many runs there were") from None
     connection.execute("UPDATE meta SET value = ? WHERE name = 'run'", (str(run),))
     connection.executescript(INDEXES + OF_ONE_RUN)  # a kill may have come before there were any
     return run
@@ -238,6 +276,18 @@ class Wanted:
     task_id: str | None = None
 
 
+def _wanted(media_id: object, name: object, path: str, source: object, task: object) -> Wanted:
+    if isinstance(media_id, str) and isinstance(name, str) and isinstance(task, str | None):
+        with contextlib.suppress(ValueError):
+            return Wanted(media_id, name, path, MediaSourceType(str(source)), task)
+    raise DamagedError("a media in it is not what a service can have listed")
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, str) or "\0" in path:
+        raise DamagedError("a file in it has no name")
+
+
 @attrs.frozen
 class Portion:
     """Some media in the order of the manifest.
@@ -284,10 +334,17 @@ class Manifest:
         """Close it and let the folder go; may be called again."""
         with self._using:
             connection, self._connection = self._connection, None
-            if connection is not None:
-                with contextlib.suppress(sqlite3.Error):  # a full disk: the WAL stays, and is read
-                    connection.close()
-            self._lock.release()
+            try:
+                if connection is not None:
+                    with contextlib.suppress(sqlite3.Error):
+                        close_sealed(connection, self.path, self._lock)
+            finally:
+                self._lock.release()
+
+    @property
+    def path(self) -> Path:
+        """Return where the database lies."""
+        return manifest_path(self.root)
 
     @contextlib.contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
@@ -348,11 +405,12 @@ class Manifest:
         wanted, changed = [], []
         for seq, media_id, name, path, source, task_id, outcome, size, sha in rows:
             is_done = outcome == DownloadOutcome.DOWNLOADED
+            _check_path(path)
             if is_done and Check(size, sha if verify else "").holds(place_of(self.root, path)):
                 continue
             if is_done:
                 changed.append((seq,))
-            wanted.append(Wanted(media_id, name, path, MediaSourceType(source), task_id))
+            wanted.append(_wanted(media_id, name, path, source, task_id))
         if changed:
             with self.using() as database:
                 database.executemany(_GONE, changed)

@@ -24,11 +24,13 @@ from datagym_async._files import sweep
 from datagym_async._runs._needs import BitmapLabels, BitmapTasks
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
+    APIError,
     APIResponseValidationError,
     AuthenticationError,
     ClientClosedError,
     ConfigurationError,
     DataGymError,
+    FileWriteError,
     TransferError,
 )
 from datagym_async.formats._files import write_file
@@ -348,11 +350,13 @@ async def save_bitmaps(
         if on_result is not None:
             on_result(result)
 
-    await in_thread(sweep, target)
     try:
+        await in_thread(sweep, target)
         found = await source.find()
         await for_each(placed(found, wanted), settle, concurrency=concurrency)
     except OSError as error:
+        if isinstance(error, APIError):  # no answer: nothing that a folder could help
+            raise
         report = BitmapReport(folder=target, results=tuple(results), complete=False)
         msg = f"The bitmaps cannot be written to {target}: {error.strerror or error}."
         raise TransferError(msg, report=report) from error
@@ -367,7 +371,7 @@ async def _settled(
         return BitmapResult(bitmap, "skipped", path)
     try:
         await in_thread(save, await source.fetch(bitmap), path, wanted)
-    except (AuthenticationError, ClientClosedError):  # it would be the same with every other one
+    except (AuthenticationError, ClientClosedError, FileWriteError):  # every other one's, too
         raise
     except DataGymError as error:  # also of ids that cannot stand in a path
         return BitmapResult(bitmap, "failed", path, error)

@@ -140,10 +140,12 @@ class Uploader(BulkRun[UploadResult, UploadReport]):
             await self._target.open(self._plan.listed)
             self._participant.opened(self._target.shares)
             await self._group.__aenter__()
-        except BaseException:
+        except BaseException as error:
             self._pinned.close()
             self._participant.close()
             await in_thread(self._plan.close)
+            if isinstance(error, sqlite3.Error):
+                raise self._outcome_of(error) from error
             raise
         self._running = self._group.create_task(self._run())
         return self
@@ -209,9 +211,8 @@ class Uploader(BulkRun[UploadResult, UploadReport]):
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):
-            where = "" if isinstance(error, APIError) else f"{self._plan.told_failed} "
-            words = str(error).rstrip(".")
-            text = f"The upload stopped: {where}{words}. {self.report.summary()}"
+            words = str(error) if isinstance(error, APIError) else self._plan.told_failed(error)
+            text = f"The upload stopped: {words.rstrip('.')}. {self.report.summary()}"
             return TransferError(text, report=self.report)
         return error
 

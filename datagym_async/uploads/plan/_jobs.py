@@ -258,7 +258,7 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
     try:
         with _reading(path) as database:
             return _summary(path, known.st_size, database)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError, TypeError, OverflowError, OSError) as error:
         return JobSummary(path=path, size=known.st_size, problem=f"It is damaged: {error}.")
 
 

@@ -35,6 +35,7 @@ import attrs
 from datagym_async._files import PRIVATE, private_folder
 from datagym_async._printable import printable
 from datagym_async._runs._disk import JournalLock
+from datagym_async._runs._soundness import SIDES, check, close_sealed, is_of_the_disk, unseal
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -127,7 +128,6 @@ PRAGMA wal_autocheckpoint = 4000;
 
 
 _MAGIC = b"SQLite format 3\0"
-_SIDES = ("-wal", "-shm")
 
 
 @attrs.define
@@ -181,7 +181,9 @@ class Store:
         with self._using:
             connection, self._connection = self._connection, None
             try:
-                if connection is not None:
+                if connection is not None and self.path is not None and self._lock is not None:
+                    close_sealed(connection, self.path, self._lock)
+                elif connection is not None:
                     connection.close()
             finally:
                 if self._lock is not None:
@@ -212,7 +214,7 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Store:
     try:
         if fresh:
             _drop(path)
-        connection = _open(path, job)
+        connection = _open(path, job, lock)
         return Store(connection, lock, path, _begin_run(connection))
     except BaseException as error:
         if connection is not None:
@@ -251,7 +253,7 @@ def _drop(path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Delete a journal with what SQLite keeps beside it; its lock stays."""
-    for each in (path, *(path.with_name(path.name + side) for side in _SIDES)):
+    for each in (path, *(path.with_name(path.name + side) for side in SIDES)):
         each.unlink(missing_ok=True)
 
 
@@ -262,13 +264,14 @@ def is_journal(path: Path) -> bool:
     return not head or (head[:16] == _MAGIC and head[68:72] == APPLICATION_ID.to_bytes(4, "big"))
 
 
-def _open(path: Path, job: Job) -> sqlite3.Connection:
+def _open(path: Path, job: Job, lock: JournalLock) -> sqlite3.Connection:
     if path.exists() and not is_journal(path):
         msg = (
             f"{_shown(path)} is damaged, or no journal of an upload; give another path, or delete "
             "it yourself: what the dataset holds is skipped in any case."
         )
         raise ConfigurationError(msg)
+    is_whole = unseal(path, lock)
     path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
     connection = _connect(str(path))
     try:
@@ -277,6 +280,8 @@ def _open(path: Path, job: Job) -> sqlite3.Connection:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             _create(connection, job)
+        elif not is_whole:
+            check(connection, SCHEMA)
         connection.executescript(LASTING)
         _check(connection, path, job)
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", job.way.items())
@@ -331,7 +336,7 @@ def _begin_run(connection: sqlite3.Connection) -> int:
 
 def unusable(path: Path, error: Exception) -> ConfigurationError:
     """Return the error that says why a journal cannot be used, and what to do."""
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+    if isinstance(error, sqlite3.Error) and not is_of_the_disk(error):
         text = (
             f"The journal {_shown(path)} is damaged ({error}); begin anew with fresh=True "
             "(--fresh): what the dataset holds is skipped in any case."

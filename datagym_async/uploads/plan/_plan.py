@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async._runs._soundness import is_of_the_disk
 from datagym_async._wire._names import fold_name
 from datagym_async.uploads._screening import folded
 from datagym_async.uploads._values import Outcome, UploadItem
@@ -231,15 +232,15 @@ class Plan:
         """Return the journal's path; empty where there is none."""
         return str(self._store.path or "")
 
-    @property
-    def told_failed(self) -> str:
+    def told_failed(self, error: sqlite3.Error) -> str:
         """Return what to say when the database fails in the midst of a run."""
-        if not self.path:
-            return "The plan's temporary file failed:"
-        shown = printable(self.path)
+        if self._store.path is None:
+            return f"The plan's temporary file failed: {error}"
+        if not is_of_the_disk(error):
+            return str(journal_file.unusable(self._store.path, error))
         return (
-            f"The journal {shown} failed, and is as it was written last; make room or repair the "
-            "disk, then the same upload again goes on:"
+            f"The journal {printable(self.path)} failed, and is as it was written last; make room "
+            f"or repair the disk, then the same upload again goes on: {error}"
         )
 
     def hold(self, stored_names: Iterable[str]) -> None:
