@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datagym_async._wire._messages import Body
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Media, Project, Task, TaskDetail, UrlResult
-    from datagym_async.resources._task_queries import States
+    from datagym_async.resources._tasks import States
 
 
 T = TypeVar("T")

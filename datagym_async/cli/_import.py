@@ -29,7 +29,7 @@ from datagym_async.exceptions import DataGymError
 from datagym_async.formats import PredictionFile, PredictionFormat
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.resources import ImportOutcome, ImportResult
-from datagym_async.resources._prediction_screening import PredictionLike
+from datagym_async.resources._predictions import PredictionLike
 
 _SAY_EVERY: Final = 1000
 """Predictions between two lines that tell how far it is."""

@@ -31,7 +31,7 @@ from datagym_async.downloads._report import DownloadTally
 from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, check_format, save_bitmaps
 from datagym_async.formats import coco, convert
 from datagym_async.labels import LabeledTask, to_payload
-from datagym_async.resources._batches import in_batches
+from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -15,7 +15,7 @@ from datagym_async.downloads._manifest import DownloadJob
 from datagym_async.downloads._report import DownloadTally
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import Project
-from datagym_async.resources._batches import in_batches
+from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

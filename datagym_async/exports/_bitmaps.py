@@ -35,7 +35,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.formats._files import write_file
 from datagym_async.models import EntryType, TaskState
-from datagym_async.resources._many import for_each
+from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
     import os

@@ -21,14 +21,13 @@ from datagym_async.formats import LossKind, LossReport, coco, convert
 from datagym_async.formats._files import check_free
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.labels import LabeledTask, to_payload
-from datagym_async.resources._batches import in_batches
-from datagym_async.resources._many import for_each
+from datagym_async.resources._work import for_each, in_batches
 
 if TYPE_CHECKING:
     import os
 
     from datagym_async.models import Task, TaskDetail
-    from datagym_async.resources._task_queries import States
+    from datagym_async.resources._tasks import States
 
 
 ExportFormat: TypeAlias = Literal[

@@ -1,18 +1,31 @@
-"""One class for each noun of the service, one method for each of its calls."""
+"""One class for each noun of the service, one method for each of its calls.
+
+In reading order:
+
+* `_base`: what a resource needs of the session, and how an answer becomes a model;
+* `_projects`, `_datasets` (with their listings in parts), `_ai_segmentation`: one noun each;
+* `_media`: images and videos; `_bodies` makes uploads of files, `_urls` screens and batches links;
+* `_labels`: exports, videos, bitmaps and imports; `_exports` cuts large answers; `_predictions`
+  says which predictions are sent, sends them batch by batch, and reports;
+* `_label_configs`: read, upload, restore; `_config_replacement` puts one in the place of another,
+  or the old one back; `_config_backup` saves it with the labels;
+* `_tasks`: tasks, one by one and many at once;
+* `_values`: single label values; `_value_writing` plans and writes a whole image, `_value_reading`
+  makes labels of a task's values;
+* `_work`: many things at once, and work that ends although its caller is cancelled.
+"""
 
 from __future__ import annotations
 
 from datagym_async.resources._ai_segmentation import AiSegmentationResource
 from datagym_async.resources._bodies import file_body
 from datagym_async.resources._datasets import DatasetsResource
-from datagym_async.resources._dialect import Dialect
-from datagym_async.resources._import_report import ImportOutcome, ImportReport, ImportResult
 from datagym_async.resources._label_configs import LabelConfigsResource
 from datagym_async.resources._labels import LabelsResource
-from datagym_async.resources._media import MediaResource
+from datagym_async.resources._media import Dialect, MediaResource
+from datagym_async.resources._predictions import ImportOutcome, ImportReport, ImportResult
 from datagym_async.resources._projects import ProjectsResource
-from datagym_async.resources._task_outcomes import TaskOutcome, TasksReport
-from datagym_async.resources._tasks import TasksResource
+from datagym_async.resources._tasks import TaskOutcome, TasksReport, TasksResource
 from datagym_async.resources._value_writing import ValueOutcome, WriteReport
 from datagym_async.resources._values import ValuesResource
 

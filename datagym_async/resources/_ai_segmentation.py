@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
 from datagym_async.models import AiSegResult
-from datagym_async.resources._base import Resource
-from datagym_async.resources._points import points_body
+from datagym_async.resources._base import Resource, points_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from datagym_async.resources._points import AnyPoint
+    from datagym_async.resources._base import AnyPoint
 
 DEFAULT_NUM_POINTS = 20
 

@@ -1,20 +1,76 @@
-"""What all resources share: how an answer becomes a model."""
+"""What all resources share: what they need of the session, and how an answer becomes a model."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from datagym_async._wire._codec import check_empty, decode
 from datagym_async._wire._names import fold_name
+from datagym_async.labels import Point
+from datagym_async.models import StoredPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from datagym_async._wire._messages import Request, Response
-    from datagym_async.resources._ports import Door
+
 
 T = TypeVar("T")
+
+
+class OpenAnswer(Protocol):
+    """An answer whose body is still on its way."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header fields, names in lower case."""
+
+    def iter_chunks(self) -> AsyncIterator[bytes]:
+        """Return the body piece by piece; it can be iterated once."""
+
+
+class Door(Protocol):
+    """The door to the network; `Session` is it."""
+
+    @property
+    def base_url(self) -> str:
+        """Address of the service."""
+
+    def settle_after(self) -> float:
+        """Return the seconds within which the service may still carry a lost request out."""
+
+    async def request(self, request: Request) -> Response:
+        """Return the good answer to a request, retried by the table."""
+
+    async def request_or_settle(
+        self, request: Request, settle: Callable[[], Awaitable[T | None]]
+    ) -> Response | T:
+        """Return the good answer, or what settling found after a lost one."""
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[OpenAnswer]:
+        """Give the open answer to a request."""
+
+    async def read(self, request: Request, reading: Callable[[OpenAnswer], Awaitable[T]]) -> T:
+        """Return what is read from the open answer, begun anew where it breaks off."""
+
+    def stream_url(self, url: str) -> AbstractAsyncContextManager[OpenAnswer]:
+        """Give the open answer of another origin, asked without our credentials."""
+
+
+AnyPoint: TypeAlias = Point | StoredPoint
+"""A point of a shape, or one as the service has shown it."""
+
+
+def points_body(points: Iterable[AnyPoint]) -> list[dict[str, float | None]]:
+    """Return points as the service reads them."""
+    return [{"x": point.x, "y": point.y} for point in points]
+
 
 _DECODED_ON_THE_LOOP = 256 * 1024
 """Bytes of a body that are decoded without a thread: about 3 ms of work."""

@@ -31,15 +31,15 @@ from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.exceptions import NotFoundError
 from datagym_async.labels import LabelConfig
 from datagym_async.models import ConfigBackup, MediaType
-from datagym_async.resources._config_tasks import all_tasks, begun, finished
-from datagym_async.resources._many import for_each
+from datagym_async.resources._tasks import all_tasks, begun, finished
+from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from datagym_async._wire._messages import Request
     from datagym_async.models import LabelConfiguration, Project, Task
-    from datagym_async.resources._ports import Door
+    from datagym_async.resources._base import Door
 
 CONFIG_FILE = "label-config.json"
 LABELS_FILE = "labels.json"
@@ -64,7 +64,7 @@ async def write_backup(
         APIError: The labels cannot be exported.
     """
     async with placed_beside_the_loop(lambda: _begun(parent, project), parent) as part:
-        found = await _Writer(door, project, part.filled).write(config)
+        found = await _BackupWriter(door, project, part.filled).write(config)
     place = part.place
     return attrs.evolve(
         found,
@@ -134,7 +134,7 @@ def _begun(parent: Path, project: Project) -> _BackupPart:
     return _BackupPart(FolderPart.beside(place, mark=mark, mode=PRIVATE_FOLDER), place)
 
 
-class _Writer:
+class _BackupWriter:
     """Writes the files of one backup."""
 
     def __init__(self, door: Door, project: Project, folder: Path) -> None:

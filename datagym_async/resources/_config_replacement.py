@@ -8,19 +8,31 @@ service is asked what holds now, and the old configuration is put back where nei
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
 from datagym_async._logs import logger
-from datagym_async.exceptions import APIStatusError, LabelConfigError, RequestRefusedError
+from datagym_async._wire import _routes as routes
+from datagym_async._wire._codec import ClearedConfig
+from datagym_async.exceptions import (
+    APIStatusError,
+    LabelConfigError,
+    RequestRefusedError,
+)
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.labels._config_rules import RESERVED
 from datagym_async.models import ConfigBackup, LabelConfiguration
-from datagym_async.resources._endings import to_its_answer, to_its_end
+from datagym_async.resources._base import Resource, nothing_to_look_at, read
+from datagym_async.resources._tasks import read_task
+from datagym_async.resources._work import to_its_answer, to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from datagym_async._wire._messages import Request
+    from datagym_async.resources._base import Door
+
 
 _log = logger(__name__)
 
@@ -35,27 +47,11 @@ _TURNS = 3
 
 
 @attrs.frozen
-class _End:
+class _Outcome:
     """How an exchange that failed has ended, and the configuration as it was seen last."""
 
     left: Left
     view: LabelConfiguration | None = None
-
-
-class Calls(Protocol):
-    """The calls that an exchange needs, all about one configuration."""
-
-    async def clear(self) -> None:
-        """Empty the configuration."""
-
-    async def fill(self, entries: Sequence[Mapping[str, object]]) -> LabelConfiguration:
-        """Fill the configuration that was cleared."""
-
-    async def read(self) -> LabelConfiguration | None:
-        """Return the configuration as it is, or None if nothing shows it."""
-
-    def settle_after(self) -> float:
-        """Return the seconds within which a lost request may still be carried out."""
 
 
 @attrs.frozen
@@ -70,7 +66,7 @@ class Replacement:
         within: Seconds for putting the old configuration back.
     """
 
-    calls: Calls
+    calls: ConfigCalls
     old: LabelConfig | None
     wanted: LabelConfig
     backup: ConfigBackup | None
@@ -96,7 +92,7 @@ class Replacement:
                 return end.view  # an answer was lost, and the call was not
             raise self._failure(error, end.left) from error
 
-    async def _settle(self, *, wait: bool) -> _End:
+    async def _settle(self, *, wait: bool) -> _Outcome:
         """See to it that the project has the old or the new configuration; return which."""
         pause = self.calls.settle_after() if wait else 0.0
         try:
@@ -105,13 +101,13 @@ class Replacement:
                 return await self._put_back()
         except Exception as error:
             _log.error("The label configuration could not be put back: %s", error)
-            return _End("unknown")
+            return _Outcome("unknown")
 
-    async def _put_back(self) -> _End:
+    async def _put_back(self) -> _Outcome:
         for turn in range(_TURNS):
             view = await self.calls.read()
             if (found := self._which(view)) is not None:
-                return _End("untouched" if (found, turn) == ("old", 0) else found, view)
+                return _Outcome("untouched" if (found, turn) == ("old", 0) else found, view)
             if self.old is None:
                 break
             if view is None or view.entries:
@@ -119,8 +115,8 @@ class Replacement:
                 await self.calls.clear()
             await self.calls.fill(_as_taken(self.old.to_payload()))
             if view is None:
-                return _End("old")
-        return _End("unknown")
+                return _Outcome("old")
+        return _Outcome("unknown")
 
     def _which(self, view: LabelConfiguration | None) -> Literal["old", "new"] | None:
         if view is None:
@@ -176,3 +172,60 @@ def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]
 
 def _spelled(key: str) -> str:
     return key.upper() if key in RESERVED else key
+
+
+NOT_CLEARED = "ex_gen_config_not_cleared"
+
+
+class ConfigCalls(Resource):
+    """The calls about one label configuration.
+
+    Args:
+        session: The door to the network.
+        config_id: UUID of the configuration.
+        project_id: UUID of its project, to read it.
+    """
+
+    def __init__(self, session: Door, config_id: str, project_id: str = "") -> None:
+        super().__init__(session)
+        self._config_id = config_id
+        self._project_id = project_id
+
+    async def clear(self) -> None:
+        """Empty it."""
+        await self._fetch(routes.clear_config(self._config_id), ClearedConfig)
+
+    async def read(self) -> LabelConfiguration | None:
+        """Return it as it is, or None if no task shows it."""
+        task = await read_task(self._session, self._project_id)
+        return None if task is None else task.label_config
+
+    async def fill_empty(self, wanted: LabelConfig) -> LabelConfiguration:
+        """Fill it, if nobody has."""
+        try:
+            return await self._put(routes.upload_config(self._config_id, wanted.to_payload()))
+        except RequestRefusedError as error:
+            if error.key == NOT_CLEARED:
+                error.unknown = error.attempts > 1
+            raise
+
+    async def fill(self, entries: Sequence[Mapping[str, object]]) -> LabelConfiguration:
+        """Fill it after it was cleared just now."""
+        request = routes.upload_config(self._config_id, entries)
+        try:
+            return await self._put(request)
+        except RequestRefusedError as error:
+            if error.key != NOT_CLEARED:
+                raise
+        # It was empty, so a lost attempt of ours has filled it. `attempts` may well say 1: aiohttp
+        # sends a PUT once more by itself when the connection drops.
+        await self.clear()
+        return await self._put(request)
+
+    def settle_after(self) -> float:
+        """Return the seconds within which the service may still carry a lost request out."""
+        return self._session.settle_after()
+
+    async def _put(self, request: Request) -> LabelConfiguration:
+        answer = await self._session.request_or_settle(request, nothing_to_look_at)
+        return await read(request, answer, LabelConfiguration)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from datagym_async._wire._messages import Request, Response
     from datagym_async.labels import LabeledTask
-    from datagym_async.resources._ports import OpenAnswer
+    from datagym_async.resources._base import OpenAnswer
 
 _PIECE = 32 * 1024
 """Bytes parsed in one step: about 1 ms of work."""

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datagym_async._logs import logger
+from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import ConfigurationError, LabelConfigError, RequestRefusedError
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.models import ConfigStakes
 from datagym_async.resources._base import Resource
 from datagym_async.resources._config_backup import read_backup, write_backup
-from datagym_async.resources._config_calls import NOT_CLEARED, ConfigCalls
-from datagym_async.resources._config_replacement import Replacement
-from datagym_async.resources._config_tasks import (
-    all_tasks,
-    begun,
-    count_labels,
-    finished,
-    read_config,
-)
+from datagym_async.resources._config_replacement import NOT_CLEARED, ConfigCalls, Replacement
+from datagym_async.resources._exports import iter_tasks
 from datagym_async.resources._projects import ProjectsResource
+from datagym_async.resources._tasks import all_tasks, begun, finished, read_task
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
 
     from datagym_async.labels._config import Entries
     from datagym_async.models import ConfigBackup, LabelConfiguration, Project
-    from datagym_async.resources._ports import Door
+    from datagym_async.resources._base import Door
 
 _log = logger(__name__)
 
@@ -58,7 +54,8 @@ class LabelConfigsResource(Resource):
             NotFoundError: The project is unknown.
             APIError: The service cannot be asked, or refuses.
         """
-        return await read_config(self._session, project_id)
+        task = await read_task(self._session, project_id)
+        return None if task is None else task.label_config
 
     async def clear(self, config_id: str) -> None:
         """Empty a label configuration. **It deletes every label of the project.**
@@ -181,9 +178,21 @@ class LabelConfigsResource(Resource):
         return ConfigStakes(
             tasks=len(tasks),
             finished=len(done),
-            labels=await count_labels(self._session, project_id) if done else 0,
+            labels=await self._count_labels(project_id) if done else 0,
             unfinished=len(begun(tasks)),
         )
+
+    async def _count_labels(self, project_id: str) -> int:
+        """Return how many labels an export holds: shapes, and answers that are given."""
+        request, labels = routes.export_labels(project_id), 0
+        async with (
+            self._session.stream(request) as answer,
+            aclosing(iter_tasks(request, answer)) as tasks,
+        ):
+            async for task in tasks:
+                labels += sum(1 for _ in task.walk())
+                labels += sum(each.is_set for each in task.classifications)
+        return labels
 
     async def _replace(
         self,

@@ -1,30 +1,60 @@
-"""`LabelsResource`: labels, in and out."""
+"""`LabelsResource`: labels out of projects, as exports, videos and bitmaps, and into them."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from datagym_async._files import replaced_file
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
-from datagym_async._wire._codec import check_image
+from datagym_async._wire._codec import ImportAnswer, check_image
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import VideoLabels, with_keys
-from datagym_async.models import TaskDetail
-from datagym_async.resources._base import read_with
+from datagym_async.models import MediaType, TaskDetail
+from datagym_async.resources._base import Resource, read_with
 from datagym_async.resources._exports import iter_tasks, read_export, whole_chunks
-from datagym_async.resources._label_imports import LabelImports
-from datagym_async.resources._videos import DEFAULT_CONCURRENCY, iter_videos
+from datagym_async.resources._predictions import (
+    DEFAULT_BATCH,
+    MAX_BATCH,
+    Importer,
+    ImportReport,
+    MediaNames,
+    PredictionScreening,
+)
+from datagym_async.resources._tasks import read_task
+from datagym_async.resources._work import DEFAULT_CONCURRENCY, MOST, for_each
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        Callable,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
 
-    from datagym_async.labels import LabeledTask, LabelExport
+    from datagym_async.labels import EntryLike, LabeledTask, LabelExport
+    from datagym_async.resources._predictions import ImportResult, PredictionLike
 
 
-class LabelsResource(LabelImports):
+class HasEntries(Protocol):
+    """A label configuration: `LabelConfiguration` and `LabelConfig` are such."""
+
+    @property
+    def entries(self) -> Sequence[EntryLike]:
+        """Its root entries."""
+
+
+ConfigSource: TypeAlias = "HasEntries | Literal['read'] | None"
+"""A label configuration; ``"read"`` for that of the project; None to check without one."""
+
+
+class LabelsResource(Resource):
     """The labels of projects."""
 
     async def export(self, project_id: str) -> LabelExport:
@@ -138,13 +168,22 @@ class LabelsResource(LabelImports):
             APIError: See `export` and `export_video`.
         """
 
-        async def fetch(task_id: str) -> VideoLabels:
-            return await self.export_video(task_id, with_classes=with_classes)
+        tasks = [(task, _video_task(task)) for task in (await self.export(project_id)).tasks]
+        if concurrency < 1:
+            raise ConfigurationError(f"concurrency is {concurrency}; use 1 or more")
+        found: dict[str, VideoLabels] = {}
 
-        tasks = (await self.export(project_id)).tasks
-        async with aclosing(iter_videos(tasks, fetch, concurrency=concurrency)) as videos:
-            async for video in videos:
-                yield video
+        async def fetch(task_id: str) -> None:
+            found[task_id] = await self.export_video(task_id, with_classes=with_classes)
+
+        # Those of one window are asked for together and given before the next begins: no request is
+        # under way while the caller has its turn, so that leaving early leaves nothing behind.
+        for first in range(0, len(tasks), concurrency):
+            window = tasks[first : first + concurrency]
+            ids = (task_id for _, task_id in window)
+            await for_each(ids, fetch, concurrency=min(concurrency, MOST))
+            for task, task_id in window:
+                yield task, found.pop(task_id)
 
     async def bitmap(self, task_id: str, export_key: str) -> bytes:
         """Return the segmentation of a task under one key as a bitmap (``image/bmp``).
@@ -165,3 +204,142 @@ class LabelsResource(LabelImports):
         response = await self._session.request(request)
         check_image(request, response)
         return response.body
+
+    async def import_predictions(
+        self,
+        project_id: str,
+        predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike],
+        *,
+        keep_data: bool,
+        config: ConfigSource = "read",
+        check: bool = True,
+        partial: bool = False,
+        strict: bool = False,
+        by_name: bool = False,
+        dry_run: bool = False,
+        batch_size: int = DEFAULT_BATCH,
+    ) -> ImportReport:
+        """Import labels: each prediction is checked, sent in a batch, and has one result.
+
+        A prediction that the service would drop, break or refuse is held back (``rejected``), with
+        the reasons. A batch that the service refuses is halved until the bad prediction is alone,
+        so that all others are stored. One batch is sent at a time: the service's database locks
+        itself up when several replace labels at once (observed).
+
+        Args:
+            project_id: UUID of the project; the datasets of the media must be attached to it.
+            predictions: One for each media: `LabeledImage` values, items of an import as JSON, or
+                tasks as exported. An iterable is asked in the event loop, an async one awaited.
+            keep_data: True to append to the labels of each media: importing twice doubles them, and
+                a batch whose answer is lost is not sent again, but ``unknown``. False to replace
+                all labels of each media, those too that cannot be imported.
+            config: What the labels are checked against: a configuration, ``"read"`` for that of the
+                project (it is read from one of its tasks), or None for the rules of the format
+                alone.
+            check: False to send labels as they are. Only predictions that name no media, or a media
+                a second time where labels are replaced, are then held back.
+            partial: True to leave out the parts that cannot be imported and send the rest; the
+                result says what was left out. A prediction of which nothing is left is held back.
+            strict: True to hold back predictions with warnings as well.
+            by_name: True to find the media of predictions without an id by their names, as the
+                service compares names. The names of all media of the project are read for that.
+            dry_run: True to send nothing and only say what would be done: what can be imported is
+                ``checked``. Whether the project has a task for each media is not looked at, unless
+                they are found by name.
+            batch_size: Predictions in one request, 1 to 500; more than 50 take longer each.
+
+        Returns:
+            One result a prediction, in their order.
+
+        Raises:
+            ConfigurationError: `batch_size` is out of range, `predictions` is no collection, or the
+                project, where its configuration is read, is of videos.
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked any more; a note says how many were stored.
+                `iter_import_predictions` also gives their results.
+        """
+        results = self.iter_import_predictions(
+            project_id,
+            predictions,
+            keep_data=keep_data,
+            config=config,
+            check=check,
+            partial=partial,
+            strict=strict,
+            by_name=by_name,
+            dry_run=dry_run,
+            batch_size=batch_size,
+        )
+        async with aclosing(results):
+            return ImportReport(tuple([each async for each in results]))
+
+    async def iter_import_predictions(
+        self,
+        project_id: str,
+        predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike],
+        *,
+        keep_data: bool,
+        config: ConfigSource = "read",
+        check: bool = True,
+        partial: bool = False,
+        strict: bool = False,
+        by_name: bool = False,
+        dry_run: bool = False,
+        batch_size: int = DEFAULT_BATCH,
+    ) -> AsyncGenerator[ImportResult, None]:
+        """Import labels and give the result of each prediction as its batch is done.
+
+        Memory holds one batch and, where labels are replaced, about 100 bytes for each media seen.
+        Arguments and errors are those of `import_predictions`; before an error, the results of the
+        batch that it came up in are given. Left early, it sends nothing more.
+        """
+        routes.import_predictions(project_id, (), keep_data=keep_data)  # is the id usable at all?
+        if not 1 <= batch_size <= MAX_BATCH:
+            raise ConfigurationError(f"batch_size is {batch_size}; use 1 to {MAX_BATCH}")
+
+        async def send(batch: Sequence[Mapping[str, object]]) -> str:
+            return await self._import(project_id, batch, keep_data=keep_data)
+
+        screening = PredictionScreening(
+            keep_data,
+            await self._entries(project_id, config) if check else None,
+            await MediaNames.of_project(self._session, project_id) if by_name else None,
+            partial=partial,
+            strict=strict,
+            check=check,
+        )
+        importer = Importer(screening, None if dry_run else send, batch_size)
+        async with aclosing(importer.run(predictions)) as results:
+            async for result in results:
+                yield result
+
+    async def _entries(self, project_id: str, config: ConfigSource) -> Sequence[EntryLike] | None:
+        if config is None:
+            return None
+        if not isinstance(config, str):
+            return tuple(config.entries)
+        task = await read_task(self._session, project_id)
+        if task is not None and task.project_type is MediaType.VIDEO:
+            raise ConfigurationError(
+                f"The project {project_id} is of videos, of which no label can be imported: the"
+                " service would store some that neither its editor nor an export shows"
+            )
+        return None if task is None else task.label_config.entries
+
+    async def _import(
+        self, project_id: str, batch: Sequence[Mapping[str, object]], *, keep_data: bool
+    ) -> str:
+        """Send one batch and return why it was refused, or an empty text."""
+        request = await asyncio.to_thread(
+            routes.import_predictions, project_id, batch, keep_data=keep_data
+        )
+        return (await self._fetch(request, ImportAnswer)).messages
+
+
+def _video_task(task: LabeledTask) -> str:
+    """Return the id of a task that is of a video."""
+    if task.task_export_url and task.task_id:
+        return task.task_id
+    raise ConfigurationError(
+        f"The task of {task.media_name!r} is of no video; use labels.export for image projects"
+    )

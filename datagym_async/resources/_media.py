@@ -1,35 +1,45 @@
-"""`MediaResource`: images and videos, in and out."""
+"""`MediaResource`: images and videos, in and out.
+
+Images arrive as they are. For a video the service answers with a text: a pre-signed URL of another
+origin, which is fetched without our credentials. Which of the two generations of media routes a
+service speaks is found out once, at the first call.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import uuid
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from datagym_async._files import replaced_file
+from datagym_async._logs import logger
 from datagym_async._regular_files import regular_only
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
+from datagym_async._wire._codec import too_large, unexpected
+from datagym_async._wire._errors import WEB_PAGE
 from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Response
 from datagym_async._wire._names import encode_name, fold_name
-from datagym_async.exceptions import ConfigurationError, NotFoundError, RequestRefusedError
-from datagym_async.models import Dataset, Media
-from datagym_async.resources import _downloads as downloads
+from datagym_async.exceptions import (
+    APIConnectionError,
+    ConfigurationError,
+    NotFoundError,
+    RequestRefusedError,
+)
+from datagym_async.models import Dataset, Media, UrlResult
 from datagym_async.resources._base import Resource, nothing_to_look_at, read
 from datagym_async.resources._bodies import CHUNK_SIZE, file_body
-from datagym_async.resources._dialect import Dialect, DialectFinder
 from datagym_async.resources._urls import DEFAULT_BATCH, UrlBatches
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 
     from datagym_async._wire._messages import Request
-    from datagym_async.models import UrlResult
-    from datagym_async.resources._ports import Door
-
-T = TypeVar("T")
+    from datagym_async.resources._base import Door, OpenAnswer
 
 
 class MediaResource(Resource):
@@ -138,7 +148,13 @@ class MediaResource(Resource):
         """
         batches = UrlBatches.of(urls, batch_size)
         dialect = await self._dialect.get() if batches else "media"
-        return await batches.send(self._fetch_patiently, dataset_id, dialect=dialect)
+
+        async def send(request: Request) -> tuple[UrlResult, ...]:
+            # It can be repeated once the service is done with it.
+            answer = await self._session.request_or_settle(request, nothing_to_look_at)
+            return await read(request, answer, tuple[UrlResult, ...])
+
+        return await batches.send(send, dataset_id, dialect=dialect)
 
     async def download(
         self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
@@ -163,8 +179,8 @@ class MediaResource(Resource):
         dialect = self._dialect.known or await self._dialect.get()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         answer = await self._session.request(request)
-        url = downloads.url_of(request, answer)
-        return answer.body if url is None else await downloads.fetch(self._session, request, url)
+        url = _url_of(request, answer)
+        return answer.body if url is None else await _fetched_from(self._session, request, url)
 
     async def download_to(
         self,
@@ -216,7 +232,7 @@ class MediaResource(Resource):
         """
         dialect = await self._dialect.get()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
-        async with downloads.opened(self._session, request) as chunks:
+        async with _opened(self._session, request) as chunks:
             yield chunks
 
     async def delete(self, media_id: str) -> bool:
@@ -245,11 +261,6 @@ class MediaResource(Resource):
             return False
         return True
 
-    async def _fetch_patiently(self, request: Request, kind: type[T]) -> T:
-        """Return the answer to a request that can be repeated once the service is done with it."""
-        answer = await self._session.request_or_settle(request, nothing_to_look_at)
-        return await read(request, answer, kind)
-
     async def _look_up(self, dataset_id: str, name: str) -> Media | None:
         """Return the media of a name, as the service compares names, or None."""
         wanted = fold_name(encode_name(name))
@@ -271,3 +282,181 @@ def _read_small(path: Path) -> Body | None:
     with open(path, "rb", opener=regular_only) as file:
         data = file.read(CHUNK_SIZE + 1)
     return Body.of_bytes(data) if len(data) <= CHUNK_SIZE else None
+
+
+_MAX_URL = 8192
+"""Bytes of the longest body that can be a URL."""
+
+_DIGITS = 20
+"""Digits that no announced length reaches."""
+
+
+def _url_of(request: Request, answer: Response) -> str | None:
+    """Return where the bytes of a media are to be fetched, or None if the answer holds them.
+
+    Raises:
+        APIResponseValidationError: A web page answered.
+    """
+    return None if _is_media(request, answer) else _as_url(answer.body)
+
+
+async def _fetched_from(session: Door, request: Request, url: str) -> bytes:
+    """Return the bytes of a media that are elsewhere.
+
+    Args:
+        session: The door to the network.
+        request: What was answered with the URL.
+        url: Where they are.
+
+    Raises:
+        APIError: They cannot be had.
+    """
+    async with session.stream_url(url) as elsewhere:
+        chunks = _counted(request, elsewhere, elsewhere.iter_chunks())
+        return b"".join([chunk async for chunk in chunks])
+
+
+@asynccontextmanager
+async def _opened(session: Door, request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give the chunks of a media, followed to where they are.
+
+    Raises:
+        APIResponseValidationError: A web page answered, or it is longer than `request.max_bytes`.
+        APIError: The service cannot be asked, refuses, or the answer broke off.
+    """
+    async with session.stream(request) as answer:
+        chunks = answer.iter_chunks()
+        start = b"" if _is_media(request, answer) else await _take(chunks)
+        url = _as_url(start)
+        if url is None:
+            async with aclosing(_counted(request, answer, chunks, start=start)) as counted:
+                yield counted
+            return
+        async with (
+            session.stream_url(url) as elsewhere,
+            aclosing(_counted(request, elsewhere, elsewhere.iter_chunks())) as counted,
+        ):
+            yield counted
+
+
+def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
+    """Return whether an answer is an image or a video; else it may be the URL of one.
+
+    Raises:
+        APIResponseValidationError: It is a web page.
+    """
+    kind = answer.headers.get("content-type", "").strip().lower()
+    if kind.startswith(("image/", "video/")):
+        return True
+    if "html" in kind.partition(";")[0]:
+        raise unexpected(request, answer.status, WEB_PAGE)
+    return False
+
+
+async def _take(chunks: AsyncIterator[bytes]) -> bytes:
+    """Return the start of a body: all of it if it is short enough to be a URL."""
+    start = b""
+    async for chunk in chunks:
+        start += chunk
+        if len(start) > _MAX_URL:
+            break
+    return start
+
+
+def _as_url(body: bytes) -> str | None:
+    """Return a whole body as an http or https URL, or None if it is none."""
+    if len(body) > _MAX_URL:
+        return None
+    try:
+        url = body.decode("ascii").strip().strip('"')
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    good = parts.scheme in {"http", "https"} and parts.hostname and url.isprintable()
+    return url if good and " " not in url else None
+
+
+async def _counted(
+    request: Request, answer: OpenAnswer, chunks: AsyncIterator[bytes], *, start: bytes = b""
+) -> AsyncGenerator[bytes, None]:
+    """Give the chunks, and raise if there are fewer or more bytes than announced, or too many."""
+    announced, arrived = answer.headers.get("content-length", ""), len(start)
+    if start:
+        yield start
+    async for chunk in chunks:
+        arrived += len(chunk)
+        if arrived > request.max_bytes:
+            raise too_large(request, answer.status, request.max_bytes, is_media=True)
+        yield chunk
+    encoded = answer.headers.get("content-encoding", "identity") != "identity"
+    is_number = announced.isdecimal() and len(announced) < _DIGITS
+    if is_number and int(announced) != arrived and not encoded:
+        raise APIConnectionError(
+            f"{request.method} {request.path} broke off after {arrived} of {announced} bytes; try"
+            " again",
+            method=request.method,
+            path=request.path,
+        )
+
+
+Dialect: TypeAlias = Literal["auto", "image", "media"]
+"""``media``: today's servers; ``image``: the public documentation; ``auto``: ask the service."""
+
+_log = logger(__name__)
+
+
+class DialectFinder:
+    """Say the first word of the media routes; ask the service at the first call and no more.
+
+    Args:
+        session: The door to the network.
+        dialect: The word, or ``"auto"`` to find out.
+
+    Attributes:
+        known: The word, once it is known.
+
+    Raises:
+        ConfigurationError: `dialect` is none of the three words.
+    """
+
+    def __init__(self, session: Door, dialect: Dialect = "auto") -> None:
+        if dialect not in {"auto", "image", "media"}:
+            raise ConfigurationError(
+                f"The dialect {dialect!r} is unknown; use 'auto', 'media' or 'image'"
+            )
+        self._session = session
+        self.known: routes.Dialect | None = None if dialect == "auto" else dialect
+        self._asking = asyncio.Lock()
+
+    async def get(self) -> routes.Dialect:
+        """Return the word; a failure to find out is raised and not remembered.
+
+        Raises:
+            APIError: The service cannot be asked.
+        """
+        if self.known is not None:
+            return self.known
+        async with self._asking:
+            if self.known is None:
+                self.known = await self._ask()
+            return self.known
+
+    async def _ask(self) -> routes.Dialect:
+        """Ask for a media that cannot exist: only an existing route answers with an error key."""
+        if await self._is_served("media"):
+            return "media"
+        # Asked as well, so that a page of a wrong address is not taken for an old service.
+        if await self._is_served("image"):
+            return "image"
+        raise ConfigurationError(
+            "The service answers neither to the media nor to the image routes; check that base_url"
+            " is the address of a DataGym service"
+        )
+
+    async def _is_served(self, dialect: routes.Dialect) -> bool:
+        try:
+            await self._session.request(routes.probe_media(str(uuid.uuid4()), dialect=dialect))
+        except NotFoundError as error:
+            _log.debug("dialect %s: %s", dialect, error.key or "no such route")
+            return bool(error.key)
+        return True

@@ -3,25 +3,79 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
-from datagym_async.exceptions import APIError, AuthenticationError, ConfigurationError
-from datagym_async.models import CompleteResult, Task, TaskDetail
+from datagym_async.exceptions import (
+    APIError,
+    AuthenticationError,
+    ConfigurationError,
+    NotFoundError,
+)
+from datagym_async.models import CompleteResult, Task, TaskDetail, TaskState
 from datagym_async.resources._base import Resource
 from datagym_async.resources._exports import iter_items
-from datagym_async.resources._many import DEFAULT_CONCURRENCY, for_each
-from datagym_async.resources._task_outcomes import TaskOutcome, TasksReport
-from datagym_async.resources._task_queries import queries
+from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 
-    from datagym_async.resources._task_queries import States
+    from datagym_async.resources._base import Door
+
+
+TaskVerdict: TypeAlias = Literal["completed", "skipped", "config_changed", "failed"]
+
+
+@attrs.frozen
+class TaskOutcome:
+    """What became of one task.
+
+    Args:
+        task_id: UUID of the task.
+        verdict: ``"completed"`` or ``"skipped"``; ``"config_changed"`` if the label configuration
+            is newer than the caller's view of it, so that nothing was done; else ``"failed"``.
+        error: What the service said of a failed one, or None.
+    """
+
+    task_id: str
+    verdict: TaskVerdict
+    error: APIError | None = attrs.field(default=None, eq=False)
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the task is where it was to go."""
+        return self.verdict in ("completed", "skipped")
+
+
+@attrs.frozen
+class TasksReport:
+    """What became of many tasks.
+
+    Args:
+        outcomes: One outcome a task, in the order in which they were settled.
+    """
+
+    outcomes: tuple[TaskOutcome, ...] = attrs.field(default=(), repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Return whether every task is where it was to go."""
+        return not self.problems
+
+    @property
+    def done(self) -> int:
+        """Return how many are."""
+        return sum(outcome.ok for outcome in self.outcomes)
+
+    @property
+    def problems(self) -> tuple[TaskOutcome, ...]:
+        """Return the outcomes of the others."""
+        return tuple(outcome for outcome in self.outcomes if not outcome.ok)
 
 
 class TasksResource(Resource):
@@ -265,3 +319,98 @@ async def _settle_all(
 
     await for_each(task_ids, settle, concurrency=concurrency)
     return TasksReport(tuple(outcomes))
+
+
+_SEARCH = re.compile(r"[a-zA-Z0-9_ -]*")
+_KNOWN = tuple(state for state in TaskState if state is not TaskState.UNKNOWN)
+
+States: TypeAlias = "TaskState | str | Iterable[TaskState | str] | None"
+"""A state, several states, ``"all"``, or None for the service's own default, WAITING."""
+
+
+def queries(states: States, *, search: str | None, limit: int) -> list[dict[str, str]]:
+    """Return the query of each request: the service takes one state at a time.
+
+    Raises:
+        ConfigurationError: What cannot be asked for.
+    """
+    if search and not _SEARCH.fullmatch(search):
+        raise ConfigurationError(
+            f"search={search!r} holds characters that the service refuses; use letters, digits,"
+            " blanks, underscores and dashes"
+        )
+    if limit < 0:
+        raise ConfigurationError(f"limit is {limit}; use 0 for all tasks, or a positive number")
+    common = {"search": search} if search else {}
+    if limit:
+        common["limit"] = str(limit)
+    if states is None:
+        return [common]
+    if states == "all":
+        wanted: Iterable[TaskState | str] = _KNOWN
+    else:
+        wanted = (states,) if isinstance(states, str) else states
+    found: dict[TaskState, None] = {}
+    for each in wanted:
+        state = TaskState(each)
+        if state is TaskState.UNKNOWN:
+            known = ", ".join(_KNOWN)
+            raise ConfigurationError(f"The task state {each!r} is unknown; use one of {known}")
+        found[state] = None
+    if not found:
+        raise ConfigurationError('No task state is given; name at least one, or "all"')
+    return [{"state": state.value, **common} for state in found]
+
+
+# A task that somebody has opened holds all its values: reading it writes nothing.
+_OPENED_FIRST = (
+    TaskState.COMPLETED,
+    TaskState.REVIEWED,
+    TaskState.IN_PROGRESS,
+    TaskState.SKIPPED,
+    TaskState.REVIEWED_SKIP,
+    TaskState.WAITING_CHANGED,
+    TaskState.WAITING,
+    TaskState.BACKLOG,
+)
+_FINISHED = frozenset({TaskState.COMPLETED, TaskState.SKIPPED, TaskState.REVIEWED})
+_UNTOUCHED = frozenset({TaskState.BACKLOG, TaskState.WAITING})
+
+
+async def read_task(door: Door, project_id: str) -> TaskDetail | None:
+    """Return a task of a project, one that somebody has opened if there is any, or None.
+
+    Raises:
+        APIError: The service cannot be asked, or refuses.
+    """
+    tasks = TasksResource(door)
+    for state in _OPENED_FIRST:
+        for task in await tasks.list(project_id, state=state, limit=1):
+            try:
+                return await tasks.get(task.id)
+            except NotFoundError:
+                continue  # it was deleted meanwhile
+    return None
+
+
+async def all_tasks(door: Door, project_id: str) -> list[Task]:
+    """Return the tasks of a project in every state."""
+    tasks = TasksResource(door)
+    found: list[Task] = []
+    for state in _OPENED_FIRST:
+        found += await tasks.list(project_id, state=state)
+    return found
+
+
+def finished(tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks that an export holds."""
+    return [task for task in tasks if task.state in _FINISHED]
+
+
+def begun(tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks that no export holds, and that are likely to have labels all the same."""
+    return [
+        task
+        for task in tasks
+        if task.state not in _FINISHED and (task.has_json_upload or task.state not in _UNTOUCHED)
+    ]

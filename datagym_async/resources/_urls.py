@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 import attrs
 
 from datagym_async._wire import _routes as routes
+from datagym_async._wire._messages import Request
 from datagym_async.exceptions import APIError, ConfigurationError, InternalServerError
 from datagym_async.models import UrlResult, UrlStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from datagym_async._wire._messages import Request
-
-T = TypeVar("T")
 
 DEFAULT_BATCH = 50
 MAX_BATCH = 500
@@ -30,12 +28,8 @@ _SUFFIXES = frozenset({"jpg", "jpeg", "png"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
-class Fetch(Protocol):
-    """Send a request and return its answer as a model."""
-
-    async def __call__(self, request: Request, kind: type[T]) -> T:
-        """Send it."""
-        ...
+Send: TypeAlias = Callable[[Request], Awaitable[tuple[UrlResult, ...]]]
+"""Sends the request of one batch, and returns what the service says of its URLs."""
 
 
 @attrs.define
@@ -82,9 +76,9 @@ class UrlBatches:
         return len(set(self.urls) - self.results.keys())
 
     async def send(
-        self, fetch: Fetch, dataset_id: str, *, dialect: routes.Dialect
+        self, send: Send, dataset_id: str, *, dialect: routes.Dialect
     ) -> list[UrlResult]:
-        """Send what is not refused and return one result for each URL, in the order given.
+        """Send what is not refused; return one result for each URL, in the order given.
 
         Raises:
             APIError: A batch failed; a note says how many URLs were answered before.
@@ -92,19 +86,19 @@ class UrlBatches:
         for batch in self._batches():
             done = len(self.results)
             try:
-                await self._send(fetch, dataset_id, batch, dialect)
+                await self._send(send, dataset_id, batch, dialect)
             except APIError as error:
                 error.add_note(f"{done} of {len(set(self.urls))} URLs had been dealt with before")
                 raise
         return [self.results[url] for url in self.urls]
 
     async def _send(
-        self, fetch: Fetch, dataset_id: str, batch: Sequence[str], dialect: routes.Dialect
+        self, send: Send, dataset_id: str, batch: Sequence[str], dialect: routes.Dialect
     ) -> None:
         """Send a batch; one that the service rolls back is halved until the culprit is alone."""
         request = routes.upload_urls(dataset_id, batch, dialect=dialect)
         try:
-            answer = await fetch(request, tuple[UrlResult, ...])
+            answer = await send(request)
         except InternalServerError as error:
             if error.key != "ex_system":
                 raise
@@ -112,8 +106,8 @@ class UrlBatches:
                 self.results[batch[0]] = UrlResult(batch[0], UrlStatus.FAILED, reason=str(error))
                 return
             middle = len(batch) // 2
-            await self._send(fetch, dataset_id, batch[:middle], dialect)
-            await self._send(fetch, dataset_id, batch[middle:], dialect)
+            await self._send(send, dataset_id, batch[:middle], dialect)
+            await self._send(send, dataset_id, batch[middle:], dialect)
         else:
             self.results.update(_matched(batch, answer))
 

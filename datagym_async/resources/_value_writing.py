@@ -1,5 +1,8 @@
 """Write labels to a task value by value, and leave nothing half-done.
 
+The label-value routes check nothing themselves (observed): what a task cannot be completed with
+would only be found out there. So labels are checked and planned before anything is sent.
+
 Writing a geometry is several requests: an empty value is created with the empty answers about it,
 then each of them is filled in. Where one fails, the created value is deleted again; an answer about
 the whole image, which cannot be deleted, gets back what it said before.
@@ -9,20 +12,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping  # attrs may want it at run time
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from datagym_async.exceptions import APIError, APIStatusError, AuthenticationError
-from datagym_async.models import EntryType
-from datagym_async.resources._endings import to_its_answer
+from datagym_async.exceptions import (
+    APIError,
+    APIStatusError,
+    AuthenticationError,
+    ConfigurationError,
+)
+from datagym_async.labels import Incomplete, Line, Point, Polygon, Rectangle, Segmentation
+from datagym_async.models import EntryType, LabelEntry
+from datagym_async.resources._base import points_body
+from datagym_async.resources._work import to_its_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from datagym_async.models import LabelEntry, LabelValue, TaskDetail
-    from datagym_async.resources._value_plan import Plan, PlannedAnswer, PlannedGeometry
+    from datagym_async.labels import Annotation, Classification, LabeledImage, Shape
+    from datagym_async.models import LabelValue, TaskDetail
     from datagym_async.resources._values import ValuesResource
+
 
 _TIDYING = 10.0
 """Seconds that a cancelled write takes at most to delete what it has begun."""
@@ -84,7 +96,7 @@ class WriteReport:
         return tuple(value_id for each in self.problems for value_id in each.left_behind)
 
 
-class Writer:
+class ValueWriter:
     """Write a plan to one task.
 
     Args:
@@ -102,7 +114,7 @@ class Writer:
         self._ours: set[str] = set()
         self._broken: APIError | None = None
 
-    async def write(self, plan: Plan) -> WriteReport:
+    async def write(self, plan: ValuePlan) -> WriteReport:
         """Write everything, one after the other; the service locks itself up otherwise."""
         annotations = [await self._geometry(each) for each in plan.geometries]
         answers = [await self._answer(each) for each in plan.answers]
@@ -254,3 +266,156 @@ def _fields(value: LabelValue) -> dict[str, Any]:
     if value.entry_type is EntryType.SELECT:
         return {"selectKey": value.select_key}
     return {"text": value.text}
+
+
+_QUESTIONS = frozenset({EntryType.SELECT, EntryType.CHECKLIST, EntryType.FREETEXT})
+_SHOWN = 5
+_LONGEST_TEXT = 255
+
+
+@attrs.frozen
+class PlannedAnswer:
+    """What a classification's value will say.
+
+    Args:
+        entry: Its entry.
+        fields: The members of the request that say it; None leaves the value as it is.
+        children: The answers below it.
+    """
+
+    entry: LabelEntry
+    fields: Mapping[str, Any] | None
+    children: tuple[PlannedAnswer, ...] = ()
+
+
+@attrs.frozen
+class PlannedGeometry:
+    """A value to be created.
+
+    Args:
+        entry: Its entry.
+        fields: The members of the request that say what is drawn.
+        answers: The answers about it.
+        nested: The geometries in it.
+    """
+
+    entry: LabelEntry
+    fields: Mapping[str, Any]
+    answers: tuple[PlannedAnswer, ...] = ()
+    nested: tuple[PlannedGeometry, ...] = ()
+
+
+@attrs.frozen
+class ValuePlan:
+    """All that is to be written to one task.
+
+    Args:
+        geometries: One for each annotation, in order.
+        answers: One for each answer about the whole image.
+    """
+
+    geometries: tuple[PlannedGeometry, ...]
+    answers: tuple[PlannedAnswer, ...]
+
+
+def plan_values(labels: LabeledImage, entries: Sequence[LabelEntry]) -> ValuePlan:
+    """Return what is to be written.
+
+    Raises:
+        ConfigurationError: The labels do not fit the configuration; it names the first few misfits.
+    """
+    planner = _Planner()
+    plan = ValuePlan(
+        tuple(planner.geometries(labels.annotations, entries, "")),
+        tuple(planner.answers(labels.classifications, entries, "")),
+    )
+    if planner.problems:
+        more = len(planner.problems) - _SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        listed = "; ".join(planner.problems[:_SHOWN])
+        raise ConfigurationError(
+            f"The labels do not fit the label configuration, nothing was written: {listed}{rest}."
+        )
+    return plan
+
+
+def shape_fields(shape: Shape) -> dict[str, Any]:
+    """Return the members of a request that draw a shape; none for an incomplete one."""
+    match shape:
+        case Point(x, y):
+            return {"x": x, "y": y}
+        case Rectangle(x, y, width, height):
+            return {"x": x, "y": y, "width": width, "height": height}
+        case Line(points) | Polygon(points):
+            return {"points": points_body(points)}
+        case Segmentation(rings):
+            return {"pointsCollection": [{"points": points_body(ring)} for ring in rings]}
+    return {}
+
+
+@attrs.define
+class _Planner:
+    """Find the entries of labels, and collect what does not fit."""
+
+    problems: list[str] = attrs.field(factory=list)
+
+    def geometries(
+        self, annotations: Iterable[Annotation], entries: Iterable[LabelEntry], at: str
+    ) -> Iterable[PlannedGeometry]:
+        known = {entry.key.lower(): entry for entry in entries if entry.type not in _QUESTIONS}
+        for index, each in enumerate(annotations):
+            where = f"{at}annotation {index} ({each.key!r})"
+            entry = known.get(each.key.lower())
+            if entry is None:
+                self.problems.append(f"{where} has the key of no geometry there")
+            elif self._fits(each.shape, entry, where):
+                yield PlannedGeometry(
+                    entry,
+                    shape_fields(each.shape),
+                    tuple(self.answers(each.classifications, entry.children, f"{where}, ")),
+                    tuple(self.geometries(each.nested, entry.children, f"{where}, nested ")),
+                )
+
+    def _fits(self, shape: Shape, entry: LabelEntry, where: str) -> bool:
+        if isinstance(shape, Incomplete):
+            self.problems.append(f"{where} is not complete")
+        elif shape.type is not entry.type:
+            kind = entry.type.value.lower()
+            self.problems.append(f"{where} is a {shape.type.value.lower()}, its key is a {kind}'s")
+        else:
+            return True
+        return False
+
+    def answers(
+        self, given: Iterable[Classification], entries: Iterable[LabelEntry], at: str
+    ) -> Iterable[PlannedAnswer]:
+        known = {entry.key.lower(): entry for entry in entries if entry.type in _QUESTIONS}
+        for each in given:
+            where = f"{at}answer {each.key!r}"
+            entry = known.get(each.key.lower())
+            if entry is None:
+                self.problems.append(f"{where} has the key of no question there")
+                continue
+            self._check_answer(each, entry, where)
+            children = tuple(self.answers(each.children, entry.children, f"{where}, "))
+            yield PlannedAnswer(entry, _answer_fields(each, entry), children)
+
+    def _check_answer(self, given: Classification, entry: LabelEntry, where: str) -> None:
+        if entry.type is not EntryType.CHECKLIST and len(given.values) > 1:
+            self.problems.append(f"{where} has {len(given.values)} values where one is allowed")
+        longest = entry.max_length or _LONGEST_TEXT
+        for value in given.options:
+            if entry.type is EntryType.FREETEXT and len(value) > longest:
+                self.problems.append(f"{where} is longer than {longest} characters")
+            if entry.type is not EntryType.FREETEXT and value not in entry.options:
+                self.problems.append(f"{where} has no option {value!r}")
+
+
+def _answer_fields(given: Classification, entry: LabelEntry) -> dict[str, Any] | None:
+    """Return what answers, or takes the answer back; None where nothing is said at all."""
+    if not given.values:
+        return None
+    if entry.type is EntryType.CHECKLIST:
+        return {"checkedValues": list(given.options)}
+    name = "selectKey" if entry.type is EntryType.SELECT else "text"
+    return {name: given.value}

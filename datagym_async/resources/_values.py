@@ -8,17 +8,15 @@ from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.labels import LabeledImage
 from datagym_async.models import LabelValue, MediaType, TaskDetail
-from datagym_async.resources._base import Resource
-from datagym_async.resources._points import points_body
-from datagym_async.resources._value_plan import plan_values
+from datagym_async.resources._base import Resource, points_body
 from datagym_async.resources._value_reading import labels_of
-from datagym_async.resources._value_writing import Writer
+from datagym_async.resources._value_writing import ValueWriter, plan_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from datagym_async.labels import Annotation
-    from datagym_async.resources._points import AnyPoint
+    from datagym_async.resources._base import AnyPoint
     from datagym_async.resources._value_writing import WriteReport
 
 
@@ -184,7 +182,7 @@ class ValuesResource(Resource):
                 "The labels of a video are keyframes, which no route of the service writes."
             )
         plan = plan_values(given, before.label_config.entries)
-        return await Writer(self, task, before).write(plan)
+        return await ValueWriter(self, task, before).write(plan)
 
     async def delete(self, value_id: str) -> bool:
         """Delete a geometry's value with what is nested in it.

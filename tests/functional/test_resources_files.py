@@ -12,8 +12,7 @@ from datagym_async._files import replaced_file
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import DataGymError, FileChangedError
 from datagym_async.resources import file_body
-from datagym_async.resources._bodies import CHUNK_SIZE
-from datagym_async.resources._files import open_file
+from datagym_async.resources._bodies import CHUNK_SIZE, open_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

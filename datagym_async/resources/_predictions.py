@@ -1,0 +1,510 @@
+"""Predictions on their way into a project: what becomes of them, and how.
+
+In reading order: the report (`ImportReport`), how they are sent (`Importer`), which are held back
+(`PredictionScreening`), how those without an id find their media (`MediaNames`).
+
+One batch is sent at a time. It is stored as a whole or not at all, so a refused one is halved until
+the bad predictions are alone and all others are stored. What the service says of a refusal is not
+read for that: its texts are hints (`docs/decisions/0019-importing-predictions.md`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import hashlib
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import attrs
+
+from datagym_async._logs import logger
+from datagym_async._wire._media_index import MediaIndex
+from datagym_async._wire._names import decode_name
+from datagym_async.exceptions import (
+    APIError,
+    BadRequestError,
+    ConfigurationError,
+    InternalServerError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RequestRefusedError,
+)
+from datagym_async.labels import EntryLike, LabeledImage, Prepared, prepare_prediction
+from datagym_async.models._basics import count
+from datagym_async.resources._datasets import DatasetsResource
+from datagym_async.resources._projects import ProjectsResource
+from datagym_async.resources._work import in_batches
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from datagym_async.resources._base import Door
+
+
+T = TypeVar("T")
+
+DEFAULT_BATCH = 50
+"""Predictions in one request: 37 ms each alone, 48 ms at 50, 111 ms at 300 (measured)."""
+MAX_BATCH = 500
+
+
+class ImportOutcome(enum.StrEnum):
+    """Say what became of a prediction."""
+
+    STORED = "stored"
+    """The service has stored it."""
+    REJECTED = "rejected"
+    """It was not sent, because our own check found that it would not be stored as it is meant."""
+    FAILED = "failed"
+    """The service refused it; nothing of it was stored."""
+    UNKNOWN = "unknown"
+    """The answer was lost and sending it again could store it twice: see in the project."""
+    CHECKED = "checked"
+    """It can be imported; it was not sent, because only a check was wanted."""
+
+
+@attrs.frozen
+class ImportResult:
+    """What became of one prediction.
+
+    Args:
+        index: Its place among the predictions given, counted from 0.
+        media_id: UUID of its media; empty if it names none.
+        outcome: What became of it.
+        reasons: Why it was not stored, a sentence each.
+        left_out: What was left out of it because it cannot be imported, a sentence each.
+        warnings: What was stored and somebody should look at, a sentence each.
+        key: The service's error key; empty where it gave none.
+    """
+
+    index: int
+    media_id: str
+    outcome: ImportOutcome
+    reasons: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    key: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Return whether it was stored, or can be."""
+        return self.outcome in {ImportOutcome.STORED, ImportOutcome.CHECKED}
+
+
+@attrs.frozen
+class ImportReport:
+    """What became of all predictions of an import.
+
+    Args:
+        results: One result for each prediction, in their order.
+    """
+
+    results: tuple[ImportResult, ...] = attrs.field(default=(), repr=count)
+
+    def count(self, outcome: ImportOutcome) -> int:
+        """Return how many predictions had an outcome."""
+        return sum(each.outcome is outcome for each in self.results)
+
+    @property
+    def stored(self) -> int:
+        """Return how many were stored."""
+        return self.count(ImportOutcome.STORED)
+
+    @property
+    def rejected(self) -> int:
+        """Return how many our own check held back."""
+        return self.count(ImportOutcome.REJECTED)
+
+    @property
+    def failed(self) -> int:
+        """Return how many the service refused."""
+        return self.count(ImportOutcome.FAILED)
+
+    @property
+    def unknown(self) -> int:
+        """Return of how many it is not known whether they were stored."""
+        return self.count(ImportOutcome.UNKNOWN)
+
+    @property
+    def ok(self) -> bool:
+        """Return whether every prediction was stored (or, where only checked, can be)."""
+        return all(each.ok for each in self.results)
+
+    @property
+    def problems(self) -> tuple[ImportResult, ...]:
+        """Return the results of those that were not stored."""
+        return tuple(each for each in self.results if not each.ok)
+
+
+_log = logger(__name__)
+
+_PATIENCE = 3
+"""Answers lost in a row after which an import stops: nobody is there any more."""
+
+
+@attrs.frozen
+class _Verdict:
+    """What became of the predictions of one request.
+
+    Args:
+        outcome: What became of all of them.
+        reason: Why.
+        key: The service's error key.
+        divides: Whether some of them may be stored without the others.
+        stop: The error that ends the import, or None.
+    """
+
+    outcome: ImportOutcome
+    reason: str = ""
+    key: str = ""
+    divides: bool = False
+    stop: APIError | None = None
+
+
+@attrs.define
+class Importer:
+    """Bring the predictions of one import into the service.
+
+    Args:
+        screening: Which predictions are sent.
+        send: Sends some of them and returns what the service says, empty if they were stored.
+            None to send nothing.
+        batch_size: Predictions in one request.
+    """
+
+    screening: PredictionScreening
+    send: Callable[[Sequence[Mapping[str, object]]], Awaitable[str]] | None
+    batch_size: int
+    _stored: int = attrs.field(default=0, init=False)
+    _lost: int = attrs.field(default=0, init=False)
+    _in_flight: Sequence[Screened] = attrs.field(default=(), init=False)
+
+    async def run(
+        self, predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike]
+    ) -> AsyncGenerator[ImportResult, None]:
+        """Give the result of each prediction, in their order, batch by batch.
+
+        Raises:
+            APIError: The service cannot be asked any more. The results of the batch that it stopped
+                at are given before. A note says how many were stored, as on any other error.
+        """
+        try:
+            async with aclosing(self._results(predictions)) as results:
+                async for result in results:
+                    yield result
+        except asyncio.CancelledError as error:
+            error.add_note(note := self._account())
+            _log.warning("An import was cancelled: %s", note)
+            raise
+        except Exception as error:  # of the service, or of where the predictions come from
+            error.add_note(self._account())
+            raise
+
+    async def _results(
+        self, predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike]
+    ) -> AsyncGenerator[ImportResult, None]:
+        first = 0
+        async with (
+            aclosing(one_by_one(predictions)) as source,
+            aclosing(in_batches(source, self.batch_size)) as batches,
+        ):
+            async for batch in batches:
+                items = await asyncio.to_thread(self.screening.screen, first, batch)
+                verdicts = await self._settle([each for each in items if each.payload is not None])
+                for item in items:
+                    yield _result(item, verdicts.get(item.index))
+                for verdict in verdicts.values():
+                    if verdict.stop is not None:
+                        raise verdict.stop
+                first += len(batch)
+
+    async def _settle(self, ready: Sequence[Screened]) -> dict[int, _Verdict]:
+        """Return what became of predictions, by index; those left when one stops have none."""
+        verdicts: dict[int, _Verdict] = {}
+        waiting = [ready] if ready else []
+        while waiting:
+            part = waiting.pop()
+            self._in_flight = part
+            verdict = await self._attempt(part)
+            self._in_flight = ()
+            if verdict.divides and len(part) > 1:
+                middle = len(part) // 2
+                waiting += [part[middle:], part[:middle]]
+                continue
+            verdicts |= dict.fromkeys((each.index for each in part), verdict)
+            if verdict.outcome is ImportOutcome.STORED:
+                self._stored += len(part)
+            if verdict.stop is not None:
+                break
+        return verdicts
+
+    def _account(self) -> str:
+        """Return what is known of a cancelled import."""
+        stored = f"{self._stored} predictions had been stored before"
+        if not self._in_flight:
+            return stored
+        first, last = self._in_flight[0].index, self._in_flight[-1].index
+        return (
+            f"{stored}; whether those of predictions[{first}] to [{last}] were, which were on"
+            " their way, is not known"
+        )
+
+    async def _attempt(self, part: Sequence[Screened]) -> _Verdict:
+        if self.send is None:
+            return _Verdict(ImportOutcome.CHECKED)
+        payloads = [each.payload for each in part if each.payload is not None]
+        try:
+            said = await self.send(payloads)
+        except ConfigurationError as error:
+            return _Verdict(ImportOutcome.REJECTED, str(error), divides=True)
+        except APIError as error:
+            return self._failed(error)
+        self._lost = 0
+        if said:
+            return _Verdict(ImportOutcome.FAILED, said.strip(), divides=True)
+        return _Verdict(ImportOutcome.STORED)
+
+    def _failed(self, error: APIError) -> _Verdict:
+        key = str(getattr(error, "key", ""))
+        if isinstance(error, RequestRefusedError | BadRequestError | PayloadTooLargeError):
+            return _Verdict(ImportOutcome.FAILED, str(error), key, divides=True)
+        if isinstance(error, InternalServerError) and key == "ex_system" and not error.remark:
+            # It has rolled everything back. What was appended is not sent again all the same.
+            divides = not self.screening.keep_data
+            return _Verdict(ImportOutcome.FAILED, str(error), key, divides=divides)
+        outcome = ImportOutcome.UNKNOWN if error.unknown else ImportOutcome.FAILED
+        return _Verdict(outcome, str(error), key, stop=error if self._ends(error) else None)
+
+    def _ends(self, error: APIError) -> bool:
+        """Return whether an import cannot go on after an error."""
+        self._lost += 1
+        lost = self.screening.keep_data and error.unknown and not error.remark
+        return not lost or self._lost >= _PATIENCE
+
+
+def _result(item: Screened, verdict: _Verdict | None) -> ImportResult:
+    if item.payload is None:
+        return item.result(ImportOutcome.REJECTED)
+    if verdict is None:
+        return item.result(ImportOutcome.FAILED, "it was not sent: the import stopped before")
+    return item.result(verdict.outcome, verdict.reason, verdict.key)
+
+
+PredictionLike: TypeAlias = LabeledImage | Mapping[str, object]
+"""Labels of one media: as values, as an import has them, or a task as exported."""
+
+_SHOWN = 20
+"""Sentences about one prediction; thousands of labels can have the same fault."""
+
+
+@attrs.frozen
+class Screened:
+    """A prediction that was looked at.
+
+    Args:
+        index: Its place among those given.
+        media_id: UUID of its media, or empty.
+        payload: What to send, or None if it is held back.
+        reasons: Why it is held back.
+        left_out: What was left out of it.
+        warnings: What somebody should look at.
+    """
+
+    index: int
+    media_id: str
+    payload: Mapping[str, object] | None
+    reasons: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def result(self, outcome: ImportOutcome, reason: str = "", key: str = "") -> ImportResult:
+        """Return its result."""
+        return ImportResult(
+            self.index,
+            self.media_id,
+            outcome,
+            reasons=(*self.reasons, *([reason] if reason else ())),
+            left_out=self.left_out,
+            warnings=self.warnings,
+            key=key,
+        )
+
+
+@attrs.define
+class PredictionScreening:
+    """Decide which predictions of one import are sent.
+
+    Args:
+        keep_data: Whether labels are appended.
+        entries: The root entries of the label configuration, or None.
+        names: The project's media by name, for predictions that name no id; or None.
+        partial: Whether parts that cannot be imported are left out.
+        strict: Whether a warning holds a prediction back.
+        check: Whether labels are looked at; what nobody could mean is held back all the same.
+    """
+
+    keep_data: bool
+    entries: Sequence[EntryLike] | None = None
+    names: MediaNames | None = None
+    partial: bool = False
+    strict: bool = False
+    check: bool = True
+    _seen: dict[bytes, int] = attrs.field(factory=dict, init=False)
+
+    def screen(self, first: int, batch: Sequence[PredictionLike]) -> list[Screened]:
+        """Return a batch of predictions, looked at.
+
+        Args:
+            first: Index of the batch's first prediction.
+            batch: The predictions.
+        """
+        return [self._screen(first + place, each) for place, each in enumerate(batch)]
+
+    def _screen(self, index: int, prediction: PredictionLike) -> Screened:
+        missing = ""
+        if self.names is not None:
+            prediction, missing = self.names.give_id(prediction)
+        found = prepare_prediction(
+            prediction,
+            self.entries,
+            keep_data=self.keep_data,
+            partial=self.partial and self.check,
+        )
+        media_id = found.prediction.get("internal_media_ID")
+        item = Screened(
+            index,
+            media_id if isinstance(media_id, str) else "",
+            found.prediction,
+            left_out=_sentences(found.left_out),
+            warnings=_sentences(found.warnings),
+        )
+        reasons = ([missing] if missing else self._reasons(found)) or self._again(item)
+        return attrs.evolve(item, payload=None, reasons=_cut(reasons)) if reasons else item
+
+    def _reasons(self, found: Prepared) -> list[str]:
+        """Return why a prediction is held back."""
+        wrong = found.errors
+        if not self.check:
+            # The service would ignore what names no media, and obey what says otherwise.
+            wrong = tuple(each for each in wrong if each.part is None)
+        elif self.strict:
+            wrong += found.warnings
+        if not wrong and found.left_out and not _has_labels(found.prediction):
+            return ["nothing of it can be imported", *map(str, found.left_out)]
+        return [str(each) for each in wrong]
+
+    def _again(self, item: Screened) -> list[str]:
+        """Return why a prediction is held back for an earlier one, and remember it otherwise."""
+        if self.keep_data:
+            return []
+        digest = hashlib.blake2b(item.media_id.lower().encode(), digest_size=12).digest()
+        earlier = self._seen.setdefault(digest, item.index)
+        if earlier == item.index:
+            return []
+        same = f"predictions[{earlier}] is for the same media {item.media_id}"
+        return [f"{same}, and this one would replace its labels; put them into one"]
+
+
+def _has_labels(prediction: Mapping[str, object]) -> bool:
+    labels = prediction.get("labels")
+    drawn = any(labels.values()) if isinstance(labels, Mapping) else False
+    return drawn or bool(prediction.get("global_classifications"))
+
+
+def _sentences(findings: Sequence[object]) -> tuple[str, ...]:
+    return _cut([str(each) for each in findings])
+
+
+def _cut(sentences: Sequence[str]) -> tuple[str, ...]:
+    more = len(sentences) - _SHOWN
+    return (*sentences[:_SHOWN], *([f"and {more} more"] if more > 0 else ()))
+
+
+_NAMES = ("external_media_ID", "external_image_ID")
+_IDS = ("internal_media_ID", "internal_image_ID")
+
+
+@attrs.define
+class MediaNames:
+    """Gives predictions the ids of their media."""
+
+    _index: MediaIndex = attrs.field(factory=MediaIndex)
+    _taken: dict[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    async def of_project(cls, session: Door, project_id: str) -> MediaNames:
+        """Return the names of all media in a project's datasets.
+
+        Raises:
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked, or refuses.
+        """
+        projects = await ProjectsResource(session).list()
+        project = next((each for each in projects if each.id == project_id.lower()), None)
+        if project is None:
+            raise NotFoundError(f"there is no project {project_id}", status=404, key="ex_notfound")
+        names = cls()
+        for dataset in project.datasets:
+            names._index.add((await DatasetsResource(session).get(dataset.id)).media)
+        return names
+
+    def give_id(self, prediction: PredictionLike) -> tuple[PredictionLike, str]:
+        """Return a prediction with the id of its media, or why none was found.
+
+        Args:
+            prediction: One with an id stays as it is.
+        """
+        name = _name_to_find(prediction)
+        if not name:
+            return prediction, ""
+        found = self._index.ids_of(name)
+        if len(found) == 1:
+            taken = self._taken.setdefault(found[0], name)
+            if taken.casefold() != name.casefold():
+                return prediction, f"{taken!r} has the only media that {name!r} could be, already"
+            return _with_id(prediction, found[0]), ""
+        if found:
+            many = f"{len(found)} media of the project are named {name!r}: {', '.join(found)}"
+            return prediction, f"{many}; set the id of the one that is meant"
+        return prediction, f"no media of the project is named {name!r}"
+
+
+def _name_to_find(prediction: object) -> str:
+    """Return the name of a prediction's media if that is all that is known of it."""
+    if isinstance(prediction, LabeledImage):
+        return "" if prediction.media_id else prediction.media_name
+    if not isinstance(prediction, Mapping) or any(prediction.get(each) for each in _IDS):
+        return ""
+    # Exports have names as they are stored, values as they are meant.
+    return next((decode_name(str(prediction[each])) for each in _NAMES if prediction.get(each)), "")
+
+
+def _with_id(prediction: PredictionLike, media_id: str) -> PredictionLike:
+    if isinstance(prediction, LabeledImage):
+        return attrs.evolve(prediction, media_id=media_id)
+    return {**prediction, _IDS[0]: media_id}
+
+
+async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    """Give items one by one, whichever kind of iterable they come in.
+
+    Raises:
+        ConfigurationError: It is one item (or a text) in place of many.
+    """
+    if isinstance(items, Mapping | str | bytes) or not isinstance(items, Iterable | AsyncIterable):
+        raise ConfigurationError("predictions is a single object; pass a list of predictions")
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

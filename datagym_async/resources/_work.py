@@ -1,0 +1,139 @@
+"""Work on many things at once, and work that comes to its end although its caller is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from datagym_async._groups import first_of
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+
+
+T = TypeVar("T")
+
+DEFAULT_CONCURRENCY = 8
+MOST = 64
+"""Items that may be worked on at once."""
+
+
+async def in_batches(source: AsyncIterable[T], size: int) -> AsyncGenerator[list[T], None]:
+    """Give what a source gives, so many at a time; the last list may be shorter.
+
+    Args:
+        source: What to read; whoever opened it closes it.
+        size: The length of a list.
+    """
+    batch: list[T] = []
+    async for item in source:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def for_each(
+    items: Iterable[T] | AsyncIterable[T],
+    work: Callable[[T], Awaitable[None]],
+    *,
+    concurrency: int = DEFAULT_CONCURRENCY,
+) -> None:
+    """Do the work on each item, a few at once, in memory that does not grow with the items.
+
+    What the work raises ends all of it, and is raised from here on its own.
+
+    Raises:
+        ConfigurationError: `concurrency` is not between 1 and 64.
+    """
+    if not 1 <= concurrency <= MOST:
+        raise ConfigurationError(f"concurrency is {concurrency}; it must be between 1 and {MOST}.")
+    source = _Source(items)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(_work_off(source, work))
+    except BaseExceptionGroup as errors:
+        first = first_of(errors)
+    else:
+        return
+    raise first
+
+
+async def _work_off(source: _Source[T], work: Callable[[T], Awaitable[None]]) -> None:
+    async for item in source:
+        await work(item)
+
+
+class _Source(Generic[T]):
+    """One iteration for several workers: they ask one after another.
+
+    Args:
+        items: What to iterate over; it is asked in the event loop.
+    """
+
+    def __init__(self, items: Iterable[T] | AsyncIterable[T]) -> None:
+        self._async = aiter(items) if isinstance(items, AsyncIterable) else None
+        self._sync = None if isinstance(items, AsyncIterable) else iter(items)
+        self._turn = asyncio.Lock()
+
+    def __aiter__(self) -> _Source[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        async with self._turn:
+            if self._async is not None:
+                return await anext(self._async)
+            return self._next()
+
+    def _next(self) -> T:
+        for item in self._sync or ():
+            return item
+        raise StopAsyncIteration
+
+
+async def to_its_answer(call: Coroutine[Any, Any, T], *, within: float) -> T:
+    """Return what a call gives; if the wait for it is cancelled, wait for its end all the same.
+
+    A service does not notice that nobody waits any more: it would carry out what it is at work on
+    after its caller has put things right.
+
+    Args:
+        call: The call.
+        within: Seconds to wait for its end once cancelled.
+    """
+    task = asyncio.get_running_loop().create_task(call)  # awaited here in every case
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        await to_its_end(_ended(task, within))
+        raise
+    return task.result()
+
+
+async def _ended(task: asyncio.Task[Any], within: float) -> None:
+    await asyncio.wait([task], timeout=within)
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # or the loop would complain; its caller looks for itself
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
+    """Return what the work gives, done to its end even if the wait for it is cancelled.
+
+    The work sets itself a limit in time. A cancellation is returned; raise it.
+    """
+    # A task group would cancel it. It is awaited here in every case, so that it is never alone.
+    task = asyncio.get_running_loop().create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return task.result(), cancelled
