@@ -28,6 +28,7 @@ from datagym_async.cli._screen import Output, counted, size
 from datagym_async.cli._serve import ServerOptions, running_server
 from datagym_async.cli._upload import Account, run_upload
 from datagym_async.models import Dataset
+from datagym_async.server._folder import TEMPORARY
 from datagym_async.uploads import UploadReport, UploadResult
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _data_folder(data: Path | None, *, keep: bool) -> Iterator[Path]:
     if data is not None:
         yield data
         return
-    place = Path(tempfile.mkdtemp(prefix="datagym-demo-"))
+    place = Path(tempfile.mkdtemp(prefix="datagym-demo-" if keep else TEMPORARY))
     try:
         yield place
     finally:

@@ -13,13 +13,18 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import attrs
 
 from ._store import StoreError
 
-__all__ = ["DataFolder"]
+__all__ = ["TEMPORARY", "DataFolder"]
+
+_TRIES: Final = 10
+
+TEMPORARY: Final = "datagym-temporary-"
+"""Beginning of the names of folders that go with their server, and are swept after a kill."""
 
 
 @attrs.define
@@ -42,24 +47,12 @@ class DataFolder:
         Raises:
             StoreError: Another server uses the folder, or it cannot be written to.
         """
-        temporary = path is None
-        folder = Path(tempfile.mkdtemp(prefix="datagym-")) if path is None else path
-        try:
-            folder.mkdir(0o700, parents=True, exist_ok=True)
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StoreError(
-                f"The data folder {folder} cannot be used: {error.strerror}."
-            ) from None
-        try:
-            _lock(lock)
-        except OSError:
-            os.close(lock)
-            raise StoreError(
-                f"Another server already uses the data folder {folder}:"
-                " stop it, or give this one its own folder."
-            ) from None
-        opened = cls(folder, temporary, lock)
+        sweep()
+        if path is None:
+            folder, lock = _temporary()
+        else:
+            folder, lock = path, _locked(path)
+        opened = cls(folder, path is None, lock)
         _make_private(opened.database)
         return opened
 
@@ -84,8 +77,10 @@ class DataFolder:
         """Unlock the folder, and remove a temporary one."""
         # Closing the file gives the lock back; the file itself stays, or two servers could lock two
         # files of one name.
+        if self.temporary:  # before the lock goes: another server sweeps what nobody holds
+            shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
-        if self.temporary:
+        if self.temporary:  # where nothing can be deleted that is open
             shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -95,6 +90,52 @@ def _make_private(database: Path) -> None:
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
         for path in database.parent.glob(f"{database.name}*"):
             path.chmod(0o600)
+
+
+def sweep() -> None:
+    """Remove the temporary folders of servers that were killed: their locks are held by nobody."""
+    with contextlib.suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+            with contextlib.suppress(OSError):  # of somebody else, in use, or just gone
+                if folder.is_symlink() or not (folder / "lock").is_file():
+                    continue
+                lock = os.open(folder / "lock", os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+                try:
+                    _lock(lock)
+                    shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    os.close(lock)
+
+
+def _temporary() -> tuple[Path, int]:
+    """Return a new folder and its lock."""
+    for _ in range(_TRIES):
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+        # Another server may sweep it between the making of its lock and the taking.
+        with contextlib.suppress(StoreError):
+            lock = _locked(folder)
+            if (folder / "lock").exists():
+                return folder, lock
+            os.close(lock)
+        shutil.rmtree(folder, ignore_errors=True)
+    raise StoreError(f"No folder for temporary files can be used in {tempfile.gettempdir()}.")
+
+
+def _locked(folder: Path) -> int:
+    try:
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(f"The data folder {folder} cannot be used: {error.strerror}.") from None
+    try:
+        _lock(lock)
+    except OSError:
+        os.close(lock)
+        raise StoreError(
+            f"Another server already uses the data folder {folder}:"
+            " stop it, or give this one its own folder."
+        ) from None
+    return lock
 
 
 def _lock(descriptor: int) -> None:
