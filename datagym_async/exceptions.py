@@ -181,8 +181,9 @@ class APIStatusError(APIError):
     Attributes:
         status: HTTP status. The ``code`` in the body is not used: it is 0 for validation errors.
         key: The service's error key, for example ``"ex_notfound"``; empty if the answer held none.
-        params: The key's parameters, as the service sent them.
-        details: What is wrong with each field of the request, for ``ex_validation``.
+        params: The key's parameters, as the service sent them, without secrets; at most 100, each
+            of at most 10,000 characters.
+        details: What is wrong with each field of the request, for ``ex_validation``; at most 100.
         retry_after: Seconds after which the service asks to be tried again, or None.
     """
 
