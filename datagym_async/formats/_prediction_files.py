@@ -106,8 +106,10 @@ class PredictionFile:
         else:
             read = _lines if kind is PredictionFormat.JSONL else _elements
             with closing(read(self.path)) as found:
-                # The first element of an export lists the classes, and holds no labels.
-                yield from (self._item(each) for each in found if not _is_overview(each))
+                for each in found:
+                    # The first element of an export lists the classes, and holds no labels.
+                    if not (isinstance(each, dict) and each.keys() == {"label_classes"}):
+                        yield self._item(each)
 
     def _item(self, found: Any) -> Any:
         """Return what an import takes; a task as the service shows it becomes its labels."""
@@ -116,8 +118,10 @@ class PredictionFile:
         try:
             return labels_of(decode_value(routes.get_task("-"), found, TaskDetail))
         except APIResponseValidationError as error:
-            said = f"{self.path} holds a task that the service does not show like this"
-            raise FormatError(f"{said} ({error.field_path})") from None
+            raise FormatError(
+                f"{self.path} holds a task that the service does not show like this"
+                f" ({error.field_path})"
+            ) from None
 
     def _coco_images(self) -> Generator[Item, None, None]:
         try:
@@ -125,7 +129,9 @@ class PredictionFile:
         except FormatError as error:
             raise FormatError(f"{error}; predictions in JSON are an array of items") from None
         self.losses = found.losses
-        yield from (each for each in found.images if self.unannotated or _has_labels(each))
+        for image in found.images:
+            if self.unannotated or image.annotations or image.classifications:
+                yield image
 
 
 def _next(items: Generator[Item, None, None]) -> list[Item]:
@@ -150,17 +156,15 @@ def _elements(path: Path) -> Generator[Any, None, None]:
         with open(path, "rb", opener=regular_only) as file:
             while piece := file.read(_PIECE):
                 if not started and (text := piece.removeprefix(b"\xef\xbb\xbf").lstrip()):
-                    _check_start(path, text)
+                    if not text.startswith(b"["):
+                        raise FormatError(
+                            f"{path} holds no JSON array; an import is an array of items"
+                        )
                     piece, started = text, True
                 yield from cutter.feed(piece)
         yield from cutter.close()
     except BrokenTextError as error:
         raise FormatError(f"{path} is no JSON: {error}") from None
-
-
-def _check_start(path: Path, text: bytes) -> None:
-    if not text.startswith(b"["):
-        raise FormatError(f"{path} holds no JSON array; an import is an array of items")
 
 
 def _lines(path: Path) -> Generator[Any, None, None]:
@@ -172,11 +176,3 @@ def _lines(path: Path) -> Generator[Any, None, None]:
                 yield loads(line)
             except orjson.JSONDecodeError as error:
                 raise FormatError(f"{path}, line {number}, is no JSON: {error.msg}") from None
-
-
-def _is_overview(item: object) -> bool:
-    return isinstance(item, dict) and item.keys() == {"label_classes"}
-
-
-def _has_labels(image: LabeledImage) -> bool:
-    return bool(image.annotations or image.classifications)

@@ -17,7 +17,7 @@ In reading order:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from datagym_async._public import publish
 from datagym_async.labels._check import Prepared, check_prediction, prepare_prediction
@@ -94,7 +94,7 @@ __all__ = [
     "with_keys",
 ]
 
-_IN_ANNOTATIONS = (Any, ClassTypes, EntryType, Form, Mapping, PartPath, TaskState)
+_IN_ANNOTATIONS = (Any, ClassTypes, ClassVar, EntryType, Form, Mapping, PartPath, TaskState)
 """Annotations of what is exported name these; they are looked up here."""
 
 publish(globals())

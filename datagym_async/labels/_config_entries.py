@@ -1,9 +1,12 @@
-"""`ConfigEntry`: one entry of a label configuration as somebody wants it, without ids."""
+"""Entries of a label configuration as somebody wants them, without ids, and their making.
+
+The ``add_*`` methods have the names and the order of arguments that users of DataGym know.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -108,10 +111,12 @@ class ConfigEntry:
     )
 
     @classmethod
-    def of(cls, entry: EntryLike) -> ConfigEntry:
+    def of(cls, entry: EntryLike | EntryHandle) -> ConfigEntry:
         """Return an entry of the service, or of another kind, without its ids."""
         if isinstance(entry, ConfigEntry):
             return entry
+        if isinstance(entry, EntryHandle):
+            return entry.to_entry()
         return cls(
             entry.key,
             entry.value,
@@ -147,7 +152,10 @@ class ConfigEntry:
         return payload
 
 
-# --- Entries being put together, with the names that users of DataGym know ------------------------
+# --- Entries being put together -------------------------------------------------------------------
+
+
+Children: TypeAlias = "Iterable[EntryLike | EntryHandle] | None"
 
 
 class EntryList:
@@ -196,7 +204,7 @@ class EntryList:
         Raises:
             LabelConfigError: The key is there already.
         """
-        value = entry.to_entry() if isinstance(entry, EntryHandle) else ConfigEntry.of(entry)
+        value = ConfigEntry.of(entry)
         handle, present = EntryHandle(value), self._find(value.key)
         if present is None:
             self._handles.append(handle)
@@ -216,40 +224,46 @@ class EntryList:
         self,
         entry_key: str,
         entry_value: str,
-        children: Iterable[EntryLike | EntryHandle] | None = None,
+        children: Children = None,
         color: str | None = None,
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a point (see `add_rectangle`)."""
-        return self._draw(EntryType.POINT, entry_key, entry_value, children, color, shortcut)
+        return self._add(
+            EntryType.POINT, entry_key, entry_value, children, color=color, shortcut=shortcut
+        )
 
     def add_line(
         self,
         entry_key: str,
         entry_value: str,
-        children: Iterable[EntryLike | EntryHandle] | None = None,
+        children: Children = None,
         color: str | None = None,
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a line (see `add_rectangle`)."""
-        return self._draw(EntryType.LINE, entry_key, entry_value, children, color, shortcut)
+        return self._add(
+            EntryType.LINE, entry_key, entry_value, children, color=color, shortcut=shortcut
+        )
 
     def add_polygon(
         self,
         entry_key: str,
         entry_value: str,
-        children: Iterable[EntryLike | EntryHandle] | None = None,
+        children: Children = None,
         color: str | None = None,
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a polygon (see `add_rectangle`)."""
-        return self._draw(EntryType.POLYGON, entry_key, entry_value, children, color, shortcut)
+        return self._add(
+            EntryType.POLYGON, entry_key, entry_value, children, color=color, shortcut=shortcut
+        )
 
     def add_rectangle(
         self,
         entry_key: str,
         entry_value: str,
-        children: Iterable[EntryLike | EntryHandle] | None = None,
+        children: Children = None,
         color: str | None = None,
         shortcut: str | int | None = None,
     ) -> EntryHandle:
@@ -265,7 +279,9 @@ class EntryList:
         Raises:
             LabelConfigError: The key is there already.
         """
-        return self._draw(EntryType.RECTANGLE, entry_key, entry_value, children, color, shortcut)
+        return self._add(
+            EntryType.RECTANGLE, entry_key, entry_value, children, color=color, shortcut=shortcut
+        )
 
     def add_image_segmentation(
         self,
@@ -275,8 +291,13 @@ class EntryList:
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add an image segmentation, which stands at the root and nests nothing."""
-        return self._draw(
-            EntryType.IMAGE_SEGMENTATION, entry_key, entry_value, None, color, shortcut
+        return self._add(
+            EntryType.IMAGE_SEGMENTATION,
+            entry_key,
+            entry_value,
+            None,
+            color=color,
+            shortcut=shortcut,
         )
 
     def add_select(
@@ -284,7 +305,7 @@ class EntryList:
         entry_key: str,
         entry_value: str,
         options: Mapping[str, str],
-        children: Iterable[EntryLike | EntryHandle] | None = None,
+        children: Children = None,
         required: bool = False,
     ) -> EntryHandle:
         """Add a question with one answer; to a configuration, one about the whole image.
@@ -299,73 +320,56 @@ class EntryList:
         Raises:
             LabelConfigError: The key is there already.
         """
-        return self._ask(EntryType.SELECT, entry_key, entry_value, children, required, options)
+        return self._add(
+            EntryType.SELECT,
+            entry_key,
+            entry_value,
+            children,
+            required=required,
+            options=options,
+        )
 
     def add_checklist(
         self,
         entry_key: str,
         entry_value: str,
         options: Mapping[str, str],
-        children: Iterable[EntryLike | EntryHandle] | None = None,
+        children: Children = None,
         required: bool = False,
     ) -> EntryHandle:
         """Add a question with any number of answers (see `add_select`)."""
-        return self._ask(EntryType.CHECKLIST, entry_key, entry_value, children, required, options)
+        return self._add(
+            EntryType.CHECKLIST,
+            entry_key,
+            entry_value,
+            children,
+            required=required,
+            options=options,
+        )
 
     def add_freetext(
         self,
         entry_key: str,
         entry_value: str,
         max_length: int = 255,
-        children: Iterable[EntryLike | EntryHandle] | None = None,
+        children: Children = None,
         required: bool = False,
     ) -> EntryHandle:
         """Add a question with a text of up to `max_length` characters (see `add_select`)."""
-        return self.append_entry(
-            ConfigEntry(
-                entry_key,
-                entry_value,
-                EntryType.FREETEXT,
-                max_length=max_length,
-                required=required,
-                children=_values(children),
-            )
+        return self._add(
+            EntryType.FREETEXT,
+            entry_key,
+            entry_value,
+            children,
+            max_length=max_length,
+            required=required,
         )
 
-    def _draw(
-        self,
-        kind: EntryType,
-        key: str,
-        value: str,
-        children: Iterable[EntryLike | EntryHandle] | None,
-        color: str | None,
-        shortcut: str | int | None,
+    def _add(
+        self, kind: EntryType, key: str, value: str, children: Children, **members: Any
     ) -> EntryHandle:
-        nested = _values(children)
-        return self.append_entry(
-            ConfigEntry(key, value, kind, color=color, shortcut=shortcut, children=nested)
-        )
-
-    def _ask(
-        self,
-        kind: EntryType,
-        key: str,
-        value: str,
-        children: Iterable[EntryLike | EntryHandle] | None,
-        required: bool,
-        options: Mapping[str, str],
-    ) -> EntryHandle:
-        nested = _values(children)
-        return self.append_entry(
-            ConfigEntry(key, value, kind, required=required, options=options, children=nested)
-        )
-
-
-def _values(given: Iterable[EntryLike | EntryHandle] | None) -> list[ConfigEntry]:
-    return [
-        each.to_entry() if isinstance(each, EntryHandle) else ConfigEntry.of(each)
-        for each in given or ()
-    ]
+        nested = map(ConfigEntry.of, children or ())
+        return self.append_entry(ConfigEntry(key, value, kind, children=nested, **members))
 
 
 class EntryHandle(EntryList):

@@ -149,7 +149,7 @@ def _same_options(entry: ConfigEntry) -> list[list[str]]:
 
 
 def _useless(entry: ConfigEntry) -> Iterator[str]:
-    """Tell of what the service would drop without a word."""
+    """Give what the service would drop in silence."""
     drawn = entry.type not in CLASSIFICATIONS
     for name, given, applies in (
         ("a color", entry.color is not None, drawn),
@@ -185,7 +185,7 @@ def _duplicates(prefix: str, entries: Iterable[ConfigEntry]) -> Iterator[str]:
 
 
 def _repeated_below(root: ConfigEntry) -> Iterator[str]:
-    """Tell of keys that stand in several places of one tree; neighbours are told of elsewhere."""
+    """Give keys that stand in several places of one tree; for neighbours see `_duplicates`."""
     places: dict[str, list[str]] = {}
     for path, entry in _walk([root]):
         places.setdefault(_folded(entry), []).append(path)

@@ -1,12 +1,13 @@
 """Shapes on an image: pixels, origin top left, x to the right and y down.
 
+Each has the `type` of the label entries that take it, its `bounds` and its `area` in square pixels.
 A shape is always complete. What a service wrote without all of its coordinates is kept as an
 `Incomplete` shape, so that nothing is made up and nothing is lost.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import attrs
 
@@ -56,21 +57,13 @@ class Point:
 
     x: float
     y: float
-
-    @property
-    def type(self) -> EntryType:
-        """Return the type of the label entries that take this shape."""
-        return EntryType.POINT
+    type: ClassVar = EntryType.POINT
+    area: ClassVar = 0.0
 
     @property
     def bounds(self) -> Bounds:
         """Return the point twice."""
         return Bounds(self.x, self.y, self.x, self.y)
-
-    @property
-    def area(self) -> float:
-        """Return 0."""
-        return 0.0
 
     def to_numpy(self) -> NDArray[np.float64]:
         """Return x and y, shape (2,). Needs numpy."""
@@ -107,21 +100,13 @@ class Line:
     """
 
     points: tuple[Point, ...] = attrs.field(converter=_points)
-
-    @property
-    def type(self) -> EntryType:
-        """Return the type of the label entries that take this shape."""
-        return EntryType.LINE
+    type: ClassVar = EntryType.LINE
+    area: ClassVar = 0.0
 
     @property
     def bounds(self) -> Bounds:
         """Return what surrounds it. Raises ValueError when it has no point."""
         return _bounds(self.points)
-
-    @property
-    def area(self) -> float:
-        """Return 0."""
-        return 0.0
 
     def to_numpy(self) -> NDArray[np.float64]:
         """Return x and y of each point, shape (points, 2). Needs numpy."""
@@ -137,11 +122,7 @@ class Polygon:
     """
 
     points: tuple[Point, ...] = attrs.field(converter=_points)
-
-    @property
-    def type(self) -> EntryType:
-        """Return the type of the label entries that take this shape."""
-        return EntryType.POLYGON
+    type: ClassVar = EntryType.POLYGON
 
     @property
     def bounds(self) -> Bounds:
@@ -173,11 +154,7 @@ class Rectangle:
     y: float
     width: float
     height: float
-
-    @property
-    def type(self) -> EntryType:
-        """Return the type of the label entries that take this shape."""
-        return EntryType.RECTANGLE
+    type: ClassVar = EntryType.RECTANGLE
 
     @property
     def bounds(self) -> Bounds:
@@ -204,11 +181,7 @@ class Segmentation:
     """
 
     rings: tuple[tuple[Point, ...], ...] = attrs.field(converter=_rings)
-
-    @property
-    def type(self) -> EntryType:
-        """Return the type of the label entries that take this shape."""
-        return EntryType.IMAGE_SEGMENTATION
+    type: ClassVar = EntryType.IMAGE_SEGMENTATION
 
     @property
     def bounds(self) -> Bounds:
