@@ -18,7 +18,6 @@ from tests.helpers.sentinel import TOKEN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from datagym_async.formats.coco._mapping import By, Shape
     from datagym_async.labels import Annotation, LabeledImage
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(NUMPY_2)]
@@ -30,7 +29,7 @@ PICTURE = jpeg(3000)
     ("shape", "by"),
     [("rectangle", "supercategory"), ("polygon", "category")],
 )
-async def test_coco_into_the_service_and_out_again(shape: Shape, by: By) -> None:
+async def test_coco_into_the_service_and_out_again(shape: coco.Shape, by: coco.By) -> None:
     """Counts and geometry are as before, but for fractions of pixels, which are cut off."""
     instances, captions = coco_files(images=60, annotations=2400)
     mapping = coco.CocoMapping(shape=shape, by=by)

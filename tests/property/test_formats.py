@@ -21,7 +21,6 @@ from tests.helpers.coco_files import CATEGORIES, HEIGHT, NUMPY_2, WIDTH, coco_fi
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from datagym_async.formats.coco._mapping import By, Shape
 
 pytestmark = pytest.mark.filterwarnings(NUMPY_2)
 
@@ -73,10 +72,10 @@ def test_rle_to_rings_to_rle(mask: NDArray[np.uint8]) -> None:
 @pytest.mark.slow
 @settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from(["supercategory", "category"]))
-def test_coco_to_values_to_coco(seed: int, by: By) -> None:
+def test_coco_to_values_to_coco(seed: int, by: coco.By) -> None:
     """What the shape can hold comes back: numbers, categories, crowds, outlines, keypoints."""
     instances, captions = coco_files(seed=seed, images=4, annotations=12)
-    shapes: tuple[Shape, ...] = ("rectangle", "polygon", "segmentation")
+    shapes: tuple[coco.Shape, ...] = ("rectangle", "polygon", "segmentation")
     for shape in shapes:
         mapping = coco.CocoMapping(shape=shape, by=by)
         images = coco.read(instances, captions, mapping=mapping).images

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.labels import ConfigEntry, LabelConfig, diff
-from datagym_async.labels._config_entries import CHOICES
 from datagym_async.models import EntryType
 from datagym_async.server._config_input import build_entries, read_entries
 
@@ -16,6 +15,8 @@ TEXTS = st.one_of(
     st.sampled_from(["A", "Text?", "yes", "true", "1.5", ": x", "- y", "&z", "ä ö"]), st.text()
 )
 OPTIONS = st.dictionaries(KEYS, TEXTS, max_size=3)
+
+CHOICES = {EntryType.SELECT, EntryType.CHECKLIST}
 
 
 def entry_of(

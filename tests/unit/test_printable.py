@@ -24,8 +24,7 @@ from datagym_async.exceptions import (
     FileChangedError,
     NotFoundError,
 )
-from datagym_async.formats import LossReport
-from datagym_async.formats._losses import Loss, LossKind
+from datagym_async.formats import Loss, LossKind, LossReport
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.labels._json import ShapeError
 

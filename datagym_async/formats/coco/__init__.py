@@ -24,9 +24,11 @@ from datagym_async.formats.coco._sdk import sdk_items
 from datagym_async.formats.coco._writing import CocoDocument, to_document, write
 
 __all__ = [
+    "By",
     "CocoCategory",
     "CocoDocument",
     "CocoMapping",
+    "Shape",
     "label_config",
     "read",
     "sdk_items",
@@ -34,7 +36,7 @@ __all__ = [
     "write",
 ]
 
-_IN_ANNOTATIONS = (Any, By, LossReport, Shape)
+_IN_ANNOTATIONS = (Any, LossReport)
 """Annotations of what is exported name these; they are looked up here."""
 
 publish(globals())
