@@ -210,7 +210,9 @@ async def test_the_folder_of_a_killed_server_is_swept_by_the_next(
     (tmp_path / "datagym-mine").mkdir()
     script = (
         "import asyncio, os, signal; from datagym_async.server import Server\n"
-        "async def main():\n    async with Server():\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "async def main():\n"
+        "    async with Server():\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path)}

@@ -172,3 +172,12 @@ def test_ratios_are_ours_by_the_others_and_know_their_goals() -> None:
         (SDK, 1.0, None, True),
         (LOOP, 0.9, 0.95, False),
     ]
+
+
+@pytest.mark.slow
+def test_the_begin_of_a_large_download_is_measured() -> None:
+    """A first run and one that goes on, each to its first result."""
+    shown = bench("benchmarks.first_download", "--quick")
+
+    assert "2,000 media, first run: " in shown
+    assert "2,000 media, second run: " in shown
