@@ -22,13 +22,13 @@ import orjson
 from datagym_async._json import loads
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
 from datagym_async._wire._messages import MAX_BITMAP, MAX_DOCUMENT, MAX_IN_PIECES, MAX_VALUE
-from datagym_async._wire._names import decode_name
 from datagym_async._wire._redact import redact
 from datagym_async._wire._structure import each, field_path, make_converter
 from datagym_async.exceptions import APIError, APIResponseValidationError
 from datagym_async.labels import LabelExport, VideoLabels, parse_export, parse_video
 from datagym_async.labels._json import LARGEST, as_object, as_text
 from datagym_async.models import DatasetMedia, Media, MediaSourceType
+from datagym_async.models._names import decode_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models._names import encode_name, fold_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

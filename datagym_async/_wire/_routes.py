@@ -22,8 +22,8 @@ from datagym_async._wire._messages import (
     Replay,
     Request,
 )
-from datagym_async._wire._names import encode_name
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models._names import encode_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

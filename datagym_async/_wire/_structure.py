@@ -26,7 +26,6 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn
 
 from datagym_async._wire._elements import BrokenTextError
-from datagym_async._wire._names import decode_name
 from datagym_async.labels._json import (
     ShapeError,
     as_list,
@@ -53,6 +52,7 @@ from datagym_async.models import (
     UrlResult,
     ValueChange,
 )
+from datagym_async.models._names import decode_name
 
 _MEDIA: Mapping[str, tuple[str, ...]] = {
     "source_type": ("mediaSourceType", "imageType"),

@@ -9,10 +9,10 @@ from typing import Final, Protocol, TypeVar
 import attrs
 
 from datagym_async._client import DataGymClient
-from datagym_async._wire._names import fold_name
 from datagym_async.cli._errors import CommandError
 from datagym_async.exceptions import NotFoundError
 from datagym_async.models import Dataset, Project
+from datagym_async.models._names import fold_name
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 

@@ -14,8 +14,6 @@ from urllib.parse import unquote_to_bytes
 
 from datagym_async.exceptions import ConfigurationError
 
-__all__ = ["MAX_NAME_LENGTH", "decode_name", "encode_name", "fold_name"]
-
 MAX_NAME_LENGTH = 255
 """Characters of an encoded name; longer ones are answered with 500 ``ex_system`` (observed)."""
 

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from datagym_async._wire._codec import check_empty, decode
-from datagym_async._wire._names import fold_name
 from datagym_async.labels import Point
 from datagym_async.models import StoredPoint
+from datagym_async.models._names import fold_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping

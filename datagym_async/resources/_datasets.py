@@ -13,9 +13,9 @@ from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_items, decode_value, read_json, unreadable
 from datagym_async._wire._listings import PORTION, ListingCutter
 from datagym_async._wire._messages import Request, Response
-from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
+from datagym_async.models._names import fold_name
 from datagym_async.resources._base import OpenAnswer, Resource, find_by_name, read
 
 if TYPE_CHECKING:

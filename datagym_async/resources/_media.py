@@ -22,7 +22,6 @@ from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import too_large, unexpected
 from datagym_async._wire._errors import WEB_PAGE
 from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Response
-from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import (
     APIConnectionError,
     ConfigurationError,
@@ -30,6 +29,7 @@ from datagym_async.exceptions import (
     RequestRefusedError,
 )
 from datagym_async.models import Dataset, Media, UrlResult
+from datagym_async.models._names import encode_name, fold_name
 from datagym_async.resources._base import Resource, nothing_to_look_at, read
 from datagym_async.resources._bodies import CHUNK_SIZE, file_body
 from datagym_async.resources._urls import DEFAULT_BATCH, UrlBatches

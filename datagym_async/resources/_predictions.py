@@ -28,7 +28,6 @@ import attrs
 
 from datagym_async._logs import logger
 from datagym_async._wire._media_index import MediaIndex
-from datagym_async._wire._names import decode_name
 from datagym_async.exceptions import (
     APIError,
     BadRequestError,
@@ -40,6 +39,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.labels import EntryLike, LabeledImage, Prepared, prepare_prediction
 from datagym_async.models._basics import count
+from datagym_async.models._names import decode_name
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._work import in_batches

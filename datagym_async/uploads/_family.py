@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import Dataset, MediaType
+from datagym_async.models._names import fold_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

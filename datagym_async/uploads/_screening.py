@@ -22,8 +22,8 @@ import attrs
 
 from datagym_async._printable import quoted
 from datagym_async._runs._decode import JPEG
-from datagym_async._wire._names import MAX_NAME_LENGTH, encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models._names import MAX_NAME_LENGTH, encode_name, fold_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

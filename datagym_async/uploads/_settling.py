@@ -23,9 +23,9 @@ import attrs
 from datagym_async._logs import logger
 from datagym_async._runs._needs import MediaUploads
 from datagym_async._threads import in_thread
-from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import APIError
 from datagym_async.models import DatasetMedia, Media
+from datagym_async.models._names import encode_name, fold_name
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome

@@ -23,9 +23,9 @@ import attrs
 
 from datagym_async._runs._needs import DatasetLookup
 from datagym_async._threads import in_thread
-from datagym_async._wire._names import fold_name
 from datagym_async.exceptions import AlreadyExistsError, APIError, ConfigurationError, DataGymError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, MediaType
+from datagym_async.models._names import fold_name
 from datagym_async.uploads._family import (
     MAX_GAP,
     Places,

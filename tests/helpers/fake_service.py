@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import AlreadyExistsError, NotFoundError
 from datagym_async.models import Dataset, DatasetMedia, Media, MediaSourceType, UrlResult, UrlStatus
+from datagym_async.models._names import encode_name, fold_name
 from tests.helpers.parts import parts_of
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datagym_async._wire._names import encode_name, fold_name
 from datagym_async.exceptions import AlreadyExistsError, APIConnectionError
 from datagym_async.models import Media, MediaSourceType
+from datagym_async.models._names import encode_name, fold_name
 from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads.plan._jobs import show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async._printable import printable
-from datagym_async._wire._names import encode_name, fold_name
+from datagym_async.models._names import encode_name, fold_name
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads._screening import Sample, looks_like, screen_bytes, screen_name
 from datagym_async.uploads.plan._plan import Plan, Planned

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from datagym_async._wire._names import decode_name, encode_name, fold_name
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models._names import decode_name, encode_name, fold_name
 
 TRAVELS = {
     "plain": ("ok.jpg", "ok.jpg"),

@@ -27,7 +27,7 @@ import attrs
 
 from datagym_async._printable import printable
 from datagym_async._runs._soundness import is_of_the_disk
-from datagym_async._wire._names import fold_name
+from datagym_async.models._names import fold_name
 from datagym_async.uploads._screening import folded
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan import _journal as journal_file

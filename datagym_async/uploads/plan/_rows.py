@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 
 from datagym_async._regular_files import regular_only
-from datagym_async._wire._names import fold_name
 from datagym_async.models import MediaSourceType
+from datagym_async.models._names import fold_name
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._screening import folded, screen_name
 from datagym_async.uploads._values import UploadItem, is_url, url_name
