@@ -100,9 +100,9 @@ class _Library:
 
     @asynccontextmanager
     async def stream(
-        self, media_id: str, *, link: bool = False
+        self, media_id: str, *, link: bool = False, max_bytes: int = 0
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        del link
+        del link, max_bytes
         yield _pieces(media_id)
 
 
