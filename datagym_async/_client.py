@@ -128,7 +128,8 @@ class DataGymClient:
         dialect: ``"media"`` for the routes of today's servers, ``"image"`` for those of the public
             documentation, ``"auto"`` to find out on the first media call.
         trust_env: Whether to take proxies from the environment and credentials from ~/.netrc.
-        session: An aiohttp session to use; it is never closed here.
+        session: An aiohttp session to use; it is never closed here. Its pool is its own: what a
+            server sends unasked on an idle connection, aiohttp gives to the next request.
         allow_private_store: Whether the pre-signed URLs of the service, as of videos, may lead to
             private, loopback and other special addresses. They are fetched from public ones alone,
             and from the host and port of `base_url`; without cookies, proxies or credentials, so

@@ -147,7 +147,7 @@ _WAYS_OUT: Final = {
     MAX_VALUE: _OUT_OF_PLACE,
     MAX_BITMAP: _OUT_OF_PLACE,
     MAX_IN_PIECES: _OUT_OF_PLACE,
-    MAX_DOCUMENT: "where it is read in parts, as the methods named iter_... do, it has no bound",
+    MAX_DOCUMENT: "the methods iter, iter_parts and iter_export read it in parts, without a bound",
 }
 
 _MAX_TEXT = 300

@@ -55,6 +55,7 @@ class DatasetsResource(Resource):
         The service has no smaller listing of datasets: 160 bytes for each media of each dataset.
 
         Raises:
+            APIResponseValidationError: They are more than 256 MiB; `iter_parts` takes any.
             APIError: The service cannot be asked, or refuses.
         """
         return [*await self._fetch(routes.list_datasets(), tuple[Dataset, ...])]
@@ -67,6 +68,7 @@ class DatasetsResource(Resource):
 
         Raises:
             NotFoundError: It is unknown or deleted.
+            APIResponseValidationError: It has more than 256 MiB; `iter_parts` takes any.
             APIError: The service cannot be asked, or refuses.
         """
         return await self._fetch(routes.get_dataset(dataset_id), Dataset)

@@ -65,6 +65,7 @@ class LabelsResource(Resource):
 
         Raises:
             NotFoundError: The project is unknown.
+            APIResponseValidationError: The export has more than 256 MiB; `iter_export` takes any.
             APIError: The service cannot be asked, or refuses.
         """
         request = routes.export_labels(project_id)

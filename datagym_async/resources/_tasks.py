@@ -103,6 +103,7 @@ class TasksResource(Resource):
         Raises:
             ConfigurationError: The state is unknown, `search` holds other characters, or `limit`
                 is negative.
+            APIResponseValidationError: A listing has more than 256 MiB; `iter` takes any.
             NotFoundError: The project is unknown.
             APIError: The service cannot be asked, or refuses.
         """
