@@ -325,6 +325,18 @@ def write_private(place: Path, content: bytes) -> None:
         part.file.write(content)
 
 
+def write_file(place: Path, content: bytes) -> None:
+    """Write a file that somebody asked for, whole, with the folders above it.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    with telling(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with placed(partial(Part.beside, place), place) as part:
+        part.file.write(content)
+
+
 def swept(path: Path) -> bool:
     """Delete a part that no process holds, with its folder; return whether it is gone."""
     if sys.platform == "win32":  # which deletes nothing that is open

@@ -20,7 +20,7 @@ import attrs
 
 from datagym_async._extras import require_modules
 from datagym_async._file_names import folded_name, numbered, safe_name
-from datagym_async._files import sweep
+from datagym_async._files import sweep, write_file
 from datagym_async._runs._needs import BitmapLabels, BitmapTasks
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
@@ -33,7 +33,6 @@ from datagym_async.exceptions import (
     FileWriteError,
     TransferError,
 )
-from datagym_async.formats._files import write_file
 from datagym_async.models import EntryType, TaskState
 from datagym_async.resources._work import for_each
 

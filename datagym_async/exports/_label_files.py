@@ -18,8 +18,8 @@ from datagym_async._files import replaced_file, telling
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import LossKind, LossReport, coco, convert
-from datagym_async.formats._files import check_free
 from datagym_async.formats.coco import CocoMapping
+from datagym_async.formats.convert._writing import check_free
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._work import for_each, in_batches
 

@@ -8,7 +8,6 @@ In reading order:
 * `convert/`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_matching`: which image of a file is which media, by name
 * `_prediction_files`: files of predictions in any of the forms that an import takes
-* `_files`: files and folders that are there whole or not at all
 
 All of it blocks, but for the iteration of a `PredictionFile`: callers with an event loop use
 `asyncio.to_thread`.

@@ -6,12 +6,12 @@ The ``add_*`` methods have the names and the order of arguments that users of Da
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
 from datagym_async.exceptions import LabelConfigError
-from datagym_async.models import EntryType
+from datagym_async.models import EntryType, LabelEntry
 
 GEOMETRIES = frozenset({EntryType.POINT, EntryType.LINE, EntryType.POLYGON, EntryType.RECTANGLE})
 """Types that may be nested once; the service counts image segmentations apart."""
@@ -21,46 +21,6 @@ CHOICES = frozenset({EntryType.SELECT, EntryType.CHECKLIST})
 
 CLASSIFICATIONS = CHOICES | {EntryType.FREETEXT}
 """Types that ask instead of draw."""
-
-
-class EntryLike(Protocol):
-    """What is an entry to all who read one: `ConfigEntry`, and `LabelEntry` of the service."""
-
-    @property
-    def key(self) -> str:
-        """Its key in imports and exports."""
-
-    @property
-    def value(self) -> str:
-        """The text that labellers see."""
-
-    @property
-    def type(self) -> EntryType:
-        """What kind of label it asks for."""
-
-    @property
-    def color(self) -> str | None:
-        """Colour of a geometry."""
-
-    @property
-    def shortcut(self) -> str | None:
-        """The digit that selects a geometry."""
-
-    @property
-    def max_length(self) -> int | None:
-        """Longest text, in characters, of a free text."""
-
-    @property
-    def required(self) -> bool:
-        """Whether a classification must be answered."""
-
-    @property
-    def options(self) -> Mapping[str, str]:
-        """Key to text of each option."""
-
-    @property
-    def children(self) -> Iterable[EntryLike]:
-        """The entries nested in it."""
 
 
 def _key(given: str) -> str:
@@ -150,6 +110,10 @@ class ConfigEntry:
             payload["options"] = dict(self.options)
         payload["children"] = [child.to_payload() for child in self.children]
         return payload
+
+
+EntryLike: TypeAlias = ConfigEntry | LabelEntry
+"""An entry as somebody wants it, or as the service shows it."""
 
 
 # --- Entries being put together -------------------------------------------------------------------

@@ -92,16 +92,8 @@ def _rings(given: Iterable[Iterable[Pair]]) -> tuple[tuple[Point, ...], ...]:
 
 
 @attrs.frozen
-class Line:
-    """An open line through points.
-
-    Args:
-        points: Its points, as `Point` or (x, y), two at least when it is finished.
-    """
-
+class _Points:
     points: tuple[Point, ...] = attrs.field(converter=_points)
-    type: ClassVar = EntryType.LINE
-    area: ClassVar = 0.0
 
     @property
     def bounds(self) -> Bounds:
@@ -114,29 +106,31 @@ class Line:
 
 
 @attrs.frozen
-class Polygon:
+class Line(_Points):
+    """An open line through points.
+
+    Args:
+        points: Its points, as `Point` or (x, y), two at least when it is finished.
+    """
+
+    type: ClassVar = EntryType.LINE
+    area: ClassVar = 0.0
+
+
+@attrs.frozen
+class Polygon(_Points):
     """A filled outline, not closed: the last point is joined to the first.
 
     Args:
         points: Its points, as `Point` or (x, y), three at least when it is finished.
     """
 
-    points: tuple[Point, ...] = attrs.field(converter=_points)
     type: ClassVar = EntryType.POLYGON
-
-    @property
-    def bounds(self) -> Bounds:
-        """Return what surrounds it. Raises ValueError when it has no point."""
-        return _bounds(self.points)
 
     @property
     def area(self) -> float:
         """Return its area in square pixels, whichever way round its points go."""
         return _area(self.points)
-
-    def to_numpy(self) -> NDArray[np.float64]:
-        """Return x and y of each point, shape (points, 2). Needs numpy."""
-        return _array([(each.x, each.y) for each in self.points], width=2)
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 import orjson
 
-from datagym_async.formats._files import write_file
+from datagym_async._files import write_file
 from datagym_async.formats._keys import paths_of_answers
 from datagym_async.formats._losses import CARRIED, FormatError, Losses, LossKind, LossReport
 from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping
@@ -372,12 +372,11 @@ class _Writer:
 
     def _numbers(self) -> list[int]:
         """Return a number for each object: its own from the file it comes from, or a new one."""
-        given: dict[int, None] = {}
-        own = []
+        free = count(max((each.number or 0 for _, each in self._objects), default=0) + 1)
+        given: set[int] = set()
+        numbers = []
         for _, each in self._objects:
-            fresh = each.number is not None and each.number not in given
-            own.append(each.number if fresh else None)
-            if each.number is not None:
-                given[each.number] = None
-        free = count(max(given, default=0) + 1)
-        return [number if number is not None else next(free) for number in own]
+            is_own = each.number is not None and each.number not in given
+            numbers.append(each.number if is_own and each.number is not None else next(free))
+            given.add(numbers[-1])
+        return numbers

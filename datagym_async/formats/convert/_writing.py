@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from datagym_async._file_names import folded_name, safe_name, with_room
-from datagym_async.formats._files import new_folder
+from datagym_async._files import FolderPart, placed, telling
 from datagym_async.formats._keys import SELECT, ClassNames, class_of, paths_of_answers, writable
-from datagym_async.formats._losses import Losses, LossKind, LossReport
+from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport
 from datagym_async.formats.convert._formats import FormatInfo, FormatName, format_info
 from datagym_async.labels import (
     Annotation,
@@ -25,7 +27,7 @@ from datagym_async.labels import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 def write(
@@ -71,9 +73,42 @@ def write(
     chosen = _chosen(images, info, file_name, losses)
     shown = {name: _shown(image, info, select, names, losses) for name, image in chosen.items()}
     labels = _Labels(info, chosen, shown, numbered)
-    with new_folder(Path(folder), overwrite=overwrite) as filled:
+    with _new_folder(Path(folder), overwrite=overwrite) as filled:
         writer(filled).save(label_input=labels)
     return losses.report()
+
+
+@contextlib.contextmanager
+def _new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give the path of a folder to fill; it becomes `path` when the block ends well.
+
+    Args:
+        path: A folder that is not there, or empty.
+        overwrite: Whether one that holds something is deleted, once the new one is complete.
+
+    Raises:
+        FormatError: It holds something.
+        FileWriteError: It cannot be written.
+    """
+    check_free(path, overwrite=overwrite)
+    with telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with placed(partial(FolderPart.beside, path), path) as part:
+        yield part.filled
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Make sure that a folder can be made.
+
+    Raises:
+        FormatError: There is a file, or a folder that holds something and must not be deleted.
+    """
+    if path.exists() and not path.is_dir():
+        raise FormatError(f"{path} is a file, and a folder is to be written; name another path")
+    if not overwrite and path.is_dir() and any(path.iterdir()):
+        raise FormatError(
+            f"The folder {path} is not empty; name another one, or add overwrite=True"
+        )
 
 
 def _chosen(
