@@ -1,23 +1,34 @@
-"""What uploads and downloads have in common as runs: begun once, timed, iterated to their end.
+"""The engine of every bulk job: one feeder, N workers on one queue, results through another.
 
-The limits at which a run ends of its own accord, as it was asked to: pure.
+An upload and a download are subclasses that say where work comes from (`_feed`), what is done with
+a piece of it (`_do`), how outcomes are written down (`_write_down`) and what follows (`_finish`).
+The engine has the rest: it starts once, keeps the clock, bounds what is read ahead and what is not
+yet taken, stops at a limit or at the first error that every other item would meet as well, and
+ends with no task and no file left open.
 
-Reaching one is no error: nothing new is begun, what is in flight ends in its own way, the
-report says which limit it was, and the same upload again goes on.
+* The queue of work is bounded by portions: `_room` waits until the last portion is nearly used up.
+  A bound on each item would wake the feeder for each.
+* The queue of results is bounded by items: a slow reader slows the run.
+* Once stopped, nothing new is begun, and what is in flight ends in its own way.
+* Outcomes are written down a moment after they are known, many at once, and all at the end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import attrs
 
+from datagym_async._groups import first_of
 from datagym_async._retry import SEEMS_DOWN
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIConnectionError,
+    APIError,
     AuthenticationError,
     ClientClosedError,
     ConfigurationError,
@@ -29,18 +40,31 @@ from datagym_async.exceptions import (
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-
+Work = TypeVar("Work")
 Result = TypeVar("Result")
 Report = TypeVar("Report")
-Result_co = TypeVar("Result_co", covariant=True)
-
 
 DEFAULT_WORKERS = 8
 """Workers of a run that has neither a number of its own nor a client's lane to ask."""
+MAX_READY = 8
+"""Pieces of work that may wait for a worker while the next portion is read."""
+WRITE_EVERY = 0.1
+"""Seconds after which an outcome is written down at the latest."""
+UNREACHABLE_AFTER = 8
+"""Requests without an answer, one after the other, after which the service counts as gone."""
+
+# The next item would get the same answer, after its whole body was sent in vain.
+_FATAL = (
+    AuthenticationError,
+    PermissionDeniedError,
+    NotFoundError,
+    LimitReachedError,
+    ClientClosedError,
+)
 
 
 class RunLane(Protocol):
-    """Where the requests of a run wait for their turn; the client's limits have two."""
+    """Where the requests of a run wait for their slots; the client's limits have two."""
 
     @property
     def most(self) -> int:
@@ -52,127 +76,6 @@ class RunLane(Protocol):
         ...
 
 
-class Results(Protocol[Result_co]):
-    """What gives the results of a run as they are known; the pipelines do."""
-
-    @property
-    def error(self) -> Exception | None:
-        """Return what ended the run before its end, or None."""
-        ...
-
-    async def next_result(self) -> Result_co | None:
-        """Return the next result, or None at the end."""
-        ...
-
-
-class BulkRun(ABC, Generic[Result, Report]):
-    """Run once: the iteration over the results of a bulk job, its clock, and its tasks."""
-
-    def __init__(self) -> None:
-        self._pinned = contextlib.ExitStack()
-        self._group = asyncio.TaskGroup()
-        self._running: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._began = 0.0
-        self._ended: float | None = None
-        self._has_raised = False
-
-    @property
-    @abstractmethod
-    def report(self) -> Report:
-        """Return the account of the run so far; final once the iteration has ended."""
-
-    @abstractmethod
-    def _results(self) -> Results[Result] | None:
-        """Return what gives the results, or None before the run is open."""
-
-    @abstractmethod
-    def _outcome_of(self, error: Exception) -> Exception:
-        """Return what is raised when an error has ended the run."""
-
-    def _begin(self) -> None:
-        """Start the clock."""
-        if self._loop is not None:
-            name = type(self).__name__
-            raise ClientClosedError(f"Each {name} runs once; make a new one for another run.")
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-
-    def _pin(self, lane: RunLane | None, places: int | None) -> None:
-        """Fix how many requests may be in flight, if a number was given."""
-        if lane is not None and places is not None:
-            self._pinned.enter_context(lane.pin(places))
-
-    async def _leave_group(self) -> None:
-        """Cancel what still runs, and wait for its end."""
-        if self._running is not None:
-            self._running.cancel()
-        # Not told of the body's error, which the group would wrap; it goes on its way as it is.
-        await self._group.__aexit__(None, None, None)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Result:
-        results = self._opened_results()
-        if (result := await self._next()) is not None:
-            return result
-        if results.error is not None and not self._has_raised:
-            self._has_raised = True
-            raise self._outcome_of(results.error) from results.error
-        raise StopAsyncIteration
-
-    def _opened_results(self) -> Results[Result]:
-        results = self._results()
-        if results is None:
-            name = type(self).__name__
-            raise ClientClosedError(f"The {name} is not open; use it in an `async with` block.")
-        return results
-
-    async def _next(self) -> Result | None:
-        """Return the next result, or None at the end and ever after."""
-        if self._ended is not None:
-            result = None
-        else:
-            result = await self._opened_results().next_result()
-        if result is None:
-            self._end()
-        return result
-
-    def _end(self) -> None:
-        """Stop the clock."""
-        if self._ended is None:
-            self._ended = self._now()
-
-    async def finish(self) -> Report:
-        """Run to the end and return the report, without a look at the single results.
-
-        Raises:
-            ConfigurationError: See the class.
-            TransferError: See the class.
-        """
-        async for _ in self:
-            pass
-        return self.report
-
-    def _now(self) -> float:
-        if self._ended is not None:
-            return self._ended
-        return self._began if self._loop is None else self._loop.time()
-
-
-def workers_of(lane: RunLane | None, places: int | None) -> int:
-    """Return how many workers a run has: as many as may ever be in flight.
-
-    Args:
-        lane: Where the requests wait, or None.
-        places: The number that was asked for, or None.
-    """
-    if places is not None:
-        return places
-    return DEFAULT_WORKERS if lane is None else lane.most
-
-
 def above_zero(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     """Refuse a limit that no run could keep."""
     if value is not None and not value > 0:
@@ -182,11 +85,14 @@ def above_zero(_: object, attribute: attrs.Attribute[Any], value: float | None) 
 
 @attrs.frozen(kw_only=True)
 class Stops:
-    """Say when a run has reached one of its limits.
+    """The limits at which a run ends of its own accord, as it was asked to.
+
+    Reaching one is no error: what is in flight ends in its own way, the report says which limit it
+    was, and the same job again resumes.
 
     Args:
-        max_files: Images and links that are sent, whatever becomes of them.
-        max_bytes_total: Bytes of the images that are sent: the one that reaches it is the last.
+        max_files: Images and links that are begun, whatever becomes of them.
+        max_bytes_total: Bytes of the images that are begun: the one that reaches it is the last.
         max_failures: Failed items; the rejected ones do not count.
         max_duration: Seconds from the run's beginning, after which nothing new is begun.
         verb: What is done with the images, for the words of a reason.
@@ -198,11 +104,17 @@ class Stops:
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
     verb: str = "sent"
 
+    @property
+    def is_set(self) -> bool:
+        """Return whether there is any limit."""
+        limits = (self.max_files, self.max_bytes_total, self.max_failures, self.max_duration)
+        return any(each is not None for each in limits)
+
     def reason(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
         """Return why nothing new is begun, in words, or empty.
 
         Args:
-            begun: Images and links that were sent, or are being sent.
+            begun: Images and links that were begun.
             begun_bytes: Bytes of the images among them.
             failed: Items that failed.
             seconds: Time since the run began.
@@ -218,17 +130,310 @@ class Stops:
         return ""
 
 
-UNREACHABLE_AFTER = 8
-"""Requests without an answer, one after the other, after which the service counts as gone."""
+class BulkRun(ABC, Generic[Work, Result, Report]):
+    """One run of a job: an async context manager, and an iterator over its results.
 
-# The next item would get the same answer, after its whole body was sent in vain.
-_FATAL = (
-    AuthenticationError,
-    PermissionDeniedError,
-    NotFoundError,
-    LimitReachedError,
-    ClientClosedError,
-)
+    Args:
+        lane: Where the requests wait for their slots, or None.
+        concurrency: Requests in flight, pinned, or None for what the lane finds out.
+        stops: The limits of the run.
+
+    Attributes:
+        error: What ended the run before its end, or None.
+        stopped: Whether nothing new is begun any more.
+        stopped_by: Which limit was reached, in words; empty while none is.
+        begun: Items that were begun.
+        begun_bytes: Bytes of those that were begun, or that have arrived.
+        failed: Items that failed.
+        working_since: When the first work was handed to the workers, by the event loop's clock.
+    """
+
+    def __init__(self, lane: RunLane | None, concurrency: int | None, stops: Stops) -> None:
+        self.error: Exception | None = None
+        self.stopped = False
+        self.stopped_by = ""
+        self.begun = 0
+        self.begun_bytes = 0
+        self.failed = 0
+        self.working_since: float | None = None
+        self._lane, self._concurrency, self._stops = lane, concurrency, stops
+        self._has_limits = stops.is_set
+        # As many workers as may ever be in flight.
+        self._workers = concurrency or (DEFAULT_WORKERS if lane is None else lane.most)
+        self._patience = max(UNREACHABLE_AFTER, self._workers)
+        self._unanswered = 0
+        self._work_queue: asyncio.Queue[Work | None] = asyncio.Queue()
+        self._results: asyncio.Queue[Result | None] = asyncio.Queue(2 * self._workers)
+        self._has_room = asyncio.Event()
+        self._noted = asyncio.Event()
+        self._group = asyncio.TaskGroup()
+        self._running: asyncio.Task[None] | None = None
+        self._feeding: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened = contextlib.ExitStack()
+        self._began = 0.0
+        self._ended: float | None = None
+        self._has_raised = False
+
+    # What a job says.
+
+    @property
+    @abstractmethod
+    def report(self) -> Report:
+        """Return the account of the run so far; final once the iteration has ended."""
+
+    @abstractmethod
+    async def _open(self) -> None:
+        """Open what the run needs; where it fails, `_close` is called all the same."""
+
+    @abstractmethod
+    async def _feed(self) -> None:
+        """Hand all work over (`_hand_over`), waiting for room (`_room`) before each portion."""
+
+    @abstractmethod
+    async def _do(self, work: Work) -> None:
+        """Do a piece of work and give its results out (`_give_out`).
+
+        Raises:
+            APIError: Every other item would meet it as well.
+            OSError: Likewise.
+        """
+
+    @abstractmethod
+    def _write_down(self) -> None:
+        """Write down the outcomes that are not written yet; blocks."""
+
+    @abstractmethod
+    async def _finish(self) -> None:
+        """Do what follows once the workers are done, whether the run was stopped or not."""
+
+    @abstractmethod
+    async def _close(self, *, complete: bool) -> None:
+        """Close all that is open; called once, and even where `_open` failed.
+
+        Args:
+            complete: Whether the run came to its end without an error.
+        """
+
+    @abstractmethod
+    def _outcome_of(self, error: Exception) -> Exception:
+        """Return what is raised when an error has ended the run."""
+
+    # The life of a run.
+
+    async def __aenter__(self) -> Self:
+        if self._loop is not None:
+            name = type(self).__name__
+            raise ClientClosedError(f"Each {name} runs once; make a new one for another run.")
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        try:
+            if self._lane is not None and self._concurrency is not None:
+                self._opened.enter_context(self._lane.pin(self._concurrency))
+            if self._stops.max_duration is not None:
+                # Sources may be silent, and nothing asks then.
+                timer = self._loop.call_later(self._stops.max_duration, self._expire)
+                self._opened.callback(timer.cancel)
+            await self._open()
+            await self._group.__aenter__()
+        except BaseException as error:
+            self._opened.close()
+            await self._close(complete=False)
+            if isinstance(error, sqlite3.Error):
+                raise self._outcome_of(error) from error
+            raise
+        self._running = self._group.create_task(self._run())
+        return self
+
+    async def _leave(self) -> None:
+        """Cancel what still runs, wait for its end, and close everything."""
+        try:
+            if self._running is not None:
+                self._running.cancel()
+            # Not told of the body's error, which the group would wrap; it goes on as it is.
+            await self._group.__aexit__(None, None, None)
+        finally:
+            self._opened.close()
+            self._end()
+            await self._close(complete=self.error is None)
+
+    async def _run(self) -> None:
+        """Work to the end, or until something stops the run; then end the results."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                writing = group.create_task(self._keep_writing())
+                async with asyncio.TaskGroup() as workers:
+                    self._feeding = workers.create_task(self._feed_all())
+                    for _ in range(self._workers):
+                        workers.create_task(self._work())
+                try:
+                    await in_thread(self._write_down)
+                    await self._finish()
+                except (APIError, OSError, sqlite3.Error) as error:
+                    self.error = self.error or error
+                writing.cancel()
+        except ExceptionGroup as errors:  # a slip of ours, or of what was given to us
+            self.error = self.error or first_of(errors)
+        await self._results.put(None)
+
+    def stop(self) -> None:
+        """Begin nothing new; what is in flight ends in its own way, and then the iteration does.
+
+        The report is incomplete then; the same job again resumes.
+        """
+        self.stopped = True
+        if self._feeding is not None:
+            self._feeding.cancel()
+
+    def _stop(self, error: Exception) -> None:
+        """Stop for an error, which is raised at the end of the results."""
+        self.error = self.error or error
+        self.stop()
+
+    def _judge(self, error: Exception | None) -> None:
+        """Stop the run for an error that every other item would meet as well.
+
+        Args:
+            error: What a request ended with; None for an answer.
+        """
+        if error is None:
+            self._unanswered = 0
+            return
+        self._unanswered = self._unanswered + 1 if is_unreachable(error) else 0
+        if is_fatal(error) or self._unanswered >= self._patience:
+            self._stop(error)
+
+    def _has_reached_a_limit(self) -> bool:
+        """Return whether a limit of the run is reached; stops the run then."""
+        self.stopped_by = self.stopped_by or self._stops.reason(
+            begun=self.begun,
+            begun_bytes=self.begun_bytes,
+            failed=self.failed,
+            seconds=self._now() - self._began,
+        )
+        if self.stopped_by:
+            self.stop()
+        return bool(self.stopped_by)
+
+    def _expire(self) -> None:
+        seconds = self._stops.max_duration
+        self.stopped_by = self.stopped_by or f"max_duration: {seconds:,g} s have passed"
+        self.stop()
+
+    # The feeder's side.
+
+    async def _feed_all(self) -> None:
+        try:
+            await self._feed()
+        except asyncio.CancelledError:
+            if not self.stopped:  # else we cancelled it ourselves
+                raise
+        except Exception as error:
+            self.error = self.error or first_of(error)
+        self._feeding = None  # from here on it must not be cancelled, or the workers would wait
+        for _ in range(self._workers):
+            self._work_queue.put_nowait(None)
+
+    def _hand_over(self, work: Work) -> None:
+        """Hand a piece of work to the next free worker."""
+        if self.working_since is None:
+            self.working_since = self._now()
+        self._work_queue.put_nowait(work)
+
+    async def _room(self) -> None:
+        """Wait until hardly any work waits for a worker: nothing is read before."""
+        while self._work_queue.qsize() > min(self._workers, MAX_READY):
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    # The workers' side.
+
+    async def _work(self) -> None:
+        queue, few = self._work_queue, min(self._workers, MAX_READY)
+        while True:
+            # What lies ready is taken as it is; only a wait for it is worth a look at the clock.
+            work = await self._next_work() if queue.empty() else queue.get_nowait()
+            if queue.qsize() <= few:
+                self._has_room.set()
+            if work is None:
+                return
+            if self.stopped or (self._has_limits and self._has_reached_a_limit()):
+                continue
+            try:
+                await self._do(work)
+            except (APIError, OSError) as error:
+                self._stop(error)
+
+    async def _next_work(self) -> Work | None:
+        """Wait for work; None is the end of it."""
+        return await self._work_queue.get()
+
+    async def _give_out(self, result: Result) -> None:
+        """Give a result to whoever iterates; waits while they are slow."""
+        self._noted.set()
+        if self._results.full():
+            await self._results.put(result)
+        else:
+            self._results.put_nowait(result)
+
+    async def _keep_writing(self) -> None:
+        """Write down, soon after they are known, outcomes that nothing else has taken along."""
+        while True:
+            await self._noted.wait()
+            self._noted.clear()
+            await asyncio.sleep(WRITE_EVERY)
+            try:
+                await in_thread(self._write_down)
+            except (OSError, sqlite3.Error) as error:
+                self._stop(error)
+                return
+
+    # The side of whoever iterates.
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Result:
+        if self._running is None:
+            name = type(self).__name__
+            raise ClientClosedError(f"The {name} is not open; use it in an `async with` block.")
+        if (result := await self._next()) is not None:
+            return result
+        if self.error is not None and not self._has_raised:
+            self._has_raised = True
+            raise self._outcome_of(self.error) from self.error
+        raise StopAsyncIteration
+
+    async def _next(self) -> Result | None:
+        """Return the next result, or None at the end and ever after."""
+        if self._ended is not None:
+            return None
+        results = self._results
+        result = await results.get() if results.empty() else results.get_nowait()
+        if result is None:
+            self._end()
+        return result
+
+    async def finish(self) -> Report:
+        """Run to the end and return the report, without a look at the single results.
+
+        Raises:
+            ConfigurationError: See the class.
+            TransferError: See the class.
+        """
+        async for _ in self:
+            pass
+        return self.report
+
+    def _end(self) -> None:
+        """Stop the clock."""
+        if self._ended is None:
+            self._ended = self._now()
+
+    def _now(self) -> float:
+        if self._ended is not None:
+            return self._ended
+        return self._began if self._loop is None else self._loop.time()
 
 
 def is_fatal(error: Exception) -> bool:

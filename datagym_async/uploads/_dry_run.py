@@ -17,12 +17,11 @@ from datagym_async._printable import printable, quoted
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads._config import UploadConfig
-from datagym_async.uploads._feeder import Feeder
+from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._sending import LinkCheck
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome, UploadItem
-from datagym_async.uploads.plan._names import Verdict
 from datagym_async.uploads.plan._plan import Plan
 from datagym_async.uploads.sources._candidates import Rules
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from datagym_async._runs._needs import DatasetLookup
-    from datagym_async.uploads._reading import Ready
-    from datagym_async.uploads.plan._plan import Planned
     from datagym_async.uploads.sources._leaves import Source
 
 
@@ -140,11 +137,13 @@ class DryRun:
         self._sources = sources
         self._summary = PlanSummary(dataset_id=dataset_id, dataset_name="")
         self._plan = Plan(skip_existing=config.skip_existing)
-        self._outlet = _Outlet(LinkCheck.of(config))
+        self._links = LinkCheck.of(config)
+        self._records: asyncio.Queue[PlannedUpload | Exception | None] = asyncio.Queue(READ_AHEAD)
+        self._has_ended = False
         rules = Rules.of(config)
         if rules.on_clash == "error":
             rules = attrs.evolve(rules, on_clash="skip")
-        self._feeder = Feeder(self._plan, rules, config.batch_size, Tally(0), self._outlet)
+        self._feeder = Feeder(self._plan, rules, config.batch_size, Tally(0), self._record)
         self._group = asyncio.TaskGroup()
         self._feeding: asyncio.Task[None] | None = None
 
@@ -166,8 +165,8 @@ class DryRun:
         try:
             await self._feeder.feed(self._sources)
         except Exception as error:
-            await self._outlet.records.put(error)
-        await self._outlet.records.put(None)
+            await self._records.put(error)
+        await self._records.put(None)
 
     async def __aexit__(
         self,
@@ -181,7 +180,8 @@ class DryRun:
             await self._group.__aexit__(None, None, None)
         finally:
             await in_thread(self._plan.close)
-            await self._outlet.aclose()
+            if self._links is not None:
+                await self._links.aclose()
 
     def __aiter__(self) -> Self:
         return self
@@ -189,17 +189,40 @@ class DryRun:
     async def __anext__(self) -> PlannedUpload:
         if self._feeding is None:
             raise ClientClosedError("The plan is not open; use it in an `async with` block.")
-        if self._outlet.has_ended:
+        if self._has_ended:
             raise StopAsyncIteration
-        record = await self._outlet.records.get()
+        record = await self._records.get()
         if isinstance(record, PlannedUpload):
             self._count(record)
             return record
-        self._outlet.has_ended = True
+        self._has_ended = True
         if record is not None:
             raise record
         self._summary = attrs.evolve(self._summary, complete=True)
         raise StopAsyncIteration
+
+    async def _record(self, portion: list[Work]) -> None:
+        """Record what would become of a portion; each record waits for room of its own."""
+        for work in portion:
+            if isinstance(work, tuple):
+                urls = [str(each.item.content) for each in work]
+                dead = await self._links.dead(urls) if self._links is not None else {}
+                for place, each in enumerate(work):
+                    reason = dead.get(place, "")
+                    action: Action = "reject" if reason else "send"
+                    record = PlannedUpload(item=each.item, action=action, reason=reason)
+                    await self._records.put(record)
+                continue
+            verdict = work.verdict
+            await self._records.put(
+                PlannedUpload(
+                    item=work.item,
+                    action="send" if verdict is None else _ACTIONS[verdict.outcome],
+                    size=work.size,
+                    reason="" if verdict is None else verdict.reason,
+                    warnings=work.warnings,
+                )
+            )
 
     def _count(self, record: PlannedUpload) -> None:
         counts = Counter({record.action: 1, "warned": int(bool(record.warnings))})
@@ -214,55 +237,3 @@ class DryRun:
     def summary(self) -> PlanSummary:
         """Return the counts so far; final once the iteration has ended."""
         return self._summary
-
-
-@attrs.define
-class _Outlet:
-    """Takes what the feeder hands out, and sends nothing."""
-
-    _links: LinkCheck | None
-    records: asyncio.Queue[PlannedUpload | Exception | None] = attrs.field(
-        factory=lambda: asyncio.Queue(READ_AHEAD)
-    )
-    has_ended: bool = False
-
-    async def room(self) -> None:
-        """Wait for nothing: each record waits for room of its own."""
-
-    async def send_file(self, planned: Planned, ready: Ready) -> None:
-        """Record an item that would be sent."""
-        del planned
-        await self.records.put(
-            PlannedUpload(item=ready.item, action="send", size=ready.size, warnings=ready.warnings)
-        )
-
-    async def send_links(self, links: tuple[Planned, ...]) -> None:
-        """Record links that would be sent, as far as they are alive."""
-        urls = [str(each.item.content) for each in links]
-        dead = await self._links.dead(urls) if self._links is not None else {}
-        for place, each in enumerate(links):
-            reason = dead.get(place, "")
-            action: Action = "reject" if reason else "send"
-            await self.records.put(PlannedUpload(item=each.item, action=action, reason=reason))
-
-    async def settle(self, planned: Planned, ready: Ready) -> None:
-        """Record an item that would not be sent."""
-        del planned
-        verdict = ready.verdict or Verdict(Outcome.REJECTED, "")
-        await self.records.put(
-            PlannedUpload(
-                item=ready.item,
-                action=_ACTIONS[verdict.outcome],
-                size=ready.size,
-                reason=verdict.reason,
-                warnings=ready.warnings,
-            )
-        )
-
-    async def settle_lost(self) -> None:
-        """There is no earlier run."""
-
-    async def aclose(self) -> None:
-        """Close what asks links."""
-        if self._links is not None:
-            await self._links.aclose()

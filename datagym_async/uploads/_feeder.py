@@ -11,15 +11,15 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from datagym_async._threads import in_thread, in_thread_left_behind
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads._reading import Ready, next_portion, read_awaited
+from datagym_async.uploads._reading import next_portion, read_awaited
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.sources._candidates import Rules
@@ -39,28 +39,8 @@ STEP_SECONDS = 0.05
 """Time after which a slow iterator's portion goes on as it is."""
 
 
-class Outlet(Protocol):
-    """Where the feeder puts what it has."""
-
-    async def room(self) -> None:
-        """Wait until most of what was handed over is on its way: nothing is read before."""
-        ...
-
-    async def send_file(self, planned: Planned, ready: Ready) -> None:
-        """Take an item that is ready to be sent, with its bytes and what was found about it."""
-        ...
-
-    async def send_links(self, links: tuple[Planned, ...]) -> None:
-        """Take one batch of links."""
-        ...
-
-    async def settle(self, planned: Planned, ready: Ready) -> None:
-        """Take an item whose verdict is known without sending it."""
-        ...
-
-    async def settle_lost(self) -> None:
-        """Settle what earlier runs have left without an answer; the rest gets new turns."""
-        ...
+Work: TypeAlias = "Planned | tuple[Planned, ...]"
+"""An item with its bytes, ready for one request; or a batch of links, for one request likewise."""
 
 
 @attrs.frozen
@@ -81,15 +61,19 @@ class Feeder:
         plan: The open plan.
         rules: How sources are read.
         batch_size: Links in one batch.
-        tally: Told of what is found.
-        outlet: Takes what is ready.
+        tally: Counts what is found.
+        hand_out: Awaited with each portion of what is ready, and with each batch of links; items
+            whose verdict is known are among them. It returns when the next one may be read.
+        settle_lost: Awaited once what earlier runs have left is handed out: settles what of it has
+            no answer; the rest gets new turns.
     """
 
     _plan: Plan
     _rules: Rules
     _batch_size: int
     _tally: Tally
-    _outlet: Outlet
+    _hand_out: Callable[[list[Work]], Awaitable[None]]
+    _settle_lost: Callable[[], Awaitable[None]] | None = None
     _waiting: list[Planned] = attrs.Factory(list)
     _links: list[Planned] = attrs.Factory(list)
     _parts: Iterator[int] = attrs.Factory(itertools.count)
@@ -101,7 +85,13 @@ class Feeder:
             ConfigurationError: If the source names nothing but things that do not exist, are
                 empty or cannot be read.
         """
-        await self._go_on()
+        # What earlier runs have left comes before a million files are walked again.
+        self._tally.added(await in_thread(self._plan.resume))
+        await self._hand_out_taken()
+        if self._settle_lost is not None:
+            await self._settle_lost()
+            await self._hand_out_taken()
+        await self._flush_links()
         streams, wrong = await self._take_in((source,))
         if wrong and len(wrong) == self._tally.planned and not streams:
             others = f" (and {len(wrong) - 1} more sources like it)" if wrong[1:] else ""
@@ -109,19 +99,11 @@ class Feeder:
         if self._rules.on_clash == "error":
             await in_thread(self._plan.refuse_clashes, self._rules.screening)
         self._tally.total_known = not streams
-        await self._hand_out()
+        await self._hand_out_taken()
         for stream in streams:
             await self._feed_stream(stream)
         await self._flush_links()
         self._tally.total_known = True
-
-    async def _go_on(self) -> None:
-        """Hand out what earlier runs have left, before a million files are walked again."""
-        self._tally.added(await in_thread(self._plan.resume))
-        await self._hand_out()
-        await self._outlet.settle_lost()
-        await self._hand_out()
-        await self._flush_links()
 
     async def _take_in(self, elements: Iterable[object]) -> tuple[list[Stream], list[Candidate]]:
         """Plan the finite part of some sources; return the rest, and what is wrong as a whole."""
@@ -144,48 +126,43 @@ class Feeder:
         self._tally.added(self._plan.add(found))
         return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
 
-    async def _hand_out(self) -> None:
-        while portion := await self._read():
-            for planned, looked_at in portion:
-                ready = looked_at
-                if ready.is_awaited:
-                    await self._outlet.room()
-                    ready = await read_awaited(ready, self._rules.screening)
-                if ready.verdict is not None:
-                    await self._outlet.settle(planned, ready)
-                elif ready.body is not None:
-                    await self._outlet.send_file(planned, ready)
-                else:
-                    await self._add_link(planned)
-
-    async def _read(self) -> list[tuple[Planned, Ready]]:
-        await self._outlet.room()
+    async def _hand_out_taken(self) -> None:
+        """Read what the plan has settled, portion by portion, and hand it out."""
         clock = asyncio.get_running_loop().time
-        began = clock()
-        portion = await in_thread(self._next_portion)
-        self._tally.reading_seconds += clock() - began
-        return portion
+        while True:
+            began = clock()
+            portion = await in_thread(self._next_portion)
+            self._tally.reading_seconds += clock() - began
+            if not portion:
+                return
+            ready: list[Work] = []
+            for planned in portion:
+                if planned.is_awaited:
+                    await self._hand_out(ready)
+                    ready = []
+                    await read_awaited(planned, self._rules.screening)
+                if planned.verdict is not None or planned.body is not None:
+                    ready.append(planned)
+                    continue
+                self._links.append(planned)
+                if len(self._links) >= self._batch_size:
+                    ready.append(tuple(self._links))
+                    self._links.clear()
+            await self._hand_out(ready)
 
-    def _next_portion(self) -> list[tuple[Planned, Ready]]:
+    def _next_portion(self) -> list[Planned]:
         if not self._waiting:
             self._waiting.extend(self._plan.take(TAKEN_AT_ONCE))
-        waiting = tuple(self._waiting)
-        if not waiting:
+        if not self._waiting:
             return []
-        read = next_portion(self._plan, self._waiting, self._rules.screening)
-        portion = list(zip(waiting, read, strict=False))  # what was read may be the first part
+        portion = next_portion(self._plan, self._waiting, self._rules.screening)
         self._plan.note_read(portion)
         return portion
-
-    async def _add_link(self, link: Planned) -> None:
-        self._links.append(link)
-        if len(self._links) >= self._batch_size:
-            await self._flush_links()
 
     async def _flush_links(self) -> None:
         if self._links:
             batch, self._links = tuple(self._links), []
-            await self._outlet.send_links(batch)
+            await self._hand_out([batch])
 
     async def _feed_stream(self, stream: Stream) -> None:
         arrivals: asyncio.Queue[object] = asyncio.Queue(STEP)
@@ -202,7 +179,7 @@ class Feeder:
     async def _feed_portion(self, elements: list[object]) -> None:
         broken = next((each for each in elements if isinstance(each, _Broken)), None)
         streams, _ = await self._take_in(elements[:-1] if broken else elements)
-        await self._hand_out()
+        await self._hand_out_taken()
         for stream in streams:
             await self._feed_stream(stream)
         if broken:

@@ -12,17 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import attrs
-
 from datagym_async._regular_files import READ_FLAGS, check_regular
 from datagym_async._runs._decode import decode
 from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.resources._bodies import file_body
-from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening
-from datagym_async.uploads._values import Outcome, Readable, UploadItem
-from datagym_async.uploads.plan._names import Verdict
+from datagym_async.uploads._screening import HEAD_SIZE, WARN_BYTES, Sample, Screening
 from datagym_async.uploads.sources._open_files import (
     ByteSource,
     Spool,
@@ -37,6 +33,7 @@ from datagym_async.uploads.sources._open_files import (
 )
 
 if TYPE_CHECKING:
+    from datagym_async.uploads._values import Readable, UploadItem
     from datagym_async.uploads.plan._plan import Plan, Planned
 
 
@@ -53,32 +50,7 @@ DECODERS = min(8, os.cpu_count() or 1)
 USUAL = Screening()
 
 
-@attrs.frozen
-class Ready:
-    """One item as it may be handed to a worker.
-
-    Args:
-        item: The item.
-        size: Its bytes, where they are known.
-        body: What to send; None for a link, and where the verdict is against sending.
-        verdict: What is decided against sending, or None.
-        warnings: What should be known of it whatever becomes of it.
-        source: What the body's bytes come from, where that is no file of its own.
-        is_awaited: Whether its open file is still to be read (`read_awaited`).
-        mtime: When its file was changed, in nanoseconds, as it was read; None for what is no file.
-    """
-
-    item: UploadItem
-    size: int | None = None
-    body: Body | None = None
-    verdict: Verdict | None = None
-    warnings: tuple[str, ...] = ()
-    source: ByteSource | None = None
-    is_awaited: bool = False
-    mtime: int | None = None
-
-
-def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUAL) -> list[Ready]:
+def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUAL) -> list[Planned]:
     """Return the next items of the plan, read: as many as one portion bears.
 
     It has at most `PORTION_ITEMS` and about `PORTION_BYTES`, and takes about `PORTION_SECONDS`.
@@ -91,98 +63,114 @@ def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUA
     if not waiting:
         waiting.extend(plan.take(PORTION_ITEMS))
     is_decoding = screening.check == "decode"
-    portion: list[Ready] = []
+    portion: list[Planned] = []
     weight, until = 0, monotonic() + PORTION_SECONDS
     for planned in waiting[: DECODERS if is_decoding else PORTION_ITEMS]:
-        ready = read(planned, screening)
-        portion.append(ready)
-        weight += len(ready.body.data) if ready.body and ready.body.data else 0
+        portion.append(read(planned, screening))
+        body = planned.body
+        if body is not None and body.data is not None:
+            weight += body.size
         if weight >= PORTION_BYTES or monotonic() > until:
             break
     del waiting[: len(portion)]
     return _all_decoded(portion) if is_decoding else portion
 
 
-def _all_decoded(portion: list[Ready]) -> list[Ready]:
-    if not any(ready.body for ready in portion):
+def _all_decoded(portion: list[Planned]) -> list[Planned]:
+    if not any(each.body for each in portion):
         return portion
     with ThreadPoolExecutor(DECODERS) as pool:
         return list(pool.map(_decoded, portion))
 
 
-def _decoded(ready: Ready) -> Ready:
-    if ready.body is None:
-        return ready
-    data = ready.body.data
-    if ready.source is not None:
-        found = decode(as_stream(ready.source, ready.body.size))
+def _decoded(planned: Planned) -> Planned:
+    body = planned.body
+    if body is None:
+        return planned
+    if planned.source is not None:
+        found = decode(as_stream(planned.source, body.size))
     else:
-        found = decode(str(ready.item.content) if data is None else data)
+        found = decode(str(planned.item.content) if body.data is None else body.data)
     if found.reason:
-        return _rejected(ready.item, ready.size, found.reason)
-    return attrs.evolve(ready, warnings=ready.warnings + found.warnings)
+        return planned.reject(found.reason)
+    planned.warnings += found.warnings
+    return planned
 
 
-def read(planned: Planned, screening: Screening = USUAL) -> Ready:
-    """Return a planned item with its body, or with the reason why it has none."""
-    item, verdict = planned.item, planned.verdict
+def read(planned: Planned, screening: Screening = USUAL) -> Planned:
+    """Return a planned item with its body noted in it, or with the reason why it has none."""
+    item, verdict, size = planned.item, planned.verdict, planned.size
     if item.url or (verdict and not verdict.is_clash):
-        return Ready(item, planned.size, verdict=verdict)
+        return planned
     if item.file is not None:
-        ready = _read_open_file(item, item.file, screening)
+        _read_open_file(planned, item.file, screening)
     elif item.data is not None:
-        ready = _screened(item, Sample(len(item.data), item.data[:HEAD_SIZE]), item.data, screening)
+        sample = Sample(len(item.data), item.data[:HEAD_SIZE])
+        _screen(planned, sample, item.data, screening)
     else:
-        ready = _read_file(item, str(item.content), planned.size, screening)
-    if planned.warnings:
-        ready = attrs.evolve(ready, warnings=planned.warnings + ready.warnings)
-    return Ready(item, planned.size, verdict=ready.verdict or verdict) if verdict else ready
+        _read_file(planned, str(item.content), screening)
+    if verdict:
+        # It was read to find out whether it is an image at all, which is the better reason.
+        planned.body = planned.source = None
+        planned.is_awaited, planned.size = False, size
+        if planned.verdict is None:
+            planned.verdict = verdict
+    return planned
 
 
-def _read_open_file(item: UploadItem, file: Readable, screening: Screening) -> Ready:
+def _read_open_file(planned: Planned, file: Readable, screening: Screening) -> None:
     if is_async(file):
-        return Ready(item, is_awaited=True)
+        planned.is_awaited = True
+        return
     try:
         size = size_of_open(file)
         head = read_open(file, SMALL + 1)
         if len(head) <= SMALL:
-            return _screened(item, Sample(len(head), head[:HEAD_SIZE]), head, screening)
-        sample = Sample(size or len(head), head[:HEAD_SIZE])
-        if reason := screening.of_sample(sample):
-            return _rejected(item, size, reason)
-        return _large(item, *body_of_open(file, head, size), screening)
+            _screen(planned, Sample(len(head), head[:HEAD_SIZE]), head, screening)
+            return
+        planned.size = size
+        if reason := screening.of_sample(Sample(size or len(head), head[:HEAD_SIZE])):
+            planned.reject(reason)
+        else:
+            _stream(planned, *body_of_open(file, head, size), screening)
     except Exception as error:  # the caller's own file may raise anything; its item is at fault
-        return _rejected(item, None, _of_open_file(item, error))
+        planned.size = None
+        planned.reject(_of_open_file(planned.item, error))
 
 
-async def read_awaited(ready: Ready, screening: Screening = USUAL) -> Ready:
+async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planned:
     """Return an item whose open file has to be awaited, with its body or a reason against it.
 
     Args:
-        ready: What `read` gave.
+        planned: What `read` gave.
         screening: How closely images are looked at.
     """
-    item = ready.item
-    if item.file is None:
-        return ready
+    file, planned.is_awaited = planned.item.file, False
+    if file is None:
+        return planned
     try:
-        found = await spooled(item.file, SMALL)
+        found = await spooled(file, SMALL)
         if isinstance(found, Spool):
-            ready = _large(item, body_of_spool(found), found, screening)
             head = await in_thread(found.read_at, 0, HEAD_SIZE)
+            planned.size = found.size
             if reason := screening.of_sample(Sample(found.size, head)):
-                return _rejected(item, found.size, reason)
+                return planned.reject(reason)
+            _stream(planned, body_of_spool(found), found, screening)
         else:
-            ready = _screened(item, Sample(len(found), found[:HEAD_SIZE]), found, screening)
+            _screen(planned, Sample(len(found), found[:HEAD_SIZE]), found, screening)
     except Exception as error:  # as above
-        return _rejected(item, None, _of_open_file(item, error))
-    return await in_thread(_decoded, ready) if screening.check == "decode" else ready
+        planned.size = None
+        return planned.reject(_of_open_file(planned.item, error))
+    return await in_thread(_decoded, planned) if screening.check == "decode" else planned
 
 
-def _large(item: UploadItem, body: Body, source: ByteSource, screening: Screening) -> Ready:
+def _stream(planned: Planned, body: Body, source: ByteSource, screening: Screening) -> None:
+    planned.size = body.size
     if screening.max_bytes is not None and body.size > screening.max_bytes:
-        return _rejected(item, body.size, screening.of_sample(Sample(body.size, b"")))
-    return Ready(item, body.size, body, warnings=screening.warnings(body.size), source=source)
+        planned.reject(screening.of_sample(Sample(body.size, b"")))
+        return
+    planned.body, planned.source = body, source
+    planned.warnings += screening.warnings(body.size)
 
 
 def _of_open_file(item: UploadItem, error: Exception) -> str:
@@ -190,31 +178,33 @@ def _of_open_file(item: UploadItem, error: Exception) -> str:
     return f"{item.source or item.name} {words}"
 
 
-def _read_file(
-    item: UploadItem, path: str, planned_size: int | None, screening: Screening
-) -> Ready:
+def _read_file(planned: Planned, path: str, screening: Screening) -> None:
     # Without a file object: each call of one lets go of the interpreter and has to get it back.
     try:
         file = os.open(path, READ_FLAGS)
         try:
-            return _read_descriptor(item, path, file, screening)
+            found = os.fstat(file)
+            # What was a file when it was planned may be a pipe by now.
+            check_regular(path, found.st_mode)
+            size, whole = found.st_size, None
+            if size <= SMALL and path.lower().endswith(_IMAGE_ENDINGS):
+                # Likely an image: read whole before its first bytes have said so.
+                whole = _read_whole(file, size)
+                sample = Sample(size, whole[:HEAD_SIZE])
+            else:
+                sample = Sample(size, os.read(file, HEAD_SIZE))
+                if size <= SMALL and not screening.of_sample(sample):
+                    # From the start, head and all: to join two parts would copy the file.
+                    os.lseek(file, 0, os.SEEK_SET)
+                    whole = _read_whole(file, size)
         finally:
             os.close(file)
     except (OSError, ValueError) as error:
-        return _rejected(item, planned_size, refusal(path, error))
-
-
-def _read_descriptor(item: UploadItem, path: str, file: int, screening: Screening) -> Ready:
-    found = os.fstat(file)
-    check_regular(path, found.st_mode)  # what was a file when it was planned may be a pipe by now
-    size = found.st_size
-    whole = _read_whole(file, size) if _is_likely(path, size) else None
-    sample = Sample(size, os.read(file, HEAD_SIZE) if whole is None else whole[:HEAD_SIZE])
-    if whole is None and size <= SMALL and not screening.of_sample(sample):
-        # From the start, head and all: to join two parts would copy the file.
-        os.lseek(file, 0, os.SEEK_SET)
-        whole = _read_whole(file, size)
-    return _screened(item, sample, whole, screening, mtime=found.st_mtime_ns)
+        planned.reject(refusal(path, error))
+        return
+    _screen(planned, sample, whole, screening)
+    if planned.verdict is None and planned.mtime != found.st_mtime_ns:
+        planned.is_changed, planned.mtime = True, found.st_mtime_ns
 
 
 def _read_whole(file: int, size: int) -> bytes:
@@ -222,32 +212,30 @@ def _read_whole(file: int, size: int) -> bytes:
     return os.read(file, size + 1)
 
 
-def _is_likely(path: str, size: int) -> bool:
-    """Return whether a file is to be read whole before its first bytes have said what it is."""
-    return size <= SMALL and path.lower().endswith(_IMAGE_ENDINGS)
+def _screen(planned: Planned, sample: Sample, data: bytes | None, screening: Screening) -> None:
+    """Note in an item what is to be sent of it, or what is against it.
 
-
-def _screened(
-    item: UploadItem,
-    sample: Sample,
-    data: bytes | None,
-    screening: Screening,
-    *,
-    mtime: int | None = None,
-) -> Ready:
+    Args:
+        planned: The item.
+        sample: Its size and first bytes.
+        data: All of it, or None where it is to be streamed from its file.
+        screening: How closely images are looked at.
+    """
+    planned.is_changed = planned.size != sample.size
+    planned.size = sample.size
     if reason := screening.of_sample(sample):
-        return _rejected(item, sample.size, reason)
-    warnings = screening.warnings(sample.size)
+        planned.reject(reason)
+        return
     if data is None:
-        body = file_body(str(item.content), sample.size)
-        return Ready(item, sample.size, body, warnings=warnings, mtime=mtime)
-    if len(data) != sample.size:
+        planned.body = file_body(str(planned.item.content), sample.size)
+    elif len(data) != sample.size:
         change = "grew" if len(data) > sample.size else "shrank"
-        return _rejected(item, sample.size, f"{item.source} {change} while it was read.")
-    if reason := screening.of_whole(data):
-        return _rejected(item, sample.size, reason)
-    return Ready(item, sample.size, Body.of_bytes(data), warnings=warnings, mtime=mtime)
-
-
-def _rejected(item: UploadItem, size: int | None, reason: str) -> Ready:
-    return Ready(item, size, verdict=Verdict(Outcome.REJECTED, reason))
+        planned.reject(f"{planned.item.source} {change} while it was read.")
+        return
+    elif reason := screening.of_whole(data):
+        planned.reject(reason)
+        return
+    else:
+        planned.body = Body.of_bytes(data)
+    if sample.size > WARN_BYTES:
+        planned.warnings += screening.warnings(sample.size)

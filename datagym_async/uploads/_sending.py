@@ -1,8 +1,7 @@
 """Send one piece of work, and say what became of each of its items.
 
-Bound the bytes that are on their way at once.
-
-Sort dead links out of a batch before it is sent: the service never looks, and takes them.
+Also here: the bound on the bytes in flight, and the check that sorts dead links out of a batch
+before it is sent, since the service never looks at them, and takes them.
 """
 
 from __future__ import annotations
@@ -10,43 +9,28 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from datagym_async._runs._needs import MediaUploads
 from datagym_async._transport import LinkProber
-from datagym_async._wire._messages import Body
 from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
 from datagym_async.models import UrlStatus
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._family import SEVERAL
-from datagym_async.uploads._observer import Watcher
 from datagym_async.uploads._settling import SharedListing
 from datagym_async.uploads._tally import Tally
-from datagym_async.uploads._target import SEVERAL_HOMES, NoDatasetError, Place, Target
-from datagym_async.uploads._values import Outcome, UploadItem, UploadResult
+from datagym_async.uploads._target import SEVERAL_HOMES, NoDatasetError, Target
+from datagym_async.uploads._values import Outcome, UploadResult
 from datagym_async.uploads._verdicts import of_error, of_url
-from datagym_async.uploads.plan._plan import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from datagym_async.models import Media, UrlResult
+    from datagym_async.uploads._feeder import Work
     from datagym_async.uploads.plan._plan import Planned
-
-
-@attrs.frozen
-class FileWork:
-    """One item with its bytes, for one request."""
-
-    ticket: Ticket
-    item: UploadItem
-    body: Body
-    warnings: tuple[str, ...] = ()
-
-
-Work: TypeAlias = "FileWork | tuple[Planned, ...]"
 
 
 @attrs.frozen
@@ -54,12 +38,12 @@ class Sent:
     """What became of one item that was sent.
 
     Args:
-        ticket: What the plan knows of it.
+        seq: Its number in the plan.
         result: The result.
         is_lost: Whether its answer was lost, and could not be looked up.
     """
 
-    ticket: Ticket
+    seq: int
     result: UploadResult
     is_lost: bool = False
 
@@ -73,9 +57,8 @@ class Sender:
         target: Where they go.
         listing: Looks up what became of lost answers.
         config: The options.
-        tally: Told of what is in flight.
-        watcher: Told of what is sent.
-        on_error: Called with each error, and with None after each answer.
+        tally: Counts what is in flight.
+        judge: Called with each error, and with None after each answer.
         links: Finds dead links before they are sent, or None.
 
     Attributes:
@@ -87,8 +70,7 @@ class Sender:
     _listing: SharedListing
     _config: UploadConfig
     _tally: Tally
-    _watcher: Watcher
-    _on_error: Callable[[Exception | None], None]
+    _judge: Callable[[Exception | None], None]
     _links: LinkCheck | None = None
     in_flight: set[int] = attrs.field(factory=set, init=False)
     _bytes: BytesInFlight = attrs.field(init=False)
@@ -96,13 +78,19 @@ class Sender:
     def __attrs_post_init__(self) -> None:
         self._bytes = BytesInFlight(self._config.max_bytes_in_flight)
 
+    def _clock(self) -> float:
+        return asyncio.get_running_loop().time()
+
     async def send(self, work: Work) -> list[Sent]:
         """Send a piece of work and return what became of its items."""
-        seqs = _seqs(work)
+        seqs = [each.seq for each in work] if isinstance(work, tuple) else [work.seq]
         self.in_flight.update(seqs)
         self._tally.in_flight += len(seqs)
         try:
-            sent = await self._send(work)
+            if isinstance(work, tuple):
+                sent = await self._send_links(work)
+            else:
+                sent = await self._send_file(work)
         except asyncio.CancelledError:
             self._tally.unsettled += len(seqs)
             raise
@@ -111,116 +99,101 @@ class Sender:
         self.in_flight.difference_update(seqs)
         return sent
 
-    async def _send(self, work: Work) -> list[Sent]:
-        began = asyncio.get_running_loop().time()
-        if isinstance(work, tuple):
-            for each in work:
-                self._watcher.began(each.item, None)
-            return await self._check_and_send_links(work, began)
-        self._watcher.began(work.item, work.body.size)
-        sent = await self._send_file(work, began)
-        if work.warnings:
-            sent = [
-                attrs.evolve(each, result=attrs.evolve(each.result, warnings=work.warnings))
-                for each in sent
-            ]
-        return sent
-
-    async def _send_file(self, work: FileWork, began: float) -> list[Sent]:
-        """Send an image; nothing comes of it where it has no place to go to."""
+    async def _send_file(self, work: Planned) -> list[Sent]:
+        """Send an image; nothing comes of it where no dataset can be made for it."""
+        began, item, body = self._clock(), work.item, work.body
+        if body is None:
+            return []
         dataset_id = ""
+
+        async def settle() -> Media | None:
+            return await self._listing.find(item.name)
+
         try:
-            # The place comes last: one that waits for others' bytes must not make a dataset full.
-            async with self._bytes.hold(work.body.size), self._target.place() as place:
-                dataset_id = place.dataset_id
-                media = await self._keep(place, work)
+            if not self._bytes.take(body.size):
+                await self._bytes.acquire(body.size)
+            try:
+                # The place in a dataset comes after the bytes: one that waits for the bytes of
+                # others must not make a dataset full.
+                async with self._target.place() as place:
+                    dataset_id = place.dataset_id
+                    try:
+                        media = await self._media.upload_body(
+                            dataset_id, item.name, body, settle=settle
+                        )
+                    except AlreadyExistsError:
+                        # Perhaps an attempt of an earlier run has stored it meanwhile.
+                        place.keep(stored=False)
+                        if not work.doubt or work.is_held or (found := await settle()) is None:
+                            raise
+                        media = found
+                        place.stored += 1
+                    except APIError as error:
+                        if error.unknown:
+                            place.keep(stored=False)  # it may be there
+                        raise
+                    else:
+                        place.keep()
+            finally:
+                self._bytes.release(body.size)
         except NoDatasetError as error:
-            self._on_error(error)
+            self._judge(error)
             return []
         except (DataGymError, OSError) as error:
-            return [self._refused(work, error, dataset_id=dataset_id, began=began)]
-        self._on_error(None)
+            return [self._refused(work, error, dataset_id, began)]
+        self._judge(None)
         result = UploadResult(
-            item=work.item,
+            item=item,
             outcome=Outcome.UPLOADED,
             dataset_id=dataset_id,
             media_id=media.id,
-            size=work.body.size,
-            seconds=asyncio.get_running_loop().time() - began,
+            size=body.size,
+            seconds=self._clock() - began,
             attempts=1,
+            warnings=work.warnings,
         )
-        return [Sent(work.ticket, result)]
+        return [Sent(work.seq, result)]
 
-    async def _keep(self, place: Place, work: FileWork) -> Media:
-        """Store an image, and keep its place if it is there, or may be."""
-        try:
-            media = await self._store(work, place.dataset_id)
-        except APIError as error:
-            if error.unknown or isinstance(error, AlreadyExistsError):
-                place.keep(stored=False)
-            raise
-        place.keep()
-        return media
-
-    async def _store(self, work: FileWork, dataset_id: str) -> Media:
-        """Store an image, or find what an attempt of an earlier run has stored meanwhile."""
-
-        async def settle() -> Media | None:
-            self._watcher.lost(work.item)
-            return await self._listing.find(work.item.name)
-
-        try:
-            return await self._media.upload_body(
-                dataset_id, work.item.name, work.body, settle=settle
-            )
-        except AlreadyExistsError:
-            ours = work.ticket.doubt and not work.ticket.is_held
-            if not ours or (found := await settle()) is None:
-                raise
-            return found
-
-    def _refused(self, work: FileWork, error: Exception, *, dataset_id: str, began: float) -> Sent:
-        self._on_error(error)
+    def _refused(self, work: Planned, error: Exception, dataset_id: str, began: float) -> Sent:
+        """Return what an error means for an item, of which the run is told as well."""
+        self._judge(error)
         result = of_error(
             work.item,
             error,
             dataset_id=dataset_id,
-            size=work.body.size,
-            seconds=asyncio.get_running_loop().time() - began,
+            size=None if work.body is None else work.body.size,
+            seconds=self._clock() - began,
             skip_existing=self._config.skip_existing,
         )
-        return Sent(work.ticket, result, isinstance(error, APIError) and error.unknown)
+        if work.warnings:
+            result = attrs.evolve(result, warnings=work.warnings)
+        is_lost = work.body is not None and isinstance(error, APIError) and error.unknown
+        return Sent(work.seq, result, is_lost)
 
-    async def _check_and_send_links(self, links: tuple[Planned, ...], began: float) -> list[Sent]:
+    async def _send_links(self, links: tuple[Planned, ...]) -> list[Sent]:
+        """Send links, each to where it has to go, but for those that are dead."""
+        began = self._clock()
         urls = [str(each.item.content) for each in links]
         dead = await self._links.dead(urls) if self._links is not None else {}
-        seconds = asyncio.get_running_loop().time() - began
-        rejected = [
-            Sent(links[at].ticket, _dead(links[at].item, reason, seconds))
-            for at, reason in sorted(dead.items())
-        ]
-        alive = tuple(each for at, each in enumerate(links) if at not in dead)
-        return rejected + (await self._send_links(alive, began) if alive else [])
-
-    async def _send_links(self, links: tuple[Planned, ...], began: float) -> list[Sent]:
+        seconds = self._clock() - began
+        sent = [_rejected(links[at], reason, "", seconds) for at, reason in sorted(dead.items())]
         homes: dict[int | None, list[Planned]] = {}
-        for link in links:
-            homes.setdefault(self._home_of(link), []).append(link)
-        sent: list[Sent] = []
+        for at, link in enumerate(links):
+            if at not in dead:
+                # One that cannot have been sent before may go anywhere.
+                is_known = link.is_held or link.doubt
+                home = self._target.home_of(urls[at]) if is_known else None
+                homes.setdefault(home, []).append(link)
         for home, some in homes.items():
             if home == SEVERAL:
-                sent += [self._rejected_link(each) for each in some]
+                first = self._target.members[0].dataset_id
+                sent += [_rejected(each, SEVERAL_HOMES, first) for each in some]
                 continue
             left = tuple(some)
             while left and (part := await self._send_part(left, home, began)):
                 sent += part
                 left = left[len(part) :]
         return sent
-
-    def _home_of(self, link: Planned) -> int | None:
-        """Return where a link has to go; one that cannot have been sent before may go anywhere."""
-        is_known = link.ticket.is_held or link.ticket.doubt
-        return self._target.home_of(str(link.item.content)) if is_known else None
 
     async def _send_part(
         self, links: tuple[Planned, ...], home: int | None, began: float
@@ -232,78 +205,42 @@ class Sender:
                 dataset_id, links = place.dataset_id, links[: place.count]
                 urls = [str(each.item.content) for each in links]
                 answers = await self._media.upload_urls(dataset_id, urls, batch_size=len(urls))
+                seconds = self._clock() - began
                 sent = [
-                    Sent(each.ticket, _of_link(each, answer, dataset_id, began))
+                    Sent(each.seq, _of_link(each, answer, dataset_id, seconds))
                     for each, answer in zip(links, answers, strict=True)
                 ]
                 place.keep(sum(each.result.outcome is Outcome.UPLOADED for each in sent))
         except NoDatasetError as error:
-            self._on_error(error)
+            self._judge(error)
             return []
         except DataGymError as error:
-            self._on_error(error)
-            return [self._refused_link(each, error, dataset_id, began) for each in links]
-        self._on_error(None)
+            self._judge(error)
+            return [self._refused(each, error, dataset_id, began) for each in links]
+        self._judge(None)
         return sent
 
-    def _rejected_link(self, link: Planned) -> Sent:
-        dataset_id = self._target.members[0].dataset_id
-        result = UploadResult(
-            item=link.item,
-            outcome=Outcome.REJECTED,
-            dataset_id=dataset_id,
-            reason=SEVERAL_HOMES,
-        )
-        return Sent(link.ticket, result)
 
-    def _refused_link(self, link: Planned, error: Exception, dataset_id: str, began: float) -> Sent:
-        self._on_error(error)
-        result = of_error(
-            link.item,
-            error,
-            dataset_id=dataset_id,
-            size=None,
-            seconds=asyncio.get_running_loop().time() - began,
-            skip_existing=self._config.skip_existing,
-        )
-        return Sent(link.ticket, result)
-
-
-def _dead(item: UploadItem, reason: str, seconds: float) -> UploadResult:
-    return UploadResult(
-        item=item, outcome=Outcome.REJECTED, dataset_id="", seconds=seconds, reason=reason
+def _rejected(link: Planned, reason: str, dataset_id: str, seconds: float = 0.0) -> Sent:
+    result = UploadResult(
+        item=link.item,
+        outcome=Outcome.REJECTED,
+        dataset_id=dataset_id,
+        seconds=seconds,
+        reason=reason,
     )
+    return Sent(link.seq, result)
 
 
-def _of_link(link: Planned, answer: UrlResult, dataset_id: str, began: float) -> UploadResult:
+def _of_link(link: Planned, answer: UrlResult, dataset_id: str, seconds: float) -> UploadResult:
     """Return what an answer means: an address is sent once, so that DUPLICATE may be our own.
 
     The listing has names alone. Where the target held the name of a link before, its address may
     have been there; where it did not, an attempt of ours has arrived whose answer was lost.
     """
-    if answer.status is UrlStatus.DUPLICATE and not link.ticket.is_held:
+    if answer.status is UrlStatus.DUPLICATE and not link.is_held:
         answer = attrs.evolve(answer, status=UrlStatus.SUCCESS)
-    seconds = asyncio.get_running_loop().time() - began
     return of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
-
-
-def _seqs(work: Work) -> list[int]:
-    return [each.ticket.seq for each in work] if isinstance(work, tuple) else [work.ticket.seq]
-
-
-@attrs.frozen
-class _Held:
-    """The bytes of one body, for the length of a block."""
-
-    bound: BytesInFlight
-    size: int
-
-    async def __aenter__(self) -> None:
-        if not self.bound.take(self.size):
-            await self.bound.acquire(self.size)
-
-    async def __aexit__(self, *_: object) -> None:
-        self.bound.release(self.size)
 
 
 class BytesInFlight:
@@ -331,18 +268,12 @@ class BytesInFlight:
         """Return the bytes on their way now."""
         return self._held
 
-    def hold(self, size: int) -> _Held:
-        """Wait until a body may be sent, and keep its bytes: ``async with bound.hold(size)``."""
-        return _Held(self, size)
-
-    def _fits(self, size: int) -> bool:
-        return self._most is None or self._held == 0 or self._held + size <= self._most
-
     def take(self, size: int) -> bool:
         """Let a body of this size in if it may be sent at once, and return whether it was so."""
-        if self._waiters or not self._fits(size):
+        held = self._held + size
+        if self._waiters or (self._most is not None and self._held and held > self._most):
             return False
-        self._held += size
+        self._held = held
         return True
 
     async def acquire(self, size: int) -> None:
@@ -365,14 +296,15 @@ class BytesInFlight:
     def release(self, size: int) -> None:
         """Give the bytes of a body back."""
         self._held -= size
-        self._admit()
+        if self._waiters:
+            self._admit()
 
     def _admit(self) -> None:
         while self._waiters:
             size, waiter = self._waiters[0]
             if waiter.done():  # cancelled
                 self._waiters.popleft()
-            elif self._fits(size):
+            elif self._most is None or not self._held or self._held + size <= self._most:
                 self._waiters.popleft()
                 self._held += size
                 waiter.set_result(None)

@@ -92,17 +92,26 @@ class Member:
 
 @attrs.define
 class Place:
-    """Room for some images in one dataset; what was not kept is given back at the end.
+    """Room for some images in one dataset, for the length of a block: ``async with place: ...``.
+
+    What was not kept is given back at the end.
 
     Args:
-        dataset_id: The dataset.
-        count: How many images.
+        target: Has the datasets.
+        count: How many images: those wanted, and once entered those that there is room for.
+        home: Index of the dataset that they have to go to, or None for any.
+
+    Attributes:
+        dataset_id: The dataset, once entered.
     """
 
-    dataset_id: str
+    _target: Target
     count: int = 1
+    _home: int | None = None
+    dataset_id: str = attrs.field(default="", init=False)
     kept: int = attrs.field(default=0, init=False)
     stored: int = attrs.field(default=0, init=False)
+    _index: int = attrs.field(default=-1, init=False)
 
     def keep(self, count: int = 1, *, stored: bool = True) -> None:
         """Keep some of the room.
@@ -114,33 +123,31 @@ class Place:
         self.kept += count
         self.stored += count if stored else 0
 
+    async def __aenter__(self) -> Place:
+        target = self._target
+        if self._home is not None:
+            self._index = self._home
+            target.places.reserve_in(self._home, self.count)
+        else:
+            reserved = target.places.reserve(self.count) or await target.make_room(self.count)
+            self._index, self.count = reserved
+        self.dataset_id = target.filled[self._index].member.dataset_id
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._index >= 0:
+            self._target.places.give_back(self._index, self.count - self.kept)
+            self._target.filled[self._index].uploaded += self.stored
+
 
 @attrs.define
-class _Filled:
+class Filled:
     """One dataset, and what this run does with it."""
 
     member: Member
     held: int
     created: bool = False
     uploaded: int = 0
-
-
-@attrs.define
-class _Placing:
-    """A place in a target, for the length of a block."""
-
-    target: Target
-    count: int
-    home: int | None
-    _taken: tuple[int, Place] | None = None
-
-    async def __aenter__(self) -> Place:
-        self._taken = await self.target.take(self.count, self.home)
-        return self._taken[1]
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._taken is not None:
-            self.target.give_back(*self._taken)
 
 
 @attrs.frozen
@@ -191,15 +198,15 @@ class Target:
     _most: int | None = None
     _attach_to: Sequence[str] = ()
     _on_created: Callable[[Member], None] | None = None
-    _filled: list[_Filled] = attrs.field(factory=list, init=False)
+    filled: list[Filled] = attrs.field(factory=list, init=False)
     _homes: dict[str, int] = attrs.field(factory=dict, init=False)
-    _places: Places = attrs.field(init=False)
+    places: Places = attrs.field(init=False)
     _attaching: _Attaching = attrs.field(init=False)
     _growing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _failure: Exception | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._places = Places(self._most)
+        self.places = Places(self._most)
         self._attaching = _Attaching(self._projects, self._attach_to)
 
     @classmethod
@@ -218,12 +225,12 @@ class Target:
     @property
     def name(self) -> str:
         """Return the name of the first dataset; empty before the target is open."""
-        return self._filled[0].member.name if self._filled else ""
+        return self.filled[0].member.name if self.filled else ""
 
     @property
     def members(self) -> tuple[Member, ...]:
         """Return the datasets so far, in order; none before the target is open."""
-        return tuple(each.member for each in self._filled)
+        return tuple(each.member for each in self.filled)
 
     @property
     def shares(self) -> tuple[DatasetShare, ...]:
@@ -232,7 +239,7 @@ class Target:
             DatasetShare(
                 each.member.dataset_id, each.member.name, each.held, each.uploaded, each.created
             )
-            for each in self._filled
+            for each in self.filled
         )
 
     async def open(self, listed: Listed) -> None:
@@ -293,8 +300,8 @@ class Target:
 
     def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> Member:
         member = Member(dataset.id, dataset.name, number)
-        self._filled.append(_Filled(member, held, created))
-        self._places.add(held)
+        self.filled.append(Filled(member, held, created))
+        self.places.add(held)
         return member
 
     @property
@@ -303,7 +310,7 @@ class Target:
             raise ConfigurationError("max_per_dataset needs datasets that can be created.")
         return self._datasets
 
-    def place(self, count: int = 1, *, home: int | None = None) -> _Placing:
+    def place(self, count: int = 1, *, home: int | None = None) -> Place:
         """Hold room for images in one dataset; a new one is made where there is none.
 
         Args:
@@ -311,32 +318,25 @@ class Target:
             home: The dataset that they have to go to, whether it has room or not.
 
         Returns:
-            An async context manager over the `Place`. Entering it raises `NoDatasetError` if there
-            is no room, and the next dataset cannot be made.
+            An async context manager. Entering it raises `NoDatasetError` if there is no room, and
+            the next dataset cannot be made.
         """
-        return _Placing(self, count, home)
-
-    async def take(self, count: int, home: int | None) -> tuple[int, Place]:
-        """Reserve room; return the number of its dataset, and the place."""
-        index, granted = (home, count) if home is not None else await self._reserve(count)
-        if home is not None:
-            self._places.reserve_in(home, count)
-        return index, Place(self._filled[index].member.dataset_id, granted)
-
-    def give_back(self, index: int, place: Place) -> None:
-        """Give the room back that was not used."""
-        self._places.give_back(index, place.count - place.kept)
-        self._filled[index].uploaded += place.stored
+        return Place(self, count, home)
 
     def home_of(self, url: str) -> int | None:
         """Return the dataset that a link has to go to, None for any, or `SEVERAL` for none."""
         return self._homes.get(fold_name(url_name(url))) if self._homes else None
 
-    async def _reserve(self, count: int) -> tuple[int, int]:
-        while (reserved := self._places.reserve(count)) is None:
+    async def make_room(self, count: int) -> tuple[int, int]:
+        """Make the next dataset, and reserve room in it; return its index and how much there is.
+
+        Raises:
+            NoDatasetError: It cannot be made.
+        """
+        while (reserved := self.places.reserve(count)) is None:
             async with self._growing:
                 # Whoever held the lock before has made room, or has found that there is no more.
-                if (reserved := self._places.reserve(count)) is not None:
+                if (reserved := self.places.reserve(count)) is not None:
                     return reserved
                 await self._grow()
         return reserved
@@ -349,9 +349,7 @@ class Target:
             await self._attaching.one(dataset.id)
         except DataGymError as error:
             self._failure = error
-            text = (
-                f"The next dataset after {self._filled[-1].member.name!r} cannot be made: {error}"
-            )
+            text = f"The next dataset after {self.filled[-1].member.name!r} cannot be made: {error}"
             raise NoDatasetError(text) from error
         held = len(dataset.media)
         member = self._enter(dataset, number, held, created=not held)
@@ -360,7 +358,7 @@ class Target:
 
     async def _next_dataset(self) -> tuple[Dataset, int]:
         """Return the next dataset; a number that only a deleted dataset has is left out."""
-        last = self._filled[-1].member.number
+        last = self.filled[-1].member.number
         for number in range(last + 1, last + MAX_GAP + 1):
             try:
                 dataset = await self._family.ensure(numbered(self.name, number))

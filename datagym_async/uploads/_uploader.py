@@ -5,10 +5,11 @@ How it works:
 * Entering looks the dataset up: an unknown dataset, a refused token or a service out of reach is
   the plain error of that call, before anything is read or sent. The names it holds go into the
   plan.
-* One task, the feeder, plans the sources (`_plan`), reads small files several at a time
-  (`_reading`) and fills a short queue; N workers send from it (`_pipeline`). There is never a task
-  a file, and memory does not grow with their number.
-* Results come out as they are known, through a bounded queue: a slow reader slows the run.
+* One task, the feeder, plans the sources (`plan`), reads small files several at a time (`_reading`)
+  and hands them over; N workers send them (`_sending`). The engine (`_runs._engine`) has queues,
+  limits and results. There is never a task a file, and memory does not grow with their number.
+* An upload whose answer is lost keeps its worker until it is settled, but no slot of the client:
+  others are sent meanwhile as long as there are more workers than slots.
 * Leaving the block early begins nothing new and lets what is in flight end (a request that is cut
   off may be carried out all the same, and the next run would double its image). Leaving it by an
   exception or a cancellation cancels what runs. Neither leaves a task or a file open.
@@ -19,19 +20,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from typing import TYPE_CHECKING, Self
+from contextlib import aclosing
+from typing import TYPE_CHECKING
 
-from datagym_async._runs._engine import BulkRun, workers_of
+import attrs
+
+from datagym_async._runs._engine import BulkRun, Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, TransferError
 from datagym_async.uploads._config import UploadConfig
-from datagym_async.uploads._feeder import Feeder
-from datagym_async.uploads._observer import Participant
-from datagym_async.uploads._pipeline import Pipeline
+from datagym_async.uploads._feeder import Feeder, Work
+from datagym_async.uploads._observer import Observer
+from datagym_async.uploads._sending import LinkCheck, Sender
+from datagym_async.uploads._settling import Settler, SharedListing
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
-from datagym_async.uploads._values import UploadReport, UploadResult
-from datagym_async.uploads._verification import Comparison
+from datagym_async.uploads._values import Outcome, UploadReport, UploadResult
+from datagym_async.uploads._verification import Choice, Verification, Verifier
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan._jobs import Job, journal_path
 from datagym_async.uploads.plan._plan import Plan
@@ -46,14 +51,14 @@ if TYPE_CHECKING:
     from datagym_async.uploads._observer import Meters
     from datagym_async.uploads._target import Attachments
     from datagym_async.uploads._values import UploadProgress
+    from datagym_async.uploads.plan._plan import Planned
     from datagym_async.uploads.sources._leaves import Source
-
 
 DRAIN_SECONDS = 30.0
 """Time that requests in flight get to end when the block is left early."""
 
 
-class Uploader(BulkRun[UploadResult, UploadReport]):
+class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     """Upload whatever the sources name into one dataset: an async context manager and iterator.
 
     ::
@@ -100,14 +105,19 @@ class Uploader(BulkRun[UploadResult, UploadReport]):
         meters: Meters | None = None,
         lane: RunLane | None = None,
     ) -> None:
-        super().__init__()
-        self._lane = lane
         self._config = config = config or UploadConfig()
-        self._dataset_id = dataset_id
-        self._participant = Participant.of(config, meters)
-        self._target = Target.of(config, datasets, projects, dataset_id, self._participant.created)
-        self._sources = sources
+        stops = Stops(
+            max_files=config.max_files,
+            max_bytes_total=config.max_bytes_total,
+            max_failures=config.max_failures,
+            max_duration=config.max_duration,
+        )
+        super().__init__(lane, config.concurrency, stops)
         self._media = media
+        self._dataset_id = dataset_id
+        self._sources = sources
+        self._observer = Observer(config.on_event, meters)
+        self._target = Target.of(config, datasets, projects, dataset_id, self._observer.created)
         self._plan = Plan(
             skip_existing=config.skip_existing,
             by_hash=config.identity == "sha256",
@@ -115,40 +125,29 @@ class Uploader(BulkRun[UploadResult, UploadReport]):
             screening=f"{config.check}, at most {config.max_bytes} bytes",
         )
         self._tally = Tally(config.max_problems)
-        verification = self._participant.verification
-        comparison = Comparison(config, self._plan.using, media, verification, seed=dataset_id)
-        self._pipeline = Pipeline(
+        self._verification = Verification(config.max_problems)
+        self._links = LinkCheck.of(config)
+        self._listing = SharedListing(self._target.find, media.settle_after)
+        self._sender = Sender(
             media,
             self._target,
-            self._plan,
+            self._listing,
             config,
             self._tally,
-            workers_of(lane, config.concurrency),
-            self._participant.hooks(comparison),
+            self._judge,
+            self._links,
         )
+        self._settler = Settler(self._plan, media, self._target, self._tally, config.remove_doubles)
 
     def __repr__(self) -> str:
         tally = self._tally
         return f"<Uploader {tally.done} of {tally.planned} items done, {tally.in_flight} in flight>"
 
-    async def __aenter__(self) -> Self:
-        self._begin()
-        try:
-            self._pin(self._lane, self._config.concurrency)
-            await in_thread(self._open_plan)
-            self._participant.begin(self.stop)
-            await self._target.open(self._plan.listed)
-            self._participant.opened(self._target.shares)
-            await self._group.__aenter__()
-        except BaseException as error:
-            self._pinned.close()
-            self._participant.close()
-            await in_thread(self._plan.close)
-            if isinstance(error, sqlite3.Error):
-                raise self._outcome_of(error) from error
-            raise
-        self._running = self._group.create_task(self._run())
-        return self
+    async def _open(self) -> None:
+        await in_thread(self._open_plan)
+        self._observer.begin()
+        await self._target.open(self._plan.listed)
+        self._observer.opened(self._target.shares)
 
     def _open_plan(self) -> None:
         config = self._config
@@ -159,11 +158,6 @@ class Uploader(BulkRun[UploadResult, UploadReport]):
         path = journal_path(config.journal, job)
         self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
 
-    async def _run(self) -> None:
-        rules = Rules.of(self._config)
-        feeder = Feeder(self._plan, rules, self._config.batch_size, self._tally, self._pipeline)
-        await self._pipeline.run(feeder, self._sources)
-
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -172,42 +166,119 @@ class Uploader(BulkRun[UploadResult, UploadReport]):
     ) -> None:
         try:
             if kind is None:
-                await self._drain()
+                # End what is in flight: a request that is cut off may be carried out all the same.
+                self.stop()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(DRAIN_SECONDS):
+                        while self._ended is None:
+                            await self._next()
         finally:
-            await self._close()
+            await self._leave()
 
-    def stop(self) -> None:
-        """Begin nothing new; what is in flight ends in its own way, and then the iteration does.
-
-        The report is incomplete then; with a journal the same upload again goes on.
-        """
-        self._pipeline.stop()
-
-    async def _drain(self) -> None:
-        """End what is in flight: a request that is cut off may be carried out all the same."""
-        self.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while self._ended is None:
-                    await self._next()
-
-    async def _close(self) -> None:
+    async def _close(self, *, complete: bool) -> None:
+        self._observer.close()
+        in_flight = frozenset(self._sender.in_flight)
         try:
-            await self._leave_group()
+            if self._links is not None:
+                await self._links.aclose()
         finally:
-            self._pinned.close()
-            complete = self._tally.complete and self._pipeline.error is None
-            cut_off = self._pipeline.cut_off
-            self._end()
-            await in_thread(self._plan.close, complete=complete, doubtful=cut_off)
+            complete = complete and self._tally.complete
+            await in_thread(self._plan.close, complete=complete, doubtful=in_flight)
 
-    def _results(self) -> Pipeline | None:
-        return None if self._running is None else self._pipeline
+    # What the engine asks for.
 
-    def _end(self) -> None:
-        """Stop the clock, and tell that the run is over."""
-        super()._end()
-        self._participant.end(self.report, disk_seconds=self._tally.disk_seconds)
+    async def _feed(self) -> None:
+        rules = Rules.of(self._config)
+        feeder = Feeder(
+            self._plan,
+            rules,
+            self._config.batch_size,
+            self._tally,
+            self._hand_out,
+            lambda: self._settler.at_start(self._settled),
+        )
+        await feeder.feed(self._sources)
+
+    async def _hand_out(self, portion: list[Work]) -> None:
+        """Hand a portion to the workers, and settle what of it needs no sending."""
+        for work in portion:
+            if isinstance(work, tuple) or work.verdict is None:
+                self._hand_over(work)
+            else:
+                await self._settle_unsent(work)
+        await self._room()
+
+    async def _settle_unsent(self, planned: Planned) -> None:
+        verdict = planned.verdict
+        if verdict is None:
+            return
+        is_skipped = verdict.outcome is Outcome.SKIPPED
+        dataset_id, media_id = planned.there if is_skipped else ("", "")
+        result = UploadResult(
+            item=planned.item,
+            outcome=verdict.outcome,
+            dataset_id=dataset_id or self._target.members[0].dataset_id,
+            media_id=media_id or None,
+            size=planned.size,
+            reason=verdict.reason,
+            warnings=planned.warnings,
+        )
+        await self._settled(planned.seq, result)
+
+    async def _do(self, work: Work) -> None:
+        if isinstance(work, tuple):
+            if self._config.max_files is not None:
+                work = work[: max(0, self._config.max_files - self.begun)]
+            self.begun += len(work)
+        else:
+            self.begun += 1
+            self.begun_bytes += work.size or 0
+        for sent in await self._sender.send(work):
+            if sent.is_lost:
+                self._tally.unsettled += 1
+                self._plan.outcomes.note(sent.seq, sent.result, lost=True)
+                self._noted.set()
+            else:
+                await self._settled(sent.seq, sent.result)
+
+    async def _settled(self, seq: int, result: UploadResult) -> None:
+        """Note an outcome, count it, tell of it, and give it out."""
+        self._plan.outcomes.note(seq, result)
+        self._tally.settled(result)
+        self.failed += result.outcome is Outcome.FAILED
+        if self._observer.is_wanted:
+            self._observer.settled(result)
+        await self._give_out(result)
+
+    async def _next_work(self) -> Work | None:
+        """Wait for work, and note how long the disk was what was waited for."""
+        asked, read = self._now(), self._tally.reading_seconds
+        work = await super()._next_work()
+        if work is not None:
+            waited, reading = self._now() - asked, self._tally.reading_seconds - read
+            self._tally.disk_seconds += min(waited, reading)
+        return work
+
+    async def _keep_writing(self) -> None:
+        if self._plan.path:  # without a journal, nobody needs to know soon
+            await super()._keep_writing()
+
+    def _write_down(self) -> None:
+        self._plan.outcomes.settle_after = self._media.settle_after()
+        self._plan.outcomes.flush()
+
+    async def _finish(self) -> None:
+        """Settle and confirm, unless the run broke off: then there is nobody to ask."""
+        if self.error is not None:
+            return
+        await self._settler.at_end(self._settled, any_lost=self._listing.was_used)
+        config = self._config
+        if config.verify is not None:
+            sample = config.verify_sample if config.verify == "sample" else None
+            async with aclosing(
+                Choice(self._plan.using, sample, self._dataset_id).images()
+            ) as some:
+                await Verifier(self._media, self._verification).run(some)
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):
@@ -216,29 +287,42 @@ class Uploader(BulkRun[UploadResult, UploadReport]):
             return TransferError(text, report=self.report)
         return error
 
+    def _end(self) -> None:
+        """Stop the clock, and tell that the run is over."""
+        super()._end()
+        self._observer.end(self.report, disk_seconds=self._tally.disk_seconds)
+
+    # What the run says of itself.
+
     @property
     def progress(self) -> UploadProgress:
         """Return a snapshot of how far the run is; cheap enough for every frame of a display."""
-        now = self._now()
-        since = self._pipeline.sending_since
+        now, since = self._now(), self.working_since
         return self._tally.progress(
-            seconds=now - self._began,
-            sending=0.0 if since is None else now - since,
+            seconds=now - self._began, sending=0.0 if since is None else now - since
         )
 
     @property
     def report(self) -> UploadReport:
         """Return the account of the run so far; final once the iteration has ended."""
-        now = self._now()
         report = self._tally.report(
             dataset_id=self._dataset_id,
             dataset_name=self._target.name,
-            seconds=now - self._began,
+            seconds=self._now() - self._began,
             journal=self._plan.path,
         )
-        return self._participant.completed(report, self._target.shares)
+        found = self._verification
+        return attrs.evolve(
+            report,
+            stopped_by="" if report.complete else self.stopped_by,
+            datasets=self._target.shares,
+            verified=found.compared,
+            mismatched=found.mismatch_count,
+            mismatches=tuple(found.mismatches),
+            advice=self._observer.advice,
+        )
 
     @property
     def limiter(self) -> LimiterState | None:
         """Return how many uploads may be in flight now, how many are, and why; None if unknown."""
-        return self._participant.advisor.limiter()
+        return self._observer.limiter()

@@ -25,7 +25,6 @@ from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
-from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._values import Mismatch
 from datagym_async.uploads.plan._journal import State
 
@@ -227,34 +226,6 @@ class Choice:
         statement = _IMAGES.format(",".join("?" * len(seqs)))
         with self.using() as database:
             return [_stored(*row) for row in database.execute(statement, seqs)]
-
-
-@attrs.frozen
-class Comparison:
-    """Compare at the end of a run what the options ask for: an ending (`_hooks`).
-
-    Args:
-        config: The options.
-        using: Gives the plan's database, from any thread.
-        media: Gives the bytes of images.
-        found: Told of each comparison.
-        seed: The same seed chooses the same sample.
-    """
-
-    config: UploadConfig
-    using: Callable[[], AbstractContextManager[sqlite3.Connection]]
-    media: MediaDownloads
-    found: Verification
-    seed: str = attrs.field(kw_only=True)
-
-    async def __call__(self) -> None:
-        """Compare, if that was asked for."""
-        if self.config.verify is None:
-            return
-        sample = self.config.verify_sample if self.config.verify == "sample" else None
-        images = Choice(self.using, sample, self.seed).images()
-        async with aclosing(images):
-            await Verifier(self.media, self.found).run(images)
 
 
 def some_of(seqs: Iterable[int], count: int, rng: random.Random) -> list[int]:

@@ -57,7 +57,7 @@ class Broken(Pipe):
         return super().read(size)
 
 
-async def read(file: Readable, screening: Screening | None = None) -> reading.Ready:
+async def read(file: Readable, screening: Screening | None = None) -> Planned:
     """Read an item as the feeder does."""
     screening = screening or Screening()
     planned = Planned(UploadItem("a.jpg", file))
@@ -65,7 +65,7 @@ async def read(file: Readable, screening: Screening | None = None) -> reading.Re
     return await reading.read_awaited(ready, screening) if ready.is_awaited else ready
 
 
-async def sent(ready: reading.Ready) -> bytes:
+async def sent(ready: Planned) -> bytes:
     """Return what one attempt sends."""
     assert ready.body is not None
     if ready.body.open is None:
@@ -137,7 +137,7 @@ async def test_limits_and_decoding_hold_for_open_files(kind: type[io.BytesIO | P
     whole, half = jpeg(2_100_000), half_jpeg(2_100_000)
     decoding = Screening("decode")
 
-    async def decoded(data: bytes) -> reading.Ready:
+    async def decoded(data: bytes) -> Planned:
         ready = await read(kind(data), decoding)
         return ready if kind is Awaited else await asyncio.to_thread(reading._decoded, ready)
 

@@ -6,11 +6,9 @@ import asyncio
 
 import pytest
 
-from datagym_async._runs._engine import Stops
+from datagym_async._runs._engine import BulkRun, Stops
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads import Outcome, UploadConfig, UploadItem, UploadResult
-from datagym_async.uploads._observer import Participant
-from datagym_async.uploads._tally import Tally
+from datagym_async.uploads import UploadConfig
 
 NOTHING = {"begun": 0, "begun_bytes": 0, "failed": 0, "seconds": 0.0}
 
@@ -45,49 +43,88 @@ def test_a_limit_is_above_zero(name: str) -> None:
             UploadConfig(**{name: value})  # type: ignore[arg-type]  # a table
 
 
-async def test_what_is_begun_and_what_fails_counts() -> None:
-    """The limits count images that are on their way, and failures but no rejections."""
-    config = UploadConfig(max_files=3, max_failures=2)
-    participant, tally = Participant.of(config), Tally(0)
-    room = participant.hooks().room
-    participant.begin(_never)
-    item = UploadItem("a.jpg", b"x")
+class Job(BulkRun[int, str, int]):
+    """A run over numbers: even ones are done, odd ones fail."""
 
-    participant.began(item, 10)
-    participant.ended(UploadResult(item=item, outcome=Outcome.REJECTED, dataset_id="d"))
-    participant.ended(UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="d"))
-    assert (participant.stop(tally), room()) == ("", 2)
-    participant.began(item, 10)
-    participant.began(item, None)
+    def __init__(self, stops: Stops, numbers: int, *, seconds: float = 0.0) -> None:
+        super().__init__(None, 1, stops)
+        self.numbers, self.seconds = numbers, seconds
+        self.done = 0
 
-    assert participant.stop(tally) == "max_files: 3 were sent"
-    assert room() == 0
-    participant.ended(UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="d"))
-    assert participant.stop(tally) == "max_files: 3 were sent", "the first reason stays"
+    @property
+    def report(self) -> int:
+        """Return how many were done."""
+        return self.done
+
+    async def _open(self) -> None:
+        """Nothing is to be opened."""
+
+    async def _feed(self) -> None:
+        for number in range(self.numbers):
+            self._hand_over(number)
+            await self._room()
+
+    async def _do(self, work: int) -> None:
+        self.begun += 1
+        self.begun_bytes += 10
+        await asyncio.sleep(self.seconds)
+        self.done += 1
+        self.failed += work % 2
+        await self._give_out(str(work))
+
+    def _write_down(self) -> None:
+        """Nobody writes anything down."""
+
+    async def _finish(self) -> None:
+        """Nothing follows."""
+
+    async def _close(self, *, complete: bool) -> None:
+        """Nothing is open."""
+
+    def _outcome_of(self, error: Exception) -> Exception:
+        return error
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._leave()
+
+
+@pytest.mark.parametrize(
+    ("stops", "done", "stopped_by"),
+    [
+        (Stops(max_files=3), 3, "max_files: 3 were sent"),
+        (Stops(max_bytes_total=25), 3, "max_bytes_total: 30 bytes were sent"),
+        (Stops(max_failures=2), 4, "max_failures: 2 failed"),
+        (Stops(max_files=3, max_failures=2), 3, "max_files: 3 were sent"),
+        (Stops(), 10, ""),
+    ],
+)
+async def test_what_is_begun_and_what_fails_counts(
+    stops: Stops, done: int, stopped_by: str
+) -> None:
+    """A run ends where a limit is reached, and says which it was; the first one stays."""
+    async with Job(stops, 10) as job:
+        assert await job.finish() == done
+
+    assert (job.stopped_by, job.stopped) == (stopped_by, bool(stopped_by))
 
 
 @pytest.mark.looptime
 async def test_time_counts_from_the_beginning() -> None:
     """`max_duration` is in seconds of the run, and needs nobody who asks."""
-    participant, stops = Participant.of(UploadConfig(max_duration=60)), list[bool]()
+    job = Job(Stops(max_duration=60), 10, seconds=1000)
     await asyncio.sleep(100)
-    participant.begin(lambda: stops.append(True))
-    await asyncio.sleep(59)
-    assert (participant.stop(Tally(0)), stops) == ("", [])
-    await asyncio.sleep(2)
-    assert participant.stop(Tally(0)) == "max_duration: 60 s have passed"
-    assert stops == [True]
+    async with job:
+        await asyncio.sleep(59)
+        assert (job.stopped_by, job.stopped) == ("", False)
+        await asyncio.sleep(2)
+        assert (job.stopped_by, job.stopped) == ("max_duration: 60 s have passed", True)
 
 
 @pytest.mark.looptime
 async def test_a_run_that_is_over_is_not_stopped() -> None:
     """The clock ends with it."""
-    participant, stops = Participant.of(UploadConfig(max_duration=60)), list[bool]()
-    participant.begin(lambda: stops.append(True))
-    participant.close()
+    async with Job(Stops(max_duration=60), 2) as job:
+        await job.finish()
     await asyncio.sleep(100)
-    assert stops == []
 
-
-def _never() -> None:
-    raise AssertionError("It was stopped.")
+    assert (job.stopped_by, job.stopped) == ("", False)

@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -481,9 +481,9 @@ async def test_entering_that_is_cancelled_closes_the_plan(
     closed: list[Plan] = []
     close = Plan.close
 
-    def noting_close(plan: Plan) -> None:
+    def noting_close(plan: Plan, **options: Any) -> None:
         closed.append(plan)
-        close(plan)
+        close(plan, **options)
 
     monkeypatch.setattr(Plan, "close", noting_close)
     async with asyncio.TaskGroup() as group:

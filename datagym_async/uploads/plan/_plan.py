@@ -27,6 +27,7 @@ import attrs
 
 from datagym_async._printable import printable
 from datagym_async._runs._soundness import is_of_the_disk
+from datagym_async._wire._messages import Body
 from datagym_async.models._names import fold_name
 from datagym_async.uploads._screening import folded
 from datagym_async.uploads._values import Outcome, UploadItem
@@ -52,12 +53,12 @@ from datagym_async.uploads.plan._rows import (
     row_of,
     text,
 )
+from datagym_async.uploads.sources._open_files import ByteSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
-    from datagym_async.uploads._reading import Ready
     from datagym_async.uploads._screening import Screening
     from datagym_async.uploads.sources._candidates import Candidate
 
@@ -110,42 +111,47 @@ NOWHERE = ("", "")
 """Stands for the ids of a dataset and of a media that are not known."""
 
 
-@attrs.frozen
-class Ticket:
-    """What the plan knows of an item that is handed out.
-
-    Args:
-        seq: Its number in the plan; 0 if the plan is not to be told of its outcome.
-        doubt: Whether an attempt of an earlier run may have arrived since.
-        is_held: Whether the target held its name before the first run.
-    """
-
-    seq: int = 0
-    doubt: bool = attrs.field(default=False, converter=bool)
-    is_held: bool = attrs.field(default=False, converter=bool)
-
-
-@attrs.frozen
+@attrs.define
 class Planned:
-    """One item of the plan.
+    """One item of the plan on its way to the service; what is read of it is noted in it.
 
     Args:
         item: The item.
-        size: Bytes, where they are known without reading.
+        size: Its bytes, where they are known.
         verdict: What is decided against sending it, or None.
-        ticket: What the plan knows of it.
+        seq: Its number in the plan; 0 if the plan is not to be told of its outcome.
+        doubt: Whether an attempt of an earlier run may have arrived since.
+        is_held: Whether the target held its name before the first run.
         warnings: What should be known of it whatever becomes of it.
         there: Ids of the dataset and of the media that have its name, for one that is skipped.
         mtime: When it was changed, in nanoseconds, where a journal asks for it.
+
+    Attributes:
+        body: What to send, once it is read; None for a link, and for what is not sent.
+        source: What the body's bytes come from, where that is no file of its own.
+        is_awaited: Whether its open file is still to be read, in the event loop.
+        is_changed: Whether its file was read as another one than it was listed as.
     """
 
     item: UploadItem
     size: int | None = None
     verdict: Verdict | None = None
-    ticket: Ticket = Ticket()
+    seq: int = 0
+    doubt: bool = False
+    is_held: bool = False
     warnings: tuple[str, ...] = ()
     there: tuple[str, str] = NOWHERE
     mtime: int | None = None
+    body: Body | None = None
+    source: ByteSource | None = None
+    is_awaited: bool = False
+    is_changed: bool = False
+
+    def reject(self, reason: str) -> Planned:
+        """Return it, rejected for a reason."""
+        self.body = self.source = None
+        self.verdict = Verdict(Outcome.REJECTED, reason)
+        return self
 
 
 class Plan:
@@ -330,25 +336,24 @@ class Plan:
             rows = database.execute(_TAKE, (self._taken, count)).fetchall()
             found = [self._planned(database, row) for row in rows]
             # In one statement: many small ones fight the event loop for the interpreter.
-            sending = [each.ticket.seq for each in found if each.verdict is None]
+            sending = [each.seq for each in found if each.verdict is None]
             database.execute(_SENDING, (json.dumps(sending),))
         if rows:
             self._taken = rows[-1][0]
         return found
 
-    def note_read(self, portion: Iterable[tuple[Planned, Ready]]) -> None:
+    def note_read(self, portion: Iterable[Planned]) -> None:
         """Note in a journal what files were when they were read, where they were listed otherwise.
 
         Args:
-            portion: Items with what was read of them, none of which is being sent yet.
+            portion: Items that are read, none of which is being sent yet.
         """
         if self._resuming is None:
             return
         changed = [
-            (ready.size, ready.mtime, planned.ticket.seq)
-            for planned, ready in portion
-            if ready.mtime is not None
-            and (ready.size, ready.mtime) != (planned.size, planned.mtime)
+            (each.size, each.mtime, each.seq)
+            for each in portion
+            if each.is_changed and each.body is not None and each.mtime is not None
         ]
         if changed:
             with self._store.writing() as database:
@@ -357,21 +362,22 @@ class Plan:
     def _planned(self, database: sqlite3.Connection, row: tuple[Any, ...]) -> Planned:
         _, kind, seq, name, content, origin, size, mtime, doubt, reason, is_held, *claim = row
         item = self._in_memory.pop(seq, None) or item_of(name, content, origin)
-        if item.name != text(name):
-            item = attrs.evolve(item, name=text(name))
-        ticket = Ticket(seq, doubt, is_held)
-        if kind == Kind.KNOWN:
-            return Planned(item, size, Verdict(Outcome.REJECTED, reason or ""), ticket)
+        if item.name != (known := name.decode("utf-8", "surrogatepass")):
+            item = attrs.evolve(item, name=known)
         if kind == Kind.CHANGED:
-            return Planned(item, size, _CHANGED)  # without a ticket: it stays uploaded
+            return Planned(item, size, _CHANGED)  # without a number: it stays uploaded
+        planned = Planned(item, size, None, seq, bool(doubt), bool(is_held), mtime=mtime)
+        if kind == Kind.KNOWN:
+            return planned.reject(reason or "")
         claimed = Claim(seq, *claim)
         if not self._skips:
             claimed = attrs.evolve(claimed, is_held=False)
-        verdict = judge(item, claimed, lambda holder: _holder(database, holder))
-        warnings = (reason,) if kind == Kind.RENAMED else ()
-        is_there = verdict is not None and verdict.outcome is Outcome.SKIPPED
-        there = _where(database, item) if is_there else NOWHERE
-        return Planned(item, size, verdict, ticket, warnings, there, mtime)
+        planned.verdict = judge(item, claimed, lambda holder: _holder(database, holder))
+        if kind == Kind.RENAMED:
+            planned.warnings = (reason,)
+        if planned.verdict is not None and planned.verdict.outcome is Outcome.SKIPPED:
+            planned.there = _where(database, item)
+        return planned
 
 
 def _holder(database: sqlite3.Connection, seq: int) -> Holder:
