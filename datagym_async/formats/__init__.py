@@ -2,7 +2,7 @@
 
 In reading order:
 
-* `_losses`: what comes of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`
+* `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`
 * `_keys`: names that a target takes, made of names that it does not
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `convert/`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat

@@ -32,10 +32,15 @@ def service_key(name: str, reserved: Iterable[str] = ()) -> str:
         name: Any text: ``"Traffic Light"`` gives ``"traffic_light"``.
         reserved: Keys that must not come out.
     """
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    letters = "".join(each for each in plain if not unicodedata.combining(each))
+    letters = bare_letters(name).casefold()
     key = _STRANGE.sub("_", letters).strip("_")[:MAX_KEY_LENGTH] or _NOTHING_LEFT
     return f"{key[: MAX_KEY_LENGTH - 1]}_" if key in frozenset(reserved) else key
+
+
+def bare_letters(name: str) -> str:
+    """Return a name without accents, its letters written in the simplest way."""
+    plain = unicodedata.normalize("NFKD", name)
+    return "".join(each for each in plain if not unicodedata.combining(each))
 
 
 @attrs.define

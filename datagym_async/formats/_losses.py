@@ -1,4 +1,4 @@
-"""What comes of a conversion: values, a report of losses, or an error.
+"""The result of a conversion: values and a report of losses, or an error.
 
 A conversion does not stop at what the target cannot hold. It leaves that out, or makes the nearest
 thing of it, and counts it in a `LossReport`. A `FormatError` stops it altogether.
@@ -39,7 +39,7 @@ class LossKind(enum.StrEnum):
     DOUBLED = "doubled", "images listed more than once under one name, taken together"
     HOLES = "holes", "outlines with holes, which are filled now"
     INCOMPLETE = "incomplete", "shapes without all of their coordinates, left out"
-    KEYPOINTS = "keypoints", "keypoints that can hang on no shape, now points of their own"
+    KEYPOINTS = "keypoints", "keypoints without a shape to be nested in, now points of their own"
     LINE = "line", "lines, left out"
     LONG_NAME = "long_name", "names of images too long for their label files, shortened"
     LONG_TEXT = "long_text", "texts of more than 255 characters, which the service refuses"
@@ -108,7 +108,7 @@ class LossReport:
 
 @attrs.define
 class Losses:
-    """Counts losses while a conversion goes on."""
+    """Counts the losses of a running conversion."""
 
     _counts: dict[LossKind, int] = attrs.field(factory=dict, init=False)
     _examples: dict[LossKind, list[str]] = attrs.field(factory=dict, init=False)

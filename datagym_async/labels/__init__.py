@@ -3,7 +3,7 @@
 In reading order:
 
 * `_shapes`, `_values`, `_video`: labels of an image, of a task and of a video
-* `_json`: what JSON values are due to be, and the error that says where they are not
+* `_json`: checks of the kinds of JSON values, and the error that says where one is wrong
 * `_payload_annotations`: answers, shapes and annotations, read and written
 * `_payload`: classes, images, tasks and whole exports, read and written
 * `_payload_video`: labels of a video, with what the service is known to write wrongly

@@ -44,7 +44,7 @@ _OF_VIDEOS = {
     *("video_height", "video_width", "video_total_frames", "video_frame_rate", "video_duration"),
 }
 _ROUNDS = 3
-"""Leaving parts out can leave others without what they hang on; so it is looked at again."""
+"""Without one part another can be wrong that was right before; so what is left is checked again."""
 
 
 @attrs.frozen

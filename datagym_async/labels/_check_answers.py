@@ -58,8 +58,8 @@ class Finding:
         path: Where it is.
         message: What is wrong there, and what the service makes of it.
         severity: How bad it is.
-        part: The smallest part whose leaving out heals it, or None if only the whole prediction can
-            be left out.
+        part: The smallest part to leave out so that the rest can go, or None if only the whole
+            prediction can be left out.
     """
 
     path: PartPath
@@ -78,12 +78,12 @@ class Finding:
 
 
 def error(path: PartPath, message: str, *, part: PartPath | None = None) -> Finding:
-    """Return an error that leaving `part` out heals; by default what lies at the path."""
+    """Return an error that goes with a part; by default with what is at the path."""
     return Finding(path, message, Severity.ERROR, path if part is None else part)
 
 
 def fatal(path: PartPath, message: str) -> Finding:
-    """Return an error that nothing but leaving out the whole prediction heals."""
+    """Return an error for which the whole prediction must be left out."""
     return Finding(path, message)
 
 

@@ -1,4 +1,4 @@
-"""What JSON values are due to be, and the error that says where they are something else."""
+"""Checks of JSON values: of which kind each is, and the error that says where one is not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ What is larger is no count and no moment, and neither databases nor files of JSO
 
 
 class ShapeError(ConfigurationError):
-    """A JSON value is not what it is due to be.
+    """A JSON value is not of the expected kind.
 
     Args:
         text: What was expected, and what came, in a few words.
@@ -65,21 +65,21 @@ _KINDS: Mapping[type, str] = {
 
 
 def as_object(value: object, *, path: str = "") -> dict[str, Any]:
-    """Return a JSON value that is due to be an object."""
+    """Return a JSON value if it is an object."""
     if not isinstance(value, dict):
         check_kind(value, dict, path=path)
     return cast("dict[str, Any]", value)
 
 
 def as_list(value: object, *, path: str = "") -> list[Any]:
-    """Return a JSON value that is due to be a list."""
+    """Return a JSON value if it is a list."""
     if not isinstance(value, list):
         check_kind(value, list, path=path)
     return cast("list[Any]", value)
 
 
 def as_text(value: object, *, path: str = "") -> str:
-    """Return a JSON value that is due to be a text."""
+    """Return a JSON value if it is a text."""
     check_kind(value, str, path=path)
     return cast("str", value)
 

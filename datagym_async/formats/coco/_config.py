@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from datagym_async.formats._keys import bare_letters
 from datagym_async.formats._losses import Losses
 from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping, EntryKeys
-from datagym_async.formats.coco._reading import Gathered, Source, gather
+from datagym_async.formats.coco._reading import Source, gather
 from datagym_async.labels import ConfigEntry, LabelConfig
 from datagym_async.models import EntryType
 
@@ -43,17 +43,29 @@ def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelC
     mapping = mapping or CocoMapping()
     gathered = gather(sources, losses)
     table = CategoryKeys(gathered.categories.values(), mapping, losses)
-    below: dict[str, list[tuple[CocoCategory, EntryKeys]]] = {}
+    # An entry for each key, with options and points of all categories that share it.
+    shared: dict[str, list[tuple[CocoCategory, EntryKeys]]] = {}
     for category, keys in table.items():
-        below.setdefault(keys.key, []).append((category, keys))
-    shapes = [_entry(key, members, mapping) for key, members in below.items()]
-    return LabelConfig([*shapes, *_loose_points(table, mapping), *_captions(gathered, mapping)])
+        shared.setdefault(keys.key, []).append((category, keys))
+    entries = [_entry(key, members, mapping) for key, members in shared.items()]
+    # Nothing can be nested in a segmentation: its keypoints are entries of their own.
+    if mapping.shape == "segmentation" and not mapping.sdk:
+        points: dict[str, str] = {}
+        for category, keys in table.items():
+            points |= dict(zip(keys.keypoints, category.keypoints, strict=True))
+        entries += _points({key: name for key, name in points.items() if key not in shared})
+    # As many free texts as an image has captions at most.
+    most = max((len(each.captions) for each in gathered.images.values()), default=0)
+    for number in range(1, (min(most, 1) if mapping.sdk else most) + 1):
+        key = mapping.caption_key(number)
+        text = ConfigEntry(key, _value(key), EntryType.FREETEXT, max_length=_LONGEST_TEXT)
+        entries.append(text)
+    return LabelConfig(entries)
 
 
 def _entry(
     key: str, members: Iterable[tuple[CocoCategory, EntryKeys]], mapping: CocoMapping
 ) -> ConfigEntry:
-    """Return the entry of the categories that share it."""
     options: dict[str, str] = {}
     points: dict[str, str] = {}
     name = key
@@ -64,47 +76,17 @@ def _entry(
             options[keys.option] = category.name if grouped else category.supercategory
         if not mapping.sdk and mapping.shape != "segmentation":
             points |= dict(zip(keys.keypoints, category.keypoints, strict=True))
-    return ConfigEntry(
-        key,
-        _value(name),
-        _TYPES[mapping.shape],
-        children=[*_select(options, mapping), *_points(points)],
-    )
-
-
-def _select(options: dict[str, str], mapping: CocoMapping) -> list[ConfigEntry]:
-    if not options:
-        return []
-    key = mapping.select_key
-    return [ConfigEntry(key, _value(key), EntryType.SELECT, options=options)]
+    children = _points(points)
+    if options:
+        asked = mapping.select_key
+        children.insert(0, ConfigEntry(asked, _value(asked), EntryType.SELECT, options=options))
+    return ConfigEntry(key, _value(name), _TYPES[mapping.shape], children=children)
 
 
 def _points(points: dict[str, str]) -> list[ConfigEntry]:
     return [ConfigEntry(key, _value(name), EntryType.POINT) for key, name in points.items()]
 
 
-def _loose_points(table: CategoryKeys, mapping: CocoMapping) -> list[ConfigEntry]:
-    """Return points of their own: no shape can be nested in a segmentation."""
-    if mapping.sdk or mapping.shape != "segmentation":
-        return []
-    roots = {keys.key for _, keys in table.items()}
-    named: dict[str, str] = {}
-    for category, keys in table.items():
-        named |= dict(zip(keys.keypoints, category.keypoints, strict=True))
-    return _points({key: name for key, name in named.items() if key not in roots})
-
-
-def _captions(gathered: Gathered, mapping: CocoMapping) -> list[ConfigEntry]:
-    most = max((len(each.captions) for each in gathered.images.values()), default=0)
-    keys = [mapping.caption_key(number) for number in range(1, most + 1)]
-    return [
-        ConfigEntry(key, _value(key), EntryType.FREETEXT, max_length=_LONGEST_TEXT)
-        for key in (keys[:1] if mapping.sdk else keys)
-    ]
-
-
 def _value(name: str) -> str:
     """Return what people read, in letters that the service takes."""
-    plain = unicodedata.normalize("NFKD", name)
-    letters = "".join(each for each in plain if not unicodedata.combining(each))
-    return _STRANGE.sub(" ", letters).strip()[:_LONGEST_VALUE] or "unnamed"
+    return _STRANGE.sub(" ", bare_letters(name)).strip()[:_LONGEST_VALUE] or "unnamed"
