@@ -57,8 +57,8 @@ class Point:
 
     x: float
     y: float
-    type: ClassVar = EntryType.POINT
-    area: ClassVar = 0.0
+    type: ClassVar[EntryType] = EntryType.POINT
+    area: ClassVar[float] = 0.0
 
     @property
     def bounds(self) -> Bounds:
@@ -113,8 +113,8 @@ class Line(_Points):
         points: Its points, as `Point` or (x, y), two at least when it is finished.
     """
 
-    type: ClassVar = EntryType.LINE
-    area: ClassVar = 0.0
+    type: ClassVar[EntryType] = EntryType.LINE
+    area: ClassVar[float] = 0.0
 
 
 @attrs.frozen
@@ -125,7 +125,7 @@ class Polygon(_Points):
         points: Its points, as `Point` or (x, y), three at least when it is finished.
     """
 
-    type: ClassVar = EntryType.POLYGON
+    type: ClassVar[EntryType] = EntryType.POLYGON
 
     @property
     def area(self) -> float:
@@ -148,7 +148,7 @@ class Rectangle:
     y: float
     width: float
     height: float
-    type: ClassVar = EntryType.RECTANGLE
+    type: ClassVar[EntryType] = EntryType.RECTANGLE
 
     @property
     def bounds(self) -> Bounds:
@@ -175,7 +175,7 @@ class Segmentation:
     """
 
     rings: tuple[tuple[Point, ...], ...] = attrs.field(converter=_rings)
-    type: ClassVar = EntryType.IMAGE_SEGMENTATION
+    type: ClassVar[EntryType] = EntryType.IMAGE_SEGMENTATION
 
     @property
     def bounds(self) -> Bounds:

@@ -379,6 +379,18 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         coco.read(crowd, mapping=POLYGON)
 
 
+def test_a_mask_of_any_size_takes_no_memory() -> None:
+    """Sizes that nobody could hold are as good as none, and said as a loss."""
+    holed = Segmentation([[(1, 1), (5, 1), (5, 4)], [(2, 2), (3, 2), (3, 3)]])
+    given = LabeledImage(
+        media_name="a.jpg", annotations=[Annotation("a", holed)], width=10**6, height=10**6
+    )
+    document = coco.to_document([given])
+    assert document.losses.count(LossKind.HOLES) == 1
+    (found,) = document.instances["annotations"]
+    assert isinstance(found["segmentation"], list)
+
+
 def test_what_json_cannot_hold(tmp_path: Path) -> None:
     """Half a character ends a COCO file with an error that names it, and leaves nothing behind."""
     with pytest.raises(FormatError, match=r"i\.json cannot be written"):

@@ -170,8 +170,8 @@ def _mark(edges: NDArray[np.int32], ring: Ring, number: int) -> None:
 
 # --- Run-length encoded masks, by pycocotools (extra ``formats``) ---------------------------------
 
-_MOST_PIXELS: Final = 1 << 28
-"""Pixels of the largest mask that is decoded: a few bytes of RLE could ask for any size."""
+MOST_PIXELS: Final = 1 << 28
+"""Pixels of the largest mask: a few bytes of a file or an answer could ask for any size."""
 
 
 def segments_of(rle: Mapping[str, Any]) -> list[Segment]:
@@ -260,7 +260,7 @@ def _size(rle: Mapping[str, Any]) -> tuple[int, int]:
     good = isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)
     if not isinstance(size, list) or not good or min(size) < 1:
         raise BrokenError("size must be height and width in pixels")
-    if size[0] * size[1] > _MOST_PIXELS:
+    if size[0] * size[1] > MOST_PIXELS:
         raise BrokenError(f"a mask of {size[0]} by {size[1]} pixels is too large")
     return size[0], size[1]
 

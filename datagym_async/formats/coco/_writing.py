@@ -14,7 +14,7 @@ from datagym_async._files import write_file
 from datagym_async.formats._keys import paths_of_answers
 from datagym_async.formats._losses import CARRIED, FormatError, Losses, LossKind, LossReport
 from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping
-from datagym_async.formats.coco._masks import encode
+from datagym_async.formats.coco._masks import MOST_PIXELS, encode
 from datagym_async.formats.coco._reading import Source, categories_of
 from datagym_async.labels import (
     Annotation,
@@ -135,7 +135,7 @@ class _Describer:
         rings = [_outlines(each) for each in parts]
         holes = sum(len(each) > 1 for each in rings)
         width, height = self._image.width, self._image.height
-        if (holes or crowd) and width and height:
+        if (holes or crowd) and width and height and width * height <= MOST_PIXELS:
             mask = encode(rings, height, width, compressed=self._compressed)
             return {"segmentation": mask, "iscrowd": crowd}
         if holes:
@@ -221,8 +221,8 @@ def to_document(
     """Return label values as COCO.
 
     Boxes become boxes, polygons and segments without holes become polygons, segments with holes
-    and crowds become masks (extra ``formats``), which need the image's width and height. Nested
-    points become keypoints, free texts named after `CocoMapping.caption` captions.
+    and crowds become masks (extra ``formats``), which need the image's width and height (of
+    2**28 pixels at most). Nested points become keypoints, free texts named after `CocoMapping.caption` captions.
 
     Args:
         images: Images, or tasks of an export.
