@@ -221,8 +221,9 @@ def to_document(
     """Return label values as COCO.
 
     Boxes become boxes, polygons and segments without holes become polygons, segments with holes
-    and crowds become masks (extra ``formats``), which need the image's width and height (of
-    2**28 pixels at most). Nested points become keypoints, free texts named after `CocoMapping.caption` captions.
+    and crowds become masks (extra ``formats``), which need the image's width and height, of 2**28
+    pixels at most. Nested points become keypoints, free texts named after `CocoMapping.caption`
+    captions.
 
     Args:
         images: Images, or tasks of an export.
