@@ -172,6 +172,7 @@ def _opened(
             _create(connection, job)
         elif not is_whole:
             check(connection, _SCHEMA)
+            _check_rows(connection, root)
         return connection, _begin(connection, root, job)
     except BaseException as error:
         if connection is not None:
@@ -179,6 +180,30 @@ def _opened(
         if isinstance(error, sqlite3.Error | OSError):
             raise ConfigurationError(trouble(path, error)) from error
         raise
+
+
+_ODD_ROW = """
+SELECT path FROM media WHERE claim_of(path) IS NOT claim
+OR typeof(media_id) != 'text' OR typeof(dataset_id) != 'text' OR typeof(name) != 'text'
+OR typeof(stored_name) NOT IN ('text', 'null') OR typeof(task_id) NOT IN ('text', 'null')
+OR typeof(sha256) NOT IN ('text', 'null') OR typeof(reason) NOT IN ('text', 'null')
+OR typeof(size) NOT IN ('integer', 'null') OR outcome NOT IN (SELECT value FROM json_each(?))
+OR source NOT IN (SELECT value FROM json_each(?)) LIMIT 1
+"""
+
+
+def _check_rows(connection: sqlite3.Connection, root: Path) -> None:
+    """Look whether each row is one that can have been written: SQLite takes any text for a name."""
+
+    def claim(path: object) -> int | None:
+        return claim_of(path) if isinstance(path, str) else None
+
+    connection.create_function("claim_of", 1, claim, deterministic=True)
+    outcomes = json.dumps([each.value for each in DownloadOutcome])
+    sources = json.dumps([each.value for each in MediaSourceType])
+    if (odd := connection.execute(_ODD_ROW, (outcomes, sources)).fetchone()) is not None:
+        place_of(root, str(odd[0]))  # says so, if that is what is odd
+        raise DamagedError("a row in it is not what was written")
 
 
 def trouble(path: Path, error: sqlite3.Error | OSError) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COUNT = 24
 IMAGES = {f"{number:02}.jpg": jpeg(1_500, seed=number) for number in range(COUNT)}
 KINDS = 60
-"""So many ways of damage in CI; 20 times as many were run by hand."""
+"""So many ways of damage in CI; 10 times as many were run by hand."""
 
 
 Damage: TypeAlias = "Callable[[bytes], bytes]"
@@ -92,10 +92,7 @@ async def test_a_damaged_manifest_gives_a_plain_error_or_a_right_result(
             try:
                 refused += not await download(here, out)
             except AssertionError as error:
-                if sealed or not name.startswith("flip"):
-                    raise AssertionError(name) from error
-                # What SQLite cannot know: a text in a row that is another text now.
-                await asyncio.to_thread(check_there, out)
+                raise AssertionError(name) from error
             await asyncio.to_thread(shutil.rmtree, out)
 
     assert refused > KINDS // 4
@@ -113,12 +110,6 @@ def copy_damaged(whole: Path, out: Path, damage: Damage, *, sealed: bool) -> Non
 def images_in(out: Path) -> dict[str, bytes]:
     """Return the images of a folder."""
     return {path.name: path.read_bytes() for path in out.glob("*.jpg")}
-
-
-def check_there(out: Path) -> None:
-    """Check that each image is there all the same."""
-    found = images_in(out)
-    assert {name: found.get(name) for name in IMAGES} == IMAGES
 
 
 async def test_a_manifest_that_lost_a_media_is_never_complete(tmp_path: Path) -> None:
@@ -209,7 +200,11 @@ def put_damaged(kept: Path, journal: Path, damage: Damage, *, sealed: bool) -> N
 async def test_a_damaged_journal_gives_a_plain_error_or_a_right_result(
     tmp_path: Path, sealed: bool
 ) -> None:
-    """Of an upload of which half is done: no image is taken for stored that is not."""
+    """Of an upload of which half is done: no image is taken for stored that is not.
+
+    After a kill there is no seal: a bit of a name or a state may then change unnoticed, and all
+    that is held is that nothing but plain errors is raised.
+    """
     photos, journal = tmp_path / "photos", tmp_path / "state" / "a.journal"
     photos.mkdir()
     for name, content in IMAGES.items():

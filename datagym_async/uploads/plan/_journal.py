@@ -35,7 +35,14 @@ import attrs
 from datagym_async._files import PRIVATE, private_folder
 from datagym_async._printable import printable
 from datagym_async._runs._disk import JournalLock
-from datagym_async._runs._soundness import SIDES, check, close_sealed, is_of_the_disk, unseal
+from datagym_async._runs._soundness import (
+    SIDES,
+    DamagedError,
+    check,
+    close_sealed,
+    is_of_the_disk,
+    unseal,
+)
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -282,6 +289,7 @@ def _open(path: Path, job: Job, lock: JournalLock) -> sqlite3.Connection:
             _create(connection, job)
         elif not is_whole:
             check(connection, SCHEMA)
+            _check_rows(connection)
         connection.executescript(LASTING)
         _check(connection, path, job)
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", job.way.items())
@@ -290,6 +298,26 @@ def _open(path: Path, job: Job, lock: JournalLock) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+_ODD_ITEM = stated("""
+SELECT 1 FROM item WHERE state NOT BETWEEN $PLANNED AND $FAILED OR typeof(state) != 'integer'
+OR typeof(name) != 'blob' OR typeof(content) NOT IN ('blob', 'null')
+OR typeof(origin) NOT IN ('blob', 'null') OR typeof(size) NOT IN ('integer', 'null')
+OR typeof(mtime) NOT IN ('integer', 'null') OR typeof(reason) NOT IN ('text', 'null')
+OR (state = $UPLOADED AND media_id IS NULL AND dataset_id IS NULL AND attempts IS NULL) LIMIT 1
+""")
+_ODD_CLAIM = """
+SELECT 1 FROM claimed LEFT JOIN item USING (seq)
+WHERE item.seq IS NULL OR (claimed.key IS NOT name_key AND claimed.key IS NOT link_key) LIMIT 1
+"""
+
+
+def _check_rows(connection: sqlite3.Connection) -> None:
+    """Look whether each row is one that can have been written, and what it refers to is there."""
+    for sql in (_ODD_ITEM, _ODD_CLAIM):
+        if connection.execute(sql).fetchone() is not None:
+            raise DamagedError("a row in it is not what was written")
 
 
 def _create(connection: sqlite3.Connection, job: Job) -> None:
