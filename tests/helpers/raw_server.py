@@ -24,6 +24,8 @@ async def raw_server(talk: Talk) -> AsyncIterator[str]:
             await talk(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            pass  # by the end of the server alone; asyncio would log it as an error
         finally:
             writer.close()
             talks.discard(task)
