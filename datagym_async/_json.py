@@ -36,6 +36,9 @@ class NestedTooDeepError(orjson.JSONDecodeError):
 def loads(text: bytes | bytearray) -> Any:
     """Return what JSON says.
 
+    Half a character (a surrogate without its other half) is no text: JSON that holds one is
+    refused, so that none comes to a file, a database or a terminal, which take none.
+
     Raises:
         orjson.JSONDecodeError: It is no JSON, or nested too deep.
     """

@@ -276,6 +276,9 @@ BODIES = {
     "empty": (answer(None), "empty"),
     "no json": (answer(b"{'a': 1}"), "no JSON"),
     "cut short": (answer(b'[{"id": "D", '), "no JSON"),
+    "half a character": (answer(b'["\\ud800"]'), "no JSON"),
+    "the other half": (answer(b'["x\\udc00"]'), "no JSON"),
+    "half in utf-8": (answer(b'["\xed\xa0\x80"]'), "no JSON"),
     "not utf-8": (answer(b'["\xff"]'), "no JSON"),
     "too deep": (answer(b"[" * 5000 + b"]" * 5000), "no JSON"),
 }
