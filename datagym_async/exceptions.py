@@ -80,6 +80,14 @@ def _rebuild(cls: type[DataGymError], message: str, state: dict[str, Any]) -> Da
     return error
 
 
+def _rebuild_of_system(
+    cls: type[FileWriteError], message: str, known: tuple[int | None, str | None, str | None]
+) -> FileWriteError:
+    error = cls(message)
+    error.errno, error.strerror, error.filename = known
+    return error
+
+
 class DataGymError(Exception):
     """Be the root of every error this package raises on purpose.
 
@@ -319,6 +327,10 @@ class FileWriteError(DataGymError, OSError):
         made = cls(f"{place} cannot be written ({error.strerror or error}); {way_out}")
         made.errno, made.strerror, made.filename = error.errno, error.strerror, str(place)
         return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        known = (self.errno, self.strerror, self.filename)
+        return _rebuild_of_system, (type(self), str(self), known)
 
     def __str__(self) -> str:
         """Return the sentence, where an `OSError` with a number would make its own."""

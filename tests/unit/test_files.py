@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import pickle
 import signal
 import stat
 import subprocess
@@ -219,6 +220,8 @@ def test_what_cannot_be_written_is_said_with_its_place(
     assert str(tmp_path / "a.json") in str(caught.value)
     assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "a.json"))
     assert isinstance(caught.value, OSError)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.errno) == (str(caught.value), number)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
