@@ -68,14 +68,35 @@ def decode_name(stored: str) -> str:
 def fold_name(encoded: str) -> str:
     """Return the form in which the service compares names.
 
-    Case, accents and trailing blanks do not count: it is the collation ``utf8mb4_general_ci`` of
-    the service's database (observed), which also takes all characters beyond the basic plane for
-    one.
+    Case, accents and trailing blanks do not count, letter by letter: it is the collation
+    ``utf8mb4_general_ci`` of the service's database (observed). So ``ß`` is ``s`` and not ``ss``,
+    ``ﬁ`` is not ``fi``, and all characters beyond the basic plane are one.
 
     Args:
         encoded: A name as it travels (`encode_name`) or as the service lists it.
     """
-    if not encoded.isascii():
-        letters = (c for c in unicodedata.normalize("NFD", encoded) if not unicodedata.combining(c))
-        encoded = "".join("\ufffd" if c > "\uffff" else "s" if c == "ß" else c for c in letters)
-    return encoded.rstrip(" ").casefold()
+    if encoded.isascii():
+        return encoded.rstrip(" ").lower()
+    letters = (c for c in unicodedata.normalize("NFD", encoded) if not unicodedata.combining(c))
+    return "".join(map(_weight, letters)).rstrip(" ")
+
+
+def _weight(letter: str) -> str:
+    if letter > "\uffff":
+        return "\ufffd"
+    upper = "S" if letter == "ß" else letter.upper()
+    if len(upper) > 1:  # no letter of the database is two
+        return letter
+    return upper.lower() if upper.isascii() else upper
+
+
+def fold_link(url: str) -> str:
+    """Return the form in which the service compares links: letter by letter, without case alone.
+
+    It compares them itself, as Java does (observed): ``Ü`` is ``ü`` and a dotless ``i`` is ``i``,
+    but ``é`` is not ``e``.
+    """
+    if url.isascii():
+        return url.lower()
+    upper = (each.upper() if len(each.upper()) == 1 else each for each in url)
+    return "".join(each.lower()[0] for each in upper)

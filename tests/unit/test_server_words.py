@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datagym_async.models._names import fold_name
 from datagym_async.server._fold import fold
 from datagym_async.server._image_headers import UnreadableImageError, read_size, sniff
 from datagym_async.server._render import pretty
@@ -95,3 +98,14 @@ def test_reserved_words_have_three_stray_commas() -> None:
         False,
         True,
     ]
+
+
+def test_letters_are_one_where_they_are_one_to_the_server() -> None:
+    """Client and embedded server hold the same letters of Europe for one."""
+    letters = [chr(code) for code in range(0x20, 0x600) if not unicodedata.combining(chr(code))]
+    ours, theirs = ({each: rule(each) for each in letters} for rule in (fold_name, fold))
+    groups = [
+        {frozenset(b for b in letters if folded[a] == folded[b]) for a in letters}
+        for folded in (ours, theirs)
+    ]
+    assert groups[0] == groups[1]

@@ -21,7 +21,7 @@ import attrs
 
 from datagym_async._regular_files import regular_only
 from datagym_async.models import MediaSourceType
-from datagym_async.models._names import fold_name
+from datagym_async.models._names import fold_link, fold_name
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._screening import folded, screen_name
 from datagym_async.uploads._values import UploadItem, is_url, url_name
@@ -124,7 +124,7 @@ def _keys(candidate: Candidate) -> tuple[str, bytes | None, bytes | None]:
         if refusal := screen_url(item.content):
             return refusal, None, None
         name = url_name(item.content)
-        return "", blob(f"n{folded(name) if name else ''}"), blob(f"u{item.content.casefold()}")
+        return "", blob(f"n{folded(name) if name else ''}"), blob(f"u{fold_link(item.content)}")
     if refusal := screen_name(item.name):
         return refusal, None, None
     return "", blob(f"n{folded(item.name)}"), None
