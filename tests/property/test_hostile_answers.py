@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from datagym_async._transport import StreamedResponse
     from datagym_async._wire._messages import Request, Response
 
-pytestmark = pytest.mark.looptime
-
 EXAMPLES = int(os.environ.get("DATAGYM_HOSTILE_EXAMPLES", "2400"))
 """More for a long run by hand; the environment is read before any test clears it."""
+
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(max(120, EXAMPLES // 20))]
 
 
 # --- what is wrong with an answer ----------------------------------------------------------------
