@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from datagym_async._retry import SEEMS_DOWN
+from datagym_async._runs._engine import UNREACHABLE_AFTER
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
     from datagym_async.data._config import Decode
 
-UNREACHABLE_AFTER = 8
-"""Media in a row that met no answer after all their attempts: the service is gone."""
 _BUFFERS = (bytes, bytearray, memoryview)
 _FATAL = (AuthenticationError, PermissionDeniedError, ClientClosedError)
 

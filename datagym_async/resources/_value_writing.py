@@ -17,23 +17,24 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import (
     APIError,
     APIStatusError,
     AuthenticationError,
     ConfigurationError,
+    NotFoundError,
 )
 from datagym_async.labels import Incomplete, Line, Point, Polygon, Rectangle, Segmentation
-from datagym_async.models import EntryType, LabelEntry
-from datagym_async.resources._base import points_body
+from datagym_async.models import EntryType, LabelEntry, LabelValue, TaskDetail
+from datagym_async.resources._base import Resource, points_body
 from datagym_async.resources._work import to_its_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from datagym_async.labels import Annotation, Classification, LabeledImage, Shape
-    from datagym_async.models import LabelValue, TaskDetail
-    from datagym_async.resources._values import ValuesResource
+    from datagym_async.resources._base import Door
 
 
 _TIDYING = 10.0
@@ -96,20 +97,16 @@ class WriteReport:
         return tuple(value_id for each in self.problems for value_id in each.left_behind)
 
 
-class ValueWriter:
+class ValueWriter(Resource):
     """Write a plan to one task.
 
     Args:
-        values: The routes.
-        read: Returns the task as it is.
+        session: The door to the network.
         task: The task as it was before.
     """
 
-    def __init__(
-        self, values: ValuesResource, read: Callable[[], Awaitable[TaskDetail]], task: TaskDetail
-    ) -> None:
-        self._values = values
-        self._read = read
+    def __init__(self, session: Door, task: TaskDetail) -> None:
+        super().__init__(session)
         self._task = task
         self._ours: set[str] = set()
         self._broken: APIError | None = None
@@ -190,26 +187,24 @@ class ValueWriter:
         return value
 
     async def _create(self, entry: LabelEntry, parent: str | None) -> LabelValue:
-        value = await self._values.create(
-            entry.id,
-            iteration_id=self._task.label_iteration.id,
-            media_id=self._task.media.id,
-            task_id=self._task.id,
-            parent_id=parent,
-        )
+        fields = {
+            "iterationId": self._task.label_iteration.id,
+            "mediaId": self._task.media.id,
+            "labelTaskId": self._task.id,
+            **({"lcEntryValueParentId": parent} if parent else {}),
+        }
+        value = await self._fetch(routes.create_value(entry.id, fields), LabelValue)
         self._ours.add(value.id)
         return value
 
     async def _put(self, value: LabelValue, fields: Mapping[str, Any]) -> None:
-        await self._values.put(
-            value.id,
-            {
-                "lcEntryId": value.entry_id,
-                "labelTaskId": self._task.id,
-                **({"lcEntryValueParentId": value.parent_id} if value.parent_id else {}),
-                **fields,
-            },
-        )
+        said = {
+            "lcEntryId": value.entry_id,
+            "labelTaskId": self._task.id,
+            **({"lcEntryValueParentId": value.parent_id} if value.parent_id else {}),
+            **fields,
+        }
+        await self._fetch(routes.update_value(value.id, said), LabelValue)
 
     def _note(self, error: APIError) -> None:
         """What is not about this value is about all that follow."""
@@ -220,9 +215,10 @@ class ValueWriter:
         """Delete a created value with all that hangs on it; return its id if that fails."""
         if made:
             try:
-                await self._values.delete(made[0])
-            except APIError:
-                return (made[0],)
+                await self._do(routes.delete_value(made[0]))
+            except APIError as error:
+                if not (isinstance(error, NotFoundError) and error.key):  # it is gone already
+                    return (made[0],)
         return ()
 
     async def _put_back(self, changed: Sequence[LabelValue]) -> tuple[str, ...]:
@@ -240,7 +236,7 @@ class ValueWriter:
         if not error.unknown:
             return ()
         try:
-            task = await self._read()
+            task = await self._fetch(routes.get_task(self._task.id), TaskDetail)
         except APIError:
             return ()
         before = {value.id for value in self._task.label_iteration.values} | self._ours

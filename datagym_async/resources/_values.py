@@ -173,16 +173,13 @@ class ValuesResource(Resource):
             labels if isinstance(labels, LabeledImage) else LabeledImage(annotations=tuple(labels))
         )
 
-        async def task() -> TaskDetail:
-            return await self._fetch(routes.get_task(task_id), TaskDetail)
-
-        before = await task()
+        before = await self._fetch(routes.get_task(task_id), TaskDetail)
         if before.project_type is MediaType.VIDEO:
             raise ConfigurationError(
                 "The labels of a video are keyframes, which no route of the service writes."
             )
         plan = plan_values(given, before.label_config.entries)
-        return await ValueWriter(self, task, before).write(plan)
+        return await ValueWriter(self._session, before).write(plan)
 
     async def delete(self, value_id: str) -> bool:
         """Delete a geometry's value with what is nested in it.
