@@ -1,13 +1,15 @@
-"""How much at once and how often: bounded lanes, rates, pauses, and what they observe.
+"""How much at once and how often: lanes, rates, pauses, and what they observe; in reading order.
 
-`Limits` gives out slots. A slot is a place in a lane (`_lane`: a `ResizableSemaphore` whose size a
-`Gradient` finds out, unless it is pinned), then a moment that neither the pause of the client
-(`_pause`) nor the request rate forbids. Bodies of uploads go out at a pace (`_pacer`).
-`_statistics` holds what all of this took, and `_advisor` says what it means.
+- `_limits`: `Limits` gives out slots for attempts: let in by a lane, at a moment that neither a
+  pause nor the rate of requests forbids. Their options: `LimitsConfig`.
+- `_lanes`: a lane lets in as many as its limit says: a fixed number, a pin, or what is found out.
+- `_adaptive`: the controller that finds the limit out, from what requests take.
+- `_pacer`: requests and bytes a second.
+- `_pause`: the pause of a whole client, and the header fields that ask for one.
+- `_statistics`: what all of this took, and one sentence on what limited a run.
 """
 
 from datagym_async._limits._adaptive import Gradient, LimiterState
-from datagym_async._limits._lanes import ResizableSemaphore
 from datagym_async._limits._limits import Limits, LimitsConfig, Slot
 from datagym_async._limits._pause import pause_asked
 from datagym_async._limits._statistics import RunFacts, SessionStatistics, advise
@@ -17,7 +19,6 @@ __all__ = [
     "LimiterState",
     "Limits",
     "LimitsConfig",
-    "ResizableSemaphore",
     "RunFacts",
     "SessionStatistics",
     "Slot",

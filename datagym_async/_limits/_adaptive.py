@@ -25,6 +25,7 @@ What requests take when nothing queues: for each kind a straight line over the s
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 
 import attrs
 
@@ -82,10 +83,6 @@ class _Line:
         first = self._first + self.slope * self.size
         return self.seconds / first if first > 0 else 1.0
 
-    def at(self, size: int) -> float:
-        """Return the seconds that a request of `size` bytes should take."""
-        return max(0.0, self.seconds + self.slope * (size - self.size))
-
 
 @attrs.define
 class Baselines:
@@ -120,21 +117,19 @@ class Baselines:
         for kind, points in by_kind.items():
             self._lines.setdefault(kind, _Line()).measure(points)
 
-    def knows(self, sample: Sample) -> bool:
-        """Return whether requests like this one were measured."""
-        line = self._lines.get(sample[0])
-        return line is not None and sample[1] <= _REACH * max(line.largest, _SMALL)
-
-    def expected(self, sample: Sample) -> float:
-        """Return the seconds that a known request should take."""
-        return self._lines[sample[0]].at(sample[1])
+    def compare(self, samples: list[Sample]) -> list[tuple[float, float]]:
+        """Return what requests should have taken and took, of those whose like was measured."""
+        known = []
+        slopes = {kind: line.slope for kind, line in self._lines.items()}
+        for kind, size, seconds in samples:
+            line = self._lines.get(kind)
+            if line is not None and size <= _REACH * max(line.largest, _SMALL):
+                expected = max(0.0, line.seconds + slopes[kind] * (size - line.size))
+                known.append((expected, seconds))
+        return known
 
     def _usual(self) -> _Line | None:
-        return max(self._lines.values(), key=_count_of, default=None)
-
-
-def _count_of(line: _Line) -> int:
-    return line.count
+        return max(self._lines.values(), key=attrgetter("count"), default=None)
 
 
 # A window in which requests took up to this much longer than they should lets the limit grow still.
@@ -165,14 +160,6 @@ class _Window:
     samples: list[Sample] = attrs.field(factory=list)
     peak: int = 0
     seconds: float = 0.0
-
-    def is_full(self, limit: int) -> bool:
-        """Return whether it holds enough to decide on: about a round trip, and not too little."""
-        count = len(self.samples)
-        # With `limit` requests at a time, their seconds add up `limit` times as fast as the clock.
-        return (
-            count >= _LEAST_SAMPLES and count >= limit and self.seconds >= _SHORTEST_WINDOW * limit
-        )
 
 
 @attrs.frozen
@@ -210,14 +197,20 @@ class Gradient:
         most: Upper bound.
         least: Lower bound.
         start: Where slow start begins.
+
+    Attributes:
+        limit: Requests allowed at once.
+        epoch: Decisions so far; a request remembers the number from when it began.
+        reason: The last decision, in words.
     """
 
     most: int
     least: int = 1
     start: int = 2
+    limit: int = attrs.field(init=False)
+    epoch: int = attrs.field(default=0, init=False)
     reason: str = attrs.field(default="starting", init=False)
     _limit: float = attrs.field(init=False)
-    _epoch: int = attrs.field(default=0, init=False)
     _halved_in: int = attrs.field(default=-1, init=False)
     _is_starting: bool = attrs.field(default=True, init=False)
     _is_probing: bool = attrs.field(default=True, init=False)
@@ -229,17 +222,8 @@ class Gradient:
 
     def __attrs_post_init__(self) -> None:
         self._limit = float(min(max(self.start, self.least), self.most))
+        self.limit = round(self._limit)
         self._before_probe = self._limit, self.reason
-
-    @property
-    def limit(self) -> int:
-        """Return the number of requests allowed at once."""
-        return max(self.least, min(self.most, round(self._limit)))
-
-    @property
-    def epoch(self) -> int:
-        """Return the number of decisions so far; a request remembers it from when it began."""
-        return self._epoch
 
     def state(self, *, in_flight: int) -> LimiterState:
         """Return what is allowed now, and what was found out.
@@ -269,14 +253,18 @@ class Gradient:
             epoch: `epoch` when it began; requests of an earlier limit tell nothing about this one.
             kind: What it is compared with: requests of one kind take the same, but for their size.
         """
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             return
         window = self._window
         window.samples.append((kind, size, seconds))
         if in_flight > window.peak:
             window.peak = in_flight
         window.seconds += seconds
-        if window.is_full(self.limit):
+        # Enough to decide on is about a round trip, and not too little. With `limit` requests at a
+        # time, their seconds add up `limit` times as fast as the clock.
+        limit, count = self.limit, len(window.samples)
+        is_enough = count >= _LEAST_SAMPLES and count >= limit
+        if is_enough and window.seconds >= _SHORTEST_WINDOW * limit:
             self._close_window()
 
     def overloaded(self, why: str, *, epoch: int) -> None:
@@ -289,7 +277,7 @@ class Gradient:
         """
         if epoch <= self._halved_in:
             return
-        self._halved_in = self._epoch
+        self._halved_in = self.epoch
         self._is_starting = False
         # A baseline that was not measured yet still has to be; a better one can wait.
         self._is_probing = self._baselines.is_empty
@@ -298,39 +286,32 @@ class Gradient:
         self._before_probe = self._limit, reason
 
     def _close_window(self) -> None:
-        window, self._window = self._window, _Window()
+        window = self._window
         self._windows += 1
         if self._is_probing:
-            self._end_probe(window)
-        elif self._has_to_probe(window):
-            self._begin_probe()
+            self._is_probing = False
+            self._baselines.measure(window.samples)
+            self._decide(*self._before_probe)
+            return
+        known = self._baselines.compare(window.samples)
+        is_time = self._windows % _WINDOWS_BETWEEN_PROBES == 0 and not self._is_starting
+        if is_time or len(known) < _ENOUGH_KNOWN * len(window.samples):
+            self._is_probing = True
+            self._before_probe = self._limit, self.reason
+            self._decide(self._limit / 2, "measuring how fast the service answers unhurried")
         else:
-            self._follow(window)
+            self._follow(window, _gradient(known))
 
-    def _has_to_probe(self, window: _Window) -> bool:
-        if self._windows % _WINDOWS_BETWEEN_PROBES == 0 and not self._is_starting:
-            return True
-        known = sum(self._baselines.knows(sample) for sample in window.samples)
-        return known < _ENOUGH_KNOWN * len(window.samples)
-
-    def _begin_probe(self) -> None:
-        self._is_probing = True
-        self._before_probe = self._limit, self.reason
-        self._decide(self._limit / 2, "measuring how fast the service answers unhurried")
-
-    def _end_probe(self, window: _Window) -> None:
-        self._is_probing = False
-        self._baselines.measure(window.samples)
-        self._decide(*self._before_probe)
-
-    def _follow(self, window: _Window) -> None:
-        gradient = self._gradient(window)
+    def _follow(self, window: _Window, gradient: float) -> None:
         self._slow_windows += gradient < 1
         if self._is_starting and gradient > _SLOW and self._limit < self.most:
             self._grow(window, self._limit * 2, "slow start: answers come as fast as ever")
             return
         self._is_starting = False
-        wanted = self._limit * gradient + (self._step() if gradient >= 1 else self._queue())
+        doublings = math.log2(max(1.0, self._limit))
+        # Where nothing queued, a step up; else as many may wait as keep the service from idling.
+        more = 1.0 + doublings / 4 if gradient >= 1 else 0.25 + doublings / 10
+        wanted = self._limit * gradient + more
         if wanted > self._limit:
             self._grow(window, wanted, "answers come as fast as ever")
         else:
@@ -348,26 +329,20 @@ class Gradient:
         else:
             self._decide(wanted, why)
 
-    def _gradient(self, window: _Window) -> float:
-        should = took = 0.0
-        for sample in filter(self._baselines.knows, window.samples):
-            expected = self._baselines.expected(sample)
-            should += expected
-            took += min(sample[2], _SLOWEST * expected)
-        if took <= 0 or should <= 0:
-            return 1.0
-        return min(1.0, max(_LEAST_GRADIENT, _TOLERANCE * should / took))
-
-    def _queue(self) -> float:
-        """Return how many requests may wait at the service, so that it never idles."""
-        return 0.25 + math.log2(max(1.0, self._limit)) / 10
-
-    def _step(self) -> float:
-        """Return by how much to grow in a window in which nothing queued."""
-        return 1.0 + math.log2(max(1.0, self._limit)) / 4
-
     def _decide(self, limit: float, reason: str) -> None:
         self._limit = min(float(self.most), max(float(self.least), limit))
-        self._epoch += 1
+        self.limit = round(self._limit)
+        self.epoch += 1
         self._window = _Window()
         self.reason = reason
+
+
+def _gradient(known: list[tuple[float, float]]) -> float:
+    """Return what requests should have taken, divided by what they took: 1 where nothing queues."""
+    should = took = 0.0
+    for expected, seconds in known:
+        should += expected
+        took += min(seconds, _SLOWEST * expected)
+    if took <= 0 or should <= 0:
+        return 1.0
+    return min(1.0, max(_LEAST_GRADIENT, _TOLERANCE * should / took))

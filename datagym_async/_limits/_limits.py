@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
-from aiolimiter import AsyncLimiter
 
 from datagym_async._limits._lanes import BoundedLane, check_pin
 from datagym_async._limits._pacer import Pacer, watched
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from datagym_async._limits._adaptive import LimiterState
     from datagym_async._wire._messages import Body
 
+_RATES = {"rate": ("rate_limit", "requests"), "upload_rate": ("max_upload_rate", "bytes")}
 _SAME_PAUSE = 1.0
 """Seconds by which the requests of one overload may differ in the end of the pause they ask for."""
 
@@ -32,15 +32,10 @@ def _check_lane(_: object, attribute: attrs.Attribute[int], value: int) -> None:
         raise ConfigurationError(msg)
 
 
-def _check_rate(_: object, __: object, value: float | None) -> None:
+def _check_rate(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not value > 0:
-        msg = f"rate_limit is {value!r}; give requests a second above 0, or None for no limit"
-        raise ConfigurationError(msg)
-
-
-def _check_upload_rate(_: object, __: object, value: float | None) -> None:
-    if value is not None and not value > 0:
-        msg = f"max_upload_rate is {value!r}; give bytes a second above 0, or None for no limit"
+        option, unit = _RATES[attribute.name]
+        msg = f"{option} is {value!r}; give {unit} a second above 0, or None for no limit"
         raise ConfigurationError(msg)
 
 
@@ -69,13 +64,13 @@ class LimitsConfig:
     uploads: int = attrs.field(default=8, validator=_check_lane)
     downloads: int = attrs.field(default=16, validator=_check_lane)
     rate: float | None = attrs.field(default=200.0, validator=_check_rate)
-    upload_rate: float | None = attrs.field(default=None, validator=_check_upload_rate)
+    upload_rate: float | None = attrs.field(default=None, validator=_check_rate)
     concurrency: int | None = attrs.field(default=None, validator=_check_concurrency)
     adaptive: bool = True
 
 
 class Limits:
-    """Give out slots: a place in a lane, then a moment that neither pause nor rate forbids.
+    """Give out slots: let in by a lane, then a moment that neither pause nor rate forbids.
 
     Must be made inside the event loop that uses it.
 
@@ -92,9 +87,7 @@ class Limits:
             Lane.UPLOAD: BoundedLane(config.uploads, adaptive=adaptive, pin=config.concurrency),
             Lane.DOWNLOAD: BoundedLane(config.downloads, adaptive=adaptive),
         }
-        # One token at a time: aiolimiter lets up to twice the rate through in its first window
-        # otherwise.
-        self._rate = AsyncLimiter(1, 1 / config.rate) if config.rate is not None else None
+        self._rate = Pacer(config.rate) if config.rate is not None else None
         self._pacer = Pacer(config.upload_rate) if config.upload_rate is not None else None
         self._gate = PauseGate()
         self.waited = Waited()
@@ -109,14 +102,14 @@ class Limits:
     @property
     def in_flight(self) -> int:
         """Return the number of slots given out now."""
-        return sum(lane.places.held for lane in self._lanes.values())
+        return sum(lane.held for lane in self._lanes.values())
 
     def state(self, lane: Lane) -> LimiterState:
         """Return what a lane allows now, and why."""
         return self._lanes[lane].state()
 
-    def pin(self, lane: Lane, places: int) -> AbstractContextManager[None]:
-        """Fix the number of places of a lane while the block runs: ``with limits.pin(...)``.
+    def pin(self, lane: Lane, limit: int) -> AbstractContextManager[None]:
+        """Fix the limit of a lane while the block runs: ``with limits.pin(...)``.
 
         Several pins may be in force at once, those of uploads that share a client: the largest
         counts, because each upload keeps itself to its own number of workers. With the last one
@@ -124,12 +117,12 @@ class Limits:
 
         Args:
             lane: The lane.
-            places: How many; more than the lane's maximum too, since it is asked for by name.
+            limit: The number; more than the lane's maximum too, since it is asked for by name.
 
         Raises:
-            ConfigurationError: On entering: `places` is less than 1.
+            ConfigurationError: On entering: `limit` is less than 1.
         """
-        return self._lanes[lane].pin(places)
+        return self._lanes[lane].pin(limit)
 
     def pause(self, seconds: float, why: str = "") -> None:
         """Begin no request of any lane for so many seconds; `on_pause` is told of a new pause.
@@ -148,32 +141,35 @@ class Limits:
     def outgoing(self, lane: Lane, body: Body) -> Body:
         """Return a body as it is to be sent: file uploads at their pace, reading times noted."""
         pacer = self._pacer if lane is Lane.UPLOAD else None
+        if pacer is None and body.open is None:
+            return body
         return watched(body, pacer=pacer, waited=self.waited)
 
     def free_slot(self, lane: Lane) -> Slot | None:
-        """Return a slot where neither place, rate nor pause can have to be waited for, or None."""
-        bound = self._lanes[lane]
-        if self._rate is not None or self._gate.until > 0 or not bound.places.take():
+        """Return a slot where neither lane, rate nor pause makes it wait, or None."""
+        bound, rate, now = self._lanes[lane], self._rate, self.clock()
+        if self._gate.until > now or (rate is not None and rate.free_at > now) or not bound.take():
             return None
+        if rate is not None:
+            rate.take(now)
         return Slot(self.waited, bound, self.clock)
 
     async def slot(self, lane: Lane) -> Slot:
         """Wait for a slot, to be held for one attempt: ``with await limits.slot(lane) as slot``."""
-        places = self._lanes[lane].places
-        if places.take():
-            self.waited.count += not self._has_moment()
+        bound, asked = self._lanes[lane], self.clock()
+        if bound.take():
+            self.waited.count += self._rate is not None and self._rate.free_at > asked
         else:
             self.waited.count += 1
-            asked = self.clock()
-            await places.acquire()
+            await bound.acquire()
             self.waited.lane += self.clock() - asked
-        # The place comes first: a moment that was granted must not be spent waiting for a place.
+        # The lane comes first: a moment that was granted must not be spent waiting for a slot.
         try:
             await self._moment()
         except BaseException:
-            places.release()
+            bound.release()
             raise
-        return Slot(self.waited, self._lanes[lane], self.clock)
+        return Slot(self.waited, bound, self.clock)
 
     async def _moment(self) -> None:
         """Wait until neither a pause nor the rate forbids a request."""
@@ -181,24 +177,11 @@ class Limits:
             while left := self._gate.left(self.clock()):
                 self.waited.pause += left
                 await asyncio.sleep(left)
-            await self._turn()
+            if self._rate is not None:
+                self.waited.rate += await self._rate.begin()
             # A pause that began meanwhile: the moment is let go, or all would start as one after.
             if not self._gate.left(self.clock()):
                 return
-
-    def _has_moment(self) -> bool:
-        """Return whether a request could begin at once."""
-        return self._rate is None or self._rate.has_capacity()
-
-    async def _turn(self) -> None:
-        if self._rate is None:
-            return
-        if self._rate.has_capacity():
-            await self._rate.acquire()
-            return
-        began = self.clock()
-        await self._rate.acquire()
-        self.waited.rate += self.clock() - began
 
 
 class Slot:
@@ -206,7 +189,7 @@ class Slot:
 
     Args:
         waited: What is noted of attempts.
-        lane: The lane, a place of which is taken.
+        lane: The lane that has let it in.
         clock: Gives the event loop's time.
 
     Attributes:
@@ -219,14 +202,15 @@ class Slot:
         self._waited = waited
         self._lane = lane
         self._clock = clock
-        self._epoch = lane.enter()
+        self._epoch = lane.begin()
         self.began = clock()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lane.leave()
+        self._lane.active -= 1
+        self._lane.release()
 
     @property
     def seconds(self) -> float:
@@ -241,7 +225,8 @@ class Slot:
             size: Bytes of its body or of its answer.
             seconds: How long it took.
         """
-        self._waited.note_attempt(seconds)
+        self._waited.sending += seconds
+        self._waited.latencies.append(seconds)
         self._lane.answered(kind, size=size, seconds=seconds, epoch=self._epoch)
 
     def overloaded(self, why: str) -> None:

@@ -1,6 +1,6 @@
-"""Bytes a second: bodies on their way out, piece by piece.
+"""Requests and bytes a second: who comes takes the next stretch of time, computed once.
 
-The pace is kept where a body is read, in the recipe that the session hands to the transport, so
+Bytes are paced where a body is read, in the recipe that the session hands to the transport, so
 that one large body is paced like many small ones and the transport need not know of it.
 """
 
@@ -25,34 +25,55 @@ _LARGEST_PIECE = 256 * 1024
 
 
 class Pacer:
-    """Let bytes go out at a rate: after n bytes at least n / rate seconds have passed.
+    """Keep a rate: each request, or piece of so many bytes, has a stretch of time for itself.
 
-    Whoever comes takes the next stretch of time, in the order they come, so that all bodies get
-    equal shares. Idle time is not saved up for a burst.
+    Whoever comes takes the next stretch, in the order they come, so that all bodies get equal
+    shares. Idle time is not saved up for a burst. Safe to cancel: the latest stretch is given back;
+    one before it stays empty, since others have computed theirs from it.
 
     Args:
-        rate: Bytes a second.
+        rate: Requests, or bytes, a second.
+
+    Attributes:
+        free_at: When the next stretch can begin, by the event loop's clock.
+        piece: Bytes of a body that go out at once.
     """
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
-        self._free_at = 0.0
+        self.free_at = 0.0
         self.piece = int(min(_LARGEST_PIECE, max(_LEAST_PIECE, rate / _PIECES_A_SECOND)))
 
-    async def spend(self, count: int) -> float:
-        """Wait until so many bytes have their turn and return the seconds that this took.
+    def take(self, now: float) -> bool:
+        """Take a stretch for a request that can begin now, and return whether it can."""
+        if self.free_at > now:
+            return False
+        self.free_at = now + 1 / self._rate
+        return True
 
-        Safe to cancel: bytes that do not go out are not counted.
-        """
+    async def begin(self) -> float:
+        """Wait until a request may begin and return the seconds that this took."""
         now = asyncio.get_running_loop().time()
-        turn = max(self._free_at, now) + count / self._rate
-        self._free_at = turn
+        if self.take(now):
+            return 0.0
+        begins = self.free_at
+        return await self._until(begins, now, begins + 1 / self._rate)
+
+    async def spend(self, count: int) -> float:
+        """Wait until so many bytes have had their time and return the seconds that this took."""
+        now = asyncio.get_running_loop().time()
+        ends = max(self.free_at, now) + count / self._rate
+        return await self._until(ends, now, ends)
+
+    async def _until(self, moment: float, now: float, ends: float) -> float:
+        before, self.free_at = self.free_at, ends
         try:
-            await asyncio.sleep(turn - now)
+            await asyncio.sleep(moment - now)
         except asyncio.CancelledError:
-            self._free_at -= count / self._rate
+            if self.free_at == ends:
+                self.free_at = before
             raise
-        return turn - now
+        return moment - now
 
 
 def watched(body: Body, *, pacer: Pacer | None, waited: Waited) -> Body:
@@ -63,34 +84,17 @@ def watched(body: Body, *, pacer: Pacer | None, waited: Waited) -> Body:
         pacer: The pace; None for none.
         waited: Where times are noted.
     """
-    if pacer is None and body.open is None:
-        return body
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
         if body.open is None:
-            yield _Outgoing(_Once(body.data or b""), pacer, waited)
+            # In memory, it is one chunk that was read already.
+            yield _Outgoing(None, pacer, waited, body.data or b"")
             return
         async with body.open() as source:
             yield _Outgoing(source, pacer, waited)
 
     return attrs.evolve(body, open=opened, data=None)
-
-
-@attrs.define
-class _Once:
-    """A body in memory, as one chunk."""
-
-    data: bytes
-
-    def __aiter__(self) -> _Once:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self.data:
-            raise StopAsyncIteration
-        data, self.data = self.data, b""
-        return data
 
 
 @attrs.define
@@ -100,7 +104,7 @@ class _Outgoing:
     No generator: whoever reads it may be cancelled while it waits, and reads no more then.
     """
 
-    source: AsyncIterator[bytes]
+    source: AsyncIterator[bytes] | None
     pacer: Pacer | None
     waited: Waited
     _chunk: bytes = b""
@@ -111,7 +115,12 @@ class _Outgoing:
 
     async def __anext__(self) -> bytes:
         if self._start >= len(self._chunk):
-            await self._read()
+            if self.source is None:
+                raise StopAsyncIteration
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            self._chunk, self._start = await anext(self.source), 0
+            self.waited.reading += clock() - began
         if self.pacer is None:
             self._start = len(self._chunk)
             return self._chunk
@@ -119,9 +128,3 @@ class _Outgoing:
         self.waited.pace += await self.pacer.spend(len(piece))
         self._start += len(piece)
         return piece
-
-    async def _read(self) -> None:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        self._chunk, self._start = await anext(self.source), 0
-        self.waited.reading += clock() - began

@@ -105,11 +105,6 @@ class Waited:
     overloads: Counter[str] = attrs.field(factory=Counter)
     latencies: deque[float] = attrs.field(factory=lambda: deque(maxlen=_LATENCIES_KEPT))
 
-    def note_attempt(self, seconds: float) -> None:
-        """Note the latency of an attempt that was answered."""
-        self.sending += seconds
-        self.latencies.append(seconds)
-
     def percentile(self, share: float) -> float:
         """Return a percentile of the latest latencies, 0 where there are none."""
         if not self.latencies:

@@ -155,6 +155,25 @@ async def test_after_a_pause_the_rate_still_holds() -> None:
     assert gaps == pytest.approx([0.25] * 3)
 
 
+async def test_a_cancelled_wait_for_the_rate_lets_no_two_begin_as_one() -> None:
+    """Whoever comes after it has a stretch of time for itself; the latest one is given back."""
+    bound = limits(rate=4.0)
+    begun = []
+
+    async def begin() -> None:
+        with await bound.slot(Lane.CALL):
+            begun.append(seconds())
+
+    tasks = [asyncio.create_task(begin()) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    for cancelled in (tasks[1], tasks[3]):
+        cancelled.cancel()
+    await asyncio.wait(tasks)
+    await begin()
+
+    assert begun == pytest.approx([0.0, 0.5, 0.75])
+
+
 async def test_waits_are_counted_by_what_they_are_for() -> None:
     """A second for a place is a second of the lane; a quarter for the rate is one of the rate."""
     bound = limits(calls=1, rate=4.0)
