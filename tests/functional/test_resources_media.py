@@ -14,6 +14,7 @@ from datagym_async.exceptions import (
     APIResponseValidationError,
     ConfigurationError,
     DataGymError,
+    FileWriteError,
     InternalServerError,
     NotFoundError,
     PermissionDeniedError,
@@ -331,7 +332,7 @@ async def test_an_answer_cut_short_leaves_the_old_file(tmp_path: Path) -> None:
 async def test_a_missing_folder_is_the_callers_error(tmp_path: Path) -> None:
     """The folder of the file must exist; the answer is closed all the same."""
     session = FakeSession([answer(JPEG, content_type="image/jpeg")])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileWriteError, match=r"none/a\.jpg cannot be written"):
         await media(session).download_to("M", tmp_path / "none" / "a.jpg")
     assert session.streams_open == 0
 
