@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import json
+import os
 import resource
 import sys
 import time
@@ -39,7 +40,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("workers", type=int)
     parser.add_argument("--defaults", action="store_true", help="the library's, without a journal")
     parser.add_argument("--uvloop", action="store_true", help="run in a loop of uvloop")
+    parser.add_argument("--core", type=int, help="the processor core to stay on (Linux)")
+    parser.add_argument(
+        "--portion", type=int, default=1, help="files a thread hop; 0 reads in the event loop"
+    )
     options = parser.parse_args()
+    stay_on(options.core)
     options.dataset = "00000000-0000-4000-8000-000000000001"
     return options
 
@@ -53,6 +59,12 @@ def run(main: Coroutine[object, object, None], options: argparse.Namespace) -> N
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
+
+
+def stay_on(core: int | None) -> None:
+    """Keep this process on one processor core, where the system can."""
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
 
 
 def cpu_seconds() -> float:

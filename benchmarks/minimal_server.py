@@ -16,6 +16,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from benchmarks.measure import stay_on
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -184,7 +186,10 @@ def main() -> None:
     """Serve as the command line asks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.minimal_server")
     parser.add_argument("--held", type=int, default=0, help="images that every dataset lists")
-    counts = Counts(parser.parse_args().held)
+    parser.add_argument("--core", type=int, help="the processor core to stay on (Linux)")
+    options = parser.parse_args()
+    stay_on(options.core)
+    counts = Counts(options.held)
     asyncio.run(serve(lambda: Connection(counts)))
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _LARGE = 1_000_000  # from here on the line is what counts, not the work on each file
 OURS, LOOP, THREADS, SDK = "datagym_async", "aiohttp loop", "requests threads", "official SDK"
 OURS_UV, LOOP_UV = f"{OURS}, uvloop", f"{LOOP}, uvloop"
+SEVERAL, IN_LOOP = f"{LOOP}, several a hop", f"{LOOP}, reads in the loop"
+SEVERAL_UV, IN_LOOP_UV = f"{SEVERAL}, uvloop", f"{IN_LOOP}, uvloop"
+LOOPS = frozenset({LOOP, SEVERAL, IN_LOOP})
+LOOPS_UV = frozenset({LOOP_UV, SEVERAL_UV, IN_LOOP_UV})
 PLAIN, PLAIN_UV = f"{OURS}, defaults", f"{OURS}, defaults, uvloop"
 """As a library's user has it who sets nothing: without a journal."""
 
@@ -87,11 +91,23 @@ def make_row(contender: str, size: int, rounds: Sequence[Taken]) -> Row:
     )
 
 
-def make_ratios(rows: Sequence[Row], *, small: int) -> list[Ratio]:
-    """Return our rate by each other contender's, for each size; `small` is a small file's size."""
+def make_ratios(rows: Sequence[Row], *, small: int, is_pinned: bool = False) -> list[Ratio]:
+    """Return our rate by each other contender's, for each size.
+
+    Args:
+        rows: What was measured.
+        small: Bytes of a small file.
+        is_pinned: Whether client and server had a core each; the goals are for the best loop then.
+    """
     ours = {(row.contender, row.size): row.rate for row in rows if row.contender.startswith(OURS)}
     return [
-        Ratio(row.size, row.contender, ours[us, row.size] / row.rate, _goal(row, small=small), us)
+        Ratio(
+            row.size,
+            row.contender,
+            ours[us, row.size] / row.rate,
+            _pinned_goal(us, row) if is_pinned else _goal(row, small=small),
+            us,
+        )
         for us in (OURS, PLAIN, OURS_UV, PLAIN_UV)
         for row in rows
         if not row.contender.startswith(OURS)
@@ -102,14 +118,21 @@ def make_ratios(rows: Sequence[Row], *, small: int) -> list[Ratio]:
 
 def _are_alike(ours: str, other: str) -> bool:
     """Return whether both have the event loop that they would have: one kind, if any."""
-    return other not in {LOOP, LOOP_UV} or (ours in {OURS_UV, PLAIN_UV}) == (other == LOOP_UV)
+    is_loop = other in LOOPS | LOOPS_UV
+    return not is_loop or (ours in {OURS_UV, PLAIN_UV}) == (other in LOOPS_UV)
 
 
 def _goal(row: Row, *, small: int) -> float | None:
-    if row.contender in {LOOP, LOOP_UV}:
+    if row.contender in LOOPS | LOOPS_UV:
         return 0.85 if row.size < _LARGE else 0.95
     goals: Mapping[str, float] = {THREADS: 2.0, SDK: 4.0}
     return goals.get(row.contender) if row.size == small else None
+
+
+def _pinned_goal(ours: str, row: Row) -> float | None:
+    if row.contender not in LOOPS | LOOPS_UV or row.size >= _LARGE:
+        return None
+    return 0.8 if ours in {PLAIN, PLAIN_UV} else 0.7
 
 
 def render(rows: Sequence[Row], ratios: Sequence[Ratio]) -> str:

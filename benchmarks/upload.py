@@ -4,6 +4,10 @@ In one run, on loopback, against a server that only reads and answers: the whole
 journal, events, screening and reporting on, the same with the library's defaults (screening and
 reporting, no journal), a loop over aiohttp written by hand, requests in 16 threads, and the
 official SDK. Each upload runs in a fresh process; rounds are interleaved, and medians count.
+
+With ``--pinned`` the client has one processor core and the server another: threads do not flatter
+anybody then, and what counts is the work on each file. Beside the usual loop over aiohttp, those
+stand that read several files a thread hop, and in the event loop: the best of them is the peer.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ def main() -> None:
         contenders = list(_contenders(options, Path(scratch)))
         results = _measure(contenders, options, Path(scratch))
     rows = [table.make_row(name, size, taken) for (size, name), taken in results.items()]
-    ratios = table.make_ratios(rows, small=SMALL)
+    ratios = table.make_ratios(rows, small=SMALL, is_pinned=options.pinned)
     _say("\n" + table.render(rows, ratios) + "\n")
     _say("\n".join(f"{name}: {value}" for name, value in facts.items()))
     _say(f"versions: {_versions(results)}")
@@ -62,6 +66,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=8, help="workers of the aiohttp loop")
     parser.add_argument("--threads", type=int, default=16, help="threads of requests")
+    parser.add_argument(
+        "--pinned", action="store_true", help="client and server on a core each (Linux)"
+    )
     parser.add_argument("--no-sdk", action="store_true", help="leave the official SDK out")
     parser.add_argument(
         "--sdk-venv", type=Path, help="folder of its environment, kept for next time"
@@ -75,6 +82,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _contenders(options: argparse.Namespace, scratch: Path) -> Iterator[Contender]:
+    if options.pinned:
+        yield from _pinned_contenders(options)
+        return
     ours, loop, uvloop = "datagym_async_client", "aiohttp_loop", "--uvloop"
     yield Contender(table.OURS, ours)
     yield Contender(table.LOOP, loop, workers=options.workers)
@@ -99,6 +109,27 @@ def _contenders(options: argparse.Namespace, scratch: Path) -> Iterator[Contende
         _say(f"SKIPPED {table.SDK}: --no-sdk")
 
 
+def _pinned_contenders(options: argparse.Namespace) -> Iterator[Contender]:
+    """Give ours and the loops, each on the client's core, on both kinds of event loop."""
+    ours, loop, core = "datagym_async_client", "aiohttp_loop", ("--core", "0")
+    kinds: list[tuple[tuple[str, ...], int]] = [((), 0)]
+    if side_venv.can_import(sys.executable, "uvloop"):
+        kinds.append((("--uvloop",), 1))
+    for kind, at in kinds:
+        workers = options.workers
+        yield Contender(
+            (table.PLAIN, table.PLAIN_UV)[at], ours, options=(*core, *kind, "--defaults")
+        )
+        yield Contender((table.OURS, table.OURS_UV)[at], ours, options=(*core, *kind))
+        for names, portion in (
+            ((table.LOOP, table.LOOP_UV), "1"),
+            ((table.SEVERAL, table.SEVERAL_UV), "16"),
+            ((table.IN_LOOP, table.IN_LOOP_UV), "0"),
+        ):
+            more = (*core, *kind, "--portion", portion)
+            yield Contender(names[at], loop, workers=workers, options=more)
+
+
 def _side_python(folder: Path) -> str | None:
     _say(f"Making an environment for requests and the official SDK in {folder}")
     try:
@@ -112,7 +143,8 @@ def _measure(contenders: list[Contender], options: argparse.Namespace, scratch: 
     """Run all rounds: sizes and contenders take turns, so that no one gets the quiet minute."""
     counts: dict[int, int] = options.counts
     results: Results = {(size, one.name): [] for size in counts for one in contenders}
-    with runner.minimal_server() as base_url:
+    core = ("--core", "1") if options.pinned else ()
+    with runner.minimal_server(*core) as base_url:
         for number in range(options.rounds):
             _say(f"round {number + 1} of {options.rounds}")
             for size, count in counts.items():
