@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
 from numbers import Real  # those of numpy are such
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -22,6 +21,7 @@ from datagym_async.labels._check_answers import (
     unknown_key,
     warning,
 )
+from datagym_async.labels._json import LARGEST
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -211,8 +211,8 @@ def _coordinate_problem(value: object) -> str:
         return "it is null, as exports write what is missing; the service refuses it"
     if isinstance(value, bool) or not isinstance(value, int | float | Real):
         return f"a number was expected, not {type(value).__name__}; the service refuses it"
-    if not math.isfinite(value):
-        return "it is no finite number, which JSON cannot carry"
+    if not -LARGEST <= cast("float", value) <= LARGEST:  # nor is what is no number
+        return "it is too large, or no finite number, which JSON cannot carry"
     return f"{value} is negative, and the service refuses it" if value < 0 else ""
 
 

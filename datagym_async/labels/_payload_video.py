@@ -173,7 +173,7 @@ def _notes(objects: Iterable[VideoObject]) -> Iterator[str]:
 def _is_cut(shape: Shape | None) -> bool:
     if not isinstance(shape, Incomplete) or shape.type not in {EntryType.LINE, EntryType.POLYGON}:
         return False
-    return any("Y" in item for item in shape.payload)
+    return any(isinstance(item, dict) and "Y" in item for item in shape.payload)
 
 
 def _has_capital(form: Form) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import attrs
 
 from datagym_async.formats._keys import Keys
-from datagym_async.labels import Annotation, Classification
+from datagym_async.formats._losses import BrokenError
+from datagym_async.labels import Annotation, Classification, Rectangle
 from datagym_async.labels._config_rules import RESERVED
+from datagym_async.labels._json import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -192,3 +194,25 @@ class _KeyScopes:
 
     def _scope(self, *taken: str) -> Keys:
         return Keys(self._losses, self._mapping.sdk, reserved=RESERVED | frozenset(taken))
+
+
+# --- Numbers of a file ----------------------------------------------------------------------------
+
+
+def are_numbers(values: object) -> TypeGuard[list[float]]:
+    """Return whether a JSON value is a list of finite numbers."""
+    return isinstance(values, list) and all(
+        isinstance(each, int | float) and not isinstance(each, bool) and -LARGEST <= each <= LARGEST
+        for each in values
+    )
+
+
+def box_of(bbox: object) -> Rectangle:
+    """Return the box of an object.
+
+    Raises:
+        BrokenError: It has none.
+    """
+    if not are_numbers(bbox) or len(bbox) != 4:
+        raise BrokenError("it has no box of four numbers")
+    return Rectangle(*bbox)

@@ -6,7 +6,7 @@ They are joined.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -24,7 +24,14 @@ from datagym_async.formats._losses import (
     LossKind,
 )
 from datagym_async.formats.coco import _sdk
-from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping, EntryKeys
+from datagym_async.formats.coco._mapping import (
+    CategoryKeys,
+    CocoCategory,
+    CocoMapping,
+    EntryKeys,
+    are_numbers,
+    box_of,
+)
 from datagym_async.formats.coco._masks import segments_of
 from datagym_async.labels import (
     Annotation,
@@ -157,8 +164,11 @@ def _category(raw: Mapping[str, Any], where: str) -> CocoCategory:
     keypoints = raw.get("keypoints") or []
     if not isinstance(keypoints, list) or not all(isinstance(each, str) for each in keypoints):
         raise FormatError(f"{where}: keypoints must be a list of names")
-    skeleton = tuple(tuple(pair) for pair in raw.get("skeleton") or [])
-    return CocoCategory(number, name, str(raw.get("supercategory") or ""), keypoints, skeleton)
+    skeleton = raw.get("skeleton") or []
+    if not isinstance(skeleton, list) or not all(are_numbers(pair) for pair in skeleton):
+        raise FormatError(f"{where}: skeleton must be a list of pairs of numbers")
+    pairs: Any = tuple(map(tuple, skeleton))
+    return CocoCategory(number, name, str(raw.get("supercategory") or ""), keypoints, pairs)
 
 
 @attrs.define
@@ -305,7 +315,7 @@ class _Reader:
         if raw.get("segmentation"):
             self._losses.add(LossKind.OUTLINE, where)
         if "bbox" in raw:
-            return _rectangle(raw["bbox"])
+            return box_of(raw["bbox"])
         corners = [point for ring in self._outlines(raw, where) for point in ring[0]]
         bounds = Polygon(corners).bounds
         return Rectangle(bounds.left, bounds.top, bounds.width, bounds.height)
@@ -326,7 +336,7 @@ class _Reader:
             rings = [[ring] for ring in self._polygons(segmentation, where)]
         if rings:
             return rings
-        box = _rectangle(raw.get("bbox"))
+        box = box_of(raw.get("bbox"))
         self._losses.add(LossKind.BOX, where)
         return [[[*box.bounds.corners]]]
 
@@ -335,7 +345,7 @@ class _Reader:
             raise BrokenError("segmentation must be a list of polygons, or a mask")
         found = []
         for part in parts or []:
-            if _numbers(part) and len(part) >= 6 and len(part) % 2 == 0:
+            if are_numbers(part) and len(part) >= 6 and len(part) % 2 == 0:
                 found.append([Point(*pair) for pair in zip(part[::2], part[1::2], strict=True)])
             else:
                 self._losses.add(LossKind.BROKEN, f"{where}: a polygon of fewer than 3 points")
@@ -344,7 +354,7 @@ class _Reader:
     def _keypoints(self, raw: Mapping[str, Any], keys: EntryKeys, where: str) -> list[Annotation]:
         """Return the keypoints that are labelled."""
         numbers = raw.get("keypoints") or []
-        if not _numbers(numbers) or len(numbers) not in (0, 3 * len(keys.keypoints)):
+        if not are_numbers(numbers) or len(numbers) not in (0, 3 * len(keys.keypoints)):
             raise BrokenError(f"keypoints must be {3 * len(keys.keypoints)} numbers")
         triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
         found = []
@@ -354,15 +364,3 @@ class _Reader:
             if visibility:
                 found.append(Annotation(key, Point(x, y), extra={CARRIED: {"v": visibility}}))
         return found
-
-
-def _rectangle(bbox: object) -> Rectangle:
-    if not isinstance(bbox, list) or not _numbers(bbox) or len(bbox) != 4:
-        raise BrokenError("it has neither a box of four numbers nor an outline")
-    return Rectangle(*bbox)
-
-
-def _numbers(values: Sequence[Any] | object) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(each, int | float) and not isinstance(each, bool) for each in values
-    )

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
+from datagym_async.formats.coco._mapping import are_numbers, box_of
 from datagym_async.formats.coco._masks import Ring, Segment, segments_of
 from datagym_async.labels import Point, Polygon, Rectangle
 
@@ -70,7 +71,7 @@ def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> l
         BrokenError: It fails there, too.
     """
     if wanted == "rectangle":
-        return [_box(raw)]
+        return [box_of(raw.get("bbox"))]
     segmentation = raw.get("segmentation")
     if isinstance(segmentation, Mapping):
         walks = [walk for each in segments_of(segmentation) for walk in _walks(each)]
@@ -81,14 +82,9 @@ def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> l
     if len(segmentation) > 1:
         losses.add(LossKind.PARTS, where)
     first = segmentation[0]
+    if not are_numbers(first):
+        raise BrokenError("a polygon must be a list of numbers")
     return [Polygon(list(zip(first[::2], first[1::2], strict=False)))]
-
-
-def _box(raw: Mapping[str, Any]) -> Rectangle:
-    bbox = raw.get("bbox")
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise BrokenError("it has no box of four numbers")
-    return Rectangle(*bbox)
 
 
 def _walks(segment: Segment) -> list[Ring]:
