@@ -47,7 +47,7 @@ class Count:
     """Counts calls of our functions in all threads, and frames of ours at a request."""
 
     def __init__(self) -> None:
-        self.calls: Counter[CodeType] = Counter()
+        self.seen: Counter[tuple[CodeType, int]] = Counter()
         self.frames = 0
         self._request = aiohttp.ClientSession._request
 
@@ -70,7 +70,18 @@ class Count:
 
     def _note(self, frame: FrameType, event: str, arg: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(OURS):
-            self.calls[frame.f_code] += 1
+            self.seen[frame.f_code, frame.f_lasti] += 1
+
+    @property
+    def calls(self) -> Counter[CodeType]:
+        """Return how often each function was called.
+
+        A coroutine that resumes is told like a call, but from further down in its code.
+        """
+        first: dict[CodeType, int] = {}
+        for code, at in self.seen:
+            first[code] = min(at, first.get(code, at))
+        return Counter({code: self.seen[code, at] for code, at in first.items()})
 
     def _measure(self, frame: FrameType | None) -> None:
         frames = 0
@@ -130,18 +141,19 @@ def _taken(job: str, count: int) -> Count:
 
 def way(job: str, count: int) -> dict[str, object]:
     """Return calls, functions, modules and frames of one more file of a job."""
-    less, more = _taken(job, count), _taken(job, 2 * count)
+    fewer, most = _taken(job, count), _taken(job, 2 * count)
+    less, more = fewer.calls, most.calls
     per_file = {
-        code: (calls - less.calls[code]) / count
-        for code, calls in more.calls.items()
-        if calls - less.calls[code] > count / 2
+        code: (calls - less[code]) / count
+        for code, calls in more.items()
+        if calls - less[code] > count / 2
     }
-    rest = (more.calls.total() - less.calls.total()) / count
+    rest = (more.total() - less.total()) / count
     return {
         "calls": round(rest, 1),
         "functions": len(per_file),
         "modules": len({code.co_filename for code in per_file}),
-        "frames": more.frames,
+        "frames": most.frames,
         "most called": {
             f"{Path(code.co_filename).relative_to(OURS)}:{code.co_qualname}": round(calls, 1)
             for code, calls in sorted(per_file.items(), key=lambda each: -each[1])
