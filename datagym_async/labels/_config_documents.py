@@ -7,7 +7,8 @@ export file of its editor differ only in what they leave out or add.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any
 
 from datagym_async._json import check_depth
@@ -24,6 +25,8 @@ _MEMBERS = frozenset(
 )
 # Deep enough to say what is nested too deep, and shallow enough for any stack.
 _DEEPEST = 32
+_MOST = 10_000
+"""Entries: by references a few lines of YAML could stand for any number."""
 
 
 def read_json(text: str | bytes) -> object:
@@ -71,18 +74,20 @@ def read_entries(document: object) -> list[ConfigEntry]:
         if isinstance(inner, Mapping) and "entries" not in inner:
             raise LabelConfigError("The document holds no entries; a list of them is due")
         document = inner["entries"] if isinstance(inner, Mapping) else inner
-    return _entries(document, "")
+    return _entries(document, "", count(1))
 
 
-def _entries(value: object, at: str) -> list[ConfigEntry]:
+def _entries(value: object, at: str, number: Iterator[int]) -> list[ConfigEntry]:
     if not isinstance(value, list):
         raise _unlike(at or "the document", "a list of entries", value)
     if at.count(".children") >= _DEEPEST:
         raise LabelConfigError(f"The label configuration is nested too deep at {at[:60]}...")
-    return [_entry(member, f"{at}[{index}]") for index, member in enumerate(value)]
+    return [_entry(member, f"{at}[{index}]", number) for index, member in enumerate(value)]
 
 
-def _entry(value: object, at: str) -> ConfigEntry:
+def _entry(value: object, at: str, number: Iterator[int]) -> ConfigEntry:
+    if next(number) > _MOST:
+        raise LabelConfigError(f"The label configuration has more than {_MOST:,} entries")
     if not isinstance(value, Mapping):
         raise _unlike(at, "an entry", value)
     for name in value:
@@ -99,7 +104,7 @@ def _entry(value: object, at: str) -> ConfigEntry:
         max_length=_number(value, at),
         required=_flag(value, at),
         options=_options(value.get("options"), f"{at}.options"),
-        children=[] if children is None else _entries(children, f"{at}.children"),
+        children=[] if children is None else _entries(children, f"{at}.children", number),
     )
 
 

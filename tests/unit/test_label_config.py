@@ -337,6 +337,17 @@ def test_yaml_that_is_none(text: str) -> None:
         LabelConfig.from_yaml(text)
 
 
+def test_a_few_lines_that_stand_for_millions() -> None:
+    """References of YAML multiply: what would not end in an hour ends at a bound."""
+    entry_ = "{entryKey: k, entryValue: K, type: POINT, children: %s}"
+    text, inner = "", "[]"
+    for level in range(12):
+        text += f"- &a{level} {entry_ % inner}\n"
+        inner = f"[{', '.join([f'*a{level}'] * 10)}]"
+    with pytest.raises(LabelConfigError, match="more than 10,000 entries"):
+        LabelConfig.from_yaml(text)
+
+
 def test_yaml_without_pyyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says which extra brings it."""
     monkeypatch.setitem(sys.modules, "yaml", None)
