@@ -1,45 +1,47 @@
 """The embedded DataGym-compatible service: aiohttp.web, SQLite, and files in a folder.
 
 `async with Server() as server:` runs it in your own loop; `server.base_url` and `server.token` are
-what a client needs. It imports nothing of the client, so that both cannot be wrong together.
+what a client needs. It imports nothing of the client, so that both cannot be wrong together. In
+reading order, from the wire inwards:
 
-How it is built, from the wire inwards:
-
-* `_connections` counts requests, closes connections when the real service does, and knows the
-  container's limits;
-* `_app` is the one door: header block, route (`_router`), method, token (`_auth`), then the route's
-  handler; whatever the handler raises becomes an answer (`_errors`: one exception a body shape);
-* a module of routes holds plain functions `async def name(call: Call) -> web.StreamResponse` and a
-  table `ROUTES: Final = (Route("GET", "/dataset/{dataset_id}", get_dataset), ...)`; **plug it in by
-  adding one line to `_ROUTES` in `_app`**. The order of the methods in the table is the order in
-  `Allow`;
-* a handler takes `call.ids["dataset_id"]` from the path, `call.request.query`, `await call.json()`
-  (415 and 400 are its matter) or `await call.body()`; it answers with `call.answer(value)` (200,
-  JSON) or `empty()`; it refuses by raising `refuse("ex_notfound", "Project", "id", project_id)`,
-  `Bare(400)`, or through `_fields.require(...)`;
-* `call.service.store.rows(sql, *parameters)` and `.row(...)` read what is committed; `async with
-  call.service.store.writing() as db:` is a transaction (`db.run`, `db.run_many`, `db.rows`,
-  `db.row`), undone by whatever exception leaves the block. All tables are in `_schema`;
-* `call.service.pretty = True` makes all JSON pretty-printed until the next start (the first export
-  does that).
+* `_server`: what is opened and closed, in which order; what a test can make that no route can.
+* `_connections`: counts requests, closes connections as the real service does.
+* `_app`: the one door: header block, route, method, token; what is raised becomes an answer.
+* `_call`: one request in the hands of a route. `_errors`: every answer that refuses, every rule of
+  a field. `_json`: how JSON is read and written, in both generations of names.
+* `routes/`: one module a noun, with its view and its input; how a route is written stands there.
+* `_labels`: configurations, tasks and values as they are stored and shown. `_prediction_schema`:
+  what an import of labels is held against.
+* `_service`: what all routes share: plan, tokens, settings. `_store`: the tables, how names are
+  compared, transactions. `_files`: the data folder, and bodies on their way into it.
+* `_images`: what a file is, and how large its picture. `_links`: link images, and from where they
+  are fetched.
+* `_seed`: projects, videos, states, which no route can make.
 """
 
-from ._app import Middleware
-from ._connections import ServerStatistics
-from ._seed import (
+from aiohttp.typedefs import Middleware
+
+from datagym_async.server._connections import ServerStatistics
+from datagym_async.server._json import Dialect
+from datagym_async.server._labels import TaskState
+from datagym_async.server._links import FetchLinks
+from datagym_async.server._seed import (
     SeedDataset,
     SeededDataset,
     SeededProject,
+    SeedKeyframe,
     SeedMedia,
     SeedProject,
     SeedVideo,
+    SeedVideoObject,
 )
-from ._seed_video import SeedKeyframe, SeedVideoObject
-from ._server import Server
-from ._service import Plan
-from ._store import StoreError
+from datagym_async.server._server import Server
+from datagym_async.server._service import Plan
+from datagym_async.server._store import StoreError
 
 __all__ = [
+    "Dialect",
+    "FetchLinks",
     "Middleware",
     "Plan",
     "SeedDataset",
@@ -53,4 +55,5 @@ __all__ = [
     "Server",
     "ServerStatistics",
     "StoreError",
+    "TaskState",
 ]

@@ -1,65 +1,40 @@
-"""The application: one door for all requests, and the list of the modules behind it."""
+"""The application: one door for all requests, which finds the route and answers what goes wrong.
 
-from collections.abc import Iterable, Sequence
+A path is read as the service's container and framework read it: repeated slashes count once,
+`;matrix=parameters` are dropped, a trailing slash is allowed, and a `%2F` or a character that no
+URL may hold is a bad request before any route is looked at.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
+from urllib.parse import unquote
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import PayloadEncodingError
 from aiohttp.typedefs import Handler, Middleware
 
 from datagym_async._logs import logger
-
-from . import (
-    _aiseg,
-    _bitmaps,
-    _config,
-    _datasets,
-    _export,
-    _labels,
-    _media,
-    _projects,
-    _tasks,
-    _tasks_write,
-    _uploads,
-    _urls,
-    _values,
-)
-from ._auth import token_of
-from ._call import LARGEST_BODY, Call, Route
-from ._connections import Connection, Counters, closes, header_block_fits
-from ._errors import Answer, BadRequestPage, Refusal
-from ._router import Router, pick
-from ._service import Service
-
-__all__ = ["Middleware", "make_app"]
+from datagym_async.server._call import LARGEST_BODY, Call, Route
+from datagym_async.server._connections import Connection, Counters, closes, header_block_fits
+from datagym_async.server._errors import Answer, BadRequestPage, EmptyAnswer, Refusal, UnknownRoute
+from datagym_async.server._json import Dialect
+from datagym_async.server._service import Service
+from datagym_async.server._store import now
+from datagym_async.server.routes import ROUTES
 
 _LOGGER = logger(__name__)
 
 _VERSIONS: Final = (HttpVersion10, HttpVersion11)
-
-# Every module of routes has `ROUTES: Sequence[Route]`; add a line here to plug one in.
-_ROUTES: Final[Sequence[Sequence[Route]]] = (
-    _projects.ROUTES,
-    _datasets.ROUTES,
-    _media.ROUTES,
-    _uploads.ROUTES,
-    _urls.ROUTES,
-    _tasks.ROUTES,
-    _tasks_write.ROUTES,
-    _config.ROUTES,
-    _values.ROUTES,
-    _labels.ROUTES,
-    _export.ROUTES,
-    _bitmaps.ROUTES,
-    _aiseg.ROUTES,
-)
+_NEVER_IN_A_URL: Final = re.compile(r'[\[\]{}|\\^`"<>\x00-\x20\x7f]|[^\x00-\x7f]')
+_ENCODED_SLASH: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
 
 
 def make_app(
     service: Service, counters: Counters, middlewares: Iterable[Middleware]
 ) -> web.Application:
     """Return the application of a service; `middlewares` see each request before it does."""
-    router = Router((route for routes in _ROUTES for route in routes), service.settings.dialect)
+    router = Router(ROUTES, service.settings.dialect)
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -78,7 +53,12 @@ def make_app(
         return await _serve(service, router, request)
 
     async def finish(request: web.Request, response: web.StreamResponse) -> None:
-        _finish_headers(request, response, service.settings.requests_per_connection)
+        response.headers.popall(hdrs.SERVER, None)
+        if response.headers.get(hdrs.CONTENT_LENGTH) == "0":
+            response.headers.popall(hdrs.CONTENT_TYPE, None)
+        if closes(request, response, service.settings.requests_per_connection):
+            response.force_close()
+            response.headers[hdrs.CONNECTION] = "close"
 
     app = web.Application(middlewares=[count, *middlewares], client_max_size=LARGEST_BODY)
     app.router.add_route(hdrs.METH_ANY, "/{path:.*}", serve)
@@ -86,45 +66,103 @@ def make_app(
     return app
 
 
-async def _serve(service: Service, router: Router, request: web.Request) -> web.StreamResponse:
+async def _serve(service: Service, router: "Router", request: web.Request) -> web.StreamResponse:
+    """Answer a request: with the route's response, or with whatever `Answer` is raised."""
     try:
         call = _accept(service, router, request)
         if call.route.anonymous != "allow":
             call.authenticate()
         return await call.route.handler(call)
-    except Answer as answer:
-        return _answer(service, request, answer)
+    except Answer as raised:
+        answer = raised
     except (ConnectionError, PayloadEncodingError):
         # The body was cut off, or is no chunked one although it says so. Nobody may be there to
         # read this, but a half-closed client is.
-        return _answer(service, request, Refusal("ex_system"))
+        answer = Refusal("ex_system")
     except Exception:
         _LOGGER.exception("The server failed to answer a %s request", request.method)
-        return _answer(service, request, Refusal("ex_system"))
-
-
-def _accept(service: Service, router: Router, request: web.Request) -> Call:
-    if request.version not in _VERSIONS or not header_block_fits(request):
-        raise BadRequestPage
-    if request.version == HttpVersion11 and hdrs.HOST not in request.headers:
-        raise BadRequestPage
-    match = router.match(request.raw_path)
-    route = pick(match, request.method)
-    token = token_of(request.headers.get("Authorization"), request.query.get("token"))
-    return Call(request, service, route, match.ids, service.tokens.check(token))
-
-
-def _answer(service: Service, request: web.Request, answer: Answer) -> web.StreamResponse:
+        answer = Refusal("ex_system")
     response = answer.response(service.render)
     if answer.chunked and request.version >= HttpVersion11 and request.method != hdrs.METH_HEAD:
         response.enable_chunked_encoding()
     return response
 
 
-def _finish_headers(request: web.Request, response: web.StreamResponse, limit: int) -> None:
-    response.headers.popall(hdrs.SERVER, None)
-    if response.headers.get(hdrs.CONTENT_LENGTH) == "0":
-        response.headers.popall(hdrs.CONTENT_TYPE, None)
-    if closes(request, response, limit):
-        response.force_close()
-        response.headers[hdrs.CONNECTION] = "close"
+def _accept(service: Service, router: "Router", request: web.Request) -> Call:
+    """Check a request in the container's order: version and headers, path, method, token."""
+    if request.version not in _VERSIONS or not header_block_fits(request):
+        raise BadRequestPage
+    if request.version == HttpVersion11 and hdrs.HOST not in request.headers:
+        raise BadRequestPage
+    route, ids = router.find(request.raw_path, request.method)
+    # Spelled exactly so; another scheme than `Token` is no token.
+    authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+    if authorization.startswith("Token "):
+        token: str | None = authorization.removeprefix("Token ")
+    else:
+        token = request.query.get("token")
+    return Call(request, service, route, ids, service.tokens.check(token))
+
+
+class Router:
+    """Finds the route of a path and a method."""
+
+    def __init__(self, routes: Iterable[Route], dialect: Dialect) -> None:
+        self._table: dict[tuple[str, ...], dict[str, Route]] = {}
+        for route in routes:
+            for path in _spellings(route.path, dialect):
+                pattern = tuple((route.prefix + path).strip("/").split("/"))
+                self._table.setdefault(pattern, {})[route.method] = route
+        # A literal segment goes before a variable one.
+        self._patterns = sorted(self._table, key=lambda pattern: "/".join(pattern).count("{"))
+
+    def find(self, target: str, method: str) -> tuple[Route, Mapping[str, str]]:
+        """Return the route of a request line, and the variable parts of its path.
+
+        Raises:
+            BadRequestPage: The container refuses such a target.
+            UnknownRoute: There is nothing at this path.
+            EmptyAnswer: 405 with the methods there are; 200 for OPTIONS, which lists them too.
+        """
+        path = target.partition("?")[0]
+        if _NEVER_IN_A_URL.search(target) or _ENCODED_SLASH.search(path):
+            raise BadRequestPage
+        bare = (segment.partition(";")[0] for segment in path.split("/"))
+        segments = [unquote(segment) for segment in bare if segment]
+        for pattern in self._patterns:
+            ids = _fit(pattern, segments)
+            if ids is not None:
+                return _pick(self._table[pattern], method), ids
+        raise UnknownRoute(path, now())
+
+
+def _spellings(path: str, dialect: Dialect) -> list[str]:
+    if not path.startswith("/media"):
+        return [path]
+    old = path.replace("/media", "/image", 1)
+    return [old] if dialect == "legacy" else [path, old]
+
+
+def _fit(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    """Return the variable parts of a path, or None where it is another one."""
+    if len(pattern) != len(segments):
+        return None
+    ids = {}
+    for wanted, found in zip(pattern, segments, strict=True):
+        if wanted.startswith("{"):
+            ids[wanted[1:-1]] = found
+        elif wanted != found:
+            return None
+    return ids
+
+
+def _pick(routes: Mapping[str, Route], method: str) -> Route:
+    if method == "OPTIONS":
+        methods = [*routes, "OPTIONS"]
+        if "GET" in routes:
+            methods.insert(methods.index("GET") + 1, "HEAD")
+        raise EmptyAnswer(200, {"Allow": ",".join(methods), "Accept-Patch": ""})
+    route = routes.get("GET" if method == "HEAD" else method)
+    if route is None:
+        raise EmptyAnswer(405, {"Allow": ",".join(routes)})
+    return route

@@ -7,17 +7,17 @@ import attrs
 import orjson
 from aiohttp import HttpVersion11, web
 
-from ._errors import Bare, refuse
-from ._render import Json, parse
-from ._service import Service
-
-__all__ = ["LARGEST_BODY", "Call", "Handler", "Route", "empty"]
+from datagym_async.server._errors import EmptyAnswer, refuse
+from datagym_async.server._json import Json, parse
+from datagym_async.server._service import Service
 
 Handler: TypeAlias = Callable[["Call"], Awaitable[web.StreamResponse]]
 
 # Bytes of a body that is read whole: JSON. Files are received in pieces, whatever their size.
 LARGEST_BODY: Final = 32 * 1024 * 1024
 
+# What an Accept header may say to get JSON, and what a 415 tells the client to send.
+_JSON: Final = frozenset({"*/*", "application/*", "application/json", "application/*+json"})
 _READABLE: Final = (
     "application/json, application/hal+json, application/schema+json, application/json-patch+json,"
     " application/merge-patch+json, application/x-spring-data-verbose+json,"
@@ -54,7 +54,7 @@ class Call:
 
     Attributes:
         request: The aiohttp request.
-        service: Store, blobs, settings.
+        service: Store, data folder, settings.
         route: The line of the route table.
         ids: The variable parts of the path, percent-decoded.
         has_token: Whether a good token came with it (a bad one never gets here).
@@ -69,60 +69,60 @@ class Call:
     def authenticate(self) -> None:
         """Refuse a request without a token (done already unless the route says "allow")."""
         if not self.has_token:
-            raise refuse(
-                "ex_forbidden" if self.route.anonymous == "ex_forbidden" else "ex_unauthorized"
-            )
+            anonymous = self.route.anonymous
+            raise refuse("ex_unauthorized" if anonymous == "allow" else anonymous)
 
     async def body(self) -> bytes:
         """Return the whole body, whatever its Content-Type.
 
         Raises:
-            Bare: 413 for one of more than 32 MiB.
+            EmptyAnswer: 413 for one of more than 32 MiB.
         """
         if (self.request.content_length or 0) > LARGEST_BODY:
-            raise Bare(413)
+            raise EmptyAnswer(413)
         try:
             return await self.request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise Bare(413) from None
+            raise EmptyAnswer(413) from None
 
     async def json(self) -> Json:
         """Return the JSON body.
 
         Raises:
-            Bare: 415 for a Content-Type that is not JSON, 413 for a body that is too large, 400 for
-                one that is empty, no JSON, or nested too deep.
+            EmptyAnswer: 415 for a Content-Type that is not JSON, 413 for a body that is too large,
+                400 for one that is empty, no JSON, or nested too deep.
         """
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not (
             kind.startswith("application/") and kind.endswith("+json")
         ):
-            raise Bare(415, {"Accept": _READABLE})
+            raise EmptyAnswer(415, {"Accept": _READABLE})
         body = await self.body()
         try:
             return parse(body)
         except orjson.JSONDecodeError:
-            raise Bare(400) from None
+            raise EmptyAnswer(400) from None
 
     async def json_object(self, *known: str) -> Mapping[str, Json]:
-        """Return the JSON body, which must be an object without any field but the known ones.
+        """Return the JSON body, which must be an object, of the known fields if any are named.
 
         Raises:
-            Bare: As `json`, and 400 for another shape or an unknown field.
+            EmptyAnswer: As `json`, and 400 for another shape or an unknown field.
         """
         value = await self.json()
-        if not isinstance(value, Mapping) or not value.keys() <= set(known):
-            raise Bare(400)
+        if not isinstance(value, Mapping) or (known and not value.keys() <= set(known)):
+            raise EmptyAnswer(400)
         return value
 
     def answer(self, value: Json) -> web.Response:
         """Return 200 with JSON: chunked, but with a length for HEAD.
 
         Raises:
-            Bare: 406 where the client does not want JSON.
+            EmptyAnswer: 406 where the client does not want JSON.
         """
-        if not _accepts_json(self.request.headers.get("Accept", "*/*")):
-            raise Bare(406)
+        accepted = self.request.headers.get("Accept", "*/*").split(",")
+        if _JSON.isdisjoint(kind.partition(";")[0].strip().lower() for kind in accepted):
+            raise EmptyAnswer(406)
         body = self.service.render(value)
         response = web.Response(body=body, headers={"Content-Type": "application/json"})
         if self.request.method != "HEAD":
@@ -133,15 +133,3 @@ class Call:
         """Send a response in chunks where the client's protocol knows them."""
         if self.request.version >= HttpVersion11:
             response.enable_chunked_encoding()
-
-
-def empty() -> web.Response:
-    """Return 200 without a body, the answer of all void routes."""
-    return web.Response()
-
-
-def _accepts_json(accept: str) -> bool:
-    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return any(
-        kind in ("*/*", "application/*", "application/json", "application/*+json") for kind in kinds
-    )

@@ -11,10 +11,8 @@ from typing import Final
 import attrs
 from aiohttp import StreamReader, web
 
-from ._errors import BadRequestPage
-from ._render import pretty
-
-__all__ = ["Connection", "Counters", "ServerStatistics", "closes", "header_block_fits"]
+from datagym_async.server._errors import BadRequestPage
+from datagym_async.server._json import pretty
 
 _CLOSING: Final = frozenset({400, 413, 500, 503})
 _HEADER_BLOCK: Final = 8192

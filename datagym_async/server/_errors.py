@@ -1,34 +1,28 @@
-"""Everything the service answers when it refuses, as exceptions that know their answer.
+"""Everything the service answers when it refuses, and the rules that it puts on fields.
 
-Answer (raise it anywhere in a handler)
+Each answer is an exception that knows how it goes on the wire; raise it anywhere in a handler:
+
+Answer
 ├─ Refusal            shape A: an application error, `refuse("ex_notfound", "dataset", "id", x)`
 ├─ InvalidFields      shape B: bean validation, 400 with `code` 0
-├─ Bare               shape C: the framework's own empty answer: 400, 405, 406, 415
+├─ EmptyAnswer        shape C: the framework's own answer without a body: 400, 405, 406, 415
 ├─ UnknownRoute       shape D: the container's JSON, 404
 └─ BadRequestPage     shape D: the container's HTML page, 400
+
+A rule (`pattern`, `size`, ...) yields what is broken as a `Detail`, or nothing; a route hands them
+all to `require`, which raises `InvalidFields` once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
 from aiohttp import web
 
-from ._render import Json, pretty
+from datagym_async.server._json import Json, pretty
 
-__all__ = [
-    "Answer",
-    "BadRequestPage",
-    "Bare",
-    "Detail",
-    "InvalidFields",
-    "Refusal",
-    "UnknownRoute",
-    "refuse",
-    "refuse_data",
-    "status_of",
-]
-
+# Every other key is 500: `ex_system` and all `ex_gen_…`.
 _STATUS_OF_KEY: Final = {
     "ex_validation": 400,
     "ex_unauthorized": 401,
@@ -46,14 +40,33 @@ _PAGE: Final = (
     " {color:white;background-color:#525D76;} h1 {font-size:22px;} h2 {font-size:16px;} h3"
     " {font-size:14px;} p {font-size:12px;} a {color:black;} .line"
     " {height:1px;background-color:#525D76;border:none;}</style></head><body>"
-    "<h1>HTTP Status 400 \u2013"
-    " Bad Request</h1></body></html>"
+    "<h1>HTTP Status 400 \u2013 Bad Request</h1></body></html>"
 )
 
+# What the service prints for "no flags": the address is noise, the same in all recordings.
+_NO_FLAGS: Final = "[Ljavax.validation.constraints.Pattern$Flag;@27e58da7"
 
-def status_of(key: str) -> int:
-    """Return the status that goes with a key: 500 for `ex_system` and every `ex_gen_…`."""
-    return _STATUS_OF_KEY.get(key, 500)
+WORDS: Final = "^[a-zA-Z0-9_ -]*$"
+
+_GEOMETRIES: Final = ("point", "line", "polygon", "rectangle")
+_CLASSIFICATIONS: Final = ("checklist", "radio", "select")
+# What neither a dataset nor a label entry may be called, compared with case. Three of the words
+# hold a stray comma, so that the plain word is allowed.
+_RESERVED: Final = frozenset(
+    {
+        *("geometry", "geometry_type", "class_name", "classification", "classifications"),
+        *("global_classifications", "classification_type", "tag", "status", "label", "labeler"),
+        *("label_classes", "reviewer"),
+        *("image", "imageId", "external_image_ID", "internal_image_ID"),
+        *("media", "mediaId", "external_media_ID", "internal_media_ID"),
+        *_GEOMETRIES,
+        *_CLASSIFICATIONS,
+        *(f"lcentry{word}" for word in (*_GEOMETRIES, *_CLASSIFICATIONS)),
+        *(f"lcentry{word}value" for word in (*_GEOMETRIES, *_CLASSIFICATIONS)),
+        *("freetext,", "lcentryfreetext,", "lcentrytextvalue,"),
+        *("Dummy_Project", "Dummy_Dataset_One", "Dummy_Dataset_Two", "Intersections"),
+    }
+)
 
 
 @attrs.frozen
@@ -84,7 +97,7 @@ class Answer(Exception):  # noqa: N818 -- what is raised is the answer itself
 
 
 class Refusal(Answer):
-    """Shape A: an application error."""
+    """Shape A: an application error, always pretty-printed, with the status of its key."""
 
     def __init__(
         self, key: str, params: Sequence[str] = (), details: Sequence[Detail] = ()
@@ -95,8 +108,7 @@ class Refusal(Answer):
         self.details = tuple(details)
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
-        """Return the always pretty-printed body with the status of its key."""
-        status = status_of(self.key)
+        status = _STATUS_OF_KEY.get(self.key, 500)
         body: Json = {
             "key": self.key,
             "params": list(self.params),
@@ -118,7 +130,6 @@ class InvalidFields(Answer):
         self.details = tuple(details)
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
-        """Return the list of broken rules, with the `code` that is always 0."""
         body: Json = {
             "key": "ex_validation",
             "params": [],
@@ -130,21 +141,20 @@ class InvalidFields(Answer):
         return web.Response(status=400, body=render(body), headers=headers)
 
 
-class Bare(Answer):
+class EmptyAnswer(Answer):
     """Shape C: a status, no body, no Content-Type."""
 
-    def __init__(self, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)
         self.status = status
         self.headers = dict(headers or {})
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
-        """Return the empty answer."""
         return web.Response(status=self.status, headers=self.headers)
 
 
 class UnknownRoute(Answer):
-    """Shape D: no such route."""
+    """Shape D: no such route; a body without a `key`."""
 
     chunked = True
 
@@ -154,7 +164,6 @@ class UnknownRoute(Answer):
         self.timestamp = timestamp
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
-        """Return the container's body, which has no `key`."""
         body: Json = {
             "timestamp": self.timestamp,
             "status": 404,
@@ -169,7 +178,6 @@ class BadRequestPage(Answer):
     """Shape D: the container could not make sense of the request line or the headers."""
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
-        """Return the HTML page."""
         headers = {"Content-Type": "text/html;charset=utf-8", "Content-Language": "en"}
         return web.Response(status=400, body=_PAGE.encode(), headers=headers)
 
@@ -182,3 +190,61 @@ def refuse(key: str, *params: str) -> Refusal:
 def refuse_data(key: str, *params: str, name: str = "data") -> Refusal:
     """Return the 400 whose single detail says what is wrong with the bytes or a header."""
     return Refusal("ex_validation", (), [Detail(name, key, params)])
+
+
+def pattern(name: str, value: str | None, rule: str) -> Iterator[Detail]:
+    """Demand that the whole value matches."""
+    # A rule is written with ^ and $; fullmatch keeps $ from matching before a final line break.
+    if value is not None and re.fullmatch(rule, value) is None:
+        yield Detail(name, "ex_pattern", [name, _NO_FLAGS, rule])
+
+
+def size(name: str, value: str | None, low: int, high: int) -> Iterator[Detail]:
+    """Demand a length between the limits, as `@Size` words it."""
+    if value is not None and not low <= len(value) <= high:
+        yield Detail(name, "ex_size", [name, str(high), str(low)])
+
+
+def length(name: str, value: str | None, high: int) -> Iterator[Detail]:
+    """Demand a length up to a limit, as `@Length` words it."""
+    if value is not None and len(value) > high:
+        yield Detail(name, "ex_length", [name, str(high), "0"])
+
+
+def not_null(name: str, value: object) -> Iterator[Detail]:
+    """Demand a value."""
+    if value is None:
+        yield Detail(name, "ex_notnull", [name])
+
+
+def not_empty(name: str, value: str | None) -> Iterator[Detail]:
+    """Demand a value that is not empty."""
+    if not value:
+        yield Detail(name, "ex_notempty", [name])
+
+
+def require(*rules: Iterable[Detail]) -> None:
+    """Raise `InvalidFields` with everything that the rules found, or return."""
+    details = [detail for rule in rules for detail in rule]
+    if details:
+        raise InvalidFields(details)
+
+
+def read_text(value: Json) -> str | None:
+    """Return a text field as the service reads it: numbers and flags are taken for their spelling.
+
+    Raises:
+        EmptyAnswer: 400 for an array or an object.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    raise EmptyAnswer(400)
+
+
+def is_reserved(word: str) -> bool:
+    """Return whether the service keeps the word to itself."""
+    return word in _RESERVED

@@ -1,110 +1,357 @@
-"""Importing labels: POST /project/{project_id}/prediction, all items of a request or none."""
+"""Labels as they are stored and shown: configurations, tasks, values.
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+A configuration is a tree of entries, each a geometry to draw or a question to answer. A task has
+values, each of one entry, with the values of what is asked or drawn below it.
+"""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal, get_args
+
+import attrs
 import orjson
-from aiohttp import web
 
-from ._call import Call, Route
-from ._dialect import Dialect
-from ._entries import EntryTree, load_entries
-from ._errors import refuse
-from ._json_errors import syntax_error
-from ._label_tasks import with_globals
-from ._prediction_schema import problems_of, report
-from ._prediction_values import answered, geometry_values, global_answers
-from ._projects import find_project
-from ._render import Json, parse
-from ._store import Row, Writer
-from ._value_tree import Value, insert_values
+from datagym_async.server._errors import refuse
+from datagym_async.server._json import Json
+from datagym_async.server._store import Queries, Row, Transaction, new_id, now
 
-__all__ = ["ROUTES"]
-
-# What the service's JSON library says about a document that is no array.
-_NO_ARRAY: Final = "A JSONArray text must start with '[' at 1 [character 2 line 1]"
-_NO_BODY: Final = "Unable to parse the content. No data available?"
+SEGMENTATION: Final = "IMAGE_SEGMENTATION"
+GEOMETRIES: Final = frozenset({"POINT", "LINE", "POLYGON", "RECTANGLE"})
+CLASSIFICATIONS: Final = frozenset({"SELECT", "CHECKLIST", "FREETEXT"})
 
 
-async def import_labels(call: Call) -> web.StreamResponse:
-    """POST /project/{project_id}/prediction: 200 also says what was wrong, as one text."""
-    store = call.service.store
-    project = await find_project(store, call.ids["project_id"])
-    body = await call.body()
-    try:
-        document = [_renamed(item, call.service.settings.dialect) for item in _read(body)]
-    except orjson.JSONDecodeError:
-        return call.answer({"errorMessages": syntax_error(body)})
-    problems = problems_of(document)
-    if not problems:
-        async with store.writing() as db:
-            tree = await load_entries(db, project["config_id"])
-            for item in document:
-                await _import_item(db, project, tree, item if isinstance(item, Mapping) else {})
-    return call.answer({"errorMessages": report(problems)})
+TaskState = Literal[
+    "BACKLOG",
+    "WAITING",
+    "WAITING_CHANGED",
+    "IN_PROGRESS",
+    "SKIPPED",
+    "COMPLETED",
+    "REVIEWED",
+    "REVIEWED_SKIP",
+]
+TASK_STATES: Final[tuple[TaskState, ...]] = get_args(TaskState)
+FINISHED: Final = ("COMPLETED", "SKIPPED", "REVIEWED")
+
+# The user that the service sees behind every token.
+LABELER: Final = "token_user"
+
+# What a value holds in which nothing has been drawn or answered, by the type of its entry.
+EMPTY: Final[Mapping[str, Mapping[str, Json]]] = {
+    "POINT": {"x": None, "y": None},
+    "RECTANGLE": {"x": None, "y": None, "width": None, "height": None},
+    "LINE": {"points": []},
+    "POLYGON": {"points": []},
+    SEGMENTATION: {"pointsCollection": []},
+    "SELECT": {"selectKey": None},
+    "CHECKLIST": {"checkedValues": []},
+    "FREETEXT": {"text": None},
+}
 
 
-def _read(body: bytes) -> Sequence[Json]:
-    """Return the document's items.
+@attrs.frozen
+class Entry:
+    """One entry of a label configuration with everything below it.
+
+    Attributes:
+        key: What the export calls it, in lower case.
+        value: What people read.
+        type: One of `GEOMETRIES`, `CLASSIFICATIONS` or `SEGMENTATION`.
+    """
+
+    id: str
+    parent_id: str | None
+    key: str
+    value: str
+    type: str
+    timestamp: int
+    color: str | None = None
+    shortcut: str | None = None
+    max_length: int | None = None
+    required: bool = False
+    options: Mapping[str, str] = attrs.field(factory=dict)
+    children: tuple["Entry", ...] = ()
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether it asks a question rather than marks a place."""
+        return self.type in CLASSIFICATIONS
+
+    @property
+    def is_geometry(self) -> bool:
+        """Whether it marks a place, as a segmentation does too."""
+        return not self.is_classification
+
+    def view(self) -> dict[str, Json]:
+        """Return the entry as the service shows it."""
+        return {
+            "id": self.id,
+            "lcEntryParentId": self.parent_id,
+            "entryKey": self.key,
+            "entryValue": self.value,
+            "type": self.type,
+            "color": self.color,
+            "shortcut": self.shortcut,
+            "timestamp": self.timestamp,
+            "maxLength": self.max_length,
+            "children": [child.view() for child in self.children],
+            "options": dict(self.options),
+            "required": self.required,
+        }
+
+    def walk(self) -> Iterator["Entry"]:
+        """Yield the entry and everything below it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@attrs.frozen
+class EntryTree:
+    """All entries of one configuration."""
+
+    roots: tuple[Entry, ...]
+
+    def walk(self) -> Iterator[Entry]:
+        """Yield every entry, parents first."""
+        for root in self.roots:
+            yield from root.walk()
+
+    def by_id(self) -> dict[str, Entry]:
+        """Return every entry by its id in lower case."""
+        return {entry.id.lower(): entry for entry in self.walk()}
+
+    def root_classifications(self) -> Iterator[Entry]:
+        """Yield the entries of the global classifications."""
+        return (root for root in self.roots if root.is_classification)
+
+
+async def load_entries(db: Queries, config_id: str) -> EntryTree:
+    """Read a configuration; an empty or unknown one has no entries."""
+    rows = await db.rows("SELECT * FROM lc_entry WHERE config_id = ? ORDER BY seq", config_id)
+    below = _by_parent(rows)
+
+    def entries_below(parent: str | None) -> tuple[Entry, ...]:
+        return tuple(
+            Entry(
+                id=row["id"],
+                parent_id=row["parent_id"],
+                key=row["entry_key"],
+                value=row["entry_value"],
+                type=row["type"],
+                timestamp=row["timestamp"],
+                color=row["color"],
+                shortcut=row["shortcut"],
+                max_length=row["max_length"],
+                required=bool(row["required"]),
+                options=orjson.loads(row["options_json"]),
+                children=entries_below(row["id"]),
+            )
+            for row in below.get(parent, ())
+        )
+
+    return EntryTree(entries_below(None))
+
+
+def _by_parent(rows: Iterable[Row]) -> dict[str | None, list[Row]]:
+    below: dict[str | None, list[Row]] = {}
+    for row in rows:
+        below.setdefault(row["parent_id"], []).append(row)
+    return below
+
+
+async def insert_entries(db: Transaction, config_id: str, roots: Iterable[Entry]) -> None:
+    """Store the entries of a configuration."""
+    await db.run_many(
+        "INSERT INTO lc_entry (id, config_id, parent_id, entry_key, entry_value, type, color,"
+        " shortcut, timestamp, max_length, required, options_json)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(entry.id, config_id, entry.parent_id, entry.key, entry.value, entry.type),
+                *(entry.color, entry.shortcut, entry.timestamp, entry.max_length),
+                *(int(entry.required), orjson.dumps(dict(entry.options)).decode()),
+            )
+            for root in roots
+            for entry in root.walk()
+        ],
+    )
+
+
+@attrs.frozen
+class LabelTask:
+    """A task with its project and its media, deleted or not."""
+
+    task: Row
+    project: Row
+    media: Row
+
+    @property
+    def id(self) -> str:
+        """The task's id as it is stored."""
+        return str(self.task["id"])
+
+
+async def find_label_task(db: Queries, task_id: str, *, what: str = "Label Task") -> LabelTask:
+    """Return a task by its id.
 
     Raises:
-        Refusal: `ex_gen_error_messages` for no body, or one that is no array.
-        JSONDecodeError: It is no JSON.
+        Refusal: 404, which calls the task `what`: the service has three words for it.
     """
-    if not body.strip():
-        raise refuse("ex_gen_error_messages", _NO_BODY)
-    document = parse(body)
-    if not isinstance(document, list):
-        raise refuse("ex_gen_error_messages", _NO_ARRAY)
-    return document
+    task = await db.row("SELECT * FROM task WHERE id = ?", task_id)
+    if task is None:
+        raise refuse("ex_notfound", what, "id", task_id)
+    project = await db.row("SELECT * FROM project WHERE id = ?", task["project_id"])
+    media = await db.row("SELECT * FROM media WHERE id = ?", task["media_id"])
+    if project is None or media is None:
+        raise refuse("ex_system")
+    return LabelTask(task, project, media)
 
 
-def _renamed(item: Json, dialect: Dialect) -> Json:
-    """Return an item with today's name for what the old service called its image."""
-    if dialect == "legacy" and isinstance(item, Mapping) and "internal_image_ID" in item:
-        return {**item, "internal_media_ID": item["internal_image_ID"]}
-    return item
-
-
-async def _import_item(db: Writer, project: Row, tree: EntryTree, item: Mapping[str, Json]) -> None:
-    media_id = item.get("internal_media_ID")
-    if media_id is None:
-        # Passed over without a word, as the service does.
-        return
-    task_id = await _find_task(db, project, str(media_id))
-    if item.get("keepData") is False:
-        await db.run("DELETE FROM lc_value WHERE task_id = ?", task_id)
-    await insert_values(db, task_id, geometry_values(tree, item))
-    await _answer_globals(db, task_id, tree, item)
-    await db.run("UPDATE task SET has_json_upload = 1 WHERE id = ?", task_id)
-
-
-async def _find_task(db: Writer, project: Row, media_id: str) -> str:
-    row = await db.row(
-        "SELECT id FROM task WHERE project_id = ? AND media_id = ? AND type = 'DEFAULT'",
-        project["id"],
-        media_id,
-    )
-    if row is None:
-        raise refuse("ex_gen_json_upload_not_found_task")
-    return str(row["id"])
-
-
-async def _answer_globals(
-    db: Writer, task_id: str, tree: EntryTree, item: Mapping[str, Json]
-) -> None:
-    """Fill in the global classifications; every task has one value of each from now on."""
-    answers = global_answers(tree, item)
-    there = {value.entry.id: value for value in await with_globals(db, task_id, tree)}
-    for entry, given in answers:
-        await _update_payloads(db, answered(there[entry.id], given))
-
-
-async def _update_payloads(db: Writer, root: Value) -> None:
+async def add_tasks(db: Transaction, project_ids: Sequence[str], media_ids: Sequence[str]) -> None:
+    """Make a BACKLOG task of each media in each project."""
     await db.run_many(
-        "UPDATE lc_value SET payload_json = ? WHERE id = ?",
-        [(orjson.dumps(dict(value.payload)).decode(), value.id) for value in root.walk()],
+        "INSERT INTO task (id, project_id, media_id) VALUES (?, ?, ?)",
+        [(new_id(), project, media) for media in media_ids for project in project_ids],
     )
 
 
-ROUTES: Final = (Route("POST", "/project/{project_id}/prediction", import_labels),)
+@attrs.frozen
+class Value:
+    """One label value with everything below it.
+
+    Attributes:
+        payload: The members of its type, as the lcValue routes name them; in a video also its
+            keyframes, as `change`.
+    """
+
+    id: str
+    parent_id: str | None
+    entry: Entry
+    payload: Mapping[str, Json]
+    timestamp: int
+    labeler: str | None = LABELER
+    valid: bool = False
+    comment: str | None = None
+    children: tuple["Value", ...] = ()
+
+    def walk(self) -> Iterator["Value"]:
+        """Yield the value and everything below it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def empty_values(
+    entry: Entry, parent_id: str | None = None, *, payload: Mapping[str, Json] | None = None
+) -> Value:
+    """Make a new value of an entry and, below it, of the questions asked about it.
+
+    Nested geometries are drawn on their own; they get no value.
+    """
+    value_id = new_id()
+    questions = (child for child in entry.children if child.is_classification)
+    return Value(
+        id=value_id,
+        parent_id=parent_id,
+        entry=entry,
+        payload=EMPTY[entry.type] if payload is None else payload,
+        timestamp=now(),
+        children=tuple(empty_values(child, value_id) for child in questions),
+    )
+
+
+async def load_values(db: Queries, task_id: str, tree: EntryTree) -> tuple[Value, ...]:
+    """Read the values of a task, oldest first."""
+    entries = tree.by_id()
+    rows = await db.rows("SELECT * FROM lc_value WHERE task_id = ? ORDER BY seq", task_id)
+    below = _by_parent(rows)
+
+    def values_below(parent: str | None) -> tuple[Value, ...]:
+        return tuple(
+            Value(
+                id=row["id"],
+                parent_id=row["parent_id"],
+                entry=entries[row["entry_id"].lower()],
+                payload=orjson.loads(row["payload_json"]),
+                timestamp=row["timestamp"],
+                labeler=row["labeler"],
+                valid=bool(row["valid"]),
+                comment=row["comment"],
+                children=values_below(row["id"]),
+            )
+            for row in below.get(parent, ())
+        )
+
+    return values_below(None)
+
+
+def walk_all(roots: Iterable[Value]) -> Iterator[Value]:
+    """Yield every value, parents first."""
+    for root in roots:
+        yield from root.walk()
+
+
+async def insert_values(db: Transaction, task_id: str, roots: Iterable[Value]) -> None:
+    """Store new values of a task."""
+    await db.run_many(
+        "INSERT INTO lc_value (id, task_id, entry_id, parent_id, timestamp, labeler, valid,"
+        " comment, payload_json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(value.id, task_id, value.entry.id, value.parent_id, value.timestamp),
+                *(value.labeler, int(value.valid), value.comment, dump(value.payload)),
+            )
+            for value in walk_all(roots)
+        ],
+    )
+
+
+def dump(payload: Mapping[str, Json]) -> str:
+    """Return a payload as it is stored."""
+    return orjson.dumps(dict(payload)).decode()
+
+
+async def with_globals(db: Transaction, task_id: str, tree: EntryTree) -> tuple[Value, ...]:
+    """Return the values of a task, after making the empty global classifications it lacks."""
+    values = await load_values(db, task_id, tree)
+    there = {value.entry.id for value in values}
+    lacking = [entry for entry in tree.root_classifications() if entry.id not in there]
+    made = tuple(empty_values(entry) for entry in lacking)
+    await insert_values(db, task_id, made)
+    return (*values, *made)
+
+
+def value_view(value: Value, found: LabelTask) -> dict[str, Json]:
+    """Return a value as the service shows it; a single point carries the value's own id."""
+    entry = value.entry
+    view: dict[str, Json] = {
+        "id": value.id,
+        "lcEntryValueParentId": value.parent_id,
+        "labelIterationId": found.project["iteration_id"],
+        "mediaId": found.media["id"],
+        "lcEntryId": entry.id,
+        "timestamp": value.timestamp,
+        "labeler": value.labeler,
+        "valid": value.valid,
+        "configurationId": found.project["config_id"],
+        "entryTypeLcEntry": entry.type,
+        "entryKeyLcEntry": entry.key,
+        "entryValueLcEntry": entry.value,
+        "comment": value.comment,
+        "change": [],
+        "children": [value_view(child, found) for child in value.children],
+    }
+    payload = dict(value.payload)
+    if entry.type in ("POINT", "RECTANGLE"):
+        view["point"] = {"id": value.id, "x": payload.pop("x"), "y": payload.pop("y")}
+    view.update(payload)
+    if entry.is_classification:
+        view["required"] = entry.required
+    else:
+        view.update(color=entry.color, shortcut=entry.shortcut)
+    return view
+
+
+def points_view(points: Iterable[tuple[Json, Json]]) -> list[Json]:
+    """Return points as they are stored and shown: each with an id of its own."""
+    return [{"id": new_id(), "x": x, "y": y} for x, y in points]

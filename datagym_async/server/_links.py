@@ -24,11 +24,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from yarl import URL
 
-from ._errors import refuse, refuse_data
-from ._image_headers import ACCEPTED, sniff
-from ._threads import in_thread
-
-__all__ = ["MAX_PIXELS", "FetchLinks", "LinkImages", "is_public"]
+from datagym_async.server._errors import refuse, refuse_data
+from datagym_async.server._files import in_thread
+from datagym_async.server._images import ACCEPTED, sniff
 
 FetchLinks = Literal["public", "any", "local", "never"]
 

@@ -10,10 +10,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from ._json_parts import as_list
-from ._render import Json
-
-__all__ = ["Problem", "problems_of", "report"]
+from datagym_async.server._json import Json, as_list
 
 _GEOMETRY_KEYS: Final = frozenset(
     {

@@ -1,50 +1,36 @@
-"""What no route can make: projects, video media, task states, deleted datasets.
+"""What no route can make: projects, videos and the objects in them, task states, deleted datasets.
 
-The values are frozen and say what should be there; the functions make it so in one transaction and
+The values are frozen and say what should be there; the functions make it so in a transaction and
 return the ids.
 """
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, get_args
+import io
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Literal, TypeAlias
 
 import attrs
 import orjson
 
-from ._fold import fold
-from ._image_headers import UnreadableImageError, read_size, sniff
-from ._service import OWNER, Service
-from ._store import Writer, new_id, now
+from datagym_async.server._files import in_thread
+from datagym_async.server._images import UnreadableImageError, size_of, sniff
+from datagym_async.server._json import Json
+from datagym_async.server._labels import (
+    EMPTY,
+    Entry,
+    TaskState,
+    Value,
+    empty_values,
+    find_label_task,
+    insert_values,
+    load_entries,
+    points_view,
+)
+from datagym_async.server._service import OWNER, Service
+from datagym_async.server._store import Transaction, fold, fold_link, new_id, now
 
-__all__ = [
-    "TASK_STATES",
-    "MediaType",
-    "SeedDataset",
-    "SeedMedia",
-    "SeedProject",
-    "SeedVideo",
-    "SeededDataset",
-    "SeededProject",
-    "TaskState",
-    "delete_dataset",
-    "seed_datasets",
-    "seed_demo",
-    "seed_projects",
-    "set_task_state",
-]
-
-MediaType = Literal["IMAGE", "VIDEO"]
-TaskState = Literal[
-    "BACKLOG",
-    "WAITING",
-    "WAITING_CHANGED",
-    "IN_PROGRESS",
-    "SKIPPED",
-    "COMPLETED",
-    "REVIEWED",
-    "REVIEWED_SKIP",
-]
-TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
+MediaType: TypeAlias = Literal["IMAGE", "VIDEO"]
+FrameType: TypeAlias = Literal["START", "CHANGE", "END", "START_END"]
 
 
 @attrs.frozen
@@ -133,57 +119,57 @@ class SeededProject:
     task_ids: Mapping[str, str]
 
 
-async def seed_projects(service: Service, projects: Iterable[SeedProject]) -> list[SeededProject]:
-    """Make projects with everything in them."""
-    async with service.store.writing() as db:
-        return [await _make_project(service, db, project) for project in projects]
+@attrs.frozen
+class SeedKeyframe:
+    """What changed about an object at one frame.
+
+    Attributes:
+        frame: Number of the frame, counted from 0.
+        shape: Its coordinates in one row: x, y of a point, x, y, width, height of a rectangle, all
+            points of a line or polygon; None where only an answer changed. What is missing was
+            never set.
+        type: What it does to the object's visibility.
+        answers: By the key of a question at any depth, the chosen option, the ticked ones or the
+            text; an empty sequence takes an answer back.
+    """
+
+    frame: int
+    shape: Sequence[float] | None = None
+    type: FrameType = "CHANGE"
+    answers: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
 
 
-async def seed_datasets(service: Service, datasets: Iterable[SeedDataset]) -> list[SeededDataset]:
-    """Make datasets that belong to no project."""
-    async with service.store.writing() as db:
-        return [await _make_dataset(service, db, dataset) for dataset in datasets]
+@attrs.frozen
+class SeedVideoObject:
+    """An object in a video, under the key of a geometry of the label configuration."""
 
-
-async def set_task_state(
-    service: Service, task_id: str, state: TaskState, labeler: str | None
-) -> None:
-    """Move a task."""
-    async with service.store.writing() as db:
-        moved = await db.run(
-            "UPDATE task SET state = ?, labeler = ? WHERE id = ?", state, labeler, task_id
-        )
-    if not moved:
-        raise LookupError(f"There is no task {task_id}.")
-
-
-async def delete_dataset(service: Service, dataset_id: str) -> None:
-    """Delete a dataset softly."""
-    async with service.store.writing() as db:
-        gone = await db.run("UPDATE dataset SET deleted_at = ? WHERE id = ?", now(), dataset_id)
-    if not gone:
-        raise LookupError(f"There is no dataset {dataset_id}.")
+    key: str
+    keyframes: Sequence[SeedKeyframe] = ()
 
 
 async def seed_demo(service: Service) -> list[SeededProject]:
     """Make the demo projects, unless they are there."""
-    found = await service.store.rows("SELECT name FROM project WHERE deleted_at IS NULL")
-    names = {row["name"] for row in found}
     wanted = (
         SeedProject("Demo images", short_description="Attach a dataset and label it"),
         SeedProject("Demo videos", media_type="VIDEO", short_description="For video datasets"),
     )
-    await seed_projects(service, [project for project in wanted if project.name not in names])
-    return [await _find_project(service, project.name) for project in wanted]
+    seeded = []
+    async with service.store.writing() as db:
+        for project in wanted:
+            row = await db.row(
+                "SELECT * FROM project WHERE name = ? AND deleted_at IS NULL ORDER BY seq DESC",
+                project.name,
+            )
+            if row is None:
+                seeded.append(await make_project(service, db, project))
+            else:
+                ids = (row["id"], row["name"], row["config_id"], row["iteration_id"])
+                seeded.append(SeededProject(*ids, (), {}))
+    return seeded
 
 
-async def _find_project(service: Service, name: str) -> SeededProject:
-    rows = await service.store.rows("SELECT * FROM project WHERE name = ? ORDER BY seq DESC", name)
-    row = rows[0]
-    return SeededProject(row["id"], row["name"], row["config_id"], row["iteration_id"], (), {})
-
-
-async def _make_project(service: Service, db: Writer, project: SeedProject) -> SeededProject:
+async def make_project(service: Service, db: Transaction, project: SeedProject) -> SeededProject:
+    """Make a project with everything in it."""
     project_id, config_id, iteration_id = new_id(), new_id(), new_id()
     await db.run(
         "INSERT INTO project"
@@ -192,36 +178,28 @@ async def _make_project(service: Service, db: Writer, project: SeedProject) -> S
         *(project_id, project.name, project.short_description, project.description, now(), OWNER),
         *(project.media_type, config_id, now(), iteration_id),
     )
-    datasets, tasks = [], {}
+    datasets: list[SeededDataset] = []
+    tasks: dict[str, str] = {}
     for dataset in project.datasets:
-        seeded = await _make_dataset(service, db, dataset)
+        seeded = await make_dataset(service, db, dataset)
         datasets.append(seeded)
         await db.run("INSERT INTO project_dataset VALUES (?, ?)", project_id, seeded.id)
-        tasks.update(await _make_tasks(db, project_id, dataset, seeded))
+        # Of equal names the last one has the task.
+        media = {each.name: each for each in dataset.media}.values()
+        made = {each.name: new_id() for each in media}
+        await db.run_many(
+            "INSERT INTO task (id, project_id, media_id, state, labeler) VALUES (?, ?, ?, ?, ?)",
+            [
+                (made[each.name], project_id, seeded.media_ids[each.name], each.state, each.labeler)
+                for each in media
+            ],
+        )
+        tasks.update(made)
     return SeededProject(project_id, project.name, config_id, iteration_id, datasets, tasks)
 
 
-async def _make_tasks(
-    db: Writer, project_id: str, dataset: SeedDataset, seeded: SeededDataset
-) -> dict[str, str]:
-    tasks = {media.name: new_id() for media in dataset.media}
-    await db.run_many(
-        "INSERT INTO task (id, project_id, media_id, state, labeler) VALUES (?, ?, ?, ?, ?)",
-        [
-            (
-                tasks[media.name],
-                project_id,
-                seeded.media_ids[media.name],
-                media.state,
-                media.labeler,
-            )
-            for media in {media.name: media for media in dataset.media}.values()
-        ],
-    )
-    return tasks
-
-
-async def _make_dataset(service: Service, db: Writer, dataset: SeedDataset) -> SeededDataset:
+async def make_dataset(service: Service, db: Transaction, dataset: SeedDataset) -> SeededDataset:
+    """Make a dataset with its media."""
     dataset_id = new_id()
     await db.run(
         "INSERT INTO dataset"
@@ -236,44 +214,100 @@ async def _make_dataset(service: Service, db: Writer, dataset: SeedDataset) -> S
     return SeededDataset(dataset_id, dataset.name, ids)
 
 
-async def _make_media(service: Service, db: Writer, dataset_id: str, media: SeedMedia) -> str:
+async def _make_media(service: Service, db: Transaction, dataset_id: str, media: SeedMedia) -> str:
+    """Make a media: a file, a link or a video, told apart by what it has."""
     media_id = new_id()
+    width = height = mime = None
+    source = "LOCAL" if media.url is None else "SHAREABLE_LINK"
+    if media.video is not None:
+        source, mime = "AWS_S3", "video/mp4"
+        width, height = media.video.width, media.video.height
+    elif media.content is not None:
+        mime = sniff(media.content[:512])
+        try:
+            width, height = size_of(io.BytesIO(media.content))
+        except UnreadableImageError as error:
+            raise ValueError(
+                f"The seed media {media.name!r} is no image the service would take: {error}."
+            ) from None
     if media.content is not None:
-        await asyncio.to_thread(service.blobs.write, media_id, media.content)
-    width, height = _size(media)
+        await in_thread(service.folder.write, media_id, media.content)
     await db.run(
         "INSERT INTO media"
         " (id, dataset_id, name, folded, timestamp, source, url, url_folded, mime, size, width,"
         " height, video_json, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        *(media_id, dataset_id, media.name, fold(media.name), now(), _source(media)),
-        *(media.url, None if media.url is None else fold(media.url)),
-        *(_mime(media), len(media.content or b""), width, height),
+        *(media_id, dataset_id, media.name, fold(media.name), now(), source),
+        *(media.url, None if media.url is None else fold_link(media.url)),
+        *(mime, len(media.content or b""), width, height),
         None if media.video is None else orjson.dumps(attrs.asdict(media.video)).decode(),
         now() if media.deleted else None,
     )
     return media_id
 
 
-def _source(media: SeedMedia) -> str:
-    if media.video is not None:
-        return "AWS_S3"
-    return "LOCAL" if media.url is None else "SHAREABLE_LINK"
+async def add_video_objects(
+    service: Service, task_id: str, objects: Sequence[SeedVideoObject]
+) -> list[str]:
+    """Draw objects into the video of a task and return their ids.
+
+    Raises:
+        LookupError: The configuration has no geometry of that key.
+    """
+    async with service.store.writing() as db:
+        found = await find_label_task(db, task_id)
+        tree = await load_entries(db, found.project["config_id"])
+        entries = {entry.key: entry for entry in tree.roots if entry.is_geometry}
+        values = []
+        for each in objects:
+            entry = entries.get(each.key.lower())
+            if entry is None:
+                raise LookupError(
+                    f"The label configuration has no geometry {each.key!r} for a seeded object."
+                )
+            values.append(_object(entry, each.keyframes))
+        await insert_values(db, found.id, values)
+    return [value.id for value in values]
 
 
-def _mime(media: SeedMedia) -> str | None:
-    if media.video is not None:
-        return "video/mp4"
-    return None if media.content is None else sniff(media.content[:512])
+def _object(entry: Entry, keyframes: Sequence[SeedKeyframe]) -> Value:
+    value = empty_values(entry)
+    changes = [
+        _change(entry.type, each, _drawn(entry.type, each.shape))
+        for each in keyframes
+        if each.shape is not None
+    ]
+    children = tuple(_answered(child, keyframes) for child in value.children)
+    payload = {**value.payload, "change": changes}
+    return attrs.evolve(value, payload=payload, children=children)
 
 
-def _size(media: SeedMedia) -> tuple[int | None, int | None]:
-    if media.video is not None:
-        return media.video.width, media.video.height
-    if media.content is None:
-        return None, None
-    try:
-        return read_size(media.content)
-    except UnreadableImageError as error:
-        raise ValueError(
-            f"The seed media {media.name!r} is no image the service would take: {error}."
-        ) from None
+def _answered(value: Value, keyframes: Sequence[SeedKeyframe]) -> Value:
+    entry = value.entry
+    changes = [
+        _change(entry.type, each, _answer(entry.type, each.answers[entry.key]))
+        for each in keyframes
+        if entry.key in each.answers
+    ]
+    children = tuple(_answered(child, keyframes) for child in value.children)
+    payload = {**value.payload, "change": changes}
+    return attrs.evolve(value, payload=payload, children=children)
+
+
+def _change(kind: str, keyframe: SeedKeyframe, payload: Mapping[str, Json]) -> Json:
+    head: dict[str, Json] = {"id": new_id(), "frameNumber": keyframe.frame, "type": keyframe.type}
+    return {**head, "kind": kind, **payload}
+
+
+def _drawn(kind: str, shape: Sequence[float]) -> Mapping[str, Json]:
+    """Return the members of a keyframe: those of the value, but a point stays a point."""
+    numbers: list[float | None] = [float(number) for number in shape]
+    if kind not in ("POINT", "RECTANGLE"):
+        return {"points": points_view(list(pairwise(numbers))[::2])}
+    members: dict[str, Json] = dict(zip(EMPTY[kind], [*numbers, *[None] * 4], strict=False))
+    return {"point": members} if kind == "POINT" else members
+
+
+def _answer(kind: str, given: Sequence[str]) -> Mapping[str, Json]:
+    if kind == "CHECKLIST":
+        return {"checkedValues": list(given)}
+    return {"selectKey" if kind == "SELECT" else "text": given[0] if given else None}

@@ -4,30 +4,34 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
-from . import _seed, _seed_video
-from ._app import Middleware, make_app
-from ._auth import Tokens
-from ._blobs import Blobs
-from ._connections import Connection, Counters, ServerStatistics
-from ._dialect import Dialect
-from ._folder import DataFolder
-from ._links import FetchLinks, LinkImages
-from ._seed import SeedDataset, SeededDataset, SeededProject, SeedProject, TaskState
-from ._seed_video import SeedVideoObject
-from ._service import Plan, Service, Settings
-from ._store import Store
-
-__all__ = ["Server"]
+from datagym_async.server import _seed
+from datagym_async.server._app import make_app
+from datagym_async.server._connections import Connection, Counters, ServerStatistics
+from datagym_async.server._files import DataFolder, in_thread
+from datagym_async.server._json import Dialect
+from datagym_async.server._labels import TaskState
+from datagym_async.server._links import FetchLinks, LinkImages
+from datagym_async.server._seed import (
+    SeedDataset,
+    SeededDataset,
+    SeededProject,
+    SeedProject,
+    SeedVideoObject,
+)
+from datagym_async.server._service import Plan, Service, Settings, Tokens
+from datagym_async.server._store import Store, now
 
 # How long requests in flight may take to finish while the server stops, in seconds.
-_GRACE = 2.0
+_GRACE: Final = 2.0
 
 
 class Server:
@@ -122,31 +126,27 @@ class Server:
         await self._stack.aclose()
 
     async def _open(self) -> Service:
-        folder = await asyncio.to_thread(DataFolder.open, self._data)
-        self._stack.push_async_callback(asyncio.to_thread, folder.close)
+        """Open everything in the order in which it is needed; the stack closes it the other way."""
+        folder = await in_thread(DataFolder.open, self._data)
+        self._stack.push_async_callback(in_thread, folder.close)
         store = await Store.open(folder.database)
         self._stack.push_async_callback(store.aclose)
-        blobs = Blobs(folder.path)
-        await asyncio.to_thread(blobs.prepare)
-        await self._mark_open(store, blobs)
+        # "open" is there after a crash alone: then there may be files without a row.
+        if await store.meta("open") is not None:
+            known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}
+            await in_thread(folder.sweep, known.__contains__)
+        await store.set_meta(open="1")
+        self._stack.push_async_callback(store.set_meta, open=None)
         tokens = Tokens(store)
-        token = self._token if self._token is not None else await asyncio.to_thread(folder.token)
+        token = self._token if self._token is not None else await in_thread(folder.token)
         await tokens.load(token)
         links = await self._stack.enter_async_context(LinkImages.open(self._settings.fetch_links))
-        service = Service(store, blobs, tokens, self._settings, links)
+        service = Service(store, folder, tokens, self._settings, links)
         self._token = token
         self._port = await self._listen(service)
         host = f"[{self._host}]" if ":" in self._host else self._host
         service.base_url = f"http://{host}:{self._port}"
         return service
-
-    async def _mark_open(self, store: Store, blobs: Blobs) -> None:
-        """Sweep the blobs after a crash, and note that a crash from here on needs it again."""
-        if await store.meta("open") is not None:
-            known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}
-            await asyncio.to_thread(blobs.sweep, known.__contains__)
-        await store.set_meta(open="1")
-        self._stack.push_async_callback(store.set_meta, open=None)
 
     async def _listen(self, service: Service) -> int:
         app = make_app(service, self._counters, self._middlewares)
@@ -202,11 +202,15 @@ class Server:
 
     async def seed(self, *projects: SeedProject) -> list[SeededProject]:
         """Make projects with their datasets, media and tasks, which no route can do."""
-        return await _seed.seed_projects(self._running, projects)
+        service = self._running
+        async with service.store.writing() as db:
+            return [await _seed.make_project(service, db, project) for project in projects]
 
     async def seed_datasets(self, *datasets: SeedDataset) -> list[SeededDataset]:
         """Make datasets that belong to no project."""
-        return await _seed.seed_datasets(self._running, datasets)
+        service = self._running
+        async with service.store.writing() as db:
+            return [await _seed.make_dataset(service, db, dataset) for dataset in datasets]
 
     async def seed_demo(self) -> list[SeededProject]:
         """Make one image and one video project, unless they are there, and return them."""
@@ -216,22 +220,30 @@ class Server:
         self, task_id: str, state: TaskState, *, labeler: str | None = None
     ) -> None:
         """Move a task, as people do in the web interface."""
-        await _seed.set_task_state(self._running, task_id, state, labeler)
+        async with self._running.store.writing() as db:
+            sql = "UPDATE task SET state = ?, labeler = ? WHERE id = ?"
+            if not await db.run(sql, state, labeler, task_id):
+                raise LookupError(f"There is no task {task_id}.")
 
     async def add_video_objects(self, task_id: str, *objects: SeedVideoObject) -> list[str]:
         """Draw objects into a task's video, as people do in the editor, and return their ids.
 
         The label configuration has to be there already, with a geometry of each object's key.
         """
-        return await _seed_video.add_video_objects(self._running, task_id, objects)
+        return await _seed.add_video_objects(self._running, task_id, objects)
 
     async def delete_dataset(self, dataset_id: str) -> None:
         """Delete a dataset as the web interface does: reading says 404, writing works."""
-        await _seed.delete_dataset(self._running, dataset_id)
+        async with self._running.store.writing() as db:
+            sql = "UPDATE dataset SET deleted_at = ? WHERE id = ?"
+            if not await db.run(sql, now(), dataset_id):
+                raise LookupError(f"There is no dataset {dataset_id}.")
 
     async def add_token(self, token: str | None = None) -> str:
         """Let one more token in (a random one unless given) and return it."""
-        return await self._running.tokens.add(token)
+        token = token or secrets.token_hex(16)
+        await self._running.tokens.add(token)
+        return token
 
     async def delete_token(self, token: str) -> None:
         """Refuse a token from now on with 403."""

@@ -1,17 +1,15 @@
-"""What all routes share: the store, the blobs, the settings, and a flag or two."""
+"""What all routes share: the store, the data folder, the tokens, the settings and the plan."""
 
+import hashlib
 import secrets
 
 import attrs
 
-from ._auth import Tokens
-from ._blobs import Blobs
-from ._dialect import Dialect, to_legacy
-from ._links import FetchLinks, LinkImages
-from ._render import Json, compact, pretty
-from ._store import Store
-
-__all__ = ["OWNER", "Plan", "Service", "Settings"]
+from datagym_async.server._errors import refuse
+from datagym_async.server._files import DataFolder
+from datagym_async.server._json import Dialect, Json, compact, pretty, to_legacy
+from datagym_async.server._links import FetchLinks, LinkImages
+from datagym_async.server._store import Store
 
 # The one organisation that an open-core service knows.
 OWNER = "open-core-dummy-org-sub"
@@ -46,12 +44,58 @@ class Settings:
 
 
 @attrs.define
+class Tokens:
+    """The good tokens, kept as digests: neither the database nor a repr shows one."""
+
+    _store: Store
+    _good: set[str] = attrs.field(factory=set, repr=False)
+
+    async def load(self, main: str) -> None:
+        """Read the good tokens, and make `main` the server's own in place of an earlier one."""
+        async with self._store.writing() as db:
+            await db.run("DELETE FROM api_token WHERE main = 1")
+        await self.add(main, main=True)
+        rows = await self._store.rows("SELECT digest FROM api_token WHERE deleted = 0")
+        self._good = {str(row["digest"]) for row in rows}
+
+    async def add(self, token: str, *, main: bool = False) -> None:
+        """Let one more token in."""
+        digest = _digest(token)
+        async with self._store.writing() as db:
+            await db.run("DELETE FROM api_token WHERE digest = ?", digest)
+            await db.run("INSERT INTO api_token (digest, main) VALUES (?, ?)", digest, int(main))
+        self._good.add(digest)
+
+    async def delete(self, token: str) -> None:
+        """Refuse a token from now on."""
+        async with self._store.writing() as db:
+            await db.run("UPDATE api_token SET deleted = 1 WHERE digest = ?", _digest(token))
+        self._good.discard(_digest(token))
+
+    def check(self, token: str | None) -> bool:
+        """Return whether a token was given.
+
+        Raises:
+            Refusal: 403 for a token that is unknown or deleted.
+        """
+        if token is None:
+            return False
+        if _digest(token) not in self._good:
+            raise refuse("ex_forbidden")
+        return True
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@attrs.define
 class Service:
     """The running service.
 
     Attributes:
         store: The database.
-        blobs: The files.
+        folder: The files.
         tokens: Who may come in.
         settings: As the server was started.
         links: Fetches link images.
@@ -63,7 +107,7 @@ class Service:
     """
 
     store: Store
-    blobs: Blobs
+    folder: DataFolder
     tokens: Tokens
     settings: Settings
     links: LinkImages

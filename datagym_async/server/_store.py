@@ -1,28 +1,149 @@
-"""The database: one writer, one reader, short transactions.
+"""The database: its tables, how names are compared, one writer, one reader, short transactions.
 
 Writers queue on a lock and work on one connection; readers use a second one, so that they see only
 what is committed (SQLite's write-ahead log) and never wait for a writer. A killed process leaves
 the last committed state.
+
+Every table has `seq`, so that lists come in the order of creation, and ids are compared without
+case, as the service's database does. Timestamps are milliseconds since the epoch, flags are 0 or 1,
+a column that ends in `_json` holds a JSON text, `folded` is `fold(name)`, `url_folded` is
+`fold_link(url)`.
 """
 
 import asyncio
 import contextlib
 import sqlite3
 import time
+import unicodedata
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Final, Self, TypeAlias
 
 import aiosqlite
 
-from ._fold import fold
-from ._schema import SCHEMA, SCHEMA_VERSION
+Row: TypeAlias = sqlite3.Row
+SqlValue: TypeAlias = str | int | float | bytes | None
 
-__all__ = ["Row", "Store", "StoreError", "Writer", "new_id", "now"]
+# Raised when a table changes its shape; a data folder with another number is refused.
+_SCHEMA_VERSION: Final = 1
 
-Row = sqlite3.Row
-Value = str | int | float | bytes | None
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS api_token (
+    digest TEXT PRIMARY KEY, main INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS project (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    name TEXT NOT NULL,
+    short_description TEXT,
+    description TEXT,
+    timestamp INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    config_id TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    config_timestamp INTEGER NOT NULL,
+    iteration_id TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    iteration_run INTEGER NOT NULL DEFAULT 1,
+    review_activated INTEGER NOT NULL DEFAULT 0,
+    deleted_at INTEGER
+);
+
+CREATE TABLE IF NOT EXISTS dataset (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    name TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    short_description TEXT,
+    timestamp INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    deleted_at INTEGER
+);
+CREATE INDEX IF NOT EXISTS dataset_folded ON dataset (folded);
+
+CREATE TABLE IF NOT EXISTS project_dataset (
+    project_id TEXT NOT NULL COLLATE NOCASE REFERENCES project (id),
+    dataset_id TEXT NOT NULL COLLATE NOCASE REFERENCES dataset (id),
+    PRIMARY KEY (project_id, dataset_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS project_dataset_back ON project_dataset (dataset_id);
+
+CREATE TABLE IF NOT EXISTS media (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    dataset_id TEXT NOT NULL COLLATE NOCASE REFERENCES dataset (id),
+    name TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    timestamp INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    valid INTEGER NOT NULL DEFAULT 1,
+    reason TEXT,
+    url TEXT,
+    url_folded TEXT,
+    mime TEXT,
+    size INTEGER NOT NULL DEFAULT 0,
+    width INTEGER,
+    height INTEGER,
+    video_json TEXT,
+    deleted_at INTEGER
+);
+CREATE INDEX IF NOT EXISTS media_of_dataset ON media (dataset_id, folded);
+CREATE INDEX IF NOT EXISTS media_by_url ON media (dataset_id, url_folded);
+
+CREATE TABLE IF NOT EXISTS task (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    project_id TEXT NOT NULL COLLATE NOCASE REFERENCES project (id),
+    media_id TEXT NOT NULL COLLATE NOCASE REFERENCES media (id),
+    state TEXT NOT NULL DEFAULT 'BACKLOG',
+    type TEXT NOT NULL DEFAULT 'DEFAULT',
+    pre_label_state TEXT,
+    labeler TEXT,
+    review_comment TEXT,
+    has_json_upload INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS task_of_project ON task (project_id, state);
+CREATE INDEX IF NOT EXISTS task_of_media ON task (media_id);
+
+CREATE TABLE IF NOT EXISTS lc_entry (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    config_id TEXT NOT NULL COLLATE NOCASE,
+    parent_id TEXT COLLATE NOCASE REFERENCES lc_entry (id) ON DELETE CASCADE,
+    entry_key TEXT NOT NULL,
+    entry_value TEXT NOT NULL,
+    type TEXT NOT NULL,
+    color TEXT,
+    shortcut TEXT,
+    timestamp INTEGER NOT NULL,
+    max_length INTEGER,
+    required INTEGER NOT NULL DEFAULT 0,
+    options_json TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX IF NOT EXISTS lc_entry_of_config ON lc_entry (config_id);
+CREATE INDEX IF NOT EXISTS lc_entry_of_parent ON lc_entry (parent_id);
+
+CREATE TABLE IF NOT EXISTS lc_value (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    task_id TEXT NOT NULL COLLATE NOCASE REFERENCES task (id) ON DELETE CASCADE,
+    entry_id TEXT NOT NULL COLLATE NOCASE REFERENCES lc_entry (id) ON DELETE CASCADE,
+    parent_id TEXT COLLATE NOCASE REFERENCES lc_value (id) ON DELETE CASCADE,
+    timestamp INTEGER NOT NULL,
+    labeler TEXT,
+    valid INTEGER NOT NULL DEFAULT 0,
+    comment TEXT,
+    payload_json TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX IF NOT EXISTS lc_value_of_task ON lc_value (task_id);
+CREATE INDEX IF NOT EXISTS lc_value_of_entry ON lc_value (entry_id);
+CREATE INDEX IF NOT EXISTS lc_value_of_parent ON lc_value (parent_id);
+"""
 
 
 class StoreError(RuntimeError):
@@ -39,38 +160,81 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Writer:
-    """What a transaction may do; all of it is undone when its block ends with an exception."""
+def fold(name: str) -> str:
+    """Return the form under which two names are the same name to the service.
+
+    Its database compares with the collation utf8mb4_general_ci: without case, without accents,
+    without trailing blanks. Observed: OK.jpg = ok.jpg, tast2 = täst2, "ds2 " = ds2, straß = stras
+    (one letter for one letter, so not strass).
+    """
+    if name.isascii():
+        return name.upper().rstrip(" ")
+    return "".join(map(_weight, name)).rstrip(" ")
+
+
+@lru_cache(maxsize=4096)
+def _weight(character: str) -> str:
+    if character == "ß":
+        return "S"
+    if ord(character) > 0xFFFF:
+        # The collation gives every character beyond the basic plane one weight.
+        return "\ufffd"
+    base = unicodedata.normalize("NFD", character)[0]
+    upper = base.upper()
+    return upper if len(upper) == 1 else base
+
+
+def fold_link(url: str) -> str:
+    """Return the form under which two links are the same link to the service.
+
+    It compares them itself, without case, letter by letter, as Java does: observed ü = Ü and a
+    dotless i = i, but é is not e.
+    """
+    if url.isascii():
+        return url.lower()
+    upper = (each.upper() if len(each.upper()) == 1 else each for each in url)
+    return "".join(each.lower()[0] for each in upper)
+
+
+class Queries:
+    """Reads on one connection: what is committed, and what its own transaction has written."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
 
-    async def run(self, sql: str, *parameters: Value) -> int:
-        """Execute one statement and return the number of rows it changed."""
-        async with self._connection.execute(sql, parameters) as cursor:
-            return cursor.rowcount
-
-    async def run_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Execute one statement for each row of parameters, in one hop to the database's thread."""
-        async with self._connection.executemany(sql, rows):
-            pass
-
-    async def rows(self, sql: str, *parameters: Value) -> list[Row]:
-        """Return all rows of a query, what this transaction wrote included."""
+    async def rows(self, sql: str, *parameters: SqlValue) -> list[Row]:
+        """Return all rows of a query."""
         return list(await self._connection.execute_fetchall(sql, parameters))
 
-    async def row(self, sql: str, *parameters: Value) -> Row | None:
+    async def row(self, sql: str, *parameters: SqlValue) -> Row | None:
         """Return the first row of a query, or None."""
         found = await self.rows(sql, *parameters)
         return found[0] if found else None
 
 
-class Store:
-    """Holds the two connections; made by `Store.open`, closed by `aclose`."""
+class Transaction(Queries):
+    """Reads and writes; all of it is undone when the transaction's block ends with an exception."""
+
+    async def run(self, sql: str, *parameters: SqlValue) -> int:
+        """Execute one statement and return the number of rows it changed."""
+        async with self._connection.execute(sql, parameters) as cursor:
+            return cursor.rowcount
+
+    async def run_many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
+        """Execute one statement for each row of parameters, in one hop to the database's thread."""
+        async with self._connection.executemany(sql, rows):
+            pass
+
+
+class Store(Queries):
+    """The database, read from by `rows` and `row`, written to within `writing`.
+
+    Made by `Store.open`, closed by `aclose`.
+    """
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        super().__init__(reader)
         self._writer = writer
-        self._reader = reader
         self._lock = asyncio.Lock()
 
     @classmethod
@@ -95,21 +259,12 @@ class Store:
     async def aclose(self) -> None:
         """Close both connections, which also folds the write-ahead log into the database."""
         try:
-            await self._reader.close()
+            await self._connection.close()
         finally:
             await self._writer.close()
 
-    async def rows(self, sql: str, *parameters: Value) -> list[Row]:
-        """Return all rows of a query over what is committed."""
-        return list(await self._reader.execute_fetchall(sql, parameters))
-
-    async def row(self, sql: str, *parameters: Value) -> Row | None:
-        """Return the first row of a query over what is committed, or None."""
-        found = await self.rows(sql, *parameters)
-        return found[0] if found else None
-
     @contextlib.asynccontextmanager
-    async def writing(self) -> AsyncIterator[Writer]:
+    async def writing(self) -> AsyncIterator[Transaction]:
         """Begin a transaction: committed when the block ends, undone by any exception.
 
         Keep it short: all other writers wait.
@@ -120,7 +275,7 @@ class Store:
                 await self._writer.rollback()
             await self._writer.execute("BEGIN IMMEDIATE")
             try:
-                yield Writer(self._writer)
+                yield Transaction(self._writer)
                 await self._writer.commit()
             except BaseException:
                 await self._writer.rollback()
@@ -154,10 +309,10 @@ async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
     # commits.
     await connection.execute("PRAGMA synchronous = NORMAL")
     (found,) = next(iter(await connection.execute_fetchall("PRAGMA user_version")))
-    if found not in (0, SCHEMA_VERSION):
+    if found not in (0, _SCHEMA_VERSION):
         raise StoreError(
             f"{path} was written by another version of this package (layout {found}, this one reads"
-            f" {SCHEMA_VERSION}): use that version, or another data folder."
+            f" {_SCHEMA_VERSION}): use that version, or another data folder."
         )
-    await connection.executescript(SCHEMA)
-    await connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    await connection.executescript(_SCHEMA)
+    await connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")

@@ -7,8 +7,14 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo, Server
-from datagym_async.server._seed import TaskState
+from datagym_async.server import (
+    SeedDataset,
+    SeedMedia,
+    SeedProject,
+    SeedVideo,
+    Server,
+    TaskState,
+)
 from tests.conformance._subject import ProjectIds
 
 

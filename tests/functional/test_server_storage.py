@@ -78,7 +78,7 @@ async def test_a_temporary_folder_goes_with_its_server() -> None:
     """Without a data folder nothing stays behind, and closing twice does no harm."""
     server = Server()
     await server.start()
-    folder = server._running.blobs.root
+    folder = server._running.folder.path
     assert folder.is_dir()
     await server.aclose()
     await server.aclose()

@@ -39,8 +39,8 @@ async def dataset(client: Service) -> str:
 
 
 def _files(client: Service) -> list[Path]:
-    blobs = client.server._running.blobs
-    return [*blobs.folder.glob("*/*"), *blobs.incoming.iterdir()]
+    folder = client.server._running.folder
+    return [*folder.path.glob("blobs/*/*"), *folder.incoming.iterdir()]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from datagym_async.resources import TaskOutcome
-    from datagym_async.server._seed import TaskState as SeedState
+    from datagym_async.server import TaskState as SeedState
 
 STATES: tuple[SeedState, ...] = ("WAITING", "COMPLETED", "WAITING", "SKIPPED", "BACKLOG", "WAITING")
 REQUIRED = {

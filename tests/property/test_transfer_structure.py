@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from datagym_async.server._image_headers import UnreadableImageError, read_size
+from datagym_async.server._images import UnreadableImageError, size_of
 from datagym_async.uploads._screening import screen_structure
 from tests.helpers import photos
 
@@ -44,7 +44,7 @@ def decodes(data: bytes) -> bool:
 def is_taken(data: bytes) -> bool:
     """Return whether the embedded service, held to recorded exchanges, takes it."""
     try:
-        read_size(data)
+        size_of(io.BytesIO(data))
     except UnreadableImageError:
         return False
     return True

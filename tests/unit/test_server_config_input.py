@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from datagym_async.server._config_input import build_entries, read_entries
-from datagym_async.server._errors import Bare, InvalidFields, Refusal
-from datagym_async.server._render import Json
+from datagym_async.server._errors import EmptyAnswer, InvalidFields, Refusal
+from datagym_async.server._json import Json
+from datagym_async.server.routes._configs import build_entries, read_entries
 
 
 def _entry(**fields: Json) -> dict[str, Json]:
@@ -53,7 +53,7 @@ def test_children_know_their_parent() -> None:
 )
 def test_a_wrong_shape_is_the_frameworks_matter(body: Json) -> None:
     """A body that does not fit is 400 without a word."""
-    with pytest.raises(Bare) as caught:
+    with pytest.raises(EmptyAnswer) as caught:
         read_entries(body)
     assert caught.value.status == 400
 

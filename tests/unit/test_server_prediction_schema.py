@@ -2,8 +2,8 @@
 
 import pytest
 
+from datagym_async.server._json import Json
 from datagym_async.server._prediction_schema import problems_of, report
-from datagym_async.server._render import Json
 
 
 def _label(**geometry: Json) -> Json:

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import attrs
 import pytest
 
-from datagym_async.server._entries import Entry
-from datagym_async.server._export_view import classifications_view, labels_view
-from datagym_async.server._render import Json
-from datagym_async.server._value_rules import first_invalid, is_valid
-from datagym_async.server._value_tree import Value, empty_values
+from datagym_async.server._json import Json
+from datagym_async.server._labels import Entry, Value, empty_values
+from datagym_async.server.routes._exports import classifications_view, labels_view
+from datagym_async.server.routes._tasks import first_invalid, is_valid
 
 
 def _entry(kind: str, *children: Entry, key: str = "k", required: bool = False) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 
 import pytest
@@ -9,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.models._names import fold_name
-from datagym_async.server._fold import fold
-from datagym_async.server._image_headers import UnreadableImageError, read_size, sniff
-from datagym_async.server._render import pretty
-from datagym_async.server._words import is_reserved
+from datagym_async.server._errors import is_reserved
+from datagym_async.server._images import UnreadableImageError, size_of, sniff
+from datagym_async.server._json import pretty, syntax_error
+from datagym_async.server._store import fold, fold_link
 from tests.helpers.photos import jpeg, png
+
+VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+NAME_WANTED = "was expecting double-quote to start field name"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,24 @@ def test_equal_names(one: str, other: str, *, same: bool) -> None:
     assert (fold(one) == fold(other)) == same
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://x/ä%C3.jpg", "HTTP://X/Ä%c3.JPG", True),
+        ("\u0131\u017f\u212a", "isk", True),
+        ("\u0130", "i", True),
+        ("é", "e", False),
+        ("ß", "ss", False),
+        ("\ufb01", "fi", False),
+        ("a%20b", "a b", False),
+        ("x/a.jpg ", "x/a.jpg", False),
+    ],
+)
+def test_equal_links(one: str, other: str, *, same: bool) -> None:
+    """Links are compared as Java compares texts without case: letter by letter."""
+    assert (fold_link(one) == fold_link(other)) == same
+
+
 @given(st.text(max_size=40))
 def test_folding_twice_changes_nothing(name: str) -> None:
     """What is folded is its own fold."""
@@ -47,6 +69,52 @@ def test_the_pretty_layout() -> None:
         '{\n  "a" : [ 1, {\n    "b" : null\n  } ],\n  "c" : [ ],\n  "d" : { },\n  "e" : "ä"\n}'
     )
     assert written == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'[{"internal', "column: 12\nUnexpected end-of-input in field name"),
+        (
+            b'[{"a":1,}]',
+            f"column: 10\nUnexpected character ('}}' (code 125)): {NAME_WANTED}",
+        ),
+        (
+            b"hello",
+            f"column: 6\nUnrecognized token 'hello': was expecting {VALUES}",
+        ),
+    ],
+)
+def test_syntax_errors_that_were_recorded(body: bytes, said: str) -> None:
+    """The place is that after the last character read, and the words are the parser's."""
+    assert syntax_error(body) == f"line: 1, {said}"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b'[\n {"a": 1\n  "b": 2}]', "line: 3, column: 4"),
+        (b'[{"a" x}]', "line: 1, column: 8"),
+        (b"[1, ?]", "line: 1, column: 6"),
+        (b'["abc', "line: 1, column: 6"),
+        (b"[[1,2", "line: 1, column: 6"),
+        (b"[1,", "line: 1, column: 4"),
+        (b'[{"a"', "line: 1, column: 6"),
+        (b"[{", "line: 1, column: 3"),
+        (b"[NaN,]", "line: 1, column: "),
+        (b"[NaN]", "line: 1, column: "),
+        (b"[" * 100_000, "line: 1, column: "),
+        (b"[" * 90 + b"]" * 90, "line: 1, column: "),
+        (b"[1] x", "line: 1, column: "),
+        (b'["\\x"]', "line: 1, column: "),
+        (b"\xff", "line: 1, column: "),
+    ],
+)
+def test_every_syntax_error_gets_a_text(body: bytes, place: str) -> None:
+    """Whatever is refused has its place and some words, however deep or odd it is."""
+    found, words = syntax_error(body).split("\n")
+    assert found.startswith(place)
+    assert words
 
 
 @pytest.mark.parametrize(
@@ -84,7 +152,7 @@ def test_no_cut_or_flip_is_a_crash(whole: bytes) -> None:
 
 def _is_readable(content: bytes) -> bool:
     try:
-        read_size(content)
+        size_of(io.BytesIO(content))
     except UnreadableImageError:
         return False
     return True

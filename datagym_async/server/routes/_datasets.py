@@ -5,16 +5,22 @@ from typing import Final
 
 from aiohttp import web
 
-from . import _fields as rules
-from ._call import Call, Route
-from ._errors import Bare, refuse
-from ._fold import fold
-from ._render import Json
-from ._service import OWNER
-from ._store import Row, Writer, new_id, now
-from ._words import is_reserved
-
-__all__ = ["ROUTES"]
+from datagym_async.server._call import Call, Route
+from datagym_async.server._errors import (
+    WORDS,
+    is_reserved,
+    length,
+    not_empty,
+    not_null,
+    pattern,
+    read_text,
+    refuse,
+    require,
+    size,
+)
+from datagym_async.server._json import Json
+from datagym_async.server._service import OWNER
+from datagym_async.server._store import Row, Transaction, fold, new_id, now
 
 _NAME: Final = "^[a-zA-Z0-9_ ]{1,128}$"
 
@@ -49,14 +55,14 @@ async def get_dataset(call: Call) -> web.StreamResponse:
 async def create_dataset(call: Call) -> web.StreamResponse:
     """POST /dataset: always for images, whatever one asks for."""
     body = await call.json_object("name", "shortDescription")
-    name, text = _text(body.get("name")), _text(body.get("shortDescription"))
-    rules.require(
-        rules.pattern("Short Description", text, rules.WORDS),
-        rules.length("Short Description", text, 128),
-        rules.not_null("Name", name),
-        rules.pattern("Name", name, _NAME),
-        rules.size("Name", name, 1, 128),
-        rules.not_empty("Name", name),
+    name, text = read_text(body.get("name")), read_text(body.get("shortDescription"))
+    require(
+        pattern("Short Description", text, WORDS),
+        length("Short Description", text, 128),
+        not_null("Name", name),
+        pattern("Name", name, _NAME),
+        size("Name", name, 1, 128),
+        not_empty("Name", name),
     )
     assert name is not None, "not_null has passed"  # noqa: S101 -- tells the type checker
     async with call.service.store.writing() as db:
@@ -73,7 +79,7 @@ async def create_dataset(call: Call) -> web.StreamResponse:
     return call.answer(_dataset(row, dataset_id, ()))
 
 
-async def _check_name(db: Writer, name: str) -> None:
+async def _check_name(db: Transaction, name: str) -> None:
     if is_reserved(name):
         raise refuse("ex_gen_forbidden_keyword", name)
     same = await db.rows(
@@ -84,17 +90,6 @@ async def _check_name(db: Writer, name: str) -> None:
         raise refuse("ex_system")
     if same:
         raise refuse("ex_alreadyexists", "Dataset", "name", name)
-
-
-def _text(value: Json) -> str | None:
-    """Read a text field as the service does: numbers and flags become text."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    raise Bare(400)
 
 
 def _dataset(row: Row, dataset_id: str, media: Iterable[Json]) -> Json:

@@ -1,0 +1,320 @@
+"""The data folder, and bodies on their way into it.
+
+The folder holds `datagym.sqlite3`, the media as `blobs/xx/<media id>`, `incoming/` for what is
+still arriving, `token`, and `lock`, which keeps a second server out. All files are their owner's
+alone (0600), and so is the folder when it is made here (0700); one that was there keeps its mode.
+"""
+
+import asyncio
+import contextlib
+import io
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import BinaryIO, Final, ParamSpec, Self, TypeVar
+
+import attrs
+from aiohttp import StreamReader
+
+from datagym_async.server._images import size_of
+from datagym_async.server._store import StoreError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Beginning of the names of folders that go with their server, and are swept after a kill.
+TEMPORARY: Final = "datagym-temporary-"
+_TRIES: Final = 10
+
+# Bytes of a body that stay in memory, and those that tell what kind of file it is.
+_IN_MEMORY: Final = 1 << 20
+_HEAD: Final = 512
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a blocking function in a thread and return what it returns.
+
+    Cancelled, it waits for the thread before it goes: whoever cleans up then has the files to
+    himself.
+    """
+    loop = asyncio.get_running_loop()
+    work = loop.run_in_executor(None, lambda: function(*args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        if not work.cancelled():
+            # Looked at, so that it is not reported as "never retrieved".
+            work.exception()
+        raise
+
+
+@attrs.define
+class DataFolder:
+    """A data folder that is ours as long as it is open. All methods block; call them in a thread.
+
+    Attributes:
+        path: The folder.
+        temporary: Whether it goes away when it is closed.
+    """
+
+    path: Path
+    temporary: bool
+    _lock: int = attrs.field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path | None) -> Self:
+        """Make the folder when it is not there (None: a temporary one), and lock it.
+
+        What an earlier run left half received is swept away, and so are the temporary folders of
+        servers that were killed.
+
+        Raises:
+            StoreError: Another server uses the folder, or it cannot be written to.
+        """
+        sweep_temporary()
+        if path is None:
+            folder, lock = _temporary()
+        else:
+            folder, lock = path, _locked(path)
+        opened = cls(folder, path is None, lock)
+        try:
+            opened._prepare()
+        except OSError as error:
+            opened.close()
+            raise _unusable(folder, error) from None
+        return opened
+
+    def _prepare(self) -> None:
+        # The database is its owner's alone before SQLite makes it; its logs take over the mode.
+        with contextlib.suppress(OSError):  # opening it says what is wrong
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
+            for path in self.path.glob(f"{self.database.name}*"):
+                path.chmod(0o600)
+        shutil.rmtree(self.incoming, ignore_errors=True)
+        for folder in (self.incoming, self.path / "blobs"):
+            folder.mkdir(0o700, exist_ok=True)
+            # One of an earlier version was open to all.
+            folder.chmod(0o700)
+
+    @property
+    def database(self) -> Path:
+        """Where the database lies."""
+        return self.path / "datagym.sqlite3"
+
+    @property
+    def incoming(self) -> Path:
+        """Where files lie while they arrive."""
+        return self.path / "incoming"
+
+    def token(self) -> str:
+        """Return the token kept in the folder; the first call makes a random one."""
+        path = self.path / "token"
+        with contextlib.suppress(FileNotFoundError):
+            if kept := path.read_text("ascii").strip():
+                return kept
+        token = secrets.token_hex(16)
+        _write_private(path, f"{token}\n".encode())
+        return token
+
+    def media(self, media_id: str) -> Path:
+        """Return where the file of a media lies."""
+        media_id = media_id.lower()
+        return self.path / "blobs" / media_id[:2] / media_id
+
+    def adopt(self, temporary: Path, media_id: str) -> None:
+        """Give a received file its place, in one step that cannot be seen half done."""
+        path = self.media(media_id)
+        path.parent.mkdir(0o700, exist_ok=True)
+        temporary.replace(path)
+
+    def write(self, media_id: str, content: bytes) -> None:
+        """Store a file that is in memory."""
+        path = self.media(media_id)
+        path.parent.mkdir(0o700, exist_ok=True)
+        _write_private(path, content)
+
+    def sweep(self, is_known: Callable[[str], bool]) -> None:
+        """Remove the files that the database does not know."""
+        for path in (self.path / "blobs").glob("??/*"):
+            if not is_known(path.name):
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Unlock the folder, and remove a temporary one."""
+        # Closing the file gives the lock back; the file itself stays, or two servers could lock two
+        # files of one name.
+        if self.temporary:  # before the lock goes: another server sweeps what nobody holds
+            shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+        if self.temporary:  # where nothing can be deleted that is open
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def sweep_temporary() -> None:
+    """Remove the temporary folders of servers that were killed: their locks are held by nobody."""
+    with contextlib.suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+            with contextlib.suppress(OSError):  # of somebody else, in use, or just gone
+                if folder.is_symlink() or not (folder / "lock").is_file():
+                    continue
+                lock = os.open(folder / "lock", os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+                try:
+                    _lock(lock)
+                    shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    os.close(lock)
+
+
+def _temporary() -> tuple[Path, int]:
+    """Return a new folder and its lock."""
+    for _ in range(_TRIES):
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+        # Another server may sweep it between the making of its lock and the taking.
+        with contextlib.suppress(StoreError):
+            lock = _locked(folder)
+            if (folder / "lock").exists():
+                return folder, lock
+            os.close(lock)
+        shutil.rmtree(folder, ignore_errors=True)
+    raise StoreError(f"No folder for temporary files can be used in {tempfile.gettempdir()}.")
+
+
+def _locked(folder: Path) -> int:
+    try:
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    try:
+        _lock(lock)
+    except OSError:
+        os.close(lock)
+        raise StoreError(
+            f"Another server already uses the data folder {folder}:"
+            " stop it, or give this one its own folder."
+        ) from None
+    return lock
+
+
+def _unusable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(f"The data folder {folder} cannot be used: {error.strerror}.")
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@attrs.define
+class IncomingFile:
+    """A body as it arrives: a small one stays in memory, a larger one goes to a file.
+
+    Attributes:
+        size: Bytes so far.
+        head: The first 512 bytes.
+    """
+
+    _folder: DataFolder
+    size: int = 0
+    head: bytes = b""
+    _buffer: bytearray = attrs.field(factory=bytearray, repr=False)
+    _file: BinaryIO | None = None
+    _path: Path | None = None
+
+    async def add(self, piece: bytes) -> None:
+        """Take one more piece."""
+        if len(self.head) < _HEAD:
+            self.head += piece[: _HEAD - len(self.head)]
+        self.size += len(piece)
+        self._buffer += piece
+        if len(self._buffer) >= _IN_MEMORY:
+            await in_thread(self._spill)
+
+    async def image_size(self) -> tuple[int, int]:
+        """Return (width, height) of the image.
+
+        Raises:
+            UnreadableImageError: It is broken.
+        """
+        if self._file is None and self.size <= _IN_MEMORY // 4:
+            # Cheaper than a hop: a few headers, or a checksum over some kilobytes.
+            return size_of(io.BytesIO(self._buffer))
+        return await in_thread(self._image_size)
+
+    async def keep(self, media_id: str) -> None:
+        """Put the file into its final place, in one step."""
+        await in_thread(self._keep, media_id)
+
+    async def aclose(self) -> None:
+        """Remove what was not kept."""
+        self._buffer.clear()
+        if self._file is not None:
+            await in_thread(self._discard)
+
+    def _spill(self) -> Path:
+        """Write what is in memory to the file, and return where that is."""
+        if self._file is None or self._path is None:
+            descriptor, path = tempfile.mkstemp(dir=self._folder.incoming)
+            self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)
+        self._file.write(self._buffer)
+        self._file.flush()
+        self._buffer.clear()
+        return self._path
+
+    def _image_size(self) -> tuple[int, int]:
+        if self._file is None:
+            return size_of(io.BytesIO(self._buffer))
+        with self._spill().open("rb") as file:
+            return size_of(file)
+
+    def _keep(self, media_id: str) -> None:
+        path = self._spill()
+        if self._file is not None:
+            self._file.close()
+        self._folder.adopt(path, media_id)
+        self._file = None
+
+    def _discard(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def receive(
+    reader: StreamReader, folder: DataFolder, limit: int
+) -> AsyncIterator[IncomingFile]:
+    """Receive a body up to its end, or until it has reached `limit` bytes.
+
+    Whatever ends the block, nothing stays but what `keep` has put into its place.
+
+    Raises:
+        ConnectionError: The client stopped before the end.
+    """
+    incoming = IncomingFile(folder)
+    try:
+        async for piece in reader.iter_any():
+            await incoming.add(piece)
+            if incoming.size >= limit:
+                break
+        yield incoming
+    finally:
+        await incoming.aclose()

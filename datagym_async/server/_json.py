@@ -1,0 +1,167 @@
+"""JSON as the service reads and writes it.
+
+Written compact until the first export after a start, from then on pretty-printed in the manner of
+its serialiser (` : ` between key and value, arrays on one line, `[ ]` and `{ }` when empty); errors
+are always pretty-printed. The legacy dialect has the field names of the older service, which the
+public documentation shows.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, TypeAlias
+
+import orjson
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
+Dialect = Literal["current", "legacy"]
+
+# Levels of a JSON body; no route needs ten.
+_DEEPEST: Final = 64
+
+_OLD_NAMES: Final = {
+    "internal_media_ID": "internal_image_ID",
+    "external_media_ID": "external_image_ID",
+    "mediaUploadStatus": "imageUploadStatus",
+    "mediaName": "imageName",
+    "mediaSourceType": "imageType",
+    "mediaCount": "imagesCount",
+    "mediaId": "imageId",
+}
+# Did not exist in the older service.
+_UNKNOWN_THEN: Final = frozenset({"mediaType", "projectType"})
+
+_VALUES: Final = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+
+
+def parse(body: bytes) -> Json:
+    """Return the value of a JSON text.
+
+    Raises:
+        JSONDecodeError: It is none, or nested deeper than anything that walks over it later could
+            bear.
+    """
+    value: Json = orjson.loads(body)
+    if body.count(b"[") + body.count(b"{") > _DEEPEST:
+        level: list[Json] = [value]
+        for _ in range(_DEEPEST + 1):
+            level = [member for item in level for member in _children(item)]
+        if level:
+            raise orjson.JSONDecodeError("nested too deep", "", 0)
+    return value
+
+
+def _children(value: Json) -> Iterable[Json]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def syntax_error(body: bytes) -> str:
+    """Return what the service says of a text that is no JSON: where, and in its parser's words.
+
+    Three sentences were observed; whatever is none of these cases gets the nearest of them. The
+    column is that of the character after the last one read, counted from 1.
+    """
+    text = body.decode("utf-8", "replace")
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        at, kind = error.pos, error.msg
+    except RecursionError:
+        at, kind = len(text), ""
+    else:
+        # Python's parser takes NaN, and does not mind how deep it is.
+        return "line: 1, column: 1\nThe document is no JSON"
+    word = re.match(r"[A-Za-z_$][\w$]*", text[at:])
+    if kind.startswith("Unterminated string") or at >= len(text):
+        in_name = text[:at].rstrip()[-1:] in ("{", ",") and "{" in text
+        words = "Unexpected end-of-input" + (" in field name" if in_name else "")
+        at = len(text)
+    elif word is not None:
+        words = f"Unrecognized token '{word[0]}': was expecting {_VALUES}"
+        at += word.end()
+    else:
+        is_name = kind.startswith("Expecting property name")
+        wanted = "was expecting double-quote to start field name"
+        wanted = wanted if is_name else f"expected a valid value {_VALUES}"
+        words = f"Unexpected character ('{text[at]}' (code {ord(text[at])})): {wanted}"
+        at += 1
+    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    return f"line: {line}, column: {column}\n{words}"
+
+
+def compact(value: Json) -> bytes:
+    """Return the JSON text without any blank."""
+    return orjson.dumps(value)
+
+
+def pretty(value: Json) -> bytes:
+    """Return the JSON text in the service's pretty form."""
+    pieces: list[str] = []
+    _write(value, 0, pieces)
+    return "".join(pieces).encode()
+
+
+def _write(value: Json, depth: int, pieces: list[str]) -> None:
+    if isinstance(value, Mapping):
+        inside = "\n" + "  " * (depth + 1)
+        separator = "{"
+        for key, member in value.items():
+            pieces.append(f"{separator}{inside}{json.dumps(key, ensure_ascii=False)} : ")
+            _write(member, depth + 1, pieces)
+            separator = ","
+        pieces.append("\n" + "  " * depth + "}" if value else "{ }")
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        separator = "[ "
+        for member in value:
+            pieces.append(separator)
+            # Arrays do not indent: their elements stand at the depth of the array itself.
+            _write(member, depth, pieces)
+            separator = ", "
+        pieces.append(" ]" if value else "[ ]")
+    else:
+        pieces.append(json.dumps(value, ensure_ascii=False))
+
+
+def to_legacy(value: Json) -> Json:
+    """Return the same answer with the old field names."""
+    if isinstance(value, Mapping):
+        return {
+            _old_name(key, member): to_legacy(member)
+            for key, member in value.items()
+            if key not in _UNKNOWN_THEN
+        }
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [to_legacy(member) for member in value]
+    return value
+
+
+def _old_name(key: str, member: Json) -> str:
+    if key == "media":
+        # A list in a dataset, one object in a task.
+        return "image" if isinstance(member, Mapping) else "images"
+    return _OLD_NAMES.get(key, key)
+
+
+# Looking into JSON of which nothing is known: what is not of the wished shape counts as empty.
+
+
+def as_list(value: Json) -> Sequence[Json] | None:
+    """Return an array, or None for anything else; a text is none."""
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else None
+
+
+def items_of(value: Json) -> Sequence[Json]:
+    """Return the items of an array, or none."""
+    return as_list(value) or []
+
+
+def objects_of(value: Json) -> list[Mapping[str, Json]]:
+    """Return the objects among the items of an array."""
+    return [item for item in items_of(value) if isinstance(item, Mapping)]
+
+
+def members_of(value: Json) -> Mapping[str, Json]:
+    """Return an object, or an empty one."""
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,38 @@
+"""The routes, one module a noun, each with its view and its input.
+
+A module has plain functions `async def name(call: Call) -> web.StreamResponse` and a table
+`ROUTES`; one of a new noun is added to the list below. The order of the methods in a table is the
+order in `Allow`. A handler takes `call.ids["dataset_id"]` from the path, `call.request.query`,
+`await call.json()` or `await call.body()`; it answers with `call.answer(value)` (200, JSON) or
+`web.Response()`, and refuses by raising `refuse("ex_notfound", "Project", "id", project_id)`,
+`EmptyAnswer(400)`, or through `require(...)`. It reads what is committed by
+`call.service.store.rows` and `.row`, and writes within `async with call.service.store.writing() as
+db:`, a transaction that any exception undoes.
+"""
+
+from typing import Final
+
+from datagym_async.server._call import Route
+from datagym_async.server.routes import (
+    _configs,
+    _datasets,
+    _exports,
+    _media,
+    _predictions,
+    _projects,
+    _tasks,
+    _uploads,
+    _values,
+)
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *_projects.ROUTES,
+    *_datasets.ROUTES,
+    *_media.ROUTES,
+    *_uploads.ROUTES,
+    *_tasks.ROUTES,
+    *_configs.ROUTES,
+    *_values.ROUTES,
+    *_predictions.ROUTES,
+    *_exports.ROUTES,
+)

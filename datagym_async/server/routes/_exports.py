@@ -1,0 +1,351 @@
+"""Exports: the finished tasks of a project, the keyframes of a video, segmentations as bitmaps.
+
+In a project's export coordinates are cut to whole numbers; where one is missing or negative, null
+stands for all of the point. An answer that was not given is null, and the questions below it follow
+as objects.
+
+A value of a video has its keyframes as `change` in its payload, each with the frame's number, what
+it does to the object's visibility, and the members of its type. The service's known mistakes are
+kept: of a line or polygon only the last point is written, with a capital Y; a rectangle that is not
+complete, a checklist without a tick and a question whose answer did not change are the text "null".
+"""
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
+from urllib.parse import quote_plus, unquote_plus
+
+import orjson
+from aiohttp import web
+from PIL import Image, ImageDraw
+
+from datagym_async.server._call import Call, Route
+from datagym_async.server._errors import refuse
+from datagym_async.server._files import in_thread
+from datagym_async.server._json import Json, items_of, members_of, objects_of
+from datagym_async.server._labels import (
+    FINISHED,
+    GEOMETRIES,
+    SEGMENTATION,
+    EntryTree,
+    Value,
+    find_label_task,
+    load_entries,
+    load_values,
+    walk_all,
+)
+from datagym_async.server._links import MAX_PIXELS
+from datagym_async.server._service import Service
+from datagym_async.server._store import Row, now
+from datagym_async.server.routes._media import form_encoded
+from datagym_async.server.routes._projects import find_project
+
+_ORDER: Final = (
+    "POINT",
+    "LINE",
+    "POLYGON",
+    SEGMENTATION,
+    "RECTANGLE",
+    "SELECT",
+    "CHECKLIST",
+    "FREETEXT",
+)
+# The text that stands for nothing in the export of a video.
+_NULL: Final = "null"
+
+Ring: TypeAlias = Sequence[tuple[float, float]]
+
+
+async def export_project(call: Call) -> web.StreamResponse:
+    """GET /export/{project_id}: from here on the service pretty-prints everything."""
+    store = call.service.store
+    project = await find_project(store, call.ids["project_id"])
+    rows = await store.rows(
+        "SELECT t.*, m.name AS media_name, m.source, m.video_json, m.width, m.height"
+        " FROM task t JOIN media m ON m.id = t.media_id"
+        " WHERE t.project_id = ? AND t.type IN ('DEFAULT', 'BENCHMARK_MASTER')"
+        " AND t.state IN (?, ?, ?) AND m.deleted_at IS NULL ORDER BY t.seq",
+        project["id"],
+        *FINISHED,
+    )
+    tree = await load_entries(store, project["config_id"])
+    tasks = [await _task(call.service, project, tree, row) for row in rows]
+    overview: list[Json] = [{"label_classes": label_classes(tree)}] if tasks else []
+    call.service.pretty = True
+    return _attachment(call, [*overview, *tasks], project["name"])
+
+
+async def export_video(call: Call) -> web.StreamResponse:
+    """GET /exportVideoTask/{task_id}: in any state; keyframes are seeded, no route makes them."""
+    store = call.service.store
+    found = await find_label_task(store, call.ids["task_id"], what="Task")
+    if found.project["media_type"] != "VIDEO":
+        raise refuse("ex_gen_invalid_project_mediatype")
+    tree = await load_entries(store, found.project["config_id"])
+    values = await load_values(store, found.id, tree)
+    view: Json = {
+        "frames": visible_frames(values),
+        "object": {value.id: keyframes_view(value) for value in values},
+    }
+    response = _attachment(call, view, found.id)
+    response.headers["Content-Type"] = "application/json;charset=UTF-8"
+    return response
+
+
+async def _task(service: Service, project: Row, tree: EntryTree, row: Row) -> Json:
+    head: dict[str, Json] = {
+        "internal_media_ID": row["media_id"],
+        "external_media_ID": row["media_name"],
+        "labeler": row["labeler"],
+        "status": row["state"].lower(),
+    }
+    if project["media_type"] == "VIDEO":
+        return {**head, **_video(service, row)}
+    values = await load_values(service.store, row["id"], tree)
+    drawn = [value for value in values if value.entry.type == SEGMENTATION and value.valid]
+    if keys := sorted({value.entry.key for value in drawn}):
+        base = f"{service.base_url}/api/v1/export/bitmap/{row['id']}"
+        head["segmentations"] = [f"{base}/{quote_plus(key)}" for key in keys]
+    return {
+        **head,
+        "global_classifications": classifications_view(values),
+        "labels": labels_view(values),
+    }
+
+
+def _video(service: Service, row: Row) -> dict[str, Json]:
+    view: dict[str, Json] = {
+        "task_export_url": f"{service.base_url}/api/v1/exportVideoTask/{row['id']}/"
+    }
+    if row["source"] == "AWS_S3":
+        video = orjson.loads(row["video_json"])
+        if None in (row["height"], row["width"], *video.values()):
+            # What the parser did not find out brings the whole export down.
+            raise refuse("ex_system")
+        view |= {
+            "video_height": str(row["height"]),
+            "video_width": str(row["width"]),
+            "video_total_frames": str(video["total_frames"]),
+            "video_frame_rate": str(video["frame_rate"]),
+            "video_duration": str(video["duration"]),
+        }
+    return view
+
+
+def _attachment(call: Call, view: Json, name: str) -> web.StreamResponse:
+    headers = {"Content-Type": "application/json"}
+    response = web.Response(body=call.service.render(view), headers=headers)
+    filename = f"datagym_export_{now()}_{form_encoded(name)}.json"
+    response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return response
+
+
+def label_classes(tree: EntryTree) -> Json:
+    """Return the overview of all entries that an export begins with."""
+    entries = sorted(tree.walk(), key=lambda entry: _ORDER.index(entry.type))
+    classes: list[Json] = []
+    for entry in entries:
+        # A segmentation is called a classification here, as the service does.
+        kind = "geometry_type" if entry.type in GEOMETRIES else "classification_type"
+        classes.append({"class_name": entry.key, kind: entry.type.lower()})
+    return classes
+
+
+def classifications_view(values: Iterable[Value]) -> dict[str, Json]:
+    """Return the classifications among `values` by their keys."""
+    return {value.entry.key: _answers(value) for value in values if value.entry.is_classification}
+
+
+def _answers(value: Value) -> Json:
+    if value.entry.type == "CHECKLIST":
+        own: Sequence[Json] = items_of(value.payload.get("checkedValues")) or [None]
+    else:
+        own = [value.payload.get("selectKey" if value.entry.type == "SELECT" else "text")]
+    below = [child for child in value.children if child.entry.is_classification]
+    return [*own, *({child.entry.key: _answers(child)} for child in below)]
+
+
+def labels_view(values: Iterable[Value], *, nested: bool = False) -> dict[str, Json]:
+    """Return the geometries among `values` by their keys, nested ones inside."""
+    found: dict[str, list[Json]] = {}
+    for value in values:
+        if value.entry.is_geometry:
+            view: dict[str, Json] = {
+                value.entry.type.lower(): _coordinates(value),
+                "classifications": classifications_view(value.children),
+            }
+            if not nested:
+                view["nested_geometries"] = labels_view(value.children, nested=True)
+            found.setdefault(value.entry.key, []).append(view)
+    return dict(found)
+
+
+def _coordinates(value: Value) -> list[Json]:
+    payload, kind = value.payload, value.entry.type
+    if kind == "POINT":
+        return [_whole({"x": payload.get("x"), "y": payload.get("y")})]
+    if kind == "RECTANGLE":
+        sides = {"w": payload.get("width"), "h": payload.get("height")}
+        return [_whole({"x": payload.get("x"), "y": payload.get("y"), **sides})]
+    if kind == SEGMENTATION:
+        return [_points(ring.get("points")) for ring in objects_of(payload.get("pointsCollection"))]
+    return _points(payload.get("points"))
+
+
+def _points(value: Json) -> list[Json]:
+    return [_whole({"x": point.get("x"), "y": point.get("y")}) for point in objects_of(value)]
+
+
+def _whole(numbers: Mapping[str, Json], *, nothing: Json = None) -> dict[str, Json]:
+    cut: dict[str, Json] = {
+        name: int(number)
+        for name, number in numbers.items()
+        if isinstance(number, int | float) and number >= 0
+    }
+    return cut if len(cut) == len(numbers) else dict.fromkeys(numbers, nothing)
+
+
+def visible_frames(values: Iterable[Value]) -> dict[str, Json]:
+    """Return, by the frame's number, which objects are seen there: from each START to its END."""
+    frames: dict[str, list[Json]] = {}
+    for value in values:
+        if value.entry.is_geometry:
+            for frame in _frames_of(_changes(value)):
+                frames.setdefault(str(frame), []).append({"visibleObjectId": value.id})
+    return dict(frames)
+
+
+def _frames_of(changes: Sequence[Mapping[str, Json]]) -> Iterator[int]:
+    start: int | None = None
+    for change in changes:
+        frame, kind = _frame(change), change.get("type")
+        if kind == "START_END":
+            yield frame
+        elif kind == "START":
+            start = frame
+        elif kind == "END" and start is not None:
+            yield from range(start, frame + 1)
+            start = None
+
+
+def keyframes_view(value: Value) -> dict[str, Json]:
+    """Return the keyframes of an object by their frames' numbers; of a question there are none."""
+    if value.entry.is_classification:
+        return {}
+    view: dict[str, dict[str, Json]] = {}
+    for change in _changes(value):
+        drawn = {value.entry.type.lower(): [_drawn(value.entry.type, change)]}
+        view.setdefault(str(_frame(change)), {}).update(drawn)
+    for child in value.children:
+        for frame in _frames_below(child):
+            keyframe = view.setdefault(str(frame), {})
+            answers: dict[str, Json] = {child.entry.key: _answers_at(child, frame)}
+            keyframe["classifications"] = {**members_of(keyframe.get("classifications")), **answers}
+    return dict(view)
+
+
+def _drawn(kind: str, change: Mapping[str, Json]) -> dict[str, Json]:
+    if kind == "RECTANGLE":
+        sides = {"x": "x", "y": "y", "w": "width", "h": "height"}
+        return _whole({short: change.get(name) for short, name in sides.items()}, nothing=_NULL)
+    points = [change.get("point")] if kind == "POINT" else change.get("points")
+    last = (objects_of(points) or [{}])[-1]
+    pairs = {"x": last.get("x"), "Y": last.get("y")}
+    return {name: number for name, number in pairs.items() if number is not None}
+
+
+def _frames_below(value: Value) -> list[int]:
+    """Return the frames at which an answer changed, or one below it, in order."""
+    return sorted({_frame(change) for each in value.walk() for change in _changes(each)})
+
+
+def _answers_at(value: Value, frame: int) -> Json:
+    change = next((each for each in _changes(value) if _frame(each) == frame), None)
+    own: Sequence[Json] = [_NULL]
+    if change is not None and value.entry.type == "CHECKLIST":
+        own = items_of(change.get("checkedValues")) or own
+    elif change is not None:
+        own = [change.get("selectKey" if value.entry.type == "SELECT" else "text")]
+    below = [child for child in value.children if frame in _frames_below(child)]
+    return [*own, *({child.entry.key: _answers_at(child, frame)} for child in below)]
+
+
+def _changes(value: Value) -> list[Mapping[str, Json]]:
+    return sorted(objects_of(value.payload.get("change")), key=_frame)
+
+
+def _frame(change: Mapping[str, Json]) -> int:
+    number = change.get("frameNumber")
+    return number if isinstance(number, int) else 0
+
+
+async def export_bitmap(call: Call) -> web.StreamResponse:
+    """GET /export/bitmap/{task_id}/{entry_key}: all black for a key that segments nothing."""
+    store = call.service.store
+    found = await find_label_task(store, call.ids["task_id"], what="task")
+    if found.task["state"] not in FINISHED:
+        raise refuse("ex_gen_wrong_label_task_state", found.id)
+    if found.media["deleted_at"] is not None:
+        raise refuse("ex_notfound", "image", "id", found.media["id"])
+    # The key is decoded a second time, so that + and %2520 are blanks too.
+    given = unquote_plus(call.ids["entry_key"])
+    key = given.lower()
+    tree = await load_entries(store, found.project["config_id"])
+    if not any(entry.key == key for entry in tree.walk()):
+        raise refuse("ex_notfound", "lcEntry", "entry_key", given)
+    values = await load_values(store, found.id, tree)
+    size = found.media["width"], found.media["height"]
+    if found.media["width"] is None:
+        # A link image has to be looked at.
+        _, content = await call.service.links.fetch(found.media["url"])
+        with Image.open(io.BytesIO(content)) as image:
+            size = image.size
+    if size[0] * size[1] > MAX_PIXELS:
+        # A header may claim any size; nothing has counted its pixels yet.
+        raise refuse("ex_system")
+    drawn = [v for v in walk_all(values) if v.entry.type == SEGMENTATION and v.entry.key == key]
+    bitmap = await in_thread(_draw, size, [_rings(value) for value in drawn])
+    response = web.Response(body=bitmap, headers={"Content-Type": "image/bmp"})
+    call.chunk(response)
+    return response
+
+
+def _rings(value: Value) -> list[Ring]:
+    """Return the outlines of a segmentation: the first is its outside, the others are holes."""
+    rings: list[Ring] = []
+    for ring in objects_of(value.payload.get("pointsCollection")):
+        pairs = ((point.get("x"), point.get("y")) for point in objects_of(ring.get("points")))
+        rings.append(
+            [
+                (float(x), float(y))
+                for x, y in pairs
+                if isinstance(x, int | float) and isinstance(y, int | float)
+            ]
+        )
+    return rings
+
+
+def _draw(size: tuple[int, int], segmentations: Sequence[Sequence[Ring]]) -> bytes:
+    """Paint all outsides white, then all holes black, so that a hole wins over what it is in."""
+    image = Image.new("L", size, 0)
+    pen = ImageDraw.Draw(image)
+    outsides = [rings[0] for rings in segmentations if rings]
+    holes = [ring for rings in segmentations for ring in rings[1:]]
+    for rings, color in ((outsides, 255), (holes, 0)):
+        for ring in rings:
+            if len(ring) > 2:
+                pen.polygon(ring, fill=color)
+    target = io.BytesIO()
+    image.save(target, "BMP")
+    # The service names no resolution and no count of used colours, and marks the palette as opaque.
+    bitmap = bytearray(target.getvalue())
+    bitmap[38:50] = bytes(12)
+    bitmap[57 : 54 + 4 * 256 : 4] = b"\xff" * 256
+    return bytes(bitmap)
+
+
+ROUTES: Final = (
+    Route("GET", "/export/{project_id}", export_project),
+    Route("GET", "/exportVideoTask/{task_id}", export_video, anonymous="ex_forbidden"),
+    Route("GET", "/export/bitmap/{task_id}/{entry_key}", export_bitmap),
+)

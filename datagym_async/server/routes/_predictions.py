@@ -1,0 +1,202 @@
+"""Importing labels: all items of a request or none; 200 also says what was wrong, as one text.
+
+What is stored follows the configured types. The member that a geometry is given under is not
+compared with the entry's type: the service walks polygon, rectangle, line, point and geometry in
+this order and reads each by the configured type.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import attrs
+import orjson
+from aiohttp import web
+
+from datagym_async.server._call import Call, Route
+from datagym_async.server._errors import refuse
+from datagym_async.server._json import (
+    Json,
+    items_of,
+    members_of,
+    objects_of,
+    parse,
+    syntax_error,
+)
+from datagym_async.server._labels import (
+    EMPTY,
+    SEGMENTATION,
+    Entry,
+    EntryTree,
+    Value,
+    dump,
+    empty_values,
+    insert_values,
+    load_entries,
+    points_view,
+    with_globals,
+)
+from datagym_async.server._prediction_schema import problems_of, report
+from datagym_async.server._store import Row, Transaction
+from datagym_async.server.routes._projects import find_project
+
+# What the service's JSON library says about a document that is no array.
+_NO_ARRAY: Final = "A JSONArray text must start with '[' at 1 [character 2 line 1]"
+_NO_BODY: Final = "Unable to parse the content. No data available?"
+
+_MEMBERS: Final = ("polygon", "rectangle", "line", "point", "geometry")
+
+
+async def import_labels(call: Call) -> web.StreamResponse:
+    """POST /project/{project_id}/prediction."""
+    store = call.service.store
+    project = await find_project(store, call.ids["project_id"])
+    body = await call.body()
+    if not body.strip():
+        raise refuse("ex_gen_error_messages", _NO_BODY)
+    try:
+        document = parse(body)
+    except orjson.JSONDecodeError:
+        return call.answer({"errorMessages": syntax_error(body)})
+    if not isinstance(document, list):
+        raise refuse("ex_gen_error_messages", _NO_ARRAY)
+    if call.service.settings.dialect == "legacy":
+        for item in objects_of(document):
+            if isinstance(item, dict) and "internal_image_ID" in item:
+                item["internal_media_ID"] = item["internal_image_ID"]
+    problems = problems_of(document)
+    if not problems:
+        async with store.writing() as db:
+            tree = await load_entries(db, project["config_id"])
+            for item in objects_of(document):
+                await _import_item(db, project, tree, item)
+    return call.answer({"errorMessages": report(problems)})
+
+
+async def _import_item(
+    db: Transaction, project: Row, tree: EntryTree, item: Mapping[str, Json]
+) -> None:
+    media_id = item.get("internal_media_ID")
+    if media_id is None:
+        # Passed over without a word, as the service does.
+        return
+    sql = "SELECT id FROM task WHERE project_id = ? AND media_id = ? AND type = 'DEFAULT'"
+    task = await db.row(sql, project["id"], str(media_id))
+    if task is None:
+        raise refuse("ex_gen_json_upload_not_found_task")
+    if item.get("keepData") is False:
+        await db.run("DELETE FROM lc_value WHERE task_id = ?", task["id"])
+    # A value for each geometry; the global classifications have one value each from now on.
+    entries = {entry.key: entry for entry in tree.roots if entry.is_geometry}
+    await insert_values(db, task["id"], _geometries(entries, members_of(item.get("labels"))))
+    questions = {entry.key: entry for entry in tree.root_classifications()}
+    given = members_of(item.get("global_classifications"))
+    answers = {_known(questions, key).id: items_of(each) for key, each in given.items()}
+    for value in await with_globals(db, task["id"], tree):
+        if value.entry.id in answers:
+            await db.run_many(
+                "UPDATE lc_value SET payload_json = ? WHERE id = ?",
+                [
+                    (dump(each.payload), each.id)
+                    for each in _answered(value, answers[value.entry.id]).walk()
+                ],
+            )
+    await db.run("UPDATE task SET has_json_upload = 1 WHERE id = ?", task["id"])
+
+
+def _answered(value: Value, answers: Sequence[Json]) -> Value:
+    """Return a classification's value with the answers, and those below it, filled in.
+
+    Raises:
+        Refusal: `ex_gen_wrong_entry_id` for a key that is no child of the entry; `ex_system` for an
+            object without a key.
+    """
+    own = [answer for answer in answers if isinstance(answer, str)]
+    payload, kind = value.payload, value.entry.type
+    if kind == "CHECKLIST" and own:
+        payload = {"checkedValues": own}
+    elif kind == "SELECT" and len(own) == 1:
+        payload = {"selectKey": own[0] if own[0] in value.entry.options else None}
+    elif kind == "FREETEXT" and len(own) == 1:
+        payload = {"text": own[0]}
+    below = next((part for part in answers if isinstance(part, Mapping)), None)
+    if below is not None and not below:
+        raise refuse("ex_system")
+    # The service reads the first key alone.
+    first = dict(list((below or {}).items())[:1])
+    return attrs.evolve(value, payload=payload, children=_answer_children(value, first))
+
+
+def _answer_children(value: Value, answers: Mapping[str, Json]) -> tuple[Value, ...]:
+    entries = {child.key: child for child in value.entry.children if child.is_classification}
+    wanted = {_known(entries, key).id: items_of(given) for key, given in answers.items()}
+    return tuple(
+        _answered(child, wanted[child.entry.id]) if child.entry.id in wanted else child
+        for child in value.children
+    )
+
+
+def _geometries(
+    entries: Mapping[str, Entry], labels: Mapping[str, Json], parent_id: str | None = None
+) -> Iterator[Value]:
+    """Yield a value for each geometry, with its answers and, at the root, nested ones below it.
+
+    Raises:
+        Refusal: The first thing that the configuration does not allow.
+    """
+    for key, items in labels.items():
+        for item in items_of(items):
+            if key.lower() not in entries:
+                raise refuse("ex_gen_wrong_entry_id", key)
+            entry, drawn = entries[key.lower()], members_of(item)
+            value = empty_values(entry, parent_id)
+            value = attrs.evolve(value, payload=_payload(value, drawn))
+            children = _answer_children(value, members_of(drawn.get("classifications")))
+            if parent_id is None:
+                inside = {child.key: child for child in entry.children if child.is_geometry}
+                nested = members_of(drawn.get("nested_geometries"))
+                children = (*children, *_geometries(inside, nested, value.id))
+            yield attrs.evolve(value, children=children)
+
+
+def _payload(value: Value, drawn: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return what the members of a geometry mean by the configured type; the last one wins."""
+    kind = value.entry.type
+    payload = EMPTY[kind]
+    for points in (objects_of(drawn[name]) for name in _MEMBERS if name in drawn):
+        if kind == SEGMENTATION:
+            raise refuse("ex_gen_entry_type_not_found", kind)
+        if kind == "RECTANGLE":
+            payload = _rectangle(points[-1]) if points else payload
+            continue
+        if any(point.keys() - {"x", "y"} for point in points):
+            raise refuse("ex_gen_entry_value_validation", kind, value.id)
+        pairs = [(_number(point.get("x")), _number(point.get("y"))) for point in points]
+        if kind != "POINT":
+            payload = {"points": points_view(pairs)}
+        elif pairs:
+            payload = dict(zip(("x", "y"), pairs[-1], strict=True))
+    return payload
+
+
+def _rectangle(drawn: Mapping[str, Json]) -> Mapping[str, Json]:
+    if drawn.keys() - {"x", "y", "w", "h"}:
+        raise refuse("ex_gen_entry_type_not_found", "entry type")
+    names = {"x": "x", "y": "y", "width": "w", "height": "h"}
+    return {name: _number(drawn.get(short)) for name, short in names.items()}
+
+
+def _number(value: Json) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float | str) else None
+    except ValueError:
+        # The schema looks at x and y alone; here it is the w of what was given as a geometry.
+        raise refuse("ex_system") from None
+
+
+def _known(entries: Mapping[str, Entry], key: str) -> Entry:
+    if key not in entries:
+        raise refuse("ex_gen_wrong_entry_id", key)
+    return entries[key]
+
+
+ROUTES: Final = (Route("POST", "/project/{project_id}/prediction", import_labels),)

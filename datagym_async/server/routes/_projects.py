@@ -1,0 +1,119 @@
+"""Projects: the list, and which datasets belong to them."""
+
+from typing import Final
+
+from aiohttp import web
+
+from datagym_async.server._call import Call, Route
+from datagym_async.server._errors import refuse
+from datagym_async.server._json import Json
+from datagym_async.server._labels import add_tasks
+from datagym_async.server._store import Queries, Row, Transaction
+
+_DATASETS: Final = (
+    "SELECT d.*,"
+    " (SELECT count(*) FROM media m"
+    "   WHERE m.dataset_id = d.id AND m.deleted_at IS NULL) AS media_count,"
+    " (SELECT count(*) FROM project_dataset p WHERE p.dataset_id = d.id) AS project_count"
+    " FROM project_dataset pd JOIN dataset d ON d.id = pd.dataset_id"
+    " WHERE pd.project_id = ? AND d.deleted_at IS NULL ORDER BY d.seq"
+)
+
+
+async def list_projects(call: Call) -> web.StreamResponse:
+    """GET /project."""
+    store = call.service.store
+    projects = await store.rows("SELECT * FROM project WHERE deleted_at IS NULL ORDER BY seq DESC")
+    views: list[Json] = [
+        {
+            "id": row["id"],
+            "name": row["name"],
+            "shortDescription": row["short_description"],
+            "description": row["description"],
+            "timestamp": row["timestamp"],
+            "labelConfigurationId": row["config_id"],
+            "labelIterationId": row["iteration_id"],
+            "owner": row["owner"],
+            "mediaType": row["media_type"],
+            "datasets": [_summary(each) for each in await store.rows(_DATASETS, row["id"])],
+        }
+        for row in projects
+    ]
+    return call.answer(views)
+
+
+def _summary(dataset: Row) -> Json:
+    return {
+        "id": dataset["id"],
+        "name": dataset["name"],
+        "shortDescription": dataset["short_description"],
+        "timestamp": dataset["timestamp"],
+        "owner": dataset["owner"],
+        "mediaCount": dataset["media_count"],
+        "projectCount": dataset["project_count"],
+        "mediaType": dataset["media_type"],
+    }
+
+
+async def attach(call: Call) -> web.StreamResponse:
+    """POST /project/{project_id}/dataset/{dataset_id}: also makes a BACKLOG task of each media."""
+    async with call.service.store.writing() as db:
+        project, dataset, attached = await _find_both(db, call)
+        # A dataset that was deleted in the web interface can still be attached: so it was observed.
+        if attached:
+            raise refuse("ex_already_contains", "Project", "Dataset")
+        if project["media_type"] != dataset["media_type"]:
+            raise refuse("ex_gen_mediatype_missmatch")
+        await db.run("INSERT INTO project_dataset VALUES (?, ?)", project["id"], dataset["id"])
+        media = await db.rows(
+            "SELECT id FROM media WHERE dataset_id = ? ORDER BY seq", dataset["id"]
+        )
+        await add_tasks(db, [project["id"]], [row["id"] for row in media])
+    return web.Response()
+
+
+async def detach(call: Call) -> web.StreamResponse:
+    """DELETE /project/{project_id}/dataset/{dataset_id}/remove: tasks and labels go."""
+    async with call.service.store.writing() as db:
+        project, dataset, attached = await _find_both(db, call)
+        if not attached:
+            raise refuse("ex_gen_does_not_contain", "Project", "Dataset")
+        # The label values hang on the tasks and go with them.
+        ids = project["id"], dataset["id"]
+        await db.run(
+            "DELETE FROM task WHERE project_id = ?"
+            " AND media_id IN (SELECT id FROM media WHERE dataset_id = ?)",
+            *ids,
+        )
+        await db.run("DELETE FROM project_dataset WHERE project_id = ? AND dataset_id = ?", *ids)
+    return web.Response()
+
+
+async def find_project(db: Queries, project_id: str) -> Row:
+    """Return the row of a project.
+
+    Raises:
+        Refusal: 404.
+    """
+    row = await db.row("SELECT * FROM project WHERE id = ? AND deleted_at IS NULL", project_id)
+    if row is None:
+        raise refuse("ex_notfound", "Project", "id", project_id)
+    return row
+
+
+async def _find_both(db: Transaction, call: Call) -> tuple[Row, Row, bool]:
+    """Return a project, a dataset, and whether they belong together."""
+    project = await find_project(db, call.ids["project_id"])
+    dataset_id = call.ids["dataset_id"]
+    dataset = await db.row("SELECT * FROM dataset WHERE id = ?", dataset_id)
+    if dataset is None:
+        raise refuse("ex_notfound", "Dataset", "id", dataset_id)
+    sql = "SELECT 1 FROM project_dataset WHERE project_id = ? AND dataset_id = ?"
+    return project, dataset, await db.row(sql, project["id"], dataset["id"]) is not None
+
+
+ROUTES: Final = (
+    Route("GET", "/project", list_projects),
+    Route("POST", "/project/{project_id}/dataset/{dataset_id}", attach),
+    Route("DELETE", "/project/{project_id}/dataset/{dataset_id}/remove", detach),
+)

@@ -1,0 +1,227 @@
+"""Tasks: listed, shown in full, completed (and what that demands of the values), skipped."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+import orjson
+from aiohttp import web
+
+from datagym_async.server._call import Call, Route
+from datagym_async.server._errors import WORDS, EmptyAnswer, not_null, pattern, refuse, require
+from datagym_async.server._json import Json, items_of
+from datagym_async.server._labels import (
+    SEGMENTATION,
+    TASK_STATES,
+    LabelTask,
+    Value,
+    find_label_task,
+    load_entries,
+    value_view,
+    walk_all,
+    with_globals,
+)
+from datagym_async.server._service import Service
+from datagym_async.server._store import Row, Transaction, fold
+from datagym_async.server.routes._configs import config_view
+from datagym_async.server.routes._media import media_view
+from datagym_async.server.routes._projects import find_project
+
+# Shorter words of a search, and numbers, are ignored.
+_SHORTEST_WORD: Final = 3
+_LEAST_POINTS: Final = {"LINE": 2, "POLYGON": 3}
+
+
+async def list_tasks(call: Call) -> web.StreamResponse:
+    """GET /task/{project_id}/list: of one state, WAITING unless told, without deleted media."""
+    query = call.request.query
+    state = query.get("state") or "WAITING"
+    if state not in TASK_STATES:
+        raise EmptyAnswer(400)
+    limit = (query.get("limit") or "0").strip()
+    # A number of 32 bits, as the service's framework reads it.
+    if not re.fullmatch(r"[+-]?[0-9]{1,10}", limit) or abs(int(limit)) >= 1 << 31:
+        raise EmptyAnswer(400)
+    search = query.get("search", "")
+    # The name of this field has too many words for the service's message, so it is empty.
+    require(pattern("", search, WORDS))
+    project = await find_project(call.service.store, call.ids["project_id"])
+    if int(limit) < 0:
+        raise refuse("ex_system")
+    sql = (
+        "SELECT t.*, m.name AS media_name FROM task t JOIN media m ON m.id = t.media_id"
+        " WHERE t.project_id = ? AND t.state = ? AND t.type <> 'BENCHMARK_SLAVE'"
+        " AND m.deleted_at IS NULL"
+    )
+    parameters: list[str | int] = [project["id"], state]
+    words = {fold(word) for word in search.split() if len(word) >= _SHORTEST_WORD}
+    if words := {word for word in words if not word.isdigit()}:
+        # One list, not one condition a word: SQLite takes some hundred conditions at most.
+        sql += (
+            " AND NOT EXISTS (SELECT 1 FROM json_each(?) AS word WHERE NOT"
+            " (instr(m.folded, word.value) OR instr(fold(coalesce(t.labeler, '')), word.value)))"
+        )
+        parameters.append(orjson.dumps(sorted(words)).decode())
+    sql += " ORDER BY m.folded, t.seq LIMIT ?"
+    rows = await call.service.store.rows(sql, *parameters, int(limit) or -1)
+    return call.answer([_task(project, row) for row in rows])
+
+
+def _task(project: Row, row: Row) -> Json:
+    return {
+        "taskId": row["id"],
+        "projectId": project["id"],
+        "projectName": project["name"],
+        "labelTaskState": row["state"],
+        "labelTaskType": row["type"],
+        "preLabelState": row["pre_label_state"],
+        "mediaId": row["media_id"],
+        "mediaName": row["media_name"],
+        "labeler": row["labeler"],
+        "iterationId": project["iteration_id"],
+        "reviewComment": row["review_comment"],
+        "hasJsonUpload": bool(row["has_json_upload"]),
+        "iterationRun": project["iteration_run"],
+        "benchmark": row["type"] != "DEFAULT",
+    }
+
+
+async def show(call: Call) -> web.StreamResponse:
+    """GET /task/{task_id}: it writes, too: the empty global classifications that are lacking."""
+    async with call.service.store.writing() as db:
+        found = await find_label_task(db, call.ids["task_id"])
+        media = media_view(call.service, found.media)
+        if found.media["source"] == "AWS_S3" and media["url"] is None:
+            raise refuse("ex_service_unavailable", "aws")
+        task, project = found.task, found.project
+        tree = await load_entries(db, project["config_id"])
+        values = await with_globals(db, found.id, tree)
+        dataset = await db.row("SELECT * FROM dataset WHERE id = ?", found.media["dataset_id"])
+        view: dict[str, Json] = {
+            "taskId": found.id,
+            "labelTaskState": task["state"],
+            "projectName": project["name"],
+            "labelConfig": await config_view(db, project, tree),
+            "labelIteration": {
+                "id": project["iteration_id"],
+                "projectId": project["id"],
+                "run": project["iteration_run"],
+                "entryValues": [value_view(value, found) for value in values],
+            },
+            "media": media,
+            "reviewComment": task["review_comment"],
+            "aiSegLimitReached": False,
+            "lastChangedConfig": project["config_timestamp"],
+            "reviewActivated": bool(project["review_activated"]),
+            "projectType": project["media_type"],
+            "datasetId": dataset["id"] if dataset else None,
+            "datasetName": dataset["name"] if dataset else None,
+        }
+    return call.answer(view)
+
+
+async def complete(call: Call) -> web.StreamResponse:
+    """PUT /task/{task_id}/completeTask: from any state, if the values are complete."""
+    body = await call.json_object("lastChangedConfig")
+    known = _milliseconds(body.get("lastChangedConfig"))
+    require(not_null("", known))
+    async with call.service.store.writing() as db:
+        found = await find_label_task(db, call.ids["task_id"])
+        stale = known is not None and known < found.project["config_timestamp"]
+        if not stale:
+            _count_label(call.service)
+            await _complete(db, found)
+    return call.answer({"hasLabelConfigChanged": stale, "currentTaskId": found.id})
+
+
+async def skip(call: Call) -> web.StreamResponse:
+    """PUT /task/{task_id}/skipTask: from any state."""
+    async with call.service.store.writing() as db:
+        found = await find_label_task(db, call.ids["task_id"])
+        _count_label(call.service)
+        await db.run("UPDATE task SET state = 'SKIPPED' WHERE id = ?", found.id)
+    return web.Response()
+
+
+async def _complete(db: Transaction, found: LabelTask) -> None:
+    tree = await load_entries(db, found.project["config_id"])
+    values = await with_globals(db, found.id, tree)
+    invalid = first_invalid(values, video=found.project["media_type"] == "VIDEO")
+    if invalid is not None:
+        raise refuse("ex_gen_entry_value_validation", invalid.entry.type, invalid.id)
+    await db.run("UPDATE lc_value SET valid = 1 WHERE task_id = ?", found.id)
+    await db.run("UPDATE task SET state = 'COMPLETED' WHERE id = ?", found.id)
+
+
+def _count_label(service: Service) -> None:
+    """Count one label of the plan; the last one allowed is the limit's own number."""
+    plan = service.plan
+    if plan.label_limit is not None and plan.labels_used >= plan.label_limit:
+        raise refuse("ex_limit", "Label", str(plan.label_limit + 1), str(plan.label_limit))
+    service.plan = attrs.evolve(plan, labels_used=plan.labels_used + 1)
+
+
+def _milliseconds(value: Json) -> int | None:
+    """Read a whole number of 64 bits; a text of digits is one."""
+    if value is None:
+        return None
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        value = int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 63:
+        return int(value)
+    raise EmptyAnswer(400)
+
+
+def first_invalid(values: Iterable[Value], *, video: bool) -> Value | None:
+    """Return the first value that is not complete, or None.
+
+    Args:
+        values: The root values of a task.
+        video: Whether the project is one of videos, in which a geometry needs keyframes; they are
+            seeded, no route of this service makes any.
+    """
+    for value in walk_all(values):
+        if video and items_of(value.payload.get("change")):
+            continue
+        if (video and value.entry.is_geometry) or not is_valid(value):
+            return value
+    return None
+
+
+def is_valid(value: Value) -> bool:
+    """Tell whether a value is complete in itself."""
+    payload, kind = value.payload, value.entry.type
+    if kind in ("POINT", "RECTANGLE"):
+        return None not in payload.values()
+    if kind in _LEAST_POINTS:
+        return len(items_of(payload.get("points"))) >= _LEAST_POINTS[kind]
+    if kind == SEGMENTATION:
+        return len(items_of(payload.get("pointsCollection"))) > 0
+    entry = value.entry
+    if kind == "FREETEXT":
+        text = payload.get("text")
+        long = isinstance(text, str) and len(text) > (entry.max_length or 255)
+        return not long and (bool(text) or not entry.required)
+    if not entry.required:
+        return True
+    if kind == "SELECT":
+        return payload.get("selectKey") in entry.options
+    checked = items_of(payload.get("checkedValues"))
+    return len(checked) > 0 and all(key in entry.options for key in checked)
+
+
+async def has_no_ai(call: Call) -> web.StreamResponse:
+    """AI-assisted segmentation, which is not installed on any open-core service."""
+    raise refuse("ex_service_unavailable", "ai")
+
+
+ROUTES: Final = (
+    Route("GET", "/task/{project_id}/list", list_tasks),
+    Route("GET", "/task/{task_id}", show),
+    Route("PUT", "/task/{task_id}/completeTask", complete),
+    Route("PUT", "/task/{task_id}/skipTask", skip),
+    Route("POST", "/aiseg/{image_id}/prepare", has_no_ai),
+    Route("POST", "/aiseg/calculate", has_no_ai),
+    Route("DELETE", "/aiseg/{image_id}/finish", has_no_ai),
+)

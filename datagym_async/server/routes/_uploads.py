@@ -1,0 +1,204 @@
+"""New media: files as raw bytes, and links, which nobody fetches until somebody looks at them.
+
+The order of the checks on a file is the service's: the header, the token, the dataset, the name,
+and only then the body. So the name is free when it is asked for, and two uploads of one name at
+once both land, as they do there.
+"""
+
+import re
+import zlib
+from typing import Final
+
+from aiohttp import web
+
+from datagym_async.server._call import Call, Route
+from datagym_async.server._errors import BadRequestPage, EmptyAnswer, read_text, refuse, refuse_data
+from datagym_async.server._files import IncomingFile, in_thread, receive
+from datagym_async.server._images import ACCEPTED, UnreadableImageError, sniff
+from datagym_async.server._json import Json
+from datagym_async.server._labels import add_tasks
+from datagym_async.server._service import Plan
+from datagym_async.server._store import Row, Transaction, fold, fold_link, new_id, now
+from datagym_async.server.routes._media import find_media, media_view
+
+_LONGEST_NAME: Final = 255
+_LONGEST_URL: Final = 1256
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_SUFFIXES: Final = frozenset({"jpg", "jpeg", "png"})
+# What the service's URL parser takes for a URL: a scheme that it knows, and a port that is a
+# number.
+_URL: Final = re.compile(
+    r"(?:https?|ftp|file):(?://(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:]*)(?::\d*)?(?:[/?#].*)?|(?!//).*)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+async def upload_file(call: Call) -> web.StreamResponse:
+    """POST /media/{dataset_id}/file: a client that drops before its last byte leaves nothing."""
+    name = _file_name(call.request)
+    call.authenticate()
+    service = call.service
+    dataset = await _find_dataset(call)
+    taken = await service.store.row(
+        "SELECT 1 FROM media WHERE dataset_id = ? AND folded = ? AND deleted_at IS NULL",
+        dataset["id"],
+        fold(name),
+    )
+    if taken is not None:
+        raise refuse("ex_alreadyexists", "Image", "name", name)
+    limit = service.settings.max_allowed_packet
+    async with receive(call.request.content, service.folder, limit) as incoming:
+        mime = sniff(incoming.head)
+        if mime not in ("image/jpeg", "image/png"):
+            raise refuse_data("ex_val_bin_mime", mime, ACCEPTED)
+        if incoming.size >= limit or len(name) > _LONGEST_NAME:
+            raise refuse("ex_system")
+        try:
+            size = await incoming.image_size()
+        except UnreadableImageError:
+            raise refuse("ex_system") from None
+        row = await _store(call, dataset["id"], name, incoming, mime, size)
+    return call.answer(media_view(service, row))
+
+
+def _file_name(request: web.Request) -> str:
+    """Return the first X-filename as the service reads it: ISO-8859-1, nothing decoded.
+
+    Raises:
+        Refusal: There is none, or it is blank.
+    """
+    values = (value for header, value in request.raw_headers if header.lower() == b"x-filename")
+    name = next(values, b"").decode("latin-1").strip(" \t")
+    if not name:
+        raise refuse_data("ex_val_empty", name="Header: X-filename")
+    if _CONTROL.search(name):
+        raise BadRequestPage
+    return name
+
+
+async def _find_dataset(call: Call) -> Row:
+    """Return the dataset that media may be added to, a softly deleted one included.
+
+    Raises:
+        Refusal: 404, or 500 for one of the two dummy datasets.
+    """
+    dataset_id = call.ids["dataset_id"]
+    row = await call.service.store.row("SELECT * FROM dataset WHERE id = ?", dataset_id)
+    if row is None:
+        raise refuse("ex_notfound", "dataset", "id", dataset_id)
+    if row["name"] in ("Dummy_Dataset_One", "Dummy_Dataset_Two"):
+        raise refuse("ex_gen_dummy_dataset_limit")
+    return row
+
+
+async def _store(
+    call: Call, dataset_id: str, name: str, incoming: IncomingFile, mime: str, size: tuple[int, int]
+) -> Row:
+    media_id = new_id()
+    # The file goes first: a row never points at nothing, and a file without a row is swept away.
+    await incoming.keep(media_id)
+    try:
+        async with call.service.store.writing() as db:
+            await _check_plan(db, call.service.plan, incoming.size)
+            await db.run(
+                "INSERT INTO media"
+                " (id, dataset_id, name, folded, timestamp, source, mime, size, width, height)"
+                " VALUES (?, ?, ?, ?, ?, 'LOCAL', ?, ?, ?, ?)",
+                *(media_id, dataset_id, name, fold(name), now(), mime, incoming.size, *size),
+            )
+            await _add_tasks(db, dataset_id, [media_id])
+            return await find_media(db, media_id)
+    except Exception:
+        await in_thread(call.service.folder.media(media_id).unlink, missing_ok=True)
+        raise
+
+
+async def _check_plan(db: Transaction, plan: Plan, size: int) -> None:
+    if plan.storage_limit_kb is None:
+        return
+    row = await db.row(
+        "SELECT coalesce(sum((size + 999) / 1000), 0) AS used FROM media WHERE deleted_at IS NULL"
+    )
+    needed = (0 if row is None else int(row["used"])) + (size + 999) // 1000
+    if needed > plan.storage_limit_kb:
+        raise refuse("ex_limit", "Storage", str(needed), str(plan.storage_limit_kb))
+
+
+async def _add_tasks(db: Transaction, dataset_id: str, media_ids: list[str]) -> None:
+    """Make BACKLOG tasks of new media in every project that the dataset is attached to."""
+    sql = "SELECT project_id FROM project_dataset WHERE dataset_id = ?"
+    projects = [str(row["project_id"]) for row in await db.rows(sql, dataset_id)]
+    if projects:
+        await add_tasks(db, projects, media_ids)
+
+
+async def upload_urls(call: Call) -> web.StreamResponse:
+    """POST /media/{dataset_id}/url: one that cannot be stored makes the whole request fail."""
+    urls = _read_urls(await call.json())
+    service = call.service
+    dataset = await _find_dataset(call)
+    if dataset["media_type"] == "VIDEO":
+        raise refuse("ex_gen_url_not_allowed_mediatype")
+    if service.plan.name == "FREE_DEVELOPER":
+        raise refuse("ex_gen_public_urls_upload_not_allowed")
+    results: list[Json] = []
+    rows: list[tuple[str | int, ...]] = []
+    async with service.store.writing() as db:
+        for url in urls:
+            status = await _judge(db, dataset["id"], url)
+            # The last segment before the query.
+            media_id, name = None, url.partition("?")[0].rpartition("/")[2]
+            if status == "SUCCESS":
+                if len(name) > _LONGEST_NAME or len(url) > _LONGEST_URL:
+                    raise refuse("ex_system")
+                media_id = new_id()
+                row = (media_id, dataset["id"], name, fold(name), now(), url, fold_link(url))
+                rows.append(row)
+            results.append(
+                {
+                    "internal_media_ID": media_id,
+                    "external_media_ID": None if media_id is None else name,
+                    "imageUrl": url,
+                    "mediaUploadStatus": status,
+                }
+            )
+        await db.run_many(
+            "INSERT INTO media (id, dataset_id, name, folded, timestamp, source, url, url_folded)"
+            " VALUES (?, ?, ?, ?, ?, 'SHAREABLE_LINK', ?, ?)",
+            rows,
+        )
+        await _add_tasks(db, dataset["id"], [str(row[0]) for row in rows])
+    return call.answer(results)
+
+
+def _read_urls(body: Json) -> list[str]:
+    """Return the URLs of a body: a set, so repeated ones vanish and the order is the set's own."""
+    if not isinstance(body, list):
+        raise EmptyAnswer(400)
+    texts = set()
+    for item in body:
+        text = read_text(item)
+        if text is None:
+            raise refuse("ex_system")
+        texts.add(text)
+    return sorted(texts, key=lambda url: (zlib.crc32(url.encode("utf-8", "replace")), url))
+
+
+async def _judge(db: Transaction, dataset_id: str, url: str) -> str:
+    """Return what becomes of a link, which is read, never asked."""
+    if _URL.fullmatch(url.strip()) is None:
+        return "FAILED"
+    if url.rpartition(".")[2].lower() not in _SUFFIXES:
+        return "UNSUPPORTED_MIME_TYPE"
+    held = await db.row(
+        "SELECT 1 FROM media WHERE dataset_id = ? AND url_folded = ? AND deleted_at IS NULL",
+        dataset_id,
+        fold_link(url),
+    )
+    return "SUCCESS" if held is None else "DUPLICATE"
+
+
+ROUTES: Final = (
+    Route("POST", "/media/{dataset_id}/file", upload_file, anonymous="allow"),
+    Route("POST", "/media/{dataset_id}/url", upload_urls),
+)

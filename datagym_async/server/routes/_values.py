@@ -1,0 +1,222 @@
+"""The lcValue routes: one label value at a time, with few questions asked.
+
+What was drawn or answered is flat in a request: `x`, `y`, `width`, `height`, `points`,
+`pointsCollection`, `selectKey`, `checkedValues`, `text`. Nothing is checked but the shape: a
+polygon of two points and negative coordinates are stored as they come.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+from aiohttp import web
+
+from datagym_async.server._call import Call, Route
+from datagym_async.server._errors import EmptyAnswer, not_empty, not_null, refuse, require, size
+from datagym_async.server._json import Json, as_list
+from datagym_async.server._labels import (
+    GEOMETRIES,
+    SEGMENTATION,
+    Entry,
+    EntryTree,
+    LabelTask,
+    Value,
+    dump,
+    empty_values,
+    find_label_task,
+    insert_values,
+    load_entries,
+    load_values,
+    points_view,
+    value_view,
+    walk_all,
+)
+from datagym_async.server._store import Transaction, new_id
+
+# A field's name is shown when it has at most two words.
+_CREATE_FIELDS: Final = {
+    "iterationId": "Iteration Id",
+    "mediaId": "Media Id",
+    "labelTaskId": "",
+    "lcEntryId": "",
+}
+
+
+async def create(call: Call) -> web.StreamResponse:
+    """POST /lcValue/{id}: an empty value of an entry, and of the questions below it."""
+    body = await call.json_object(*_CREATE_FIELDS, "lcEntryValueParentId")
+    _demand_texts(body, _CREATE_FIELDS)
+    entry_id, parent_id = call.ids["id"], body.get("lcEntryValueParentId")
+    if body["lcEntryId"] != entry_id:
+        raise refuse("ex_gen_entry_definition_incorrect", str(body["lcEntryId"]))
+    async with call.service.store.writing() as db:
+        await _demand_row(db, "Entry", "SELECT 1 FROM lc_entry WHERE id = ?", entry_id)
+        found = await find_label_task(db, str(body["labelTaskId"]))
+        sql = "SELECT 1 FROM media WHERE id = ? AND deleted_at IS NULL"
+        await _demand_row(db, "media", sql, str(body["mediaId"]))
+        sql = "SELECT 1 FROM project WHERE iteration_id = ?"
+        await _demand_row(db, "Label Iteration", sql, str(body["iterationId"]))
+        # By the task's own configuration, and below a value of the task itself: anything else
+        # would spoil the task for good.
+        entry = _find_entry(await load_entries(db, found.project["config_id"]), entry_id)
+        if parent_id:
+            sql = "SELECT 1 FROM lc_value WHERE id = ? AND task_id = ?"
+            await _demand_row(db, "Label Entry Value", sql, str(parent_id), found.id)
+        value = empty_values(entry, str(parent_id).lower() if parent_id else None)
+        await insert_values(db, found.id, [value])
+    return call.answer(value_view(value, found))
+
+
+async def update(call: Call) -> web.StreamResponse:
+    """PUT /lcValue/{id}: replaces what was drawn or answered."""
+    body = await call.json_object()
+    _demand_texts(body, {"lcEntryId": "", "labelTaskId": ""})
+    comment = None if body.get("comment") is None else str(body["comment"])
+    require(size("Comment", comment, 0, 128))
+    value_id = call.ids["id"]
+    if body.get("id") != value_id:
+        raise refuse("ex_gen_entry_definition_incorrect", str(body.get("id") or "null"))
+    async with call.service.store.writing() as db:
+        _, tree, value = await _find_value(db, value_id)
+        if _find_entry(tree, str(body["lcEntryId"])).type != value.entry.type:
+            raise refuse("ex_gen_entry_type_not_found", "entry type")
+        keyframes = {name: old for name, old in value.payload.items() if name == "change"}
+        await db.run(
+            "UPDATE lc_value SET payload_json = ?, valid = ?, comment = ? WHERE id = ?",
+            dump({**_read_payload(value.entry.type, body), **keyframes}),
+            int(body.get("valid") is True),
+            comment,
+            value.id,
+        )
+        found, _, value = await _find_value(db, value_id)
+    # The answers below it are left out here, although they are still there.
+    return call.answer(value_view(attrs.evolve(value, children=()), found))
+
+
+async def delete(call: Call) -> web.StreamResponse:
+    """DELETE /lcValue/{id}: what was drawn; an answer stays with its question."""
+    async with call.service.store.writing() as db:
+        _, _, value = await _find_value(db, call.ids["id"])
+        if value.entry.is_classification:
+            raise refuse("ex_gen_entry_value_delete", call.ids["id"])
+        await db.run("DELETE FROM lc_value WHERE id = ?", value.id)
+    return web.Response()
+
+
+async def change_type(call: Call) -> web.StreamResponse:
+    """PUT /lcValue/{id}/changeType: to another entry that draws the same."""
+    body = await call.json_object()
+    _demand_texts(body, {"newLcEntryId": ""})
+    async with call.service.store.writing() as db:
+        found, tree, value = await _find_value(db, call.ids["id"])
+        entry = _find_entry(tree, str(body["newLcEntryId"]))
+        if entry.id == value.entry.id:
+            raise refuse("ex_gen_entry_types_are_the_same")
+        if entry.type != value.entry.type:
+            raise refuse("ex_gen_entry_types_not_the_same")
+        if entry.type not in GEOMETRIES:
+            raise refuse("ex_gen_entry_not_geometry", entry.type)
+        # The questions of the old entry go with their answers; those of the new one are asked.
+        await db.run("DELETE FROM lc_value WHERE parent_id = ?", value.id)
+        await db.run("UPDATE lc_value SET entry_id = ? WHERE id = ?", entry.id, value.id)
+        questions = (child for child in entry.children if child.is_classification)
+        await insert_values(db, found.id, [empty_values(child, value.id) for child in questions])
+        found, _, value = await _find_value(db, value.id)
+    return call.answer(value_view(value, found))
+
+
+def _demand_texts(body: Mapping[str, Json], fields: Mapping[str, str]) -> None:
+    texts = {name: None if body.get(name) is None else str(body[name]) for name in fields}
+    require(
+        *(not_null(title, texts[name]) for name, title in fields.items()),
+        *(not_empty(title, texts[name]) for name, title in fields.items()),
+    )
+
+
+async def _demand_row(db: Transaction, what: str, sql: str, row_id: str, *more: str) -> None:
+    if not await db.row(sql, row_id, *more):
+        raise refuse("ex_notfound", what, "id", row_id)
+
+
+def _find_entry(tree: EntryTree, entry_id: str) -> Entry:
+    entry = tree.by_id().get(entry_id.lower())
+    if entry is None:
+        raise refuse("ex_notfound", "Entry", "id", entry_id)
+    return entry
+
+
+async def _find_value(db: Transaction, value_id: str) -> tuple[LabelTask, EntryTree, Value]:
+    row = await db.row("SELECT task_id FROM lc_value WHERE id = ?", value_id)
+    if row is None:
+        raise refuse("ex_notfound", "Label Entry Value", "id", value_id)
+    found = await find_label_task(db, row["task_id"])
+    tree = await load_entries(db, found.project["config_id"])
+    values = walk_all(await load_values(db, found.id, tree))
+    return found, tree, next(value for value in values if value.id == value_id.lower())
+
+
+def _read_payload(kind: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return the payload of a value of the type `kind`.
+
+    Raises:
+        EmptyAnswer: 400 for a member of the wrong shape.
+    """
+    if kind == "POINT":
+        return {name: _number(body.get(name)) for name in ("x", "y")}
+    if kind == "RECTANGLE":
+        return {name: _number(body.get(name)) for name in ("x", "y", "width", "height")}
+    if kind in ("LINE", "POLYGON"):
+        return {"points": _points(body.get("points"))}
+    if kind == SEGMENTATION:
+        rings = _objects(body.get("pointsCollection"))
+        drawn = [{"id": new_id(), "points": _points(ring.get("points"))} for ring in rings]
+        return {"pointsCollection": drawn}
+    if kind == "CHECKLIST":
+        return {"checkedValues": [_text(key) for key in _list(body.get("checkedValues"))]}
+    name = "selectKey" if kind == "SELECT" else "text"
+    return {name: _text(body.get(name))}
+
+
+def _number(value: Json) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    raise EmptyAnswer(400)
+
+
+def _text(value: Json) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise EmptyAnswer(400)
+
+
+def _list(value: Json) -> Sequence[Json]:
+    items = [] if value is None else as_list(value)
+    if items is None:
+        raise EmptyAnswer(400)
+    return items
+
+
+def _objects(value: Json) -> list[Mapping[str, Json]]:
+    members = _list(value)
+    objects = [member for member in members if isinstance(member, Mapping)]
+    if len(objects) < len(members):
+        raise EmptyAnswer(400)
+    return objects
+
+
+def _points(value: Json) -> list[Json]:
+    pairs = ((_number(point.get("x")), _number(point.get("y"))) for point in _objects(value))
+    return points_view(pairs)
+
+
+ROUTES: Final = (
+    Route("POST", "/lcValue/{id}", create),
+    Route("PUT", "/lcValue/{id}", update),
+    Route("DELETE", "/lcValue/{id}", delete),
+    Route("PUT", "/lcValue/{id}/changeType", change_type),
+)
