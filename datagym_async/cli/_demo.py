@@ -28,7 +28,6 @@ from datagym_async.cli._screen import Output, counted, size
 from datagym_async.cli._serve import ServerOptions, running_server
 from datagym_async.cli._upload import Account, run_upload
 from datagym_async.models import Dataset
-from datagym_async.server._folder import TEMPORARY
 from datagym_async.uploads import UploadReport, UploadResult
 
 if TYPE_CHECKING:
@@ -147,6 +146,8 @@ def _data_folder(data: Path | None, *, keep: bool) -> Iterator[Path]:
     if data is not None:
         yield data
         return
+    from datagym_async.server._files import TEMPORARY  # the extra `server` may be missing
+
     place = Path(tempfile.mkdtemp(prefix="datagym-demo-" if keep else TEMPORARY))
     try:
         yield place
