@@ -19,7 +19,7 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import LossKind, LossReport, coco, convert
 from datagym_async.formats.coco import CocoMapping
-from datagym_async.formats.convert._writing import check_free
+from datagym_async.formats.convert._writing import check_target
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._work import for_each, in_batches
 
@@ -191,7 +191,7 @@ def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
         if path.exists() and not path.is_file():
             raise ConfigurationError(f"{path} is no file that could be replaced; name a file")
     else:
-        check_free(path, overwrite=options.overwrite)
+        check_target(path, wanted, overwrite=options.overwrite)
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     return path

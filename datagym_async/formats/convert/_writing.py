@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,7 @@ from datagym_async.labels import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 def write(
@@ -73,36 +72,36 @@ def write(
     chosen = _chosen(images, info, file_name, losses)
     shown = {name: _shown(image, info, select, names, losses) for name, image in chosen.items()}
     labels = _Labels(info, chosen, shown, numbered)
-    with _new_folder(Path(folder), overwrite=overwrite) as filled:
-        writer(filled).save(label_input=labels)
+    path = Path(folder)
+    _check_free(path, overwrite=overwrite)
+    with telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # Filled beside its place, and moved there when it is whole.
+    with placed(partial(FolderPart.beside, path), path) as part:
+        try:
+            writer(part.filled).save(label_input=labels)
+        except OSError:
+            raise
+        except Exception as error:  # labelformat has no errors of its own
+            kind = type(error).__name__
+            raise FormatError(
+                f"{path} cannot be written as {info.name}: {error} ({kind})"
+            ) from error
     return losses.report()
 
 
-@contextlib.contextmanager
-def _new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give the path of a folder to fill; it becomes `path` when the block ends well.
-
-    Args:
-        path: A folder that is not there, or empty.
-        overwrite: Whether one that holds something is deleted, once the new one is complete.
+def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: A002 -- as for `write`
+    """Make sure, before anything is fetched, that a folder can be written in a format.
 
     Raises:
-        FormatError: It holds something.
-        FileWriteError: It cannot be written.
+        FormatError: There is a file, or a folder that holds something and must not be deleted, or
+            the extra ``formats`` is not installed.
     """
-    check_free(path, overwrite=overwrite)
-    with telling(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with placed(partial(FolderPart.beside, path), path) as part:
-        yield part.filled
+    format_info(format).writing()
+    _check_free(path, overwrite=overwrite)
 
 
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Make sure that a folder can be made.
-
-    Raises:
-        FormatError: There is a file, or a folder that holds something and must not be deleted.
-    """
+def _check_free(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise FormatError(f"{path} is a file, and a folder is to be written; name another path")
     if not overwrite and path.is_dir() and any(path.iterdir()):
