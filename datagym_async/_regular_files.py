@@ -16,7 +16,7 @@ from datagym_async._printable import printable
 from datagym_async.exceptions import DataGymError
 
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-"""For `os.open`: without waiting for whoever writes into a pipe. Look at the mode then."""
+"""For `os.open`: does not wait for the other end of a pipe. Check the mode afterwards."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),

@@ -3,7 +3,7 @@
 Such an address may come from anybody, and we ask from inside somebody's network. So only addresses
 of the public internet are asked. A numeric host is looked at as it is; a name when it is resolved,
 and the address that was looked at is the one connected to: a second answer of the name server does
-not count. Each hop of a redirect is looked at anew. There are no cookies, no proxies, and no
+not count. Each hop of a redirect is checked again. There are no cookies, no proxies, and no
 credentials, neither from the environment nor from the URL.
 """
 
@@ -254,7 +254,7 @@ class GuardedSession:
         )
 
     def _check(self, url: URL) -> None:
-        """Refuse what can be told from an address itself; names are looked at when resolved."""
+        """Refuse what the address itself shows; names are checked when they are resolved."""
         host = url.raw_host or ""
         if url.scheme not in {"http", "https"} or not host:
             scheme = url.scheme or "no"
@@ -280,6 +280,6 @@ class GuardedSession:
 
 
 def failed(failure: BaseException, url: URL) -> LinkError:
-    """Return what a failure of the HTTP library means for whoever wanted an address."""
+    """Return the failure of the HTTP library as an error of the address."""
     words = str(translate(failure, peer=f"{url.scheme}://{url.host}", request_sent=True))
     return LinkError(f"{words.partition(';')[0].partition(': check')[0]}.", may_pass=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
 MAX_LINK_BYTES = 256 << 20
-"""Bytes of a link image at most: whoever serves it may never stop."""
+"""Bytes of a link image at most: its server may never stop."""
 HEAD_SIZE = 8
 """Bytes of an image that are read, where its header fields do not tell enough."""
 _CHUNK = 64 * 1024

@@ -7,7 +7,7 @@
 * `_loader`: `DatasetLoader`, the iterator: begin, give, mark, end, state;
 * `_listing`: what there is to load, listed once, and its labels, packed;
 * `_order`: the order of an epoch, shards, and what is done of them; pure;
-* `_state`: where a loader stands, and how it goes on from there; pure;
+* `_state`: where a loader stands, and how it resumes; pure;
 * `_prefetch`: the workers that load ahead, bounded by samples and bytes;
 * `_samples`: `Sample`, and how one is downloaded, decoded and transformed;
 * `_cache`: media on disk, shared by processes;

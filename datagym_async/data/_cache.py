@@ -1,7 +1,7 @@
 """`DiskCache`: media on disk, bounded, for any number of processes at once. Blocking.
 
 One file a media: a header with the digest of the content, then the content. It is written under
-another name and renamed, so that nobody ever reads half of it, and checked at each reading: what
+another name and renamed, so that half of it is never read, and checked at each reading: what
 is damaged is deleted and counts as absent. Reading sets the file's time, so that the folder itself
 knows what was used when; there is no index that could be wrong.
 

@@ -81,10 +81,10 @@ class LoaderConfig:
         prefetch: Samples that are being loaded or wait for the consumer, at most.
         prefetch_bytes: Bytes that they take, at most, as `prefetch`. A sample counts with the
             size of what it holds (decoded images are large); what is still being loaded counts
-            as the largest of late. One sample is always allowed.
+            as the largest recent one. One sample is always allowed.
         max_bytes: Bytes of one media at most, as it is downloaded; a longer one cannot be loaded.
         ordered: True for the samples in the order of the epoch, False for each as it is ready:
-            then a slow one holds up nobody.
+            then a slow one does not delay the others.
         shuffle: Seed of a shuffle of each epoch, or None for the order of the media's ids.
         shard: Which part is loaded: `(index, count)`.
         decode: What `Sample.data` is: ``"bytes"``, ``"pillow"`` (an image as it is stored) or

@@ -130,7 +130,7 @@ async def _datasets_of(library: Library, project_id: str) -> list[str]:
 async def _read_rows(parts: AsyncIterator[Dataset]) -> tuple[list[bytes], list[bytes]]:
     """Return the files and the link images of one dataset, packed part by part.
 
-    Called anew where an answer breaks off: what it read before is then forgotten.
+    Called again where an answer breaks off; what it read before is then dropped.
     """
     rows: list[bytes] = []
     link_rows: list[bytes] = []

@@ -46,7 +46,7 @@ class DatasetLoader(Generic[T_co]):
                     train(sample.data, sample.labels)
 
     It is one iterator: an epoch ends the ``async for``, and the next one begins the next epoch. One
-    that is left early goes on at the very next sample. Leaving the ``async with`` block, or
+    that is left early resumes at the next sample. Leaving the ``async with`` block, or
     `aclose`, ends what runs; ``async for ... in client.loader(...)`` without a block does so when
     the loader is dropped.
 
@@ -130,7 +130,7 @@ class DatasetLoader(Generic[T_co]):
     async def aclose(self) -> None:
         """End what runs; what was loaded and not yielded is let go. May be called again.
 
-        The loader can be used again: it goes on at the very next sample.
+        The loader can be used again: it resumes at the next sample.
         """
         prefetcher, self._prefetcher = self._prefetcher, None
         self._values, self._numbers = [], []
@@ -169,7 +169,7 @@ class DatasetLoader(Generic[T_co]):
         return self._position.state(listing).as_dict()
 
     async def load_state_dict(self, state: State | Sequence[State]) -> None:
-        """Go on where a loader stood; what runs is ended.
+        """Resume where a loader stood; what runs is ended.
 
         Args:
             state: What `state_dict` returned: for this shard; or, for any number of shards, the

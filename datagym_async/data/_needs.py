@@ -35,7 +35,7 @@ class Datasets(Protocol):
         reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
         dataset_id: str | None = None,
     ) -> T:
-        """Return what a function makes of a dataset's parts, called anew where they break off."""
+        """Return what a function makes of a dataset's parts, called again where they break off."""
 
 
 class Projects(Protocol):

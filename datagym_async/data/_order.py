@@ -3,7 +3,7 @@
 The global order of an epoch comes first (`Order`). Positions in it that are not done when a
 sharding begins are its *rest* (`Rest`); shard `i` of `c` takes every c-th of them, from the i-th on
 (`Progress`). So the shards never overlap, they cover all, and after each has passed k samples the
-rest of the rest begins at k * c: it can be dealt out anew, to any number of shards (`remaining`).
+rest of the rest begins at k * c: it can be dealt out again, to any number of shards (`remaining`).
 """
 
 from __future__ import annotations

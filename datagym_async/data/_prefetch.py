@@ -172,7 +172,7 @@ class Prefetcher:
                 await self._idle_until_room()
             reserved = self._estimate
             loaded = await self._load(number)
-            # What was counted as the largest of late counts as what it is from now on.
+            # It was counted as the largest recent sample; from now on it counts as what it is.
             self._weight += loaded.weight - reserved
             faded = self._estimate + (loaded.weight - self._estimate) * _FORGETTING
             self._estimate = max(loaded.weight, faded)

@@ -95,12 +95,12 @@ class LoaderState:
 
 @attrs.frozen
 class Resumption:
-    """Where to go on: what is left of an epoch, for all shards together.
+    """Where to resume: what is left of an epoch, for all shards together.
 
     Args:
         state: One of the states that were loaded: its epoch, its seed and its listing.
         rest: What is left of the epoch.
-        own: Whether `state` is of the very shard that goes on; else the rest is dealt out anew.
+        own: Whether `state` is of the shard that resumes; else the rest is dealt out again.
     """
 
     state: LoaderState
@@ -113,12 +113,12 @@ class Resumption:
 
 
 def resumption(given: State | Sequence[State], *, shard: int, shards: int) -> Resumption:
-    """Return where a shard goes on.
+    """Return where a shard resumes.
 
     Args:
         given: The state of this very shard; or the state of any one shard, in order, where all
             have passed the same number; or the states of all shards.
-        shard: Number of the shard that goes on.
+        shard: Number of the shard that resumes.
         shards: How many there are now.
 
     Raises:
@@ -243,7 +243,7 @@ class Position:
         )
 
     def load(self, given: State | Sequence[State]) -> None:
-        """Go on where a state says.
+        """Resume where a state says.
 
         Raises:
             ConfigurationError: It does not fit, or does not tell enough.
@@ -260,7 +260,7 @@ class Position:
             self._resumption = found
 
     def check(self, listing: Listing) -> None:
-        """Refuse to go on in a dataset that has changed: its positions mean other media.
+        """Refuse to resume in a dataset that has changed: its positions mean other media.
 
         Raises:
             ConfigurationError: It has changed.

@@ -73,7 +73,7 @@ class OpenClient(Protocol):
 class LoaderDataset(IterableDataset[object]):
     """The samples of a dataset, for a ``torch.utils.data.DataLoader``.
 
-    Each iteration is an epoch. One that is left early begins anew the next time, unless
+    Each iteration is an epoch. One that is left early begins again the next time, unless
     `load_state_dict` was called.
 
     Args:
@@ -146,7 +146,7 @@ class LoaderDataset(IterableDataset[object]):
         ).as_dict()
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
-        """Have the next iteration go on where a loader stood.
+        """Have the next iteration resume where a loader stood.
 
         Args:
             state: See `DatasetLoader.load_state_dict`; the number of workers may be another one.

@@ -57,7 +57,7 @@ class Door(Protocol):
         """Give the open answer to a request."""
 
     async def read(self, request: Request, reading: Callable[[OpenAnswer], Awaitable[T]]) -> T:
-        """Return what is read from the open answer, begun anew where it breaks off."""
+        """Return what is read from the open answer, begun again where it breaks off."""
 
     def stream_url(self, url: str) -> AbstractAsyncContextManager[OpenAnswer]:
         """Give the open answer of another origin, asked without our credentials."""
@@ -108,7 +108,7 @@ async def read_with(reading: Callable[[], T], response: Response) -> T:
 
 
 async def nothing_to_look_at() -> Response | None:
-    """Stand where settling would look: the wait before it is what keeps two requests apart."""
+    """Find nothing, for requests where the wait before settling is all that is wanted."""
     return None
 
 

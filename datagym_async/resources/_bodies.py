@@ -60,7 +60,7 @@ CHUNK_SIZE = 1024 * 1024
 
 
 def file_body(path: str | os.PathLike[str], size: int) -> Body:
-    """Return the body that sends a file in chunks of about 1 MiB, opened anew for each attempt.
+    """Return the body that sends a file in chunks of about 1 MiB, opened again for each attempt.
 
     Sending it raises `FileChangedError` if the file is not of that size, vanishes, grows, shrinks
     or is written to meanwhile. It is raised before the last chunk is sent, so that the service

@@ -201,7 +201,7 @@ class ConfigCalls(Resource):
         return None if task is None else task.label_config
 
     async def fill_empty(self, wanted: LabelConfig) -> LabelConfiguration:
-        """Fill it, if nobody has."""
+        """Fill it if it is empty."""
         try:
             return await self._put(routes.upload_config(self._config_id, wanted.to_payload()))
         except RequestRefusedError as error:

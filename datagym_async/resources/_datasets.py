@@ -107,7 +107,7 @@ class DatasetsResource(Resource):
 
         Args:
             reading: Awaited with the parts. Where the answer breaks off it is retried like any
-                other read: this is then called anew, and has to begin anew.
+                other read: this is then called again, and has to begin again.
             dataset_id: UUID of the dataset; None for all datasets.
 
         Raises:

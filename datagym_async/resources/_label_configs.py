@@ -96,7 +96,7 @@ class LabelConfigsResource(Resource):
             replace: True to replace what is there; else only an empty configuration is filled.
             backup: The folder that backups go to, each in a folder of its own; made if it is
                 missing. None saves nothing.
-            on_backup: Is told where the backup is, before anything is cleared.
+            on_backup: Called with the backup before anything is cleared.
 
         Raises:
             LabelConfigError: The entries break a rule, and nothing was sent; or replacing failed:
@@ -132,7 +132,7 @@ class LabelConfigsResource(Resource):
             config_id: UUID of the configuration.
             saved: The folder of a backup, or a file with a configuration.
             backup: The folder that what is there now is saved to (see `upload`).
-            on_backup: Is told where that is.
+            on_backup: Called with that backup.
 
         Raises:
             LabelConfigError: See `upload`; also if the file holds no configuration.

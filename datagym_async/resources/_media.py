@@ -108,7 +108,7 @@ class MediaResource(Resource):
         Args:
             dataset_id: UUID of the dataset.
             name: Name of the media, as people write it.
-            body: The body's recipe; opened anew for each attempt.
+            body: The body's recipe; opened again for each attempt.
             settle: Looks an upload up whose answer was lost, and returns its media, or None if it
                 is not there; None lists the dataset for this upload alone.
 
@@ -161,7 +161,7 @@ class MediaResource(Resource):
     ) -> bytes:
         """Return the bytes of a media; those of a video are fetched where the service says.
 
-        Uploaded files come back as they were. Links are fetched, decoded and encoded anew by the
+        Uploaded files come back as they were. Links are fetched, decoded and encoded again by the
         service, which marks those that it cannot fetch invalid and skips their tasks.
 
         Args:

@@ -148,7 +148,7 @@ class ImportReport:
 _log = logger(__name__)
 
 _PATIENCE = 3
-"""Answers lost in a row after which an import stops: nobody is there any more."""
+"""Answers lost in a row after which an import stops: the service is gone."""
 
 
 @attrs.frozen
@@ -349,7 +349,7 @@ class PredictionScreening:
         names: The project's media by name, for predictions that name no id; or None.
         partial: Whether parts that cannot be imported are left out.
         strict: Whether a warning holds a prediction back.
-        check: Whether labels are looked at; what nobody could mean is held back all the same.
+        check: Whether labels are looked at. Predictions without a media are held back anyway.
     """
 
     keep_data: bool

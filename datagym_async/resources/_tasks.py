@@ -98,7 +98,7 @@ class TasksResource(Resource):
                 meanwhile is listed once, or missing.
             search: Part of the name of the media or of the labeller: letters, digits, blanks,
                 underscores and dashes (no dot). Words of digits alone are ignored by the service.
-            limit: At most so many tasks; 0 for all.
+            limit: The most tasks to return; 0 for all.
 
         Raises:
             ConfigurationError: The state is unknown, `search` holds other characters, or `limit`

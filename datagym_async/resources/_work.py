@@ -21,7 +21,7 @@ MOST = 64
 
 
 async def in_batches(source: AsyncIterable[T], size: int) -> AsyncGenerator[list[T], None]:
-    """Give what a source gives, so many at a time; the last list may be shorter.
+    """Give what a source gives, in lists of one size; the last may be shorter.
 
     Args:
         source: What to read; whoever opened it closes it.
@@ -99,8 +99,8 @@ class _Source(Generic[T]):
 async def to_its_answer(call: Coroutine[Any, Any, T], *, within: float) -> T:
     """Return what a call gives; if the wait for it is cancelled, wait for its end all the same.
 
-    A service does not notice that nobody waits any more: it would carry out what it is at work on
-    after its caller has put things right.
+    The service does not notice that its caller has gone. It would carry the request out after the
+    caller has put things right.
 
     Args:
         call: The call.
