@@ -16,8 +16,16 @@
 
 from __future__ import annotations
 
-from ._answers import Html, Redirect, RefuseToken, RetryAfter, ServiceError, Status, WrongShape
-from ._connections import (
+from datagym_async.testing._answers import (
+    Html,
+    Redirect,
+    RefuseToken,
+    RetryAfter,
+    ServiceError,
+    Status,
+    WrongShape,
+)
+from datagym_async.testing._connections import (
     CommitThenDelay,
     CommitThenDrop,
     Delay,
@@ -25,9 +33,9 @@ from ._connections import (
     DropMidBody,
     Hang,
     Truncate,
+    outage,
 )
-from ._outage import outage
-from ._plan import Action, Fault, FaultPlan, SeenRequest, chance
+from datagym_async.testing._plan import Action, Fault, FaultPlan, SeenRequest, chance
 
 __all__ = [
     "Action",

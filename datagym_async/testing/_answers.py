@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 import email.utils
 import json as _json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 from aiohttp import web
 
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
 JsonValue: TypeAlias = "Mapping[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
 
 _PROXY_PAGE = (
@@ -65,20 +67,29 @@ class Status:
         if self.body:
             response.content_type = self.content_type
         if self.early:
-            await _answer_and_close(request, response)
+            response.force_close()
+            await response.prepare(request)
+            await response.write_eof()
+            if request.transport is not None:
+                request.transport.close()
         return response
 
 
-async def _answer_and_close(request: web.Request, response: web.Response) -> None:
-    response.force_close()
-    await response.prepare(request)
-    await response.write_eof()
-    if request.transport is not None:
-        request.transport.close()
+class _StatusInOtherWords:
+    """An answer that has a name of its own."""
+
+    __slots__ = ()
+
+    def _fault(self) -> Status:
+        raise NotImplementedError
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer."""
+        return await self._fault().apply(request, handler)
 
 
 @attrs.frozen
-class RetryAfter:
+class RetryAfter(_StatusInOtherWords):
     """Answer 429 or 503 with a Retry-After header.
 
     Args:
@@ -89,19 +100,15 @@ class RetryAfter:
     status: int
     after: float | datetime.datetime | str
 
-    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer."""
-        fault = Status(self.status, headers={"Retry-After": self._text()})
-        return await fault.apply(request, handler)
-
-    def _text(self) -> str:
+    def _fault(self) -> Status:
+        text = str(self.after)
         if isinstance(self.after, datetime.datetime):
-            return email.utils.format_datetime(self.after.astimezone(datetime.UTC), usegmt=True)
-        return str(self.after)
+            text = email.utils.format_datetime(self.after.astimezone(datetime.UTC), usegmt=True)
+        return Status(self.status, headers={"Retry-After": text})
 
 
 @attrs.frozen
-class WrongShape:
+class WrongShape(_StatusInOtherWords):
     """Answer 200 with JSON that no caller expects.
 
     Args:
@@ -110,13 +117,12 @@ class WrongShape:
 
     json: JsonValue = attrs.field(factory=lambda: {"unexpected": True})
 
-    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer."""
-        return await Status.of_json(200, self.json).apply(request, handler)
+    def _fault(self) -> Status:
+        return Status.of_json(200, self.json)
 
 
 @attrs.frozen
-class Html:
+class Html(_StatusInOtherWords):
     """Answer with the HTML page of a proxy in between.
 
     Args:
@@ -127,14 +133,13 @@ class Html:
     status: int = 502
     page: str = _PROXY_PAGE
 
-    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer."""
-        page = self.page.replace("{status}", str(self.status)).encode()
-        return await Status(self.status, page, "text/html").apply(request, handler)
+    def _fault(self) -> Status:
+        page = self.page.replace("{status}", str(self.status))
+        return Status(self.status, page.encode(), "text/html")
 
 
 @attrs.frozen
-class Redirect:
+class Redirect(_StatusInOtherWords):
     """Send the client elsewhere.
 
     Args:
@@ -145,15 +150,13 @@ class Redirect:
     location: str
     status: int = 302
 
-    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer."""
-        fault = Status(self.status, headers={"Location": self.location})
-        return await fault.apply(request, handler)
+    def _fault(self) -> Status:
+        return Status(self.status, headers={"Location": self.location})
 
 
 @attrs.frozen
-class ServiceError:
-    """Answer with an error in the service's own words.
+class ServiceError(_StatusInOtherWords):
+    """Answer with an error in the service's own words; 400, 500 and 503 end the connection.
 
     Args:
         status: HTTP status.
@@ -165,8 +168,7 @@ class ServiceError:
     key: str
     params: tuple[str, ...] = ()
 
-    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer; 400, 500 and 503 end the connection, as the service does it."""
+    def _fault(self) -> Status:
         value: JsonValue = {
             "key": self.key,
             "params": list(self.params),
@@ -175,11 +177,11 @@ class ServiceError:
             "details": [],
         }
         headers = {"Connection": "close"} if self.status in {400, 500, 503} else {}
-        return await Status.of_json(self.status, value, headers=headers).apply(request, handler)
+        return Status.of_json(self.status, value, headers=headers)
 
 
 @attrs.frozen
-class RefuseToken:
+class RefuseToken(_StatusInOtherWords):
     """Refuse the token, as a revoked or a wrong one is refused.
 
     Args:
@@ -188,7 +190,6 @@ class RefuseToken:
 
     status: int = 403
 
-    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer."""
+    def _fault(self) -> Status:
         key = "ex_unauthorized" if self.status == 401 else "ex_forbidden"
-        return await ServiceError(self.status, key).apply(request, handler)
+        return ServiceError(self.status, key)._fault()

@@ -1,14 +1,42 @@
-"""Faults of the connection: dropped, cut, late or silent, with the service's work done or not."""
+"""Faults of the connection: dropped, cut, late or silent, with the service's work done or not.
+
+And `outage`, the service that is gone for a while.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol, cast
+import contextlib
+from typing import TYPE_CHECKING, Protocol, cast
 
 import attrs
 from aiohttp import web
 
-from ._answers import Handler, receive
+from datagym_async.testing._answers import receive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiohttp.typedefs import Handler
+
+    from datagym_async.server import Server
+
+
+@contextlib.asynccontextmanager
+async def outage(server: Server) -> AsyncIterator[None]:
+    """Stop a server for the length of the block: connections to it are refused.
+
+    It comes back at the end, on the same port and with the same token. Give it a data folder, or
+    it has forgotten everything by then; what is in flight may finish for a short time.
+
+    Args:
+        server: A running server.
+    """
+    await server.aclose()
+    try:
+        yield
+    finally:
+        await server.start()
 
 
 def abort(request: web.Request) -> web.Response:

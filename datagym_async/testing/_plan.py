@@ -11,7 +11,7 @@ import attrs
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from ._answers import Handler
+    from aiohttp.typedefs import Handler
 
 
 class Action(Protocol):

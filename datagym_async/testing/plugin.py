@@ -16,8 +16,7 @@ import pytest
 import pytest_asyncio
 
 from datagym_async.server import SeedDataset, SeededProject, SeedProject, Server
-
-from ._plan import FaultPlan
+from datagym_async.testing._plan import FaultPlan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

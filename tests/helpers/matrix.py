@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aiohttp import web
-
-    from datagym_async.testing._answers import Handler
+    from aiohttp.typedefs import Handler
 
 COUNT = 24
 """Images of a job: a handful for each worker."""
