@@ -18,6 +18,7 @@ import attrs
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from datagym_async._printable import printable
 from datagym_async._transport._connections import Connector
 from datagym_async._transport._failures import FAILURES, translate
 from datagym_async._transport._options import is_host
@@ -259,10 +260,10 @@ class GuardedSession:
         if url.scheme not in {"http", "https"} or not host:
             scheme = url.scheme or "no"
             raise LinkError(
-                f"{self._what} leads to {scheme}://, and only http and https are asked."
+                f"{self._what} leads to {printable(scheme)}://, and only http and https are asked."
             )
         if not is_host(host):
-            raise LinkError(f"{self._what} leads to {host}, which is no name of a host.")
+            raise LinkError(f"{self._what} leads to {printable(host)}, which is no name of a host.")
         if self._allow_private or (host, url.port) == self._own:
             return
         try:
@@ -274,7 +275,7 @@ class GuardedSession:
 
     def _forbidden(self, url: URL) -> LinkError:
         return LinkError(
-            f"{self._what} leads to {url.host}, which is no public address; "
+            f"{self._what} leads to {printable(url.host or '')}, which is no public address; "
             f"{self._switch}=True asks such hosts, too."
         )
 
