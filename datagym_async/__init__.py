@@ -12,146 +12,206 @@ well. `datagym_async.formats` converts labels from and to files of other formats
 makes it fail on demand.
 """
 
-from datagym_async._client import DataGymClient
-from datagym_async._limits import LimiterState
-from datagym_async._retry import RetryPolicy
-from datagym_async._session import SessionStatistics
-from datagym_async._transport import Timeout
-from datagym_async._version import __version__
-from datagym_async.data import DatasetLoader, LoaderConfig, Sample
-from datagym_async.downloads import (
-    DownloadConfig,
-    Downloader,
-    DownloadOutcome,
-    DownloadProgress,
-    DownloadReport,
-    DownloadResult,
-)
-from datagym_async.exceptions import (
-    AlreadyExistsError,
-    APIConnectionError,
-    APIError,
-    APIResponseValidationError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ClientClosedError,
-    ConfigurationError,
-    ConflictError,
-    DataGymError,
-    ErrorDetail,
-    FileChangedError,
-    FileWriteError,
-    InternalServerError,
-    LabelConfigError,
-    LimitReachedError,
-    NotFoundError,
-    PayloadTooLargeError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestRefusedError,
-    ServiceUnavailableError,
-    TransferError,
-)
-from datagym_async.exports import (
-    Bitmap,
-    BitmapReport,
-    BitmapResult,
-    BitmapSample,
-    BitmapStream,
-    ExportedLabels,
-    ExportProgress,
-)
-from datagym_async.labels import (
-    Annotation,
-    Classification,
-    ConfigDiff,
-    ConfigEntry,
-    Incomplete,
-    Keyframe,
-    LabelClass,
-    LabelConfig,
-    LabeledImage,
-    LabeledTask,
-    LabelExport,
-    Line,
-    Point,
-    Polygon,
-    Rectangle,
-    Segmentation,
-    VideoLabels,
-    VideoObject,
-)
-from datagym_async.models import (
-    AiSegResult,
-    CompleteResult,
-    ConfigBackup,
-    ConfigStakes,
-    Dataset,
-    DatasetMedia,
-    EntryType,
-    FrameType,
-    LabelConfiguration,
-    LabelEntry,
-    LabelIteration,
-    LabelValue,
-    Media,
-    MediaInvalidReason,
-    MediaSourceType,
-    MediaType,
-    OpenEnum,
-    PointRing,
-    PreLabelState,
-    Project,
-    ProjectDataset,
-    StoredPoint,
-    Task,
-    TaskDetail,
-    TaskState,
-    TaskType,
-    UrlResult,
-    UrlStatus,
-    ValueChange,
-)
-from datagym_async.resources import (
-    ImportOutcome,
-    ImportReport,
-    ImportResult,
-    TaskOutcome,
-    TasksReport,
-    ValueOutcome,
-    WriteReport,
-)
-from datagym_async.uploads import (
-    DatasetCreated,
-    DatasetShare,
-    Double,
-    DryRun,
-    FolderWatch,
-    ItemSettled,
-    JobSummary,
-    LimitChanged,
-    Mismatch,
-    Outcome,
-    Paused,
-    PlannedUpload,
-    PlanSummary,
-    RunEnded,
-    RunStarted,
-    UploadConfig,
-    Uploader,
-    UploadEvent,
-    UploadItem,
-    UploadProgress,
-    UploadReport,
-    UploadResult,
-    clean_jobs,
-    failed_items,
-    jobs_folder,
-    list_jobs,
-    show_job,
-)
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: F401 -- annotations of what is exported name it
+from typing import TYPE_CHECKING
+
+from datagym_async._public import when_asked
+
+if TYPE_CHECKING:
+    from datagym_async._client import DataGymClient
+    from datagym_async._limits import LimiterState
+    from datagym_async._retry import RetryPolicy
+    from datagym_async._session import SessionStatistics
+    from datagym_async._transport import Timeout
+    from datagym_async._version import __version__
+    from datagym_async.data import DatasetLoader, LoaderConfig, Sample
+    from datagym_async.downloads import (
+        DownloadConfig,
+        Downloader,
+        DownloadOutcome,
+        DownloadProgress,
+        DownloadReport,
+        DownloadResult,
+    )
+    from datagym_async.exceptions import (
+        AlreadyExistsError,
+        APIConnectionError,
+        APIError,
+        APIResponseValidationError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ClientClosedError,
+        ConfigurationError,
+        ConflictError,
+        DataGymError,
+        ErrorDetail,
+        FileChangedError,
+        FileWriteError,
+        InternalServerError,
+        LabelConfigError,
+        LimitReachedError,
+        NotFoundError,
+        PayloadTooLargeError,
+        PermissionDeniedError,
+        RateLimitError,
+        RequestRefusedError,
+        ServiceUnavailableError,
+        TransferError,
+    )
+    from datagym_async.exports import (
+        Bitmap,
+        BitmapReport,
+        BitmapResult,
+        BitmapSample,
+        BitmapStream,
+        ExportedLabels,
+        ExportProgress,
+    )
+    from datagym_async.labels import (
+        Annotation,
+        Classification,
+        ConfigDiff,
+        ConfigEntry,
+        Incomplete,
+        Keyframe,
+        LabelClass,
+        LabelConfig,
+        LabeledImage,
+        LabeledTask,
+        LabelExport,
+        Line,
+        Point,
+        Polygon,
+        Rectangle,
+        Segmentation,
+        VideoLabels,
+        VideoObject,
+    )
+    from datagym_async.models import (
+        AiSegResult,
+        CompleteResult,
+        ConfigBackup,
+        ConfigStakes,
+        Dataset,
+        DatasetMedia,
+        EntryType,
+        FrameType,
+        LabelConfiguration,
+        LabelEntry,
+        LabelIteration,
+        LabelValue,
+        Media,
+        MediaInvalidReason,
+        MediaSourceType,
+        MediaType,
+        OpenEnum,
+        PointRing,
+        PreLabelState,
+        Project,
+        ProjectDataset,
+        StoredPoint,
+        Task,
+        TaskDetail,
+        TaskState,
+        TaskType,
+        UrlResult,
+        UrlStatus,
+        ValueChange,
+    )
+    from datagym_async.resources import (
+        ImportOutcome,
+        ImportReport,
+        ImportResult,
+        TaskOutcome,
+        TasksReport,
+        ValueOutcome,
+        WriteReport,
+    )
+    from datagym_async.uploads import (
+        DatasetCreated,
+        DatasetShare,
+        Double,
+        DryRun,
+        FolderWatch,
+        ItemSettled,
+        JobSummary,
+        LimitChanged,
+        Mismatch,
+        Outcome,
+        Paused,
+        PlannedUpload,
+        PlanSummary,
+        RunEnded,
+        RunStarted,
+        UploadConfig,
+        Uploader,
+        UploadEvent,
+        UploadItem,
+        UploadProgress,
+        UploadReport,
+        UploadResult,
+        clean_jobs,
+        failed_items,
+        jobs_folder,
+        list_jobs,
+        show_job,
+    )
+else:
+    __getattr__, __dir__ = when_asked(
+        __name__,
+        _client="DataGymClient",
+        _limits="LimiterState",
+        _retry="RetryPolicy",
+        _session="SessionStatistics",
+        _transport="Timeout",
+        _version="__version__",
+        data="DatasetLoader LoaderConfig Sample",
+        downloads=(
+            "DownloadConfig Downloader DownloadOutcome DownloadProgress DownloadReport "
+            "DownloadResult"
+        ),
+        exceptions=(
+            "AlreadyExistsError APIConnectionError APIError APIResponseValidationError "
+            "APIStatusError APITimeoutError AuthenticationError BadRequestError "
+            "ClientClosedError ConfigurationError ConflictError DataGymError ErrorDetail "
+            "FileChangedError FileWriteError InternalServerError LabelConfigError "
+            "LimitReachedError NotFoundError PayloadTooLargeError PermissionDeniedError "
+            "RateLimitError RequestRefusedError ServiceUnavailableError TransferError"
+        ),
+        exports=(
+            "Bitmap BitmapReport BitmapResult BitmapSample BitmapStream ExportedLabels "
+            "ExportProgress"
+        ),
+        labels=(
+            "Annotation Classification ConfigDiff ConfigEntry Incomplete Keyframe LabelClass "
+            "LabelConfig LabeledImage LabeledTask LabelExport Line Point Polygon Rectangle "
+            "Segmentation VideoLabels VideoObject"
+        ),
+        models=(
+            "AiSegResult CompleteResult ConfigBackup ConfigStakes Dataset DatasetMedia "
+            "EntryType FrameType LabelConfiguration LabelEntry LabelIteration LabelValue "
+            "Media MediaInvalidReason MediaSourceType MediaType OpenEnum PointRing "
+            "PreLabelState Project ProjectDataset StoredPoint Task TaskDetail TaskState "
+            "TaskType UrlResult UrlStatus ValueChange"
+        ),
+        resources=(
+            "ImportOutcome ImportReport ImportResult TaskOutcome TasksReport ValueOutcome "
+            "WriteReport"
+        ),
+        uploads=(
+            "DatasetCreated DatasetShare Double DryRun FolderWatch ItemSettled JobSummary "
+            "LimitChanged Mismatch Outcome Paused PlannedUpload PlanSummary RunEnded "
+            "RunStarted UploadConfig Uploader UploadEvent UploadItem UploadProgress "
+            "UploadReport UploadResult clean_jobs failed_items jobs_folder list_jobs show_job"
+        ),
+        formats="",
+        server="",
+        testing="",
+    )
 
 __all__ = [
     "APIConnectionError",

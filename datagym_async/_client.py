@@ -7,105 +7,61 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-import attrs
-
-from datagym_async._limits import LimiterState, Limits, LimitsConfig
+from datagym_async._public import showing
 from datagym_async._retry import RetryPolicy
-from datagym_async._runs._needs import DownloadSources
-from datagym_async._session import Session, SessionStatistics
-from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
+from datagym_async._transport import Timeout, check_base_url, check_token
 from datagym_async._wire._messages import Lane
 from datagym_async._wire._redact import Secret
-from datagym_async.data import DatasetLoader, LoaderConfig
-from datagym_async.data._config import showing_options
-from datagym_async.data._needs import Library
-from datagym_async.downloads import Downloader
-from datagym_async.downloads._manifest import DownloadJob
 from datagym_async.exceptions import ClientClosedError
-from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, BitmapStream, save_bitmaps
-from datagym_async.exports._label_files import ExportOptions, export_labels
-from datagym_async.formats.coco import CocoMapping
-from datagym_async.resources import (
-    AiSegmentationResource,
-    DatasetsResource,
-    LabelConfigsResource,
-    LabelsResource,
-    MediaResource,
-    ProjectsResource,
-    TasksResource,
-    ValuesResource,
-)
-from datagym_async.uploads import DryRun, Uploader
-from datagym_async.uploads._observer import Meters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    import inspect
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Unpack
 
     import aiohttp
 
-    from datagym_async.data import Sample
+    from datagym_async._limits import LimiterState
+    from datagym_async._opened import Opened
+    from datagym_async._session import SessionStatistics
+    from datagym_async.data import DatasetLoader, LoaderConfig, Sample
     from datagym_async.data._config import LoaderOptions
-    from datagym_async.downloads import DownloadConfig, DownloadReport
-    from datagym_async.exports._bitmaps import BitmapFormat, BitmapReport, BitmapResult
-    from datagym_async.exports._label_files import ExportedLabels, ExportFormat, ExportProgress
-    from datagym_async.resources import Dialect
-    from datagym_async.uploads import Source, UploadConfig, UploadReport
+    from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
+    from datagym_async.exports import (
+        BitmapReport,
+        BitmapResult,
+        BitmapStream,
+        ExportedLabels,
+        ExportFormat,
+        ExportProgress,
+    )
+    from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
+    from datagym_async.formats.coco import CocoMapping
+    from datagym_async.resources import (
+        AiSegmentationResource,
+        DatasetsResource,
+        Dialect,
+        LabelConfigsResource,
+        LabelsResource,
+        MediaResource,
+        ProjectsResource,
+        TasksResource,
+        ValuesResource,
+    )
+    from datagym_async.uploads import DryRun, Source, UploadConfig, Uploader, UploadReport
 
 T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
 BASE_URL_VARIABLE = "DATAGYM_BASE_URL"
+BITMAPS_AT_ONCE = 16
 
 
-@attrs.frozen
-class _Open:
-    """What exists while a client is open."""
+def _loader_options() -> Iterable[inspect.Parameter]:
+    from datagym_async.data._config import loader_parameters
 
-    session: Session
-    limits: Limits
-    projects: ProjectsResource
-    datasets: DatasetsResource
-    media: MediaResource
-    labels: LabelsResource
-    label_configs: LabelConfigsResource
-    tasks: TasksResource
-    values: ValuesResource
-    ai_segmentation: AiSegmentationResource
-
-    @classmethod
-    def of(cls, session: Session, limits: Limits, dialect: Dialect) -> _Open:
-        return cls(
-            session=session,
-            limits=limits,
-            projects=ProjectsResource(session),
-            datasets=DatasetsResource(session),
-            media=MediaResource(session, dialect=dialect),
-            labels=LabelsResource(session),
-            label_configs=LabelConfigsResource(session),
-            tasks=TasksResource(session),
-            values=ValuesResource(session),
-            ai_segmentation=AiSegmentationResource(session),
-        )
-
-
-@attrs.frozen
-class _LaneOf:
-    """The client's bound on uploads or downloads, as a run of them sees it."""
-
-    limits: Limits
-    lane: Lane
-
-    @property
-    def most(self) -> int:
-        """Return how many may ever be in flight at once."""
-        return self.limits.state(self.lane).maximum
-
-    def pin(self, places: int) -> AbstractContextManager[None]:
-        """Fix how many may be in flight while the block runs."""
-        return self.limits.pin(self.lane, places)
+    return loader_parameters()
 
 
 class DataGymClient:
@@ -143,6 +99,8 @@ class DataGymClient:
         ConfigurationError: An option cannot be used as it is.
     """
 
+    __module__ = "datagym_async"  # what it is imported from
+
     def __init__(
         self,
         token: str | None = None,
@@ -161,27 +119,33 @@ class DataGymClient:
         session: aiohttp.ClientSession | None = None,
         allow_private_store: bool = False,
     ) -> None:
+        # What an open client works with is loaded here: `open` runs in the event loop.
+        from datagym_async._limits import LimitsConfig
+        from datagym_async._opened import Settings
+
         given = Secret(token or os.environ.get(TOKEN_VARIABLE, ""))
         del token  # a traceback with locals shows the names of this frame
-        self._token = check_token(given)
-        self._base_url = check_base_url(
-            base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+        self._settings = Settings(
+            token=check_token(given),
+            base_url=check_base_url(
+                base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+            ),
+            timeout=timeout.for_pace(max_upload_rate),
+            retry=retry,
+            limits=LimitsConfig(
+                calls=max_calls,
+                uploads=max_uploads,
+                downloads=max_downloads,
+                rate=rate_limit,
+                upload_rate=max_upload_rate,
+                concurrency=concurrency,
+            ),
+            dialect=dialect,
+            trust_env=trust_env,
+            session=session,
+            allow_private_store=allow_private_store,
         )
-        self._timeout = timeout.for_pace(max_upload_rate)
-        self._retry = retry
-        self._limits = LimitsConfig(
-            calls=max_calls,
-            uploads=max_uploads,
-            downloads=max_downloads,
-            rate=rate_limit,
-            upload_rate=max_upload_rate,
-            concurrency=concurrency,
-        )
-        self._dialect = dialect
-        self._trust_env = trust_env
-        self._http = session
-        self._allow_private_store = allow_private_store
-        self._open: _Open | None = None
+        self._open: Opened | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -189,7 +153,7 @@ class DataGymClient:
         if not hasattr(self, "_closed"):
             return "<DataGymClient, not made: an option cannot be used>"
         state = "open" if self._open else "closed" if self._closed else "not opened"
-        return f"<DataGymClient {self._base_url} {state}>"
+        return f"<DataGymClient {self._settings.base_url} {state}>"
 
     def __del__(self, _warn: type[ResourceWarning] = ResourceWarning) -> None:
         """Warn of a client that was opened and never closed."""
@@ -211,24 +175,9 @@ class DataGymClient:
         if self._open is not None or self._closed:
             msg = f"{self!r} can be opened once; make a new client"
             raise ClientClosedError(msg)
-        transport = AiohttpTransport(
-            base_url=self._base_url,
-            token=self._token,
-            timeout=self._timeout,
-            trust_env=self._trust_env,
-            session=self._http,
-            allow_private_store=self._allow_private_store,
-        )
-        limits = Limits(self._limits)
-        session = Session(
-            transport,
-            limits=limits,
-            retry=self._retry,
-            timeout=self._timeout,
-            base_url=self._base_url,
-            secrets=transport.secrets,
-        )
-        self._open = _Open.of(session, limits, self._dialect)
+        from datagym_async._opened import Opened
+
+        self._open = Opened(self._settings)
         return self
 
     async def aclose(self) -> None:
@@ -264,7 +213,7 @@ class DataGymClient:
     @property
     def base_url(self) -> str:
         """Return the address of the service, with a slash at its end."""
-        return self._base_url
+        return self._settings.base_url
 
     @property
     def projects(self) -> ProjectsResource:
@@ -317,6 +266,9 @@ class DataGymClient:
                 `UploadItem`, or an iterable or async iterable of any of these.
             config: Options of the upload.
         """
+        from datagym_async.uploads import Uploader
+        from datagym_async.uploads._observer import Meters
+
         session = self._opened.session
         return Uploader(
             self.media,
@@ -329,10 +281,10 @@ class DataGymClient:
                 statistics=session.statistics,
                 limiter=lambda: session.limiter(Lane.UPLOAD),
                 on_pause=self._opened.limits.on_pause,
-                rate_limit=self._limits.rate,
-                max_upload_rate=self._limits.upload_rate,
+                rate_limit=self._settings.limits.rate,
+                max_upload_rate=self._settings.limits.upload_rate,
             ),
-            lane=_LaneOf(self._opened.limits, Lane.UPLOAD),
+            lane=self._opened.lane(Lane.UPLOAD),
         )
 
     def plan(
@@ -347,6 +299,8 @@ class DataGymClient:
             sources: What names images (see `uploader`).
             config: Options of the upload.
         """
+        from datagym_async.uploads import DryRun
+
         return DryRun(self.datasets, dataset_id, sources, config=config)
 
     async def upload(
@@ -450,13 +404,17 @@ class DataGymClient:
         folder: str | os.PathLike[str],
         config: DownloadConfig | None,
     ) -> Downloader:
+        from datagym_async._runs._needs import DownloadSources
+        from datagym_async.downloads import Downloader
+        from datagym_async.downloads._manifest import DownloadJob
+
         return Downloader(
             DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels),
-            DownloadJob(self._base_url, kind, found_by.lower()),
+            DownloadJob(self._settings.base_url, kind, found_by.lower()),
             folder,
             config=config,
-            retry=self._retry,
-            lane=_LaneOf(self._opened.limits, Lane.DOWNLOAD),
+            retry=self._settings.retry,
+            lane=self._opened.lane(Lane.DOWNLOAD),
         )
 
     async def download_bitmaps(
@@ -467,7 +425,7 @@ class DataGymClient:
         keys: str | Sequence[str] | None = None,
         format: BitmapFormat = "png",  # noqa: A002 -- what it is called everywhere
         resume: bool = True,
-        concurrency: int = CONCURRENCY,
+        concurrency: int = BITMAPS_AT_ONCE,
         on_result: Callable[[BitmapResult], None] | None = None,
     ) -> BitmapReport:
         """Download the segmentation bitmaps of a project's finished tasks and return the report.
@@ -495,6 +453,8 @@ class DataGymClient:
             APIError: The project cannot be read, or the token does not count (any more).
             TransferError: The folder cannot be written to; its `report` says what was done.
         """
+        from datagym_async.exports._bitmaps import save_bitmaps
+
         return await save_bitmaps(
             self._bitmap_source(project_id, keys),
             folder,
@@ -505,7 +465,11 @@ class DataGymClient:
         )
 
     def bitmaps(
-        self, project_id: str, *, keys: str | Sequence[str] | None = None, ahead: int = CONCURRENCY
+        self,
+        project_id: str,
+        *,
+        keys: str | Sequence[str] | None = None,
+        ahead: int = BITMAPS_AT_ONCE,
     ) -> BitmapStream:
         """Return the bitmaps of a project as arrays: ``async with client.bitmaps(...) as stream``.
 
@@ -516,9 +480,13 @@ class DataGymClient:
             keys: See `download_bitmaps`.
             ahead: Bitmaps fetched ahead, 1 to 64.
         """
+        from datagym_async.exports import BitmapStream
+
         return BitmapStream(self._bitmap_source(project_id, keys), ahead=ahead)
 
     def _bitmap_source(self, project_id: str, keys: str | Sequence[str] | None) -> BitmapSource:
+        from datagym_async.exports._bitmaps import BitmapSource
+
         several = (keys,) if isinstance(keys, str) else keys
         return BitmapSource(self.labels, self.tasks, project_id, several)
 
@@ -561,6 +529,9 @@ class DataGymClient:
             APIError: The labels cannot be read.
             OSError: They cannot be written.
         """
+        from datagym_async.exports._label_files import ExportOptions, export_labels
+        from datagym_async.formats.coco import CocoMapping
+
         options = ExportOptions(
             mapping=mapping or CocoMapping(),
             sizes=sizes,
@@ -620,7 +591,7 @@ class DataGymClient:
         config: LoaderConfig | None,
         **options: Unpack[LoaderOptions],
     ) -> DatasetLoader[object]: ...
-    @showing_options
+    @showing(_loader_options)
     def loader(
         self,
         dataset_id: str | None = None,
@@ -644,7 +615,12 @@ class DataGymClient:
         Raises:
             ConfigurationError: An option cannot be used as it is.
         """
-        lane = _LaneOf(self._opened.limits, Lane.DOWNLOAD)
+        import attrs
+
+        from datagym_async.data import DatasetLoader, LoaderConfig
+        from datagym_async.data._needs import Library
+
+        lane = self._opened.lane(Lane.DOWNLOAD)
         return DatasetLoader(
             Library(self.media, self.datasets, self.projects, self.labels, lane),
             dataset_id,
@@ -654,7 +630,7 @@ class DataGymClient:
         )
 
     @property
-    def _opened(self) -> _Open:
+    def _opened(self) -> Opened:
         if self._open is None:
             msg = f"{self!r} cannot be used; open it with `async with DataGymClient(...) as client`"
             raise ClientClosedError(msg)

@@ -1,17 +1,32 @@
-"""What a package exports says that it is of that package, not of a module that may move."""
+"""How packages show what they export: as theirs, and loaded when it is asked for.
+
+`publish` is for packages that load all of their modules: what they export says that it is of the
+package. `when_asked` is for those of which most users need a part: they load a name's module when
+the name is asked for (PEP 562).
+"""
 
 from __future__ import annotations
 
-from types import FunctionType
-from typing import Any
+import importlib
+import inspect
+import re
+import sys
+from types import FunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 def publish(namespace: dict[str, Any]) -> None:
     """Give the classes and functions that a package exports its name as their module.
 
     So they look in `help`, in tracebacks and in pickles as they are imported. Call it at the end
-    of an ``__init__``. The annotations of a class are then looked up in the package: it imports
-    what they name.
+    of an ``__init__``. What inner packages export themselves stays theirs.
 
     Args:
         namespace: The package's ``globals()``, with ``__all__``.
@@ -19,6 +34,85 @@ def publish(namespace: dict[str, Any]) -> None:
     package = namespace["__name__"]
     for name in namespace["__all__"]:
         thing = namespace[name]
-        is_own = getattr(thing, "__module__", "").startswith(f"{package}._")
-        if is_own and isinstance(thing, type | FunctionType):
-            thing.__module__ = package
+        module = getattr(thing, "__module__", None) or ""
+        is_own = module.startswith(f"{package}.") and "._" in module
+        if not is_own or not isinstance(thing, type | FunctionType):
+            continue
+        thing.__module__ = package
+        # Annotations of a class are looked up in the module that it says it is of.
+        home = vars(sys.modules[module])
+        for annotation in vars(thing).get("__annotations__", {}).values():
+            for word in _WORD.findall(annotation if isinstance(annotation, str) else ""):
+                if word in home:
+                    namespace.setdefault(word, home[word])
+
+
+def when_asked(package: str, **owners: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a package that loads names when they are asked for.
+
+    Type checkers do not see them: the package imports the same names under ``TYPE_CHECKING``.
+
+    Args:
+        package: The package's ``__name__``.
+        **owners: The names that it exports, with blanks between, by the module of the package that
+            has them. A module that is public itself can be asked for as well.
+    """
+    where = {name: module for module, names in owners.items() for name in names.split()}
+
+    def load(name: str) -> Any:
+        if name in where:
+            value = getattr(importlib.import_module(f"{package}.{where[name]}"), name)
+            # The next one who asks finds it without this function.
+            setattr(sys.modules[package], name, value)
+            return value
+        if name in owners and not name.startswith("_"):
+            return importlib.import_module(f"{package}.{name}")
+        msg = f"module {package!r} has no attribute {name!r}"
+        raise AttributeError(msg, name=name, obj=sys.modules[package])
+
+    def names() -> list[str]:
+        public = (module for module in owners if not module.startswith("_"))
+        return sorted({*vars(sys.modules[package]), *where, *public})
+
+    return load, names
+
+
+def showing(options: Callable[[], Iterable[inspect.Parameter]]) -> Callable[[F], F]:
+    """Have `help` and `inspect.signature` show what a decorated function takes as ``**options``.
+
+    Args:
+        options: Returns the options as parameters; called when somebody looks.
+    """
+
+    def decorate(function: F) -> F:
+        shown = _Shown(function, options)
+        function.__signature__ = shown  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+class _Shown(inspect.Signature):
+    """The signature of a function, the last parameters of which are looked up when it is shown."""
+
+    __slots__ = ("_options", "_own")
+
+    def __init__(
+        self, function: Callable[..., object], options: Callable[[], Iterable[inspect.Parameter]]
+    ) -> None:
+        self._own = inspect.signature(function)
+        self._options = options
+        super().__init__(return_annotation=self._own.return_annotation)
+
+    @property
+    def parameters(self) -> MappingProxyType[str, inspect.Parameter]:
+        kept = [each for each in self._own.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        more = [each for each in self._options() if each.name not in self._own.parameters]
+        return MappingProxyType({each.name: each for each in (*kept, *more)})
+
+    def replace(self, **changes: Any) -> inspect.Signature:  # type: ignore[override]
+        """Return a plain signature with changes; `inspect` takes ``self`` out of it so."""
+        plain = inspect.Signature(
+            list(self.parameters.values()), return_annotation=self.return_annotation
+        )
+        return plain.replace(**changes)

@@ -179,6 +179,8 @@ class LimiterState:
             all sizes were alike.
     """
 
+    __module__ = "datagym_async"  # what it is imported from
+
     limit: int
     in_flight: int
     reason: str

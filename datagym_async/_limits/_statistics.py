@@ -47,6 +47,8 @@ class SessionStatistics:
         retry_tokens: What is left of the retry budget; None where there is none.
     """
 
+    __module__ = "datagym_async"  # what it is imported from
+
     requests: int = 0
     retries: int = 0
     bytes: int = 0

@@ -5,9 +5,23 @@ waiting (pure): backoff with full jitter, Retry-After in seconds and as a date. 
 tenacity under one time budget. `_quota` is the retry budget of the whole client.
 """
 
-from datagym_async._retry._delays import RetryPolicy, parse_retry_after
-from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota, Settling
-from datagym_async._retry._table import Action, Trouble, classify, decide
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async._public import when_asked
+
+if TYPE_CHECKING:
+    from datagym_async._retry._delays import RetryPolicy, parse_retry_after
+    from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota, Settling
+    from datagym_async._retry._table import Action, Trouble, classify, decide
+else:
+    __getattr__, __dir__ = when_asked(
+        __name__,
+        _delays="RetryPolicy parse_retry_after",
+        _loop="SEEMS_DOWN RetryLoop RetryQuota Settling",
+        _table="Action Trouble classify decide",
+    )
 
 __all__ = [
     "SEEMS_DOWN",

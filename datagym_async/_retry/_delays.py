@@ -43,6 +43,8 @@ class RetryPolicy:
             None for no such budget.
     """
 
+    __module__ = "datagym_async"  # what it is imported from
+
     max_retries: int = attrs.field(default=5, validator=_check_not_negative)
     initial_delay: float = attrs.field(default=0.5, validator=_check_not_negative)
     max_delay: float = attrs.field(default=20.0, validator=_check_not_negative)

@@ -10,11 +10,27 @@ nowhere else; they are raised free of causes, because aiohttp's own errors hold 
 request, and so the token.
 """
 
-from datagym_async._transport._aiohttp import AiohttpTransport
-from datagym_async._transport._base import StreamedResponse, Transport
-from datagym_async._transport._foreign import LinkError
-from datagym_async._transport._links import LinkFetcher, LinkProber
-from datagym_async._transport._options import Timeout, check_base_url, check_token
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async._public import when_asked
+
+if TYPE_CHECKING:
+    from datagym_async._transport._aiohttp import AiohttpTransport
+    from datagym_async._transport._base import StreamedResponse, Transport
+    from datagym_async._transport._foreign import LinkError
+    from datagym_async._transport._links import LinkFetcher, LinkProber
+    from datagym_async._transport._options import Timeout, check_base_url, check_token
+else:
+    __getattr__, __dir__ = when_asked(
+        __name__,
+        _aiohttp="AiohttpTransport",
+        _base="StreamedResponse Transport",
+        _foreign="LinkError",
+        _links="LinkFetcher LinkProber",
+        _options="Timeout check_base_url check_token",
+    )
 
 __all__ = [
     "AiohttpTransport",

@@ -42,6 +42,8 @@ class Timeout:
         upload_rate: Slowest line that an upload must still get through on, in bytes a second.
     """
 
+    __module__ = "datagym_async"  # what it is imported from
+
     connect: float = attrs.field(default=10.0, validator=_check_positive)
     read: float = attrs.field(default=60.0, validator=_check_positive)
     read_rate: float = attrs.field(default=1_000.0, validator=_check_positive)

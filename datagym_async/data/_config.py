@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
 import attrs
 
@@ -21,9 +21,6 @@ Decode: TypeAlias = Literal["bytes", "pillow", "numpy"]
 Links: TypeAlias = Literal["refuse", "skip", "service"]
 OnError: TypeAlias = Literal["raise", "skip"] | Callable[[DatasetMedia, Exception], object | None]
 
-F = TypeVar("F", bound=Callable[..., object])
-
-_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _MIB = 1 << 20
 _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
 
@@ -142,18 +139,14 @@ class LoaderOptions(TypedDict, total=False):
     concurrency: int | None
 
 
-def showing_options(function: F) -> F:
-    """Have `help` and `inspect.signature` show each option of a function with its default.
-
-    Args:
-        function: One that takes the options of `LoaderConfig` as ``**options``.
-    """
-    own = inspect.signature(function)
-    kept = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    options = [
-        inspect.Parameter(field.name, _KEYWORD, default=field.default, annotation=field.type)
+def loader_parameters() -> list[inspect.Parameter]:
+    """Return the options of `LoaderConfig` as parameters with their defaults."""
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=field.type,
+        )
         for field in attrs.fields(LoaderConfig)
-        if field.name not in own.parameters
     ]
-    function.__signature__ = own.replace(parameters=kept + options)  # type: ignore[attr-defined]
-    return function

@@ -1,5 +1,8 @@
 """Download datasets and projects into folders."""
 
+from __future__ import annotations
+
+from datagym_async._public import publish
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._downloader import Downloader
 from datagym_async.downloads._report import (
@@ -17,3 +20,5 @@ __all__ = [
     "DownloadResult",
     "Downloader",
 ]
+
+publish(globals())

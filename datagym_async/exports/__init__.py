@@ -1,5 +1,8 @@
 """Export labels and bitmaps into files."""
 
+from __future__ import annotations
+
+from datagym_async._public import publish
 from datagym_async.exports._bitmaps import (
     Bitmap,
     BitmapReport,
@@ -19,3 +22,5 @@ __all__ = [
     "ExportProgress",
     "ExportedLabels",
 ]
+
+publish(globals())

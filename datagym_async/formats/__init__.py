@@ -15,15 +15,11 @@ All of it blocks, but for the iteration of a `PredictionFile`: callers with an e
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from datagym_async._public import publish
 from datagym_async.formats._keys import service_key
 from datagym_async.formats._losses import Conversion, FormatError, Loss, LossKind, LossReport
 from datagym_async.formats._matching import Matching, match
 from datagym_async.formats._prediction_files import PredictionFile, PredictionFormat
-from datagym_async.formats.coco import CocoMapping
-from datagym_async.labels import LabeledImage
 
 __all__ = [
     "Conversion",
@@ -37,8 +33,5 @@ __all__ = [
     "match",
     "service_key",
 ]
-
-_IN_ANNOTATIONS = (CocoMapping, LabeledImage, Path)
-"""Annotations of what is exported name these; they are looked up here."""
 
 publish(globals())

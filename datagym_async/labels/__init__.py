@@ -16,16 +16,12 @@ In reading order:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
 from datagym_async._public import publish
 from datagym_async.labels._check import Prepared, check_prediction, prepare_prediction
-from datagym_async.labels._check_answers import Finding, PartPath, Severity
+from datagym_async.labels._check_answers import Finding, Severity
 from datagym_async.labels._config import ConfigDiff, EntryChange, LabelConfig, diff
 from datagym_async.labels._config_entries import ConfigEntry, EntryHandle, EntryLike
 from datagym_async.labels._payload import (
-    ClassTypes,
     ExportReader,
     LabelClass,
     LabelExport,
@@ -47,9 +43,8 @@ from datagym_async.labels._shapes import (
     Segmentation,
     Shape,
 )
-from datagym_async.labels._values import Annotation, Classification, Form, LabeledImage, LabeledTask
+from datagym_async.labels._values import Annotation, Classification, LabeledImage, LabeledTask
 from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, VideoObject
-from datagym_async.models import EntryType, TaskState
 
 __all__ = [
     "Annotation",
@@ -93,8 +88,5 @@ __all__ = [
     "to_video_payload",
     "with_keys",
 ]
-
-_IN_ANNOTATIONS = (Any, ClassTypes, ClassVar, EntryType, Form, Mapping, PartPath, TaskState)
-"""Annotations of what is exported name these; they are looked up here."""
 
 publish(globals())

@@ -11,9 +11,6 @@ In reading order:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from datagym_async._public import publish
 from datagym_async.models._basics import (
     EntryType,
@@ -84,8 +81,5 @@ __all__ = [
     "UrlStatus",
     "ValueChange",
 ]
-
-_IN_ANNOTATIONS = (Mapping, Path)
-"""Annotations of what is exported name these; they are looked up here."""
 
 publish(globals())

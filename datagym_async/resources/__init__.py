@@ -17,6 +17,7 @@ In reading order:
 
 from __future__ import annotations
 
+from datagym_async._public import publish
 from datagym_async.resources._ai_segmentation import AiSegmentationResource
 from datagym_async.resources._bodies import file_body
 from datagym_async.resources._datasets import DatasetsResource
@@ -48,3 +49,5 @@ __all__ = [
     "WriteReport",
     "file_body",
 ]
+
+publish(globals())

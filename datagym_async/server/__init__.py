@@ -19,8 +19,11 @@ reading order, from the wire inwards:
 * `_seed`: projects, videos, states, which no route can make.
 """
 
+from __future__ import annotations
+
 from aiohttp.typedefs import Middleware
 
+from datagym_async._public import publish
 from datagym_async.server._connections import ServerStatistics
 from datagym_async.server._json import Dialect
 from datagym_async.server._labels import TaskState
@@ -57,3 +60,5 @@ __all__ = [
     "StoreError",
     "TaskState",
 ]
+
+publish(globals())

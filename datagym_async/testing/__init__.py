@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from datagym_async._public import publish
 from datagym_async.testing._answers import (
     Html,
     Redirect,
@@ -59,3 +60,5 @@ __all__ = [
     "chance",
     "outage",
 ]
+
+publish(globals())

@@ -1,5 +1,8 @@
 """Upload images in bulk: plan, screen, send, settle, report."""
 
+from __future__ import annotations
+
+from datagym_async._public import publish
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._dry_run import DryRun, PlannedUpload, PlanSummary
 from datagym_async.uploads._events import (
@@ -63,3 +66,5 @@ __all__ = [
     "list_jobs",
     "show_job",
 ]
+
+publish(globals())

@@ -268,7 +268,7 @@ async def ask(
     """Make a call; anything but a value and an error of ours goes through."""
     folder.mkdir()
     with monkeypatch.context() as patched:
-        patched.setattr("datagym_async._client.AiohttpTransport", lambda **_: transport)
+        patched.setattr("datagym_async._opened.AiohttpTransport", lambda **_: transport)
         try:
             async with open_client() as client:
                 touch(await {**CALLS, **JOBS}[call](client, folder))

@@ -2,22 +2,76 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pickle
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
 import datagym_async
 from datagym_async import exceptions
 from datagym_async.exceptions import APIConnectionError, APIError, APIStatusError, DataGymError
+from datagym_async.exports._bitmaps import CONCURRENCY
 
 
 def test_all_is_sorted_and_true() -> None:
     """Every name of __all__ exists, once, in order."""
     assert datagym_async.__all__ == sorted(set(datagym_async.__all__))
     assert all(hasattr(datagym_async, name) for name in datagym_async.__all__)
+
+
+def test_what_is_loaded_late_is_what_type_checkers_see() -> None:
+    """The names that are loaded when asked for are those of __all__; dir() shows them all."""
+    source = inspect.getsource(datagym_async)
+    imports = source.partition("if TYPE_CHECKING:")[2].partition("else:")[0]
+    tree = ast.parse(textwrap.dedent(imports))
+    seen = [
+        name.name
+        for each in ast.walk(tree)
+        if isinstance(each, ast.ImportFrom)
+        for name in each.names
+    ]
+
+    assert sorted(seen) == datagym_async.__all__
+    assert {*datagym_async.__all__, "formats", "models", "server"} <= {*dir(datagym_async)}
+    with pytest.raises(AttributeError, match="no attribute 'Nonesuch'"):
+        datagym_async.Nonesuch  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_packages_are_attributes_as_they_always_were() -> None:
+    """`import datagym_async` is enough to reach its public packages and a star takes all names."""
+    script = (
+        "import datagym_async\n"
+        "print(datagym_async.formats.coco.CocoMapping.__module__)\n"
+        "from datagym_async import *\n"
+        "print([name for name in datagym_async.__all__ if name not in globals()])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split("\n") == ["datagym_async.formats.coco", "[]", ""]
+
+
+@pytest.mark.parametrize("name", [n for n in datagym_async.__all__ if not n.startswith("__")])
+def test_what_is_exported_can_be_pickled_by_its_name(name: str) -> None:
+    """A class or function goes through a pickle as the very one that is imported."""
+    thing = getattr(datagym_async, name)
+    if not (inspect.isclass(thing) or inspect.isfunction(thing)):
+        return
+
+    assert pickle.loads(pickle.dumps(thing)) is thing
+
+
+def test_bitmaps_are_as_many_at_once_as_in_a_download() -> None:
+    """The client says the default of exports, which it does not load for that."""
+    parameters = inspect.signature(datagym_async.DataGymClient.download_bitmaps).parameters
+
+    assert parameters["concurrency"].default == CONCURRENCY
 
 
 @pytest.mark.parametrize("name", [n for n in datagym_async.__all__ if not n.startswith("__")])

@@ -11,15 +11,27 @@ import attrs
 import pytest
 
 PACKAGES = [
+    "datagym_async.data",
     "datagym_async.formats",
     "datagym_async.formats.coco",
     "datagym_async.formats.convert",
     "datagym_async.labels",
     "datagym_async.models",
+    "datagym_async.resources",
+]
+EXPORTING = [
+    *PACKAGES,
+    "datagym_async",
+    "datagym_async.downloads",
+    "datagym_async.exceptions",
+    "datagym_async.exports",
+    "datagym_async.server",
+    "datagym_async.testing",
+    "datagym_async.uploads",
 ]
 
 
-@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.parametrize("name", EXPORTING)
 def test_what_is_exported_is_of_its_package(name: str) -> None:
     """Nobody who prints, pickles or asks for help sees a private module; annotations resolve."""
     package = importlib.import_module(name)

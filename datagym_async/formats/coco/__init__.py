@@ -13,10 +13,7 @@ what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 
 from __future__ import annotations
 
-from typing import Any
-
 from datagym_async._public import publish
-from datagym_async.formats._losses import LossReport
 from datagym_async.formats.coco._config import label_config
 from datagym_async.formats.coco._mapping import By, CocoCategory, CocoMapping, Shape
 from datagym_async.formats.coco._reading import read
@@ -35,8 +32,5 @@ __all__ = [
     "to_document",
     "write",
 ]
-
-_IN_ANNOTATIONS = (Any, LossReport)
-"""Annotations of what is exported name these; they are looked up here."""
 
 publish(globals())

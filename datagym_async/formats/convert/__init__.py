@@ -9,16 +9,11 @@ It needs the extra ``formats``. COCO, which knows more, has a package of its own
 
 from __future__ import annotations
 
-from typing import Literal
-
 from datagym_async._public import publish
 from datagym_async.formats.convert._formats import FORMATS, FormatInfo, FormatName
 from datagym_async.formats.convert._reading import read
 from datagym_async.formats.convert._writing import write
 
 __all__ = ["FORMATS", "FormatInfo", "FormatName", "read", "write"]
-
-_IN_ANNOTATIONS = (Literal,)
-"""Annotations of what is exported name these; they are looked up here."""
 
 publish(globals())
