@@ -212,8 +212,8 @@ class APIStatusError(APIError):
         super().__init__(message, method=method, path=path, attempts=attempts, unknown=unknown)
         self.status = status
         self.key = key
-        self.params = tuple(params)
-        self.details = tuple(details)
+        self.params: tuple[str, ...] = tuple(params)
+        self.details: tuple[ErrorDetail, ...] = tuple(details)
         self.retry_after = retry_after
 
 
@@ -357,7 +357,7 @@ class LabelConfigError(DataGymError, ValueError):
         left: Literal["old", "new", "unknown"] = "old",
     ) -> None:
         super().__init__(message)
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         self.backup = backup
         self.left = left
 

@@ -143,17 +143,16 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         stopped: Whether nothing new is begun any more.
         stopped_by: Which limit was reached, in words; empty while none is.
         begun: Items that were begun.
-        begun_bytes: Bytes of those that were begun, or that have arrived.
         failed: Items that failed.
         working_since: When the first work was handed to the workers, by the event loop's clock.
     """
 
     def __init__(self, lane: RunLane | None, concurrency: int | None, stops: Stops) -> None:
         self.error: Exception | None = None
-        self.stopped = False
-        self.stopped_by = ""
+        self.stopped: bool = False
+        self.stopped_by: str = ""
         self.begun = 0
-        self.begun_bytes = 0
+        self._begun_bytes: int = 0
         self.failed = 0
         self.working_since: float | None = None
         self._lane, self._concurrency, self._stops = lane, concurrency, stops
@@ -307,7 +306,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         """Return whether a limit of the run is reached; stops the run then."""
         self.stopped_by = self.stopped_by or self._stops.reason(
             begun=self.begun,
-            begun_bytes=self.begun_bytes,
+            begun_bytes=self._begun_bytes,
             failed=self.failed,
             seconds=self._now() - self._began,
         )

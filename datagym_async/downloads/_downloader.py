@@ -185,7 +185,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         await self._give_out(result)
 
     def _has_reached_a_limit(self) -> bool:
-        self.begun_bytes = self._tally.bytes_arrived
+        self._begun_bytes = self._tally.bytes_arrived
         return super()._has_reached_a_limit()
 
     def _write_down(self) -> None:

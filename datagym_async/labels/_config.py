@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
 
@@ -50,7 +50,7 @@ class LabelConfig(EntryList):
         """Return whether nothing differs; the order of entries and options is nothing."""
         return diff(self, other).is_empty if isinstance(other, LabelConfig) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # it can change
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it can change
 
     def problems(self) -> list[str]:
         """Return what the service would refuse, drop or trip over, each as a sentence."""

@@ -232,7 +232,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             self.begun += len(work)
         else:
             self.begun += 1
-            self.begun_bytes += work.size or 0
+            self._begun_bytes += work.size or 0
         for sent in await self._sender.send(work):
             if sent.is_lost:
                 self._tally.unsettled += 1

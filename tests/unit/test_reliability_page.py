@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
 PROMISES = re.findall(
-    r"^\| (?!trouble|what|it tries|-)(.+?) \| .* \|$", PAGE.partition("## The long")[0], re.MULTILINE
+    r"^\| (?!trouble|what|it tries|-)(.+?) \| .* \|$",
+    PAGE.partition("## The long")[0],
+    re.MULTILINE,
 )
 
 

@@ -66,7 +66,7 @@ class Job(BulkRun[int, str, int]):
 
     async def _do(self, work: int) -> None:
         self.begun += 1
-        self.begun_bytes += 10
+        self._begun_bytes += 10
         await asyncio.sleep(self.seconds)
         self.done += 1
         self.failed += work % 2
