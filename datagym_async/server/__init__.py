@@ -24,23 +24,33 @@ from __future__ import annotations
 from aiohttp.typedefs import Middleware
 
 from datagym_async._public import publish
-from datagym_async.server._connections import ServerStatistics
-from datagym_async.server._json import Dialect
-from datagym_async.server._labels import TaskState
-from datagym_async.server._links import FetchLinks
-from datagym_async.server._seed import (
-    SeedDataset,
-    SeededDataset,
-    SeededProject,
-    SeedKeyframe,
-    SeedMedia,
-    SeedProject,
-    SeedVideo,
-    SeedVideoObject,
-)
-from datagym_async.server._server import Server
-from datagym_async.server._service import Plan
-from datagym_async.server._store import StoreError
+
+try:
+    from datagym_async.server._connections import ServerStatistics
+    from datagym_async.server._json import Dialect
+    from datagym_async.server._labels import TaskState
+    from datagym_async.server._links import FetchLinks
+    from datagym_async.server._seed import (
+        SeedDataset,
+        SeededDataset,
+        SeededProject,
+        SeedKeyframe,
+        SeedMedia,
+        SeedProject,
+        SeedVideo,
+        SeedVideoObject,
+    )
+    from datagym_async.server._server import Server
+    from datagym_async.server._service import Plan
+    from datagym_async.server._store import StoreError
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in ("aiosqlite", "PIL"):
+        raise
+    raise ModuleNotFoundError(
+        f"The embedded server needs the extra 'server' (no module {error.name} here): "
+        "pip install 'datagym-async[server]'",
+        name=error.name,
+    ) from None
 
 __all__ = [
     "Dialect",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,16 @@ def test_a_missing_extra_is_named(
     assert f"datagym-async[{extra}]" in str(caught.value)
     assert not isinstance(caught.value.__cause__, ModuleNotFoundError)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["aiosqlite", "PIL"])
+def test_the_server_says_what_it_needs(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing it without its extra is an error of the import, with the way out."""
+    for name in [each for each in sys.modules if each.startswith("datagym_async.server")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'datagym-async\[server\]'"):
+        importlib.import_module("datagym_async.server")
 
 
 def test_a_format_is_refused_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
