@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from datagym_async._extras import missing_extra
+from datagym_async._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,15 +20,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 all well, 1 some items failed, 2 usage or settings, 130 interrupted.
     """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments == ["--version"]:  # answered before anything is loaded
+        sys.stdout.write(f"datagym-async {__version__}\n")
+        return 0
     try:
         from datagym_async.cli._app import run
+
+        return run(arguments)
     except ModuleNotFoundError as error:
+        from datagym_async._extras import missing_extra
+
         if (sentence := missing_extra(error)) is None:
             raise
-        # Not through cli._output, which needs rich: the very thing that may be missing.
+        # Not through `Output`, which needs rich: the very thing that may be missing.
         sys.stderr.write(f"Error: {sentence}\n")
         return 2
-    return run(sys.argv[1:] if argv is None else list(argv))
 
 
 if __name__ == "__main__":

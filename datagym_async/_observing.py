@@ -38,6 +38,7 @@ class Observer:
     requests: int = 0
     retries: int = 0
     bytes: int = 0
+    has_answered: bool = False
 
     def note_retry(self) -> None:
         """Count a repetition."""
@@ -50,6 +51,7 @@ class Observer:
 
     def note_headers(self, headers: Mapping[str, str]) -> None:
         """Pause if an answer says that nothing is left of the rate limit."""
+        self.has_answered = True
         seconds = pause_asked(headers, now=lambda: self.now().timestamp())
         if seconds is not None:
             self.limits.pause(min(seconds, self.longest_pause), "nothing is left of its rate limit")

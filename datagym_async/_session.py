@@ -89,6 +89,9 @@ class Session:
         self._timeout = timeout
         self._now = now
         self._secrets = secrets
+        self._first_retry = retry
+        if retry.max_first_retries is not None:
+            self._first_retry = attrs.evolve(retry, max_retries=retry.max_first_retries)
         self._quota = RetryQuota(retry.quota) if retry.quota is not None else None
         self._seen = Observer(limits, retry.max_retry_after, now)
         self._home = Home("The client")
@@ -306,7 +309,7 @@ class Session:
     ) -> RetryLoop[T]:
         self._home.check()  # before anything waits for a lane, which elsewhere would hang
         return RetryLoop(
-            policy=self._retry,
+            policy=self._retry if self._seen.has_answered else self._first_retry,
             replay=request.replay,
             send=send,
             quota=self._quota,

@@ -41,6 +41,9 @@ class RetryPolicy:
         quota: Tokens of the retry budget that the whole client shares. A repetition costs 5, after
             a timeout 10, and what succeeds gives back; with too few left, nothing is tried again.
             None for no such budget.
+        max_first_retries: Attempts after the first one for requests begun before the service has
+            answered anything, so that an address where nobody is shows soon; None for
+            `max_retries`.
     """
 
     __module__ = "datagym_async"  # what it is imported from
@@ -56,6 +59,10 @@ class RetryPolicy:
 
     quota: float | None = attrs.field(
         default=_QUOTA, validator=attrs.validators.optional(_check_not_negative)
+    )
+
+    max_first_retries: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_not_negative)
     )
 
     @classmethod

@@ -1,47 +1,72 @@
-"""The application: all commands, and the options before them."""
+"""The application: the names of all commands, and the options before them.
 
-from collections.abc import Sequence
-from typing import Annotated, Final, Protocol, runtime_checkable
+The module of a command is loaded when that command runs, so that help and `--version` need none.
+"""
 
-import typer
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any, Final, Protocol, runtime_checkable
+
+import rich  # noqa: F401 -- help is drawn with it: if it is missing, that is said at once
+import typer.core
+import typer.main
 
 from datagym_async._version import __version__
-from datagym_async.cli import (
-    _bitmaps,
-    _config,
-    _datasets,
-    _demo,
-    _download,
-    _export,
-    _import,
-    _jobs,
-    _projects,
-    _serve,
-    _tasks,
-    _upload,
-)
-from datagym_async.cli._errors import INTERRUPTED, STOPPED
 from datagym_async.cli._options import BaseUrl, Debug, Json, Quiet, Shared, TokenFile
-from datagym_async.cli._screen import Output
 
 PROGRAM: Final = "datagym-async"
 
+COMMANDS: Final[Mapping[str, str]] = {
+    "upload": "Upload images into a dataset.",
+    "download": "Download the media of a dataset or a project, and their labels.",
+    "export": "Export the labels of a project's finished tasks.",
+    "import": "Import predictions into a project, each checked before it is sent.",
+    "bitmaps": "Download the segmentation bitmaps of a project's finished tasks.",
+    "demo": "Show the main job on a server of its own: no account, no network, seconds.",
+    "serve": "Run a DataGym-compatible server on this machine, for trying out and for tests.",
+    "projects": "List projects; attach and detach datasets.",
+    "datasets": "List datasets, look at one, create one.",
+    "config": "Label configurations: show, validate, diff, upload, back up, restore.",
+    "tasks": "List labelling tasks; complete and skip them.",
+    "jobs": "The journals of uploads: list, look at one, clean up.",
+}
+"""Each command, or group of commands, with the first line of its help; module `_name` has it."""
+
+
+def load(name: str) -> Any:
+    """Return a command or a group of commands, its module loaded."""
+    module = import_module(f"datagym_async.cli._{name}")
+    found: Any = typer.main.get_command(module.app)
+    found.help = found.help or COMMANDS[name]
+    return found
+
+
+class _Commands(typer.core.TyperGroup):
+    """Has the names of commands and loads the one that is run."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, line in COMMANDS.items():
+            self.add_command(typer.core.TyperCommand(name, help=line))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments begin with, and what follows."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found and load(found.name or ""), rest
+
+
 app = typer.Typer(
     name=PROGRAM,
+    cls=_Commands,
     add_completion=False,
-    pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (_upload, _download, _export, _import, _bitmaps, _demo, _serve):
-    _module.register(app)
-for _module in (_projects, _datasets, _config, _tasks, _jobs):
-    app.add_typer(_module.app)
 
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        Output().result(f"{PROGRAM} {__version__}")
+        typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 
@@ -56,7 +81,7 @@ def shared_options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_say_version, is_eager=True, help="Print the version and leave."
+            "--version", callback=_say_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -79,29 +104,28 @@ class _UsageProblem(Protocol):
 
     exit_code: int
 
-    def format_message(self) -> str:
-        """Return the sentence."""
-        ...
+    def format_message(self) -> str: ...
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line; return its exit status."""
     try:
-        status = app(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False)
-    except typer.Abort:
-        return INTERRUPTED
+        whole: Any = typer.main.get_command(app)
+        status = whole(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except Exception as error:
+        from datagym_async.cli._errors import INTERRUPTED, STOPPED
+        from datagym_async.cli._screen import Output
+
+        if isinstance(error, typer.Abort):
+            return INTERRUPTED
         if not isinstance(error, _UsageProblem):
             raise
-        Output().error(_usage(error))
+        # Newer releases of typer put two words of pydantic before what a type has to say.
+        message = " ".join(error.format_message().split()).rstrip(".")
+        message = message.replace(": Value error, ", ": ")
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else PROGRAM
+        see = f" See `{where} --help`." if message.endswith("?") else f"; see `{where} --help`."
+        Output().error(f"{message}{see}")
         return STOPPED
     return status if isinstance(status, int) else 0
-
-
-def _usage(error: _UsageProblem) -> str:
-    # Newer releases of typer put two words of pydantic before what a type has to say.
-    message = " ".join(error.format_message().split()).rstrip(".")
-    message = message.replace(": Value error, ", ": ")
-    context = getattr(error, "ctx", None)
-    where = context.command_path if context is not None else PROGRAM
-    return f"{message}; see `{where} --help`."

@@ -5,15 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from datagym_async.cli._connect import ClientOptions, client_for
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._screen import Output, counted
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exports import BitmapReport, BitmapResult
 
+app = group("bitmaps")
 
+
+@command(app, "bitmaps")
 def bitmaps(
     invocation: Invocation,
     project: Annotated[
@@ -46,7 +49,7 @@ def bitmaps(
     wanted = format.lower()
     if wanted not in ("png", "bmp"):
         raise CommandError(f"--format is {format!r}; use png or bmp.")
-    client = client_for(invocation, ClientOptions())
+    client = client_for(invocation)
 
     async def work() -> BitmapReport:
         async with client:
@@ -61,11 +64,6 @@ def bitmaps(
             )
 
     return _say(invocation.output, run_in_loop(work()))
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "bitmaps")(bitmaps)
 
 
 def _tell(output: Output, result: BitmapResult) -> None:

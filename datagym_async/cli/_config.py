@@ -10,19 +10,17 @@ import attrs
 import typer
 
 from datagym_async._client import DataGymClient
+from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._screen import Column, Output, counted, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff
 from datagym_async.models import ConfigBackup, ConfigStakes, Project
 
-app = typer.Typer(
-    name="config", help="Label configurations: show, validate, diff, upload, back up, restore."
-)
+app = group("config")
 
 ProjectArgument = Annotated[
     str, typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False)
@@ -51,6 +49,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _BACKUPS = Path("datagym-backups")
 
 
+@command(app, "show")
 def show(
     invocation: Invocation,
     project: ProjectArgument,
@@ -75,6 +74,7 @@ def show(
     return WELL
 
 
+@command(app, "validate", client=False)
 def validate(invocation: Invocation, file: FileArgument) -> int:
     """Check a label configuration, without a service: all problems at once, and warnings."""
     config = _read(file)
@@ -91,6 +91,7 @@ def validate(invocation: Invocation, file: FileArgument) -> int:
     return SOME_FAILED if problems else WELL
 
 
+@command(app, "diff")
 def show_diff(invocation: Invocation, project: ProjectArgument, file: FileArgument) -> int:
     """Show what uploading a file would change; the exit status is 1 if something differs."""
     wanted = _read(file)
@@ -108,6 +109,7 @@ def show_diff(invocation: Invocation, project: ProjectArgument, file: FileArgume
     return SOME_FAILED if changes else WELL
 
 
+@command(app, "upload")
 def upload(
     invocation: Invocation,
     project: ProjectArgument,
@@ -129,6 +131,7 @@ def upload(
     return _replace(invocation, _Replacing(project, config, backup, yes=yes))
 
 
+@command(app, "restore")
 def restore(
     invocation: Invocation,
     project: ProjectArgument,
@@ -151,6 +154,7 @@ def restore(
     )
 
 
+@command(app, "backup")
 def backup(
     invocation: Invocation, project: ProjectArgument, backup_folder: BackupFolder = _BACKUPS
 ) -> int:
@@ -166,14 +170,6 @@ def backup(
     else:
         invocation.output.result(str(saved.folder))
     return WELL
-
-
-command(app, "show")(show)
-command(app, "validate", client=False)(validate)
-command(app, "diff")(show_diff)
-command(app, "upload")(upload)
-command(app, "backup")(backup)
-command(app, "restore")(restore)
 
 
 @attrs.frozen

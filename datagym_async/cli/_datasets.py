@@ -4,19 +4,20 @@ from typing import Annotated, Final
 
 import typer
 
+from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._screen import Column, Output, counted, plain
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
 
-app = typer.Typer(name="datasets", help="List datasets, look at one, create one.")
+app = group("datasets")
 
 _TIME: Final = "%Y-%m-%d %H:%M"
 
 
+@command(app, "list")
 def list_datasets(invocation: Invocation) -> int:
     """List the datasets with the number of their media."""
     datasets = with_client(invocation, outlines)
@@ -37,6 +38,7 @@ def list_datasets(invocation: Invocation) -> int:
     return WELL
 
 
+@command(app, "show")
 def show(
     invocation: Invocation,
     dataset: Annotated[
@@ -59,6 +61,7 @@ def show(
     return WELL
 
 
+@command(app, "create")
 def create(
     invocation: Invocation,
     name: Annotated[
@@ -89,11 +92,6 @@ def create(
     elif not invocation.output.quiet:
         invocation.output.result(f"Dataset {made.name!r} has the id {made.id}.")
     return WELL
-
-
-command(app, "list")(list_datasets)
-command(app, "show")(show)
-command(app, "create")(create)
 
 
 def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:

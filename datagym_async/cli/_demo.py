@@ -21,9 +21,9 @@ import typer
 from aiohttp import web
 
 from datagym_async._client import DataGymClient
+from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._datasets import show_dataset
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._screen import Output, counted, size
 from datagym_async.cli._serve import ServerOptions, running_server
 from datagym_async.cli._upload import Account, run_upload
@@ -55,6 +55,8 @@ _NAMES: Final = (
     "rocket.jpg",
     "text.png",
 )
+
+app = group("demo")
 
 
 def photographs() -> tuple[Path, ...]:
@@ -97,6 +99,7 @@ class Play:
     verified: str = ""
 
 
+@command(app, "demo", client=False)
 def demo(
     invocation: Invocation,
     folder: Annotated[
@@ -134,11 +137,6 @@ def demo(
     _close(output, play, kept=place if keep or data is not None else None)
     reports = [report for report in (play.files, play.links) if report is not None]
     return WELL if all(report.ok for report in reports) else SOME_FAILED
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "demo", client=False)(demo)
 
 
 @contextlib.contextmanager

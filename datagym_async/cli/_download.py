@@ -1,6 +1,7 @@
 """`download`: a dataset or a project, into a folder."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,8 @@ import typer
 
 from datagym_async._client import DataGymClient
 from datagym_async.cli._closing import GO_ON, check_report_file, write_report
+from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
-from datagym_async.cli._download_options import DownloadOptions, client_options, download_config
 from datagym_async.cli._errors import (
     INTERRUPTED,
     SOME_FAILED,
@@ -18,13 +19,16 @@ from datagym_async.cli._errors import (
     CommandError,
     hint_in_shell_words,
 )
+from datagym_async.cli._job_options import DOWNLOAD
 from datagym_async.cli._lookup import dataset_of, project_of
-from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._progress import DownloadSnapshot, ProblemLines, showing
+from datagym_async.cli._options import Given
+from datagym_async.cli._progress import SAY_EVERY, DownloadSnapshot, ProblemLines, showing
 from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
-from datagym_async.downloads import Downloader, DownloadReport, DownloadResult
+from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
 from datagym_async.exceptions import TransferError
+
+app = group("download")
 
 
 @attrs.define
@@ -35,9 +39,10 @@ class _Account:
     is_stopping: bool = False
 
 
+@command(app, "download", table=DOWNLOAD)
 def download(
     invocation: Invocation,
-    options: DownloadOptions,
+    given: Given,
     folder: Annotated[
         Path,
         typer.Argument(
@@ -46,47 +51,57 @@ def download(
             show_default=False,
         ),
     ],
+    dataset: str | None = None,
+    project: str | None = None,
+    stats: float = SAY_EVERY,
+    report: Path | None = None,
 ) -> int:
     """Download the media of a dataset or a project, and their labels.
 
-    Interrupted? The same command goes on: what is there already is not fetched again. Ctrl-C lets
-    end what is in flight; a second one stops at once.
+    Interrupted? The same command resumes: what is there already is not fetched again. Ctrl-C lets
+    what is in flight end; a second one stops at once.
     """
-    what, file = options.what, options.telling.report
-    if what.dataset is None and what.project is None:
+    output, account = invocation.output, _Account()
+    # What is out of range or makes no sense is said before anybody is asked for a token.
+    if dataset is None and project is None:
         raise CommandError("Nothing is named to download; add --dataset or --project.")
-    if what.allow_private_links and what.links != "source":
+    if given.config["allow_private_links"] and given.config["links"] != "source":
         raise CommandError("--allow-private-links is for --links source; add it, or leave it out.")
-    if file is not None:
-        check_report_file(file)
-    download_config(options)  # what is out of range is said before anybody is asked for a token
-    client, account = client_for(invocation, client_options(options)), _Account()
+    if report is not None:
+        check_report_file(report)
+    config = DownloadConfig(**given.config)
+    client = client_for(invocation, **given.client)
+
+    async def start() -> Downloader:
+        found = None if project is None else await project_of(client, project)
+        if dataset is None and found is not None:
+            return client.project_downloader(found.id, folder, config=config)
+        source = await dataset_of(client, dataset or "")
+        joined = attrs.evolve(config, project_id=None if found is None else found.id)
+        return client.downloader(source.id, folder, config=joined)
+
     try:
-        run_in_loop(_download(client, invocation.output, folder, options, account))
+        run_in_loop(_download(client, output, start, account, every=stats))
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except TransferError as error:
         if isinstance(error.report, DownloadReport):
-            write_report(invocation.output, error.report, file)
-        invocation.output.warning(GO_ON)
+            write_report(output, error.report, report)
+        output.warning(GO_ON)
         raise  # its sentence holds the summary
-    return _close(invocation.output, account, file)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "download")(download)
+    return _close(output, account, report)
 
 
 async def _download(
     client: DataGymClient,
     output: Output,
-    folder: Path,
-    options: DownloadOptions,
+    start: Callable[[], Awaitable[Downloader]],
     account: _Account,
+    *,
+    every: float,
 ) -> None:
     async with client:
-        run, problems = await _run_of(client, folder, options), ProblemLines(output)
+        run, problems = await start(), ProblemLines(output)
 
         def stop() -> None:
             account.is_stopping = True
@@ -101,27 +116,13 @@ async def _download(
 
         with ending_in_two_steps(stop):
             try:
-                async with run, showing(output, look, every=options.telling.stats):
+                async with run, showing(output, look, every=every):
                     async for result in run:
                         if result.is_problem:
-                            problems.say(_problem_line(result))
+                            reason = hint_in_shell_words(result.reason)
+                            problems.say(f"failed: {result.printable_name}: {reason}")
             finally:
                 account.report = run.report
-
-
-async def _run_of(client: DataGymClient, folder: Path, options: DownloadOptions) -> Downloader:
-    what = options.what
-    project = None if what.project is None else await project_of(client, what.project)
-    if what.dataset is None and project is not None:
-        return client.project_downloader(project.id, folder, config=download_config(options))
-    dataset = await dataset_of(client, what.dataset or "")
-    project_id = None if project is None else project.id
-    config = download_config(options, project_id=project_id)
-    return client.downloader(dataset.id, folder, config=config)
-
-
-def _problem_line(result: DownloadResult) -> str:
-    return f"failed: {result.printable_name}: {hint_in_shell_words(result.reason)}"
 
 
 def _close(output: Output, account: _Account, file: Path | None) -> int:

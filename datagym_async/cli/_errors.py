@@ -1,10 +1,12 @@
 """Every error becomes one sentence and an exit status, in one place.
 
-Sentences of the library, which speaks of the options of its functions, in words of a shell.
+Sentences of the library, which speak of the options of its functions, are put in words of a shell:
+which flag an option has is taken from the tables of options.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -23,62 +25,20 @@ from datagym_async.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Nothing that a file is likely to be called: sentences name files, too.
-_HINTS: Final[Mapping[str, str]] = {
-    'name="relative"': "--name relative",
-    'on_clash="rename"': "--on-clash rename",
-    'check="structure"': "--check structure",
-    'check="decode"': "--check decode",
-    'symlinks="follow"': "--symlinks follow",
-    "allow_private_links=True": "--allow-private-links",
-    "allow_private_store=True": "--allow-private-store",
-    "check base_url": "check --base-url",
-    "and base_url": "and --base-url",
-    "base_url '": "--base-url '",
-    'labels="coco"': "--labels coco",
-    'labels="yolo"': "--labels yolo",
-    'links="skip"': "--links skip",
-    'links="source"': "--links source",
-    'links="service"': "--links service",
-    'format="bmp"': "`datagym-async bitmaps --format bmp`",
-    "links=...": "--links",
-    "project_id=...": "--project",
-    "fresh=True (--fresh)": "--fresh",
-    "fresh=True": "--fresh",
-    "backup=None": "--no-backup",
-    "overwrite=True": "--overwrite",
-}
-# Advice names no files.
-_OPTIONS: Final[Mapping[str, str]] = {
-    "max_per_dataset=": "--max-per-dataset ",
-    "max_per_dataset": "--max-per-dataset",
-    "max_upload_rate": "--bwlimit",
-    "max_uploads": "--max-concurrency",
-    "rate_limit, or None": "--rate, or 0",
-    "rate_limit": "--rate",
-}
-
-
-def hint_in_shell_words(sentence: str) -> str:
-    """Return a sentence with the options that it hints at as they are called here."""
-    return _replaced(sentence, _HINTS)
-
-
-def advice_in_shell_words(sentence: str) -> str:
-    """Return a sentence of advice with the options as they are called here."""
-    return _replaced(sentence, _OPTIONS)
-
-
-def _replaced(text: str, words: Mapping[str, str]) -> str:
-    names = "|".join(map(re.escape, words))
-    return re.sub(rf"\b(?:{names})", lambda found: words[found[0]], text)
-
-
 WELL = 0
 SOME_FAILED = 1
 STOPPED = 2
 INTERRUPTED = 130
 
+# What the tables of options do not know: the address, and the options of other commands.
+_OTHERS: Final[Mapping[str, str]] = {
+    "check base_url": "check --base-url",
+    "and base_url": "and --base-url",
+    "base_url '": "--base-url '",
+    'format="bmp"': "`datagym-async bitmaps --format bmp`",
+    "backup=None": "--no-backup",
+    "overwrite=True": "--overwrite",
+}
 # What the errors of the client say is meant for code; these two are put in the words of a shell.
 _REFUSED: Final[Mapping[type[DataGymError], str]] = {
     AuthenticationError: "No token reached the service at the address given; set DATAGYM_TOKEN, or "
@@ -109,11 +69,20 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, CommandError):
         return error.sentence
     if isinstance(error, DataGymError):
-        return _REFUSED.get(type(error)) or _full_stop(hint_in_shell_words(str(error)))
+        said = hint_in_shell_words(str(error)).rstrip()
+        return _REFUSED.get(type(error)) or (said if said.endswith((".", "!", "?")) else f"{said}.")
     if isinstance(error, ModuleNotFoundError) and (sentence := missing_extra(error)):
         return sentence
     if isinstance(error, OSError) and error.strerror:
-        return _about_file(error)
+        name = error.filename
+        if not isinstance(name, str | bytes):
+            return f"{error.strerror}."
+        path = Path(os.fsdecode(name))
+        if path.suffix == ".part":  # files are written beside their place, and then renamed
+            return (
+                f"The folder {path.parent} cannot be written to ({error.strerror}); give another."
+            )
+        return f"{path} cannot be used ({error.strerror}); give another path."
     kind = type(error).__name__
     return f"Something unexpected went wrong ({kind}: {error}); add --debug to see where."
 
@@ -127,16 +96,44 @@ def status_of(error: BaseException) -> int:
     return SOME_FAILED if done else STOPPED
 
 
-def _about_file(error: OSError) -> str:
-    name = error.filename
-    if not isinstance(name, str | bytes):
-        return f"{error.strerror}."
-    path = Path(os.fsdecode(name))
-    if path.suffix == ".part":  # files are written beside their place, and then renamed
-        return f"The folder {path.parent} cannot be written to ({error.strerror}); give another."
-    return f"{path} cannot be used ({error.strerror}); give another path."
+def hint_in_shell_words(sentence: str) -> str:
+    """Return a sentence with the options that it hints at as they are called here.
+
+    Only what is written as an argument (``name="relative"``, ``fresh=True``) is one: sentences
+    name files, too.
+    """
+    flags, pattern = _hints()
+
+    def said(found: re.Match[str]) -> str:
+        if (other := _OTHERS.get(found[0])) is not None:
+            return other
+        value = found["value"]
+        return f"{flags[found['name']]} {value}" if value else flags[found["name"]]
+
+    return pattern.sub(said, sentence)
 
 
-def _full_stop(text: str) -> str:
-    text = text.rstrip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+def advice_in_shell_words(sentence: str) -> str:
+    """Return a sentence of advice, which names no files, with the options as they are called here.
+
+    A name without an underscore may be an English word, and is left as it is.
+    """
+    flags, _ = _hints()
+    sentence = sentence.replace("rate_limit, or None", f"{flags['rate_limit']}, or 0")
+    names = "|".join(sorted((each for each in flags if "_" in each), key=len, reverse=True))
+
+    def said(found: re.Match[str]) -> str:
+        return flags[found["name"]] + (" " if found["is"] else "")
+
+    return re.sub(rf"\b(?P<name>{names})(?:(?P<is>=)|(?!\w))", said, sentence)
+
+
+@functools.cache
+def _hints() -> tuple[Mapping[str, str], re.Pattern[str]]:
+    """Return the flags by their names in the library, and what an argument looks like."""
+    from datagym_async.cli._job_options import DOWNLOAD, UPLOAD  # loads what they configure
+
+    flags = {row.library_name: row.flag for row in (*DOWNLOAD.rows, *UPLOAD.rows)}
+    argument = rf'(?P<name>{"|".join(flags)})=(?:"(?P<value>[\w+]+)"|True(?: \(--\w+\))?|\.\.\.)'
+    others = "|".join(map(re.escape, _OTHERS))
+    return flags, re.compile(rf"\b(?:{others}|{argument})")

@@ -11,10 +11,10 @@ import typer
 from rich.console import RenderableType
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._connect import ClientOptions, client_for
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._progress import first_row, showing
 from datagym_async.cli._screen import Output, bar, counted, size
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
@@ -24,7 +24,10 @@ from datagym_async.formats.coco import CocoMapping
 
 _VERBS = {"export": "Exporting", "sizes": "Reading sizes", "write": "Writing"}
 
+app = group("export")
 
+
+@command(app, "export")
 def export(
     invocation: Invocation,
     project: Annotated[
@@ -80,7 +83,7 @@ def export(
     tasks of which nothing could be written. A file or folder is there whole or not at all.
     """
     run = _Run(invocation.output)
-    client = client_for(invocation, ClientOptions())
+    client = client_for(invocation)
     mapping = CocoMapping(by=by, select=select)
 
     async def work(opened: DataGymClient) -> ExportedLabels:
@@ -101,11 +104,6 @@ def export(
         invocation.output.warning("Interrupted; nothing half-written is left.")
         return INTERRUPTED
     return _close(invocation.output, exported)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "export")(export)
 
 
 @attrs.frozen

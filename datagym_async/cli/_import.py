@@ -10,7 +10,8 @@ import attrs
 import typer
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._connect import ClientOptions, client_for
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import (
     INTERRUPTED,
     SOME_FAILED,
@@ -21,7 +22,6 @@ from datagym_async.cli._errors import (
     sentence_of,
 )
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._progress import ProblemLines
 from datagym_async.cli._screen import Output, counted, plain_list
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
@@ -33,6 +33,8 @@ from datagym_async.resources._predictions import PredictionLike
 
 _SAY_EVERY: Final = 1000
 """Predictions between two lines that tell how far it is."""
+
+app = group("import")
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +120,7 @@ class _Account:
         return fine == self.total
 
 
+@command(app, "import")
 def import_(
     invocation: Invocation,
     how: HowOptions,
@@ -152,7 +155,7 @@ def import_(
     )
     source.format = source.found_format
     account = _Account(ProblemLines(invocation.output, kept_by="--json lists them all"))
-    client = client_for(invocation, ClientOptions())
+    client = client_for(invocation)
     try:
         run_in_loop(_run(client, invocation.output, project, _Work(how, reading, source, account)))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -163,11 +166,6 @@ def import_(
         status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
         raise CommandError(sentence_of(error), status=status) from error
     return _close(invocation.output, account, source)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "import")(import_)
 
 
 @attrs.frozen

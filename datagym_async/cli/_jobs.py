@@ -17,38 +17,17 @@ from typing import Annotated, Any, Final
 import attrs
 import typer
 
+from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
-from datagym_async.cli._options import Invocation, command
-from datagym_async.cli._screen import Column, counted, parse_seconds, size
+from datagym_async.cli._job_options import upload_flags
+from datagym_async.cli._options import parse_seconds
+from datagym_async.cli._screen import Column, counted, size
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
 SHOWN: Final = 20
 """Sources of a command that is for eyes; the one for programs has all that are known."""
 
 _MORE: Final = re.compile(r"and [\d,]+ more")
-_WITH_VALUE: Final[Mapping[str, str]] = {
-    "attach_to": "--project",
-    "max_per_dataset": "--max-per-dataset",
-    "include": "--include",
-    "exclude": "--exclude",
-    "symlinks": "--symlinks",
-    "name": "--name",
-    "name_separator": "--name-separator",
-    "on_clash": "--on-clash",
-    "check": "--check",
-    "max_bytes": "--max-bytes",
-    "verify": "--verify",
-    "concurrency": "--concurrency",
-    "identity": "--identity",
-}
-_PLAIN: Final[Mapping[str, str]] = {
-    "skip_existing": "--no-skip",
-    "include_hidden": "--hidden",
-    "check_links": "--check-links",
-    "allow_private_links": "--allow-private-links",
-    "remove_doubles": "--remove-doubles",
-    "watch": "--watch",
-}
 
 
 def command_of(
@@ -116,21 +95,25 @@ def _sources(job: JobSummary, most: int | None, quote: Callable[[str], str]) -> 
 
 def _option_words(options: Mapping[str, object]) -> Iterator[str]:
     """Yield the options that the command line has; others are of programs, and change no item."""
+    flags = upload_flags()
     for name, value in options.items():
-        if name in _PLAIN:
-            yield _PLAIN[name]
-        elif name in _WITH_VALUE:
-            for each in value if isinstance(value, list | tuple) else (value,):
-                yield from (_WITH_VALUE[name], str(each))
+        if name not in flags:
+            continue
+        if isinstance(value, bool):
+            yield flags[name]
+            continue
+        for each in value if isinstance(value, list | tuple) else (value,):
+            yield from (flags[name], str(each))
 
 
-app = typer.Typer(name="jobs", help="The journals of uploads: list, look at one, clean up.")
+app = group("jobs")
 
 _TIME: Final = "%Y-%m-%d %H:%M"
 _LEFT: Final = ("planned", "sending", "failed")
 _DONE: Final = ("uploaded", "skipped", "rejected")
 
 
+@command(app, "list", client=False)
 def list_(invocation: Invocation) -> int:
     """List the jobs whose journals lie in the state folder, the one written last first."""
     jobs = list_jobs()
@@ -152,6 +135,7 @@ def list_(invocation: Invocation) -> int:
     return WELL
 
 
+@command(app, "show", client=False)
 def show(
     invocation: Invocation,
     job: Annotated[
@@ -175,6 +159,7 @@ def show(
     return WELL
 
 
+@command(app, "clean", client=False)
 def clean(
     invocation: Invocation,
     older_than: Annotated[
@@ -213,11 +198,6 @@ def clean(
         freed = size(sum(each.size for each in deleted))
         output.result(f"Deleted {counted(len(deleted), 'journal')} ({freed}).")
     return WELL
-
-
-command(app, "list", client=False)(list_)
-command(app, "show", client=False)(show)
-command(app, "clean", client=False)(clean)
 
 
 def job_document(job: JobSummary) -> dict[str, Any]:

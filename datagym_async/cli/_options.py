@@ -1,58 +1,45 @@
-"""What all commands share: their options, before or after the command, and what stops them.
+"""Options: those of every command, the table of those of bulk jobs, and how values are read.
 
-`@command(app, "name")` makes a command of a function whose first parameter is the `Invocation` and
-which returns an exit status. The shared options join its own; errors become sentences. A parameter
-whose type is an attrs class stands for a group of options: one for each attribute of the class, all
-of which have defaults, or for several groups.
+`Option` is a row of a table (`_job_options`): an option of `upload` or `download` is declared
+there, once. Its flag, its help, the field of the configuration that it sets, the command that
+`jobs show` prints, hints in the library's sentences and the row in docs/cli.md come from it.
+
+This module is loaded at every start: it needs typer and nothing else of weight.
 """
 
-import contextlib
-import inspect
-import logging
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, Final, ParamSpec, get_type_hints
+from typing import Annotated, Any, Final, TypeAlias, get_type_hints
 
 import attrs
 import typer
 
-from datagym_async._client import TOKEN_VARIABLE
-from datagym_async._groups import first_of
-from datagym_async.cli._errors import (
-    INTERRUPTED,
-    SOME_FAILED,
-    sentence_of,
-    status_of,
-)
-from datagym_async.cli._screen import Output
-from datagym_async.cli._signals import terminated_like_interrupted
-
-P = ParamSpec("P")
-
 _SHARED: Final = "Shared options (also before the command)"
 
-BaseUrl = Annotated[
+BaseUrl: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--base-url",
         metavar="URL",
-        help="Address of the service; else DATAGYM_BASE_URL, else https://app.datagym.ai.",
+        help="Address of the service, without `/api/v1`; else `DATAGYM_BASE_URL`, else "
+        "`https://app.datagym.ai`.",
         rich_help_panel=_SHARED,
     ),
 ]
-TokenFile = Annotated[
+TokenFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--token-file",
         metavar="FILE",
-        help="File that holds the token; else DATAGYM_TOKEN, else you are asked. "
-        "There is no option for the token itself: others can see arguments.",
+        help="File that holds the token; else `DATAGYM_TOKEN`, else you are asked. There is no "
+        "option for the token itself: others can see arguments.",
         rich_help_panel=_SHARED,
     ),
 ]
-Json = Annotated[
+Json: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--json",
@@ -60,7 +47,7 @@ Json = Annotated[
         rich_help_panel=_SHARED,
     ),
 ]
-Quiet = Annotated[
+Quiet: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--quiet",
@@ -68,7 +55,7 @@ Quiet = Annotated[
         rich_help_panel=_SHARED,
     ),
 ]
-Debug = Annotated[
+Debug: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--debug",
@@ -76,13 +63,19 @@ Debug = Annotated[
         rich_help_panel=_SHARED,
     ),
 ]
+OF_ALL: Final[Mapping[str, object]] = {"as_json": Json, "quiet": Quiet, "debug": Debug}
+OF_CLIENTS: Final[Mapping[str, object]] = {"base_url": BaseUrl, "token_file": TokenFile, **OF_ALL}
 
-_OF_ALL: Final[Mapping[str, object]] = {"as_json": Json, "quiet": Quiet, "debug": Debug}
-_OF_CLIENTS: Final[Mapping[str, object]] = {
-    "base_url": BaseUrl,
-    "token_file": TokenFile,
-    **_OF_ALL,
-}
+ProjectArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False)
+]
+DatasetArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="DATASET", help="Name or id of the dataset.", show_default=False)
+]
+Yes: TypeAlias = Annotated[
+    bool,
+    typer.Option("--yes", help="Do not ask. Needed where standard input is no terminal."),
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -97,153 +90,194 @@ class Shared:
 
     def followed_by(self, later: "Shared") -> "Shared":
         """Return both together; what was given later wins."""
-        return Shared(
-            base_url=later.base_url or self.base_url,
-            token_file=later.token_file or self.token_file,
-            as_json=later.as_json or self.as_json,
-            quiet=later.quiet or self.quiet,
-            debug=later.debug or self.debug,
-        )
+        both = {
+            each.name: getattr(later, each.name) or getattr(self, each.name)
+            for each in attrs.fields(Shared)
+        }
+        return Shared(**both)
 
 
-@attrs.define
-class Invocation:
-    """One run of a command: its shared options, its way out, and the token once it is known."""
+@attrs.frozen
+class Option:
+    """An option of a bulk job.
 
-    shared: Shared
-    output: Output
-    token: str = attrs.field(default="", repr=False)
-
-
-def command(
-    app: typer.Typer, name: str, *, client: bool = True
-) -> Callable[
-    [Callable[Concatenate[Invocation, P], int]], Callable[Concatenate[Invocation, P], int]
-]:
-    """Make a function a command.
+    Its value goes to the parameter of the command that has its name, if there is one; else to the
+    client, if `client` says as what; else to the configuration of the job. Type and default are
+    those of the place it goes to, unless they are given. An option for a field that is True by
+    default makes it False.
 
     Args:
-        app: The application or the group that the command belongs to.
-        name: Its name.
-        client: Whether it talks to a service that its user names (--base-url, --token-file).
+        flags: What is typed, for example ``"--dataset -d"``.
+        panel: The group in which help shows it.
+        help: What it does, in the words of help and docs/cli.md. The default is added to it.
+        metavar: What stands for its value.
+        field: The field of the configuration, where it is not called like the option.
+        client: The option of `DataGymClient` that it sets.
+        type: The type of its value, where a shell cannot give what the field takes.
+        default: Its default, together with `type`.
+        parser: Reads its value.
+        least: The lowest number.
+        most: The highest number.
+        convert: Makes what the library takes of its value.
+        hidden: Whether help is silent on it.
     """
 
-    def decorate(
-        function: Callable[Concatenate[Invocation, P], int],
-    ) -> Callable[Concatenate[Invocation, P], int]:
-        app.command(name)(_made_command(function, _OF_CLIENTS if client else _OF_ALL))
-        return function
+    flags: str
+    panel: str
+    help: str
+    metavar: str | None = None
+    field: str = ""
+    client: str = ""
+    type: Any = None
+    default: Any = None
+    parser: Callable[[str], Any] | None = None
+    least: float | None = None
+    most: float | None = None
+    convert: Callable[[Any], Any] | None = None
+    hidden: bool = False
 
-    return decorate
+    @property
+    def flag(self) -> str:
+        """Return the flag that it is known by."""
+        return self.flags.split()[0]
+
+    @property
+    def name(self) -> str:
+        """Return what Python calls it in the command."""
+        return self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def library_name(self) -> str:
+        """Return what the library calls it."""
+        return self.field or self.client or self.name
 
 
-def _made_command(
-    function: Callable[Concatenate[Invocation, P], int], shared: Mapping[str, object]
-) -> Callable[..., None]:
-    def run(context: typer.Context, **options: Any) -> None:
-        later = Shared(**{name: options.pop(name) for name in shared})
-        both = (context.obj or Shared()).followed_by(later)
-        invocation = Invocation(both, Output(as_json=both.as_json, quiet=both.quiet))
-        invocation.output.keep_secret(os.environ.get(TOKEN_VARIABLE, "").strip())
-        raise typer.Exit(_guarded(invocation, lambda: whole(invocation, **gathered(own, options))))
+@attrs.frozen
+class Given:
+    """What was given of a table of options, for those who take it.
 
-    # Its parameters are in the signature below, where typer reads them.
-    whole: Callable[..., int] = function
-    own = own_parameters(function)
-    parameters = [
-        inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *(option for each in own for option in _options_of(each)),
-        *(
-            inspect.Parameter(
-                each,
-                inspect.Parameter.KEYWORD_ONLY,
-                annotation=annotation,
-                default=getattr(Shared(), each),
+    Attributes:
+        config: Fields of the configuration of the job.
+        client: Options of the client.
+    """
+
+    config: dict[str, Any] = attrs.field(factory=dict)
+    client: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class OptionTable:
+    """All options of a bulk job, in the order of its help.
+
+    Args:
+        config: The class of its configuration.
+        rows: The options.
+    """
+
+    config: type[attrs.AttrsInstance]
+    rows: tuple[Option, ...]
+
+    def parameters(self, own: Mapping[str, Parameter]) -> Iterator[Parameter]:
+        """Yield what typer makes the options of.
+
+        Args:
+            own: The parameters of the command, without the options of its configuration.
+        """
+        hints = get_type_hints(self.config)
+        for row in self.rows:
+            kind, default = row.type, row.default
+            if row.name in own:
+                kind, default = own[row.name].annotation, own[row.name].default
+            elif kind is None:
+                kind, default = hints[row.library_name], self._default(row)
+                if kind == tuple[str, ...]:
+                    kind, default = list[str] | None, None
+                elif default is True:
+                    default = False
+            shown = typer.Option(
+                *row.flags.split(),
+                metavar=row.metavar,
+                help=row.help,
+                rich_help_panel=row.panel,
+                parser=row.parser,
+                min=row.least,
+                max=row.most,
+                hidden=row.hidden,
+                show_default=f"{default:g}" if isinstance(default, float) else True,
             )
-            for each, annotation in shared.items()
-        ),
-    ]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    run.__doc__ = function.__doc__
-    return run
+            yield Parameter(
+                row.name,
+                Parameter.KEYWORD_ONLY,
+                annotation=Annotated[kind, shown],
+                default=default,
+            )
+
+    def take(self, values: dict[str, Any], own: Mapping[str, Parameter]) -> Given:
+        """Take the options of configuration and client out of the values of a command."""
+        given = Given()
+        for row in self.rows:
+            if row.name in own:
+                continue
+            value = values.pop(row.name)
+            if row.convert is not None:
+                value = row.convert(value)
+            elif row.type is None and self._default(row) is True:
+                value = not value
+            elif row.type is None and isinstance(self._default(row), tuple):
+                value = tuple(value or ())
+            target = given.client if row.client else given.config
+            target[row.library_name] = value
+        return given
+
+    def _default(self, row: Option) -> Any:
+        return getattr(attrs.fields(self.config), row.library_name).default
 
 
-def own_parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
-    """Return the parameters of a command but the first, which is the `Invocation`."""
-    return list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+_SIZE: Final = re.compile(r"([0-9.]+) ?([kmgt]?)(i?)(?:b(?:ytes)?(?:/s)?)?", re.IGNORECASE)
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_TIME: Final = re.compile(r"(?:[0-9.]+[smhd])+", re.IGNORECASE)
+_TIME_PART: Final = re.compile(r"(?<![0-9.])([0-9.]++)([smhd])", re.IGNORECASE)
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def gathered(parameters: Sequence[inspect.Parameter], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a command: each group of options as a value of its class."""
-    return {
-        each.name: each.annotation(**gathered(_members(each.annotation), options))
-        if attrs.has(each.annotation)
-        else options[each.name]
-        for each in parameters
-    }
+def parse_bytes(text: str | int) -> int:
+    """Return a number of bytes: ``"500k"`` is 500,000, ``"500Ki"`` is 512,000.
 
+    A number is given back: defaults come through here as well.
 
-def _options_of(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
-    """Yield the options that a parameter stands for."""
-    if not attrs.has(parameter.annotation):
-        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        return
-    for member in _members(parameter.annotation):
-        yield from _options_of(member)
-
-
-def _members(group: type[attrs.AttrsInstance]) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=hints[each.name],
-            default=each.default,
-        )
-        for each in attrs.fields(group)
-    ]
-
-
-def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
-    output = invocation.output
-    try:
-        with terminated_like_interrupted(), _logging(invocation):
-            return work()
-    except (KeyboardInterrupt, typer.Abort):
-        output.warning("Interrupted.")
-        return INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
-    except Exception as error:
-        cause = first_of(error)
-        output.error(sentence_of(cause), *getattr(cause, "further", ()))
-        if invocation.shared.debug:
-            output.traceback(cause)
-        return status_of(cause)
-
-
-@contextlib.contextmanager
-def _logging(invocation: Invocation) -> Iterator[None]:
-    """Say what is logged through our way out, other libraries' warnings included.
-
-    Where no handler is, Python would write warnings to standard error just as they are.
+    Raises:
+        typer.BadParameter: The text is no such number.
     """
-    root, ours = logging.getLogger(), logging.getLogger("datagym_async")
-    handler, level = invocation.output.log_handler(debug=invocation.shared.debug), ours.level
-    if invocation.shared.debug:
-        ours.setLevel(logging.DEBUG)
-    root.addHandler(handler)
+    found = _SIZE.fullmatch(str(text).strip())
+    number = None if found is None else _number(found[1])
+    if found is None or number is None:
+        raise typer.BadParameter(f"{text!r} is no size; write for example 500k, 10M, 1.5G or 64Mi.")
+    step = 1024 if found[3] else 1000
+    return round(number * math.pow(step, _POWERS[found[2].lower()]))
+
+
+def parse_seconds(text: str | float) -> float:
+    """Return a length of time in seconds: ``"90"``, ``"90s"`` and ``"1m30s"`` are the same.
+
+    A number is given back: defaults come through here as well.
+
+    Raises:
+        typer.BadParameter: The text is no length of time.
+    """
+    given = str(text).strip()
+    if (plain := _number(given)) is not None:
+        return plain
+    parts = [(_number(part[1]), _SECONDS[part[2].lower()]) for part in _TIME_PART.finditer(given)]
+    if not _TIME.fullmatch(given) or any(number is None for number, _ in parts):
+        raise typer.BadParameter(
+            f"{text!r} is no length of time; write for example 90 (seconds), 30m, 2h or 1h30m."
+        )
+    return sum((number or 0.0) * unit for number, unit in parts)
+
+
+def _number(text: str) -> float | None:
     try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        ours.setLevel(level)
-
-
-def _reader_left() -> int:
-    # Whoever read our output has seen enough (`| head`). Python would flush once more at exit.
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return SOME_FAILED
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

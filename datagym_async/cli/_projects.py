@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from datagym_async._client import DataGymClient
+from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import dataset_of, project_of, whole_dataset_of
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._screen import Column, plain_list
 from datagym_async.models import Dataset, Project
 
-app = typer.Typer(name="projects", help="List projects; attach and detach datasets.")
+app = group("projects")
 
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="Name or id of the dataset.", show_default=False)
@@ -23,6 +23,7 @@ ProjectArgument = Annotated[
 ]
 
 
+@command(app, "list")
 def list_projects(invocation: Invocation) -> int:
     """List the projects with their datasets."""
     projects = with_client(invocation, lambda client: client.projects.list())
@@ -42,6 +43,7 @@ def list_projects(invocation: Invocation) -> int:
     return WELL
 
 
+@command(app, "attach")
 def attach(invocation: Invocation, dataset: DatasetArgument, project: ProjectArgument) -> int:
     """Attach a dataset to a project, which gets one task for each of its images."""
 
@@ -53,6 +55,7 @@ def attach(invocation: Invocation, dataset: DatasetArgument, project: ProjectArg
     return _say(invocation, *with_client(invocation, work), attached=True)
 
 
+@command(app, "detach")
 def detach(
     invocation: Invocation,
     dataset: DatasetArgument,
@@ -74,11 +77,6 @@ def detach(
         return WELL
     with_client(invocation, lambda client: client.projects.remove_dataset(found[1].id, found[0].id))
     return _say(invocation, *found, attached=False)
-
-
-command(app, "list")(list_projects)
-command(app, "attach")(attach)
-command(app, "detach")(detach)
 
 
 async def _both(

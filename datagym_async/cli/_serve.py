@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import attrs
 import typer
 
+from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import read_token
 from datagym_async.cli._errors import WELL, CommandError
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._signals import on_stop_signals
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _PORT_ERRORS: Final = {
     errno.EACCES: "is not for everybody: take one above 1023 with --port",
     errno.EADDRNOTAVAIL: "is not an address of this machine: leave --host out",
 }
+
+app = group("serve")
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +90,7 @@ def _cannot_listen(options: ServerOptions, error: Exception) -> str:
     return f"{what} {words}."
 
 
+@command(app, "serve", client=False)
 def serve(
     invocation: Invocation,
     data: Annotated[
@@ -146,11 +149,6 @@ def serve(
         asyncio.run(_serve(invocation.output, options, seeded=seed is not None))
     invocation.output.message("Stopped.")
     return WELL
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "serve", client=False)(serve)
 
 
 async def _serve(output: Output, options: ServerOptions, *, seeded: bool) -> None:

@@ -8,17 +8,17 @@ import attrs
 import typer
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._connect import ClientOptions, client_for, with_client
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import client_for, with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import Invocation, command
 from datagym_async.cli._progress import LINES_OF_PROBLEMS
 from datagym_async.cli._screen import Column, Output, counted, plain_list
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.models import Task
 from datagym_async.resources import TaskOutcome, TasksReport
 
-app = typer.Typer(name="tasks", help="List labelling tasks; complete and skip them.")
+app = group("tasks")
 
 Verb = Literal["complete", "skip"]
 
@@ -68,6 +68,7 @@ class Chosen:
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 
 
+@command(app, "list")
 def list_tasks(
     invocation: Invocation,
     project: Annotated[
@@ -97,6 +98,7 @@ def list_tasks(
     return WELL
 
 
+@command(app, "complete")
 def complete(invocation: Invocation, chosen: Chosen) -> int:
     """Complete tasks, named or all of a project in some states, if their labels are complete.
 
@@ -105,17 +107,13 @@ def complete(invocation: Invocation, chosen: Chosen) -> int:
     return _settle(invocation, chosen, "complete")
 
 
+@command(app, "skip")
 def skip(invocation: Invocation, chosen: Chosen) -> int:
     """Skip tasks, named or all of a project in some states; their labels stay.
 
     It asks first, unless the tasks are named, and needs --yes where nobody can answer.
     """
     return _settle(invocation, chosen, "skip")
-
-
-command(app, "list")(list_tasks)
-command(app, "complete")(complete)
-command(app, "skip")(skip)
 
 
 def _row(task: Task) -> tuple[str, ...]:
@@ -133,7 +131,7 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
         if not output.ask(f"{verb.capitalize()} {how_many}?"):
             output.message("Nothing was changed.")
             return WELL
-    client = client_for(invocation, ClientOptions())
+    client = client_for(invocation)
     report = run_in_loop(_work(client, output, task_ids, verb))
     return _say(output, report, verb)
 

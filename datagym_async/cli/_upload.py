@@ -1,23 +1,19 @@
-"""`upload`: whatever names images, into a dataset.
+"""`upload`: whatever names images, into a dataset; and `--dry-run`, what that would do.
 
-From the options of `upload` to those of client and uploader: pure functions.
-
-An option of the command line that has a counterpart in `UploadConfig` means the same. The
-journal alone differs: it is kept unless it is refused, since whoever types a command expects it
-to go on.
-
-Where an upload goes: the dataset and the projects that the options name.
+An option that has a counterpart in `UploadConfig` means the same. The journal alone differs: it is
+kept unless it is refused, since whoever types a command expects that it can be resumed.
 """
-
-from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
 
 import attrs
 import typer
 
+from datagym_async._client import DataGymClient
 from datagym_async._json import check_depth
 from datagym_async.cli._closing import (
     Totals,
@@ -27,21 +23,30 @@ from datagym_async.cli._closing import (
     tell,
     write_report,
 )
-from datagym_async.cli._connect import ClientOptions, client_for
-from datagym_async.cli._dry_run import Imagined, plan_of, show_plan
-from datagym_async.cli._errors import INTERRUPTED, WELL, CommandError
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import client_for
+from datagym_async.cli._errors import (
+    INTERRUPTED,
+    SOME_FAILED,
+    WELL,
+    CommandError,
+    hint_in_shell_words,
+)
+from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
-from datagym_async.cli._options import Invocation, command
+from datagym_async.cli._options import Given
 from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
-from datagym_async.cli._screen import Output, clock
+from datagym_async.cli._screen import Output, clock, size
 from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
-from datagym_async.cli._upload_options import Checks, Files, GoingOn, Speed, Stops, Telling, Where
 from datagym_async.exceptions import TransferError
 from datagym_async.models import Dataset, MediaType, Project
 from datagym_async.uploads import (
     DatasetCreated,
+    DryRun,
     FolderWatch,
     Paused,
+    PlannedUpload,
+    PlanSummary,
     RunStarted,
     Source,
     UploadConfig,
@@ -51,176 +56,11 @@ from datagym_async.uploads import (
     failed_items,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+T = TypeVar("T")
 
-    from datagym_async._client import DataGymClient
+PLAN_SCHEMA: Final = "datagym_async.upload_plan/1"
 
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """All groups of options of `upload`."""
-
-    where: Where = attrs.field(factory=Where)
-    files: Files = attrs.field(factory=Files)
-    checks: Checks = attrs.field(factory=Checks)
-    speed: Speed = attrs.field(factory=Speed)
-    going_on: GoingOn = attrs.field(factory=GoingOn)
-    stops: Stops = attrs.field(factory=Stops)
-    telling: Telling = attrs.field(factory=Telling)
-
-
-def check_together(options: Options, sources: Sequence[str]) -> None:
-    """Refuse options that make no sense together.
-
-    Raises:
-        CommandError: They do not, or one is missing.
-    """
-    where, going_on = options.where, options.going_on
-    for is_wrong, sentence in (
-        (not sources and going_on.retry_failed is None, _NO_SOURCE),
-        (sources and going_on.retry_failed, _TWO_KINDS_OF_SOURCES),
-        (where.dataset is None and going_on.retry_failed is None, _NO_DATASET),
-        (going_on.no_journal and (going_on.journal or going_on.fresh), _NO_AND_YET_A_JOURNAL),
-        (going_on.watch and options.telling.dry_run, _WATCHED_DRY_RUN),
-        (options.telling.report and options.telling.dry_run, _NOTHING_TO_REPORT),
-        (going_on.watch and len(sources) != 1, _ONE_FOLDER),
-        (options.checks.allow_private_links and not options.checks.check_links, _NOTHING_TO_ALLOW),
-        (options.checks.allow_private_store and not options.checks.verify, _NOTHING_FROM_STORE),
-    ):
-        if is_wrong:
-            raise CommandError(sentence)
-
-
-_NO_SOURCE: Final = (
-    "Missing argument 'SOURCE...': name files, folders or URLs; see `datagym-async upload --help`."
-)
-_NO_DATASET: Final = "Missing option '--dataset' / '-d'; see `datagym-async upload --help`."
-_TWO_KINDS_OF_SOURCES: Final = (
-    "--retry-failed takes its items from the report; leave the other sources out."
-)
-_NO_AND_YET_A_JOURNAL: Final = "--no-journal contradicts --journal and --fresh; leave one out."
-_WATCHED_DRY_RUN: Final = "--dry-run looks once and --watch for ever; leave one out."
-_NOTHING_TO_REPORT: Final = "--dry-run has no --report; take its output, or leave one out."
-_ONE_FOLDER: Final = "--watch takes one folder; start another command for each other folder."
-_NOTHING_TO_ALLOW: Final = "--allow-private-links is for --check-links; add it, or leave both out."
-_NOTHING_FROM_STORE: Final = "--allow-private-store is for --verify; add it, or leave both out."
-
-
-def client_options(options: Options) -> ClientOptions:
-    """Return what the client is made with."""
-    speed = options.speed
-    return ClientOptions(
-        concurrency=speed.concurrency,
-        max_uploads=speed.max_concurrency,
-        rate=speed.rate or None,
-        max_upload_rate=speed.max_upload_rate,
-        settle_after=options.going_on.settle_after,
-        allow_private_store=options.checks.allow_private_store,
-    )
-
-
-def upload_config(options: Options, *, attach_to: Sequence[str] = ()) -> UploadConfig:
-    """Return the options of the uploader.
-
-    Args:
-        options: The options of the command.
-        attach_to: Ids of the projects that they name.
-
-    Raises:
-        ConfigurationError: One is out of its range.
-    """
-    where, files, checks = options.where, options.files, options.checks
-    speed, going_on, stops = options.speed, options.going_on, options.stops
-    return UploadConfig(
-        attach_to=tuple(attach_to),
-        max_per_dataset=where.max_per_dataset,
-        skip_existing=not where.no_skip,
-        include=tuple(files.include or ()),
-        exclude=tuple(files.exclude or ()),
-        include_hidden=files.hidden,
-        symlinks=files.symlinks,
-        name=files.name,
-        name_separator=files.name_separator,
-        on_clash=files.on_clash,
-        check=checks.check,
-        max_bytes=checks.max_bytes,
-        check_links=checks.check_links,
-        allow_private_links=checks.allow_private_links,
-        verify=checks.verify,
-        remove_doubles=checks.remove_doubles,
-        concurrency=speed.concurrency,
-        journal=False if going_on.no_journal else going_on.journal or True,
-        fresh=going_on.fresh,
-        identity=going_on.identity,
-        max_files=stops.max_files,
-        max_bytes_total=stops.max_bytes_total,
-        max_failures=stops.max_failures,
-        max_duration=stops.max_duration,
-    )
-
-
-async def find_projects(client: DataGymClient, wanted: Iterable[str]) -> list[Project]:
-    """Return the projects that a dataset is to be attached to.
-
-    Raises:
-        CommandError: One is unknown, or not for images.
-    """
-    return [await _image_project(client, each) for each in wanted]
-
-
-async def find_target(client: DataGymClient, output: Output, options: Options) -> Dataset:
-    """Return the dataset that the options name, made if they ask for it.
-
-    Raises:
-        CommandError: There is none.
-    """
-    found = await look_for_target(client, options)
-    if isinstance(found, Dataset):
-        return found
-    made = await client.datasets.create(found.name, exist_ok=True)
-    output.message(f"Created dataset {made.name!r} ({made.id}).")
-    return made
-
-
-async def look_for_target(client: DataGymClient, options: Options) -> Dataset | Imagined:
-    """Return the dataset that the options name, or the one that would be made.
-
-    Raises:
-        CommandError: There is none, and it is not to be made.
-    """
-    wanted = options.where.dataset
-    if wanted is None and options.going_on.retry_failed is not None:
-        wanted = await asyncio.to_thread(_dataset_of_report, options.going_on.retry_failed)
-    if wanted is None:
-        raise CommandError("No dataset is named; add --dataset.")
-    if not options.where.create:
-        return await dataset_of(client, wanted, hint="--create makes it")
-    return await find_dataset(client, wanted) or Imagined(wanted, client)
-
-
-async def _image_project(client: DataGymClient, wanted: str) -> Project:
-    project = await project_of(client, wanted)
-    if project.media_type is MediaType.VIDEO:
-        raise CommandError(f"Project {project.name!r} labels videos; name one that labels images.")
-    return project
-
-
-def _dataset_of_report(file: Path) -> str:
-    """Return the dataset of a report; what else is wrong with it is said when it is read whole."""
-    try:
-        check_depth(text := file.read_bytes())
-        document = json.loads(text)
-    except (OSError, ValueError):
-        document = None
-    found = document.get("dataset_id") if isinstance(document, dict) else None
-    if not isinstance(found, str) or not found:
-        raise CommandError(
-            f"{file} is no report of an upload (--report FILE.json writes one); give it, or name "
-            "the dataset with --dataset."
-        )
-    return found
+app = group("upload")
 
 
 @attrs.define
@@ -238,9 +78,45 @@ class Account:
     is_stopping: bool = False
 
 
+@attrs.frozen
+class Target:
+    """Where an upload goes, as the options name it."""
+
+    dataset: str | None
+    create: bool
+    projects: tuple[str, ...]
+    report: Path | None  # of an earlier run, whose failed items are uploaded
+
+
+@attrs.frozen
+class Imagined:
+    """A dataset that the upload would make, empty, among those that there are."""
+
+    name: str
+    client: DataGymClient
+
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        """Read it, or all others: further datasets of its family may be there."""
+        if dataset_id is None:
+            return await self.client.datasets.read_parts(reading)
+        return await reading(self._parts())
+
+    async def _parts(self) -> AsyncGenerator[Dataset, None]:
+        yield Dataset(id="", name=self.name, timestamp=0)
+
+    async def ensure(self, name: str) -> Dataset:
+        """Refuse, for nothing is made."""
+        raise CommandError(f"Dataset {name!r} is not made by a dry run.")
+
+
+@command(app, "upload", table=UPLOAD)
 def upload(
     invocation: Invocation,
-    options: Options,
+    given: Given,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -250,65 +126,96 @@ def upload(
             show_default=False,
         ),
     ] = None,
+    dataset: str | None = None,
+    create: bool = False,
+    project: list[str] | None = None,
+    no_journal: bool = False,
+    retry_failed: Path | None = None,
+    watch: bool = False,
+    settle_after: float | None = None,
+    dry_run: bool = False,
+    stats: float = SAY_EVERY,
+    report: Path | None = None,
 ) -> int:
     """Upload images into a dataset.
 
-    Interrupted? The same command goes on: what is done is not done again. Ctrl-C lets end what is
-    in flight; a second one stops at once.
+    Interrupted? The same command resumes: what is done is not done again. Ctrl-C lets what is in
+    flight end; a second one stops at once.
     """
-    given = tuple(sources or ())
-    check_together(options, given)
-    if options.telling.report is not None:
-        check_report_file(options.telling.report)
-    upload_config(options)  # what is out of range is said before anybody is asked for a token
-    source, account = source_of(given, options), Account()
-    client = client_for(invocation, client_options(options))
-    if options.telling.dry_run:
-        return run_in_loop(_dry_run(client, invocation.output, source, options))
+    output, named, failed = invocation.output, tuple(sources or ()), retry_failed
+    # What is out of range or makes no sense is said before anybody is asked for a token.
+    options = given.config
+    for is_wrong, sentence in (
+        (not named and failed is None, _NO_SOURCE),
+        (named and failed, _TWO_KINDS_OF_SOURCES),
+        (dataset is None and failed is None, _NO_DATASET),
+        (no_journal and (options["journal"] is not True or options["fresh"]), _JOURNAL_OR_NOT),
+        (watch and dry_run, _WATCHED_DRY_RUN),
+        (report and dry_run, _NOTHING_TO_REPORT),
+        (watch and len(named) != 1, _ONE_FOLDER),
+        (options["allow_private_links"] and not options["check_links"], _NOTHING_TO_ALLOW),
+        (given.client["allow_private_store"] and not options["verify"], _NOTHING_FROM_STORE),
+    ):
+        if is_wrong:
+            raise CommandError(sentence)
+    if report is not None:
+        check_report_file(report)
+    config = UploadConfig(**options | ({"journal": False} if no_journal else {}))
+    source: Source = failed_items(failed) if failed else FolderWatch(named[0]) if watch else named
+    client = client_for(invocation, settle_after=settle_after, **given.client)
+
+    target, account = Target(dataset, create, tuple(project or ()), failed), Account()
+    if dry_run:
+        return run_in_loop(_dry_run(client, output, source, target, config))
     try:
-        run_in_loop(_upload(client, invocation.output, source, options, account))
+        run_in_loop(_upload(client, output, source, target, config, account, every=stats))
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except TransferError as error:
         if isinstance(error.report, UploadReport):
             account.report = error.report
         if account.report is not None:
-            write_report(invocation.output, account.report, options.telling.report)
-        invocation.output.warning(how_to_go_on(account.report))
+            write_report(output, account.report, report)
+        output.warning(how_to_go_on(account.report))
         raise  # its sentence holds the summary
-    return _close(invocation.output, account, options)
+    return _close(output, account, file=report, watched=watch)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "upload")(upload)
-
-
-def source_of(sources: tuple[str, ...], options: Options) -> Source:
-    """Return what names the images."""
-    if options.going_on.retry_failed is not None:
-        return failed_items(options.going_on.retry_failed)
-    if options.going_on.watch:
-        return FolderWatch(sources[0])
-    return sources
-
-
-async def _dry_run(client: DataGymClient, output: Output, source: Source, options: Options) -> int:
-    async with client:
-        await find_projects(client, options.where.project or ())
-        dataset = await look_for_target(client, options)
-        return await show_plan(output, plan_of(client, dataset, source, upload_config(options)))
+_NO_SOURCE: Final = (
+    "Missing argument 'SOURCE...': name files, folders or URLs; see `datagym-async upload --help`."
+)
+_NO_DATASET: Final = "Missing option '--dataset' / '-d'; see `datagym-async upload --help`."
+_TWO_KINDS_OF_SOURCES: Final = (
+    "--retry-failed takes its items from the report; leave the other sources out."
+)
+_JOURNAL_OR_NOT: Final = "--no-journal contradicts --journal and --fresh; leave one out."
+_WATCHED_DRY_RUN: Final = "--dry-run looks once and --watch for ever; leave one out."
+_NOTHING_TO_REPORT: Final = "--dry-run has no --report; take its output, or leave one out."
+_ONE_FOLDER: Final = "--watch takes one folder; start another command for each other folder."
+_NOTHING_TO_ALLOW: Final = "--allow-private-links is for --check-links; add it, or leave both out."
+_NOTHING_FROM_STORE: Final = "--allow-private-store is for --verify; add it, or leave both out."
 
 
 async def _upload(
-    client: DataGymClient, output: Output, source: Source, options: Options, account: Account
+    client: DataGymClient,
+    output: Output,
+    source: Source,
+    target: Target,
+    config: UploadConfig,
+    account: Account,
+    *,
+    every: float,
 ) -> None:
     async with client:
         # The projects first: a wrong name must not leave a dataset behind.
-        projects = await find_projects(client, options.where.project or ())
-        dataset = await find_target(client, output, options)
+        projects = await _image_projects(client, target.projects)
+        dataset = await _look_for(client, target)
+        if isinstance(dataset, Imagined):
+            dataset = await client.datasets.create(dataset.name, exist_ok=True)
+            output.message(f"Created dataset {dataset.name!r} ({dataset.id}).")
         config = attrs.evolve(
-            upload_config(options, attach_to=[each.id for each in projects]),
+            config,
+            attach_to=[each.id for each in projects],
             on_event=lambda event: _say(output, event, projects),
         )
         run = client.uploader(dataset.id, source, config=config)
@@ -321,18 +228,7 @@ async def _upload(
             output.warning(STOPPING)
 
         with ending_in_two_steps(stop):
-            await run_upload(client, output, run, account, every=options.telling.stats)
-
-
-def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> None:
-    match event:
-        case RunStarted(dataset_name=name):
-            for project in projects:
-                output.message(f"Dataset {name!r} is attached to project {project.name!r}.")
-        case DatasetCreated(name=name):
-            output.message(f"Dataset {name!r} takes what does not fit into the ones before.")
-        case Paused(seconds=seconds, why=why):
-            output.message(f"Nothing is sent for {clock(seconds)}: {why}")
+            await run_upload(client, output, run, account, every=every)
 
 
 async def run_upload(
@@ -372,32 +268,116 @@ async def run_upload(
         account.report = run.report
 
 
-def _close(output: Output, account: Account, options: Options) -> int:
+def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> None:
+    match event:
+        case RunStarted(dataset_name=name):
+            for project in projects:
+                output.message(f"Dataset {name!r} is attached to project {project.name!r}.")
+        case DatasetCreated(name=name):
+            output.message(f"Dataset {name!r} takes what does not fit into the ones before.")
+        case Paused(seconds=seconds, why=why):
+            output.message(f"Nothing is sent for {clock(seconds)}: {why}")
+
+
+def _close(output: Output, account: Account, *, file: Path | None, watched: bool) -> int:
     """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.dataset_name:  # it ended before it began
         output.warning(f"Interrupted. {how_to_go_on(None)}")
         return INTERRUPTED
-    file = options.telling.report
     write_report(output, report, file)
-    status = status_of(report, watched=options.going_on.watch)
+    status = status_of(report, watched=watched)
     if not output.quiet:
         tell(output, report, account.totals)
     elif status != WELL:
         output.warning(report.summary())
-    is_cut_short = account.is_stopping and not _is_settled(report, options)
-    words = how_to_go_on(report, written=_if_json(file)) if status != WELL else ""
+    # An interruption has taken nothing away where nothing is left to be done.
+    is_settled = not (report.pending or report.unsettled) if watched else report.complete
+    is_cut_short = account.is_stopping and not is_settled
+    written = str(file) if file is not None and file.suffix.lower() == ".json" else ""
+    words = how_to_go_on(report, written=written) if status != WELL else ""
     if words:
         output.warning(f"Interrupted. {words}" if is_cut_short else words)
     return INTERRUPTED if is_cut_short else status
 
 
-def _is_settled(report: UploadReport, options: Options) -> bool:
-    """Return whether nothing is left to be done, so that an interruption has taken nothing away."""
-    if options.going_on.watch:
-        return not (report.pending or report.unsettled)
-    return report.complete
+async def _image_projects(client: DataGymClient, wanted: Iterable[str]) -> list[Project]:
+    """Return the projects that a dataset is to be attached to."""
+    found = [await project_of(client, each) for each in wanted]
+    for project in found:
+        if project.media_type is MediaType.VIDEO:
+            raise CommandError(
+                f"Project {project.name!r} labels videos; name one that labels images."
+            )
+    return found
 
 
-def _if_json(file: Path | None) -> str:
-    return "" if file is None or file.suffix.lower() != ".json" else str(file)
+async def _look_for(client: DataGymClient, target: Target) -> Dataset | Imagined:
+    """Return the dataset that the options name, or the one that is to be made."""
+    wanted = target.dataset
+    if wanted is None and target.report is not None:
+        wanted = await asyncio.to_thread(_dataset_of_report, target.report)
+    if wanted is None:
+        raise CommandError("No dataset is named; add --dataset.")
+    if not target.create:
+        return await dataset_of(client, wanted, hint="--create makes it")
+    return await find_dataset(client, wanted) or Imagined(wanted, client)
+
+
+def _dataset_of_report(file: Path) -> str:
+    """Return the dataset of a report; what else is wrong with it is said when it is read whole."""
+    try:
+        check_depth(text := file.read_bytes())
+        document = json.loads(text)
+    except (OSError, ValueError):
+        document = None
+    found = document.get("dataset_id") if isinstance(document, dict) else None
+    if not isinstance(found, str) or not found:
+        raise CommandError(
+            f"{file} is no report of an upload (--report FILE.json writes one); give it, or name "
+            "the dataset with --dataset."
+        )
+    return found
+
+
+async def _dry_run(
+    client: DataGymClient, output: Output, source: Source, target: Target, config: UploadConfig
+) -> int:
+    """Say what would be done with each item, and the summary; return the exit status."""
+    async with client:
+        await _image_projects(client, target.projects)
+        dataset = await _look_for(client, target)
+        run = (
+            DryRun(dataset, "", source, config=config)
+            if isinstance(dataset, Imagined)
+            else client.plan(dataset.id, source, config=config)
+        )
+        async with run as plan:
+            async for record in plan:
+                if output.as_json:
+                    output.json_line(_document_of(record))
+                else:
+                    output.result(_line_of(record))
+    if output.as_json:
+        output.json_line(_document_of_all(plan.summary))
+    else:
+        output.result(str(plan.summary))
+    return SOME_FAILED if plan.summary.reject else WELL
+
+
+def _line_of(record: PlannedUpload) -> str:
+    weight = "" if record.size is None else f" ({size(record.size)})"
+    origin = f" from {record.source}" if record.source and record.source != record.name else ""
+    warned = "".join(f" [{each}]" for each in record.warnings)
+    why = f": {hint_in_shell_words(record.reason)}" if record.reason else f"{weight}{origin}"
+    return f"{record.action:<7}{record.name}{why}{warned}"
+
+
+def _document_of(record: PlannedUpload) -> dict[str, Any]:
+    names = ("action", "name", "source", "size", "reason")
+    return {name: getattr(record, name) for name in names} | {"warnings": list(record.warnings)}
+
+
+def _document_of_all(summary: PlanSummary) -> dict[str, Any]:
+    counts = {"planned": summary.planned} | attrs.asdict(summary)
+    return {"schema": PLAN_SCHEMA} | counts | {"summary": str(summary)}

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-import typer.main
 from aiohttp import web
 
 from datagym_async import DataGymClient
-from datagym_async.cli._app import app
+from datagym_async.cli._app import COMMANDS, load
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
 from tests.helpers.photos import jpeg
@@ -246,7 +245,6 @@ def test_no_usage_error_prints_what_steers_a_terminal(cli: Cli) -> None:
 
 
 def _all_commands() -> Iterator[str]:
-    root: Any = typer.main.get_command(app)
-    for name, command in root.commands.items():
-        inner = getattr(command, "commands", None)
+    for name in COMMANDS:
+        inner = getattr(load(name), "commands", None)
         yield from (f"{name} {each}" for each in inner) if inner else [name]

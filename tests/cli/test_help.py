@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from datagym_async._version import __version__
-from datagym_async.cli._app import app
+from datagym_async.cli._app import COMMANDS, app, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def commands(found: Any, words: tuple[str, ...] = ()) -> Iterator[Command]:  # t
     )
     yield Command(words, options)
     for name, below in getattr(found, "commands", {}).items():
-        yield from commands(below, (*words, name))
+        yield from commands(below if words else load(name), (*words, name))
 
 
 ALL = list(commands(typer.main.get_command(app)))
@@ -68,6 +68,12 @@ def test_these_are_the_commands() -> None:
         "jobs show",
         "jobs clean",
     }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_of_a_command(name: str) -> None:
+    """What the list of commands says of one is how its own help begins."""
+    assert load(name).help.startswith(COMMANDS[name])
 
 
 @pytest.mark.parametrize("command", ALL, ids=names)

@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import typer
-import typer.main
 
-from datagym_async import ConfigurationError, UploadConfig
-from datagym_async.cli._app import app
-from datagym_async.cli._connect import ClientOptions
-from datagym_async.cli._errors import CommandError
-from datagym_async.cli._options import gathered, own_parameters
-from datagym_async.cli._screen import parse_bytes, parse_seconds
-from datagym_async.cli._upload import (
-    Options,
-    check_together,
-    client_options,
-    upload,
-    upload_config,
-)
+from datagym_async import ConfigurationError, DataGymClient, UploadConfig
+from datagym_async.cli._app import load
+from datagym_async.cli._command import arguments_of
+from datagym_async.cli._job_options import DOWNLOAD, UPLOAD
+from datagym_async.cli._options import OptionTable, parse_bytes, parse_seconds
+from datagym_async.cli._upload import upload
+from datagym_async.downloads import DownloadConfig
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli
 
 
-def options_of(*argv: str) -> Options:
-    """Return what the command line makes of its arguments."""
-    command: Any = typer.main.get_command(app)  # typer's own classes
-    command = command.commands["upload"]
-    context = command.make_context("upload", ["photos", "-d", "Photos", *argv])
-    found = gathered(own_parameters(upload), context.params)["options"]
-    assert isinstance(found, Options)
-    return found
+def arguments(*argv: str) -> dict[str, Any]:
+    """Return what the command gets of its arguments."""
+    context = load("upload").make_context("upload", ["photos", "-d", "Photos", *argv])
+    return arguments_of(upload, dict(context.params), UPLOAD)
+
+
+def upload_config(*argv: str) -> UploadConfig:
+    """Return the options of the uploader that the command line makes of its arguments."""
+    return UploadConfig(**arguments(*argv)["given"].config)
 
 
 DEFAULT = UploadConfig(journal=True)
+CLIENT = {
+    "max_uploads": 8,
+    "rate_limit": 200.0,
+    "max_upload_rate": None,
+    "allow_private_store": False,
+}
 
 
 def test_without_options() -> None:
     """Only the journal differs from the library: the command line keeps one."""
-    assert upload_config(options_of()) == DEFAULT
-    assert client_options(options_of()) == ClientOptions()
+    assert upload_config() == DEFAULT
+    assert arguments()["given"].client == CLIENT
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,6 @@ def test_without_options() -> None:
         ("--concurrency 3", "concurrency", 3),
         ("--max-concurrency 64", "concurrency", None),
         ("--journal my.journal", "journal", Path("my.journal")),
-        ("--no-journal", "journal", False),
         ("--fresh", "fresh", True),
         ("--identity sha256", "identity", "sha256"),
         ("--max-files 20", "max_files", 20),
@@ -76,37 +79,75 @@ def test_without_options() -> None:
 )
 def test_options_of_the_uploader(argv: str, name: str, value: object) -> None:
     """Each option reaches the option of the library that has its name."""
-    assert getattr(upload_config(options_of(*argv.split())), name) == value
+    assert getattr(upload_config(*argv.split()), name) == value
+
+
+def test_no_journal() -> None:
+    """It is the command that refuses the journal; the uploader then gets False."""
+    assert arguments("--no-journal")["no_journal"] is True
 
 
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        ("--concurrency 3", ClientOptions(concurrency=3)),
-        ("--max-concurrency 64", ClientOptions(max_uploads=64)),
-        ("--rate 0", ClientOptions(rate=None)),
-        ("--rate 12.5", ClientOptions(rate=12.5)),
-        ("--bwlimit 500k", ClientOptions(max_upload_rate=500_000)),
-        ("--max-upload-rate 1.5MiB/s", ClientOptions(max_upload_rate=1_572_864)),
-        ("--settle-after 100ms", None),
-        ("--settle-after 0.1", ClientOptions(settle_after=0.1)),
-        ("--verify all --allow-private-store", ClientOptions(allow_private_store=True)),
+        ("--max-concurrency 64", {"max_uploads": 64}),
+        ("--rate 0", {"rate_limit": None}),
+        ("--rate 12.5", {"rate_limit": 12.5}),
+        ("--bwlimit 500k", {"max_upload_rate": 500_000}),
+        ("--max-upload-rate 1.5MiB/s", {"max_upload_rate": 1_572_864}),
+        ("--verify all --allow-private-store", {"allow_private_store": True}),
     ],
 )
-def test_options_of_the_client(argv: str, expected: ClientOptions | None) -> None:
+def test_options_of_the_client(argv: str, expected: dict[str, object]) -> None:
     """Speed is the client's business."""
-    if expected is None:
-        with pytest.raises(typer.BadParameter, match="no length of time"):
-            options_of(*argv.split())
-    else:
-        assert client_options(options_of(*argv.split())) == expected
+    given = arguments(*argv.split())["given"].client
+    assert given == CLIENT | expected
+    DataGymClient("t" * 32, **given)  # which takes them by these names
 
 
-def test_projects_come_as_ids() -> None:
-    """Projects are looked up by name, and handed on by id."""
-    options = options_of("--project", "Streets", "--project", "Parks")
-    assert options.where.project == ["Streets", "Parks"]
-    assert upload_config(options, attach_to=["id"]).attach_to == ("id",)
+def test_the_time_before_a_lost_answer_is_looked_up() -> None:
+    """It is for tests, and hidden; a length of time as all are."""
+    assert arguments("--settle-after", "0.1")["settle_after"] == 0.1
+    with pytest.raises(typer.BadParameter, match="no length of time"):
+        arguments("--settle-after", "100ms")
+
+
+def test_projects_are_named() -> None:
+    """Projects are looked up by name by the command, and handed on by id."""
+    given = arguments("--project", "Streets", "--project", "Parks")
+    assert given["project"] == ["Streets", "Parks"]
+    assert given["given"].config.get("attach_to") is None
+
+
+PROGRAMS_ONLY = {
+    "batch_size",
+    "max_bytes_in_flight",
+    "max_problems",
+    "on_event",
+    "verify_sample",
+}
+"""What nobody sets from a shell."""
+
+
+@pytest.mark.parametrize(
+    ("table", "left_out"),
+    [(UPLOAD, PROGRAMS_ONLY), (DOWNLOAD, {"max_bytes", "max_problems"})],
+    ids=["upload", "download"],
+)
+def test_every_option_of_the_library_has_a_flag(table: OptionTable, left_out: set[str]) -> None:
+    """A new field of a configuration gets a row, or is said to be for programs alone."""
+    fields = {each.name for each in attrs.fields(table.config)}
+    assert fields - {row.library_name for row in table.rows} == left_out
+
+
+def test_download_without_options() -> None:
+    """Nothing differs from the library."""
+    context = load("download").make_context("download", ["out", "-d", "Photos"])
+    given = DOWNLOAD.take(dict(context.params), dict.fromkeys(_OF_DOWNLOAD))  # type: ignore[arg-type]
+    assert DownloadConfig(**given.config) == DownloadConfig()
+
+
+_OF_DOWNLOAD = ("dataset", "project", "stats", "report")
 
 
 @pytest.mark.parametrize(
@@ -115,17 +156,22 @@ def test_projects_come_as_ids() -> None:
 def test_what_the_library_refuses(argv: str) -> None:
     """What the command line does not know to be wrong the library does."""
     with pytest.raises(ConfigurationError):
-        upload_config(options_of(*argv.split()))
+        upload_config(*argv.split())
 
 
-def test_what_goes_together() -> None:
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["-d", "d"], "SOURCE"),
+        (["--retry-failed", "report.json", "photos"], "--retry-failed"),
+        (["--retry-failed", "report.json"], "The token file"),
+    ],
+)
+def test_what_goes_together(cli: Cli, argv: list[str], words: str) -> None:
     """Sources and a dataset are needed, unless a report stands for both."""
-    check_together(options_of(), ["photos"])
-    with pytest.raises(CommandError, match="SOURCE"):
-        check_together(options_of(), [])
-    check_together(options_of("--retry-failed", "report.json"), [])
-    with pytest.raises(CommandError, match="--retry-failed"):
-        check_together(options_of("--retry-failed", "report.json"), ["photos"])
+    ran = cli("upload", *argv, "--token-file", "nowhere")
+    assert ran.status == 2
+    assert words in ran.err
 
 
 @pytest.mark.parametrize(

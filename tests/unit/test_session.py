@@ -101,6 +101,20 @@ RETRIED: dict[str, Callable[[], Step]] = {
 
 
 @pytest.mark.looptime
+async def test_where_nobody_answers_it_shows_soon() -> None:
+    """Until the service has answered once, another number of retries counts, if one is given."""
+    transport = FakeTransport([*[cut()] * 3, error(503), *[cut()] * 2, answer(200, b"[]")])
+    session = make_session(transport, max_first_retries=1)
+
+    for sent in (2, 4):
+        with pytest.raises(APIError) as caught:
+            await session.request(READ)
+        assert caught.value.attempts == 2
+        assert len(transport.requests) == sent
+    assert (await session.request(READ)).status == 200
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize("failure", list(RETRIED.values()), ids=list(RETRIED))
 async def test_reads_are_tried_again(failure: Callable[[], Step]) -> None:
     """A read that meets a passing failure is sent again and succeeds."""

@@ -1,0 +1,173 @@
+"""What all commands share: how a function becomes a command, and what stops it.
+
+`@command(app, "name")` makes a command of a function whose first parameter is the `Invocation` and
+which returns an exit status. The shared options join its own; errors become sentences. A parameter
+whose type is an attrs class stands for a group of options, one for each attribute. A command with a
+table of options gets what the table gathers as its second parameter, `Given`.
+"""
+
+import contextlib
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec, get_type_hints
+
+import attrs
+import typer
+
+from datagym_async._groups import first_of
+from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, sentence_of, status_of
+from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Given, OptionTable, Shared
+from datagym_async.cli._screen import Output
+from datagym_async.cli._signals import terminated_like_interrupted
+
+P = ParamSpec("P")
+
+TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
+
+
+@attrs.define
+class Invocation:
+    """One run of a command: its shared options, its way out, and the token once it is known."""
+
+    shared: Shared
+    output: Output
+    token: str = attrs.field(default="", repr=False)
+
+
+def group(name: str) -> typer.Typer:
+    """Return what commands are added to: a group of them, or a single one (see `_app.COMMANDS`)."""
+    return typer.Typer(name=name, add_completion=False, rich_markup_mode="rich")
+
+
+def command(
+    app: typer.Typer, name: str, *, client: bool = True, table: OptionTable | None = None
+) -> Callable[
+    [Callable[Concatenate[Invocation, P], int]], Callable[Concatenate[Invocation, P], int]
+]:
+    """Make a function a command.
+
+    Args:
+        app: The group that the command belongs to.
+        name: Its name.
+        client: Whether it talks to a service that its user names (--base-url, --token-file).
+        table: Its table of options, if it has one.
+    """
+    shared = OF_CLIENTS if client else OF_ALL
+
+    def decorate(
+        function: Callable[Concatenate[Invocation, P], int],
+    ) -> Callable[Concatenate[Invocation, P], int]:
+        whole: Callable[..., int] = function  # typer reads its parameters from the signature below
+
+        def run(context: typer.Context, **options: Any) -> None:
+            later = Shared(**{name: options.pop(name) for name in shared})
+            both = (context.obj or Shared()).followed_by(later)
+            invocation = Invocation(both, Output(as_json=both.as_json, quiet=both.quiet))
+            invocation.output.keep_secret(os.environ.get(TOKEN_VARIABLE, "").strip())
+            arguments = arguments_of(function, options, table)
+            raise typer.Exit(_guarded(invocation, lambda: whole(invocation, **arguments)))
+
+        own = own_parameters(function)
+        rows = table.parameters({each.name: each for each in own}) if table else ()
+        in_table = {row.name for row in table.rows} if table else set()
+        parameters = [
+            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+            *(each for one in own if one.name not in in_table for each in _options_of(one)),
+            *rows,
+            *(
+                inspect.Parameter(
+                    each,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    annotation=annotation,
+                    default=getattr(Shared(), each),
+                )
+                for each, annotation in shared.items()
+            ),
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        run.__doc__ = function.__doc__
+        app.command(name)(run)
+        return function
+
+    return decorate
+
+
+def own_parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
+    """Return the parameters of a command but the `Invocation` and what a table gathers."""
+    found = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    return [each for each in found if each.annotation is not Given]
+
+
+def arguments_of(
+    function: Callable[..., int], options: dict[str, Any], table: OptionTable | None = None
+) -> dict[str, Any]:
+    """Return the arguments of a command for the options that were given."""
+    own = own_parameters(function)
+    taken: dict[str, Any] = {}
+    if table:
+        taken["given"] = table.take(options, {each.name: each for each in own})
+    for each in own:
+        if attrs.has(each.annotation):
+            names = [field.name for field in attrs.fields(each.annotation)]
+            taken[each.name] = each.annotation(**{name: options[name] for name in names})
+        else:
+            taken[each.name] = options[each.name]
+    return taken
+
+
+def _options_of(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
+    """Yield the options that a parameter stands for."""
+    if not attrs.has(parameter.annotation):
+        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        return
+    hints = get_type_hints(parameter.annotation, include_extras=True)
+    for each in attrs.fields(parameter.annotation):
+        yield inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=hints[each.name],
+            default=each.default,
+        )
+
+
+def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
+    output = invocation.output
+    try:
+        with terminated_like_interrupted(), _logging(invocation):
+            return work()
+    except (KeyboardInterrupt, typer.Abort):
+        output.warning("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`). Python would flush again at exit.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
+    except Exception as error:
+        cause = first_of(error)
+        output.error(sentence_of(cause), *getattr(cause, "further", ()))
+        if invocation.shared.debug:
+            output.traceback(cause)
+        return status_of(cause)
+
+
+@contextlib.contextmanager
+def _logging(invocation: Invocation) -> Iterator[None]:
+    """Say what is logged through our way out, other libraries' warnings included.
+
+    Where no handler is, Python would write warnings to standard error just as they are.
+    """
+    root, ours = logging.getLogger(), logging.getLogger("datagym_async")
+    handler, level = invocation.output.log_handler(debug=invocation.shared.debug), ours.level
+    if invocation.shared.debug:
+        ours.setLevel(logging.DEBUG)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        ours.setLevel(level)
