@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,14 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         convert.read(tmp_path, "tfrecord")  # type: ignore[arg-type]  # the mistake
     with pytest.raises(FormatError, match="can be read, not written"):
         convert.write(IMAGES, tmp_path / "new", "labelbox")
+
+
+@pytest.mark.parametrize("name", ["yolo", "cvat", "labelbox", "voc", "lightly"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: convert.FormatName) -> None:
+    """What is no regular file, or no folder, is refused and not opened."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FormatError, match=f"cannot be read as {name}: it is no"):
+        convert.read(tmp_path / "pipe", name, classes=["a"])
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,8 @@ class FormatInfo:
         """Return labelformat's reader of a file or folder.
 
         Raises:
-            FormatError: Nothing reads it, the names of the classes are missing, or the extra
-                ``formats`` is not installed.
+            FormatError: Nothing reads it, the path is no such file or folder, the names of the
+                classes are missing, or the extra ``formats`` is not installed.
         """
         if not self.reader:
             raise FormatError(f"The format {self.name} can be written, not read")
@@ -65,7 +65,13 @@ class FormatInfo:
             arguments["category_names"] = ",".join(classes)
         if self.splits:
             arguments["input_split"] = split
-        return _class(self.reader)(**arguments)
+        reader = _class(self.reader)
+        # A pipe or a device would keep labelformat waiting.
+        is_file = self.reads == "input_file"
+        if not (path.is_file() if is_file else path.is_dir()):
+            what = "regular file" if is_file else "folder"
+            raise FormatError(f"{path} cannot be read as {self.name}: it is no {what}")
+        return reader(**arguments)
 
     def writing(self) -> Callable[[Path], Any]:
         """Return what makes labelformat's writer into a folder.
