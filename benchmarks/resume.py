@@ -30,7 +30,7 @@ from benchmarks.machine import machine_facts
 from benchmarks.minimal_server import held_name
 from datagym_async.uploads import Outcome, UploadItem, UploadResult
 from datagym_async.uploads.plan import _journal as journal_file
-from datagym_async.uploads.plan._jobs import Job
+from datagym_async.uploads.plan._journal import Job
 from datagym_async.uploads.plan._plan import Plan
 from datagym_async.uploads.sources._candidates import Candidate
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from datagym_async.labels._json import ShapeError, as_list, as_number, as_object, as_text
 from datagym_async.labels._json import as_whole_number as as_whole
 from datagym_async.labels._payload_annotations import (
+    ClassTypes,
     read_annotations,
     read_classifications,
     write_annotations,
@@ -55,10 +56,6 @@ class LabelClass:
     def type(self) -> EntryType | None:
         """Return its type, whichever member says it."""
         return self.geometry_type or self.classification_type
-
-
-ClassTypes: TypeAlias = Mapping[str, EntryType]
-"""Key of an entry to its type, for the keys that are of one type throughout."""
 
 
 def class_types(classes: Iterable[LabelClass]) -> dict[str, EntryType]:

@@ -6,8 +6,9 @@ as Python allows, and only what is not is looked at corner by corner.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
@@ -26,12 +27,14 @@ from datagym_async.labels._values import Annotation, Classification, Form
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from datagym_async.labels._payload import ClassTypes
+    from collections.abc import Callable, Iterable, Sequence
 
 
 # --- Answers: ["bus", {"damage": ["dent"]}] -------------------------------------------------------
+
+
+ClassTypes: TypeAlias = Mapping[str, EntryType]
+"""Key of an entry to its type, for the keys that are of one type throughout."""
 
 
 def read_classifications(value: object, types: ClassTypes) -> tuple[Classification, ...]:

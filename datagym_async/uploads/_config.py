@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import attrs
 
 from datagym_async._runs._decode import require_pillow
+from datagym_async._runs._disk import journal_files
 from datagym_async._runs._engine import above_zero
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._events import OnEvent, check_on_event
-from datagym_async.uploads._screening import Check
-from datagym_async.uploads.sources._candidates import Clashes, Name, Symlinks, check_name
+from datagym_async.uploads._screening import Check, Screening
+from datagym_async.uploads.sources._candidates import (
+    Clashes,
+    Filters,
+    Name,
+    Naming,
+    Rules,
+    Symlinks,
+    check_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -193,3 +202,16 @@ class UploadConfig:
     on_event: OnEvent | None = attrs.field(default=None, validator=check_on_event)
     verify: Verify = attrs.field(default=None, validator=_one_of("sample", "all", None))
     verify_sample: int = attrs.field(default=100, validator=_within(1, 1_000_000))
+
+
+def rules_of(config: UploadConfig) -> Rules:
+    """Return the rules for sources that the options of an upload ask for."""
+    return Rules(
+        Naming(config.name, config.name_separator),
+        config.include_hidden,
+        config.symlinks,
+        Filters(config.include, config.exclude),
+        Screening(config.check, config.max_bytes),
+        config.on_clash,
+        journal_files(config.journal),
+    )

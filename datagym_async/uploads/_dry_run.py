@@ -16,14 +16,13 @@ import attrs
 from datagym_async._printable import printable, quoted
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ClientClosedError
-from datagym_async.uploads._config import UploadConfig
+from datagym_async.uploads._config import UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._sending import LinkCheck
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan._plan import Plan
-from datagym_async.uploads.sources._candidates import Rules
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -140,7 +139,7 @@ class DryRun:
         self._links = LinkCheck.of(config)
         self._records: asyncio.Queue[PlannedUpload | Exception | None] = asyncio.Queue(READ_AHEAD)
         self._has_ended = False
-        rules = Rules.of(config)
+        rules = rules_of(config)
         if rules.on_clash == "error":
             rules = attrs.evolve(rules, on_clash="skip")
         self._feeder = Feeder(self._plan, rules, config.batch_size, Tally(0), self._record)

@@ -28,7 +28,7 @@ import attrs
 from datagym_async._runs._engine import BulkRun, Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, TransferError
-from datagym_async.uploads._config import UploadConfig
+from datagym_async.uploads._config import UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._observer import Observer
 from datagym_async.uploads._sending import LinkCheck, Sender
@@ -38,9 +38,9 @@ from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome, UploadReport, UploadResult
 from datagym_async.uploads._verification import Choice, Verification, Verifier
 from datagym_async.uploads.plan import _journal as journal_file
-from datagym_async.uploads.plan._jobs import Job, journal_path
+from datagym_async.uploads.plan._jobs import journal_path
+from datagym_async.uploads.plan._journal import Job
 from datagym_async.uploads.plan._plan import Plan
-from datagym_async.uploads.sources._candidates import Rules
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -188,7 +188,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     # What the engine asks for.
 
     async def _feed(self) -> None:
-        rules = Rules.of(self._config)
+        rules = rules_of(self._config)
         feeder = Feeder(
             self._plan,
             rules,

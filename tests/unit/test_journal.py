@@ -15,14 +15,13 @@ from datagym_async._runs._disk import lock_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads.plan._jobs import (
-    Job,
     clean_jobs,
     jobs_folder,
     journal_path,
     list_jobs,
     show_job,
 )
-from datagym_async.uploads.plan._journal import State, Store, journal, stated
+from datagym_async.uploads.plan._journal import Job, State, Store, journal, stated
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,7 @@ import pytest
 
 from datagym_async.cli._jobs import SHOWN, command_of, how_to_go_on, quoted_for_eyes
 from datagym_async.uploads import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
-from datagym_async.uploads.plan._jobs import Job
-from datagym_async.uploads.plan._journal import journal
+from datagym_async.uploads.plan._journal import Job, journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

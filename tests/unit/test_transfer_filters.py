@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.uploads import UploadConfig
-from datagym_async.uploads.sources._candidates import Filters, Rules
+from datagym_async.uploads._config import rules_of
+from datagym_async.uploads.sources._candidates import Filters
 from datagym_async.uploads.sources._leaves import Stream, leaves
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_excluded_folders_are_not_read(pattern: str, folder: str, expected: bool
 def found(source: object, **options: object) -> list[str]:
     """Return the relative paths of the files that count, and the reasons against others."""
     config = UploadConfig(**options)  # type: ignore[arg-type]  # a table of options
-    leaf = next(iter(leaves(source, Rules.of(config))))
+    leaf = next(iter(leaves(source, rules_of(config))))
     assert not isinstance(leaf, Stream)
     return sorted(each.refusal or each.place for each in leaf)
 

@@ -9,7 +9,8 @@ import pytest
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
-from datagym_async.uploads.sources._candidates import Naming, Rules
+from datagym_async.uploads._config import rules_of
+from datagym_async.uploads.sources._candidates import Naming
 from datagym_async.uploads.sources._leaves import Stream, leaves
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
@@ -35,7 +36,7 @@ def named(source: object, name: object, separator: str = "/") -> list[str]:
     """Return the names of a source's files, in the order of their paths."""
     config = UploadConfig(name=name, name_separator=separator)  # type: ignore[arg-type]  # any policy
     found = []
-    for leaf in leaves(source, Rules.of(config)):
+    for leaf in leaves(source, rules_of(config)):
         assert not isinstance(leaf, Stream)
         found.extend(sorted(leaf, key=lambda each: each.place))
     return [each.refusal or each.item.name for each in found]

@@ -10,6 +10,7 @@ import pytest
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader
+from datagym_async.uploads._config import rules_of
 from datagym_async.uploads.sources._candidates import Filters, Rules
 from datagym_async.uploads.sources._watch import FolderWatch
 from tests.helpers.fake_service import DATASET_ID, FakeService
@@ -114,7 +115,7 @@ async def test_a_new_folder_is_walked(folder: Path, events: Events) -> None:
     """Files may lie in a folder before anybody can watch it."""
     watched = FolderWatch(folder, settle=SETTLE, changes=events)
     names: list[str] = []
-    rules = Rules.of(UploadConfig(name="relative"))
+    rules = rules_of(UploadConfig(name="relative"))
     async with asyncio.TaskGroup() as group:
         group.create_task(given(watched, rules, names))
         await asyncio.sleep(1)

@@ -20,20 +20,15 @@ import string
 from collections.abc import Callable, Iterator
 from fnmatch import translate
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
-from datagym_async._runs._disk import journal_files
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads._values import UploadItem
-
-if TYPE_CHECKING:
-    from datagym_async.uploads._config import UploadConfig
-
 
 Name: TypeAlias = str | Callable[[UploadItem], str]
 """``"basename"``, ``"relative"``, a template such as ``"{parent}_{name}"``, or a function."""
@@ -294,19 +289,6 @@ class Rules:
     screening: Screening = attrs.field(factory=Screening)
     on_clash: Clashes = "skip"
     left_out: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, config: UploadConfig) -> Rules:
-        """Return the rules that the options of an upload ask for."""
-        return cls(
-            Naming(config.name, config.name_separator),
-            config.include_hidden,
-            config.symlinks,
-            Filters(config.include, config.exclude),
-            Screening(config.check, config.max_bytes),
-            config.on_clash,
-            journal_files(config.journal),
-        )
 
     def file(
         self,
