@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-GO_ON: Final = "The same command goes on where this one stopped."
+RESUME: Final = "The same command resumes where this one stopped."
 
 _NAMED: Final = 5
 """So many doubles and mismatches are named; the report has them all."""
@@ -128,7 +128,7 @@ def remarks(report: UploadReport) -> Iterator[str]:
         yield f"{word}; the first ones were said above."
 
 
-def how_to_go_on(report: UploadReport | None, *, written: str = "") -> str:
+def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
     """Return what to do next, or nothing where there is nothing to do.
 
     Args:
@@ -136,7 +136,7 @@ def how_to_go_on(report: UploadReport | None, *, written: str = "") -> str:
         written: The file that the report was written to as JSON, or empty.
     """
     if report is None or report.pending or report.unsettled or not report.complete:
-        return GO_ON
+        return RESUME
     if not report.failed:
         return ""
     again = f", or `upload --retry-failed {written}`" if written else ""

@@ -9,7 +9,7 @@ import attrs
 import typer
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._closing import GO_ON, check_report_file, write_report
+from datagym_async.cli._closing import RESUME, check_report_file, write_report
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import (
@@ -87,7 +87,7 @@ def download(
     except TransferError as error:
         if isinstance(error.report, DownloadReport):
             write_report(output, error.report, report)
-        output.warning(GO_ON)
+        output.warning(RESUME)
         raise  # its sentence holds the summary
     return _close(output, account, report)
 
@@ -129,7 +129,7 @@ def _close(output: Output, account: _Account, file: Path | None) -> int:
     """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.name:  # it ended before it began
-        output.warning(f"Interrupted. {GO_ON}")
+        output.warning(f"Interrupted. {RESUME}")
         return INTERRUPTED
     write_report(output, report, file)
     summary = hint_in_shell_words(report.summary())
@@ -140,8 +140,8 @@ def _close(output: Output, account: _Account, file: Path | None) -> int:
     elif not report.ok:
         output.warning(summary)
     if account.is_stopping and not report.complete:
-        output.warning(f"Interrupted. {GO_ON}")
+        output.warning(f"Interrupted. {RESUME}")
         return INTERRUPTED
     if not report.ok:
-        output.warning("The same command tries again what failed." if report.complete else GO_ON)
+        output.warning("The same command tries again what failed." if report.complete else RESUME)
     return WELL if report.ok else SOME_FAILED

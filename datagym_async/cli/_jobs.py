@@ -54,7 +54,7 @@ def command_of(
     return " ".join(words)
 
 
-def how_to_go_on(job: JobSummary) -> str:
+def how_to_resume(job: JobSummary) -> str:
     """Return the command for somebody to read, or what there is in place of it."""
     if (command := command_of(job, most=SHOWN, quote=quoted_for_eyes)) is None:
         return "the program that began it: its sources or options are none of a command"
@@ -235,7 +235,7 @@ def facts(job: JobSummary) -> list[tuple[str, str]]:
         ("Last active", f"{_when(job.last_active)}, {counted(job.runs, 'run')}"),
         ("State", _state(job)),
         ("Items", ", ".join(counts)),
-        ("Go on with", how_to_go_on(job)),
+        ("Resume with", how_to_resume(job)),
     ]
 
 

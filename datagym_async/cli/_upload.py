@@ -18,7 +18,7 @@ from datagym_async._json import check_depth
 from datagym_async.cli._closing import (
     Totals,
     check_report_file,
-    how_to_go_on,
+    how_to_resume,
     status_of,
     tell,
     write_report,
@@ -176,7 +176,7 @@ def upload(
             account.report = error.report
         if account.report is not None:
             write_report(output, account.report, report)
-        output.warning(how_to_go_on(account.report))
+        output.warning(how_to_resume(account.report))
         raise  # its sentence holds the summary
     return _close(output, account, file=report, watched=watch)
 
@@ -283,7 +283,7 @@ def _close(output: Output, account: Account, *, file: Path | None, watched: bool
     """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.dataset_name:  # it ended before it began
-        output.warning(f"Interrupted. {how_to_go_on(None)}")
+        output.warning(f"Interrupted. {how_to_resume(None)}")
         return INTERRUPTED
     write_report(output, report, file)
     status = status_of(report, watched=watched)
@@ -295,7 +295,7 @@ def _close(output: Output, account: Account, *, file: Path | None, watched: bool
     is_settled = not (report.pending or report.unsettled) if watched else report.complete
     is_cut_short = account.is_stopping and not is_settled
     written = str(file) if file is not None and file.suffix.lower() == ".json" else ""
-    words = how_to_go_on(report, written=written) if status != WELL else ""
+    words = how_to_resume(report, written=written) if status != WELL else ""
     if words:
         output.warning(f"Interrupted. {words}" if is_cut_short else words)
     return INTERRUPTED if is_cut_short else status

@@ -19,7 +19,7 @@ from datagym_async import (
 from datagym_async.cli._closing import (
     Totals,
     dataset_rows,
-    how_to_go_on,
+    how_to_resume,
     outcome_rows,
     remarks,
     status_of,
@@ -123,18 +123,18 @@ def test_the_remarks() -> None:
     [
         ({}, ""),
         ({"rejected": 1, "skipped": 3}, ""),
-        ({"complete": False}, "The same command goes on where this one stopped."),
+        ({"complete": False}, "The same command resumes where this one stopped."),
         ({"failed": 1, "skipped": 3}, "The same command tries again what failed."),
     ],
 )
-def test_how_to_go_on(changes: Mapping[str, Any], words: str) -> None:
+def test_how_to_resume(changes: Mapping[str, Any], words: str) -> None:
     """Whoever has something left is told the way."""
-    assert how_to_go_on(attrs.evolve(GOOD, **changes)) == words
+    assert how_to_resume(attrs.evolve(GOOD, **changes)) == words
 
 
 def test_a_written_report_is_a_way_too() -> None:
     """Where there is a JSON report, the failed items alone can be tried again."""
-    words = how_to_go_on(attrs.evolve(GOOD, failed=1, skipped=3), written="r.json")
+    words = how_to_resume(attrs.evolve(GOOD, failed=1, skipped=3), written="r.json")
     assert "upload --retry-failed r.json" in words
 
 

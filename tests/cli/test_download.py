@@ -157,7 +157,7 @@ def test_a_folder_of_something_else_is_refused(at_service: Cli, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("project")
-def test_a_run_that_has_to_stop_says_how_to_go_on(
+def test_a_run_that_has_to_stop_says_how_to_resume(
     at_service: Cli, tmp_path: Path, faults: FaultPlan
 ) -> None:
     """Status 1 after some were downloaded; the report is written all the same."""
@@ -170,7 +170,7 @@ def test_a_run_that_has_to_stop_says_how_to_go_on(
 
     assert ran.status == 1
     assert "The download stopped" in ran.err
-    assert "goes on where this one stopped" in ran.err
+    assert "resumes where this one stopped" in ran.err
     assert json.loads((tmp_path / "report.json").read_text())["complete"] is False
 
 
@@ -191,7 +191,7 @@ def test_a_limit_ends_the_run(at_service: Cli, tmp_path: Path) -> None:
 def test_ctrl_c(
     service: ServerThread, tmp_path: Path, faults: FaultPlan, at_service: Cli, times: int
 ) -> None:
-    """Once: what is in flight ends; twice: at once. Both 130, and the same command goes on."""
+    """Once: what is in flight ends; twice: at once. Both 130, and the same command resumes."""
     asked = threading.Event()
 
     def note(_: object) -> bool:

@@ -55,7 +55,7 @@ def test_the_same_command_finishes(at_service: Cli, many: Path) -> None:
     first = upload(at_service, many, "--max-files", "20")
     assert first.status == 1
     assert "It stopped at max_files: 20 were sent" in first.out
-    assert "The same command goes on" in first.err
+    assert "The same command resumes" in first.err
     second = upload(at_service, many, "--json")
     counts = {name: second.document[name] for name in ("planned", "uploaded", "skipped", "resumed")}
     assert (second.status, second.document["complete"]) == (0, True)

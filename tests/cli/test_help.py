@@ -12,6 +12,7 @@ import typer.main
 
 from datagym_async._version import __version__
 from datagym_async.cli._app import COMMANDS, app, load
+from tests.helpers.option_tables import with_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +92,15 @@ def test_documentation(command: Command) -> None:
     section = _section(f"datagym-async {' '.join(command.words)}".strip())
     own = command.options - (SHARED if command.words != ("serve",) else SHARED - {"--token-file"})
     assert {option for option in own - {"-h", "--help"} if f"`{option}" not in section} == set()
+
+
+def test_the_documentation_of_bulk_jobs_is_that_of_help() -> None:
+    """Each row of a table of options is a row of docs/cli.md, in the same words.
+
+    `python -m tests.helpers.option_tables` writes them.
+    """
+    text = DOCUMENT.read_text()
+    assert text == with_tables(text)
 
 
 def test_shared_options_are_documented() -> None:

@@ -112,7 +112,7 @@ def test_cleaning_asks_first(at_service: Cli, service: ServerThread, photos: Pat
 def test_the_first_signal_drains(
     at_service: Cli, service: ServerThread, gate: Gate, photos: Path, number: signal.Signals
 ) -> None:
-    """Once: what is in flight ends, status 130, and the same command goes on from there."""
+    """Once: what is in flight ends, status 130, and the same command resumes from there."""
     gate.hold_from(3)
     process = start(*one_by_one(photos), environment=environment(service))
     assert gate.reached.wait(30)
@@ -122,7 +122,7 @@ def test_the_first_signal_drains(
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "3 uploaded, 1 pending" in out
-    assert "Interrupted. The same command goes on" in err
+    assert "Interrupted. The same command resumes" in err
     assert "Traceback" not in said + err
     assert TOKEN not in said + out + err
     again = at_service(*one_by_one(photos), "--json")
@@ -144,7 +144,7 @@ def test_the_second_ctrl_c_stops_at_once(
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "2 uploaded, 1 pending, 1 unsettled" in out
-    assert "Interrupted. The same command goes on" in err
+    assert "Interrupted. The same command resumes" in err
     assert "Traceback" not in said + err
     service.call(gate.release())
     again = at_service(*one_by_one(photos), "--settle-after", "0.1", "--json")
@@ -202,7 +202,7 @@ def test_ctrl_c_on_a_terminal(service: ServerThread, gate: Gate, photos: Path) -
         assert terminal.cursor_is_shown
     assert "Ctrl-C again stops at once" in shown
     assert "3 uploaded, 1 pending" in shown
-    assert shown.endswith("Interrupted. The same command goes on where this one stopped.")
+    assert shown.endswith("Interrupted. The same command resumes where this one stopped.")
 
 
 def test_a_watch_ends_with_ctrl_c(at_service: Cli, service: ServerThread, photos: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_folder_goes_into_a_new_dataset(at_service: Cli, photos: Path) -> None
 
 
 def test_the_second_run_uploads_none(at_service: Cli, photos: Path) -> None:
-    """The same command goes on where the last one stopped, and skipping is no failure."""
+    """The same command resumes where the last one stopped, and skipping is no failure."""
     command = ("upload", photos, "-d", "Photos", "--create", "--json")
     assert at_service(*command).document["uploaded"] == 4
     again = at_service(*command)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from datagym_async.cli._jobs import SHOWN, command_of, how_to_go_on, quoted_for_eyes
+from datagym_async.cli._jobs import SHOWN, command_of, how_to_resume, quoted_for_eyes
 from datagym_async.uploads import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
 from datagym_async.uploads.plan._journal import Job, journal
 
@@ -46,7 +46,7 @@ def test_a_plain_job(path: Path) -> None:
         "datagym-async upload '/a b' 'https://h/x.jpg?y=1&z' --dataset d-1 "
         f"--base-url {SERVICE} --journal {path}"
     )
-    assert command_of(job) == how_to_go_on(job) == expected
+    assert command_of(job) == how_to_resume(job) == expected
 
 
 def test_options_that_differ_from_the_defaults(path: Path) -> None:
@@ -110,7 +110,7 @@ def test_what_no_command_can_say(path: Path, sources: object, config: UploadConf
     job = job_of(path, sources, config)
 
     assert command_of(job) is None
-    assert how_to_go_on(job).startswith("the program that began it")
+    assert how_to_resume(job).startswith("the program that began it")
 
 
 def test_many_sources(path: Path) -> None:
@@ -118,8 +118,8 @@ def test_many_sources(path: Path) -> None:
     job = job_of(path, [f"/{number}.jpg" for number in range(50)])
 
     assert "..." not in (command_of(job) or "...")
-    assert f"/{SHOWN - 1}.jpg ... --dataset" in how_to_go_on(job)
-    assert how_to_go_on(job).endswith("(and 30 more sources, which --json names)")
+    assert f"/{SHOWN - 1}.jpg ... --dataset" in how_to_resume(job)
+    assert how_to_resume(job).endswith("(and 30 more sources, which --json names)")
 
 
 def test_more_sources_than_are_kept(path: Path) -> None:
@@ -128,7 +128,7 @@ def test_more_sources_than_are_kept(path: Path) -> None:
 
     assert (len(job.words or ()), job.count) == (1000, 1200)
     assert "/999.jpg ... --dataset" in (command_of(job) or "")
-    assert how_to_go_on(job).endswith("(all 1,200 sources; the journal keeps the first 1,000)")
+    assert how_to_resume(job).endswith("(all 1,200 sources; the journal keeps the first 1,000)")
 
 
 @pytest.mark.parametrize("fill", [lambda job: job, lambda job: attrs.evolve(job, sources="/a, /b")])
@@ -162,7 +162,7 @@ ODD = ("a\x1b]0;x\x07.jpg", "line\nbreak 'n \\ back", "\u202egpj.a", "caf\udce9 
 def test_a_word_for_eyes_is_printable(path: Path, word: str) -> None:
     """The command that is shown steers no terminal; the one for programs is exact."""
     job = job_of(path, [f"https://h/{word}"])
-    assert how_to_go_on(job).isprintable()
+    assert how_to_resume(job).isprintable()
     assert shlex.quote(f"https://h/{word}") in str(command_of(job))
 
 
