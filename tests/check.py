@@ -1,7 +1,8 @@
 """Every check there is, in one command: `python -m tests.check [step ...]`.
 
-Runs format, lint, types, layers and tests with the interpreter that runs this file; all of them by
-default, or the named ones. Stops at the first that fails, with its exit status.
+Runs format, lint, types, layers, circles, public and tests with the interpreter that runs this
+file; all of them by default, or the named ones. Stops at the first that fails, with its exit
+status.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 _LAYERS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
-STEPS: dict[str, list[str]] = {
-    "format": ["-m", "ruff", "format", "--check", "."],
-    "lint": ["-m", "ruff", "check", "."],
-    "types": ["-m", "mypy"],
-    "layers": ["-c", _LAYERS],
-    "tests": ["-m", "pytest"],
+STEPS: dict[str, list[list[str]]] = {
+    "format": [["-m", "ruff", "format", "--check", "."]],
+    "lint": [["-m", "ruff", "check", "."]],
+    "types": [["-m", "mypy"]],
+    "layers": [["-c", _LAYERS]],
+    "circles": [["-m", "tests.house", "--circles"]],
+    "public": [["-m", "tests.public"]],
+    "tests": [["-m", "pytest"]],
 }
 
 
@@ -30,10 +33,11 @@ def main(names: list[str]) -> int:
         return 2
     for name in names or STEPS:
         print(f"== {name}", flush=True)
-        status = subprocess.run([sys.executable, *STEPS[name]], cwd=ROOT, check=False).returncode
-        if status:
-            print(f"== {name} failed", flush=True)
-            return status
+        for words in STEPS[name]:
+            status = subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
+            if status:
+                print(f"== {name} failed", flush=True)
+                return status
     return 0
 
 
