@@ -29,9 +29,8 @@ from benchmarks.files import TINY
 from benchmarks.machine import machine_facts
 from benchmarks.minimal_server import held_name
 from datagym_async.uploads import Outcome, UploadItem, UploadResult
+from datagym_async.uploads.plan import Job, Plan
 from datagym_async.uploads.plan import _journal as journal_file
-from datagym_async.uploads.plan._journal import Job
-from datagym_async.uploads.plan._plan import Plan
 from datagym_async.uploads.sources._candidates import Candidate
 
 if TYPE_CHECKING:
@@ -122,7 +121,8 @@ def make_journal(path: Path, folder: Path, base_url: str, items: int) -> None:
     plan = Plan()
     plan.open(journal_file.journal(path, job, fresh=True))
     try:
-        plan.listed.replace([], name="Benchmark")
+        plan.listed.begin()
+        plan.listed.end("Benchmark")
         candidates = _candidates(folder, items)
         while some := list(itertools.islice(candidates, _STEP)):
             plan.add((0, each) for each in some)

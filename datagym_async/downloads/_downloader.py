@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datagym_async._retry import RetryPolicy
+from datagym_async._runs._database import DamagedError
 from datagym_async._runs._engine import BulkRun
-from datagym_async._runs._soundness import DamagedError
 from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._fetching import Fetcher

@@ -23,29 +23,23 @@ import io
 import json
 import sqlite3
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
 from datagym_async._files import PRIVATE, private_folder, telling
 from datagym_async._printable import printable
+from datagym_async._runs._database import DamagedError, Database, check, is_of_the_disk, unseal
 from datagym_async._runs._disk import Check, HashedPart, JournalLock, place_of, tidy
-from datagym_async._runs._soundness import (
-    DamagedError,
-    check,
-    close_sealed,
-    is_of_the_disk,
-    unseal,
-)
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._report import DownloadOutcome
-from datagym_async.exceptions import ClientClosedError, ConfigurationError
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import MediaSourceType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from datagym_async.downloads._report import DownloadResult
     from datagym_async.models import Dataset
@@ -110,8 +104,8 @@ def manifest_path(root: Path) -> Path:
     return root / STATE_FOLDER / "manifest.sqlite3"
 
 
-def open_state(root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, JournalLock, int]:
-    """Return the database of a folder, its lock, and the number of this run.
+def open_state(root: Path, job: DownloadJob) -> Database:
+    """Return the database of a folder.
 
     Args:
         root: The folder; made if it is not there.
@@ -142,7 +136,7 @@ def open_state(root: Path, job: DownloadJob) -> tuple[sqlite3.Connection, Journa
     except BaseException:
         lock.release()
         raise
-    return connection, lock, run
+    return Database(connection, "The manifest of this download", path, lock, run)
 
 
 def _prepare(root: Path, path: Path) -> None:
@@ -334,15 +328,12 @@ class Manifest:
 
     Args:
         root: The folder.
-        run: Number of this run.
+        database: Its database.
     """
 
     root: Path
-    _connection: sqlite3.Connection | None
-    _lock: JournalLock
-    run: int
+    _database: Database
     _planning: Planning
-    _using: RLock = attrs.Factory(RLock)
 
     @classmethod
     def open(cls, root: Path, job: DownloadJob) -> Self:
@@ -352,39 +343,21 @@ class Manifest:
             ConfigurationError: The folder is not empty and no download, of another download, in use
                 by another process, or cannot be written to.
         """
-        connection, lock, run = open_state(root, job)
-        return cls(root, connection, lock, run, Planning(root))
+        return cls(root, open_state(root, job), Planning(root))
 
     def close(self) -> None:
         """Close it and let the folder go; may be called again."""
-        with self._using:
-            connection, self._connection = self._connection, None
-            try:
-                if connection is not None:
-                    with contextlib.suppress(sqlite3.Error):
-                        close_sealed(connection, self.path, self._lock)
-            finally:
-                self._lock.release()
+        with contextlib.suppress(sqlite3.Error):
+            self._database.close()
 
     @property
     def path(self) -> Path:
         """Return where the database lies."""
         return manifest_path(self.root)
 
-    @contextlib.contextmanager
-    def using(self) -> Iterator[sqlite3.Connection]:
+    def using(self) -> AbstractContextManager[sqlite3.Connection]:
         """Have the database for oneself, in one transaction."""
-        with self._using:
-            if self._connection is None:
-                raise ClientClosedError("The manifest of this download is closed.")
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.OperationalError):  # a full disk has done it
-                    self._connection.execute("ROLLBACK")
-                raise
+        return self._database.writing()
 
     # Planning.
 
@@ -472,10 +445,8 @@ class Manifest:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield what the exported manifest says, a media each; for one thread, and nothing else."""
-        with self._using:
-            if self._connection is None:
-                raise ClientClosedError("The manifest of this download is closed.")
-            cursor = self._connection.execute(_ALL)
+        with self._database.using() as database:
+            cursor = database.execute(_ALL)
             names = [column[0] for column in cursor.description]
             for row in cursor:
                 yield dict(zip(names, row, strict=True))

@@ -25,13 +25,8 @@ from datagym_async.uploads._values import (
     UploadReport,
     UploadResult,
 )
-from datagym_async.uploads.plan._jobs import (
-    JobSummary,
-    clean_jobs,
-    jobs_folder,
-    list_jobs,
-    show_job,
-)
+from datagym_async.uploads.plan._jobs import JobSummary, clean_jobs, list_jobs, show_job
+from datagym_async.uploads.plan._journal import jobs_folder
 from datagym_async.uploads.sources._failed import failed_items
 from datagym_async.uploads.sources._leaves import Source
 from datagym_async.uploads.sources._watch import FolderWatch

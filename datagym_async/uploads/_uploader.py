@@ -38,8 +38,7 @@ from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome, UploadReport, UploadResult
 from datagym_async.uploads._verification import Choice, Verification, Verifier
 from datagym_async.uploads.plan import _journal as journal_file
-from datagym_async.uploads.plan._jobs import journal_path
-from datagym_async.uploads.plan._journal import Job
+from datagym_async.uploads.plan._journal import Job, journal_path
 from datagym_async.uploads.plan._plan import Plan
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
 from datagym_async.uploads._values import Mismatch
-from datagym_async.uploads.plan._journal import State
+from datagym_async.uploads.plan._tables import State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,7 +16,7 @@ from datagym_async._runs._disk import lock_path
 from datagym_async.downloads import _manifest as manifests
 from datagym_async.server import SeedMedia
 from datagym_async.uploads import Uploader
-from datagym_async.uploads.plan._jobs import show_job
+from datagym_async.uploads.plan import show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import jpeg
 from tests.helpers.world import world

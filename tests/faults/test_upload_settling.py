@@ -12,7 +12,7 @@ from datagym_async import RetryPolicy
 from datagym_async.exceptions import APIConnectionError, TransferError
 from datagym_async.testing import CommitThenDrop, Drop, chance
 from datagym_async.uploads import UploadConfig, UploadItem, UploadReport
-from datagym_async.uploads.plan._jobs import show_job
+from datagym_async.uploads.plan import show_job
 from tests.helpers.photos import jpeg
 from tests.helpers.world import UPLOADS, World, world
 

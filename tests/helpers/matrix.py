@@ -13,7 +13,7 @@ import attrs
 
 from datagym_async.exceptions import TransferError
 from datagym_async.uploads import UploadConfig, UploadReport
-from datagym_async.uploads.plan._jobs import show_job
+from datagym_async.uploads.plan import show_job
 from tests.helpers.leaks import open_descriptors
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world

@@ -17,7 +17,7 @@ import pytest
 from datagym_async import DownloadConfig, UploadConfig
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
-from datagym_async.uploads.plan._jobs import jobs_folder
+from datagym_async.uploads.plan import jobs_folder
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 

@@ -20,7 +20,7 @@ import pytest
 from aiohttp import web
 
 from datagym_async import DataGymClient
-from datagym_async.uploads.plan._jobs import show_job
+from datagym_async.uploads.plan import show_job
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.server_thread import ServerThread

@@ -21,7 +21,7 @@ from datagym_async.exceptions import AlreadyExistsError, APIConnectionError
 from datagym_async.models import Media, MediaSourceType
 from datagym_async.models._names import encode_name, fold_name
 from datagym_async.uploads import UploadConfig, Uploader
-from datagym_async.uploads.plan._jobs import show_job
+from datagym_async.uploads.plan import show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
 if TYPE_CHECKING:

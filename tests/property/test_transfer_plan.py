@@ -9,7 +9,7 @@ from datagym_async._printable import printable
 from datagym_async.models._names import encode_name, fold_name
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads._screening import Sample, looks_like, screen_bytes, screen_name
-from datagym_async.uploads.plan._plan import Plan, Planned
+from datagym_async.uploads.plan import Plan, Planned
 from datagym_async.uploads.sources._candidates import Candidate
 
 # Few letters, so that names clash; among them what folds, what is encoded and what is no text.

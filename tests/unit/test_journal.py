@@ -14,17 +14,22 @@ import pytest
 from datagym_async._runs._disk import lock_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
-from datagym_async.uploads.plan._jobs import (
+from datagym_async.uploads.plan import (
+    Job,
+    State,
     clean_jobs,
     jobs_folder,
+    journal,
     journal_path,
     list_jobs,
     show_job,
+    stated,
 )
-from datagym_async.uploads.plan._journal import Job, State, Store, journal, stated
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from datagym_async._runs._database import Database
 
 JOB = Job("https://a.example", "d-1", "photos", "digest-1")
 
@@ -34,7 +39,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "a.journal"
 
 
-def opened(path: Path, job: Job = JOB, *, fresh: bool = False) -> Store:
+def opened(path: Path, job: Job = JOB, *, fresh: bool = False) -> Database:
     """Return the open journal."""
     return journal(path, job, fresh=fresh)
 

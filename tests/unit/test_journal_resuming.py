@@ -15,8 +15,8 @@ from datagym_async.exceptions import (
     TransferError,
 )
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
+from datagym_async.uploads.plan import JobSummary, show_job
 from datagym_async.uploads.plan import _journal as journal_file
-from datagym_async.uploads.plan._jobs import JobSummary, show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
 if TYPE_CHECKING:
@@ -398,7 +398,7 @@ async def test_a_disk_that_fills_up_in_mid_run(
 
 def fill_up(run: Uploader) -> None:
     """Let no outcome be written any more."""
-    with run._plan._store.using() as database:
+    with run._plan.using() as database:
         database.execute(
             "CREATE TEMP TRIGGER full BEFORE UPDATE ON main.item BEGIN "
             "SELECT RAISE(ABORT, 'database or disk is full'); END"

@@ -14,7 +14,7 @@ import pytest
 
 from datagym_async.cli._jobs import SHOWN, command_of, how_to_resume, quoted_for_eyes
 from datagym_async.uploads import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
-from datagym_async.uploads.plan._journal import Job, journal
+from datagym_async.uploads.plan import Job, journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

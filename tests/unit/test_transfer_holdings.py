@@ -13,7 +13,7 @@ from datagym_async.exceptions import APIConnectionError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.models._names import fold_name
 from datagym_async.uploads._target import Holdings, Target, find_media
-from datagym_async.uploads.plan._plan import Plan
+from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_family import FakeFamily
 from tests.helpers.parts import parts_of
 

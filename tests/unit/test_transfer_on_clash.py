@@ -9,7 +9,7 @@ import pytest
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
-from datagym_async.uploads.plan._names import numbered
+from datagym_async.uploads.plan import numbered
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 

@@ -12,7 +12,7 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads import _reading as reading
 from datagym_async.uploads._screening import Screening
-from datagym_async.uploads.plan._plan import Planned
+from datagym_async.uploads.plan import Planned
 from datagym_async.uploads.sources._candidates import Rules
 from datagym_async.uploads.sources._leaves import Stream, leaves
 from datagym_async.uploads.sources._open_files import Spool, size_of_open

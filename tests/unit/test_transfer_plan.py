@@ -8,14 +8,13 @@ import pytest
 
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads import Outcome, UploadItem
-from datagym_async.uploads.plan._names import Claim, Holder, Verdict, judge
-from datagym_async.uploads.plan._plan import Plan
+from datagym_async.uploads.plan import Claim, Holder, Plan, Verdict, judge
 from datagym_async.uploads.sources._candidates import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from datagym_async.uploads.plan._plan import Planned
+    from datagym_async.uploads.plan import Planned
 
 
 @pytest.fixture

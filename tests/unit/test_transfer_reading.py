@@ -12,8 +12,7 @@ import pytest
 from datagym_async.uploads import Outcome, UploadItem
 from datagym_async.uploads import _reading as reading
 from datagym_async.uploads._screening import Screening
-from datagym_async.uploads.plan._names import Verdict
-from datagym_async.uploads.plan._plan import Plan, Planned
+from datagym_async.uploads.plan import Plan, Planned, Verdict
 from datagym_async.uploads.sources._candidates import Candidate
 from tests.helpers.photos import SOUND_JPEG
 

@@ -11,7 +11,7 @@ import attrs
 
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
 from datagym_async.uploads._tally import Tally
-from datagym_async.uploads.plan._rows import Added
+from datagym_async.uploads.plan import Added
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from datagym_async.exceptions import (
 from datagym_async.models import MediaType
 from datagym_async.uploads._family import SEVERAL
 from datagym_async.uploads._target import Member, NoDatasetError, Target
-from datagym_async.uploads.plan._plan import Plan
+from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_family import PROJECT_ID, FakeFamily, FakeProjects
 
 

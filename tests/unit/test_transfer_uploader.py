@@ -22,7 +22,7 @@ from datagym_async.exceptions import (
     TransferError,
 )
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem, _feeder
-from datagym_async.uploads.plan._plan import Plan
+from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 

@@ -22,7 +22,7 @@ from datagym_async.uploads._verification import (
     Verifier,
     some_of,
 )
-from datagym_async.uploads.plan._journal import OF_ONE_RUN, SCHEMA, State
+from datagym_async.uploads.plan import OF_ONE_RUN, SCHEMA, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -1,1 +1,41 @@
-"""The plan of an upload and its journal."""
+"""The plan of an upload and its journal, in reading order.
+
+* `_plan`: the plan of a run: items go in, are sorted, claim names, and are handed out.
+* `_tables`: its tables and every statement on them, the journal's schema among them.
+* `_rows`: an item as a row, what it is known by, and the listing of the target.
+* `_names`: who has a name when several want it, and how clashes are numbered.
+* `_outcomes`: what became of the items, and which answers are missing.
+* `_resuming`: what earlier runs of a job have left.
+* `_journal`: the file of a plan: its job, its lock, its checks.
+* `_jobs`: journals are listed, shown and deleted.
+"""
+
+from datagym_async.uploads.plan._jobs import JobSummary, clean_jobs, list_jobs, show_job
+from datagym_async.uploads.plan._journal import Job, jobs_folder, journal, journal_path
+from datagym_async.uploads.plan._names import Claim, Holder, Verdict, judge, numbered
+from datagym_async.uploads.plan._plan import Plan, Planned
+from datagym_async.uploads.plan._rows import Added
+from datagym_async.uploads.plan._tables import OF_ONE_RUN, SCHEMA, State, stated
+
+__all__ = [
+    "OF_ONE_RUN",
+    "SCHEMA",
+    "Added",
+    "Claim",
+    "Holder",
+    "Job",
+    "JobSummary",
+    "Plan",
+    "Planned",
+    "State",
+    "Verdict",
+    "clean_jobs",
+    "jobs_folder",
+    "journal",
+    "journal_path",
+    "judge",
+    "list_jobs",
+    "numbered",
+    "show_job",
+    "stated",
+]

@@ -1,51 +1,27 @@
-"""The journals of uploads: where they lie, what is in them, and which can go. All of it blocks."""
+"""Look after the journals of uploads: list them, look at one, and clean up. It blocks."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from datagym_async._printable import printable
 from datagym_async._runs._disk import JournalLock, is_locked
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads.plan._journal import SUFFIX, VERSION, Job, State, is_journal, remove
+from datagym_async.uploads.plan import _tables as sql
+from datagym_async.uploads.plan._journal import SUFFIX, is_journal, jobs_folder, remove
+from datagym_async.uploads.plan._tables import State
 
-
-def jobs_folder() -> Path:
-    """Return the folder of journals that have no path of their own.
-
-    It is ``$DATAGYM_STATE_DIR``, else ``$XDG_STATE_HOME/datagym-async``, else
-    ``~/.local/state/datagym-async``; on Windows the folder of local application data.
-    """
-    if given := os.environ.get("DATAGYM_STATE_DIR"):
-        return Path(given).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "datagym-async"
-    if state := os.environ.get("XDG_STATE_HOME"):
-        return Path(state) / "datagym-async"
-    return Path.home() / ".local" / "state" / "datagym-async"
-
-
-def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
-    """Return where the journal of a job lies.
-
-    Args:
-        journal: The option: a path, or True for the state folder.
-        job: What it is of.
-    """
-    if isinstance(journal, bool):
-        return job.path(jobs_folder())
-    return Path(journal).expanduser().absolute()
+if TYPE_CHECKING:
+    import os
 
 
 @attrs.frozen(kw_only=True)
@@ -117,67 +93,47 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
     """
     path = Path(path)
     try:
-        known = path.stat()
+        size = path.stat().st_size
         if not is_journal(path):
-            return JobSummary(path=path, size=known.st_size, problem="It is no journal.")
+            return JobSummary(path=path, size=size, problem="It is no journal.")
     except OSError as error:
         msg = f"There is no journal {printable(str(path))} ({error.strerror or error})."
         raise ConfigurationError(msg) from error
     try:
-        with _reading(path) as database:
-            return _summary(path, known.st_size, database)
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=5)) as database:
+            return _summary(path, size, database)
     except (sqlite3.Error, ValueError, TypeError, OverflowError, OSError) as error:
-        return JobSummary(path=path, size=known.st_size, problem=f"It is damaged: {error}.")
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=5)) as database:
-        yield database
+        return JobSummary(path=path, size=size, problem=f"It is damaged: {error}.")
 
 
 def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
     version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version != VERSION:
+    if version != sql.VERSION:
         text = "It holds nothing yet." if version == 0 else "It is of another version."
         return JobSummary(path=path, size=size, problem=text)
-    meta = dict(database.execute("SELECT name, value FROM meta"))
-    started, beat, runs = database.execute(
-        "SELECT min(started), max(heartbeat), count(*) FROM run"
-    ).fetchone()
-    last = database.execute("SELECT complete FROM run ORDER BY run DESC LIMIT 1").fetchone()
-    counted = database.execute("SELECT state, count(*) FROM item GROUP BY state")
-    counts = {State(state).name.lower(): count for state, count in counted}
+    meta = dict(database.execute(sql.ALL_META))
+    words = json.loads(meta.get("words", "null"))  # older journals do not say
+    started, beat, runs = database.execute(sql.SUM_RUNS).fetchone()
+    last = database.execute(sql.LAST_RUN).fetchone()
+    counted = {State(state): count for state, count in database.execute(sql.COUNT_STATES)}
     return JobSummary(
         path=path,
         base_url=meta.get("base_url", ""),
         dataset_id=meta.get("dataset_id", ""),
         dataset_name=meta.get("dataset_name", ""),
         sources=meta.get("sources", ""),
-        **_way(meta),
-        started=_moment(started),
-        last_active=_moment(beat),
+        words=None if words is None else tuple(words),
+        count=int(meta.get("count", "0")),
+        options=json.loads(meta.get("options", "{}")),
+        started=None if started is None else datetime.fromtimestamp(started, UTC),
+        last_active=None if beat is None else datetime.fromtimestamp(beat, UTC),
         runs=runs,
-        counts={state.name.lower(): counts.get(state.name.lower(), 0) for state in State},
+        counts={state.name.lower(): counted.get(state, 0) for state in State},
         complete=bool(last and last[0]),
         in_use=is_locked(path),
         size=size,
     )
-
-
-def _way(meta: Mapping[str, str]) -> dict[str, Any]:
-    """Return how the last run went about it; older journals do not say."""
-    words = json.loads(meta.get("words", "null"))
-    return {
-        "words": None if words is None else tuple(words),
-        "count": int(meta.get("count", "0")),
-        "options": json.loads(meta.get("options", "{}")),
-    }
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def clean_jobs(

@@ -1,16 +1,16 @@
-"""Decide who has a name when several items want it: pure.
+"""Decide who has a name when several items want it, and number those that clash.
 
 The service compares names without case, accents and trailing blanks, its check races with itself,
 and link images count too (all observed). So of the items of a run with one folded name the first
 is sent and the later ones are rejected, and never are two of them in flight. Links may share a
 name with one another, but one address is sent once.
 
-What to do about clashes besides rejecting the later ones: number them, or refuse to begin.
-
 Numbers are given in the order of the run, among its own items alone: the same sources get the
 same names again, so that a second run skips what the first has stored instead of storing it
 once more. A journal remembers which file got which name, so that there the names hold even if
-files have come in between. Everything here blocks, inside a transaction of the plan.
+files have come in between.
+
+`judge` is pure. Everything else here blocks, inside a transaction of the plan.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening, folded, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem
-from datagym_async.uploads.plan._journal import Kind
+from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._resuming import Resuming
-from datagym_async.uploads.plan._rows import Added, Row, blob, text
+from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
+from datagym_async.uploads.plan._tables import Kind
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 
 @attrs.frozen
@@ -140,30 +141,6 @@ PORTION = 256
 SHOWN = 3
 """Clashes that the refusal of a run names."""
 
-# A path that is named twice does not clash with itself, and a link has the name it has.
-_CLASHING = """
-SELECT turn, holder.name, holder.content, holder.origin,
-       item.seq, item.part, item.place, item.name, item.content, item.origin, item.size,
-       item.refusal, item.name_key, item.link_key, item.mtime, item.sha
-FROM turn JOIN item USING (seq) JOIN claimed ON claimed.key = item.name_key
-JOIN item AS holder ON holder.seq = claimed.seq
-WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq
-AND (item.link_key IS NULL OR claimed.is_link = 0)
-AND (item.content IS NULL OR item.content IS NOT holder.content)
-ORDER BY turn LIMIT ?
-"""
-_NUMBER = "SELECT next FROM number WHERE key = ?"
-_NUMBERED = "INSERT OR REPLACE INTO number VALUES (?, ?)"
-_IS_CLAIMED = "SELECT 1 FROM claimed WHERE key = ?"
-_CLAIM = "INSERT INTO claimed VALUES (?, ?, 0)"
-_RENAME = "UPDATE item SET name = ?, name_key = ?, reason = ? WHERE seq = ?"
-_TELL = "UPDATE turn SET kind = ? WHERE turn = ?"
-_REMEMBER = "INSERT OR REPLACE INTO renamed VALUES (?, ?)"
-_KNOWN = """
-SELECT item.seq, item.name, item.name_key FROM renamed JOIN item USING (seq) WHERE identity = ?
-"""
-_DROP = ("DELETE FROM item WHERE seq = ?", "DELETE FROM turn WHERE seq = ?")
-
 
 @attrs.frozen
 class _Clash:
@@ -182,7 +159,7 @@ class _Clash:
 
 
 def _clashes(database: sqlite3.Connection, after_turn: int) -> Iterator[_Clash]:
-    while found := database.execute(_CLASHING, (after_turn, PORTION)).fetchall():
+    while found := database.execute(sql.CLASHES, (after_turn, PORTION)).fetchall():
         for values in found:
             turn, name, content, origin, *row = values
             yield _Clash(turn, text(content) or text(origin) or text(name), Row(*row))
@@ -209,6 +186,7 @@ class Renaming:
 
     Args:
         resuming: Finds items that an earlier run has renamed already; None without a journal.
+        in_memory: Items with bytes, by their number.
     """
 
     _resuming: Resuming | None
@@ -222,7 +200,7 @@ class Renaming:
                 continue
             added = self._adopted(database, clash)
             if added is None:
-                self._number(database, clash)
+                _number(database, clash)
                 continue
             count += added.count - 1
             size += added.bytes - (clash.row.size or 0)
@@ -231,51 +209,53 @@ class Renaming:
         return Added(count, size, resumed, resumed_bytes)
 
     def _adopted(self, database: sqlite3.Connection, clash: _Clash) -> Added | None:
-        """Let the item that an earlier run has renamed go on; None where there is none."""
+        """Resume the item that an earlier run has renamed; None where there is none."""
         if self._resuming is None or clash.identity is None:
             return None
-        known = database.execute(_KNOWN, (clash.identity,)).fetchone()
+        known = database.execute(sql.RENAMED_BEFORE, (clash.identity,)).fetchone()
         if known is None or known[0] > self._resuming.last:
             return None
         row = clash.row._replace(name=known[1], name_key=known[2])
         new, added = self._resuming.sort_out(database, [row], self._in_memory)
         if new:
             return None
-        for statement in _DROP:
+        for statement in sql.DROP_ITEM:
             database.execute(statement, (clash.row.seq,))
         return added
 
-    def _number(self, database: sqlite3.Connection, clash: _Clash) -> None:
-        row = clash.row
-        name = text(row.name)
-        found = database.execute(_NUMBER, (row.name_key,)).fetchone()
-        number = found[0] if found else 2
-        key = blob(f"n{folded(numbered(name, number))}")
-        while database.execute(_IS_CLAIMED, (key,)).fetchone():
-            number += 1
-            key = blob(f"n{folded(numbered(name, number))}")
+
+def _number(database: sqlite3.Connection, clash: _Clash) -> None:
+    """Give an item the first name with a number that nobody has claimed."""
+    row, name = clash.row, text(clash.row.name)
+    found = database.execute(sql.NEXT_NUMBER, (row.name_key,)).fetchone()
+    number = found[0] if found else 2
+    while True:
         new_name = numbered(name, number)
-        told = (
-            f"It is named {quoted(new_name)}, since {printable(clash.holder)} has the name "
-            f"{quoted(name)}."
-        )
-        database.execute(_RENAME, (blob(new_name), key, told, row.seq))
-        database.execute(_CLAIM, (key, row.seq))
-        database.execute(_NUMBERED, (row.name_key, number + 1))
-        database.execute(_TELL, (Kind.RENAMED, clash.turn))
-        if clash.identity is not None:
-            database.execute(_REMEMBER, (clash.identity, row.seq))
+        key = blob(f"n{folded(new_name)}")
+        if database.execute(sql.IS_CLAIMED, (key,)).fetchone() is None:
+            break
+        number += 1
+    reason = (
+        f"It is named {quoted(new_name)}, since {printable(clash.holder)} has the name "
+        f"{quoted(name)}."
+    )
+    database.execute(sql.RENAME, (blob(new_name), key, reason, row.seq))
+    database.execute(sql.CLAIM, (key, row.seq))
+    database.execute(sql.SET_NUMBER, (row.name_key, number + 1))
+    database.execute(sql.SET_KIND, (Kind.RENAMED, clash.turn))
+    if clash.identity is not None:
+        database.execute(sql.KEEP_RENAMED, (clash.identity, row.seq))
 
 
 def refuse_clashes(
-    database: sqlite3.Connection, screening: Screening, item: Callable[[Row], UploadItem]
+    database: sqlite3.Connection, screening: Screening, in_memory: Mapping[int, UploadItem]
 ) -> None:
     """Refuse to begin if images clash; what is no image has better reasons against it.
 
     Args:
         database: The plan, settled.
         screening: Tells what is no image.
-        item: Gives the item of a row.
+        in_memory: Items with bytes, by their number.
 
     Raises:
         ConfigurationError: Images clash.
@@ -283,13 +263,14 @@ def refuse_clashes(
     shown: list[str] = []
     count = 0
     for clash in _clashes(database, 0):
-        one = item(clash.row)
-        if not _is_image(one, screening):
+        row = clash.row
+        item = in_memory.get(row.seq) or item_of(row.name, row.content, row.origin)
+        if not _is_image(item, screening):
             continue
         count += 1
         if count <= SHOWN:
-            named = one.source or one.name
-            shown.append(f"{named} and {printable(clash.holder)} (both {quoted(one.name)})")
+            named = item.source or item.name
+            shown.append(f"{named} and {printable(clash.holder)} (both {quoted(item.name)})")
     if count:
         more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
         raise ConfigurationError(

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from datagym_async.uploads._values import Double, Outcome, UploadItem, UploadResult
-from datagym_async.uploads.plan._journal import State, Store, stated
+from datagym_async._runs._database import Database
+from datagym_async.uploads._values import Double, Outcome, UploadResult
+from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import item_of, text
+from datagym_async.uploads.plan._tables import State
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,67 +29,6 @@ _STATES = {
     Outcome.REJECTED: State.REJECTED,
     Outcome.FAILED: State.FAILED,
 }
-# In three statements, however many: each small one lets go of the interpreter, and has to get it
-# back from an event loop that is sending.
-_TAKE_NOTES = """
-INSERT INTO note SELECT
-    json_extract(value, '$[8]'), json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-    json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]'),
-    json_extract(value, '$[5]'), json_extract(value, '$[6]'), json_extract(value, '$[7]')
-FROM json_each(?)
-"""
-_NOTE = """
-UPDATE item SET (state, dataset_id, media_id, attempts, seconds, status, key, reason) = (
-    SELECT note.state, note.dataset_id, note.media_id,
-           coalesce(item.attempts, 0) + note.attempts, note.seconds, note.status, note.key,
-           note.reason
-    FROM note WHERE note.seq = item.seq)
-WHERE seq IN (SELECT seq FROM note)
-"""
-_FORGET_NOTES = "DELETE FROM note"
-_LOSE = "INSERT OR IGNORE INTO lost VALUES (?)"
-_FIND = "DELETE FROM lost WHERE seq = ?"
-_BEAT = "UPDATE run SET heartbeat = ?, settle_after = ? WHERE run = ?"
-
-_LOST = """
-SELECT item.seq, name, content, origin, size, attempts, seconds, status, item.key, reason,
-       {found} FROM lost JOIN item USING (seq)
-"""
-# Of several copies the oldest: min() takes the other columns of its own row.
-_FOUND = (
-    _LOST.format(found="listed.media_id, listed.dataset_id, min(listed.at)")
-    + """
-JOIN listed ON listed.key = name_key AND NOT listed.is_link
-LEFT JOIN held ON held.key = name_key
-WHERE link_key IS NULL AND held.key IS NULL GROUP BY item.seq LIMIT ?
-"""
-)
-_NOT_FOUND = _LOST.format(found="NULL, dataset_id, 0") + "LIMIT ?"
-_FORGET_SEEN = """
-DELETE FROM seen WHERE seq IN (SELECT seq FROM lost JOIN item USING (seq) WHERE content IS NULL)
-"""
-_SEND_AGAIN = stated("""
-UPDATE item SET state = $PLANNED, doubt = 1 WHERE seq IN (SELECT seq FROM lost)
-""")
-_TURN_AGAIN = """
-INSERT INTO turn (seq) SELECT seq FROM lost JOIN item USING (seq)
-WHERE content IS NOT NULL ORDER BY part, place, seq
-"""
-_DOUBLES = stated("""
-SELECT item.name, item.media_id, listed.media_id FROM (
-    SELECT key FROM listed WHERE NOT is_link GROUP BY key HAVING count(*) > 1) AS twice
-JOIN claimed ON claimed.key = twice.key
-JOIN item ON item.seq = claimed.seq AND item.state = $UPLOADED
-JOIN listed ON listed.key = twice.key AND NOT listed.is_link
-ORDER BY item.seq, listed.at, listed.media_id
-""")
-_VANISHED = stated("""
-SELECT item.seq, name, content, origin, size, attempts, seconds, NULL, '', '', media_id,
-       dataset_id, 0
-FROM turn JOIN item USING (seq)
-WHERE item.state = $UPLOADED AND link_key IS NULL
-AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key) LIMIT ?
-""")
 
 
 @attrs.frozen
@@ -114,12 +55,12 @@ class Outcomes:
     """Write outcomes down, and find those that were lost.
 
     Args:
-        store: The plan's database.
+        database: The plan's database.
         settle_after: Seconds for which the service could still be storing what was sent last;
             kept beside the heartbeat for the next run.
     """
 
-    _store: Store
+    _database: Database
     settle_after: float = 0.0
     _notes: deque[tuple[object, ...]] = attrs.Factory(deque)
     _lost: deque[int] = attrs.Factory(deque)
@@ -150,7 +91,7 @@ class Outcomes:
 
     def flush(self) -> None:
         """Write what was noted."""
-        with self._store.writing() as database:
+        with self._database.writing() as database:
             self.write(database)
 
     def write(self, database: sqlite3.Connection) -> None:
@@ -158,12 +99,11 @@ class Outcomes:
         notes = list(self._notes)
         lost = [(seq,) for seq in self._lost]
         for some in _each_once(notes):
-            database.execute(_TAKE_NOTES, (json.dumps(some),))
-            database.execute(_NOTE)
-            database.execute(_FORGET_NOTES)
-        database.executemany(_LOSE, lost)
-        if self._store.path is not None:
-            database.execute(_BEAT, (time.time(), self.settle_after, self._store.run))
+            for statement, values in zip(sql.NOTE, ((json.dumps(some),), (), ()), strict=True):
+                database.execute(statement, values)
+        database.executemany(sql.LOSE, lost)
+        if self._database.path is not None:
+            database.execute(sql.BEAT, (time.time(), self.settle_after, self._database.run))
         for _ in notes:  # only now: an error before would have lost them
             self._notes.popleft()
         for _ in lost:
@@ -171,8 +111,8 @@ class Outcomes:
 
     def lost_count(self) -> int:
         """Return how many items wait to be looked up."""
-        with self._store.using() as database:
-            return int(database.execute("SELECT count(*) FROM lost").fetchone()[0])
+        with self._database.using() as database:
+            return int(database.execute(sql.COUNT_LOST).fetchone()[0])
 
     def seconds_to_settle(self, settle_after: float) -> float:
         """Return how long to wait until the last run's uploads are over on the service's side.
@@ -180,80 +120,71 @@ class Outcomes:
         Args:
             settle_after: What this run would wait.
         """
-        with self._store.using() as database:
-            row = database.execute(
-                "SELECT max(heartbeat), max(settle_after) FROM run WHERE run < ?",
-                (self._store.run,),
-            ).fetchone()
+        with self._database.using() as database:
+            row = database.execute(sql.LAST_BEAT, (self._database.run,)).fetchone()
         heartbeat, theirs = row if row and row[0] is not None else (0.0, None)
         patience = settle_after if theirs is None else max(settle_after, theirs)
         # A clock that was set back must not make us wait for longer than that.
         return min(patience, max(0.0, heartbeat + patience - time.time()))
 
     def found(self, count: int) -> list[Left]:
-        """Return lost items that the target lists, at most so many; they are lost no longer."""
-        with self._store.writing() as database:
-            left = [_left(row) for row in database.execute(_FOUND, (count,))]
-            database.executemany(_FIND, ((each.seq,) for each in left))
-        return left
+        """Return up to `count` lost items that the target lists; they are lost no longer."""
+        return self._take_lost(sql.FOUND, count)
 
     def not_found(self, count: int) -> list[Left]:
-        """Return other lost items, at most so many; they are lost no longer."""
-        with self._store.writing() as database:
-            left = [_left(row) for row in database.execute(_NOT_FOUND, (count,))]
-            database.executemany(_FIND, ((each.seq,) for each in left))
+        """Return up to `count` other lost items; they are lost no longer."""
+        return self._take_lost(sql.NOT_FOUND, count)
+
+    def _take_lost(self, statement: str, count: int) -> list[Left]:
+        with self._database.writing() as database:
+            left = [_left(row) for row in database.execute(statement, (count,))]
+            database.executemany(sql.FIND, ((each.seq,) for each in left))
         return left
 
     def send_again(self) -> None:
         """Give new turns to the lost items; those whose bytes are gone wait to be named again."""
-        with self._store.writing() as database:
-            for statement in (_FORGET_SEEN, _SEND_AGAIN, _TURN_AGAIN, "DELETE FROM lost"):
+        with self._database.writing() as database:
+            for statement in sql.SEND_AGAIN:
                 database.execute(statement)
 
     def doubles(self) -> list[Double]:
         """Return the uploaded names that the target lists more than once."""
-        with self._store.using() as database:
-            rows = database.execute(_DOUBLES).fetchall()
-        copies: dict[bytes, list[str]] = {}
-        ours: dict[bytes, str | None] = {}
-        for name, mine, media_id in rows:
-            copies.setdefault(name, []).append(media_id)
-            ours[name] = mine
-        return [_double(text(name), ours[name], ids) for name, ids in copies.items()]
+        with self._database.using() as database:
+            rows = database.execute(sql.DOUBLES).fetchall()
+        copies: dict[tuple[bytes, str | None], list[str]] = {}
+        for name, mine, media_id in rows:  # the oldest comes first
+            copies.setdefault((name, mine), []).append(media_id)
+        doubles = []
+        for (name, mine), ids in copies.items():
+            kept = mine if mine in ids else ids[0]
+            extras = tuple(each for each in ids if each != kept)
+            doubles.append(Double(name=text(name), kept=str(kept), extras=extras))
+        return doubles
 
     def vanished(self, count: int) -> list[Left]:
         """Return items that this run uploaded and that the target does not list."""
-        with self._store.using() as database:
-            return [_left(row) for row in database.execute(_VANISHED, (count,))]
+        with self._database.using() as database:
+            return [_left(row) for row in database.execute(sql.VANISHED, (count,))]
 
 
 def _each_once(notes: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
     """Give notes in order, in parts in which each item has one; nothing where there is none."""
-    part: list[tuple[object, ...]] = []
-    seen: set[object] = set()
+    part: dict[object, tuple[object, ...]] = {}
     for note in notes:
-        if note[-1] in seen:
-            yield part
-            part, seen = [], set()
-        part.append(note)
-        seen.add(note[-1])
+        if note[-1] in part:
+            yield list(part.values())
+            part = {}
+        part[note[-1]] = note
     if part:
-        yield part
-
-
-def _double(name: str, mine: str | None, media_ids: list[str]) -> Double:
-    kept = mine if mine in media_ids else media_ids[0]  # the oldest comes first
-    extras = tuple(each for each in media_ids if each != kept)
-    return Double(name=name, kept=str(kept), extras=extras)
+        yield list(part.values())
 
 
 def _left(row: tuple[Any, ...]) -> Left:
     seq, name, content, origin, size, attempts, seconds, status, key, reason, *where = row
-    item: UploadItem = item_of(name, content, origin)
     return Left(
         seq,
         UploadResult(
-            item=item,
+            item=item_of(name, content, origin),
             outcome=Outcome.FAILED,
             dataset_id=where[1] or "",
             media_id=where[0],

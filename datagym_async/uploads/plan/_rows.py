@@ -1,12 +1,4 @@
-"""The rows of a plan: how an item is written down, and what it is known by.
-
-What the target of an upload holds now: a table of the plan, replaced by each whole listing.
-
-A listing comes in parts, and may break off. So it is gathered beside the one that counts, and
-takes its place at its end: half a listing is never taken for what the target holds.
-
-The service lists media in any order, so they are appended, and the table is sorted once, at the
-end: inserted one by one where their names belong, a million took five times as long.
+"""The rows of a plan: how an item is written down, what it is known by, and the target's listing.
 
 Everything here blocks: call it in a thread.
 """
@@ -15,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import attrs
 
 from datagym_async._regular_files import regular_only
+from datagym_async._runs._database import Database
 from datagym_async.models import MediaSourceType
 from datagym_async.models._names import fold_link, fold_name
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._screening import folded, screen_name
 from datagym_async.uploads._values import UploadItem, is_url, url_name
-from datagym_async.uploads.plan._journal import Store
+from datagym_async.uploads.plan import _tables as sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,11 +42,6 @@ class Row(NamedTuple):
     link_key: bytes | None
     mtime: int | None = None
     sha: bytes | None = None
-
-    @property
-    def key(self) -> bytes | None:
-        """Return what it claims for itself alone: a link's address, else its name."""
-        return self.link_key or self.name_key
 
 
 @attrs.frozen
@@ -93,79 +81,68 @@ def text(data: bytes | None) -> str:
 
 def item_of(name: bytes, content: bytes | None, origin: bytes) -> UploadItem:
     """Return the item of a row; what was in memory has no bytes any more."""
-    return UploadItem(text(name), b"" if content is None else text(content), origin=text(origin))
+    # For each file: without `text`, and without the constructor's looks at what a caller gives.
+    item = UploadItem.__new__(UploadItem)
+    item.__attrs_init__(
+        name.decode("utf-8", "surrogatepass"),
+        b"" if content is None else content.decode("utf-8", "surrogatepass"),
+        origin=origin.decode("utf-8", "surrogatepass"),
+    )
+    return item
 
 
-def row_of(seq: int, part: int, candidate: Candidate) -> Row:
-    """Return a candidate as it is written."""
-    item = candidate.item
-    refusal, name_key, link_key = _keys(candidate)
+KnownBy: TypeAlias = Literal["", "time", "hash"]
+"""What of an item is kept: nothing, size and time of a file, or the hash of its bytes as well."""
+
+
+def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") -> Row:
+    """Return a candidate as it is written; for each file, hence `blob` is written out here.
+
+    Args:
+        seq: Its number in the plan.
+        part: Number of its leaf.
+        candidate: It.
+        known_by: What it is to be known by; what is in memory has a hash in any case but "".
+    """
+    item, content = candidate.item, candidate.item.content
+    refusal, size, mtime = candidate.refusal, candidate.size, candidate.mtime
+    key = link = sha = None
+    # What it claims for itself: a name, or a link's address as well. A time of change is known only
+    # of a file whose folder was read.
+    if not refusal and mtime is None and isinstance(content, str) and is_url(content):
+        refusal = screen_url(content) or ""
+        if not refusal:
+            name = url_name(content)
+            key, link = blob(f"n{folded(name) if name else ''}"), blob(f"u{fold_link(content)}")
+    elif not refusal and not (refusal := screen_name(item.name)):
+        key = f"n{folded(item.name)}".encode("utf-8", "surrogatepass")
+
+    if known_by and item.file is None:  # an open file is known by its name and size
+        if isinstance(content, bytes):
+            sha = hashlib.sha256(content).digest()
+        elif key is not None and link is None and (mtime is None or known_by == "hash"):
+            try:
+                found = os.stat(content)  # noqa: PTH116 -- a million times, and Path costs more
+                if known_by == "hash":
+                    with open(content, "rb", opener=regular_only) as file:
+                        sha = hashlib.file_digest(file, "sha256").digest()
+                size, mtime = found.st_size, found.st_mtime_ns
+            except (OSError, ValueError):
+                pass  # reading it says what is wrong
     return Row(
         seq,
         part,
-        blob(candidate.place),
-        blob(item.name),
-        blob(item.content) if isinstance(item.content, str) else None,
-        blob(item.origin),
-        candidate.size,
+        candidate.place.encode("utf-8", "surrogatepass"),
+        item.name.encode("utf-8", "surrogatepass"),
+        content.encode("utf-8", "surrogatepass") if isinstance(content, str) else None,
+        item.origin.encode("utf-8", "surrogatepass"),
+        size,
         refusal,
-        name_key,
-        link_key,
-        candidate.mtime,
+        key,
+        link,
+        mtime,
+        sha,
     )
-
-
-def _keys(candidate: Candidate) -> tuple[str, bytes | None, bytes | None]:
-    """Return why the candidate cannot be sent, and the keys of its name and of its link."""
-    item = candidate.item
-    if candidate.refusal:
-        return candidate.refusal, None, None
-    if isinstance(item.content, str) and is_url(item.content):
-        if refusal := screen_url(item.content):
-            return refusal, None, None
-        name = url_name(item.content)
-        return "", blob(f"n{folded(name) if name else ''}"), blob(f"u{fold_link(item.content)}")
-    if refusal := screen_name(item.name):
-        return refusal, None, None
-    return "", blob(f"n{folded(item.name)}"), None
-
-
-def identified(row: Row, item: UploadItem, *, by_hash: bool) -> Row:
-    """Return the row with what its item is known by: size and time of a file, hash of bytes."""
-    if item.file is not None:
-        return row  # known by its name and size
-    if isinstance(item.content, bytes):
-        return row._replace(sha=hashlib.sha256(item.content).digest())
-    if row.link_key or row.refusal or (row.mtime is not None and not by_hash):
-        return row  # it has no bytes of its own, or was looked at when its folder was read
-    try:
-        found = os.stat(item.content)  # noqa: PTH116 -- a million times, and Path costs more
-        sha = _hash(item.content) if by_hash else None
-    except (OSError, ValueError):
-        return row  # reading it says what is wrong
-    # Ten times as fast as _replace, and a million of these are made.
-    return Row(*row[:6], found.st_size, *row[7:10], found.st_mtime_ns, sha)
-
-
-def _hash(path: str) -> bytes:
-    with open(path, "rb", opener=regular_only) as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-_BEGIN = "DROP TABLE IF EXISTS temp.arriving"
-_ARRIVING = """
-CREATE TEMP TABLE arriving (key BLOB, media_id TEXT, dataset_id TEXT, at INTEGER, is_link INTEGER)
-"""
-_ADD = "INSERT INTO arriving VALUES (?, ?, ?, ?, ?)"
-_DROP = "DELETE FROM arriving WHERE dataset_id = ?"
-_REPLACE = (
-    "DROP TABLE temp.listed",
-    "CREATE INDEX temp.listed_by_key ON arriving (key)",
-    "ALTER TABLE temp.arriving RENAME TO listed",
-)
-_KNOWN = "SELECT 1 FROM meta WHERE name = 'dataset_name'"
-_NAME = "INSERT INTO meta VALUES ('dataset_name', ?)"
-_HOLD = "INSERT OR IGNORE INTO held SELECT key FROM listed"
 
 
 @attrs.frozen
@@ -173,26 +150,26 @@ class Listed:
     """Take listings of the target, part by part.
 
     Args:
-        store: The plan's database.
+        database: The plan's database.
     """
 
-    _store: Store
+    _database: Database
 
     def begin(self) -> None:
         """Begin a listing; one that did not come to its end is forgotten."""
-        with self._store.writing() as database:
-            database.execute(_BEGIN)
-            database.execute(_ARRIVING)
+        with self._database.writing() as database:
+            for statement in sql.BEGIN_LISTING:
+                database.execute(statement)
 
     def add(self, part: Dataset) -> None:
         """Enter some media of a dataset."""
-        with self._store.writing() as database:
-            database.executemany(_ADD, _rows(part))
+        with self._database.writing() as database:
+            database.executemany(sql.ADD_LISTED, _listed(part))
 
     def drop(self, dataset_id: str) -> None:
         """Forget what was entered of a dataset in this listing."""
-        with self._store.writing() as database:
-            database.execute(_DROP, (dataset_id,))
+        with self._database.writing() as database:
+            database.execute(sql.DROP_LISTED, (dataset_id,))
 
     def end(self, name: str) -> None:
         """Let the listing count: it is whole.
@@ -200,22 +177,15 @@ class Listed:
         Args:
             name: Name of the target. In the first run of a plan, what is listed was held before it.
         """
-        with self._store.writing() as database:
-            for statement in _REPLACE:
+        with self._database.writing() as database:
+            for statement in sql.END_LISTING:
                 database.execute(statement)
-            if not database.execute(_KNOWN).fetchone():
-                database.execute(_HOLD)
-                database.execute(_NAME, (name,))
-
-    def replace(self, parts: Iterable[Dataset], *, name: str) -> None:
-        """Enter a whole listing."""
-        self.begin()
-        for part in parts:
-            self.add(part)
-        self.end(name)
+            if not database.execute(sql.TARGET_NAME).fetchone():
+                database.execute(sql.HOLD_LISTED)
+                database.execute(sql.SET_META, ("dataset_name", name))
 
 
-def _rows(part: Dataset) -> Iterator[tuple[object, ...]]:
+def _listed(part: Dataset) -> Iterator[tuple[object, ...]]:
     for each in part.media:
         is_link = each.source_type == MediaSourceType.SHAREABLE_LINK
         key = blob(f"n{fold_name(each.stored_name)}")

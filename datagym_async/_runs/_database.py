@@ -1,4 +1,4 @@
-"""Whether a database of ours (a journal, a manifest) is what its last run left. It blocks.
+"""A database of ours (a journal, a manifest): used by one thread at a time, sealed, checked.
 
 A run that ends closes its database as a plain file, and writes a checksum of it into the file of
 its lock: the seal. The next run compares. A byte that has changed since is damage, wherever it is,
@@ -7,6 +7,8 @@ also where SQLite would not mind: a name, a state, a count.
 There is no seal after a kill. Nor does one count when another program has written to the database
 through SQLite, which says so in its header. Then SQLite's own check has to do: it finds what breaks
 its tables and indexes.
+
+Everything here blocks.
 """
 
 from __future__ import annotations
@@ -15,12 +17,17 @@ import contextlib
 import hashlib
 import re
 import sqlite3
+from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import attrs
 
-    from datagym_async._runs._disk import JournalLock
+from datagym_async._runs._disk import JournalLock
+from datagym_async.exceptions import ClientClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIDES: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database that is open, or was not closed."""
@@ -39,6 +46,76 @@ _OF_THE_DISK: Final = frozenset(
         sqlite3.SQLITE_NOMEM,
     }
 )
+
+
+@attrs.define
+class Database:
+    """An open database; `using` and `writing` may be entered from any thread.
+
+    Args:
+        connection: It; None for one that is not open.
+        what: What it is, for the error of who uses it when it is closed.
+        path: Where it lies; None for a temporary one, which is one transaction for its life.
+        lock: Its lock; it goes with the database.
+        run: Number of this run, from 1.
+    """
+
+    _connection: sqlite3.Connection | None
+    what: str
+    path: Path | None = None
+    _lock: JournalLock | None = None
+    run: int = 1
+    _using: RLock = attrs.Factory(RLock)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it can be used."""
+        return self._connection is not None
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[sqlite3.Connection]:
+        """Have it for oneself.
+
+        Raises:
+            ClientClosedError: It is closed.
+        """
+        with self._using:
+            if self._connection is None:
+                raise ClientClosedError(f"{self.what} is closed.")
+            yield self._connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Have it for oneself in one transaction, kept at the end if there was no error.
+
+        Raises:
+            ClientClosedError: It is closed.
+        """
+        with self.using() as connection:
+            if self.path is None or connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.OperationalError):  # a full disk has done it
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close it, sealed if it is kept, and let its lock go; may be called again."""
+        with self._using:
+            connection, self._connection = self._connection, None
+            try:
+                if connection is not None and self.path is not None and self._lock is not None:
+                    close_sealed(connection, self.path, self._lock)
+                elif connection is not None:
+                    connection.close()
+            finally:
+                if self._lock is not None:
+                    self._lock.release()
 
 
 class DamagedError(sqlite3.DatabaseError):
