@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import startup
 from benchmarks.growing_server import OBSERVED, cost
 from benchmarks.runner import Contender, ContenderError, minimal_server, run
 from benchmarks.table import LOOP, OURS, SDK, THREADS, Row, make_ratios
@@ -45,6 +46,19 @@ def test_the_comparison_measures_every_contender(tmp_path: Path) -> None:
     assert figures["machine"]["command"].startswith("python -m benchmarks.upload --quick")
     assert f"SKIPPED {SDK}: --no-sdk" in shown
     assert (THREADS, 8_000) in measured or f"SKIPPED {THREADS}" in shown
+
+
+@pytest.mark.slow
+def test_what_a_start_costs_is_measured(tmp_path: Path) -> None:
+    """The start-up benchmark measures each command and compares them in one run."""
+    file = tmp_path / "figures.json"
+    shown = bench("benchmarks.startup", "--rounds", "1", "--json", str(file))
+
+    figures = json.loads(file.read_text())
+    assert [row["row"] for row in figures["rows"]] == list(startup.ROWS)
+    assert all(row["cpu_ms"] > 0 for row in figures["rows"])
+    assert {(each["row"], each["other"]) for each in figures["ratios"]} == {*startup.GOALS}
+    assert "from datagym_async import DataGymClient" in shown
 
 
 @pytest.mark.slow

@@ -1,0 +1,98 @@
+"""What a start loads, in a fresh interpreter; how long that takes is for benchmarks/startup.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICE = ("aiohttp.web", "aiosqlite", "datagym_async.server", "PIL")
+JOBS = ("data", "downloads", "exports", "formats", "uploads")
+SLOW = ("aiohttp", "cattrs", "ijson", "orjson", "rich", "sqlite3", "tenacity", "typer")
+
+
+def loaded_by(script: str) -> set[str]:
+    """Return the modules that a script loads."""
+    told = f"{script}\nimport json, sys\nsys.stderr.write(json.dumps([*sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stderr))
+
+
+def test_importing_the_client_loads_its_options_alone() -> None:
+    """The name of the client costs its options, their checks and the errors: no job, no aiohttp."""
+    loaded = loaded_by("from datagym_async import DataGymClient")
+
+    assert {each for each in loaded if each.startswith("datagym_async")} == {
+        "datagym_async",
+        "datagym_async._client",
+        "datagym_async._printable",
+        "datagym_async._public",
+        "datagym_async._retry",
+        "datagym_async._retry._delays",
+        "datagym_async._transport",
+        "datagym_async._transport._options",
+        "datagym_async._wire",
+        "datagym_async._wire._messages",
+        "datagym_async._wire._redact",
+        "datagym_async.exceptions",
+    }
+    assert not loaded & {*SLOW, *SERVICE}
+
+
+def test_a_client_that_is_made_has_loaded_what_calls_need() -> None:
+    """Calls load nothing in the event loop; jobs and the embedded server are not loaded yet."""
+    made = "from datagym_async import DataGymClient\nclient = DataGymClient('a' * 32)"
+    opened = f"""{made}
+import asyncio, sys
+async def main():
+    before = {{*sys.modules}}
+    async with client:
+        client.projects, client.media, client.labels, client.statistics(), client.limiter
+    assert not [each for each in {{*sys.modules}} - before if each.startswith("datagym")]
+asyncio.run(main())"""
+
+    loaded = loaded_by(opened)
+
+    assert {"aiohttp", "datagym_async._session", "datagym_async.resources"} <= loaded
+    assert not loaded & {*SERVICE, "typer", "rich", *(f"datagym_async.{each}" for each in JOBS)}
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("UploadConfig", "uploads"), ("DownloadConfig", "downloads"), ("Dataset", "models")],
+)
+def test_a_name_loads_its_package(name: str, package: str) -> None:
+    """A name that is asked for loads the package that has it, and no other job."""
+    loaded = loaded_by(f"import datagym_async; datagym_async.{name}")
+
+    assert f"datagym_async.{package}" in loaded
+    others = {"data", "downloads", "uploads"} - {package}
+    assert not loaded & {f"datagym_async.{each}" for each in others}
+
+
+def test_the_version_of_the_command_line_loads_next_to_nothing() -> None:
+    """`datagym-async --version` needs no library and no client."""
+    loaded = loaded_by(
+        "from datagym_async.__main__ import main\n"
+        "try:\n    main(['--version'])\nexcept SystemExit:\n    pass"
+    )
+
+    assert "datagym_async._version" in loaded
+    assert not loaded & {*SLOW, *SERVICE, "attrs", "datagym_async._client", "datagym_async.cli"}
+
+
+def test_help_of_the_command_line_loads_no_client() -> None:
+    """`datagym-async --help` needs typer and rich, and no part of the client's network or jobs."""
+    loaded = loaded_by(
+        "from datagym_async.__main__ import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass"
+    )
+
+    unneeded = {"aiohttp", "cattrs", "ijson", "orjson", "tenacity", *SERVICE}
+    assert not loaded & {*unneeded, *(f"datagym_async.{each}" for each in JOBS)}
