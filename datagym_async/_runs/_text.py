@@ -1,4 +1,4 @@
-"""Reports as text: how counts are said, and how JSON and CSV files are written.
+"""Reports as text: how counts and sizes are said, and how JSON and CSV files are written.
 
 A spreadsheet takes a cell of a CSV file that begins with ``=``, ``@``, ``+``, ``-``, a tab or a
 carriage return for a formula, and names come from anybody. Such a text gets a ``'`` before it, the
@@ -24,6 +24,38 @@ if TYPE_CHECKING:
 _STARTS = frozenset("'=@+-\t\r")
 _FORMULA = re.compile(r"'*[=@+\-\t\r]")
 _MARKED = re.compile(r"'+[=@+\-\t\r]")
+
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its word, for example ``"1 retry"`` or ``"1,200 files"``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in decimal units, for example ``"17.4 MB"``."""
+    scale = _scale(count)
+    return f"{_in_units(count, scale)} {_UNITS[scale]}" if scale else counted(round(count), "byte")
+
+
+def share_of_bytes(done: float, total: float) -> str:
+    """Return how much of how much, for example ``"210.5/331.2 MB"`` or ``"3.1 kB/331.2 MB"``."""
+    part = _in_units(done, _scale(total))
+    return f"{size(done) if done and part == '0.0' else part}/{size(total)}"
+
+
+def _scale(count: float) -> int:
+    """Return the index of the unit in which a number has one to three digits."""
+    scale = 0
+    while count >= 999.5 and scale < len(_UNITS) - 1:
+        count, scale = count / 1000, scale + 1
+    return scale
+
+
+def _in_units(count: float, scale: int) -> str:
+    return f"{count / 1000**scale:,.1f}" if scale else f"{count:.0f}"
 
 
 def said_counts(first: tuple[str, int], *others: tuple[str, int]) -> str:

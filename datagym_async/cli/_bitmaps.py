@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._screen import Output, counted
+from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exports import BitmapReport, BitmapResult
 

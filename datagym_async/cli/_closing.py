@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
+from datagym_async._runs._text import counted, size
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, advice_in_shell_words
-from datagym_async.cli._screen import Column, Output, counted, size
+from datagym_async.cli._screen import Column, Output
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ import attrs
 import typer
 
 from datagym_async._client import DataGymClient
+from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._screen import Column, Output, counted, plain
+from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff

@@ -4,11 +4,12 @@ from typing import Annotated, Final
 
 import typer
 
+from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
-from datagym_async.cli._screen import Column, Output, counted, plain
+from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
 

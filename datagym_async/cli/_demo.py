@@ -21,10 +21,11 @@ import typer
 from aiohttp import web
 
 from datagym_async._client import DataGymClient
+from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._datasets import show_dataset
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
-from datagym_async.cli._screen import Output, counted, size
+from datagym_async.cli._screen import Output
 from datagym_async.cli._serve import ServerOptions, running_server
 from datagym_async.cli._upload import Account, run_upload
 from datagym_async.models import Dataset

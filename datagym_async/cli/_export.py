@@ -11,12 +11,13 @@ import typer
 from rich.console import RenderableType
 
 from datagym_async._client import DataGymClient
+from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._progress import first_row, showing
-from datagym_async.cli._screen import Output, bar, counted, size
+from datagym_async.cli._screen import Output, bar
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.exports import ExportedLabels, ExportFormat, ExportProgress
 from datagym_async.formats import LossReport
@@ -131,8 +132,8 @@ class _Snapshot:
     def _figure(self) -> str:
         progress = self.progress
         if progress.total is not None:
-            return f"{progress.done:,}/{progress.total:,} tasks"
-        return size(progress.done) if progress.unit == "bytes" else f"{progress.done:,} tasks"
+            return f"{progress.done:,}/{counted(progress.total, 'task')}"
+        return size(progress.done) if progress.unit == "bytes" else counted(progress.done, "task")
 
 
 @attrs.define

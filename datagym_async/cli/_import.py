@@ -10,6 +10,7 @@ import attrs
 import typer
 
 from datagym_async._client import DataGymClient
+from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import (
@@ -23,7 +24,7 @@ from datagym_async.cli._errors import (
 )
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._progress import ProblemLines
-from datagym_async.cli._screen import Output, counted, plain_list
+from datagym_async.cli._screen import Output, plain_list
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
 from datagym_async.formats import PredictionFile, PredictionFormat

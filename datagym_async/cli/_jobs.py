@@ -17,11 +17,12 @@ from typing import Annotated, Any, Final
 import attrs
 import typer
 
+from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._job_options import upload_flags
 from datagym_async.cli._options import parse_seconds
-from datagym_async.cli._screen import Column, counted, size
+from datagym_async.cli._screen import Column
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
 SHOWN: Final = 20

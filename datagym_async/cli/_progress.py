@@ -23,8 +23,9 @@ from rich.text import Text
 
 from datagym_async import LimiterState
 from datagym_async._printable import printable
+from datagym_async._runs._text import counted, share_of_bytes, size
 from datagym_async.cli._errors import hint_in_shell_words
-from datagym_async.cli._screen import Output, bar, clock, counted, share_of_bytes, size
+from datagym_async.cli._screen import Output, bar, clock
 from datagym_async.downloads import DownloadProgress
 from datagym_async.uploads import Outcome, UploadProgress, UploadResult
 
@@ -319,8 +320,12 @@ def _share(progress: UploadProgress) -> tuple[float, float]:
 def _of_files(progress: UploadProgress) -> str:
     if progress.phase == "planning":
         return f"{counted(progress.items_total, 'file')} found"
-    more = "" if progress.total_known else "+"
-    return f"{progress.items_done:,}/{progress.items_total:,}{more} files"
+    total = (
+        counted(progress.items_total, "file")
+        if progress.total_known
+        else (f"{progress.items_total:,}+ files")
+    )
+    return f"{progress.items_done:,}/{total}"
 
 
 def _figures(snapshot: Snapshot) -> Iterator[str]:

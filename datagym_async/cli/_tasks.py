@@ -8,12 +8,13 @@ import attrs
 import typer
 
 from datagym_async._client import DataGymClient
+from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._progress import LINES_OF_PROBLEMS
-from datagym_async.cli._screen import Column, Output, counted, plain_list
+from datagym_async.cli._screen import Column, Output, plain_list
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.models import Task
 from datagym_async.resources import TaskOutcome, TasksReport

@@ -15,6 +15,7 @@ import typer
 
 from datagym_async._client import DataGymClient
 from datagym_async._json import check_depth
+from datagym_async._runs._text import size
 from datagym_async.cli._closing import (
     Totals,
     check_report_file,
@@ -36,7 +37,7 @@ from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
 from datagym_async.cli._options import Given
 from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
-from datagym_async.cli._screen import Output, clock, size
+from datagym_async.cli._screen import Output, clock
 from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import TransferError
 from datagym_async.models import Dataset, MediaType, Project

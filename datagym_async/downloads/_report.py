@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from datagym_async._printable import printable, quoted
-from datagym_async._runs._text import csv_text, json_text, said_counts
+from datagym_async._runs._text import counted, csv_text, json_text, said_counts, size
 
 if TYPE_CHECKING:
     import os
@@ -187,7 +187,7 @@ class DownloadReport:
         )
         return (
             f"{self.planned:,} media of {quoted(self.name)}: {counts} "
-            f"({self.bytes / 1e6:,.1f} MB in {self.seconds:,.1f} s, "
+            f"({size(self.bytes)} in {self.seconds:,.1f} s, "
             f"{self.items_per_second:,.1f} media/s).{''.join(self._remarks())}"
         )
 
@@ -197,8 +197,8 @@ class DownloadReport:
             for sentence, is_said in (
                 (f"It stopped at {self.stopped_by}.", self.stopped_by),
                 (f"Labels of {self.labelled:,} media were written.", self.written),
-                (f"{self.bitmaps:,} bitmaps are there.", self.bitmaps),
-                (f"{self.bitmaps_failed:,} bitmaps failed.", self.bitmaps_failed),
+                (f"{counted(self.bitmaps, 'bitmap is', 'bitmaps are')} there.", self.bitmaps),
+                (f"{counted(self.bitmaps_failed, 'bitmap')} failed.", self.bitmaps_failed),
                 ('Link images are skipped; links="source" fetches them.', self.skipped),
             )
             if is_said

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 import attrs
 
 from datagym_async._printable import printable, quoted
+from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads._config import UploadConfig, rules_of
@@ -97,8 +98,9 @@ class PlanSummary:
 
     def __str__(self) -> str:
         return (
-            f"{self.planned:,} items for {quoted(self.dataset_name)}: {self.send:,} to send "
-            f"({self.bytes / 1e6:,.1f} MB), {self.skip:,} to skip, {self.reject:,} to reject."
+            f"{counted(self.planned, 'item')} for {quoted(self.dataset_name)}: "
+            f"{self.send:,} to send ({size(self.bytes)}), "
+            f"{self.skip:,} to skip, {self.reject:,} to reject."
         )
 
 

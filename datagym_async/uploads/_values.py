@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 import attrs
 
 from datagym_async._printable import printable, quoted
-from datagym_async._runs._text import csv_text, json_text, said_counts
+from datagym_async._runs._text import counted, csv_text, json_text, said_counts, size
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
 
 if TYPE_CHECKING:
@@ -402,12 +402,11 @@ class UploadReport:
             ("pending", self.pending),
             ("unsettled", self.unsettled),
         )
-        size = f"{self.bytes / 1e6:,.1f} MB"
         more = len(self.datasets) - 1
-        others = f" and {more:,} more dataset{'' if more == 1 else 's'}" if more > 0 else ""
+        others = f" and {counted(more, 'more dataset')}" if more > 0 else ""
         return (
-            f"{self.planned:,} items for {quoted(self.dataset_name)}{others}: {counts} "
-            f"({size} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} images/s)."
+            f"{counted(self.planned, 'item')} for {quoted(self.dataset_name)}{others}: {counts} "
+            f"({size(self.bytes)} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} images/s)."
             f"{self._remarks()}"
         )
 

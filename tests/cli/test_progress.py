@@ -6,8 +6,9 @@ import attrs
 import pytest
 
 from datagym_async import LimiterState
+from datagym_async._runs._text import counted, share_of_bytes, size
 from datagym_async.cli._progress import Lines, Problems, Snapshot, drawing, line
-from datagym_async.cli._screen import Output, clock, counted, share_of_bytes, size
+from datagym_async.cli._screen import Output, clock
 from datagym_async.uploads import Outcome, UploadItem, UploadProgress, UploadResult
 from tests.helpers.terminal import printed
 
@@ -34,6 +35,7 @@ HALF_WAY = UploadProgress(
     ("count", "words"),
     [
         (0, "0 bytes"),
+        (1, "1 byte"),
         (999, "999 bytes"),
         (1000, "1.0 kB"),
         (999_600, "1.0 MB"),
@@ -49,6 +51,14 @@ def test_sizes(count: float, words: str) -> None:
 def test_shares_have_one_unit() -> None:
     """How much of how much is said in the unit of the whole."""
     assert share_of_bytes(500_000, 331_200_000) == "0.5/331.2 MB"
+    assert share_of_bytes(0, 331_200_000) == "0.0/331.2 MB"
+
+
+def test_what_is_little_is_read_all_the_same() -> None:
+    """Something is never shown as 0.0 of a large unit."""
+    assert share_of_bytes(3_100, 331_200_000) == "3.1 kB/331.2 MB"
+    one = attrs.evolve(HALF_WAY, items_done=0, items_total=1)
+    assert line(Snapshot(one, 0)).startswith("Uploading 0/1 file, ")
 
 
 @pytest.mark.parametrize(

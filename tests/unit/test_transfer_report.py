@@ -59,7 +59,7 @@ def test_the_summary_is_a_sentence() -> None:
         "(2.0 MB in 2.0 s, 0.5 images/s)."
     )
     assert report().summary() == (
-        "0 items for 'Photos': 0 uploaded (0.0 MB in 2.0 s, 0.0 images/s)."
+        "0 items for 'Photos': 0 uploaded (0 bytes in 2.0 s, 0.0 images/s)."
     )
 
 
