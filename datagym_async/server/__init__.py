@@ -43,13 +43,13 @@ try:
     from datagym_async.server._server import Server
     from datagym_async.server._service import Plan
     from datagym_async.server._store import StoreError
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in ("aiosqlite", "PIL"):
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] not in ("aiosqlite", "PIL"):
         raise
     raise ModuleNotFoundError(
-        f"The embedded server needs the extra 'server' (no module {error.name} here): "
+        f"The embedded server needs the extra 'server' (no module {_error.name} here): "
         "pip install 'datagym-async[server]'",
-        name=error.name,
+        name=_error.name,
     ) from None
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import pickle
+import pydoc
 import subprocess
 import sys
 import textwrap
@@ -65,6 +66,16 @@ def test_what_is_exported_can_be_pickled_by_its_name(name: str) -> None:
         return
 
     assert pickle.loads(pickle.dumps(thing)) is thing
+
+
+def test_help_shows_the_options_of_a_loader() -> None:
+    """What `loader` takes as ``**options`` stands in `help`, of the class and of a client."""
+    client = datagym_async.DataGymClient("a-token-of-a-test")
+
+    for loader in (datagym_async.DataGymClient.loader, client.loader):
+        shown = pydoc.plaintext.document(loader)
+        assert "prefetch: 'int' = 64, " in shown
+        assert "**options:" not in shown.partition("\n")[0]
 
 
 def test_bitmaps_are_as_many_at_once_as_in_a_download() -> None:

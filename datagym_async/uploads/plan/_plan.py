@@ -149,8 +149,8 @@ class Plan:
 
     def _use(self, database: Database) -> None:
         self._database = database
-        self.outcomes = Outcomes(database)
-        self.listed = Listed(database)
+        self.outcomes: Outcomes = Outcomes(database)
+        self.listed: Listed = Listed(database)
 
     def open(self, database: Database | None = None) -> None:
         """Begin with a temporary database, or with what a journal holds."""
