@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.resources
 import inspect
+import re
+import sys
 import typing
 
 import attrs
@@ -42,6 +44,24 @@ def test_what_is_exported_is_of_its_package(name: str) -> None:
     for each in made:
         if inspect.isclass(each) and attrs.has(each):
             assert typing.get_type_hints(each).keys() >= attrs.fields_dict(each).keys()
+
+
+@pytest.mark.parametrize("name", EXPORTING)
+def test_annotations_mean_in_the_package_what_they_mean_where_they_stand(name: str) -> None:
+    """No name of a package stands in for another one of the module that a class is written in."""
+    package = importlib.import_module(name)
+    things = [getattr(package, each) for each in package.__all__]
+    for each in (each for each in things if inspect.isclass(each) and attrs.has(each)):
+        pattern = re.compile(rf"^class {each.__name__}\b", re.MULTILINE)
+        written = [
+            vars(module)
+            for module in [*sys.modules.values()]
+            if module.__name__.startswith("datagym_async")
+            and vars(module).get(each.__name__) is each
+            and pattern.search(inspect.getsource(module))
+        ]
+        assert len(written) == 1
+        assert typing.get_type_hints(each) == typing.get_type_hints(each, written[0])
 
 
 @pytest.mark.parametrize("name", PACKAGES)
