@@ -1,19 +1,14 @@
-"""How far a bulk job is: drawn on a terminal, said in lines elsewhere.
+"""How far a bulk job is: drawn on a terminal, said in lines elsewhere; and its problems.
 
-`showing` looks at the run ten times a second and hands what it sees to one of three displays. What
-they show is made by pure functions of a snapshot: `_upload_progress`, `_download_progress` and
-`_export` have one each.
-
-How far a bulk upload is, as it is shown: pure functions of a snapshot; and its problems.
-
-How far a bulk download is, as it is shown: pure functions of a snapshot.
+`showing` looks at the run ten times a second. What is shown is made of a snapshot: that of uploads
+and that of downloads are here, that of exports is in `_export`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 from rich.console import Group, RenderableType
@@ -35,10 +30,10 @@ if TYPE_CHECKING:
     from rich.progress_bar import ProgressBar
 
 LINES_OF_PROBLEMS: Final = 20
-"""So many problems are said one by one; the rest is counted, and is in the report."""
-_LOOK_EVERY: Final = 0.1
+"""This many problems are said one by one; the rest is counted, and is in the report."""
 SAY_EVERY: Final = 5.0
 """Seconds between two lines where nothing can be drawn."""
+_LOOK_EVERY: Final = 0.1
 
 
 class Shown(Protocol):
@@ -47,27 +42,12 @@ class Shown(Protocol):
     @property
     def seconds(self) -> float:
         """Return the time since the run began."""
-        ...
 
     def drawing(self) -> RenderableType:
         """Return it as it is drawn."""
-        ...
 
     def line(self) -> str:
         """Return it as one line."""
-        ...
-
-
-class Display(Protocol):
-    """Shows snapshots; a context manager, because a drawn one owns the terminal's last lines."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def show(self, snapshot: Shown) -> None:
-        """Show a snapshot, or not, if it is too early for the next."""
-        ...
 
 
 @contextlib.asynccontextmanager
@@ -81,41 +61,57 @@ async def showing(
         look: Takes a snapshot.
         every: Seconds between two lines where nothing can be drawn; 0 for none.
     """
+
+    async def watch(show: Callable[[Shown], None]) -> None:
+        while True:
+            show(look())
+            await asyncio.sleep(_LOOK_EVERY)
+
     failure: Exception | None = None
-    with _display_for(output, every) as display:
+    with _display(output, every) as show:
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(_watch(display, look))
+            watching = group.create_task(watch(show))
             try:
                 yield
             except Exception as error:
                 failure = error  # raised below: the group would wrap it in one of its own
             finally:
                 watching.cancel()
-        display.show(look())
+        show(look())
     if failure is not None:
         raise failure
 
 
-async def _watch(display: Display, look: Callable[[], Shown]) -> None:
-    while True:
-        display.show(look())
-        await asyncio.sleep(_LOOK_EVERY)
-
-
-def _display_for(output: Output, every: float) -> Display:
+@contextlib.contextmanager
+def _display(output: Output, every: float) -> Iterator[Callable[[Shown], None]]:
+    """Give what shows a snapshot, or does nothing where that is too early or unwanted."""
     if output.is_drawn:
-        return Drawn(output)
-    return Silence() if output.silent or not every else Lines(output, every)
+        # The last lines are drawn anew, messages appear above them. No refreshing thread: only the
+        # loop looks at the run.
+        with Live(console=output.screen, auto_refresh=False, transient=False) as live:
+            yield lambda shown: live.update(shown.drawing(), refresh=True)
+    elif output.silent or not every:
+        yield lambda _: None
+    else:
+        yield Lines(output, every).show
 
 
-def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:
-    """Return the first row of every drawing: what is being done, a bar, and how much is done."""
-    grid = Table.grid(padding=(0, 1), expand=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(ratio=1)
-    grid.add_column(no_wrap=True, justify="right")
-    grid.add_row(Text(verb, "bold"), bar, Text(figure))
-    return grid
+@attrs.define
+class Lines:
+    """Says a line every few seconds, for log files and pipes."""
+
+    _output: Output
+    _every: float = SAY_EVERY
+    _next: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._next = self._every
+
+    def show(self, shown: Shown) -> None:
+        """Say a snapshot if the last one is long ago."""
+        if shown.seconds >= self._next:
+            self._next = shown.seconds + self._every
+            self._output.message(shown.line())
 
 
 @attrs.define
@@ -147,64 +143,46 @@ class ProblemLines:
 
 
 @attrs.define
-class Silence:
-    """Shows nothing."""
+class Problems:
+    """Says problems and warnings of uploads as they come, until there are too many to read.
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def show(self, snapshot: Shown) -> None:
-        """Show nothing."""
-
-
-@attrs.define
-class Lines:
-    """Says a line every few seconds, for log files and pipes."""
+    Attributes:
+        last_failure: The last failed item that was no longer said.
+    """
 
     _output: Output
-    _every: float = SAY_EVERY
-    _next: float = attrs.field(init=False)
+    _lines: ProblemLines = attrs.field(init=False)
+    _warned: int = attrs.field(default=0, init=False)
+    last_failure: str = attrs.field(default="", init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._next = self._every
+        self._lines = ProblemLines(self._output)
 
-    def __enter__(self) -> Self:
-        return self
+    def note(self, result: UploadResult) -> None:
+        """Say what became of an item if somebody should look at it."""
+        name = result.source or result.name
+        for warning in result.warnings:
+            self._warned += 1
+            if self._warned <= LINES_OF_PROBLEMS:
+                self._output.warning(f"warning: {name}: {warning}")
+        if not result.is_problem:
+            return
+        word = "failed" if result.outcome is Outcome.FAILED else "rejected"
+        named = "" if name and name in result.reason else f"{name}: "
+        said = printable(f"{word}: {named}{hint_in_shell_words(result.reason)}")
+        self._lines.say(said)
+        if self._lines.is_full and result.outcome is Outcome.FAILED:
+            self.last_failure = said
 
-    def __exit__(self, *_: object) -> None:
-        return None
 
-    def show(self, snapshot: Shown) -> None:
-        """Say the snapshot if the last one is long ago."""
-        if snapshot.seconds >= self._next:
-            self._next = snapshot.seconds + self._every
-            self._output.message(snapshot.line())
-
-
-@attrs.define
-class Drawn:
-    """Draws the last lines of the terminal anew; messages appear above them."""
-
-    _output: Output
-    _live: Live = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        # No refreshing thread: only the loop looks at the run.
-        self._live = Live(console=self._output.screen, auto_refresh=False, transient=False)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def show(self, snapshot: Shown) -> None:
-        """Draw the snapshot."""
-        self._live.update(snapshot.drawing(), refresh=True)
+def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:
+    """Return the first row of every drawing: what is being done, a bar, and how much is done."""
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(ratio=1)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_row(Text(verb, "bold"), bar, Text(figure))
+    return grid
 
 
 @attrs.frozen
@@ -231,153 +209,81 @@ class Snapshot:
         return self.progress.seconds
 
     def drawing(self) -> RenderableType:
-        """Return it as it is drawn."""
-        return drawing(self)
+        """Return it as it is drawn: a bar, below it figures, outcomes and remarks."""
+        progress = self.progress
+        # By bytes where they are known: one large file is more work than ten small ones. What is
+        # skipped or rejected has no bytes to send, so that a run of skips fills the bar by files.
+        share = (progress.items_done, progress.items_total)
+        if progress.bytes_total > 0:
+            share = (progress.bytes_done, progress.bytes_total)
+        done = bar(*share, pulse=not progress.total_known and progress.phase != "done")
+        dot = Text(" · ")
+        outcomes = dot.join(
+            Text(each, "yellow" if each.endswith(("rejected", "failed")) else "")
+            for each in self._outcomes()
+        )
+        return Group(
+            first_row(self._verb, done, self._of_files),
+            dot.join(map(Text, self._figures())),
+            *([outcomes] if outcomes else []),
+            *(Text(each, "dim", no_wrap=True, overflow="ellipsis") for each in self._remarks()),
+        )
 
     def line(self) -> str:
         """Return it as one line."""
-        return line(self)
+        first = f"{self._verb} {self._of_files}"
+        said = ", ".join((first, *self._figures(), *self._outcomes()))
+        return "; ".join((said, *self._remarks()))
 
+    @property
+    def _verb(self) -> str:
+        phase = self.progress.phase
+        if self.is_stopping and phase != "done":
+            return "Stopping"
+        return {"planning": "Reading", "done": "Done"}.get(phase, "Uploading")
 
-@attrs.define
-class Problems:
-    """Says problems and warnings as they come, until there are too many to read.
+    @property
+    def _of_files(self) -> str:
+        progress = self.progress
+        total = counted(progress.items_total, "file")
+        if progress.phase == "planning":
+            return f"{total} found"
+        total = total if progress.total_known else f"{progress.items_total:,}+ files"
+        return f"{progress.items_done:,}/{total}"
 
-    Attributes:
-        last_failure: The last failed item that was no longer said.
-    """
-
-    _output: Output
-    _lines: ProblemLines = attrs.field(init=False)
-    _warned: int = attrs.field(default=0, init=False)
-    last_failure: str = attrs.field(default="", init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._lines = ProblemLines(self._output)
-
-    def note(self, result: UploadResult) -> None:
-        """Say what became of an item if somebody should look at it."""
-        for warning in result.warnings:
-            self._warned += 1
-            if self._warned <= LINES_OF_PROBLEMS:
-                self._output.warning(f"warning: {result.source or result.name}: {warning}")
-        if not result.is_problem:
+    def _figures(self) -> Iterator[str]:
+        progress, limiter = self.progress, self.limiter
+        if progress.phase == "planning":
+            yield f"{size(progress.bytes_total)} so far"
             return
-        self._lines.say(problem_line(result))
-        if self._lines.is_full and result.outcome is Outcome.FAILED:
-            self.last_failure = problem_line(result)
+        if progress.bytes_total or not progress.items_total:
+            yield share_of_bytes(progress.bytes_done, progress.bytes_total)
+            yield f"{size(progress.bytes_per_second)}/s"
+        else:  # links have no bytes that we see
+            yield f"{progress.items_per_second:,.1f} links/s"
+        if progress.phase == "done":
+            yield f"{clock(progress.seconds)} taken"
+        else:
+            yield f"{clock(progress.seconds_left)} left"
+            # Items wait for their turn too; the limiter counts what is on the line. It knows no
+            # links.
+            on_the_line = (limiter and limiter.in_flight) or progress.in_flight
+            limit = f", limit {limiter.limit}" if limiter is not None else ""
+            yield f"{on_the_line} in flight{limit}"
+        yield counted(self.retries, "retry", "retries")
 
+    def _outcomes(self) -> Iterator[str]:
+        progress = self.progress
+        return _those_there_are(
+            skipped=progress.skipped, rejected=progress.rejected, failed=progress.failed
+        )
 
-def problem_line(result: UploadResult) -> str:
-    """Return what became of an item as one line."""
-    word = "failed" if result.outcome is Outcome.FAILED else "rejected"
-    named = (
-        ""
-        if _says(result.reason, result.source or result.name)
-        else f"{result.source or result.name}: "
-    )
-    return printable(f"{word}: {named}{hint_in_shell_words(result.reason)}")
-
-
-def _says(reason: str, name: str) -> bool:
-    return bool(name) and name in reason
-
-
-def drawing(snapshot: Snapshot) -> RenderableType:
-    """Return the snapshot as it is drawn: a bar, below it figures, outcomes and remarks."""
-    progress = snapshot.progress
-    done = bar(*_share(progress), pulse=not progress.total_known and progress.phase != "done")
-    grid = first_row(_verb(snapshot), done, _of_files(progress))
-    figures = Text(" · ").join(Text(each) for each in _figures(snapshot))
-    outcomes = Text(" · ").join(_painted(each) for each in _outcomes(progress))
-    remarks = (Text(each, "dim", no_wrap=True, overflow="ellipsis") for each in _remarks(snapshot))
-    return Group(grid, figures, *([outcomes] if outcomes else []), *remarks)
-
-
-def line(snapshot: Snapshot) -> str:
-    """Return the snapshot as one line."""
-    progress = snapshot.progress
-    first = f"{_verb(snapshot)} {_of_files(progress)}"
-    said = ", ".join((first, *_figures(snapshot), *_outcomes(progress)))
-    return "; ".join((said, *_remarks(snapshot)))
-
-
-def _verb(snapshot: Snapshot) -> str:
-    phase = snapshot.progress.phase
-    if snapshot.is_stopping and phase != "done":
-        return "Stopping"
-    return {"planning": "Reading", "done": "Done"}.get(phase, "Uploading")
-
-
-def _share(progress: UploadProgress) -> tuple[float, float]:
-    # By bytes where they are known: one large file is more work than ten small ones. What is
-    # skipped or rejected has no bytes to send, so that a run of skips fills the bar by files.
-    if progress.bytes_total > 0:
-        return progress.bytes_done, progress.bytes_total
-    return progress.items_done, progress.items_total
-
-
-def _of_files(progress: UploadProgress) -> str:
-    if progress.phase == "planning":
-        return f"{counted(progress.items_total, 'file')} found"
-    total = (
-        counted(progress.items_total, "file")
-        if progress.total_known
-        else (f"{progress.items_total:,}+ files")
-    )
-    return f"{progress.items_done:,}/{total}"
-
-
-def _figures(snapshot: Snapshot) -> Iterator[str]:
-    progress = snapshot.progress
-    if progress.phase == "planning":
-        yield f"{size(progress.bytes_total)} so far"
-        return
-    if progress.bytes_total or not progress.items_total:
-        yield share_of_bytes(progress.bytes_done, progress.bytes_total)
-        yield f"{size(progress.bytes_per_second)}/s"
-    else:  # links have no bytes that we see
-        yield f"{progress.items_per_second:,.1f} links/s"
-    if progress.phase == "done":
-        yield f"{clock(progress.seconds)} taken"
-    else:
-        yield f"{clock(progress.seconds_left)} left"
-        yield _in_flight(snapshot)
-    yield counted(snapshot.retries, "retry", "retries")
-
-
-def _in_flight(snapshot: Snapshot) -> str:
-    limiter = snapshot.limiter
-    if limiter is None:
-        return f"{snapshot.progress.in_flight} in flight"
-    # Items wait for their turn too; the limiter counts what is on the line. It knows no links.
-    on_the_line = limiter.in_flight or snapshot.progress.in_flight
-    return f"{on_the_line} in flight, limit {limiter.limit}"
-
-
-def _remarks(snapshot: Snapshot) -> Iterator[str]:
-    limiter, phase = snapshot.limiter, snapshot.progress.phase
-    if limiter is not None and limiter.reason and phase == "sending":
-        yield f"limit {limiter.limit}: {limiter.reason}"
-    if snapshot.last_failure and phase != "done":
-        yield f"last {snapshot.last_failure}"
-
-
-def _outcomes(progress: UploadProgress) -> Iterator[str]:
-    for count, word in (
-        (progress.skipped, "skipped"),
-        (progress.rejected, "rejected"),
-        (progress.failed, "failed"),
-    ):
-        if count:
-            yield f"{count:,} {word}"
-
-
-def _painted(figure: str) -> Text:
-    return Text(figure, "yellow" if figure.endswith(("rejected", "failed")) else "")
-
-
-_VERBS = {"listing": "Listing", "labels": "Writing labels", "done": "Done"}
+    def _remarks(self) -> Iterator[str]:
+        limiter, phase = self.limiter, self.progress.phase
+        if limiter is not None and limiter.reason and phase == "sending":
+            yield f"limit {limiter.limit}: {limiter.reason}"
+        if self.last_failure and phase != "done":
+            yield f"last {self.last_failure}"
 
 
 @attrs.frozen
@@ -404,13 +310,14 @@ class DownloadSnapshot:
     def drawing(self) -> RenderableType:
         """Return it as it is drawn: a bar, below it figures and outcomes."""
         progress = self.progress
-        done = bar(
-            progress.items_done, progress.items_total, pulse=progress.phase in {"listing", "labels"}
-        )
-        grid = first_row(self._verb, done, self._of_media)
-        figures = Text(" · ".join(self._figures()))
+        is_unknown = progress.phase in {"listing", "labels"}
+        done = bar(progress.items_done, progress.items_total, pulse=is_unknown)
         outcomes = " · ".join(self._outcomes())
-        return Group(grid, figures, *([Text(outcomes)] if outcomes else []))
+        return Group(
+            first_row(self._verb, done, self._of_media),
+            Text(" · ".join(self._figures())),
+            *([Text(outcomes)] if outcomes else []),
+        )
 
     def line(self) -> str:
         """Return it as one line."""
@@ -418,9 +325,11 @@ class DownloadSnapshot:
 
     @property
     def _verb(self) -> str:
-        if self.is_stopping and self.progress.phase != "done":
+        phase = self.progress.phase
+        if self.is_stopping and phase != "done":
             return "Stopping"
-        return _VERBS.get(self.progress.phase, "Downloading")
+        verbs = {"listing": "Listing", "labels": "Writing labels", "done": "Done"}
+        return verbs.get(phase, "Downloading")
 
     @property
     def _of_media(self) -> str:
@@ -438,10 +347,11 @@ class DownloadSnapshot:
         yield counted(self.retries, "retry", "retries")
 
     def _outcomes(self) -> Iterator[str]:
-        for count, word in (
-            (self.progress.present, "present"),
-            (self.progress.skipped, "skipped"),
-            (self.progress.failed, "failed"),
-        ):
-            if count:
-                yield f"{count:,} {word}"
+        progress = self.progress
+        return _those_there_are(
+            present=progress.present, skipped=progress.skipped, failed=progress.failed
+        )
+
+
+def _those_there_are(**counts: int) -> Iterator[str]:
+    return (f"{count:,} {word}" for word, count in counts.items() if count)

@@ -7,7 +7,7 @@ import pytest
 
 from datagym_async import LimiterState
 from datagym_async._runs._text import counted, share_of_bytes, size
-from datagym_async.cli._progress import Lines, Problems, Snapshot, drawing, line
+from datagym_async.cli._progress import Lines, Problems, Snapshot
 from datagym_async.cli._screen import Output, clock
 from datagym_async.uploads import Outcome, UploadItem, UploadProgress, UploadResult
 from tests.helpers.terminal import printed
@@ -58,7 +58,7 @@ def test_what_is_little_is_read_all_the_same() -> None:
     """Something is never shown as 0.0 of a large unit."""
     assert share_of_bytes(3_100, 331_200_000) == "3.1 kB/331.2 MB"
     one = attrs.evolve(HALF_WAY, items_done=0, items_total=1)
-    assert line(Snapshot(one, 0)).startswith("Uploading 0/1 file, ")
+    assert Snapshot(one, 0).line().startswith("Uploading 0/1 file, ")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_counts_have_their_word() -> None:
 
 def test_the_line() -> None:
     """Where nothing can be drawn, a line says it all."""
-    assert line(Snapshot(HALF_WAY, 3)) == (
+    assert Snapshot(HALF_WAY, 3).line() == (
         "Uploading 1,260/2,000 files, 210.5/331.2 MB, 17.4 MB/s, 0:00:07 left, 8 in flight, "
         "3 retries, 50 skipped, 8 rejected, 2 failed"
     )
@@ -108,32 +108,32 @@ def test_while_the_sources_are_read() -> None:
     """Before the first upload it says how much was found."""
     planning = attrs.evolve(HALF_WAY, phase="planning", total_known=False, bytes_done=0)
     planning = attrs.evolve(planning, skipped=0, rejected=0, failed=0)
-    assert line(Snapshot(planning, 0)) == "Reading 2,000 files found, 331.2 MB so far"
+    assert Snapshot(planning, 0).line() == "Reading 2,000 files found, 331.2 MB so far"
 
 
 def test_streams_have_no_known_end() -> None:
     """While a source is still read, the total is a lower bound and the time left unknown."""
     streaming = attrs.evolve(HALF_WAY, total_known=False, seconds_left=None)
-    assert line(Snapshot(streaming, 0)).startswith("Uploading 1,260/2,000+ files")
-    assert "-:--:-- left" in line(Snapshot(streaming, 0))
+    assert Snapshot(streaming, 0).line().startswith("Uploading 1,260/2,000+ files")
+    assert "-:--:-- left" in Snapshot(streaming, 0).line()
 
 
 def test_links_have_no_bytes() -> None:
     """Links are counted and not weighed."""
     links = attrs.evolve(HALF_WAY, bytes_done=0, bytes_total=0)
-    assert "104.0 links/s" in line(Snapshot(links, 0))
+    assert "104.0 links/s" in Snapshot(links, 0).line()
 
 
 def test_the_end() -> None:
     """At the end it says how long it took."""
     done = attrs.evolve(HALF_WAY, phase="done", in_flight=0)
-    assert "0:00:12 taken" in line(Snapshot(done, 0))
+    assert "0:00:12 taken" in Snapshot(done, 0).line()
 
 
 def test_the_limit_and_why() -> None:
     """What is on the line counts, not what waits for its turn; and the limit has a reason."""
     limiter = LimiterState(5, 4, "halved after 503", maximum=8)
-    said = line(Snapshot(HALF_WAY, 3, limiter))
+    said = Snapshot(HALF_WAY, 3, limiter).line()
     assert "4 in flight, limit 5, 3 retries" in said
     assert said.endswith("2 failed; limit 5: halved after 503")
     shown = drawn(HALF_WAY, 80, limiter=limiter)
@@ -143,20 +143,20 @@ def test_the_limit_and_why() -> None:
 def test_links_are_in_flight_too() -> None:
     """The limiter of uploads knows no links; those in flight are counted all the same."""
     idle = LimiterState(8, 0, "starting", maximum=8)
-    assert "8 in flight, limit 8" in line(Snapshot(HALF_WAY, 0, idle))
+    assert "8 in flight, limit 8" in Snapshot(HALF_WAY, 0, idle).line()
 
 
 def test_at_the_end_nothing_is_limited() -> None:
     """When all is done the last decision of the limiter and the last failure are history."""
     done = attrs.evolve(HALF_WAY, phase="done", in_flight=0)
     limiter = LimiterState(5, 0, "halved after 503", maximum=8)
-    said = line(Snapshot(done, 3, limiter, last_failure="failed: x.jpg: no"))
+    said = Snapshot(done, 3, limiter, last_failure="failed: x.jpg: no").line()
     assert said.endswith("3 retries, 50 skipped, 8 rejected, 2 failed")
 
 
 def test_stopping() -> None:
     """After the first Ctrl-C it says what it is doing."""
-    assert line(Snapshot(HALF_WAY, 0, is_stopping=True)).startswith("Stopping 1,260/2,000 files")
+    assert Snapshot(HALF_WAY, 0, is_stopping=True).line().startswith("Stopping 1,260/2,000 files")
 
 
 def test_the_last_failure_stays_in_sight() -> None:
@@ -197,4 +197,4 @@ def drawn(
     limiter: LimiterState | None = None,
     last_failure: str = "",
 ) -> list[str]:
-    return printed(drawing(Snapshot(progress, 3, limiter, last_failure)), columns)
+    return printed(Snapshot(progress, 3, limiter, last_failure).drawing(), columns)
