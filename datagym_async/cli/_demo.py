@@ -25,37 +25,25 @@ from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._datasets import show_dataset
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
-from datagym_async.cli._screen import Output
-from datagym_async.cli._serve import ServerOptions, running_server
+from datagym_async.cli._serve import running_server
 from datagym_async.cli._upload import Account, run_upload
-from datagym_async.models import Dataset
 from datagym_async.uploads import UploadReport, UploadResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from datagym_async.cli._screen import Output
+
 # Photographs alone, of which its folder also holds drawings, masks and test patterns.
 _NAMES: Final = (
-    "astronaut.png",
-    "brick.png",
-    "camera.png",
-    "cell.png",
-    "chelsea.png",
-    "clock_motion.png",
-    "coffee.png",
-    "coins.png",
-    "grass.png",
-    "gravel.png",
-    "hubble_deep_field.jpg",
-    "ihc.png",
-    "moon.png",
-    "motorcycle_left.png",
-    "motorcycle_right.png",
-    "page.png",
-    "retina.jpg",
-    "rocket.jpg",
-    "text.png",
+    *("astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png"),
+    *("coffee.png", "coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png"),
+    *("moon.png", "motorcycle_left.png", "motorcycle_right.png", "page.png", "retina.jpg"),
+    *("rocket.jpg", "text.png"),
 )
+DATASET: Final = "Demo photographs"
+_LINKS: Final = 12
+_LISTED: Final = 8
 
 app = group("demo")
 
@@ -73,22 +61,6 @@ def photographs() -> tuple[Path, ...]:
         raise ModuleNotFoundError("No module named 'skimage'", name="skimage")
     folder = Path(spec.submodule_search_locations[0]) / "data"
     return tuple(path for name in _NAMES if (path := folder / name).is_file())
-
-
-DATASET: Final = "Demo photographs"
-_LINKS: Final = 12
-_LISTED: Final = 8
-
-
-@attrs.frozen(kw_only=True)
-class Stage:
-    """Where the demo plays, and with what."""
-
-    output: Output
-    client: DataGymClient
-    dataset: Dataset
-    files: tuple[Path, ...]
-    sources: tuple[str, ...]
 
 
 @attrs.define
@@ -168,7 +140,7 @@ async def _demo(
     output: Output, data: Path, files: tuple[Path, ...], sources: tuple[str, ...], play: Play
 ) -> None:
     _heading(output, "1. A DataGym-compatible server on this machine")
-    async with running_server(ServerOptions(data=data)) as server:
+    async with running_server(data) as server:
         output.keep_secret(server.token)
         projects = await server.seed_demo()
         output.tell(f"Address {server.base_url}, data in {data}.")
@@ -177,61 +149,53 @@ async def _demo(
             dataset = await client.datasets.create(DATASET, exist_ok=True)
             await client.projects.add_dataset(projects[0].id, dataset.id)
             output.tell(f"Dataset {dataset.name!r} is attached to project {projects[0].name!r}.")
-            stage = Stage(
-                output=output, client=client, dataset=dataset, files=files, sources=sources
-            )
-            uploaded = await _upload_files(stage, play)
-            await _list(stage)
-            await _read_back(stage, uploaded, play)
-            await _upload_links(stage, play)
+
+            _heading(output, "2. Files: screened, uploaded concurrently, retried, reported")
+            account = await _upload(client, output, dataset.id, sources)
+            play.files = account.report
+
+            _heading(output, "3. What the dataset holds now")
+            held = await client.datasets.get(dataset.id)
+            if not output.silent and (more := show_dataset(output, held, limit=_LISTED)):
+                output.tell(f"... and {more:,} more.")
+
+            _heading(output, "4. One image back, byte for byte")
+            await _read_back(client, output, account.totals.uploaded, play)
+
+            _heading(output, "5. Links: the service keeps the address and not the bytes")
+            named = [path for path in files if path.name.isprintable()][:_LINKS]
+            if not named:
+                output.tell("There are no files to make links of.")
+                return
+            async with _photo_server(named) as urls:
+                output.tell(f"{counted(len(urls), 'URL')}, the first is {urls[0]}")
+                play.links = (await _upload(client, output, dataset.id, urls)).report
 
 
-async def _upload_files(stage: Stage, play: Play) -> UploadResult | None:
-    _heading(stage.output, "2. Files: screened, uploaded concurrently, retried, reported")
+async def _upload(
+    client: DataGymClient, output: Output, dataset_id: str, sources: Sequence[str]
+) -> Account:
     account = Account()
-    run = stage.client.uploader(stage.dataset.id, stage.sources)
-    await run_upload(stage.client, stage.output, run, account)
-    play.files = account.report
-    stage.output.tell(account.report.summary() if account.report else "")
-    return account.totals.uploaded
+    await run_upload(client, output, client.uploader(dataset_id, sources), account)
+    output.tell(account.report.summary() if account.report else "")
+    return account
 
 
-async def _list(stage: Stage) -> None:
-    _heading(stage.output, "3. What the dataset holds now")
-    held = await stage.client.datasets.get(stage.dataset.id)
-    if not stage.output.silent and (more := show_dataset(stage.output, held, limit=_LISTED)):
-        stage.output.tell(f"... and {more:,} more.")
-
-
-async def _read_back(stage: Stage, uploaded: UploadResult | None, play: Play) -> None:
-    _heading(stage.output, "4. One image back, byte for byte")
+async def _read_back(
+    client: DataGymClient, output: Output, uploaded: UploadResult | None, play: Play
+) -> None:
     if uploaded is None or uploaded.item.path is None or uploaded.media_id is None:
-        stage.output.tell("Nothing was uploaded by this run.")
+        output.tell("Nothing was uploaded by this run.")
         return
     ours = await asyncio.to_thread(uploaded.item.path.read_bytes)
-    theirs = await stage.client.media.download(uploaded.media_id)
+    theirs = await client.media.download(uploaded.media_id)
     digest = hashlib.sha256(theirs).hexdigest()
     if digest != hashlib.sha256(ours).hexdigest():
         raise CommandError(
             f"{uploaded.name} came back with other bytes than were sent.", status=SOME_FAILED
         )
     play.verified = uploaded.name
-    stage.output.tell(f"{uploaded.name}: {size(len(theirs))}, sha256 {digest[:16]}...: the same.")
-
-
-async def _upload_links(stage: Stage, play: Play) -> None:
-    _heading(stage.output, "5. Links: the service keeps the address and not the bytes")
-    files = [path for path in stage.files if path.name.isprintable()]
-    if not files:
-        stage.output.tell("There are no files to make links of.")
-        return
-    account = Account()
-    async with _photo_server(files[:_LINKS]) as urls:
-        stage.output.tell(f"{counted(len(urls), 'URL')}, the first is {urls[0]}")
-        run = stage.client.uploader(stage.dataset.id, urls)
-        await run_upload(stage.client, stage.output, run, account)
-    play.links = account.report
-    stage.output.tell(account.report.summary() if account.report else "")
+    output.tell(f"{uploaded.name}: {size(len(theirs))}, sha256 {digest[:16]}...: the same.")
 
 
 def _heading(output: Output, text: str) -> None:
