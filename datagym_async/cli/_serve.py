@@ -138,9 +138,8 @@ def serve(
             document = {"base_url": address, "token": secret, "data": place, "dialect": dialect}
             output.document(document)
             return
-        output.message(
-            f"Serving {address} from {place or 'a temporary folder'}. In another terminal:"
-        )
+        where = data or "a temporary folder"
+        output.message(f"Serving {address} from {where}. In another terminal:")
         output.message("")
         output.secret_result(f"export DATAGYM_BASE_URL={shlex.quote(address)}")
         output.secret_result(f"export DATAGYM_TOKEN={shlex.quote(secret)}")
