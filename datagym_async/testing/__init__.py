@@ -12,6 +12,10 @@
 `outage` is the service that is gone for a while. With pytest, write
 ``pytest_plugins = ["datagym_async.testing.plugin"]`` in a conftest.py and ask for the fixture
 ``datagym_server`` or ``datagym_client``.
+
+* `_plan`: which request meets which fault, and what was seen of all of them.
+* `_answers`: faults that are answers. `_connections`: faults of the connection, and `outage`.
+* `plugin`: the fixtures.
 """
 
 from __future__ import annotations

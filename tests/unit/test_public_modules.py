@@ -20,6 +20,8 @@ PACKAGES = [
     "datagym_async.labels",
     "datagym_async.models",
     "datagym_async.resources",
+    "datagym_async.server",
+    "datagym_async.testing",
 ]
 EXPORTING = [
     *PACKAGES,
@@ -27,8 +29,6 @@ EXPORTING = [
     "datagym_async.downloads",
     "datagym_async.exceptions",
     "datagym_async.exports",
-    "datagym_async.server",
-    "datagym_async.testing",
     "datagym_async.uploads",
 ]
 

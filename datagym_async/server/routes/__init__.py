@@ -1,5 +1,11 @@
 """The routes, one module a noun, each with its view and its input.
 
+* `_projects`: listed, with the datasets that belong to them. `_datasets`: made and listed.
+* `_uploads`: new files and links. `_media`: read and deleted.
+* `_tasks`: listed, shown, completed, skipped. `_configs`: label configurations, filled and cleared.
+* `_values`: one label value at a time. `_predictions`: labels by the project.
+* `_exports`: finished tasks, videos, bitmaps.
+
 A module has plain functions `async def name(call: Call) -> web.StreamResponse` and a table
 `ROUTES`; one of a new noun is added to the list below. The order of the methods in a table is the
 order in `Allow`. A handler takes `call.ids["dataset_id"]` from the path, `call.request.query`,
