@@ -226,7 +226,7 @@ async def test_a_json_body_is_bounded(world: World) -> None:
 
 
 async def test_a_value_hangs_on_its_own_task(world: World) -> None:
-    """A parent or an entry of elsewhere is not found, and the task stays readable."""
+    """A parent that is none to the entry, or an entry of elsewhere, is not found."""
     entry = {"entryKey": "car", "entryValue": "car", "type": "point"}
     other = (await world.server.seed(SeedProject("other")))[0]
     entries = [
@@ -240,7 +240,8 @@ async def test_a_value_hangs_on_its_own_task(world: World) -> None:
         "mediaId": world.project.datasets[0].media_ids["a.jpg"],
         "labelTaskId": task,
     }
-    for entry_id, parent in ((own, "nope"), (foreign, None)):
+    made = await world.client.ask("POST", f"/lcValue/{own}", value={**body, "lcEntryId": own})
+    for entry_id, parent in ((own, "nope"), (own, made.fields["id"]), (foreign, None)):
         value = {**body, "lcEntryId": entry_id, "lcEntryValueParentId": parent}
         reply = await world.client.ask("POST", f"/lcValue/{entry_id}", value=value)
         assert (reply.status, reply.key) == (404, "ex_notfound")

@@ -56,12 +56,13 @@ async def create(call: Call) -> web.StreamResponse:
         await _demand_row(db, "media", sql, str(body["mediaId"]))
         sql = "SELECT 1 FROM project WHERE iteration_id = ?"
         await _demand_row(db, "Label Iteration", sql, str(body["iterationId"]))
-        # By the task's own configuration, and below a value of the task itself: anything else
-        # would spoil the task for good.
+        # By the task's own configuration, and below a value of the task that the entry stands
+        # below: anything else would spoil the task for good.
         entry = _find_entry(await load_entries(db, found.project["config_id"]), entry_id)
         if parent_id:
-            sql = "SELECT 1 FROM lc_value WHERE id = ? AND task_id = ?"
-            await _demand_row(db, "Label Entry Value", sql, str(parent_id), found.id)
+            sql = "SELECT 1 FROM lc_value WHERE id = ? AND task_id = ? AND entry_id = ?"
+            ids = str(parent_id), found.id, entry.parent_id or ""
+            await _demand_row(db, "Label Entry Value", sql, *ids)
         value = empty_values(entry, str(parent_id).lower() if parent_id else None)
         await insert_values(db, found.id, [value])
     return call.answer(value_view(value, found))
