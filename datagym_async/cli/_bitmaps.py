@@ -10,6 +10,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import ProjectArgument
 from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exports import BitmapReport, BitmapResult
@@ -20,10 +21,7 @@ app = group("bitmaps")
 @command(app, "bitmaps")
 def bitmaps(
     invocation: Invocation,
-    project: Annotated[
-        str,
-        typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False),
-    ],
+    project: ProjectArgument,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to.", show_default=False)],
     key: Annotated[
         list[str] | None,

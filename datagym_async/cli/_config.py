@@ -15,6 +15,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import ProjectArgument, Yes
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
@@ -23,9 +24,6 @@ from datagym_async.models import ConfigBackup, ConfigStakes, Project
 
 app = group("config")
 
-ProjectArgument = Annotated[
-    str, typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False)
-]
 FileArgument = Annotated[
     Path,
     typer.Argument(
@@ -45,7 +43,6 @@ BackupFolder = Annotated[
 NoBackup = Annotated[
     bool, typer.Option("--no-backup", help="Save nothing before labels are destroyed.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 _BACKUPS = Path("datagym-backups")
 

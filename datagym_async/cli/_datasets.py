@@ -9,6 +9,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
+from datagym_async.cli._options import DatasetArgument
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
@@ -42,10 +43,7 @@ def list_datasets(invocation: Invocation) -> int:
 @command(app, "show")
 def show(
     invocation: Invocation,
-    dataset: Annotated[
-        str,
-        typer.Argument(metavar="DATASET", help="Name or id of the dataset.", show_default=False),
-    ],
+    dataset: DatasetArgument,
     limit: Annotated[
         int,
         typer.Option("--limit", metavar="N", min=0, help="Media to list; 0 lists all."),

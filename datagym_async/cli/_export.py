@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,12 +9,12 @@ import attrs
 import typer
 from rich.console import RenderableType
 
-from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import ProjectArgument
 from datagym_async.cli._progress import first_row, showing
 from datagym_async.cli._screen import Output, bar
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
@@ -31,10 +30,7 @@ app = group("export")
 @command(app, "export")
 def export(
     invocation: Invocation,
-    project: Annotated[
-        str,
-        typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False),
-    ],
+    project: ProjectArgument,
     output: Annotated[
         Path,
         typer.Option(
@@ -83,28 +79,37 @@ def export(
     What the format cannot hold is counted and named at the end; the exit status is 1 if there are
     tasks of which nothing could be written. A file or folder is there whole or not at all.
     """
-    run = _Run(invocation.output)
-    client = client_for(invocation)
-    mapping = CocoMapping(by=by, select=select)
+    client, shown = client_for(invocation), invocation.output
+    progress, began = ExportProgress(phase="export"), time.monotonic()
 
-    async def work(opened: DataGymClient) -> ExportedLabels:
-        found = await project_of(opened, project)
-        return await opened.export_labels(
-            found.id,
-            output,
-            format,
-            mapping=mapping,
-            sizes=sizes,
-            overwrite=overwrite,
-            on_progress=run.note,
-        )
+    def note(now: ExportProgress) -> None:
+        nonlocal progress
+        progress = now
+
+    def look() -> _Snapshot:
+        return _Snapshot(progress, time.monotonic() - began)
+
+    async def run() -> ExportedLabels:
+        task = asyncio.current_task()
+        with on_stop_signals(lambda: task and task.cancel()):
+            async with client, showing(shown, look):
+                found = await project_of(client, project)
+                return await client.export_labels(
+                    found.id,
+                    output,
+                    format,
+                    mapping=CocoMapping(by=by, select=select),
+                    sizes=sizes,
+                    overwrite=overwrite,
+                    on_progress=note,
+                )
 
     try:
-        exported = run_in_loop(_export(client, run, work))
+        exported = run_in_loop(run())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        invocation.output.warning("Interrupted; nothing half-written is left.")
+        shown.warning("Interrupted; nothing half-written is left.")
         return INTERRUPTED
-    return _close(invocation.output, exported)
+    return _close(shown, exported)
 
 
 @attrs.frozen
@@ -115,18 +120,12 @@ class _Snapshot:
     seconds: float
 
     def drawing(self) -> RenderableType:
-        """Return it as it is drawn: a bar and a figure."""
         progress = self.progress
         drawn = bar(progress.done, progress.total or 1, pulse=progress.total is None)
-        return first_row(self._verb, drawn, self._figure)
+        return first_row(_VERBS[progress.phase], drawn, self._figure)
 
     def line(self) -> str:
-        """Return it as one line."""
-        return f"{self._verb}: {self._figure}"
-
-    @property
-    def _verb(self) -> str:
-        return _VERBS[self.progress.phase]
+        return f"{_VERBS[self.progress.phase]}: {self._figure}"
 
     @property
     def _figure(self) -> str:
@@ -136,65 +135,24 @@ class _Snapshot:
         return size(progress.done) if progress.unit == "bytes" else counted(progress.done, "task")
 
 
-@attrs.define
-class _Run:
-    """Knows how far the export is."""
-
-    output: Output
-    _progress: ExportProgress = attrs.field(factory=lambda: ExportProgress(phase="export"))
-    _began: float = attrs.field(factory=time.monotonic)
-
-    def note(self, progress: ExportProgress) -> None:
-        """Take note of how far it is."""
-        self._progress = progress
-
-    def look(self) -> _Snapshot:
-        """Return what is shown."""
-        return _Snapshot(self._progress, time.monotonic() - self._began)
-
-
-async def _export(
-    client: DataGymClient, run: _Run, work: Callable[[DataGymClient], Awaitable[ExportedLabels]]
-) -> ExportedLabels:
-    task = asyncio.current_task()
-
-    def stop() -> None:
-        if task is not None:
-            task.cancel()
-
-    with on_stop_signals(stop):
-        async with client, showing(run.output, run.look):
-            return await work(client)
-
-
 def _close(output: Output, exported: ExportedLabels) -> int:
     """Say what came of an export; return the exit status."""
     if output.as_json:
-        output.document(_document(exported))
+        names = ("format", "size", "tasks", "annotations", "left_out")
+        output.document(
+            {"path": str(exported.path)}
+            | {name: getattr(exported, name) for name in names}
+            | {"losses": _losses(exported.losses)}
+        )
     for loss in exported.losses.items:
         output.warning(f"lost: {loss}")
     if not output.quiet:
-        output.result(f"Wrote {_what(exported)} to {exported.path}.")
+        what = size(exported.size or 0)
+        if exported.tasks is not None:
+            shapes = counted(exported.annotations or 0, "shape")
+            what = f"{counted(exported.tasks, 'task')} with {shapes}"
+        output.result(f"Wrote {what} to {exported.path}.")
     return SOME_FAILED if exported.left_out else WELL
-
-
-def _what(exported: ExportedLabels) -> str:
-    if exported.tasks is None:
-        return size(exported.size or 0)
-    tasks = counted(exported.tasks, "task")
-    return f"{tasks} with {counted(exported.annotations or 0, 'shape')}"
-
-
-def _document(exported: ExportedLabels) -> dict[str, Any]:
-    return {
-        "path": str(exported.path),
-        "format": exported.format,
-        "size": exported.size,
-        "tasks": exported.tasks,
-        "annotations": exported.annotations,
-        "left_out": exported.left_out,
-        "losses": _losses(exported.losses),
-    }
 
 
 def _losses(report: LossReport) -> list[dict[str, Any]]:

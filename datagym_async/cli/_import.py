@@ -9,7 +9,6 @@ from typing import Annotated, Final, Literal
 import attrs
 import typer
 
-from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
@@ -120,6 +119,16 @@ class _Account:
         fine = self.counts[ImportOutcome.STORED] + self.counts[ImportOutcome.CHECKED]
         return fine == self.total
 
+    def note(self, output: Output, result: ImportResult) -> None:
+        """Count a result, and say it if somebody should look at it."""
+        self.counts[result.outcome] += 1
+        if not result.ok or result.left_out or result.warnings:
+            self.lines.say(*_lines_of(result))
+            if output.as_json:
+                self.told.append(result)
+        if self.total % _SAY_EVERY == 0:
+            output.message(f"{self.total:,} predictions")
+
 
 @command(app, "import")
 def import_(
@@ -148,6 +157,7 @@ def import_(
         raise CommandError("Say what becomes of the labels there are: --append or --replace.")
     if not file.is_file():
         raise CommandError(f"There is no file {file}.")
+    output = invocation.output
     source = PredictionFile(
         file,
         format=reading.file_format,
@@ -155,75 +165,49 @@ def import_(
         unannotated=reading.unannotated,
     )
     source.format = source.found_format
-    account = _Account(ProblemLines(invocation.output, kept_by="--json lists them all"))
+    account = _Account(ProblemLines(output, kept_by="--json lists them all"))
     client = client_for(invocation)
-    try:
-        run_in_loop(_run(client, invocation.output, project, _Work(how, reading, source, account)))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        account.is_stopping = True
-    except DataGymError as error:
-        if account.total:
-            _close(invocation.output, account, source)
-        status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
-        raise CommandError(sentence_of(error), status=status) from error
-    return _close(invocation.output, account, source)
 
-
-@attrs.frozen
-class _Work:
-    """One run of the command."""
-
-    how: HowOptions
-    reading: FileOptions
-    source: PredictionFile
-    account: _Account
-
-    def results(self, client: DataGymClient, project_id: str) -> AsyncGenerator[ImportResult, None]:
-        """Return the results of the predictions, which are imported or checked meanwhile."""
-        return client.labels.iter_import_predictions(
-            project_id,
-            self._predictions(),
-            keep_data=self.how.append,
-            partial=self.how.partial,
-            strict=self.how.strict,
-            by_name=self.reading.by_name or self.source.format is PredictionFormat.COCO,
-            dry_run=self.how.check,
-            batch_size=self.how.batch_size,
-        )
-
-    async def _predictions(self) -> AsyncGenerator[PredictionLike, None]:
+    async def predictions() -> AsyncGenerator[PredictionLike, None]:
         """Give the predictions until the command is to stop: the batch begun then ends well."""
-        async with aclosing(aiter(self.source)) as items:
+        async with aclosing(aiter(source)) as items:
             async for item in items:
-                if self.account.is_stopping:
+                if account.is_stopping:
                     return
                 yield item
-
-
-async def _run(client: DataGymClient, output: Output, project: str, work: _Work) -> None:
-    account = work.account
 
     def stop() -> None:
         account.is_stopping = True
         output.warning("Stopping: what is on its way ends first. Ctrl-C again stops at once.")
 
-    async with client:
-        project_id = (await project_of(client, project)).id
-        with ending_in_two_steps(stop):
-            async with aclosing(work.results(client, project_id)) as results:
-                async for result in results:
-                    _note(output, result, account)
-    account.is_complete = not account.is_stopping
+    async def run() -> None:
+        async with client:
+            results = client.labels.iter_import_predictions(
+                (await project_of(client, project)).id,
+                predictions(),
+                keep_data=how.append,
+                partial=how.partial,
+                strict=how.strict,
+                by_name=reading.by_name or source.format is PredictionFormat.COCO,
+                dry_run=how.check,
+                batch_size=how.batch_size,
+            )
+            with ending_in_two_steps(stop):
+                async with aclosing(results):
+                    async for result in results:
+                        account.note(output, result)
+        account.is_complete = not account.is_stopping
 
-
-def _note(output: Output, result: ImportResult, account: _Account) -> None:
-    account.counts[result.outcome] += 1
-    if not result.ok or result.left_out or result.warnings:
-        account.lines.say(*_lines_of(result))
-        if output.as_json:
-            account.told.append(result)
-    if account.total % _SAY_EVERY == 0:
-        output.message(f"{account.total:,} predictions")
+    try:
+        run_in_loop(run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        account.is_stopping = True
+    except DataGymError as error:
+        if account.total:
+            _close(output, account, source)
+        status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
+        raise CommandError(sentence_of(error), status=status) from error
+    return _close(output, account, source)
 
 
 def _lines_of(result: ImportResult) -> Iterator[str]:
@@ -239,33 +223,26 @@ def _lines_of(result: ImportResult) -> Iterator[str]:
 
 def _close(output: Output, account: _Account, source: PredictionFile) -> int:
     """Say how a run ended; return the exit status."""
+    counts = {outcome.value: count for outcome, count in account.counts.items()}
     if output.as_json:
-        output.document(_document(account, source))
-    else:
-        _summarise(output, account, source)
-    if account.is_stopping:
-        return INTERRUPTED
-    return WELL if account.ok else SOME_FAILED
-
-
-def _document(account: _Account, source: PredictionFile) -> dict[str, object]:
-    return {
-        **{outcome.value: count for outcome, count in account.counts.items()},
-        "ok": account.ok and account.is_complete,
-        "complete": account.is_complete,
-        "results": plain_list(account.told),
-        "losses": [str(each) for each in source.losses.items],
-    }
-
-
-def _summarise(output: Output, account: _Account, source: PredictionFile) -> None:
+        output.document(
+            {
+                **counts,
+                "ok": account.ok and account.is_complete,
+                "complete": account.is_complete,
+                "results": plain_list(account.told),
+                "losses": [str(each) for each in source.losses.items],
+            }
+        )
     for loss in source.losses.items:
         output.warning(str(loss))
-    parts = [f"{n:,} {outcome.value}" for outcome, n in account.counts.items() if n]
+    parts = [f"{count:,} {outcome}" for outcome, count in counts.items() if count]
     sentence = f"{counted(account.total, 'prediction')}: {', '.join(parts) or 'none'}."
     if not account.ok or not account.is_complete:
         output.warning(sentence)
     elif not output.quiet:
         output.result(sentence)
     if account.is_stopping:
-        output.warning("Interrupted; the predictions that were not told of are not imported.")
+        output.warning("Interrupted; the predictions that were not named are not imported.")
+        return INTERRUPTED
+    return WELL if account.ok else SOME_FAILED

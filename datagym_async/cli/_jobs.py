@@ -21,7 +21,7 @@ from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._job_options import upload_flags
-from datagym_async.cli._options import parse_seconds
+from datagym_async.cli._options import Yes, parse_seconds
 from datagym_async.cli._screen import Column
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
@@ -178,7 +178,7 @@ def clean(
             "--unfinished", help="Delete also those of jobs that have not come to their end."
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> int:
     """Delete journals of complete jobs from the state folder, never one in use.
 

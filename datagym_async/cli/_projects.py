@@ -1,26 +1,17 @@
 """`projects`: list them, attach datasets to them, detach datasets from them."""
 
 import sys
-from typing import Annotated
-
-import typer
 
 from datagym_async._client import DataGymClient
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import dataset_of, project_of, whole_dataset_of
+from datagym_async.cli._options import DatasetArgument, ProjectArgument, Yes
 from datagym_async.cli._screen import Column, plain_list
 from datagym_async.models import Dataset, Project
 
 app = group("projects")
-
-DatasetArgument = Annotated[
-    str, typer.Argument(metavar="DATASET", help="Name or id of the dataset.", show_default=False)
-]
-ProjectArgument = Annotated[
-    str, typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False)
-]
 
 
 @command(app, "list")
@@ -60,7 +51,7 @@ def detach(
     invocation: Invocation,
     dataset: DatasetArgument,
     project: ProjectArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> int:
     """Detach a dataset from a project: destroys its tasks there, and all their labels.
 

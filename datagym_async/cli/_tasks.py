@@ -13,6 +13,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import ProjectArgument, Yes
 from datagym_async.cli._progress import LINES_OF_PROBLEMS
 from datagym_async.cli._screen import Column, Output, plain_list
 from datagym_async.cli._signals import run_in_loop
@@ -66,16 +67,13 @@ class Chosen:
     ] = None
     state: States = None
     search: Search = None
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+    yes: Yes = False
 
 
 @command(app, "list")
 def list_tasks(
     invocation: Invocation,
-    project: Annotated[
-        str,
-        typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False),
-    ],
+    project: ProjectArgument,
     state: States = None,
     search: Search = None,
     limit: Annotated[
