@@ -31,7 +31,7 @@ from benchmarks.minimal_server import held_name
 from datagym_async.uploads import Outcome, UploadItem, UploadResult
 from datagym_async.uploads.plan import Job, Plan
 from datagym_async.uploads.plan import _journal as journal_file
-from datagym_async.uploads.sources._candidates import Candidate
+from datagym_async.uploads.sources import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -119,7 +119,8 @@ class UploadConfig:
             ``rejected`` by name (``"files"``); both, each folder once (``"follow"``); or none,
             silently (``"skip"``).
         include: Patterns of the files that count in folders and globs, for example ``"*.jpg"`` (at
-            any depth) or ``"2026/**/*.png"``; none for all.
+            any depth, and ``IMG_1.JPG`` too: case does not matter) or ``"2026/**/*.png"``; none for
+            all.
         exclude: Patterns of files and folders that do not count; exclusion wins.
         check: How closely an image is looked at before it is sent: not at all (``"none"``), at
             its first bytes (``"signature"``), also at the structure of files up to 4 MiB

@@ -22,7 +22,7 @@ from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._sending import LinkCheck
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
-from datagym_async.uploads._values import Outcome, UploadItem
+from datagym_async.uploads._values import Outcome, UploadItem, said_left_out
 from datagym_async.uploads.plan._plan import Plan
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class PlanSummary:
         skip: Items whose name the dataset holds.
         reject: Items that would be rejected.
         warned: Items with a warning.
+        left_out: Files that `include` and `exclude` leave out (see `UploadReport`).
         bytes: Bytes of the files that would be sent.
         complete: Whether the sources were read to their end.
     """
@@ -88,6 +89,7 @@ class PlanSummary:
     skip: int = 0
     reject: int = 0
     warned: int = 0
+    left_out: int = 0
     bytes: int = 0
     complete: bool = False
 
@@ -101,6 +103,7 @@ class PlanSummary:
             f"{counted(self.planned, 'item')} for {quoted(self.dataset_name)}: "
             f"{self.send:,} to send ({size(self.bytes)}), "
             f"{self.skip:,} to skip, {self.reject:,} to reject."
+            f"{said_left_out(self.left_out)}"
         )
 
 
@@ -144,7 +147,8 @@ class DryRun:
         rules = rules_of(config)
         if rules.on_clash == "error":
             rules = attrs.evolve(rules, on_clash="skip")
-        self._feeder = Feeder(self._plan, rules, config.batch_size, Tally(0), self._record)
+        self._tally = Tally(0)
+        self._feeder = Feeder(self._plan, rules, config.batch_size, self._tally, self._record)
         self._group = asyncio.TaskGroup()
         self._feeding: asyncio.Task[None] | None = None
 
@@ -199,7 +203,7 @@ class DryRun:
         self._has_ended = True
         if record is not None:
             raise record
-        self._summary = attrs.evolve(self._summary, complete=True)
+        self._summary = attrs.evolve(self._summary, complete=True, left_out=self._tally.left_out)
         raise StopAsyncIteration
 
     async def _record(self, portion: list[Work]) -> None:

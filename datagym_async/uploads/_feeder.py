@@ -116,6 +116,7 @@ class Feeder:
                         streams.append(entry)
                     elif entry.whole_source:
                         wrong.append(entry)
+        self._tally.left_out = self._rules.filters.left_out
         renames = self._rules.on_clash == "rename"
         self._tally.added(await in_thread(self._plan.settle, renames=renames))
         return streams, wrong

@@ -40,6 +40,7 @@ class Tally:
     reading_seconds: float = 0.0
     disk_seconds: float = 0.0
     warned: int = 0
+    left_out: int = 0
     unsettled: int = 0
     resumed: int = 0
     doubles: list[Double] = attrs.Factory(list)
@@ -138,6 +139,7 @@ class Tally:
             seconds=seconds,
             complete=self.complete,
             warned=self.warned,
+            left_out=self.left_out,
             unsettled=self.unsettled,
             resumed=self.resumed,
             doubles=tuple(self.doubles),

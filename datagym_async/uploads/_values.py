@@ -305,6 +305,11 @@ class Double:
     removed: tuple[str, ...] = ()
 
 
+def said_left_out(count: int) -> str:
+    """Return the sentence about files that patterns leave out; empty where there are none."""
+    return f" Left out by include and exclude: {count:,}." if count else ""
+
+
 @attrs.frozen(kw_only=True)
 class UploadReport:
     """Account for every item of a run.
@@ -332,6 +337,8 @@ class UploadReport:
             lost answers.
         journal: The journal's path, or empty.
         warned: Items with a warning, whatever became of them.
+        left_out: Files that ``UploadConfig.include`` and ``exclude`` left out; they are not among
+            `planned`. A folder that was not read for it counts as one.
         stopped_by: Which limit ended the run before its end, in words (``"max_files: 100 were
             sent"``), or empty. Such a run is not `complete`, but nothing is wrong with it.
         datasets: What was done in each dataset of the job, the first one first.
@@ -354,6 +361,7 @@ class UploadReport:
     seconds: float
     complete: bool
     warned: int = 0
+    left_out: int = 0
     unsettled: int = 0
     resumed: int = 0
     doubles: tuple[Double, ...] = ()
@@ -412,6 +420,7 @@ class UploadReport:
 
     def _remarks(self) -> str:
         stopped = f" It stopped at {self.stopped_by}." if self.stopped_by else ""
+        stopped += said_left_out(self.left_out)
         if not self.verified:
             return stopped
         outcome = f"{self.mismatched:,} differ" if self.mismatched else "all are equal"
@@ -433,6 +442,7 @@ class UploadReport:
             "warned": self.warned,
             "unsettled": self.unsettled,
             "resumed": self.resumed,
+            "left_out": self.left_out,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "items_per_second": round(self.items_per_second, 3),

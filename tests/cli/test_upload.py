@@ -29,6 +29,7 @@ REPORT = {
     "pending",
     "unsettled",
     "resumed",
+    "left_out",
     "doubles",
     "journal",
     "stopped_by",

@@ -10,7 +10,7 @@ from datagym_async.models._names import encode_name, fold_name
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads._screening import Sample, looks_like, screen_bytes, screen_name
 from datagym_async.uploads.plan import Plan, Planned
-from datagym_async.uploads.sources._candidates import Candidate
+from datagym_async.uploads.sources import Candidate
 
 # Few letters, so that names clash; among them what folds, what is encoded and what is no text.
 NAMES = st.text(st.sampled_from("aAbBéÉ%☃ .\udce9"), min_size=1, max_size=4)

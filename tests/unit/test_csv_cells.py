@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from datagym_async._runs._text import csv_cells, plain_cell
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
-from datagym_async.uploads.sources._candidates import Rules
-from datagym_async.uploads.sources._failed import failed_items
-from datagym_async.uploads.sources._lists import in_manifest
+from datagym_async.uploads.sources import Rules, failed_items, in_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path

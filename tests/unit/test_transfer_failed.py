@@ -10,8 +10,7 @@ import pytest
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
-from datagym_async.uploads.sources._candidates import Candidate
-from datagym_async.uploads.sources._failed import failed_items
+from datagym_async.uploads.sources import Candidate, failed_items
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.uploads import UploadConfig
+from datagym_async.uploads import DryRun, UploadConfig, Uploader
 from datagym_async.uploads._config import rules_of
-from datagym_async.uploads.sources._candidates import Filters
-from datagym_async.uploads.sources._leaves import Stream, leaves
+from datagym_async.uploads.sources import Filters, Rules, Stream, leaves
+from tests.helpers.fake_service import DATASET_ID, FakeService
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     ("include", "exclude", "taken", "left"),
     [
         ((), (), ["a.jpg", "b/c.txt"], []),
-        (("*.jpg",), (), ["a.jpg", "b/c/d.jpg"], ["a.JPG", "a.png", "x.jpg.txt"]),
+        (("*.jpg",), (), ["a.jpg", "b/c/d.jpg", "b/IMG_1.JPG"], ["a.png", "x.jpg.txt"]),
+        (("Photos/É*.jpg",), (), ["photos/éa.JPG"], ["photos/e.jpg"]),
+        (("x (1)/a+b.jpg", "~c.jpg"), (), ["x (1)/a+b.jpg", "~c.jpg"], ["x 1/aab.jpg"]),
+        (("a[1].jpg", "b[[]1].jpg"), (), ["a1.jpg", "b[1].jpg"], ["a[1].jpg", "b1.jpg"]),
         (("*.jpg", "*.png"), (), ["a.jpg", "b/c.png"], ["c.txt"]),
         (("*.[jJ][pP][gG]",), (), ["a.JPG", "b/a.jpg"], ["a.jpeg"]),
         (("2026/**",), (), ["2026/a.jpg", "2026/b/c.jpg"], ["2025/a.jpg", "x/2026/a.jpg"]),
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 def test_patterns(
     include: tuple[str, ...], exclude: tuple[str, ...], taken: list[str], left: list[str]
 ) -> None:
-    """With a slash from the beginning, without one at any depth; exclusion wins."""
+    """With a slash from the beginning, without one at any depth, in any case; exclusion wins."""
     filters = Filters(include, exclude)
 
     assert [path for path in (*taken, *left) if filters.takes(path)] == taken
@@ -104,3 +107,44 @@ def test_filters_hold_for_folders_and_globs(folder: Path) -> None:
     assert found(folder, include="*.tif") == [
         f"The folder {folder} holds no files that the patterns of include and exclude leave."
     ]
+
+
+def test_what_patterns_leave_out_is_counted(folder: Path) -> None:
+    """Each file, and each folder that was not read for it; a file that no glob named is neither."""
+    counted = []
+    for source in (str(folder), f"{folder}/*/*.jpg"):
+        for filters in (Filters(include=("*.txt",)), Filters(exclude=("sub",))):
+            leaf = next(iter(leaves(source, Rules(symlinks="skip", filters=filters))))
+            assert not isinstance(leaf, Stream)
+            assert list(leaf)
+            counted.append(filters.left_out)
+
+    assert counted == [2, 1, 1, 1]
+
+
+def test_brackets_in_the_name_of_a_folder(tmp_path: Path) -> None:
+    """What is there is taken as it is written; only then does a pattern begin."""
+    for path in ("raw [2026]/a.jpg", "raw 2/b.jpg", "raw [2026]/[x]/c.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"1")
+
+    assert found(f"{tmp_path}/raw [2026]/*.jpg") == ["a.jpg"]
+    assert found(f"{tmp_path}/raw [2026]/[x]/?.jpg") == ["c.jpg"]
+    assert found(f"{tmp_path}/raw [0-9]/*.jpg") == ["raw 2/b.jpg"]
+    assert found(f"{tmp_path}/raw [2026]/gone*.jpg") == [
+        f"No file matches {tmp_path}/raw [2026]/gone*.jpg."
+    ]
+
+
+async def test_what_is_left_out_is_in_the_report(folder: Path) -> None:
+    """And in what a dry run says; it is not among the planned."""
+    service, config = FakeService(), UploadConfig(include="a.JPG", symlinks="skip", check="none")
+    async with DryRun(service, DATASET_ID, folder, config=config) as plan:
+        planned = [each.name async for each in plan]
+    async with Uploader(service, service, DATASET_ID, folder, config=config) as run:
+        report = await run.finish()
+
+    assert planned == ["a.jpg"]
+    assert (plan.summary.left_out, report.left_out, report.planned) == (2, 2, 1)
+    assert str(plan.summary).endswith(" Left out by include and exclude: 2.")
+    assert report.summary().endswith(" Left out by include and exclude: 2.")

@@ -10,8 +10,7 @@ import pytest
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from datagym_async.uploads._config import rules_of
-from datagym_async.uploads.sources._candidates import Naming
-from datagym_async.uploads.sources._leaves import Stream, leaves
+from datagym_async.uploads.sources import Naming, Stream, leaves
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 

@@ -13,9 +13,7 @@ from datagym_async.uploads import UploadItem
 from datagym_async.uploads import _reading as reading
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.plan import Planned
-from datagym_async.uploads.sources._candidates import Rules
-from datagym_async.uploads.sources._leaves import Stream, leaves
-from datagym_async.uploads.sources._open_files import Spool, size_of_open
+from datagym_async.uploads.sources import Rules, Spool, Stream, leaves, size_of_open
 from tests.helpers.photos import SOUND_JPEG, half_jpeg, jpeg
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads import Outcome, UploadItem
 from datagym_async.uploads.plan import Claim, Holder, Plan, Verdict, judge
-from datagym_async.uploads.sources._candidates import Candidate
+from datagym_async.uploads.sources import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

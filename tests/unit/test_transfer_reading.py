@@ -13,7 +13,7 @@ from datagym_async.uploads import Outcome, UploadItem
 from datagym_async.uploads import _reading as reading
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.plan import Plan, Planned, Verdict
-from datagym_async.uploads.sources._candidates import Candidate
+from datagym_async.uploads.sources import Candidate
 from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from datagym_async.uploads import UploadItem
-from datagym_async.uploads.sources._candidates import Naming, Rules
-from datagym_async.uploads.sources._leaves import Stream, leaves
-from datagym_async.uploads.sources._lists import MAX_LINE
+from datagym_async.uploads.sources import MAX_LINE, Naming, Rules, Stream, leaves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from datagym_async.uploads.sources._candidates import Candidate
+    from datagym_async.uploads.sources import Candidate
 
 
 def candidates(source: object, rules: Rules | None = None) -> list[Candidate]:

@@ -11,8 +11,7 @@ import pytest
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads._config import rules_of
-from datagym_async.uploads.sources._candidates import Filters, Rules
-from datagym_async.uploads.sources._watch import FolderWatch
+from datagym_async.uploads.sources import Filters, FolderWatch, Rules
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 

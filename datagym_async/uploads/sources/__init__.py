@@ -1,1 +1,33 @@
-"""Whatever names images, taken apart into candidates."""
+"""Whatever names images, taken apart into candidates: in reading order.
+
+* `_leaves`: what a source may be: a path, a glob, a list, an item, a stream, a collection of these.
+* `_candidates`: what a source yields; how files are named, and which patterns leave out.
+* `_folders`: folders are walked, and globs matched.
+* `_lists`: lists of paths and URLs as .txt, .csv or .jsonl.
+* `_open_files`: open files of the caller's are sized, read and rewound.
+* `_watch`: a folder that gives each file as it arrives.
+* `_failed`: the failed items of an earlier report.
+"""
+
+from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
+from datagym_async.uploads.sources._failed import failed_items
+from datagym_async.uploads.sources._leaves import Source, Stream, leaves
+from datagym_async.uploads.sources._lists import MAX_LINE, in_manifest
+from datagym_async.uploads.sources._open_files import Spool, size_of_open
+from datagym_async.uploads.sources._watch import FolderWatch
+
+__all__ = [
+    "MAX_LINE",
+    "Candidate",
+    "Filters",
+    "FolderWatch",
+    "Naming",
+    "Rules",
+    "Source",
+    "Spool",
+    "Stream",
+    "failed_items",
+    "in_manifest",
+    "leaves",
+    "size_of_open",
+]

@@ -1,12 +1,12 @@
-"""How files are named in the dataset: by a word, a template or a function of the caller's.
+"""What a source yields, an item or the reason against it; how files are named, and which count.
 
-A policy is checked when it is given (`Naming.of`), long before the first file is met. It names
-files and file-like items; what carries a name already (`UploadItem("a.jpg", ...)`, the name column
-of a manifest) keeps it, and links are named by the service.
+**Names.** A policy is a word, a template or a function of the caller's. It is checked when it is
+given (`check_name`), long before the first file is met. It names files and file-like items; what
+carries a name already (`UploadItem("a.jpg", ...)`, the name column of a manifest) keeps it, and
+links are named by the service.
 
-Which files of a folder or glob count: patterns over their relative paths, pure.
-
-What a source yields: an item that may be uploaded, or the reason against it.
+**Patterns.** `include` and `exclude` are held against relative paths, whatever their case, on every
+system (`Filters`). A glob that is a source means what it means in a shell.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import os
 import re
 import string
 from collections.abc import Callable, Iterator
-from fnmatch import translate
 from pathlib import PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -35,8 +33,10 @@ Name: TypeAlias = str | Callable[[UploadItem], str]
 
 FIELDS = ("name", "stem", "suffix", "parent", "relative", "index", "sha256")
 
-_PIECE = 1 << 20
-_FORMATTER = string.Formatter()
+Symlinks: TypeAlias = Literal["files", "follow", "skip"]
+Clashes: TypeAlias = Literal["skip", "rename", "error"]
+
+_SAMPLE: dict[str, str | int] = {**dict.fromkeys(FIELDS, "0" * 64), "index": 1}
 
 
 class UnnamableError(ValueError):
@@ -57,25 +57,23 @@ def check_name(value: object) -> None:
             '"{parent}_{name}", or a function of an UploadItem.'
         )
         raise ConfigurationError(msg)
-    _check_template(value)
-
-
-def _check_template(template: str) -> None:
     try:
-        parts = list(_FORMATTER.parse(template))
-        wrong = next((one for _, one, _, _ in parts if one is not None and one not in FIELDS), None)
+        wrong = next((field for field in _fields(value) if field not in FIELDS), None)
         if wrong is None:
-            template.format(**_SAMPLE)
+            value.format(**_SAMPLE)
     except (ValueError, IndexError, KeyError, AttributeError) as error:
-        msg = f"name is the template {template!r}, which cannot be filled in: {error}."
+        msg = f"name is the template {value!r}, which cannot be filled in: {error}."
         raise ConfigurationError(msg) from None
     if wrong is not None:
         known = ", ".join(f"{{{field}}}" for field in FIELDS)
-        msg = f"name is the template {template!r}; {{{wrong}}} is unknown, it may hold {known}."
+        msg = f"name is the template {value!r}; {{{wrong}}} is unknown, it may hold {known}."
         raise ConfigurationError(msg)
 
 
-_SAMPLE: dict[str, str | int] = {**dict.fromkeys(FIELDS, "0" * 64), "index": 1}
+@functools.lru_cache(maxsize=16)
+def _fields(template: str) -> tuple[str, ...]:
+    parts = string.Formatter().parse(template)
+    return tuple(field for _, field, _, _ in parts if field is not None)
 
 
 @attrs.frozen
@@ -94,13 +92,7 @@ class Naming:
     @property
     def needs_order(self) -> bool:
         """Return whether a file's name depends on how many came before it."""
-        return isinstance(self.policy, str) and "index" in self._fields
-
-    @property
-    def _fields(self) -> frozenset[str]:
-        if not isinstance(self.policy, str):
-            return frozenset()
-        return frozenset(field for _, field, _, _ in _FORMATTER.parse(self.policy) if field)
+        return isinstance(self.policy, str) and "index" in _fields(self.policy)
 
     def of(self, path: str, relative: str) -> str:
         """Return the name of a file.
@@ -118,30 +110,26 @@ class Naming:
         shown = relative.replace("/", self.separator)
         if self.policy == "relative":
             return shown
-        if isinstance(self.policy, str):
-            return self._filled_in(self.policy, path, basename, shown)
-        return _asked(self.policy, UploadItem(shown, path))
-
-    def _filled_in(self, template: str, path: str, basename: str, relative: str) -> str:
-        pure = PurePosixPath(basename)
-        fields = self._fields
+        if not isinstance(self.policy, str):
+            return _asked(self.policy, UploadItem(shown, path))
+        pure, fields = PurePosixPath(basename), _fields(self.policy)
         values: dict[str, str | int] = {
             "name": basename,
             "stem": pure.stem,
             "suffix": pure.suffix,
-            "relative": relative,
-            "parent": parent_of(path),
+            "relative": shown,
+            "parent": PurePosixPath(path.replace("\\", "/")).parent.name,
         }
         if "index" in fields:
             values["index"] = next(self._numbers)
         if "sha256" in fields:
-            values["sha256"] = _hash(path)
-        return template.format(**values)
-
-
-def parent_of(path: str) -> str:
-    """Return the name of the folder that a file lies in."""
-    return PurePosixPath(path.replace("\\", "/")).parent.name
+            try:
+                with open(path, "rb", buffering=0, opener=regular_only) as stream:
+                    values["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
+            except (OSError, ValueError) as error:
+                msg = f"{printable(path)} could not be read for its name: {error}."
+                raise UnnamableError(msg) from error
+        return self.policy.format(**values)
 
 
 def _asked(function: Callable[[UploadItem], object], item: UploadItem) -> str:
@@ -157,62 +145,42 @@ def _asked(function: Callable[[UploadItem], object], item: UploadItem) -> str:
     raise UnnamableError(msg)
 
 
-def _hash(path: str) -> str:
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb", buffering=0, opener=regular_only) as stream:
-            while piece := stream.read(_PIECE):
-                digest.update(piece)
-    except (OSError, ValueError) as error:
-        msg = f"{printable(path)} could not be read for its name: {error}."
-        raise UnnamableError(msg) from error
-    return digest.hexdigest()
-
-
-Matcher: TypeAlias = tuple[re.Pattern[str] | None, ...]
-"""A pattern, folder by folder; None stands for ``**``: any number of folders, none included."""
-
-
 @functools.lru_cache(maxsize=256)
-def compiled(pattern: str) -> Matcher:
-    """Return a pattern with ``/`` between its folders, ready to match."""
-    return tuple(map(_segment, pattern.split("/")))
+def matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], object]:
+    """Return what tells whether a path, its parts joined by ``/``, matches one of some patterns.
+
+    Args:
+        patterns: With ``*``, ``?`` and ``[...]`` within a part, and ``**`` for any number of parts.
+        any_case: Whether a letter stands for its other case as well.
+    """
+    from wcmatch import glob
+
+    flags = glob.GLOBSTAR | glob.DOTGLOB | glob.FORCEUNIX
+    found, _ = glob.translate(patterns, flags=flags | (glob.IGNORECASE if any_case else glob.CASE))
+    return re.compile("|".join(found)).match
 
 
-def _segment(text: str) -> re.Pattern[str] | None:
-    if text == "**":
-        return None
-    return re.compile(translate(text), re.IGNORECASE if os.name == "nt" else 0)
-
-
-def matches(parts: tuple[str, ...], pattern: Matcher) -> bool:
-    """Return whether a path, folder by folder, matches."""
-    if not pattern:
-        return not parts
-    first, rest = pattern[0], pattern[1:]
-    if first is None:
-        if not rest:
-            return True
-        return any(matches(parts[at:], rest) for at in range(len(parts)))
-    return bool(parts) and bool(first.match(parts[0])) and matches(parts[1:], rest)
-
-
-@attrs.frozen
+@attrs.define
 class Filters:
-    """Decide by its relative path whether a file counts.
+    """Decide by its relative path whether a file counts, whatever the case of its letters.
 
     A pattern without ``/`` is held against each part of the path, so that ``*.jpg`` means files of
-    any depth and ``thumbs`` everything below a folder of this name; one with ``/`` is held against
-    the path from its beginning, and against the folders on the way to it. ``**`` stands for any
-    number of folders. Exclusion wins. No pattern of inclusion includes everything.
+    any depth, ``IMG_1.JPG`` too, and ``thumbs`` everything below a folder of this name; one with
+    ``/`` is held against the path from its beginning, and against the folders on the way to it.
+    ``**`` stands for any number of folders. Exclusion wins. No pattern of inclusion includes
+    everything.
 
     Args:
         include: Patterns of what counts.
         exclude: Patterns of what does not.
+
+    Attributes:
+        left_out: Files that did not count so far; a folder that was not read for it counts as one.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    left_out: int = attrs.field(default=0, init=False, eq=False)
 
     def takes(self, relative: str) -> bool:
         """Return whether a file counts.
@@ -220,31 +188,21 @@ class Filters:
         Args:
             relative: Its path below the source, parts joined by ``/``.
         """
-        if not self.include and not self.exclude:
-            return True
-        parts = tuple(relative.split("/"))
-        if any(_covers(pattern, parts) for pattern in self.exclude):
+        if self.prunes(relative):
             return False
-        return not self.include or any(_covers(pattern, parts) for pattern in self.include)
+        return not self.include or bool(_covering(self.include)(relative))
 
     def prunes(self, relative: str) -> bool:
         """Return whether nothing below a folder can count, so that it need not be read."""
-        parts = tuple(relative.split("/"))
-        return any(_covers(pattern, parts) for pattern in self.exclude)
+        return bool(self.exclude) and bool(_covering(self.exclude)(relative))
 
 
-def _covers(pattern: str, parts: tuple[str, ...]) -> bool:
-    """Return whether a pattern matches a path or a folder above it."""
-    matcher = compiled(pattern.strip("/"))
-    if "/" not in pattern.strip("/"):
-        return any(matches((part,), matcher) for part in parts)
-    return any(matches(parts[:end], matcher) for end in range(1, len(parts) + 1))
-
-
-Symlinks: TypeAlias = Literal["files", "follow", "skip"]
-
-
-Clashes: TypeAlias = Literal["skip", "rename", "error"]
+@functools.lru_cache(maxsize=64)
+def _covering(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """Return what tells whether a path, or a folder above it, matches one of some patterns."""
+    bare = [pattern.strip("/") for pattern in patterns]
+    rooted = [one if "/" in one else f"**/{one}" for one in bare]
+    return matcher((*rooted, *(f"{one}/**" for one in rooted)), any_case=True)
 
 
 @attrs.frozen
@@ -295,7 +253,6 @@ class Rules:
         path: str,
         relative: str,
         size: int | None = None,
-        *,
         refusal: str = "",
         mtime: int | None = None,
     ) -> Candidate:
@@ -309,12 +266,15 @@ class Rules:
             mtime: When it was changed, in nanoseconds, where that is known.
         """
         name = relative.rpartition("/")[2]
-        if not refusal:
+        if not refusal and self.naming.policy != "basename":
             try:
                 name = self.naming.of(path, relative)
             except UnnamableError as error:
                 refusal = str(error)
-        return Candidate(UploadItem(name, path), size, refusal, place=relative, mtime=mtime)
+        # For each file: without the constructor's looks at what a caller gives.
+        item = UploadItem.__new__(UploadItem)
+        item.__attrs_init__(name, path)
+        return Candidate(item, size, refusal, False, relative, mtime)
 
 
 def refused_source(name: str, reason: str) -> Candidate:

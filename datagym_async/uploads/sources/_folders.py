@@ -3,28 +3,23 @@
 Every regular file counts, whatever its suffix: its bytes decide later. Hidden files and folders
 (a leading dot) do not count unless asked for. Links to files are followed; links to folders are
 refused by name unless asked for, and then each folder is read once, so that none leads in a circle.
-Entries come in the order of the disk, with their place for sorting, because sorting a folder of a
+Entries come in the order of the disk, with their paths for sorting, because sorting a folder of a
 million here would hold it in memory; only where names are numbered each folder is sorted here.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import attrs
 
 from datagym_async._printable import printable
 from datagym_async._regular_files import kind_of
 from datagym_async._runs._disk import refusal
-from datagym_async.uploads.sources._candidates import (
-    Candidate,
-    Rules,
-    compiled,
-    matches,
-    refused_source,
-)
+from datagym_async.uploads.sources._candidates import Candidate, Rules, matcher, refused_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,26 +28,7 @@ if TYPE_CHECKING:
 MAGIC = frozenset("*?[")
 
 
-@attrs.frozen
-class Found:
-    """One entry below a folder: a file with its size and time, or a reason against it."""
-
-    path: str
-    relative: str
-    size: int = 0
-    refusal: str = ""
-    is_folder: bool = False
-    mtime: int | None = None
-
-    def candidate(self, rules: Rules) -> Candidate:
-        """Return the entry as a candidate."""
-        return rules.file(
-            self.path, self.relative, self.size, refusal=self.refusal, mtime=self.mtime
-        )
-
-
-@attrs.frozen
-class _Folder:
+class _Folder(NamedTuple):
     """A folder that is still to be read."""
 
     path: str
@@ -60,37 +36,78 @@ class _Folder:
     level: int = 1
 
 
+class _File(NamedTuple):
+    """A file, or an entry that can be none, before it is named."""
+
+    path: str
+    relative: str
+    size: int = 0
+    refusal: str = ""
+    mtime: int | None = None
+
+
+_Met: TypeAlias = _Folder | _File
+
+
 def in_folder(folder: str, rules: Rules) -> Iterator[Candidate]:
     """Yield every file below a folder that counts."""
-    empty = True
-    for found in walk(folder, rules):
-        empty = False
-        if not found.relative:
-            yield refused_source(folder, found.refusal)
-        else:
-            yield found.candidate(rules)
-    if empty:
-        yield refused_source(folder, f"The folder {printable(folder)} holds no files{_but(rules)}.")
+    but = "" if rules.include_hidden else " (hidden ones do not count)"
+    nothing = f"The folder {printable(folder)} holds no files{_left_by(rules) or but}."
+    return walk(folder, rules, nothing=refused_source(folder, nothing))
 
 
-def _but(rules: Rules) -> str:
-    if rules.filters.include or rules.filters.exclude:
-        return " that the patterns of include and exclude leave"
-    return "" if rules.include_hidden else " (hidden ones do not count)"
+def is_glob(text: str) -> bool:
+    """Return whether a text that names nothing on disk is a pattern."""
+    return not MAGIC.isdisjoint(text)
+
+
+def in_glob(pattern: str, rules: Rules) -> Iterator[Candidate]:
+    """Yield the files that match a pattern: ``*``, ``?``, ``[...]``, and ``**`` over folders.
+
+    As far as a part of it is the name of something that is there, it is taken as it is written:
+    folders may have brackets in their names.
+    """
+    parts = Path(pattern).parts
+    magic = [at for at, part in enumerate(parts) if is_glob(part)]
+    fixed = next((at for at in magic if not os.path.lexists(Path(*parts[: at + 1]))), magic[0])
+    segments = parts[fixed:]
+    if any(part.startswith(".") for part in segments):
+        rules = attrs.evolve(rules, include_hidden=True)
+    return walk(
+        str(Path(*parts[:fixed])),
+        rules,
+        depth=None if "**" in segments else len(segments),
+        matches=matcher(("/".join(segments),), any_case=os.name == "nt"),
+        nothing=refused_source(pattern, f"No file matches {printable(pattern)}{_left_by(rules)}."),
+    )
+
+
+def _left_by(rules: Rules) -> str:
+    has_patterns = rules.filters.include or rules.filters.exclude
+    return " that the patterns of include and exclude leave" if has_patterns else ""
 
 
 def walk(
-    folder: str, rules: Rules, *, depth: int | None = None, below: str = ""
-) -> Iterator[Found]:
+    folder: str,
+    rules: Rules,
+    *,
+    below: str = "",
+    depth: int | None = None,
+    matches: Callable[[str], object] | None = None,
+    nothing: Candidate | None = None,
+) -> Iterator[Candidate]:
     """Yield every file below a folder that counts, and every entry that can be none.
 
     Args:
         folder: The folder; it may itself be a link.
         rules: What counts.
-        depth: How many levels to go down; None for all, 1 for the folder's own files.
         below: The folder's own path below its source, parts joined by ``/``.
+        depth: How many levels to go down; None for all, 1 for the folder's own files.
+        matches: Says whether a file's path counts; None for all. Where the folder cannot be read,
+            nothing matches.
+        nothing: What to yield where there is nothing else.
     """
-    return _Walk(rules, depth).run(folder, below)
+    return _Walk(rules, depth, matches).run(folder, below, nothing)
 
 
 @attrs.define
@@ -99,29 +116,48 @@ class _Walk:
 
     _rules: Rules
     _depth: int | None
-    _waiting: list[_Folder | Found] = attrs.Factory(list)
+    _matches: Callable[[str], object] | None
     _links: list[_Folder] = attrs.Factory(list)
     _read: set[tuple[int, int]] = attrs.Factory(set)
 
-    def run(self, root: str, below: str) -> Iterator[Found]:
-        self._waiting.append(_Folder(root, below))
-        while (here := self._next()) is not None:
-            if isinstance(here, Found):
-                yield here
+    def run(self, root: str, below: str, nothing: Candidate | None) -> Iterator[Candidate]:
+        rules, is_sorted = self._rules, self._rules.naming.needs_order
+        waiting: list[_Met] = [_Folder(root, below)]
+        while waiting or self._links:
+            if not waiting:
+                # Links last and in order: what can be reached without one keeps its own path.
+                self._links.sort(key=lambda folder: folder.relative, reverse=True)
+                waiting.append(self._links.pop())
+            here = waiting.pop()
+            if isinstance(here, _File):
+                nothing = None
+                yield rules.file(*here)
                 continue
             try:
-                if self._is_new(here):
-                    yield from self._entries(here)
+                if not self._is_new(here):
+                    continue
+                with os.scandir(here.path) as entries:
+                    if is_sorted:  # named when their turn comes
+                        met = [self._met(entry, here) for entry in sorted(entries, key=_sort_key)]
+                        waiting.extend(one for one in reversed(met) if one is not None)
+                        continue
+                    for entry in entries:
+                        one = self._met(entry, here)
+                        if isinstance(one, _File):
+                            nothing = None
+                            yield rules.file(*one)
+                        elif one is not None:
+                            waiting.append(one)
             except OSError as error:
                 reason = f"The folder {refusal(here.path, error)}"
-                yield Found(here.path, here.relative, refusal=reason, is_folder=True)
-
-    def _next(self) -> _Folder | Found | None:
-        # Links last and in order: what can be reached without one keeps its own path.
-        if not self._waiting and self._links:
-            self._links.sort(key=lambda folder: folder.relative, reverse=True)
-            self._waiting.append(self._links.pop())
-        return self._waiting.pop() if self._waiting else None
+                if here.relative:
+                    nothing = None
+                    yield rules.file(here.path, here.relative, 0, reason)
+                elif self._matches is None:
+                    nothing = None
+                    yield refused_source(here.path, reason)
+        if nothing is not None:
+            yield nothing
 
     def _is_new(self, here: _Folder) -> bool:
         """Return whether the folder was not read yet: only links can lead to one twice."""
@@ -133,45 +169,48 @@ class _Walk:
         self._read.add(key)
         return is_new
 
-    def _entries(self, here: _Folder) -> Iterator[Found]:
-        with os.scandir(here.path) as entries:
-            if self._rules.naming.needs_order:
-                met = [self._met(entry, here) for entry in sorted(entries, key=_place)]
-                self._waiting.extend(one for one in reversed(met) if one is not None)
-                return
-            for entry in entries:
-                one = self._met(entry, here)
-                if isinstance(one, Found):
-                    yield one
-                elif one is not None:
-                    self._waiting.append(one)
-
-    def _met(self, entry: os.DirEntry[str], here: _Folder) -> Found | _Folder | None:
-        """Return what an entry is, or None where it does not count."""
-        rules = self._rules
+    def _met(self, entry: os.DirEntry[str], here: _Folder) -> _Met | None:
+        """Return what an entry is, or None where it does not count or is kept for later."""
+        rules, filters = self._rules, self._rules.filters
         if entry.name.startswith(".") and not rules.include_hidden:
             return None
         if rules.symlinks == "skip" and entry.is_symlink():
             return None
         if rules.left_out and str(Path(entry.path).absolute()) in rules.left_out:
             return None
-        below = f"{here.relative}/{entry.name}" if here.relative else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            folder = _Folder(entry.path, below, here.level + 1)
-            return folder if self._enters(folder) else None
-        if rules.symlinks == "follow" and entry.is_symlink() and _is_folder(entry):
-            folder = _Folder(entry.path, below, here.level + 1)
-            if self._enters(folder):
-                self._links.append(folder)
+        relative = f"{here.relative}/{entry.name}" if here.relative else entry.name
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder or (rules.symlinks == "follow" and entry.is_symlink() and _is_folder(entry)):
+            if self._depth is not None and here.level >= self._depth:
+                return None
+            if filters.prunes(relative):
+                filters.left_out += 1
+                return None
+            folder = _Folder(entry.path, relative, here.level + 1)
+            if is_folder:
+                return folder
+            self._links.append(folder)
             return None
-        return _look_at(entry, below) if rules.filters.takes(below) else None
+        if self._matches is not None and not self._matches(relative):
+            return None
+        if (filters.include or filters.exclude) and not filters.takes(relative):
+            filters.left_out += 1
+            return None
+        try:
+            if entry.is_file():
+                status = entry.stat()
+                return _File(entry.path, relative, status.st_size, "", status.st_mtime_ns)
+            reason = _why_no_file(entry)
+        except FileNotFoundError as error:
+            is_link = entry.is_symlink()
+            dead = f"{printable(entry.path)} is a link that leads nowhere."
+            reason = dead if is_link else refusal(entry.path, error)
+        except OSError as error:
+            reason = refusal(entry.path, error)
+        return _File(entry.path, relative, 0, reason)
 
-    def _enters(self, folder: _Folder) -> bool:
-        is_within = self._depth is None or folder.level <= self._depth
-        return is_within and not self._rules.filters.prunes(folder.relative)
 
-
-def _place(entry: os.DirEntry[str]) -> str:
+def _sort_key(entry: os.DirEntry[str]) -> str:
     """Return what sorts the entries of a folder as the plan sorts their paths."""
     return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
 
@@ -183,51 +222,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _look_at(entry: os.DirEntry[str], relative: str) -> Found:
-    shown = printable(entry.path)
-    try:
-        if entry.is_file():
-            found = entry.stat()
-            return Found(entry.path, relative, found.st_size, mtime=found.st_mtime_ns)
-        if entry.is_dir():
-            reason = (
-                f"{shown} is a link to a folder, which is not followed; name it as a source, or "
-                'upload with symlinks="follow".'
-            )
-        else:
-            reason = f"{shown} is {kind_of(entry.stat().st_mode)}, not a regular file."
-    except FileNotFoundError as error:
-        is_link = entry.is_symlink()
-        reason = f"{shown} is a link that leads nowhere." if is_link else refusal(entry.path, error)
-    except OSError as error:
-        reason = refusal(entry.path, error)
-    return Found(entry.path, relative, refusal=reason)
-
-
-def is_glob(text: str) -> bool:
-    """Return whether a text that names nothing on disk is a pattern."""
-    return not MAGIC.isdisjoint(text)
-
-
-def in_glob(pattern: str, rules: Rules) -> Iterator[Candidate]:
-    """Yield the files that match a pattern: ``*``, ``?``, ``[...]``, and ``**`` over folders."""
-    parts = Path(pattern).parts
-    fixed = next(at for at, part in enumerate(parts) if is_glob(part))
-    root, segments = str(Path(*parts[:fixed])), parts[fixed:]
-    if any(part.startswith(".") for part in segments):
-        rules = attrs.evolve(rules, include_hidden=True)
-    depth = None if "**" in segments else len(segments)
-    matcher = compiled("/".join(segments))
-    empty = True
-    for found in walk(root, rules, depth=depth):
-        if not found.relative:
-            break  # the folder in front of the pattern cannot be read: nothing matches
-        if found.is_folder or matches(tuple(found.relative.split("/")), matcher):
-            empty = False
-            yield found.candidate(rules)
-    if empty:
-        yield refused_source(pattern, f"No file matches {printable(pattern)}{_but_of(rules)}.")
-
-
-def _but_of(rules: Rules) -> str:
-    return _but(rules) if rules.filters.include or rules.filters.exclude else ""
+def _why_no_file(entry: os.DirEntry[str]) -> str:
+    if not entry.is_dir():
+        return f"{printable(entry.path)} is {kind_of(entry.stat().st_mode)}, not a regular file."
+    return (
+        f"{printable(entry.path)} is a link to a folder, which is not followed; name it as a "
+        'source, or upload with symlinks="follow".'
+    )

@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import aclosing, closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
 import attrs
 
@@ -27,8 +27,8 @@ from datagym_async._printable import printable
 from datagym_async._runs._disk import look
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads.sources._candidates import Candidate, Filters, Rules
-from datagym_async.uploads.sources._folders import Found, walk
+from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
+from datagym_async.uploads.sources._folders import walk
 
 if TYPE_CHECKING:
     from datagym_async.uploads._values import UploadItem
@@ -144,18 +144,22 @@ def _check_folder(folder: str) -> None:
         raise ConfigurationError(f"{printable(folder)} is no folder to watch.")
 
 
-@attrs.frozen
-class _Look:
+class _Look(NamedTuple):
     """What was seen of a file, and when."""
 
-    found: Found
+    path: str
+    relative: str
     size: int
     changed: int
-    at: float = 0.0
+    at: float
 
-    @property
-    def state(self) -> tuple[int, int]:
-        return self.size, self.changed
+    @classmethod
+    def of(cls, path: str, relative: str, now: float) -> Self | None:
+        """Return what a file is now; None where it is gone, or no file."""
+        status = look(path)
+        if isinstance(status, str) or not stat.S_ISREG(status.st_mode):
+            return None
+        return cls(path, relative, status.st_size, status.st_mtime_ns, now)
 
 
 @attrs.define
@@ -168,16 +172,20 @@ class _Arriving:
     _unsettled: dict[str, _Look] = attrs.Factory(dict)
     _given: OrderedDict[str, tuple[int, int]] = attrs.Factory(OrderedDict)
 
-    def at(self, paths: Collection[str]) -> Generator[Found, None, None]:
-        """Yield what lies at some paths and below them, as far as it counts."""
+    def at(self, paths: Collection[str]) -> Generator[Candidate, None, None]:
+        """Yield what lies at some paths and below them, as far as it counts; not named yet."""
+        # Seen more than once, so that it is named, and counted as left out, by nobody here.
+        filters = Filters(self._rules.filters.include, self._rules.filters.exclude)
+        rules = attrs.evolve(self._rules, naming=Naming(), filters=filters)
         for path in sorted(paths):
             relative = os.path.relpath(path, self._folder).replace(os.sep, "/")
             below = "" if relative == "." else relative
-            if self._counts(path, below):
-                is_folder = Path(path).is_dir()
-                yield from (
-                    walk(path, self._rules, below=below) if is_folder else (Found(path, below),)
-                )
+            if not self._counts(path, below):
+                continue
+            if Path(path).is_dir():
+                yield from walk(path, rules, below=below)
+            else:
+                yield rules.file(path, below)
 
     def _counts(self, path: str, relative: str) -> bool:
         rules = self._rules
@@ -190,21 +198,25 @@ class _Arriving:
             return False
         return is_folder or rules.filters.takes(relative)
 
-    def met(self, found: Iterator[Found], now: float) -> list[Candidate] | None:
+    def met(self, found: Iterator[Candidate], now: float) -> list[Candidate] | None:
         """Look at the next entries; return those that can be given at once, None at the end."""
         step = list(islice(found, STEP))
         return [each for one in step if (each := self._met(one, now))] if step else None
 
-    def _met(self, found: Found, now: float) -> Candidate | None:
+    def _met(self, found: Candidate, now: float) -> Candidate | None:
         if found.refusal:
-            return found.candidate(self._rules)
-        if not _HALF_WRITTEN.takes(found.relative) or (seen := _look_at(found)) is None:
+            return found
+        path = str(found.item.content)
+        if (
+            not _HALF_WRITTEN.takes(found.place)
+            or (seen := _Look.of(path, found.place, now)) is None
+        ):
             return None
-        if self._given.get(found.path) == seen.state:
+        if self._given.get(path) == (seen.size, seen.changed):
             return None  # a late event of its last change
         if time.time() - seen.changed / 1e9 >= self._settle:
             return self._give(seen)
-        self._unsettled[found.path] = attrs.evolve(seen, at=now)
+        self._unsettled[path] = seen
         return None
 
     def settled(self, now: float) -> list[Candidate]:
@@ -212,27 +224,18 @@ class _Arriving:
         due = [one for one in self._unsettled.values() if now - one.at >= self._settle]
         candidates = []
         for before in due:
-            del self._unsettled[before.found.path]
-            seen = _look_at(before.found)
-            if seen is not None and seen.state == before.state:
+            del self._unsettled[before.path]
+            seen = _Look.of(before.path, before.relative, now)
+            if seen is not None and (seen.size, seen.changed) == (before.size, before.changed):
                 candidates.append(self._give(seen))
             elif seen is not None:
-                self._unsettled[before.found.path] = attrs.evolve(seen, at=now)
+                self._unsettled[before.path] = seen
         return candidates
 
     def _give(self, seen: _Look) -> Candidate:
-        path = seen.found.path
-        self._unsettled.pop(path, None)
-        self._given[path] = seen.state
-        self._given.move_to_end(path)
+        self._unsettled.pop(seen.path, None)
+        self._given[seen.path] = seen.size, seen.changed
+        self._given.move_to_end(seen.path)
         if len(self._given) > REMEMBERED:
             self._given.popitem(last=False)
-        return attrs.evolve(seen.found, size=seen.size).candidate(self._rules)
-
-
-def _look_at(found: Found) -> _Look | None:
-    """Return what a file is now; None where it is gone, or no file."""
-    status = look(found.path)
-    if isinstance(status, str) or not stat.S_ISREG(status.st_mode):
-        return None
-    return _Look(found, status.st_size, status.st_mtime_ns)
+        return self._rules.file(seen.path, seen.relative, seen.size, "", seen.changed)
