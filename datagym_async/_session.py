@@ -1,33 +1,38 @@
-"""`Session`: the only door to the network, ring by ring.
+"""`Session`: the only door to the network, ring by ring, with what is observed of a request.
 
-How a request travels: `request` -> `_send_with_retries` (the retry table, `_retry`) ->
-`_send_limited` (a slot of its lane, after pause and rate, `_limits`; then the status is looked at)
--> `Transport.exchange` and back. A slot is held for one attempt, not for the waits between
-attempts; how it ended is observed (`_observing`), and the lanes follow. Whatever ends an attempt,
-cancellation included, closes its answer and its body before the ring returns.
+How a request travels: `request` -> `_send` (the retry table, `_retry`, under the request's budget)
+-> `_attempt` (a slot of its lane, after pause and rate, `_limits`; then the answer is judged) ->
+`Transport.exchange` and back. A slot is held for one attempt, not for the waits between attempts;
+how it ended is observed, and the lanes follow. Whatever ends an attempt, cancellation included,
+closes its answer and its body before the ring returns.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
 from datagym_async._home import Home
-from datagym_async._limits import SessionStatistics
-from datagym_async._observing import Observer, Streamed
+from datagym_async._limits import SessionStatistics, Slot, pause_asked
+from datagym_async._logs import logger
 from datagym_async._retry import (
     RetryLoop,
     RetryPolicy,
     RetryQuota,
-    Settling,
+    Trouble,
+    classify,
     parse_retry_after,
 )
-from datagym_async._wire._codec import unreadable
+from datagym_async._transport import Deadline, Deadlines
+from datagym_async._wire._codec import decode_with, unreadable
 from datagym_async._wire._errors import decode_error
 from datagym_async._wire._messages import Lane, Request, Response
 from datagym_async._wire._redact import Secrets
@@ -35,21 +40,25 @@ from datagym_async.exceptions import (
     APIError,
     APIResponseValidationError,
     APIStatusError,
+    APITimeoutError,
     ClientClosedError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from contextlib import AbstractContextManager
 
-    from datagym_async._limits import LimiterState, Limits, Slot
+    from datagym_async._limits import LimiterState, Limits
     from datagym_async._transport import StreamedResponse, Timeout, Transport
 
 T = TypeVar("T")
 
+_log = logger(__name__)
+
 _SETTLE_SECONDS = (2.0, 60.0)
 # An upload has a limit for all of it; a download may take as long as its bytes come.
 _END_BY_THEMSELVES = frozenset({Lane.UPLOAD, Lane.DOWNLOAD})
+_OVERLOADS = frozenset({429, 500, 503, 504})
 # What a host is made of: a Location may hold anything, half characters of a wrong coding included.
 _HOST = re.compile(r"[a-z0-9._:-]{1,253}")
 
@@ -93,9 +102,11 @@ class Session:
         if retry.max_first_retries is not None:
             self._first_retry = attrs.evolve(retry, max_retries=retry.max_first_retries)
         self._quota = RetryQuota(retry.quota) if retry.quota is not None else None
-        self._seen = Observer(limits, retry.max_retry_after, now)
+        self._deadlines = Deadlines()
         self._home = Home("The client")
         self._closed = False
+        self._has_answered = False  # whether the service has, whatever it was asked
+        self._requests = self._retries = self._bytes = 0
 
     def __repr__(self) -> str:
         """Return address and state, without the token."""
@@ -109,11 +120,11 @@ class Session:
             APIError: It failed, and the retry table knows no further way.
             ClientClosedError: The session is closed.
         """
-        return self._send_with_retries(request)
+        return self._send(request, partial(self._attempt, request))
 
-    async def request_or_settle(
+    def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
-    ) -> Response | T:
+    ) -> Coroutine[Any, Any, Response | T]:
         """Return the answer to a request, or what became of it when its answer was lost.
 
         Args:
@@ -125,7 +136,8 @@ class Session:
             APIError: It failed, and the retry table knows no further way.
             ClientClosedError: The session is closed.
         """
-        return await self._send_with_retries(request, settle)
+        attempt: Callable[[], Awaitable[Response | T]] = partial(self._attempt, request)
+        return self._send(request, attempt, settle)
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[StreamedResponse]:
@@ -138,9 +150,7 @@ class Session:
             ClientClosedError: The session is closed.
         """
         async with AsyncExitStack() as stack:
-            yield await self._loop(request, lambda: self._open(request, stack)).run(
-                budget=self._budget(request)
-            )
+            yield await self._send(request, partial(self._open, request, stack))
 
     async def read(
         self, request: Request, reading: Callable[[StreamedResponse], Awaitable[T]]
@@ -161,7 +171,7 @@ class Session:
             async with AsyncExitStack() as stack:
                 return await reading(await self._open(request, stack))
 
-        return await self._loop(request, attempt).run(budget=self._budget(request))
+        return await self._send(request, attempt)
 
     @asynccontextmanager
     async def stream_url(self, url: str) -> AsyncIterator[StreamedResponse]:
@@ -178,17 +188,15 @@ class Session:
         host = urlsplit(url).netloc.rpartition("@")[2]
         request = Request("GET", self._secrets.hide(host))
         async with AsyncExitStack() as stack:
-            yield await self._loop(request, lambda: self._open_url(url, request, stack)).run(
-                budget=self._budget(request)
-            )
+            yield await self._send(request, partial(self._open_url, url, request, stack))
 
     def statistics(self) -> SessionStatistics:
         """Return what the session has done so far."""
         waited = self._limits.waited
         return SessionStatistics(
-            requests=self._seen.requests,
-            retries=self._seen.retries,
-            bytes=self._seen.bytes,
+            requests=self._requests,
+            retries=self._retries,
+            bytes=self._bytes,
             in_flight=self._limits.in_flight,
             waits=waited.count,
             lane_seconds=waited.lane,
@@ -207,9 +215,9 @@ class Session:
         """Return how many requests of a lane may be in flight, how many are, and why."""
         return self._limits.state(lane)
 
-    def pin(self, lane: Lane, places: int) -> AbstractContextManager[None]:
-        """Fix the places of a lane while the block runs (see `Limits.pin`)."""
-        return self._limits.pin(lane, places)
+    def pin(self, lane: Lane, limit: int) -> AbstractContextManager[None]:
+        """Fix the limit of a lane while the block runs (see `Limits.pin`)."""
+        return self._limits.pin(lane, limit)
 
     def settle_after(self) -> float:
         """Return the seconds within which the service may still be carrying a lost request out."""
@@ -225,97 +233,55 @@ class Session:
         """
         self._closed = True
         if self._home.is_in_process:
+            self._deadlines.close()
             await self._transport.aclose()
 
-    async def _send_with_retries(
-        self, request: Request, settle: Callable[[], Awaitable[T | None]] | None = None
-    ) -> Response | T:
-        clock = self._limits.clock
-        began, failure = clock(), None
-        if request.lane in _END_BY_THEMSELVES:
-            self._home.check()  # as `_loop` does, which most of these never reach
-            # What succeeds at once, as most do, needs neither a loop nor a limit around it.
-            try:
-                return self._succeeded(await self._send_limited(request))
-            except APIError as error:
-                failure = error
-        settling: Settling[Response | T] | None = None
-        if settle is not None:
-            settling = Settling(look=settle, after=self.settle_after)
-        loop = self._loop(request, lambda: self._send_limited(request), settling)
-        return await loop.run(budget=self._budget(request), failure=failure, spent=clock() - began)
+    # --- the ring of repetitions -----------------------------------------------------------------
 
-    def _succeeded(self, response: Response) -> Response:
-        if self._quota is not None:
-            self._quota.succeeded(0.0)
-        return response
-
-    async def _send_limited(self, request: Request) -> Response:
-        with self._limits.free_slot(request.lane) or await self._limits.slot(request.lane) as slot:
-            try:
-                self._note_sent(request)
-                response = await self._transport.exchange(self._outgoing(request))
-                self._judge(request, response, slot)
-            except APIError as error:
-                self._seen.note_failure(error, slot)
-                raise
-            return response
-
-    async def _open(self, request: Request, stack: AsyncExitStack) -> StreamedResponse:
-        async with AsyncExitStack() as attempt:
-            slot = attempt.enter_context(await self._limits.slot(request.lane))
-            try:
-                answer = await self._open_once(request, attempt, slot)
-            except APIError as error:
-                self._seen.note_failure(error, slot)
-                raise
-            stack.push_async_exit(attempt.pop_all())
-            chunks = Streamed(answer.iter_chunks(), self._seen, request, slot, slot.seconds)
-            return attrs.evolve(answer, chunks=chunks)
-
-    async def _open_once(
-        self, request: Request, attempt: AsyncExitStack, slot: Slot
-    ) -> StreamedResponse:
-        self._note_sent(request)
-        answer = await attempt.enter_async_context(self._transport.send(self._outgoing(request)))
-        if answer.status >= 300:
-            self._judge(request, await answer.whole(request), slot)
-        try:
-            self._seen.note_headers(answer.headers)
-        except Exception as error:
-            failure = unreadable(request, answer.status, error)
-        else:
-            return answer
-        raise failure
-
-    async def _open_url(
-        self, url: str, request: Request, stack: AsyncExitStack
-    ) -> StreamedResponse:
-        self._note_sent(request)
-        async with AsyncExitStack() as attempt:
-            answer = await attempt.enter_async_context(self._transport.fetch(url))
-            if answer.status >= 300:
-                msg = f"{request.path} answered {answer.status} for a pre-signed download"
-                raise APIStatusError(msg, status=answer.status, method="GET", path=request.path)
-            stack.push_async_exit(attempt.pop_all())
-            chunks = Streamed(answer.iter_chunks(), self._seen, request)
-            return attrs.evolve(answer, chunks=chunks)
-
-    def _loop(
+    async def _send(
         self,
         request: Request,
-        send: Callable[[], Awaitable[T]],
-        settling: Settling[T] | None = None,
-    ) -> RetryLoop[T]:
+        attempt: Callable[[], Awaitable[T]],
+        look: Callable[[], Awaitable[T | None]] | None = None,
+    ) -> T:
+        """Return what an attempt gives, repeated by the retry table within the request's budget."""
         self._home.check()  # before anything waits for a lane, which elsewhere would hang
-        return RetryLoop(
-            policy=self._retry if self._seen.has_answered else self._first_retry,
-            replay=request.replay,
-            send=send,
-            quota=self._quota,
-            settling=settling,
-            on_retry=self._seen.note_retry,
-            what=f"{request.method} {request.path}",
+        began = self._limits.clock()
+        ends_by_itself = request.lane in _END_BY_THEMSELVES
+        ends = math.inf if ends_by_itself else began + self._budget(request)
+        budget, loop = Deadline(self._deadlines, ends), None
+        try:
+            with budget:
+                try:
+                    answer = await attempt()
+                except APIError as error:
+                    # Only now: to set tenacity up costs as much as the rest of a small request,
+                    # and most succeed at once.
+                    loop = RetryLoop(
+                        failure=error,
+                        policy=self._retry if self._has_answered else self._first_retry,
+                        replay=request.replay,
+                        send=attempt,
+                        look=look,
+                        settle_after=self.settle_after,
+                        quota=self._quota,
+                        on_retry=self._count_retry,
+                        what=f"{request.method} {request.path}",
+                    )
+                else:
+                    if self._quota is not None:
+                        self._quota.succeeded(0.0)
+                    return answer
+                budget.move(began + self._budget(request))
+                return await loop.run()
+        except TimeoutError:
+            if not budget.is_over:
+                raise
+        raise APITimeoutError(
+            f"{request.method} {request.path} was given up after {self._budget(request):.0f} "
+            "seconds in all",
+            attempts=loop.sent if loop else 1,
+            unknown=loop is None or loop.is_doubtful,
         )
 
     def _budget(self, request: Request) -> float:
@@ -323,23 +289,97 @@ class Session:
         size = request.body.size if request.body is not None else 0
         return max(self._retry.budget, 2 * self._timeout.of_upload(size))
 
-    def _note_sent(self, request: Request) -> None:
+    def _count_retry(self) -> None:
+        self._retries += 1
+
+    # --- the ring of slots -----------------------------------------------------------------------
+
+    async def _attempt(self, request: Request) -> Response:
+        """Send a request once and return its whole answer."""
+        with self._limits.free_slot(request.lane) or await self._limits.slot(request.lane) as slot:
+            try:
+                response = await self._transport.exchange(self._outgoing(request))
+                self._judge(request, response, slot)
+            except APIError as error:
+                self._note_failure(error, slot)
+                raise
+            return response
+
+    async def _open(self, request: Request, stack: AsyncExitStack) -> StreamedResponse:
+        """Send a request once and give its open answer, which is closed with the stack."""
+        async with AsyncExitStack() as attempt:
+            slot = attempt.enter_context(await self._limits.slot(request.lane))
+            try:
+                sending = self._transport.send(self._outgoing(request))
+                answer = await attempt.enter_async_context(sending)
+                if answer.status >= 300:
+                    self._judge(request, await answer.whole(request), slot)
+                decode_with(
+                    request, None, lambda _: self._heed(answer.headers), status=answer.status
+                )
+            except APIError as error:
+                self._note_failure(error, slot)
+                raise
+            stack.push_async_exit(attempt.pop_all())
+            chunks = _Streamed(answer.iter_chunks(), self, request, slot, slot.seconds)
+            return attrs.evolve(answer, chunks=chunks)
+
+    async def _open_url(
+        self, url: str, request: Request, stack: AsyncExitStack
+    ) -> StreamedResponse:
+        """Ask another origin once; it has no lane, and nothing is observed of it."""
+        self._outgoing(request)
+        async with AsyncExitStack() as attempt:
+            answer = await attempt.enter_async_context(self._transport.fetch(url))
+            if answer.status >= 300:
+                msg = f"{request.path} answered {answer.status} for a pre-signed download"
+                raise APIStatusError(msg, status=answer.status, method="GET", path=request.path)
+            stack.push_async_exit(attempt.pop_all())
+            return attrs.evolve(answer, chunks=_Streamed(answer.iter_chunks(), self, request))
+
+    def _outgoing(self, request: Request) -> Request:
+        """Return a request as it goes out, counted: with its body at its pace."""
         if self._closed:
             msg = "The client is closed; open a new one with `async with DataGymClient(...)`"
             raise ClientClosedError(msg)
-        self._seen.note_sent(request)
-
-    def _outgoing(self, request: Request) -> Request:
+        self._requests += 1
         if request.body is None:
             return request
+        self._bytes += request.body.size
         body = self._limits.outgoing(request.lane, request.body)
         return request if body is request.body else attrs.evolve(request, body=body)
 
+    # --- what is observed ------------------------------------------------------------------------
+
     def _judge(self, request: Request, response: Response, slot: Slot) -> None:
-        """Raise the error that an answer stands for, if it does; tell the observer of it."""
+        """Raise the error that an answer stands for, if it does; tell its lane how long it took.
+
+        An answer is observed as one of its kind: the route's first word, and whether it was
+        refused. A refusal (412, 400, ...) comes quickly, and compared with successes it would make
+        those look slow. An attempt that was cancelled, or whose connection broke, says nothing
+        about the load.
+        """
+        failure: APIError | None = None
         try:
-            failure = self._failure(request, response) if response.status >= 300 else None
-            self._seen.note_answer(request, response, slot, failure=failure)
+            if response.status >= 300:
+                failure = self._failure(request, response)
+            seconds, size = slot.seconds, len(response.body)
+            _log.debug(
+                "%s %s -> %d in %.0f ms",
+                request.method,
+                request.path,
+                response.status,
+                seconds * 1000,
+            )
+            self._bytes += size
+            self._heed(response.headers)
+            if request.body is not None and request.lane is Lane.UPLOAD:
+                size = request.body.size
+            kind = request.path.partition("/")[0]
+            if failure is None:
+                slot.answered(kind, size=size, seconds=seconds)
+            elif _overload_sign(failure) is None:
+                slot.answered(f"{kind}, refused", size=size, seconds=seconds)
         except Exception as error:
             failure = unreadable(request, response.status, error)
         if failure is not None:
@@ -352,9 +392,88 @@ class Session:
         error.retry_after = parse_retry_after(response.headers.get("retry-after"), now=self._now())
         return error
 
+    def _heed(self, headers: Mapping[str, str]) -> None:
+        """Pause if an answer says that nothing is left of the rate limit."""
+        self._has_answered = True
+        seconds = pause_asked(headers, now=lambda: self._now().timestamp())
+        if seconds is not None:
+            longest = self._retry.max_retry_after
+            self._limits.pause(min(seconds, longest), "nothing is left of its rate limit")
+
+    def _note_failure(self, error: APIError, slot: Slot) -> None:
+        """Tell the lane of a sign of overload, and pause if the service asks for it."""
+        if (sign := _overload_sign(error)) is not None:
+            slot.overloaded(sign)
+        if classify(error) is not Trouble.BUSY or not isinstance(error, APIStatusError):
+            return
+        # A longer one ends each request that meets it, in words; waiting would only put that off.
+        if error.retry_after is not None and error.retry_after <= self._retry.max_retry_after:
+            self._limits.pause(error.retry_after, f"it answered {error.status} with Retry-After")
+
+
+@attrs.define
+class _Streamed:
+    """Chunks on their way to the caller: counted, and observed at the end of the answer.
+
+    Only the time spent on waiting for chunks counts; what the caller does with them is no latency.
+    A stream that is left early is not observed, since nobody knows how long it would have taken.
+    """
+
+    source: AsyncIterator[bytes]
+    session: Session
+    request: Request
+    slot: Slot | None = None
+    seconds: float = 0.0
+    size: int = 0
+
+    def __aiter__(self) -> _Streamed:
+        return self
+
+    async def __anext__(self) -> bytes:
+        clock = self.session._limits.clock
+        began = clock()
+        try:
+            chunk = await anext(self.source)
+        except StopAsyncIteration:
+            slot, self.slot = self.slot, None
+            if slot is not None:
+                kind = self.request.path.partition("/")[0]
+                slot.answered(kind, size=self.size, seconds=self.seconds)
+            raise
+        except APIError as error:
+            slot, self.slot = self.slot, None
+            if slot is not None:
+                self.session._note_failure(error, slot)
+            raise
+        self.seconds += clock() - began
+        self.size += len(chunk)
+        self.session._bytes += len(chunk)
+        return chunk
+
+
+def _overload_sign(error: APIError) -> str | None:
+    """Return the sign of overload that a failure is, or None.
+
+    A 500 without a key is what the service answers when its pool of database connections is used
+    up (observed), a 504 is a proxy's word for a timeout. A 502 and a lost connection are failures
+    of the way, and whatever has a key was decided by the service at leisure.
+    """
+    if isinstance(error, APITimeoutError):
+        return "timeout"
+    if not isinstance(error, APIStatusError) or error.key:
+        return None
+    return str(error.status) if error.status in _OVERLOADS else None
+
 
 def _redirected(request: Request, response: Response) -> APIResponseValidationError:
-    where = _origin(response.headers.get("location", "")) or "another path"
+    """Return the error for a redirect; scheme and host of where it leads, if they can be shown."""
+    where = "another path"
+    try:
+        target = urlsplit(response.headers.get("location", ""))
+        if _HOST.fullmatch(host := target.hostname or ""):
+            where = f"{target.scheme}://{host}"
+    except ValueError:  # brackets that hold no address
+        pass
     msg = (
         f"{request.method} {request.path} is redirected to {where}, and a token is not sent "
         "elsewhere; set base_url to the address that the service really has"
@@ -362,13 +481,3 @@ def _redirected(request: Request, response: Response) -> APIResponseValidationEr
     return APIResponseValidationError(
         msg, status=response.status, method=request.method, path=request.path
     )
-
-
-def _origin(location: str) -> str:
-    """Return scheme and host of a Location, if there are any that can be shown."""
-    try:
-        target = urlsplit(location)
-    except ValueError:  # brackets that hold no address
-        return ""
-    host = target.hostname or ""
-    return f"{target.scheme}://{host}" if _HOST.fullmatch(host) else ""

@@ -1,8 +1,9 @@
-"""What happens after a failure: the retry table, the waits, and the loop that follows them.
+"""What happens after a failure; in reading order.
 
-`_table` is the decision (pure): failure x kind of request -> action. `_delays` is the arithmetic of
-waiting (pure): backoff with full jitter, Retry-After in seconds and as a date. `_loop` runs them on
-tenacity under one time budget. `_quota` is the retry budget of the whole client.
+- `_table`: the decision, pure: failure and kind of request lead to an action.
+- `_delays`: the policy and the arithmetic of waiting, pure: backoff with full jitter, Retry-After
+  in seconds and as a date.
+- `_loop`: `RetryLoop` runs both on tenacity; `RetryQuota` is the retry budget of the whole client.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
     from datagym_async._retry._delays import RetryPolicy, parse_retry_after
-    from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota, Settling
+    from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota
     from datagym_async._retry._table import Action, Trouble, classify, decide
 else:
     __getattr__, __dir__ = when_asked(
         __name__,
         _delays="RetryPolicy parse_retry_after",
-        _loop="SEEMS_DOWN RetryLoop RetryQuota Settling",
+        _loop="SEEMS_DOWN RetryLoop RetryQuota",
         _table="Action Trouble classify decide",
     )
 
@@ -29,7 +30,6 @@ __all__ = [
     "RetryLoop",
     "RetryPolicy",
     "RetryQuota",
-    "Settling",
     "Trouble",
     "classify",
     "decide",

@@ -19,6 +19,7 @@ from datagym_async._public import when_asked
 if TYPE_CHECKING:
     from datagym_async._transport._aiohttp import AiohttpTransport
     from datagym_async._transport._base import StreamedResponse, Transport
+    from datagym_async._transport._deadlines import Deadline, Deadlines
     from datagym_async._transport._foreign import LinkError
     from datagym_async._transport._links import LinkFetcher, LinkProber
     from datagym_async._transport._options import Timeout, check_base_url, check_token
@@ -27,6 +28,7 @@ else:
         __name__,
         _aiohttp="AiohttpTransport",
         _base="StreamedResponse Transport",
+        _deadlines="Deadline Deadlines",
         _foreign="LinkError",
         _links="LinkFetcher LinkProber",
         _options="Timeout check_base_url check_token",
@@ -34,6 +36,8 @@ else:
 
 __all__ = [
     "AiohttpTransport",
+    "Deadline",
+    "Deadlines",
     "LinkError",
     "LinkFetcher",
     "LinkProber",

@@ -68,7 +68,7 @@ class _Patience:
         if body is None or body.whole:
             return self.for_bytes(until)
         bound = Deadline(self._deadlines, until)
-        body.when_sent = lambda: bound.move(self.for_bytes(until).when)
+        body.when_sent = partial(bound.shorten, self._timeout.read)
         return bound
 
     def for_pace(self) -> Pace:

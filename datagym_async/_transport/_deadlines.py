@@ -21,31 +21,21 @@ class Deadlines:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._waits: set[Deadline] = set()
+        self.waits: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._rings = math.inf
         self.now = self.loop.time
 
     def close(self) -> None:
         """Stop the timer: waits that still go on have no deadline any more."""
-        self._waits.clear()
+        self.waits.clear()
         self._ring_at(math.inf)
 
     def begin(self, wait: Deadline) -> None:
-        """Watch over a wait."""
-        self._waits.add(wait)
+        """Watch over a wait. At its end the timer is left alone: the next wait will need it."""
+        self.waits.add(wait)
         if wait.when < self._rings:
             self._ring_at(wait.when)
-
-    def end(self, wait: Deadline) -> None:
-        """Watch over a wait no longer. The timer is left alone: the next wait will need it."""
-        self._waits.discard(wait)
-
-    def move(self, wait: Deadline, when: float) -> None:
-        """Have a wait end at another moment, if it still goes on."""
-        wait.when = when
-        if wait in self._waits:
-            self.begin(wait)
 
     def _ring_at(self, when: float) -> None:
         if self._timer is not None:
@@ -54,10 +44,10 @@ class Deadlines:
         self._timer = None if when == math.inf else self.loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
-        for wait in [each for each in self._waits if each.when <= self._rings]:
-            self._waits.discard(wait)
+        for wait in [each for each in self.waits if each.when <= self._rings]:
+            self.waits.discard(wait)
             wait.expire()
-        self._ring_at(min((wait.when for wait in self._waits), default=math.inf))
+        self._ring_at(min((wait.when for wait in self.waits), default=math.inf))
 
 
 class Pace:
@@ -103,13 +93,16 @@ class Deadline:
         deadlines: Watches over it.
         when: The moment from which on the wait is cancelled and raises a `TimeoutError`, by the
             event loop's clock; infinite for none.
+
+    Attributes:
+        is_over: Whether it has ended the wait.
     """
 
-    __slots__ = ("_cancelling", "_deadlines", "_is_over", "_task", "when")
+    __slots__ = ("_cancelling", "_deadlines", "_task", "is_over", "when")
 
     def __init__(self, deadlines: Deadlines, when: float) -> None:
         self._deadlines = deadlines
-        self._is_over = False
+        self.is_over = False
         self.when = when
 
     def __enter__(self) -> Self:
@@ -127,17 +120,23 @@ class Deadline:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._deadlines.end(self)
+        self._deadlines.waits.discard(self)
         # As in `asyncio.timeout`: a cancellation from elsewhere goes before one of ours.
-        is_ours = self._is_over and self._task.uncancel() <= self._cancelling
+        is_ours = self.is_over and self._task.uncancel() <= self._cancelling
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def move(self, when: float) -> None:
         """Have the wait end at another moment; without effect where it is over."""
-        self._deadlines.move(self, when)
+        self.when = when
+        if self in self._deadlines.waits:
+            self._deadlines.begin(self)
+
+    def shorten(self, seconds: float) -> None:
+        """Have the wait end in so many seconds, if it does not end before."""
+        self.move(min(self.when, self._deadlines.now() + seconds))
 
     def expire(self) -> None:
         """End the wait."""
-        self._is_over = True
+        self.is_over = True
         self._task.cancel()
