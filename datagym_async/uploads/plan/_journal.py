@@ -112,16 +112,12 @@ class Job:
         return {name: getattr(self, name) for name in names}
 
     @property
-    def way(self) -> dict[str, str]:
-        """Return the sources and options that a journal keeps for the next run's command.
+    def last(self) -> dict[str, str]:
+        """Return what a journal keeps for the command that resumes it.
 
         A path that is no text is written with escapes, and comes back as it was.
         """
-        return {
-            "words": json.dumps(self.words),
-            "count": str(self.count),
-            "options": json.dumps(self.options),
-        }
+        return {name: json.dumps(getattr(self, name)) for name in ("words", "count", "options")}
 
 
 def jobs_folder() -> Path:
@@ -264,7 +260,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
             raise DamagedError("a row in it is not what was written")
     connection.executescript(sql.LASTING)
     _check_job(connection, path, job)
-    connection.executemany(sql.SET_META, job.way.items())
+    connection.executemany(sql.SET_META, job.last.items())
     connection.executescript(sql.OF_ONE_RUN)
     now = time.time()
     return int(connection.execute(sql.BEGIN_RUN, (now, now)).fetchone()[0])

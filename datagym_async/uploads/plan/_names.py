@@ -16,7 +16,7 @@ files have come in between.
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -26,13 +26,14 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening, folded, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan import _tables as sql
-from datagym_async.uploads.plan._resuming import Resuming
 from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
 from datagym_async.uploads.plan._tables import Kind
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Mapping
+
+    from datagym_async.uploads.plan._resuming import Resuming
 
 
 @attrs.frozen
@@ -98,30 +99,16 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
     """
     if claim.refusal:
         return Verdict(Outcome.REJECTED, claim.refusal)
-    if claim.is_link:
-        return _judge_link(item, claim, holder)
-    if claim.name_holder is not None and claim.name_holder != claim.seq:
-        # Also where the dataset holds the name: it is the first item that it holds, not this one.
-        return _clash(item, holder(claim.name_holder))
-    if claim.is_held:
+    if claim.link_holder not in {None, claim.seq}:
+        return _named_twice(item, holder(claim.link_holder or 0))
+    other = claim.name_holder if claim.name_holder != claim.seq else None
+    # Also where the dataset holds the name: it is the first item that it holds, not this one.
+    if other is not None and not (claim.is_link and claim.name_holder_is_link):
+        return _clash(item, holder(other))
+    # Whether the dataset holds an address is for the service to say: the listing has names alone.
+    if claim.is_held and not claim.is_link:
         return Verdict(Outcome.SKIPPED, "The dataset holds this name already.")
     return None
-
-
-def _judge_link(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
-    if claim.link_holder is not None and claim.link_holder != claim.seq:
-        return _named_twice(item, holder(claim.link_holder))
-    # Whether the dataset holds the address is for the service to say: the listing has names alone.
-    other = claim.name_holder if claim.name_holder != claim.seq else None
-    if other is not None and not claim.name_holder_is_link:
-        return _clash(item, holder(other))
-    return None
-
-
-def _named_twice(item: UploadItem, first: Holder) -> Verdict:
-    where = f" (first in {first.origin})" if first.origin else ""
-    reason = f"{item.source} is named twice in the sources; it is taken once{where}."
-    return Verdict(Outcome.REJECTED, reason)
 
 
 def _clash(item: UploadItem, first: Holder) -> Verdict:
@@ -137,33 +124,34 @@ def _clash(item: UploadItem, first: Holder) -> Verdict:
     )
 
 
+def _named_twice(item: UploadItem, first: Holder) -> Verdict:
+    where = f" (first in {first.origin})" if first.origin else ""
+    reason = f"{item.source} is named twice in the sources; it is taken once{where}."
+    return Verdict(Outcome.REJECTED, reason)
+
+
 PORTION = 256
 SHOWN = 3
 """Clashes that the refusal of a run names."""
 
 
-@attrs.frozen
-class _Clash:
-    """An item whose name another one has."""
+class _Clash(NamedTuple):
+    """An item whose name another one has; in a journal it is known by its path or its hash."""
 
     turn: int
     holder: str
     row: Row
-
-    @property
-    def identity(self) -> bytes | None:
-        """Return what it is known by in a journal, whatever it is named: its path or its hash."""
-        if self.row.content is not None:
-            return b"p" + self.row.content
-        return None if self.row.sha is None else b"h" + self.row.sha
+    identity: bytes | None
 
 
 def _clashes(database: sqlite3.Connection, after_turn: int) -> Iterator[_Clash]:
     while found := database.execute(sql.CLASHES, (after_turn, PORTION)).fetchall():
-        for values in found:
-            turn, name, content, origin, *row = values
-            yield _Clash(turn, text(content) or text(origin) or text(name), Row(*row))
-        after_turn = found[-1][0]
+        for after_turn, name, content, origin, *values in found:
+            row = Row(*values)
+            identity = None if row.sha is None else b"h" + row.sha
+            if row.content is not None:
+                identity = b"p" + row.content
+            yield _Clash(after_turn, text(content or origin or name), row, identity)
 
 
 def numbered(name: str, number: int) -> str:
@@ -180,48 +168,40 @@ def numbered(name: str, number: int) -> str:
     return stem + tail
 
 
-@attrs.define
-class Renaming:
-    """Number the items that clash.
+def number_clashes(
+    database: sqlite3.Connection,
+    after_turn: int,
+    resuming: Resuming | None,
+    in_memory: dict[int, UploadItem],
+) -> Added:
+    """Give each clashing item since a turn a name of its own; return how to correct the count.
 
     Args:
+        database: The plan.
+        after_turn: The last turn that was settled before.
         resuming: Finds items that an earlier run has renamed already; None without a journal.
         in_memory: Items with bytes, by their number.
     """
-
-    _resuming: Resuming | None
-    _in_memory: dict[int, UploadItem]
-
-    def settle(self, database: sqlite3.Connection, after_turn: int) -> Added:
-        """Give each clashing item since a turn a name of its own; correct what was counted."""
-        count = size = resumed = resumed_bytes = 0
-        for clash in _clashes(database, after_turn):
-            if clash.row.link_key is not None:
+    count = size = resumed = resumed_bytes = 0
+    for clash in _clashes(database, after_turn):
+        if clash.row.link_key is not None:
+            continue
+        known = None
+        if resuming is not None and clash.identity is not None:
+            known = database.execute(sql.RENAMED_BEFORE, (clash.identity,)).fetchone()
+        if resuming is not None and known is not None and known[0] <= resuming.last:
+            row = clash.row._replace(name=known[1], name_key=known[2])
+            new, added = resuming.sort_out(database, [row], in_memory)
+            if not new:  # the item that an earlier run has renamed is resumed instead
+                for statement in sql.DROP_ITEM:
+                    database.execute(statement, (clash.row.seq,))
+                count += added.count - 1
+                size += added.bytes - (clash.row.size or 0)
+                resumed += added.resumed
+                resumed_bytes += added.resumed_bytes
                 continue
-            added = self._adopted(database, clash)
-            if added is None:
-                _number(database, clash)
-                continue
-            count += added.count - 1
-            size += added.bytes - (clash.row.size or 0)
-            resumed += added.resumed
-            resumed_bytes += added.resumed_bytes
-        return Added(count, size, resumed, resumed_bytes)
-
-    def _adopted(self, database: sqlite3.Connection, clash: _Clash) -> Added | None:
-        """Resume the item that an earlier run has renamed; None where there is none."""
-        if self._resuming is None or clash.identity is None:
-            return None
-        known = database.execute(sql.RENAMED_BEFORE, (clash.identity,)).fetchone()
-        if known is None or known[0] > self._resuming.last:
-            return None
-        row = clash.row._replace(name=known[1], name_key=known[2])
-        new, added = self._resuming.sort_out(database, [row], self._in_memory)
-        if new:
-            return None
-        for statement in sql.DROP_ITEM:
-            database.execute(statement, (clash.row.seq,))
-        return added
+        _number(database, clash)
+    return Added(count, size, resumed, resumed_bytes)
 
 
 def _number(database: sqlite3.Connection, clash: _Clash) -> None:

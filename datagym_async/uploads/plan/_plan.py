@@ -35,9 +35,9 @@ from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._names import (
     Claim,
     Holder,
-    Renaming,
     Verdict,
     judge,
+    number_clashes,
     refuse_clashes,
 )
 from datagym_async.uploads.plan._outcomes import Outcomes
@@ -272,8 +272,7 @@ class Plan:
             if self._resuming is not None and self._resuming.last:
                 self._resuming.take_over(database, self._turned)
             if renames:
-                renaming = Renaming(self._resuming, self._in_memory)
-                added = renaming.settle(database, self._turned)
+                added = number_clashes(database, self._turned, self._resuming, self._in_memory)
             self._turned = _last_turn(database)
         self._settled = self._added
         return added

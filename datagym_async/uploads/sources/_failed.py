@@ -84,13 +84,11 @@ def _of_result(result: UploadResult) -> UploadItem | Candidate:
 
 
 def _of_row(row: dict[str, Any]) -> UploadItem | Candidate:
-    name, source = (_original(row, member) for member in ("name", "source"))
+    name, source = (
+        str(row[member]) if (raw := row.get(f"{member}_raw")) is None else raw_decoded(raw)
+        for member in ("name", "source")
+    )
     return _gone(name) if row.get("in_memory") else UploadItem(name, source)
-
-
-def _original(row: dict[str, Any], member: str) -> str:
-    raw = row.get(f"{member}_raw")
-    return str(row[member]) if raw is None else raw_decoded(raw)
 
 
 def _gone(name: str) -> Candidate:

@@ -75,32 +75,20 @@ def _leaf(source: object, rules: Rules) -> Leaf | None:
         return _of_text(source, rules)
     if isinstance(source, os.PathLike):
         return _of_path(str(os.fspath(source)), rules)
-    return _open_leaf(source, rules)
-
-
-def _open_leaf(source: object, rules: Rules) -> Leaf | None:
     if isinstance(source, FolderWatch):
         return Stream(source.arrivals(rules))
     if is_readable(source):  # before the iterators: a file gives lines
-        return (_of_open_file(cast("Readable", source)),)
+        try:
+            return (_of_item(UploadItem(None, cast("Readable", source))),)
+        except ConfigurationError as error:
+            return (refused_source("an open file", str(error)),)
     if isinstance(source, AsyncIterable | Iterator):
         return Stream(source)
     if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview):
         return None
-    return (_unknown(source),)
-
-
-def _unknown(source: object) -> Candidate:
     kind = type(source).__name__
     hint = " (bytes need a name: UploadItem(name, data))" if isinstance(source, bytes) else ""
-    return refused_source(kind, f"A source cannot be of the type {kind}{hint}.")
-
-
-def _of_open_file(file: Readable) -> Candidate:
-    try:
-        return _of_item(UploadItem(None, file))
-    except ConfigurationError as error:
-        return refused_source("an open file", str(error))
+    return (refused_source(kind, f"A source cannot be of the type {kind}{hint}."),)
 
 
 def _of_item(item: UploadItem) -> Candidate:

@@ -29,12 +29,10 @@ from datagym_async._runs._disk import refusal, size_of
 from datagym_async._runs._text import plain_cell
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
-from datagym_async.uploads._values import UploadItem, is_url
+from datagym_async.uploads._values import UploadItem, is_url, last_part
 from datagym_async.uploads.sources._candidates import Candidate, refused_source
 
 if TYPE_CHECKING:
-    from _csv import Reader
-
     from datagym_async.uploads.sources._candidates import Rules
 
 
@@ -43,7 +41,6 @@ SUFFIXES = (".txt", ".csv", ".jsonl")
 
 _PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "source")
 _URLS = ("url", "image_url", "link")
-_NO_HEADER = ["path"]
 _OURS = "outcome"
 """A column that reports and manifests of this package have, and lists of images have not."""
 
@@ -91,31 +88,26 @@ def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidat
 
 
 def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
-    origin = f"{printable(path)}, line {line.number}"
+    origin, content = f"{printable(path)}, line {line.number}", line.content
     if line.wrong:
         return Candidate(UploadItem(origin, b"", origin=origin), refusal=f"{origin}: {line.wrong}")
-    if is_url(line.content):
-        return Candidate(UploadItem(line.name, line.content, origin=origin))
-    if foreign_scheme(line.content):
-        item = UploadItem(line.name, line.content, origin=origin)
-        return Candidate(item, refusal=f"{origin}: {screen_url(line.content)}.")
-    full = str(Path(path).parent / line.content)
+    if is_url(content):
+        return Candidate(UploadItem(line.name, content, origin=origin))
+    if foreign_scheme(content):
+        item = UploadItem(line.name, content, origin=origin)
+        return Candidate(item, refusal=f"{origin}: {screen_url(content)}.")
+    full = str(Path(path).parent / content)
     size = size_of(full)
-    refusal = f"{origin}: {size}" if isinstance(size, str) else ""
-    found = rules.file(
-        full,
-        _relative(line.content),
-        None if isinstance(size, str) else size,
-        refusal=refusal,
-    )
-    item = UploadItem(line.name or found.item.name, full, origin=origin)
-    return Candidate(item, found.size, refusal or ("" if line.name else found.refusal))
-
-
-def _relative(written: str) -> str:
-    """Return the path below the manifest; an absolute one counts by its last part."""
-    posix = written.replace(os.sep, "/")
-    return posix.rpartition("/")[2] if posix.startswith("/") else posix.removeprefix("./")
+    if isinstance(size, str):
+        item = UploadItem(line.name or last_part(content), full, origin=origin)
+        return Candidate(item, refusal=f"{origin}: {size}")
+    if line.name:
+        return Candidate(UploadItem(line.name, full, origin=origin), size)
+    # Its path below the manifest; an absolute one counts by its last part.
+    written = content.replace(os.sep, "/")
+    below = last_part(written) if written.startswith("/") else written.removeprefix("./")
+    found = rules.file(full, below, size)
+    return attrs.evolve(found, item=attrs.evolve(found.item, origin=origin), place="")
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, str]]:
@@ -189,39 +181,26 @@ def _from_members(number: int, members: dict[str, Any]) -> Line:
 def _parse_csv(lines: Iterator[tuple[int, str]]) -> Iterator[Line]:
     rows = csv.reader(text for _, text in lines)
     header: list[str] | None = None
-    for number, row in _rows(rows):
-        if isinstance(row, str):
-            yield Line(number, wrong=row)
-        elif not any(map(str.strip, row)):
-            continue
-        elif header is None:
-            header = _header(row)
-            if header is _NO_HEADER:
-                yield _csv_line(number, header, row)
-        else:
-            yield _csv_line(number, header, row)
-
-
-def _rows(rows: Reader) -> Iterator[tuple[int, list[str] | str]]:
     while True:
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            yield rows.line_num, f"the line is not CSV: {error}."
-        else:
-            yield rows.line_num, _unreadable("".join(row)) or row
-
-
-def _header(row: list[str]) -> list[str]:
-    columns = [cell.strip().lower() for cell in row]
-    return columns if set(columns) & {*_PATHS, *_URLS} else _NO_HEADER
-
-
-def _csv_line(number: int, header: list[str], row: list[str]) -> Line:
-    cells = map(plain_cell if _OURS in header else str.strip, row)
-    return _from_members(number, dict(zip(header, cells, strict=False)))
+            yield Line(rows.line_num, wrong=f"the line is not CSV: {error}.")
+            continue
+        if wrong := _unreadable("".join(row)):
+            yield Line(rows.line_num, wrong=wrong)
+            continue
+        if not any(map(str.strip, row)):
+            continue
+        if header is None:
+            header = [cell.strip().lower() for cell in row]
+            if set(header) & {*_PATHS, *_URLS}:
+                continue
+            header = ["path"]  # it has none, and this is the first line
+        cells = map(plain_cell if _OURS in header else str.strip, row)
+        yield _from_members(rows.line_num, dict(zip(header, cells, strict=False)))
 
 
 _PARSERS: dict[str, Parser] = {

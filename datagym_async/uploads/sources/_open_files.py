@@ -12,8 +12,7 @@ import io
 import os
 import tempfile
 import weakref
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, cast
 
 import attrs
@@ -33,6 +32,14 @@ CHUNK = 1 << 20
 
 class UnreadableFileError(ValueError):
     """Says why an open file cannot be uploaded."""
+
+
+class ByteSource(Protocol):
+    """What the bytes of a body come from; blocks."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from an offset on, fewer only at the end."""
+        ...
 
 
 def is_async(file: Readable) -> bool:
@@ -82,14 +89,6 @@ def _as_bytes(piece: object) -> bytes:
     raise UnreadableFileError(f'gives {kind} instead of bytes; open it in binary mode ("rb").')
 
 
-class ByteSource(Protocol):
-    """What the bytes of a body come from; blocks."""
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from a place on, fewer only at the end."""
-        ...
-
-
 @attrs.define
 class _Rewound:
     """A caller's file, read from where it stood."""
@@ -98,7 +97,6 @@ class _Rewound:
     start: int
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from a place on, fewer only at the end."""
         cast("io.IOBase", self.file).seek(self.start + offset)
         return read_open(self.file, size)
 
@@ -121,7 +119,7 @@ class Spool:
         self.size += len(data)
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from a place on, fewer only at the end."""
+        """Return bytes from an offset on, fewer only at the end."""
         os.lseek(self._descriptor, offset, os.SEEK_SET)
         return os.read(self._descriptor, size)
 
@@ -141,7 +139,7 @@ def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, B
     if size is not None:
         start = cast("io.IOBase", file).tell() - len(head)
         source: ByteSource = _Rewound(file, start)
-        return Body(size=size, open=partial(_chunks, source, size)), source
+        return _body_of(source, size), source
     spool = Spool()
     spool.write(head)
     while data := read_open(file, CHUNK):
@@ -151,7 +149,11 @@ def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, B
 
 def body_of_spool(spool: Spool) -> Body:
     """Return the body that a temporary file makes."""
-    return Body(size=spool.size, open=partial(_chunks, spool, spool.size))
+    return _body_of(spool, spool.size)
+
+
+def _body_of(source: ByteSource, size: int) -> Body:
+    return Body(size=size, open=lambda: nullcontext(_chunks(source, size)))
 
 
 async def spooled(file: Readable, small: int) -> bytes | Spool:
@@ -180,12 +182,7 @@ async def spooled(file: Readable, small: int) -> bytes | Spool:
     return spool
 
 
-@asynccontextmanager
-async def _chunks(source: ByteSource, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
-    yield _read_chunks(source, size)
-
-
-async def _read_chunks(source: ByteSource, size: int) -> AsyncIterator[bytes]:
+async def _chunks(source: ByteSource, size: int) -> AsyncIterator[bytes]:
     at = 0
     while at < size:
         chunk = await in_thread(source.read_at, at, min(CHUNK, size - at))
@@ -203,12 +200,8 @@ def as_stream(source: ByteSource, size: int) -> BinaryIO:
 
 
 class _Raw(io.RawIOBase):
-    """A source as a raw stream."""
-
     def __init__(self, source: ByteSource, size: int) -> None:
-        self._source = source
-        self._size = size
-        self._at = 0
+        self._source, self._size, self._at = source, size, 0
 
     def readable(self) -> bool:
         return True
@@ -217,8 +210,7 @@ class _Raw(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = base + offset
+        self._at = (0, self._at, self._size)[whence] + offset
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer is not for 3.11
