@@ -1,7 +1,7 @@
 """`bitmaps`: the segmentations of a project as images."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,6 @@ from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument
-from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exports import BitmapReport, BitmapResult
 
@@ -48,7 +47,11 @@ def bitmaps(
     wanted = format.lower()
     if wanted not in ("png", "bmp"):
         raise CommandError(f"--format is {format!r}; use png or bmp.")
-    client = client_for(invocation)
+    client, output = client_for(invocation), invocation.output
+
+    def note(result: BitmapResult) -> None:
+        if result.error is not None:
+            output.warning(f"{result.path}: {sentence_of(result.error)}")
 
     async def work() -> BitmapReport:
         async with client:
@@ -59,45 +62,30 @@ def bitmaps(
                 keys=key or None,
                 format="png" if wanted == "png" else "bmp",
                 resume=not again,
-                on_result=lambda result: _tell(invocation.output, result),
+                on_result=note,
             )
 
-    return _say(invocation.output, run_in_loop(work()))
-
-
-def _tell(output: Output, result: BitmapResult) -> None:
-    if result.error is not None:
-        output.warning(f"{result.path}: {sentence_of(result.error)}")
-
-
-def _say(output: Output, report: BitmapReport) -> int:
-    counts = report.counts
+    report = run_in_loop(work())
+    saved, skipped, failed = (report.counts[each] for each in ("saved", "skipped", "failed"))
     if output.as_json:
-        output.document(_document(report))
-    elif not any(counts.values()):
+        failures = [
+            {
+                "task_id": each.bitmap.task_id,
+                "key": each.bitmap.key,
+                "media_name": each.bitmap.media_name,
+                "reason": sentence_of(each.error) if each.error is not None else "",
+            }
+            for each in report.failed
+        ]
+        folder_name = str(report.folder)
+        output.document(
+            {"folder": folder_name, "saved": saved, "skipped": skipped, "failed": failures}
+        )
+    elif not saved + skipped + failed:
         output.message("There is nothing to save: no finished task has a segmentation.")
     elif not (output.quiet and report.ok):
-        parts = [f"{counted(counts['saved'], 'bitmap')} saved"]
-        parts += [f"{counts['skipped']:,} were there"] if counts["skipped"] else []
-        parts += [f"{counts['failed']:,} failed"] if counts["failed"] else []
+        parts = [f"{counted(saved, 'bitmap')} saved"]
+        parts += [f"{skipped:,} were there"] if skipped else []
+        parts += [f"{failed:,} failed"] if failed else []
         output.result(f"{', '.join(parts)}; they are in {report.folder}.")
     return WELL if report.ok else SOME_FAILED
-
-
-def _document(report: BitmapReport) -> dict[str, Any]:
-    failed = [
-        {
-            "task_id": each.bitmap.task_id,
-            "key": each.bitmap.key,
-            "media_name": each.bitmap.media_name,
-            "reason": sentence_of(each.error) if each.error is not None else "",
-        }
-        for each in report.failed
-    ]
-    counts = report.counts
-    return {
-        "folder": str(report.folder),
-        "saved": counts["saved"],
-        "skipped": counts["skipped"],
-        "failed": failed,
-    }

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,8 +124,7 @@ def upload(
     config = _read(file)
     if problems := config.problems():
         raise CommandError(f"{file} breaks rules; nothing was changed.", *problems)
-    backup = None if no_backup else backup_folder
-    return _replace(invocation, _Replacing(project, config, backup, yes=yes))
+    return _replace(invocation, project, config, None if no_backup else backup_folder, yes=yes)
 
 
 @command(app, "restore")
@@ -147,9 +145,7 @@ def restore(
     """
     file = saved / "label-config.json" if saved.is_dir() else saved
     backup = None if no_backup else backup_folder
-    return _replace(
-        invocation, _Replacing(project, _read(file), backup, yes=yes, restored_from=file)
-    )
+    return _replace(invocation, project, _read(file), backup, yes=yes, restored_from=file)
 
 
 @command(app, "backup")
@@ -164,21 +160,69 @@ def backup(
 
     saved = with_client(invocation, work)
     if invocation.output.as_json:
-        invocation.output.document(_places(saved))
+        invocation.output.document(_paths_of(saved))
     else:
         invocation.output.result(str(saved.folder))
     return WELL
 
 
-@attrs.frozen
-class _Replacing:
-    """What is to take the place of what, and how."""
+def _replace(
+    invocation: Invocation,
+    wanted: str,
+    config: LabelConfig,
+    backup: Path | None,
+    *,
+    yes: bool,
+    restored_from: Path | None = None,
+) -> int:
+    """Replace a configuration: say what changes and what is lost, ask, save, replace."""
+    output = invocation.output
+    view = with_client(invocation, lambda client: _look(client, wanted, config))
+    if view.present is not None and not view.changes:
+        return _say(output, view, None)
+    if view.present is None or len(view.present):
+        for line in str(view.changes).split("\n"):
+            output.message(line)
+        if view.stakes is not None:
+            output.warning(_sentence_of(view.stakes))
+        if backup is None:
+            output.warning("Nothing is saved before (--no-backup).")
+        if not yes and not sys.stdin.isatty():
+            raise CommandError(
+                "Replacing a label configuration destroys labels, and nobody is here to ask; add "
+                "--yes."
+            )
+        if not yes and not output.ask(f"Replace the label configuration of {view.project.name!r}?"):
+            output.message("Nothing was changed.")
+            return WELL
+    kept: list[ConfigBackup] = []
 
-    project: str
-    config: LabelConfig
-    backup: Path | None
-    yes: bool = attrs.field(kw_only=True)
-    restored_from: Path | None = attrs.field(default=None, kw_only=True)
+    async def work(client: DataGymClient) -> None:
+        task = asyncio.current_task()
+
+        def stop() -> None:
+            output.warning("Stopping: things are put right first, which may take a minute.")
+            if task is not None:
+                task.cancel()
+
+        config_id, configs = view.project.label_configuration_id, client.label_configs
+        # Further signals must not break in on what is put right then.
+        with on_stop_signals(stop):
+            if restored_from is not None:
+                await configs.restore(
+                    config_id, restored_from, backup=backup, on_backup=kept.append
+                )
+            else:
+                await configs.upload(
+                    config_id, config, replace=True, backup=backup, on_backup=kept.append
+                )
+
+    try:
+        with_client(invocation, work)
+    except asyncio.CancelledError:
+        output.warning("Interrupted.")
+        return INTERRUPTED
+    return _say(output, view, kept[0] if kept else None, changed=True)
 
 
 @attrs.frozen
@@ -191,68 +235,12 @@ class _View:
     stakes: ConfigStakes | None
 
 
-def _replace(invocation: Invocation, wanted: _Replacing) -> int:
-    view = with_client(invocation, lambda client: _look(client, wanted))
-    if view.present is not None and not view.changes:
-        return _say(invocation, view, None)
-    if view.present is None or len(view.present):
-        _tell(invocation, view, wanted)
-        if not wanted.yes and not _agreed(invocation.output, view):
-            invocation.output.message("Nothing was changed.")
-            return WELL
-    kept: list[ConfigBackup] = []
-    try:
-        with_client(
-            invocation,
-            lambda client: _stoppable(invocation.output, _do(client, view, wanted, kept)),
-        )
-    except asyncio.CancelledError:
-        invocation.output.warning("Interrupted.")
-        return INTERRUPTED
-    return _say(invocation, view, kept[0] if kept else None, changed=True)
-
-
-async def _look(client: DataGymClient, wanted: _Replacing) -> _View:
-    project, present = await _present(client, wanted.project)
-    changes = diff(present or (), wanted.config)
+async def _look(client: DataGymClient, wanted: str, config: LabelConfig) -> _View:
+    project, present = await _present(client, wanted)
+    changes = diff(present or (), config)
     at_stake = present is not None and len(present) and changes
     stakes = await client.label_configs.at_stake(project.id) if at_stake else None
     return _View(project, present, changes, stakes)
-
-
-async def _stoppable(output: Output, work: Coroutine[object, object, None]) -> None:
-    """Cancel the work at a signal; further ones must not break in on what is put right then."""
-    task = asyncio.current_task()
-
-    def stop() -> None:
-        output.warning("Stopping: things are put right first, which may take a minute.")
-        if task is not None:
-            task.cancel()
-
-    with on_stop_signals(stop):
-        await work
-
-
-async def _do(
-    client: DataGymClient, view: _View, wanted: _Replacing, kept: list[ConfigBackup]
-) -> None:
-    config_id, backup = view.project.label_configuration_id, wanted.backup
-    configs = client.label_configs
-    if wanted.restored_from is not None:
-        await configs.restore(config_id, wanted.restored_from, backup=backup, on_backup=kept.append)
-    else:
-        await configs.upload(
-            config_id, wanted.config, replace=True, backup=backup, on_backup=kept.append
-        )
-
-
-def _tell(invocation: Invocation, view: _View, wanted: _Replacing) -> None:
-    for line in str(view.changes).split("\n"):
-        invocation.output.message(line)
-    if view.stakes is not None:
-        invocation.output.warning(_sentence_of(view.stakes))
-    if wanted.backup is None:
-        invocation.output.warning("Nothing is saved before (--no-backup).")
 
 
 def _sentence_of(stakes: ConfigStakes) -> str:
@@ -264,28 +252,23 @@ def _sentence_of(stakes: ConfigStakes) -> str:
     )
 
 
-def _agreed(output: Output, view: _View) -> bool:
-    if not sys.stdin.isatty():
-        raise CommandError(
-            "Replacing a label configuration destroys labels, and nobody is here to ask; add --yes."
+def _say(output: Output, view: _View, kept: ConfigBackup | None, *, changed: bool = False) -> int:
+    if output.as_json:
+        output.document(
+            {
+                "project_id": view.project.id,
+                "changed": changed,
+                "diff": _document_of(view.changes),
+                "backup": kept and _paths_of(kept),
+                "stakes": view.stakes and plain(view.stakes),
+            }
         )
-    return output.ask(f"Replace the label configuration of {view.project.name!r}?")
-
-
-def _say(
-    invocation: Invocation, view: _View, kept: ConfigBackup | None, *, changed: bool = False
-) -> int:
-    if invocation.output.as_json:
-        document = {"project_id": view.project.id, "changed": changed}
-        document |= {"diff": _document_of(view.changes), "backup": kept and _places(kept)}
-        invocation.output.document(document | {"stakes": view.stakes and plain(view.stakes)})
     elif not changed:
-        invocation.output.message("Nothing differs; nothing was changed.")
-    elif not invocation.output.quiet:
-        name = view.project.name
-        invocation.output.result(f"The label configuration of {name!r} is replaced.")
+        output.message("Nothing differs; nothing was changed.")
+    elif not output.quiet:
+        output.result(f"The label configuration of {view.project.name!r} is replaced.")
         if kept is not None:
-            invocation.output.result(f"The old one and its labels are in {kept.folder}.")
+            output.result(f"The old one and its labels are in {kept.folder}.")
     return WELL
 
 
@@ -338,7 +321,8 @@ def _document_of(changes: ConfigDiff) -> dict[str, Any]:
     }
 
 
-def _places(saved: ConfigBackup) -> dict[str, object]:
-    names = ("folder", "config", "labels", "unfinished")
-    places: dict[str, object] = {name: str(getattr(saved, name)) for name in names}
-    return places | {"videos": [str(path) for path in saved.videos]}
+def _paths_of(saved: ConfigBackup) -> dict[str, object]:
+    paths = {
+        name: str(getattr(saved, name)) for name in ("folder", "config", "labels", "unfinished")
+    }
+    return paths | {"videos": [str(path) for path in saved.videos]}

@@ -35,10 +35,9 @@ def _or_no_limit(rate: float) -> float | None:
 
 
 _RATE: Final = Option(
-    "--rate",
+    "--rate N",
     _SPEED,
     "Requests a second; 0 for no limit.",
-    metavar="N",
     client="rate_limit",
     type=float,
     default=200.0,
@@ -46,17 +45,15 @@ _RATE: Final = Option(
     convert=_or_no_limit,
 )
 _MAX_DURATION: Final = Option(
-    "--max-duration",
+    "--max-duration TIME",
     _STOPS,
     "Stop after this time, for example `30m` or `2h`; a plain number is seconds.",
-    metavar="TIME",
     parser=parse_seconds,
 )
 _STATS: Final = Option(
-    "--stats",
+    "--stats SECONDS",
     _REPORT,
     "Seconds between two lines of progress where there is no terminal; 0 for none.",
-    metavar="SECONDS",
     parser=parse_seconds,
 )
 
@@ -64,30 +61,27 @@ UPLOAD: Final = OptionTable(
     UploadConfig,
     (
         Option(
-            "--dataset -d",
+            "--dataset -d NAME|ID",
             _WHERE,
             "The dataset to upload into. Names are compared as the service does, without case; of "
             "several with the name the ids are listed, and nothing is done. With "
             "`--retry-failed` the dataset of the report is taken unless one is named.",
-            metavar="NAME|ID",
         ),
         Option("--create", _WHERE, "Create the dataset unless it exists."),
         Option(
-            "--project",
+            "--project NAME|ID",
             _WHERE,
             "Attach the dataset, and every dataset that is created on the way, to this project "
             "before the upload. May be repeated.",
-            metavar="NAME|ID",
             field="attach_to",
         ),
         Option(
-            "--max-per-dataset",
+            "--max-per-dataset N",
             _WHERE,
             "Spread over datasets `NAME`, `NAME 2`, `NAME 3` and so on of at most N images each; "
             "by default all go into one. The service takes longer for an upload the more its "
             "dataset holds: 1000 to 2000 keep it fast. All of them count as one for skipping, "
             "clashes, resuming and the report.",
-            metavar="N",
             least=1,
         ),
         Option(
@@ -98,17 +92,15 @@ UPLOAD: Final = OptionTable(
             field="skip_existing",
         ),
         Option(
-            "--include",
+            "--include GLOB",
             _FILES,
             "Take only such files of folders and globs: `'*.jpg'` (at any depth), "
             "`'2026/**/*.png'`; all by default. May be repeated.",
-            metavar="GLOB",
         ),
         Option(
-            "--exclude",
+            "--exclude GLOB",
             _FILES,
             "Leave such files and folders out; it wins over `--include`. May be repeated.",
-            metavar="GLOB",
         ),
         Option(
             "--hidden",
@@ -123,21 +115,19 @@ UPLOAD: Final = OptionTable(
             "(`files`); both, each folder once (`follow`); none (`skip`).",
         ),
         Option(
-            "--name",
+            "--name POLICY",
             _FILES,
             "Name images by their last part (`basename`), by their path below the source "
             "(`relative`: the way out where subfolders hold files of one name), or by a template: "
             "`{name}` `{stem}` `{suffix}` `{parent}` `{relative}` `{index:06}` `{sha256:.8}`, for "
             "example `'{parent}_{name}'`.",
-            metavar="POLICY",
             type=str,
             default="basename",
         ),
         Option(
-            "--name-separator",
+            "--name-separator TEXT",
             _FILES,
             "What stands between the folders of a relative path in a name.",
-            metavar="TEXT",
         ),
         Option(
             "--on-clash",
@@ -153,11 +143,10 @@ UPLOAD: Final = OptionTable(
             "store (needs the extra `images`).",
         ),
         Option(
-            "--max-bytes",
+            "--max-bytes SIZE",
             _CHECKS,
             "Reject images larger than this, for example `15M`; no limit by default. Above "
             "15 MiB, which few services take, there is a warning in any case.",
-            metavar="SIZE",
             parser=parse_bytes,
         ),
         Option(
@@ -193,20 +182,18 @@ UPLOAD: Final = OptionTable(
             "named.",
         ),
         Option(
-            "--concurrency",
+            "--concurrency N",
             _SPEED,
             "Uploads in flight at once, 1 to 256, fixed; by default the best number is found "
             "out as it runs.",
-            metavar="N",
             least=1,
             most=256,
         ),
         Option(
-            "--max-concurrency",
+            "--max-concurrency N",
             _SPEED,
             "The most uploads in flight that may be found out, 1 to 256: the service holds one of "
             "its ten database connections for each.",
-            metavar="N",
             client="max_uploads",
             type=int,
             default=8,
@@ -215,21 +202,19 @@ UPLOAD: Final = OptionTable(
         ),
         _RATE,
         Option(
-            "--bwlimit --max-upload-rate",
+            "--bwlimit --max-upload-rate SIZE",
             _SPEED,
             "Bytes a second for file uploads: `500k`, `10M`; no limit by default.",
-            metavar="SIZE",
             client="max_upload_rate",
             type=int | None,
             parser=parse_bytes,
         ),
         Option(
-            "--journal",
+            "--journal PATH",
             _RESUME,
             "Keep the journal in this file. By default it has a file of its own in the state "
             "folder: `DATAGYM_STATE_DIR`, else `XDG_STATE_HOME/datagym-async`, else "
             "`~/.local/state/datagym-async`. Only one process at a time can use it.",
-            metavar="PATH",
             type=Path | None,
             convert=_or_own_file,
         ),
@@ -246,11 +231,10 @@ UPLOAD: Final = OptionTable(
             "also the hash of its bytes, for which each file is read once more.",
         ),
         Option(
-            "--retry-failed",
+            "--retry-failed REPORT",
             _RESUME,
             "Upload what failed in an earlier run, from its report (`--report FILE.json`), instead "
             "of sources.",
-            metavar="REPORT",
         ),
         Option(
             "--watch",
@@ -258,18 +242,15 @@ UPLOAD: Final = OptionTable(
             "Keep uploading what arrives in one folder, each file once it has stopped changing, "
             "until Ctrl-C (needs the extra `watch`).",
         ),
-        Option("--settle-after", _RESUME, "", metavar="TIME", parser=parse_seconds, hidden=True),
+        Option("--settle-after TIME", _RESUME, "", parser=parse_seconds, hidden=True),
+        Option("--max-files N", _STOPS, "Stop after N images and links were sent.", least=1),
         Option(
-            "--max-files", _STOPS, "Stop after N images and links were sent.", metavar="N", least=1
-        ),
-        Option(
-            "--max-bytes-total",
+            "--max-bytes-total SIZE",
             _STOPS,
             "Stop after this many bytes were sent, for example `50G`.",
-            metavar="SIZE",
             parser=parse_bytes,
         ),
-        Option("--max-failures", _STOPS, "Stop after N items failed.", metavar="N", least=1),
+        Option("--max-failures N", _STOPS, "Stop after N items failed.", least=1),
         _MAX_DURATION,
         Option(
             "--dry-run -n",
@@ -280,11 +261,10 @@ UPLOAD: Final = OptionTable(
         ),
         _STATS,
         Option(
-            "--report",
+            "--report FILE",
             _REPORT,
             "Write the report: `FILE.json` with all counts and problems, `FILE.csv` with a line a "
             "problem.",
-            metavar="FILE",
         ),
     ),
 )
@@ -292,21 +272,19 @@ UPLOAD: Final = OptionTable(
 DOWNLOAD: Final = OptionTable(
     DownloadConfig,
     (
-        Option("--dataset -d", _WHAT, "A dataset.", metavar="NAME|ID"),
+        Option("--dataset -d NAME|ID", _WHAT, "A dataset."),
         Option(
-            "--project",
+            "--project NAME|ID",
             _WHAT,
             "All datasets of a project, each into a folder of its own; with `--dataset` the "
             "project whose labels and tasks count.",
-            metavar="NAME|ID",
             field="project_id",
         ),
         Option(
-            "--labels",
+            "--labels FORMAT",
             _WHAT,
             "Write the labels of finished tasks beside the media, in this format: `json`, "
             "`jsonl`, `coco` or `yolo`. May be repeated.",
-            metavar="FORMAT",
         ),
         Option("--bitmaps", _WHAT, "Fetch the segmentation bitmaps of finished tasks, too."),
         Option(
@@ -337,19 +315,17 @@ DOWNLOAD: Final = OptionTable(
             "default its size has to do.",
         ),
         Option(
-            "--concurrency",
+            "--concurrency N",
             _SPEED,
             "Downloads in flight at once, 1 to 64, fixed; by default the best number is found out "
             "as it runs.",
-            metavar="N",
             least=1,
             most=64,
         ),
         Option(
-            "--max-concurrency",
+            "--max-concurrency N",
             _SPEED,
             "The most downloads in flight that may be found out, 1 to 64.",
-            metavar="N",
             client="max_downloads",
             type=int,
             default=16,
@@ -357,22 +333,20 @@ DOWNLOAD: Final = OptionTable(
             most=64,
         ),
         _RATE,
-        Option("--max-files", _STOPS, "Stop after N media were asked for.", metavar="N", least=1),
+        Option("--max-files N", _STOPS, "Stop after N media were asked for.", least=1),
         Option(
-            "--max-bytes-total",
+            "--max-bytes-total SIZE",
             _STOPS,
             "Stop after this many bytes have arrived, for example `50G`.",
-            metavar="SIZE",
             parser=parse_bytes,
         ),
-        Option("--max-failures", _STOPS, "Stop after N media failed.", metavar="N", least=1),
+        Option("--max-failures N", _STOPS, "Stop after N media failed.", least=1),
         _MAX_DURATION,
         _STATS,
         Option(
-            "--report",
+            "--report FILE",
             _REPORT,
             "Write the report: `FILE.json` with everything, `FILE.csv` with what failed.",
-            metavar="FILE",
         ),
     ),
 )

@@ -107,10 +107,9 @@ class Option:
     default makes it False.
 
     Args:
-        flags: What is typed, for example ``"--dataset -d"``.
+        usage: What is typed, with what stands for its value: ``"--dataset -d NAME|ID"``.
         panel: The group in which help shows it.
         help: What it does, in the words of help and docs/cli.md. The default is added to it.
-        metavar: What stands for its value.
         field: The field of the configuration, where it is not called like the option.
         client: The option of `DataGymClient` that it sets.
         type: The type of its value, where a shell cannot give what the field takes.
@@ -122,10 +121,9 @@ class Option:
         hidden: Whether help is silent on it.
     """
 
-    flags: str
+    usage: str
     panel: str
     help: str
-    metavar: str | None = None
     field: str = ""
     client: str = ""
     type: Any = None
@@ -137,9 +135,20 @@ class Option:
     hidden: bool = False
 
     @property
+    def flags(self) -> list[str]:
+        """Return its flags, the one that it is known by first."""
+        return [each for each in self.usage.split() if each.startswith("-")]
+
+    @property
+    def metavar(self) -> str | None:
+        """Return what stands for its value; None where it has none, or a choice of words."""
+        last = self.usage.split()[-1]
+        return None if last.startswith("-") else last
+
+    @property
     def flag(self) -> str:
         """Return the flag that it is known by."""
-        return self.flags.split()[0]
+        return self.flags[0]
 
     @property
     def name(self) -> str:
@@ -195,7 +204,7 @@ class OptionTable:
                 elif default is True:
                     default = False
             shown = typer.Option(
-                *row.flags.split(),
+                *row.flags,
                 metavar=row.metavar,
                 help=row.help,
                 rich_help_panel=row.panel,

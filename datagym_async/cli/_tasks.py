@@ -14,7 +14,7 @@ from datagym_async.cli._connect import client_for, with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, Yes
-from datagym_async.cli._progress import LINES_OF_PROBLEMS
+from datagym_async.cli._progress import ProblemLines
 from datagym_async.cli._screen import Column, Output, plain_list
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.models import Task
@@ -93,7 +93,11 @@ def list_tasks(
         invocation.output.message("There are no such tasks.")
     else:
         columns = (Column("Id", whole=True), Column("State"), Column("Image"), Column("Labeller"))
-        invocation.output.table(columns, [_row(task) for task in tasks])
+        rows = [
+            (task.id, task.state.value.lower(), task.media_name, task.labeler or "")
+            for task in tasks
+        ]
+        invocation.output.table(columns, rows)
     return WELL
 
 
@@ -115,10 +119,6 @@ def skip(invocation: Invocation, chosen: Chosen) -> int:
     return _settle(invocation, chosen, "skip")
 
 
-def _row(task: Task) -> tuple[str, ...]:
-    return (task.id, task.state.value.lower(), task.media_name, task.labeler or "")
-
-
 def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
     output = invocation.output
     task_ids = _tasks_of(invocation, chosen, verb)
@@ -130,17 +130,27 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
         if not output.ask(f"{verb.capitalize()} {how_many}?"):
             output.message("Nothing was changed.")
             return WELL
-    client = client_for(invocation)
-    report = run_in_loop(_work(client, output, task_ids, verb))
-    return _say(output, report, verb)
+    client, lines = client_for(invocation), ProblemLines(output, kept_by="--json names them all")
+
+    def note(outcome: TaskOutcome) -> None:
+        if not outcome.ok:
+            lines.say(f"Task {outcome.task_id}: {_reason(outcome)}")
+
+    async def work() -> TasksReport:
+        async with client:
+            if verb == "complete":
+                return await client.tasks.complete_many(task_ids, on_outcome=note)
+            return await client.tasks.skip_many(task_ids, on_outcome=note)
+
+    return _say(output, run_in_loop(work()), verb)
 
 
 def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[str]:
+    project = chosen.project
     if chosen.tasks:
-        if chosen.project or chosen.state or chosen.search:
+        if project or chosen.state or chosen.search:
             raise CommandError("Name tasks, or a --project with --state; not both.")
         return chosen.tasks
-    project = chosen.project
     if project is None or not chosen.state:
         raise CommandError(f"Say which tasks to {verb}: their ids, or --project and --state.")
     if not chosen.yes and not sys.stdin.isatty():
@@ -152,25 +162,6 @@ def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[st
         return [task.id async for task in tasks]
 
     return with_client(invocation, work)
-
-
-async def _work(
-    client: DataGymClient, output: Output, task_ids: Sequence[str], verb: Verb
-) -> TasksReport:
-    problems = 0
-
-    def tell(outcome: TaskOutcome) -> None:
-        nonlocal problems
-        problems += not outcome.ok
-        if not outcome.ok and problems <= LINES_OF_PROBLEMS:
-            output.warning(f"Task {outcome.task_id}: {_reason(outcome)}")
-        elif not outcome.ok and problems == LINES_OF_PROBLEMS + 1:
-            output.warning("There are more; --json names them all.")
-
-    async with client:
-        if verb == "complete":
-            return await client.tasks.complete_many(task_ids, on_outcome=tell)
-        return await client.tasks.skip_many(task_ids, on_outcome=tell)
 
 
 def _reason(outcome: TaskOutcome) -> str:

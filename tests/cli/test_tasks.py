@@ -93,7 +93,7 @@ def test_of_many_problems_the_first_are_told(at_service: Cli, project: SeededPro
     told = at_service("tasks", "skip", *unknown)
     assert told.status == 1
     assert told.err.count("Task unknown-") == 20
-    assert told.err.endswith("There are more; --json names them all.\n")
+    assert told.err.endswith("(further problems are counted; --json names them all)\n")
     problems = at_service("tasks", "skip", *unknown, "--json").document["problems"]
     assert isinstance(problems, list)
     assert len(problems) == 25

@@ -51,7 +51,7 @@ def _line(row: Option, parameter: Parameter) -> str:
         if isinstance(word, str) and word
     ]
     value = "|".join(dict.fromkeys(choices)) or row.metavar
-    first, *others = row.flags.split()
+    first, *others = row.flags
     flags = [f"`{first} {value}`" if value else f"`{first}`", *(f"`{each}`" for each in others)]
     default = parameter.default
     if isinstance(default, float):
