@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import ProjectArgument
+from datagym_async.cli._options import ProjectArgument, argument, flag
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exports import BitmapReport, BitmapResult
 
@@ -21,23 +19,20 @@ app = group("bitmaps")
 def bitmaps(
     invocation: Invocation,
     project: ProjectArgument,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to.", show_default=False)],
+    folder: Annotated[Path, argument("FOLDER", "Where to.")],
     key: Annotated[
         list[str] | None,
-        typer.Option(
-            "--key",
-            metavar="KEY",
-            help="Key of an image segmentation: a bitmap of each finished task, black where "
+        flag(
+            "--key KEY",
+            "Key of an image segmentation: a bitmap of each finished task, black where "
             "nothing is segmented; may be given again. Else those alone in which something is.",
             show_default=False,
         ),
     ] = None,
     format: Annotated[  # noqa: A002 -- what the option is called
-        str, typer.Option("--format", metavar="FORMAT", help="png or bmp.")
+        str, flag("--format FORMAT", "png or bmp.")
     ] = "png",
-    again: Annotated[
-        bool, typer.Option("--again", help="Fetch also what is in the folder already.")
-    ] = False,
+    again: Annotated[bool, flag("--again", "Fetch also what is in the folder already.")] = False,
 ) -> int:
     """Download the segmentation bitmaps of a project's finished tasks.
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import attrs
-import typer
 
 from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
@@ -14,7 +13,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import ProjectArgument, Yes
+from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
@@ -25,23 +24,15 @@ app = group("config")
 
 FileArgument = Annotated[
     Path,
-    typer.Argument(
-        metavar="FILE",
-        help="A label configuration as JSON or YAML (.yaml, .yml); also an export of the editor.",
-        show_default=False,
+    argument(
+        "FILE", "A label configuration as JSON or YAML (.yaml, .yml); also an export of the editor."
     ),
 ]
 BackupFolder = Annotated[
     Path,
-    typer.Option(
-        "--backup-folder",
-        metavar="FOLDER",
-        help="Where the backup goes, in a new folder of its own.",
-    ),
+    flag("--backup-folder FOLDER", "Where the backup goes, in a new folder of its own."),
 ]
-NoBackup = Annotated[
-    bool, typer.Option("--no-backup", help="Save nothing before labels are destroyed.")
-]
+NoBackup = Annotated[bool, flag("--no-backup", "Save nothing before labels are destroyed.")]
 
 _BACKUPS = Path("datagym-backups")
 
@@ -51,7 +42,7 @@ def show(
     invocation: Invocation,
     project: ProjectArgument,
     as_yaml: Annotated[
-        bool, typer.Option("--yaml", help="Print it as YAML, as `config upload` takes it.")
+        bool, flag("--yaml", "Print it as YAML, as `config upload` takes it.")
     ] = False,
 ) -> int:
     """Show the label configuration of a project; --json and --yaml print what upload takes."""
@@ -133,7 +124,7 @@ def restore(
     project: ProjectArgument,
     saved: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="The folder of a backup.", show_default=False),
+        argument("FOLDER", "The folder of a backup."),
     ],
     backup_folder: BackupFolder = _BACKUPS,
     no_backup: NoBackup = False,

@@ -2,14 +2,12 @@
 
 from typing import Annotated, Final
 
-import typer
-
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
-from datagym_async.cli._options import DatasetArgument
+from datagym_async.cli._options import DatasetArgument, argument, flag
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
@@ -46,7 +44,7 @@ def show(
     dataset: DatasetArgument,
     limit: Annotated[
         int,
-        typer.Option("--limit", metavar="N", min=0, help="Media to list; 0 lists all."),
+        flag("--limit N", "Media to list; 0 lists all.", min=0),
     ] = 20,
 ) -> int:
     """Show a dataset and its media, the newest first (all of them with --json)."""
@@ -63,15 +61,9 @@ def show(
 @command(app, "create")
 def create(
     invocation: Invocation,
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the dataset.", show_default=False)
-    ],
-    description: Annotated[
-        str, typer.Option("--description", metavar="TEXT", help="A line on it.")
-    ] = "",
-    exist_ok: Annotated[
-        bool, typer.Option("--exist-ok", help="All is well if it is there already.")
-    ] = False,
+    name: Annotated[str, argument("NAME", "Name of the dataset.")],
+    description: Annotated[str, flag("--description TEXT", "A line on it.")] = "",
+    exist_ok: Annotated[bool, flag("--exist-ok", "All is well if it is there already.")] = False,
 ) -> int:
     """Create a dataset; names are compared without case."""
     try:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
 
 import attrs
-import typer
 from aiohttp import web
 
 from datagym_async._client import DataGymClient
@@ -25,6 +24,7 @@ from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._datasets import show_dataset
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._options import argument, flag
 from datagym_async.cli._serve import running_server
 from datagym_async.cli._upload import Account, run_upload
 from datagym_async.uploads import UploadReport, UploadResult
@@ -77,21 +77,15 @@ def demo(
     invocation: Invocation,
     folder: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[FOLDER]",
-            help="Folder of JPEG and PNG files; without it, the photographs of scikit-image.",
-            show_default=False,
+        argument(
+            "[FOLDER]", "Folder of JPEG and PNG files; without it, the photographs of scikit-image."
         ),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="Folder for the server's data, kept for `serve`."
-        ),
+        flag("--data DIR", "Folder for the server's data, kept for `serve`."),
     ] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the data of the temporary server as well.")
-    ] = False,
+    keep: Annotated[bool, flag("--keep", "Keep the data of the temporary server as well.")] = False,
 ) -> int:
     """Show the main job on a server of its own: no account, no network, seconds.
 

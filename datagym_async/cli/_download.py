@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import attrs
-import typer
 
 from datagym_async._client import DataGymClient
 from datagym_async.cli._closing import RESUME, check_report_file, write_report
@@ -21,7 +20,7 @@ from datagym_async.cli._errors import (
 )
 from datagym_async.cli._job_options import DOWNLOAD
 from datagym_async.cli._lookup import dataset_of, project_of
-from datagym_async.cli._options import Given
+from datagym_async.cli._options import Given, argument
 from datagym_async.cli._progress import SAY_EVERY, DownloadSnapshot, ProblemLines, showing
 from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
@@ -45,10 +44,8 @@ def download(
     given: Given,
     folder: Annotated[
         Path,
-        typer.Argument(
-            metavar="FOLDER",
-            help="Where to: a new or an empty folder, or that of the same download before.",
-            show_default=False,
+        argument(
+            "FOLDER", "Where to: a new or an empty folder, or that of the same download before."
         ),
     ],
     dataset: str | None = None,

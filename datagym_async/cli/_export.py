@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import attrs
-import typer
 from rich.console import RenderableType
 
 from datagym_async._runs._text import counted, size
@@ -14,7 +13,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import ProjectArgument
+from datagym_async.cli._options import ProjectArgument, flag
 from datagym_async.cli._progress import first_row, showing
 from datagym_async.cli._screen import Output, bar
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
@@ -33,46 +32,37 @@ def export(
     project: ProjectArgument,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="The file of json, jsonl and coco, replaced if it is there; the folder of others.",
+        flag(
+            "--output -o PATH",
+            "The file of json, jsonl and coco, replaced if it is there; the folder of others.",
             show_default=False,
         ),
     ],
     format: Annotated[  # noqa: A002 -- the option's name
         ExportFormat,
-        typer.Option(
-            "--format", "-f", help="json is what the service sends; jsonl has a task a line."
-        ),
+        flag("--format -f", "json is what the service sends; jsonl has a task a line."),
     ] = "json",
     by: Annotated[
         Literal["supercategory", "category"],
-        typer.Option(
-            "--by", help="What an entry of the configuration is in COCO; its select is the other."
-        ),
+        flag("--by", "What an entry of the configuration is in COCO; its select is the other."),
     ] = "supercategory",
     select: Annotated[
         str | None,
-        typer.Option(
-            "--select",
-            metavar="KEY",
-            help="Key of the nested select that names the class (default: subcategory, or "
+        flag(
+            "--select KEY",
+            "Key of the nested select that names the class (default: subcategory, or "
             "supercategory with --by category).",
         ),
     ] = None,
     sizes: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--sizes/--no-sizes",
-            help="Read width and height of each image from the service, a request each; coco, yolo "
+            "Read width and height of each image from the service, a request each; coco, yolo "
             "and voc need them.",
         ),
     ] = True,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a folder that is not empty.")
-    ] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace a folder that is not empty.")] = False,
 ) -> int:
     """Export the labels of a project's finished tasks.
 

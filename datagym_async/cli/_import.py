@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import attrs
-import typer
 
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
@@ -22,6 +21,7 @@ from datagym_async.cli._errors import (
     sentence_of,
 )
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._options import argument, flag
 from datagym_async.cli._progress import ProblemLines
 from datagym_async.cli._screen import Output, plain_list
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
@@ -41,30 +41,24 @@ app = group("import")
 class HowOptions:
     """What is done with the labels."""
 
-    check: Annotated[
-        bool, typer.Option("--check", help="Only tell what would be imported; import nothing.")
-    ] = False
+    check: Annotated[bool, flag("--check", "Only tell what would be imported; import nothing.")] = (
+        False
+    )
     append: Annotated[
         bool,
-        typer.Option(
-            "--append", help="Append to the labels of each image; twice imported, they are doubled."
-        ),
+        flag("--append", "Append to the labels of each image; twice imported, they are doubled."),
     ] = False
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Replace all labels of each image that the file names."),
+        flag("--replace", "Replace all labels of each image that the file names."),
     ] = False
     partial: Annotated[
         bool,
-        typer.Option(
-            "--partial", help="Leave out the labels that cannot be imported, and import the rest."
-        ),
+        flag("--partial", "Leave out the labels that cannot be imported, and import the rest."),
     ] = False
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Hold back predictions with warnings, too.")
-    ] = False
+    strict: Annotated[bool, flag("--strict", "Hold back predictions with warnings, too.")] = False
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, max=500, help="Predictions in one request.")
+        int, flag("--batch-size", "Predictions in one request.", min=1, max=500)
     ] = 50
 
 
@@ -74,27 +68,23 @@ class FileOptions:
 
     file_format: Annotated[
         PredictionFormat | None,
-        typer.Option("--format", help="What the file is; else by its suffix and beginning."),
+        flag("--format", "What the file is; else by its suffix and beginning."),
     ] = None
     by_name: Annotated[
         bool,
-        typer.Option(
-            "--by-name", help="Find images without an id by their names; always so for COCO."
-        ),
+        flag("--by-name", "Find images without an id by their names; always so for COCO."),
     ] = False
     coco_shape: Annotated[
         Literal["rectangle", "polygon"],
-        typer.Option("--coco-shape", help="What a COCO instance becomes."),
+        flag("--coco-shape", "What a COCO instance becomes."),
     ] = "rectangle"
     coco_by: Annotated[
         Literal["supercategory", "category"],
-        typer.Option("--coco-by", help="Which name of a COCO category is the key of the entry."),
+        flag("--coco-by", "Which name of a COCO category is the key of the entry."),
     ] = "supercategory"
     unannotated: Annotated[
         bool,
-        typer.Option(
-            "--unannotated", help="Import COCO images without labels, too; --replace empties them."
-        ),
+        flag("--unannotated", "Import COCO images without labels, too; --replace empties them."),
     ] = False
 
 
@@ -137,15 +127,11 @@ def import_(
     reading: FileOptions,
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE",
-            help="Predictions: .json, .jsonl, an export, or COCO.",
-            show_default=False,
-        ),
+        argument("FILE", "Predictions: .json, .jsonl, an export, or COCO."),
     ],
     project: Annotated[
         str,
-        typer.Option("--project", "-p", metavar="NAME|ID", help="The project.", show_default=False),
+        flag("--project -p NAME|ID", "The project.", show_default=False),
     ],
 ) -> int:
     """Import predictions into a project, each checked before it is sent.

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import attrs
-import typer
 
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._job_options import upload_flags
-from datagym_async.cli._options import Yes, parse_seconds
+from datagym_async.cli._options import Yes, argument, flag, parse_seconds
 from datagym_async.cli._screen import Column
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
@@ -141,10 +140,9 @@ def show(
     invocation: Invocation,
     job: Annotated[
         str,
-        typer.Argument(
-            metavar="JOB",
-            help="The job, as `jobs list` names it (its beginning is enough), or a journal's path.",
-            show_default=False,
+        argument(
+            "JOB",
+            "The job, as `jobs list` names it (its beginning is enough), or a journal's path.",
         ),
     ],
 ) -> int:
@@ -165,18 +163,15 @@ def clean(
     invocation: Invocation,
     older_than: Annotated[
         float | None,
-        typer.Option(
-            "--older-than",
-            metavar="TIME",
+        flag(
+            "--older-than TIME",
+            "Spare journals written less than this ago, for example 30d; none by default.",
             parser=parse_seconds,
-            help="Spare journals written less than this ago, for example 30d; none by default.",
         ),
     ] = None,
     unfinished: Annotated[
         bool,
-        typer.Option(
-            "--unfinished", help="Delete also those of jobs that have not come to their end."
-        ),
+        flag("--unfinished", "Delete also those of jobs that have not come to their end."),
     ] = False,
     yes: Yes = False,
 ) -> int:

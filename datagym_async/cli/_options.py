@@ -19,62 +19,80 @@ import typer
 
 _SHARED: Final = "Shared options (also before the command)"
 
+
+def flag(usage: str, text: str, *, panel: str | None = None, **more: Any) -> Any:
+    """Return what typer makes an option of.
+
+    Args:
+        usage: What is typed, with what stands for its value: ``"--output -o PATH"``.
+        text: What it does.
+        panel: The group in which help shows it.
+        more: What else typer is to know.
+    """
+    words = usage.split()
+    flags = [each for each in words if each.startswith("-")]
+    metavar = None if words[-1].startswith("-") else words[-1]
+    return typer.Option(*flags, metavar=metavar, help=text, rich_help_panel=panel, **more)
+
+
+def argument(metavar: str, text: str) -> Any:
+    """Return what typer makes an argument of.
+
+    Args:
+        metavar: What stands for it.
+        text: What it is.
+    """
+    return typer.Argument(metavar=metavar, help=text, show_default=False)
+
+
 BaseUrl: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--base-url",
-        metavar="URL",
-        help="Address of the service, without `/api/v1`; else `DATAGYM_BASE_URL`, else "
+    flag(
+        "--base-url URL",
+        "Address of the service, without `/api/v1`; else `DATAGYM_BASE_URL`, else "
         "`https://app.datagym.ai`.",
-        rich_help_panel=_SHARED,
+        panel=_SHARED,
     ),
 ]
 TokenFile: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        "--token-file",
-        metavar="FILE",
-        help="File that holds the token; else `DATAGYM_TOKEN`, else you are asked. There is no "
+    flag(
+        "--token-file FILE",
+        "File that holds the token; else `DATAGYM_TOKEN`, else you are asked. There is no "
         "option for the token itself: others can see arguments.",
-        rich_help_panel=_SHARED,
+        panel=_SHARED,
     ),
 ]
 Json: TypeAlias = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--json",
-        help="Print the result as one JSON document, and nothing else but errors.",
-        rich_help_panel=_SHARED,
+        "Print the result as one JSON document, and nothing else but errors.",
+        panel=_SHARED,
     ),
 ]
 Quiet: TypeAlias = Annotated[
     bool,
-    typer.Option(
-        "--quiet",
-        help="Say only what somebody should look at; nothing if all is well.",
-        rich_help_panel=_SHARED,
+    flag(
+        "--quiet", "Say only what somebody should look at; nothing if all is well.", panel=_SHARED
     ),
 ]
 Debug: TypeAlias = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--debug",
-        help="Log what happens to standard error, and show where errors come from.",
-        rich_help_panel=_SHARED,
+        "Log what happens to standard error, and show where errors come from.",
+        panel=_SHARED,
     ),
 ]
 OF_ALL: Final[Mapping[str, object]] = {"as_json": Json, "quiet": Quiet, "debug": Debug}
 OF_CLIENTS: Final[Mapping[str, object]] = {"base_url": BaseUrl, "token_file": TokenFile, **OF_ALL}
 
-ProjectArgument: TypeAlias = Annotated[
-    str, typer.Argument(metavar="PROJECT", help="Name or id of the project.", show_default=False)
-]
-DatasetArgument: TypeAlias = Annotated[
-    str, typer.Argument(metavar="DATASET", help="Name or id of the dataset.", show_default=False)
-]
+ProjectArgument: TypeAlias = Annotated[str, argument("PROJECT", "Name or id of the project.")]
+DatasetArgument: TypeAlias = Annotated[str, argument("DATASET", "Name or id of the dataset.")]
 Yes: TypeAlias = Annotated[
     bool,
-    typer.Option("--yes", help="Do not ask. Needed where standard input is no terminal."),
+    flag("--yes", "Do not ask. Needed where standard input is no terminal."),
 ]
 
 
@@ -203,11 +221,10 @@ class OptionTable:
                     kind, default = list[str] | None, None
                 elif default is True:
                     default = False
-            shown = typer.Option(
-                *row.flags,
-                metavar=row.metavar,
-                help=row.help,
-                rich_help_panel=row.panel,
+            shown = flag(
+                row.usage,
+                row.help,
+                panel=row.panel,
                 parser=row.parser,
                 min=row.least,
                 max=row.most,

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-import typer
-
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import read_token
 from datagym_async.cli._errors import WELL, CommandError
+from datagym_async.cli._options import flag
 from datagym_async.cli._signals import on_stop_signals
 
 if TYPE_CHECKING:
@@ -70,40 +69,35 @@ def serve(
     invocation: Invocation,
     data: Annotated[
         Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="Folder for its data, made if needed; without it all is gone at the end.",
+        flag(
+            "--data DIR", "Folder for its data, made if needed; without it all is gone at the end."
         ),
     ] = None,
     port: Annotated[
         int,
-        typer.Option("--port", metavar="N", min=0, max=65535, help="Port; 0 takes any free one."),
+        flag("--port N", "Port; 0 takes any free one.", min=0, max=65535),
     ] = 8080,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
-    ] = "127.0.0.1",
+    host: Annotated[str, flag("--host ADDRESS", "Address to listen on.")] = "127.0.0.1",
     seed: Annotated[
         Literal["demo"] | None,
-        typer.Option("--seed", help="Make two projects, which no request can make."),
+        flag("--seed", "Make two projects, which no request can make."),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(
-            "--token-file",
-            metavar="FILE",
-            help="File with the token to let in; else a random one, kept in DIR/token.",
+        flag(
+            "--token-file FILE",
+            "File with the token to let in; else a random one, kept in DIR/token.",
         ),
     ] = None,
     dialect: Annotated[
         Literal["current", "legacy"],
-        typer.Option("--dialect", help="Routes and field names of today, or the old ones."),
+        flag("--dialect", "Routes and field names of today, or the old ones."),
     ] = "current",
     fetch_links: Annotated[
         Literal["public", "any", "local", "never"],
-        typer.Option(
+        flag(
             "--fetch-links",
-            help="Fetch link images from public addresses and this machine, from any, from this"
+            "Fetch link images from public addresses and this machine, from any, from this"
             " machine and private networks, or never.",
         ),
     ] = "public",

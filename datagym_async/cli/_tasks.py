@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import attrs
-import typer
 
 from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
@@ -13,7 +12,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
-from datagym_async.cli._options import ProjectArgument, Yes
+from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._progress import ProblemLines
 from datagym_async.cli._screen import Column, Output, plain_list
 from datagym_async.cli._signals import run_in_loop
@@ -29,19 +28,17 @@ _ALL: Final = "all"
 
 States = Annotated[
     list[str] | None,
-    typer.Option(
-        "--state",
-        metavar="STATE",
-        help="Only tasks in this state, for example waiting; may be given again.",
+    flag(
+        "--state STATE",
+        "Only tasks in this state, for example waiting; may be given again.",
         show_default=False,
     ),
 ]
 Search = Annotated[
     str | None,
-    typer.Option(
-        "--search",
-        metavar="WORDS",
-        help="Only tasks with these words in the name of the image or of the labeller (letters, "
+    flag(
+        "--search WORDS",
+        "Only tasks with these words in the name of the image or of the labeller (letters, "
         "digits, blanks, _ and -; the service ignores words of digits alone).",
         show_default=False,
     ),
@@ -54,14 +51,13 @@ class Chosen:
 
     tasks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TASK", help="Ids of tasks.", show_default=False),
+        argument("TASK", "Ids of tasks."),
     ] = None
     project: Annotated[
         str | None,
-        typer.Option(
-            "--project",
-            metavar="PROJECT",
-            help="Name or id of a project: all its tasks in the states given by --state.",
+        flag(
+            "--project PROJECT",
+            "Name or id of a project: all its tasks in the states given by --state.",
             show_default=False,
         ),
     ] = None
@@ -76,9 +72,7 @@ def list_tasks(
     project: ProjectArgument,
     state: States = None,
     search: Search = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=0, help="Tasks to list; 0 lists all.")
-    ] = 0,
+    limit: Annotated[int, flag("--limit N", "Tasks to list; 0 lists all.", min=0)] = 0,
 ) -> int:
     """List the tasks of a project, in all states unless told."""
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import attrs
-import typer
 
 from datagym_async._client import DataGymClient
 from datagym_async._json import check_depth
@@ -35,7 +34,7 @@ from datagym_async.cli._errors import (
 )
 from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
-from datagym_async.cli._options import Given
+from datagym_async.cli._options import Given, argument
 from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
 from datagym_async.cli._screen import Output, clock
 from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
@@ -120,11 +119,10 @@ def upload(
     given: Given,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="SOURCE...",
-            help="Files, folders (with all below them), globs, manifests (.txt .csv .jsonl), "
+        argument(
+            "SOURCE...",
+            "Files, folders (with all below them), globs, manifests (.txt .csv .jsonl), "
             "URLs, or - for a list on standard input.",
-            show_default=False,
         ),
     ] = None,
     dataset: str | None = None,
