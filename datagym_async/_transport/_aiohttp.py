@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
+from urllib.request import getproxies
 
 import aiohttp
 import attrs
@@ -16,21 +17,27 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from datagym_async._transport._base import Payload, StreamedResponse, bound_of, whole_answer
-from datagym_async._transport._connections import Connector
+from datagym_async._transport._connections import (
+    BodyInMemory,
+    Connector,
+    OutgoingBody,
+    StreamedBody,
+)
 from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
 from datagym_async._transport._failures import FAILURES, too_slow, translate
 from datagym_async._transport._foreign import GuardedSession, LinkError, Redirect, redirect_of
-from datagym_async._transport._outgoing import BodyInMemory, OutgoingBody, StreamedBody
-from datagym_async._transport._secrets import secrets_of
 from datagym_async._version import __version__
 from datagym_async._wire._messages import Body, Lane, Request, Response
 from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets
 from datagym_async.exceptions import APIError, APIResponseValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
     from types import TracebackType
 
     from datagym_async._transport._options import Timeout
+
+T = TypeVar("T")
 
 # The service closes an idle connection after 54 to 60 seconds (observed); ours are given up
 # earlier, so that no request is lost on a connection which the service is just closing.
@@ -163,18 +170,12 @@ class _Answer:
     Args:
         raw: What aiohttp has.
         headers: Its header fields, without secrets.
+        status: Its status.
     """
 
     raw: aiohttp.ClientResponse
     headers: Mapping[str, str]
-
-    @property
-    def status(self) -> int:
-        return self.raw.status
-
-    @property
-    def content(self) -> aiohttp.StreamReader:
-        return self.raw.content
+    status: int
 
     def leave(self) -> None:
         """Let go of it; at its end it has given its connection back by itself."""
@@ -279,7 +280,7 @@ class AiohttpTransport:
         del token  # a traceback with locals shows the names of this frame
         credentials = {"Authorization": HiddenField(f"Token {secret.reveal()}")}
         self._usual_headers = CIMultiDict({**_EVERYWHERE, **credentials})
-        self.secrets = secrets_of(secret, trust_env=trust_env, session=session)
+        self.secrets = _secrets_of(secret, trust_env=trust_env, session=session)
         self._patience = _Patience(timeout)
         self._owns_http = session is None
         if session is not None:
@@ -305,16 +306,20 @@ class AiohttpTransport:
         state = "closed" if self._http.closed else "open"
         return f"<AiohttpTransport {self._base_url} {state}>"
 
-    async def exchange(self, request: Request) -> Response:
+    def exchange(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request once and return its whole answer (see `Transport.exchange`)."""
         body = request.body
         if body is not None and body.data is None:
-            async with self.send(request) as streamed:
-                return await streamed.whole(request)
+            return self._exchange_streamed(request)
         # What opens nothing needs nothing around it: this is the way of nearly all requests.
-        until = self._patience.until(request)
         sent = None if body is None else BodyInMemory(body.data or b"")
-        answer = await self._start(request, until, sent)
+        return self._start(request, self._patience.until(request), self._whole, sent)
+
+    async def _exchange_streamed(self, request: Request) -> Response:
+        async with self.send(request) as streamed:
+            return await streamed.whole(request)
+
+    async def _whole(self, request: Request, until: float, answer: _Answer) -> Response:
         try:
             payload = self._payload(request, until, answer)
             pieces = await payload.rest(bound_of(request, answer.status))
@@ -326,7 +331,7 @@ class AiohttpTransport:
         """Send a request once and give its open answer (see `Transport.send`)."""
         until = self._patience.until(request)
         return _Exchange(
-            partial(self._start, request, until),
+            partial(self._start, request, until, _as_it_is),
             partial(self._payload, request, until),
             request.body,
         )
@@ -336,7 +341,7 @@ class AiohttpTransport:
         peer = self.secrets.hide(_peer(url))
         return _Exchange(
             partial(self._start_fetch, url, peer),
-            lambda answer: _Payload(answer.content, peer, self._patience),
+            lambda answer: _Payload(answer.raw.content, peer, self._patience),
         )
 
     async def aclose(self) -> None:
@@ -348,10 +353,25 @@ class AiohttpTransport:
             if self._owns_http:
                 await self._http.close()
 
-    async def _start(self, request: Request, until: float, body: OutgoingBody | None) -> _Answer:
+    async def _start(
+        self,
+        request: Request,
+        until: float,
+        take: Callable[[Request, float, _Answer], Awaitable[T]],
+        body: OutgoingBody | None,
+    ) -> T:
+        """Send a request, and return what is taken of its open answer.
+
+        Args:
+            request: The request.
+            until: The moment at which the exchange has to be over.
+            take: Takes it.
+            body: The request's body.
+        """
         try:
             with self._patience.for_answer(body, until):
-                return self._answer(
+                # Never a name of its own: what aiohttp has shows the fields that were sent.
+                answer = self._answer(
                     await self._http.request(
                         request.method,
                         self._url(request),
@@ -368,6 +388,8 @@ class AiohttpTransport:
             # Names in frames of aiohttp hold header fields and the credentials of proxies.
             raised.__traceback__ = None
             raise
+        else:
+            return await take(request, until, answer)
         # Raised here, outside the handler, so that aiohttp's error is not even its context.
         raise (body.failure if body is not None else None) or failure
 
@@ -396,12 +418,13 @@ class AiohttpTransport:
         raise failure
 
     def _answer(self, raw: aiohttp.ClientResponse) -> _Answer:
-        return _Answer(raw, self.secrets.clean_fields(raw.headers, raw.raw_headers))
+        headers = self.secrets.clean_fields(raw.headers, raw.raw_headers)
+        return _Answer(raw, headers, raw.status)
 
     def _payload(self, request: Request, until: float, answer: _Answer) -> _Payload:
         is_text = not request.gives_bytes or answer.status >= 300 or _says_text(answer.raw)
         secrets = self.secrets if is_text else None
-        return _Payload(answer.content, self._peer, self._patience, until, secrets=secrets)
+        return _Payload(answer.raw.content, self._peer, self._patience, until, secrets=secrets)
 
     def _url(self, request: Request) -> URL:
         if request.query:
@@ -418,6 +441,10 @@ class AiohttpTransport:
             headers["Content-Type"] = request.body.content_type
             headers["Content-Length"] = str(request.body.size)
         return headers
+
+
+async def _as_it_is(_: Request, __: float, answer: _Answer) -> _Answer:
+    return answer
 
 
 def _says_text(answer: aiohttp.ClientResponse) -> bool:
@@ -450,3 +477,37 @@ def _new_session(
 def _peer(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _secrets_of(
+    token: Secret, *, trust_env: bool, session: aiohttp.ClientSession | None = None
+) -> Secrets:
+    """Return the secrets of a transport.
+
+    Args:
+        token: The token.
+        trust_env: Whether proxies are taken from the environment.
+        session: The caller's session, with a proxy of its own.
+    """
+    urls = [getattr(session, "_default_proxy", None)]
+    if trust_env or (session is not None and session.trust_env):
+        urls += getproxies().values()
+    found = [secret for url in filter(None, urls) for secret in _credentials(str(url))]
+    auth: aiohttp.BasicAuth | None = getattr(session, "_default_proxy_auth", None)
+    if auth is not None:
+        found += _with_pair(auth.login, auth.password)
+    return Secrets(token, *found)
+
+
+def _credentials(url: str) -> Iterator[str]:
+    """Give user and password of a URL, as they are sent."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = SplitResult("", "", "", "", "")
+    return _with_pair(unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def _with_pair(user: str, password: str) -> Iterator[str]:
+    """Give user, password, and both as a Basic header encodes them."""
+    yield from (user, password, f"{user}:{password}")

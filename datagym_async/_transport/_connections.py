@@ -1,20 +1,143 @@
-"""Connections that take one answer for each request, and no more.
+"""Both halves of a connection, where aiohttp falls short.
 
-aiohttp keeps whatever comes on an idle connection, and hands it to the next request as its answer.
-A server that answers twice, or a proxy that mixes two clients up, so tells one call what was meant
-for another. Here the second answer closes its connection.
+**What goes out.** Whether a request can have been carried out depends on whether its body went out
+whole, and what a body's source raised is the caller's to see; aiohttp tells neither. So bodies are
+payloads that know how far they got.
+
+**What comes in.** aiohttp keeps whatever comes on an idle connection, and hands it to the next
+request as its answer. A server that answers twice, or a proxy that mixes two clients up, so tells
+one call what was meant for another. Here the second answer closes its connection.
 """
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import AsyncIterator, Callable
+
+    from aiohttp.abc import AbstractStreamWriter
+
+# A body in memory goes out in slices, and its end only when what is before it has gone: so one
+# that was cut short is known to have been. Each slice takes a turn of the loop.
+_SLICE = 1024 * 1024
+_END = 256 * 1024
+# Up to here it goes out with the headers, in one piece; above, joining them would copy the body.
+_WITH_HEADERS = 64 * 1024
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+class OutgoingBody(aiohttp.Payload):
+    """One attempt's body.
+
+    Attributes:
+        whole: Whether its last byte was handed over.
+        failure: What its source raised, or None.
+        when_sent: Called when all of it has gone.
+    """
+
+    _autoclose = True  # what it reads from is closed by whoever opened it
+
+    def __init__(self, *, whole: bool) -> None:
+        super().__init__(None)
+        self.whole = whole
+        self.failure: Exception | None = None
+        self.when_sent: Callable[[], None] = _nothing
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
+        """Refuse: a body is written, never read back."""
+        raise TypeError("a body on its way out is not decoded")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body; aiohttp's older entry."""
+        await self.write_with_length(writer, None)
+
+    async def settle(self) -> None:
+        """Wait until nobody reads from the source any more."""
+
+
+class BodyInMemory(OutgoingBody):
+    """A body in memory.
+
+    Args:
+        data: All of it.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(whole=not data)
+        self._data = data
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write the body; the announced length is its own."""
+        data = self._data
+        if len(data) <= _WITH_HEADERS:
+            # Noted before the last piece is handed over: what comes after is out of our hands.
+            self.whole = True
+            await writer.write(data)
+            self.when_sent()
+            return
+        self.whole = False
+        writer.send_headers()
+        view = memoryview(data)
+        end = max(0, len(data) - _END)
+        for start in range(0, end, _SLICE):
+            await writer.write(view[start : min(start + _SLICE, end)])
+        self.whole = True
+        await writer.write(view[end:])
+        self.when_sent()
+
+
+class StreamedBody(OutgoingBody):
+    """A body read from a source while it goes out.
+
+    Args:
+        source: Gives its chunks.
+        size: Bytes that they should be.
+    """
+
+    def __init__(self, source: AsyncIterator[bytes], size: int) -> None:
+        super().__init__(whole=size == 0)
+        self._source = source
+        self._left = size
+        self._reading = asyncio.Lock()
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write what the source gives, to its end."""
+        while (chunk := await self._next()) is not None:
+            self._left -= len(chunk)
+            self.whole = self._left <= 0
+            await writer.write(chunk)
+        self.when_sent()
+
+    async def settle(self) -> None:
+        """Wait until nobody reads from the source any more."""
+        async with self._reading:
+            pass
+
+    async def _next(self) -> bytes | None:
+        """Return the next chunk, or None at the end.
+
+        The lock is held while the source is read: aiohttp's writer may be cancelled meanwhile, and
+        a source that is still running cannot be closed.
+        """
+        async with self._reading:
+            try:
+                return await anext(self._source, None)
+            except Exception as failure:
+                self.failure = failure
+                raise
 
 
 class _OneAnswer(ResponseHandler):

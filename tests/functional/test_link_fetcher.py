@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from datagym_async._transport import LinkError, LinkFetcher, _links
+from datagym_async._transport import LinkError, LinkFetcher, _foreign
 from tests.helpers.photos import jpeg
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ async def test_a_redirect_inside_is_refused() -> None:
 
 async def test_an_endless_body_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever serves it may never stop."""
-    monkeypatch.setattr(_links, "MAX_LINK_BYTES", 100_000)
+    monkeypatch.setattr(_foreign, "MAX_LINK_BYTES", 100_000)
     async with serving(picture) as address:
         with pytest.raises(LinkError, match="more than 100,000 bytes"):
             await fetched(f"{address}/a.jpg")

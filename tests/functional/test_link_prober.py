@@ -104,7 +104,7 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 async def prober(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LinkProber]:
     """Return a prober that asks this machine, too, and does not wait between attempts."""
-    monkeypatch.setattr("datagym_async._transport._links._PAUSE", 0)
+    monkeypatch.setattr("datagym_async._transport._foreign._PAUSE", 0)
     prober = LinkProber(allow_private=True)
     yield prober
     await prober.aclose()
