@@ -338,7 +338,8 @@ class UploadReport:
         journal: The journal's path, or empty.
         warned: Items with a warning, whatever became of them.
         left_out: Files that ``UploadConfig.include`` and ``exclude`` left out; they are not among
-            `planned`. A folder that was not read for it counts as one.
+            `planned`. A folder that was not read for it counts as one; those of a folder that is
+            watched are not counted.
         stopped_by: Which limit ended the run before its end, in words (``"max_files: 100 were
             sent"``), or empty. Such a run is not `complete`, but nothing is wrong with it.
         datasets: What was done in each dataset of the job, the first one first.

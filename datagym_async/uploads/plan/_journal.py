@@ -216,14 +216,17 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
         is_ours = not path.exists() or is_journal(path)
         if fresh and is_ours:
             remove(path)
+        elif fresh:
+            msg = (
+                f"{_shown(path)} is no journal of an upload, and is left alone; give another path."
+            )
+            raise ConfigurationError(msg)
         elif not is_ours:
-            why = "no journal of an upload, and is left alone; give another path."
-            if not fresh:
-                why = (
-                    "damaged, or no journal of an upload; give another path, or delete it "
-                    "yourself: what the dataset holds is skipped in any case."
-                )
-            raise ConfigurationError(f"{_shown(path)} is {why}")
+            msg = (
+                f"{_shown(path)} is damaged, or no journal of an upload; give another path, or "
+                "delete it yourself: what the dataset holds is skipped in any case."
+            )
+            raise ConfigurationError(msg)
         is_whole = unseal(path, lock)
         path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
         connection = _connect(str(path))

@@ -95,11 +95,7 @@ class Naming:
         return isinstance(self.policy, str) and "index" in _fields(self.policy)
 
     def of(self, path: str, relative: str) -> str:
-        """Return the name of a file.
-
-        Args:
-            path: Where it lies.
-            relative: Its path below the source that named it, parts joined by ``/``.
+        """Return the name of a file, whose relative path has its parts joined by ``/``.
 
         Raises:
             UnnamableError: The policy has no name for it.
@@ -149,9 +145,7 @@ def _asked(function: Callable[[UploadItem], object], item: UploadItem) -> str:
 def matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], object]:
     """Return what tells whether a path, its parts joined by ``/``, matches one of some patterns.
 
-    Args:
-        patterns: With ``*``, ``?`` and ``[...]`` within a part, and ``**`` for any number of parts.
-        any_case: Whether a letter stands for its other case as well.
+    ``*``, ``?`` and ``[...]`` stay within a part, and ``**`` stands for any number of them.
     """
     from wcmatch import glob
 
@@ -183,11 +177,7 @@ class Filters:
     left_out: int = attrs.field(default=0, init=False, eq=False)
 
     def takes(self, relative: str) -> bool:
-        """Return whether a file counts.
-
-        Args:
-            relative: Its path below the source, parts joined by ``/``.
-        """
+        """Return whether a file counts."""
         if self.prunes(relative):
             return False
         return not self.include or bool(_covering(self.include)(relative))
@@ -258,12 +248,7 @@ class Rules:
     ) -> Candidate:
         """Return a file as a candidate, named; with a reason against it where it has no name.
 
-        Args:
-            path: Where it lies.
-            relative: Its path below the source that named it, parts joined by ``/``.
-            size: Its bytes.
-            refusal: Why it cannot be uploaded in any case; then it is named by its last part.
-            mtime: When it was changed, in nanoseconds, where that is known.
+        One that cannot be uploaded in any case is named by its last part.
         """
         name = relative.rpartition("/")[2]
         if not refusal and self.naming.policy != "basename":

@@ -9,10 +9,10 @@ million here would hold it in memory; only where names are numbered each folder 
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -22,7 +22,7 @@ from datagym_async._runs._disk import refusal
 from datagym_async.uploads.sources._candidates import Candidate, Rules, matcher, refused_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 MAGIC = frozenset("*?[")
@@ -34,6 +34,7 @@ class _Folder(NamedTuple):
     path: str
     relative: str = ""
     level: int = 1
+    is_link: bool = False
 
 
 class _File(NamedTuple):
@@ -44,9 +45,6 @@ class _File(NamedTuple):
     size: int = 0
     refusal: str = ""
     mtime: int | None = None
-
-
-_Met: TypeAlias = _Folder | _File
 
 
 def in_folder(folder: str, rules: Rules) -> Iterator[Candidate]:
@@ -107,119 +105,98 @@ def walk(
             nothing matches.
         nothing: What to yield where there is nothing else.
     """
-    return _Walk(rules, depth, matches).run(folder, below, nothing)
-
-
-@attrs.define
-class _Walk:
-    """One walk: what is still to be read, and which folders links led to already."""
-
-    _rules: Rules
-    _depth: int | None
-    _matches: Callable[[str], object] | None
-    _links: list[_Folder] = attrs.Factory(list)
-    _read: set[tuple[int, int]] = attrs.Factory(set)
-
-    def run(self, root: str, below: str, nothing: Candidate | None) -> Iterator[Candidate]:
-        rules, is_sorted = self._rules, self._rules.naming.needs_order
-        waiting: list[_Met] = [_Folder(root, below)]
-        while waiting or self._links:
-            if not waiting:
-                # Links last and in order: what can be reached without one keeps its own path.
-                self._links.sort(key=lambda folder: folder.relative, reverse=True)
-                waiting.append(self._links.pop())
-            here = waiting.pop()
-            if isinstance(here, _File):
-                nothing = None
-                yield rules.file(*here)
-                continue
-            try:
-                if not self._is_new(here):
+    is_sorted = rules.naming.needs_order
+    waiting: list[_Folder | _File] = [_Folder(folder, below)]
+    links: list[_Folder] = []
+    read: set[tuple[int, int]] = set()
+    while waiting or links:
+        if not waiting:
+            # Links last and in order: what can be reached without one keeps its own path.
+            links.sort(key=lambda link: link.relative, reverse=True)
+            waiting.append(links.pop())
+        here = waiting.pop()
+        if isinstance(here, _File):
+            nothing = None
+            yield rules.file(*here)
+            continue
+        try:
+            if rules.symlinks == "follow":  # only links can lead to a folder twice
+                status = os.stat(here.path)  # noqa: PTH116 -- as in `_disk.look`
+                if (status.st_dev, status.st_ino) in read:
                     continue
-                with os.scandir(here.path) as entries:
-                    if is_sorted:  # named when their turn comes
-                        met = [self._met(entry, here) for entry in sorted(entries, key=_sort_key)]
-                        waiting.extend(one for one in reversed(met) if one is not None)
-                        continue
-                    for entry in entries:
-                        one = self._met(entry, here)
-                        if isinstance(one, _File):
-                            nothing = None
-                            yield rules.file(*one)
-                        elif one is not None:
-                            waiting.append(one)
-            except OSError as error:
-                reason = f"The folder {refusal(here.path, error)}"
-                if here.relative:
-                    nothing = None
-                    yield rules.file(here.path, here.relative, 0, reason)
-                elif self._matches is None:
-                    nothing = None
-                    yield refused_source(here.path, reason)
-        if nothing is not None:
-            yield nothing
+                read.add((status.st_dev, status.st_ino))
+            with os.scandir(here.path) as entries:
+                # Where they are numbered, files are named when their turn comes.
+                for entry in sorted(entries, key=_sort_key, reverse=True) if is_sorted else entries:
+                    one = _met(entry, here, rules, depth, matches)
+                    if isinstance(one, _File) and not is_sorted:
+                        nothing = None
+                        yield rules.file(*one)
+                    elif isinstance(one, _Folder) and one.is_link:
+                        links.append(one)
+                    elif one is not None:
+                        waiting.append(one)
+        except OSError as error:
+            reason = f"The folder {refusal(here.path, error)}"
+            if here.relative:
+                nothing = None
+                yield rules.file(here.path, here.relative, 0, reason)
+            elif matches is None:
+                nothing = None
+                yield refused_source(here.path, reason)
+    if nothing is not None:
+        yield nothing
 
-    def _is_new(self, here: _Folder) -> bool:
-        """Return whether the folder was not read yet: only links can lead to one twice."""
-        if self._rules.symlinks != "follow":
-            return True
-        status = os.stat(here.path)  # noqa: PTH116 -- as in `_disk.look`
-        key = (status.st_dev, status.st_ino)
-        is_new = key not in self._read
-        self._read.add(key)
-        return is_new
 
-    def _met(self, entry: os.DirEntry[str], here: _Folder) -> _Met | None:
-        """Return what an entry is, or None where it does not count or is kept for later."""
-        rules, filters = self._rules, self._rules.filters
-        if entry.name.startswith(".") and not rules.include_hidden:
+def _met(
+    entry: os.DirEntry[str],
+    here: _Folder,
+    rules: Rules,
+    depth: int | None,
+    matches: Callable[[str], object] | None,
+) -> _Folder | _File | None:
+    """Return what an entry is, or None where it does not count."""
+    filters, name = rules.filters, entry.name
+    if name.startswith(".") and not rules.include_hidden:
+        return None
+    if rules.symlinks == "skip" and entry.is_symlink():
+        return None
+    if rules.left_out and str(Path(entry.path).absolute()) in rules.left_out:
+        return None
+    relative = f"{here.relative}/{name}" if here.relative else name
+    is_link = False
+    is_folder = entry.is_dir(follow_symlinks=False)
+    if not is_folder and rules.symlinks == "follow" and entry.is_symlink():
+        with contextlib.suppress(OSError):  # a link in a circle
+            is_folder = is_link = entry.is_dir()
+    if is_folder:
+        if depth is not None and here.level >= depth:
             return None
-        if rules.symlinks == "skip" and entry.is_symlink():
-            return None
-        if rules.left_out and str(Path(entry.path).absolute()) in rules.left_out:
-            return None
-        relative = f"{here.relative}/{entry.name}" if here.relative else entry.name
-        is_folder = entry.is_dir(follow_symlinks=False)
-        if is_folder or (rules.symlinks == "follow" and entry.is_symlink() and _is_folder(entry)):
-            if self._depth is not None and here.level >= self._depth:
-                return None
-            if filters.prunes(relative):
-                filters.left_out += 1
-                return None
-            folder = _Folder(entry.path, relative, here.level + 1)
-            if is_folder:
-                return folder
-            self._links.append(folder)
-            return None
-        if self._matches is not None and not self._matches(relative):
-            return None
-        if (filters.include or filters.exclude) and not filters.takes(relative):
+        if filters.prunes(relative):
             filters.left_out += 1
             return None
-        try:
-            if entry.is_file():
-                status = entry.stat()
-                return _File(entry.path, relative, status.st_size, "", status.st_mtime_ns)
-            reason = _why_no_file(entry)
-        except FileNotFoundError as error:
-            is_link = entry.is_symlink()
-            dead = f"{printable(entry.path)} is a link that leads nowhere."
-            reason = dead if is_link else refusal(entry.path, error)
-        except OSError as error:
-            reason = refusal(entry.path, error)
-        return _File(entry.path, relative, 0, reason)
+        return _Folder(entry.path, relative, here.level + 1, is_link)
+    if matches is not None and not matches(relative):
+        return None
+    if (filters.include or filters.exclude) and not filters.takes(relative):
+        filters.left_out += 1
+        return None
+    try:
+        if entry.is_file():
+            status = entry.stat()
+            return _File(entry.path, relative, status.st_size, "", status.st_mtime_ns)
+        reason = _why_no_file(entry)
+    except FileNotFoundError as error:
+        dead = f"{printable(entry.path)} is a link that leads nowhere."
+        reason = dead if entry.is_symlink() else refusal(entry.path, error)
+    except OSError as error:
+        reason = refusal(entry.path, error)
+    return _File(entry.path, relative, 0, reason)
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:
     """Return what sorts the entries of a folder as the plan sorts their paths."""
     return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False
 
 
 def _why_no_file(entry: os.DirEntry[str]) -> str:

@@ -114,13 +114,14 @@ class FolderWatch:
     async def arrivals(self, rules: Rules) -> AsyncGenerator[Candidate, None]:
         """Yield files as they settle, until stopped.
 
-        Args:
-            rules: How files are named, and which count.
-
         Raises:
             ConfigurationError: The folder is not there, or is none.
         """
-        await in_thread(_check_folder, self.folder)
+        status = await in_thread(look, self.folder)
+        if isinstance(status, str):
+            raise ConfigurationError(f"The folder {status}")
+        if not stat.S_ISDIR(status.st_mode):
+            raise ConfigurationError(f"{printable(self.folder)} is no folder to watch.")
         arriving = _Arriving(self.folder, rules, self.settle)
         loop = asyncio.get_running_loop()
         async with aclosing(self._changes(self.folder, self._stopped, self.settle / 2)) as changes:
@@ -134,14 +135,6 @@ class FolderWatch:
                 for candidate in await in_thread(arriving.settled, loop.time()):
                     yield candidate
                 new = ()
-
-
-def _check_folder(folder: str) -> None:
-    found = look(folder)
-    if isinstance(found, str):
-        raise ConfigurationError(f"The folder {found}")
-    if not stat.S_ISDIR(found.st_mode):
-        raise ConfigurationError(f"{printable(folder)} is no folder to watch.")
 
 
 class _Look(NamedTuple):
