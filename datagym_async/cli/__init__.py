@@ -1,10 +1,14 @@
-"""The command line: parse, call, draw, and no logic of its own.
+"""The command line: parse, call, draw, and no logic of its own. In reading order:
 
-One module a command (`_upload`, `_demo`, `_serve`, `_projects`, `_datasets`), each with functions
-that `_options.command` makes commands of: it adds the options that all of them share and turns
-every error into one sentence and an exit status (`_errors`). Whatever is said goes through
-`_output`: results to standard output, progress and messages to standard error. **A new command is a
-new module and one line in `_app`.**
+`_app` names all commands and loads the module of the one that runs; `_command` makes a command of a
+function, with the options that all share, and turns every error into a sentence and an exit status;
+`_options` has those options and what a row of a table of options is; `_job_options` has the rows
+of `upload` and `download`.
 
-Nothing here is imported before `datagym_async.__main__` knows that the `cli` extra is there.
+One file a command, or a group of them: `_upload`, `_download`, `_export`, `_import`, `_bitmaps`,
+`_demo`, `_serve`, `_projects`, `_datasets`, `_config`, `_tasks`, `_jobs`.
+
+What they call: `_connect` (address and token, to a client), `_lookup` (names and ids, to datasets
+and projects), `_signals` (Ctrl-C), `_screen` (the one way out for texts, tables and JSON),
+`_progress` (how far a job is), `_closing` (how an upload ended, and reports), `_errors`.
 """

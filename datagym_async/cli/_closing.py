@@ -1,14 +1,9 @@
-"""What is said of a bulk upload when it has ended, and its exit status.
-
-All but `tell` are pure functions of the report.
-
-`--report FILE`: where the report of a bulk job goes.
-"""
+"""How a bulk job ends: what is said of an upload, its exit status, and where the report goes."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -20,6 +15,8 @@ from datagym_async.uploads import Outcome, UploadReport, UploadResult
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from datagym_async.downloads import DownloadReport
 
 RESUME: Final = "The same command resumes where this one stopped."
 
@@ -144,33 +141,20 @@ def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
     return f"The same command{again} tries again what failed."
 
 
-class Report(Protocol):
-    """What can be written: the report of an upload or a download."""
-
-    def to_json(self, path: Path | None = None) -> str:
-        """Return it as JSON text, and write it."""
-        ...
-
-    def to_csv(self, path: Path | None = None) -> str:
-        """Return its problems as CSV text, and write them."""
-        ...
-
-
 def check_report_file(file: Path) -> None:
     """Raise a `CommandError` if a report could not be written there when all is done."""
     if file.suffix.lower() not in {".json", ".csv"}:
         raise CommandError(f"The report file {file} must end in .json or .csv.")
-    if not file.parent.is_dir():
-        raise CommandError(
-            f"The report {file} cannot be written: there is no folder {file.parent}."
-        )
-    if file.is_dir():
-        raise CommandError(f"The report {file} cannot be written: it is a folder.")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise CommandError(f"The report {file} cannot be written: permission denied.")
+    for is_wrong, reason in (
+        (not file.parent.is_dir(), f"there is no folder {file.parent}"),
+        (file.is_dir(), "it is a folder"),
+        (not os.access(file if file.exists() else file.parent, os.W_OK), "permission denied"),
+    ):
+        if is_wrong:
+            raise CommandError(f"The report {file} cannot be written: {reason}.")
 
 
-def write_report(output: Output, report: Report, file: Path | None) -> None:
+def write_report(output: Output, report: UploadReport | DownloadReport, file: Path | None) -> None:
     """Write the report where programs find it: the report file, and standard output.
 
     Raises:

@@ -10,7 +10,7 @@ from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, argument, flag
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.exceptions import AlreadyExistsError
-from datagym_async.models import Dataset, DatasetMedia
+from datagym_async.models import Dataset
 
 app = group("datasets")
 
@@ -21,20 +21,28 @@ _TIME: Final = "%Y-%m-%d %H:%M"
 def list_datasets(invocation: Invocation) -> int:
     """List the datasets with the number of their media."""
     datasets = with_client(invocation, outlines)
-    if invocation.output.as_json:
-        invocation.output.document([_summary(each) for each in datasets])
-    elif not datasets:
-        invocation.output.message(
-            f"There are no datasets at {address_of(invocation)}; `datasets create NAME` makes one."
+    columns = (
+        Column("Id", whole=True),
+        Column("Name"),
+        Column("Media", "right"),
+        Column("Projects", "right"),
+    )
+    rows = [
+        (
+            each.dataset.id,
+            each.dataset.name,
+            f"{each.media_count:,}",
+            f"{each.dataset.project_count:,}",
         )
-    else:
-        columns = (
-            Column("Id", whole=True),
-            Column("Name"),
-            Column("Media", "right"),
-            Column("Projects", "right"),
-        )
-        invocation.output.table(columns, [_row(each) for each in datasets])
+        for each in datasets
+    ]
+    address = address_of(invocation)
+    invocation.output.listing(
+        [_summary(each) for each in datasets],
+        columns,
+        rows,
+        empty=f"There are no datasets at {address}; `datasets create NAME` makes one.",
+    )
     return WELL
 
 
@@ -96,18 +104,6 @@ def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
     Returns:
         How many media were left out.
     """
-    for title, value in _facts(dataset):
-        output.result(f"{title:<11} {value}")
-    media = sorted(dataset.media, key=lambda each: (-each.timestamp, each.name))
-    listed = media[: limit or None]
-    if listed:
-        output.result("")
-        columns = (Column("Media id", whole=True), Column("Name"), Column("Source"))
-        output.table(columns, [_media_row(each) for each in listed])
-    return len(media) - len(listed)
-
-
-def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
     facts = (
         ("Dataset", dataset.name),
         ("Id", dataset.id),
@@ -116,16 +112,20 @@ def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
         ("Holds", f"{len(dataset.media):,} media ({dataset.media_type.value.lower()})"),
         ("Attached to", counted(dataset.project_count, "project")),
     )
-    return tuple((title, value) for title, value in facts if value)
-
-
-def _row(found: Outline) -> tuple[str, ...]:
-    dataset = found.dataset
-    return dataset.id, dataset.name, f"{found.media_count:,}", f"{dataset.project_count:,}"
-
-
-def _media_row(media: DatasetMedia) -> tuple[str, ...]:
-    return media.id, media.name, media.source_type.value.lower().replace("_", " ")
+    for title, value in facts:
+        if value:
+            output.result(f"{title:<11} {value}")
+    media = sorted(dataset.media, key=lambda each: (-each.timestamp, each.name))
+    listed = media[: limit or None]
+    if listed:
+        output.result("")
+        columns = (Column("Media id", whole=True), Column("Name"), Column("Source"))
+        rows = [
+            (each.id, each.name, each.source_type.value.lower().replace("_", " "))
+            for each in listed
+        ]
+        output.table(columns, rows)
+    return len(media) - len(listed)
 
 
 def _summary(found: Outline) -> dict[str, object]:

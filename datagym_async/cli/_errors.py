@@ -133,7 +133,7 @@ def _hints() -> tuple[Mapping[str, str], re.Pattern[str]]:
     """Return the flags by their names in the library, and what an argument looks like."""
     from datagym_async.cli._job_options import DOWNLOAD, UPLOAD  # loads what they configure
 
-    flags = {row.library_name: row.flag for row in (*DOWNLOAD.rows, *UPLOAD.rows)}
+    flags = {row.library_name: row.flags[0] for row in (*DOWNLOAD.rows, *UPLOAD.rows)}
     argument = rf'(?P<name>{"|".join(flags)})=(?:"(?P<value>[\w+]+)"|True(?: \(--\w+\))?|\.\.\.)'
     others = "|".join(map(re.escape, _OTHERS))
     return flags, re.compile(rf"\b(?:{others}|{argument})")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from datagym_async.cli._options import Option, OptionTable, parse_bytes, parse_seconds
+from datagym_async.cli._options import Option, OptionTable
 from datagym_async.downloads import DownloadConfig
 from datagym_async.uploads import UploadConfig
 
@@ -48,13 +48,11 @@ _MAX_DURATION: Final = Option(
     "--max-duration TIME",
     _STOPS,
     "Stop after this time, for example `30m` or `2h`; a plain number is seconds.",
-    parser=parse_seconds,
 )
 _STATS: Final = Option(
     "--stats SECONDS",
     _REPORT,
     "Seconds between two lines of progress where there is no terminal; 0 for none.",
-    parser=parse_seconds,
 )
 
 UPLOAD: Final = OptionTable(
@@ -147,7 +145,6 @@ UPLOAD: Final = OptionTable(
             _CHECKS,
             "Reject images larger than this, for example `15M`; no limit by default. Above "
             "15 MiB, which few services take, there is a warning in any case.",
-            parser=parse_bytes,
         ),
         Option(
             "--check-links",
@@ -207,7 +204,6 @@ UPLOAD: Final = OptionTable(
             "Bytes a second for file uploads: `500k`, `10M`; no limit by default.",
             client="max_upload_rate",
             type=int | None,
-            parser=parse_bytes,
         ),
         Option(
             "--journal PATH",
@@ -242,13 +238,12 @@ UPLOAD: Final = OptionTable(
             "Keep uploading what arrives in one folder, each file once it has stopped changing, "
             "until Ctrl-C (needs the extra `watch`).",
         ),
-        Option("--settle-after TIME", _RESUME, "", parser=parse_seconds, hidden=True),
+        Option("--settle-after TIME", _RESUME, "", hidden=True),
         Option("--max-files N", _STOPS, "Stop after N images and links were sent.", least=1),
         Option(
             "--max-bytes-total SIZE",
             _STOPS,
             "Stop after this many bytes were sent, for example `50G`.",
-            parser=parse_bytes,
         ),
         Option("--max-failures N", _STOPS, "Stop after N items failed.", least=1),
         _MAX_DURATION,
@@ -338,7 +333,6 @@ DOWNLOAD: Final = OptionTable(
             "--max-bytes-total SIZE",
             _STOPS,
             "Stop after this many bytes have arrived, for example `50G`.",
-            parser=parse_bytes,
         ),
         Option("--max-failures N", _STOPS, "Stop after N media failed.", least=1),
         _MAX_DURATION,
@@ -354,4 +348,4 @@ DOWNLOAD: Final = OptionTable(
 
 def upload_flags() -> dict[str, str]:
     """Return the flag of each option of `upload` by what the library calls it."""
-    return {row.library_name: row.flag for row in UPLOAD.rows}
+    return {row.library_name: row.flags[0] for row in UPLOAD.rows}

@@ -71,15 +71,13 @@ def quoted_for_eyes(word: str) -> str:
 
     Where it is not printable it becomes ``$'a\x1b.jpg'``, which bash, zsh and ksh read.
     """
-    if word.isprintable():
-        return shlex.quote(word)
-    return f"$'{''.join(map(_shell_character, word))}'"
 
+    def escaped(one: str) -> str:
+        if one.isprintable() and one not in "'\\":
+            return one
+        return "".join(f"\\x{byte:02x}" for byte in os.fsencode(one))
 
-def _shell_character(one: str) -> str:
-    if one.isprintable() and one not in "'\\":
-        return one
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(one))
+    return shlex.quote(word) if word.isprintable() else f"$'{''.join(map(escaped, word))}'"
 
 
 def _sources(job: JobSummary, most: int | None, quote: Callable[[str], str]) -> list[str] | None:
@@ -117,21 +115,21 @@ _DONE: Final = ("uploaded", "skipped", "rejected")
 def list_(invocation: Invocation) -> int:
     """List the jobs whose journals lie in the state folder, the one written last first."""
     jobs = list_jobs()
-    if invocation.output.as_json:
-        invocation.output.document([job_document(each) for each in jobs])
-    elif not jobs:
-        invocation.output.message(f"There are no journals in {jobs_folder()}.")
-    else:
-        columns = (
-            Column("Job", whole=True),
-            Column("Dataset"),
-            Column("Sources"),
-            Column("Done", "right"),
-            Column("Left", "right"),
-            Column("Last active", whole=True),
-            Column("State", whole=True),
-        )
-        invocation.output.table(columns, [_row(each) for each in jobs])
+    columns = (
+        Column("Job", whole=True),
+        Column("Dataset"),
+        Column("Sources"),
+        Column("Done", "right"),
+        Column("Left", "right"),
+        Column("Last active", whole=True),
+        Column("State", whole=True),
+    )
+    invocation.output.listing(
+        [job_document(each) for each in jobs],
+        columns,
+        [_row(each) for each in jobs],
+        empty=f"There are no journals in {jobs_folder()}.",
+    )
     return WELL
 
 
@@ -153,7 +151,7 @@ def show(
         return WELL
     if found.problem:
         raise CommandError(f"{found.path} cannot be read as a journal: {found.problem}")
-    for title, text in facts(found):
+    for title, text in _facts(found):
         invocation.output.result(f"{title:<14}{text}")
     return WELL
 
@@ -183,10 +181,13 @@ def clean(
     output = invocation.output
     if not yes and not sys.stdin.isatty():
         raise CommandError("Nobody is here to ask whether to delete journals; add --yes.")
-    if not yes and not output.ask(_question(older_than, unfinished=unfinished)):
+    age = None if older_than is None else timedelta(seconds=older_than)
+    which = "all jobs, also of unfinished ones," if unfinished else "complete jobs"
+    unwritten = "" if age is None else f" not written for {age}"
+    question = f"Delete the journals of {which}{unwritten} in {jobs_folder()}?"
+    if not yes and not output.ask(question):
         output.message("Nothing was deleted.")
         return WELL
-    age = None if older_than is None else timedelta(seconds=older_than)
     deleted = clean_jobs(older_than=age, unfinished=unfinished)
     if output.as_json:
         output.document([job_document(each) for each in deleted])
@@ -200,7 +201,7 @@ def job_document(job: JobSummary) -> dict[str, Any]:
     """Return a job as JSON takes it."""
     document = attrs.asdict(job, recurse=False)
     return {name: _plain(value) for name, value in document.items()} | {
-        "job": name_of(job),
+        "job": job.path.stem,
         "command": command_of(job),
     }
 
@@ -213,16 +214,11 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def name_of(job: JobSummary) -> str:
-    """Return what a job is called here: the name of its journal without the suffix."""
-    return job.path.stem
-
-
-def facts(job: JobSummary) -> list[tuple[str, str]]:
+def _facts(job: JobSummary) -> list[tuple[str, str]]:
     """Return what is known of a job, as lines of two parts."""
     counts = [f"{job.counts.get(each, 0):,} {each}" for each in (*_DONE, *_LEFT)]
     return [
-        ("Job", name_of(job)),
+        ("Job", job.path.stem),
         ("Journal", f"{job.path} ({size(job.size)})"),
         ("Service", job.base_url),
         ("Dataset", f"{job.dataset_name} ({job.dataset_id})"),
@@ -236,23 +232,15 @@ def facts(job: JobSummary) -> list[tuple[str, str]]:
 
 
 def _row(job: JobSummary) -> tuple[str, ...]:
+    name, when = job.path.stem, _when(job.last_active)
     if job.problem:
-        return name_of(job), "", job.problem, "", "", _when(job.last_active), "unreadable"
-    return (
-        name_of(job),
-        job.dataset_name,
-        job.sources,
-        f"{sum(job.counts.get(each, 0) for each in _DONE):,}",
-        f"{sum(job.counts.get(each, 0) for each in _LEFT):,}",
-        _when(job.last_active),
-        _state(job),
-    )
+        return name, "", job.problem, "", "", when, "unreadable"
+    done, left = (sum(job.counts.get(each, 0) for each in some) for some in (_DONE, _LEFT))
+    return name, job.dataset_name, job.sources, f"{done:,}", f"{left:,}", when, _state(job)
 
 
 def _state(job: JobSummary) -> str:
-    if job.in_use:
-        return "running"
-    return "complete" if job.complete else "unfinished"
+    return "running" if job.in_use else "complete" if job.complete else "unfinished"
 
 
 def _when(moment: datetime | None) -> str:
@@ -260,25 +248,15 @@ def _when(moment: datetime | None) -> str:
 
 
 def _path_of(job: str) -> Path:
-    """Return the journal that is meant.
-
-    Raises:
-        CommandError: None is, or several are.
-    """
+    """Return the journal that is meant."""
     if (path := Path(job)).is_file():
         return path
-    found = [each.path for each in list_jobs() if name_of(each).startswith(job)]
-    if len(found) == 1:
-        return found[0]
+    found = [each.path for each in list_jobs() if each.path.stem.startswith(job)]
     if not found:
         raise CommandError(
             f"There is no job {job!r} in {jobs_folder()}; `datagym-async jobs list` shows them."
         )
-    names = ", ".join(path.stem for path in found)
-    raise CommandError(f"{len(found)} jobs begin with {job!r}: {names}; give more of the name.")
-
-
-def _question(older_than: float | None, *, unfinished: bool) -> str:
-    which = "all jobs, also of unfinished ones," if unfinished else "complete jobs"
-    age = "" if older_than is None else f" not written for {timedelta(seconds=older_than)}"
-    return f"Delete the journals of {which}{age} in {jobs_folder()}?"
+    if len(found) > 1:
+        names = ", ".join(path.stem for path in found)
+        raise CommandError(f"{len(found)} jobs begin with {job!r}: {names}; give more of the name.")
+    return found[0]

@@ -20,28 +20,21 @@ import typer
 _SHARED: Final = "Shared options (also before the command)"
 
 
-def flag(usage: str, text: str, *, panel: str | None = None, **more: Any) -> Any:
-    """Return what typer makes an option of.
-
-    Args:
-        usage: What is typed, with what stands for its value: ``"--output -o PATH"``.
-        text: What it does.
-        panel: The group in which help shows it.
-        more: What else typer is to know.
-    """
+def split_usage(usage: str) -> tuple[list[str], str | None]:
+    """Return the flags of ``"--output -o PATH"``, and what stands for its value, if it has one."""
     words = usage.split()
     flags = [each for each in words if each.startswith("-")]
-    metavar = None if words[-1].startswith("-") else words[-1]
+    return flags, None if words[-1].startswith("-") else words[-1]
+
+
+def flag(usage: str, text: str, *, panel: str | None = None, **more: Any) -> Any:
+    """Return what typer makes an option of: what is typed, what it does, and in which group."""
+    flags, metavar = split_usage(usage)
     return typer.Option(*flags, metavar=metavar, help=text, rich_help_panel=panel, **more)
 
 
 def argument(metavar: str, text: str) -> Any:
-    """Return what typer makes an argument of.
-
-    Args:
-        metavar: What stands for it.
-        text: What it is.
-    """
+    """Return what typer makes an argument of: what stands for it, and what it is."""
     return typer.Argument(metavar=metavar, help=text, show_default=False)
 
 
@@ -122,7 +115,7 @@ class Option:
     Its value goes to the parameter of the command that has its name, if there is one; else to the
     client, if `client` says as what; else to the configuration of the job. Type and default are
     those of the place it goes to, unless they are given. An option for a field that is True by
-    default makes it False.
+    default makes it False. A SIZE and a TIME are read as such.
 
     Args:
         usage: What is typed, with what stands for its value: ``"--dataset -d NAME|ID"``.
@@ -132,7 +125,6 @@ class Option:
         client: The option of `DataGymClient` that it sets.
         type: The type of its value, where a shell cannot give what the field takes.
         default: Its default, together with `type`.
-        parser: Reads its value.
         least: The lowest number.
         most: The highest number.
         convert: Makes what the library takes of its value.
@@ -146,7 +138,6 @@ class Option:
     client: str = ""
     type: Any = None
     default: Any = None
-    parser: Callable[[str], Any] | None = None
     least: float | None = None
     most: float | None = None
     convert: Callable[[Any], Any] | None = None
@@ -155,23 +146,12 @@ class Option:
     @property
     def flags(self) -> list[str]:
         """Return its flags, the one that it is known by first."""
-        return [each for each in self.usage.split() if each.startswith("-")]
-
-    @property
-    def metavar(self) -> str | None:
-        """Return what stands for its value; None where it has none, or a choice of words."""
-        last = self.usage.split()[-1]
-        return None if last.startswith("-") else last
-
-    @property
-    def flag(self) -> str:
-        """Return the flag that it is known by."""
-        return self.flags[0]
+        return split_usage(self.usage)[0]
 
     @property
     def name(self) -> str:
         """Return what Python calls it in the command."""
-        return self.flag.lstrip("-").replace("-", "_")
+        return self.flags[0].lstrip("-").replace("-", "_")
 
     @property
     def library_name(self) -> str:
@@ -181,12 +161,7 @@ class Option:
 
 @attrs.frozen
 class Given:
-    """What was given of a table of options, for those who take it.
-
-    Attributes:
-        config: Fields of the configuration of the job.
-        client: Options of the client.
-    """
+    """What was given of a table of options: fields of the configuration, options of the client."""
 
     config: dict[str, Any] = attrs.field(factory=dict)
     client: dict[str, Any] = attrs.field(factory=dict)
@@ -211,13 +186,15 @@ class OptionTable:
             own: The parameters of the command, without the options of its configuration.
         """
         hints = get_type_hints(self.config)
+        parsers = {"SIZE": parse_bytes, "TIME": parse_seconds, "SECONDS": parse_seconds}
         for row in self.rows:
-            kind, default = row.type, row.default
             if row.name in own:
                 kind, default = own[row.name].annotation, own[row.name].default
-            elif kind is None:
+            elif row.type is not None:
+                kind, default = row.type, row.default
+            else:
                 kind, default = hints[row.library_name], self._default(row)
-                if kind == tuple[str, ...]:
+                if isinstance(default, tuple):
                     kind, default = list[str] | None, None
                 elif default is True:
                     default = False
@@ -225,7 +202,7 @@ class OptionTable:
                 row.usage,
                 row.help,
                 panel=row.panel,
-                parser=row.parser,
+                parser=parsers.get(split_usage(row.usage)[1] or ""),
                 min=row.least,
                 max=row.most,
                 hidden=row.hidden,
@@ -251,8 +228,7 @@ class OptionTable:
                 value = not value
             elif row.type is None and isinstance(self._default(row), tuple):
                 value = tuple(value or ())
-            target = given.client if row.client else given.config
-            target[row.library_name] = value
+            (given.client if row.client else given.config)[row.library_name] = value
         return given
 
     def _default(self, row: Option) -> Any:

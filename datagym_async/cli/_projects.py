@@ -18,19 +18,19 @@ app = group("projects")
 def list_projects(invocation: Invocation) -> int:
     """List the projects with their datasets."""
     projects = with_client(invocation, lambda client: client.projects.list())
-    if invocation.output.as_json:
-        invocation.output.document(plain_list(projects))
-    elif not projects:
-        invocation.output.message(f"There are no projects at {address_of(invocation)}.")
-    else:
-        columns = (
-            Column("Id", whole=True),
-            Column("Name"),
-            Column("Type"),
-            Column("Datasets", "right"),
-            Column("Media", "right"),
-        )
-        invocation.output.table(columns, [_row(project) for project in projects])
+    columns = (
+        Column("Id", whole=True),
+        Column("Name"),
+        Column("Type"),
+        Column("Datasets", "right"),
+        Column("Media", "right"),
+    )
+    invocation.output.listing(
+        plain_list(projects),
+        columns,
+        [_row(project) for project in projects],
+        empty=f"There are no projects at {address_of(invocation)}.",
+    )
     return WELL
 
 
@@ -63,7 +63,10 @@ def detach(
             "Detaching destroys tasks and labels, and nobody is here to ask; add --yes."
         )
     found = with_client(invocation, lambda client: _both(client, dataset, project, whole=True))
-    if not yes and not invocation.output.ask(_question(*found)):
+    if not yes and not invocation.output.ask(
+        f"Detaching {found[0].name!r} from {found[1].name!r} destroys its tasks there "
+        f"(up to {len(found[0].media):,}) and all their labels. Detach it?"
+    ):
         invocation.output.message("Nothing was changed.")
         return WELL
     with_client(invocation, lambda client: client.projects.remove_dataset(found[1].id, found[0].id))
@@ -78,21 +81,11 @@ async def _both(
 
 
 def _row(project: Project) -> tuple[str, ...]:
-    media = sum(each.media_count for each in project.datasets)
-    return (
-        project.id,
-        project.name,
+    kind, media = (
         project.media_type.value.lower(),
-        f"{len(project.datasets):,}",
-        f"{media:,}",
+        sum(each.media_count for each in project.datasets),
     )
-
-
-def _question(dataset: Dataset, project: Project) -> str:
-    return (
-        f"Detaching {dataset.name!r} from {project.name!r} destroys its tasks there "
-        f"(up to {len(dataset.media):,}) and all their labels. Detach it?"
-    )
+    return project.id, project.name, kind, f"{len(project.datasets):,}", f"{media:,}"
 
 
 def _say(invocation: Invocation, dataset: Dataset, project: Project, *, attached: bool) -> int:

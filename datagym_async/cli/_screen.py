@@ -126,6 +126,22 @@ class Output:
         if not self.as_json:
             self._out.print(table)
 
+    def listing(
+        self,
+        document: Sequence[object],
+        columns: Sequence[Column],
+        rows: Sequence[Sequence[str]],
+        *,
+        empty: str,
+    ) -> None:
+        """Say a list as a table, as JSON, or that it is empty."""
+        if self.as_json:
+            self.document(document)
+        elif not rows:
+            self.message(empty)
+        else:
+            self.table(columns, rows)
+
     def json_line(self, record: object) -> None:
         """Say a part of the result as JSON on one line."""
         self.document(json.dumps(record))

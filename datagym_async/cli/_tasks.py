@@ -81,17 +81,15 @@ def list_tasks(
         return await client.tasks.list(found.id, state=state or _ALL, search=search, limit=limit)
 
     tasks = with_client(invocation, work)
-    if invocation.output.as_json:
-        invocation.output.document(plain_list(tasks))
-    elif not tasks:
-        invocation.output.message("There are no such tasks.")
-    else:
-        columns = (Column("Id", whole=True), Column("State"), Column("Image"), Column("Labeller"))
-        rows = [
-            (task.id, task.state.value.lower(), task.media_name, task.labeler or "")
-            for task in tasks
-        ]
-        invocation.output.table(columns, rows)
+    invocation.output.listing(
+        plain_list(tasks),
+        (Column("Id", whole=True), Column("State"), Column("Image"), Column("Labeller")),
+        [
+            (each.id, each.state.value.lower(), each.media_name, each.labeler or "")
+            for each in tasks
+        ],
+        empty="There are no such tasks.",
+    )
     return WELL
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, get_args
 from datagym_async.cli._command import own_parameters
 from datagym_async.cli._download import download
 from datagym_async.cli._job_options import DOWNLOAD, UPLOAD
+from datagym_async.cli._options import split_usage
 from datagym_async.cli._upload import upload
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _line(row: Option, parameter: Parameter) -> str:
         for word in get_args(part)
         if isinstance(word, str) and word
     ]
-    value = "|".join(dict.fromkeys(choices)) or row.metavar
+    value = "|".join(dict.fromkeys(choices)) or split_usage(row.usage)[1]
     first, *others = row.flags
     flags = [f"`{first} {value}`" if value else f"`{first}`", *(f"`{each}`" for each in others)]
     default = parameter.default
