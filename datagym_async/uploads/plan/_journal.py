@@ -136,12 +136,7 @@ def jobs_folder() -> Path:
 
 
 def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
-    """Return where the journal of a job lies.
-
-    Args:
-        journal: The option: a path, or True for the state folder.
-        job: What it is of.
-    """
+    """Return where the journal of a job lies: at a path, or for True in the state folder."""
     if isinstance(journal, bool):
         return jobs_folder() / f"{job.digest[:24]}{SUFFIX}"
     return Path(journal).expanduser().absolute()
@@ -190,12 +185,7 @@ def temporary() -> Database:
 
 
 def journal(path: Path, job: Job, *, fresh: bool) -> Database:
-    """Return the journal of a job, made where there is none.
-
-    Args:
-        path: The journal.
-        job: What it is to be of.
-        fresh: Whether an existing journal is dropped.
+    """Return the journal of a job, made where there is none; a fresh one drops what is there.
 
     Raises:
         ConfigurationError: It cannot be used; the text says why and what to do.

@@ -92,10 +92,7 @@ class Verdict:
 def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
     """Return what is decided against sending an item, or None if it may be sent.
 
-    Args:
-        item: The item.
-        claim: What it wanted, and who has it.
-        holder: Looks up the item of a number; asked only where there is a clash.
+    The holder of a name is looked up by its number, and only where there is a clash.
     """
     if claim.refusal:
         return Verdict(Outcome.REJECTED, claim.refusal)
@@ -155,12 +152,7 @@ def _clashes(database: sqlite3.Connection, after_turn: int) -> Iterator[_Clash]:
 
 
 def numbered(name: str, number: int) -> str:
-    """Return a name with a number before its suffix, shortened in front of it where it must be.
-
-    Args:
-        name: A name, perhaps with folders.
-        number: The number.
-    """
+    """Return a name with a number before its suffix, shortened in front of it where it must be."""
     suffix = PurePosixPath(name).suffix
     stem, tail = name[: len(name) - len(suffix)], f" ({number}){suffix}"
     while stem and screen_name(stem + tail):
@@ -176,11 +168,7 @@ def number_clashes(
 ) -> Added:
     """Give each clashing item since a turn a name of its own; return how to correct the count.
 
-    Args:
-        database: The plan.
-        after_turn: The last turn that was settled before.
-        resuming: Finds items that an earlier run has renamed already; None without a journal.
-        in_memory: Items with bytes, by their number.
+    What an earlier run has renamed already is resumed under that name.
     """
     count = size = resumed = resumed_bytes = 0
     for clash in _clashes(database, after_turn):
@@ -192,7 +180,7 @@ def number_clashes(
         if resuming is not None and known is not None and known[0] <= resuming.last:
             row = clash.row._replace(name=known[1], name_key=known[2])
             new, added = resuming.sort_out(database, [row], in_memory)
-            if not new:  # the item that an earlier run has renamed is resumed instead
+            if not new:
                 for statement in sql.DROP_ITEM:
                     database.execute(statement, (clash.row.seq,))
                 count += added.count - 1
@@ -231,11 +219,6 @@ def refuse_clashes(
     database: sqlite3.Connection, screening: Screening, in_memory: Mapping[int, UploadItem]
 ) -> None:
     """Refuse to begin if images clash; what is no image has better reasons against it.
-
-    Args:
-        database: The plan, settled.
-        screening: Tells what is no image.
-        in_memory: Items with bytes, by their number.
 
     Raises:
         ConfigurationError: Images clash.

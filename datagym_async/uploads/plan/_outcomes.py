@@ -115,10 +115,9 @@ class Outcomes:
             return int(database.execute(sql.COUNT_LOST).fetchone()[0])
 
     def seconds_to_settle(self, settle_after: float) -> float:
-        """Return how long to wait until the last run's uploads are over on the service's side.
+        """Return the seconds until the last run's uploads are over on the service's side.
 
-        Args:
-            settle_after: What this run would wait.
+        A run of today would wait for `settle_after`.
         """
         with self._database.using() as database:
             row = database.execute(sql.LAST_BEAT, (self._database.run,)).fetchone()

@@ -211,11 +211,7 @@ class Plan:
         )
 
     def hold(self, stored_names: Iterable[str]) -> None:
-        """Enter names that the dataset holds already.
-
-        Args:
-            stored_names: Names as the service lists them, encoded.
-        """
+        """Enter names that the dataset holds already, as the service lists them: encoded."""
         keys = [(blob(f"n{fold_name(one)}"),) for one in stored_names]
         with self._database.writing() as database:
             database.executemany(sql.HOLD, keys)
@@ -258,11 +254,8 @@ class Plan:
     def settle(self, *, renames: bool = False) -> Added:
         """Sort what was added since the last time, and let it claim its names in that order.
 
-        Args:
-            renames: Whether an item whose name another one has is numbered.
-
-        Returns:
-            What to correct in the count of items.
+        With `renames` an item whose name another one has is numbered. Returns how to correct the
+        count of items.
         """
         added = Added()
         with self._database.writing() as database:
@@ -336,8 +329,7 @@ class Plan:
     def note_read(self, portion: Iterable[Planned]) -> None:
         """Note in a journal what files were when they were read, where they were listed otherwise.
 
-        Args:
-            portion: Items that are read, none of which is being sent yet.
+        None of them may be on its way yet.
         """
         if self._resuming is None:
             return

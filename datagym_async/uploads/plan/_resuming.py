@@ -82,10 +82,7 @@ class Resuming:
     ) -> tuple[list[Row], Added]:
         """Return the candidates that are new, and how many count; give the known ones turns.
 
-        Args:
-            database: The plan.
-            rows: The candidates.
-            in_memory: Items with bytes by their number; those of known ones get theirs.
+        Items in memory get the number of the item that they are known as.
         """
         new: list[Row] = []
         counted: list[Row] = []

@@ -98,11 +98,8 @@ KnownBy: TypeAlias = Literal["", "time", "hash"]
 def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") -> Row:
     """Return a candidate as it is written; for each file, hence `blob` is written out here.
 
-    Args:
-        seq: Its number in the plan.
-        part: Number of its leaf.
-        candidate: It.
-        known_by: What it is to be known by; what is in memory has a hash in any case but "".
+    It has its number in the plan and that of its leaf. What is in memory is known by its hash, if
+    by anything.
     """
     item, content = candidate.item, candidate.item.content
     refusal, size, mtime = candidate.refusal, candidate.size, candidate.mtime
@@ -147,11 +144,7 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
 
 @attrs.frozen
 class Listed:
-    """Take listings of the target, part by part.
-
-    Args:
-        database: The plan's database.
-    """
+    """Take listings of the target into the plan's database, part by part."""
 
     _database: Database
 
@@ -172,10 +165,9 @@ class Listed:
             database.execute(sql.DROP_LISTED, (dataset_id,))
 
     def end(self, name: str) -> None:
-        """Let the listing count: it is whole.
+        """Let the listing count: it is whole. Keep the target's name.
 
-        Args:
-            name: Name of the target. In the first run of a plan, what is listed was held before it.
+        What the first run of a plan lists was held before it.
         """
         with self._database.writing() as database:
             for statement in sql.END_LISTING:

@@ -118,25 +118,21 @@ BEGIN_RUN = "INSERT INTO run (started, heartbeat, complete) VALUES (?, ?, 0) RET
 END_RUN = "UPDATE run SET complete = ? WHERE run = ?"
 BEAT = "UPDATE run SET heartbeat = ?, settle_after = ? WHERE run = ?"
 LAST_BEAT = "SELECT max(heartbeat), max(settle_after) FROM run WHERE run < ?"
-ODD_ITEM = stated("""
-SELECT 1 FROM item WHERE state NOT BETWEEN $PLANNED AND $FAILED OR typeof(state) != 'integer'
+ODD_ITEM = stated("""SELECT 1 FROM item
+WHERE state NOT BETWEEN $PLANNED AND $FAILED OR typeof(state) != 'integer'
 OR typeof(name) != 'blob' OR typeof(content) NOT IN ('blob', 'null')
 OR typeof(origin) NOT IN ('blob', 'null') OR typeof(size) NOT IN ('integer', 'null')
 OR typeof(mtime) NOT IN ('integer', 'null') OR typeof(reason) NOT IN ('text', 'null')
-OR (state = $UPLOADED AND media_id IS NULL AND dataset_id IS NULL AND attempts IS NULL) LIMIT 1
-""")
-ODD_CLAIM = """
-SELECT 1 FROM claimed LEFT JOIN item USING (seq)
-WHERE item.seq IS NULL OR (claimed.key IS NOT name_key AND claimed.key IS NOT link_key) LIMIT 1
-"""
+OR (state = $UPLOADED AND media_id IS NULL AND dataset_id IS NULL AND attempts IS NULL) LIMIT 1""")
+ODD_CLAIM = """SELECT 1 FROM claimed LEFT JOIN item USING (seq)
+WHERE item.seq IS NULL OR (claimed.key IS NOT name_key AND claimed.key IS NOT link_key) LIMIT 1"""
 
 # The target is listed.
 
 BEGIN_LISTING = (
     "DROP TABLE IF EXISTS temp.arriving",
-    """
-CREATE TEMP TABLE arriving (key BLOB, media_id TEXT, dataset_id TEXT, at INTEGER, is_link INTEGER)
-""",
+    """CREATE TEMP TABLE arriving
+(key BLOB, media_id TEXT, dataset_id TEXT, at INTEGER, is_link INTEGER)""",
 )
 ADD_LISTED = "INSERT INTO arriving VALUES (?, ?, ?, ?, ?)"
 DROP_LISTED = "DELETE FROM arriving WHERE dataset_id = ?"
@@ -156,73 +152,54 @@ LIST = "INSERT INTO listed VALUES (?, '', '', 0, 0)"
 
 RESUME = (
     # Who owns no name (clashes, names that cannot be sent) is judged anew.
-    stated("""
-DELETE FROM item WHERE state IN ($PLANNED, $REJECTED) AND NOT EXISTS (
-    SELECT 1 FROM claimed WHERE key = coalesce(link_key, name_key) AND claimed.seq = item.seq)
-"""),
+    stated("""DELETE FROM item WHERE state IN ($PLANNED, $REJECTED) AND NOT EXISTS (
+    SELECT 1 FROM claimed WHERE key = coalesce(link_key, name_key) AND claimed.seq = item.seq)"""),
     stated("INSERT INTO lost SELECT seq FROM item WHERE state = $SENDING"),
-    stated("""
-INSERT INTO turn (seq) SELECT seq FROM item
-WHERE state IN ($PLANNED, $FAILED) AND content IS NOT NULL ORDER BY part, place, seq
-"""),
+    stated("""INSERT INTO turn (seq) SELECT seq FROM item
+WHERE state IN ($PLANNED, $FAILED) AND content IS NOT NULL ORDER BY part, place, seq"""),
     "INSERT INTO seen SELECT seq, 0 FROM turn",
-    """
-INSERT INTO seen SELECT seq, 0 FROM lost JOIN item USING (seq) WHERE content IS NOT NULL
-""",
+    """INSERT INTO seen SELECT seq, 0 FROM lost JOIN item USING (seq) WHERE content IS NOT NULL""",
 )
-SUM_RESUMED = """
-SELECT count(*), coalesce(sum(size), 0), count(lost.seq)
-FROM seen JOIN item USING (seq) LEFT JOIN lost USING (seq)
-"""
+SUM_RESUMED = """SELECT count(*), coalesce(sum(size), 0), count(lost.seq)
+FROM seen JOIN item USING (seq) LEFT JOIN lost USING (seq)"""
 
 # Candidates are entered. Those that an earlier run knows are found by what they claim.
 
 LAST_ITEM = "SELECT coalesce(max(seq), 0) FROM item"
-ADD_ITEM = """
-INSERT INTO item (seq, part, place, name, content, origin, size, refusal, name_key, link_key,
-                  mtime, sha) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-KNOWN_ITEMS = """
-SELECT claimed.key, item.seq, name, content, size, mtime, sha, state, named,
+ADD_ITEM = """INSERT INTO item
+(seq, part, place, name, content, origin, size, refusal, name_key, link_key, mtime, sha)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+KNOWN_ITEMS = """SELECT claimed.key, item.seq, name, content, size, mtime, sha, state, named,
        EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)
 FROM claimed JOIN item USING (seq) LEFT JOIN seen USING (seq)
-WHERE item.seq <= ? AND claimed.key IN
-"""
+WHERE item.seq <= ? AND claimed.key IN"""
 SEE = "INSERT OR REPLACE INTO seen VALUES (?, 1)"
 GIVE_TURN = "INSERT INTO turn (seq, kind) VALUES (?, ?)"
-PLAN_AGAIN = stated("""
-UPDATE item SET state = $PLANNED, part = ?, size = ?, mtime = ?, sha = ? WHERE seq = ?
-""")
+PLAN_AGAIN = stated("""UPDATE item
+SET state = $PLANNED, part = ?, size = ?, mtime = ?, sha = ? WHERE seq = ?""")
 
 # They are sorted, and claim their names.
 
 LAST_TURN = "SELECT coalesce(max(turn), 0) FROM turn"
 SORT = "INSERT INTO turn (seq) SELECT seq FROM item WHERE seq > ? ORDER BY part, place, seq"
-CLAIM_NAMES = """
-INSERT OR IGNORE INTO claimed
+CLAIM_NAMES = """INSERT OR IGNORE INTO claimed
 SELECT name_key, seq, link_key IS NOT NULL FROM turn JOIN item USING (seq)
-WHERE turn > ? AND name_key IS NOT NULL ORDER BY turn
-"""
-CLAIM_LINKS = """
-INSERT OR IGNORE INTO claimed
+WHERE turn > ? AND name_key IS NOT NULL ORDER BY turn"""
+CLAIM_LINKS = """INSERT OR IGNORE INTO claimed
 SELECT link_key, seq, 1 FROM turn JOIN item USING (seq)
-WHERE turn > ? AND link_key IS NOT NULL ORDER BY turn
-"""
+WHERE turn > ? AND link_key IS NOT NULL ORDER BY turn"""
 # Several may want the name of an item that the sources name no longer: the first gets it.
-TAKE_OVER = """
-INSERT OR REPLACE INTO claimed
+TAKE_OVER = """INSERT OR REPLACE INTO claimed
 SELECT coalesce(link_key, name_key), turn.seq, link_key IS NOT NULL
 FROM turn JOIN item ON item.seq = turn.seq
 JOIN claimed ON claimed.key = coalesce(link_key, name_key)
 LEFT JOIN seen ON seen.seq = claimed.seq
-WHERE turn > ? AND turn.seq > ? AND claimed.seq <= ? AND seen.seq IS NULL ORDER BY turn DESC
-"""
+WHERE turn > ? AND turn.seq > ? AND claimed.seq <= ? AND seen.seq IS NULL ORDER BY turn DESC"""
 
 # Clashes are numbered. A path that is named twice does not clash with itself, and a link has the
 # name it has.
 
-CLASHES = """
-SELECT turn, holder.name, holder.content, holder.origin,
+CLASHES = """SELECT turn, holder.name, holder.content, holder.origin,
        item.seq, item.part, item.place, item.name, item.content, item.origin, item.size,
        item.refusal, item.name_key, item.link_key, item.mtime, item.sha
 FROM turn JOIN item USING (seq) JOIN claimed ON claimed.key = item.name_key
@@ -230,8 +207,7 @@ JOIN item AS holder ON holder.seq = claimed.seq
 WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq
 AND (item.link_key IS NULL OR claimed.is_link = 0)
 AND (item.content IS NULL OR item.content IS NOT holder.content)
-ORDER BY turn LIMIT ?
-"""
+ORDER BY turn LIMIT ?"""
 NEXT_NUMBER = "SELECT next FROM number WHERE key = ?"
 SET_NUMBER = "INSERT OR REPLACE INTO number VALUES (?, ?)"
 IS_CLAIMED = "SELECT 1 FROM claimed WHERE key = ?"
@@ -239,26 +215,22 @@ CLAIM = "INSERT INTO claimed VALUES (?, ?, 0)"
 RENAME = "UPDATE item SET name = ?, name_key = ?, reason = ? WHERE seq = ?"
 SET_KIND = "UPDATE turn SET kind = ? WHERE turn = ?"
 KEEP_RENAMED = "INSERT OR REPLACE INTO renamed VALUES (?, ?)"
-RENAMED_BEFORE = """
-SELECT item.seq, item.name, item.name_key FROM renamed JOIN item USING (seq) WHERE identity = ?
-"""
+RENAMED_BEFORE = """SELECT item.seq, item.name, item.name_key
+FROM renamed JOIN item USING (seq) WHERE identity = ?"""
 DROP_ITEM = ("DELETE FROM item WHERE seq = ?", "DELETE FROM turn WHERE seq = ?")
 
 # Items are handed out.
 
-TAKE = """
-SELECT turn, kind, item.seq, name, content, origin, size, mtime, doubt, reason,
+TAKE = """SELECT turn, kind, item.seq, name, content, origin, size, mtime, doubt, reason,
        held.key IS NOT NULL, refusal, link_key IS NOT NULL, by_name.seq, by_name.is_link,
        by_link.seq, EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key), name_key
 FROM turn JOIN item USING (seq)
 LEFT JOIN claimed AS by_name ON by_name.key = name_key
 LEFT JOIN claimed AS by_link ON by_link.key = link_key
 LEFT JOIN held ON held.key = name_key
-WHERE turn > ? ORDER BY turn LIMIT ?
-"""
-SENDING = stated("""
-UPDATE item SET state = $SENDING WHERE seq IN (SELECT value FROM json_each(?))
-""")
+WHERE turn > ? ORDER BY turn LIMIT ?"""
+SENDING = stated("""UPDATE item SET state = $SENDING
+WHERE seq IN (SELECT value FROM json_each(?))""")
 IS_NOW = "UPDATE item SET size = ?, mtime = ?, sha = NULL WHERE seq = ?"
 LISTED_AT = "SELECT dataset_id, media_id FROM listed WHERE key = ? ORDER BY is_link, at LIMIT 1"
 HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
@@ -267,21 +239,17 @@ HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
 # interpreter, and has to get it back from an event loop that is sending.
 
 NOTE = (
-    """
-INSERT INTO note SELECT
+    """INSERT INTO note SELECT
     json_extract(value, '$[8]'), json_extract(value, '$[0]'), json_extract(value, '$[1]'),
     json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]'),
     json_extract(value, '$[5]'), json_extract(value, '$[6]'), json_extract(value, '$[7]')
-FROM json_each(?)
-""",
-    """
-UPDATE item SET (state, dataset_id, media_id, attempts, seconds, status, key, reason) = (
+FROM json_each(?)""",
+    """UPDATE item SET (state, dataset_id, media_id, attempts, seconds, status, key, reason) = (
     SELECT note.state, note.dataset_id, note.media_id,
            coalesce(item.attempts, 0) + note.attempts, note.seconds, note.status, note.key,
            note.reason
     FROM note WHERE note.seq = item.seq)
-WHERE seq IN (SELECT seq FROM note)
-""",
+WHERE seq IN (SELECT seq FROM note)""",
     "DELETE FROM note",
 )
 
@@ -290,54 +258,42 @@ WHERE seq IN (SELECT seq FROM note)
 LOSE = "INSERT OR IGNORE INTO lost VALUES (?)"
 FIND = "DELETE FROM lost WHERE seq = ?"
 COUNT_LOST = "SELECT count(*) FROM lost"
-_LOST = """
-SELECT item.seq, name, content, origin, size, attempts, seconds, status, item.key, reason,
-       {found} FROM lost JOIN item USING (seq)
-"""
+_LOST = """SELECT
+    item.seq, name, content, origin, size, attempts, seconds, status, item.key, reason, {found}
+FROM lost JOIN item USING (seq)"""
 # Of several copies the oldest: min() takes the other columns of its own row.
 FOUND = (
     _LOST.format(found="listed.media_id, listed.dataset_id, min(listed.at)")
-    + """
-JOIN listed ON listed.key = name_key AND NOT listed.is_link
+    + """ JOIN listed ON listed.key = name_key AND NOT listed.is_link
 LEFT JOIN held ON held.key = name_key
-WHERE link_key IS NULL AND held.key IS NULL GROUP BY item.seq LIMIT ?
-"""
+WHERE link_key IS NULL AND held.key IS NULL GROUP BY item.seq LIMIT ?"""
 )
-NOT_FOUND = _LOST.format(found="NULL, dataset_id, 0") + "LIMIT ?"
+NOT_FOUND = _LOST.format(found="NULL, dataset_id, 0") + " LIMIT ?"
 SEND_AGAIN = (
     # What has no bytes any more waits until the sources name it again.
-    """
-DELETE FROM seen WHERE seq IN (SELECT seq FROM lost JOIN item USING (seq) WHERE content IS NULL)
-""",
+    """DELETE FROM seen WHERE seq IN (
+    SELECT seq FROM lost JOIN item USING (seq) WHERE content IS NULL)""",
     stated("UPDATE item SET state = $PLANNED, doubt = 1 WHERE seq IN (SELECT seq FROM lost)"),
-    """
-INSERT INTO turn (seq) SELECT seq FROM lost JOIN item USING (seq)
-WHERE content IS NOT NULL ORDER BY part, place, seq
-""",
+    """INSERT INTO turn (seq) SELECT seq FROM lost JOIN item USING (seq)
+WHERE content IS NOT NULL ORDER BY part, place, seq""",
     "DELETE FROM lost",
 )
-DOUBLES = stated("""
-SELECT item.name, item.media_id, listed.media_id FROM (
+DOUBLES = stated("""SELECT item.name, item.media_id, listed.media_id FROM (
     SELECT key FROM listed WHERE NOT is_link GROUP BY key HAVING count(*) > 1) AS twice
 JOIN claimed ON claimed.key = twice.key
 JOIN item ON item.seq = claimed.seq AND item.state = $UPLOADED
 JOIN listed ON listed.key = twice.key AND NOT listed.is_link
-ORDER BY item.seq, listed.at, listed.media_id
-""")
-VANISHED = stated("""
-SELECT item.seq, name, content, origin, size, attempts, seconds, NULL, '', '', media_id,
-       dataset_id, 0
+ORDER BY item.seq, listed.at, listed.media_id""")
+VANISHED = stated("""SELECT
+    item.seq, name, content, origin, size, attempts, seconds, NULL, '', '', media_id, dataset_id, 0
 FROM turn JOIN item USING (seq)
 WHERE item.state = $UPLOADED AND link_key IS NULL
-AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key) LIMIT ?
-""")
+AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key) LIMIT ?""")
 
 # A run ends: what was handed out and not begun is planned again.
 
-GIVE_BACK = stated("""
-UPDATE item SET state = $PLANNED WHERE state = $SENDING
-AND seq IN (SELECT seq FROM turn) AND seq NOT IN (SELECT seq FROM lost)
-""")
+GIVE_BACK = stated("""UPDATE item SET state = $PLANNED WHERE state = $SENDING
+AND seq IN (SELECT seq FROM turn) AND seq NOT IN (SELECT seq FROM lost)""")
 
 # A journal is looked at.
 

@@ -50,10 +50,7 @@ Leaf: TypeAlias = Iterable[Candidate] | Stream
 def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
     """Yield the leaves of a source, in order.
 
-    Args:
-        source: A `Source`; anything else becomes a refused candidate, since it may come from the
-            midst of a long list.
-        rules: How sources are read.
+    What is no `Source` becomes a refused candidate: it may come from the midst of a long list.
     """
     leaf = _leaf(source, rules)
     if leaf is not None:

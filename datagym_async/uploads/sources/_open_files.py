@@ -127,10 +127,8 @@ class Spool:
 def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, ByteSource]:
     """Return the body of an open file, and what its bytes come from; blocks.
 
-    Args:
-        file: The file, behind its head; not one that has to be awaited.
-        head: What was read of it already.
-        size: All its bytes, if it can be rewound, or None.
+    Its head was read already. Its size is known where it can be rewound. Not for one that has to be
+    awaited.
 
     Raises:
         UnreadableFileError: It gives something else than bytes.
@@ -157,11 +155,7 @@ def _body_of(source: ByteSource, size: int) -> Body:
 
 
 async def spooled(file: Readable, small: int) -> bytes | Spool:
-    """Return what a file that has to be awaited gives: its bytes, if it is small.
-
-    Args:
-        file: The file.
-        small: Bytes up to which it is held in memory.
+    """Return what a file that has to be awaited gives: its bytes, up to `small` of them.
 
     Raises:
         UnreadableFileError: It gives something else than bytes.
