@@ -7,7 +7,7 @@ import os
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiofiles.threadpool import wrap
 
@@ -18,6 +18,7 @@ from datagym_async.exceptions import FileChangedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from io import BufferedReader
 
     from aiofiles.threadpool.binary import AsyncBufferedReader
 
@@ -46,11 +47,11 @@ async def open_file(path: Path) -> AsyncIterator[AsyncBufferedReader]:
         await in_thread(file.close)
 
 
-def _open(path: Path) -> BinaryIO:
-    return cast("BinaryIO", open(path, "rb", opener=regular_only))
+def _open(path: Path) -> BufferedReader:
+    return open(path, "rb", opener=regular_only)
 
 
-def _close(opening: asyncio.Future[BinaryIO]) -> None:
+def _close(opening: asyncio.Future[BufferedReader]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
 
@@ -85,28 +86,24 @@ async def _open_body(path: Path, size: int) -> AsyncIterator[AsyncIterator[bytes
 
 
 async def _read_chunks(path: Path, file: AsyncBufferedReader, size: int) -> AsyncIterator[bytes]:
-    before = await _stat(file)
-    _check_size(path, before.st_size, size)
-    left = size
+    async def look() -> int:
+        """Return when the file was last written to; its size must be the same."""
+        found = await asyncio.to_thread(os.fstat, file.fileno())
+        _check_size(path, found.st_size, size)
+        return found.st_mtime_ns
+
+    before, left = await look(), size
     while left:
         chunk = await file.read(min(CHUNK_SIZE, left))
         left -= len(chunk)
         if not chunk:
             _check_size(path, size - left, size)
-        if not left:  # before the last chunk is sent, so that nothing is stored
-            await _check_unchanged(path, file, size, before)
+        # Before the last chunk is sent, so that nothing is stored.
+        if not left and await look() != before:
+            raise FileChangedError(
+                f"The file {str(path)!r} was written to while it was sent; send it again"
+            )
         yield chunk
-
-
-async def _check_unchanged(
-    path: Path, file: AsyncBufferedReader, size: int, before: os.stat_result
-) -> None:
-    after = await _stat(file)
-    _check_size(path, after.st_size, size)
-    if after.st_mtime_ns != before.st_mtime_ns:
-        raise FileChangedError(
-            f"The file {str(path)!r} was written to while it was sent; send it again"
-        )
 
 
 def _check_size(path: Path, found: int, size: int) -> None:
@@ -115,7 +112,3 @@ def _check_size(path: Path, found: int, size: int) -> None:
             f"The file {str(path)!r} was {size} bytes long when it was looked at and is {found}"
             " bytes now; send it again when nothing writes to it"
         )
-
-
-async def _stat(file: Any) -> os.stat_result:
-    return await asyncio.to_thread(os.fstat, file.fileno())

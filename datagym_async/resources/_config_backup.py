@@ -8,13 +8,13 @@ a look inside.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
-
-import attrs
 
 from datagym_async._files import (
     PRIVATE,
@@ -26,16 +26,17 @@ from datagym_async._files import (
 )
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
-from datagym_async._wire._codec import check_empty, too_large, unexpected
-from datagym_async._wire._messages import MAX_IN_PIECES
+from datagym_async._wire._codec import check_empty
 from datagym_async.exceptions import NotFoundError
 from datagym_async.labels import LabelConfig
 from datagym_async.models import ConfigBackup, MediaType
+from datagym_async.resources._exports import whole_chunks
 from datagym_async.resources._tasks import all_tasks, begun, finished
 from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from datagym_async._wire._messages import Request
     from datagym_async.models import LabelConfiguration, Project, Task
@@ -63,16 +64,15 @@ async def write_backup(
         FileWriteError: Something cannot be written.
         APIError: The labels cannot be exported.
     """
-    async with placed_beside_the_loop(lambda: _begun(parent, project), parent) as part:
-        found = await _BackupWriter(door, project, part.filled).write(config)
+    async with placed_beside_the_loop(partial(_begun, parent, project), parent) as part:
+        videos = await _fill(door, project, config, part.filled)
     place = part.place
-    return attrs.evolve(
-        found,
+    return ConfigBackup(
         folder=place,
         config=place / CONFIG_FILE,
         labels=place / LABELS_FILE,
         unfinished=place / UNFINISHED_FILE,
-        videos=tuple(place / _VIDEOS / video.name for video in found.videos),
+        videos=tuple(place / video for video in videos),
     )
 
 
@@ -90,161 +90,75 @@ def read_backup(path: Path) -> LabelConfig:
     return LabelConfig.from_json(file.read_bytes())
 
 
-def _name_of(project: str) -> str:
-    # Nothing from the service is a path: its name is only a hint for people.
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", project)[:_LONGEST_NAME].strip("-") or "project"
-    return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-
-
-@attrs.define
-class _BackupPart:
-    """A backup on its way to a folder that nothing has.
-
-    Attributes:
-        place: The folder, once it is put there.
-    """
-
-    _part: FolderPart
-    place: Path
-
-    @property
-    def filled(self) -> Path:
-        """Return where it is written."""
-        return self._part.filled
+class _BackupPart(FolderPart):
+    """A backup on its way to a folder that nothing has."""
 
     def put(self) -> None:
         """Put it in its place, under a number if another backup of the same second is there."""
-        number, stem = 1, self.place.name
-        while True:
+        stem = self.place.name
+        for number in itertools.count(2):
             if not self.place.exists():
                 with contextlib.suppress(FileExistsError, NotADirectoryError):
                     self.filled.rename(self.place)
                     return
-            number += 1
             self.place = self.place.with_name(f"{stem}-{number}")
-
-    def drop(self) -> None:
-        """Delete what is not in its place."""
-        self._part.drop()
 
 
 def _begun(parent: Path, project: Project) -> _BackupPart:
     private_folder(parent)
-    place, mark = parent / _name_of(project.name), parent / f"backup of {project.id}"
-    return _BackupPart(FolderPart.beside(place, mark=mark, mode=PRIVATE_FOLDER), place)
+    # Nothing from the service is a path: its name is only a hint for people.
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", project.name)[:_LONGEST_NAME].strip("-") or "project"
+    place = parent / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return _BackupPart.beside(place, mark=parent / f"backup of {project.id}", mode=PRIVATE_FOLDER)
 
 
-class _BackupWriter:
-    """Writes the files of one backup."""
+async def _fill(
+    door: Door, project: Project, config: LabelConfiguration, folder: Path
+) -> list[str]:
+    """Write all files of a backup; return the names of those of videos."""
+    tasks = await all_tasks(door, project.id)
 
-    def __init__(self, door: Door, project: Project, folder: Path) -> None:
-        self._door = door
-        self._project = project
-        self._folder = folder
+    async with _saved(folder / CONFIG_FILE) as file:
+        await in_thread(file.write, LabelConfig.from_entries(config).to_json().encode())
 
-    async def write(self, config: LabelConfiguration) -> ConfigBackup:
-        """Write all files."""
-        tasks = await all_tasks(self._door, self._project.id)
-        text = LabelConfig.from_entries(config).to_json()
-        return ConfigBackup(
-            folder=self._folder,
-            config=await self._write(CONFIG_FILE, text.encode()),
-            labels=await self._labels(empty=not finished(tasks)),
-            unfinished=await self._unfinished(begun(tasks)),
-            videos=await self._videos(tasks),
-        )
+    async def copy(request: Request, name: str, brackets: bytes, *, empty: bool = False) -> None:
+        async with (
+            door.stream(request) as answer,
+            aclosing(whole_chunks(request, answer, brackets, empty=empty)) as chunks,
+            _saved(folder / name) as file,
+        ):
+            async for chunk in chunks:
+                await in_thread(file.write, chunk)
 
-    async def _labels(self, *, empty: bool) -> Path:
-        request = routes.export_labels(self._project.id)
-        return await self._copy(LABELS_FILE, request, "[]", empty=empty)
+    # The labels of finished tasks.
+    await copy(routes.export_labels(project.id), LABELS_FILE, b"[]", empty=not finished(tasks))
 
-    async def _unfinished(self, tasks: Sequence[Task]) -> Path:
-        """Write a line for each task, in no particular order."""
-        path = self._folder / UNFINISHED_FILE
-        async with replaced_file(path, mode=PRIVATE) as file:
+    # Those that no export holds: a line for each task, in no particular order.
+    async with _saved(folder / UNFINISHED_FILE) as file:
 
-            async def save(task: Task) -> None:
-                with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
-                    line = await self._line(routes.get_task(task.id))
-                    await in_thread(file.write, line)
+        async def save(task: Task) -> None:
+            request = routes.get_task(task.id)
+            with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
+                response = await door.request(request)
+                check_empty(request, response)
+                # The service breaks lines once it has exported anything (observed).
+                await in_thread(file.write, b" ".join(response.body.split(b"\n")) + b"\n")
 
-            await for_each(tasks, save)
-            await in_thread(_to_disk, file)
-        return path
+        await for_each(begun(tasks), save)
 
-    async def _videos(self, tasks: Sequence[Task]) -> tuple[Path, ...]:
-        if self._project.media_type is not MediaType.VIDEO:
-            return ()
-        await in_thread(private_folder, self._folder / _VIDEOS)
-        return tuple(
-            [
-                await self._copy(f"{_VIDEOS}/{number}.json", routes.export_video(task.id), "{}")
-                for number, task in enumerate(tasks, start=1)
-            ]
-        )
-
-    async def _write(self, name: str, content: bytes) -> Path:
-        path = self._folder / name
-        async with replaced_file(path, mode=PRIVATE) as file:
-            await in_thread(file.write, content)
-            await in_thread(_to_disk, file)
-        return path
-
-    async def _line(self, request: Request) -> bytes:
-        response = await self._door.request(request)
-        check_empty(request, response)
-        # The service breaks lines once it has exported anything (observed).
-        return b" ".join(response.body.split(b"\n")) + b"\n"
-
-    async def _copy(
-        self, name: str, request: Request, brackets: str, *, empty: bool = False
-    ) -> Path:
-        """Write an answer to a file as it arrives, and make sure that it is whole.
-
-        Args:
-            name: Name of the file in the folder.
-            request: What to ask.
-            brackets: What the document begins and ends with.
-            empty: Whether nothing may be between them.
-        """
-        path, seen = self._folder / name, _Ends()
-        async with replaced_file(path, mode=PRIVATE) as file:
-            async with self._door.stream(request) as answer:
-                async for chunk in answer.iter_chunks():
-                    seen.note(chunk)
-                    if seen.size > MAX_IN_PIECES:
-                        raise too_large(request, answer.status, MAX_IN_PIECES)
-                    await in_thread(file.write, chunk)
-            if seen.text != brackets or not (empty or seen.more):
-                raise unexpected(request, answer.status, "whole and not empty JSON was expected")
-            await in_thread(_to_disk, file)
-        return path
+    if project.media_type is not MediaType.VIDEO:
+        return []
+    await in_thread(private_folder, folder / _VIDEOS)
+    videos = {f"{_VIDEOS}/{number}.json": task for number, task in enumerate(tasks, start=1)}
+    for name, task in videos.items():
+        await copy(routes.export_video(task.id), name, b"{}")
+    return [*videos]
 
 
-@attrs.define
-class _Ends:
-    """The first and the last character of a document, and whether there are others."""
-
-    first: bytes = b""
-    last: bytes = b""
-    more: bool = False
-    size: int = 0
-
-    def note(self, chunk: bytes) -> None:
-        """Look at a further piece."""
-        self.size += len(chunk)
-        text = chunk.strip()
-        self.more = self.more or len(self.first + text) > 2
-        self.first = self.first or text[:1]
-        self.last = text[-1:] or self.last
-
-    @property
-    def text(self) -> str:
-        """Return both."""
-        return (self.first + self.last).decode("latin-1")
-
-
-def _to_disk(file: BinaryIO) -> None:
-    """Wait until a file is on the disk: what it holds is destroyed at the service next."""
-    file.flush()
-    os.fsync(file.fileno())
+@asynccontextmanager
+async def _saved(path: Path) -> AsyncIterator[BinaryIO]:
+    """Give a new file that is on the disk then: what it holds is destroyed at the service next."""
+    async with replaced_file(path, mode=PRIVATE) as file:
+        yield file
+        await in_thread(file.flush)
+        await in_thread(os.fsync, file.fileno())

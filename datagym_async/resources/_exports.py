@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from datagym_async._wire._codec import decode, decode_with, too_large, unexpected, unreadable
 from datagym_async._wire._elements import AnyCutter, ElementCutter
@@ -16,7 +17,7 @@ from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.labels import ExportReader, LabelExport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
     from datagym_async._wire._messages import Request, Response
     from datagym_async.labels import LabeledTask
@@ -29,16 +30,6 @@ _PORTION = 1024 * 1024
 """Bytes of an answer that is whole cut in one step, beside the loop."""
 
 
-class Cutter(Protocol):
-    """What cuts an array into its elements."""
-
-    def feed(self, piece: bytes) -> Iterator[Any]:
-        """Give the elements that are whole now."""
-
-    def close(self) -> Iterator[Any]:
-        """Give the last element."""
-
-
 async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[LabeledTask, None]:
     """Give the tasks of an export's answer.
 
@@ -46,7 +37,7 @@ async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[Lab
         APIResponseValidationError: The answer is no export, or ends too early.
     """
     index, reader = 0, ExportReader()
-    async with aclosing(_iter_elements(request, answer, ElementCutter())) as elements:
+    async with aclosing(iter_items(request, answer, ElementCutter())) as elements:
         async for element in elements:
             task = decode_with(request, element, reader.read, at=f"[{index}]")
             index += 1
@@ -62,48 +53,35 @@ def read_export(request: Request, response: Response) -> LabelExport:
     """
     if response.body.lstrip()[:1] != b"[":
         return decode(request, response, LabelExport)  # it has the words for what is wrong
+    reader, cutter, body = ExportReader(), ElementCutter(), response.body
+    pieces = (body[start : start + _PORTION] for start in range(0, len(body), _PORTION))
+    elements = chain(chain.from_iterable(map(cutter.feed, pieces)), cutter.close())
     try:
-        return _read_elements(request, response)
+        read = (
+            decode_with(request, element, reader.read, at=f"[{index}]")
+            for index, element in enumerate(elements)
+        )
+        tasks = [task for task in read if task is not None]
+        return LabelExport(reader.classes, tasks, reader.form)
     except Exception as error:
         failure = unreadable(request, response.status, error)
     raise failure
 
 
-def _read_elements(request: Request, response: Response) -> LabelExport:
-    reader, tasks = ExportReader(), []
-    for index, element in enumerate(_elements(response.body)):
-        task = decode_with(request, element, reader.read, at=f"[{index}]")
-        if task is not None:
-            tasks.append(task)
-    return LabelExport(reader.classes, tasks, reader.form)
-
-
-def _elements(body: bytes) -> Iterator[Any]:
-    cutter = ElementCutter()
-    for start in range(0, len(body), _PORTION):
-        yield from cutter.feed(body[start : start + _PORTION])
-    yield from cutter.close()
-
-
-async def iter_items(request: Request, answer: OpenAnswer) -> AsyncGenerator[Any, None]:
+async def iter_items(
+    request: Request, answer: OpenAnswer, cutter: ElementCutter | AnyCutter | None = None
+) -> AsyncGenerator[Any, None]:
     """Give the elements of the array that a body is.
 
     Raises:
         APIResponseValidationError: The answer is no array, or ends too early.
     """
-    async with aclosing(_iter_elements(request, answer, AnyCutter())) as elements:
-        async for element in elements:
-            yield element
-
-
-async def _iter_elements(
-    request: Request, answer: OpenAnswer, cutter: Cutter
-) -> AsyncGenerator[Any, None]:
+    cutter = cutter or AnyCutter()
     started = False
     try:
         async for chunk in answer.iter_chunks():
             if not started and (text := chunk.lstrip()):
-                _check_start(request, answer, text)
+                _check_start(request, answer, text, b"[")
                 started = True
             for start in range(0, len(chunk), _PIECE):
                 for element in cutter.feed(chunk[start : start + _PIECE]):
@@ -118,30 +96,41 @@ async def _iter_elements(
     raise failure
 
 
-async def whole_chunks(request: Request, answer: OpenAnswer) -> AsyncGenerator[bytes, None]:
-    """Give the bytes of an export's answer as they are.
+async def whole_chunks(
+    request: Request, answer: OpenAnswer, brackets: bytes = b"[]", *, empty: bool = True
+) -> AsyncGenerator[bytes, None]:
+    """Give the bytes of an answer as they are.
+
+    Args:
+        request: What was asked.
+        answer: The answer, which is not closed here.
+        brackets: The first and the last byte that it has to have.
+        empty: Whether nothing may be between them.
 
     Raises:
-        APIResponseValidationError: As far as its first and last byte tell, the answer is no export,
-            or ends too early.
+        APIResponseValidationError: As far as these bytes tell, it is something else, or ends too
+            early.
     """
-    first, last, arrived = b"", b"", 0
+    last, arrived, seen = b"", 0, 0
     async for chunk in answer.iter_chunks():
         arrived += len(chunk)
         if arrived > MAX_IN_PIECES:
             raise too_large(request, answer.status, MAX_IN_PIECES)
-        text = chunk.strip()
-        if text and not first:
-            _check_start(request, answer, text)
-            first = text[:1]
-        last = text[-1:] or last
+        if text := chunk.strip():
+            if not seen:
+                _check_start(request, answer, text, brackets[:1])
+            seen += len(text)
+            last = text[-1:]
         yield chunk
-    if last != b"]":
-        raise unexpected(request, answer.status, "the list ends too early")
+    if last != brackets[1:]:
+        raise unexpected(request, answer.status, "the document ends too early")
+    if seen == len(brackets) and not empty:
+        raise unexpected(request, answer.status, "the list is empty, although there are labels")
 
 
-def _check_start(request: Request, answer: OpenAnswer, text: bytes) -> None:
+def _check_start(request: Request, answer: OpenAnswer, text: bytes, bracket: bytes) -> None:
     if text.startswith(b"<"):
         raise unexpected(request, answer.status, WEB_PAGE)
-    if not text.startswith(b"["):
-        raise unexpected(request, answer.status, "a list was expected")
+    if not text.startswith(bracket):
+        kind = "a list" if bracket == b"[" else "an object"
+        raise unexpected(request, answer.status, f"{kind} was expected")
