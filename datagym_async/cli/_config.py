@@ -29,8 +29,7 @@ FileArgument = Annotated[
     ),
 ]
 BackupFolder = Annotated[
-    Path,
-    flag("--backup-folder FOLDER", "Where the backup goes, in a new folder of its own."),
+    Path, flag("--backup-folder FOLDER", "Where the backup goes, in a new folder of its own.")
 ]
 NoBackup = Annotated[bool, flag("--no-backup", "Save nothing before labels are destroyed.")]
 
@@ -122,10 +121,7 @@ def upload(
 def restore(
     invocation: Invocation,
     project: ProjectArgument,
-    saved: Annotated[
-        Path,
-        argument("FOLDER", "The folder of a backup."),
-    ],
+    saved: Annotated[Path, argument("FOLDER", "The folder of a backup.")],
     backup_folder: BackupFolder = _BACKUPS,
     no_backup: NoBackup = False,
     yes: Yes = False,

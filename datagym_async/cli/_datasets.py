@@ -50,10 +50,7 @@ def list_datasets(invocation: Invocation) -> int:
 def show(
     invocation: Invocation,
     dataset: DatasetArgument,
-    limit: Annotated[
-        int,
-        flag("--limit N", "Media to list; 0 lists all.", min=0),
-    ] = 20,
+    limit: Annotated[int, flag("--limit N", "Media to list; 0 lists all.", min=0)] = 20,
 ) -> int:
     """Show a dataset and its media, the newest first (all of them with --json)."""
     found = with_client(invocation, lambda client: whole_dataset_of(client, dataset))

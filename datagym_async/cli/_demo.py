@@ -82,8 +82,7 @@ def demo(
         ),
     ] = None,
     data: Annotated[
-        Path | None,
-        flag("--data DIR", "Folder for the server's data, kept for `serve`."),
+        Path | None, flag("--data DIR", "Folder for the server's data, kept for `serve`.")
     ] = None,
     keep: Annotated[bool, flag("--keep", "Keep the data of the temporary server as well.")] = False,
 ) -> int:

@@ -49,8 +49,7 @@ class HowOptions:
         flag("--append", "Append to the labels of each image; twice imported, they are doubled."),
     ] = False
     replace: Annotated[
-        bool,
-        flag("--replace", "Replace all labels of each image that the file names."),
+        bool, flag("--replace", "Replace all labels of each image that the file names.")
     ] = False
     partial: Annotated[
         bool,
@@ -71,12 +70,10 @@ class FileOptions:
         flag("--format", "What the file is; else by its suffix and beginning."),
     ] = None
     by_name: Annotated[
-        bool,
-        flag("--by-name", "Find images without an id by their names; always so for COCO."),
+        bool, flag("--by-name", "Find images without an id by their names; always so for COCO.")
     ] = False
     coco_shape: Annotated[
-        Literal["rectangle", "polygon"],
-        flag("--coco-shape", "What a COCO instance becomes."),
+        Literal["rectangle", "polygon"], flag("--coco-shape", "What a COCO instance becomes.")
     ] = "rectangle"
     coco_by: Annotated[
         Literal["supercategory", "category"],
@@ -125,14 +122,8 @@ def import_(
     invocation: Invocation,
     how: HowOptions,
     reading: FileOptions,
-    file: Annotated[
-        Path,
-        argument("FILE", "Predictions: .json, .jsonl, an export, or COCO."),
-    ],
-    project: Annotated[
-        str,
-        flag("--project -p NAME|ID", "The project.", show_default=False),
-    ],
+    file: Annotated[Path, argument("FILE", "Predictions: .json, .jsonl, an export, or COCO.")],
+    project: Annotated[str, flag("--project -p NAME|ID", "The project.", show_default=False)],
 ) -> int:
     """Import predictions into a project, each checked before it is sent.
 

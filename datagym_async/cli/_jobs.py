@@ -168,8 +168,7 @@ def clean(
         ),
     ] = None,
     unfinished: Annotated[
-        bool,
-        flag("--unfinished", "Delete also those of jobs that have not come to their end."),
+        bool, flag("--unfinished", "Delete also those of jobs that have not come to their end.")
     ] = False,
     yes: Yes = False,
 ) -> int:

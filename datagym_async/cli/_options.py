@@ -84,8 +84,7 @@ OF_CLIENTS: Final[Mapping[str, object]] = {"base_url": BaseUrl, "token_file": To
 ProjectArgument: TypeAlias = Annotated[str, argument("PROJECT", "Name or id of the project.")]
 DatasetArgument: TypeAlias = Annotated[str, argument("DATASET", "Name or id of the dataset.")]
 Yes: TypeAlias = Annotated[
-    bool,
-    flag("--yes", "Do not ask. Needed where standard input is no terminal."),
+    bool, flag("--yes", "Do not ask. Needed where standard input is no terminal.")
 ]
 
 
@@ -209,10 +208,7 @@ class OptionTable:
                 show_default=f"{default:g}" if isinstance(default, float) else True,
             )
             yield Parameter(
-                row.name,
-                Parameter.KEYWORD_ONLY,
-                annotation=Annotated[kind, shown],
-                default=default,
+                row.name, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, shown], default=default
             )
 
     def take(self, values: dict[str, Any], own: Mapping[str, Parameter]) -> Given:

@@ -25,7 +25,7 @@ from datagym_async.downloads import DownloadProgress
 from datagym_async.uploads import Outcome, UploadProgress, UploadResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from rich.progress_bar import ProgressBar
 
@@ -217,17 +217,9 @@ class Snapshot:
         if progress.bytes_total > 0:
             share = (progress.bytes_done, progress.bytes_total)
         done = bar(*share, pulse=not progress.total_known and progress.phase != "done")
-        dot = Text(" · ")
-        outcomes = dot.join(
-            Text(each, "yellow" if each.endswith(("rejected", "failed")) else "")
-            for each in self._outcomes()
-        )
-        return Group(
-            first_row(self._verb, done, self._of_files),
-            dot.join(map(Text, self._figures())),
-            *([outcomes] if outcomes else []),
-            *(Text(each, "dim", no_wrap=True, overflow="ellipsis") for each in self._remarks()),
-        )
+        first = first_row(self._verb, done, self._of_files)
+        remarks = (Text(each, "dim", no_wrap=True, overflow="ellipsis") for each in self._remarks())
+        return Group(first, *_rows(self._figures(), self._outcomes()), *remarks)
 
     def line(self) -> str:
         """Return it as one line."""
@@ -237,15 +229,12 @@ class Snapshot:
 
     @property
     def _verb(self) -> str:
-        phase = self.progress.phase
-        if self.is_stopping and phase != "done":
-            return "Stopping"
-        return {"planning": "Reading", "done": "Done"}.get(phase, "Uploading")
+        verbs = {"planning": "Reading", "sending": "Uploading", "done": "Done"}
+        return _verb(verbs, self.progress.phase, is_stopping=self.is_stopping)
 
     @property
     def _of_files(self) -> str:
-        progress = self.progress
-        total = counted(progress.items_total, "file")
+        progress, total = self.progress, counted(self.progress.items_total, "file")
         if progress.phase == "planning":
             return f"{total} found"
         total = total if progress.total_known else f"{progress.items_total:,}+ files"
@@ -261,22 +250,13 @@ class Snapshot:
             yield f"{size(progress.bytes_per_second)}/s"
         else:  # links have no bytes that we see
             yield f"{progress.items_per_second:,.1f} links/s"
-        if progress.phase == "done":
-            yield f"{clock(progress.seconds)} taken"
-        else:
-            yield f"{clock(progress.seconds_left)} left"
-            # Items wait for their turn too; the limiter counts what is on the line. It knows no
-            # links.
-            on_the_line = (limiter and limiter.in_flight) or progress.in_flight
-            limit = f", limit {limiter.limit}" if limiter is not None else ""
-            yield f"{on_the_line} in flight{limit}"
+        # Items wait for their turn too; the limiter counts what is on the line, and knows no links.
+        in_flight = (limiter and limiter.in_flight) or progress.in_flight
+        yield from _times(progress, in_flight, limiter)
         yield counted(self.retries, "retry", "retries")
 
     def _outcomes(self) -> Iterator[str]:
-        progress = self.progress
-        return _those_there_are(
-            skipped=progress.skipped, rejected=progress.rejected, failed=progress.failed
-        )
+        return _those_there_are(self.progress, "skipped", "rejected", "failed")
 
     def _remarks(self) -> Iterator[str]:
         limiter, phase = self.limiter, self.progress.phase
@@ -288,14 +268,7 @@ class Snapshot:
 
 @attrs.frozen
 class DownloadSnapshot:
-    """How far a download is, and what its client has met.
-
-    Attributes:
-        progress: How far it is.
-        retries: How often the client had to try again.
-        limiter: How many downloads it allows itself at once, and why.
-        is_stopping: Whether it was asked to end.
-    """
+    """How far a download is, and what its client has met, as in `Snapshot`."""
 
     progress: DownloadProgress
     retries: int
@@ -312,12 +285,8 @@ class DownloadSnapshot:
         progress = self.progress
         is_unknown = progress.phase in {"listing", "labels"}
         done = bar(progress.items_done, progress.items_total, pulse=is_unknown)
-        outcomes = " · ".join(self._outcomes())
-        return Group(
-            first_row(self._verb, done, self._of_media),
-            Text(" · ".join(self._figures())),
-            *([Text(outcomes)] if outcomes else []),
-        )
+        first = first_row(self._verb, done, self._of_media)
+        return Group(first, *_rows(self._figures(), self._outcomes()))
 
     def line(self) -> str:
         """Return it as one line."""
@@ -325,33 +294,47 @@ class DownloadSnapshot:
 
     @property
     def _verb(self) -> str:
-        phase = self.progress.phase
-        if self.is_stopping and phase != "done":
-            return "Stopping"
         verbs = {"listing": "Listing", "labels": "Writing labels", "done": "Done"}
-        return verbs.get(phase, "Downloading")
+        return _verb(
+            verbs | {"fetching": "Downloading"}, self.progress.phase, is_stopping=self.is_stopping
+        )
 
     @property
     def _of_media(self) -> str:
         return f"{self.progress.items_done:,}/{self.progress.items_total:,} media"
 
     def _figures(self) -> Iterator[str]:
-        progress = self.progress
-        yield size(progress.bytes_done)
-        yield f"{size(progress.bytes_per_second)}/s"
-        if progress.phase == "done":
-            yield f"{clock(progress.seconds)} taken"
-        else:
-            yield f"{clock(progress.seconds_left)} left"
-            yield f"{progress.in_flight} in flight, limit {self.limiter.limit}"
+        yield size(self.progress.bytes_done)
+        yield f"{size(self.progress.bytes_per_second)}/s"
+        yield from _times(self.progress, self.progress.in_flight, self.limiter)
         yield counted(self.retries, "retry", "retries")
 
     def _outcomes(self) -> Iterator[str]:
-        progress = self.progress
-        return _those_there_are(
-            present=progress.present, skipped=progress.skipped, failed=progress.failed
-        )
+        return _those_there_are(self.progress, "present", "skipped", "failed")
 
 
-def _those_there_are(**counts: int) -> Iterator[str]:
-    return (f"{count:,} {word}" for word, count in counts.items() if count)
+def _verb(verbs: Mapping[str, str], phase: str, *, is_stopping: bool) -> str:
+    return "Stopping" if is_stopping and phase != "done" else verbs.get(phase, phase)
+
+
+def _rows(figures: Iterator[str], outcomes: Iterator[str]) -> Iterator[Text]:
+    """Yield the rows below the bar; the second one only if there is something in it."""
+    yield Text(" · ".join(figures))
+    painted = [Text(it, "yellow" if it.endswith(("rejected", "failed")) else "") for it in outcomes]
+    if painted:
+        yield Text(" · ").join(painted)
+
+
+def _times(
+    progress: UploadProgress | DownloadProgress, in_flight: int, limiter: LimiterState | None
+) -> Iterator[str]:
+    if progress.phase == "done":
+        yield f"{clock(progress.seconds)} taken"
+    else:
+        yield f"{clock(progress.seconds_left)} left"
+        yield f"{in_flight} in flight" + (f", limit {limiter.limit}" if limiter else "")
+
+
+def _those_there_are(progress: object, *outcomes: str) -> Iterator[str]:
+    counts = ((getattr(progress, each), each) for each in outcomes)
+    return (f"{count:,} {word}" for count, word in counts if count)

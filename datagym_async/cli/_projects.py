@@ -48,10 +48,7 @@ def attach(invocation: Invocation, dataset: DatasetArgument, project: ProjectArg
 
 @command(app, "detach")
 def detach(
-    invocation: Invocation,
-    dataset: DatasetArgument,
-    project: ProjectArgument,
-    yes: Yes = False,
+    invocation: Invocation, dataset: DatasetArgument, project: ProjectArgument, yes: Yes = False
 ) -> int:
     """Detach a dataset from a project: destroys its tasks there, and all their labels.
 

@@ -228,10 +228,7 @@ def redact_secrets(text: str, secrets: Sequence[str]) -> str:
 def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
     """Return a progress bar; one that pulses says that the total is not known."""
     return ProgressBar(
-        total=max(total, 1),
-        completed=min(done, max(total, 1)),
-        pulse=pulse,
-        finished_style="green",
+        total=max(total, 1), completed=min(done, max(total, 1)), pulse=pulse, finished_style="green"
     )
 
 

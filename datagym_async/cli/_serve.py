@@ -73,14 +73,10 @@ def serve(
             "--data DIR", "Folder for its data, made if needed; without it all is gone at the end."
         ),
     ] = None,
-    port: Annotated[
-        int,
-        flag("--port N", "Port; 0 takes any free one.", min=0, max=65535),
-    ] = 8080,
+    port: Annotated[int, flag("--port N", "Port; 0 takes any free one.", min=0, max=65535)] = 8080,
     host: Annotated[str, flag("--host ADDRESS", "Address to listen on.")] = "127.0.0.1",
     seed: Annotated[
-        Literal["demo"] | None,
-        flag("--seed", "Make two projects, which no request can make."),
+        Literal["demo"] | None, flag("--seed", "Make two projects, which no request can make.")
     ] = None,
     token_file: Annotated[
         Path | None,

@@ -49,10 +49,7 @@ Search = Annotated[
 class Chosen:
     """Which tasks are meant: named one by one, or all of a project in some states."""
 
-    tasks: Annotated[
-        list[str] | None,
-        argument("TASK", "Ids of tasks."),
-    ] = None
+    tasks: Annotated[list[str] | None, argument("TASK", "Ids of tasks.")] = None
     project: Annotated[
         str | None,
         flag(

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import attrs
 
@@ -46,7 +46,6 @@ from datagym_async.uploads import (
     FolderWatch,
     Paused,
     PlannedUpload,
-    PlanSummary,
     RunStarted,
     Source,
     UploadConfig,
@@ -76,16 +75,6 @@ class Account:
     report: UploadReport | None = None
     totals: Totals = attrs.field(factory=Totals)
     is_stopping: bool = False
-
-
-@attrs.frozen
-class Target:
-    """Where an upload goes, as the options name it."""
-
-    dataset: str | None
-    create: bool
-    projects: tuple[str, ...]
-    report: Path | None  # of an earlier run, whose failed items are uploaded
 
 
 @attrs.frozen
@@ -163,11 +152,16 @@ def upload(
     source: Source = failed_items(failed) if failed else FolderWatch(named[0]) if watch else named
     client = client_for(invocation, settle_after=settle_after, **given.client)
 
-    target, account = Target(dataset, create, tuple(project or ()), failed), Account()
+    async def find() -> tuple[list[Project], Dataset | Imagined]:
+        # The projects first: a wrong name must not leave a dataset behind.
+        projects = await _image_projects(client, project or ())
+        return projects, await _look_for(client, dataset, failed, create=create)
+
+    account = Account()
     if dry_run:
-        return run_in_loop(_dry_run(client, output, source, target, config))
+        return run_in_loop(_dry_run(client, output, source, find, config))
     try:
-        run_in_loop(_upload(client, output, source, target, config, account, every=stats))
+        run_in_loop(_upload(client, output, source, find, config, account, every=stats))
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except TransferError as error:
@@ -199,16 +193,14 @@ async def _upload(
     client: DataGymClient,
     output: Output,
     source: Source,
-    target: Target,
+    find: Callable[[], Awaitable[tuple[list[Project], Dataset | Imagined]]],
     config: UploadConfig,
     account: Account,
     *,
     every: float,
 ) -> None:
     async with client:
-        # The projects first: a wrong name must not leave a dataset behind.
-        projects = await _image_projects(client, target.projects)
-        dataset = await _look_for(client, target)
+        projects, dataset = await find()
         if isinstance(dataset, Imagined):
             dataset = await client.datasets.create(dataset.name, exist_ok=True)
             output.message(f"Created dataset {dataset.name!r} ({dataset.id}).")
@@ -311,14 +303,15 @@ async def _image_projects(client: DataGymClient, wanted: Iterable[str]) -> list[
     return found
 
 
-async def _look_for(client: DataGymClient, target: Target) -> Dataset | Imagined:
+async def _look_for(
+    client: DataGymClient, wanted: str | None, report: Path | None, *, create: bool
+) -> Dataset | Imagined:
     """Return the dataset that the options name, or the one that is to be made."""
-    wanted = target.dataset
-    if wanted is None and target.report is not None:
-        wanted = await asyncio.to_thread(_dataset_of_report, target.report)
+    if wanted is None and report is not None:
+        wanted = await asyncio.to_thread(_dataset_of_report, report)
     if wanted is None:
         raise CommandError("No dataset is named; add --dataset.")
-    if not target.create:
+    if not create:
         return await dataset_of(client, wanted, hint="--create makes it")
     return await find_dataset(client, wanted) or Imagined(wanted, client)
 
@@ -340,28 +333,34 @@ def _dataset_of_report(file: Path) -> str:
 
 
 async def _dry_run(
-    client: DataGymClient, output: Output, source: Source, target: Target, config: UploadConfig
+    client: DataGymClient,
+    output: Output,
+    source: Source,
+    find: Callable[[], Awaitable[tuple[list[Project], Dataset | Imagined]]],
+    config: UploadConfig,
 ) -> int:
     """Say what would be done with each item, and the summary; return the exit status."""
     async with client:
-        await _image_projects(client, target.projects)
-        dataset = await _look_for(client, target)
-        run = (
-            DryRun(dataset, "", source, config=config)
-            if isinstance(dataset, Imagined)
-            else client.plan(dataset.id, source, config=config)
-        )
+        _, dataset = await find()
+        if isinstance(dataset, Imagined):
+            run = DryRun(dataset, "", source, config=config)
+        else:
+            run = client.plan(dataset.id, source, config=config)
         async with run as plan:
             async for record in plan:
                 if output.as_json:
-                    output.json_line(_document_of(record))
+                    names = ("action", "name", "source", "size", "reason")
+                    document = {name: getattr(record, name) for name in names}
+                    output.json_line(document | {"warnings": list(record.warnings)})
                 else:
                     output.result(_line_of(record))
+    summary = plan.summary
     if output.as_json:
-        output.json_line(_document_of_all(plan.summary))
+        counts = {"planned": summary.planned} | attrs.asdict(summary)
+        output.json_line({"schema": PLAN_SCHEMA} | counts | {"summary": str(summary)})
     else:
-        output.result(str(plan.summary))
-    return SOME_FAILED if plan.summary.reject else WELL
+        output.result(str(summary))
+    return SOME_FAILED if summary.reject else WELL
 
 
 def _line_of(record: PlannedUpload) -> str:
@@ -370,13 +369,3 @@ def _line_of(record: PlannedUpload) -> str:
     warned = "".join(f" [{each}]" for each in record.warnings)
     why = f": {hint_in_shell_words(record.reason)}" if record.reason else f"{weight}{origin}"
     return f"{record.action:<7}{record.name}{why}{warned}"
-
-
-def _document_of(record: PlannedUpload) -> dict[str, Any]:
-    names = ("action", "name", "source", "size", "reason")
-    return {name: getattr(record, name) for name in names} | {"warnings": list(record.warnings)}
-
-
-def _document_of_all(summary: PlanSummary) -> dict[str, Any]:
-    counts = {"planned": summary.planned} | attrs.asdict(summary)
-    return {"schema": PLAN_SCHEMA} | counts | {"summary": str(summary)}

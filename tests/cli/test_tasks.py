@@ -130,7 +130,7 @@ def test_bitmaps_are_downloaded(at_service: Cli, project: SeededProject, tmp_pat
     black = at_service("bitmaps", project.id, tmp_path, "--key", "seg", "--format", "BMP")
     assert black.out.startswith("3 bitmaps saved")
     assert sorted(path.name for path in (tmp_path / "seg").iterdir()) == [
-        *("a.bmp", "a.png", "b.bmp", "c.bmp"),
+        *("a.bmp", "a.png", "b.bmp", "c.bmp")
     ]
 
 
@@ -142,10 +142,7 @@ def test_bitmaps_that_fail(
     refusal = Status.of_json(500, {"key": "ex_gen_wrong_label_task_state", "params": ["T"]})
     faults.add(refusal, path="/export/bitmap/")
     ran = at_service("bitmaps", project.id, tmp_path)
-    assert (ran.status, ran.out) == (
-        1,
-        f"0 bitmaps saved, 1 failed; they are in {tmp_path}.\n",
-    )
+    assert (ran.status, ran.out) == (1, f"0 bitmaps saved, 1 failed; they are in {tmp_path}.\n")
     assert "must be completed, skipped or reviewed" in ran.err
     as_json = at_service("bitmaps", project.id, tmp_path, "--json")
     assert (as_json.status, "must be completed" in as_json.out) == (1, True)

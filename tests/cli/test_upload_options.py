@@ -119,13 +119,7 @@ def test_projects_are_named() -> None:
     assert given["given"].config.get("attach_to") is None
 
 
-PROGRAMS_ONLY = {
-    "batch_size",
-    "max_bytes_in_flight",
-    "max_problems",
-    "on_event",
-    "verify_sample",
-}
+PROGRAMS_ONLY = {"batch_size", "max_bytes_in_flight", "max_problems", "on_event", "verify_sample"}
 """What nobody sets from a shell."""
 
 
