@@ -15,14 +15,7 @@ from datagym_async.cli._options import Option, OptionTable
 from datagym_async.downloads import DownloadConfig
 from datagym_async.uploads import UploadConfig
 
-_WHERE: Final = "Where to"
-_FILES: Final = "Which files, and their names"
-_CHECKS: Final = "Checks"
-_SPEED: Final = "Speed"
-_RESUME: Final = "Resuming where a run stopped"
 _STOPS: Final = "When to stop before the end (no limits by default; the same command resumes)"
-_REPORT: Final = "Display and report"
-_WHAT: Final = "What to download"
 
 
 def _or_own_file(journal: Path | None) -> Path | bool:
@@ -36,7 +29,6 @@ def _or_no_limit(rate: float) -> float | None:
 
 _RATE: Final = Option(
     "--rate N",
-    _SPEED,
     "Requests a second; 0 for no limit.",
     client="rate_limit",
     type=float,
@@ -46,303 +38,283 @@ _RATE: Final = Option(
 )
 _MAX_DURATION: Final = Option(
     "--max-duration TIME",
-    _STOPS,
     "Stop after this time, for example `30m` or `2h`; a plain number is seconds.",
 )
 _STATS: Final = Option(
     "--stats SECONDS",
-    _REPORT,
     "Seconds between two lines of progress where there is no terminal; 0 for none.",
 )
 
 UPLOAD: Final = OptionTable(
     UploadConfig,
-    (
-        Option(
-            "--dataset -d NAME|ID",
-            _WHERE,
-            "The dataset to upload into. Names are compared as the service does, without case; of "
-            "several with the name the ids are listed, and nothing is done. With "
-            "`--retry-failed` the dataset of the report is taken unless one is named.",
+    {
+        "Where to": (
+            Option(
+                "--dataset -d NAME|ID",
+                "The dataset to upload into. Names are compared as the service does, without case; "
+                "of several with the name the ids are listed, and nothing is done. With "
+                "`--retry-failed` the dataset of the report is taken unless one is named.",
+            ),
+            Option("--create", "Create the dataset unless it exists."),
+            Option(
+                "--project NAME|ID",
+                "Attach the dataset, and every dataset that is created on the way, to this project "
+                "before the upload. May be repeated.",
+                field="attach_to",
+            ),
+            Option(
+                "--max-per-dataset N",
+                "Spread over datasets `NAME`, `NAME 2`, `NAME 3` and so on of at most N images "
+                "each; by default all go into one. The service takes longer for an upload the more "
+                "its dataset holds: 1000 to 2000 keep it fast. All of them count as one for "
+                "skipping, clashes, resuming and the report.",
+                least=1,
+            ),
+            Option(
+                "--no-skip",
+                "Send also what the dataset holds by name. The service refuses it, so it counts as "
+                "failed. What the journal knows as done is not sent again; add `--fresh` for that.",
+                field="skip_existing",
+            ),
         ),
-        Option("--create", _WHERE, "Create the dataset unless it exists."),
-        Option(
-            "--project NAME|ID",
-            _WHERE,
-            "Attach the dataset, and every dataset that is created on the way, to this project "
-            "before the upload. May be repeated.",
-            field="attach_to",
+        "Which files, and their names": (
+            Option(
+                "--include GLOB",
+                "Take only such files of folders and globs: `'*.jpg'` (at any depth), "
+                "`'2026/**/*.png'`; all by default. May be repeated.",
+            ),
+            Option(
+                "--exclude GLOB",
+                "Leave such files and folders out; it wins over `--include`. May be repeated.",
+            ),
+            Option(
+                "--hidden",
+                "Take also files and folders that begin with a dot.",
+                field="include_hidden",
+            ),
+            Option(
+                "--symlinks",
+                "Which links count: those to files, while one to a folder is named as rejected "
+                "(`files`); both, each folder once (`follow`); none (`skip`).",
+            ),
+            Option(
+                "--name POLICY",
+                "Name images by their last part (`basename`), by their path below the source "
+                "(`relative`: the way out where subfolders hold files of one name), or by a "
+                "template: `{name}` `{stem}` `{suffix}` `{parent}` `{relative}` `{index:06}` "
+                "`{sha256:.8}`, for example `'{parent}_{name}'`.",
+                type=str,
+                default="basename",
+            ),
+            Option(
+                "--name-separator TEXT",
+                "What stands between the folders of a relative path in a name.",
+            ),
+            Option(
+                "--on-clash",
+                "Of several files of one name all but the first are rejected (`skip`) or numbered "
+                "(`rename`: `photo (2).jpg`), or nothing is sent at all (`error`).",
+            ),
         ),
-        Option(
-            "--max-per-dataset N",
-            _WHERE,
-            "Spread over datasets `NAME`, `NAME 2`, `NAME 3` and so on of at most N images each; "
-            "by default all go into one. The service takes longer for an upload the more its "
-            "dataset holds: 1000 to 2000 keep it fast. All of them count as one for skipping, "
-            "clashes, resuming and the report.",
-            least=1,
+        "Checks": (
+            Option(
+                "--check",
+                "How closely an image is looked at before it is sent: not at all, its first bytes, "
+                "also its structure, or decoded whole, which finds cut JPEGs that the service "
+                "would store (needs the extra `images`).",
+            ),
+            Option(
+                "--max-bytes SIZE",
+                "Reject images larger than this, for example `15M`; no limit by default. Above 15 "
+                "MiB, which few services take, there is a warning in any case.",
+            ),
+            Option(
+                "--check-links",
+                "Ask for each URL, without credentials, and reject dead ones: the service never "
+                "looks, and takes them.",
+            ),
+            Option(
+                "--allow-private-links",
+                "Let `--check-links` ask hosts of private networks and of this machine too.",
+            ),
+            Option(
+                "--verify",
+                "At the end, download 100 of the uploaded images, or all, also those that were "
+                "there before, and compare their bytes with the files; none by default.",
+            ),
+            Option(
+                "--allow-private-store",
+                "Let `--verify` fetch images from a store at a private or loopback address, where "
+                "the service answers with a pre-signed URL.",
+                client="allow_private_store",
+                type=bool,
+                default=False,
+            ),
+            Option(
+                "--remove-doubles",
+                "Delete extra copies of an image that a lost answer has made; without it they are "
+                "named.",
+            ),
         ),
-        Option(
-            "--no-skip",
-            _WHERE,
-            "Send also what the dataset holds by name. The service refuses it, so it counts as "
-            "failed. What the journal knows as done is not sent again; add `--fresh` for that.",
-            field="skip_existing",
+        "Speed": (
+            Option(
+                "--concurrency N",
+                "Uploads in flight at once, 1 to 256, fixed; by default the best number is found "
+                "out as it runs.",
+                least=1,
+                most=256,
+            ),
+            Option(
+                "--max-concurrency N",
+                "The most uploads in flight that may be found out, 1 to 256: the service holds one "
+                "of its ten database connections for each.",
+                client="max_uploads",
+                type=int,
+                default=8,
+                least=1,
+                most=256,
+            ),
+            _RATE,
+            Option(
+                "--bwlimit --max-upload-rate SIZE",
+                "Bytes a second for file uploads: `500k`, `10M`; no limit by default.",
+                client="max_upload_rate",
+                type=int | None,
+            ),
         ),
-        Option(
-            "--include GLOB",
-            _FILES,
-            "Take only such files of folders and globs: `'*.jpg'` (at any depth), "
-            "`'2026/**/*.png'`; all by default. May be repeated.",
+        "Resuming where a run stopped": (
+            Option(
+                "--journal PATH",
+                "Keep the journal in this file. By default it has a file of its own in the state "
+                "folder: `DATAGYM_STATE_DIR`, else `XDG_STATE_HOME/datagym-async`, else "
+                "`~/.local/state/datagym-async`. Only one process at a time can use it.",
+                type=Path | None,
+                convert=_or_own_file,
+            ),
+            Option(
+                "--no-journal",
+                "Keep no journal: the next run goes by what the dataset holds alone.",
+            ),
+            Option("--fresh", "Drop the journal of an earlier run and start anew."),
+            Option(
+                "--identity",
+                "What tells that a file is the one in the journal: its size and time of change, or "
+                "also the hash of its bytes, for which each file is read once more.",
+            ),
+            Option(
+                "--retry-failed REPORT",
+                "Upload what failed in an earlier run, from its report (`--report FILE.json`), "
+                "instead of sources.",
+            ),
+            Option(
+                "--watch",
+                "Keep uploading what arrives in one folder, each file once it has stopped "
+                "changing, until Ctrl-C (needs the extra `watch`).",
+            ),
+            Option("--settle-after TIME", "", hidden=True),
         ),
-        Option(
-            "--exclude GLOB",
-            _FILES,
-            "Leave such files and folders out; it wins over `--include`. May be repeated.",
+        _STOPS: (
+            Option("--max-files N", "Stop after N images and links were sent.", least=1),
+            Option(
+                "--max-bytes-total SIZE", "Stop after this many bytes were sent, for example `50G`."
+            ),
+            Option("--max-failures N", "Stop after N items failed.", least=1),
+            _MAX_DURATION,
         ),
-        Option(
-            "--hidden",
-            _FILES,
-            "Take also files and folders that begin with a dot.",
-            field="include_hidden",
+        "Display and report": (
+            Option(
+                "--dry-run -n",
+                "Print what would be done, a line an item (JSON lines with `--json`), and send "
+                "nothing: the dataset is listed, and the sources are read. The status is 1 if "
+                "something would be rejected.",
+            ),
+            _STATS,
+            Option(
+                "--report FILE",
+                "Write the report: `FILE.json` with all counts and problems, `FILE.csv` with a "
+                "line a problem.",
+            ),
         ),
-        Option(
-            "--symlinks",
-            _FILES,
-            "Which links count: those to files, while one to a folder is named as rejected "
-            "(`files`); both, each folder once (`follow`); none (`skip`).",
-        ),
-        Option(
-            "--name POLICY",
-            _FILES,
-            "Name images by their last part (`basename`), by their path below the source "
-            "(`relative`: the way out where subfolders hold files of one name), or by a template: "
-            "`{name}` `{stem}` `{suffix}` `{parent}` `{relative}` `{index:06}` `{sha256:.8}`, for "
-            "example `'{parent}_{name}'`.",
-            type=str,
-            default="basename",
-        ),
-        Option(
-            "--name-separator TEXT",
-            _FILES,
-            "What stands between the folders of a relative path in a name.",
-        ),
-        Option(
-            "--on-clash",
-            _FILES,
-            "Of several files of one name all but the first are rejected (`skip`) or numbered "
-            "(`rename`: `photo (2).jpg`), or nothing is sent at all (`error`).",
-        ),
-        Option(
-            "--check",
-            _CHECKS,
-            "How closely an image is looked at before it is sent: not at all, its first bytes, "
-            "also its structure, or decoded whole, which finds cut JPEGs that the service would "
-            "store (needs the extra `images`).",
-        ),
-        Option(
-            "--max-bytes SIZE",
-            _CHECKS,
-            "Reject images larger than this, for example `15M`; no limit by default. Above "
-            "15 MiB, which few services take, there is a warning in any case.",
-        ),
-        Option(
-            "--check-links",
-            _CHECKS,
-            "Ask for each URL, without credentials, and reject dead ones: the service never looks, "
-            "and takes them.",
-        ),
-        Option(
-            "--allow-private-links",
-            _CHECKS,
-            "Let `--check-links` ask hosts of private networks and of this machine too.",
-        ),
-        Option(
-            "--verify",
-            _CHECKS,
-            "At the end, download 100 of the uploaded images, or all, also those that were there "
-            "before, and compare their bytes with the files; none by default.",
-        ),
-        Option(
-            "--allow-private-store",
-            _CHECKS,
-            "Let `--verify` fetch images from a store at a private or loopback address, where the "
-            "service answers with a pre-signed URL.",
-            client="allow_private_store",
-            type=bool,
-            default=False,
-        ),
-        Option(
-            "--remove-doubles",
-            _CHECKS,
-            "Delete extra copies of an image that a lost answer has made; without it they are "
-            "named.",
-        ),
-        Option(
-            "--concurrency N",
-            _SPEED,
-            "Uploads in flight at once, 1 to 256, fixed; by default the best number is found "
-            "out as it runs.",
-            least=1,
-            most=256,
-        ),
-        Option(
-            "--max-concurrency N",
-            _SPEED,
-            "The most uploads in flight that may be found out, 1 to 256: the service holds one of "
-            "its ten database connections for each.",
-            client="max_uploads",
-            type=int,
-            default=8,
-            least=1,
-            most=256,
-        ),
-        _RATE,
-        Option(
-            "--bwlimit --max-upload-rate SIZE",
-            _SPEED,
-            "Bytes a second for file uploads: `500k`, `10M`; no limit by default.",
-            client="max_upload_rate",
-            type=int | None,
-        ),
-        Option(
-            "--journal PATH",
-            _RESUME,
-            "Keep the journal in this file. By default it has a file of its own in the state "
-            "folder: `DATAGYM_STATE_DIR`, else `XDG_STATE_HOME/datagym-async`, else "
-            "`~/.local/state/datagym-async`. Only one process at a time can use it.",
-            type=Path | None,
-            convert=_or_own_file,
-        ),
-        Option(
-            "--no-journal",
-            _RESUME,
-            "Keep no journal: the next run goes by what the dataset holds alone.",
-        ),
-        Option("--fresh", _RESUME, "Drop the journal of an earlier run and start anew."),
-        Option(
-            "--identity",
-            _RESUME,
-            "What tells that a file is the one in the journal: its size and time of change, or "
-            "also the hash of its bytes, for which each file is read once more.",
-        ),
-        Option(
-            "--retry-failed REPORT",
-            _RESUME,
-            "Upload what failed in an earlier run, from its report (`--report FILE.json`), instead "
-            "of sources.",
-        ),
-        Option(
-            "--watch",
-            _RESUME,
-            "Keep uploading what arrives in one folder, each file once it has stopped changing, "
-            "until Ctrl-C (needs the extra `watch`).",
-        ),
-        Option("--settle-after TIME", _RESUME, "", hidden=True),
-        Option("--max-files N", _STOPS, "Stop after N images and links were sent.", least=1),
-        Option(
-            "--max-bytes-total SIZE",
-            _STOPS,
-            "Stop after this many bytes were sent, for example `50G`.",
-        ),
-        Option("--max-failures N", _STOPS, "Stop after N items failed.", least=1),
-        _MAX_DURATION,
-        Option(
-            "--dry-run -n",
-            _REPORT,
-            "Print what would be done, a line an item (JSON lines with `--json`), and send "
-            "nothing: the dataset is listed, and the sources are read. The status is 1 if "
-            "something would be rejected.",
-        ),
-        _STATS,
-        Option(
-            "--report FILE",
-            _REPORT,
-            "Write the report: `FILE.json` with all counts and problems, `FILE.csv` with a line a "
-            "problem.",
-        ),
-    ),
+    },
 )
 
 DOWNLOAD: Final = OptionTable(
     DownloadConfig,
-    (
-        Option("--dataset -d NAME|ID", _WHAT, "A dataset."),
-        Option(
-            "--project NAME|ID",
-            _WHAT,
-            "All datasets of a project, each into a folder of its own; with `--dataset` the "
-            "project whose labels and tasks count.",
-            field="project_id",
+    {
+        "What to download": (
+            Option("--dataset -d NAME|ID", "A dataset."),
+            Option(
+                "--project NAME|ID",
+                "All datasets of a project, each into a folder of its own; with `--dataset` the "
+                "project whose labels and tasks count.",
+                field="project_id",
+            ),
+            Option(
+                "--labels FORMAT",
+                "Write the labels of finished tasks beside the media, in this format: `json`, "
+                "`jsonl`, `coco` or `yolo`. May be repeated.",
+            ),
+            Option("--bitmaps", "Fetch the segmentation bitmaps of finished tasks, too."),
+            Option(
+                "--links",
+                "What becomes of link images: left alone (`skip`); fetched from their own address, "
+                "without any credentials (`source`); or through the service, which encodes them "
+                "anew and moves the tasks of those that it cannot fetch to SKIPPED (`service`).",
+            ),
+            Option(
+                "--allow-private-links",
+                "Let `--links source` ask private, loopback and other special addresses, too.",
+            ),
+            Option(
+                "--allow-private-store",
+                "Follow the service's pre-signed URLs, as of videos, to private and loopback "
+                "addresses, too: for installations whose store is private.",
+                client="allow_private_store",
+                type=bool,
+                default=False,
+            ),
+            Option(
+                "--verify",
+                "Hash what an earlier run has downloaded, and fetch again what has changed; by "
+                "default its size has to do.",
+            ),
         ),
-        Option(
-            "--labels FORMAT",
-            _WHAT,
-            "Write the labels of finished tasks beside the media, in this format: `json`, "
-            "`jsonl`, `coco` or `yolo`. May be repeated.",
+        "Speed": (
+            Option(
+                "--concurrency N",
+                "Downloads in flight at once, 1 to 64, fixed; by default the best number is found "
+                "out as it runs.",
+                least=1,
+                most=64,
+            ),
+            Option(
+                "--max-concurrency N",
+                "The most downloads in flight that may be found out, 1 to 64.",
+                client="max_downloads",
+                type=int,
+                default=16,
+                least=1,
+                most=64,
+            ),
+            _RATE,
         ),
-        Option("--bitmaps", _WHAT, "Fetch the segmentation bitmaps of finished tasks, too."),
-        Option(
-            "--links",
-            _WHAT,
-            "What becomes of link images: left alone (`skip`); fetched from their own address, "
-            "without any credentials (`source`); or through the service, which encodes them anew "
-            "and moves the tasks of those that it cannot fetch to SKIPPED (`service`).",
+        _STOPS: (
+            Option("--max-files N", "Stop after N media were asked for.", least=1),
+            Option(
+                "--max-bytes-total SIZE",
+                "Stop after this many bytes have arrived, for example `50G`.",
+            ),
+            Option("--max-failures N", "Stop after N media failed.", least=1),
+            _MAX_DURATION,
         ),
-        Option(
-            "--allow-private-links",
-            _WHAT,
-            "Let `--links source` ask private, loopback and other special addresses, too.",
+        "Display and report": (
+            _STATS,
+            Option(
+                "--report FILE",
+                "Write the report: `FILE.json` with everything, `FILE.csv` with what failed.",
+            ),
         ),
-        Option(
-            "--allow-private-store",
-            _WHAT,
-            "Follow the service's pre-signed URLs, as of videos, to private and loopback "
-            "addresses, too: for installations whose store is private.",
-            client="allow_private_store",
-            type=bool,
-            default=False,
-        ),
-        Option(
-            "--verify",
-            _WHAT,
-            "Hash what an earlier run has downloaded, and fetch again what has changed; by "
-            "default its size has to do.",
-        ),
-        Option(
-            "--concurrency N",
-            _SPEED,
-            "Downloads in flight at once, 1 to 64, fixed; by default the best number is found out "
-            "as it runs.",
-            least=1,
-            most=64,
-        ),
-        Option(
-            "--max-concurrency N",
-            _SPEED,
-            "The most downloads in flight that may be found out, 1 to 64.",
-            client="max_downloads",
-            type=int,
-            default=16,
-            least=1,
-            most=64,
-        ),
-        _RATE,
-        Option("--max-files N", _STOPS, "Stop after N media were asked for.", least=1),
-        Option(
-            "--max-bytes-total SIZE",
-            _STOPS,
-            "Stop after this many bytes have arrived, for example `50G`.",
-        ),
-        Option("--max-failures N", _STOPS, "Stop after N media failed.", least=1),
-        _MAX_DURATION,
-        _STATS,
-        Option(
-            "--report FILE",
-            _REPORT,
-            "Write the report: `FILE.json` with everything, `FILE.csv` with what failed.",
-        ),
-    ),
+    },
 )
 
 

@@ -7,6 +7,7 @@ there, once. Its flag, its help, the field of the configuration that it sets, th
 This module is loaded at every start: it needs typer and nothing else of weight.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -118,7 +119,6 @@ class Option:
 
     Args:
         usage: What is typed, with what stands for its value: ``"--dataset -d NAME|ID"``.
-        panel: The group in which help shows it.
         help: What it does, in the words of help and docs/cli.md. The default is added to it.
         field: The field of the configuration, where it is not called like the option.
         client: The option of `DataGymClient` that it sets.
@@ -131,7 +131,6 @@ class Option:
     """
 
     usage: str
-    panel: str
     help: str
     field: str = ""
     client: str = ""
@@ -172,11 +171,16 @@ class OptionTable:
 
     Args:
         config: The class of its configuration.
-        rows: The options.
+        groups: The options, by the titles of their groups.
     """
 
     config: type[attrs.AttrsInstance]
-    rows: tuple[Option, ...]
+    groups: Mapping[str, tuple[Option, ...]]
+
+    @property
+    def rows(self) -> Iterator[Option]:
+        """Return all options."""
+        return itertools.chain.from_iterable(self.groups.values())
 
     def parameters(self, own: Mapping[str, Parameter]) -> Iterator[Parameter]:
         """Yield what typer makes the options of.
@@ -186,7 +190,7 @@ class OptionTable:
         """
         hints = get_type_hints(self.config)
         parsers = {"SIZE": parse_bytes, "TIME": parse_seconds, "SECONDS": parse_seconds}
-        for row in self.rows:
+        for title, row in ((title, row) for title, rows in self.groups.items() for row in rows):
             if row.name in own:
                 kind, default = own[row.name].annotation, own[row.name].default
             elif row.type is not None:
@@ -200,7 +204,7 @@ class OptionTable:
             shown = flag(
                 row.usage,
                 row.help,
-                panel=row.panel,
+                panel=title,
                 parser=parsers.get(split_usage(row.usage)[1] or ""),
                 min=row.least,
                 max=row.most,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from itertools import groupby
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, get_args
@@ -33,13 +32,13 @@ TABLES: dict[str, tuple[OptionTable, Callable[..., int]]] = {
 def block(name: str) -> str:
     """Return the tables of a command: one for each group of its help."""
     table, function = TABLES[name]
-    own = {each.name: each for each in own_parameters(function)}
+    parameters = table.parameters({each.name: each for each in own_parameters(function)})
     parts = []
-    both = zip(table.rows, table.parameters(own), strict=True)
-    shown = [(row, parameter) for row, parameter in both if not row.hidden]
-    for panel, rows in groupby(shown, key=lambda each: each[0].panel):
-        lines = [f"**{panel}**", "", "| option | |", "|---|---|"]
-        parts.append("\n".join([*lines, *(_line(*each) for each in rows)]))
+    for title, rows in table.groups.items():
+        lines = [f"**{title}**", "", "| option | |", "|---|---|"]
+        both = zip(rows, parameters, strict=False)  # which go on with the next group
+        lines += [_line(row, parameter) for row, parameter in both if not row.hidden]
+        parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
