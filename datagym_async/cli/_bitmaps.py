@@ -37,7 +37,7 @@ def bitmaps(
     """Download the segmentation bitmaps of a project's finished tasks.
 
     Each goes to FOLDER/KEY/NAME.png: white in the segment, black elsewhere. Interrupted? The same
-    command goes on.
+    command resumes.
     """
     wanted = format.lower()
     if wanted not in ("png", "bmp"):

@@ -1,7 +1,4 @@
-"""`demo`: the whole way of an image on this machine alone, in seconds.
-
-The photographs that scikit-image ships inside its package: no network, and no import of it.
-"""
+"""`demo`: the whole way of an image on this machine alone, in seconds."""
 
 from __future__ import annotations
 
@@ -94,13 +91,13 @@ def demo(
     files = photographs() if folder is None else _files_of(folder)
     sources = tuple(map(str, files)) if folder is None else (str(folder),)
     play = Play()
-    with _data_folder(data, keep=keep) as place:
+    with _data_folder(data, keep=keep) as used:
         try:
-            asyncio.run(_demo(output, place, files, sources, play))
+            asyncio.run(_demo(output, used, files, sources, play))
         except KeyboardInterrupt:
             output.warning("Interrupted.")
             return INTERRUPTED
-    _close(output, play, kept=place if keep or data is not None else None)
+    _close(output, play, kept=used if keep or data is not None else None)
     reports = [report for report in (play.files, play.links) if report is not None]
     return WELL if all(report.ok for report in reports) else SOME_FAILED
 
@@ -112,12 +109,12 @@ def _data_folder(data: Path | None, *, keep: bool) -> Iterator[Path]:
         return
     from datagym_async.server._files import TEMPORARY  # the extra `server` may be missing
 
-    place = Path(tempfile.mkdtemp(prefix="datagym-demo-" if keep else TEMPORARY))
+    made = Path(tempfile.mkdtemp(prefix="datagym-demo-" if keep else TEMPORARY))
     try:
-        yield place
+        yield made
     finally:
         if not keep:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _files_of(folder: Path) -> tuple[Path, ...]:

@@ -1,7 +1,4 @@
-"""`jobs`: the journals of uploads; list them, look at one, and clean up.
-
-The command that goes on with a job, from what its journal keeps: pure functions.
-"""
+"""`jobs`: the journals of uploads; list them, look at one, clean up, and how to resume a job."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ _MORE: Final = re.compile(r"and [\d,]+ more")
 def command_of(
     job: JobSummary, *, most: int | None = None, quote: Callable[[str], str] = shlex.quote
 ) -> str | None:
-    """Return the command that goes on with a job; None if only the program that began it can.
+    """Return the command that resumes a job; None if only the program that began it can.
 
     Sources that are left out have dots in their place.
 
@@ -144,7 +141,7 @@ def show(
         ),
     ],
 ) -> int:
-    """Show a job: what is done and what is left, and the command that goes on with it."""
+    """Show a job: what is done and what is left, and the command that resumes it."""
     found = show_job(_path_of(job))
     if invocation.output.as_json:
         invocation.output.document(job_document(found))

@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
@@ -17,19 +17,7 @@ from datagym_async.models._names import fold_name
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-class Named(Protocol):
-    """What has an id and a name."""
-
-    @property
-    def id(self) -> str:
-        """Its UUID."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-
-N = TypeVar("N", bound=Named)
+N = TypeVar("N", Dataset, Project)
 
 
 def choose(wanted: str, among: Sequence[N], *, kind: str) -> N | None:
@@ -127,7 +115,7 @@ def is_id(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
-def _unknown(wanted: str, among: Sequence[Named], *, kind: str, hint: str = "") -> str:
+def _unknown(wanted: str, among: Sequence[Dataset | Project], *, kind: str, hint: str = "") -> str:
     near = difflib.get_close_matches(wanted, [each.name for each in among], n=1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
     listed = f"`datagym-async {kind}s list` shows what there is"

@@ -1,10 +1,4 @@
-"""Numbers as people read them. Pure functions.
-
-Sizes and lengths of time as people type them. Pure functions.
-
-Models as plain values for JSON.
-
-The one way out: results to standard output, progress and messages to standard error.
+"""The one way out: results to standard output, progress and messages to standard error.
 
 Nothing that comes from outside (names of files and datasets, words of the service) is taken for
 markup or steers the terminal, and nothing goes out before known secrets are taken out. What is said

@@ -1,7 +1,4 @@
-"""Ctrl-C and SIGTERM, told to a running event loop instead of breaking in on it.
-
-The event loop that a command runs in.
-"""
+"""The event loop of a command; Ctrl-C and SIGTERM are told to it instead of breaking in on it."""
 
 from __future__ import annotations
 

@@ -127,6 +127,7 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
 
     async def work() -> TasksReport:
         async with client:
+            await client.ping()  # or each task would tell of a refused token, or of a dead service
             if verb == "complete":
                 return await client.tasks.complete_many(task_ids, on_outcome=note)
             return await client.tasks.skip_many(task_ids, on_outcome=note)

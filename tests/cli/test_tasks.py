@@ -86,6 +86,16 @@ def test_named_tasks_are_moved_without_a_question(at_service: Cli, project: Seed
     assert said.err.startswith("Task nope: ")
 
 
+def test_a_refused_token_is_no_matter_of_tasks(
+    at_service: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops the command, and is not told of each task."""
+    monkeypatch.setenv("DATAGYM_TOKEN", "wrong-4711-wrong")
+    ran = at_service("tasks", "skip", "one", "two")
+    assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "--token-file" in ran.err
+
+
 def test_of_many_problems_the_first_are_told(at_service: Cli, project: SeededProject) -> None:
     """A screen of them is enough; --json names all."""
     del project
