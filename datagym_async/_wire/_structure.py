@@ -25,7 +25,7 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from datagym_async._wire._elements import BrokenTextError
+from datagym_async._wire._cutting import BrokenTextError
 from datagym_async.labels._json import (
     ShapeError,
     as_list,

@@ -20,7 +20,7 @@ from datagym_async._json import loads
 from datagym_async._regular_files import regular_only
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
-from datagym_async._wire._elements import AnyCutter, BrokenTextError
+from datagym_async._wire._cutting import BrokenTextError, ElementCutter
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats import coco
 from datagym_async.formats._losses import FormatError, LossReport
@@ -151,7 +151,7 @@ def _format_of(path: Path) -> PredictionFormat:
 
 
 def _elements(path: Path) -> Generator[Any, None, None]:
-    cutter, started = AnyCutter(), False
+    cutter, started = ElementCutter(), False
     try:
         with open(path, "rb", opener=regular_only) as file:
             while piece := file.read(_PIECE):

@@ -11,7 +11,7 @@ import attrs
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_items, decode_value, read_json, unreadable
-from datagym_async._wire._listings import PORTION, ListingCutter
+from datagym_async._wire._cutting import PORTION, ListingCutter
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from datagym_async._wire._listings import Portion
+    from datagym_async._wire._cutting import Portion
     from datagym_async.resources._base import Door
 
 

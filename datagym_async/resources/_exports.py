@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from datagym_async._wire._codec import decode, decode_with, too_large, unexpected, unreadable
-from datagym_async._wire._elements import AnyCutter, ElementCutter
+from datagym_async._wire._cutting import TASK, ElementCutter
 from datagym_async._wire._errors import WEB_PAGE
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.labels import ExportReader, LabelExport
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 _PIECE = 32 * 1024
 """Bytes parsed in one step: about 1 ms of work."""
 
-_PORTION = 1024 * 1024
-"""Bytes of an answer that is whole cut in one step, beside the loop."""
-
 
 async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[LabeledTask, None]:
     """Give the tasks of an export's answer.
@@ -37,7 +33,7 @@ async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[Lab
         APIResponseValidationError: The answer is no export, or ends too early.
     """
     index, reader = 0, ExportReader()
-    async with aclosing(iter_items(request, answer, ElementCutter())) as elements:
+    async with aclosing(iter_items(request, answer, beginning=TASK)) as elements:
         async for element in elements:
             task = decode_with(request, element, reader.read, at=f"[{index}]")
             index += 1
@@ -53,9 +49,9 @@ def read_export(request: Request, response: Response) -> LabelExport:
     """
     if response.body.lstrip()[:1] != b"[":
         return decode(request, response, LabelExport)  # it has the words for what is wrong
-    reader, cutter, body = ExportReader(), ElementCutter(), response.body
-    pieces = (body[start : start + _PORTION] for start in range(0, len(body), _PORTION))
-    elements = chain(chain.from_iterable(map(cutter.feed, pieces)), cutter.close())
+    reader, body = ExportReader(), response.body
+    pieces = (body[start : start + _PIECE] for start in range(0, len(body), _PIECE))
+    elements = ElementCutter(TASK).elements(pieces)
     try:
         read = (
             decode_with(request, element, reader.read, at=f"[{index}]")
@@ -69,15 +65,14 @@ def read_export(request: Request, response: Response) -> LabelExport:
 
 
 async def iter_items(
-    request: Request, answer: OpenAnswer, cutter: ElementCutter | AnyCutter | None = None
+    request: Request, answer: OpenAnswer, *, beginning: bytes = b""
 ) -> AsyncGenerator[Any, None]:
     """Give the elements of the array that a body is.
 
     Raises:
         APIResponseValidationError: The answer is no array, or ends too early.
     """
-    cutter = cutter or AnyCutter()
-    started = False
+    cutter, started = ElementCutter(beginning), False
     try:
         async for chunk in answer.iter_chunks():
             if not started and (text := chunk.lstrip()):

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVICE = ("aiohttp.web", "aiosqlite", "datagym_async.server", "PIL")
 JOBS = ("data", "downloads", "exports", "formats", "uploads")
-SLOW = ("aiohttp", "cattrs", "ijson", "orjson", "rich", "sqlite3", "tenacity", "typer")
+SLOW = ("aiohttp", "cattrs", "orjson", "rich", "sqlite3", "tenacity", "typer")
 
 
 def loaded_by(script: str) -> set[str]:
@@ -94,5 +94,5 @@ def test_help_of_the_command_line_loads_no_client() -> None:
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass"
     )
 
-    unneeded = {"aiohttp", "cattrs", "ijson", "orjson", "tenacity", *SERVICE}
+    unneeded = {"aiohttp", "cattrs", "orjson", "tenacity", *SERVICE}
     assert not loaded & {*unneeded, *(f"datagym_async.{each}" for each in JOBS)}

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagym_async._wire._elements import ElementCutter
+from datagym_async._wire._cutting import TASK, ElementCutter
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -117,7 +117,7 @@ def test_exports_are_cut_into_their_elements(
     """However an export is written and cut, its elements come out."""
     document = [{"label_classes": classes}, *tasks]
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2 if indented else None)
-    cutter = ElementCutter()
+    cutter = ElementCutter(TASK)
     found: list[Any] = []
     for start in range(0, len(text), piece):
         found += cutter.feed(text[start : start + piece])

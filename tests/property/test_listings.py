@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async._wire._codec import _is_uploaded, register_media
-from datagym_async._wire._listings import ListingCutter
+from datagym_async._wire._cutting import ListingCutter
 from datagym_async._wire._structure import field_path, make_converter
 from datagym_async.labels._json import ShapeError
 from datagym_async.models import DatasetMedia, Media

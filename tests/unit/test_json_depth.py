@@ -10,9 +10,8 @@ import pytest
 
 from datagym_async._json import MAX_DEPTH, DepthGuard, NestedTooDeepError, check_depth, loads
 from datagym_async._wire._codec import decode, read_json
-from datagym_async._wire._elements import AnyCutter, BrokenTextError, ElementCutter
+from datagym_async._wire._cutting import TASK, BrokenTextError, ElementCutter, ListingCutter
 from datagym_async._wire._errors import decode_error
-from datagym_async._wire._listings import ListingCutter
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import APIResponseValidationError, DataGymError
 from datagym_async.formats import coco
@@ -91,7 +90,7 @@ def _whole_listing(text: bytes, *, many: bool) -> None:
         read_json(READ, Response(200, {}, cutter.uncut[1]))
 
 
-def _cut(cutter: ElementCutter | AnyCutter, text: bytes) -> None:
+def _cut(cutter: ElementCutter, text: bytes) -> None:
     for start in range(0, len(text), PIECE):
         list(cutter.feed(text[start : start + PIECE]))
     list(cutter.close())
@@ -100,8 +99,8 @@ def _cut(cutter: ElementCutter | AnyCutter, text: bytes) -> None:
 READERS: dict[str, Callable[[bytes], object]] = {
     "value": lambda text: decode(READ, Response(200, {}, text), LabelExport),
     "export": lambda text: read_export(READ, Response(200, {}, text)),
-    "streamed export": lambda text: _cut(ElementCutter(), text),
-    "streamed list": lambda text: _cut(AnyCutter(), text),
+    "streamed export": lambda text: _cut(ElementCutter(TASK), text),
+    "streamed list": lambda text: _cut(ElementCutter(), text),
     "dataset": lambda text: _whole_listing(text, many=False),
     "datasets": lambda text: _whole_listing(text, many=True),
     "media": lambda text: _whole_listing(b'{"id":"1","media":[' + text, many=False),
@@ -130,7 +129,7 @@ def test_depth_costs_no_memory(read: Callable[[bytes], object], text: bytes) -> 
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("cutter", [ElementCutter, AnyCutter, ListingCutter])
+@pytest.mark.parametrize("cutter", [lambda: ElementCutter(TASK), ElementCutter, ListingCutter])
 def test_depth_is_refused_in_its_first_piece(cutter: Callable[[], Any]) -> None:
     """What goes on for long is not waited for: 20 MB of brackets end with the first of them."""
     with pytest.raises(BrokenTextError, match="nested deeper than 64 levels"):

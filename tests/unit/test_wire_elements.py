@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from datagym_async._wire import _elements
-from datagym_async._wire._elements import AnyCutter, BrokenTextError, ElementCutter
+from datagym_async._wire import _cutting
+from datagym_async._wire._cutting import TASK, BrokenTextError, ElementCutter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ TRAPS: dict[str, list[Any]] = {
 }
 
 
-def cut(cutter: ElementCutter | AnyCutter, text: bytes, piece: int) -> list[Any]:
+def cut(cutter: ElementCutter, text: bytes, piece: int) -> list[Any]:
     """Return what a cutter gives for a text in pieces."""
     found: list[Any] = []
     for start in range(0, len(text), piece):
@@ -49,8 +49,8 @@ def test_elements_are_those_of_the_whole_text(
 ) -> None:
     """However it is written and cut, the elements are those that a parser of the whole finds."""
     text = b" \n" + orjson.dumps(elements, option=orjson.OPT_INDENT_2 if indented else None) + b"\n"
+    assert cut(ElementCutter(TASK), text, piece) == elements
     assert cut(ElementCutter(), text, piece) == elements
-    assert cut(AnyCutter(), text, piece) == elements
 
 
 BROKEN = {
@@ -72,14 +72,14 @@ BROKEN = {
 def test_broken_texts_end_in_one_error(text: bytes, piece: int) -> None:
     """No broken text passes for a whole one."""
     with pytest.raises(BrokenTextError):
-        cut(ElementCutter(), text, piece)
+        cut(ElementCutter(TASK), text, piece)
 
 
 def test_what_is_found_nowhere_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text without the beginning that is looked for goes through the other parser."""
-    monkeypatch.setattr(_elements, "LONGEST_ELEMENT", 1000)
+    monkeypatch.setattr(_cutting, "LONGEST_ELEMENT", 1000)
     elements = [{"number": n, "text": "x" * 90} for n in range(50)]
-    cutter, text = ElementCutter(), orjson.dumps(elements)
+    cutter, text = ElementCutter(TASK), orjson.dumps(elements)
     found = [each for n in range(0, 3000, 100) for each in cutter.feed(text[n : n + 100])]
     assert found == elements[: len(found)]
     assert len(found) > 20
@@ -94,22 +94,22 @@ NEVER_ENDING = {
 }
 
 
-@pytest.mark.parametrize("make", [ElementCutter, AnyCutter])
+@pytest.mark.parametrize("make", [lambda: ElementCutter(TASK), ElementCutter])
 @pytest.mark.parametrize(("start", "piece"), NEVER_ENDING.values(), ids=NEVER_ENDING)
 def test_an_element_that_never_ends_is_refused(
-    make: Callable[[], ElementCutter | AnyCutter],
+    make: Callable[[], ElementCutter],
     start: bytes,
     piece: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What goes on and on and gives no element ends with a bound, which is said."""
-    monkeypatch.setattr(_elements, "LONGEST_ELEMENT", 1 << 20)
+    monkeypatch.setattr(_cutting, "LONGEST_ELEMENT", 1 << 20)
     cutter = make()
     assert list(cutter.feed(start)) == []
     with pytest.raises(BrokenTextError, match="one element has more than 1 MiB"):
         _feed_all(cutter, piece * 100)
 
 
-def _feed_all(cutter: ElementCutter | AnyCutter, piece: bytes) -> None:
+def _feed_all(cutter: ElementCutter, piece: bytes) -> None:
     for _ in range(300):
         assert list(cutter.feed(piece)) == []

@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from datagym_async._wire import _listings
-from datagym_async._wire._elements import BrokenTextError
-from datagym_async._wire._listings import ListingCutter, Portion
+from datagym_async._wire import _cutting
+from datagym_async._wire._cutting import BrokenTextError, ListingCutter, Portion
 
 HOSTILE = (
     "plain.jpg",
@@ -244,8 +243,8 @@ def test_a_listing_that_gives_nothing_is_refused(
     start: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What goes on and on without a media ends with a bound, which is said."""
-    monkeypatch.setattr(_listings, "LONGEST_ELEMENT", 1 << 20)
-    monkeypatch.setattr(_listings, "MAX_VALUE", 2 << 20)
+    monkeypatch.setattr(_cutting, "LONGEST_ELEMENT", 1 << 20)
+    monkeypatch.setattr(_cutting, "MAX_VALUE", 2 << 20)
     cutter = ListingCutter(portion=4096)
     cutter.add(start)
     with pytest.raises(BrokenTextError, match=r"more than \d MiB of it are no list of media"):

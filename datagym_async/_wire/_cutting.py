@@ -1,14 +1,23 @@
-"""Listings of media, cut into portions as they arrive: a million media never are in memory at once.
+"""Large answers, cut into values as they arrive: exports, lists of tasks, listings of media.
 
-The service has no paging. A dataset is one answer, ``{"id":..,"name":..,"media":[{..},{..}]}`` with
-160 bytes a media, and all datasets are an array of such objects. So the head is read up to the list
-of media; then the text is cut between two media wherever it looks like that, and what is cut off is
+None of them is ever in memory as a whole: an export may have a gigabyte, a listing a million media.
+The text of a list is cut between two elements wherever it looks like that, and what is cut off is
 parsed in one go by the fastest parser there is.
 
 A guess is never believed: a beginning of a list's text which parses as a list of its own holds
 whole elements, for JSON leaves no second way to read it. Where a guess is wrong (a name may hold
 ``},{``), the text is scanned string by string and bracket by bracket, which costs some four times
 as much and is always right.
+
+* `ElementCutter` gives the elements of an array. In an export they begin with the id of their
+  media, so that the guess is the last place where one begins.
+* `ListingCutter` gives the media of datasets in portions. The service has no paging: a dataset is
+  one answer, ``{"id":..,"name":..,"media":[{..},{..}]}`` with 160 bytes a media, and all datasets
+  are an array of such objects. The head is read up to the list of media; what stands behind the
+  list is read with the last portion.
+
+What a parser keeps of each value grows with the depth. So the depth is looked at before it reads,
+and what one element may take is bounded.
 """
 
 from __future__ import annotations
@@ -20,22 +29,196 @@ import attrs
 import orjson
 
 from datagym_async._json import DepthGuard, NestedTooDeepError
-from datagym_async._wire._elements import LONGEST_ELEMENT, BrokenTextError
 from datagym_async._wire._messages import MAX_VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+LONGEST_ELEMENT: Final = 16 * 1024 * 1024
+"""Bytes of one element at most: what is longer is none of the service's."""
+
+# All up to the next bracket that is in no string; nothing matches in a string without its end.
+_BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+[\[\]{}]', re.DOTALL)
+_BLANKS: Final = re.compile(rb"[ \t\r\n]+")
+_COMMA: Final = re.compile(rb"[ \t\r\n]*,")
+_BETWEEN: Final = re.compile(rb"\}\s*,\s*\{")
+_WINDOW: Final = 4096  # bytes from the end in which two elements meet, however long their names
+
+
+class BrokenTextError(ValueError):
+    """The text is no JSON; says why in a few words."""
+
+
+@attrs.frozen
+class _Cut:
+    """Where a list was cut: where the text of elements ends, where it goes on, whether it ended."""
+
+    end: int
+    following: int
+    is_last: bool = False
+
+
+def _last_meeting(text: bytes | bytearray, at: int) -> _Cut | None:
+    """Return the last place where two objects seem to meet."""
+    meetings = list(_BETWEEN.finditer(text, max(at, len(text) - _WINDOW)))
+    return _Cut(meetings[-1].start() + 1, meetings[-1].end() - 1) if meetings else None
+
+
+def _scanned(text: bytes | bytearray, at: int) -> _Cut | None:
+    """Return where a list ends, or else the last place behind an object or a list in it."""
+    last = None
+    for depth, end in _brackets(text, at):
+        if depth < 0:
+            return _Cut(end - 1, end - 1, is_last=True)
+        if depth == 0 and (comma := _COMMA.match(text, end)):
+            last = _Cut(end, comma.end())
+    return last
+
+
+def _brackets(text: bytes | bytearray, at: int) -> Iterator[tuple[int, int]]:
+    """Yield the depth that each bracket outside of strings leads to, and the end of the bracket."""
+    depth = 0
+    while found := _BRACKET.match(text, at):
+        at = found.end()
+        depth += 1 if text[at - 1] in b"[{" else -1
+        yield depth, at
+
+
+def _loads(text: bytes | bytearray) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BrokenTextError(error.msg) from None
+
+
+def _look_at_depth(guard: DepthGuard, piece: bytes) -> None:
+    try:
+        guard.feed(piece)
+    except NestedTooDeepError as error:
+        raise BrokenTextError(str(error)) from None
+
+
+# --- the elements of an array --------------------------------------------------------------------
+
+TASK: Final = b'"internal_'
+"""What tasks of exports begin with: ``internal_media_ID``, or ``internal_image_ID`` once."""
+
+_BEFORE: Final = re.compile(rb"\}(\s*,\s*)\{\s*\Z")
+"""What is between two elements and their members."""
+
+_LONGEST_GAP: Final = 256
+"""Bytes that are looked at for what is between two elements."""
+
+
+class ElementCutter:
+    """Take an array piece by piece and give its elements.
+
+    Args:
+        beginning: What elements seem to begin with, as objects; empty where nobody knows. They are
+            then cut where two objects meet.
+    """
+
+    def __init__(self, beginning: bytes = b"") -> None:
+        self._beginning = beginning
+        self._guesses = True
+        self._text = bytearray()
+        self._has_begun = False
+        self._due = 0
+        self._depth = DepthGuard()
+
+    def feed(self, piece: bytes) -> list[Any]:
+        """Return elements that are whole now.
+
+        Raises:
+            BrokenTextError: The text is no JSON, nested too deep, or one element is too long.
+        """
+        _look_at_depth(self._depth, piece)
+        self._text += piece
+        is_long = len(self._text) > LONGEST_ELEMENT
+        # What holds no whole element is looked at again once it is twice as long.
+        if len(self._text) < self._due and not is_long:
+            return []
+        found: list[Any] = []
+        if self._has_begun or self._begin():
+            found = self._cut(is_long)
+        self._due = 0 if found else 2 * len(self._text)
+        if len(self._text) > LONGEST_ELEMENT:
+            raise BrokenTextError(f"one element has more than {LONGEST_ELEMENT >> 20} MiB")
+        return found
+
+    def close(self) -> list[Any]:
+        """Return the last elements, once the text is at its end.
+
+        Raises:
+            BrokenTextError: The text ended too early, or is no JSON.
+        """
+        if not self._has_begun and not self._begin():
+            raise BrokenTextError("it is empty")
+        # What is left of the list and parses as one is all of it.
+        last: list[Any] = _loads(b"[" + self._text)
+        return last
+
+    def elements(self, pieces: Iterable[bytes]) -> Iterator[Any]:
+        """Give the elements of a text that comes in pieces.
+
+        Raises:
+            BrokenTextError: As `feed` and `close` do.
+        """
+        for piece in pieces:
+            yield from self.feed(piece)
+        yield from self.close()
+
+    def _begin(self) -> bool:
+        blanks = _BLANKS.match(self._text)
+        start = blanks.end() if blanks else 0
+        if start == len(self._text):
+            return False
+        if self._text[start] != ord("["):
+            raise BrokenTextError("it does not begin with a bracket")
+        del self._text[: start + 1]
+        self._has_begun = True
+        return True
+
+    def _cut(self, is_long: bool) -> list[Any]:
+        """Cut off what is whole, by a guess or else by a scan."""
+        if self._guesses:
+            cut = self._last_beginning() if self._beginning else _last_meeting(self._text, 0)
+            if cut is None and not is_long:
+                return []
+            if cut is not None:
+                try:
+                    elements: list[Any] = orjson.loads(b"[" + self._text[: cut.end] + b"]")
+                except orjson.JSONDecodeError:
+                    pass
+                else:
+                    del self._text[: cut.following]
+                    return elements
+            self._guesses = False  # since it is no sign, or none that can be relied on
+        cut = _scanned(self._text, 0)
+        if cut is None or cut.is_last:
+            return []
+        elements = _loads(b"[" + self._text[: cut.end] + b"]")
+        del self._text[: cut.following]
+        return elements
+
+    def _last_beginning(self) -> _Cut | None:
+        """Return where the last element seems to begin."""
+        found = len(self._text)
+        while (found := self._text.rfind(self._beginning, 0, found)) > 0:
+            before = max(0, found - _LONGEST_GAP)
+            if between := _BEFORE.search(self._text[before:found]):
+                return _Cut(before + between.start(1), before + between.end(1))
+        return None
+
+
+# --- the media of datasets -----------------------------------------------------------------------
 
 PORTION: Final = 512 * 1024
 """Bytes of media that are cut off at once: some 3,300 media, and 2 MB as objects."""
 
 _LONGEST_HEAD: Final = 64 * 1024
-_WINDOW: Final = 4096  # bytes from the end in which two media meet, however long their names
 _LISTS: Final = ("media", "images")  # current services, and older ones
 _MEDIA: Final = re.compile(rb'"(?:media|images)"\s*:\s*\[')
-_BETWEEN: Final = re.compile(rb"\}\s*,\s*\{")
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{},]', re.DOTALL)
-_BLANKS: Final = re.compile(rb"[ \t\r\n]+")
 
 
 @attrs.frozen
@@ -54,15 +237,6 @@ class Portion:
     fields: dict[str, Any]
     first: int
     media: list[Any]
-
-
-@attrs.frozen
-class _Cut:
-    """Where media were cut off: where their text ends, where it goes on, whether the list ended."""
-
-    end: int
-    following: int
-    is_last: bool = False
 
 
 @attrs.define
@@ -88,27 +262,11 @@ class _Reading:
         end = self.text.find(b"}]", self.at) + 1
         return _Cut(end, end, is_last=True) if end else None
 
-    def last_meeting(self) -> _Cut | None:
-        """Return the last place where two media seem to meet."""
-        start = max(self.at, len(self.text) - _WINDOW)
-        meetings = list(_BETWEEN.finditer(self.text, start))
-        return _Cut(meetings[-1].start() + 1, meetings[-1].end() - 1) if meetings else None
-
-    def scanned(self) -> _Cut | None:
-        """Return where the list ends, or else the last place where two of its elements meet."""
-        last = None
-        for depth, token in _brackets(self.text, self.at):
-            if depth < 0:
-                return _Cut(token.start(), token.start(), is_last=True)
-            if depth == 0 and token.group() == b",":
-                last = _Cut(token.start(), token.end())
-        return last
-
     def dataset_end(self) -> int | None:
         """Return where the dataset ends, once its list of media has."""
-        for depth, token in _brackets(self.text, self.at):
+        for depth, end in _brackets(self.text, self.at):
             if depth == -2:  # out of the list, and out of the dataset
-                return token.end()
+                return end
         return None
 
     def media(self, cut: _Cut) -> list[Any] | None:
@@ -203,10 +361,7 @@ class ListingCutter:
     def _join(self) -> None:
         new = b"".join(self._pieces)
         self._pieces.clear()
-        try:
-            self._depth.feed(new)
-        except NestedTooDeepError as error:
-            raise BrokenTextError(str(error)) from None
+        _look_at_depth(self._depth, new)
         self._since_last += len(new)
         self._reading.text += new
 
@@ -263,12 +418,12 @@ class ListingCutter:
         here = self._reading
         is_due = self._has_ended or len(here.text) >= self._portion
         # The list's end is looked for even where the text is short: many datasets are.
-        guess = here.list_end() or (here.last_meeting() if is_due else None)
+        guess = here.list_end() or (_last_meeting(here.text, here.at) if is_due else None)
         if guess is not None and (media := here.media(guess)) is not None:
             return self._take(guess, media)
         if guess is None and not is_due:
             return False
-        if (found := here.scanned()) is None:
+        if (found := _scanned(here.text, here.at)) is None:
             return False
         return self._take(found, _loads(b"[%b]" % here.text[here.at : found.end]))
 
@@ -312,28 +467,5 @@ class ListingCutter:
         self._first += len(media)
 
 
-def _brackets(text: bytes, at: int) -> Iterator[tuple[int, re.Match[bytes]]]:
-    """Yield brackets and commas outside of strings, each with the depth that it leads to."""
-    depth = 0
-    for token in _TOKEN.finditer(text, at):
-        sign = text[token.start()]
-        if sign == ord('"'):
-            if not token.group(1):  # its end has not come yet
-                return
-            continue
-        if sign in b"[{":
-            depth += 1
-        elif sign in b"]}":
-            depth -= 1
-        yield depth, token
-
-
 def _without_media(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _LISTS}
-
-
-def _loads(text: bytes) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise BrokenTextError(error.msg) from None
