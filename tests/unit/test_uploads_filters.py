@@ -45,6 +45,14 @@ def test_patterns(
     assert [path for path in (*taken, *left) if filters.takes(path)] == taken
 
 
+def test_there_may_be_thousands_of_patterns() -> None:
+    """As many as a command line takes."""
+    filters = Filters(exclude=tuple(f"{number}.jpg" for number in range(3000)))
+
+    assert not filters.takes("x/2999.JPG")
+    assert filters.takes("x/3000.jpg")
+
+
 @pytest.mark.parametrize(
     ("pattern", "folder", "expected"),
     [("thumbs", "x/thumbs", True), ("x/thumbs", "x", False), ("*.jpg", "x", False)],

@@ -150,7 +150,8 @@ def matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], obj
     from wcmatch import glob
 
     flags = glob.GLOBSTAR | glob.DOTGLOB | glob.FORCEUNIX
-    found, _ = glob.translate(patterns, flags=flags | (glob.IGNORECASE if any_case else glob.CASE))
+    flags |= glob.IGNORECASE if any_case else glob.CASE
+    found, _ = glob.translate(patterns, flags=flags, limit=0)  # any number of patterns
     return re.compile("|".join(found)).match
 
 
