@@ -281,7 +281,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):
-            words = str(error) if isinstance(error, APIError) else self._plan.told_failed(error)
+            words = str(error) if isinstance(error, APIError) else self._plan.failure_text(error)
             text = f"The upload stopped: {words.rstrip('.')}. {self.report.summary()}"
             return TransferError(text, report=self.report)
         return error

@@ -81,7 +81,7 @@ class Planned:
         item: The item.
         size: Its bytes, where they are known.
         verdict: What is decided against sending it, or None.
-        seq: Its number in the plan; 0 if the plan is not to be told of its outcome.
+        seq: Its number in the plan; 0 if its outcome is not noted.
         doubt: Whether an attempt of an earlier run may have arrived since.
         is_held: Whether the target held its name before the first run.
         warnings: What should be known of it whatever becomes of it.
@@ -199,7 +199,7 @@ class Plan:
         """Return the journal's path; empty where there is none."""
         return str(self._database.path or "")
 
-    def told_failed(self, error: sqlite3.Error) -> str:
+    def failure_text(self, error: sqlite3.Error) -> str:
         """Return what to say when the database fails in the midst of a run."""
         if self._database.path is None:
             return f"The plan's temporary file failed: {error}"

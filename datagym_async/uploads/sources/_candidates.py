@@ -205,7 +205,7 @@ class Candidate:
         size: Bytes, where they are known without reading.
         refusal: Why it cannot be uploaded; empty if nothing is known against it.
         whole_source: Whether the refusal is about a source as a whole (no such folder).
-        place: Its place among the others of its source where these come in no order of their own.
+        place: What sorts it among the others of its source: its relative path.
         mtime: When its file was changed, in nanoseconds, where that is known without another look.
     """
 

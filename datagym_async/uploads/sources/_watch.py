@@ -2,7 +2,7 @@
 
 A file has settled when two looks at it, `settle` seconds apart, find one size and one time of
 change; for what lay there before, a change that long ago is as good as the first look. Names that
-programs give to half-written files do not count. New files are told by the operating system
+programs give to half-written files do not count. The operating system reports new files
 (watchfiles); a new folder is walked, since files may lie in it before it is watched.
 """
 
@@ -42,7 +42,7 @@ _HALF_WRITTEN = Filters(
 )
 
 Changes: TypeAlias = Callable[[str, asyncio.Event, float], AsyncGenerator[Collection[str], None]]
-"""Gives the paths that changed below a folder, at least once in so many seconds, until stopped."""
+"""Gives the paths that changed below a folder, at least once a tick (seconds), until stopped."""
 
 
 async def _changes(
@@ -102,7 +102,7 @@ class FolderWatch:
             require_modules("Watching a folder", "watch", "watchfiles")
 
     def stop(self) -> None:
-        """End the source; what it has given already goes on."""
+        """End the source; what it has given already is uploaded."""
         self._stopped.set()
 
     async def __aiter__(self) -> AsyncIterator[UploadItem]:
