@@ -80,7 +80,7 @@ UPLOAD: Final = OptionTable(
         "Which files, and their names": (
             Option(
                 "--include GLOB",
-                "Take only such files of folders and globs: `'*.jpg'` (at any depth), "
+                "Take only such files of folders and globs: `'*.jpg'` (at any depth, `A.JPG` too), "
                 "`'2026/**/*.png'`; all by default. May be repeated.",
             ),
             Option(
