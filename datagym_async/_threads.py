@@ -1,4 +1,8 @@
-"""Run blocking work in a thread such that a cancelled caller leaves nothing running behind."""
+"""Run blocking work in a thread such that a cancelled caller leaves nothing running behind.
+
+What has nothing open and changes nothing (a large answer to decode, a file to read whole) may go
+through `asyncio.to_thread`: left running, it ends by itself and harms nobody.
+"""
 
 from __future__ import annotations
 

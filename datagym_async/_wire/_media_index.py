@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.models._names import encode_name, fold_name
+from datagym_async.models._names import fold_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +55,6 @@ class MediaIndex:
 
 def _folded(name: str) -> str:
     try:
-        return fold_name(encode_name(name))
+        return fold_written(name)
     except ConfigurationError:  # no media can have such a name
         return f"\0{name}"

@@ -90,6 +90,15 @@ def _weight(letter: str) -> str:
     return upper.lower() if upper.isascii() else upper
 
 
+def fold_written(name: str) -> str:
+    """Return the form in which the service compares a name as people write it.
+
+    Raises:
+        ConfigurationError: No media can have such a name (see `encode_name`).
+    """
+    return fold_name(encode_name(name))
+
+
 def fold_link(url: str) -> str:
     """Return the form in which the service compares links: letter by letter, without case alone.
 

@@ -33,27 +33,18 @@ async def open_file(path: Path) -> AsyncIterator[AsyncBufferedReader]:
     Raises:
         OSError: It cannot be opened.
     """
-    # Not aiofiles.open: cancelled while its thread opens the file, it leaves the file open.
-    opening = asyncio.get_running_loop().run_in_executor(None, _open, path)
+    opened: list[BufferedReader] = []
     try:
-        file = await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close)
-        raise
-    wrapped = cast("AsyncBufferedReader", wrap(cast("Any", file)))
-    try:
-        yield wrapped
+        # Not aiofiles.open: cancelled while its thread opens the file, it leaves the file open.
+        await in_thread(lambda: opened.append(_open(path)))
+        yield cast("AsyncBufferedReader", wrap(cast("Any", opened[0])))
     finally:
-        await in_thread(file.close)
+        for file in opened:
+            await in_thread(file.close)
 
 
 def _open(path: Path) -> BufferedReader:
     return open(path, "rb", opener=regular_only)
-
-
-def _close(opening: asyncio.Future[BufferedReader]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
 
 
 CHUNK_SIZE = 1024 * 1024

@@ -29,7 +29,7 @@ from datagym_async.exceptions import (
     RequestRefusedError,
 )
 from datagym_async.models import Dataset, Media, UrlResult
-from datagym_async.models._names import encode_name, fold_name
+from datagym_async.models._names import fold_name, fold_written
 from datagym_async.resources._base import Resource, nothing_to_look_at, read
 from datagym_async.resources._bodies import CHUNK_SIZE, file_body
 from datagym_async.resources._urls import DEFAULT_BATCH, UrlBatches
@@ -263,7 +263,7 @@ class MediaResource(Resource):
 
     async def _look_up(self, dataset_id: str, name: str) -> Media | None:
         """Return the media of a name, as the service compares names, or None."""
-        wanted = fold_name(encode_name(name))
+        wanted = fold_written(name)
         dataset = await self._fetch(routes.get_dataset(dataset_id), Dataset)
         for found in dataset.media:
             if fold_name(found.stored_name) == wanted:

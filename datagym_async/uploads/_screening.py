@@ -23,7 +23,7 @@ import attrs
 from datagym_async._printable import quoted
 from datagym_async._runs._decode import JPEG
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.models._names import MAX_NAME_LENGTH, encode_name, fold_name
+from datagym_async.models._names import MAX_NAME_LENGTH, encode_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,8 +289,3 @@ def screen_name(name: str) -> str:
     except ConfigurationError as error:
         return str(error)
     return ""
-
-
-def folded(name: str) -> str:
-    """Return the name as the service compares it: two items with one folded name clash."""
-    return fold_name(encode_name(name))

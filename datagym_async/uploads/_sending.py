@@ -17,6 +17,7 @@ from datagym_async._runs._needs import MediaUploads
 from datagym_async._transport import LinkProber
 from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
 from datagym_async.models import UrlStatus
+from datagym_async.resources._work import for_each
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._family import SEVERAL
 from datagym_async.uploads._settling import SharedListing
@@ -26,7 +27,7 @@ from datagym_async.uploads._values import Outcome, UploadResult
 from datagym_async.uploads._verdicts import of_error, of_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from datagym_async.models import Media, UrlResult
     from datagym_async.uploads._feeder import Work
@@ -348,16 +349,13 @@ class LinkCheck:
     async def dead(self, urls: Sequence[str]) -> dict[int, str]:
         """Return what is wrong with links, by their places; nothing of those that are alive."""
         reasons: dict[int, str] = {}
-        waiting = iter(enumerate(urls))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(WORKERS, len(urls))):
-                group.create_task(self._ask(waiting, reasons))
-        return reasons
 
-    async def _ask(self, waiting: Iterator[tuple[int, str]], reasons: dict[int, str]) -> None:
-        for place, url in waiting:
-            if reason := await self._prober.probe(url):
-                reasons[place] = reason
+        async def ask(link: tuple[int, str]) -> None:
+            if reason := await self._prober.probe(link[1]):
+                reasons[link[0]] = reason
+
+        await for_each(enumerate(urls), ask, concurrency=WORKERS)
+        return reasons
 
     async def aclose(self) -> None:
         """Close the prober."""

@@ -25,7 +25,7 @@ from datagym_async._runs._needs import MediaUploads
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
 from datagym_async.models import DatasetMedia, Media
-from datagym_async.models._names import encode_name, fold_name
+from datagym_async.models._names import fold_written
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome
@@ -75,7 +75,7 @@ class SharedListing:
         Raises:
             APIError: The target cannot be listed; all that wait for this listing get it.
         """
-        wanted = fold_name(encode_name(name))
+        wanted = fold_written(name)
         asked = self._begun
         self._wanted[wanted] += 1
         try:

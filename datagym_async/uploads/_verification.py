@@ -9,7 +9,6 @@ Choose which images of a run are compared with the dataset: some at random, or a
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import random
@@ -25,6 +24,7 @@ from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
+from datagym_async.resources._work import for_each
 from datagym_async.uploads._values import Mismatch
 from datagym_async.uploads.plan._tables import State
 
@@ -102,18 +102,11 @@ class Verifier:
 
     async def run(self, images: AsyncIterator[Stored]) -> None:
         """Compare all images, a few at a time; whatever comes between is a mismatch."""
-        work: asyncio.Queue[Stored | None] = asyncio.Queue(WORKERS)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(WORKERS):
-                group.create_task(self._compare_all(work))
-            async for image in images:
-                await work.put(image)
-            for _ in range(WORKERS):
-                await work.put(None)
 
-    async def _compare_all(self, work: asyncio.Queue[Stored | None]) -> None:
-        while (image := await work.get()) is not None:
+        async def compare(image: Stored) -> None:
             self.found.note(await self._compare(image))
+
+        await for_each(images, compare, concurrency=WORKERS)
 
     async def _compare(self, image: Stored) -> Mismatch | None:
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from datagym_async.uploads._screening import Sample, folded, looks_like, screen_bytes, screen_name
+from datagym_async.models._names import fold_written
+from datagym_async.uploads._screening import Sample, looks_like, screen_bytes, screen_name
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
@@ -89,4 +90,4 @@ def test_names_decide(name: str, words: str) -> None:
 )
 def test_names_fold_as_they_travel(one: str, other: str, equal: bool) -> None:
     """Names are compared in their encoded form, where letters outside ASCII are other bytes."""
-    assert equal == (folded(one) == folded(other))
+    assert equal == (fold_written(one) == fold_written(other))

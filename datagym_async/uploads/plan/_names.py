@@ -23,7 +23,8 @@ import attrs
 from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening, folded, screen_name
+from datagym_async.models._names import fold_written
+from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
@@ -199,7 +200,7 @@ def _number(database: sqlite3.Connection, clash: _Clash) -> None:
     number = found[0] if found else 2
     while True:
         new_name = numbered(name, number)
-        key = blob(f"n{folded(new_name)}")
+        key = blob(f"n{fold_written(new_name)}")
         if database.execute(sql.IS_CLAIMED, (key,)).fetchone() is None:
             break
         number += 1

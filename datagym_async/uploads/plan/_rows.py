@@ -14,9 +14,9 @@ import attrs
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._database import Database
 from datagym_async.models import MediaSourceType
-from datagym_async.models._names import fold_link, fold_name
+from datagym_async.models._names import fold_link, fold_name, fold_written
 from datagym_async.resources._urls import screen as screen_url
-from datagym_async.uploads._screening import folded, screen_name
+from datagym_async.uploads._screening import screen_name
 from datagym_async.uploads._values import UploadItem, is_url, url_name
 from datagym_async.uploads.plan import _tables as sql
 
@@ -110,9 +110,12 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
         refusal = screen_url(content) or ""
         if not refusal:
             name = url_name(content)
-            key, link = blob(f"n{folded(name) if name else ''}"), blob(f"u{fold_link(content)}")
+            key, link = (
+                blob(f"n{fold_written(name) if name else ''}"),
+                blob(f"u{fold_link(content)}"),
+            )
     elif not refusal and not (refusal := screen_name(item.name)):
-        key = f"n{folded(item.name)}".encode("utf-8", "surrogatepass")
+        key = f"n{fold_written(item.name)}".encode("utf-8", "surrogatepass")
 
     if known_by and item.file is None:  # an open file is known by its name and size
         if isinstance(content, bytes):
