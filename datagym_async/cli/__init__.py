@@ -2,8 +2,8 @@
 
 `_app` names all commands and loads the module of the one that runs; `_command` makes a command of a
 function, with the options that all share, and turns every error into a sentence and an exit status;
-`_options` has those options and what a row of a table of options is; `_job_options` has the rows
-of `upload` and `download`.
+`_options` has those options; `_option_table` says what a row of a table of options is, and
+`_job_options` has the rows of `upload` and `download`.
 
 One file a command, or a group of them: `_upload`, `_download`, `_export`, `_import`, `_bitmaps`,
 `_demo`, `_serve`, `_projects`, `_datasets`, `_config`, `_tasks`, `_jobs`.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Annotated, Any, Final, Protocol, runtime_checkable
 
-import rich  # noqa: F401 -- help is drawn with it: if it is missing, that is said at once
+import rich  # noqa: F401 -- all commands draw with it: if it is missing, that is said at once
 import typer.core
 import typer.main
 
@@ -20,13 +20,13 @@ COMMANDS: Final[Mapping[str, str]] = {
     "upload": "Upload images into a dataset.",
     "download": "Download the media of a dataset or a project, and their labels.",
     "export": "Export the labels of a project's finished tasks.",
-    "import": "Import predictions into a project, each checked before it is sent.",
+    "import": "Import predictions into a project; each is checked first.",
     "bitmaps": "Download the segmentation bitmaps of a project's finished tasks.",
-    "demo": "Show the main job on a server of its own: no account, no network, seconds.",
-    "serve": "Run a DataGym-compatible server on this machine, for trying out and for tests.",
+    "demo": "Show the main job on this machine: no account, no network.",
+    "serve": "Run a DataGym-compatible server on this machine, for tests.",
     "projects": "List projects; attach and detach datasets.",
     "datasets": "List datasets, look at one, create one.",
-    "config": "Label configurations: show, validate, diff, upload, back up, restore.",
+    "config": "Label configurations: show, check, compare, replace, back up.",
     "tasks": "List labelling tasks; complete and skip them.",
     "jobs": "The journals of uploads: list, look at one, clean up.",
 }
@@ -59,7 +59,7 @@ app = typer.Typer(
     name=PROGRAM,
     cls=_Commands,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help: to load what draws would double the time it takes
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -87,7 +87,7 @@ def shared_options(
 ) -> None:
     """Bring images into DataGym, labels in and out, and datasets back onto the disk.
 
-    Start with [bold]datagym-async demo[/]: it needs no account and no network.
+    Start with `datagym-async demo`: it needs no account and no network.
 
     Exit status: 0 all well; 1 some items failed, were rejected or are left; 2 usage or settings;
     130 interrupted.

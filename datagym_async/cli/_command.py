@@ -19,7 +19,8 @@ import typer
 
 from datagym_async._groups import first_of
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, sentence_of, status_of
-from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Given, OptionTable, Shared
+from datagym_async.cli._option_table import Given, OptionTable
+from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared
 from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import terminated_like_interrupted
 

@@ -83,7 +83,7 @@ def demo(
     ] = None,
     keep: Annotated[bool, flag("--keep", "Keep the data of the temporary server as well.")] = False,
 ) -> int:
-    """Show the main job on a server of its own: no account, no network, seconds.
+    """Show the main job on this machine: no account, no network.
 
     Uploads photographs, lists them, reads one back and compares its bytes, uploads links.
     """

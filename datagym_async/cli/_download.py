@@ -20,7 +20,8 @@ from datagym_async.cli._errors import (
 )
 from datagym_async.cli._job_options import DOWNLOAD
 from datagym_async.cli._lookup import dataset_of, project_of
-from datagym_async.cli._options import Given, argument
+from datagym_async.cli._option_table import Given
+from datagym_async.cli._options import argument
 from datagym_async.cli._progress import SAY_EVERY, DownloadSnapshot, ProblemLines, showing
 from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop

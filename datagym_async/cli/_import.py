@@ -125,7 +125,7 @@ def import_(
     file: Annotated[Path, argument("FILE", "Predictions: .json, .jsonl, an export, or COCO.")],
     project: Annotated[str, flag("--project -p NAME|ID", "The project.", show_default=False)],
 ) -> int:
-    """Import predictions into a project, each checked before it is sent.
+    """Import predictions into a project; each is checked first.
 
     Say --append or --replace, or --check to see what would be imported. What the service would
     drop, break or refuse is held back and told.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from datagym_async.cli._options import Option, OptionTable
+from datagym_async.cli._option_table import Option, OptionTable
 from datagym_async.downloads import DownloadConfig
 from datagym_async.uploads import UploadConfig
 

@@ -1,21 +1,14 @@
-"""Options: those of every command, the table of those of bulk jobs, and how values are read.
-
-`Option` is a row of a table (`_job_options`): an option of `upload` or `download` is declared
-there, once. Its flag, its help, the field of the configuration that it sets, the command that
-`jobs show` prints, hints in the library's sentences and the row in docs/cli.md come from it.
+"""The options of every command, how an option is made, and how values are read.
 
 This module is loaded at every start: it needs typer and nothing else of weight.
 """
 
-import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from inspect import Parameter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
-import attrs
 import typer
 
 _SHARED: Final = "Shared options (also before the command)"
@@ -89,8 +82,7 @@ Yes: TypeAlias = Annotated[
 ]
 
 
-@attrs.frozen(kw_only=True)
-class Shared:
+class Shared(NamedTuple):
     """The shared options, as given in one place."""
 
     base_url: str | None = None
@@ -101,138 +93,10 @@ class Shared:
 
     def followed_by(self, later: "Shared") -> "Shared":
         """Return both together; what was given later wins."""
-        both = {
-            each.name: getattr(later, each.name) or getattr(self, each.name)
-            for each in attrs.fields(Shared)
+        both: dict[str, Any] = {
+            name: getattr(later, name) or getattr(self, name) for name in Shared._fields
         }
         return Shared(**both)
-
-
-@attrs.frozen
-class Option:
-    """An option of a bulk job.
-
-    Its value goes to the parameter of the command that has its name, if there is one; else to the
-    client, if `client` says as what; else to the configuration of the job. Type and default are
-    those of the place it goes to, unless they are given. An option for a field that is True by
-    default makes it False. A SIZE and a TIME are read as such.
-
-    Args:
-        usage: What is typed, with what stands for its value: ``"--dataset -d NAME|ID"``.
-        help: What it does, in the words of help and docs/cli.md. The default is added to it.
-        field: The field of the configuration, where it is not called like the option.
-        client: The option of `DataGymClient` that it sets.
-        type: The type of its value, where a shell cannot give what the field takes.
-        default: Its default, together with `type`.
-        least: The lowest number.
-        most: The highest number.
-        convert: Makes what the library takes of its value.
-        hidden: Whether help is silent on it.
-    """
-
-    usage: str
-    help: str
-    field: str = ""
-    client: str = ""
-    type: Any = None
-    default: Any = None
-    least: float | None = None
-    most: float | None = None
-    convert: Callable[[Any], Any] | None = None
-    hidden: bool = False
-
-    @property
-    def flags(self) -> list[str]:
-        """Return its flags, the one that it is known by first."""
-        return split_usage(self.usage)[0]
-
-    @property
-    def name(self) -> str:
-        """Return what Python calls it in the command."""
-        return self.flags[0].lstrip("-").replace("-", "_")
-
-    @property
-    def library_name(self) -> str:
-        """Return what the library calls it."""
-        return self.field or self.client or self.name
-
-
-@attrs.frozen
-class Given:
-    """What was given of a table of options: fields of the configuration, options of the client."""
-
-    config: dict[str, Any] = attrs.field(factory=dict)
-    client: dict[str, Any] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class OptionTable:
-    """All options of a bulk job, in the order of its help.
-
-    Args:
-        config: The class of its configuration.
-        groups: The options, by the titles of their groups.
-    """
-
-    config: type[attrs.AttrsInstance]
-    groups: Mapping[str, tuple[Option, ...]]
-
-    @property
-    def rows(self) -> Iterator[Option]:
-        """Return all options."""
-        return itertools.chain.from_iterable(self.groups.values())
-
-    def parameters(self, own: Mapping[str, Parameter]) -> Iterator[Parameter]:
-        """Yield what typer makes the options of.
-
-        Args:
-            own: The parameters of the command, without the options of its configuration.
-        """
-        hints = get_type_hints(self.config)
-        parsers = {"SIZE": parse_bytes, "TIME": parse_seconds, "SECONDS": parse_seconds}
-        for title, row in ((title, row) for title, rows in self.groups.items() for row in rows):
-            if row.name in own:
-                kind, default = own[row.name].annotation, own[row.name].default
-            elif row.type is not None:
-                kind, default = row.type, row.default
-            else:
-                kind, default = hints[row.library_name], self._default(row)
-                if isinstance(default, tuple):
-                    kind, default = list[str] | None, None
-                elif default is True:
-                    default = False
-            shown = flag(
-                row.usage,
-                row.help,
-                panel=title,
-                parser=parsers.get(split_usage(row.usage)[1] or ""),
-                min=row.least,
-                max=row.most,
-                hidden=row.hidden,
-                show_default=f"{default:g}" if isinstance(default, float) else True,
-            )
-            yield Parameter(
-                row.name, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, shown], default=default
-            )
-
-    def take(self, values: dict[str, Any], own: Mapping[str, Parameter]) -> Given:
-        """Take the options of configuration and client out of the values of a command."""
-        given = Given()
-        for row in self.rows:
-            if row.name in own:
-                continue
-            value = values.pop(row.name)
-            if row.convert is not None:
-                value = row.convert(value)
-            elif row.type is None and self._default(row) is True:
-                value = not value
-            elif row.type is None and isinstance(self._default(row), tuple):
-                value = tuple(value or ())
-            (given.client if row.client else given.config)[row.library_name] = value
-        return given
-
-    def _default(self, row: Option) -> Any:
-        return getattr(attrs.fields(self.config), row.library_name).default
 
 
 _SIZE: Final = re.compile(r"([0-9.]+) ?([kmgt]?)(i?)(?:b(?:ytes)?(?:/s)?)?", re.IGNORECASE)

@@ -98,7 +98,7 @@ def serve(
         ),
     ] = "public",
 ) -> int:
-    """Run a DataGym-compatible server on this machine, for trying out and for tests.
+    """Run a DataGym-compatible server on this machine, for tests.
 
     It prints its address and token as export lines for a shell. Ctrl-C ends it, with status 0.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from inspect import Parameter
 
-    from datagym_async.cli._options import Option, OptionTable
+    from datagym_async.cli._option_table import Option, OptionTable
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 TABLES: dict[str, tuple[OptionTable, Callable[..., int]]] = {
