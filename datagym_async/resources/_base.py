@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from datagym_async._wire._codec import check_empty, decode
+from datagym_async._wire._messages import Response
 from datagym_async.labels import Point
 from datagym_async.models import StoredPoint
 from datagym_async.models._names import fold_name
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from datagym_async._wire._messages import Request, Response
+    from datagym_async._wire._messages import Request
 
 
 T = TypeVar("T")
@@ -77,11 +78,7 @@ _DECODED_ON_THE_LOOP = 256 * 1024
 
 
 class Resource:
-    """The calls about one noun of the service.
-
-    Args:
-        session: The door to the network; it is not closed here.
-    """
+    """The calls about one noun of the service; the session is not closed here."""
 
     def __init__(self, session: Door) -> None:
         self._session = session
@@ -89,6 +86,19 @@ class Resource:
     async def _fetch(self, request: Request, kind: type[T]) -> T:
         """Return the answer to a request as a model."""
         return await read(request, await self._session.request(request), kind)
+
+    async def _fetch_or_settle(
+        self,
+        request: Request,
+        kind: type[T],
+        settle: Callable[[], Awaitable[T | None]] | None = None,
+    ) -> T:
+        """Return the answer to a request as a model, or what settling finds after a lost answer.
+
+        Without `settle` the request may be repeated once the service is done with the lost one.
+        """
+        answer = await self._session.request_or_settle(request, settle or _nothing)
+        return await read(request, answer, kind) if isinstance(answer, Response) else answer
 
     async def _do(self, request: Request) -> None:
         """Send a request whose answer is empty."""
@@ -107,9 +117,8 @@ async def read_with(reading: Callable[[], T], response: Response) -> T:
     return await asyncio.to_thread(reading)
 
 
-async def nothing_to_look_at() -> Response | None:
-    """Find nothing, for requests where the wait before settling is all that is wanted."""
-    return None
+async def _nothing() -> None:
+    """Find nothing: the wait before settling is all that is wanted."""
 
 
 class _Named(Protocol):

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import attrs
-
 from datagym_async._logs import logger
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import ClearedConfig
@@ -23,20 +21,21 @@ from datagym_async.exceptions import (
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.labels._config_rules import RESERVED
 from datagym_async.models import ConfigBackup, LabelConfiguration
-from datagym_async.resources._base import Resource, nothing_to_look_at, read
+from datagym_async.resources._base import Resource
 from datagym_async.resources._tasks import read_task
 from datagym_async.resources._work import to_its_answer, to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from datagym_async._wire._messages import Request
     from datagym_async.resources._base import Door
 
 
 _log = logger(__name__)
 
 Left: TypeAlias = Literal["untouched", "old", "new", "unknown"]
+_Settled: TypeAlias = "tuple[Left, LabelConfiguration | None]"
+"""How a failed replacement has ended, and the configuration as it was seen last."""
 
 ANSWER = 30.0
 """Seconds for the answer to a call when its sender is cancelled: it is carried out all the same."""
@@ -44,111 +43,113 @@ PUTTING_BACK = 60.0
 """Seconds for putting the old configuration back, on top of the wait for lost requests."""
 
 _TURNS = 3
+NOT_CLEARED = "ex_gen_config_not_cleared"
+_TAKEN = {key: key.upper() for key in RESERVED}
 
 
-@attrs.frozen
-class _Outcome:
-    """How an exchange that failed has ended, and the configuration as it was seen last."""
-
-    left: Left
-    view: LabelConfiguration | None = None
-
-
-@attrs.frozen
-class Replacement:
-    """The exchange of one label configuration.
+class ConfigWriter(Resource):
+    """The calls that change one label configuration.
 
     Args:
-        calls: The calls it is made of.
-        old: The configuration as it is, or None if nothing shows it.
-        wanted: The configuration as it is to be, checked.
-        backup: What was saved before, or None.
-        within: Seconds for putting the old configuration back.
+        session: The door to the network.
+        config_id: UUID of the configuration.
+        project_id: UUID of its project, which is needed to replace it.
     """
 
-    calls: ConfigCalls
-    old: LabelConfig | None
-    wanted: LabelConfig
-    backup: ConfigBackup | None
-    within: float = PUTTING_BACK
+    def __init__(self, session: Door, config_id: str, project_id: str = "") -> None:
+        super().__init__(session)
+        self._config_id = config_id
+        self._project_id = project_id
 
-    async def run(self) -> LabelConfiguration:
-        """Clear, fill, and return the new configuration.
+    async def clear(self) -> None:
+        """Empty it."""
+        await self._fetch(routes.clear_config(self._config_id), ClearedConfig)
+
+    async def fill_empty(self, wanted: LabelConfig) -> LabelConfiguration:
+        """Fill it if it is empty."""
+        request = routes.upload_config(self._config_id, wanted.to_payload())
+        try:
+            return await self._fetch_or_settle(request, LabelConfiguration)
+        except RequestRefusedError as error:
+            if error.key == NOT_CLEARED:
+                error.unknown = error.attempts > 1
+            raise
+
+    async def replace(
+        self, old: LabelConfig | None, wanted: LabelConfig, backup: ConfigBackup | None
+    ) -> LabelConfiguration:
+        """Clear it, fill it, and return it.
+
+        Args:
+            old: The configuration as it is, or None if nothing shows it.
+            wanted: The configuration as it is to be, checked.
+            backup: What was saved before, or None.
 
         Raises:
             LabelConfigError: It failed; the text says what the project has now.
         """
         try:
-            await to_its_answer(self.calls.clear(), within=ANSWER)
-            filling = self.calls.fill(_as_taken(self.wanted.to_payload()))
-            return await to_its_answer(filling, within=ANSWER)
+            await to_its_answer(self.clear(), within=ANSWER)
+            return await to_its_answer(self._fill(wanted), within=ANSWER)
         except (Exception, asyncio.CancelledError) as error:
-            end, again = await to_its_end(self._settle(wait=_may_still_run(error)))
+            wait = self._session.settle_after() if _may_still_run(error) else 0.0
+            (left, view), again = await to_its_end(self._settle(old, wanted, wait))
+            words = _words(left, backup)
             cancelled = error if isinstance(error, asyncio.CancelledError) else again
             if cancelled is not None:
-                self._note(cancelled, end.left)
+                cancelled.add_note(f"Cancelled while a label configuration was replaced. {words}")
+                _log.warning("cancelled while a label configuration was replaced. %s", words)
                 raise cancelled from None
-            if end.left == "new" and end.view is not None:
-                return end.view  # an answer was lost, and the call was not
-            raise self._failure(error, end.left) from error
+            if left == "new" and view is not None:
+                return view  # an answer was lost, and the call was not
+            lost = backup if left != "untouched" else None
+            raise LabelConfigError(
+                f"The label configuration was not replaced. {words} What happened: {error}",
+                backup=lost.folder if lost is not None else None,
+                left="old" if left == "untouched" else left,
+            ) from error
 
-    async def _settle(self, *, wait: bool) -> _Outcome:
+    async def _settle(self, old: LabelConfig | None, wanted: LabelConfig, wait: float) -> _Settled:
         """See to it that the project has the old or the new configuration; return which."""
-        pause = self.calls.settle_after() if wait else 0.0
         try:
-            async with asyncio.timeout(pause + self.within):
-                await asyncio.sleep(pause)
-                return await self._put_back()
+            async with asyncio.timeout(wait + PUTTING_BACK):
+                await asyncio.sleep(wait)
+                return await self._put_back(old, wanted)
         except Exception as error:
             _log.error("The label configuration could not be put back: %s", error)
-            return _Outcome("unknown")
+            return "unknown", None
 
-    async def _put_back(self) -> _Outcome:
+    async def _put_back(self, old: LabelConfig | None, wanted: LabelConfig) -> _Settled:
         for turn in range(_TURNS):
-            view = await self.calls.read()
-            if (found := self._which(view)) is not None:
-                return _Outcome("untouched" if (found, turn) == ("old", 0) else found, view)
-            if self.old is None:
+            task = await read_task(self._session, self._project_id)
+            view = None if task is None else task.label_config
+            if view is not None:
+                if old is not None and diff(view, old).is_empty:
+                    return "old" if turn else "untouched", view
+                if diff(view, wanted).is_empty:
+                    return "new", view
+            if old is None:
                 break
             if view is None or view.entries:
                 # Filled by a call that was lost, or by two at once, which store entries twice.
-                await self.calls.clear()
-            await self.calls.fill(_as_taken(self.old.to_payload()))
+                await self.clear()
+            await self._fill(old)
             if view is None:
-                return _Outcome("old")
-        return _Outcome("unknown")
+                return "old", None
+        return "unknown", None
 
-    def _which(self, view: LabelConfiguration | None) -> Literal["old", "new"] | None:
-        if view is None:
-            return None
-        if self.old is not None and diff(view, self.old).is_empty:
-            return "old"
-        return "new" if diff(view, self.wanted).is_empty else None
-
-    def _failure(self, error: BaseException, left: Left) -> LabelConfigError:
-        lost = self.backup if left != "untouched" else None
-        return LabelConfigError(
-            f"The label configuration was not replaced. {self._words(left)} What happened: {error}",
-            backup=lost.folder if lost is not None else None,
-            left="old" if left == "untouched" else left,
-        )
-
-    def _note(self, error: asyncio.CancelledError, left: Left) -> None:
-        words = self._words(left)
-        error.add_note(f"Cancelled while a label configuration was replaced. {words}")
-        _log.warning("cancelled while a label configuration was replaced. %s", words)
-
-    def _words(self, left: Left) -> str:
-        if left == "untouched":
-            return "The old one and all labels are as they were."
-        if self.backup is None:
-            saved = "Nothing was saved before."
-        else:
-            saved = f"The labels, which are gone from the service, are in {self.backup.labels}."
-        if left == "unknown":
-            where = f" The old one is in {self.backup.config}." if self.backup is not None else ""
-            return f"It is not known what the project has now, perhaps none.{where} {saved}"
-        return f"The {left} one is in place. {saved}"
+    async def _fill(self, wanted: LabelConfig) -> LabelConfiguration:
+        """Fill it after it was cleared just now."""
+        request = routes.upload_config(self._config_id, _as_taken(wanted.to_payload()))
+        try:
+            return await self._fetch_or_settle(request, LabelConfiguration)
+        except RequestRefusedError as error:
+            if error.key != NOT_CLEARED:
+                raise
+        # It was empty, so a lost attempt of ours has filled it. `attempts` may well say 1: aiohttp
+        # sends a PUT once more by itself when the connection drops.
+        await self.clear()
+        return await self._fetch_or_settle(request, LabelConfiguration)
 
 
 def _may_still_run(error: BaseException) -> bool:
@@ -165,67 +166,24 @@ def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]
     which it would refuse.
     """
     return [
-        {**entry, "entryKey": _spelled(entry["entryKey"]), "children": _as_taken(entry["children"])}
+        {
+            **entry,
+            "entryKey": _TAKEN.get(entry["entryKey"], entry["entryKey"]),
+            "children": _as_taken(entry["children"]),
+        }
         for entry in payload
     ]
 
 
-def _spelled(key: str) -> str:
-    return key.upper() if key in RESERVED else key
-
-
-NOT_CLEARED = "ex_gen_config_not_cleared"
-
-
-class ConfigCalls(Resource):
-    """The calls about one label configuration.
-
-    Args:
-        session: The door to the network.
-        config_id: UUID of the configuration.
-        project_id: UUID of its project, to read it.
-    """
-
-    def __init__(self, session: Door, config_id: str, project_id: str = "") -> None:
-        super().__init__(session)
-        self._config_id = config_id
-        self._project_id = project_id
-
-    async def clear(self) -> None:
-        """Empty it."""
-        await self._fetch(routes.clear_config(self._config_id), ClearedConfig)
-
-    async def read(self) -> LabelConfiguration | None:
-        """Return it as it is, or None if no task shows it."""
-        task = await read_task(self._session, self._project_id)
-        return None if task is None else task.label_config
-
-    async def fill_empty(self, wanted: LabelConfig) -> LabelConfiguration:
-        """Fill it if it is empty."""
-        try:
-            return await self._put(routes.upload_config(self._config_id, wanted.to_payload()))
-        except RequestRefusedError as error:
-            if error.key == NOT_CLEARED:
-                error.unknown = error.attempts > 1
-            raise
-
-    async def fill(self, entries: Sequence[Mapping[str, object]]) -> LabelConfiguration:
-        """Fill it after it was cleared just now."""
-        request = routes.upload_config(self._config_id, entries)
-        try:
-            return await self._put(request)
-        except RequestRefusedError as error:
-            if error.key != NOT_CLEARED:
-                raise
-        # It was empty, so a lost attempt of ours has filled it. `attempts` may well say 1: aiohttp
-        # sends a PUT once more by itself when the connection drops.
-        await self.clear()
-        return await self._put(request)
-
-    def settle_after(self) -> float:
-        """Return the seconds within which the service may still carry a lost request out."""
-        return self._session.settle_after()
-
-    async def _put(self, request: Request) -> LabelConfiguration:
-        answer = await self._session.request_or_settle(request, nothing_to_look_at)
-        return await read(request, answer, LabelConfiguration)
+def _words(left: Left, backup: ConfigBackup | None) -> str:
+    """Say what the project has now, and where its labels are."""
+    if left == "untouched":
+        return "The old one and all labels are as they were."
+    if backup is None:
+        saved = "Nothing was saved before."
+    else:
+        saved = f"The labels, which are gone from the service, are in {backup.labels}."
+    if left == "unknown":
+        where = f" The old one is in {backup.config}." if backup is not None else ""
+        return f"It is not known what the project has now, perhaps none.{where} {saved}"
+    return f"The {left} one is in place. {saved}"

@@ -16,7 +16,7 @@ from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
 from datagym_async.models._names import fold_name
-from datagym_async.resources._base import OpenAnswer, Resource, find_by_name, read
+from datagym_async.resources._base import OpenAnswer, Resource, find_by_name
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
-        Collection,
-        Iterable,
-        Iterator,
         Sequence,
     )
 
@@ -132,7 +129,16 @@ class DatasetsResource(Resource):
         Raises:
             APIError: The service cannot be asked, or refuses.
         """
-        return find_by_name(await self._find_all(name), name)
+        folded = fold_name(name)
+
+        async def pick(parts: AsyncIterator[Dataset]) -> Dataset | None:
+            found: dict[str, list[Dataset]] = {}  # a race can double a name
+            async for part in parts:
+                if fold_name(part.name) == folded:
+                    found.setdefault(part.id, []).append(part)
+            return find_by_name(map(_joined, found.values()), name)
+
+        return await self.read_parts(pick)
 
     async def create(
         self, name: str, *, short_description: str = "", exist_ok: bool = False
@@ -153,15 +159,22 @@ class DatasetsResource(Resource):
             APIError: The service cannot be asked, or refuses.
         """
         async with self._creating:
-            before = await self._find_all(name)
-            if exist_ok and (existing := find_by_name(before, name)) is not None:
+            existing = await self.find(name)
+            if existing is not None and exist_ok:
                 return existing
-            try:
-                return await self._create(name, short_description, before)
-            except AlreadyExistsError:
-                if not exist_ok or (existing := await self.find(name)) is None:
-                    raise
-                return existing
+            request = routes.create_dataset(name, short_description)
+            # Once a race has doubled a name, the service says ex_system instead of this (observed).
+            if existing is not None:
+                raise AlreadyExistsError(
+                    f"A dataset named {name!r} exists already (names are compared without case);"
+                    " use another name, or exist_ok=True to use that dataset",
+                    status=412,
+                    key="ex_alreadyexists",
+                    params=("Dataset", "name", name),
+                    method="POST",
+                    path=request.path,
+                )
+            return await self._create(request, name, exist_ok=exist_ok)
 
     async def ensure(self, name: str) -> Dataset:
         """Return the dataset of a name, created if there is none.
@@ -176,44 +189,16 @@ class DatasetsResource(Resource):
             AlreadyExistsError: The service refuses the name, and lists no dataset of it.
             APIError: See `create`.
         """
-        request = routes.create_dataset(name, "")
         async with self._creating:
-            try:
-                answer = await self._session.request_or_settle(request, lambda: self.find(name))
-            except AlreadyExistsError:
-                if (existing := await self.find(name)) is None:
-                    raise
-                return existing
-        return await read(request, answer, Dataset) if isinstance(answer, Response) else answer
+            return await self._create(routes.create_dataset(name, ""), name, exist_ok=True)
 
-    async def _create(
-        self, name: str, short_description: str, before: Collection[Dataset]
-    ) -> Dataset:
-        request = routes.create_dataset(name, short_description)
-        known = {dataset.id for dataset in before}
-        # Once a race has doubled a name, the service says ex_system instead of this (observed).
-        if before:
-            raise _name_is_taken(name, request.path)
-
-        async def settle() -> Dataset | None:
-            found = await self._find_all(name)
-            return find_by_name((each for each in found if each.id not in known), name)
-
-        answer = await self._session.request_or_settle(request, settle)
-        return await read(request, answer, Dataset) if isinstance(answer, Response) else answer
-
-    async def _find_all(self, name: str) -> Sequence[Dataset]:
-        """Return the datasets of a name, for a race can double it; others leave no trace."""
-        folded = fold_name(name)
-
-        async def pick(parts: AsyncIterator[Dataset]) -> Sequence[Dataset]:
-            found: dict[str, tuple[Dataset, ...]] = {}
-            async for part in parts:
-                if fold_name(part.name) == folded:
-                    found[part.id] = (*found.get(part.id, ()), part)
-            return [_joined(each) for each in found.values()]
-
-        return await self.read_parts(pick)
+    async def _create(self, request: Request, name: str, *, exist_ok: bool) -> Dataset:
+        try:
+            return await self._fetch_or_settle(request, Dataset, lambda: self.find(name))
+        except AlreadyExistsError:
+            if not exist_ok or (existing := await self.find(name)) is None:
+                raise
+            return existing
 
 
 def _listing_of(dataset_id: str | None) -> Request:
@@ -223,18 +208,6 @@ def _listing_of(dataset_id: str | None) -> Request:
 def _joined(parts: Sequence[Dataset]) -> Dataset:
     media = tuple(itertools.chain.from_iterable(part.media for part in parts))
     return attrs.evolve(parts[-1], media=media)
-
-
-def _name_is_taken(name: str, path: str) -> AlreadyExistsError:
-    return AlreadyExistsError(
-        f"A dataset named {name!r} exists already (names are compared without case); use another"
-        " name, or exist_ok=True to use that dataset",
-        status=412,
-        key="ex_alreadyexists",
-        params=("Dataset", "name", name),
-        method="POST",
-        path=path,
-    )
 
 
 PART = 4096
@@ -258,43 +231,13 @@ async def iter_parts(
         APIResponseValidationError: The answer is no listing, or ends too early.
         APIConnectionError: It breaks off.
     """
-    reader = _Reader(request, answer, ListingCutter(many=many, portion=portion), many)
-    async for chunk in answer.iter_chunks():
-        if reader.cutter.add(chunk):
-            for part in await reader.parts(reader.cutter.cut):
-                yield part
-    for part in await reader.parts(reader.cutter.close):
-        yield part
-    for part in await reader.rest():
-        yield part
+    cutter, status = ListingCutter(many=many, portion=portion), answer.status
 
-
-@attrs.frozen
-class _Reader:
-    """Decode what is cut off, beside the event loop where it is much."""
-
-    request: Request
-    answer: OpenAnswer
-    cutter: ListingCutter
-    many: bool
-
-    async def parts(self, cut: Callable[[], list[Portion]]) -> list[Dataset]:
-        if self.cutter.size <= _DECODED_ON_THE_LOOP:
-            return self._decoded(cut)
-        return await asyncio.to_thread(self._decoded, cut)
-
-    def _decoded(self, cut: Callable[[], list[Portion]]) -> list[Dataset]:
-        try:
-            return [self._part(portion) for portion in cut()]
-        except Exception as error:
-            failure = unreadable(self.request, self.answer.status, error)
-        raise failure
-
-    def _part(self, portion: Portion) -> Dataset:
-        at, status = f"[{portion.dataset}]" if self.many else "", self.answer.status
-        dataset = decode_value(self.request, portion.fields, Dataset, status=status, at=at)
+    def decoded(portion: Portion) -> Dataset:
+        at = f"[{portion.dataset}]" if many else ""
+        dataset = decode_value(request, portion.fields, Dataset, status=status, at=at)
         media = decode_items(
-            self.request,
+            request,
             portion.media,
             DatasetMedia,
             status=status,
@@ -303,22 +246,32 @@ class _Reader:
         )
         return attrs.evolve(dataset, media=media)
 
-    async def rest(self) -> list[Dataset]:
-        """Return what could not be cut, decoded as a whole."""
-        if self.cutter.uncut is None:
-            return []
-        return await asyncio.to_thread(self._whole, *self.cutter.uncut)
+    def cut_off(cut: Callable[[], list[Portion]]) -> list[Dataset]:
+        try:
+            return [decoded(portion) for portion in cut()]
+        except Exception as error:
+            failure = unreadable(request, status, error)
+        raise failure
 
-    def _whole(self, first: int, body: bytes) -> list[Dataset]:
-        status = self.answer.status
-        value = read_json(self.request, Response(status, self.answer.headers, body))
-        if not self.many:
-            return list(_split([decode_value(self.request, value, Dataset, status=status)]))
-        found = decode_items(self.request, value, Dataset, status=status, at="", first=first)
-        return list(_split(found))
+    async def parts(cut: Callable[[], list[Portion]]) -> list[Dataset]:
+        """Return what is cut off now; where it is much, it is decoded beside the event loop."""
+        if cutter.size <= _DECODED_ON_THE_LOOP:
+            return cut_off(cut)
+        return await asyncio.to_thread(cut_off, cut)
 
+    def whole(first: int, body: bytes) -> list[Dataset]:
+        value = read_json(request, Response(status, answer.headers, body))
+        if not many:
+            return [decode_value(request, value, Dataset, status=status)]
+        return [*decode_items(request, value, Dataset, status=status, at="", first=first)]
 
-def _split(datasets: Iterable[Dataset]) -> Iterator[Dataset]:
-    for dataset in datasets:
-        for start in range(0, max(1, len(dataset.media)), PART):
-            yield attrs.evolve(dataset, media=dataset.media[start : start + PART])
+    async for chunk in answer.iter_chunks():
+        if cutter.add(chunk):
+            for part in await parts(cutter.cut):
+                yield part
+    for part in await parts(cutter.close):
+        yield part
+    if cutter.uncut is not None:  # it is decoded as a whole, and split
+        for dataset in await asyncio.to_thread(whole, *cutter.uncut):
+            for start in range(0, max(1, len(dataset.media)), PART):
+                yield attrs.evolve(dataset, media=dataset.media[start : start + PART])

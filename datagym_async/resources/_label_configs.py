@@ -14,7 +14,7 @@ from datagym_async.labels import LabelConfig, diff
 from datagym_async.models import ConfigStakes
 from datagym_async.resources._base import Resource
 from datagym_async.resources._config_backup import read_backup, write_backup
-from datagym_async.resources._config_replacement import NOT_CLEARED, ConfigCalls, Replacement
+from datagym_async.resources._config_replacement import NOT_CLEARED, ConfigWriter
 from datagym_async.resources._exports import iter_tasks
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import all_tasks, begun, finished, read_task
@@ -69,7 +69,7 @@ class LabelConfigsResource(Resource):
             NotFoundError: It is unknown.
             APIError: The service cannot be asked, or refuses.
         """
-        await ConfigCalls(self._session, config_id).clear()
+        await ConfigWriter(self._session, config_id).clear()
 
     async def upload(
         self,
@@ -113,7 +113,7 @@ class LabelConfigsResource(Resource):
         if replace:
             return await self._replace(config_id, wanted, backup, on_backup)
         async with self._one_writer:
-            return await ConfigCalls(self._session, config_id).fill_empty(wanted)
+            return await ConfigWriter(self._session, config_id).fill_empty(wanted)
 
     async def restore(
         self,
@@ -174,25 +174,19 @@ class LabelConfigsResource(Resource):
             APIError: The service cannot be asked, or refuses.
         """
         tasks = await all_tasks(self._session, project_id)
-        done = finished(tasks)
+        done, labels = finished(tasks), 0
+        if done:  # shapes, and answers that are given
+            request = routes.export_labels(project_id)
+            async with (
+                self._session.stream(request) as answer,
+                aclosing(iter_tasks(request, answer)) as exported,
+            ):
+                async for task in exported:
+                    labels += sum(1 for _ in task.walk())
+                    labels += sum(each.is_set for each in task.classifications)
         return ConfigStakes(
-            tasks=len(tasks),
-            finished=len(done),
-            labels=await self._count_labels(project_id) if done else 0,
-            unfinished=len(begun(tasks)),
+            tasks=len(tasks), finished=len(done), labels=labels, unfinished=len(begun(tasks))
         )
-
-    async def _count_labels(self, project_id: str) -> int:
-        """Return how many labels an export holds: shapes, and answers that are given."""
-        request, labels = routes.export_labels(project_id), 0
-        async with (
-            self._session.stream(request) as answer,
-            aclosing(iter_tasks(request, answer)) as tasks,
-        ):
-            async for task in tasks:
-                labels += sum(1 for _ in task.walk())
-                labels += sum(each.is_set for each in task.classifications)
-        return labels
 
     async def _replace(
         self,
@@ -207,9 +201,22 @@ class LabelConfigsResource(Resource):
             )
         async with self._one_writer:
             project = await self._project(config_id)
+            writer = ConfigWriter(self._session, project.label_configuration_id, project.id)
             present = await self.read(project.id)
-            if present is None:
-                return await self._replace_unseen(project, wanted, forget=backup is None)
+            if present is None:  # without tasks, no labels hang on it
+                if backup is None:
+                    return await writer.replace(None, wanted, None)
+                try:
+                    return await writer.fill_empty(wanted)
+                except RequestRefusedError as error:
+                    if error.key != NOT_CLEARED:
+                        raise
+                    raise _unseen(
+                        project,
+                        "so that it can be neither compared nor put back if anything goes wrong;"
+                        " attach a dataset with an image first, or give the present one up with"
+                        " backup=None",
+                    ) from error
             if diff(present, wanted).is_empty:
                 return present
             old, saved = LabelConfig.from_entries(present), None
@@ -218,35 +225,7 @@ class LabelConfigsResource(Resource):
                 _log.info("saved the label configuration and labels to %s", saved.folder)
                 if on_backup is not None:
                     on_backup(saved)
-            return await self._exchange(project, old, wanted, saved)
-
-    async def _replace_unseen(
-        self, project: Project, wanted: LabelConfig, *, forget: bool
-    ) -> LabelConfiguration:
-        """Fill a configuration that nothing shows; without tasks, no labels hang on it."""
-        if forget:
-            return await self._exchange(project, None, wanted, None)
-        try:
-            calls = ConfigCalls(self._session, project.label_configuration_id)
-            return await calls.fill_empty(wanted)
-        except RequestRefusedError as error:
-            if error.key != NOT_CLEARED:
-                raise
-            raise _unseen(
-                project,
-                "so that it can be neither compared nor put back if anything goes wrong; attach a "
-                "dataset with an image first, or give the present one up with backup=None",
-            ) from error
-
-    async def _exchange(
-        self,
-        project: Project,
-        old: LabelConfig | None,
-        wanted: LabelConfig,
-        backup: ConfigBackup | None,
-    ) -> LabelConfiguration:
-        calls = ConfigCalls(self._session, project.label_configuration_id, project.id)
-        return await Replacement(calls, old, wanted, backup).run()
+            return await writer.replace(old, wanted, saved)
 
     async def _project(self, wanted: str) -> Project:
         """Return the project with an id, or with a label configuration of that id."""

@@ -299,7 +299,10 @@ class LabelsResource(Resource):
             raise ConfigurationError(f"batch_size is {batch_size}; use 1 to {MAX_BATCH}")
 
         async def send(batch: Sequence[Mapping[str, object]]) -> str:
-            return await self._import(project_id, batch, keep_data=keep_data)
+            request = await asyncio.to_thread(
+                routes.import_predictions, project_id, batch, keep_data=keep_data
+            )
+            return (await self._fetch(request, ImportAnswer)).messages
 
         screening = PredictionScreening(
             keep_data,
@@ -326,15 +329,6 @@ class LabelsResource(Resource):
                 " service would store some that neither its editor nor an export shows"
             )
         return None if task is None else task.label_config.entries
-
-    async def _import(
-        self, project_id: str, batch: Sequence[Mapping[str, object]], *, keep_data: bool
-    ) -> str:
-        """Send one batch and return why it was refused, or an empty text."""
-        request = await asyncio.to_thread(
-            routes.import_predictions, project_id, batch, keep_data=keep_data
-        )
-        return (await self._fetch(request, ImportAnswer)).messages
 
 
 def _video_task(task: LabeledTask) -> str:

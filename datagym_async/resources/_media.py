@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -30,13 +31,20 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import Dataset, Media, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import Resource, nothing_to_look_at, read
+from datagym_async.resources._base import Resource, read
 from datagym_async.resources._bodies import CHUNK_SIZE, file_body
-from datagym_async.resources._urls import DEFAULT_BATCH, UrlBatches
+from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Sequence,
+    )
 
     from datagym_async._wire._messages import Request
     from datagym_async.resources._base import Door, OpenAnswer
@@ -118,10 +126,8 @@ class MediaResource(Resource):
         dialect = await self._dialect.get()
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
 
-        async def look_up() -> Media | None:
-            return await self._look_up(dataset_id, name)
-
-        answer = await self._session.request_or_settle(request, settle or look_up)
+        look_up = settle or partial(self._look_up, dataset_id, name)
+        answer = await self._session.request_or_settle(request, look_up)
         return await read(request, answer, Media) if isinstance(answer, Response) else answer
 
     async def upload_urls(
@@ -146,15 +152,12 @@ class MediaResource(Resource):
             ConfigurationError: `batch_size` is out of range, or `urls` is a single text.
             APIError: The service cannot be asked, or refuses. A note says how many were done.
         """
-        batches = UrlBatches.of(urls, batch_size)
-        dialect = await self._dialect.get() if batches else "media"
 
-        async def send(request: Request) -> tuple[UrlResult, ...]:
-            # It can be repeated once the service is done with it.
-            answer = await self._session.request_or_settle(request, nothing_to_look_at)
-            return await read(request, answer, tuple[UrlResult, ...])
+        async def send(batch: Sequence[str]) -> tuple[UrlResult, ...]:
+            request = routes.upload_urls(dataset_id, batch, dialect=await self._dialect.get())
+            return await self._fetch_or_settle(request, tuple[UrlResult, ...])
 
-        return await batches.send(send, dataset_id, dialect=dialect)
+        return await upload_in_batches(urls, batch_size, send)
 
     async def download(
         self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
@@ -179,8 +182,12 @@ class MediaResource(Resource):
         dialect = self._dialect.known or await self._dialect.get()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         answer = await self._session.request(request)
-        url = _url_of(request, answer)
-        return answer.body if url is None else await _fetched_from(self._session, request, url)
+        url = None if _is_media(request, answer) else _as_url(answer.body)
+        if url is None:
+            return answer.body
+        async with self._session.stream_url(url) as elsewhere:
+            chunks = _counted(request, elsewhere, elsewhere.iter_chunks())
+            return b"".join([chunk async for chunk in chunks])
 
     async def download_to(
         self,
@@ -232,8 +239,23 @@ class MediaResource(Resource):
         """
         dialect = await self._dialect.get()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
-        async with _opened(self._session, request) as chunks:
-            yield chunks
+        async with self._session.stream(request) as answer:
+            chunks, start = answer.iter_chunks(), b""
+            if not _is_media(request, answer):  # all of it, if it is short enough to be a URL
+                async for chunk in chunks:
+                    start += chunk
+                    if len(start) > _MAX_URL:
+                        break
+            url = _as_url(start)
+            if url is None:
+                async with aclosing(_counted(request, answer, chunks, start=start)) as counted:
+                    yield counted
+                return
+            async with (
+                self._session.stream_url(url) as elsewhere,
+                aclosing(_counted(request, elsewhere, elsewhere.iter_chunks())) as counted,
+            ):
+                yield counted
 
     async def delete(self, media_id: str) -> bool:
         """Delete a media; its labels and tasks vanish from listings and exports.
@@ -291,54 +313,6 @@ _DIGITS = 20
 """Digits that no announced length reaches."""
 
 
-def _url_of(request: Request, answer: Response) -> str | None:
-    """Return where the bytes of a media are to be fetched, or None if the answer holds them.
-
-    Raises:
-        APIResponseValidationError: A web page answered.
-    """
-    return None if _is_media(request, answer) else _as_url(answer.body)
-
-
-async def _fetched_from(session: Door, request: Request, url: str) -> bytes:
-    """Return the bytes of a media that are elsewhere.
-
-    Args:
-        session: The door to the network.
-        request: What was answered with the URL.
-        url: Where they are.
-
-    Raises:
-        APIError: They cannot be had.
-    """
-    async with session.stream_url(url) as elsewhere:
-        chunks = _counted(request, elsewhere, elsewhere.iter_chunks())
-        return b"".join([chunk async for chunk in chunks])
-
-
-@asynccontextmanager
-async def _opened(session: Door, request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Give the chunks of a media, followed to where they are.
-
-    Raises:
-        APIResponseValidationError: A web page answered, or it is longer than `request.max_bytes`.
-        APIError: The service cannot be asked, refuses, or the answer broke off.
-    """
-    async with session.stream(request) as answer:
-        chunks = answer.iter_chunks()
-        start = b"" if _is_media(request, answer) else await _take(chunks)
-        url = _as_url(start)
-        if url is None:
-            async with aclosing(_counted(request, answer, chunks, start=start)) as counted:
-                yield counted
-            return
-        async with (
-            session.stream_url(url) as elsewhere,
-            aclosing(_counted(request, elsewhere, elsewhere.iter_chunks())) as counted,
-        ):
-            yield counted
-
-
 def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
     """Return whether an answer is an image or a video; else it may be the URL of one.
 
@@ -351,16 +325,6 @@ def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
     if "html" in kind.partition(";")[0]:
         raise unexpected(request, answer.status, WEB_PAGE)
     return False
-
-
-async def _take(chunks: AsyncIterator[bytes]) -> bytes:
-    """Return the start of a body: all of it if it is short enough to be a URL."""
-    start = b""
-    async for chunk in chunks:
-        start += chunk
-        if len(start) > _MAX_URL:
-            break
-    return start
 
 
 def _as_url(body: bytes) -> str | None:
@@ -406,18 +370,7 @@ _log = logger(__name__)
 
 
 class DialectFinder:
-    """Say the first word of the media routes; ask the service at the first call and no more.
-
-    Args:
-        session: The door to the network.
-        dialect: The word, or ``"auto"`` to find out.
-
-    Attributes:
-        known: The word, once it is known.
-
-    Raises:
-        ConfigurationError: `dialect` is none of the three words.
-    """
+    """Say the first word of the media routes; ask the service at the first call and no more."""
 
     def __init__(self, session: Door, dialect: Dialect = "auto") -> None:
         if dialect not in {"auto", "image", "media"}:
@@ -432,28 +385,26 @@ class DialectFinder:
         """Return the word; a failure to find out is raised and not remembered.
 
         Raises:
+            ConfigurationError: The service has neither of the two.
             APIError: The service cannot be asked.
         """
         if self.known is not None:
             return self.known
         async with self._asking:
+            # The old one is asked for, too: else a page of a wrong address would be taken for it.
+            dialects: tuple[routes.Dialect, ...] = ("media", "image")
+            for dialect in dialects:
+                if self.known is None and await self._is_served(dialect):
+                    self.known = dialect
             if self.known is None:
-                self.known = await self._ask()
+                raise ConfigurationError(
+                    "The service answers neither to the media nor to the image routes; check that"
+                    " base_url is the address of a DataGym service"
+                )
             return self.known
 
-    async def _ask(self) -> routes.Dialect:
-        """Ask for a media that cannot exist: only an existing route answers with an error key."""
-        if await self._is_served("media"):
-            return "media"
-        # Asked as well, so that a page of a wrong address is not taken for an old service.
-        if await self._is_served("image"):
-            return "image"
-        raise ConfigurationError(
-            "The service answers neither to the media nor to the image routes; check that base_url"
-            " is the address of a DataGym service"
-        )
-
     async def _is_served(self, dialect: routes.Dialect) -> bool:
+        """Ask for a media that cannot exist: only an existing route answers with an error key."""
         try:
             await self._session.request(routes.probe_media(str(uuid.uuid4()), dialect=dialect))
         except NotFoundError as error:

@@ -37,12 +37,12 @@ from datagym_async.exceptions import (
     PayloadTooLargeError,
     RequestRefusedError,
 )
-from datagym_async.labels import EntryLike, LabeledImage, Prepared, prepare_prediction
+from datagym_async.labels import EntryLike, LabeledImage, prepare_prediction
 from datagym_async.models._basics import count
 from datagym_async.models._names import decode_name
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._projects import ProjectsResource
-from datagym_async.resources._work import in_batches
+from datagym_async.resources._work import in_batches, one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -198,9 +198,28 @@ class Importer:
                 at are given before. A note says how many were stored, as on any other error.
         """
         try:
-            async with aclosing(self._results(predictions)) as results:
-                async for result in results:
-                    yield result
+            if isinstance(predictions, Mapping | str | bytes) or not isinstance(
+                predictions, Iterable | AsyncIterable
+            ):
+                raise ConfigurationError(
+                    "predictions is a single object; pass a list of predictions"
+                )
+            first = 0
+            async with (
+                aclosing(one_by_one(predictions)) as source,
+                aclosing(in_batches(source, self.batch_size)) as batches,
+            ):
+                async for batch in batches:
+                    items = await asyncio.to_thread(self.screening.screen, first, batch)
+                    verdicts = await self._settle(
+                        [each for each in items if each.payload is not None]
+                    )
+                    for item in items:
+                        yield _result(item, verdicts.get(item.result.index))
+                    for verdict in verdicts.values():
+                        if verdict.stop is not None:
+                            raise verdict.stop
+                    first += len(batch)
         except asyncio.CancelledError as error:
             error.add_note(note := self._account())
             _log.warning("An import was cancelled: %s", note)
@@ -209,23 +228,16 @@ class Importer:
             error.add_note(self._account())
             raise
 
-    async def _results(
-        self, predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike]
-    ) -> AsyncGenerator[ImportResult, None]:
-        first = 0
-        async with (
-            aclosing(one_by_one(predictions)) as source,
-            aclosing(in_batches(source, self.batch_size)) as batches,
-        ):
-            async for batch in batches:
-                items = await asyncio.to_thread(self.screening.screen, first, batch)
-                verdicts = await self._settle([each for each in items if each.payload is not None])
-                for item in items:
-                    yield _result(item, verdicts.get(item.index))
-                for verdict in verdicts.values():
-                    if verdict.stop is not None:
-                        raise verdict.stop
-                first += len(batch)
+    def _account(self) -> str:
+        """Return what is known of an import that has ended early."""
+        stored = f"{self._stored} predictions had been stored before"
+        if not self._in_flight:
+            return stored
+        first, last = self._in_flight[0].result.index, self._in_flight[-1].result.index
+        return (
+            f"{stored}; whether those of predictions[{first}] to [{last}] were, which were on"
+            " their way, is not known"
+        )
 
     async def _settle(self, ready: Sequence[Screened]) -> dict[int, _Verdict]:
         """Return what became of predictions, by index; those left when one stops have none."""
@@ -234,69 +246,58 @@ class Importer:
         while waiting:
             part = waiting.pop()
             self._in_flight = part
-            verdict = await self._attempt(part)
+            verdict = await self._attempt(
+                [each.payload for each in part if each.payload is not None]
+            )
             self._in_flight = ()
             if verdict.divides and len(part) > 1:
                 middle = len(part) // 2
                 waiting += [part[middle:], part[:middle]]
                 continue
-            verdicts |= dict.fromkeys((each.index for each in part), verdict)
+            verdicts |= dict.fromkeys((each.result.index for each in part), verdict)
             if verdict.outcome is ImportOutcome.STORED:
                 self._stored += len(part)
             if verdict.stop is not None:
                 break
         return verdicts
 
-    def _account(self) -> str:
-        """Return what is known of a cancelled import."""
-        stored = f"{self._stored} predictions had been stored before"
-        if not self._in_flight:
-            return stored
-        first, last = self._in_flight[0].index, self._in_flight[-1].index
-        return (
-            f"{stored}; whether those of predictions[{first}] to [{last}] were, which were on"
-            " their way, is not known"
-        )
-
-    async def _attempt(self, part: Sequence[Screened]) -> _Verdict:
+    async def _attempt(self, payloads: Sequence[Mapping[str, object]]) -> _Verdict:
         if self.send is None:
             return _Verdict(ImportOutcome.CHECKED)
-        payloads = [each.payload for each in part if each.payload is not None]
         try:
             said = await self.send(payloads)
         except ConfigurationError as error:
             return _Verdict(ImportOutcome.REJECTED, str(error), divides=True)
+        except (RequestRefusedError, BadRequestError, PayloadTooLargeError) as error:
+            return _Verdict(ImportOutcome.FAILED, str(error), error.key, divides=True)
         except APIError as error:
-            return self._failed(error)
+            key, keep_data = str(getattr(error, "key", "")), self.screening.keep_data
+            if isinstance(error, InternalServerError) and key == "ex_system" and not error.remark:
+                # It has rolled all back. What was appended is not sent again all the same.
+                return _Verdict(ImportOutcome.FAILED, str(error), key, divides=not keep_data)
+            self._lost += 1
+            is_lost = keep_data and error.unknown and not error.remark
+            stop = None if is_lost and self._lost < _PATIENCE else error
+            outcome = ImportOutcome.UNKNOWN if error.unknown else ImportOutcome.FAILED
+            return _Verdict(outcome, str(error), key, stop=stop)
         self._lost = 0
         if said:
             return _Verdict(ImportOutcome.FAILED, said.strip(), divides=True)
         return _Verdict(ImportOutcome.STORED)
 
-    def _failed(self, error: APIError) -> _Verdict:
-        key = str(getattr(error, "key", ""))
-        if isinstance(error, RequestRefusedError | BadRequestError | PayloadTooLargeError):
-            return _Verdict(ImportOutcome.FAILED, str(error), key, divides=True)
-        if isinstance(error, InternalServerError) and key == "ex_system" and not error.remark:
-            # It has rolled everything back. What was appended is not sent again all the same.
-            divides = not self.screening.keep_data
-            return _Verdict(ImportOutcome.FAILED, str(error), key, divides=divides)
-        outcome = ImportOutcome.UNKNOWN if error.unknown else ImportOutcome.FAILED
-        return _Verdict(outcome, str(error), key, stop=error if self._ends(error) else None)
-
-    def _ends(self, error: APIError) -> bool:
-        """Return whether an import cannot go on after an error."""
-        self._lost += 1
-        lost = self.screening.keep_data and error.unknown and not error.remark
-        return not lost or self._lost >= _PATIENCE
-
 
 def _result(item: Screened, verdict: _Verdict | None) -> ImportResult:
     if item.payload is None:
-        return item.result(ImportOutcome.REJECTED)
+        return item.result
     if verdict is None:
-        return item.result(ImportOutcome.FAILED, "it was not sent: the import stopped before")
-    return item.result(verdict.outcome, verdict.reason, verdict.key)
+        reason = "it was not sent: the import stopped before"
+        verdict = _Verdict(ImportOutcome.FAILED, reason)
+    return attrs.evolve(
+        item.result,
+        outcome=verdict.outcome,
+        reasons=(verdict.reason,) if verdict.reason else (),
+        key=verdict.key,
+    )
 
 
 PredictionLike: TypeAlias = LabeledImage | Mapping[str, object]
@@ -311,32 +312,12 @@ class Screened:
     """A prediction that was looked at.
 
     Args:
-        index: Its place among those given.
-        media_id: UUID of its media, or empty.
+        result: What is known of it so far; where it is held back, why.
         payload: What to send, or None if it is held back.
-        reasons: Why it is held back.
-        left_out: What was left out of it.
-        warnings: What somebody should look at.
     """
 
-    index: int
-    media_id: str
+    result: ImportResult
     payload: Mapping[str, object] | None
-    reasons: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    def result(self, outcome: ImportOutcome, reason: str = "", key: str = "") -> ImportResult:
-        """Return its result."""
-        return ImportResult(
-            self.index,
-            self.media_id,
-            outcome,
-            reasons=(*self.reasons, *([reason] if reason else ())),
-            left_out=self.left_out,
-            warnings=self.warnings,
-            key=key,
-        )
 
 
 @attrs.define
@@ -367,7 +348,7 @@ class PredictionScreening:
             first: Index of the batch's first prediction.
             batch: The predictions.
         """
-        return [self._screen(first + place, each) for place, each in enumerate(batch)]
+        return [self._screen(index, each) for index, each in enumerate(batch, first)]
 
     def _screen(self, index: int, prediction: PredictionLike) -> Screened:
         missing = ""
@@ -379,49 +360,43 @@ class PredictionScreening:
             keep_data=self.keep_data,
             partial=self.partial and self.check,
         )
-        media_id = found.prediction.get("internal_media_ID")
-        item = Screened(
-            index,
-            media_id if isinstance(media_id, str) else "",
-            found.prediction,
-            left_out=_sentences(found.left_out),
-            warnings=_sentences(found.warnings),
-        )
-        reasons = ([missing] if missing else self._reasons(found)) or self._again(item)
-        return attrs.evolve(item, payload=None, reasons=_cut(reasons)) if reasons else item
+        given_id = found.prediction.get("internal_media_ID")
+        media_id = given_id if isinstance(given_id, str) else ""
 
-    def _reasons(self, found: Prepared) -> list[str]:
-        """Return why a prediction is held back."""
+        # Held back for its labels, or because they name no media?
         wrong = found.errors
         if not self.check:
             # The service would ignore what names no media, and obey what says otherwise.
             wrong = tuple(each for each in wrong if each.part is None)
         elif self.strict:
             wrong += found.warnings
-        if not wrong and found.left_out and not _has_labels(found.prediction):
-            return ["nothing of it can be imported", *map(str, found.left_out)]
-        return [str(each) for each in wrong]
+        reasons = [missing] if missing else [str(each) for each in wrong]
+        if not reasons and found.left_out and not _has_labels(found.prediction):
+            reasons = ["nothing of it can be imported", *map(str, found.left_out)]
 
-    def _again(self, item: Screened) -> list[str]:
-        """Return why a prediction is held back for an earlier one, and remember it otherwise."""
-        if self.keep_data:
-            return []
-        digest = hashlib.blake2b(item.media_id.lower().encode(), digest_size=12).digest()
-        earlier = self._seen.setdefault(digest, item.index)
-        if earlier == item.index:
-            return []
-        same = f"predictions[{earlier}] is for the same media {item.media_id}"
-        return [f"{same}, and this one would replace its labels; put them into one"]
+        # Held back for an earlier one? If not, it is remembered.
+        if not reasons and not self.keep_data:
+            digest = hashlib.blake2b(media_id.lower().encode(), digest_size=12).digest()
+            earlier = self._seen.setdefault(digest, index)
+            if earlier != index:
+                same = f"predictions[{earlier}] is for the same media {media_id}"
+                reasons = [f"{same}, and this one would replace its labels; put them into one"]
+
+        result = ImportResult(
+            index,
+            media_id,
+            ImportOutcome.REJECTED if reasons else ImportOutcome.CHECKED,
+            reasons=_cut(reasons),
+            left_out=_cut([str(each) for each in found.left_out]),
+            warnings=_cut([str(each) for each in found.warnings]),
+        )
+        return Screened(result, None if reasons else found.prediction)
 
 
 def _has_labels(prediction: Mapping[str, object]) -> bool:
     labels = prediction.get("labels")
     drawn = any(labels.values()) if isinstance(labels, Mapping) else False
     return drawn or bool(prediction.get("global_classifications"))
-
-
-def _sentences(findings: Sequence[object]) -> tuple[str, ...]:
-    return _cut([str(each) for each in findings])
 
 
 def _cut(sentences: Sequence[str]) -> tuple[str, ...]:
@@ -471,7 +446,9 @@ class MediaNames:
             taken = self._taken.setdefault(found[0], name)
             if taken.casefold() != name.casefold():
                 return prediction, f"{taken!r} has the only media that {name!r} could be, already"
-            return _with_id(prediction, found[0]), ""
+            if isinstance(prediction, LabeledImage):
+                return attrs.evolve(prediction, media_id=found[0]), ""
+            return {**prediction, _IDS[0]: found[0]}, ""
         if found:
             many = f"{len(found)} media of the project are named {name!r}: {', '.join(found)}"
             return prediction, f"{many}; set the id of the one that is meant"
@@ -486,25 +463,3 @@ def _name_to_find(prediction: object) -> str:
         return ""
     # Exports have names as they are stored, values as they are meant.
     return next((decode_name(str(prediction[each])) for each in _NAMES if prediction.get(each)), "")
-
-
-def _with_id(prediction: PredictionLike, media_id: str) -> PredictionLike:
-    if isinstance(prediction, LabeledImage):
-        return attrs.evolve(prediction, media_id=media_id)
-    return {**prediction, _IDS[0]: media_id}
-
-
-async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    """Give items one by one, whichever kind of iterable they come in.
-
-    Raises:
-        ConfigurationError: It is one item (or a text) in place of many.
-    """
-    if isinstance(items, Mapping | str | bytes) or not isinstance(items, Iterable | AsyncIterable):
-        raise ConfigurationError("predictions is a single object; pass a list of predictions")
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import attrs
-
-from datagym_async._wire import _routes as routes
-from datagym_async._wire._messages import Request
 from datagym_async.exceptions import APIError, ConfigurationError, InternalServerError
 from datagym_async.models import UrlResult, UrlStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 
 DEFAULT_BATCH = 50
@@ -28,93 +23,62 @@ _SUFFIXES = frozenset({"jpg", "jpeg", "png"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
-Send: TypeAlias = Callable[[Request], Awaitable[tuple[UrlResult, ...]]]
-"""Sends the request of one batch, and returns what the service says of its URLs."""
-
-
-@attrs.define
-class UrlBatches:
-    """The URLs of one call and what is known of each.
+async def upload_in_batches(
+    urls: Iterable[str],
+    batch_size: int,
+    send: Callable[[Sequence[str]], Awaitable[tuple[UrlResult, ...]]],
+) -> list[UrlResult]:
+    """Send those URLs that can be stored; return one result for each given, in the order given.
 
     Args:
-        urls: All URLs in the order given, repetitions included.
+        urls: The URLs; each is sent once.
         batch_size: URLs in one request.
-        results: What is known of each URL.
+        send: Sends one batch, and returns what the service says of its URLs, in any order.
+
+    Raises:
+        ConfigurationError: `batch_size` is out of range, or `urls` is no list of texts.
+        APIError: A batch failed; a note says how many URLs were answered before.
     """
+    if not 1 <= batch_size <= MAX_BATCH:
+        raise ConfigurationError(
+            f"batch_size is {batch_size}; the service takes 1 to {MAX_BATCH} URLs at once"
+        )
+    if isinstance(urls, str):
+        raise ConfigurationError("urls is a single text; pass a list of URLs")
+    given = list(urls)
+    for index, url in enumerate(given):
+        if not isinstance(url, str):
+            raise ConfigurationError(f"urls[{index}] is no text; pass a list of URLs")
 
-    urls: Sequence[str]
-    batch_size: int
-    results: dict[str, UrlResult]
-
-    @classmethod
-    def of(cls, urls: Iterable[str], batch_size: int) -> UrlBatches:
-        """Return the URLs, screened.
-
-        Raises:
-            ConfigurationError: `batch_size` is out of range, or `urls` is no list of texts.
-        """
-        if not 1 <= batch_size <= MAX_BATCH:
-            raise ConfigurationError(
-                f"batch_size is {batch_size}; the service takes 1 to {MAX_BATCH} URLs at once"
-            )
-        if isinstance(urls, str):
-            raise ConfigurationError("urls is a single text; pass a list of URLs")
-        given = list(urls)
-        for index, url in enumerate(given):
-            if not isinstance(url, str):
-                raise ConfigurationError(f"urls[{index}] is no text; pass a list of URLs")
-        screened = ((url, screen_for_batch(url)) for url in dict.fromkeys(given))
-        refused = {
-            url: UrlResult(url, UrlStatus.FAILED, reason=reason)
-            for url, reason in screened
-            if reason
-        }
-        return cls(given, batch_size, refused)
-
-    def __len__(self) -> int:
-        """Return how many URLs are still to be sent."""
-        return len(set(self.urls) - self.results.keys())
-
-    async def send(
-        self, send: Send, dataset_id: str, *, dialect: routes.Dialect
-    ) -> list[UrlResult]:
-        """Send what is not refused; return one result for each URL, in the order given.
-
-        Raises:
-            APIError: A batch failed; a note says how many URLs were answered before.
-        """
-        for batch in self._batches():
-            done = len(self.results)
-            try:
-                await self._send(send, dataset_id, batch, dialect)
-            except APIError as error:
-                error.add_note(f"{done} of {len(set(self.urls))} URLs had been dealt with before")
-                raise
-        return [self.results[url] for url in self.urls]
-
-    async def _send(
-        self, send: Send, dataset_id: str, batch: Sequence[str], dialect: routes.Dialect
-    ) -> None:
-        """Send a batch; one that the service rolls back is halved until the culprit is alone."""
-        request = routes.upload_urls(dataset_id, batch, dialect=dialect)
+    # What would take its batch with it is not sent.
+    results = {
+        url: UrlResult(url, UrlStatus.FAILED, reason=reason)
+        for url in dict.fromkeys(given)
+        if (reason := screen_for_batch(url))
+    }
+    todo = [url for url in dict.fromkeys(given) if url not in results]
+    waiting = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
+    waiting.reverse()
+    while waiting:
+        batch = waiting.pop()
         try:
-            answer = await send(request)
-        except InternalServerError as error:
-            if error.key != "ex_system":
+            answer = {result.url: result for result in await send(batch)}
+        except APIError as error:
+            is_rolled_back = isinstance(error, InternalServerError) and error.key == "ex_system"
+            if not is_rolled_back:
+                done = len(results)
+                error.add_note(f"{done} of {len(set(given))} URLs had been dealt with before")
                 raise
             if len(batch) == 1:
-                self.results[batch[0]] = UrlResult(batch[0], UrlStatus.FAILED, reason=str(error))
-                return
-            middle = len(batch) // 2
-            await self._send(send, dataset_id, batch[:middle], dialect)
-            await self._send(send, dataset_id, batch[middle:], dialect)
-        else:
-            self.results.update(_matched(batch, answer))
-
-    def _batches(self) -> Iterator[list[str]]:
-        todo = [url for url in dict.fromkeys(self.urls) if url not in self.results]
-        for start in range(0, len(todo), self.batch_size):
-            yield todo[start : start + self.batch_size]
+                results[batch[0]] = UrlResult(batch[0], UrlStatus.FAILED, reason=str(error))
+            else:  # it is halved until the culprit is alone
+                middle = len(batch) // 2
+                waiting += [batch[middle:], batch[:middle]]
+            continue
+        for url in batch:
+            missing = UrlResult(url, UrlStatus.UNKNOWN, reason="The service's answer leaves it out")
+            results[url] = answer.get(url, missing)
+    return [results[url] for url in given]
 
 
 def screen(url: str) -> str | None:
@@ -162,11 +126,3 @@ def screen_for_batch(url: str) -> str | None:
             f" {MAX_URL_NAME_LENGTH}"
         )
     return None
-
-
-def _matched(batch: Sequence[str], answer: Iterable[UrlResult]) -> Iterator[tuple[str, UrlResult]]:
-    """Give each URL its result: the service answers a set, in any order."""
-    by_url = {result.url: result for result in answer}
-    for url in batch:
-        missing = UrlResult(url, UrlStatus.UNKNOWN, reason="The service's answer leaves it out")
-        yield url, by_url.get(url, missing)

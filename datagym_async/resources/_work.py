@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from datagym_async._groups import first_of
 from datagym_async.exceptions import ConfigurationError
@@ -52,11 +53,21 @@ async def for_each(
     """
     if not 1 <= concurrency <= MOST:
         raise ConfigurationError(f"concurrency is {concurrency}; it must be between 1 and {MOST}.")
-    source = _Source(items)
+    source, turn = one_by_one(items), asyncio.Lock()
+
+    async def work_off() -> None:
+        while True:
+            async with turn:  # one iteration for all: they ask one after another
+                try:
+                    item = await anext(source)
+                except StopAsyncIteration:
+                    return
+            await work(item)
+
     try:
-        async with asyncio.TaskGroup() as group:
+        async with aclosing(source), asyncio.TaskGroup() as group:
             for _ in range(concurrency):
-                group.create_task(_work_off(source, work))
+                group.create_task(work_off())
     except BaseExceptionGroup as errors:
         first = first_of(errors)
     else:
@@ -64,36 +75,14 @@ async def for_each(
     raise first
 
 
-async def _work_off(source: _Source[T], work: Callable[[T], Awaitable[None]]) -> None:
-    async for item in source:
-        await work(item)
-
-
-class _Source(Generic[T]):
-    """One iteration for several workers: they ask one after another.
-
-    Args:
-        items: What to iterate over; it is asked in the event loop.
-    """
-
-    def __init__(self, items: Iterable[T] | AsyncIterable[T]) -> None:
-        self._async = aiter(items) if isinstance(items, AsyncIterable) else None
-        self._sync = None if isinstance(items, AsyncIterable) else iter(items)
-        self._turn = asyncio.Lock()
-
-    def __aiter__(self) -> _Source[T]:
-        return self
-
-    async def __anext__(self) -> T:
-        async with self._turn:
-            if self._async is not None:
-                return await anext(self._async)
-            return self._next()
-
-    def _next(self) -> T:
-        for item in self._sync or ():
-            return item
-        raise StopAsyncIteration
+async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    """Give items, whichever kind of iterable they come in; it is asked in the event loop."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
 
 
 async def to_its_answer(call: Coroutine[Any, Any, T], *, within: float) -> T:
