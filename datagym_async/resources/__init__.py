@@ -10,8 +10,8 @@ In reading order:
 * `_label_configs`: read, upload, restore; `_config_replacement` puts one in the place of another,
   or the old one back; `_config_backup` saves it with the labels;
 * `_tasks`: tasks, one by one and many at once;
-* `_values`: single label values; `_value_writing` plans and writes a whole image, `_value_reading`
-  makes labels of a task's values;
+* `_values`: single label values, and whole images planned and written; `_value_reading` makes
+  labels of the values of a task;
 * `_work`: many things at once, and work that ends although its caller is cancelled.
 """
 
@@ -27,8 +27,7 @@ from datagym_async.resources._media import Dialect, MediaResource
 from datagym_async.resources._predictions import ImportOutcome, ImportReport, ImportResult
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import TaskOutcome, TasksReport, TasksResource
-from datagym_async.resources._value_writing import ValueOutcome, WriteReport
-from datagym_async.resources._values import ValuesResource
+from datagym_async.resources._values import ValueOutcome, ValuesResource, WriteReport
 
 __all__ = [
     "AiSegmentationResource",

@@ -192,9 +192,7 @@ class TasksResource(Resource):
             LimitReachedError: The organisation's label quota is used up.
             APIError: The service cannot be asked, or refuses.
         """
-        if last_changed_config is not None:
-            return await self._complete(task_id, last_changed_config)
-        return await _Completer(self).complete(task_id)
+        return await _Completer(self, last_changed_config).complete(task_id)
 
     async def complete_many(
         self,
@@ -221,13 +219,10 @@ class TasksResource(Resource):
             ConfigurationError: `concurrency` is out of its range.
             AuthenticationError: The token does not count (any more).
         """
-        completer = _Completer(self)
+        completer = _Completer(self, last_changed_config)
 
         async def complete(task_id: str) -> TaskOutcome:
-            if last_changed_config is None:
-                result = await completer.complete(task_id)
-            else:
-                result = await self._complete(task_id, last_changed_config)
+            result = await completer.complete(task_id)
             return TaskOutcome(task_id, "completed" if result.completed else "config_changed")
 
         return await _settle_all(task_ids, complete, concurrency, on_outcome)
@@ -257,41 +252,39 @@ class TasksResource(Resource):
 
         return await _settle_all(task_ids, skip, concurrency, on_outcome)
 
-    async def _complete(self, task_id: str, last_changed_config: int) -> CompleteResult:
-        request = routes.complete_task(task_id, last_changed_config=last_changed_config)
-        return await self._fetch(request, CompleteResult)
-
 
 @attrs.define
 class _Completer:
-    """Complete tasks with the present time of their configuration, asked for when it is needed.
+    """Complete tasks with a given time of their configuration, or with the present one.
 
-    The tasks of one project share one configuration, so one answer does for all of them; a time
-    that is too old for a task is answered with "changed", and then read from that very task.
-
-    Args:
-        tasks: The tasks.
-        known: The latest time that was read, in milliseconds since 1970.
+    That is asked for when it is needed. The tasks of one project share one configuration, so one
+    answer does for all of them; a time that is too old for a task is answered with "changed", and
+    then read from that very task.
     """
 
-    tasks: TasksResource
-    known: int | None = None
-    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, repr=False)
+    _tasks: TasksResource
+    _given: int | None
+    _known: int | None = attrs.field(default=None, init=False)
+    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
     async def complete(self, task_id: str) -> CompleteResult:
         """Complete a task, after one more look at its configuration where that has changed."""
+        if self._given is not None:
+            return await self._complete(task_id, self._given)
         async with self._turn:  # the first of several tasks asks for all of them
-            known = self.known
-            if known is None:
-                known = await self._read(task_id)
-        result = await self.tasks._complete(task_id, known)
+            known = await self._read(task_id) if self._known is None else self._known
+        result = await self._complete(task_id, known)
         if result.completed:
             return result
-        return await self.tasks._complete(task_id, await self._read(task_id))
+        return await self._complete(task_id, await self._read(task_id))
+
+    async def _complete(self, task_id: str, last_changed_config: int) -> CompleteResult:
+        request = routes.complete_task(task_id, last_changed_config=last_changed_config)
+        return await self._tasks._fetch(request, CompleteResult)
 
     async def _read(self, task_id: str) -> int:
-        fresh = (await self.tasks.get(task_id)).last_changed_config
-        self.known = max(fresh, self.known or 0)
+        fresh = (await self._tasks.get(task_id)).last_changed_config
+        self._known = max(fresh, self._known or 0)
         return fresh
 
 
@@ -396,11 +389,7 @@ async def read_task(door: Door, project_id: str) -> TaskDetail | None:
 
 async def all_tasks(door: Door, project_id: str) -> list[Task]:
     """Return the tasks of a project in every state."""
-    tasks = TasksResource(door)
-    found: list[Task] = []
-    for state in _OPENED_FIRST:
-        found += await tasks.list(project_id, state=state)
-    return found
+    return await TasksResource(door).list(project_id, state=_OPENED_FIRST)
 
 
 def finished(tasks: Iterable[Task]) -> list[Task]:

@@ -16,6 +16,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.models import EntryType
+from datagym_async.resources._base import points_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from datagym_async.labels import Shape
     from datagym_async.models import LabelValue, StoredPoint, TaskDetail
 
-_QUESTIONS = frozenset({EntryType.SELECT, EntryType.CHECKLIST, EntryType.FREETEXT})
+QUESTIONS = frozenset({EntryType.SELECT, EntryType.CHECKLIST, EntryType.FREETEXT})
 
 
 def labels_of(task: TaskDetail) -> LabeledImage:
@@ -45,15 +46,16 @@ def _annotations(values: Iterable[LabelValue]) -> list[Annotation]:
             value.entry_key, shape_of(value), _answers(value.children), _annotations(value.children)
         )
         for value in values
-        if value.entry_type not in _QUESTIONS
+        if value.entry_type not in QUESTIONS
     ]
 
 
 def _answers(values: Iterable[LabelValue]) -> list[Classification]:
-    return [_answer(value) for value in values if value.entry_type in _QUESTIONS]
+    return [answer_of(value) for value in values if value.entry_type in QUESTIONS]
 
 
-def _answer(value: LabelValue) -> Classification:
+def answer_of(value: LabelValue) -> Classification:
+    """Return what the value of a classification says."""
     children = _answers(value.children)
     if value.entry_type is EntryType.CHECKLIST:
         return Classification.checklist(value.entry_key, value.checked_values, *children)
@@ -91,11 +93,9 @@ def _points(stored: Iterable[StoredPoint]) -> list[Point] | None:
 def _payload(value: LabelValue) -> list[Any]:
     """Return what there is of a shape, as an export writes it."""
     if value.rings:
-        return [[_pair(point) for point in ring.points] for ring in value.rings]
+        return [points_body(ring.points) for ring in value.rings]
+    points = points_body([value.point] if value.point else value.points)
     if value.entry_type is EntryType.RECTANGLE:
-        return [{**_pair(value.point), "w": value.width, "h": value.height}]
-    return [_pair(point) for point in ([value.point] if value.point else value.points)]
-
-
-def _pair(point: StoredPoint | None) -> dict[str, float | None]:
-    return {"x": point.x if point else None, "y": point.y if point else None}
+        [corner] = points or [{"x": None, "y": None}]
+        return [{**corner, "w": value.width, "h": value.height}]
+    return [*points]

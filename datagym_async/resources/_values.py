@@ -1,23 +1,110 @@
-"""`ValuesResource`: single label values, on routes that the public documentation does not list."""
+"""`ValuesResource`: single label values, on routes that the public documentation does not list.
+
+The routes check nothing themselves (observed): what a task cannot be completed with would only be
+found out there. So what `ValuesResource.write` is given is checked and planned before anything is
+sent. Writing a geometry is several requests: an empty value is created with the empty answers about
+it, then each of them is filled in. Where one fails, the created value is deleted again; an answer
+about the whole image, which cannot be deleted, gets back what it said before.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import contextlib
+from collections.abc import Mapping  # attrs may want it at run time
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from datagym_async._wire import _routes as routes
-from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.labels import LabeledImage
-from datagym_async.models import LabelValue, MediaType, TaskDetail
+from datagym_async.exceptions import (
+    APIError,
+    APIStatusError,
+    AuthenticationError,
+    ConfigurationError,
+    NotFoundError,
+)
+from datagym_async.labels import (
+    Incomplete,
+    LabeledImage,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
+from datagym_async.models import EntryType, LabelEntry, LabelValue, MediaType, TaskDetail
 from datagym_async.resources._base import Resource, points_body
-from datagym_async.resources._value_reading import labels_of
-from datagym_async.resources._value_writing import ValueWriter, plan_values
+from datagym_async.resources._value_reading import QUESTIONS, answer_of, labels_of
+from datagym_async.resources._work import to_its_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-    from datagym_async.labels import Annotation
+    from datagym_async.labels import Annotation, Classification, Shape
     from datagym_async.resources._base import AnyPoint
-    from datagym_async.resources._value_writing import WriteReport
+
+
+_TIDYING = 10.0
+"""Seconds that a cancelled write takes at most to delete what it has begun."""
+_SHOWN = 5
+_LONGEST_TEXT = 255
+
+
+@attrs.frozen
+class ValueOutcome:
+    """What became of one annotation, or of one answer about the whole image.
+
+    Args:
+        key: Key of its entry.
+        value_id: UUID of its value; None if it was not written.
+        error: Why it was not written, or None.
+        left_behind: UUIDs of values that a failed write may have left in the task: one that could
+            not be deleted again, or an empty one whose creation was never answered. Look at them,
+            and delete them with `ValuesResource.delete`: an empty geometry keeps its task from
+            being completed.
+    """
+
+    key: str
+    value_id: str | None = None
+    error: APIError | None = attrs.field(default=None, eq=False)
+    left_behind: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Return whether it was written as a whole."""
+        return self.error is None
+
+
+@attrs.frozen
+class WriteReport:
+    """What became of the labels that were to be written to one task.
+
+    Args:
+        task_id: UUID of the task.
+        annotations: One outcome for each annotation, in order; a nested one shares the fate of the
+            one it is in.
+        classifications: One outcome for each answer about the whole image, in order.
+    """
+
+    task_id: str
+    annotations: tuple[ValueOutcome, ...] = ()
+    classifications: tuple[ValueOutcome, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Return whether everything was written."""
+        return not self.problems
+
+    @property
+    def problems(self) -> tuple[ValueOutcome, ...]:
+        """Return the outcomes of what was not."""
+        return tuple(each for each in (*self.annotations, *self.classifications) if not each.ok)
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """Return the UUIDs of all values that may be left half-done."""
+        return tuple(value_id for each in self.problems for value_id in each.left_behind)
 
 
 class ValuesResource(Resource):
@@ -54,7 +141,7 @@ class ValuesResource(Resource):
             "labelTaskId": task_id,
             "lcEntryValueParentId": parent_id,
         }
-        return await self._fetch(routes.create_value(entry_id, _said(fields)), LabelValue)
+        return await self._fetch(routes.create_value(entry_id, _given(fields)), LabelValue)
 
     async def update(
         self,
@@ -115,7 +202,7 @@ class ValuesResource(Resource):
             "checkedValues": None if checked_values is None else list(checked_values),
             "text": text,
         }
-        return await self.put(value_id, _said(fields))
+        return await self.put(value_id, _given(fields))
 
     async def put(self, value_id: str, fields: Mapping[str, object]) -> LabelValue:
         """Replace what a value says, in the members of the request itself, and return it.
@@ -130,6 +217,9 @@ class ValuesResource(Resource):
         """
         return await self._fetch(routes.update_value(value_id, fields), LabelValue)
 
+    async def _task(self, task_id: str) -> TaskDetail:
+        return await self._fetch(routes.get_task(task_id), TaskDetail)
+
     async def read(self, task_id: str) -> LabeledImage:
         """Return the labels of a task in any state, with every digit of their coordinates.
 
@@ -143,7 +233,7 @@ class ValuesResource(Resource):
             NotFoundError: The task is unknown.
             APIError: The service cannot be asked, or refuses.
         """
-        return labels_of(await self._fetch(routes.get_task(task_id), TaskDetail))
+        return labels_of(await self._task(task_id))
 
     async def write(self, task_id: str, labels: LabeledImage | Iterable[Annotation]) -> WriteReport:
         """Add annotations to a task, and answer the questions about its image.
@@ -173,13 +263,19 @@ class ValuesResource(Resource):
             labels if isinstance(labels, LabeledImage) else LabeledImage(annotations=tuple(labels))
         )
 
-        before = await self._fetch(routes.get_task(task_id), TaskDetail)
+        before = await self._task(task_id)
         if before.project_type is MediaType.VIDEO:
             raise ConfigurationError(
                 "The labels of a video are keyframes, which no route of the service writes."
             )
-        plan = plan_values(given, before.label_config.entries)
-        return await ValueWriter(self._session, before).write(plan)
+        geometries, answers = _plan(given, before.label_config.entries)
+        # One after the other: the service locks itself up otherwise.
+        writer = _Writer(self, before)
+        return WriteReport(
+            task_id,
+            tuple([await writer.geometry(each) for each in geometries]),
+            tuple([await writer.answer(each) for each in answers]),
+        )
 
     async def delete(self, value_id: str) -> bool:
         """Delete a geometry's value with what is nested in it.
@@ -218,10 +314,270 @@ class ValuesResource(Resource):
         return await self._fetch(routes.change_value_type(value_id, new_entry_id), LabelValue)
 
 
-def _said(fields: Mapping[str, object]) -> dict[str, object]:
+def _given(fields: Mapping[str, object]) -> dict[str, object]:
     """Return the fields that were given."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def _rings(rings: Iterable[Iterable[AnyPoint]]) -> list[dict[str, object]]:
     return [{"points": points_body(ring)} for ring in rings]
+
+
+@attrs.define
+class _Writer:
+    """Write what was planned to one task, which is as it was before."""
+
+    _values: ValuesResource
+    _task: TaskDetail
+    _ours: set[str] = attrs.field(factory=set, init=False)
+    _broken: APIError | None = attrs.field(default=None, init=False)
+
+    async def geometry(self, planned: _Geometry) -> ValueOutcome:
+        """Draw, or delete what was created of it with all that hangs on it."""
+        made: list[str] = []
+
+        async def draw() -> str:
+            await self._draw(planned, None, made)
+            return made[0]
+
+        async def undo(error: APIError | None) -> tuple[str, ...]:
+            if not made:
+                return () if error is None else await self._strays(planned.entry, error)
+            try:
+                await self._values.delete(made[0])
+            except APIError:
+                return (made[0],)
+            return ()
+
+        return await self._as_a_whole(planned.entry, draw, undo)
+
+    async def answer(self, planned: _Answer) -> ValueOutcome:
+        """Answer a question about the whole image, or put back what was answered before."""
+        changed: list[LabelValue] = []
+
+        async def fill() -> str:
+            values = self._task.label_iteration.values
+            return (await self._fill(values, planned, None, changed)).id
+
+        async def undo(_: APIError | None) -> tuple[str, ...]:
+            left = []
+            for value in reversed(changed):
+                try:
+                    await self._put(value, _said_by(value))
+                except APIError:
+                    left.append(value.id)
+            return tuple(left)
+
+        return await self._as_a_whole(planned.entry, fill, undo)
+
+    async def _as_a_whole(
+        self,
+        entry: LabelEntry,
+        write: Callable[[], Awaitable[str]],
+        undo: Callable[[APIError | None], Awaitable[tuple[str, ...]]],
+    ) -> ValueOutcome:
+        """Write, or undo it, which gives the ids of the values that are left behind."""
+        if self._broken is not None:
+            return ValueOutcome(entry.key, error=self._broken)
+        try:
+            return ValueOutcome(entry.key, await write())
+        except APIError as error:
+            # What is not about this value is about all that follow.
+            if not isinstance(error, APIStatusError) or isinstance(error, AuthenticationError):
+                self._broken = error
+            return ValueOutcome(entry.key, error=error, left_behind=await undo(error))
+        except asyncio.CancelledError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TIDYING):
+                    await undo(None)
+            raise
+
+    async def _draw(self, planned: _Geometry, parent: str | None, made: list[str]) -> None:
+        # Cancelled, it waits for the answer: that alone says what is to be deleted.
+        creation = self._create(planned.entry, parent, made)
+        value = await to_its_answer(creation, within=_TIDYING)
+        await self._put(value, planned.fields)
+        for answer in planned.answers:
+            await self._fill(value.children, answer, value.id, [])
+        for nested in planned.nested:
+            await self._draw(nested, value.id, made)
+
+    async def _fill(
+        self,
+        there: Iterable[LabelValue],
+        planned: _Answer,
+        parent: str | None,
+        changed: list[LabelValue],
+    ) -> LabelValue:
+        """Write an answer and those below it to their values; note each before it is changed."""
+        found = next((value for value in there if value.entry_id == planned.entry.id), None)
+        value = found or await self._create(planned.entry, parent, [])
+        if planned.fields is not None and (_is_said(planned.fields) or _is_said(_said_by(value))):
+            changed.append(value)
+            # Cancelled, it waits: carried out late, it would undo what is put back.
+            await to_its_answer(self._put(value, planned.fields), within=_TIDYING)
+        for child in planned.children:
+            await self._fill(value.children, child, value.id, changed)
+        return value
+
+    async def _create(self, entry: LabelEntry, parent: str | None, made: list[str]) -> LabelValue:
+        value = await self._values.create(
+            entry.id,
+            iteration_id=self._task.label_iteration.id,
+            media_id=self._task.media.id,
+            task_id=self._task.id,
+            parent_id=parent,
+        )
+        self._ours.add(value.id)
+        made.append(value.id)
+        return value
+
+    async def _put(self, value: LabelValue, fields: Mapping[str, Any]) -> None:
+        ids = {
+            "lcEntryId": value.entry_id,
+            "labelTaskId": self._task.id,
+            "lcEntryValueParentId": value.parent_id,
+        }
+        await self._values.put(value.id, {**_given(ids), **fields})
+
+    async def _strays(self, entry: LabelEntry, error: APIError) -> tuple[str, ...]:
+        """Return the values that a creation without an answer may have made."""
+        if not error.unknown:
+            return ()
+        try:
+            task = await self._values._task(self._task.id)
+        except APIError:
+            return ()
+        before = {value.id for value in self._task.label_iteration.values} | self._ours
+        return tuple(
+            value.id
+            for value in task.label_iteration.values
+            if value.entry_id == entry.id and value.id not in before and not _is_drawn(value)
+        )
+
+
+def _is_drawn(value: LabelValue) -> bool:
+    return bool(value.points or value.rings or (value.point and value.point.x is not None))
+
+
+def _is_said(fields: Mapping[str, Any]) -> bool:
+    return any(said not in (None, []) for said in fields.values())
+
+
+def _said_by(value: LabelValue) -> dict[str, Any]:
+    return _answer_fields(answer_of(value), value.entry_type)
+
+
+def _answer_fields(answer: Classification, kind: EntryType) -> dict[str, Any]:
+    """Return the members of a request that give an answer, or take it back."""
+    if kind is EntryType.CHECKLIST:
+        return {"checkedValues": list(answer.options)}
+    return {"selectKey" if kind is EntryType.SELECT else "text": answer.value}
+
+
+def _shape_fields(shape: Shape) -> dict[str, Any]:
+    """Return the members of a request that draw a shape; none for an incomplete one."""
+    match shape:
+        case Point(x, y):
+            return {"x": x, "y": y}
+        case Rectangle(x, y, width, height):
+            return {"x": x, "y": y, "width": width, "height": height}
+        case Line(points) | Polygon(points):
+            return {"points": points_body(points)}
+        case Segmentation(rings):
+            return {"pointsCollection": _rings(rings)}
+    return {}
+
+
+@attrs.frozen
+class _Answer:
+    """What a classification's value will say; without `fields` it stays as it is."""
+
+    entry: LabelEntry
+    fields: Mapping[str, Any] | None
+    children: tuple[_Answer, ...]
+
+
+@attrs.frozen
+class _Geometry:
+    """A value to be created, with the answers about it and the geometries in it."""
+
+    entry: LabelEntry
+    fields: Mapping[str, Any]
+    answers: tuple[_Answer, ...]
+    nested: tuple[_Geometry, ...]
+
+
+def _plan(
+    labels: LabeledImage, entries: Sequence[LabelEntry]
+) -> tuple[list[_Geometry], list[_Answer]]:
+    """Return what is to be written: geometries, and answers about the whole image.
+
+    Raises:
+        ConfigurationError: The labels do not fit the configuration; it names the first few misfits.
+    """
+    planner = _Planner()
+    plan = (
+        [*planner.geometries(labels.annotations, entries, "")],
+        [*planner.answers(labels.classifications, entries, "")],
+    )
+    if planner.problems:
+        more = len(planner.problems) - _SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        listed = "; ".join(planner.problems[:_SHOWN])
+        raise ConfigurationError(
+            f"The labels do not fit the label configuration, nothing was written: {listed}{rest}."
+        )
+    return plan
+
+
+@attrs.define
+class _Planner:
+    """Find the entries of labels, and collect what does not fit."""
+
+    problems: list[str] = attrs.field(factory=list)
+
+    def geometries(
+        self, annotations: Iterable[Annotation], entries: Iterable[LabelEntry], at: str
+    ) -> Iterator[_Geometry]:
+        known = {entry.key.lower(): entry for entry in entries if entry.type not in QUESTIONS}
+        for index, each in enumerate(annotations):
+            where = f"{at}annotation {index} ({each.key!r})"
+            entry = known.get(each.key.lower())
+            if entry is None:
+                self.problems.append(f"{where} has the key of no geometry there")
+            elif isinstance(each.shape, Incomplete):
+                self.problems.append(f"{where} is not complete")
+            elif each.shape.type is not entry.type:
+                drawn, kind = each.shape.type.value.lower(), entry.type.value.lower()
+                self.problems.append(f"{where} is a {drawn}, its key is a {kind}'s")
+            else:
+                yield _Geometry(
+                    entry,
+                    _shape_fields(each.shape),
+                    tuple(self.answers(each.classifications, entry.children, f"{where}, ")),
+                    tuple(self.geometries(each.nested, entry.children, f"{where}, nested ")),
+                )
+
+    def answers(
+        self, given: Iterable[Classification], entries: Iterable[LabelEntry], at: str
+    ) -> Iterator[_Answer]:
+        known = {entry.key.lower(): entry for entry in entries if entry.type in QUESTIONS}
+        for each in given:
+            where = f"{at}answer {each.key!r}"
+            entry = known.get(each.key.lower())
+            if entry is None:
+                self.problems.append(f"{where} has the key of no question there")
+                continue
+            if entry.type is not EntryType.CHECKLIST and len(each.values) > 1:
+                self.problems.append(f"{where} has {len(each.values)} values where one is allowed")
+            longest = entry.max_length or _LONGEST_TEXT
+            for value in each.options:
+                if entry.type is EntryType.FREETEXT and len(value) > longest:
+                    self.problems.append(f"{where} is longer than {longest} characters")
+                if entry.type is not EntryType.FREETEXT and value not in entry.options:
+                    self.problems.append(f"{where} has no option {value!r}")
+            # Without values nothing is said at all, not even that it is unset.
+            fields = _answer_fields(each, entry.type) if each.values else None
+            children = tuple(self.answers(each.children, entry.children, f"{where}, "))
+            yield _Answer(entry, fields, children)
