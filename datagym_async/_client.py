@@ -618,7 +618,7 @@ class DataGymClient:
         import attrs
 
         from datagym_async.data import DatasetLoader, LoaderConfig
-        from datagym_async.data._needs import Library
+        from datagym_async.data._listing import Library
 
         lane = self._opened.lane(Lane.DOWNLOAD)
         return DatasetLoader(

@@ -3,9 +3,9 @@
 ``client.loader(...)`` makes a `DatasetLoader`. In reading order:
 
 * `_config`: `LoaderConfig`, the options, and how ``client.loader`` takes them;
-* `_needs`: which few methods of the client a loader calls;
 * `_loader`: `DatasetLoader`, the iterator: begin, give, mark, end, state;
-* `_listing`: what there is to load, listed once, and its labels, packed;
+* `_listing`: what a loader calls of a client, and what there is to load, listed once, and its
+  labels, packed;
 * `_order`: the order of an epoch, shards, and what is done of them; pure;
 * `_state`: where a loader stands, and how it resumes; pure;
 * `_prefetch`: the workers that load ahead, bounded by samples and bytes;

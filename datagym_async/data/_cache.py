@@ -38,15 +38,6 @@ _STALE = 3600.0
 """Seconds after which a file that is still being written belongs to a process that has ended."""
 
 
-@attrs.frozen
-class _Entry:
-    """A file of the folder."""
-
-    used: int
-    size: int
-    path: str
-
-
 @attrs.define
 class DiskCache:
     """Keep the bytes of media in a folder.
@@ -68,9 +59,8 @@ class DiskCache:
         path = self._path(media_id)
         try:
             with path.open("rb") as file:
-                content = file.read()
-            data = _checked(content)
-            if data is None:
+                header, data = file.read(_HEADER), file.read()
+            if header != _header(data):
                 _log.warning("a damaged file of the cache is fetched again: media %s", media_id)
                 path.unlink(missing_ok=True)
                 return None
@@ -115,27 +105,25 @@ class DiskCache:
             part.drop()
 
     def _make_room(self, size: int) -> None:
-        known, added = self._known, self._added + size
-        if known is None or known + added > self.max_bytes or added > self.max_bytes // 16:
-            known, added = self._shrunk(size), size
-        self._known, self._added = known, added
-
-    def _shrunk(self, size: int) -> int:
-        """Look at the folder, delete what is too much beside `size`, and return what it holds."""
+        """Look at the folder where it may be full, and delete what is too much beside `size`."""
+        self._added += size
+        is_known = self._known is not None and self._known + self._added <= self.max_bytes
+        if is_known and self._added <= self.max_bytes // 16:
+            return
         private_folder(self.folder)
         entries = list(self._entries())
-        held = sum(entry.size for entry in entries)
-        if held + size <= self.max_bytes:
-            return held
-        for entry in sorted(entries, key=_by_use):
-            if held + size <= self.max_bytes - self.max_bytes // 8:
-                break
-            with contextlib.suppress(OSError):  # gone, or in use where that protects it
-                os.unlink(entry.path)  # noqa: PTH108 -- one of many; Path costs more
-            held -= entry.size
-        return held
+        held = sum(entry_size for _, entry_size, _ in entries)
+        if held + size > self.max_bytes:
+            for _, entry_size, path in sorted(entries):  # what was not used for longest goes first
+                if held + size <= self.max_bytes - self.max_bytes // 8:
+                    break
+                with contextlib.suppress(OSError):  # gone, or in use where that protects it
+                    os.unlink(path)  # noqa: PTH108 -- one of many; Path costs more
+                held -= entry_size
+        self._known, self._added = held, size
 
-    def _entries(self) -> Iterator[_Entry]:
+    def _entries(self) -> Iterator[tuple[int, int, str]]:
+        """Give when each file was last used, its size in bytes and its path."""
         oldest = time.time_ns() - int(_STALE * 1e9)
         for name in os.listdir(self.folder):  # noqa: PTH208 -- names are all that is wanted
             with contextlib.suppress(NotADirectoryError), os.scandir(self.folder / name) as files:
@@ -143,20 +131,10 @@ class DiskCache:
                     with contextlib.suppress(FileNotFoundError):
                         found = file.stat(follow_symlinks=False)
                         if file.name.endswith(_SUFFIX):
-                            yield _Entry(found.st_mtime_ns, found.st_size, file.path)
+                            yield found.st_mtime_ns, found.st_size, file.path
                         elif file.name.endswith(PART_SUFFIX) and found.st_mtime_ns < oldest:
-                            yield _Entry(0, found.st_size, file.path)
-
-
-def _by_use(entry: _Entry) -> int:
-    return entry.used
+                            yield 0, found.st_size, file.path
 
 
 def _header(data: bytes) -> bytes:
     return _MAGIC + hashlib.blake2b(data, digest_size=_DIGEST).digest()
-
-
-def _checked(content: bytes) -> bytes | None:
-    """Return what was kept, or None if it is not what was kept."""
-    data = content[_HEADER:]
-    return data if content[:_HEADER] == _header(data) else None

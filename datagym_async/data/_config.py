@@ -33,39 +33,6 @@ def _least(least: int) -> Callable[[object, attrs.Attribute[int], int], None]:
     return check
 
 
-def _check_shard(_: object, __: object, value: tuple[int, int]) -> None:
-    index, count = value
-    if not 0 <= index < count:
-        raise ConfigurationError(
-            f"shard is {value!r}; give (index, count) with an index from 0 to count - 1"
-        )
-
-
-def _check_seed(_: object, __: object, value: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | None):
-        raise ConfigurationError(f"shuffle is {value!r}; give a seed, for example shuffle=0")
-
-
-def _check_decode(_: object, __: object, value: Decode) -> None:
-    if value not in get_args(Decode):
-        raise ConfigurationError(f'decode is {value!r}; it can be "bytes", "pillow" or "numpy"')
-    require_modules(
-        f'decode="{value}"', "images,formats", *_MODULES[value], instead='load with decode="bytes"'
-    )
-
-
-def _check_links(_: object, __: object, value: Links) -> None:
-    if value not in get_args(Links):
-        raise ConfigurationError(f'links is {value!r}; it can be "refuse", "skip" or "service"')
-
-
-def _check_on_error(_: object, __: object, value: OnError) -> None:
-    if not callable(value) and value not in {"raise", "skip"}:
-        raise ConfigurationError(
-            f'on_error is {value!r}; it can be "raise", "skip" or a function of media and error'
-        )
-
-
 def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
     return None if value is None else Path(value).expanduser().absolute()
 
@@ -107,17 +74,52 @@ class LoaderConfig:
     prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=_least(1))
     max_bytes: int = attrs.field(default=MAX_IN_MEMORY, validator=_least(1))
     ordered: bool = True
-    shuffle: int | None = attrs.field(default=None, validator=_check_seed)
-    shard: tuple[int, int] = attrs.field(default=(0, 1), validator=_check_shard)
-    decode: Decode = attrs.field(default="bytes", validator=_check_decode)
+    shuffle: int | None = None
+    shard: tuple[int, int] = (0, 1)
+    decode: Decode = "bytes"
     batch_size: int | None = attrs.field(default=None, validator=_least(1))
     drop_last: bool = False
-    on_error: OnError = attrs.field(default="raise", validator=_check_on_error)
+    on_error: OnError = "raise"
     cache: Path | None = attrs.field(default=None, converter=_to_path)
     cache_bytes: int = attrs.field(default=10 * 1024 * _MIB, validator=_least(1))
-    links: Links = attrs.field(default="refuse", validator=_check_links)
+    links: Links = "refuse"
     labels: bool = True
     concurrency: int | None = attrs.field(default=None, validator=_least(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Check what is no number.
+
+        Raises:
+            ConfigurationError: An option cannot be so, or needs a module that is not installed.
+        """
+        if isinstance(self.shuffle, bool) or not isinstance(self.shuffle, int | None):
+            raise ConfigurationError(
+                f"shuffle is {self.shuffle!r}; give a seed, for example shuffle=0"
+            )
+        index, count = self.shard
+        if not 0 <= index < count:
+            raise ConfigurationError(
+                f"shard is {self.shard!r}; give (index, count) with an index from 0 to count - 1"
+            )
+        if self.decode not in get_args(Decode):
+            raise ConfigurationError(
+                f'decode is {self.decode!r}; it can be "bytes", "pillow" or "numpy"'
+            )
+        require_modules(
+            f'decode="{self.decode}"',
+            "images,formats",
+            *_MODULES[self.decode],
+            instead='load with decode="bytes"',
+        )
+        if not callable(self.on_error) and self.on_error not in {"raise", "skip"}:
+            raise ConfigurationError(
+                f'on_error is {self.on_error!r}; it can be "raise", "skip" or a function of media'
+                " and error"
+            )
+        if self.links not in get_args(Links):
+            raise ConfigurationError(
+                f'links is {self.links!r}; it can be "refuse", "skip" or "service"'
+            )
 
 
 class LoaderOptions(TypedDict, total=False):

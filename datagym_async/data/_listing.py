@@ -10,10 +10,16 @@ import hashlib
 import pickle
 import zlib
 from array import array
+from bisect import bisect_left
 from contextlib import aclosing
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
+import attrs
+
+from datagym_async._runs._engine import RunLane
+from datagym_async._runs._needs import DatasetLookup, LabelExports, ProjectLookup
 from datagym_async._threads import in_thread
+from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import DatasetMedia, MediaSourceType
 
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
     from datagym_async.data._config import Links
-    from datagym_async.data._needs import Labels, Library
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset
 
@@ -30,6 +35,26 @@ _ID_END = _BETWEEN.encode()
 _SOURCE_TYPES = {each.value: each for each in MediaSourceType}
 _TASKS_AT_ONCE = 256
 """Tasks of an export that are packed in one thread hop."""
+
+
+class Media(Protocol):
+    """Give the bytes of media; `MediaResource` does."""
+
+    async def download(
+        self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
+    ) -> bytes:
+        """Return the bytes of a media, which are no more than that."""
+
+
+@attrs.frozen
+class Library:
+    """The parts of a client that a loader works with; `lane` bounds its downloads."""
+
+    media: Media
+    datasets: DatasetLookup
+    projects: ProjectLookup
+    labels: LabelExports
+    lane: RunLane
 
 
 class Listing:
@@ -61,21 +86,19 @@ class Listing:
         return len(self._ends) - 1
 
     def __getitem__(self, index: int) -> DatasetMedia:
-        return _unpack(self._packed[self._ends[index] : self._ends[index + 1]])
+        packed = self._packed[self._ends[index] : self._ends[index + 1]]
+        fields = packed.decode("utf-8", "surrogatepass").split(_BETWEEN, 4)
+        media_id, timestamp, source_type, stored, name = fields
+        source = _SOURCE_TYPES.get(source_type, MediaSourceType.UNKNOWN)
+        return DatasetMedia(media_id, int(timestamp), source, name, stored_name=stored or name)
 
     def __iter__(self) -> Iterator[DatasetMedia]:
         return (self[index] for index in range(len(self)))
 
     def find(self, media_id: str) -> int | None:
         """Return the index of a media, or None if it is not there."""
-        low, high = 0, len(self)
-        while low < high:
-            middle = (low + high) // 2
-            found = self[middle].id
-            if found == media_id:
-                return middle
-            low, high = (middle + 1, high) if found < media_id else (low, middle)
-        return None
+        index = bisect_left(range(len(self)), media_id, key=lambda at: self[at].id)
+        return index if index < len(self) and self[index].id == media_id else None
 
 
 def pack(media: DatasetMedia) -> bytes:
@@ -83,13 +106,6 @@ def pack(media: DatasetMedia) -> bytes:
     stored = "" if media.stored_name == media.name else media.stored_name
     fields = (media.id, str(media.timestamp), media.source_type.value, stored, media.name)
     return _BETWEEN.join(fields).encode("utf-8", "surrogatepass")
-
-
-def _unpack(packed: bytes) -> DatasetMedia:
-    fields = packed.decode("utf-8", "surrogatepass").split(_BETWEEN, 4)
-    media_id, timestamp, source_type, stored, name = fields
-    source = _SOURCE_TYPES.get(source_type, MediaSourceType.UNKNOWN)
-    return DatasetMedia(media_id, int(timestamp), source, name, stored_name=stored or name)
 
 
 async def list_media(
@@ -102,7 +118,12 @@ async def list_media(
         ConfigurationError: There are link images, and `links` is ``"refuse"``.
         APIError: They cannot be listed.
     """
-    dataset_ids = [dataset_id] if dataset_id else await _datasets_of(library, project_id or "")
+    dataset_ids = [dataset_id] if dataset_id else []
+    if project_id and not dataset_id:
+        projects = (each for each in await library.projects.list() if each.id == project_id.lower())
+        if (project := next(projects, None)) is None:
+            raise NotFoundError(f"There is no project {project_id}", status=404)
+        dataset_ids = [dataset.id for dataset in project.datasets]
     rows: list[bytes] = []
     link_rows: list[bytes] = []
     for each in dataset_ids:
@@ -118,13 +139,6 @@ async def list_media(
             'links="skip" to leave them out or links="service" to ask for them'
         )
     return await in_thread(Listing, rows)
-
-
-async def _datasets_of(library: Library, project_id: str) -> list[str]:
-    for project in await library.projects.list():
-        if project.id == project_id.lower():
-            return [dataset.id for dataset in project.datasets]
-    raise NotFoundError(f"There is no project {project_id}", status=404)
 
 
 async def _read_rows(parts: AsyncIterator[Dataset]) -> tuple[list[bytes], list[bytes]]:
@@ -172,7 +186,7 @@ class PackedLabels:
                 self._packed[index] = zlib.compress(pickle.dumps(task), level=1)
 
 
-async def export_labels(labels: Labels, project_id: str, listing: Listing) -> PackedLabels:
+async def export_labels(labels: LabelExports, project_id: str, listing: Listing) -> PackedLabels:
     """Return the labels that a project's export has for the media of a listing.
 
     Raises:

@@ -15,7 +15,7 @@ from datagym_async._home import Home
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._listing import export_labels, list_media
-from datagym_async.data._prefetch import Bounds, Prefetcher
+from datagym_async.data._prefetch import Prefetcher
 from datagym_async.data._samples import SampleLoader
 from datagym_async.data._state import Position
 from datagym_async.exceptions import ConfigurationError
@@ -23,7 +23,7 @@ from datagym_async.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from datagym_async.data._needs import Library
+    from datagym_async.data._listing import Library
     from datagym_async.data._prefetch import Loaded
     from datagym_async.data._samples import Sample
     from datagym_async.data._state import State
@@ -210,15 +210,9 @@ class DatasetLoader(Generic[T_co]):
             return samples.load(order.at(progress.position(number)), epoch=epoch)
 
         config, lane = self._config, self._library.lane
-        bounds = Bounds(
-            samples=config.prefetch,
-            bytes=config.prefetch_bytes,
-            ordered=config.ordered,
-            slack=config.batch_size or 1,
-        )
         # As many workers as requests may ever be in flight; which of them are is the lane's affair.
         workers = min(config.prefetch, config.concurrency or lane.most)
-        prefetcher = Prefetcher(load, progress.pending(), lambda: progress.passed, bounds, workers)
+        prefetcher = Prefetcher(load, progress, config, workers)
         self._prefetcher = prefetcher
         await prefetcher.start(lane.pin(config.concurrency) if config.concurrency else None)
         return prefetcher

@@ -172,28 +172,20 @@ def remaining(shards: Sequence[Progress]) -> Rest:
             rest.
     """
     rest, count = shards[0].rest, len(shards)
-    first = min((_first(each) for each in shards if not each.is_over), default=len(rest))
+    # Numbers in the rest: of the first sample that is not done, and from which on none is done.
+    pending = (each.shard + each.passed * count for each in shards if not each.is_over)
+    first = min(pending, default=len(rest))
+    last = min(len(rest), count * max(each.passed + each.ahead.bit_length() for each in shards))
     if first >= len(rest):
         return Rest(rest.count, base=rest.count)
     base = rest.at(first)
-    last = max(_end(each) for each in shards)
-    done = {rest.at(number) for number in range(first, last) if _is_done(shards, number, count)}
+    done = {
+        rest.at(number)
+        for number in range(first, last)
+        if shards[number % count].is_done(number // count)
+    }
     done |= {rest.base + bit for bit in _places(rest.done, "1") if rest.base + bit > base}
     return Rest(rest.count, base=base, done=_bits(position - base for position in done))
-
-
-def _first(shard: Progress) -> int:
-    return shard.shard + shard.passed * shard.shards
-
-
-def _end(shard: Progress) -> int:
-    """Return the number in the rest from which on the shard has done nothing."""
-    done = min(len(shard), shard.passed + shard.ahead.bit_length())
-    return shard.shard + (done - 1) * shard.shards + 1 if done else 0
-
-
-def _is_done(shards: Sequence[Progress], number: int, count: int) -> bool:
-    return shards[number % count].is_done(number // count)
 
 
 def _places(bits: int, digit: str) -> Iterator[int]:

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async.data._config import LoaderConfig
+from datagym_async.data._order import Progress
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -45,45 +48,23 @@ class Loaded:
     error: Exception | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Bounds:
-    """How much is loaded ahead.
-
-    Args:
-        samples: Samples that are loaded or being loaded, at most.
-        bytes: Bytes that these take, at most.
-        ordered: Whether they are given in order.
-        slack: Samples that the consumer may hold before it marks them as done.
-    """
-
-    samples: int
-    bytes: int
-    ordered: bool
-    slack: int
-
-    @property
-    def window(self) -> int:
-        """How far ahead of the slowest sample another may be, where order does not matter."""
-        return _WINDOW * self.samples + self.slack
-
-
 @attrs.define
 class Prefetcher:
     """Load samples and give them to the consumer.
 
     Args:
         load: Loads a sample; raises nothing but cancellations.
-        pending: The numbers of the samples, in order.
-        passed: Returns how many samples in a row the consumer is done with.
-        bounds: How much is loaded ahead.
+        progress: Says which samples are to be loaded, and how many in a row the consumer is done
+            with; of these it may hold a batch before it marks them.
+        config: How much is loaded ahead, and whether in order.
         workers: How many load at once.
     """
 
     _load: Callable[[int], Awaitable[Loaded]]
-    _pending: Iterator[int]
-    _passed: Callable[[], int]
-    _bounds: Bounds
+    _progress: Progress
+    _config: LoaderConfig
     _workers: int
+    _pending: Iterator[int] = attrs.field(init=False)
     _group: asyncio.TaskGroup = attrs.field(factory=asyncio.TaskGroup, init=False)
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list, init=False)
     _pins: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
@@ -98,6 +79,10 @@ class Prefetcher:
     _weight: float = attrs.field(default=0.0, init=False)
     _estimate: float = attrs.field(default=_FIRST_ESTIMATE, init=False)
     clock: Callable[[], float] = attrs.field(init=False)
+
+    @_pending.default
+    def _in_order(self) -> Iterator[int]:
+        return self._progress.pending()
 
     @clock.default
     def _clock_of_loop(self) -> Callable[[], float]:
@@ -118,7 +103,7 @@ class Prefetcher:
     @property
     def has_ready(self) -> bool:
         """Return whether `next` would return at once."""
-        if not self._bounds.ordered:
+        if not self._config.ordered:
             return bool(self._queue)
         return bool(self._queue) and self._queue[0] in self._loaded
 
@@ -168,8 +153,9 @@ class Prefetcher:
 
     async def _work(self) -> None:
         while True:
-            while (number := self._claimed()) is None:
-                await self._idle_until_room()
+            while (number := self._claimed()) is None:  # until there may be room
+                self._idle.append(woken := asyncio.get_running_loop().create_future())
+                await woken
             reserved = self._estimate
             loaded = await self._load(number)
             # It was counted as the largest recent sample; from now on it counts as what it is.
@@ -177,7 +163,7 @@ class Prefetcher:
             faded = self._estimate + (loaded.weight - self._estimate) * _FORGETTING
             self._estimate = max(loaded.weight, faded)
             self._loaded[number] = loaded
-            if not self._bounds.ordered:
+            if not self._config.ordered:
                 self._queue.append(number)
             self._arrived.set()
 
@@ -186,7 +172,7 @@ class Prefetcher:
         number = self._next
         if number is None or not self._has_room(number):
             return None
-        if self._bounds.ordered:
+        if self._config.ordered:
             self._queue.append(number)
         self._outstanding += 1
         self._weight += self._estimate
@@ -197,18 +183,15 @@ class Prefetcher:
     def _has_room(self, number: int) -> bool:
         if not self._outstanding:
             return True
-        bounds = self._bounds
-        return (
-            self._outstanding < bounds.samples
-            and self._weight + self._estimate <= bounds.bytes
-            and (bounds.ordered or number < self._passed() + bounds.window)
-        )
-
-    async def _idle_until_room(self) -> None:
-        """Wait until there may be room."""
-        woken = asyncio.get_running_loop().create_future()
-        self._idle.append(woken)
-        await woken
+        config = self._config
+        if (
+            self._outstanding >= config.prefetch
+            or self._weight + self._estimate > config.prefetch_bytes
+        ):
+            return False
+        # Where order does not matter: how far ahead of the slowest sample another may be.
+        window = _WINDOW * config.prefetch + (config.batch_size or 1)
+        return config.ordered or number < self._progress.passed + window
 
     def _wake(self) -> None:
         """Wake a worker if one is idle and there is room."""

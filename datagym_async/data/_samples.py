@@ -14,8 +14,7 @@ from datagym_async._runs._engine import UNREACHABLE_AFTER
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._listing import Listing, PackedLabels
-from datagym_async.data._needs import Media
+from datagym_async.data._listing import Listing, Media, PackedLabels
 from datagym_async.data._prefetch import Loaded
 from datagym_async.exceptions import (
     APIConnectionError,

@@ -7,6 +7,7 @@ and `Position` is a loader's own, from its first listing on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,10 +27,7 @@ State: TypeAlias = "Mapping[str, object]"
 """What `DatasetLoader.state_dict` returns."""
 
 
-def _int(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if not isinstance(value, int) or value < 0:
-        msg = f"{attribute.name} is {value!r}"
-        raise ValueError(msg)
+_COUNT = (attrs.validators.instance_of(int), attrs.validators.ge(0))
 
 
 def _to_bits(value: object) -> int:
@@ -53,16 +51,16 @@ class LoaderState:
         ahead: See `Progress`.
     """
 
-    epoch: int = attrs.field(validator=_int)
+    epoch: int = attrs.field(validator=_COUNT)
     seed: int | None
-    media: int = attrs.field(validator=_int)
+    media: int = attrs.field(validator=_COUNT)
     listing: str
-    base: int = attrs.field(default=0, validator=_int)
-    done: int = attrs.field(default=0, converter=_to_bits, validator=_int)
-    shard: int = attrs.field(default=0, validator=_int)
-    shards: int = attrs.field(default=1, validator=_int)
-    passed: int = attrs.field(default=0, validator=_int)
-    ahead: int = attrs.field(default=0, converter=_to_bits, validator=_int)
+    base: int = attrs.field(default=0, validator=_COUNT)
+    done: int = attrs.field(default=0, converter=_to_bits, validator=_COUNT)
+    shard: int = attrs.field(default=0, validator=_COUNT)
+    shards: int = attrs.field(default=1, validator=_COUNT)
+    passed: int = attrs.field(default=0, validator=_COUNT)
+    ahead: int = attrs.field(default=0, converter=_to_bits, validator=_COUNT)
 
     @classmethod
     def of(cls, state: State) -> LoaderState:
@@ -93,27 +91,10 @@ class LoaderState:
         return Progress(rest, self.shard, self.shards, self.passed, self.ahead)
 
 
-@attrs.frozen
-class Resumption:
-    """Where to resume: what is left of an epoch, for all shards together.
-
-    Args:
-        state: One of the states that were loaded: its epoch, its seed and its listing.
-        rest: What is left of the epoch.
-        own: Whether `state` is of the shard that resumes; else the rest is dealt out again.
-    """
-
-    state: LoaderState
-    rest: Rest
-    own: bool = False
-
-    def for_shard(self, shard: int, shards: int) -> Progress:
-        """Return where a shard begins."""
-        return self.state.progress if self.own else Progress(self.rest, shard, shards)
-
-
-def resumption(given: State | Sequence[State], *, shard: int, shards: int) -> Resumption:
-    """Return where a shard resumes.
+def resumption(
+    given: State | Sequence[State], *, shard: int, shards: int
+) -> tuple[LoaderState, Progress]:
+    """Return where a shard resumes: a state with the epoch and the listing, and its progress.
 
     Args:
         given: The state of this very shard; or the state of any one shard, in order, where all
@@ -129,20 +110,22 @@ def resumption(given: State | Sequence[State], *, shard: int, shards: int) -> Re
         raise ConfigurationError("There is no state to go on from; pass what state_dict() returned")
     first = states[0]
     if len(states) > 1:
-        return _joined(states)
-    if (first.shard, first.shards) == (shard, shards):
-        return Resumption(first, first.progress.rest, own=True)
-    if first.shards > 1 and first.ahead:
+        states = _of_one_loader(states)
+    elif (first.shard, first.shards) == (shard, shards):
+        return first, first.progress
+    elif first.shards > 1 and first.ahead:
         raise ConfigurationError(
             f"One of {first.shards} shards' states does not say what the others have yielded with "
             "ordered=False; load the states of all shards"
         )
-    alike = [attrs.evolve(first, shard=number) for number in range(first.shards)]
-    return Resumption(first, _rest_of(alike))
+    else:
+        states = [attrs.evolve(first, shard=number) for number in range(first.shards)]
+    # What is left of the epoch is dealt out again.
+    return states[0], Progress(remaining([each.progress for each in states]), shard, shards)
 
 
-def _joined(states: Sequence[LoaderState]) -> Resumption:
-    """Return what is left after the states of all shards, in whatever order they come."""
+def _of_one_loader(states: Sequence[LoaderState]) -> list[LoaderState]:
+    """Return the states of all shards in their order, all of one epoch."""
     # A loader that has not begun knows no listing; it has that of the others.
     listed = next((state for state in states if state.listing), states[0])
     states = [
@@ -159,24 +142,18 @@ def _joined(states: Sequence[LoaderState]) -> Resumption:
         and {state.shard for state in states} == set(range(first.shards))
         and len({(each.seed, each.media, each.listing, each.shards) for each in states}) == 1
         and len({(each.base, each.done) for each in current}) == 1
-        and all(each.epoch == epoch + 1 and _is_at_beginning(each) for each in ended)
+        and all(
+            each.epoch == epoch + 1 and not (each.base or each.done or each.passed or each.ahead)
+            for each in ended
+        )
     )
     if not is_one_loader:
         raise ConfigurationError(
             "The states are not those of all shards of one loader; load one state_dict() of each"
         )
-    shards = {state.shard: state for state in current}
-    for state in ended:  # it has passed all that it had
-        shards[state.shard] = attrs.evolve(first, shard=state.shard, passed=first.media, ahead=0)
-    return Resumption(first, _rest_of([shards[number] for number in range(first.shards)]))
-
-
-def _rest_of(states: Sequence[LoaderState]) -> Rest:
-    return remaining([state.progress for state in states])
-
-
-def _is_at_beginning(state: LoaderState) -> bool:
-    return not (state.base or state.done or state.passed or state.ahead)
+    # One that has ended the epoch has passed all that it had.
+    passed = [attrs.evolve(first, shard=each.shard, passed=first.media, ahead=0) for each in ended]
+    return sorted([*current, *passed], key=attrgetter("shard"))
 
 
 class Position:
@@ -189,12 +166,12 @@ class Position:
     def __init__(self, config: LoaderConfig) -> None:
         self._shard, self._shards = config.shard
         self._seed = config.shuffle
-        self._resumption: Resumption | None = None
+        self._loaded: LoaderState | None = None
         self._progress: Progress | None = None
         self.epoch = 0
 
     def __str__(self) -> str:
-        passed = self._progress.passed if self._progress else 0
+        passed = self._progress.passed if self._progress is not None else 0
         return f"epoch {self.epoch}, {passed} passed, shard {self._shard} of {self._shards}"
 
     def order(self, listing: Listing) -> Order:
@@ -203,12 +180,12 @@ class Position:
 
     def length(self, listing: Listing) -> int:
         """Return how many samples the shard has in a whole epoch."""
-        return len(Progress(Rest(len(listing)), self._shard, self._shards))
+        return len(self._whole(len(listing)))
 
     def begin(self, listing: Listing) -> Progress:
         """Return the shard's progress in this epoch; further marks go there."""
         if self._progress is None:
-            self._progress = self._beginning(len(listing))
+            self._progress = self._whole(len(listing))
         return self._progress
 
     def mark(self, number: int) -> None:
@@ -218,17 +195,16 @@ class Position:
 
     def go_to(self, epoch: int) -> None:
         """Go to the beginning of an epoch."""
-        self.epoch, self._progress, self._resumption = epoch, None, None
+        self.epoch, self._progress, self._loaded = epoch, None, None
 
     def state(self, listing: Listing | None) -> LoaderState:
         """Return the state; without a listing it can only be the one that was begun with."""
-        known = self._resumption.state if self._resumption else None
-        media, fingerprint = 0, ""
+        known, media, fingerprint = self._loaded, 0, ""
         if listing is not None:
             media, fingerprint = len(listing), listing.fingerprint
         elif known is not None:
             media, fingerprint = known.media, known.listing
-        progress = self._progress or self._beginning(media)
+        progress = self._whole(media) if self._progress is None else self._progress
         return LoaderState(
             epoch=self.epoch,
             seed=self._seed,
@@ -248,8 +224,7 @@ class Position:
         Raises:
             ConfigurationError: It does not fit, or does not tell enough.
         """
-        found = resumption(given, shard=self._shard, shards=self._shards)
-        state = found.state
+        state, progress = resumption(given, shard=self._shard, shards=self._shards)
         if state.seed != self._seed:
             raise ConfigurationError(
                 f"The state is of a loader with shuffle={state.seed!r}, and this one has "
@@ -257,7 +232,7 @@ class Position:
             )
         self.go_to(state.epoch)
         if state.listing:  # else nothing had been listed, nor yielded
-            self._resumption = found
+            self._loaded, self._progress = state, progress
 
     def check(self, listing: Listing) -> None:
         """Refuse to resume in a dataset that has changed: its positions mean other media.
@@ -265,7 +240,7 @@ class Position:
         Raises:
             ConfigurationError: It has changed.
         """
-        known = self._resumption.state if self._resumption else None
+        known = self._loaded
         if known is None or (known.media, known.listing) == (len(listing), listing.fingerprint):
             return
         raise ConfigurationError(
@@ -273,7 +248,6 @@ class Position:
             "not all the same; begin the epoch anew with set_epoch(...)"
         )
 
-    def _beginning(self, media: int) -> Progress:
-        if self._resumption is not None:
-            return self._resumption.for_shard(self._shard, self._shards)
+    def _whole(self, media: int) -> Progress:
+        """Return the progress of a shard at the beginning of an epoch."""
         return Progress(Rest(media), self._shard, self._shards)

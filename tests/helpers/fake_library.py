@@ -19,7 +19,7 @@ from uuid import UUID
 
 import attrs
 
-from datagym_async.data._needs import Library
+from datagym_async.data._listing import Library
 from datagym_async.labels import LabeledTask
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, Project, ProjectDataset
 from tests.helpers.parts import parts_of
