@@ -85,14 +85,31 @@ _UPLOADED: Final = {
 def register_media(converter: Converter) -> None:
     """Teach a converter the way of current services."""
     listed, whole = (converter.get_structure_hook(kind) for kind in (DatasetMedia, Media))
-    converter.register_structure_hook(
-        DatasetMedia,
-        lambda value, kind: _listed(value) if _is_listed(value) else listed(value, kind),
-    )
-    converter.register_structure_hook(
-        Media,
-        lambda value, kind: _uploaded(value) if _is_uploaded(value) else whole(value, kind),
-    )
+
+    def listed_media(value: Any, kind: Any) -> Any:
+        if not _is_listed(value):
+            return listed(value, kind)
+        stored, source = value["mediaName"], _SOURCES[value["mediaSourceType"]]
+        return DatasetMedia(
+            value["id"], value["timestamp"], source, decode_name(stored), stored_name=stored
+        )
+
+    def whole_media(value: Any, kind: Any) -> Any:
+        if not _is_uploaded(value):
+            return whole(value, kind)
+        stored = value["mediaName"]
+        return Media(
+            id=value["id"],
+            timestamp=value["timestamp"],
+            source_type=_SOURCES[value["mediaSourceType"]],
+            name=decode_name(stored),
+            stored_name=stored,
+            width=value["width"],
+            height=value["height"],
+        )
+
+    converter.register_structure_hook(DatasetMedia, listed_media)
+    converter.register_structure_hook(Media, whole_media)
 
 
 def _is_listed(value: Any) -> bool:
@@ -106,14 +123,6 @@ def _is_listed(value: Any) -> bool:
     )
 
 
-def _listed(value: dict[str, Any]) -> DatasetMedia:
-    stored = value["mediaName"]
-    source = _SOURCES[value["mediaSourceType"]]
-    return DatasetMedia(
-        value["id"], value["timestamp"], source, decode_name(stored), stored_name=stored
-    )
-
-
 def _is_uploaded(value: Any) -> bool:
     """Return whether it is an uploaded image that the service could read."""
     return (
@@ -124,19 +133,6 @@ def _is_uploaded(value: Any) -> bool:
         and type(width := value["width"]) is type(height := value["height"]) is int
         and 0 <= width <= LARGEST
         and 0 <= height <= LARGEST
-    )
-
-
-def _uploaded(value: dict[str, Any]) -> Media:
-    stored = value["mediaName"]
-    return Media(
-        id=value["id"],
-        timestamp=value["timestamp"],
-        source_type=_SOURCES[value["mediaSourceType"]],
-        name=decode_name(stored),
-        stored_name=stored,
-        width=value["width"],
-        height=value["height"],
     )
 
 
@@ -169,7 +165,11 @@ def decode(request: Request, response: Response, kind: type[T]) -> T:
     Raises:
         APIResponseValidationError: The body is no JSON, or is not what the model says.
     """
-    return decode_value(request, read_json(request, response), kind, status=response.status)
+    try:
+        return _converter.structure(read_json(request, response), kind)
+    except Exception as error:
+        failure = unreadable(request, response.status, error)
+    raise failure
 
 
 def decode_value(

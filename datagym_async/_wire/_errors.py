@@ -3,22 +3,18 @@
 The service answers in four shapes, and a proxy in a fifth: its own error body, bean validation
 (the same, but with ``code`` 0), the framework's body without a key, nothing at all, and HTML. The
 class is chosen by the key first, since the service says plain rules with a 500, then by status.
+The sentences are ours: the service's own ``msg`` says nothing.
 """
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
 from datagym_async._json import loads
 from datagym_async._wire._redact import redact
-from datagym_async._wire._sentences import (
-    detail_phrase,
-    sentence,
-    status_sentence,
-    unknown_key_sentence,
-)
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIStatusError,
@@ -182,3 +178,167 @@ def _shown(detail: ErrorDetail) -> ErrorDetail:
 
 def _cut(text: str, longest: int = _MAX_TEXT) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+# --- sentences ----------------------------------------------------------------------------------
+
+UNSAID = "(not said)"
+"""Stands for a parameter that the service left out."""
+
+HOW_TO_LOG_IN = (
+    "Pass it as DataGymClient(token=...) or in the variable DATAGYM_TOKEN; it is sent in the header"
+    " Authorization, not as ?token=... in the address, where it would leak."
+)
+
+# The parameters' meaning was observed or read from the service's source (0.29-SNAPSHOT).
+SENTENCES: Mapping[str, str] = {
+    "ex_unauthorized": f"No token reached the service. {HOW_TO_LOG_IN}",
+    "ex_forbidden": (
+        "The service refused access: either the token is wrong or was deleted, or the object"
+        " belongs to another organisation (it gives one answer for both)."
+        f" {HOW_TO_LOG_IN}"
+    ),
+    "ex_notfound": "The service knows no {0} with {1} {2}; it may have been deleted.",
+    "ex_alreadyexists": "A {0} with {1} {2} exists already (names are compared without case).",
+    "ex_already_contains": "The {0} contains this {1} already.",
+    "ex_limit": "A limit of the organisation's plan is reached ({0}): {1} of {2} allowed.",
+    "ex_validation": "The service did not accept the request.",
+    "ex_json_parse": "The service could not read the request's JSON.",
+    "ex_system": (
+        "The service failed without saying why; corrupt images, names that are too long and"
+        " bodies beyond its database's limit (16 MiB by default) are answered like this."
+    ),
+    "ex_service_unavailable": "The part of the service that this call needs is not installed: {0}.",
+    "ex_feature_not_for_open_core": "This edition of the service does not offer this call.",
+    "ex_no_content": "The service has nothing more to give.",
+    "ex_gen_forbidden": "The service does not allow this call.",
+    "ex_gen_contains": "The {0} contains this {1} already.",
+    "ex_gen_does_not_contain": "The {0} does not contain this {1}.",
+    "ex_gen_mediatype_missmatch": (
+        "An image project takes image datasets alone, and a video project video datasets."
+    ),
+    "ex_gen_dummy_project_limit": "The demonstration project cannot be changed like this.",
+    "ex_gen_dummy_dataset_limit": "The demonstration datasets take no uploads.",
+    "ex_gen_forbidden_keyword": "The word {0} is reserved by the service; choose another name.",
+    "ex_gen_public_urls_upload_not_allowed": (
+        "The organisation's plan does not allow images by URL; upload the files instead."
+    ),
+    "ex_gen_url_not_allowed_mediatype": "A video dataset takes no images by URL.",
+    "ex_gen_image_delete": "The media {0} is deleted already.",
+    "ex_gen_file_stream": "The service could not fetch the bytes of this media.",
+    "ex_gen_file_export": "The service could not write the export.",
+    "ex_gen_image_type_not_found": "The service does not know where this media's bytes are.",
+    "ex_gen_config_not_cleared": (
+        "The label configuration {0} is not empty. Clear it first; that deletes every label of the"
+        " project."
+    ),
+    "ex_gen_config_depth": "The label configuration is nested deeper than 4 levels.",
+    "ex_gen_entry_type_not_found": "The service does not know the entry type {0} here.",
+    "ex_gen_entry_classification_incorrect": (
+        "An entry of type {0} is not complete: a free text needs a maxLength of 1 to 255."
+    ),
+    "ex_gen_geometry_definition_incorrect": (
+        "A geometry of type {0} may stand at the root or directly below another geometry alone."
+    ),
+    "ex_gen_entry_definition_incorrect": (
+        "The ids in the request do not belong together ({0}): value, entry and task must match."
+    ),
+    "ex_gen_wrong_entry_id": "The label configuration has no entry {0} at this place.",
+    "ex_gen_json_upload_not_found_task": (
+        "A prediction names a media that has no task in this project; attach its dataset first."
+    ),
+    "ex_gen_upload_illegal_value": "The value {0} is not allowed for {1}.",
+    "ex_gen_json_upload_illegal_value": "The value {0} is not allowed for {1}.",
+    "ex_gen_error_messages": "The service could not read the predictions: {0}",
+    "ex_gen_entry_value_validation": (
+        "A label of type {0} is missing or does not fit the label configuration (value {1})."
+    ),
+    "ex_gen_entry_value_create": "The service could not create a value of this entry: {0}.",
+    "ex_gen_entry_value_delete": "Only geometries can be deleted, not the value {0}.",
+    "ex_gen_entry_types_not_the_same": (
+        "A value can move only to an entry of the same geometry type."
+    ),
+    "ex_gen_entry_types_are_the_same": "The value belongs to this entry already.",
+    "ex_gen_entry_not_geometry": "Only geometries can move to another entry ({0}).",
+    "ex_gen_wrong_label_task_state": (
+        "The task {0} must be completed, skipped or reviewed before it has a bitmap."
+    ),
+    "ex_gen_invalid_project_mediatype": "This call needs a task of a video project.",
+    "ex_gen_limit_for_organisation_not_found": "The service knows no plan of this organisation.",
+    "ex_gen_aiseg_communication_error": "Assisted segmentation did not answer the service.",
+    "ex_gen_aiseg_gpu_busy": "Assisted segmentation is busy; try again in a moment.",
+}
+
+DETAILS: Mapping[str, str] = {
+    "ex_notnull": "is missing",
+    "ex_notempty": "is empty",
+    "ex_notblank": "is empty",
+    "ex_size": "must have {2} to {1} characters",
+    "ex_length": "must have {2} to {1} characters",
+    "ex_pattern": "holds characters that are not allowed (allowed: {2})",
+    "ex_min": "must be at least {1}",
+    "ex_max": "must be at most {1}",
+    "ex_val_empty": "is empty",
+    "ex_val_bin_mime": "is of type {0}; the service takes {1}",
+    "ex_val_bin_analyse": "could not be recognised",
+    "Invalid image url": "is a link that the service cannot fetch: {0}",
+    "Amazon S3 Service Exception": "could not be fetched from S3",
+    "Amazon Client Exception": "could not be fetched from S3",
+}
+
+STATUSES: Mapping[int, str] = {
+    400: "The service could not read the request (400).",
+    401: f"The service asks for a token (401). {HOW_TO_LOG_IN}",
+    402: "A limit of the organisation's plan is reached (402).",
+    403: SENTENCES["ex_forbidden"],
+    404: "The service does not know this address (404); check base_url and the service's version.",
+    405: "The service does not take this method here (405).",
+    406: "The service cannot answer in the form asked for (406).",
+    409: "The request contradicts what the service holds (409).",
+    412: "The request contradicts what the service holds (412).",
+    413: "The body is larger than the service, or a proxy before it, takes (413).",
+    415: "The service does not take this kind of body (415).",
+    429: "The service asks for fewer requests (429).",
+    502: "A proxy got no good answer from the service (502).",
+    503: "The service is not available (503).",
+    504: "A proxy waited too long for the service (504).",
+}
+
+
+class _Unfailing(string.Formatter):
+    def get_value(
+        self, key: int | str, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> object:
+        del kwargs
+        return args[key] if isinstance(key, int) and key < len(args) and args[key] else UNSAID
+
+
+def sentence(key: str, params: Sequence[str]) -> str | None:
+    """Return what an error key means, its parameters filled in, or None for an unknown key."""
+    template = SENTENCES.get(key)
+    return None if template is None else _Unfailing().vformat(template, params, {})
+
+
+def unknown_key_sentence(status: int, key: str, params: Sequence[str]) -> str:
+    """Return a sentence for a key that this package does not know."""
+    said = f" ({', '.join(params)})" if params else ""
+    return f"The service answered {status} with the error {key}{said}."
+
+
+def status_sentence(status: int) -> str:
+    """Return a sentence for an error answer without a key."""
+    if status >= 500:
+        return STATUSES.get(status, f"The service failed ({status}).")
+    return STATUSES.get(status, f"The service answered with status {status}.")
+
+
+def detail_phrase(detail: ErrorDetail) -> str:
+    """Return what is wrong with one field: its name and the rule."""
+    template = DETAILS.get(detail.key)
+    if template is None:
+        said = f" ({', '.join(detail.params)})" if detail.params else ""
+        rule = f"breaks the rule {detail.key}{said}"
+    else:
+        rule = _Unfailing().vformat(template, detail.params, {})
+    # The service leaves out the names of fields of more than two words (observed).
+    return f"{detail.name or 'a field that the service does not name'} {rule}"

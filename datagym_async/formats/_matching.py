@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._wire._media_index import MediaIndex
 from datagym_async.labels import LabeledImage
+from datagym_async.models._names import MediaIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from datagym_async._wire._media_index import NamedMedia
+    from datagym_async.models._names import NamedMedia
 
 
 @attrs.frozen

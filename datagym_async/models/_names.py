@@ -10,9 +10,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
 
+import attrs
+
 from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_NAME_LENGTH = 255
 """Characters of an encoded name; longer ones are answered with 500 ``ex_system`` (observed)."""
@@ -109,3 +116,49 @@ def fold_link(url: str) -> str:
         return url.lower()
     upper = (each.upper() if len(each.upper()) == 1 else each for each in url)
     return "".join(each.lower()[0] for each in upper)
+
+
+class NamedMedia(Protocol):
+    """A media, for example a `DatasetMedia`."""
+
+    @property
+    def id(self) -> str:
+        """Return its UUID."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Return its name, decoded."""
+        ...
+
+
+@attrs.define
+class MediaIndex:
+    """Media by id and by name, compared in the form in which names travel."""
+
+    _ids: set[str] = attrs.field(factory=set, init=False)
+    _by_name: defaultdict[str, list[str]] = attrs.field(
+        factory=lambda: defaultdict(list), init=False
+    )
+
+    def __contains__(self, media_id: str) -> bool:
+        return media_id in self._ids
+
+    def add(self, media: Iterable[NamedMedia]) -> None:
+        """Take media in; one that is listed twice, in two datasets or projects, is one."""
+        for each in media:
+            if each.id not in self._ids:
+                self._ids.add(each.id)
+                self._by_name[_folded(each.name)].append(each.id)
+
+    def ids_of(self, name: str) -> list[str]:
+        """Return the ids of the media of a name, decoded; if there are none, of its last part."""
+        last = name.replace("\\", "/").rpartition("/")[2]
+        return self._by_name.get(_folded(name)) or self._by_name.get(_folded(last)) or []
+
+
+def _folded(name: str) -> str:
+    try:
+        return fold_written(name)
+    except ConfigurationError:  # no media can have such a name
+        return f"\0{name}"

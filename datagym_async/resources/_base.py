@@ -73,7 +73,7 @@ def points_body(points: Iterable[AnyPoint]) -> list[dict[str, float | None]]:
     return [{"x": point.x, "y": point.y} for point in points]
 
 
-_DECODED_ON_THE_LOOP = 256 * 1024
+DECODED_ON_THE_LOOP = 256 * 1024
 """Bytes of a body that are decoded without a thread: about 3 ms of work."""
 
 
@@ -107,14 +107,9 @@ class Resource:
 
 async def read(request: Request, response: Response, kind: type[T]) -> T:
     """Return an answer as a model; a large one is decoded beside the event loop."""
-    return await read_with(lambda: decode(request, response, kind), response)
-
-
-async def read_with(reading: Callable[[], T], response: Response) -> T:
-    """Return what a function makes of an answer, beside the event loop if it is a large one."""
-    if len(response.body) <= _DECODED_ON_THE_LOOP:
-        return reading()
-    return await asyncio.to_thread(reading)
+    if len(response.body) <= DECODED_ON_THE_LOOP:
+        return decode(request, response, kind)
+    return await asyncio.to_thread(decode, request, response, kind)
 
 
 async def _nothing() -> None:

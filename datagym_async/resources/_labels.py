@@ -14,7 +14,7 @@ from datagym_async._wire._codec import ImportAnswer, check_image
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import VideoLabels, with_keys
 from datagym_async.models import MediaType, TaskDetail
-from datagym_async.resources._base import Resource, read_with
+from datagym_async.resources._base import DECODED_ON_THE_LOOP, Resource
 from datagym_async.resources._exports import iter_tasks, read_export, whole_chunks
 from datagym_async.resources._predictions import (
     DEFAULT_BATCH,
@@ -70,7 +70,9 @@ class LabelsResource(Resource):
         """
         request = routes.export_labels(project_id)
         response = await self._session.request(request)
-        return await read_with(lambda: read_export(request, response), response)
+        if len(response.body) <= DECODED_ON_THE_LOOP:
+            return read_export(request, response)
+        return await asyncio.to_thread(read_export, request, response)
 
     async def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
         """Give the labels of each task as they arrive, in memory that does not grow with them.

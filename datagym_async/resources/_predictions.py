@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import attrs
 
 from datagym_async._logs import logger
-from datagym_async._wire._media_index import MediaIndex
 from datagym_async.exceptions import (
     APIError,
     BadRequestError,
@@ -39,7 +38,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.labels import EntryLike, LabeledImage, prepare_prediction
 from datagym_async.models._basics import count
-from datagym_async.models._names import decode_name
+from datagym_async.models._names import MediaIndex, decode_name
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._work import in_batches, one_by_one
