@@ -26,6 +26,7 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
 from datagym_async.resources._work import for_each
 from datagym_async.uploads._values import Mismatch
+from datagym_async.uploads.plan._rows import text
 from datagym_async.uploads.plan._tables import State
 
 if TYPE_CHECKING:
@@ -239,8 +240,8 @@ def _stored(
     name: bytes, content: bytes | None, sha: bytes | None, media_id: str, dataset_id: str
 ) -> Stored:
     return Stored(
-        name=name.decode("utf-8", "surrogatepass"),
-        path=None if content is None else content.decode("utf-8", "surrogatepass"),
+        name=text(name),
+        path=None if content is None else text(content),
         sha256=sha,
         media_id=media_id,
         dataset_id=dataset_id,

@@ -250,6 +250,28 @@ async def test_a_journal_without_a_table_is_damaged(tmp_path: Path, table: str) 
     assert "make room" not in str(caught.value)
 
 
+@pytest.mark.parametrize("column", ["name", "content", "origin"])
+async def test_a_journal_with_a_broken_text_is_damaged(tmp_path: Path, column: str) -> None:
+    """After a kill there is no seal, and SQLite does not look into what it keeps as bytes."""
+    photos, journal = tmp_path / "photos", tmp_path / "a.journal"
+    photos.mkdir()
+    for name, content in IMAGES.items():
+        (photos / name).write_bytes(content)
+    service = FakeService()
+    config = UploadConfig(journal=journal, check="signature", concurrency=1, max_files=1)
+    async with Uploader(service, service, DATASET_ID, photos, config=config) as run:
+        await run.finish()
+    with contextlib.closing(sqlite3.connect(journal)) as database, database:
+        database.execute(f"UPDATE item SET {column} = x'ad'")
+    lock_path(journal).write_bytes(b"")
+
+    with pytest.raises(DataGymError, match=r"is damaged \(a text in it"):
+        async with Uploader(
+            service, service, DATASET_ID, photos, config=UploadConfig(journal=journal)
+        ) as run:
+            await run.finish()
+
+
 async def test_a_seal_is_off_while_a_journal_is_in_use(tmp_path: Path) -> None:
     """What a kill leaves is no damage: SQLite's own check has to do then."""
     photos, journal = tmp_path / "photos", tmp_path / "a.journal"

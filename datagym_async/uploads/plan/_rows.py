@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import attrs
 
 from datagym_async._regular_files import regular_only
-from datagym_async._runs._database import Database
+from datagym_async._runs._database import DamagedError, Database
 from datagym_async.models import MediaSourceType
 from datagym_async.models._names import fold_link, fold_name, fold_written
 from datagym_async.resources._urls import screen as screen_url
@@ -69,25 +69,38 @@ class Added:
         return cls(len(sizes), sum(sizes))
 
 
+_NO_TEXT = "a text in it is not what was written"
+
+
 def blob(text: str) -> bytes:
     """Return a text as it is written: file names may hold bytes that SQLite's TEXT could not."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def text(data: bytes | None) -> str:
-    """Return a text as it was before it was written."""
-    return "" if data is None else data.decode("utf-8", "surrogatepass")
+    """Return a text as it was before it was written.
+
+    Raises:
+        DamagedError: It is none.
+    """
+    try:
+        return "" if data is None else data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise DamagedError(_NO_TEXT) from None
 
 
 def item_of(name: bytes, content: bytes | None, origin: bytes) -> UploadItem:
     """Return the item of a row; what was in memory has no bytes any more."""
     # For each file: without `text`, and without the constructor's looks at what a caller gives.
     item = UploadItem.__new__(UploadItem)
-    item.__attrs_init__(
-        name.decode("utf-8", "surrogatepass"),
-        b"" if content is None else content.decode("utf-8", "surrogatepass"),
-        origin=origin.decode("utf-8", "surrogatepass"),
-    )
+    try:
+        item.__attrs_init__(
+            name.decode("utf-8", "surrogatepass"),
+            b"" if content is None else content.decode("utf-8", "surrogatepass"),
+            origin=origin.decode("utf-8", "surrogatepass"),
+        )
+    except UnicodeDecodeError:
+        raise DamagedError(_NO_TEXT) from None
     return item
 
 

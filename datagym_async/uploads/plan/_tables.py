@@ -121,7 +121,7 @@ LAST_BEAT = "SELECT max(heartbeat), max(settle_after) FROM run WHERE run < ?"
 ODD_ITEM = stated("""SELECT 1 FROM item
 WHERE state NOT BETWEEN $PLANNED AND $FAILED OR typeof(state) != 'integer'
 OR typeof(name) != 'blob' OR typeof(content) NOT IN ('blob', 'null')
-OR typeof(origin) NOT IN ('blob', 'null') OR typeof(size) NOT IN ('integer', 'null')
+OR typeof(origin) != 'blob' OR typeof(size) NOT IN ('integer', 'null')
 OR typeof(mtime) NOT IN ('integer', 'null') OR typeof(reason) NOT IN ('text', 'null')
 OR (state = $UPLOADED AND media_id IS NULL AND dataset_id IS NULL AND attempts IS NULL) LIMIT 1""")
 ODD_CLAIM = """SELECT 1 FROM claimed LEFT JOIN item USING (seq)
