@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 from datagym_async._wire._codec import check_empty, decode
 from datagym_async._wire._messages import Response
 from datagym_async.labels import Point
-from datagym_async.models import StoredPoint
+from datagym_async.models import Dataset, Project, StoredPoint
 from datagym_async.models._names import fold_name
 
 if TYPE_CHECKING:
@@ -116,16 +116,7 @@ async def _nothing() -> None:
     """Find nothing: the wait before settling is all that is wanted."""
 
 
-class _Named(Protocol):
-    @property
-    def id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def timestamp(self) -> int: ...
-
-
-N = TypeVar("N", bound=_Named)
+N = TypeVar("N", Dataset, Project)
 
 
 def find_by_name(items: Iterable[N], name: str) -> N | None:

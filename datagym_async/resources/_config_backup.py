@@ -123,8 +123,7 @@ async def _fill(
 
     async def copy(request: Request, name: str, brackets: bytes, *, empty: bool = False) -> None:
         async with (
-            door.stream(request) as answer,
-            aclosing(whole_chunks(request, answer, brackets, empty=empty)) as chunks,
+            aclosing(whole_chunks(door, request, brackets, empty=empty)) as chunks,
             _saved(folder / name) as file,
         ):
             async for chunk in chunks:

@@ -6,8 +6,8 @@ The parsers are synchronous; pieces are small, and the loop gets a turn after ea
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from datagym_async._wire._codec import decode, decode_with, too_large, unexpected, unreadable
 from datagym_async._wire._cutting import TASK, ElementCutter
@@ -16,29 +16,22 @@ from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.labels import ExportReader, LabelExport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
     from datagym_async._wire._messages import Request, Response
     from datagym_async.labels import LabeledTask
-    from datagym_async.resources._base import OpenAnswer
+    from datagym_async.resources._base import Door, OpenAnswer
+
+T = TypeVar("T")
 
 _PIECE = 32 * 1024
 """Bytes parsed in one step: about 1 ms of work."""
 
 
-async def iter_tasks(request: Request, answer: OpenAnswer) -> AsyncGenerator[LabeledTask, None]:
-    """Give the tasks of an export's answer.
-
-    Raises:
-        APIResponseValidationError: The answer is no export, or ends too early.
-    """
-    index, reader = 0, ExportReader()
-    async with aclosing(iter_items(request, answer, beginning=TASK)) as elements:
-        async for element in elements:
-            task = decode_with(request, element, reader.read, at=f"[{index}]")
-            index += 1
-            if task is not None:
-                yield task
+def iter_tasks(door: Door, request: Request) -> AsyncGenerator[LabeledTask, None]:
+    """Give the tasks of an export as they arrive; see `iter_items`."""
+    read = partial(decode_with, request, read=ExportReader().read)
+    return iter_items(door, request, read, beginning=TASK)
 
 
 def read_export(request: Request, response: Response) -> LabelExport:
@@ -65,62 +58,81 @@ def read_export(request: Request, response: Response) -> LabelExport:
 
 
 async def iter_items(
-    request: Request, answer: OpenAnswer, *, beginning: bytes = b""
-) -> AsyncGenerator[Any, None]:
-    """Give the elements of the array that a body is.
+    door: Door, request: Request, read: Callable[..., T | None], *, beginning: bytes = b""
+) -> AsyncGenerator[T, None]:
+    """Give what is made of each element of the array that an answer is, as they arrive.
+
+    Args:
+        door: The door to the network.
+        request: What is asked.
+        read: Called with an element and ``at``, where it stands; None is left out.
+        beginning: See `ElementCutter`.
 
     Raises:
         APIResponseValidationError: The answer is no array, or ends too early.
+        APIError: It cannot be had.
     """
-    cutter, started = ElementCutter(beginning), False
-    try:
-        async for chunk in answer.iter_chunks():
-            if not started and (text := chunk.lstrip()):
-                _check_start(request, answer, text, b"[")
-                started = True
-            for start in range(0, len(chunk), _PIECE):
-                for element in cutter.feed(chunk[start : start + _PIECE]):
-                    yield element
-                await asyncio.sleep(0)
-        for element in cutter.close():
-            yield element
-    except Exception as error:
-        failure = unreadable(request, answer.status, error)
-    else:
-        return
-    raise failure
+    index, cutter, started = 0, ElementCutter(beginning), False
+
+    def items(elements: Iterable[Any]) -> Iterator[T]:
+        nonlocal index
+        for element in elements:
+            item = read(element, at=f"[{index}]")
+            index += 1
+            if item is not None:
+                yield item
+
+    async with door.stream(request) as answer:
+        try:
+            async for chunk in answer.iter_chunks():
+                if not started and (text := chunk.lstrip()):
+                    _check_start(request, answer, text, b"[")
+                    started = True
+                for start in range(0, len(chunk), _PIECE):
+                    for item in items(cutter.feed(chunk[start : start + _PIECE])):
+                        yield item
+                    await asyncio.sleep(0)
+            for item in items(cutter.close()):
+                yield item
+        except Exception as error:
+            failure = unreadable(request, answer.status, error)
+        else:
+            return
+        raise failure
 
 
 async def whole_chunks(
-    request: Request, answer: OpenAnswer, brackets: bytes = b"[]", *, empty: bool = True
+    door: Door, request: Request, brackets: bytes = b"[]", *, empty: bool = True
 ) -> AsyncGenerator[bytes, None]:
-    """Give the bytes of an answer as they are.
+    """Give the bytes of an answer as they arrive.
 
     Args:
-        request: What was asked.
-        answer: The answer, which is not closed here.
-        brackets: The first and the last byte that it has to have.
+        door: The door to the network.
+        request: What is asked.
+        brackets: The first and the last byte that the answer has to have.
         empty: Whether nothing may be between them.
 
     Raises:
         APIResponseValidationError: As far as these bytes tell, it is something else, or ends too
             early.
+        APIError: It cannot be had.
     """
     last, arrived, seen = b"", 0, 0
-    async for chunk in answer.iter_chunks():
-        arrived += len(chunk)
-        if arrived > MAX_IN_PIECES:
-            raise too_large(request, answer.status, MAX_IN_PIECES)
-        if text := chunk.strip():
-            if not seen:
-                _check_start(request, answer, text, brackets[:1])
-            seen += len(text)
-            last = text[-1:]
-        yield chunk
-    if last != brackets[1:]:
-        raise unexpected(request, answer.status, "the document ends too early")
-    if seen == len(brackets) and not empty:
-        raise unexpected(request, answer.status, "the list is empty, although there are labels")
+    async with door.stream(request) as answer:
+        async for chunk in answer.iter_chunks():
+            arrived += len(chunk)
+            if arrived > MAX_IN_PIECES:
+                raise too_large(request, answer.status, MAX_IN_PIECES)
+            if text := chunk.strip():
+                if not seen:
+                    _check_start(request, answer, text, brackets[:1])
+                seen += len(text)
+                last = text[-1:]
+            yield chunk
+        if last != brackets[1:]:
+            raise unexpected(request, answer.status, "the document ends too early")
+        if seen == len(brackets) and not empty:
+            raise unexpected(request, answer.status, "the list is empty, although there are labels")
 
 
 def _check_start(request: Request, answer: OpenAnswer, text: bytes, bracket: bytes) -> None:

@@ -176,11 +176,8 @@ class LabelConfigsResource(Resource):
         tasks = await all_tasks(self._session, project_id)
         done, labels = finished(tasks), 0
         if done:  # shapes, and answers that are given
-            request = routes.export_labels(project_id)
-            async with (
-                self._session.stream(request) as answer,
-                aclosing(iter_tasks(request, answer)) as exported,
-            ):
+            exported = iter_tasks(self._session, routes.export_labels(project_id))
+            async with aclosing(exported):
                 async for task in exported:
                     labels += sum(1 for _ in task.walk())
                     labels += sum(each.is_set for each in task.classifications)

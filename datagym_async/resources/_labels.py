@@ -74,7 +74,7 @@ class LabelsResource(Resource):
             return read_export(request, response)
         return await asyncio.to_thread(read_export, request, response)
 
-    async def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
+    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
         """Give the labels of each task as they arrive, in memory that does not grow with them.
 
         The answer is closed when the iteration ends; one that is left early is best wrapped in
@@ -86,13 +86,7 @@ class LabelsResource(Resource):
         Raises:
             APIError: See `export`; also when the answer breaks off.
         """
-        request = routes.export_labels(project_id)
-        async with (
-            self._session.stream(request) as answer,
-            aclosing(iter_tasks(request, answer)) as tasks,
-        ):
-            async for task in tasks:
-                yield task
+        return iter_tasks(self._session, routes.export_labels(project_id))
 
     async def export_to(
         self,
@@ -118,8 +112,7 @@ class LabelsResource(Resource):
         written = 0
         request = routes.export_labels(project_id)
         async with (
-            self._session.stream(request) as answer,
-            aclosing(whole_chunks(request, answer)) as chunks,
+            aclosing(whole_chunks(self._session, request)) as chunks,
             replaced_file(Path(path)) as file,
         ):
             async for chunk in chunks:

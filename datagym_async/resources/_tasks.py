@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
@@ -138,14 +139,10 @@ class TasksResource(Resource):
         """
         for query in queries(state, search=search, limit=0):
             request = routes.list_tasks(project_id, query)
-            async with (
-                self._session.stream(request) as answer,
-                aclosing(iter_items(request, answer)) as items,
-            ):
-                index = 0
-                async for item in items:
-                    yield decode_value(request, item, Task, at=f"[{index}]")
-                    index += 1
+            read = partial(decode_value, request, kind=Task)
+            async with aclosing(iter_items(self._session, request, read)) as tasks:
+                async for task in tasks:
+                    yield task
 
     async def get(self, task_id: str) -> TaskDetail:
         """Return a task with its label configuration, label values and media.
