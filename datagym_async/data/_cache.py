@@ -40,12 +40,7 @@ _STALE = 3600.0
 
 @attrs.define
 class DiskCache:
-    """Keep the bytes of media in a folder.
-
-    Args:
-        folder: The folder; made when it is not there.
-        max_bytes: How much its files may hold together.
-    """
+    """Keep the bytes of media in a folder, made when it is not there, within a bound."""
 
     folder: Path
     max_bytes: int

@@ -87,11 +87,7 @@ class LoaderConfig:
     concurrency: int | None = attrs.field(default=None, validator=_least(1))
 
     def __attrs_post_init__(self) -> None:
-        """Check what is no number.
-
-        Raises:
-            ConfigurationError: An option cannot be so, or needs a module that is not installed.
-        """
+        """Check the options that are no numbers."""
         if isinstance(self.shuffle, bool) or not isinstance(self.shuffle, int | None):
             raise ConfigurationError(
                 f"shuffle is {self.shuffle!r}; give a seed, for example shuffle=0"

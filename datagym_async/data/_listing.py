@@ -114,9 +114,8 @@ async def list_media(
     """Return the media of a dataset, or of all datasets of a project.
 
     Raises:
-        NotFoundError: The dataset or the project is unknown.
+        NotFoundError: The project is unknown.
         ConfigurationError: There are link images, and `links` is ``"refuse"``.
-        APIError: They cannot be listed.
     """
     dataset_ids = [dataset_id] if dataset_id else []
     if project_id and not dataset_id:
@@ -160,11 +159,7 @@ async def _read_rows(parts: AsyncIterator[Dataset]) -> tuple[list[bytes], list[b
 
 
 class PackedLabels:
-    """The labels of a listing's media.
-
-    Args:
-        listing: The media.
-    """
+    """The labels of a listing's media."""
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
@@ -187,11 +182,7 @@ class PackedLabels:
 
 
 async def export_labels(labels: LabelExports, project_id: str, listing: Listing) -> PackedLabels:
-    """Return the labels that a project's export has for the media of a listing.
-
-    Raises:
-        APIError: The export cannot be had.
-    """
+    """Return the labels that a project's export has for the media of a listing."""
     packed = PackedLabels(listing)
     portion: list[LabeledTask] = []
     async with aclosing(labels.iter_export(project_id)) as tasks:

@@ -165,12 +165,7 @@ class Progress:
 
 
 def remaining(shards: Sequence[Progress]) -> Rest:
-    """Return what all shards of a sharding together have left.
-
-    Args:
-        shards: The progress of each of them, in the order of their numbers, of one and the same
-            rest.
-    """
+    """Return what all shards, in the order of their numbers, have left of one rest."""
     rest, count = shards[0].rest, len(shards)
     # Numbers in the rest: of the first sample that is not done, and from which on none is done.
     pending = (each.shard + each.passed * count for each in shards if not each.is_over)

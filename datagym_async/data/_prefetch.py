@@ -33,14 +33,7 @@ _WINDOW = 4
 
 @attrs.define  # to make a frozen one takes three times as long
 class Loaded:
-    """What became of a sample.
-
-    Args:
-        value: What is yielded.
-        weight: About how many bytes it holds.
-        skipped: Whether there is nothing to yield.
-        error: What is raised in its place, or None.
-    """
+    """What became of a sample: a value of about `weight` bytes, nothing to yield, or an error."""
 
     value: object = None
     weight: int = 0
@@ -52,12 +45,8 @@ class Loaded:
 class Prefetcher:
     """Load samples and give them to the consumer.
 
-    Args:
-        load: Loads a sample; raises nothing but cancellations.
-        progress: Says which samples are to be loaded, and how many in a row the consumer is done
-            with; of these it may hold a batch before it marks them.
-        config: How much is loaded ahead, and whether in order.
-        workers: How many load at once.
+    What is loaded is what is pending of `progress`, by a number of workers, with a `load` that
+    raises nothing but cancellations. The consumer may hold a batch before it marks it as done.
     """
 
     _load: Callable[[int], Awaitable[Loaded]]
@@ -89,11 +78,7 @@ class Prefetcher:
         return asyncio.get_running_loop().time
 
     async def start(self, pin: AbstractContextManager[object] | None) -> None:
-        """Begin to load.
-
-        Args:
-            pin: Held until this is closed, or None.
-        """
+        """Begin to load; `pin` is held until this is closed."""
         await self._group.__aenter__()
         if pin is not None:
             self._pins.enter_context(pin)

@@ -63,11 +63,7 @@ class Sample:
 
 
 def decoded(data: bytes, decode: Decode) -> bytes | Image | NDArray[np.uint8]:
-    """Return the bytes of an image as what was asked for.
-
-    Raises:
-        Exception: Whatever Pillow says of an image that it cannot read.
-    """
+    """Return the bytes of an image as what was asked for; raises what Pillow says of a bad one."""
     if decode == "bytes":
         return data
     from PIL import Image
@@ -103,16 +99,7 @@ def weigh(value: object) -> int:
 
 @attrs.define
 class SampleLoader:
-    """Load the samples of a listing.
-
-    Args:
-        media: Gives the bytes.
-        listing: The media.
-        labels: Their labels, or None where samples carry none.
-        config: The options.
-        cache: Where bytes are kept, or None.
-        transform: What becomes of a sample, or None.
-    """
+    """Load the samples of a listing: download or cache, decode, label, transform."""
 
     _media: Media
     listing: Listing

@@ -36,19 +36,10 @@ def _to_bits(value: object) -> int:
 
 @attrs.frozen(kw_only=True)
 class LoaderState:
-    """Where one shard stands.
+    """Where one shard stands in an epoch, with the seed of its shuffle.
 
-    Args:
-        epoch: Number of the epoch.
-        seed: Seed of the shuffle, or None.
-        media: How many media the listing had.
-        listing: Fingerprint of their ids.
-        base: See `Rest`.
-        done: See `Rest`.
-        shard: See `Progress`.
-        shards: See `Progress`.
-        passed: See `Progress`.
-        ahead: See `Progress`.
+    `media` and `listing` are the number of media and the fingerprint of their ids; the others are
+    those of `Rest` and `Progress`.
     """
 
     epoch: int = attrs.field(validator=_COUNT)
@@ -64,11 +55,7 @@ class LoaderState:
 
     @classmethod
     def of(cls, state: State) -> LoaderState:
-        """Read what `as_dict` gave.
-
-        Raises:
-            ConfigurationError: It is something else.
-        """
+        """Read what `as_dict` gave; anything else is a `ConfigurationError`."""
         members = dict(state)
         if members.pop("version", None) == VERSION:
             try:
@@ -157,11 +144,7 @@ def _of_one_loader(states: Sequence[LoaderState]) -> list[LoaderState]:
 
 
 class Position:
-    """The epoch of a shard, and how far it has got in it.
-
-    Args:
-        config: Says which shard, and how it is shuffled.
-    """
+    """The epoch of a shard, and how far it has got in it."""
 
     def __init__(self, config: LoaderConfig) -> None:
         self._shard, self._shards = config.shard
@@ -219,11 +202,7 @@ class Position:
         )
 
     def load(self, given: State | Sequence[State]) -> None:
-        """Resume where a state says.
-
-        Raises:
-            ConfigurationError: It does not fit, or does not tell enough.
-        """
+        """Resume where a state says; one that does not fit is a `ConfigurationError`."""
         state, progress = resumption(given, shard=self._shard, shards=self._shards)
         if state.seed != self._seed:
             raise ConfigurationError(
@@ -235,11 +214,7 @@ class Position:
             self._loaded, self._progress = state, progress
 
     def check(self, listing: Listing) -> None:
-        """Refuse to resume in a dataset that has changed: its positions mean other media.
-
-        Raises:
-            ConfigurationError: It has changed.
-        """
+        """Refuse to resume in a dataset that has changed: its positions mean other media."""
         known = self._loaded
         if known is None or (known.media, known.listing) == (len(listing), listing.fingerprint):
             return

@@ -25,14 +25,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_file(path: Path) -> AsyncIterator[AsyncBufferedReader]:
-    """Give an open file; it is closed even if the wait for its opening is cancelled.
-
-    Args:
-        path: The file.
-
-    Raises:
-        OSError: It cannot be opened.
-    """
+    """Give an open file; it is closed even if the wait for its opening is cancelled."""
     opened: list[BufferedReader] = []
     try:
         # Not aiofiles.open: cancelled while its thread opens the file, it leaves the file open.

@@ -52,13 +52,7 @@ _LONGEST_NAME = 60
 async def write_backup(
     door: Door, project: Project, config: LabelConfiguration, parent: Path
 ) -> ConfigBackup:
-    """Save a project's label configuration and labels in a new folder.
-
-    Args:
-        door: The door to the network.
-        project: The project.
-        config: Its label configuration as it is.
-        parent: Where the new folder goes; made if it is missing.
+    """Save a project's label configuration and labels in a new folder, made in `parent`.
 
     Raises:
         FileWriteError: Something cannot be written.
@@ -77,10 +71,7 @@ async def write_backup(
 
 
 def read_backup(path: Path) -> LabelConfig:
-    """Return the label configuration of a backup.
-
-    Args:
-        path: Its folder, or the file with the configuration.
+    """Return the label configuration of a backup: of its folder, or of the file itself.
 
     Raises:
         LabelConfigError: The file holds no label configuration.

@@ -48,13 +48,7 @@ _TAKEN = {key: key.upper() for key in RESERVED}
 
 
 class ConfigWriter(Resource):
-    """The calls that change one label configuration.
-
-    Args:
-        session: The door to the network.
-        config_id: UUID of the configuration.
-        project_id: UUID of its project, which is needed to replace it.
-    """
+    """The calls that change one label configuration; its project is needed to replace it."""
 
     def __init__(self, session: Door, config_id: str, project_id: str = "") -> None:
         super().__init__(session)
@@ -78,12 +72,7 @@ class ConfigWriter(Resource):
     async def replace(
         self, old: LabelConfig | None, wanted: LabelConfig, backup: ConfigBackup | None
     ) -> LabelConfiguration:
-        """Clear it, fill it, and return it.
-
-        Args:
-            old: The configuration as it is, or None if nothing shows it.
-            wanted: The configuration as it is to be, checked.
-            backup: What was saved before, or None.
+        """Clear it, fill it, and return it; without `old`, nothing shows what it is now.
 
         Raises:
             LabelConfigError: It failed; the text says what the project has now.

@@ -221,12 +221,6 @@ async def iter_parts(
 ) -> AsyncGenerator[Dataset, None]:
     """Give the datasets of an answer in parts: each with some of its media, and at least one.
 
-    Args:
-        request: What was asked.
-        answer: The answer, which is not closed here.
-        many: Whether it lists all datasets.
-        portion: Bytes of media that are decoded at once.
-
     Raises:
         APIResponseValidationError: The answer is no listing, or ends too early.
         APIConnectionError: It breaks off.

@@ -35,11 +35,7 @@ def iter_tasks(door: Door, request: Request) -> AsyncGenerator[LabeledTask, None
 
 
 def read_export(request: Request, response: Response) -> LabelExport:
-    """Return a whole export's answer, element by element: its JSON values never lie there at once.
-
-    Raises:
-        APIResponseValidationError: The answer is no export.
-    """
+    """Return a whole export, element by element: its JSON values never lie there at once."""
     if response.body.lstrip()[:1] != b"[":
         return decode(request, response, LabelExport)  # it has the words for what is wrong
     reader, body = ExportReader(), response.body
@@ -106,15 +102,9 @@ async def whole_chunks(
 ) -> AsyncGenerator[bytes, None]:
     """Give the bytes of an answer as they arrive.
 
-    Args:
-        door: The door to the network.
-        request: What is asked.
-        brackets: The first and the last byte that the answer has to have.
-        empty: Whether nothing may be between them.
-
     Raises:
-        APIResponseValidationError: As far as these bytes tell, it is something else, or ends too
-            early.
+        APIResponseValidationError: It does not begin and end with these brackets, or nothing is
+            between them and it must not be empty.
         APIError: It cannot be had.
     """
     last, arrived, seen = b"", 0, 0

@@ -382,12 +382,7 @@ class DialectFinder:
         self._asking = asyncio.Lock()
 
     async def get(self) -> routes.Dialect:
-        """Return the word; a failure to find out is raised and not remembered.
-
-        Raises:
-            ConfigurationError: The service has neither of the two.
-            APIError: The service cannot be asked.
-        """
+        """Return the word; a failure to find out is raised and not remembered."""
         if self.known is not None:
             return self.known
         async with self._asking:

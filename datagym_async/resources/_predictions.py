@@ -152,14 +152,9 @@ _PATIENCE = 3
 
 @attrs.frozen
 class _Verdict:
-    """What became of the predictions of one request.
+    """What became of all predictions of one request.
 
-    Args:
-        outcome: What became of all of them.
-        reason: Why.
-        key: The service's error key.
-        divides: Whether some of them may be stored without the others.
-        stop: The error that ends the import, or None.
+    It `divides` where some of them may be stored without the others; `stop` ends the import.
     """
 
     outcome: ImportOutcome
@@ -171,13 +166,9 @@ class _Verdict:
 
 @attrs.define
 class Importer:
-    """Bring the predictions of one import into the service.
+    """Bring the predictions of one import into the service; without `send` they are only checked.
 
-    Args:
-        screening: Which predictions are sent.
-        send: Sends some of them and returns what the service says, empty if they were stored.
-            None to send nothing.
-        batch_size: Predictions in one request.
+    `send` returns what the service says of a batch, empty if it is stored.
     """
 
     screening: PredictionScreening
@@ -193,8 +184,7 @@ class Importer:
         """Give the result of each prediction, in their order, batch by batch.
 
         Raises:
-            APIError: The service cannot be asked any more. The results of the batch that it stopped
-                at are given before. A note says how many were stored, as on any other error.
+            APIError: The service cannot be asked any more; the results so far are given before.
         """
         try:
             if isinstance(predictions, Mapping | str | bytes) or not isinstance(
@@ -308,12 +298,7 @@ _SHOWN = 20
 
 @attrs.frozen
 class Screened:
-    """A prediction that was looked at.
-
-    Args:
-        result: What is known of it so far; where it is held back, why.
-        payload: What to send, or None if it is held back.
-    """
+    """A prediction that was looked at: what is known of it, and what to send if anything is."""
 
     result: ImportResult
     payload: Mapping[str, object] | None
@@ -321,16 +306,7 @@ class Screened:
 
 @attrs.define
 class PredictionScreening:
-    """Decide which predictions of one import are sent.
-
-    Args:
-        keep_data: Whether labels are appended.
-        entries: The root entries of the label configuration, or None.
-        names: The project's media by name, for predictions that name no id; or None.
-        partial: Whether parts that cannot be imported are left out.
-        strict: Whether a warning holds a prediction back.
-        check: Whether labels are looked at. Predictions without a media are held back anyway.
-    """
+    """Decide which predictions of one import are sent; see `LabelsResource.import_predictions`."""
 
     keep_data: bool
     entries: Sequence[EntryLike] | None = None
@@ -341,12 +317,7 @@ class PredictionScreening:
     _seen: dict[bytes, int] = attrs.field(factory=dict, init=False)
 
     def screen(self, first: int, batch: Sequence[PredictionLike]) -> list[Screened]:
-        """Return a batch of predictions, looked at.
-
-        Args:
-            first: Index of the batch's first prediction.
-            batch: The predictions.
-        """
+        """Return a batch of predictions, looked at; `first` is the index of its first."""
         return [self._screen(index, each) for index, each in enumerate(batch, first)]
 
     def _screen(self, index: int, prediction: PredictionLike) -> Screened:
@@ -416,12 +387,7 @@ class MediaNames:
 
     @classmethod
     async def of_project(cls, session: Door, project_id: str) -> MediaNames:
-        """Return the names of all media in a project's datasets.
-
-        Raises:
-            NotFoundError: The project is unknown.
-            APIError: The service cannot be asked, or refuses.
-        """
+        """Return the names of all media in a project's datasets."""
         projects = await ProjectsResource(session).list()
         project = next((each for each in projects if each.id == project_id.lower()), None)
         if project is None:
@@ -432,11 +398,7 @@ class MediaNames:
         return names
 
     def give_id(self, prediction: PredictionLike) -> tuple[PredictionLike, str]:
-        """Return a prediction with the id of its media, or why none was found.
-
-        Args:
-            prediction: One with an id stays as it is.
-        """
+        """Return a prediction with the id of its media, or why none was found."""
         name = _name_to_find(prediction)
         if not name:
             return prediction, ""

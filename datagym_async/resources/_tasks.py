@@ -369,11 +369,7 @@ _UNTOUCHED = frozenset({TaskState.BACKLOG, TaskState.WAITING})
 
 
 async def read_task(door: Door, project_id: str) -> TaskDetail | None:
-    """Return a task of a project, one that somebody has opened if there is any, or None.
-
-    Raises:
-        APIError: The service cannot be asked, or refuses.
-    """
+    """Return a task of a project, one that somebody has opened if there is any, or None."""
     tasks = TasksResource(door)
     for state in _OPENED_FIRST:
         for task in await tasks.list(project_id, state=state, limit=1):

@@ -30,11 +30,6 @@ async def upload_in_batches(
 ) -> list[UrlResult]:
     """Send those URLs that can be stored; return one result for each given, in the order given.
 
-    Args:
-        urls: The URLs; each is sent once.
-        batch_size: URLs in one request.
-        send: Sends one batch, and returns what the service says of its URLs, in any order.
-
     Raises:
         ConfigurationError: `batch_size` is out of range, or `urls` is no list of texts.
         APIError: A batch failed; a note says how many URLs were answered before.

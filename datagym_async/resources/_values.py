@@ -511,11 +511,7 @@ class _Geometry:
 def _plan(
     labels: LabeledImage, entries: Sequence[LabelEntry]
 ) -> tuple[list[_Geometry], list[_Answer]]:
-    """Return what is to be written: geometries, and answers about the whole image.
-
-    Raises:
-        ConfigurationError: The labels do not fit the configuration; it names the first few misfits.
-    """
+    """Return what is to be written: geometries, and answers about the whole image."""
     planner = _Planner()
     plan = (
         [*planner.geometries(labels.annotations, entries, "")],

@@ -22,12 +22,7 @@ MOST = 64
 
 
 async def in_batches(source: AsyncIterable[T], size: int) -> AsyncGenerator[list[T], None]:
-    """Give what a source gives, in lists of one size; the last may be shorter.
-
-    Args:
-        source: What to read; whoever opened it closes it.
-        size: The length of a list.
-    """
+    """Give what a source gives, in lists of one size; the last may be shorter."""
     batch: list[T] = []
     async for item in source:
         batch.append(item)
@@ -89,11 +84,7 @@ async def to_its_answer(call: Coroutine[Any, Any, T], *, within: float) -> T:
     """Return what a call gives; if the wait for it is cancelled, wait for its end all the same.
 
     The service does not notice that its caller has gone. It would carry the request out after the
-    caller has put things right.
-
-    Args:
-        call: The call.
-        within: Seconds to wait for its end once cancelled.
+    caller has put things right. Once cancelled, the wait is `within` seconds at most.
     """
     task = asyncio.get_running_loop().create_task(call)  # awaited here in every case
     try:
