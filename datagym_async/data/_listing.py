@@ -22,6 +22,7 @@ from datagym_async._threads import in_thread
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.models import DatasetMedia, MediaSourceType
+from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -184,12 +185,10 @@ class PackedLabels:
 async def export_labels(labels: LabelExports, project_id: str, listing: Listing) -> PackedLabels:
     """Return the labels that a project's export has for the media of a listing."""
     packed = PackedLabels(listing)
-    portion: list[LabeledTask] = []
-    async with aclosing(labels.iter_export(project_id)) as tasks:
-        async for task in tasks:
-            portion.append(task)
-            if len(portion) == _TASKS_AT_ONCE:
-                await in_thread(packed.add, portion)
-                portion = []
-    await in_thread(packed.add, portion)
+    async with (
+        aclosing(labels.iter_export(project_id)) as tasks,
+        aclosing(in_batches(tasks, _TASKS_AT_ONCE)) as batches,
+    ):
+        async for batch in batches:
+            await in_thread(packed.add, batch)
     return packed

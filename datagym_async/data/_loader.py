@@ -115,7 +115,10 @@ class DatasetLoader(Generic[T_co]):
             at_once = prefetcher.has_ready and prefetcher.clock() - self._last_turn < _BUSY
             found = prefetcher.take() if at_once else await self._next(prefetcher)
             if found is None:
-                return await self._last()
+                if self._values and not self._config.drop_last:
+                    return self._give()
+                await self.set_epoch(self._position.epoch + 1)
+                raise StopAsyncIteration
             number, loaded = found
             if loaded.error is not None:
                 await self.aclose()
@@ -238,10 +241,3 @@ class DatasetLoader(Generic[T_co]):
         for number in numbers:
             self._position.mark(number)
         return cast("T_co", values[0] if self._config.batch_size is None else tuple(values))
-
-    async def _last(self) -> T_co:
-        """Return the rest as a batch, or end the epoch."""
-        if self._values and not self._config.drop_last:
-            return self._give()
-        await self.set_epoch(self._position.epoch + 1)
-        raise StopAsyncIteration

@@ -192,7 +192,9 @@ class _LoopThread:
 
     def __enter__(self) -> Self:
         self._ready: Future[asyncio.AbstractEventLoop] = Future()
-        self._thread = threading.Thread(target=self._run, name="datagym-loader", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._wait()), name="datagym-loader", daemon=True
+        )
         self._thread.start()
         self._loop = self._ready.result()
         return self
@@ -204,9 +206,6 @@ class _LoopThread:
     def run(self, call: Coroutine[object, object, T]) -> T:
         """Return what a coroutine returns, run in the loop."""
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
-
-    def _run(self) -> None:
-        asyncio.run(self._wait())
 
     async def _wait(self) -> None:
         self._ended = asyncio.Event()

@@ -35,11 +35,7 @@ T = TypeVar("T")
 
 
 class DatasetsResource(Resource):
-    """The datasets of the token's organisation.
-
-    Args:
-        session: The door to the network; it is not closed here.
-    """
+    """The datasets of the token's organisation."""
 
     def __init__(self, session: Door) -> None:
         super().__init__(session)

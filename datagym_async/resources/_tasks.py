@@ -320,11 +320,7 @@ States: TypeAlias = "TaskState | str | Iterable[TaskState | str] | None"
 
 
 def queries(states: States, *, search: str | None, limit: int) -> list[dict[str, str]]:
-    """Return the query of each request: the service takes one state at a time.
-
-    Raises:
-        ConfigurationError: What cannot be asked for.
-    """
+    """Return the query of each request: the service takes one state at a time."""
     if search and not _SEARCH.fullmatch(search):
         raise ConfigurationError(
             f"search={search!r} holds characters that the service refuses; use letters, digits,"
@@ -337,20 +333,16 @@ def queries(states: States, *, search: str | None, limit: int) -> list[dict[str,
         common["limit"] = str(limit)
     if states is None:
         return [common]
-    if states == "all":
-        wanted: Iterable[TaskState | str] = _KNOWN
-    else:
-        wanted = (states,) if isinstance(states, str) else states
-    found: dict[TaskState, None] = {}
-    for each in wanted:
-        state = TaskState(each)
-        if state is TaskState.UNKNOWN:
-            known = ", ".join(_KNOWN)
-            raise ConfigurationError(f"The task state {each!r} is unknown; use one of {known}")
-        found[state] = None
-    if not found:
+    wanted: Iterable[TaskState | str] = (states,) if isinstance(states, str) else states
+    given = {TaskState(each): each for each in (_KNOWN if states == "all" else wanted)}
+    if not given:
         raise ConfigurationError('No task state is given; name at least one, or "all"')
-    return [{"state": state.value, **common} for state in found]
+    if TaskState.UNKNOWN in given:
+        raise ConfigurationError(
+            f"The task state {given[TaskState.UNKNOWN]!r} is unknown; use one of"
+            f" {', '.join(_KNOWN)}"
+        )
+    return [{"state": state.value, **common} for state in given]
 
 
 # A task that somebody has opened holds all its values: reading it writes nothing.
