@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from contextlib import aclosing
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
-        Sequence,
     )
 
     from datagym_async._wire._cutting import Portion
@@ -132,7 +131,11 @@ class DatasetsResource(Resource):
             async for part in parts:
                 if fold_name(part.name) == folded:
                     found.setdefault(part.id, []).append(part)
-            return find_by_name(map(_joined, found.values()), name)
+            joined = (
+                attrs.evolve(each[-1], media=tuple(chain.from_iterable(p.media for p in each)))
+                for each in found.values()
+            )
+            return find_by_name(joined, name)
 
         return await self.read_parts(pick)
 
@@ -199,11 +202,6 @@ class DatasetsResource(Resource):
 
 def _listing_of(dataset_id: str | None) -> Request:
     return routes.list_datasets() if dataset_id is None else routes.get_dataset(dataset_id)
-
-
-def _joined(parts: Sequence[Dataset]) -> Dataset:
-    media = tuple(itertools.chain.from_iterable(part.media for part in parts))
-    return attrs.evolve(parts[-1], media=media)
 
 
 PART = 4096

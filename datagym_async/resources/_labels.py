@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from datagym_async._files import replaced_file
 from datagym_async._threads import in_thread
@@ -38,19 +38,12 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from datagym_async.labels import EntryLike, LabeledTask, LabelExport
+    from datagym_async.labels import EntryLike, LabelConfig, LabeledTask, LabelExport
+    from datagym_async.models import LabelConfiguration
     from datagym_async.resources._predictions import ImportResult, PredictionLike
 
 
-class HasEntries(Protocol):
-    """A label configuration: `LabelConfiguration` and `LabelConfig` are such."""
-
-    @property
-    def entries(self) -> Sequence[EntryLike]:
-        """Its root entries."""
-
-
-ConfigSource: TypeAlias = "HasEntries | Literal['read'] | None"
+ConfigSource: TypeAlias = "LabelConfiguration | LabelConfig | Literal['read'] | None"
 """A label configuration; ``"read"`` for that of the project; None to check without one."""
 
 

@@ -383,26 +383,26 @@ class DialectFinder:
 
     async def get(self) -> routes.Dialect:
         """Return the word; a failure to find out is raised and not remembered."""
-        if self.known is not None:
-            return self.known
+        known = self.known
+        if known is not None:
+            return known
         async with self._asking:
+            if self.known is not None:
+                return self.known
             # The old one is asked for, too: else a page of a wrong address would be taken for it.
             dialects: tuple[routes.Dialect, ...] = ("media", "image")
             for dialect in dialects:
-                if self.known is None and await self._is_served(dialect):
-                    self.known = dialect
-            if self.known is None:
-                raise ConfigurationError(
-                    "The service answers neither to the media nor to the image routes; check that"
-                    " base_url is the address of a DataGym service"
-                )
-            return self.known
-
-    async def _is_served(self, dialect: routes.Dialect) -> bool:
-        """Ask for a media that cannot exist: only an existing route answers with an error key."""
-        try:
-            await self._session.request(routes.probe_media(str(uuid.uuid4()), dialect=dialect))
-        except NotFoundError as error:
-            _log.debug("dialect %s: %s", dialect, error.key or "no such route")
-            return bool(error.key)
-        return True
+                # Of a media that cannot exist, only an existing route answers with an error key.
+                probe = routes.probe_media(str(uuid.uuid4()), dialect=dialect)
+                try:
+                    await self._session.request(probe)
+                except NotFoundError as error:
+                    _log.debug("dialect %s: %s", dialect, error.key or "no such route")
+                    if not error.key:
+                        continue
+                self.known = dialect
+                return dialect
+            raise ConfigurationError(
+                "The service answers neither to the media nor to the image routes; check that"
+                " base_url is the address of a DataGym service"
+            )
