@@ -45,7 +45,7 @@ def safe_name(name: str, *, suffix: str = "") -> str:
     if _RESERVED.fullmatch(text.partition(".")[0].rstrip(" ").casefold()):
         text = _STAND_IN + text
     if not suffix:
-        return _cut(text, "")
+        return text if text.isascii() and len(text) <= MAX_BYTES else _cut(text, "")
     # Each character was replaced by one, so that the suffix is as long as before.
     return _cut_stem(text[: -len(suffix)], text[-len(suffix) :])
 

@@ -1,12 +1,11 @@
-"""Say in words what the file system had against a path.
+"""What jobs ask of a disk, and what they leave on it; it blocks.
 
-One process at a time: a lock on a file that ends with the process, however that ends.
+Reading: `look`, `size_of` and `refusal` say in a sentence why a file cannot be uploaded.
 
-The files of a download: written aside, put in their places whole, and looked for. It blocks.
+One process at a time: `JournalLock` is a lock on a file, which ends with the process in any way.
 
-What is on its way lies in a folder of its own (``.datagym/parts``), on the disk of the
-download, so that a rename puts it in its place, and whatever a kill leaves behind is found and
-deleted.
+Writing: what is on its way into a folder lies in ``.datagym/parts``, on the same disk, so that a
+rename puts it in its place (`HashedPart`); what a kill leaves there is deleted by `tidy`.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import errno
 import hashlib
 import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from datagym_async._files import NO_ROOM, PRIVATE, USUAL, Part, is_open_at, lock, private_folder
+from datagym_async._files import NO_ROOM, PRIVATE, Part, is_open_at, lock, private_folder
 from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import NotRegularError, kind_of
 from datagym_async.exceptions import ConfigurationError
@@ -187,26 +186,14 @@ def is_full(error: OSError) -> bool:
     return error.errno in _LASTING
 
 
-@attrs.frozen
-class Check:
-    """What the manifest knows of a file.
-
-    Args:
-        size: Its bytes.
-        sha256: Its hash, or empty where the size has to do.
-    """
-
-    size: int | None
-    sha256: str = ""
-
-    def holds(self, path: Path) -> bool:
-        """Return whether the file is there, and is the one that is known."""
-        try:
-            if not path.is_file() or path.stat().st_size != self.size:
-                return False
-            return not self.sha256 or hash_of(path) == self.sha256
-        except OSError:
+def is_still_there(path: Path, size: int | None, sha256: str = "") -> bool:
+    """Return whether a file is the one that is known: by its hash, or by its size alone."""
+    try:
+        if not path.is_file() or path.stat().st_size != size:
             return False
+        return not sha256 or hash_of(path) == sha256
+    except OSError:
+        return False
 
 
 def hash_of(path: Path) -> str:
@@ -216,53 +203,20 @@ def hash_of(path: Path) -> str:
 
 
 @attrs.define
-class HashedPart:
-    """A file on its way to its place, counted and hashed.
+class HashedPart(Part):
+    """A file on its way to its place, counted and hashed; begun by `Part.within`.
 
     Attributes:
         size: Bytes so far.
+        hash: SHA-256 of them.
     """
 
-    _part: Part
     size: int = 0
-    _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
-
-    @classmethod
-    def begin(cls, state: Path, place: Path, *, mode: int = USUAL) -> Self:
-        """Begin one in the folder of the manifest.
-
-        Args:
-            state: The folder of the manifest.
-            place: Where it goes.
-            mode: See `Part.within`.
-        """
-        return cls(Part.within(state / PARTS, place, mode=mode))
-
-    @property
-    def path(self) -> Path:
-        """Return where it is written."""
-        return self._part.path
-
-    @property
-    def sha256(self) -> str:
-        """Return the hash of what was written, in hexadecimal."""
-        return self._hash.hexdigest()
+    hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
     def write(self, chunks: Sequence[bytes]) -> None:
         """Write the next pieces."""
         for chunk in chunks:
-            self._part.file.write(chunk)
-            self._hash.update(chunk)
+            self.file.write(chunk)
+            self.hash.update(chunk)
             self.size += len(chunk)
-
-    def close(self) -> None:
-        """Let it be read by others."""
-        self._part.file.close()
-
-    def put(self) -> None:
-        """Put it in its place; what lies there is replaced."""
-        self._part.put()
-
-    def drop(self) -> None:
-        """Delete it unless it was put in its place."""
-        self._part.drop()

@@ -90,13 +90,14 @@ def csv_text(
 
 def csv_cells(columns: Sequence[str], row: Mapping[str, object]) -> list[object]:
     """Return the cells of a row, none of which a spreadsheet takes for a formula."""
-    cells = (row[column] for column in columns)
-    return [f"'{it}" if isinstance(it, str) and _is_formula(it) else it for it in cells]
-
-
-def _is_formula(cell: str) -> bool:
-    # One look at the first character is enough for nearly all of millions of cells.
-    return cell[:1] in _STARTS and _FORMULA.match(cell) is not None
+    cells: list[object] = []
+    for column in columns:
+        cell = row[column]
+        # One look at the first character is enough for nearly all of millions of cells.
+        if isinstance(cell, str) and cell[:1] in _STARTS and _FORMULA.match(cell):
+            cell = f"'{cell}"
+        cells.append(cell)
+    return cells
 
 
 def plain_cell(cell: str) -> str:

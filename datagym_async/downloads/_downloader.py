@@ -5,8 +5,8 @@ How it works:
 * Entering locks the folder, looks the dataset up and lists its media into the manifest.
 * The engine (`_runs._engine`) feeds what the manifest plans to N workers, which fetch it
   (`_fetching`). There is never a task a file, and memory does not grow with their number.
-* A file is written aside, verified, and renamed into its place. Whatever ends the run leaves whole
-  files alone in the folder; the same download again resumes.
+* A file is written aside, verified, and renamed into its place. Whatever ends the run, the folder
+  holds whole files and nothing else; the same download again resumes.
 * Labels and bitmaps follow once all media are settled, unless the run was stopped.
 """
 
@@ -24,7 +24,7 @@ from datagym_async._runs._engine import BulkRun
 from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._fetching import Fetcher
-from datagym_async.downloads._labels import Endings, require_extras
+from datagym_async.downloads._labels import require_extras, write_bitmaps, write_labels
 from datagym_async.downloads._listing import Listing
 from datagym_async.downloads._manifest import (
     Manifest,
@@ -33,7 +33,12 @@ from datagym_async.downloads._manifest import (
     manifest_path,
     trouble,
 )
-from datagym_async.downloads._report import DownloadReport, DownloadResult, DownloadTally
+from datagym_async.downloads._report import (
+    DownloadOutcome,
+    DownloadReport,
+    DownloadResult,
+    DownloadTally,
+)
 from datagym_async.exceptions import (
     APIError,
     ClientClosedError,
@@ -96,19 +101,12 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     ) -> None:
         self._config = config = config or DownloadConfig()
         super().__init__(lane, config.concurrency, config.stops)
-        self._job = job
+        self._job, self._sources = job, sources
         self._root = Path(folder).expanduser().absolute()
         self._tally = DownloadTally(config.max_problems)
         self._listing = Listing(job, sources, config, self._tally)
-        self._endings = Endings(sources, self._listing, config, self._tally)
-        self._fetcher = Fetcher(
-            self._root,
-            sources,
-            config,
-            retry or RetryPolicy(),
-            self._tally,
-            patience=self._patience,
-        )
+        policy, patience = retry or RetryPolicy(), self._patience
+        self._fetcher = Fetcher(self._root, sources, config, policy, self._tally, patience)
         self._manifest: Manifest | None = None
         self._unwritten: deque[DownloadResult] = deque()
 
@@ -179,7 +177,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             result = await self._fetcher.fetch(work)
         finally:
             self._tally.in_flight -= 1
-        self.failed += result.is_problem
+        self.failed += result.outcome is DownloadOutcome.FAILED
         self._unwritten.append(result)
         self._tally.settled(result)
         await self._give_out(result)
@@ -196,8 +194,13 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     async def _finish(self) -> None:
         if self.error is None and not self.stopped:
             self._tally.phase = "labels"
-            for ending in self._endings.asked(self._opened_manifest):
-                await ending()
+            config, manifest, tally = self._config, self._opened_manifest, self._tally
+            if (project := self._listing.project) is not None:
+                if config.labels:
+                    labels = self._sources.labels
+                    await write_labels(labels, project, manifest, config.labels, tally)
+                if config.bitmaps:
+                    await write_bitmaps(self._sources, project, manifest, config, tally)
             self._tally.phase = "done"
         await in_thread(export_manifest, self._opened_manifest)
 

@@ -1,18 +1,14 @@
-"""The state of a download's folder: locked, checked, and its database open. It blocks.
+"""The manifest of a download: what is listed, which file each media has, what became of it.
 
-The manifest of a download: what is listed, which file each media has, what became of it.
+It is an SQLite database in the folder itself (``.datagym/manifest.sqlite3``), so that the plan of a
+large dataset takes no memory, and the same download again resumes from it. A file is allotted to
+each media before anything is fetched, once and for all. An outcome is written down after the file
+is in its place: where a kill comes in between, it is fetched again, and replaces itself.
 
-It is an SQLite database in the folder itself (``.datagym/manifest.sqlite3``), so that the plan
-of a large dataset takes no memory, and the same download again goes on with what it says. A
-file is allotted to each media before anything is fetched, once and for all. An outcome is noted
-after the file is in its place: what a kill falls in between is fetched again, and replaces
-itself.
+The folder is locked while its manifest is open, and the manifest checked when it is opened. At the
+end of a run it is written out as JSON Lines and CSV (`export_manifest`), a line a media.
 
 Everything here blocks: call it in a thread.
-
-The manifest as files that people and programs read: a line a media, as JSON and as CSV.
-
-It blocks. Nothing grows with the number of media.
 """
 
 from __future__ import annotations
@@ -22,6 +18,7 @@ import csv
 import io
 import json
 import sqlite3
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -30,7 +27,7 @@ import attrs
 from datagym_async._files import PRIVATE, private_folder, telling
 from datagym_async._printable import printable
 from datagym_async._runs._database import DamagedError, Database, check, is_of_the_disk, unseal
-from datagym_async._runs._disk import Check, HashedPart, JournalLock, place_of, tidy
+from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, place_of, tidy
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._report import DownloadOutcome
@@ -58,6 +55,8 @@ KEPT_NAMES: Final = (
 )
 """Names beside the media that are ours, whether this run needs them or not."""
 VERSION: Final = 2
+_EXPORTED: Final = 1000
+"""Media that are written out in one go."""
 _NOT_COUNTED: Final = frozenset(
     {STATE_FOLDER, ".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
 )
@@ -273,6 +272,7 @@ SELECT path AS file, coalesce(outcome, 'pending') AS outcome, media.name, media_
        EXISTS (SELECT 1 FROM now WHERE now.seq = media.seq) AS listed
 FROM media LEFT JOIN dataset USING (dataset_id) ORDER BY seq
 """
+_SOURCES: Final = {each.value: each for each in MediaSourceType}
 _GONE = "UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE seq = ?"
 
 
@@ -293,18 +293,6 @@ class Wanted:
     path: str
     source: MediaSourceType
     task_id: str | None = None
-
-
-def _wanted(media_id: object, name: object, path: str, source: object, task: object) -> Wanted:
-    if isinstance(media_id, str) and isinstance(name, str) and isinstance(task, str | None):
-        with contextlib.suppress(ValueError):
-            return Wanted(media_id, name, path, MediaSourceType(str(source)), task)
-    raise DamagedError("a media in it is not what a service can have listed")
-
-
-def _check_path(path: object) -> None:
-    if not isinstance(path, str) or "\0" in path:
-        raise DamagedError("a file in it has no name")
 
 
 @attrs.frozen
@@ -402,13 +390,16 @@ class Manifest:
             rows = database.execute(_TAKE, (after, count)).fetchall()
         wanted, changed = [], []
         for seq, media_id, name, path, source, task_id, outcome, size, sha in rows:
-            is_done = outcome == DownloadOutcome.DOWNLOADED
-            _check_path(path)
-            if is_done and Check(size, sha if verify else "").holds(place_of(self.root, path)):
-                continue
-            if is_done:
+            if not isinstance(path, str) or "\0" in path:
+                raise DamagedError("a file in it has no name")
+            if outcome == DownloadOutcome.DOWNLOADED:
+                if is_still_there(place_of(self.root, path), size, sha if verify else ""):
+                    continue
                 changed.append((seq,))
-            wanted.append(_wanted(media_id, name, path, source, task_id))
+            is_text = isinstance(media_id, str) and isinstance(name, str)
+            if not is_text or not isinstance(task_id, str | None) or source not in _SOURCES:
+                raise DamagedError("a media in it is not what a service can have listed")
+            wanted.append(Wanted(media_id, name, path, _SOURCES[source], task_id))
         if changed:
             with self.using() as database:
                 database.executemany(_GONE, changed)
@@ -473,29 +464,25 @@ def export_manifest(manifest: Manifest) -> None:
 
     ``listed`` is false for what earlier runs have downloaded and the service lists no more.
     """
-    root, state = manifest.root, manifest.root / STATE_FOLDER
-    with contextlib.ExitStack() as parts:
-
-        def begun(name: str) -> HashedPart:
-            part = HashedPart.begin(state, root / name, mode=PRIVATE)
-            parts.callback(part.drop)
-            return part
-
-        lines, table = begun("manifest.jsonl"), begun("manifest.csv")
-        table.write([_csv_row(dict(zip(COLUMNS, COLUMNS, strict=True)))])
-        for row in manifest.rows():
-            row["listed"] = bool(row["listed"])
-            lines.write([_json_row(row)])
-            table.write([_csv_row(row)])
+    root, parts = manifest.root, manifest.root / STATE_FOLDER / PARTS
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    with contextlib.ExitStack() as opened:
+        lines = HashedPart.within(parts, root / "manifest.jsonl", mode=PRIVATE)
+        opened.callback(lines.drop)
+        table = HashedPart.within(parts, root / "manifest.csv", mode=PRIVATE)
+        opened.callback(table.drop)
+        writer.writerow(COLUMNS)
+        rows = manifest.rows()
+        while batch := list(islice(rows, _EXPORTED)):
+            for row in batch:
+                row["listed"] = bool(row["listed"])
+                writer.writerow(csv_cells(COLUMNS, row))
+            lines.write([f"{encode(row)}\n".encode("utf-8", "backslashreplace") for row in batch])
+            table.write([buffer.getvalue().encode("utf-8", "backslashreplace")])
+            buffer.seek(0)
+            buffer.truncate()
+        table.write([buffer.getvalue().encode()])  # the columns, where there is no row
         lines.put()
         table.put()
-
-
-def _json_row(row: dict[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-
-
-def _csv_row(row: dict[str, Any]) -> bytes:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer).writerow(csv_cells(COLUMNS, row))
-    return buffer.getvalue().encode("utf-8", "backslashreplace")

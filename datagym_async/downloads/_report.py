@@ -1,9 +1,4 @@
-"""The values of a bulk download: what became of one media, and how far the run is.
-
-The report of a bulk download: counts, and the media that somebody should look at.
-
-The counts of a bulk download, that its progress and its report are made from.
-"""
+"""The values of a bulk download: single results, progress and report, and the tally behind them."""
 
 from __future__ import annotations
 
@@ -287,7 +282,7 @@ class DownloadTally:
         self._outcomes[result.outcome] += 1
         if result.outcome is DownloadOutcome.DOWNLOADED:
             self.bytes_downloaded += result.size or 0
-        if result.is_problem and len(self._problems) < self.max_problems:
+        elif result.is_problem and len(self._problems) < self.max_problems:
             self._problems.append(result)
 
     @property
