@@ -1,4 +1,4 @@
-"""Reports as text: how counts and sizes are said, and how JSON and CSV files are written.
+"""What a run says of itself: counts, sizes, its tally, and its report as JSON and CSV.
 
 A spreadsheet takes a cell of a CSV file that begins with ``=``, ``@``, ``+``, ``-``, a tab or a
 carriage return for a formula, and names come from anybody. Such a text gets a ``'`` before it, the
@@ -9,17 +9,23 @@ taking one off gives back every text exactly (`plain_cell`). JSON files hold the
 from __future__ import annotations
 
 import csv
+import enum
 import io
 import json
 import re
+from abc import ABC, abstractmethod
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import attrs
 
 from datagym_async._files import write_private
+from datagym_async._printable import printable
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _STARTS = frozenset("'=@+-\t\r")
 _FORMULA = re.compile(r"'*[=@+\-\t\r]")
@@ -64,28 +70,126 @@ def said_counts(first: tuple[str, int], *others: tuple[str, int]) -> str:
     return ", ".join(f"{count:,} {word}" for word, count in told)
 
 
-def json_text(report: Mapping[str, object], path: str | os.PathLike[str] | None) -> str:
-    """Return a report as JSON text, and write it to a file if one is given."""
-    return _written(json.dumps(report, ensure_ascii=False, indent=2) + "\n", path)
+class BulkResult(Protocol):
+    """What became of one item, of an upload or a download."""
+
+    @property
+    def outcome(self) -> enum.StrEnum: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def key(self) -> str: ...
 
 
-def csv_text(
-    columns: Sequence[str],
-    rows: Iterable[Mapping[str, object]],
-    path: str | os.PathLike[str] | None,
-) -> str:
-    """Return rows as CSV text, and write it to a file if one is given.
+R = TypeVar("R", bound=BulkResult)
+
+
+def problem_row(result: BulkResult, **own: object) -> dict[str, Any]:
+    """Return a problem as a report writes it: its outcome, what is its own, and why."""
+    return {
+        "outcome": result.outcome.value,
+        **own,
+        "status": result.status,
+        "key": result.key,
+        "attempts": result.attempts,
+        "seconds": round(result.seconds, 3),
+        "reason": printable(result.reason),
+    }
+
+
+@attrs.define
+class BulkTally(Generic[R]):
+    """Count a run: the one place that numbers, progress and report come from.
 
     Args:
-        columns: The members of the rows that count, in their order.
-        rows: The rows.
-        path: The file.
+        max_problems: How many problems to keep.
     """
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    writer.writerows(csv_cells(columns, row) for row in rows)
-    return _written(buffer.getvalue(), path)
+
+    max_problems: int
+    planned: int = 0
+    in_flight: int = 0
+    outcomes: Counter[enum.StrEnum] = attrs.Factory(Counter)
+    problems: list[R] = attrs.Factory(list)
+
+    @property
+    def done(self) -> int:
+        """Return the items that have an outcome."""
+        return self.outcomes.total()
+
+    def counts(self, *outcomes: enum.StrEnum) -> dict[str, Any]:
+        """Return how many items have each outcome, by its name."""
+        return {each.value: self.outcomes[each] for each in outcomes}
+
+    def pace(
+        self, *, stored: int, size: int, tried: int, seconds: float, working: float
+    ) -> dict[str, Any]:
+        """Return what the progress of each run says of its pace.
+
+        Args:
+            stored: Items that were brought over by this run.
+            size: Bytes of them.
+            tried: Items that count for the estimate of the time left.
+            seconds: Time since the run began.
+            working: Time since the first item was begun.
+        """
+        each_second = 1 / working if working > 0 else 0.0
+        rate = tried * each_second
+        return {
+            "items_done": self.done,
+            "items_total": self.planned,
+            "bytes_done": size,
+            "in_flight": self.in_flight,
+            "seconds": seconds,
+            "items_per_second": stored * each_second,
+            "bytes_per_second": size * each_second,
+            "seconds_left": (self.planned - self.done) / rate if rate else None,
+        }
+
+
+class BulkReport(ABC):
+    """The account of a run as text: JSON for programs, CSV for spreadsheets."""
+
+    __slots__ = ()
+
+    COLUMNS: ClassVar[tuple[str, ...]]
+    """What `to_csv` says of each problem, in this order."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, in the schema of `to_json`."""
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as JSON text, and write it to a file if one is given.
+
+        The schema is named in the member ``schema`` and only ever grows: the counts and facts of
+        this class, and ``problems``, a list of objects with the columns of `to_csv`. Names that are
+        not valid Unicode are written with their odd bytes as backslash escapes; where another run
+        needs them, they are there as ``name_raw`` or ``source_raw`` too, percent-encoded.
+
+        Args:
+            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
+        """
+        return _written(json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n", path)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the problems as CSV text, and write it to a file if one is given.
+
+        The columns are those of `COLUMNS`, in that order.
+
+        Args:
+            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
+        """
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer)
+        writer.writerow(self.COLUMNS)
+        writer.writerows(csv_cells(self.COLUMNS, row) for row in self.to_dict()["problems"])
+        return _written(buffer.getvalue(), path)
 
 
 def csv_cells(columns: Sequence[str], row: Mapping[str, object]) -> list[object]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import attrs
 
 from datagym_async._printable import printable, quoted
-from datagym_async._runs._text import counted, csv_text, json_text, said_counts, size
-
-if TYPE_CHECKING:
-    import os
+from datagym_async._runs._text import BulkReport, BulkTally, counted, problem_row, said_counts, size
 
 
 class DownloadOutcome(enum.StrEnum):
@@ -107,11 +103,11 @@ class DownloadProgress:
 
 
 SCHEMA = "datagym_async.download_report/1"
-COLUMNS = ("outcome", "name", "path", "media_id", "status", "key", "attempts", "seconds", "reason")
+_COLUMNS = ("outcome", "name", "path", "media_id", "status", "key", "attempts", "seconds", "reason")
 
 
 @attrs.frozen(kw_only=True)
-class DownloadReport:
+class DownloadReport(BulkReport):
     """Account for every media of a run.
 
     ``planned == downloaded + present + skipped + failed + pending``, and nothing is pending in a
@@ -137,6 +133,8 @@ class DownloadReport:
         stopped_by: Which limit ended the run before its end, in words, or empty.
         problems: The failed results, at most ``DownloadConfig.max_problems``.
     """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = _COLUMNS
 
     name: str
     folder: str
@@ -210,58 +208,19 @@ class DownloadReport:
             "pending": self.pending,
             "items_per_second": round(self.items_per_second, 3),
             "summary": self.summary(),
-            "problems": [_row(each) for each in self.problems],
+            "problems": [
+                problem_row(each, name=each.printable_name, path=each.path, media_id=each.media_id)
+                for each in self.problems
+            ],
             "problems_omitted": self.failed - len(self.problems),
         }
 
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the report as JSON text, and write it to a file if one is given.
-
-        The schema is named in the member ``schema`` and only ever grows.
-
-        Args:
-            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
-        """
-        return json_text(self.to_dict(), path)
-
-    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the failed media as CSV text, and write it if a file is given.
-
-        Columns: outcome, name, path, media_id, status, key, attempts, seconds, reason.
-
-        Args:
-            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
-        """
-        return csv_text(COLUMNS, map(_row, self.problems), path)
-
-
-def _row(result: DownloadResult) -> dict[str, Any]:
-    return {
-        "outcome": result.outcome.value,
-        "name": result.printable_name,
-        "path": result.path,
-        "media_id": result.media_id,
-        "status": result.status,
-        "key": result.key,
-        "attempts": result.attempts,
-        "seconds": round(result.seconds, 3),
-        "reason": printable(result.reason),
-    }
-
 
 @attrs.define
-class DownloadTally:
-    """Count a run: the one place that numbers, progress and report come from.
+class DownloadTally(BulkTally[DownloadResult]):
+    """Count a download."""
 
-    Args:
-        max_problems: How many failed results to keep.
-    """
-
-    max_problems: int
     phase: str = "listing"
-    planned: int = 0
-    begun: int = 0
-    in_flight: int = 0
     bytes_arrived: int = 0
     bytes_downloaded: int = 0
     stopped_by: str = ""
@@ -270,30 +229,18 @@ class DownloadTally:
     bitmaps_failed: int = 0
     written: list[str] = attrs.Factory(list)
     notes: list[str] = attrs.Factory(list)
-    _outcomes: Counter[DownloadOutcome] = attrs.Factory(Counter)
-    _problems: list[DownloadResult] = attrs.Factory(list)
 
     def present(self, count: int) -> None:
         """Count media that earlier runs have downloaded."""
-        self._outcomes[DownloadOutcome.PRESENT] += count
+        self.outcomes[DownloadOutcome.PRESENT] += count
 
     def settled(self, result: DownloadResult) -> None:
         """Count a result."""
-        self._outcomes[result.outcome] += 1
+        self.outcomes[result.outcome] += 1
         if result.outcome is DownloadOutcome.DOWNLOADED:
             self.bytes_downloaded += result.size or 0
-        elif result.is_problem and len(self._problems) < self.max_problems:
-            self._problems.append(result)
-
-    @property
-    def done(self) -> int:
-        """Return the media that have an outcome."""
-        return self._outcomes.total()
-
-    @property
-    def failed(self) -> int:
-        """Return the media that failed."""
-        return self._outcomes[DownloadOutcome.FAILED]
+        elif result.is_problem and len(self.problems) < self.max_problems:
+            self.problems.append(result)
 
     @property
     def complete(self) -> bool:
@@ -307,23 +254,15 @@ class DownloadTally:
             seconds: Time since the run began.
             fetching: Time since it began to fetch.
         """
-        downloaded = self._outcomes[DownloadOutcome.DOWNLOADED]
-        tried = downloaded + self.failed
-        rate = tried / fetching if fetching > 0 else 0.0
+        downloaded = self.outcomes[DownloadOutcome.DOWNLOADED]
+        tried = downloaded + self.outcomes[DownloadOutcome.FAILED]
+        size, working = self.bytes_arrived, fetching
         return DownloadProgress(
             phase=self.phase,
-            items_done=self.done,
-            items_total=self.planned,
-            bytes_done=self.bytes_arrived,
-            downloaded=downloaded,
-            present=self._outcomes[DownloadOutcome.PRESENT],
-            skipped=self._outcomes[DownloadOutcome.SKIPPED],
-            failed=self.failed,
-            in_flight=self.in_flight,
-            seconds=seconds,
-            items_per_second=downloaded / fetching if fetching > 0 else 0.0,
-            bytes_per_second=self.bytes_arrived / fetching if fetching > 0 else 0.0,
-            seconds_left=(self.planned - self.done) / rate if rate else None,
+            **self.counts(*DownloadOutcome),
+            **self.pace(
+                stored=downloaded, size=size, tried=tried, seconds=seconds, working=working
+            ),
         )
 
     def report(self, *, name: str, folder: str, seconds: float, ended: bool) -> DownloadReport:
@@ -339,10 +278,7 @@ class DownloadTally:
             name=name,
             folder=folder,
             planned=self.planned,
-            downloaded=self._outcomes[DownloadOutcome.DOWNLOADED],
-            present=self._outcomes[DownloadOutcome.PRESENT],
-            skipped=self._outcomes[DownloadOutcome.SKIPPED],
-            failed=self.failed,
+            **self.counts(*DownloadOutcome),
             bytes=self.bytes_downloaded,
             seconds=seconds,
             complete=ended and self.complete,
@@ -352,5 +288,5 @@ class DownloadTally:
             written=tuple(self.written),
             notes=tuple(self.notes),
             stopped_by=self.stopped_by,
-            problems=tuple(self._problems),
+            problems=tuple(self.problems),
         )

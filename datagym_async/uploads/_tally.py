@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._runs._text import BulkTally
 from datagym_async.uploads._values import (
     Double,
     Outcome,
@@ -20,22 +20,16 @@ if TYPE_CHECKING:
 
 
 @attrs.define
-class Tally:
-    """Count items and bytes as they are found, sent and settled.
-
-    Args:
-        max_problems: How many rejected and failed results to keep.
+class Tally(BulkTally[UploadResult]):
+    """Count an upload: items and bytes as they are found, sent and settled.
 
     Attributes:
         reading_seconds: Time in which files were being read ahead.
         disk_seconds: Time that workers had nothing to send meanwhile, summed over workers.
     """
 
-    max_problems: int
-    planned: int = 0
     bytes_found: int = 0
     total_known: bool = False
-    in_flight: int = 0
     bytes_uploaded: int = 0
     reading_seconds: float = 0.0
     disk_seconds: float = 0.0
@@ -44,8 +38,6 @@ class Tally:
     unsettled: int = 0
     resumed: int = 0
     doubles: list[Double] = attrs.Factory(list)
-    _outcomes: Counter[Outcome] = attrs.Factory(Counter)
-    _problems: list[UploadResult] = attrs.Factory(list)
 
     def added(self, added: Added) -> None:
         """Count items that the sources named, or that earlier runs have left."""
@@ -53,18 +45,18 @@ class Tally:
         self.bytes_found += added.bytes - added.resumed_bytes
         self.resumed += added.resumed
         self.unsettled += added.unsettled
-        self._outcomes[Outcome.SKIPPED] += added.resumed
+        self.outcomes[Outcome.SKIPPED] += added.resumed
 
     def settled(self, result: UploadResult) -> None:
         """Count a result."""
-        self._outcomes[result.outcome] += 1
+        self.outcomes[result.outcome] += 1
         self.warned += bool(result.warnings)
         if result.outcome is Outcome.UPLOADED:
             self.bytes_uploaded += result.size or 0
         else:
             self.bytes_found -= result.size or 0
-        if result.is_problem and len(self._problems) < self.max_problems:
-            self._problems.append(attrs.evolve(result, item=result.item.without_data()))
+        if result.is_problem and len(self.problems) < self.max_problems:
+            self.problems.append(attrs.evolve(result, item=result.item.without_data()))
 
     def vanished(self, result: UploadResult) -> None:
         """Count an uploaded item as failed after all.
@@ -72,15 +64,10 @@ class Tally:
         Args:
             result: Its new result.
         """
-        self._outcomes[Outcome.UPLOADED] -= 1
+        self.outcomes[Outcome.UPLOADED] -= 1
         self.bytes_uploaded -= result.size or 0
         self.bytes_found += result.size or 0
         self.settled(result)
-
-    @property
-    def done(self) -> int:
-        """Return the items that have an outcome."""
-        return self._outcomes.total()
 
     @property
     def complete(self) -> bool:
@@ -94,26 +81,19 @@ class Tally:
             seconds: Time since the run began.
             sending: Time since it began to send.
         """
-        uploaded = self._outcomes[Outcome.UPLOADED]
-        rate = self.done / sending if sending > 0 else 0.0
-        left = (self.planned - self.done) / rate if rate and self.total_known else None
         phase = "sending" if sending > 0 else "planning"
         return UploadProgress(
             phase="done" if self.complete else phase,
-            items_done=self.done,
-            items_total=self.planned,
-            bytes_done=self.bytes_uploaded,
             bytes_total=max(self.bytes_found, self.bytes_uploaded),
             total_known=self.total_known,
-            uploaded=uploaded,
-            skipped=self._outcomes[Outcome.SKIPPED],
-            rejected=self._outcomes[Outcome.REJECTED],
-            failed=self._outcomes[Outcome.FAILED],
-            in_flight=self.in_flight,
-            seconds=seconds,
-            items_per_second=uploaded / sending if sending > 0 else 0.0,
-            bytes_per_second=self.bytes_uploaded / sending if sending > 0 else 0.0,
-            seconds_left=left,
+            **self.counts(*Outcome),
+            **self.pace(
+                stored=self.outcomes[Outcome.UPLOADED],
+                size=self.bytes_uploaded,
+                tried=self.done if self.total_known else 0,
+                seconds=seconds,
+                working=sending,
+            ),
         )
 
     def report(
@@ -131,10 +111,7 @@ class Tally:
             dataset_id=dataset_id,
             dataset_name=dataset_name,
             planned=self.planned,
-            uploaded=self._outcomes[Outcome.UPLOADED],
-            skipped=self._outcomes[Outcome.SKIPPED],
-            rejected=self._outcomes[Outcome.REJECTED],
-            failed=self._outcomes[Outcome.FAILED],
+            **self.counts(*Outcome),
             bytes=self.bytes_uploaded,
             seconds=seconds,
             complete=self.complete,
@@ -144,5 +121,5 @@ class Tally:
             resumed=self.resumed,
             doubles=tuple(self.doubles),
             journal=journal,
-            problems=tuple(self._problems),
+            problems=tuple(self.problems),
         )

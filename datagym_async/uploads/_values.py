@@ -8,13 +8,13 @@ from __future__ import annotations
 import enum
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
 
 from datagym_async._printable import printable, quoted
-from datagym_async._runs._text import counted, csv_text, json_text, said_counts, size
+from datagym_async._runs._text import BulkReport, counted, problem_row, said_counts, size
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ class UploadProgress:
 
 
 SCHEMA = "datagym_async.upload_report/1"
-COLUMNS = ("outcome", "name", "source", "size", "status", "key", "attempts", "seconds", "reason")
+_COLUMNS = ("outcome", "name", "source", "size", "status", "key", "attempts", "seconds", "reason")
 
 
 @attrs.frozen
@@ -311,7 +311,7 @@ def said_left_out(count: int) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class UploadReport:
+class UploadReport(BulkReport):
     """Account for every item of a run.
 
     In a complete run ``planned == uploaded + skipped + rejected + failed``; in an interrupted one
@@ -350,6 +350,8 @@ class UploadReport:
         problems: The rejected and failed results in the order of their end, at most
             ``UploadConfig.max_problems``; the bytes of in-memory items are left out.
     """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = _COLUMNS
 
     dataset_id: str
     dataset_name: str
@@ -460,29 +462,6 @@ class UploadReport:
             "problems_omitted": self.problems_omitted,
         }
 
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the report as JSON text, and write it to a file if one is given.
-
-        The schema is named in the member ``schema`` and only ever grows: the counts and facts of
-        this class, and ``problems``, a list of objects with the columns of `to_csv`. File names
-        that are not valid Unicode are written with their odd bytes as backslash escapes; for
-        `failed_items` such a row has ``name_raw`` or ``source_raw`` too, percent-encoded.
-
-        Args:
-            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
-        """
-        return json_text(self.to_dict(), path)
-
-    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the rejected and failed items as CSV text, and write it if a file is given.
-
-        Columns: outcome, name, source, size, status, key, attempts, seconds, reason.
-
-        Args:
-            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
-        """
-        return csv_text(COLUMNS, map(_row, self.problems), path)
-
 
 def raw_encoded(text: str) -> str:
     """Return a form of any text that every screen and JSON reader can take, and that is exact."""
@@ -501,14 +480,5 @@ def _row(result: UploadResult) -> dict[str, Any]:
         exact["name_raw"] = raw_encoded(name)
     if isinstance(content, str) and content != result.source:
         exact["source_raw"] = raw_encoded(content)
-    return exact | {
-        "outcome": result.outcome.value,
-        "name": result.name,
-        "source": result.source,
-        "size": result.size,
-        "status": result.status,
-        "key": result.key,
-        "attempts": result.attempts,
-        "seconds": round(result.seconds, 3),
-        "reason": printable(result.reason),
-    }
+    row = problem_row(result, name=result.name, source=result.source, size=result.size)
+    return exact | row
