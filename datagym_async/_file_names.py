@@ -2,7 +2,7 @@
 
 Whatever a name holds, what comes out is one part of a path that every system can hold: no
 separators, no control characters, none of Windows' reserved names, at most 255 bytes. It is the
-same for the same name; two names may give the same, and then one is numbered (`numbered`).
+same for the same name; two names may give the same, and then one is numbered (`numbered_file`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def with_room(name: str, suffix: str) -> str:
     return str(path.with_name(stem + path.suffix))
 
 
-def numbered(name: str, number: int) -> str:
+def numbered_file(name: str, number: int) -> str:
     """Return a safe name with a number before its suffix, for example ``"photo (2).jpg"``.
 
     Args:

@@ -1,7 +1,4 @@
-"""What a bulk upload needs of the resources below it, and no more.
-
-What a bulk download needs of the resources below it, and no more.
-"""
+"""What bulk jobs and the loader need of the resources below them, and no more."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import attrs
 
 from datagym_async._wire._messages import MAX_IN_PIECES
+from datagym_async.resources import LabelsResource, TasksResource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
 
     from datagym_async._wire._messages import Body
     from datagym_async.labels import LabeledTask
-    from datagym_async.models import Dataset, Media, Project, Task, TaskDetail, UrlResult
-    from datagym_async.resources._tasks import States
+    from datagym_async.models import Dataset, Media, Project, UrlResult
 
 
 T = TypeVar("T")
@@ -108,30 +105,6 @@ class LabelExports(Protocol):
         ...
 
 
-class BitmapLabels(Protocol):
-    """Give exports and bitmaps; `LabelsResource` does."""
-
-    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
-        """Give the labels of each task."""
-        ...
-
-    async def bitmap(self, task_id: str, export_key: str) -> bytes:
-        """Return one bitmap."""
-        ...
-
-
-class BitmapTasks(Protocol):
-    """Give tasks; `TasksResource` does."""
-
-    def iter(self, project_id: str, *, state: States = None) -> AsyncGenerator[Task, None]:
-        """Give the tasks of a project."""
-        ...
-
-    async def get(self, task_id: str) -> TaskDetail:
-        """Return one task."""
-        ...
-
-
 @attrs.frozen
 class DownloadSources:
     """The resources of a client that a download draws on.
@@ -147,5 +120,5 @@ class DownloadSources:
     media: MediaDownloads
     datasets: DatasetLookup
     projects: ProjectLookup
-    tasks: BitmapTasks
-    labels: BitmapLabels
+    tasks: TasksResource
+    labels: LabelsResource

@@ -27,11 +27,12 @@ from datagym_async.resources._work import in_batches
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datagym_async._runs._needs import BitmapLabels, DownloadSources
+    from datagym_async._runs._needs import DownloadSources
     from datagym_async.downloads._config import DownloadConfig
     from datagym_async.downloads._report import DownloadTally
     from datagym_async.exports._bitmaps import Bitmap, BitmapResult
     from datagym_async.models import Project
+    from datagym_async.resources import LabelsResource
 
 Labelled: TypeAlias = tuple[LabeledTask, str]
 """A task and its media's file, relative to the folder; empty where it was not downloaded."""
@@ -57,7 +58,7 @@ def require_extras(config: DownloadConfig) -> None:
 
 
 async def write_labels(
-    exports: BitmapLabels,
+    exports: LabelsResource,
     project: Project,
     manifest: Manifest,
     formats: Sequence[str],

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from datagym_async._file_names import folded_name, numbered, safe_name
+from datagym_async._file_names import folded_name, numbered_file, safe_name
 
 if TYPE_CHECKING:
     import sqlite3
@@ -189,7 +189,7 @@ class Planning:
             sql = """INSERT INTO numbered VALUES (?, 2)
                 ON CONFLICT (claim) DO UPDATE SET next = next + 1 RETURNING next"""
             (at,) = database.execute(sql, (first,)).fetchone()
-            path = f"{folder}{slash}{numbered(name, at)}"
+            path = f"{folder}{slash}{numbered_file(name, at)}"
             claim = claim_of(path)
         if path != wanted:
             # A media that really has this name and comes later has to look for another one.

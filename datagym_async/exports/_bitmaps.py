@@ -1,8 +1,7 @@
-"""Segmentation bitmaps: which there are, where they go, and what became of each.
+"""Segmentation bitmaps of a project: into a folder, or one after another as arrays.
 
-Bitmaps as files and arrays: blocking work, for threads.
-
-All bitmaps of a project at once: into a folder, or one after another as arrays.
+A bitmap is found in the export of a project (or in its finished tasks), is given a file of its own
+in a folder for its key (`placed`), and is fetched; what is made of its bytes is made in a thread.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ from urllib.parse import unquote_plus, urlsplit
 import attrs
 
 from datagym_async._extras import require_modules
-from datagym_async._file_names import folded_name, numbered, safe_name
+from datagym_async._file_names import folded_name, numbered_file, safe_name
 from datagym_async._files import sweep, write_file
-from datagym_async._runs._needs import BitmapLabels, BitmapTasks
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIError,
@@ -33,12 +31,14 @@ from datagym_async.exceptions import (
     FileWriteError,
     TransferError,
 )
-from datagym_async.models import EntryType, TaskState
+from datagym_async.models import EntryType
+from datagym_async.resources._labels import LabelsResource
+from datagym_async.resources._tasks import FINISHED, TasksResource
 from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     import numpy as np
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 
 BitmapFormat: TypeAlias = Literal["png", "bmp"]
 BitmapOutcome: TypeAlias = Literal["saved", "skipped", "failed"]
-
-FINISHED = (TaskState.COMPLETED, TaskState.SKIPPED, TaskState.REVIEWED)
-"""The states of tasks that have bitmaps; the service refuses those of others."""
 
 
 @attrs.frozen
@@ -119,32 +116,6 @@ class BitmapReport:
         return self.complete and not self.failed
 
 
-async def find_bitmaps(
-    labels: BitmapLabels, tasks: BitmapTasks, project_id: str, keys: Sequence[str] | None
-) -> AsyncGenerator[Bitmap, None]:
-    """Give the bitmaps of a project's finished tasks.
-
-    Without keys those in which something is segmented, as the export names them; with keys those of
-    every task, black ones included.
-
-    Raises:
-        ConfigurationError: One of the keys is not of an image segmentation.
-        APIError: The service cannot be asked, or refuses.
-    """
-    if keys is None:
-        async with aclosing(labels.iter_export(project_id)) as exported:
-            async for each in exported:
-                for url in each.segmentations:
-                    yield Bitmap(*_named_by(url), each.media_id, each.media_name)
-        return
-    wanted: Sequence[str] = ()
-    async with aclosing(tasks.iter(project_id, state=FINISHED)) as finished:
-        async for task in finished:
-            wanted = wanted or _known_keys(keys, (await tasks.get(task.id)).label_config.entries)
-            for key in wanted:
-                yield Bitmap(task.id, key, task.media_id, task.media_name)
-
-
 def _named_by(url: str) -> tuple[str, str]:
     """Return the task and the key that a bitmap's URL ends with.
 
@@ -188,7 +159,7 @@ def placed(bitmaps: Sequence[Bitmap], suffix: str) -> Iterator[tuple[Bitmap, Pat
         first, number = path, 1
         while _folded(path) in taken:
             number += 1
-            path = first.with_name(numbered(first.name, number))
+            path = first.with_name(numbered_file(first.name, number))
         taken.add(_folded(path))
         yield each, path
 
@@ -215,16 +186,6 @@ def check_format(wanted: str) -> None:
         require_modules("Writing PNG files", "images", "PIL", instead='use format="bmp"')
 
 
-def check_arrays() -> None:
-    """Refuse to go on without what makes arrays.
-
-    Raises:
-        ConfigurationError: Pillow or numpy is not installed.
-    """
-    way_out = 'use download_bitmaps(..., format="bmp")'
-    require_modules("Making arrays of bitmaps", "images,formats", "PIL", "numpy", instead=way_out)
-
-
 def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
     """Write a bitmap in a format; nobody ever sees half a file there.
 
@@ -232,8 +193,13 @@ def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
         APIResponseValidationError: What the service sent is no whole bitmap.
         FileWriteError: The file cannot be written.
     """
-    data = _as_png(content) if wanted == "png" else _checked(content)
-    write_file(path, data)
+    if wanted == "png":
+        target = io.BytesIO()
+        _decoded(content).save(target, "PNG")
+        content = target.getvalue()
+    elif content[:2] != b"BM" or int.from_bytes(content[2:6], "little") != len(content):
+        raise _broken()  # its header says how long it is
+    write_file(path, content)
 
 
 def to_array(content: bytes) -> NDArray[np.uint8]:
@@ -245,12 +211,6 @@ def to_array(content: bytes) -> NDArray[np.uint8]:
     import numpy as np  # here, so that only those who ask for arrays need it
 
     return np.array(_decoded(content))
-
-
-def _as_png(content: bytes) -> bytes:
-    target = io.BytesIO()
-    _decoded(content).save(target, "PNG")
-    return target.getvalue()
 
 
 def _decoded(content: bytes) -> Image.Image:
@@ -272,13 +232,6 @@ def _decoded(content: bytes) -> Image.Image:
         f"The service sent a bitmap of {pixels:,} pixels, more than Pillow takes for anything but"
         f" an attack ({2 * limit:,})."
     )
-
-
-def _checked(content: bytes) -> bytes:
-    """Return a BMP file whose header says how long it is, if it is as long."""
-    if content[:2] != b"BM" or int.from_bytes(content[2:6], "little") != len(content):
-        raise _broken()
-    return content
 
 
 def _broken() -> APIResponseValidationError:
@@ -312,16 +265,36 @@ class BitmapSource:
         keys: Keys of segmentations; None for what is segmented.
     """
 
-    labels: BitmapLabels
-    tasks: BitmapTasks
+    labels: LabelsResource
+    tasks: TasksResource
     project_id: str
     keys: Sequence[str] | None = None
 
     async def find(self) -> list[Bitmap]:
-        """Return the bitmaps that there are; a name and two ids each."""
-        finding = find_bitmaps(self.labels, self.tasks, self.project_id, self.keys)
-        async with aclosing(finding) as found:
-            return [each async for each in found]
+        """Return the bitmaps of the project's finished tasks; a name and two ids each.
+
+        Without keys those in which something is segmented, as the export names them; with keys
+        those of every task, black ones included.
+
+        Raises:
+            ConfigurationError: One of the keys is not of an image segmentation.
+            APIError: The service cannot be asked, or refuses.
+        """
+        if self.keys is None:
+            async with aclosing(self.labels.iter_export(self.project_id)) as exported:
+                return [
+                    Bitmap(*_named_by(url), each.media_id, each.media_name)
+                    async for each in exported
+                    for url in each.segmentations
+                ]
+        found, wanted = [], list[str]()
+        async with aclosing(self.tasks.iter(self.project_id, state=FINISHED)) as finished:
+            async for task in finished:
+                if not wanted:
+                    entries = (await self.tasks.get(task.id)).label_config.entries
+                    wanted = _known_keys(self.keys, entries)
+                found += [Bitmap(task.id, key, task.media_id, task.media_name) for key in wanted]
+        return found
 
     async def fetch(self, bitmap: Bitmap) -> bytes:
         """Return a bitmap as the service sends it."""
@@ -342,9 +315,19 @@ async def save_bitmaps(
     target = Path(folder)
     results: list[BitmapResult] = []
 
-    async def settle(placed_bitmap: tuple[Bitmap, Path]) -> None:
-        bitmap, path = placed_bitmap[0], target / placed_bitmap[1]
-        result = await _settled(source, bitmap, path, wanted=wanted, resume=resume)
+    async def settle(bitmap_and_file: tuple[Bitmap, Path]) -> None:
+        bitmap, file = bitmap_and_file
+        path = target / file
+        if resume and await in_thread(path.is_file):  # a file has its name only when it is whole
+            result = BitmapResult(bitmap, "skipped", path)
+        else:
+            try:
+                await in_thread(save, await source.fetch(bitmap), path, wanted)
+                result = BitmapResult(bitmap, "saved", path)
+            except (AuthenticationError, ClientClosedError, FileWriteError):
+                raise  # every other one would meet it, too
+            except DataGymError as error:  # also of ids that cannot stand in a path
+                result = BitmapResult(bitmap, "failed", path, error)
         results.append(result)
         if on_result is not None:
             on_result(result)
@@ -360,21 +343,6 @@ async def save_bitmaps(
         msg = f"The bitmaps cannot be written to {target}: {error.strerror or error}."
         raise TransferError(msg, report=report) from error
     return BitmapReport(folder=target, results=tuple(results))
-
-
-async def _settled(
-    source: BitmapSource, bitmap: Bitmap, path: Path, *, wanted: BitmapFormat, resume: bool
-) -> BitmapResult:
-    # A file has its name only when it is whole.
-    if resume and await in_thread(path.is_file):
-        return BitmapResult(bitmap, "skipped", path)
-    try:
-        await in_thread(save, await source.fetch(bitmap), path, wanted)
-    except (AuthenticationError, ClientClosedError, FileWriteError):  # every other one's, too
-        raise
-    except DataGymError as error:  # also of ids that cannot stand in a path
-        return BitmapResult(bitmap, "failed", path, error)
-    return BitmapResult(bitmap, "saved", path)
 
 
 class BitmapStream:
@@ -398,7 +366,9 @@ class BitmapStream:
         self._ended = False
 
     async def __aenter__(self) -> Self:
-        check_arrays()
+        way_out = 'use download_bitmaps(..., format="bmp")'
+        what = "Making arrays of bitmaps"
+        require_modules(what, "images,formats", "PIL", "numpy", instead=way_out)
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         self._fetching = self._group.create_task(self._fetch_all())

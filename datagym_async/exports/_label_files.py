@@ -1,14 +1,15 @@
-"""Labels of a project into a file: the formats there are, how far it is, what came of it.
+"""Labels of a project into a file or folder, in one of the formats there are.
 
-Exports into files: streamed where the format lets them be, converted in a thread where not.
+JSON and JSON Lines are written as the labels arrive; the others take all labels at once, and are
+written in a thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias, cast, get_args
 
 import attrs
 import orjson
@@ -21,13 +22,11 @@ from datagym_async.formats import LossKind, LossReport, coco, convert
 from datagym_async.formats.coco import CocoMapping
 from datagym_async.formats.convert._writing import check_target
 from datagym_async.labels import LabeledTask, to_payload
+from datagym_async.resources._tasks import FINISHED
 from datagym_async.resources._work import for_each, in_batches
 
 if TYPE_CHECKING:
-    import os
-
-    from datagym_async.models import Task, TaskDetail
-    from datagym_async.resources._tasks import States
+    from datagym_async.resources import LabelsResource, TasksResource
 
 
 ExportFormat: TypeAlias = Literal[
@@ -35,16 +34,7 @@ ExportFormat: TypeAlias = Literal[
 ]
 """What an export is written as."""
 
-EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = (
-    "json",
-    "jsonl",
-    "coco",
-    "yolo",
-    "yolo-seg",
-    "voc",
-    "kitti",
-    "cvat",
-)
+EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,37 +88,6 @@ _LINES = 256
 """Tasks written in one hop to a thread."""
 _SIZES = 8
 """Tasks read at once, to know the sizes of their images."""
-_FINISHED = ("COMPLETED", "SKIPPED", "REVIEWED")
-
-
-class ExportSource(Protocol):
-    """What an export asks of the labels of a client."""
-
-    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
-        """Give the labels of each task."""
-        ...
-
-    async def export_to(
-        self,
-        project_id: str,
-        path: str | os.PathLike[str],
-        *,
-        on_bytes: Callable[[int], None] | None = None,
-    ) -> int:
-        """Write the answer to a file."""
-        ...
-
-
-class SizeSource(Protocol):
-    """What an export asks of the tasks of a client."""
-
-    async def list(self, project_id: str, *, state: States = None) -> list[Task]:
-        """Return tasks."""
-        ...
-
-    async def get(self, task_id: str) -> TaskDetail:
-        """Return a task with its media."""
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -149,8 +108,8 @@ class ExportOptions:
 
 
 async def export_labels(
-    labels: ExportSource,
-    tasks: SizeSource,
+    labels: LabelsResource,
+    tasks: TasksResource,
     project_id: str,
     path: Path,
     wanted: ExportFormat,
@@ -198,7 +157,7 @@ def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
 
 
 async def _lines(
-    labels: ExportSource, project_id: str, path: Path, options: ExportOptions
+    labels: LabelsResource, project_id: str, path: Path, options: ExportOptions
 ) -> ExportedLabels:
     """Write a line a task, in memory that does not grow with them."""
     counted = size = annotations = 0
@@ -210,7 +169,7 @@ async def _lines(
         async for batch in batches:
             size += await in_thread(_write_lines, file, batch)
             counted += len(batch)
-            annotations += _annotations(batch)
+            annotations += sum(1 for task in batch for _ in task.walk())
             options.on_progress(ExportProgress(phase="export", done=counted))
     return ExportedLabels(
         path=path, format="jsonl", size=size, tasks=counted, annotations=annotations
@@ -221,13 +180,9 @@ def _write_lines(file: BinaryIO, tasks: Iterable[LabeledTask]) -> int:
     return file.write(b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in tasks))
 
 
-def _annotations(tasks: Iterable[LabeledTask]) -> int:
-    return sum(1 for task in tasks for _ in task.walk())
-
-
 async def _converted(
-    labels: ExportSource,
-    tasks: SizeSource,
+    labels: LabelsResource,
+    tasks: TasksResource,
     project_id: str,
     path: Path,
     wanted: ExportFormat,
@@ -241,14 +196,16 @@ async def _converted(
             options.on_progress(ExportProgress(phase="export", done=len(found)))
     if options.sizes:
         sizes = await _sizes(tasks, project_id, {task.media_id for task in found}, options)
-        found = [_sized(task, sizes) for task in found]
+        for at, task in enumerate(found):
+            width, height = sizes.get(task.media_id, (task.width, task.height))
+            found[at] = attrs.evolve(task, width=width, height=height)
     options.on_progress(ExportProgress(phase="write", done=len(found), total=len(found)))
     losses = await in_thread(_write, found, path, wanted, options)
     return ExportedLabels(
         path=path,
         format=wanted,
         tasks=len(found),
-        annotations=_annotations(found),
+        annotations=sum(1 for task in found for _ in task.walk()),
         losses=losses,
     )
 
@@ -257,10 +214,10 @@ def _write(
     found: list[LabeledTask], path: Path, wanted: ExportFormat, options: ExportOptions
 ) -> LossReport:
     if wanted == "coco":
-        captions = path.with_name(f"{path.stem}.captions.json")
-        return coco.write(
-            found, path, captions=_if_needed(captions, found, options), mapping=options.mapping
-        )
+        captions = None
+        if any(task.classification(options.mapping.caption) for task in found):
+            captions = path.with_name(f"{path.stem}.captions.json")
+        return coco.write(found, path, captions=captions, mapping=options.mapping)
     names_class = options.mapping.by == "supercategory"
     return convert.write(
         found,
@@ -272,24 +229,14 @@ def _write(
     )
 
 
-def _if_needed(captions: Path, found: list[LabeledTask], options: ExportOptions) -> Path | None:
-    has_some = any(task.classification(options.mapping.caption) for task in found)
-    return captions if has_some else None
-
-
-def _sized(task: LabeledTask, sizes: Mapping[str, tuple[int, int]]) -> LabeledTask:
-    width, height = sizes.get(task.media_id, (task.width, task.height))
-    return attrs.evolve(task, width=width, height=height)
-
-
 async def _sizes(
-    tasks: SizeSource, project_id: str, media_ids: set[str], options: ExportOptions
+    tasks: TasksResource, project_id: str, media_ids: set[str], options: ExportOptions
 ) -> dict[str, tuple[int, int]]:
     """Return width and height of images, which the service says in the details of tasks alone.
 
     An image whose task cannot be read has none.
     """
-    listed = await tasks.list(project_id, state=_FINISHED)
+    listed = await tasks.list(project_id, state=FINISHED)
     wanted = {task.id: task.media_id for task in listed if task.media_id in media_ids}
     sizes: dict[str, tuple[int, int]] = {}
 

@@ -356,7 +356,8 @@ _OPENED_FIRST = (
     TaskState.WAITING,
     TaskState.BACKLOG,
 )
-_FINISHED = frozenset({TaskState.COMPLETED, TaskState.SKIPPED, TaskState.REVIEWED})
+FINISHED = (TaskState.COMPLETED, TaskState.SKIPPED, TaskState.REVIEWED)
+"""States of the tasks that are exported, and have bitmaps; the service refuses those of others."""
 _UNTOUCHED = frozenset({TaskState.BACKLOG, TaskState.WAITING})
 
 
@@ -379,7 +380,7 @@ async def all_tasks(door: Door, project_id: str) -> list[Task]:
 
 def finished(tasks: Iterable[Task]) -> list[Task]:
     """Return the tasks that an export holds."""
-    return [task for task in tasks if task.state in _FINISHED]
+    return [task for task in tasks if task.state in FINISHED]
 
 
 def begun(tasks: Iterable[Task]) -> list[Task]:
@@ -387,5 +388,5 @@ def begun(tasks: Iterable[Task]) -> list[Task]:
     return [
         task
         for task in tasks
-        if task.state not in _FINISHED and (task.has_json_upload or task.state not in _UNTOUCHED)
+        if task.state not in FINISHED and (task.has_json_upload or task.state not in _UNTOUCHED)
     ]

@@ -30,7 +30,7 @@ SEVERAL = -1
 """Stands for the home of a link whose name several datasets of the family hold."""
 
 
-def numbered(base: str, number: int) -> str:
+def name_in_family(base: str, number: int) -> str:
     """Return the name of the n-th dataset of a family; the first has the plain name."""
     return base if number == 1 else f"{base.rstrip(' ')} {number}"
 
@@ -72,7 +72,7 @@ def family_of(base: Dataset, datasets: Iterable[Dataset]) -> list[tuple[int, Dat
     for number in count(2):
         if number - family[-1][0] > MAX_GAP:
             return family
-        same = by_name.get(fold_name(numbered(base.name, number)), ())
+        same = by_name.get(fold_name(name_in_family(base.name, number)), ())
         images = (each for each in same if each.media_type is MediaType.IMAGE)
         family += [(number, each) for each in sorted(images, key=_age)]
     return family

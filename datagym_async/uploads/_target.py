@@ -33,7 +33,7 @@ from datagym_async.uploads._family import (
     family_of,
     is_of_family,
     link_homes,
-    numbered,
+    name_in_family,
 )
 from datagym_async.uploads._values import DatasetShare, url_name
 from datagym_async.uploads.plan._rows import Listed
@@ -361,14 +361,15 @@ class Target:
         last = self.filled[-1].member.number
         for number in range(last + 1, last + MAX_GAP + 1):
             try:
-                dataset = await self._family.ensure(numbered(self.name, number))
+                dataset = await self._family.ensure(name_in_family(self.name, number))
             except AlreadyExistsError:
                 continue
             if dataset.media_type is MediaType.IMAGE:
                 return dataset, number
+        taken = name_in_family(self.name, last + 1)
         raise ConfigurationError(
-            f"{numbered(self.name, last + 1)!r} and the next names after it are taken by datasets "
-            "that are deleted, or not for images; begin with a dataset of another name."
+            f"{taken!r} and the next names after it are taken by datasets that are deleted, or not "
+            "for images; begin with a dataset of another name."
         )
 
 

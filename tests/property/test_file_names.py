@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datagym_async._file_names import MAX_BYTES, folded_name, numbered, safe_name, with_room
+from datagym_async._file_names import MAX_BYTES, folded_name, numbered_file, safe_name, with_room
 
 HOSTILE = st.lists(
     st.one_of(
@@ -65,7 +65,7 @@ def test_a_safe_name_stays_as_it_is(name: str) -> None:
 @given(name=HOSTILE, number=st.integers(2, 10**7))
 def test_a_numbered_name_is_safe(name: str, number: int) -> None:
     """A number goes before the suffix, and never over what a file's name may have."""
-    found = numbered(safe_name(name), number)
+    found = numbered_file(safe_name(name), number)
 
     assert is_one_safe_part(found)
     assert f" ({number})" in found

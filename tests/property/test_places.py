@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.models import Dataset, MediaType
-from datagym_async.uploads._family import MAX_GAP, Places, family_of, numbered
+from datagym_async.uploads._family import MAX_GAP, Places, family_of, name_in_family
 
 steps = st.lists(
     st.one_of(
@@ -107,4 +107,4 @@ def test_of_a_doubled_name_both_count_and_videos_do_not() -> None:
     family = family_of(base, [younger, video, older, dataset("Photos 4")])
 
     assert [(n, each.timestamp) for n, each in family] == [(1, 0), (2, 3), (2, 9), (4, 0)]
-    assert numbered(base.name, 2) == "Photos 2"
+    assert name_in_family(base.name, 2) == "Photos 2"
