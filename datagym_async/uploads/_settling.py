@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, TypeAlias
@@ -29,6 +28,7 @@ from datagym_async.models._names import fold_written
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome
+from datagym_async.uploads._verification import media_digest
 from datagym_async.uploads.plan._plan import Plan
 
 if TYPE_CHECKING:
@@ -203,21 +203,14 @@ class Settler:
             return double
         removed = []
         try:
-            kept = await self._digest(double.kept)
+            kept = await media_digest(self._media.stream, double.kept)
             for extra in double.extras:
-                if await self._digest(extra) == kept:
+                if await media_digest(self._media.stream, extra) == kept:
                     await self._media.delete(extra)
                     removed.append(extra)
         except APIError as error:
             _log.warning("An extra copy of '%s' could not be removed: %s", double.name, error)
         return attrs.evolve(double, removed=tuple(removed))
-
-    async def _digest(self, media_id: str) -> bytes:
-        digest = hashlib.sha256()
-        async with self._media.stream(media_id) as chunks:
-            async for chunk in chunks:
-                digest.update(chunk)
-        return digest.digest()
 
 
 _VANISHED = (

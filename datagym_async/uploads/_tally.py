@@ -8,7 +8,9 @@ import attrs
 
 from datagym_async._runs._text import BulkTally
 from datagym_async.uploads._values import (
+    DatasetShare,
     Double,
+    Mismatch,
     Outcome,
     UploadProgress,
     UploadReport,
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Tally(BulkTally[UploadResult]):
-    """Count an upload: items and bytes as they are found, sent and settled.
+    """Count an upload: items and bytes as they are found, sent, settled and compared.
 
     Attributes:
         reading_seconds: Time in which files were being read ahead.
         disk_seconds: Time that workers had nothing to send meanwhile, summed over workers.
+        compared: Images that were compared with the dataset, or could not be.
+        mismatch_count: How many of them differ, or could not be compared.
+        mismatches: The first of those, at most `max_problems`.
     """
 
     bytes_found: int = 0
@@ -38,6 +43,9 @@ class Tally(BulkTally[UploadResult]):
     unsettled: int = 0
     resumed: int = 0
     doubles: list[Double] = attrs.Factory(list)
+    compared: int = 0
+    mismatch_count: int = 0
+    mismatches: list[Mismatch] = attrs.Factory(list)
 
     def added(self, added: Added) -> None:
         """Count items that the sources named, or that earlier runs have left."""
@@ -50,24 +58,29 @@ class Tally(BulkTally[UploadResult]):
     def settled(self, result: UploadResult) -> None:
         """Count a result."""
         self.outcomes[result.outcome] += 1
-        self.warned += bool(result.warnings)
+        if result.warnings:
+            self.warned += 1
         if result.outcome is Outcome.UPLOADED:
             self.bytes_uploaded += result.size or 0
-        else:
-            self.bytes_found -= result.size or 0
+            return
+        self.bytes_found -= result.size or 0
         if result.is_problem and len(self.problems) < self.max_problems:
             self.problems.append(attrs.evolve(result, item=result.item.without_data()))
 
     def vanished(self, result: UploadResult) -> None:
-        """Count an uploaded item as failed after all.
-
-        Args:
-            result: Its new result.
-        """
+        """Count an uploaded item as failed after all; the result is its new one."""
         self.outcomes[Outcome.UPLOADED] -= 1
         self.bytes_uploaded -= result.size or 0
         self.bytes_found += result.size or 0
         self.settled(result)
+
+    def verified(self, mismatch: Mismatch | None) -> None:
+        """Count a comparison; None where the bytes are equal."""
+        self.compared += 1
+        if mismatch is not None:
+            self.mismatch_count += 1
+            if len(self.mismatches) < self.max_problems:
+                self.mismatches.append(mismatch)
 
     @property
     def complete(self) -> bool:
@@ -97,16 +110,17 @@ class Tally(BulkTally[UploadResult]):
         )
 
     def report(
-        self, *, dataset_id: str, dataset_name: str, seconds: float, journal: str = ""
+        self,
+        *,
+        dataset_id: str,
+        dataset_name: str,
+        seconds: float,
+        journal: str = "",
+        stopped_by: str = "",
+        datasets: tuple[DatasetShare, ...] = (),
+        advice: str = "",
     ) -> UploadReport:
-        """Return the account so far.
-
-        Args:
-            dataset_id: The dataset uploaded into.
-            dataset_name: Its name.
-            seconds: Length of the run so far.
-            journal: Path of its journal, or empty.
-        """
+        """Return the account so far; the arguments are what `UploadReport` says of them."""
         return UploadReport(
             dataset_id=dataset_id,
             dataset_name=dataset_name,
@@ -121,5 +135,11 @@ class Tally(BulkTally[UploadResult]):
             resumed=self.resumed,
             doubles=tuple(self.doubles),
             journal=journal,
+            stopped_by="" if self.complete else stopped_by,
+            datasets=datasets,
+            verified=self.compared,
+            mismatched=self.mismatch_count,
+            mismatches=tuple(self.mismatches),
+            advice=advice,
             problems=tuple(self.problems),
         )

@@ -23,8 +23,6 @@ import sqlite3
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-import attrs
-
 from datagym_async._runs._engine import BulkRun, Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, TransferError
@@ -36,7 +34,7 @@ from datagym_async.uploads._settling import Settler, SharedListing
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome, UploadReport, UploadResult
-from datagym_async.uploads._verification import Choice, Verification, Verifier
+from datagym_async.uploads._verification import images_of, verify
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan._journal import Job, journal_path
 from datagym_async.uploads.plan._plan import Plan
@@ -124,7 +122,6 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             screening=f"{config.check}, at most {config.max_bytes} bytes",
         )
         self._tally = Tally(config.max_problems)
-        self._verification = Verification(config.max_problems)
         self._links = LinkCheck.of(config)
         self._listing = SharedListing(self._target.find, media.settle_after)
         self._sender = Sender(
@@ -274,10 +271,9 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         config = self._config
         if config.verify is not None:
             sample = config.verify_sample if config.verify == "sample" else None
-            async with aclosing(
-                Choice(self._plan.using, sample, self._dataset_id).images()
-            ) as some:
-                await Verifier(self._media, self._verification).run(some)
+            chosen = images_of(self._plan.using, sample, self._dataset_id)
+            async with aclosing(chosen) as images:
+                await verify(self._media.stream, images, self._tally)
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):
@@ -304,20 +300,13 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     @property
     def report(self) -> UploadReport:
         """Return the account of the run so far; final once the iteration has ended."""
-        report = self._tally.report(
+        return self._tally.report(
             dataset_id=self._dataset_id,
             dataset_name=self._target.name,
             seconds=self._now() - self._began,
             journal=self._plan.path,
-        )
-        found = self._verification
-        return attrs.evolve(
-            report,
-            stopped_by="" if report.complete else self.stopped_by,
+            stopped_by=self.stopped_by,
             datasets=self._target.shares,
-            verified=found.compared,
-            mismatched=found.mismatch_count,
-            mismatches=tuple(found.mismatches),
             advice=self._observer.advice,
         )
 

@@ -14,14 +14,8 @@ import pytest
 
 from datagym_async.exceptions import APIConnectionError, APIError, NotFoundError
 from datagym_async.uploads import _verification as _chosen
-from datagym_async.uploads._verification import (
-    WORKERS,
-    Choice,
-    Stored,
-    Verification,
-    Verifier,
-    some_of,
-)
+from datagym_async.uploads._tally import Tally
+from datagym_async.uploads._verification import WORKERS, Stored, images_of, some_of, verify
 from datagym_async.uploads.plan import OF_ONE_RUN, SCHEMA, State
 
 if TYPE_CHECKING:
@@ -67,11 +61,11 @@ def stored(name: str, path: Path | None = None, sha256: bytes | None = None) -> 
     return Stored(name=name, dataset_id="d", media_id=name, path=file, sha256=sha256)
 
 
-async def verified(downloads: FakeDownloads, *images: Stored, keep: int = 100) -> Verification:
+async def verified(downloads: FakeDownloads, *images: Stored, keep: int = 100) -> Tally:
     """Return what a comparison found."""
-    verifier = Verifier(downloads, Verification(keep))
-    await verifier.run(_each([*images]))
-    return verifier.found
+    found = Tally(keep)
+    await verify(downloads.stream, _each([*images]), found)
+    return found
 
 
 async def test_equal_bytes_are_no_mismatch(tmp_path: Path) -> None:
@@ -172,8 +166,8 @@ def database() -> Iterator[sqlite3.Connection]:
 
 async def chosen(database: sqlite3.Connection, sample: int | None, seed: str = "") -> list[Stored]:
     """Return the images of a choice."""
-    choice = Choice(lambda: contextlib.nullcontext(database), sample, seed)
-    return [image async for image in choice.images()]
+    images = images_of(lambda: contextlib.nullcontext(database), sample, seed)
+    return [image async for image in images]
 
 
 async def test_all_are_those_uploaded_and_skipped(
