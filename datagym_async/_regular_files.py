@@ -56,12 +56,14 @@ def check_regular(path: str, mode: int) -> None:
     Raises:
         NotRegularError: It is something else.
     """
-    if kind := kind_of(mode):
-        raise NotRegularError(
-            f"{printable(path)} is {kind}, and only regular files are read; name a file, or read it"
-            " yourself and pass what it gave",
-            kind,
-        )
+    if stat.S_ISREG(mode):
+        return
+    kind = kind_of(mode)
+    raise NotRegularError(
+        f"{printable(path)} is {kind}, and only regular files are read; name a file, or read it"
+        " yourself and pass what it gave",
+        kind,
+    )
 
 
 def regular_only(path: str, flags: int) -> int:

@@ -18,7 +18,8 @@ from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.resources._bodies import file_body
-from datagym_async.uploads._screening import HEAD_SIZE, WARN_BYTES, Sample, Screening
+from datagym_async.uploads._screening import HEAD_SIZE, WARN_BYTES, Screening, warnings_of
+from datagym_async.uploads._values import is_url
 from datagym_async.uploads.sources._open_files import (
     ByteSource,
     Spool,
@@ -33,7 +34,7 @@ from datagym_async.uploads.sources._open_files import (
 )
 
 if TYPE_CHECKING:
-    from datagym_async.uploads._values import Readable, UploadItem
+    from datagym_async.uploads._values import Readable
     from datagym_async.uploads.plan._plan import Plan, Planned
 
 
@@ -43,7 +44,7 @@ PORTION_ITEMS = 128
 PORTION_BYTES = 1 << 20
 """More would lie in the processor's cache no longer when its turn to be sent comes."""
 PORTION_SECONDS = 0.02
-"""Time after which a slow disk's portion goes on as it is: nothing is sent for want of it."""
+"""Time after which a slow disk's portion is handed out as it is: nobody waits for the rest of it."""
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 DECODERS = min(8, os.cpu_count() or 1)
 """Images decoded at once, where they are; also the items of a portion then."""
@@ -73,48 +74,41 @@ def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUA
         if weight >= PORTION_BYTES or monotonic() > until:
             break
     del waiting[: len(portion)]
-    return _all_decoded(portion) if is_decoding else portion
-
-
-def _all_decoded(portion: list[Planned]) -> list[Planned]:
-    if not any(each.body for each in portion):
-        return portion
-    with ThreadPoolExecutor(DECODERS) as pool:
-        return list(pool.map(_decoded, portion))
+    if is_decoding and any(each.body for each in portion):
+        with ThreadPoolExecutor(DECODERS) as pool:
+            return list(pool.map(_decoded, portion))
+    return portion
 
 
 def _decoded(planned: Planned) -> Planned:
-    body = planned.body
-    if body is None:
+    if (body := planned.body) is None:
         return planned
     if planned.source is not None:
         found = decode(as_stream(planned.source, body.size))
     else:
         found = decode(str(planned.item.content) if body.data is None else body.data)
-    if found.reason:
-        return planned.reject(found.reason)
     planned.warnings += found.warnings
-    return planned
+    return planned.reject(found.reason) if found.reason else planned
 
 
 def read(planned: Planned, screening: Screening = USUAL) -> Planned:
     """Return a planned item with its body noted in it, or with the reason why it has none."""
-    item, verdict, size = planned.item, planned.verdict, planned.size
-    if item.url or (verdict and not verdict.is_clash):
+    content, verdict, size = planned.item.content, planned.verdict, planned.size
+    if verdict is not None and not verdict.is_clash:
         return planned
-    if item.file is not None:
-        _read_open_file(planned, item.file, screening)
-    elif item.data is not None:
-        sample = Sample(len(item.data), item.data[:HEAD_SIZE])
-        _screen(planned, sample, item.data, screening)
+    if isinstance(content, str):
+        if is_url(content):
+            return planned
+        _read_file(planned, content, screening)
+    elif planned.item.file is not None:
+        _read_open_file(planned, planned.item.file, screening)
     else:
-        _read_file(planned, str(item.content), screening)
-    if verdict:
+        _screen(planned, len(content), content, content, screening)
+    if verdict is not None:
         # It was read to find out whether it is an image at all, which is the better reason.
         planned.body = planned.source = None
         planned.is_awaited, planned.size = False, size
-        if planned.verdict is None:
-            planned.verdict = verdict
+        planned.verdict = planned.verdict or verdict
     return planned
 
 
@@ -126,16 +120,15 @@ def _read_open_file(planned: Planned, file: Readable, screening: Screening) -> N
         size = size_of_open(file)
         head = read_open(file, SMALL + 1)
         if len(head) <= SMALL:
-            _screen(planned, Sample(len(head), head[:HEAD_SIZE]), head, screening)
+            _screen(planned, len(head), head, head, screening)
             return
         planned.size = size
-        if reason := screening.of_sample(Sample(size or len(head), head[:HEAD_SIZE])):
+        if reason := screening.of_head(size or len(head), head):
             planned.reject(reason)
         else:
             _stream(planned, *body_of_open(file, head, size), screening)
     except Exception as error:  # the caller's own file may raise anything; its item is at fault
-        planned.size = None
-        planned.reject(_of_open_file(planned.item, error))
+        _reject_open_file(planned, error)
 
 
 async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planned:
@@ -153,29 +146,29 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
         if isinstance(found, Spool):
             head = await in_thread(found.read_at, 0, HEAD_SIZE)
             planned.size = found.size
-            if reason := screening.of_sample(Sample(found.size, head)):
+            if reason := screening.of_head(found.size, head):
                 return planned.reject(reason)
             _stream(planned, body_of_spool(found), found, screening)
         else:
-            _screen(planned, Sample(len(found), found[:HEAD_SIZE]), found, screening)
+            _screen(planned, len(found), found, found, screening)
     except Exception as error:  # as above
-        planned.size = None
-        return planned.reject(_of_open_file(planned.item, error))
+        return _reject_open_file(planned, error)
     return await in_thread(_decoded, planned) if screening.check == "decode" else planned
 
 
 def _stream(planned: Planned, body: Body, source: ByteSource, screening: Screening) -> None:
     planned.size = body.size
     if screening.max_bytes is not None and body.size > screening.max_bytes:
-        planned.reject(screening.of_sample(Sample(body.size, b"")))
+        planned.reject(screening.of_head(body.size, b""))
         return
     planned.body, planned.source = body, source
-    planned.warnings += screening.warnings(body.size)
+    planned.warnings += warnings_of(body.size)
 
 
-def _of_open_file(item: UploadItem, error: Exception) -> str:
+def _reject_open_file(planned: Planned, error: Exception) -> Planned:
     words = str(error) if isinstance(error, UnreadableFileError) else f"cannot be read: {error}."
-    return f"{item.source or item.name} {words}"
+    planned.size = None
+    return planned.reject(f"{planned.item.source or planned.item.name} {words}")
 
 
 def _read_file(planned: Planned, path: str, screening: Screening) -> None:
@@ -189,11 +182,10 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
             size, whole = found.st_size, None
             if size <= SMALL and path.lower().endswith(_IMAGE_ENDINGS):
                 # Likely an image: read whole before its first bytes have said so.
-                whole = _read_whole(file, size)
-                sample = Sample(size, whole[:HEAD_SIZE])
+                head = whole = _read_whole(file, size)
             else:
-                sample = Sample(size, os.read(file, HEAD_SIZE))
-                if size <= SMALL and not screening.of_sample(sample):
+                head = os.read(file, HEAD_SIZE)
+                if size <= SMALL and not screening.of_head(size, head):
                     # From the start, head and all: to join two parts would copy the file.
                     os.lseek(file, 0, os.SEEK_SET)
                     whole = _read_whole(file, size)
@@ -202,7 +194,7 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
     except (OSError, ValueError) as error:
         planned.reject(refusal(path, error))
         return
-    _screen(planned, sample, whole, screening)
+    _screen(planned, size, head, whole, screening)
     if planned.verdict is None and planned.mtime != found.st_mtime_ns:
         planned.is_changed, planned.mtime = True, found.st_mtime_ns
 
@@ -212,24 +204,19 @@ def _read_whole(file: int, size: int) -> bytes:
     return os.read(file, size + 1)
 
 
-def _screen(planned: Planned, sample: Sample, data: bytes | None, screening: Screening) -> None:
-    """Note in an item what is to be sent of it, or what is against it.
-
-    Args:
-        planned: The item.
-        sample: Its size and first bytes.
-        data: All of it, or None where it is to be streamed from its file.
-        screening: How closely images are looked at.
-    """
-    planned.is_changed = planned.size != sample.size
-    planned.size = sample.size
-    if reason := screening.of_sample(sample):
+def _screen(
+    planned: Planned, size: int, head: bytes, data: bytes | None, screening: Screening
+) -> None:
+    """Note in an item what is to be sent of it, or what is against it; without data its file is."""
+    planned.is_changed = planned.size != size
+    planned.size = size
+    if reason := screening.of_head(size, head):
         planned.reject(reason)
         return
     if data is None:
-        planned.body = file_body(str(planned.item.content), sample.size)
-    elif len(data) != sample.size:
-        change = "grew" if len(data) > sample.size else "shrank"
+        planned.body = file_body(str(planned.item.content), size)
+    elif len(data) != size:
+        change = "grew" if len(data) > size else "shrank"
         planned.reject(f"{planned.item.source} {change} while it was read.")
         return
     elif reason := screening.of_whole(data):
@@ -237,5 +224,5 @@ def _screen(planned: Planned, sample: Sample, data: bytes | None, screening: Scr
         return
     else:
         planned.body = Body.of_bytes(data)
-    if sample.size > WARN_BYTES:
-        planned.warnings += screening.warnings(sample.size)
+    if size > WARN_BYTES:
+        planned.warnings += warnings_of(size)

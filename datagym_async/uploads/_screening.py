@@ -1,22 +1,17 @@
-"""Find the JPEG and PNG files that the service is sure to refuse, without decoding them: pure.
+"""Decide, without I/O, whether something may be sent: by its name, its first bytes, its structure.
 
-The service decodes what it is sent and answers 500 ``ex_system``, slowly and after the whole body,
-to a header that is cut off, to broken segments before the picture, and to PNG chunks that are cut
-off or fail their checksum (observed). A JPEG may end anywhere after its header (observed), and
-decoders skip bytes between segments. In doubt an image counts as sound: what is refused here must
-never be one that the service would take.
-
-Decide, without I/O, whether something may be sent: by its name, its size and its first bytes.
-
-What the service takes was observed: JPEG and PNG, told by their bytes and never by the suffix.
+What the service takes was observed: JPEG and PNG, told by their bytes and never by the suffix. It
+decodes what it is sent and answers 500 ``ex_system``, slowly and after the whole body, to a header
+that is cut off, to broken segments before the picture, and to PNG chunks that are cut off or fail
+their checksum. A JPEG may end anywhere after its header, and decoders skip bytes between segments.
+In doubt an image counts as sound: what is refused here must never be one that the service takes.
 """
 
 from __future__ import annotations
 
 import unicodedata
 import zlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -25,95 +20,128 @@ from datagym_async._runs._decode import JPEG
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import MAX_NAME_LENGTH, encode_name
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
+
+HEAD_SIZE = 64
+"""Bytes of a file that its kind can be told from."""
+WARN_BYTES = 15 * 2**20
+"""Larger files are often refused: the service's database takes 16 MiB as it comes (observed)."""
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
-_JPEG = b"\xff\xd8"
-_PNG = b"\x89PNG\r\n\x1a\n"
+@attrs.frozen
+class Screening:
+    """How closely images are looked at before they are sent.
+
+    Args:
+        check: See `UploadConfig`. What decoding finds is not for here (`_decode`).
+        max_bytes: Bytes that none may exceed, or None.
+    """
+
+    check: Check = "structure"
+    max_bytes: int | None = None
+
+    def of_head(self, size: int, head: bytes) -> str:
+        """Return why an image is rejected by its size and first bytes, or an empty text."""
+        if self.max_bytes is not None and size > self.max_bytes:
+            return f"The image has {size:,} bytes, more than max_bytes ({self.max_bytes:,})."
+        if self.check == "none" or (size and head.startswith((JPEG, PNG))):
+            return ""
+        if not size:
+            return "The file is empty."
+        return f"Not a JPEG or PNG image: it looks like {looks_like(head)}."
+
+    def of_whole(self, data: bytes) -> str:
+        """Return why the service is sure to refuse a JPEG or PNG file, or an empty text."""
+        if self.check in {"none", "signature"}:
+            return ""
+        if data.startswith(b"\xff\xd8"):
+            return _screen_jpeg(data)
+        return _screen_png(data) if data.startswith(PNG) else ""
+
+
+def warnings_of(size: int) -> tuple[str, ...]:
+    """Return what should be known of an image of this many bytes."""
+    if size <= WARN_BYTES:
+        return ()
+    mib = size / 2**20
+    limit = "a service with the usual limit of its database (16 MiB) refuses it."
+    return (f"It has {mib:.1f} MiB; {limit}",)
+
+
+def screen_name(name: str) -> str:
+    """Return why an image cannot have this name in a dataset, or an empty text."""
+    if not name.strip():
+        return "The name is empty."
+    if name.isascii() and name.isprintable() and len(name) <= MAX_NAME_LENGTH // 3:
+        return ""  # cannot break a rule below: the usual case, and on the way of every file
+    if any(unicodedata.category(one) == "Cc" for one in name):
+        return f"The name {quoted(name)} holds a control character; rename the file."
+    try:
+        encode_name(name)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
 
 _START_OF_SCAN, _END_OF_IMAGE, _HUFFMAN_TABLES = 0xDA, 0xD9, 0xC4
 # Frame headers: C0 to CF but for the tables DHT, JPG and DAC.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_BARE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
-"""Markers that no segment follows."""
+_BARE = frozenset({0x00, 0x01, 0xD8, *range(0xD0, 0xD8)})
+"""Markers that no segment follows; a 0 says that the byte before it was none."""
+_CUT = "The image is corrupt: it is cut off in its header."
+
+
+def _screen_jpeg(data: bytes) -> str:
+    """Return what is wrong with the segments of a JPEG up to its picture; for each file."""
+    at, size, has_frame = 2, len(data), False
+    while (at := data.find(b"\xff", at)) >= 0:
+        while data[at : at + 1] == b"\xff":  # a marker may be filled up with any number of them
+            at += 1
+        marker = data[at] if at < size else _END_OF_IMAGE
+        at += 1
+        if marker in _BARE:
+            continue
+        start, end = at + 2, at + max(int.from_bytes(data[at : at + 2], "big"), 2)
+        if marker == _END_OF_IMAGE or end > size:
+            return _CUT
+        if marker in _FRAMES:
+            # Precision, height, width and the number of components, with 3 bytes for each.
+            if end - start < 6 or end - start != 6 + 3 * data[start + 5]:
+                return "The image is corrupt: its frame header makes no sense."
+            if not any(data[start + 3 : start + 5]):
+                return "The image is corrupt: it is 0 pixels wide."
+            has_frame = True
+        elif marker == _HUFFMAN_TABLES:
+            while start < end:
+                counts = data[start + 1 : min(start + 17, end)]
+                if len(counts) < 16 or data[start] & 0xEF > 3 or sum(counts) > 256:
+                    break
+                start += 17 + sum(counts)
+            if start != end:
+                return "The image is corrupt: its Huffman tables make no sense."
+        elif marker == _START_OF_SCAN:
+            return "" if has_frame else "The image is corrupt: its size is missing."
+        at = end
+    return _CUT
+
+
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Numbers for a pixel, by the colour type of a PNG."""
 _PIECE = 1 << 20
 _MOST_INFLATED = 64 << 20
-_CUT = "The image is corrupt: it is cut off in its header."
-
-
-def screen_structure(data: bytes) -> str:
-    """Return why the service is sure to refuse a whole JPEG or PNG file, or an empty text."""
-    if data.startswith(_JPEG):
-        return _screen_jpeg(data)
-    return _screen_png(data) if data.startswith(_PNG) else ""
-
-
-def _screen_jpeg(data: bytes) -> str:
-    has_frame = False
-    for marker, body in _segments(data):
-        if body is None or marker == _END_OF_IMAGE:
-            return _CUT
-        if marker in _FRAMES:
-            if reason := _screen_frame(body):
-                return reason
-            has_frame = True
-        elif marker == _HUFFMAN_TABLES and not _is_huffman(body):
-            return "The image is corrupt: its Huffman tables make no sense."
-        elif marker == _START_OF_SCAN:
-            return "" if has_frame else "The image is corrupt: its size is missing."
-    return _CUT
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """Yield the markers of a JPEG with what follows them; None where that is cut off."""
-    at = 2
-    while (at := data.find(b"\xff", at)) >= 0:
-        while data[at : at + 1] == b"\xff":  # a marker may be filled up with any number of them
-            at += 1
-        if at >= len(data):
-            return
-        marker = data[at]
-        at += 1
-        if marker == 0 or marker in _BARE:
-            continue
-        if marker == _END_OF_IMAGE:
-            yield marker, b""
-            return
-        length = int.from_bytes(data[at : at + 2], "big")
-        end = at + max(length, 2)
-        yield marker, data[at + 2 : end] if end <= len(data) else None
-        at = end
-
-
-def _screen_frame(body: bytes) -> str:
-    if len(body) < 6 or len(body) != 6 + 3 * body[5]:
-        return "The image is corrupt: its frame header makes no sense."
-    if not any(body[3:5]):
-        return "The image is corrupt: it is 0 pixels wide."
-    return ""
-
-
-def _is_huffman(body: bytes) -> bool:
-    at = 0
-    while at < len(body):
-        counts = body[at + 1 : at + 17]
-        if len(counts) < 16 or body[at] & 0xEF > 3 or sum(counts) > 256:
-            return False
-        at += 17 + sum(counts)
-    return at == len(body)
 
 
 def _screen_png(data: bytes) -> str:
-    at, has_size = len(_PNG), False
+    """Return what is wrong with the chunks of a PNG that decoders look at."""
+    has_extent = any(data[16:20]) and any(data[20:24])
+    at, has_size = len(PNG), False
     pixels: list[bytes] = []
     while at < len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
-        if not has_size and (kind != b"IHDR" or length != 13 or not _has_extent(data)):
+        if not has_size and (kind != b"IHDR" or length != 13 or not has_extent):
             return "The image is corrupt: it does not begin with its size."
         has_size = True
         if kind == b"IDAT":
@@ -130,10 +158,6 @@ def _screen_png(data: bytes) -> str:
     return "" if pixels else "The image is corrupt: it holds no picture."
 
 
-def _has_extent(data: bytes) -> bool:
-    return any(data[16:20]) and any(data[20:24])
-
-
 def _is_enough(data: bytes, pixels: list[bytes]) -> bool:
     """Return whether all of a picture is there although its file is cut off, or may be."""
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
@@ -148,19 +172,6 @@ def _is_enough(data: bytes, pixels: list[bytes]) -> bool:
         return False
     return found >= min(wanted, _MOST_INFLATED)
 
-
-Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
-
-HEAD_SIZE = 64
-"""Bytes of a file that its kind can be told from."""
-
-WARN_BYTES = 15 * 2**20
-"""Larger files are often refused: the service's database takes 16 MiB as it comes (observed)."""
-_LARGE = (
-    "It has {size:.1f} MiB; a service with the usual limit of its database (16 MiB) refuses it."
-)
-
-PNG = b"\x89PNG\r\n\x1a\n"
 
 # (offset, bytes, what it looks like)
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
@@ -192,73 +203,6 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 )
 
 
-@attrs.frozen
-class Sample:
-    """What a check may look at.
-
-    Args:
-        size: Length of the image in bytes.
-        head: Its first `HEAD_SIZE` bytes, or fewer where it is shorter.
-    """
-
-    size: int
-    head: bytes
-
-
-Rule: TypeAlias = Callable[[Sample], str]
-"""A rule over the bytes: an empty text to accept, else the reason for the rejection."""
-
-
-def check_not_empty(sample: Sample) -> str:
-    """Reject what holds no bytes."""
-    return "" if sample.size else "The file is empty."
-
-
-def check_signature(sample: Sample) -> str:
-    """Reject what is neither JPEG nor PNG by its first bytes."""
-    if sample.head.startswith((JPEG, PNG)):
-        return ""
-    return f"Not a JPEG or PNG image: it looks like {looks_like(sample.head)}."
-
-
-RULES: tuple[Rule, ...] = (check_not_empty, check_signature)
-
-
-def screen_bytes(sample: Sample, rules: tuple[Rule, ...] = RULES) -> str:
-    """Return the reason of the first rule that rejects the sample, or an empty text."""
-    for rule in rules:
-        if reason := rule(sample):
-            return reason
-    return ""
-
-
-@attrs.frozen
-class Screening:
-    """How closely images are looked at before they are sent.
-
-    Args:
-        check: See `UploadConfig`. What decoding finds is not for here (`_decode`).
-        max_bytes: Bytes that none may exceed, or None.
-    """
-
-    check: Check = "structure"
-    max_bytes: int | None = None
-
-    def of_sample(self, sample: Sample) -> str:
-        """Return why an image is rejected by its size and first bytes, or an empty text."""
-        if self.max_bytes is not None and sample.size > self.max_bytes:
-            return f"The image has {sample.size:,} bytes, more than max_bytes ({self.max_bytes:,})."
-        return "" if self.check == "none" else screen_bytes(sample)
-
-    def of_whole(self, data: bytes) -> str:
-        """Return why an image in memory is rejected by its structure, or an empty text."""
-        return "" if self.check in {"none", "signature"} else screen_structure(data)
-
-    def warnings(self, size: int) -> tuple[str, ...]:
-        """Return what should be known of an image of so many bytes."""
-        return (_LARGE.format(size=size / 2**20),) if size > WARN_BYTES else ()
-
-
 def looks_like(head: bytes) -> str:
     """Return in words what the first bytes of a file look like."""
     for offset, signature, words in _OTHERS:
@@ -274,18 +218,3 @@ def _is_text(head: bytes) -> bool:
     return (
         bool(text) and whole and all(one.isprintable() or one in "\ufeff\r\n\t\f" for one in text)
     )
-
-
-def screen_name(name: str) -> str:
-    """Return why an image cannot have this name in a dataset, or an empty text."""
-    if not name.strip():
-        return "The name is empty."
-    if name.isascii() and name.isprintable() and len(name) <= MAX_NAME_LENGTH // 3:
-        return ""  # cannot break a rule below: the usual case, and on the way of every file
-    if any(unicodedata.category(one) == "Cc" for one in name):
-        return f"The name {quoted(name)} holds a control character; rename the file."
-    try:
-        encode_name(name)
-    except ConfigurationError as error:
-        return str(error)
-    return ""

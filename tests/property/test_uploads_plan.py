@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from datagym_async._printable import printable
 from datagym_async.models._names import encode_name, fold_name
 from datagym_async.uploads import UploadItem
-from datagym_async.uploads._screening import Sample, looks_like, screen_bytes, screen_name
+from datagym_async.uploads._screening import Screening, looks_like, screen_name
 from datagym_async.uploads.plan import Plan, Planned
 from datagym_async.uploads.sources import Candidate
 
@@ -81,7 +81,7 @@ def test_any_name_is_shown_and_screened(name: str) -> None:
 @given(st.binary(max_size=64))
 def test_any_bytes_are_told_what_they_look_like(head: bytes) -> None:
     """No bytes crash, and each rejection has its words."""
-    reason = screen_bytes(Sample(len(head), head))
+    reason = Screening().of_head(len(head), head)
 
     assert looks_like(head)
     assert reason == "" or reason.endswith(".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from datagym_async.models._names import fold_written
-from datagym_async.uploads._screening import Sample, looks_like, screen_bytes, screen_name
+from datagym_async.uploads._screening import Screening, looks_like, screen_name
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
@@ -39,7 +39,7 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 )
 def test_bytes_decide(head: bytes, size: int, expected: str) -> None:
     """JPEG and PNG pass by their first bytes; all else is told what it looks like."""
-    reason = screen_bytes(Sample(size, head))
+    reason = Screening().of_head(size, head)
 
     assert (expected == "") == (reason == "")
     assert expected in reason
@@ -49,7 +49,7 @@ def test_what_a_rejection_says() -> None:
     """The reason is one sentence with what the file looks like."""
     expected = "Not a JPEG or PNG image: it looks like a GIF image."
 
-    assert expected == screen_bytes(Sample(50, b"GIF89a"))
+    assert expected == Screening().of_head(50, b"GIF89a")
     assert looks_like(b"GIF89a") == "a GIF image"
 
 

@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from datagym_async.uploads._screening import screen_structure
+from datagym_async.uploads._screening import Screening
 from tests.helpers import photos
 
 JPEG = photos.jpeg(3000)
@@ -59,7 +59,7 @@ HEAD = b"\x89PNG\r\n\x1a\n"
 )
 def test_what_the_service_may_take_is_sound(data: bytes) -> None:
     """In doubt it is the service that decides."""
-    assert screen_structure(data) == ""
+    assert Screening().of_whole(data) == ""
 
 
 @pytest.mark.parametrize(
@@ -90,5 +90,5 @@ def test_what_the_service_may_take_is_sound(data: bytes) -> None:
 )
 def test_what_the_service_answers_with_500_is_found(data: bytes, words: str) -> None:
     """The reason says what is broken."""
-    assert words in screen_structure(data)
-    assert screen_structure(data).startswith("The image is corrupt: ")
+    assert words in Screening().of_whole(data)
+    assert Screening().of_whole(data).startswith("The image is corrupt: ")

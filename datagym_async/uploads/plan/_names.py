@@ -24,7 +24,7 @@ from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import fold_written
-from datagym_async.uploads._screening import HEAD_SIZE, Sample, Screening, screen_name
+from datagym_async.uploads._screening import HEAD_SIZE, Screening, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
@@ -254,4 +254,4 @@ def _is_image(item: UploadItem, screening: Screening) -> bool:
                 data = file.read(HEAD_SIZE)
         except (OSError, ValueError):
             return False
-    return not screening.of_sample(Sample(len(data), data[:HEAD_SIZE]))
+    return not screening.of_head(len(data), data[:HEAD_SIZE])
