@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import count
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -73,18 +74,15 @@ def family_of(base: Dataset, datasets: Iterable[Dataset]) -> list[tuple[int, Dat
         if number - family[-1][0] > MAX_GAP:
             return family
         same = by_name.get(fold_name(name_in_family(base.name, number)), ())
-        images = (each for each in same if each.media_type is MediaType.IMAGE)
-        family += [(number, each) for each in sorted(images, key=_age)]
+        images = [each for each in same if each.media_type is MediaType.IMAGE]
+        images.sort(key=attrgetter("timestamp", "id"))
+        family += [(number, each) for each in images]
     return family
 
 
-def _age(dataset: Dataset) -> tuple[int, str]:
-    return dataset.timestamp, dataset.id
-
-
 @attrs.define
-class Places:
-    """Count the places of a family's datasets: an image takes one before it is sent.
+class Capacity:
+    """Count the room in the datasets of a family: an image reserves some before it is sent.
 
     Datasets are known by their index, in the order of the family.
 
@@ -101,32 +99,33 @@ class Places:
         self._taken.append(held)
 
     def taken(self, index: int) -> int:
-        """Return the places taken in a dataset, by what it holds and what is on its way."""
+        """Return the media that a dataset holds or is about to."""
         return self._taken[index]
 
     def reserve(self, wanted: int = 1) -> tuple[int, int] | None:
-        """Take places in the first dataset that has any.
+        """Reserve room in the first dataset that has any.
 
         Returns:
-            The dataset, and how many places it had, at most those wanted; None if all are full.
+            The dataset, and for how many images it had room, at most those wanted; None if all
+            are full.
         """
         for index in range(self._first, len(self._taken)):
             room = wanted if self.most is None else self.most - self._taken[index]
             if room > 0:
                 granted = min(room, wanted)
-                self.reserve_in(index, granted)
+                self._taken[index] += granted
                 return index, granted
             self._first = index + 1
         return None
 
     def reserve_in(self, index: int, wanted: int) -> None:
-        """Take places in a dataset, whether it has them or not."""
+        """Reserve room in a dataset, whether it has any or not."""
         self._taken[index] += wanted
 
-    def give_back(self, index: int, places: int) -> None:
-        """Free places that nothing was stored in."""
-        if places:
-            self._taken[index] -= places
+    def give_back(self, index: int, count: int) -> None:
+        """Give back room in which nothing was stored."""
+        if count:
+            self._taken[index] -= count
             self._first = min(self._first, index)
 
 

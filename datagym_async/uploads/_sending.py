@@ -22,7 +22,7 @@ from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._family import SEVERAL
 from datagym_async.uploads._settling import SharedListing
 from datagym_async.uploads._tally import Tally
-from datagym_async.uploads._target import SEVERAL_HOMES, NoDatasetError, Target
+from datagym_async.uploads._target import SEVERAL_HOMES, NoDatasetError, Room, Target
 from datagym_async.uploads._values import Outcome, UploadResult
 from datagym_async.uploads._verdicts import of_error, of_url
 
@@ -114,27 +114,27 @@ class Sender:
             if not self._bytes.take(body.size):
                 await self._bytes.acquire(body.size)
             try:
-                # The place in a dataset comes after the bytes: one that waits for the bytes of
-                # others must not make a dataset full.
-                async with self._target.place() as place:
-                    dataset_id = place.dataset_id
+                # Room in a dataset comes after the bytes: one that waits for the bytes of others
+                # must not make a dataset full.
+                async with Room(self._target) as room:
+                    dataset_id = room.dataset_id
                     try:
                         media = await self._media.upload_body(
                             dataset_id, item.name, body, settle=settle
                         )
                     except AlreadyExistsError:
                         # Perhaps an attempt of an earlier run has stored it meanwhile.
-                        place.keep(stored=False)
+                        room.keep(stored=False)
                         if not work.doubt or work.is_held or (found := await settle()) is None:
                             raise
                         media = found
-                        place.stored += 1
+                        room.stored += 1
                     except APIError as error:
                         if error.unknown:
-                            place.keep(stored=False)  # it may be there
+                            room.keep(stored=False)  # it may be there
                         raise
                     else:
-                        place.keep()
+                        room.keep()
             finally:
                 self._bytes.release(body.size)
         except NoDatasetError as error:
@@ -202,8 +202,8 @@ class Sender:
         """Send as many links as one dataset has room for; none where there is no dataset."""
         dataset_id = ""
         try:
-            async with self._target.place(len(links), home=home) as place:
-                dataset_id, links = place.dataset_id, links[: place.count]
+            async with Room(self._target, len(links), home) as room:
+                dataset_id, links = room.dataset_id, links[: room.count]
                 urls = [str(each.item.content) for each in links]
                 answers = await self._media.upload_urls(dataset_id, urls, batch_size=len(urls))
                 seconds = self._clock() - began
@@ -211,7 +211,7 @@ class Sender:
                     Sent(each.seq, _of_link(each, answer, dataset_id, seconds))
                     for each, answer in zip(links, answers, strict=True)
                 ]
-                place.keep(sum(each.result.outcome is Outcome.UPLOADED for each in sent))
+                room.keep(sum(each.result.outcome is Outcome.UPLOADED for each in sent))
         except NoDatasetError as error:
             self._judge(error)
             return []

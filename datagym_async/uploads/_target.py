@@ -1,22 +1,19 @@
 """Where the images of a run go: one dataset, or a family of datasets of a bounded size.
 
-How it works:
-
 * Opening reads the dataset, and with `max_per_dataset` all datasets once, to find its family
-  (`_places`). What any of them holds counts as held, and goes into the plan part by part.
-* An item takes a place before it is sent, so that workers together never send more than fit, and
+  (`_family`). What any of them holds counts as held, and goes into the plan part by part, so that
+  no dataset is ever in memory as a whole.
+* An item reserves room before it is sent, so that workers together never send more than fit, and
   gives it back unless something was stored. Items go to the first dataset that has room.
 * Where none has, the next one is created under a lock, attached to the projects, and only then
   used. A run that was killed in between finds it by the listing and attaches it.
 * The datasets are for one run at a time: two runs into one family both count for themselves.
-
-Read what datasets hold: part by part, so that none of them is ever in memory as a whole.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
@@ -28,7 +25,7 @@ from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, MediaTy
 from datagym_async.models._names import fold_name
 from datagym_async.uploads._family import (
     MAX_GAP,
-    Places,
+    Capacity,
     check_base,
     family_of,
     is_of_family,
@@ -36,13 +33,12 @@ from datagym_async.uploads._family import (
     name_in_family,
 )
 from datagym_async.uploads._values import DatasetShare, url_name
-from datagym_async.uploads.plan._rows import Listed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable
+    from collections.abc import AsyncIterator, Iterable
 
-    from datagym_async.models import DatasetMedia, Project
-    from datagym_async.uploads._config import UploadConfig
+    from datagym_async.models import Project
+    from datagym_async.uploads.plan._rows import Listed
 
 
 @runtime_checkable
@@ -67,77 +63,18 @@ class Attachments(Protocol):
 
 
 class NoDatasetError(APIError):
-    """The next dataset cannot be made: no further item has a place to go to.
-
-    The cause is in ``__cause__``; it ends the run.
-    """
+    """The next dataset cannot be made, and no other has room; the cause is in ``__cause__``."""
 
     ends_run = True  # the next item would meet it as well
 
 
 @attrs.frozen
 class Member:
-    """One dataset of a target.
-
-    Args:
-        dataset_id: Its UUID.
-        name: Its name.
-        number: Its number in the family, from 1.
-    """
+    """One dataset of a target: its UUID, its name, and its number in the family, from 1."""
 
     dataset_id: str
     name: str
     number: int = 1
-
-
-@attrs.define
-class Place:
-    """Room for some images in one dataset, for the length of a block: ``async with place: ...``.
-
-    What was not kept is given back at the end.
-
-    Args:
-        target: Has the datasets.
-        count: How many images: those wanted, and once entered those that there is room for.
-        home: Index of the dataset that they have to go to, or None for any.
-
-    Attributes:
-        dataset_id: The dataset, once entered.
-    """
-
-    _target: Target
-    count: int = 1
-    _home: int | None = None
-    dataset_id: str = attrs.field(default="", init=False)
-    kept: int = attrs.field(default=0, init=False)
-    stored: int = attrs.field(default=0, init=False)
-    _index: int = attrs.field(default=-1, init=False)
-
-    def keep(self, count: int = 1, *, stored: bool = True) -> None:
-        """Keep some of the room.
-
-        Args:
-            count: For how many images.
-            stored: Whether this run stored them; else they are there all the same, or may be.
-        """
-        self.kept += count
-        self.stored += count if stored else 0
-
-    async def __aenter__(self) -> Place:
-        target = self._target
-        if self._home is not None:
-            self._index = self._home
-            target.places.reserve_in(self._home, self.count)
-        else:
-            reserved = target.places.reserve(self.count) or await target.make_room(self.count)
-            self._index, self.count = reserved
-        self.dataset_id = target.filled[self._index].member.dataset_id
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._index >= 0:
-            self._target.places.give_back(self._index, self.count - self.kept)
-            self._target.filled[self._index].uploaded += self.stored
 
 
 @attrs.define
@@ -150,33 +87,51 @@ class Filled:
     uploaded: int = 0
 
 
-@attrs.frozen
-class _Attaching:
-    """Attach datasets to projects, unless they are."""
+@attrs.define
+class Room:
+    """Room for images in one dataset, for the length of a block: ``async with Room(target): ...``.
 
-    projects: Attachments | None
-    attach_to: Sequence[str]
+    What was not kept is given back at the end. Entering raises `NoDatasetError` if there is no
+    room, and the next dataset cannot be made.
 
-    async def all_of(self, datasets: Iterable[Dataset]) -> None:
-        if not self.attach_to:
-            return
-        attached = {
-            (project.id.lower(), dataset.id.lower())
-            for project in await self._projects().list()
-            for dataset in project.datasets
-        }
-        for dataset in datasets:
-            await self.one(dataset.id, attached)
+    Args:
+        target: Has the datasets.
+        count: How many images: those wanted, and once entered those that there is room for.
+        home: Index of the dataset that they have to go to, full or not; None for any.
 
-    async def one(self, dataset_id: str, attached: Iterable[tuple[str, str]] = ()) -> None:
-        for project_id in self.attach_to:
-            if (project_id.lower(), dataset_id.lower()) not in attached:
-                await self._projects().add_dataset(project_id, dataset_id)
+    Attributes:
+        dataset_id: The dataset, once entered.
+    """
 
-    def _projects(self) -> Attachments:
-        if self.projects is None:
-            raise ConfigurationError("attach_to needs a client; an Uploader alone has no projects.")
-        return self.projects
+    _target: Target
+    count: int = 1
+    _home: int | None = None
+    dataset_id: str = attrs.field(default="", init=False)
+    kept: int = attrs.field(default=0, init=False)
+    stored: int = attrs.field(default=0, init=False)
+    _index: int = attrs.field(default=0, init=False)
+
+    def keep(self, count: int = 1, *, stored: bool = True) -> None:
+        """Keep room for images that this run stored, or that are or may be there all the same."""
+        self.kept += count
+        if stored:
+            self.stored += count
+
+    async def __aenter__(self) -> Room:
+        target, home = self._target, self._home
+        if home is not None:
+            self._index = home
+            target.capacity.reserve_in(home, self.count)
+        else:
+            reserved = target.capacity.reserve(self.count) or await target.make_room(self.count)
+            self._index, self.count = reserved
+        self.dataset_id = target.filled[self._index].member.dataset_id
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if left := self.count - self.kept:
+            self._target.capacity.give_back(self._index, left)
+        self._target.filled[self._index].uploaded += self.stored
 
 
 @attrs.define
@@ -199,28 +154,13 @@ class Target:
     _attach_to: Sequence[str] = ()
     _on_created: Callable[[Member], None] | None = None
     filled: list[Filled] = attrs.field(factory=list, init=False)
+    capacity: Capacity = attrs.field(init=False)
     _homes: dict[str, int] = attrs.field(factory=dict, init=False)
-    places: Places = attrs.field(init=False)
-    _attaching: _Attaching = attrs.field(init=False)
     _growing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _failure: Exception | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.places = Places(self._most)
-        self._attaching = _Attaching(self._projects, self._attach_to)
-
-    @classmethod
-    def of(
-        cls,
-        config: UploadConfig,
-        datasets: DatasetLookup,
-        projects: Attachments | None,
-        dataset_id: str,
-        on_created: Callable[[Member], None],
-    ) -> Target:
-        """Return the target that the options ask for; the arguments are those of the class."""
-        most, attach_to = config.max_per_dataset, config.attach_to
-        return cls(datasets, projects, dataset_id, most, attach_to, on_created)
+        self.capacity = Capacity(self._most)
 
     @property
     def name(self) -> str:
@@ -253,40 +193,49 @@ class Target:
             ConfigurationError: The dataset cannot be the first one of a family.
             APIError: The service cannot be asked, or refuses.
         """
-        datasets = self._datasets if self._most is None else self._family
-        holdings = Holdings(datasets, listed, with_links=self._most is not None)
+        spreads = self._most is not None
+        datasets = self._family if spreads else self._datasets
         await in_thread(listed.begin)
-        base = await holdings.enter(self._dataset_id)
+        (base,) = await enter_held(datasets, listed, self._dataset_id, with_links=spreads)
         family = [(1, base)]
-        if self._most is not None:
-            family = await self._find_family(base, holdings)
+        if spreads:
+            family = await self._find_family(base, listed)
             self._homes = link_homes([held.links for _, held in family])
         for number, held in family:
             self._enter(held.dataset, number, held.count)
-        await self._attaching.all_of([held.dataset for _, held in family])
+        if self._attach_to:
+            attached = {
+                (project.id.lower(), dataset.id.lower())
+                for project in await self._attachments.list()
+                for dataset in project.datasets
+            }
+            for each in self.filled:
+                await self._attach(each.member.dataset_id, attached)
         await in_thread(listed.end, self.name)
 
-    async def _find_family(self, base: Holding, holdings: Holdings) -> list[tuple[int, Holding]]:
+    async def _find_family(self, base: Held, listed: Listed) -> list[tuple[int, Held]]:
         check_base(base.dataset)
-        others = await holdings.enter_all(
-            lambda each: each.id != base.dataset.id and is_of_family(base.dataset, each)
-        )
-        found = {each.dataset.id: each for each in (base, *others)}
+
+        def may_be(each: Dataset) -> bool:
+            return each.id != base.dataset.id and is_of_family(base.dataset, each)
+
+        others = await enter_held(self._family, listed, is_wanted=may_be, with_links=True)
         family = family_of(base.dataset, (each.dataset for each in others))
+        found = {each.dataset.id: each for each in (base, *others)}
+        # Only now it is known which of them have a number too far away.
         for dataset_id in found.keys() - {dataset.id for _, dataset in family}:
-            await holdings.drop(dataset_id)
+            await in_thread(listed.drop, dataset_id)
         return [(number, found[dataset.id]) for number, dataset in family]
 
     async def list_again(self, listed: Listed) -> None:
         """Enter what the datasets hold now.
 
         Raises:
-            APIError: One of them cannot be listed; what was listed before then counts on.
+            APIError: One of them cannot be listed; what was listed before stays valid.
         """
-        holdings = Holdings(self._datasets, listed)
         await in_thread(listed.begin)
         for member in self.members:
-            await holdings.enter(member.dataset_id)
+            await enter_held(self._datasets, listed, member.dataset_id)
         await in_thread(listed.end, self.name)
 
     async def find(self, wanted: Collection[str]) -> dict[str, DatasetMedia]:
@@ -298,31 +247,6 @@ class Target:
         ids = [member.dataset_id for member in self.members]
         return await find_media(self._datasets, ids, wanted)
 
-    def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> Member:
-        member = Member(dataset.id, dataset.name, number)
-        self.filled.append(Filled(member, held, created))
-        self.places.add(held)
-        return member
-
-    @property
-    def _family(self) -> DatasetFamily:
-        if not isinstance(self._datasets, DatasetFamily):
-            raise ConfigurationError("max_per_dataset needs datasets that can be created.")
-        return self._datasets
-
-    def place(self, count: int = 1, *, home: int | None = None) -> Place:
-        """Hold room for images in one dataset; a new one is made where there is none.
-
-        Args:
-            count: Images wanted; the place may have room for fewer, but for one at least.
-            home: The dataset that they have to go to, whether it has room or not.
-
-        Returns:
-            An async context manager. Entering it raises `NoDatasetError` if there is no room, and
-            the next dataset cannot be made.
-        """
-        return Place(self, count, home)
-
     def home_of(self, url: str) -> int | None:
         """Return the dataset that a link has to go to, None for any, or `SEVERAL` for none."""
         return self._homes.get(fold_name(url_name(url))) if self._homes else None
@@ -333,10 +257,10 @@ class Target:
         Raises:
             NoDatasetError: It cannot be made.
         """
-        while (reserved := self.places.reserve(count)) is None:
+        while (reserved := self.capacity.reserve(count)) is None:
             async with self._growing:
                 # Whoever held the lock before has made room, or has found that there is no more.
-                if (reserved := self.places.reserve(count)) is not None:
+                if (reserved := self.capacity.reserve(count)) is not None:
                     return reserved
                 await self._grow()
         return reserved
@@ -346,15 +270,15 @@ class Target:
             if self._failure is not None:
                 raise self._failure
             dataset, number = await self._next_dataset()
-            await self._attaching.one(dataset.id)
+            await self._attach(dataset.id)
         except DataGymError as error:
             self._failure = error
             text = f"The next dataset after {self.filled[-1].member.name!r} cannot be made: {error}"
             raise NoDatasetError(text) from error
         held = len(dataset.media)
-        member = self._enter(dataset, number, held, created=not held)
+        self._enter(dataset, number, held, created=not held)
         if self._on_created is not None:
-            self._on_created(member)
+            self._on_created(self.filled[-1].member)
 
     async def _next_dataset(self) -> tuple[Dataset, int]:
         """Return the next dataset; a number that only a deleted dataset has is left out."""
@@ -366,11 +290,32 @@ class Target:
                 continue
             if dataset.media_type is MediaType.IMAGE:
                 return dataset, number
-        taken = name_in_family(self.name, last + 1)
+        wanted = name_in_family(self.name, last + 1)
         raise ConfigurationError(
-            f"{taken!r} and the next names after it are taken by datasets that are deleted, or not "
-            "for images; begin with a dataset of another name."
+            f"{wanted!r} and the next names after it are taken by datasets "
+            "that are deleted, or not for images; begin with a dataset of another name."
         )
+
+    def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> None:
+        self.filled.append(Filled(Member(dataset.id, dataset.name, number), held, created))
+        self.capacity.add(held)
+
+    async def _attach(self, dataset_id: str, attached: Collection[tuple[str, str]] = ()) -> None:
+        for project_id in self._attach_to:
+            if (project_id.lower(), dataset_id.lower()) not in attached:
+                await self._attachments.add_dataset(project_id, dataset_id)
+
+    @property
+    def _attachments(self) -> Attachments:
+        if self._projects is None:
+            raise ConfigurationError("attach_to needs a client; an Uploader alone has no projects.")
+        return self._projects
+
+    @property
+    def _family(self) -> DatasetFamily:
+        if not isinstance(self._datasets, DatasetFamily):
+            raise ConfigurationError("max_per_dataset needs datasets that can be created.")
+        return self._datasets
 
 
 SEVERAL_HOMES = (
@@ -380,17 +325,12 @@ SEVERAL_HOMES = (
 )
 
 
-_SMALL = 1000  # media whose names are compared without a thread: about 2 ms
-
-
 @attrs.define
-class Holding:
+class Held:
     """What a dataset holds, in numbers.
 
-    Args:
-        dataset: What it says of itself, without its media.
-
     Attributes:
+        dataset: What it says of itself, without its media.
         count: Its media.
         links: Names of those that are links, folded, if they are wanted.
     """
@@ -399,73 +339,48 @@ class Holding:
     count: int = 0
     links: set[str] = attrs.field(factory=set)
 
-    def add(self, part: Dataset, *, with_links: bool) -> None:
-        """Count some of its media."""
-        self.dataset = attrs.evolve(part, media=())
-        self.count += len(part.media)
-        if with_links:
-            self.links.update(
-                fold_name(each.stored_name)
-                for each in part.media
-                if each.source_type is MediaSourceType.SHAREABLE_LINK
-            )
 
-
-@attrs.frozen
-class Holdings:
-    """Enter what datasets hold into a listing.
+async def enter_held(
+    datasets: DatasetLookup,
+    listed: Listed,
+    dataset_id: str | None = None,
+    *,
+    is_wanted: Callable[[Dataset], bool] | None = None,
+    with_links: bool = False,
+) -> list[Held]:
+    """Enter what datasets hold into a listing, which the caller begins and ends.
 
     Args:
         datasets: Lists them.
-        listed: Takes what they hold; the caller begins and ends the listing.
+        listed: Takes what they hold.
+        dataset_id: The dataset; None for all there are.
+        is_wanted: Says which of them count, by what a dataset says of itself; None for all.
         with_links: Whether the names of links are kept.
+
+    Raises:
+        APIError: They cannot be listed.
     """
+    found: dict[str, Held] = {}
 
-    _datasets: DatasetLookup
-    _listed: Listed
-    _with_links: bool = False
+    async def enter(parts: AsyncIterator[Dataset]) -> list[Held]:
+        for each in found:  # of an answer that broke off
+            await in_thread(listed.drop, each)
+        found.clear()
+        async for part in parts:
+            if is_wanted is not None and not is_wanted(part):
+                continue
+            held = found.setdefault(part.id, Held(part))
+            held.dataset = attrs.evolve(part, media=())
+            held.count += len(part.media)
+            if with_links:
+                held.links.update(fold_name(m.stored_name) for m in part.media if _is_link(m))
+            await in_thread(listed.add, part)
+        return list(found.values())
 
-    async def enter(self, dataset_id: str) -> Holding:
-        """Enter a dataset.
+    return await datasets.read_parts(enter, dataset_id)
 
-        Raises:
-            APIError: It cannot be listed.
-        """
-        (found,) = await self._enter(dataset_id, lambda _: True)
-        return found
 
-    async def enter_all(self, is_wanted: Callable[[Dataset], bool]) -> list[Holding]:
-        """Enter some of all the datasets there are.
-
-        Args:
-            is_wanted: Says which, by what a dataset says of itself.
-
-        Raises:
-            APIError: They cannot be listed.
-        """
-        return await self._enter(None, is_wanted)
-
-    async def drop(self, dataset_id: str) -> None:
-        """Take a dataset back."""
-        await in_thread(self._listed.drop, dataset_id)
-
-    async def _enter(
-        self, dataset_id: str | None, is_wanted: Callable[[Dataset], bool]
-    ) -> list[Holding]:
-        found: dict[str, Holding] = {}
-
-        async def enter(parts: AsyncIterator[Dataset]) -> list[Holding]:
-            for each in found:  # of an answer that broke off
-                await self.drop(each)
-            found.clear()
-            async for part in parts:
-                if is_wanted(part):
-                    held = found.setdefault(part.id, Holding(part))
-                    held.add(part, with_links=self._with_links)
-                    await in_thread(self._listed.add, part)
-            return list(found.values())
-
-        return await self._datasets.read_parts(enter, dataset_id)
+_SMALL = 1000  # media whose names are compared without a thread: about 2 ms
 
 
 async def find_media(
@@ -483,23 +398,26 @@ async def find_media(
     """
     found: dict[str, DatasetMedia] = {}
 
+    def pick(part: Dataset) -> None:
+        for media in part.media:
+            key = fold_name(media.stored_name)
+            if key in wanted and not _is_link(media):
+                known = found.get(key)
+                if known is None or media.timestamp < known.timestamp:
+                    found[key] = media
+
     async def look(parts: AsyncIterator[Dataset]) -> None:
-        # What an answer held that broke off was there all the same: it needs no beginning anew.
+        # What an answer that broke off has listed was there all the same: nothing is taken back.
         async for part in parts:
             if len(part.media) > _SMALL:
-                await in_thread(_pick, part, wanted, found)
+                await in_thread(pick, part)
             else:
-                _pick(part, wanted, found)
+                pick(part)
 
     for each in dataset_ids:
         await datasets.read_parts(look, each)
     return found
 
 
-def _pick(part: Dataset, wanted: Collection[str], found: dict[str, DatasetMedia]) -> None:
-    for media in part.media:
-        key = fold_name(media.stored_name)
-        if key in wanted and media.source_type != MediaSourceType.SHAREABLE_LINK:
-            known = found.get(key)
-            if known is None or media.timestamp < known.timestamp:
-                found[key] = media
+def _is_link(media: DatasetMedia) -> bool:
+    return media.source_type is MediaSourceType.SHAREABLE_LINK

@@ -114,7 +114,14 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self._dataset_id = dataset_id
         self._sources = sources
         self._observer = Observer(config.on_event, meters)
-        self._target = Target.of(config, datasets, projects, dataset_id, self._observer.created)
+        self._target = Target(
+            datasets,
+            projects,
+            dataset_id,
+            config.max_per_dataset,
+            config.attach_to,
+            self._observer.created,
+        )
         self._plan = Plan(
             skip_existing=config.skip_existing,
             by_hash=config.identity == "sha256",

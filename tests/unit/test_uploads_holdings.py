@@ -12,7 +12,7 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIConnectionError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.models._names import fold_name
-from datagym_async.uploads._target import Holdings, Target, find_media
+from datagym_async.uploads._target import Target, enter_held, find_media
 from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_family import FakeFamily
 from tests.helpers.parts import parts_of
@@ -158,8 +158,8 @@ async def test_links_are_remembered_for_families_alone() -> None:
 
     async with open_plan() as plan:
         await in_thread(plan.listed.begin)
-        plain = await Holdings(family, plan.listed).enter("d-1")
-        asked = await Holdings(family, plan.listed, with_links=True).enter("d-1")
+        (plain,) = await enter_held(family, plan.listed, "d-1")
+        (asked,) = await enter_held(family, plan.listed, "d-1", with_links=True)
 
     assert (plain.count, plain.links) == (3, set())
     assert (asked.count, asked.links) == (3, {fold_name("b"), fold_name("c")})

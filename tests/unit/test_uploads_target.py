@@ -16,7 +16,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import MediaType
 from datagym_async.uploads._family import SEVERAL
-from datagym_async.uploads._target import Member, NoDatasetError, Target
+from datagym_async.uploads._target import Member, NoDatasetError, Room, Target
 from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_family import PROJECT_ID, FakeFamily, FakeProjects
 
@@ -49,8 +49,8 @@ async def open_target(target: Target) -> None:
 async def store(target: Target, count: int) -> None:
     """Store some images, one after the other."""
     for _ in range(count):
-        async with target.place() as place:
-            place.keep()
+        async with Room(target) as room:
+            room.keep()
 
 
 def uploaded(target: Target) -> dict[str, int]:
@@ -83,17 +83,17 @@ async def test_datasets_are_filled_in_order_and_made_as_needed(family: FakeFamil
 
 
 async def test_workers_together_never_send_more_than_fits(family: FakeFamily) -> None:
-    """Places are taken before sending; each dataset is made once."""
+    """Room is reserved before sending; each dataset is made once."""
     target, peak = await opened(family, 4), Counter[str]()
     on_way = Counter[str]()
 
     async def worker() -> None:
         for _ in range(5):
-            async with target.place() as place:
-                on_way[place.dataset_id] += 1
-                peak[place.dataset_id] = max(peak[place.dataset_id], on_way[place.dataset_id])
+            async with Room(target) as room:
+                on_way[room.dataset_id] += 1
+                peak[room.dataset_id] = max(peak[room.dataset_id], on_way[room.dataset_id])
                 await asyncio.sleep(0)
-                place.keep()
+                room.keep()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(8):
@@ -104,17 +104,17 @@ async def test_workers_together_never_send_more_than_fits(family: FakeFamily) ->
     assert max(peak.values()) == 4
 
 
-async def test_a_failed_item_gives_its_place_back(family: FakeFamily) -> None:
+async def test_a_failed_item_gives_its_room_back(family: FakeFamily) -> None:
     """Whatever ends the block: only what was kept counts."""
     target = await opened(family, 2)
 
-    async with target.place():
+    async with Room(target):
         pass
     with pytest.raises(OSError, match="gone"):
-        async with target.place():
+        async with Room(target):
             raise OSError("gone")
-    async with target.place() as place:
-        place.keep(stored=False)
+    async with Room(target) as room:
+        room.keep(stored=False)
     await store(target, 1)
 
     assert uploaded(target) == {"Photos": 1}
@@ -130,10 +130,10 @@ async def test_a_batch_gets_what_room_there_is(family: FakeFamily) -> None:
     granted = []
     left = 12
     while left:
-        async with target.place(left) as place:
-            granted.append((place.dataset_id, place.count))
-            place.keep(place.count)
-            left -= place.count
+        async with Room(target, left) as room:
+            granted.append((room.dataset_id, room.count))
+            room.keep(room.count)
+            left -= room.count
 
     assert granted == [("d-1", 5), ("d-2", 5), ("d-3", 2)]
 
@@ -260,8 +260,8 @@ async def test_a_link_goes_where_its_name_is_held(family: FakeFamily) -> None:
     homes = [target.home_of(f"http://h/x/{name}?size=1") for name in names]
 
     assert homes == [1, 2, SEVERAL, None]
-    async with target.place(3, home=1) as place:
-        assert (place.dataset_id, place.count) == ("d-2", 3)
+    async with Room(target, 3, 1) as room:
+        assert (room.dataset_id, room.count) == ("d-2", 3)
 
 
 async def test_without_a_bound_links_go_to_the_one_dataset(family: FakeFamily) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.models import Dataset, MediaType
-from datagym_async.uploads._family import MAX_GAP, Places, family_of, name_in_family
+from datagym_async.uploads._family import MAX_GAP, Capacity, family_of, name_in_family
 
 steps = st.lists(
     st.one_of(
@@ -22,21 +22,21 @@ steps = st.lists(
 def test_no_dataset_gets_more_than_its_bound(
     most: int, held: list[int], steps: list[tuple[str, int]]
 ) -> None:
-    """Items take places in batches, are stored or fail in any order; failures give places back."""
-    places = Places(most)
+    """Items reserve room in batches, are stored or fail in any order; failures give it back."""
+    capacity = Capacity(most)
     for count in held:
-        places.add(count)
+        capacity.add(count)
     stored = [0] * len(held)
     on_their_way: list[tuple[int, int]] = []
 
     for what, number in steps:
         if what == "place":
-            while (reserved := places.reserve(number)) is None:
-                places.add(0)
+            while (reserved := capacity.reserve(number)) is None:
+                capacity.add(0)
                 stored.append(0)
             index, granted = reserved
             assert 1 <= granted <= number
-            full = [places.taken(before) for before in range(index)]
+            full = [capacity.taken(before) for before in range(index)]
             assert all(taken >= most for taken in full), "a dataset before it had room"
             on_their_way.append(reserved)
         elif on_their_way:
@@ -44,22 +44,22 @@ def test_no_dataset_gets_more_than_its_bound(
             if what == "store":
                 stored[index] += granted
             else:
-                places.give_back(index, granted)
+                capacity.give_back(index, granted)
 
     before = [*held, *[0] * (len(stored) - len(held))]
     on_way = [sum(n for at, n in on_their_way if at == index) for index in range(len(stored))]
     for index, count in enumerate(stored):
-        assert places.taken(index) == before[index] + count + on_way[index]
+        assert capacity.taken(index) == before[index] + count + on_way[index]
         assert count == 0 or before[index] + count <= most
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=60))
 def test_without_a_bound_all_goes_to_one(batches: list[int]) -> None:
     """One dataset without a bound takes everything, whole batches at a time."""
-    places = Places()
-    places.add(5)
+    capacity = Capacity()
+    capacity.add(5)
 
-    reserved = [places.reserve(batch) for batch in batches]
+    reserved = [capacity.reserve(batch) for batch in batches]
 
     assert reserved == [(0, batch) for batch in batches]
 
