@@ -19,7 +19,7 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads._config import UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
-from datagym_async.uploads._sending import LinkCheck
+from datagym_async.uploads._sending import dead_links, prober_of
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
 from datagym_async.uploads._values import Outcome, UploadItem, said_left_out
@@ -139,11 +139,12 @@ class DryRun:
         # Without the projects: nothing is attached.
         self._target = Target(datasets, None, dataset_id, config.max_per_dataset)
         self._sources = sources
-        self._summary = PlanSummary(dataset_id=dataset_id, dataset_name="")
+        self._dataset_id = dataset_id
+        self._counts: Counter[str] = Counter()
         self._plan = Plan(skip_existing=config.skip_existing)
-        self._links = LinkCheck.of(config)
+        self._prober = prober_of(config)
         self._records: asyncio.Queue[PlannedUpload | Exception | None] = asyncio.Queue(READ_AHEAD)
-        self._has_ended = False
+        self._has_ended = self._complete = False
         rules = rules_of(config)
         if rules.on_clash == "error":
             rules = attrs.evolve(rules, on_clash="skip")
@@ -158,7 +159,6 @@ class DryRun:
         try:
             await in_thread(self._plan.open)
             await self._target.open(self._plan.listed)
-            self._summary = attrs.evolve(self._summary, dataset_name=self._target.name)
             await self._group.__aenter__()
         except BaseException:
             await in_thread(self._plan.close)
@@ -185,8 +185,8 @@ class DryRun:
             await self._group.__aexit__(None, None, None)
         finally:
             await in_thread(self._plan.close)
-            if self._links is not None:
-                await self._links.aclose()
+            if self._prober is not None:
+                await self._prober.aclose()
 
     def __aiter__(self) -> Self:
         return self
@@ -198,12 +198,15 @@ class DryRun:
             raise StopAsyncIteration
         record = await self._records.get()
         if isinstance(record, PlannedUpload):
-            self._count(record)
+            self._counts[record.action] += 1
+            self._counts["warned"] += bool(record.warnings)
+            if record.action == "send":
+                self._counts["bytes"] += record.size or 0
             return record
         self._has_ended = True
         if record is not None:
             raise record
-        self._summary = attrs.evolve(self._summary, complete=True, left_out=self._tally.left_out)
+        self._complete = True
         raise StopAsyncIteration
 
     async def _record(self, portion: list[Work]) -> None:
@@ -211,9 +214,9 @@ class DryRun:
         for work in portion:
             if isinstance(work, tuple):
                 urls = [str(each.item.content) for each in work]
-                dead = await self._links.dead(urls) if self._links is not None else {}
-                for place, each in enumerate(work):
-                    reason = dead.get(place, "")
+                dead = {} if self._prober is None else await dead_links(self._prober, urls)
+                for at, each in enumerate(work):
+                    reason = dead.get(at, "")
                     action: Action = "reject" if reason else "send"
                     record = PlannedUpload(item=each.item, action=action, reason=reason)
                     await self._records.put(record)
@@ -229,16 +232,13 @@ class DryRun:
                 )
             )
 
-    def _count(self, record: PlannedUpload) -> None:
-        counts = Counter({record.action: 1, "warned": int(bool(record.warnings))})
-        if record.action == "send":
-            counts["bytes"] = record.size or 0
-        known = attrs.asdict(self._summary)
-        self._summary = attrs.evolve(
-            self._summary, **{name: known[name] + count for name, count in counts.items()}
-        )
-
     @property
     def summary(self) -> PlanSummary:
         """Return the counts so far; final once the iteration has ended."""
-        return self._summary
+        return PlanSummary(
+            dataset_id=self._dataset_id,
+            dataset_name=self._target.name,
+            left_out=self._tally.left_out if self._complete else 0,
+            complete=self._complete,
+            **self._counts,
+        )

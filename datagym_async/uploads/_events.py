@@ -1,4 +1,4 @@
-"""What a run tells whoever wants to know: frozen values, handed to one callable."""
+"""The events of an upload: frozen values, handed to one callable."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from typing import TypeAlias
 import attrs
 
 from datagym_async._limits import LimiterState
-from datagym_async._logs import logger
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import UploadReport, UploadResult
-
-_log = logger(__name__)
 
 
 @attrs.frozen
@@ -117,38 +114,3 @@ def check_on_event(_: object, __: object, value: OnEvent | None) -> None:
     if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__):
         msg = "on_event is a coroutine function; it must be a plain one that returns at once."
         raise ConfigurationError(msg)
-
-
-@attrs.define
-class Events:
-    """Hand events to a callable of the user's, whose errors do not touch the run.
-
-    Args:
-        on_event: The callable, or None.
-    """
-
-    _on_event: OnEvent | None = None
-    _has_failed: bool = attrs.field(default=False, init=False)
-    _limiter: LimiterState | None = attrs.field(default=None, init=False)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Return whether anybody is told."""
-        return self._on_event is not None
-
-    def tell(self, event: UploadEvent) -> None:
-        """Call the callable; its first error is logged."""
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            if not self._has_failed:
-                self._has_failed = True
-                _log.exception("on_event failed, and the upload goes on; this is logged once")
-
-    def watch(self, limiter: LimiterState) -> None:
-        """Tell of the limit if it is another than the last time."""
-        known, self._limiter = self._limiter, limiter
-        if known is not None and known.limit != limiter.limit:
-            self.tell(LimitChanged(limiter))

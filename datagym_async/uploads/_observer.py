@@ -1,4 +1,4 @@
-"""What is told and advised of an upload: events while it runs, one sentence at its end.
+"""What an upload says of itself while it runs (events), and at its end: one sentence of advice.
 
 Events are made for somebody who listens, and not otherwise. The advice compares the client's own
 numbers at the run's beginning with those at its end; other work of the same client counts as well.
@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async._limits import LimiterState, RunFacts, SessionStatistics, advise
+from datagym_async._logs import logger
 from datagym_async.uploads._events import (
     DatasetCreated,
-    Events,
     ItemSettled,
+    LimitChanged,
     OnEvent,
     Paused,
     RunEnded,
     RunStarted,
+    UploadEvent,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from datagym_async.uploads._target import Member
     from datagym_async.uploads._values import DatasetShare, UploadReport, UploadResult
+
+_log = logger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,25 +54,44 @@ class Meters:
 
 
 class Observer:
-    """Tell of a run, and find out what limited it.
+    """Hand events to a callable of the user's, and find out what limited the run.
 
     Args:
-        on_event: Who wants to be told, or None.
+        on_event: The callable, whose errors do not touch the run; None for none.
         meters: The client's meters, or None where there is no client: then there is no advice.
 
     Attributes:
         advice: One sentence on what limited the run, once it has ended; empty where nobody knows.
-        is_wanted: Whether anybody is told.
+        is_wanted: Whether anybody listens.
     """
 
-    def __init__(self, on_event: OnEvent | None, meters: Meters | None) -> None:
+    def __init__(self, on_event: OnEvent | None = None, meters: Meters | None = None) -> None:
         self.advice = ""
         self.is_wanted = on_event is not None
-        self._events = Events(on_event)
+        self._on_event = on_event
+        self._has_failed = False
+        self._limiter: LimiterState | None = None
         self._meters = meters
         self._before = SessionStatistics()
         self._cpu = 0.0
         self._has_ended = False
+
+    def tell(self, event: UploadEvent) -> None:
+        """Call the callable; its first error is logged."""
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            if not self._has_failed:
+                self._has_failed = True
+                _log.exception("on_event failed, and the upload goes on; this is logged once")
+
+    def watch(self, limiter: LimiterState | None) -> None:
+        """Tell of the limit if it is another than the last time."""
+        known, self._limiter = self._limiter, limiter
+        if known is not None and limiter is not None and known.limit != limiter.limit:
+            self.tell(LimitChanged(limiter))
 
     def begin(self) -> None:
         """Take the readings of the run's beginning, and listen for pauses."""
@@ -90,24 +113,21 @@ class Observer:
         """Tell that the run has begun, into these datasets."""
         names = tuple(each.name for each in datasets)
         held = sum(each.held for each in datasets)
-        self._events.tell(RunStarted(datasets[0].dataset_id, names[0], names, held))
-        self._watch_limiter()
+        self.tell(RunStarted(datasets[0].dataset_id, names[0], names, held))
+        if self.is_wanted:
+            self.watch(self.limiter())
 
     def settled(self, result: UploadResult) -> None:
         """Tell of an outcome, and of the limit where it has changed."""
-        self._events.tell(ItemSettled(result))
-        self._watch_limiter()
-
-    def _watch_limiter(self) -> None:
-        if self.is_wanted and (limiter := self.limiter()) is not None:
-            self._events.watch(limiter)
+        self.tell(ItemSettled(result))
+        self.watch(self.limiter())
 
     def created(self, member: Member) -> None:
         """Tell of a dataset that was added."""
-        self._events.tell(DatasetCreated(member.dataset_id, member.name, member.number))
+        self.tell(DatasetCreated(member.dataset_id, member.name, member.number))
 
     def _paused(self, seconds: float, why: str) -> None:
-        self._events.tell(Paused(seconds, why))
+        self.tell(Paused(seconds, why))
 
     def end(self, report: UploadReport, *, disk_seconds: float) -> None:
         """Find out what limited the run, and tell that it has ended; once.
@@ -132,4 +152,4 @@ class Observer:
                     max_upload_rate=meters.max_upload_rate,
                 )
             )
-        self._events.tell(RunEnded(attrs.evolve(report, advice=self.advice)))
+        self.tell(RunEnded(attrs.evolve(report, advice=self.advice)))

@@ -44,7 +44,7 @@ PORTION_ITEMS = 128
 PORTION_BYTES = 1 << 20
 """More would lie in the processor's cache no longer when its turn to be sent comes."""
 PORTION_SECONDS = 0.02
-"""Time after which a slow disk's portion is handed out as it is: nobody waits for the rest of it."""
+"""Time after which a slow disk's portion is handed out as it is: nobody waits for the rest."""
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 DECODERS = min(8, os.cpu_count() or 1)
 """Images decoded at once, where they are; also the items of a portion then."""

@@ -29,7 +29,7 @@ from datagym_async.uploads._verdicts import of_error, of_url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datagym_async.models import Media, UrlResult
+    from datagym_async.models import Media
     from datagym_async.uploads._feeder import Work
     from datagym_async.uploads.plan._plan import Planned
 
@@ -60,7 +60,7 @@ class Sender:
         config: The options.
         tally: Counts what is in flight.
         judge: Called with each error, and with None after each answer.
-        links: Finds dead links before they are sent, or None.
+        prober: Asks links before they are sent; None to send all.
 
     Attributes:
         in_flight: Items that are being sent; those that are left there were cut off.
@@ -72,15 +72,12 @@ class Sender:
     _config: UploadConfig
     _tally: Tally
     _judge: Callable[[Exception | None], None]
-    _links: LinkCheck | None = None
+    _prober: Prober | None = None
     in_flight: set[int] = attrs.field(factory=set, init=False)
     _bytes: BytesInFlight = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._bytes = BytesInFlight(self._config.max_bytes_in_flight)
-
-    def _clock(self) -> float:
-        return asyncio.get_running_loop().time()
 
     async def send(self, work: Work) -> list[Sent]:
         """Send a piece of work and return what became of its items."""
@@ -102,7 +99,8 @@ class Sender:
 
     async def _send_file(self, work: Planned) -> list[Sent]:
         """Send an image; nothing comes of it where no dataset can be made for it."""
-        began, item, body = self._clock(), work.item, work.body
+        clock = asyncio.get_running_loop().time
+        began, item, body = clock(), work.item, work.body
         if body is None:
             return []
         dataset_id = ""
@@ -141,7 +139,7 @@ class Sender:
             self._judge(error)
             return []
         except (DataGymError, OSError) as error:
-            return [self._refused(work, error, dataset_id, began)]
+            return [self._refused(work, error, dataset_id, clock() - began)]
         self._judge(None)
         result = UploadResult(
             item=item,
@@ -149,34 +147,34 @@ class Sender:
             dataset_id=dataset_id,
             media_id=media.id,
             size=body.size,
-            seconds=self._clock() - began,
+            seconds=clock() - began,
             attempts=1,
             warnings=work.warnings,
         )
         return [Sent(work.seq, result)]
 
-    def _refused(self, work: Planned, error: Exception, dataset_id: str, began: float) -> Sent:
-        """Return what an error means for an item, of which the run is told as well."""
+    def _refused(self, work: Planned, error: Exception, dataset_id: str, seconds: float) -> Sent:
+        """Return what an error means for an item; the run is told as well."""
         self._judge(error)
         result = of_error(
             work.item,
             error,
             dataset_id=dataset_id,
             size=None if work.body is None else work.body.size,
-            seconds=self._clock() - began,
+            seconds=seconds,
             skip_existing=self._config.skip_existing,
+            warnings=work.warnings,
         )
-        if work.warnings:
-            result = attrs.evolve(result, warnings=work.warnings)
         is_lost = work.body is not None and isinstance(error, APIError) and error.unknown
         return Sent(work.seq, result, is_lost)
 
     async def _send_links(self, links: tuple[Planned, ...]) -> list[Sent]:
         """Send links, each to where it has to go, but for those that are dead."""
-        began = self._clock()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         urls = [str(each.item.content) for each in links]
-        dead = await self._links.dead(urls) if self._links is not None else {}
-        seconds = self._clock() - began
+        dead = {} if self._prober is None else await dead_links(self._prober, urls)
+        seconds = clock() - began
         sent = [_rejected(links[at], reason, "", seconds) for at, reason in sorted(dead.items())]
         homes: dict[int | None, list[Planned]] = {}
         for at, link in enumerate(links):
@@ -190,34 +188,35 @@ class Sender:
                 first = self._target.members[0].dataset_id
                 sent += [_rejected(each, SEVERAL_HOMES, first) for each in some]
                 continue
-            left = tuple(some)
+            left = some
             while left and (part := await self._send_part(left, home, began)):
                 sent += part
                 left = left[len(part) :]
         return sent
 
-    async def _send_part(
-        self, links: tuple[Planned, ...], home: int | None, began: float
-    ) -> list[Sent]:
+    async def _send_part(self, links: list[Planned], home: int | None, began: float) -> list[Sent]:
         """Send as many links as one dataset has room for; none where there is no dataset."""
-        dataset_id = ""
+        dataset_id, clock = "", asyncio.get_running_loop().time
         try:
             async with Room(self._target, len(links), home) as room:
                 dataset_id, links = room.dataset_id, links[: room.count]
                 urls = [str(each.item.content) for each in links]
                 answers = await self._media.upload_urls(dataset_id, urls, batch_size=len(urls))
-                seconds = self._clock() - began
-                sent = [
-                    Sent(each.seq, _of_link(each, answer, dataset_id, seconds))
-                    for each, answer in zip(links, answers, strict=True)
-                ]
+                seconds, sent = clock() - began, []
+                for link, said in zip(links, answers, strict=True):
+                    # An address is stored once, so that DUPLICATE may be our own. Where the target
+                    # did not hold the link's name before, an attempt of ours has arrived whose
+                    # answer was lost; where it did, the address may have been there.
+                    is_ours = said.status is UrlStatus.DUPLICATE and not link.is_held
+                    answer = attrs.evolve(said, status=UrlStatus.SUCCESS) if is_ours else said
+                    result = of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
+                    sent.append(Sent(link.seq, result))
                 room.keep(sum(each.result.outcome is Outcome.UPLOADED for each in sent))
         except NoDatasetError as error:
             self._judge(error)
             return []
         except DataGymError as error:
-            self._judge(error)
-            return [self._refused(each, error, dataset_id, began) for each in links]
+            return [self._refused(each, error, dataset_id, clock() - began) for each in links]
         self._judge(None)
         return sent
 
@@ -233,22 +232,11 @@ def _rejected(link: Planned, reason: str, dataset_id: str, seconds: float = 0.0)
     return Sent(link.seq, result)
 
 
-def _of_link(link: Planned, answer: UrlResult, dataset_id: str, seconds: float) -> UploadResult:
-    """Return what an answer means: an address is sent once, so that DUPLICATE may be our own.
-
-    The listing has names alone. Where the target held the name of a link before, its address may
-    have been there; where it did not, an attempt of ours has arrived whose answer was lost.
-    """
-    if answer.status is UrlStatus.DUPLICATE and not link.is_held:
-        answer = attrs.evolve(answer, status=UrlStatus.SUCCESS)
-    return of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
-
-
 class BytesInFlight:
-    """Let bodies in while they have at most so many bytes together, in the order they came.
+    """Let bodies in, in the order they came, while together they have at most `most` bytes.
 
-    One that is larger than the bound goes alone. Whoever waits is overtaken by nobody, so that a
-    large body gets its turn.
+    One that is larger than the bound goes alone. Nobody overtakes, so that a large body gets its
+    turn.
 
     Open files need no bound of their own: a worker has one open at most, and what is read ahead is
     closed before it is handed over.
@@ -270,7 +258,7 @@ class BytesInFlight:
         return self._held
 
     def take(self, size: int) -> bool:
-        """Let a body of this size in if it may be sent at once, and return whether it was so."""
+        """Return whether a body of this size may be sent at once; it is let in then."""
         held = self._held + size
         if self._waiters or (self._most is not None and self._held and held > self._most):
             return False
@@ -287,7 +275,7 @@ class BytesInFlight:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                # Let in and cancelled in the same turn of the loop: the bytes go on.
+                # Let in and cancelled in the same turn of the loop: the next one may go.
                 self.release(size)
             else:
                 # The one that left may have been the large one at the front.
@@ -329,34 +317,18 @@ class Prober(Protocol):
         ...
 
 
-@attrs.frozen
-class LinkCheck:
-    """Find dead links.
+async def dead_links(prober: Prober, urls: Sequence[str]) -> dict[int, str]:
+    """Return what is wrong with links, by their index; nothing of those that are alive."""
+    reasons: dict[int, str] = {}
 
-    Args:
-        prober: Asks them; closed with this.
-    """
+    async def ask(link: tuple[int, str]) -> None:
+        if reason := await prober.probe(link[1]):
+            reasons[link[0]] = reason
 
-    _prober: Prober
+    await for_each(enumerate(urls), ask, concurrency=WORKERS)
+    return reasons
 
-    @classmethod
-    def of(cls, config: UploadConfig) -> LinkCheck | None:
-        """Return the check that the options ask for, or None."""
-        if not config.check_links:
-            return None
-        return cls(LinkProber(allow_private=config.allow_private_links))
 
-    async def dead(self, urls: Sequence[str]) -> dict[int, str]:
-        """Return what is wrong with links, by their places; nothing of those that are alive."""
-        reasons: dict[int, str] = {}
-
-        async def ask(link: tuple[int, str]) -> None:
-            if reason := await self._prober.probe(link[1]):
-                reasons[link[0]] = reason
-
-        await for_each(enumerate(urls), ask, concurrency=WORKERS)
-        return reasons
-
-    async def aclose(self) -> None:
-        """Close the prober."""
-        await self._prober.aclose()
+def prober_of(config: UploadConfig) -> Prober | None:
+    """Return who asks links before they are sent, or None where the options do not want it."""
+    return LinkProber(allow_private=config.allow_private_links) if config.check_links else None

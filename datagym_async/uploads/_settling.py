@@ -27,12 +27,12 @@ from datagym_async.models import DatasetMedia, Media
 from datagym_async.models._names import fold_written
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
-from datagym_async.uploads._values import Outcome
+from datagym_async.uploads._values import Outcome, UploadResult
 from datagym_async.uploads._verification import media_digest
 from datagym_async.uploads.plan._plan import Plan
 
 if TYPE_CHECKING:
-    from datagym_async.uploads._values import Double, UploadResult
+    from datagym_async.uploads._values import Double
 
 
 _log = logger(__name__)
@@ -42,7 +42,6 @@ Search: TypeAlias = Callable[[Collection[str]], Awaitable[dict[str, DatasetMedia
 
 PORTION = 500
 """Items settled in one thread hop."""
-_COMPANY = (0.25, 1.0)
 
 
 class SharedListing:
@@ -87,13 +86,20 @@ class SharedListing:
             self._wanted -= Counter((wanted,))
         if isinstance(found, APIError):
             raise found
-        media = found.get(wanted) if found else None
-        return None if media is None else _as_media(media)
+        listed = found.get(wanted) if found else None
+        if listed is None:
+            return None
+        return Media(
+            id=listed.id,
+            timestamp=listed.timestamp,
+            source_type=listed.source_type,
+            name=listed.name,
+            stored_name=listed.stored_name,
+        )
 
     async def _list(self) -> None:
         # Those whose answers were lost together ask one after the other: wait for them.
-        share, most = _COMPANY
-        await asyncio.sleep(min(most, share * self._settle_after()))
+        await asyncio.sleep(min(1.0, self._settle_after() / 4))
         self._begun += 1
         self._found = None  # a cancellation in between leaves it to the next one who waits
         wanted = frozenset(self._wanted)
@@ -101,16 +107,6 @@ class SharedListing:
             self._found = await self._search(wanted)
         except APIError as error:
             self._found = error
-
-
-def _as_media(found: DatasetMedia) -> Media:
-    return Media(
-        id=found.id,
-        timestamp=found.timestamp,
-        source_type=found.source_type,
-        name=found.name,
-        stored_name=found.stored_name,
-    )
 
 
 @attrs.define
@@ -121,7 +117,8 @@ class Settler:
         plan: The plan.
         media: Knows how long a lost upload may take; compares and deletes doubles.
         target: Lists what it holds.
-        tally: Told of what is settled.
+        tally: Counts what is settled.
+        give_out: Takes the results.
         removes_doubles: Whether extra copies are deleted.
     """
 
@@ -129,11 +126,12 @@ class Settler:
     _media: MediaUploads
     _target: Target
     _tally: Tally
+    _give_out: Callable[[int, UploadResult], Awaitable[None]]
     _removes_doubles: bool
     _had_lost: bool = attrs.field(default=False, init=False)
 
-    async def at_start(self, give_out: Callable[[int, UploadResult], Awaitable[None]]) -> None:
-        """Settle what earlier runs left in `SENDING`; what is not found gets new turns.
+    async def at_start(self) -> None:
+        """Settle what earlier runs left in `SENDING`; what is not found is sent again.
 
         Raises:
             APIError: The target cannot be listed.
@@ -149,20 +147,17 @@ class Settler:
         while left := await in_thread(outcomes.found, PORTION):
             for each in left:
                 if each.result.item.content:
-                    await give_out(each.seq, each.uploaded())
+                    await self._give_out(each.seq, each.uploaded())
                 else:  # its bytes are gone; it counts when the sources name it again
                     outcomes.note(each.seq, each.uploaded())
         await in_thread(outcomes.flush)
         await in_thread(outcomes.send_again)
         self._tally.unsettled -= unsettled
 
-    async def at_end(
-        self, give_out: Callable[[int, UploadResult], Awaitable[None]], *, any_lost: bool
-    ) -> None:
+    async def at_end(self, *, any_lost: bool) -> None:
         """Settle what is left, and confirm by one listing what was uploaded.
 
         Args:
-            give_out: Takes the results.
             any_lost: Whether any answer was lost in this run.
 
         Raises:
@@ -175,19 +170,14 @@ class Settler:
         if lost:
             await asyncio.sleep(self._media.settle_after())
         await self._target.list_again(self._plan.listed)
-        while left := await in_thread(outcomes.found, PORTION):
-            for each in left:
-                self._tally.unsettled -= 1
-                await give_out(each.seq, each.uploaded())
-        while left := await in_thread(outcomes.not_found, PORTION):
-            for each in left:
-                self._tally.unsettled -= 1
-                await give_out(each.seq, each.result)
+        # What the listing holds is uploaded; of the rest the loss of the answer is the result.
+        for take, is_there in ((outcomes.found, True), (outcomes.not_found, False)):
+            while left := await in_thread(take, PORTION):
+                for each in left:
+                    self._tally.unsettled -= 1
+                    await self._give_out(each.seq, each.uploaded() if is_there else each.result)
         await in_thread(outcomes.flush)
-        await self._confirm()
-
-    async def _confirm(self) -> None:
-        outcomes = self._plan.outcomes
+        # The listing has the last word on what was answered, too.
         while left := await in_thread(outcomes.vanished, PORTION):
             for each in left:
                 result = attrs.evolve(each.result, outcome=Outcome.FAILED, reason=_VANISHED)
@@ -195,13 +185,12 @@ class Settler:
                 outcomes.note(each.seq, result)
             await in_thread(outcomes.flush)
         for double in await in_thread(outcomes.doubles):
-            self._tally.doubles.append(await self._removed(double))
+            removed = await self._remove(double) if self._removes_doubles else ()
+            self._tally.doubles.append(attrs.evolve(double, removed=removed))
 
-    async def _removed(self, double: Double) -> Double:
-        """Delete the extra copies, if that is wanted: what has other bytes is no copy."""
-        if not self._removes_doubles:
-            return double
-        removed = []
+    async def _remove(self, double: Double) -> tuple[str, ...]:
+        """Delete the extra copies and return their ids; what has other bytes is no copy."""
+        removed: list[str] = []
         try:
             kept = await media_digest(self._media.stream, double.kept)
             for extra in double.extras:
@@ -210,7 +199,7 @@ class Settler:
                     removed.append(extra)
         except APIError as error:
             _log.warning("An extra copy of '%s' could not be removed: %s", double.name, error)
-        return attrs.evolve(double, removed=tuple(removed))
+        return tuple(removed)
 
 
 _VANISHED = (

@@ -29,7 +29,7 @@ from datagym_async.exceptions import APIError, TransferError
 from datagym_async.uploads._config import UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._observer import Observer
-from datagym_async.uploads._sending import LinkCheck, Sender
+from datagym_async.uploads._sending import Sender, prober_of
 from datagym_async.uploads._settling import Settler, SharedListing
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
@@ -129,7 +129,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             screening=f"{config.check}, at most {config.max_bytes} bytes",
         )
         self._tally = Tally(config.max_problems)
-        self._links = LinkCheck.of(config)
+        self._prober = prober_of(config)
         self._listing = SharedListing(self._target.find, media.settle_after)
         self._sender = Sender(
             media,
@@ -138,9 +138,11 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             config,
             self._tally,
             self._judge,
-            self._links,
+            self._prober,
         )
-        self._settler = Settler(self._plan, media, self._target, self._tally, config.remove_doubles)
+        self._settler = Settler(
+            self._plan, media, self._target, self._tally, self._settled, config.remove_doubles
+        )
 
     def __repr__(self) -> str:
         tally = self._tally
@@ -182,8 +184,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self._observer.close()
         in_flight = frozenset(self._sender.in_flight)
         try:
-            if self._links is not None:
-                await self._links.aclose()
+            if self._prober is not None:
+                await self._prober.aclose()
         finally:
             complete = complete and self._tally.complete
             await in_thread(self._plan.close, complete=complete, doubtful=in_flight)
@@ -198,7 +200,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             self._config.batch_size,
             self._tally,
             self._hand_out,
-            lambda: self._settler.at_start(self._settled),
+            self._settler.at_start,
         )
         await feeder.feed(self._sources)
 
@@ -274,7 +276,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         """Settle and confirm, unless the run broke off: then there is nobody to ask."""
         if self.error is not None:
             return
-        await self._settler.at_end(self._settled, any_lost=self._listing.was_used)
+        await self._settler.at_end(any_lost=self._listing.was_used)
         config = self._config
         if config.verify is not None:
             sample = config.verify_sample if config.verify == "sample" else None

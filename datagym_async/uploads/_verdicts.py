@@ -37,6 +37,7 @@ def of_error(
     size: int | None,
     seconds: float,
     skip_existing: bool,
+    warnings: tuple[str, ...] = (),
 ) -> UploadResult:
     """Return what an error means for its item.
 
@@ -47,9 +48,18 @@ def of_error(
         size: Its bytes.
         seconds: Time from the item's turn to the error.
         skip_existing: Whether a name that is taken by now counts as skipped.
+        warnings: What should be known of it in any case.
     """
-    outcome, reason = _outcome(error, skip_existing=skip_existing)
-    told = error if isinstance(error, APIStatusError) and outcome is Outcome.FAILED else None
+    outcome, reason = Outcome.FAILED, str(error)
+    if isinstance(error, AlreadyExistsError) and skip_existing:
+        # Not in the listing at the start: somebody else stored it since.
+        outcome = Outcome.SKIPPED
+        reason = "The dataset holds this name already; it was stored meanwhile."
+    elif isinstance(error, APIError):
+        pass  # asked before OSError: a missing answer is a ConnectionError, too
+    elif isinstance(error, OSError | ConfigurationError):
+        outcome = Outcome.REJECTED
+    answer = error if isinstance(error, APIStatusError) and outcome is Outcome.FAILED else None
     return UploadResult(
         item=item,
         outcome=outcome,
@@ -58,20 +68,11 @@ def of_error(
         seconds=seconds,
         attempts=error.attempts if isinstance(error, APIError) else 0,
         reason=reason,
-        status=told.status if told else None,
-        key=told.key if told else "",
-        details=told.details if told else (),
+        status=answer.status if answer else None,
+        key=answer.key if answer else "",
+        details=answer.details if answer else (),
+        warnings=warnings,
     )
-
-
-def _outcome(error: Exception, *, skip_existing: bool) -> tuple[Outcome, str]:
-    if isinstance(error, AlreadyExistsError) and skip_existing:
-        # Not in the listing at the start: somebody else stored it since.
-        return Outcome.SKIPPED, "The dataset holds this name already; it was stored meanwhile."
-    if isinstance(error, APIError):  # before OSError: no answer is a ConnectionError, too
-        return Outcome.FAILED, str(error)
-    local = isinstance(error, OSError | ConfigurationError)
-    return Outcome.REJECTED if local else Outcome.FAILED, str(error)
 
 
 def of_url(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.uploads import UploadConfig, Uploader
-from datagym_async.uploads._sending import LinkCheck
+from datagym_async.uploads._sending import dead_links
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import jpeg
 
@@ -39,7 +39,7 @@ async def test_dead_links_are_named_by_their_places() -> None:
     prober = Prober()
     urls = [f"http://h/{'dead' if number % 3 else 'ok'}{number}.jpg" for number in range(50)]
 
-    dead = await LinkCheck(prober).dead(urls)
+    dead = await dead_links(prober, urls)
 
     assert dead == {at: "It is dead." for at, url in enumerate(urls) if "dead" in url}
     assert prober.peak == 16

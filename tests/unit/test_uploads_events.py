@@ -10,13 +10,8 @@ import pytest
 
 from datagym_async._limits import LimiterState
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads import UploadConfig
-from datagym_async.uploads._events import (
-    Events,
-    LimitChanged,
-    Paused,
-    UploadEvent,
-)
+from datagym_async.uploads import LimitChanged, Paused, UploadConfig, UploadEvent
+from datagym_async.uploads._observer import Observer
 
 
 def limiter(limit: int, in_flight: int = 0) -> LimiterState:
@@ -27,7 +22,7 @@ def limiter(limit: int, in_flight: int = 0) -> LimiterState:
 def test_only_a_change_of_the_limit_is_told() -> None:
     """What is in flight changes all the time; the first state is no change."""
     told: list[UploadEvent] = []
-    events = Events(told.append)
+    events = Observer(told.append)
 
     for state in (limiter(2), limiter(2, 1), limiter(4), limiter(4, 3), limiter(2)):
         events.watch(state)
@@ -43,7 +38,7 @@ def test_an_error_of_the_callable_is_logged_once(caplog: pytest.LogCaptureFixtur
         calls.append(event)
         raise ValueError("a slip")
 
-    events = Events(fail)
+    events = Observer(fail)
     with caplog.at_level(logging.ERROR, "datagym_async"):
         for seconds in (1, 2):
             events.tell(Paused(seconds, "429"))
@@ -56,7 +51,7 @@ def test_an_error_of_the_callable_is_logged_once(caplog: pytest.LogCaptureFixtur
 
 def test_without_a_callable_nothing_happens() -> None:
     """The usual case."""
-    Events().tell(Paused(1, "429"))
+    Observer().tell(Paused(1, "429"))
 
 
 def test_events_are_frozen() -> None:
