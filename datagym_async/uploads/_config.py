@@ -56,10 +56,6 @@ def _one_of(*words: str | None) -> Any:
     return check
 
 
-def _naming(_: object, __: object, value: object) -> None:
-    check_name(value)
-
-
 def _separating(_: object, __: object, value: object) -> None:
     if not isinstance(value, str) or any(not one.isprintable() for one in value):
         msg = f"name_separator is {value!r}; it must be a printable text."
@@ -135,10 +131,10 @@ class UploadConfig:
             few services are set up to take, results carry a warning in any case.
         max_problems: How many rejected and failed results the report keeps in full; the counts
             are exact in any case.
-        journal: Where the run keeps its journal, so that the same upload again goes on where this
-            one stopped: True for a file of its own in the state folder (see `jobs_folder`), or the
-            path of a file; None or False for no journal.
-        fresh: Whether a journal of an earlier run is dropped instead of gone on with.
+        journal: Where the run keeps its journal, from which the same upload again resumes: True for
+            a file of its own in the state folder (see `jobs_folder`), or the path of a file; None
+            or False for no journal.
+        fresh: Whether a journal of an earlier run is dropped instead of resumed.
         identity: What tells the journal that a file is the one it knows: its size and time of
             change (``"size+mtime"``), or also the hash of its bytes (``"sha256"``: every file is
             read once more when it is listed).
@@ -153,12 +149,12 @@ class UploadConfig:
             that is created; none are taken over from the first dataset.
         max_bytes_in_flight: Bytes of images on their way at once; a larger one goes alone. None for
             no bound.
-        max_files: The run ends after so many images and links were sent, whatever became of them.
-        max_bytes_total: The run ends with the image that brings the bytes sent to so many.
-        max_failures: The run ends after so many items failed; rejected ones do not count.
-        max_duration: The run ends so many seconds after its beginning. For these four: what is in
-            flight ends in its own way, and the report says which it was (``stopped_by``); that is
-            no error, and the same upload again goes on.
+        max_files: The run ends after this number of images and links sent, whatever became of them.
+        max_bytes_total: The run ends with the image that brings the bytes sent to this number.
+        max_failures: The run ends after this number of failed items; rejected ones do not count.
+        max_duration: The run ends this number of seconds after its beginning. For these four: what
+            is in flight ends in its own way, and the report says which it was (``stopped_by``);
+            that is no error, and the same upload again resumes.
         on_event: Called with each `UploadEvent`, on the event loop: a plain function that returns
             at once. What it raises is logged once and otherwise ignored.
         verify: Whether uploaded images are downloaded at the end and compared byte for byte: some
@@ -174,7 +170,7 @@ class UploadConfig:
         default=None, validator=attrs.validators.optional(_within(1, MAX_CONCURRENCY))
     )
     batch_size: int = attrs.field(default=50, validator=_within(1, MAX_BATCH_SIZE))
-    name: Name = attrs.field(default="basename", validator=_naming)
+    name: Name = attrs.field(default="basename", validator=lambda _, __, value: check_name(value))
     name_separator: str = attrs.field(default="/", validator=_separating)
     on_clash: Clashes = attrs.field(default="skip", validator=_one_of("skip", "rename", "error"))
     skip_existing: bool = True

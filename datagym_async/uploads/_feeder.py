@@ -36,7 +36,7 @@ STEP = 256
 TAKEN_AT_ONCE = 256
 """Items of the plan in one transaction; with a journal they count as being sent from then on."""
 STEP_SECONDS = 0.05
-"""Time after which a slow iterator's portion goes on as it is."""
+"""Time after which a slow iterator's portion is planned as it is."""
 
 
 Work: TypeAlias = "Planned | tuple[Planned, ...]"
@@ -213,34 +213,24 @@ async def _drain(arrivals: asyncio.Queue[object]) -> tuple[list[object], bool]:
 
 
 async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
+    source = stream.source
     try:
-        if isinstance(stream.source, AsyncIterable):
-            await _pump_async(stream.source, arrivals)
+        if isinstance(source, AsyncIterable):
+            try:
+                async for element in source:
+                    await arrivals.put(element)
+            finally:
+                # A generator left half-way would keep its files open until it is collected.
+                if aclose := getattr(source, "aclose", None):
+                    await aclose()
         else:
-            await _pump_sync(stream.source, arrivals)
+            with closing(_Puller(source)) as puller:
+                while elements := await in_thread_left_behind(puller.pull):
+                    for element in elements:
+                        await arrivals.put(element)
     except Exception as error:
         await arrivals.put(_Broken(error))
     await arrivals.put(_END)
-
-
-async def _pump_async(source: AsyncIterable[object], arrivals: asyncio.Queue[object]) -> None:
-    try:
-        async for element in source:
-            await arrivals.put(element)
-    finally:
-        # A generator left in its midst would keep open what it has open until it is collected.
-        if aclose := getattr(source, "aclose", None):
-            await aclose()
-
-
-async def _pump_sync(source: Iterator[object], arrivals: asyncio.Queue[object]) -> None:
-    puller = _Puller(source)
-    try:
-        while elements := await in_thread_left_behind(puller.pull):
-            for element in elements:
-                await arrivals.put(element)
-    finally:
-        puller.close()
 
 
 class _Puller:

@@ -41,7 +41,7 @@ class Meters:
     Args:
         statistics: Gives what the client's session has done so far.
         limiter: Gives what the lane of uploads allows now.
-        on_pause: Those who are told of a pause of the client.
+        on_pause: Called with each pause of the client: its seconds, and what asked for it.
         rate_limit: The client's requests a second, or None.
         max_upload_rate: The client's bytes a second, or None.
     """

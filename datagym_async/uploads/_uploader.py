@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from datagym_async.uploads._observer import Meters
     from datagym_async.uploads._target import Attachments
     from datagym_async.uploads._values import UploadProgress
-    from datagym_async.uploads.plan._plan import Planned
     from datagym_async.uploads.sources._leaves import Source
 
 DRAIN_SECONDS = 30.0
@@ -72,7 +71,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
       cannot be read; nothing was sent. Among other sources, such a one is a rejected result.
     * `TransferError` (with the report so far) if the token is refused, the dataset vanishes, the
       plan's limit is reached or the service stops answering in the midst of the run. What was in
-      flight has then ended in its own way; the same upload again goes on where this one stopped.
+      flight has then ended in its own way; the same upload again resumes.
     * Whatever an iterable given as a source raises, unchanged.
 
     Leaving the block early stops the run: requests in flight get up to 30 seconds to end, so that
@@ -193,10 +192,9 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     # What the engine asks for.
 
     async def _feed(self) -> None:
-        rules = rules_of(self._config)
         feeder = Feeder(
             self._plan,
-            rules,
+            rules_of(self._config),
             self._config.batch_size,
             self._tally,
             self._hand_out,
@@ -207,28 +205,22 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     async def _hand_out(self, portion: list[Work]) -> None:
         """Hand a portion to the workers, and settle what of it needs no sending."""
         for work in portion:
-            if isinstance(work, tuple) or work.verdict is None:
+            if isinstance(work, tuple) or (verdict := work.verdict) is None:
                 self._hand_over(work)
-            else:
-                await self._settle_unsent(work)
+                continue
+            is_skipped = verdict.outcome is Outcome.SKIPPED
+            dataset_id, media_id = work.there if is_skipped else ("", "")
+            result = UploadResult(
+                item=work.item,
+                outcome=verdict.outcome,
+                dataset_id=dataset_id or self._target.members[0].dataset_id,
+                media_id=media_id or None,
+                size=work.size,
+                reason=verdict.reason,
+                warnings=work.warnings,
+            )
+            await self._settled(work.seq, result)
         await self._room()
-
-    async def _settle_unsent(self, planned: Planned) -> None:
-        verdict = planned.verdict
-        if verdict is None:
-            return
-        is_skipped = verdict.outcome is Outcome.SKIPPED
-        dataset_id, media_id = planned.there if is_skipped else ("", "")
-        result = UploadResult(
-            item=planned.item,
-            outcome=verdict.outcome,
-            dataset_id=dataset_id or self._target.members[0].dataset_id,
-            media_id=media_id or None,
-            size=planned.size,
-            reason=verdict.reason,
-            warnings=planned.warnings,
-        )
-        await self._settled(planned.seq, result)
 
     async def _do(self, work: Work) -> None:
         if isinstance(work, tuple):
