@@ -128,8 +128,8 @@ def prepare_prediction(
 
 def _frame(prediction: object) -> Frame:
     if isinstance(prediction, LabeledImage):
-        return Frame(prediction.width, prediction.height)
-    return Frame()
+        return prediction.width, prediction.height
+    return None, None
 
 
 def _as_json(prediction: object) -> object:
@@ -161,7 +161,15 @@ def _findings(
         yield fatal((), f"an object was expected, not {kind}; the service refuses it")
         return
     yield from _check_members(prediction)
-    yield from _check_flag(prediction, keep_data)
+    flag = prediction.get("keepData", keep_data)
+    if "keepData" in prediction and not isinstance(flag, bool):
+        yield error(("keepData",), "true or false was expected; the service refuses it")
+    elif keep_data is not None and flag is not keep_data:
+        yield fatal(
+            ("keepData",),
+            f"it is {str(flag).lower()}, and the call says keep_data={keep_data}; make two calls,"
+            " one for each",
+        )
     at, answers = (_GLOBALS,), prediction.get(_GLOBALS)
     if _GLOBALS in prediction:
         yield from check_answers(answers, at, entries)
@@ -188,20 +196,6 @@ def _check_members(prediction: Mapping[str, object]) -> Iterator[Finding]:
             yield fatal((name,), "it is of a video, whose labels cannot be imported")
         elif name not in _READ | _OF_EXPORTS | _OF_VIDEOS | {"label_classes"}:
             yield warning((name,), "the service ignores it")
-
-
-def _check_flag(prediction: Mapping[str, object], keep_data: bool | None) -> Iterator[Finding]:
-    if "keepData" not in prediction:
-        return
-    flag = prediction["keepData"]
-    if not isinstance(flag, bool):
-        yield error(("keepData",), "true or false was expected; the service refuses it")
-    elif keep_data is not None and flag is not keep_data:
-        yield fatal(
-            ("keepData",),
-            f"it is {str(flag).lower()}, and the call says keep_data={keep_data}; make two calls,"
-            " one for each",
-        )
 
 
 # --- The form that goes in ------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import attrs
 
 from datagym_async._printable import printable
 from datagym_async.labels._config_entries import GEOMETRIES
+from datagym_async.labels._config_rules import LONGEST_TEXT
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ PartPath: TypeAlias = tuple[str | int, ...]
 DRAWN = GEOMETRIES | {EntryType.IMAGE_SEGMENTATION}
 """Types of entries that labellers draw; the others are questions."""
 
-_LONGEST = 255
-"""Characters of the longest text that the service's database holds."""
 _ONE_CHILD = (
     "an import takes one nested answer a level, and the service refuses the whole request for more;"
     " set the others with `client.values.write`"
@@ -215,7 +214,7 @@ def _check_values(
         )
         return
     for _, value in values:
-        longest = min(entry.max_length or _LONGEST, _LONGEST)
+        longest = min(entry.max_length or LONGEST_TEXT, LONGEST_TEXT)
         if entry.type is EntryType.FREETEXT and len(value) > longest:
             yield error(
                 at,

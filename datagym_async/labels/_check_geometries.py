@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from numbers import Real  # those of numpy are such
-from typing import TYPE_CHECKING, cast
-
-import attrs
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from datagym_async.labels._check_answers import (
     DRAWN,
@@ -22,6 +20,7 @@ from datagym_async.labels._check_answers import (
     warning,
 )
 from datagym_async.labels._json import LARGEST
+from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED, SHAPE_MEMBERS
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -29,15 +28,7 @@ if TYPE_CHECKING:
 
     from datagym_async.labels._config_entries import EntryLike
 
-_SHAPES = {
-    "point": EntryType.POINT,
-    "line": EntryType.LINE,
-    "polygon": EntryType.POLYGON,
-    "rectangle": EntryType.RECTANGLE,
-    "image_segmentation": EntryType.IMAGE_SEGMENTATION,
-    "geometry": None,
-}
-_MEMBERS = _SHAPES.keys() | {"classifications", "nested_geometries"}
+_MEMBERS = SHAPE_MEMBERS.keys() | {CLASSIFICATIONS, NESTED}
 _COUNTS = {
     EntryType.POINT: (1, 1),
     EntryType.RECTANGLE: (1, 1),
@@ -50,12 +41,8 @@ _NO_SEGMENTATION = (
 )
 
 
-@attrs.frozen
-class Frame:
-    """How large the image is, in pixels; None where that is not known."""
-
-    width: int | None = None
-    height: int | None = None
+Frame: TypeAlias = tuple[int | None, int | None]
+"""Width and height of the image, in pixels; None where that is not known."""
 
 
 def check_geometries(
@@ -107,12 +94,12 @@ def _check_one(
             yield error((*at, name), message)
     yield from _check_shape(drawn, at, entry, frame)
     # The answers, also those that are not there.
-    where = (*at, "classifications")
-    if "classifications" in drawn:
-        yield from check_answers(drawn["classifications"], where, below(entry))
-    yield from unanswered(drawn.get("classifications"), where, below(entry))
-    if inner := drawn.get("nested_geometries"):
-        where = (*at, "nested_geometries")
+    where = (*at, CLASSIFICATIONS)
+    if CLASSIFICATIONS in drawn:
+        yield from check_answers(drawn[CLASSIFICATIONS], where, below(entry))
+    yield from unanswered(drawn.get(CLASSIFICATIONS), where, below(entry))
+    if inner := drawn.get(NESTED):
+        where = (*at, NESTED)
         if nested:
             yield error(where, "geometries nest one level deep; the service drops this in silence")
         else:
@@ -122,7 +109,7 @@ def _check_one(
 def _check_shape(
     drawn: Mapping[str, object], at: PartPath, entry: EntryLike | None, frame: Frame
 ) -> Iterator[Finding]:
-    given = [name for name in _SHAPES if name in drawn]
+    given = [name for name in SHAPE_MEMBERS if name in drawn]
     wanted = entry.type if entry is not None else None
     if "image_segmentation" in given or wanted is EntryType.IMAGE_SEGMENTATION:
         yield error(at, _NO_SEGMENTATION)
@@ -130,7 +117,7 @@ def _check_shape(
         yield error(at, "it has no coordinates; the service stores an invalid label")
     elif len(given) > 1:
         yield error(at, f"it has {' and '.join(given)}, and the service keeps one of them alone")
-    elif entry is not None and _SHAPES[given[0]] not in {None, wanted}:
+    elif entry is not None and SHAPE_MEMBERS[given[0]] not in {None, wanted}:
         yield error(
             (*at, given[0]),
             f"{entry.key!r} is a {entry.type.value.lower()}, not a {given[0]}; the service stores"
@@ -138,7 +125,7 @@ def _check_shape(
             part=at,
         )
     else:
-        shape = wanted if wanted in DRAWN else _SHAPES[given[0]]
+        shape = wanted if wanted in DRAWN else SHAPE_MEMBERS[given[0]]
         yield from _check_points(drawn[given[0]], (*at, given[0]), shape, frame)
 
 
@@ -160,7 +147,7 @@ def _check_points(
     )
     yield from itertools.islice(found, 1)  # it must go for the first as for a thousand
     # What lies beyond the image is stored as it is, and worth a warning.
-    for name, length, limit in (("x", "w", frame.width), ("y", "h", frame.height)):
+    for name, length, limit in zip("xy", "wh", frame, strict=True):
         if limit is None:
             continue
         farthest = max((_edge(point, name, length) for point in points), default=0.0)

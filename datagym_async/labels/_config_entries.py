@@ -77,17 +77,8 @@ class ConfigEntry:
             return entry
         if isinstance(entry, EntryHandle):
             return entry.to_entry()
-        return cls(
-            entry.key,
-            entry.value,
-            entry.type,
-            color=entry.color,
-            shortcut=entry.shortcut,
-            max_length=entry.max_length,
-            required=entry.required,
-            options=entry.options,
-            children=map(cls.of, entry.children),
-        )
+        members = {each.alias: getattr(entry, each.name) for each in attrs.fields(cls)}
+        return cls(**{**members, "children": map(cls.of, entry.children)})
 
     def walk(self) -> Iterator[ConfigEntry]:
         """Give the entry and all that are nested in it, each before its children."""
@@ -193,9 +184,8 @@ class EntryList:
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a point (see `add_rectangle`)."""
-        return self._add(
-            EntryType.POINT, entry_key, entry_value, children, color=color, shortcut=shortcut
-        )
+        drawn = {"color": color, "shortcut": shortcut}
+        return self._add(EntryType.POINT, entry_key, entry_value, children, **drawn)
 
     def add_line(
         self,
@@ -206,9 +196,8 @@ class EntryList:
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a line (see `add_rectangle`)."""
-        return self._add(
-            EntryType.LINE, entry_key, entry_value, children, color=color, shortcut=shortcut
-        )
+        drawn = {"color": color, "shortcut": shortcut}
+        return self._add(EntryType.LINE, entry_key, entry_value, children, **drawn)
 
     def add_polygon(
         self,
@@ -219,9 +208,8 @@ class EntryList:
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a polygon (see `add_rectangle`)."""
-        return self._add(
-            EntryType.POLYGON, entry_key, entry_value, children, color=color, shortcut=shortcut
-        )
+        drawn = {"color": color, "shortcut": shortcut}
+        return self._add(EntryType.POLYGON, entry_key, entry_value, children, **drawn)
 
     def add_rectangle(
         self,
@@ -243,9 +231,8 @@ class EntryList:
         Raises:
             LabelConfigError: The key is there already.
         """
-        return self._add(
-            EntryType.RECTANGLE, entry_key, entry_value, children, color=color, shortcut=shortcut
-        )
+        drawn = {"color": color, "shortcut": shortcut}
+        return self._add(EntryType.RECTANGLE, entry_key, entry_value, children, **drawn)
 
     def add_image_segmentation(
         self,
@@ -256,12 +243,7 @@ class EntryList:
     ) -> EntryHandle:
         """Add an image segmentation, which stands at the root and nests nothing."""
         return self._add(
-            EntryType.IMAGE_SEGMENTATION,
-            entry_key,
-            entry_value,
-            None,
-            color=color,
-            shortcut=shortcut,
+            EntryType.IMAGE_SEGMENTATION, entry_key, entry_value, color=color, shortcut=shortcut
         )
 
     def add_select(
@@ -284,14 +266,8 @@ class EntryList:
         Raises:
             LabelConfigError: The key is there already.
         """
-        return self._add(
-            EntryType.SELECT,
-            entry_key,
-            entry_value,
-            children,
-            required=required,
-            options=options,
-        )
+        answers = {"options": options, "required": required}
+        return self._add(EntryType.SELECT, entry_key, entry_value, children, **answers)
 
     def add_checklist(
         self,
@@ -302,14 +278,8 @@ class EntryList:
         required: bool = False,
     ) -> EntryHandle:
         """Add a question with any number of answers (see `add_select`)."""
-        return self._add(
-            EntryType.CHECKLIST,
-            entry_key,
-            entry_value,
-            children,
-            required=required,
-            options=options,
-        )
+        answers = {"options": options, "required": required}
+        return self._add(EntryType.CHECKLIST, entry_key, entry_value, children, **answers)
 
     def add_freetext(
         self,
@@ -320,17 +290,11 @@ class EntryList:
         required: bool = False,
     ) -> EntryHandle:
         """Add a question with a text of up to `max_length` characters (see `add_select`)."""
-        return self._add(
-            EntryType.FREETEXT,
-            entry_key,
-            entry_value,
-            children,
-            max_length=max_length,
-            required=required,
-        )
+        answers = {"max_length": max_length, "required": required}
+        return self._add(EntryType.FREETEXT, entry_key, entry_value, children, **answers)
 
     def _add(
-        self, kind: EntryType, key: str, value: str, children: Children, **members: Any
+        self, kind: EntryType, key: str, value: str, children: Children = None, **members: Any
     ) -> EntryHandle:
         nested = map(ConfigEntry.of, children or ())
         return self.append_entry(ConfigEntry(key, value, kind, children=nested, **members))

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 4
 """Levels, the root included (observed)."""
 
-_LONGEST = 56
-_LONGEST_TEXT = 255
+LONGEST_KEY = 56
+LONGEST_TEXT = 255
+"""Characters that the service takes for keys and texts of entries, and for free texts."""
 _KEY = re.compile(r"[a-zA-Z0-9_ -]+")
 _VALUE = re.compile(r"[a-zA-Z0-9_ !@#$%^&*()?\-àâçéèêëîïôûùüÿñæœäöüß]+")
 _OPTION = re.compile(r"[a-zA-Z0-9_ .-]+")
@@ -79,44 +80,41 @@ def _problems_below(
     entry: ConfigEntry, path: tuple[str, ...], above: tuple[ConfigEntry, ...]
 ) -> Iterator[str]:
     here = (*path, entry.key or "(no key)")
-    for text in (*_texts(entry), *_kind(entry), *_place(entry, above)):
+    for text in (
+        *_text("key", entry.key, _KEY, "letters a to z, digits, blanks, _ and -"),
+        *_text("text", entry.value, _VALUE, "letters, digits, blanks and _-!@#$%^&*()?"),
+        *_kind(entry),
+        *_place(entry, above),
+    ):
         yield f"{'/'.join(here)}: {text}."
     yield from _duplicates(f"{'/'.join(here)}: ", entry.children)
     for child in entry.children:
         yield from _problems_below(child, here, (*above, entry))
 
 
-def _texts(entry: ConfigEntry) -> Iterator[str]:
-    yield from _text("key", entry.key, _KEY, "letters a to z, digits, blanks, _ and -")
-    yield from _text("text", entry.value, _VALUE, "letters, digits, blanks and _-!@#$%^&*()?")
-    if entry.key.strip() in RESERVED:
-        yield f"the key {entry.key!r} is a word of the service itself; use another one"
-
-
 def _text(what: str, text: str, allowed: re.Pattern[str], words: str) -> Iterator[str]:
     if not text.strip():
-        yield f"the {what} is empty; it needs 1 to {_LONGEST} characters"
-    elif len(text) > _LONGEST:
-        yield f"the {what} has {len(text)} characters, {_LONGEST} are allowed"
+        yield f"the {what} is empty; it needs 1 to {LONGEST_KEY} characters"
+    elif len(text) > LONGEST_KEY:
+        yield f"the {what} has {len(text)} characters, {LONGEST_KEY} are allowed"
     if bad := sorted({each for each in text if not allowed.fullmatch(each)}):
         yield f"the {what} {text!r} holds {_quoted(bad)}, which the service refuses; use {words}"
 
 
 def _kind(entry: ConfigEntry) -> Iterator[str]:
+    if entry.key.strip() in RESERVED:
+        yield f"the key {entry.key!r} is a word of the service itself; use another one"
     if entry.type not in (*GEOMETRIES, *CLASSIFICATIONS, EntryType.IMAGE_SEGMENTATION):
-        yield "its type is none of today's; use one of " + ", ".join(_types())
+        known = (each for each in EntryType if each not in {EntryType.UNKNOWN, EntryType.RADIO})
+        yield f"its type is none of today's; use one of {', '.join(known)}"
     if entry.type is EntryType.FREETEXT and entry.max_length is None:
-        yield f"a free text needs a maximum length, 1 to {_LONGEST_TEXT}"
-    if entry.max_length is not None and not 1 <= entry.max_length <= _LONGEST_TEXT:
-        yield f"the maximum length is {entry.max_length}; 1 to {_LONGEST_TEXT} are allowed"
+        yield f"a free text needs a maximum length, 1 to {LONGEST_TEXT}"
+    if entry.max_length is not None and not 1 <= entry.max_length <= LONGEST_TEXT:
+        yield f"the maximum length is {entry.max_length}; 1 to {LONGEST_TEXT} are allowed"
     if entry.shortcut is not None and not _DIGIT.fullmatch(entry.shortcut):
         yield f"the shortcut is {entry.shortcut!r}; it must be one digit, 0 to 9"
     yield from _options(entry)
     yield from _useless(entry)
-
-
-def _types() -> list[str]:
-    return [each.value for each in EntryType if each not in (EntryType.UNKNOWN, EntryType.RADIO)]
 
 
 def _options(entry: ConfigEntry) -> Iterator[str]:
@@ -125,27 +123,19 @@ def _options(entry: ConfigEntry) -> Iterator[str]:
     for key, text in entry.options.items():
         if not key or not text:
             yield f"the option {key!r} needs a key and a text, and has {text!r}"
-        elif len(key) > _LONGEST or len(text) > _LONGEST_TEXT:
+        elif len(key) > LONGEST_KEY or len(text) > LONGEST_TEXT:
             yield (
-                f"the option {key[:20]!r} is too long: {_LONGEST} characters for the key and "
-                f"{_LONGEST_TEXT} for the text are allowed"
+                f"the option {key[:20]!r} is too long: {LONGEST_KEY} characters for the key and "
+                f"{LONGEST_TEXT} for the text are allowed"
             )
         if bad := sorted({each for each in key if not _OPTION.fullmatch(each)}):
             yield f"the key of the option {key!r} holds {_quoted(bad)}, which no label can name"
-    yield from (
-        f"the options {' and '.join(map(repr, keys))} cannot be told apart"
-        for keys in _same_options(entry)
-    )
-
-
-def _same_options(entry: ConfigEntry) -> list[list[str]]:
-    """Return the keys of options that differ in case or outer blanks alone, or in nothing shown."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for key, text in entry.options.items():
-        groups.setdefault(("key", key.strip().lower()), []).append(key)
-        groups.setdefault(("text", text.strip()), []).append(key)
-    twins = [keys for keys in groups.values() if len(keys) > 1]
-    return [keys for number, keys in enumerate(twins) if keys not in twins[:number]]
+    # Options that differ in case or outer blanks alone, or in nothing that is shown.
+    keys = _grouped((key.strip().lower(), key) for key in entry.options)
+    texts = _grouped((text.strip(), key) for key, text in entry.options.items())
+    for same in dict.fromkeys(tuple(each) for each in (*keys.values(), *texts.values())):
+        if len(same) > 1:
+            yield f"the options {' and '.join(map(repr, same))} cannot be told apart"
 
 
 def _useless(entry: ConfigEntry) -> Iterator[str]:
@@ -178,7 +168,7 @@ def _place(entry: ConfigEntry, above: tuple[ConfigEntry, ...]) -> Iterator[str]:
 
 
 def _duplicates(prefix: str, entries: Iterable[ConfigEntry]) -> Iterator[str]:
-    for key, count in Counter(_folded(entry) for entry in entries).items():
+    for key, count in Counter(entry.key.rstrip() for entry in entries).items():
         if count > 1:
             where = prefix or "the configuration: "
             yield f"{where}{count} entries have the key {key!r} (upper and lower case are one)."
@@ -186,27 +176,25 @@ def _duplicates(prefix: str, entries: Iterable[ConfigEntry]) -> Iterator[str]:
 
 def _repeated_below(root: ConfigEntry) -> Iterator[str]:
     """Give keys that stand in several places of one tree; for neighbours see `_duplicates`."""
-    places: dict[str, list[str]] = {}
-    for path, entry in _walk([root]):
-        places.setdefault(_folded(entry), []).append(path)
-    for key, paths in places.items():
+    for key, paths in _grouped((each.key.rstrip(), path) for path, each in _walk([root])).items():
         if len(set(paths)) > 1:
             where = ", ".join(dict.fromkeys(paths))
             yield f"{root.key}: the key {key!r} stands in several places ({where}); use it once."
 
 
-def _folded(entry: ConfigEntry) -> str:
-    return entry.key.rstrip()
-
-
 def _repeated_shortcuts(roots: Sequence[ConfigEntry]) -> Iterator[str]:
-    places: dict[str, list[str]] = {}
-    for path, entry in _walk(roots):
-        if entry.shortcut is not None:
-            places.setdefault(entry.shortcut, []).append(path)
-    for shortcut, paths in places.items():
+    given = ((each.shortcut, path) for path, each in _walk(roots) if each.shortcut is not None)
+    for shortcut, paths in _grouped(given).items():
         if len(paths) > 1:
             yield f"{paths[1]}: the shortcut {shortcut} is taken by {paths[0]}; give another one."
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return all second members of each first one, in order."""
+    found: dict[str, list[str]] = {}
+    for first, second in pairs:
+        found.setdefault(first, []).append(second)
+    return found
 
 
 def _doubts(path: str, entry: ConfigEntry) -> Iterator[str]:

@@ -80,12 +80,6 @@ def _parse_class(value: object, path: str) -> LabelClass:
     return LabelClass(name, **types, extra=extra)
 
 
-def _class_payload(each: LabelClass) -> dict[str, Any]:
-    types = {member: getattr(each, member) for member in _TYPES}
-    written = {member: kind.value.lower() for member, kind in types.items() if kind is not None}
-    return {"class_name": each.name, **written, **each.extra}
-
-
 # --- Images and tasks ----------------------------------------------------------------------------
 
 _ID, _NAME = "internal_media_ID", "external_media_ID"
@@ -125,7 +119,14 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
     video: dict[str, Any] = {}
     if not _VIDEO.keys().isdisjoint(task):
         video = {member: _optional(task, member, read) for member, read in _VIDEO.items()}
-    state = TaskState(as_text(task.get(_STATUS), path=f".{_STATUS}"))
+    word = as_text(task.get(_STATUS), path=f".{_STATUS}")
+    state = TaskState(word)
+    # What the file had, where the value does not say how it was written.
+    raw = {member: (task[member], value) for member, value in video.items() if member in task}
+    if state.value.lower() != word:
+        raw[_STATUS] = (word, state)
+    # The id of the task is nowhere but in addresses.
+    task_id = _TASK_ID.search(video.get("task_export_url") or (urls[0] if urls else ""))
     return LabeledTask(
         media_id=_first(task, _ID),
         media_name=decode_name(stored),
@@ -133,11 +134,11 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
         labeler=_optional(task, "labeler", as_text),
         state=state,
         segmentations=urls,
-        task_id=_task_id(urls, video),
+        task_id=task_id[1] if task_id else None,
         annotations=_below(task, _LABELS, read_annotations, types),
         classifications=_below(task, _GLOBALS, read_classifications, types),
         extra={name: value for name, value in task.items() if name not in _KNOWN},
-        form=Form(tuple(task), tuple(task.get(_LABELS) or ()), _raw(task, state, video)),
+        form=Form(tuple(task), tuple(task.get(_LABELS) or ()), raw),
         **video,
     )
 
@@ -186,21 +187,6 @@ def _optional(task: dict[str, Any], member: str, read: Callable[..., Any]) -> An
     return None if value is None else read(value, path=f".{member}")
 
 
-def _task_id(urls: tuple[str, ...], video: Mapping[str, Any]) -> str | None:
-    """Return the id of the task, which is nowhere but in addresses."""
-    found = _TASK_ID.search(video.get("task_export_url") or (urls[0] if urls else ""))
-    return found[1] if found else None
-
-
-def _raw(
-    task: dict[str, Any], state: TaskState, video: Mapping[str, Any]
-) -> dict[str, tuple[Any, Any]]:
-    raw = {member: (task[member], value) for member, value in video.items() if member in task}
-    if state.value.lower() != task[_STATUS]:
-        raw[_STATUS] = (task[_STATUS], state)
-    return raw
-
-
 def to_payload(labels: LabeledImage) -> dict[str, Any]:
     """Return labels as an export has them; a task that was read gives what was read.
 
@@ -221,7 +207,7 @@ def to_payload(labels: LabeledImage) -> dict[str, Any]:
         _STATUS: form.written(_STATUS, labels.state, lambda state: state.value.lower()),
         "segmentations": [*labels.segmentations],
         **_labels(labels, form),
-        **{name: form.written(name, getattr(labels, name), _as_text) for name in _VIDEO},
+        **{name: form.written(name, getattr(labels, name), _text) for name in _VIDEO},
         **labels.extra,
     }
     shown = () if labels.task_export_url else (_GLOBALS, _LABELS)
@@ -250,6 +236,11 @@ def to_prediction(labels: LabeledImage, keep_data: bool | None = None) -> dict[s
     }
 
 
+def _text(value: object) -> str | None:
+    """Return a number as the service writes those of videos: as a text."""
+    return None if value is None else str(value)
+
+
 def _labels(labels: LabeledImage, form: Form) -> dict[str, Any]:
     return {
         _GLOBALS: write_classifications(labels.classifications),
@@ -257,16 +248,7 @@ def _labels(labels: LabeledImage, form: Form) -> dict[str, Any]:
     }
 
 
-def _as_text(value: object) -> str | None:
-    """Return a number as the service writes those of videos."""
-    return None if value is None else str(value)
-
-
 # --- A whole export ------------------------------------------------------------------------------
-
-
-def _tasks(given: Iterable[LabeledTask]) -> tuple[LabeledTask, ...]:
-    return tuple(given)
 
 
 @attrs.frozen
@@ -280,14 +262,20 @@ class LabelExport:
     """
 
     label_classes: tuple[LabelClass, ...] = ()
-    tasks: tuple[LabeledTask, ...] = attrs.field(default=(), converter=_tasks, repr=count)
+    tasks: tuple[LabeledTask, ...] = attrs.field(
+        default=(), converter=tuple[LabeledTask, ...], repr=count
+    )
     form: Form | None = attrs.field(default=None, eq=False, repr=False)
 
     def to_payload(self) -> list[dict[str, Any]]:
         """Return it as the service writes it; an export that was read gives what was read."""
-        classes: dict[str, Any] = {_CLASSES: [_class_payload(each) for each in self.label_classes]}
-        for name, (raw, _) in (self.form.raw if self.form else {}).items():
-            classes[name] = raw
+        listed = []
+        for each in self.label_classes:
+            types = ((member, getattr(each, member)) for member in _TYPES)
+            written = {member: kind.value.lower() for member, kind in types if kind is not None}
+            listed.append({"class_name": each.name, **written, **each.extra})
+        classes: dict[str, Any] = {_CLASSES: listed}
+        classes |= {name: raw for name, (raw, _) in (self.form.raw if self.form else {}).items()}
         is_shown = bool(self.form.members) if self.form else bool(self.tasks or self.label_classes)
         return [*([classes] if is_shown else []), *(to_payload(task) for task in self.tasks)]
 
@@ -314,17 +302,14 @@ class ExportReader:
             ConfigurationError: It is neither; the text says where it is not.
         """
         if isinstance(element, dict) and _CLASSES in element:
-            self._read_classes(as_object(element))
+            path = f".{_CLASSES}"
+            listed = enumerate(as_list(element[_CLASSES], path=path))
+            self.classes += tuple(_parse_class(each, f"{path}[{index}]") for index, each in listed)
+            self.types = class_types(self.classes)
+            unknown = {name: (value, value) for name, value in element.items() if name != _CLASSES}
+            self.form = Form(tuple(element), raw=unknown)
             return None
         return parse_task(element, self.types)
-
-    def _read_classes(self, element: dict[str, Any]) -> None:
-        path = f".{_CLASSES}"
-        listed = enumerate(as_list(element[_CLASSES], path=path))
-        self.classes += tuple(_parse_class(each, f"{path}[{index}]") for index, each in listed)
-        self.types = class_types(self.classes)
-        unknown = {name: (value, value) for name, value in element.items() if name != _CLASSES}
-        self.form = Form(tuple(element), raw=unknown)
 
 
 def parse_export(document: object) -> LabelExport:

@@ -7,10 +7,8 @@ as Python allows, and only what is not is looked at corner by corner.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-
-import attrs
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels._json import ShapeError, as_list, as_object, kind_of
@@ -120,7 +118,6 @@ MEMBER_OF: Final[Mapping[EntryType, str]] = {
 
 _NUMBERS: Final = frozenset({int, float})
 _PAIR: Final = frozenset({2})
-_FEWEST: Final = {EntryType.LINE: 2, EntryType.POLYGON: 3}
 
 
 def read_shape(member: str, payload: object, kind: EntryType | None = None) -> tuple[Shape, bool]:
@@ -139,7 +136,9 @@ def read_shape(member: str, payload: object, kind: EntryType | None = None) -> t
     """
     items = as_list(payload)
     if member == GEOMETRY:
-        member = MEMBER_OF.get(kind or _guessed(items) or EntryType.UNKNOWN, GEOMETRY)
+        is_box = kind is None and items and isinstance(items[0], dict) and "w" in items[0]
+        guessed = EntryType.RECTANGLE if is_box else EntryType.UNKNOWN
+        member = MEMBER_OF.get(kind or guessed, GEOMETRY)
     reader = _READERS.get(member)
     shape, exact = reader(items) if reader else (None, True)
     if shape is None:
@@ -147,32 +146,22 @@ def read_shape(member: str, payload: object, kind: EntryType | None = None) -> t
     return shape, exact
 
 
-def _guessed(items: list[Any]) -> EntryType | None:
-    first = items[0] if items else None
-    return EntryType.RECTANGLE if isinstance(first, dict) and "w" in first else None
-
-
 Read = tuple[Shape | None, bool]
 Corners = tuple[tuple[Point, ...] | None, bool]
 
 
-def _point(items: list[Any]) -> Read:
+def _single(make: Callable[..., Shape], names: str, items: list[Any]) -> Read:
+    """Read a shape that is one object of numbers: a point or a rectangle."""
     if len(items) != 1:
         return None, True
-    sides, exact = _sides(items[0], "xy")
-    return (Point(*sides) if sides else None), exact
+    sides, exact = _sides(items[0], names)
+    return (make(*sides) if sides else None), exact
 
 
-def _line(items: list[Any]) -> Read:
+def _outline(make: Callable[..., Shape], fewest: int, items: list[Any]) -> Read:
+    """Read a shape of corners: a line or a polygon."""
     corners, exact = _corners(items)
-    whole = corners is not None and len(corners) >= _FEWEST[EntryType.LINE]
-    return (Line(corners) if corners and whole else None), exact
-
-
-def _polygon(items: list[Any]) -> Read:
-    corners, exact = _corners(items)
-    whole = corners is not None and len(corners) >= _FEWEST[EntryType.POLYGON]
-    return (Polygon(corners) if corners and whole else None), exact
+    return (make(corners) if corners and len(corners) >= fewest else None), exact
 
 
 def _segmentation(items: list[Any]) -> Read:
@@ -189,18 +178,11 @@ def _segmentation(items: list[Any]) -> Read:
     return (Segmentation(rings) if rings and rings[0] else None), whole
 
 
-def _rectangle(items: list[Any]) -> Read:
-    if len(items) != 1:
-        return None, True
-    sides, exact = _sides(items[0], "xywh")
-    return (Rectangle(*sides) if sides else None), exact
-
-
 _READERS: Final[Mapping[str, Callable[[list[Any]], Read]]] = {
-    "point": _point,
-    "line": _line,
-    "polygon": _polygon,
-    "rectangle": _rectangle,
+    "point": partial(_single, Point, "xy"),
+    "line": partial(_outline, Line, 2),
+    "polygon": partial(_outline, Polygon, 3),
+    "rectangle": partial(_single, Rectangle, "xywh"),
     "image_segmentation": _segmentation,
 }
 
@@ -234,10 +216,7 @@ def _corners(items: list[Any]) -> Corners:
             return tuple(map(Point, xs, ys)), True
     except (KeyError, TypeError):
         pass
-    return _corners_one_by_one(items)
-
-
-def _corners_one_by_one(items: list[Any]) -> Corners:
+    # Something is not as it should be: look at one corner after the other.
     pairs = [
         _numbers(as_object(item, path=f"[{index}]"), "xy", path=f"[{index}]")
         for index, item in enumerate(items)
@@ -315,26 +294,16 @@ def read_annotations(
     return tuple(found)
 
 
-@attrs.frozen
-class _Members:
-    """What the members of an annotation are; most annotations of a file have the same ones."""
-
-    shape: str | None
-    classifications: bool
-    nested: bool
-    extra: tuple[str, ...]
-
-
 @lru_cache(maxsize=256)
-def _sorted(names: tuple[str, ...], nested: bool) -> _Members:
+def _sorted(names: tuple[str, ...], nested: bool) -> tuple[str | None, bool, bool, tuple[str, ...]]:
+    """Return the member of the shape, whether there are answers and nested ones, and the others.
+
+    Most annotations of a file have the same members.
+    """
     shape = next((name for name in names if name in SHAPE_MEMBERS), None)
     known = {shape, CLASSIFICATIONS, *(() if nested else (NESTED,))}
-    return _Members(
-        shape,
-        CLASSIFICATIONS in names,
-        NESTED in names and not nested,
-        tuple(name for name in names if name not in known),
-    )
+    extra = tuple(name for name in names if name not in known)
+    return shape, CLASSIFICATIONS in names, NESTED in names and not nested, extra
 
 
 _form = lru_cache(maxsize=256)(Form)
@@ -342,8 +311,8 @@ _form = lru_cache(maxsize=256)(Form)
 
 def _read(key: str, item: dict[str, Any], types: ClassTypes, *, nested: bool) -> Annotation:
     names = tuple(item)
-    members = _sorted(names, nested)
-    at = members.shape
+    member, has_answers, has_nested, others = _sorted(names, nested)
+    at = member
     shape: Shape
     try:
         if at is None:
@@ -351,16 +320,16 @@ def _read(key: str, item: dict[str, Any], types: ClassTypes, *, nested: bool) ->
         else:
             shape, exact = read_shape(at, item[at], types.get(key) if at == GEOMETRY else None)
         at = CLASSIFICATIONS
-        answers = read_classifications(item[at], types) if members.classifications else ()
+        answers = read_classifications(item[at], types) if has_answers else ()
         at = NESTED
-        below = item[at] if members.nested else None
+        below = item[at] if has_nested else None
         inner = read_annotations(below, types, nested=True) if below else ()
     except ShapeError as error:
         raise error.below(f".{at}") from None
     form = _form(names, tuple(below) if below else ())
-    if not exact and members.shape:
-        form = Form(names, form.keys, {members.shape: (item[members.shape], shape)})
-    extra = {name: item[name] for name in members.extra} if members.extra else {}
+    if not exact and member:
+        form = Form(names, form.keys, {member: (item[member], shape)})
+    extra = {name: item[name] for name in others} if others else {}
     return Annotation(key, shape, answers, inner, extra=extra, form=form)
 
 
@@ -384,7 +353,13 @@ def write_annotations(
 
 def _write(each: Annotation, *, as_read: bool, nested: bool) -> dict[str, Any]:
     form = (each.form if as_read else None) or Form()
-    member = _member(each, form)
+    # The member of the shape: as it was read, none where there is no shape at all.
+    member: str | None = GEOMETRY
+    if not form.has(GEOMETRY) or GEOMETRY in each.extra:
+        if isinstance(each.shape, Incomplete) and each.shape.payload is None:
+            member = None
+        elif each.shape.type:
+            member = MEMBER_OF.get(each.shape.type, GEOMETRY)
     keys = form.keys if as_read else ()
     values = {
         CLASSIFICATIONS: write_classifications(each.classifications),
@@ -396,13 +371,3 @@ def _write(each: Annotation, *, as_read: bool, nested: bool) -> dict[str, Any]:
         values |= each.extra
     usual = () if nested else (NESTED,)
     return form.ordered(values, usual=(*([member] if member else ()), CLASSIFICATIONS, *usual))
-
-
-def _member(each: Annotation, form: Form) -> str | None:
-    """Return the member that a shape is written under, None where there is no shape at all."""
-    if form.has(GEOMETRY) and GEOMETRY not in each.extra:
-        return GEOMETRY
-    kind = each.shape.type
-    if isinstance(each.shape, Incomplete) and each.shape.payload is None:
-        return None
-    return MEMBER_OF.get(kind, GEOMETRY) if kind else GEOMETRY

@@ -55,10 +55,17 @@ def parse_video(document: object) -> VideoLabels:
         for frame, ids in as_object(video.get(_FRAMES) or {}, path=f".{_FRAMES}").items()
     }
     runs = _runs(frames)
-    objects = {
-        key: VideoObject(key, None, _keyframes(value, f".{_OBJECTS}.{key}"), runs.get(key, ()))
-        for key, value in as_object(video.get(_OBJECTS) or {}, path=f".{_OBJECTS}").items()
-    }
+    objects = {}
+    for key, value in as_object(video.get(_OBJECTS) or {}, path=f".{_OBJECTS}").items():
+        path = f".{_OBJECTS}.{key}"
+        keyframes = []
+        for frame, keyframe in as_object(value, path=path).items():
+            number = _number(frame, path)
+            try:
+                keyframes.append(_keyframe(number, as_object(keyframe)))
+            except ShapeError as error:
+                raise error.below(f"{path}.{frame}") from None
+        objects[key] = VideoObject(key, None, keyframes, runs.get(key, ()))
     return VideoLabels(
         frames,
         objects,
@@ -96,17 +103,6 @@ def _runs(frames: Mapping[int, tuple[str, ...]]) -> dict[str, list[FrameRange]]:
     return runs
 
 
-def _keyframes(value: object, path: str) -> list[Keyframe]:
-    found = []
-    for frame, keyframe in as_object(value, path=path).items():
-        try:
-            found.append(_keyframe(_number(frame, ""), as_object(keyframe)))
-        except ShapeError as error:
-            below = path if error.path == f".{frame}" else f"{path}.{frame}"
-            raise error.below(below) from None
-    return found
-
-
 def _keyframe(frame: int, value: dict[str, Any]) -> Keyframe:
     member = next((name for name in value if name in SHAPE_MEMBERS), None)
     raw: dict[str, tuple[Any, Any]] = {}
@@ -125,7 +121,12 @@ def _shape(member: str, payload: object) -> tuple[Shape, bool]:
     items, kind = as_list(payload, path=f".{member}"), SHAPE_MEMBERS[member]
     if {} in items:  # what the service writes of a shape without points
         return Incomplete(kind, payload), True
-    repaired = [_with_small_y(item) for item in items]
+    repaired = [
+        {"y" if name == "Y" else name: value for name, value in item.items()}
+        if isinstance(item, dict) and "Y" in item and "y" not in item
+        else item
+        for item in items
+    ]
     try:
         shape, exact = read_shape(member, repaired)
     except ShapeError as error:
@@ -133,12 +134,6 @@ def _shape(member: str, payload: object) -> tuple[Shape, bool]:
     if isinstance(shape, Incomplete):
         return Incomplete(kind, payload), True
     return shape, exact and repaired == items
-
-
-def _with_small_y(item: object) -> object:
-    if isinstance(item, dict) and "Y" in item and "y" not in item:
-        return {"y" if name == "Y" else name: value for name, value in item.items()}
-    return item
 
 
 def _answers(value: object) -> tuple[Classification, ...]:
@@ -199,21 +194,16 @@ def with_keys(labels: VideoLabels, values: Iterable[LabelValue]) -> VideoLabels:
         values: The label values of the task (`TaskDetail.label_iteration`); an object has the id
             of its value.
     """
-    known = {each.id: each for each in values}
-    objects = {
-        key: _with_key(each, known[key]) if key in known else each
-        for key, each in labels.objects.items()
-    }
+    objects = dict(labels.objects)
+    for value in values:
+        if each := objects.get(value.id):
+            types = dict(_types(value.children))
+            keyframes = (
+                attrs.evolve(k, classifications=(_with_type(c, types) for c in k.classifications))
+                for k in each.keyframes
+            )
+            objects[value.id] = attrs.evolve(each, key=value.entry_key, keyframes=keyframes)
     return attrs.evolve(labels, objects=objects)
-
-
-def _with_key(each: VideoObject, value: LabelValue) -> VideoObject:
-    types = dict(_types(value.children))
-    keyframes = (
-        attrs.evolve(k, classifications=(_with_type(c, types) for c in k.classifications))
-        for k in each.keyframes
-    )
-    return attrs.evolve(each, key=value.entry_key, keyframes=keyframes)
 
 
 def _types(values: Iterable[LabelValue]) -> Iterator[tuple[str, EntryType]]:
