@@ -10,6 +10,7 @@ from datagym_async.formats._losses import Losses
 from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping, EntryKeys
 from datagym_async.formats.coco._reading import Source, gather
 from datagym_async.labels import ConfigEntry, LabelConfig
+from datagym_async.labels._config_rules import LONGEST_KEY, LONGEST_TEXT
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ _TYPES: Final = {
     "polygon": EntryType.POLYGON,
     "segmentation": EntryType.IMAGE_SEGMENTATION,
 }
-_LONGEST_TEXT: Final = 255
-_LONGEST_VALUE: Final = 56
 _STRANGE: Final = re.compile(r"[^a-zA-Z0-9_ !@#$%^&*()?-]+")
 
 
@@ -58,7 +57,7 @@ def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelC
     most = max((len(each.captions) for each in gathered.images.values()), default=0)
     for number in range(1, (min(most, 1) if mapping.sdk else most) + 1):
         key = mapping.caption_key(number)
-        text = ConfigEntry(key, _value(key), EntryType.FREETEXT, max_length=_LONGEST_TEXT)
+        text = ConfigEntry(key, _value(key), EntryType.FREETEXT, max_length=LONGEST_TEXT)
         entries.append(text)
     return LabelConfig(entries)
 
@@ -89,4 +88,4 @@ def _points(points: dict[str, str]) -> list[ConfigEntry]:
 
 def _value(name: str) -> str:
     """Return what people read, in letters that the service takes."""
-    return _STRANGE.sub(" ", bare_letters(name)).strip()[:_LONGEST_VALUE] or "unnamed"
+    return _STRANGE.sub(" ", bare_letters(name)).strip()[:LONGEST_KEY] or "unnamed"

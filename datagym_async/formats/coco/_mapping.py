@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import attrs
@@ -111,23 +112,37 @@ class EntryKeys:
     keypoints: tuple[str, ...] = ()
 
 
-@attrs.define(init=False)
 class CategoryKeys:
     """The keys of each category, and the category that keys mean."""
-
-    _mapping: CocoMapping
-    _table: dict[tuple[str, str], tuple[CocoCategory, EntryKeys]]
-    _categories: dict[tuple[str, str | None], CocoCategory]
 
     def __init__(
         self, categories: Iterable[CocoCategory], mapping: CocoMapping, losses: Losses
     ) -> None:
-        scopes = _KeyScopes(mapping, losses)
         self._mapping = mapping
-        self._table = {each.names: (each, scopes.keys_of(each)) for each in categories}
-        self._categories = {}
-        for category, keys in self.items():
-            self._categories.setdefault((keys.key, keys.option), category)
+        self._table: dict[tuple[str, str], tuple[CocoCategory, EntryKeys]] = {}
+        self._categories: dict[tuple[str, str | None], CocoCategory] = {}
+        # Keys of entries; below each of them those of its options and of its keypoints.
+        keys_of = partial(Keys, losses, mapping.sdk)
+        roots = keys_of(RESERVED)
+        grouped: dict[str, str] = {}
+        options: dict[str, Keys] = {}
+        points: dict[str, Keys] = {}
+        for category in categories:
+            name, group = category.names
+            if mapping.shape == "segmentation" and not mapping.sdk:
+                first = grouped.setdefault(name, group)
+                root, answer = (name if first == group else f"{name} {group}"), ""
+            elif mapping.by == "supercategory" and group:
+                root, answer = group, name
+            else:
+                root, answer = name, group
+            key = roots.of(root)
+            asked = options.setdefault(key, keys_of())
+            nested = points.setdefault(key, keys_of(RESERVED | {key, mapping.select_key}))
+            option = asked.of(answer) if answer else None
+            keys = EntryKeys(key, option, tuple(map(nested.of, category.keypoints)))
+            self._table[category.names] = (category, keys)
+            self._categories.setdefault((key, option), category)
 
     def of(self, category: CocoCategory) -> EntryKeys:
         """Return the keys of a category."""
@@ -161,39 +176,6 @@ class CategoryKeys:
         if keys.option is None:
             return ()
         return (Classification.select(self._mapping.select_key, keys.option),)
-
-
-class _KeyScopes:
-    """The keys of entries; below each of them those of its options and of its keypoints."""
-
-    def __init__(self, mapping: CocoMapping, losses: Losses) -> None:
-        self._mapping = mapping
-        self._losses = losses
-        self._roots = self._scope()
-        self._grouped: dict[str, str] = {}
-        self._options: dict[str, Keys] = {}
-        self._points: dict[str, Keys] = {}
-
-    def keys_of(self, category: CocoCategory) -> EntryKeys:
-        name, group = category.names
-        if self._mapping.shape == "segmentation" and not self._mapping.sdk:
-            first = self._grouped.setdefault(name, group)
-            root, answer = (name if first == group else f"{name} {group}"), ""
-        elif self._mapping.by == "supercategory" and group:
-            root, answer = group, name
-        else:
-            root, answer = name, group
-        key = self._roots.of(root)
-        option = self._options.setdefault(key, Keys(self._losses, self._mapping.sdk))
-        points = self._points.setdefault(key, self._scope(key, self._mapping.select_key))
-        return EntryKeys(
-            key,
-            option.of(answer) if answer else None,
-            tuple(points.of(each) for each in category.keypoints),
-        )
-
-    def _scope(self, *taken: str) -> Keys:
-        return Keys(self._losses, self._mapping.sdk, reserved=RESERVED | frozenset(taken))
 
 
 # --- Numbers of a file ----------------------------------------------------------------------------

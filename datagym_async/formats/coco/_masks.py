@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-import attrs
-
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import BrokenError, FormatError
 
@@ -54,21 +52,15 @@ def trace(mask: NDArray[Any]) -> list[Segment]:
     return _segments(filled, _rings(_corners(filled)), left, top)
 
 
-@attrs.frozen
-class _Corners:
-    """Corners in order of row and column; where two pixels touch, a place holds two of them.
-
-    Args:
-        xs: Abscissa of each.
-        ys: Ordinate of each.
-        beside: Index of the other end of its edge along the row.
-        below: Index of the other end of its edge along the column.
-    """
+class _Corners(NamedTuple):
+    """Corners in order of row and column; where two pixels touch, a place holds two of them."""
 
     xs: list[int]
     ys: list[int]
     beside: list[int]
+    """Index of the other end of the edge along the row."""
     below: list[int]
+    """Index of the other end of the edge along the column."""
 
 
 def _corners(filled: NDArray[np.bool_]) -> _Corners:
@@ -142,30 +134,23 @@ def _segments(filled: NDArray[np.bool_], rings: list[Ring], left: int, top: int)
     """Give each hole to its outline: that of the nearest edge to the left of where it begins."""
     import numpy as np
 
-    edges = np.zeros((filled.shape[0], filled.shape[1]), np.int32)
+    edges = np.zeros(filled.shape, np.int32)
     segments: list[Segment] = []
     of: list[int] = []
     for number, ring in enumerate(rings):
         x, y = ring[0]
+        moved = [(x + left, y + top) for x, y in ring]
         if filled[y + 1, x + 1]:  # filled has a border of one pixel
             of.append(len(segments))
-            segments.append(Segment(_moved(ring, left, top), []))
+            segments.append(Segment(moved, []))
         else:
             before = edges[y, :x]
             nearest = int(before[np.flatnonzero(before)[-1]]) - 1
             of.append(of[nearest])
-            segments[of[nearest]].holes.append(_moved(ring, left, top))
-        _mark(edges, ring, number + 1)
+            segments[of[nearest]].holes.append(moved)
+        for (x, y), (_, other) in zip(ring[1::2], [*ring[2::2], ring[0]], strict=True):
+            edges[min(y, other) : max(y, other), x] = number + 1
     return segments
-
-
-def _moved(ring: Ring, left: int, top: int) -> Ring:
-    return [(x + left, y + top) for x, y in ring]
-
-
-def _mark(edges: NDArray[np.int32], ring: Ring, number: int) -> None:
-    for (x, y), (_, other) in zip(ring[1::2], [*ring[2::2], ring[0]], strict=True):
-        edges[min(y, other) : max(y, other), x] = number
 
 
 # --- Run-length encoded masks, by pycocotools (extra ``formats``) ---------------------------------
@@ -199,7 +184,10 @@ def decode(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
     counts = rle.get("counts")
     try:
         if isinstance(counts, list):
-            _check_counts(counts, height * width)
+            if not all(type(n) is int and n >= 0 for n in counts):
+                raise BrokenError("counts must be numbers of pixels")
+            if sum(counts) != height * width:
+                raise BrokenError(f"counts cover {sum(counts)} pixels of {height * width}")
             whole = masks.frPyObjects({"size": [height, width], "counts": counts}, height, width)
         else:
             whole = {"size": [height, width], "counts": counts}
@@ -263,13 +251,6 @@ def _size(rle: Mapping[str, Any]) -> tuple[int, int]:
     if size[0] * size[1] > MOST_PIXELS:
         raise BrokenError(f"a mask of {size[0]} by {size[1]} pixels is too large")
     return size[0], size[1]
-
-
-def _check_counts(counts: list[Any], pixels: int) -> None:
-    if not all(type(n) is int and n >= 0 for n in counts):
-        raise BrokenError("counts must be numbers of pixels")
-    if sum(counts) != pixels:
-        raise BrokenError(f"counts cover {sum(counts)} pixels of {pixels}")
 
 
 def _pycocotools() -> Any:

@@ -42,6 +42,7 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
+from datagym_async.labels._config_rules import LONGEST_TEXT
 
 if TYPE_CHECKING:
     from datagym_async.labels import Shape
@@ -86,9 +87,27 @@ def gather(sources: Iterable[Source], losses: Losses) -> Gathered:
             known = gathered.categories.get(category.names)
             if known is None or not known.keypoints:
                 gathered.categories[category.names] = category
-        joiner = _Joiner(where, images, categories, losses)
+        # Join the annotations with the images, and with what other files say of them.
+        seen: set[object] = set()
         for index, raw in enumerate(_objects(document, "annotations", where)):
-            joiner.add(raw, f"annotations[{index}]")
+            at = f"annotations[{index}]"
+            image = images.get(_number(raw.get("image_id")))
+            if image is None:
+                losses.add(LossKind.UNKNOWN_IMAGE, at)
+            elif isinstance(caption := raw.get("caption"), str):
+                image.captions.append(caption)
+            elif (found := categories.get(_number(raw.get("category_id")))) is None:
+                losses.add(LossKind.UNKNOWN_CATEGORY, at)
+            else:
+                # An object has its number in all files; one that is doubled in a file has none.
+                number = _number(raw.get("id"))
+                own = (image.name, found.names, number)
+                if number is None or own in seen:
+                    number = f"{where}: {at}"
+                seen.add(own)
+                key = (found.names, number)
+                _, fields = image.objects.get(key, (found, {}))
+                image.objects[key] = (found, {**fields, **raw, "id": number})
     return gathered
 
 
@@ -132,22 +151,18 @@ def _images(
     by_number: dict[object, RawImage] = {}
     names = set()
     for index, raw in enumerate(_objects(document, "images", where)):
-        image = _image(raw, f"{where}: images[{index}]")
-        key = (image.name, image.media_id)
+        name, number = raw.get("file_name"), _number(raw.get("id"))
+        if not isinstance(name, str) or not name or number is None:
+            raise FormatError(f"{where}: images[{index}] needs id and file_name")
+        width, height = (n if type(n := raw.get(it)) is int else None for it in ("width", "height"))
+        media_id = found if isinstance(found := raw.get("media_id"), str) else ""
+        key = (name, media_id)
         if key in names:
-            losses.add(LossKind.DOUBLED, image.name)
+            losses.add(LossKind.DOUBLED, name)
         names.add(key)
-        by_number[raw["id"]] = gathered.images.setdefault(key, image)
+        image = RawImage(name, width, height, media_id)
+        by_number[number] = gathered.images.setdefault(key, image)
     return by_number
-
-
-def _image(raw: Mapping[str, Any], where: str) -> RawImage:
-    name, number = raw.get("file_name"), _number(raw.get("id"))
-    if not isinstance(name, str) or not name or number is None:
-        raise FormatError(f"{where} needs id and file_name")
-    width, height = (n if type(n := raw.get(side)) is int else None for side in ("width", "height"))
-    media_id = raw.get("media_id")
-    return RawImage(name, width, height, media_id if isinstance(media_id, str) else "")
 
 
 def _categories(document: Mapping[str, Any], where: str) -> dict[object, CocoCategory]:
@@ -171,44 +186,12 @@ def _category(raw: Mapping[str, Any], where: str) -> CocoCategory:
     return CocoCategory(number, name, str(raw.get("supercategory") or ""), keypoints, pairs)
 
 
-@attrs.define
-class _Joiner:
-    """Joins the annotations of one file with the images, and with what other files say of them."""
-
-    _file: str
-    _images: Mapping[object, RawImage]
-    _categories: Mapping[object, CocoCategory]
-    _losses: Losses
-    _seen: set[object] = attrs.field(factory=set, init=False)
-
-    def add(self, raw: Mapping[str, Any], where: str) -> None:
-        image = self._images.get(_number(raw.get("image_id")))
-        if image is None:
-            self._losses.add(LossKind.UNKNOWN_IMAGE, where)
-        elif isinstance(caption := raw.get("caption"), str):
-            image.captions.append(caption)
-        elif (category := self._categories.get(_number(raw.get("category_id")))) is None:
-            self._losses.add(LossKind.UNKNOWN_CATEGORY, where)
-        else:
-            # An object has its number in all files; one that is doubled in a file has none.
-            number = _number(raw.get("id"))
-            seen = (image.name, category.names, number)
-            if number is None or seen in self._seen:
-                number = f"{self._file}: {where}"
-            self._seen.add(seen)
-            key = (category.names, number)
-            known = image.objects.get(key)
-            joined = {**(known[1] if known else {}), **raw, "id": number}
-            image.objects[key] = (category, joined)
-
-
 def _number(value: object) -> int | str | None:
     return value if isinstance(value, int | str) else None
 
 
 # --- From COCO to label values --------------------------------------------------------------------
 
-_LONGEST_TEXT: Final = 255
 _TAKEN_OVER: Final = frozenset(
     {"image_id", "category_id", "bbox", "segmentation", "area", "keypoints", "num_keypoints"}
 )
@@ -269,7 +252,7 @@ class _Reader:
     def _captions(self, raw: RawImage) -> list[Classification]:
         captions = raw.captions[-1:] if self._mapping.sdk else raw.captions
         for caption in captions:
-            if len(caption) > _LONGEST_TEXT:
+            if len(caption) > LONGEST_TEXT:
                 self._losses.add(LossKind.LONG_TEXT, raw.name)
         if self._mapping.sdk and len(raw.captions) > 1:
             self._losses.add(LossKind.CAPTION, raw.name, count=len(raw.captions) - 1)
@@ -333,23 +316,21 @@ class _Reader:
                 for segment in segments_of(segmentation)
             ]
         else:
-            rings = [[ring] for ring in self._polygons(segmentation, where)]
+            if not isinstance(segmentation, list | None):
+                raise BrokenError("segmentation must be a list of polygons, or a mask")
+            rings = []
+            for part in segmentation or []:
+                if are_numbers(part) and len(part) >= 6 and len(part) % 2 == 0:
+                    pairs = zip(part[::2], part[1::2], strict=True)
+                    rings.append([[Point(*pair) for pair in pairs]])
+                else:
+                    lost = f"{where}: a polygon of fewer than 3 points"
+                    self._losses.add(LossKind.BROKEN, lost)
         if rings:
             return rings
         box = box_of(raw.get("bbox"))
         self._losses.add(LossKind.BOX, where)
         return [[[*box.bounds.corners]]]
-
-    def _polygons(self, parts: object, where: str) -> list[list[Point]]:
-        if not isinstance(parts, list | None):
-            raise BrokenError("segmentation must be a list of polygons, or a mask")
-        found = []
-        for part in parts or []:
-            if are_numbers(part) and len(part) >= 6 and len(part) % 2 == 0:
-                found.append([Point(*pair) for pair in zip(part[::2], part[1::2], strict=True)])
-            else:
-                self._losses.add(LossKind.BROKEN, f"{where}: a polygon of fewer than 3 points")
-        return found
 
     def _keypoints(self, raw: Mapping[str, Any], keys: EntryKeys, where: str) -> list[Annotation]:
         """Return the keypoints that are labelled."""
