@@ -14,6 +14,7 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import LabeledImage
+from datagym_async.models._basics import count
 
 _EXAMPLES: Final = 5
 
@@ -140,10 +141,6 @@ CARRIED: Final = "coco"
 """Member of `Annotation.extra` for what COCO knows and the service does not."""
 
 
-def _few(images: tuple[LabeledImage, ...]) -> str:
-    return f"<{len(images)} images>"
-
-
 @attrs.frozen
 class Conversion:
     """Label values made of a file, and what got lost.
@@ -154,5 +151,5 @@ class Conversion:
             (`Annotation.extra`).
     """
 
-    images: tuple[LabeledImage, ...] = attrs.field(converter=tuple[LabeledImage, ...], repr=_few)
+    images: tuple[LabeledImage, ...] = attrs.field(converter=tuple[LabeledImage, ...], repr=count)
     losses: LossReport

@@ -80,7 +80,19 @@ class PredictionFile:
             OSError: The file cannot be read.
             FormatError: It begins like no such file.
         """
-        return self.format or _format_of(self.path)
+        if self.format:
+            return self.format
+        if self.path.suffix.lower() in {".jsonl", ".ndjson"}:
+            return PredictionFormat.JSONL
+        with open(self.path, "rb", opener=regular_only) as file:
+            start = file.read(_PIECE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        if start == b"[":
+            return PredictionFormat.JSON
+        if start == b"{":
+            return PredictionFormat.COCO
+        raise FormatError(
+            f"{self.path} is no JSON: predictions begin with a bracket, COCO with a brace"
+        )
 
     async def __aiter__(self) -> AsyncGenerator[Item, None]:
         """Give the items, read in a thread.
@@ -102,10 +114,17 @@ class PredictionFile:
     def _items(self) -> Generator[Item, None, None]:
         kind = self.found_format
         if kind is PredictionFormat.COCO:
-            yield from self._coco_images()
+            try:
+                read = coco.read(self.path, mapping=self.mapping)
+            except FormatError as error:
+                raise FormatError(f"{error}; predictions in JSON are an array of items") from None
+            self.losses = read.losses
+            for image in read.images:
+                if self.unannotated or image.annotations or image.classifications:
+                    yield image
         else:
-            read = _lines if kind is PredictionFormat.JSONL else _elements
-            with closing(read(self.path)) as found:
+            parts = _lines if kind is PredictionFormat.JSONL else _elements
+            with closing(parts(self.path)) as found:
                 for each in found:
                     # The first element of an export lists the classes, and holds no labels.
                     if not (isinstance(each, dict) and each.keys() == {"label_classes"}):
@@ -123,31 +142,9 @@ class PredictionFile:
                 f" ({error.field_path})"
             ) from None
 
-    def _coco_images(self) -> Generator[Item, None, None]:
-        try:
-            found = coco.read(self.path, mapping=self.mapping)
-        except FormatError as error:
-            raise FormatError(f"{error}; predictions in JSON are an array of items") from None
-        self.losses = found.losses
-        for image in found.images:
-            if self.unannotated or image.annotations or image.classifications:
-                yield image
-
 
 def _next(items: Generator[Item, None, None]) -> list[Item]:
     return list(islice(items, _AT_ONCE))
-
-
-def _format_of(path: Path) -> PredictionFormat:
-    if path.suffix.lower() in {".jsonl", ".ndjson"}:
-        return PredictionFormat.JSONL
-    with open(path, "rb", opener=regular_only) as file:
-        start = file.read(_PIECE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if start == b"[":
-        return PredictionFormat.JSON
-    if start == b"{":
-        return PredictionFormat.COCO
-    raise FormatError(f"{path} is no JSON: predictions begin with a bracket, COCO with a brace")
 
 
 def _elements(path: Path) -> Generator[Any, None, None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import orjson
@@ -27,9 +27,6 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
-
-if TYPE_CHECKING:
-    from datagym_async.labels import Classification
 
 _Complete: TypeAlias = Point | Line | Polygon | Rectangle | Segmentation
 _OWN: Final = frozenset({"id", "iscrowd"})
@@ -107,27 +104,19 @@ class _Describer:
         return False
 
     def _described(self, parts: Sequence[Annotation]) -> _Described:
-        category = self._table.category_of(parts[0])
-        own = _carried(parts[0])
+        category, own = self._table.category_of(parts[0]), _carried(parts[0])
         for each in parts:
-            self._count_answers(each.key, each.classifications, category)
-        number = own.get("id")
-        return _Described(
-            category,
-            number if isinstance(number, int) else None,
-            {**self._extent(parts), **{k: v for k, v in own.items() if k not in _OWN}},
-            self._keypoints(parts, category),
-        )
-
-    def _extent(self, parts: Sequence[Annotation]) -> dict[str, Any]:
-        """Return outline, box and area."""
+            self._count_answers(each, self._mapping.select_key)
         shapes = [each.shape for each in parts if not isinstance(each.shape, Incomplete)]
-        crowd = 1 if _carried(parts[0]).get("iscrowd") else 0
-        return {
+        fields = {
             "bbox": _box(shapes),
             "area": sum(each.area for each in shapes),
-            **self._segmentation(parts, crowd),
+            **self._segmentation(parts, 1 if own.get("iscrowd") else 0),
+            **{name: value for name, value in own.items() if name not in _OWN},
         }
+        number = own.get("id")
+        number = number if isinstance(number, int) else None
+        return _Described(category, number, fields, self._keypoints(parts, category))
 
     def _segmentation(self, parts: Sequence[Annotation], crowd: int) -> dict[str, Any]:
         if all(isinstance(each.shape, Rectangle) for each in parts):
@@ -154,18 +143,15 @@ class _Describer:
             if not isinstance(each.shape, Point):
                 continue
             name = names.get(each.key, each.key)
-            self._count_answers(each.key, each.classifications, None)
+            self._count_answers(each)
             if name in found:
                 self._lose(LossKind.POINT, each.key)
             else:
                 found[name] = (each.shape.x, each.shape.y, _carried(each).get("v", 2))
         return found
 
-    def _count_answers(
-        self, key: str, answers: Iterable[Classification], category: CocoCategory | None
-    ) -> None:
-        class_key = "" if category is None else self._mapping.select_key
-        for lost in paths_of_answers(f"{key}.", answers, but=class_key):
+    def _count_answers(self, each: Annotation, but: str = "") -> None:
+        for lost in paths_of_answers(f"{each.key}.", each.classifications, but=but):
             self._lose(LossKind.CLASSIFICATION, lost)
 
     def _lose(self, kind: LossKind, what: str) -> None:
@@ -278,22 +264,20 @@ def write(
     """
     document = to_document(images, mapping=mapping, categories=categories, compressed=compressed)
     losses = document.losses
-    _save(document.instances, Path(path))
-    if captions is not None:
-        _save(document.captions, Path(captions))
-    elif left_out := document.captions["annotations"]:
+    files = [(path, document.instances)]
+    files += [] if captions is None else [(captions, document.captions)]
+    for file, content in files:
+        try:
+            text = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+        except orjson.JSONEncodeError as error:  # halves of characters, numbers above 64 bits
+            msg = f"{file} cannot be written, since JSON cannot hold it: {error}"
+            raise FormatError(msg) from None
+        write_file(Path(file), text)
+    if captions is None and (left_out := document.captions["annotations"]):
         dropped = Losses()
         dropped.add(LossKind.CAPTION, count=len(left_out))
         losses = losses + dropped.report()
     return losses
-
-
-def _save(document: Mapping[str, Any], path: Path) -> None:
-    try:
-        text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    except orjson.JSONEncodeError as error:  # halves of characters, numbers above 64 bits
-        raise FormatError(f"{path} cannot be written, since JSON cannot hold it: {error}") from None
-    write_file(path, text)
 
 
 @attrs.define
@@ -313,38 +297,37 @@ class _Writer:
             self._losses.add(LossKind.VIDEO, image.media_name)
             return
         number = len(self._images) + 1
-        self._images.append(self._image(image, number))
-        self._add_captions(image, number)
-        describer = _Describer(image, self._table, self._mapping, self._losses, self._compressed)
-        self._objects += ((number, each) for each in describer.objects())
-
-    def _image(self, image: LabeledImage, number: int) -> dict[str, Any]:
         known: dict[str, Any] = {"id": number, "file_name": image.media_name}
         if image.width and image.height:
             known |= {"width": image.width, "height": image.height}
         else:
             self._losses.add(LossKind.SIZE, image.media_name)
-        return {**known, "media_id": image.media_id} if image.media_id else known
-
-    def _add_captions(self, image: LabeledImage, number: int) -> None:
+        self._images.append({**known, "media_id": image.media_id} if image.media_id else known)
+        # Answers about the whole image: captions are kept, the others are lost.
         longest = len(image.classifications)
         keys = {self._mapping.caption_key(each) for each in range(1, longest + 1)}
-        for each in image.classifications:
-            text = each.value if each.key in keys else None
+        for answer in image.classifications:
+            text = answer.value if answer.key in keys else None
             if text is not None:
                 caption = {"id": len(self._captions) + 1, "image_id": number, "caption": text}
                 self._captions.append(caption)
-            kept = "" if text is None else each.key
-            for lost in paths_of_answers(f"{image.media_name}: ", [each], but=kept):
+            kept = "" if text is None else answer.key
+            for lost in paths_of_answers(f"{image.media_name}: ", [answer], but=kept):
                 self._losses.add(LossKind.CLASSIFICATION, lost)
+        describer = _Describer(image, self._table, self._mapping, self._losses, self._compressed)
+        self._objects += ((number, each) for each in describer.objects())
 
     def document(self, known: Iterable[CocoCategory]) -> CocoDocument:
         categories = self._categories(known)
-        numbers = self._numbers()
-        annotations = [
-            each.annotation(number, image, categories[each.category.names])
-            for number, (image, each) in zip(numbers, self._objects, strict=True)
-        ]
+        # The number of each object: its own from the file it comes from, or a new one.
+        free = count(max((each.number or 0 for _, each in self._objects), default=0) + 1)
+        given: set[int] = set()
+        annotations = []
+        for image, each in self._objects:
+            own = each.number
+            number = own if own is not None and own not in given else next(free)
+            given.add(number)
+            annotations.append(each.annotation(number, image, categories[each.category.names]))
         instances = {
             "images": self._images,
             "annotations": annotations,
@@ -363,21 +346,7 @@ class _Writer:
         for name, supercategory in sorted(points.keys() - found.keys()):
             names = (name, supercategory)
             found[names] = CocoCategory(next(free), name, supercategory)
-        return {
-            names: attrs.evolve(
-                each,
-                keypoints=tuple(dict.fromkeys((*each.keypoints, *points.get(names, ())))),
-            )
-            for names, each in found.items()
-        }
-
-    def _numbers(self) -> list[int]:
-        """Return a number for each object: its own from the file it comes from, or a new one."""
-        free = count(max((each.number or 0 for _, each in self._objects), default=0) + 1)
-        given: set[int] = set()
-        numbers = []
-        for _, each in self._objects:
-            is_own = each.number is not None and each.number not in given
-            numbers.append(each.number if is_own and each.number is not None else next(free))
-            given.add(numbers[-1])
-        return numbers
+        for names, drawn in points.items():
+            every = dict.fromkeys((*found[names].keypoints, *drawn))
+            found[names] = attrs.evolve(found[names], keypoints=every)
+        return found

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from datagym_async._file_names import folded_name, safe_name, with_room
 from datagym_async._files import FolderPart, placed, telling
@@ -139,12 +137,8 @@ def _chosen(
     return chosen
 
 
-@attrs.frozen
-class _Shown:
-    """An object: its class, and the corners of its outline or of its box."""
-
-    name: str
-    corners: tuple[tuple[float, float], ...]
+_Shown: TypeAlias = tuple[str, tuple[tuple[float, float], ...]]
+"""The class of an object, and the corners of its outline or of its box."""
 
 
 def _shown(
@@ -152,10 +146,12 @@ def _shown(
 ) -> list[_Shown]:
     """Return the objects on an image, and count what is left out."""
     found = []
-    for each, is_nested in _walk(image):
+    for each, is_nested in (
+        (each, each is not root) for root in image.annotations for each in (root, *root.nested)
+    ):
         corners = _corners(each, info, losses, f"{image.media_name}: {each.key}")
         if corners:
-            found.append(_Shown(names.of(class_of(each, select)), corners))
+            found.append((names.of(class_of(each, select)), corners))
             if is_nested:
                 losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
         where = f"{image.media_name}: {each.key}."
@@ -166,37 +162,31 @@ def _shown(
     return found
 
 
-def _walk(image: LabeledImage) -> Iterable[tuple[Annotation, bool]]:
-    for each in image.annotations:
-        yield each, False
-        for inner in each.nested:
-            yield inner, True
-
-
 def _corners(
     annotation: Annotation, info: FormatInfo, losses: Losses, where: str
 ) -> tuple[tuple[float, float], ...]:
     """Return the corners of a shape, or none if the format holds no such shape."""
     shape = annotation.shape
-    if isinstance(shape, Incomplete) or (isinstance(shape, Polygon) and len(shape.points) < 3):
+    rings: Sequence[Sequence[Point]] = ()
+    match shape:
+        case Point() | Line():
+            losses.add(LossKind.POINT if isinstance(shape, Point) else LossKind.LINE, where)
+            return ()
+        case Rectangle():
+            rings = [shape.bounds.corners]
+        case Polygon():
+            rings = [shape.points]
+        case Segmentation():
+            rings = shape.rings
+    if isinstance(shape, Incomplete) or not rings or len(rings[0]) < 3:
         losses.add(LossKind.INCOMPLETE, where)
         return ()
-    if isinstance(shape, Point | Line):
-        losses.add(LossKind.POINT if isinstance(shape, Point) else LossKind.LINE, where)
-        return ()
-    if isinstance(shape, Segmentation) and (not shape.rings or len(shape.rings[0]) < 3):
-        losses.add(LossKind.INCOMPLETE, where)
-        return ()
-    if isinstance(shape, Rectangle) or not info.outlines:
-        if not isinstance(shape, Rectangle):
-            losses.add(LossKind.OUTLINE, where)
+    ring = rings[0]
+    if not isinstance(shape, Rectangle) and not info.outlines:
+        losses.add(LossKind.OUTLINE, where)
         ring = shape.bounds.corners
-    elif isinstance(shape, Segmentation):
-        if len(shape.rings) > 1:
-            losses.add(LossKind.HOLES, where)
-        ring = shape.rings[0]
-    else:
-        ring = shape.points
+    elif len(rings) > 1:
+        losses.add(LossKind.HOLES, where)
     return tuple((each.x, each.y) for each in ring)
 
 
@@ -215,7 +205,7 @@ class _Labels:
         self._outlines = info.outlines
         self._images = images
         self._shown = shown
-        others = {each.name for objects in shown.values() for each in objects} - set(classes)
+        others = {name for objects in shown.values() for name, _ in objects} - set(classes)
         names = [*classes, *sorted(others)]
         self._categories = {name: Category(number, name) for number, name in enumerate(names)}
 
@@ -245,8 +235,9 @@ class _Labels:
         from labelformat.model.multipolygon import MultiPolygon
         from labelformat.model.object_detection import SingleObjectDetection
 
-        category = self._categories[shown.name]
+        name, corners = shown
+        category = self._categories[name]
         if self._outlines:
-            return SingleInstanceSegmentation(category, MultiPolygon([list(shown.corners)]))
-        (left, top), _, (right, bottom), _ = shown.corners
+            return SingleInstanceSegmentation(category, MultiPolygon([list(corners)]))
+        (left, top), _, (right, bottom), _ = corners
         return SingleObjectDetection(category, BoundingBox(left, top, right, bottom))
