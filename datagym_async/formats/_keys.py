@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from datagym_async.formats._losses import Losses, LossKind
+from datagym_async.labels import Polygon, Rectangle, Segmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from datagym_async.labels import Annotation, Classification
+    from datagym_async.labels import Annotation, Classification, Point
 
 MAX_KEY_LENGTH: Final = 30
 _STRANGE: Final = re.compile(r"[^a-z0-9_-]+")
@@ -111,6 +112,18 @@ def class_of(annotation: Annotation, select: str) -> str:
     """Return the class of an annotation: the answer to a select, else its key."""
     found = (each.value for each in annotation.classifications if each.key == select)
     return next(filter(None, found), annotation.key)
+
+
+def outlines_of(annotation: Annotation) -> list[Sequence[Point]]:
+    """Return the outline of a shape, then its holes; nothing if it covers nothing."""
+    shape = annotation.shape
+    if isinstance(shape, Rectangle):
+        return [shape.bounds.corners]
+    if isinstance(shape, Polygon):
+        return [shape.points] if len(shape.points) > 2 else []
+    if isinstance(shape, Segmentation) and shape.rings and len(shape.rings[0]) > 2:
+        return [shape.rings[0], *(ring for ring in shape.rings[1:] if len(ring) > 2)]
+    return []
 
 
 def paths_of_answers(

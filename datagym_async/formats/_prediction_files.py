@@ -103,7 +103,7 @@ class PredictionFile:
         """
         items = self._items()
         try:
-            while batch := await asyncio.to_thread(_next, items):
+            while batch := await asyncio.to_thread(list, islice(items, _AT_ONCE)):
                 for item in batch:
                     yield item
         finally:
@@ -141,10 +141,6 @@ class PredictionFile:
                 f"{self.path} holds a task that the service does not show like this"
                 f" ({error.field_path})"
             ) from None
-
-
-def _next(items: Generator[Item, None, None]) -> list[Item]:
-    return list(islice(items, _AT_ONCE))
 
 
 def _elements(path: Path) -> Generator[Any, None, None]:

@@ -8,7 +8,7 @@ brings a prediction into the form that goes in, and leaves out what cannot, if t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -203,9 +203,6 @@ def _check_members(prediction: Mapping[str, object]) -> Iterator[Finding]:
 # An export writes every nested answer, unset ones too, each in an object of its own; an import
 # takes one a level. What is unset says nothing: without it nothing is lost, and most exports go in.
 
-_Tree: TypeAlias = "dict[str | int, _Tree | None]"
-"""Steps to what goes below them; None where all of it goes."""
-
 
 def _normal(prediction: object) -> object:
     """Return a prediction with keys in lower case and without nested answers that are unset.
@@ -273,26 +270,18 @@ def _says_nothing(answers: object) -> bool:
 
 def _without(value: object, parts: Iterable[PartPath]) -> Any:
     """Return JSON without some of its parts; what is untouched is shared, not copied."""
-    tree: _Tree = {}
-    for *way, last in parts:
-        branch: _Tree | None = tree
-        for step in way:
-            branch = branch.setdefault(step, {}) if branch is not None else None
-        if branch is not None:  # else all of it goes already
-            branch[last] = None
-    return _cut(value, tree)
+    below: dict[str | int, list[PartPath]] = {}
+    for step, *rest in parts:
+        below.setdefault(step, []).append(tuple(rest))
 
+    def kept(steps: Iterable[tuple[Any, object]]) -> Iterator[tuple[Any, Any]]:
+        for step, each in steps:
+            inner = below.get(step, ())
+            if () not in inner:  # else all of it goes
+                yield step, _without(each, inner) if inner else each
 
-def _cut(value: object, tree: _Tree) -> Any:
     if isinstance(value, Mapping):
-        return dict(_kept(value.items(), tree))
+        return dict(kept(value.items()))
     if isinstance(value, list | tuple):
-        return [each for _, each in _kept(enumerate(value), tree)]
+        return [each for _, each in kept(enumerate(value))]
     return value
-
-
-def _kept(steps: Iterable[tuple[Any, object]], tree: _Tree) -> Iterator[tuple[Any, Any]]:
-    for step, each in steps:
-        below = tree.get(step, {})
-        if below is not None:
-            yield step, _cut(each, below) if below else each

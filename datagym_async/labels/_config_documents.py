@@ -94,15 +94,32 @@ def _entry(value: object, at: str, number: Iterator[int]) -> ConfigEntry:
         if name not in _MEMBERS | _PASSED_OVER:
             known = ", ".join(sorted(_MEMBERS))
             raise LabelConfigError(f"{at} has a member {name!r} that no entry has; use {known}")
+    key, words, word = (_text(value, name, at) for name in ("entryKey", "entryValue", "type"))
+    kind = EntryType(word)
+    if kind is EntryType.UNKNOWN:
+        known = ", ".join(each for each in EntryType if each is not EntryType.UNKNOWN)
+        raise LabelConfigError(f"{at}.type is {word!r}, which is no type; use one of {known}")
+    color, shortcut = (
+        None if value.get(name) in (None, "") else _word(value[name], f"{at}.{name}")
+        for name in ("color", "shortcut")
+    )
+    longest = value.get("maxLength")
+    if isinstance(longest, str) and longest.isascii() and longest.isdigit():
+        longest = int(longest[:9])
+    if longest is not None and (not isinstance(longest, int) or isinstance(longest, bool)):
+        raise _unlike(f"{at}.maxLength", "a whole number", longest)
+    required = value.get("required")
+    if not isinstance(required, bool | None):
+        raise _unlike(f"{at}.required", "true or false", required)
     children = value.get("children")
     return ConfigEntry(
-        _text(value, "entryKey", at),
-        _text(value, "entryValue", at),
-        _type(value, at),
-        color=_optional_text(value, "color", at),
-        shortcut=_optional_text(value, "shortcut", at),
-        max_length=_number(value, at),
-        required=_flag(value, at),
+        key,
+        words,
+        kind,
+        color=color,
+        shortcut=shortcut,
+        max_length=longest,
+        required=bool(required),
         options=_options(value.get("options"), f"{at}.options"),
         children=[] if children is None else _entries(children, f"{at}.children", number),
     )
@@ -121,36 +138,6 @@ def _word(value: object, at: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise _unlike(at, "a text", value)
-
-
-def _optional_text(entry: Mapping[str, object], name: str, at: str) -> str | None:
-    value = entry.get(name)
-    return None if value is None or value == "" else _word(value, f"{at}.{name}")
-
-
-def _type(entry: Mapping[str, object], at: str) -> EntryType:
-    word = _text(entry, "type", at)
-    kind = EntryType(word)
-    if kind is EntryType.UNKNOWN:
-        known = ", ".join(each for each in EntryType if each is not EntryType.UNKNOWN)
-        raise LabelConfigError(f"{at}.type is {word!r}, which is no type; use one of {known}")
-    return kind
-
-
-def _number(entry: Mapping[str, object], at: str) -> int | None:
-    value = entry.get("maxLength")
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value[:9])
-    raise _unlike(f"{at}.maxLength", "a whole number", value)
-
-
-def _flag(entry: Mapping[str, object], at: str) -> bool:
-    value = entry.get("required")
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise _unlike(f"{at}.required", "true or false", value)
 
 
 def _options(value: object, at: str) -> dict[str, str]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats.coco._mapping import are_numbers, box_of
-from datagym_async.formats.coco._masks import Ring, Segment, segments_of
+from datagym_async.formats.coco._masks import Ring, segments_of
 from datagym_async.labels import Point, Polygon, Rectangle
+from datagym_async.labels._payload_annotations import write_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from datagym_async.labels import Annotation, LabeledImage, Shape
+    from datagym_async.labels import LabeledImage, Shape
 
 _TOLERANCE: Final = 0.009
 Pixel: TypeAlias = tuple[int, int]
@@ -34,34 +35,28 @@ def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
     Args:
         images: Images as `read` gives them, their media known (`formats.match`).
     """
-    return [
-        {
-            "internal_media_ID": image.media_id,
-            "keepData": False,
-            "global_classifications": {
-                each.key: list(each.values) for each in image.classifications
-            },
-            "labels": _labels(image),
-        }
-        for image in images
-    ]
-
-
-def _labels(image: LabeledImage) -> dict[str, list[dict[str, Any]]]:
-    labels: dict[str, list[dict[str, Any]]] = {}
-    for each in image.annotations:
-        answers = {answer.key: list(answer.values) for answer in each.classifications}
-        item = {"geometry": _payload(each), "classifications": answers}
-        labels.setdefault(each.key, []).append(item)
-    return labels
-
-
-def _payload(annotation: Annotation) -> list[dict[str, float]]:
-    shape = annotation.shape
-    if isinstance(shape, Rectangle):
-        return [{"x": shape.x, "y": shape.y, "w": shape.width, "h": shape.height}]
-    points = shape.points if isinstance(shape, Polygon) else ()
-    return [{"x": each.x, "y": each.y} for each in points]
+    items = []
+    for image in images:
+        labels: dict[str, list[dict[str, Any]]] = {}
+        for each in image.annotations:
+            is_made = isinstance(each.shape, Rectangle | Polygon)
+            item = {
+                "geometry": write_shape(each.shape) if is_made else [],
+                "classifications": {
+                    answer.key: [*answer.values] for answer in each.classifications
+                },
+            }
+            labels.setdefault(each.key, []).append(item)
+        answers = {each.key: [*each.values] for each in image.classifications}
+        items.append(
+            {
+                "internal_media_ID": image.media_id,
+                "keepData": False,
+                "global_classifications": answers,
+                "labels": labels,
+            }
+        )
+    return items
 
 
 def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> list[Shape]:
@@ -74,8 +69,11 @@ def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> l
         return [box_of(raw.get("bbox"))]
     segmentation = raw.get("segmentation")
     if isinstance(segmentation, Mapping):
-        walks = [walk for each in segments_of(segmentation) for walk in _walks(each)]
-        return [Polygon(_simplified(_pixels(walk))) for walk in walks]
+        return [
+            Polygon(_simplified(_pixels(walk)))
+            for outline, holes in segments_of(segmentation)
+            for walk in ([outline[0], *outline[:0:-1]], *holes)
+        ]
     if raw.get("iscrowd") or not isinstance(segmentation, list) or not segmentation:
         losses.add(LossKind.OUTLINE, where)
         return []
@@ -85,11 +83,6 @@ def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> l
     if not are_numbers(first):
         raise BrokenError("a polygon must be a list of numbers")
     return [Polygon(list(zip(first[::2], first[1::2], strict=False)))]
-
-
-def _walks(segment: Segment) -> list[Ring]:
-    outline = segment.outline
-    return [[outline[0], *outline[:0:-1]], *segment.holes]
 
 
 def _pixels(walk: Ring) -> list[Pixel]:

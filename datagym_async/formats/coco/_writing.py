@@ -11,7 +11,7 @@ import attrs
 import orjson
 
 from datagym_async._files import write_file
-from datagym_async.formats._keys import paths_of_answers
+from datagym_async.formats._keys import outlines_of, paths_of_answers
 from datagym_async.formats._losses import CARRIED, FormatError, Losses, LossKind, LossReport
 from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping
 from datagym_async.formats.coco._masks import MOST_PIXELS, encode
@@ -95,7 +95,7 @@ class _Describer:
                     yield inner
 
     def _can_hold(self, annotation: Annotation) -> bool:
-        if _outlines(annotation):
+        if outlines_of(annotation):
             return True
         kinds = {Point: LossKind.POINT, Line: LossKind.LINE}
         points = [each for each in annotation.nested if isinstance(each.shape, Point)]
@@ -121,7 +121,7 @@ class _Describer:
     def _segmentation(self, parts: Sequence[Annotation], crowd: int) -> dict[str, Any]:
         if all(isinstance(each.shape, Rectangle) for each in parts):
             return {"segmentation": [], "iscrowd": crowd}
-        rings = [_outlines(each) for each in parts]
+        rings = [outlines_of(each) for each in parts]
         holes = sum(len(each) > 1 for each in rings)
         width, height = self._image.width, self._image.height
         if (holes or crowd) and width and height and width * height <= MOST_PIXELS:
@@ -156,18 +156,6 @@ class _Describer:
 
     def _lose(self, kind: LossKind, what: str) -> None:
         self._losses.add(kind, f"{self._image.media_name}: {what}")
-
-
-def _outlines(annotation: Annotation) -> list[Sequence[Point]]:
-    """Return the outline of a shape, then its holes; nothing if it covers nothing."""
-    shape = annotation.shape
-    if isinstance(shape, Rectangle):
-        return [shape.bounds.corners]
-    if isinstance(shape, Polygon):
-        return [shape.points] if len(shape.points) > 2 else []
-    if isinstance(shape, Segmentation) and shape.rings and len(shape.rings[0]) > 2:
-        return [shape.rings[0], *(ring for ring in shape.rings[1:] if len(ring) > 2)]
-    return []
 
 
 def _box(shapes: Sequence[_Complete]) -> list[float]:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from datagym_async._file_names import folded_name, safe_name, with_room
 from datagym_async._files import FolderPart, placed, telling
-from datagym_async.formats._keys import SELECT, ClassNames, class_of, paths_of_answers, writable
+from datagym_async.formats._keys import (
+    SELECT,
+    ClassNames,
+    class_of,
+    outlines_of,
+    paths_of_answers,
+    writable,
+)
 from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport
 from datagym_async.formats.convert._formats import FormatInfo, FormatName, format_info
 from datagym_async.labels import (
@@ -18,9 +25,7 @@ from datagym_async.labels import (
     LabeledTask,
     Line,
     Point,
-    Polygon,
     Rectangle,
-    Segmentation,
 )
 
 if TYPE_CHECKING:
@@ -167,18 +172,11 @@ def _corners(
 ) -> tuple[tuple[float, float], ...]:
     """Return the corners of a shape, or none if the format holds no such shape."""
     shape = annotation.shape
-    rings: Sequence[Sequence[Point]] = ()
-    match shape:
-        case Point() | Line():
-            losses.add(LossKind.POINT if isinstance(shape, Point) else LossKind.LINE, where)
-            return ()
-        case Rectangle():
-            rings = [shape.bounds.corners]
-        case Polygon():
-            rings = [shape.points]
-        case Segmentation():
-            rings = shape.rings
-    if isinstance(shape, Incomplete) or not rings or len(rings[0]) < 3:
+    if isinstance(shape, Point | Line):
+        losses.add(LossKind.POINT if isinstance(shape, Point) else LossKind.LINE, where)
+        return ()
+    rings = outlines_of(annotation)
+    if isinstance(shape, Incomplete) or not rings:
         losses.add(LossKind.INCOMPLETE, where)
         return ()
     ring = rings[0]
