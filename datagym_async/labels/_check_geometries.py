@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Mapping
 from numbers import Real  # those of numpy are such
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 _MEMBERS = SHAPE_MEMBERS.keys() | {CLASSIFICATIONS, NESTED}
 _COUNTS = {
-    EntryType.POINT: (1, 1),
-    EntryType.RECTANGLE: (1, 1),
-    EntryType.LINE: (2, None),
-    EntryType.POLYGON: (3, None),
+    EntryType.POINT: range(1, 2),
+    EntryType.RECTANGLE: range(1, 2),
+    EntryType.LINE: range(2, sys.maxsize),
+    EntryType.POLYGON: range(3, sys.maxsize),
 }
 _NO_SEGMENTATION = (
     "the service cannot import segmentations: it drops the points or refuses the whole request;"
@@ -137,8 +138,22 @@ def _check_points(
     if not isinstance(points, list | tuple):
         yield error(at, "an array of coordinates was expected; the service refuses it", part=part)
         return
-    if wrong := _count_problem(len(points), shape):
-        yield error(at, wrong, part=part)
+    count = len(points)
+    if shape not in _COUNTS:
+        if not count:
+            message = "it has no coordinates; the service stores an invalid label"
+            yield error(at, message, part=part)
+            return
+    elif count not in _COUNTS[shape]:
+        least = _COUNTS[shape].start
+        bound = "exactly 1" if least == 1 else f"at least {least}"
+        what = "rectangle" if shape is EntryType.RECTANGLE else "point"
+        yield error(
+            at,
+            f"a {shape.value.lower()} takes {bound} {what}{'s' if least > 1 else ''}, not {count};"
+            " the service refuses it, or stores an invalid label",
+            part=part,
+        )
         return
     found = (
         each
@@ -155,20 +170,6 @@ def _check_points(
             yield warning(
                 at, f"it reaches to {name}={farthest:g}, beyond the image, which ends at {limit}"
             )
-
-
-def _count_problem(count: int, shape: EntryType | None) -> str:
-    if shape not in _COUNTS:
-        return "" if count else "it has no coordinates; the service stores an invalid label"
-    least, most = _COUNTS[shape]
-    if count >= least and (most is None or count <= most):
-        return ""
-    bound = "exactly 1" if most else f"at least {least}"
-    what = "rectangle" if shape is EntryType.RECTANGLE else "point"
-    return (
-        f"a {shape.value.lower()} takes {bound} {what}{'s' if least > 1 else ''}, not {count};"
-        " the service refuses it, or stores an invalid label"
-    )
 
 
 def _check_point(

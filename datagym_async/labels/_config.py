@@ -14,7 +14,7 @@ from datagym_async._printable import printable
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels._config_documents import read_entries, read_json
 from datagym_async.labels._config_entries import ConfigEntry, EntryList
-from datagym_async.labels._config_rules import problems_of, warnings_of
+from datagym_async.labels._config_rules import grouped, problems_of, warnings_of
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def entries_of(given: Entries) -> tuple[ConfigEntry, ...]:
 def _compared(
     current: Iterable[ConfigEntry], wanted: Iterable[ConfigEntry], above: str
 ) -> Iterator[EntryChange]:
-    before, after = _by_key(current), _by_key(wanted)
+    before, after = (grouped((each.key, each) for each in given) for given in (current, wanted))
     for key in dict.fromkeys((*before, *after)):
         # Races store entries twice (observed): neighbours with one key are compared in pairs.
         for old, new in zip_longest(before.get(key, ()), after.get(key, ())):
@@ -261,13 +261,6 @@ def _compared(
             yield EntryChange(path, old, new)
             olds, news = (each.children if each is not None else () for each in (old, new))
             yield from _compared(olds, news, f"{path}/")
-
-
-def _by_key(entries: Iterable[ConfigEntry]) -> dict[str, list[ConfigEntry]]:
-    found: dict[str, list[ConfigEntry]] = {}
-    for entry in entries:
-        found.setdefault(entry.key, []).append(entry)
-    return found
 
 
 def _plain(value: object) -> str:

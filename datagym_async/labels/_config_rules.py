@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from datagym_async._printable import printable
 from datagym_async.labels._config_entries import CHOICES, CLASSIFICATIONS, GEOMETRIES
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from datagym_async.labels._config_entries import ConfigEntry
+
+V = TypeVar("V")
 
 MAX_DEPTH = 4
 """Levels, the root included (observed)."""
@@ -131,8 +133,8 @@ def _options(entry: ConfigEntry) -> Iterator[str]:
         if bad := sorted({each for each in key if not _OPTION.fullmatch(each)}):
             yield f"the key of the option {key!r} holds {_quoted(bad)}, which no label can name"
     # Options that differ in case or outer blanks alone, or in nothing that is shown.
-    keys = _grouped((key.strip().lower(), key) for key in entry.options)
-    texts = _grouped((text.strip(), key) for key, text in entry.options.items())
+    keys = grouped((key.strip().lower(), key) for key in entry.options)
+    texts = grouped((text.strip(), key) for key, text in entry.options.items())
     for same in dict.fromkeys(tuple(each) for each in (*keys.values(), *texts.values())):
         if len(same) > 1:
             yield f"the options {' and '.join(map(repr, same))} cannot be told apart"
@@ -176,7 +178,7 @@ def _duplicates(prefix: str, entries: Iterable[ConfigEntry]) -> Iterator[str]:
 
 def _repeated_below(root: ConfigEntry) -> Iterator[str]:
     """Give keys that stand in several places of one tree; for neighbours see `_duplicates`."""
-    for key, paths in _grouped((each.key.rstrip(), path) for path, each in _walk([root])).items():
+    for key, paths in grouped((each.key.rstrip(), path) for path, each in _walk([root])).items():
         if len(set(paths)) > 1:
             where = ", ".join(dict.fromkeys(paths))
             yield f"{root.key}: the key {key!r} stands in several places ({where}); use it once."
@@ -184,14 +186,14 @@ def _repeated_below(root: ConfigEntry) -> Iterator[str]:
 
 def _repeated_shortcuts(roots: Sequence[ConfigEntry]) -> Iterator[str]:
     given = ((each.shortcut, path) for path, each in _walk(roots) if each.shortcut is not None)
-    for shortcut, paths in _grouped(given).items():
+    for shortcut, paths in grouped(given).items():
         if len(paths) > 1:
             yield f"{paths[1]}: the shortcut {shortcut} is taken by {paths[0]}; give another one."
 
 
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def grouped(pairs: Iterable[tuple[str, V]]) -> dict[str, list[V]]:
     """Return all second members of each first one, in order."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[V]] = {}
     for first, second in pairs:
         found.setdefault(first, []).append(second)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -48,11 +49,7 @@ class Keyframe:
 
 
 def _in_order(given: Iterable[Keyframe]) -> tuple[Keyframe, ...]:
-    return tuple(sorted(given, key=_frame))
-
-
-def _frame(keyframe: Keyframe) -> int:
-    return keyframe.frame
+    return tuple(sorted(given, key=attrgetter("frame")))
 
 
 def _ranges(given: Iterable[tuple[int, int]]) -> tuple[FrameRange, ...]:
@@ -103,7 +100,14 @@ class VideoObject:
         after = next((each for each in drawn if each.frame >= frame), None)
         if before is None or after is None:
             return None
-        return _between(before, after, frame)
+        a, b = before.shape, after.shape
+        if not isinstance(a, Rectangle) or not isinstance(b, Rectangle):
+            return None
+        if before.frame == after.frame:
+            return a
+        share = (frame - before.frame) / (after.frame - before.frame)
+        sides = zip(attrs.astuple(a), attrs.astuple(b), strict=True)
+        return Rectangle(*(start + (end - start) * share for start, end in sides))
 
     def classifications_at(self, frame: int) -> tuple[Classification, ...]:
         """Return the answers that hold in a frame: of each key the last one given until then."""
@@ -124,21 +128,6 @@ def _updated(old: Classification | None, new: Classification) -> Classification:
     children = {each.key: each for each in old.children}
     children |= {each.key: _updated(children.get(each.key), each) for each in new.children}
     return attrs.evolve(new, values=new.values or old.values, children=children.values())
-
-
-def _between(before: Keyframe, after: Keyframe, frame: int) -> Rectangle | None:
-    a, b = before.shape, after.shape
-    if not isinstance(a, Rectangle) or not isinstance(b, Rectangle):
-        return None
-    if before.frame == after.frame:
-        return a
-    share = (frame - before.frame) / (after.frame - before.frame)
-    return Rectangle(
-        a.x + (b.x - a.x) * share,
-        a.y + (b.y - a.y) * share,
-        a.width + (b.width - a.width) * share,
-        a.height + (b.height - a.height) * share,
-    )
 
 
 @attrs.frozen

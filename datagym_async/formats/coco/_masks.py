@@ -71,33 +71,27 @@ def _corners(filled: NDArray[np.bool_]) -> _Corners:
     sw, se = filled[1:, :-1], filled[1:, 1:]
     west, east, north, south = nw != sw, ne != se, nw != ne, sw != se
     touching = west & east & north & south
-    found = [
+    found = []
+    # Where the edges of each lie: 1 for east and for south.
+    for where, is_east, is_south in (
         # A corner of its own, or (touching) the one around the pixel at the upper or lower left.
-        _places(west & ~east & north, west=True, north=True),
-        _places(west & ~east & south, west=True, north=False),
-        _places(east & ~west & north, west=False, north=True),
-        _places(east & ~west & south, west=False, north=False),
-        _places(touching & nw, west=True, north=True),
-        _places(touching & nw, west=False, north=False),
-        _places(touching & sw, west=True, north=False),
-        _places(touching & sw, west=False, north=True),
-    ]
+        (west & ~east & north, 0, 0),
+        (west & ~east & south, 0, 1),
+        (east & ~west & north, 1, 0),
+        (east & ~west & south, 1, 1),
+        (touching & nw, 0, 0),
+        (touching & nw, 1, 1),
+        (touching & sw, 0, 1),
+        (touching & sw, 1, 0),
+    ):
+        rows, columns = np.nonzero(where)
+        found.append((rows, columns, np.full_like(rows, is_east), np.full_like(rows, is_south)))
     rows, columns, east_of, south_of = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((east_of, columns, rows))
     rows, columns, south_of = rows[order], columns[order], south_of[order]
     across = np.lexsort((south_of, rows, columns))
     along = np.arange(len(rows))
     return _Corners(columns.tolist(), rows.tolist(), _partners(along), _partners(across))
-
-
-def _places(
-    where: NDArray[np.bool_], *, west: bool, north: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return row and column of places, and on which sides their edges lie."""
-    import numpy as np
-
-    rows, columns = np.nonzero(where)
-    return rows, columns, np.full(len(rows), int(not west)), np.full(len(rows), int(not north))
 
 
 def _partners(order: NDArray[np.int64]) -> list[int]:
