@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread, in_thread_left_behind
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._reading import next_portion, read_awaited
@@ -94,7 +95,8 @@ class Feeder:
         await self._flush_links()
         streams, wrong = await self._take_in((source,))
         if wrong and len(wrong) == self._tally.planned and not streams:
-            others = f" (and {len(wrong) - 1} more sources like it)" if wrong[1:] else ""
+            more = counted(len(wrong) - 1, "more source")
+            others = f" (and {more} like it)" if wrong[1:] else ""
             raise ConfigurationError(f"Nothing to upload: {wrong[0].refusal}{others}")
         if self._rules.on_clash == "error":
             await in_thread(self._plan.refuse_clashes, self._rules.screening)

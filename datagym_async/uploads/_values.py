@@ -1,14 +1,11 @@
-"""The values of a bulk upload: an item, what became of it, and how far the run is.
-
-The report of a bulk upload: counts, and the items that somebody should look at.
-"""
+"""The values of a bulk upload: an item, what became of it, how far the run is, and its report."""
 
 from __future__ import annotations
 
 import enum
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
@@ -43,7 +40,7 @@ class Readable(Protocol):
     """A binary file object: its ``read(size)`` gives bytes, at once or when awaited."""
 
     def read(self, size: int, /) -> bytes | Awaitable[bytes]:
-        """Return the next bytes, at most so many; none at the end."""
+        """Return the next bytes, at most `size`; none at the end."""
         ...
 
 
@@ -60,30 +57,9 @@ class Outcome(enum.StrEnum):
     """The service refused it, or could not be reached for it; the reason says why."""
 
 
-def is_readable(value: object) -> bool:
+def is_readable(value: object) -> TypeGuard[Readable]:
     """Return whether a value is an open file rather than a path or bytes."""
     return callable(getattr(value, "read", None))
-
-
-def _content(value: Any) -> str | bytes:
-    if isinstance(value, str | bytes):
-        return value
-    if isinstance(value, bytearray | memoryview):
-        return bytes(value)
-    if isinstance(value, os.PathLike):
-        return str(os.fspath(value))
-    msg = f"An UploadItem takes a path, bytes, an open file or a URL, not {type(value).__name__}."
-    raise ConfigurationError(msg)
-
-
-def _default_name(content: str | bytes) -> str:
-    if isinstance(content, bytes):
-        msg = (
-            "An UploadItem of bytes or of an open file without a path needs a name, for example "
-            "UploadItem('photo.jpg', data)."
-        )
-        raise ConfigurationError(msg)
-    return url_name(content) if is_url(content) else last_part(content)
 
 
 def _brief(content: str | bytes) -> str:
@@ -122,15 +98,29 @@ class UploadItem:
         origin: str = "",
         file: Readable | None = None,
     ) -> None:
-        if is_readable(content):
-            content, file = b"", cast("Readable", content)
-            known = getattr(file, "name", None)
+        if isinstance(content, str | bytes):
+            pass
+        elif is_readable(content):
+            known = getattr(content, "name", None)
             known = last_part(known) if isinstance(known, str) else None
             name, origin = name or known, origin or known or "an open file"
-        content = _content(content)
-        self.__attrs_init__(
-            _default_name(content) if name is None else name, content, origin=origin, file=file
-        )
+            file, content = content, b""
+        elif isinstance(content, bytearray | memoryview):
+            content = bytes(content)
+        elif isinstance(content, os.PathLike):
+            content = str(os.fspath(content))
+        else:
+            kind = type(content).__name__
+            msg = f"An UploadItem takes a path, bytes, an open file or a URL, not {kind}."
+            raise ConfigurationError(msg)
+        if name is None and isinstance(content, str):
+            name = url_name(content) if is_url(content) else last_part(content)
+        elif name is None:
+            raise ConfigurationError(
+                "An UploadItem of bytes or of an open file without a path needs a name, for "
+                "example UploadItem('photo.jpg', data)."
+            )
+        self.__attrs_init__(name, content, origin=origin, file=file)
 
     @property
     def path(self) -> Path | None:
@@ -415,19 +405,16 @@ class UploadReport(BulkReport):
         )
         more = len(self.datasets) - 1
         others = f" and {counted(more, 'more dataset')}" if more > 0 else ""
+        remarks = f" It stopped at {self.stopped_by}." if self.stopped_by else ""
+        remarks += said_left_out(self.left_out)
+        if self.verified:
+            outcome = f"{self.mismatched:,} differ" if self.mismatched else "all are equal"
+            remarks += f" {self.verified:,} were compared with the dataset: {outcome}."
         return (
             f"{counted(self.planned, 'item')} for {quoted(self.dataset_name)}{others}: {counts} "
             f"({size(self.bytes)} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} images/s)."
-            f"{self._remarks()}"
+            f"{remarks}"
         )
-
-    def _remarks(self) -> str:
-        stopped = f" It stopped at {self.stopped_by}." if self.stopped_by else ""
-        stopped += said_left_out(self.left_out)
-        if not self.verified:
-            return stopped
-        outcome = f"{self.mismatched:,} differ" if self.mismatched else "all are equal"
-        return f"{stopped} {self.verified:,} were compared with the dataset: {outcome}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, in the schema of `to_json`."""

@@ -241,7 +241,7 @@ async def test_an_unknown_dataset_is_said_before_anything_is_read(service: FakeS
     ("sources", "words"),
     [
         ("gone", "Nothing to upload: gone does not exist."),
-        (["gone", "gone too"], "gone does not exist. (and 1 more sources like it)"),
+        (["gone", "gone too"], "gone does not exist. (and 1 more source like it)"),
         ("*.nothing", "No file matches *.nothing."),
         (b"bytes", "UploadItem(name, data)"),
     ],

@@ -76,7 +76,7 @@ def _leaf(source: object, rules: Rules) -> Leaf | None:
         return Stream(source.arrivals(rules))
     if is_readable(source):  # before the iterators: a file gives lines
         try:
-            return (_of_item(UploadItem(None, cast("Readable", source))),)
+            return (_of_item(UploadItem(None, source)),)
         except ConfigurationError as error:
             return (refused_source("an open file", str(error)),)
     if isinstance(source, AsyncIterable | Iterator):
