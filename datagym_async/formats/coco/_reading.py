@@ -166,24 +166,22 @@ def _images(
 
 
 def _categories(document: Mapping[str, Any], where: str) -> dict[object, CocoCategory]:
-    return {
-        raw.get("id"): _category(raw, f"{where}: categories[{index}]")
-        for index, raw in enumerate(_objects(document, "categories", where))
-    }
-
-
-def _category(raw: Mapping[str, Any], where: str) -> CocoCategory:
-    name, number = raw.get("name"), raw.get("id")
-    if not isinstance(name, str) or not name or type(number) is not int:
-        raise FormatError(f"{where} needs id and name")
-    keypoints = raw.get("keypoints") or []
-    if not isinstance(keypoints, list) or not all(isinstance(each, str) for each in keypoints):
-        raise FormatError(f"{where}: keypoints must be a list of names")
-    skeleton = raw.get("skeleton") or []
-    if not isinstance(skeleton, list) or not all(are_numbers(pair) for pair in skeleton):
-        raise FormatError(f"{where}: skeleton must be a list of pairs of numbers")
-    pairs: Any = tuple(map(tuple, skeleton))
-    return CocoCategory(number, name, str(raw.get("supercategory") or ""), keypoints, pairs)
+    found: dict[object, CocoCategory] = {}
+    for index, raw in enumerate(_objects(document, "categories", where)):
+        at = f"{where}: categories[{index}]"
+        name, number = raw.get("name"), raw.get("id")
+        if not isinstance(name, str) or not name or type(number) is not int:
+            raise FormatError(f"{at} needs id and name")
+        keypoints = raw.get("keypoints") or []
+        if not isinstance(keypoints, list) or not all(isinstance(each, str) for each in keypoints):
+            raise FormatError(f"{at}: keypoints must be a list of names")
+        skeleton = raw.get("skeleton") or []
+        if not isinstance(skeleton, list) or not all(are_numbers(pair) for pair in skeleton):
+            raise FormatError(f"{at}: skeleton must be a list of pairs of numbers")
+        pairs: Any = tuple(map(tuple, skeleton))
+        group = str(raw.get("supercategory") or "")
+        found[number] = CocoCategory(number, name, group, keypoints, pairs)
+    return found
 
 
 def _number(value: object) -> int | str | None:
@@ -240,26 +238,24 @@ class _Reader:
                 found.extend(self._annotations(fields, self._table.of(category), where))
             except BrokenError as error:
                 self._losses.add(LossKind.BROKEN, f"{where}: {error}")
-        return LabeledImage(
-            media_id=raw.media_id,
-            media_name=raw.name,
-            annotations=found,
-            classifications=self._captions(raw),
-            width=raw.width,
-            height=raw.height,
-        )
-
-    def _captions(self, raw: RawImage) -> list[Classification]:
+        # As the official SDK does it, the last caption remains.
         captions = raw.captions[-1:] if self._mapping.sdk else raw.captions
         for caption in captions:
             if len(caption) > LONGEST_TEXT:
                 self._losses.add(LossKind.LONG_TEXT, raw.name)
-        if self._mapping.sdk and len(raw.captions) > 1:
+        if len(captions) < len(raw.captions):
             self._losses.add(LossKind.CAPTION, raw.name, count=len(raw.captions) - 1)
-        return [
-            Classification.freetext(self._mapping.caption_key(number), caption)
-            for number, caption in enumerate(captions, 1)
-        ]
+        return LabeledImage(
+            media_id=raw.media_id,
+            media_name=raw.name,
+            annotations=found,
+            classifications=[
+                Classification.freetext(self._mapping.caption_key(number), caption)
+                for number, caption in enumerate(captions, 1)
+            ],
+            width=raw.width,
+            height=raw.height,
+        )
 
     def _annotations(self, raw: Mapping[str, Any], keys: EntryKeys, where: str) -> list[Annotation]:
         """Return the annotations that an object becomes: one for each of its parts."""
@@ -283,7 +279,13 @@ class _Reader:
         if raw.get("iscrowd"):
             self._losses.add(LossKind.CROWD, where)
         if self._mapping.shape == "rectangle":
-            return [self._box(raw, where)]
+            if raw.get("segmentation"):
+                self._losses.add(LossKind.OUTLINE, where)
+            if "bbox" in raw:
+                return [box_of(raw["bbox"])]
+            corners = [point for ring in self._outlines(raw, where) for point in ring[0]]
+            bounds = Polygon(corners).bounds
+            return [Rectangle(bounds.left, bounds.top, bounds.width, bounds.height)]
         rings = self._outlines(raw, where)
         if len(rings) > 1:
             self._losses.add(LossKind.PARTS, where)
@@ -293,15 +295,6 @@ class _Reader:
         if holed:
             self._losses.add(LossKind.HOLES, where, count=holed)
         return [Polygon(outline) for outline, *_ in rings]
-
-    def _box(self, raw: Mapping[str, Any], where: str) -> Rectangle:
-        if raw.get("segmentation"):
-            self._losses.add(LossKind.OUTLINE, where)
-        if "bbox" in raw:
-            return box_of(raw["bbox"])
-        corners = [point for ring in self._outlines(raw, where) for point in ring[0]]
-        bounds = Polygon(corners).bounds
-        return Rectangle(bounds.left, bounds.top, bounds.width, bounds.height)
 
     def _outlines(self, raw: Mapping[str, Any], where: str) -> list[list[list[Point]]]:
         """Return for each part of an object its outline and the holes in it.

@@ -108,12 +108,10 @@ def _labels(reader: Any, info: FormatInfo) -> Iterable[Any]:
         folder = Path(found() if callable(found) else found)
         all_images = reader.get_images
 
-        def labelled() -> Iterable[Any]:
-            for image in all_images():
-                if (folder / image.filename).with_suffix(info.suffix).is_file():
-                    yield image
+        def is_labelled(image: Any) -> bool:
+            return Path(folder, image.filename).with_suffix(info.suffix).is_file()
 
-        reader.get_images = labelled
+        reader.get_images = lambda: filter(is_labelled, all_images())
         try:
             return list(reader.get_labels())
         finally:
