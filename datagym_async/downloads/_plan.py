@@ -48,9 +48,13 @@ CREATE INDEX IF NOT EXISTS media_claims ON media (claim);
 _DROP_INDEXES = ("DROP INDEX media_ids", "DROP INDEX media_claims")
 
 _LIST = "INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+# Looked up in the order of the index, each of its pages is read once. The limit is none, but keeps
+# SQLite from leaving the order out.
 _KNOWN = """
 INSERT INTO now
-SELECT DISTINCT media.seq FROM listed CROSS JOIN media ON media.media_id = listed.media_id
+SELECT media.seq
+FROM (SELECT DISTINCT media_id FROM listed ORDER BY media_id LIMIT -1) AS sorted
+CROSS JOIN media ON media.media_id = sorted.media_id
 ORDER BY media.seq
 """
 _PLAN = """
