@@ -19,9 +19,7 @@ import asyncio
 import contextlib
 import sqlite3
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
-
-import attrs
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from datagym_async._groups import first_of
 from datagym_async._retry import SEEMS_DOWN
@@ -31,7 +29,6 @@ from datagym_async.exceptions import (
     APIError,
     AuthenticationError,
     ClientClosedError,
-    ConfigurationError,
     LimitReachedError,
     NotFoundError,
     PermissionDeniedError,
@@ -39,6 +36,8 @@ from datagym_async.exceptions import (
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+    from datagym_async._runs._options import Stops
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -74,60 +73,6 @@ class RunLane(Protocol):
     def pin(self, places: int) -> AbstractContextManager[None]:
         """Fix how many may be in flight while the block runs."""
         ...
-
-
-def above_zero(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    """Refuse a limit that no run could keep."""
-    if value is not None and not value > 0:
-        msg = f"{attribute.name} is {value}; it must be above 0, or None for no limit."
-        raise ConfigurationError(msg)
-
-
-@attrs.frozen(kw_only=True)
-class Stops:
-    """The limits at which a run ends of its own accord, as it was asked to.
-
-    Reaching one is no error: what is in flight ends in its own way, the report says which limit it
-    was, and the same job again resumes.
-
-    Args:
-        max_files: Images and links that are begun, whatever becomes of them.
-        max_bytes_total: Bytes of the images that are begun: the one that reaches it is the last.
-        max_failures: Failed items; the rejected ones do not count.
-        max_duration: Seconds from the run's beginning, after which nothing new is begun.
-        verb: What is done with the images, for the words of a reason.
-    """
-
-    max_files: int | None = attrs.field(default=None, validator=above_zero)
-    max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
-    max_failures: int | None = attrs.field(default=None, validator=above_zero)
-    max_duration: float | None = attrs.field(default=None, validator=above_zero)
-    verb: str = "sent"
-
-    @property
-    def is_set(self) -> bool:
-        """Return whether there is any limit."""
-        limits = (self.max_files, self.max_bytes_total, self.max_failures, self.max_duration)
-        return any(each is not None for each in limits)
-
-    def reason(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
-        """Return why nothing new is begun, in words, or empty.
-
-        Args:
-            begun: Images and links that were begun.
-            begun_bytes: Bytes of the images among them.
-            failed: Items that failed.
-            seconds: Time since the run began.
-        """
-        if self.max_files is not None and begun >= self.max_files:
-            return f"max_files: {begun:,} were {self.verb}"
-        if self.max_bytes_total is not None and begun_bytes >= self.max_bytes_total:
-            return f"max_bytes_total: {begun_bytes:,} bytes were {self.verb}"
-        if self.max_failures is not None and failed >= self.max_failures:
-            return f"max_failures: {failed:,} failed"
-        if self.max_duration is not None and seconds >= self.max_duration:
-            return f"max_duration: {self.max_duration:,g} s have passed"
-        return ""
 
 
 class BulkRun(ABC, Generic[Work, Result, Report]):
@@ -304,11 +249,9 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
 
     def _has_reached_a_limit(self) -> bool:
         """Return whether a limit of the run is reached; stops the run then."""
+        seconds = self._now() - self._began
         self.stopped_by = self.stopped_by or self._stops.reason(
-            begun=self.begun,
-            begun_bytes=self._begun_bytes,
-            failed=self.failed,
-            seconds=self._now() - self._began,
+            begun=self.begun, begun_bytes=self._begun_bytes, failed=self.failed, seconds=seconds
         )
         if self.stopped_by:
             self.stop()

@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import attrs
 
-from datagym_async._runs._engine import Stops, above_zero
+from datagym_async._runs._options import Stops, above_zero, one_of, within
 from datagym_async._wire._messages import MAX_IN_PIECES
-from datagym_async.exceptions import ConfigurationError
 
 Links: TypeAlias = Literal["skip", "source", "service"]
 LabelFormat: TypeAlias = Literal["json", "jsonl", "coco", "yolo"]
 MAX_CONCURRENCY = 64
-_LINKS = get_args(Links)
-_FORMATS = get_args(LabelFormat)
 
 
 def _formats(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     return tuple(map(str, value)) if isinstance(value, Iterable) else (str(value),)
-
-
-def _one_of(allowed: tuple[str, ...]) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: str | tuple[str, ...]) -> None:
-        for each in (value,) if isinstance(value, str) else value:
-            if each not in allowed:
-                words = ", ".join(f'"{one}"' for one in allowed)
-                msg = f"{attribute.name} is {each!r}; it must be one of {words}."
-                raise ConfigurationError(msg)
-
-    return check
-
-
-def _within(least: int, most: int) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
-        if value is not None and not least <= value <= most:
-            msg = f"{attribute.name} is {value}; it must be between {least:,} and {most:,}."
-            raise ConfigurationError(msg)
-
-    return check
 
 
 @attrs.frozen(kw_only=True)
@@ -68,33 +45,33 @@ class DownloadConfig:
         concurrency: Downloads in flight, fixed; None to have the best number found out.
         max_bytes: Bytes of one media at most, by default 16 GiB; a longer one fails. For those that
             ``links="source"`` fetches it is 256 MiB.
-        max_files: The run ends after so many media were asked for, whatever became of them.
-        max_bytes_total: The run ends with the media that brings the bytes downloaded to so many.
-        max_failures: The run ends after so many media failed.
-        max_duration: The run ends so many seconds after its beginning. For these four: what is in
-            flight ends in its own way, the report says which it was (``stopped_by``), that is no
-            error, and the same download again goes on.
+        max_files: The run ends after this many media were asked for, whatever became of them.
+        max_bytes_total: The run ends with the media that brings the bytes downloaded to this.
+        max_failures: The run ends after this many media failed.
+        max_duration: The run ends this many seconds after its beginning. For these four: what is
+            in flight ends in its own way, the report says which limit it was (``stopped_by``),
+            that is no error, and the same download again resumes.
         max_problems: How many failed results the report keeps in full; the counts are exact.
 
     Raises:
         ConfigurationError: If an option is out of its range.
     """
 
-    links: Links = attrs.field(default="skip", validator=_one_of(_LINKS))
+    links: Links = attrs.field(default="skip", validator=one_of(*get_args(Links)))
     allow_private_links: bool = False
     labels: tuple[str, ...] = attrs.field(
-        default=(), converter=_formats, validator=_one_of(_FORMATS)
+        default=(), converter=_formats, validator=one_of(*get_args(LabelFormat))
     )
     bitmaps: bool = False
     project_id: str | None = None
     verify: bool = False
-    concurrency: int | None = attrs.field(default=None, validator=_within(1, MAX_CONCURRENCY))
+    concurrency: int | None = attrs.field(default=None, validator=within(1, MAX_CONCURRENCY))
     max_bytes: int = attrs.field(default=MAX_IN_PIECES, validator=above_zero)
     max_files: int | None = attrs.field(default=None, validator=above_zero)
     max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
     max_failures: int | None = attrs.field(default=None, validator=above_zero)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
-    max_problems: int = attrs.field(default=10_000, validator=_within(0, 10_000_000))
+    max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
 
     @property
     def stops(self) -> Stops:

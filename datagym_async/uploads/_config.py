@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
 from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
-from datagym_async._runs._engine import above_zero
+from datagym_async._runs._options import above_zero, one_of, within
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._events import OnEvent, check_on_event
 from datagym_async.uploads._screening import Check, Screening
@@ -31,29 +31,10 @@ MAX_CONCURRENCY = 256
 MAX_BATCH_SIZE = 500
 
 
-def _within(low: int, high: int) -> Any:  # attrs' own type of a validator is not generic enough
-    def check(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-        if not low <= value <= high:
-            msg = f"{attribute.name} is {value}; it must be from {low} to {high}."
-            raise ConfigurationError(msg)
-
-    return check
-
-
 Identity: TypeAlias = Literal["size+mtime", "sha256"]
 
 
 Verify: TypeAlias = Literal["sample", "all"] | None
-
-
-def _one_of(*words: str | None) -> Any:
-    def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
-        if value not in words:
-            known = ", ".join(map(repr, words))
-            msg = f"{attribute.name} is {value!r}; it must be one of {known}."
-            raise ConfigurationError(msg)
-
-    return check
 
 
 def _separating(_: object, __: object, value: object) -> None:
@@ -76,7 +57,7 @@ def _globs(
 
 
 def _checking(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-    _one_of("none", "signature", "structure", "decode")(instance, attribute, value)
+    one_of("none", "signature", "structure", "decode")(instance, attribute, value)
     if value == "decode":
         require_pillow()
 
@@ -166,28 +147,24 @@ class UploadConfig:
         ConfigurationError: If an option is out of its range.
     """
 
-    concurrency: int | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_within(1, MAX_CONCURRENCY))
-    )
-    batch_size: int = attrs.field(default=50, validator=_within(1, MAX_BATCH_SIZE))
+    concurrency: int | None = attrs.field(default=None, validator=within(1, MAX_CONCURRENCY))
+    batch_size: int = attrs.field(default=50, validator=within(1, MAX_BATCH_SIZE))
     name: Name = attrs.field(default="basename", validator=lambda _, __, value: check_name(value))
     name_separator: str = attrs.field(default="/", validator=_separating)
-    on_clash: Clashes = attrs.field(default="skip", validator=_one_of("skip", "rename", "error"))
+    on_clash: Clashes = attrs.field(default="skip", validator=one_of("skip", "rename", "error"))
     skip_existing: bool = True
     include_hidden: bool = False
-    symlinks: Symlinks = attrs.field(default="files", validator=_one_of("files", "follow", "skip"))
+    symlinks: Symlinks = attrs.field(default="files", validator=one_of("files", "follow", "skip"))
     include: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
     exclude: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
     check: Check = attrs.field(default="structure", validator=_checking)
     check_links: bool = False
     allow_private_links: bool = False
     max_bytes: int | None = attrs.field(default=None, validator=_positive)
-    max_problems: int = attrs.field(default=10_000, validator=_within(0, 10_000_000))
+    max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
     journal: str | os.PathLike[str] | bool | None = None
     fresh: bool = False
-    identity: Identity = attrs.field(
-        default="size+mtime", validator=_one_of("size+mtime", "sha256")
-    )
+    identity: Identity = attrs.field(default="size+mtime", validator=one_of("size+mtime", "sha256"))
     remove_doubles: bool = False
     max_per_dataset: int | None = attrs.field(default=None, validator=_positive)
     attach_to: tuple[str, ...] = attrs.field(default=(), converter=_patterns)
@@ -197,8 +174,8 @@ class UploadConfig:
     max_failures: int | None = attrs.field(default=None, validator=_positive)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
     on_event: OnEvent | None = attrs.field(default=None, validator=check_on_event)
-    verify: Verify = attrs.field(default=None, validator=_one_of("sample", "all", None))
-    verify_sample: int = attrs.field(default=100, validator=_within(1, 1_000_000))
+    verify: Verify = attrs.field(default=None, validator=one_of("sample", "all", None))
+    verify_sample: int = attrs.field(default=100, validator=within(1, 1_000_000))
 
 
 def rules_of(config: UploadConfig) -> Rules:

@@ -23,7 +23,8 @@ import sqlite3
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from datagym_async._runs._engine import BulkRun, Stops
+from datagym_async._runs._engine import BulkRun
+from datagym_async._runs._options import Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, TransferError
 from datagym_async.uploads._config import UploadConfig, rules_of

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from datagym_async._runs._engine import BulkRun, Stops
+from datagym_async._runs._engine import BulkRun
+from datagym_async._runs._options import Stops
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig
 

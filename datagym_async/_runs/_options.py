@@ -1,0 +1,89 @@
+"""Options that jobs have in common: what a value may be, and the limits at which a run ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from datagym_async.exceptions import ConfigurationError
+
+
+def within(least: int, most: int) -> Any:  # attrs' own type of a validator is not generic enough
+    """Return a validator of numbers from one to another; None is fine where it is the default."""
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+        if value is None and attribute.default is None:
+            return
+        if value is None or not least <= value <= most:
+            msg = f"{attribute.name} is {value}; it must be from {least} to {most}."
+            raise ConfigurationError(msg)
+
+    return check
+
+
+def one_of(*words: str | None) -> Any:
+    """Return a validator of words, and of tuples of them."""
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: str | tuple[str, ...]) -> None:
+        for each in value if isinstance(value, tuple) else (value,):
+            if each not in words:
+                known = ", ".join(map(repr, words))
+                msg = f"{attribute.name} is {each!r}; it must be one of {known}."
+                raise ConfigurationError(msg)
+
+    return check
+
+
+def above_zero(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    """Refuse a limit that no run could keep."""
+    if value is not None and not value > 0:
+        msg = f"{attribute.name} is {value}; it must be above 0, or None for no limit."
+        raise ConfigurationError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class Stops:
+    """The limits at which a run ends of its own accord, as it was asked to.
+
+    Reaching one is no error: what is in flight ends in its own way, the report says which limit it
+    was, and the same job again resumes.
+
+    Args:
+        max_files: Images and links that are begun, whatever becomes of them.
+        max_bytes_total: Bytes of the images that are begun: the one that reaches it is the last.
+        max_failures: Failed items; the rejected ones do not count.
+        max_duration: Seconds from the run's beginning, after which nothing new is begun.
+        verb: What is done with the images, for the words of a reason.
+    """
+
+    max_files: int | None = attrs.field(default=None, validator=above_zero)
+    max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
+    max_failures: int | None = attrs.field(default=None, validator=above_zero)
+    max_duration: float | None = attrs.field(default=None, validator=above_zero)
+    verb: str = "sent"
+
+    @property
+    def is_set(self) -> bool:
+        """Return whether there is any limit."""
+        limits = (self.max_files, self.max_bytes_total, self.max_failures, self.max_duration)
+        return any(each is not None for each in limits)
+
+    def reason(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
+        """Return why nothing new is begun, in words, or empty.
+
+        Args:
+            begun: Images and links that were begun.
+            begun_bytes: Bytes of the images among them.
+            failed: Items that failed.
+            seconds: Time since the run began.
+        """
+        if self.max_files is not None and begun >= self.max_files:
+            return f"max_files: {begun:,} were {self.verb}"
+        if self.max_bytes_total is not None and begun_bytes >= self.max_bytes_total:
+            return f"max_bytes_total: {begun_bytes:,} bytes were {self.verb}"
+        if self.max_failures is not None and failed >= self.max_failures:
+            return f"max_failures: {failed:,} failed"
+        if self.max_duration is not None and seconds >= self.max_duration:
+            return f"max_duration: {self.max_duration:,g} s have passed"
+        return ""
