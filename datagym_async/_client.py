@@ -262,7 +262,7 @@ class DataGymClient:
 
         Args:
             dataset_id: The dataset that the images go into.
-            sources: What names images: a file, a folder, a glob, a manifest, a URL, an
+            sources: What names images: a file, a folder, a glob, a list, a URL, an
                 `UploadItem`, or an iterable or async iterable of any of these.
             config: Options of the upload.
         """

@@ -111,7 +111,7 @@ def upload(
         list[str] | None,
         argument(
             "SOURCE...",
-            "Files, folders (with all below them), globs, manifests (.txt .csv .jsonl), "
+            "Files, folders (with all below them), globs, lists (.txt .csv .jsonl), "
             "URLs, or - for a list on standard input.",
         ),
     ] = None,

@@ -1,4 +1,15 @@
-"""Download datasets and projects into folders."""
+"""Download datasets and projects into folders.
+
+In reading order:
+
+* `_downloader`: the `Downloader`, a run of the engine from the listing to the labels.
+* `_config`, `_report`: its options; results, progress, report and the tally behind them.
+* `_listing`: what the service lists, and the project that a dataset belongs to.
+* `_plan`: which file each media gets.
+* `_manifest`: the state of a folder, and what is written out of it.
+* `_fetching`: one media, from where its bytes lie into its file.
+* `_labels`: labels and bitmaps beside the media.
+"""
 
 from __future__ import annotations
 

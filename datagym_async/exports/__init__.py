@@ -1,4 +1,8 @@
-"""Export labels and bitmaps into files."""
+"""Export labels and bitmaps into files.
+
+* `_label_files`: the labels of a project, in one of the formats there are.
+* `_bitmaps`: its segmentation bitmaps, into a folder or as arrays.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class UploadConfig:
             have the best number found out, up to the client's ``max_uploads``.
         batch_size: URLs in one request, 1 to 500.
         name: How files are named in the dataset: by their last part (``"basename"``), by their
-            path below the folder, glob or manifest that named them (``"relative"``), by a
+            path below the folder, glob or list that named them (``"relative"``), by a
             template, or by a function of an `UploadItem` (its ``name`` is the relative path), which
             is called in a thread and whose errors reject the item alone. A template may hold
             ``{name}`` ``{stem}`` ``{suffix}`` (with its dot) ``{parent}`` (the folder's own name)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from datagym_async._runs._text import csv_cells, plain_cell
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
-from datagym_async.uploads.sources import Rules, failed_items, in_manifest
+from datagym_async.uploads.sources import Rules, failed_items, in_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ def test_failed_items_come_back_from_both_kinds_of_report(tmp_path: Path) -> Non
     of.to_json(tmp_path / "report.json")
     assert list(failed_items(tmp_path / "report.json")) == items
     of.to_csv(tmp_path / "report.csv")
-    read = [each.item for each in in_manifest(str(tmp_path / "report.csv"), Rules())]
+    read = [each.item for each in in_list(str(tmp_path / "report.csv"), Rules())]
     assert [(each.name, each.content) for each in read] == [
         (each.name, str(tmp_path / str(each.content))) for each in items
     ]
@@ -96,5 +96,5 @@ def test_a_list_of_somebody_else_is_read_as_it_is(tmp_path: Path) -> None:
     """Only what this package wrote has quotes to take off."""
     (tmp_path / "'=a.jpg").write_bytes(b"x")
     (tmp_path / "list.csv").write_text("path\n'=a.jpg\n")
-    (found,) = in_manifest(str(tmp_path / "list.csv"), Rules())
+    (found,) = in_list(str(tmp_path / "list.csv"), Rules())
     assert found.item.name == "'=a.jpg"

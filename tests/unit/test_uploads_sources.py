@@ -1,4 +1,4 @@
-"""Whatever names images: folders, globs, manifests, items, and collections of these."""
+"""Whatever names images: folders, globs, lists, items, and collections of these."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_what_is_no_regular_file_is_never_opened(photos: Path) -> None:
     os.mkfifo(photos / "pipe.jpg")
 
     (photos / "pipe.txt").symlink_to(photos / "pipe.jpg")
-    listed = manifest(photos, "l.jsonl", '"pipe.jpg"\n"/dev/zero"\n')
+    listed = list_file(photos, "l.jsonl", '"pipe.jpg"\n"/dev/zero"\n')
 
     said = [f"{photos}/{name} is a pipe, not a regular file." for name in ("pipe.jpg", "pipe.txt")]
     hint = " A list of images that is piped is read as the source -, from standard input."
@@ -173,7 +173,7 @@ def test_a_source_without_images_is_refused_as_a_whole(photos: Path, tmp_path: P
         "gone does not exist.",
         f"No file matches {photos}/*.tif.",
         f"The folder {tmp_path}/empty holds no files (hidden ones do not count).",
-        f"The manifest {tmp_path}/none.txt names no image.",
+        f"The list {tmp_path}/none.txt names no image.",
         "A source is an empty text; name a file or folder.",
         r"a\x00b is not a path that this system can open.",
     ] == [each.refusal for each in found]
@@ -211,8 +211,8 @@ async def test_iterators_are_streams(photos: Path) -> None:
     assert all(isinstance(leaf, Stream) for leaf in leaves(sources, Rules()))
 
 
-def manifest(folder: Path, name: str, content: str | bytes) -> Path:
-    """Write a manifest beside the photos."""
+def list_file(folder: Path, name: str, content: str | bytes) -> Path:
+    """Write a list beside the photos."""
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
@@ -236,9 +236,9 @@ def manifest(folder: Path, name: str, content: str | bytes) -> Path:
         ),
     ],
 )
-def test_a_manifest_names_paths_and_urls(photos: Path, name: str, content: str | bytes) -> None:
-    """Paths are relative to the manifest's folder, whatever the working folder is."""
-    found = candidates(manifest(photos, name, content))
+def test_a_list_names_paths_and_urls(photos: Path, name: str, content: str | bytes) -> None:
+    """Paths are relative to the folder of the list, whatever the working folder is."""
+    found = candidates(list_file(photos, name, content))
 
     assert [
         ("a.jpg", f"{photos}/a.jpg", 5),
@@ -247,17 +247,17 @@ def test_a_manifest_names_paths_and_urls(photos: Path, name: str, content: str |
     ] == [(each.item.name, each.item.content, each.size) for each in found]
 
 
-def test_a_manifest_may_give_names(photos: Path) -> None:
+def test_a_list_may_give_names(photos: Path) -> None:
     """A name column or member wins over the path's own."""
-    csv = manifest(photos, "n.csv", "path,name\na.jpg,one.jpg\nb.jpg,\n")
-    jsonl = manifest(photos, "n.jsonl", '{"file": "a.jpg", "name": "two.jpg"}\n')
+    csv = list_file(photos, "n.csv", "path,name\na.jpg,one.jpg\nb.jpg,\n")
+    jsonl = list_file(photos, "n.jsonl", '{"file": "a.jpg", "name": "two.jpg"}\n')
 
     assert names([csv, jsonl]) == ["one.jpg", "b.jpg", "two.jpg"]
 
 
-def test_relative_names_of_a_manifest_are_as_written(photos: Path) -> None:
-    """Absolute paths have no place below the manifest, and keep their last part."""
-    listed = manifest(photos, "l.txt", f"./sub/c.png\n{photos}/sub/deep/d.JPG\n")
+def test_relative_names_of_a_list_are_as_written(photos: Path) -> None:
+    """Absolute paths have no place below the list, and keep their last part."""
+    listed = list_file(photos, "l.txt", f"./sub/c.png\n{photos}/sub/deep/d.JPG\n")
 
     assert names(listed, Rules(Naming("relative"))) == ["sub/c.png", "d.JPG"]
 
@@ -293,7 +293,7 @@ def test_bad_lines_are_refused_by_number(
     photos: Path, name: str, content: str | bytes, expected: list[str]
 ) -> None:
     """Each bad line is one refusal with file and line; the other lines count."""
-    path = manifest(photos, name, content)
+    path = list_file(photos, name, content)
 
     found = refusals(path)
 
@@ -303,16 +303,16 @@ def test_bad_lines_are_refused_by_number(
 
 
 def test_names_that_are_no_text_survive(tmp_path: Path) -> None:
-    """A file system's odd bytes come through a folder and through a manifest alike."""
+    """A file system's odd bytes come through a folder and through a list alike."""
     odd = os.fsdecode(b"caf\xe9.jpg")
     (tmp_path / odd).write_bytes(b"x")
-    listed = manifest(tmp_path, "l.txt", b"caf\xe9.jpg\n")
+    listed = list_file(tmp_path, "l.txt", b"caf\xe9.jpg\n")
 
     assert [odd, "l.txt"] == names(tmp_path)
     assert [odd] == names(listed)
 
 
-def test_standard_input_is_a_text_manifest(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_a_text_list(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` reads lines as they come, with paths below the working folder."""
     monkeypatch.chdir(photos)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"a.jpg\ngone\n")))

@@ -12,7 +12,7 @@
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
 from datagym_async.uploads.sources._failed import failed_items
 from datagym_async.uploads.sources._leaves import Source, Stream, leaves
-from datagym_async.uploads.sources._lists import MAX_LINE, in_manifest
+from datagym_async.uploads.sources._lists import MAX_LINE, in_list
 from datagym_async.uploads.sources._open_files import Spool, size_of_open
 from datagym_async.uploads.sources._watch import FolderWatch
 
@@ -27,7 +27,7 @@ __all__ = [
     "Spool",
     "Stream",
     "failed_items",
-    "in_manifest",
+    "in_list",
     "leaves",
     "size_of_open",
 ]

@@ -2,7 +2,7 @@
 
 **Names.** A policy is a word, a template or a function of the caller's. It is checked when it is
 given (`check_name`), long before the first file is met. It names files and file-like items; what
-carries a name already (`UploadItem("a.jpg", ...)`, the name column of a manifest) keeps it, and
+carries a name already (`UploadItem("a.jpg", ...)`, the name column of a list) keeps it, and
 links are named by the service.
 
 **Patterns.** `include` and `exclude` are held against relative paths, whatever their case, on every

@@ -1,6 +1,6 @@
 """Whatever names images, taken apart into leaves: the one place that says what a source may be.
 
-Finite sources (paths, globs, manifests, items, and collections of these) give leaves: iterators
+Finite sources (paths, globs, lists, items, and collections of these) give leaves: iterators
 of candidates, blocking, to be advanced in a thread. What may never end (iterators, async
 iterables, standard input) gives itself as a `Stream`, and is read as it arrives.
 """
@@ -22,7 +22,7 @@ from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._values import Readable, UploadItem, is_readable, is_url, last_part
 from datagym_async.uploads.sources._candidates import Candidate, refused_source
 from datagym_async.uploads.sources._folders import in_folder, in_glob, is_glob
-from datagym_async.uploads.sources._lists import in_manifest, in_standard_input, is_manifest
+from datagym_async.uploads.sources._lists import in_list, in_standard_input, is_list
 from datagym_async.uploads.sources._open_files import size_of_open
 from datagym_async.uploads.sources._watch import FolderWatch
 
@@ -122,6 +122,6 @@ def _of_path(path: str, rules: Rules) -> Leaf:
     if isinstance(size, str):
         is_pipe = not isinstance(found, str) and stat.S_ISFIFO(found.st_mode)
         return (refused_source(path, size + (_PIPED if is_pipe else "")),)
-    if is_manifest(path):
-        return in_manifest(path, rules)
+    if is_list(path):
+        return in_list(path, rules)
     return (rules.file(path, last_part(path), size),)

@@ -1,12 +1,12 @@
-"""Read manifests: lists of paths and URLs as .txt, .csv or .jsonl; blocking, streamed.
+"""Read lists of paths and URLs as .txt, .csv or .jsonl; blocking, streamed.
 
 * ``.txt``: one path or URL a line; blank lines and lines that begin with ``#`` do not count.
 * ``.csv``: with a header, the columns path (or file, filename, image, source), url and name; with
-  none, the first column. One with a column ``outcome`` is a report or a manifest of ours, and the
-  ``'`` before what a spreadsheet would take for a formula is taken off.
+  none, the first column. One with a column ``outcome`` is a report or a download's manifest, and
+  the ``'`` before what a spreadsheet would take for a formula is taken off.
 * ``.jsonl``: a string a line, or an object with the members path or url, and name.
 
-Paths are relative to the manifest's folder. Bytes that are not UTF-8 are kept, since file names
+Paths are relative to the folder of the list. Bytes that are not UTF-8 are kept, since file names
 may hold them. A line that names no image becomes a refused candidate which says file and line.
 """
 
@@ -58,22 +58,22 @@ class Line:
 Parser: TypeAlias = Callable[[Iterator[tuple[int, str]]], Iterator[Line]]
 
 
-def is_manifest(path: str) -> bool:
+def is_list(path: str) -> bool:
     """Return whether a file named as a source is a list and not an image, by its suffix."""
     return path.lower().endswith(SUFFIXES)
 
 
-def in_manifest(path: str, rules: Rules) -> Iterator[Candidate]:
-    """Yield what a manifest names."""
+def in_list(path: str, rules: Rules) -> Iterator[Candidate]:
+    """Yield what a list names."""
     try:
         with open(path, "rb", opener=regular_only) as stream:
             yield from _candidates(stream, path, rules)
     except OSError as error:
-        yield refused_source(path, f"The manifest {refusal(path, error)}")
+        yield refused_source(path, f"The list {refusal(path, error)}")
 
 
 def in_standard_input(rules: Rules) -> Iterator[Candidate]:
-    """Yield what the lines of standard input name, as a .txt manifest in the working folder."""
+    """Yield what the lines of standard input name, as a .txt list in the working folder."""
     yield from _candidates(sys.stdin.buffer, "-", rules)
 
 
@@ -84,7 +84,7 @@ def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidat
         empty = False
         yield _candidate(line, path, rules)
     if empty:
-        yield refused_source(path, f"The manifest {printable(path)} names no image.")
+        yield refused_source(path, f"The list {printable(path)} names no image.")
 
 
 def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
@@ -103,7 +103,7 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
         return Candidate(item, refusal=f"{origin}: {size}")
     if line.name:
         return Candidate(UploadItem(line.name, full, origin=origin), size)
-    # Its path below the manifest; an absolute one counts by its last part.
+    # Its path below the list; an absolute one counts by its last part.
     written = content.replace(os.sep, "/")
     below = last_part(written) if written.startswith("/") else written.removeprefix("./")
     found = rules.file(full, below, size)
@@ -127,7 +127,7 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, str]]:
         yield number, raw.decode("utf-8", "surrogateescape")
 
 
-# A NUL marks what no manifest can hold, so that each parser need not know of the reader's limits.
+# A NUL marks what no list can hold, so that each parser need not know of the reader's limits.
 _WRONG = {
     "\0UTF-16": "the file is UTF-16; save it as UTF-8.",
     "\0LONG": f"the line is longer than {MAX_LINE:,} bytes.",
