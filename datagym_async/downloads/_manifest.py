@@ -116,7 +116,14 @@ def open_state(root: Path, job: DownloadJob) -> Database:
     """
     path = manifest_path(root)
     try:
-        _prepare(root, path)
+        root.mkdir(parents=True, exist_ok=True)
+        if not path.exists() and _holds_something(root):
+            raise ConfigurationError(
+                f"The folder {_shown(root)} is not empty, and holds no download to resume; give a "
+                "new or an empty one."
+            )
+        private_folder(path.parent)
+        path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
         lock = JournalLock.take(path)
     except OSError as error:
         words = error.strerror or str(error)
@@ -138,18 +145,6 @@ def open_state(root: Path, job: DownloadJob) -> Database:
     return Database(connection, "The manifest of this download", path, lock, run)
 
 
-def _prepare(root: Path, path: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    if not path.exists() and _holds_something(root):
-        msg = (
-            f"The folder {_shown(root)} is not empty, and holds no download that could be gone on "
-            "with; give a new or an empty one."
-        )
-        raise ConfigurationError(msg)
-    private_folder(path.parent)
-    path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
-
-
 def _opened(
     path: Path, root: Path, job: DownloadJob, lock: JournalLock
 ) -> tuple[sqlite3.Connection, int]:
@@ -162,7 +157,13 @@ def _opened(
             # A kill in the midst of making it leaves an empty one, in a folder that is empty, too.
             if _holds_something(root):
                 raise DamagedError("it is empty, and the folder is not")
-            _create(connection, job)
+            # In one transaction: a kill leaves an empty database, which is made anew.
+            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
+            meta = (*attrs.asdict(job).items(), ("run", "0"))
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+            kept = ((claim_of(name),) for name in KEPT_NAMES)
+            connection.executemany("INSERT INTO kept VALUES (?)", kept)
+            connection.execute("COMMIT")
         elif not is_whole:
             check(connection, _SCHEMA)
             _check_rows(connection, root)
@@ -204,7 +205,7 @@ def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     if is_of_the_disk(error):
         return (
             f"The manifest {_shown(path)} cannot be written ({error}); make room on its disk, then "
-            "the same download again goes on."
+            "the same download again resumes."
         )
     return (
         f"The manifest {_shown(path)} is damaged and cannot be used ({error}); give another "
@@ -214,16 +215,6 @@ def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
 
 def _holds_something(root: Path) -> bool:
     return any(each.name not in _NOT_COUNTED for each in root.iterdir())
-
-
-def _create(connection: sqlite3.Connection, job: DownloadJob) -> None:
-    # In one transaction: a kill in the midst leaves an empty database, which is made anew.
-    connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
-    values = (*attrs.asdict(job).items(), ("run", "0"))
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
-    kept = ((claim_of(name),) for name in KEPT_NAMES)
-    connection.executemany("INSERT INTO kept VALUES (?)", kept)
-    connection.execute("COMMIT")
 
 
 def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
