@@ -122,6 +122,16 @@ class DamagedError(sqlite3.DatabaseError):
     """A database of ours holds what no run of ours has written."""
 
 
+def of_a_database(error: BaseException) -> sqlite3.Error | OSError | None:
+    """Return what an error while one is opened says of it; None where it is about something else.
+
+    SQLite quotes a damaged schema as it is, and what is no text then is a `UnicodeDecodeError`.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return DamagedError("a text in it is not what was written")
+    return error if isinstance(error, sqlite3.Error | OSError) else None
+
+
 def is_of_the_disk(error: sqlite3.Error | OSError) -> bool:
     """Return whether the disk is to blame, and not what the database holds."""
     if isinstance(error, OSError):

@@ -26,7 +26,14 @@ import attrs
 
 from datagym_async._files import PRIVATE, private_folder, telling
 from datagym_async._printable import printable
-from datagym_async._runs._database import DamagedError, Database, check, is_of_the_disk, unseal
+from datagym_async._runs._database import (
+    DamagedError,
+    Database,
+    check,
+    is_of_the_disk,
+    of_a_database,
+    unseal,
+)
 from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, place_of, tidy
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, OF_ONE_RUN, Planning, claim_of
@@ -171,8 +178,8 @@ def _opened(
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, sqlite3.Error | OSError):
-            raise ConfigurationError(trouble(path, error)) from error
+        if (cause := of_a_database(error)) is not None:
+            raise ConfigurationError(trouble(path, cause)) from error
         raise
 
 

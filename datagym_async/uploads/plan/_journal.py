@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 import attrs
 
@@ -25,12 +26,14 @@ from datagym_async._runs._database import (
     Database,
     check,
     is_of_the_disk,
+    of_a_database,
     unseal,
 )
 from datagym_async._runs._disk import JournalLock
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import UploadItem, is_url
 from datagym_async.uploads.plan import _tables as sql
+from datagym_async.uploads.plan._rows import text
 from datagym_async.uploads.sources._watch import FolderWatch
 
 if TYPE_CHECKING:
@@ -87,12 +90,12 @@ class Job:
         digest = hashlib.sha256("\0".join((base_url, dataset_id)).encode())
         kept: list[str] = []
         count, are_words = 0, config is None or not callable(config.name)
-        for text, is_word in _described(sources):
-            digest.update(b"\0" + text.encode("utf-8", "surrogatepass"))
+        for described, is_word in _described(sources):
+            digest.update(b"\0" + described.encode("utf-8", "surrogatepass"))
             count += 1
             are_words &= is_word
             if len(kept) < _KEPT:
-                kept.append(text)
+                kept.append(described)
         shown = [printable(each) for each in kept[:_SHOWN]]
         more = [f"and {count - _SHOWN:,} more"] if count > _SHOWN else []
         return cls(
@@ -226,13 +229,23 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
         if connection is not None:
             connection.close()
         lock.release()
-        if isinstance(error, sqlite3.Error | OSError):
-            raise unusable(path, error) from error
+        if (cause := of_a_database(error)) is not None:
+            raise unusable(path, cause) from error
         raise
 
 
 def _connect(name: str) -> sqlite3.Connection:
-    return sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=5)
+    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=5)
+    connection.create_function("mark_of", 2, _mark_of, deterministic=True)
+    return connection
+
+
+def _mark_of(name: bytes, content: bytes | None) -> int:
+    """Return the checksum of what an item is sent as, and from where.
+
+    A kill leaves no seal, and a bit that changes in a name or a path then is still a name or path.
+    """
+    return crc32(content or b"", crc32(name))
 
 
 def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bool) -> int:
@@ -247,9 +260,13 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         connection.executemany(sql.SET_META, job.key.items())
         connection.execute("COMMIT")
     elif not is_whole:
+        _check_version(connection, path)
         check(connection, sql.SCHEMA)
         # Each row must be one that can have been written, and what it refers to must be there.
-        if any(connection.execute(odd).fetchone() for odd in (sql.ODD_ITEM, sql.ODD_CLAIM)):
+        if (odd := connection.execute(sql.ODD_ITEM).fetchone()) is not None:
+            for each in odd:
+                text(each)  # says so, if that is what is odd
+        if odd is not None or connection.execute(sql.ODD_CLAIM).fetchone() is not None:
             raise DamagedError("a row in it is not what was written")
     connection.executescript(sql.LASTING)
     _check_job(connection, path, job)
@@ -259,13 +276,19 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
     return int(connection.execute(sql.BEGIN_RUN, (now, now)).fetchone()[0])
 
 
-def _check_job(connection: sqlite3.Connection, path: Path, job: Job) -> None:
-    if connection.execute("PRAGMA user_version").fetchone()[0] > sql.VERSION:
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != sql.VERSION:
+        which = "a newer" if version > sql.VERSION else "an older"
         msg = (
-            f"The journal {_shown(path)} was written by a newer version of datagym-async; use that "
+            f"The journal {_shown(path)} was written by {which} version of datagym-async; use that "
             "one, give another path, or begin anew with fresh=True (--fresh)."
         )
         raise ConfigurationError(msg)
+
+
+def _check_job(connection: sqlite3.Connection, path: Path, job: Job) -> None:
+    _check_version(connection, path)
     known = dict(connection.execute(sql.ALL_META))
     for name, what, shown in (
         ("base_url", "the service", "base_url"),

@@ -30,7 +30,7 @@ from __future__ import annotations
 import enum
 
 APPLICATION_ID = 0x44474A31  # "DGJ1"
-VERSION = 1
+VERSION = 2
 
 
 class State(enum.IntEnum):
@@ -76,7 +76,7 @@ CREATE TABLE item (
     size INTEGER, refusal TEXT, name_key BLOB, link_key BLOB,
     mtime INTEGER, sha BLOB, state INTEGER NOT NULL DEFAULT 0, doubt INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER, dataset_id TEXT, media_id TEXT, seconds REAL, status INTEGER, key TEXT,
-    reason TEXT
+    reason TEXT, mark INTEGER
 );
 CREATE TABLE claimed (key BLOB PRIMARY KEY, seq INTEGER, is_link INTEGER) WITHOUT ROWID;
 CREATE TABLE held (key BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -118,11 +118,12 @@ BEGIN_RUN = "INSERT INTO run (started, heartbeat, complete) VALUES (?, ?, 0) RET
 END_RUN = "UPDATE run SET complete = ? WHERE run = ?"
 BEAT = "UPDATE run SET heartbeat = ?, settle_after = ? WHERE run = ?"
 LAST_BEAT = "SELECT max(heartbeat), max(settle_after) FROM run WHERE run < ?"
-ODD_ITEM = stated("""SELECT 1 FROM item
+ODD_ITEM = stated("""SELECT CAST(name AS BLOB), CAST(content AS BLOB) FROM item
 WHERE state NOT BETWEEN $PLANNED AND $FAILED OR typeof(state) != 'integer'
 OR typeof(name) != 'blob' OR typeof(content) NOT IN ('blob', 'null')
 OR typeof(origin) != 'blob' OR typeof(size) NOT IN ('integer', 'null')
 OR typeof(mtime) NOT IN ('integer', 'null') OR typeof(reason) NOT IN ('text', 'null')
+OR mark IS NOT mark_of(name, content)
 OR (state = $UPLOADED AND media_id IS NULL AND dataset_id IS NULL AND attempts IS NULL) LIMIT 1""")
 ODD_CLAIM = """SELECT 1 FROM claimed LEFT JOIN item USING (seq)
 WHERE item.seq IS NULL OR (claimed.key IS NOT name_key AND claimed.key IS NOT link_key) LIMIT 1"""
@@ -167,8 +168,8 @@ FROM seen JOIN item USING (seq) LEFT JOIN lost USING (seq)"""
 
 LAST_ITEM = "SELECT coalesce(max(seq), 0) FROM item"
 ADD_ITEM = """INSERT INTO item
-(seq, part, place, name, content, origin, size, refusal, name_key, link_key, mtime, sha)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+(seq, part, place, name, content, origin, size, refusal, name_key, link_key, mtime, sha, mark)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, mark_of(?4, ?5))"""
 KNOWN_ITEMS = """SELECT claimed.key, item.seq, name, content, size, mtime, sha, state, named,
        EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)
 FROM claimed JOIN item USING (seq) LEFT JOIN seen USING (seq)
@@ -212,7 +213,8 @@ NEXT_NUMBER = "SELECT next FROM number WHERE key = ?"
 SET_NUMBER = "INSERT OR REPLACE INTO number VALUES (?, ?)"
 IS_CLAIMED = "SELECT 1 FROM claimed WHERE key = ?"
 CLAIM = "INSERT INTO claimed VALUES (?, ?, 0)"
-RENAME = "UPDATE item SET name = ?, name_key = ?, reason = ? WHERE seq = ?"
+RENAME = """UPDATE item SET name = ?1, name_key = ?2, reason = ?3, mark = mark_of(?1, content)
+WHERE seq = ?4"""
 SET_KIND = "UPDATE turn SET kind = ? WHERE turn = ?"
 KEEP_RENAMED = "INSERT OR REPLACE INTO renamed VALUES (?, ?)"
 RENAMED_BEFORE = """SELECT item.seq, item.name, item.name_key
