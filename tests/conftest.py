@@ -59,6 +59,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(params=["direct", "plain"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test by the short way through aiohttp and by its session (see `Direct`)."""
+    way: str = request.param
+    monkeypatch.setenv("DATAGYM_TRANSPORT", "" if way == "direct" else way)
+    return way
+
+
 @pytest.fixture(autouse=True)
 def no_open_descriptors() -> Iterator[None]:
     """Fail a test that leaves a file or a socket open."""

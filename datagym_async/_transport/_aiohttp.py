@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies
 
@@ -24,6 +24,7 @@ from datagym_async._transport._connections import (
     StreamedBody,
 )
 from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
+from datagym_async._transport._direct import Direct, DirectAnswer
 from datagym_async._transport._failures import FAILURES, too_slow, translate
 from datagym_async._transport._foreign import GuardedSession, LinkError, Redirect, redirect_of
 from datagym_async._version import __version__
@@ -173,7 +174,7 @@ class _Answer:
         status: Its status.
     """
 
-    raw: aiohttp.ClientResponse
+    raw: aiohttp.ClientResponse | DirectAnswer
     headers: Mapping[str, str]
     status: int
 
@@ -292,6 +293,11 @@ class AiohttpTransport:
             self._http = _new_session(trust_env=True, put_on=credentials)
         else:
             self._http = _new_session()
+        self._direct: Direct | None = None
+        if self._owns_http:
+            self._direct = Direct.made(
+                self._http, base_url, self._usual_headers, self._patience.of_connecting
+            )
         # Neither the caller's session nor the usual one: theirs may bring credentials and proxies.
         self._store = GuardedSession(
             allow_private=allow_private_store,
@@ -371,17 +377,22 @@ class AiohttpTransport:
         try:
             with self._patience.for_answer(body, until):
                 # Never a name of its own: what aiohttp has shows the fields that were sent.
-                answer = self._answer(
-                    await self._http.request(
-                        request.method,
-                        self._url(request),
-                        headers=self._headers(request),
-                        data=body,
-                        timeout=self._patience.of_connecting,
-                        # A redirect could lead the token to another origin.
-                        allow_redirects=False,
+                direct = self._direct
+                if direct is not None and (head := direct.head(request, body)):
+                    sent = cast("BodyInMemory | None", body)
+                    answer = self._answer(await direct.start(request.method, head, sent))
+                else:
+                    answer = self._answer(
+                        await self._http.request(
+                            request.method,
+                            self._url(request),
+                            headers=self._headers(request),
+                            data=body,
+                            timeout=self._patience.of_connecting,
+                            # A redirect could lead the token to another origin.
+                            allow_redirects=False,
+                        )
                     )
-                )
         except FAILURES as raised:
             failure = translate(raised, peer=self._peer, request_sent=body is None or body.whole)
         except BaseException as raised:
@@ -417,7 +428,7 @@ class AiohttpTransport:
             raise
         raise failure
 
-    def _answer(self, raw: aiohttp.ClientResponse) -> _Answer:
+    def _answer(self, raw: aiohttp.ClientResponse | DirectAnswer) -> _Answer:
         headers = self.secrets.clean_fields(raw.headers, raw.raw_headers)
         return _Answer(raw, headers, raw.status)
 
@@ -447,7 +458,7 @@ async def _as_it_is(_: Request, __: float, answer: _Answer) -> _Answer:
     return answer
 
 
-def _says_text(answer: aiohttp.ClientResponse) -> bool:
+def _says_text(answer: aiohttp.ClientResponse | DirectAnswer) -> bool:
     return answer.content_type.startswith(("text/", "application/json"))
 
 

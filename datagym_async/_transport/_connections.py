@@ -73,13 +73,13 @@ class BodyInMemory(OutgoingBody):
 
     def __init__(self, data: bytes) -> None:
         super().__init__(whole=not data)
-        self._data = data
+        self.data = data
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
         """Write the body; the announced length is its own."""
-        data = self._data
+        data = self.data
         if len(data) <= _WITH_HEADERS:
             # Noted before the last piece is handed over: what comes after is out of our hands.
             self.whole = True
@@ -140,12 +140,17 @@ class StreamedBody(OutgoingBody):
                 raise
 
 
-class _OneAnswer(ResponseHandler):
-    """The reading half of a connection."""
+class OneAnswer(ResponseHandler):
+    """The reading half of a connection.
+
+    Attributes:
+        answers: How many have come on it: one that has had none is new.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._is_asked = False
+        self.answers = 0
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for an answer; aiohttp does so right before each request."""
@@ -162,6 +167,7 @@ class _OneAnswer(ResponseHandler):
         # Those of 1xx come before the answer; 101 is one.
         status = data[0].code
         self._is_asked = 100 <= status < 200 and status != 101
+        self.answers += 1
         super().feed_data(data, size)
 
 
@@ -171,4 +177,4 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         # aiohttp offers no other way to choose what reads from a connection.
-        self._factory = cast("partial[ResponseHandler]", partial(_OneAnswer, loop=self._loop))
+        self._factory = cast("partial[ResponseHandler]", partial(OneAnswer, loop=self._loop))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from tests.helpers.hostile_rows import Say
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 KINDS = (
     *("ping", "projects.list", "tasks.skip", "datasets.get", "datasets.iter_parts"),
     *("datasets.ensure", "labels.export", "labels.iter_export", "labels.export_to", "tasks.iter"),

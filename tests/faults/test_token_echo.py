@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 FORMS: Final = {
     "raw": TOKEN,
     "escaped": "".join(f"\\u{ord(letter):04x}" for letter in TOKEN),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 READ = Request("GET", "dataset")
 BIG = 3 * 1024 * 1024
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 READ = Request("GET", "dataset")
 MIB = 1 << 20
 ENDLESS = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n\r\n"

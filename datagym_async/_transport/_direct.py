@@ -1,0 +1,293 @@
+"""The short way through aiohttp: a request on one of its connections, without its session around.
+
+Nearly all requests of a client are alike: the service's origin, no proxy, a body in memory or none.
+For these, more than half of the processor time went into aiohttp's session, request and response
+objects, which are made for everything else. Here a request takes a connection of the same pool
+(`Connector`: DNS, TLS, keep-alive), writes its head and body, and reads its answer with aiohttp's
+own protocol and parser. What a request is, and what its answer may be, is the same on both ways;
+docs/decisions/0031-a-short-way-through-aiohttp.md says what is compared.
+
+The way is chosen by what the request and the session are (`Direct.made`, `Direct.takes`), never by
+hope: where a future aiohttp has another shape, the usual way is taken, and a line is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from datagym_async._logs import logger
+from datagym_async._transport._connections import BodyInMemory, Connector, OneAnswer, OutgoingBody
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.connector import Connection
+    from multidict import CIMultiDictProxy
+
+    from datagym_async._wire._messages import Request
+
+SWITCH = "DATAGYM_TRANSPORT"
+"""Environment variable; ``plain`` has every request take the usual way, for diagnosis."""
+
+# Up to here a body goes out with its head, in one piece; above, joining them would copy it.
+_WITH_HEAD = 64 * 1024
+# A larger one goes out in slices, its end only when what is before it has gone: so one that was
+# cut short is known to have been.
+_SLICE = 1024 * 1024
+_END = 256 * 1024
+_REPEATED = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods of requests that aiohttp sends once more on a new connection, too."""
+_PARAMETERS = frozenset({"skip_payload", "read_until_eof", "auto_decompress", "read_bufsize"})
+
+_log = logger(__name__)
+
+
+class DirectAnswer:
+    """An open answer, with what is asked of aiohttp's own.
+
+    Attributes:
+        status: HTTP status.
+        headers: Header fields, as they came.
+        raw_headers: The same as bytes.
+        content: The body as it arrives.
+    """
+
+    __slots__ = ("_connection", "_writing", "content", "headers", "raw_headers", "status")
+
+    def __init__(
+        self,
+        connection: Connection,
+        writing: asyncio.Task[None] | None,
+        message: Any,
+        content: aiohttp.StreamReader,
+    ) -> None:
+        self._connection: Connection | None = connection
+        self._writing = writing
+        self.status: int = message.code
+        self.headers: CIMultiDictProxy[str] = message.headers
+        self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
+        self.content = content
+
+    @property
+    def content_type(self) -> str:
+        """Return the kind of the body, in lower case and without parameters."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    @property
+    def closed(self) -> bool:
+        """Return whether its connection is given back."""
+        return self._connection is None
+
+    def close(self) -> None:
+        """Give the connection back to the pool if all has come and gone, or close it."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        is_whole = self.content.is_eof() and self.content.exception() is None
+        if self._writing is not None and not self._writing.done():
+            self._writing.cancel()
+            is_whole = False
+        if is_whole:
+            connection.release()
+        else:
+            connection.close()
+
+
+class Direct:
+    """Send requests to one origin.
+
+    Args:
+        http: The transport's own session, whose pool is used.
+        base_url: Address of the service.
+        fields: Header fields of each request, the token among them.
+        timeout: Bounds the opening of a connection.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        base_url: str,
+        fields: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+    ) -> None:
+        url = URL(base_url, encoded=True)
+        self._loop = asyncio.get_running_loop()
+        self._connector = cast("Connector", http.connector)
+        # What the pool asks of a request is the origin's for all of them, so one stands for all.
+        self._origin = aiohttp.ClientRequest("GET", url, loop=self._loop)
+        self._timeout = timeout
+        usual: dict[str, str] = {**fields}
+        for name, value in aiohttp.ClientRequest.DEFAULT_HEADERS.items():
+            usual.setdefault(str(name), value)
+        host = url.host_port_subcomponent
+        lines = [f"Host: {host}", *(f"{name}: {value!s}" for name, value in usual.items())]
+        self._fields = _Hidden("\r\n".join([*lines, "", ""]).encode("ascii"))
+        self._path = URL(f"{base_url}api/v1/", encoded=True).raw_path
+
+    @classmethod
+    def made(
+        cls,
+        http: aiohttp.ClientSession,
+        base_url: str,
+        fields: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+    ) -> Direct | None:
+        """Return the short way through a session, or None where the usual one has to be taken.
+
+        A proxy from the environment, a trace configuration and a middleware are things that only
+        the session knows how to do. `http` must be of our own making.
+        """
+        if os.environ.get(SWITCH, "").strip().lower() == "plain":
+            return None
+        is_plain = not (http.trust_env or http.trace_configs or http._middlewares)
+        if not is_plain or type(http.connector) is not Connector:
+            return None
+        if reason := _other_shape():
+            _log.info("aiohttp %s is of another shape (%s)", aiohttp.__version__, reason)
+            return None
+        return cls(http, base_url, fields, timeout)
+
+    def head(self, request: Request, body: OutgoingBody | None) -> str:
+        """Return what a request says before its body, but for what all requests say.
+
+        Empty where it cannot go this way, but has to go as aiohttp's session sees fit: a body that
+        is read while it goes out, or a text that cannot stand in a head as it is.
+        """
+        if body is not None and type(body) is not BodyInMemory:
+            return ""
+        path = self._path + request.path
+        if request.query:
+            path += f"?{urlencode(request.query, quote_via=quote)}"
+        head = f"{request.method} {path} HTTP/1.1\r\n"
+        if " " in path or not (path.isascii() and path.isprintable()):
+            return ""
+        for name, value in request.headers.items():
+            # No line break and no control character, as aiohttp sees to as well.
+            if not (value.isascii() and value.isprintable() and name.isascii()):
+                return ""
+            head += f"{name}: {value}\r\n"
+        if request.body is not None:
+            kind, size = request.body.content_type, request.body.size
+            head += f"Content-Type: {kind}\r\nContent-Length: {size}\r\n"
+        return head
+
+    async def start(self, method: str, head: str, body: BodyInMemory | None) -> DirectAnswer:
+        """Send a request and return its open answer.
+
+        Args:
+            method: HTTP method.
+            head: What `head` gave.
+            body: The body.
+
+        Raises:
+            aiohttp.ClientError: As its session does.
+            OSError: Likewise.
+        """
+        may_repeat = method in _REPEATED
+        while True:
+            connection = await self._connector.connect(self._origin, [], self._timeout)
+            is_used = cast("OneAnswer", connection.protocol).answers > 0
+            try:
+                return await self._exchange(connection, method, head, body)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                connection.close()
+                # A kept connection may be closed by the other side at any moment. What may be repeated
+                # is sent once more, as by aiohttp's session.
+                if not (may_repeat and is_used):
+                    raise
+                may_repeat = False
+            except BaseException:
+                connection.close()
+                raise
+
+    async def _exchange(
+        self, connection: Connection, method: str, head: str, body: BodyInMemory | None
+    ) -> DirectAnswer:
+        protocol, transport = connection.protocol, connection.transport
+        if protocol is None or transport is None or transport.is_closing():
+            raise aiohttp.ServerDisconnectedError  # nothing was sent
+        protocol.set_response_params(
+            skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=True
+        )
+        writing: asyncio.Task[None] | None = None
+        # Put together in the call: no name of a frame holds the token.
+        if body is None:
+            transport.write(head.encode("ascii") + self._fields.value)
+        elif len(body.data) <= _WITH_HEAD:
+            # Noted before it is handed over: what comes after is out of our hands.
+            body.whole = True
+            transport.write(b"".join((head.encode("ascii"), self._fields.value, body.data)))
+            body.when_sent()
+        else:
+            transport.write(head.encode("ascii") + self._fields.value)
+            writing = self._loop.create_task(_write(protocol, body))
+        try:
+            while True:
+                message, content = await protocol.read()
+                if not 100 <= message.code <= 199 or message.code == 101:
+                    return DirectAnswer(connection, writing, message, content)
+        except BaseException as error:
+            if writing is not None:
+                writing.cancel()
+            if isinstance(error, HttpProcessingError):
+                request_info = cast("aiohttp.RequestInfo", None)
+                raise aiohttp.ClientResponseError(request_info, (), message="no HTTP") from None
+            raise
+
+
+class _Hidden:
+    """Bytes that no repr shows."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+
+
+async def _write(protocol: ResponseHandler, body: BodyInMemory) -> None:
+    """Write a large body as fast as the other side takes it; reading says how that ends."""
+    view = memoryview(body.data)
+    end = max(0, len(view) - _END)
+    try:
+        for start in range(0, end, _SLICE):
+            if protocol.transport is None:
+                return
+            protocol.transport.write(view[start : min(start + _SLICE, end)])
+            await protocol._drain_helper()
+        if protocol.transport is None:
+            return
+        body.whole = True
+        protocol.transport.write(view[end:])
+        await protocol._drain_helper()
+        body.when_sent()
+    except (aiohttp.ClientError, OSError):
+        return
+
+
+def _other_shape() -> str:
+    """Return what this aiohttp has not, of what is used here; empty if nothing."""
+    try:
+        taken = inspect.signature(ResponseHandler.set_response_params).parameters.keys()
+        if missing := _PARAMETERS - taken:
+            return f"set_response_params without {', '.join(sorted(missing))}"
+        for owner, name in (
+            (ResponseHandler, "read"),
+            (ResponseHandler, "_drain_helper"),
+            (aiohttp.TCPConnector, "connect"),
+            (aiohttp.ClientRequest, "DEFAULT_HEADERS"),
+        ):
+            if not hasattr(owner, name):
+                return f"no {owner.__name__}.{name}"
+        wanted = list(inspect.signature(aiohttp.TCPConnector.connect).parameters)
+        return "" if wanted == ["self", "req", "traces", "timeout"] else "another connect"
+    except (TypeError, ValueError, AttributeError) as error:
+        return type(error).__name__
