@@ -241,10 +241,15 @@ class Portion:
 
 @attrs.define
 class _Reading:
-    """The text that has come and was not cut off yet, and where in it the cutter stands."""
+    """The text that has come and was not cut off yet, and where in it the cutter stands.
+
+    A guess that was wrong is not made again for the next lists: to look for the same place once a
+    dataset takes the square of the datasets before it.
+    """
 
     text: bytes = b""
     at: int = 0
+    sure_from: int = 0  # up to here, guesses were made and were wrong
 
     @property
     def left(self) -> bytes:
@@ -259,6 +264,8 @@ class _Reading:
 
     def list_end(self) -> _Cut | None:
         """Return where the list of media seems to end."""
+        if self.next() == b"]":
+            return _Cut(self.at, self.at, is_last=True)
         end = self.text.find(b"}]", self.at) + 1
         return _Cut(end, end, is_last=True) if end else None
 
@@ -417,12 +424,14 @@ class ListingCutter:
     def _media(self) -> bool:
         here = self._reading
         is_due = self._has_ended or len(here.text) >= self._portion
-        # The list's end is looked for even where the text is short: many datasets are.
-        guess = here.list_end() or (_last_meeting(here.text, here.at) if is_due else None)
-        if guess is not None and (media := here.media(guess)) is not None:
-            return self._take(guess, media)
-        if guess is None and not is_due:
-            return False
+        if here.at >= here.sure_from:
+            # The list's end is looked for even where the text is short: many datasets are.
+            guess = here.list_end() or (_last_meeting(here.text, here.at) if is_due else None)
+            if guess is not None and (media := here.media(guess)) is not None:
+                return self._take(guess, media)
+            if guess is None and not is_due:
+                return False
+            here.sure_from = len(here.text) if guess is None else guess.end
         if (found := _scanned(here.text, here.at)) is None:
             return False
         return self._take(found, _loads(b"[%b]" % here.text[here.at : found.end]))

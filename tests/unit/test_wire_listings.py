@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -122,6 +123,27 @@ def test_many_datasets(piece: int) -> None:
 
     assert joined(portions) == datasets
     assert [portion.dataset for portion in portions][:2] == [0, 1]
+
+
+@pytest.mark.parametrize("media", ["[]", "[1]", "[{}, 1]"])
+def test_many_small_datasets_are_read_once(media: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a list ends is not guessed for each dataset at the far end of the text.
+
+    A listing of 520 kB, of empty datasets alone, so blocked the event loop for 25 seconds.
+    """
+    read = 0
+
+    def loads(text: bytes) -> Any:
+        nonlocal read
+        read += len(text)
+        return orjson.loads(text)
+
+    counting = SimpleNamespace(loads=loads, JSONDecodeError=orjson.JSONDecodeError)
+    monkeypatch.setattr(_cutting, "orjson", counting)
+    body = f'[{",".join([f"""{{"media":{media}}}"""] * 2_000)},{{"media":[{{}}]}}]'.encode()
+    portions, _ = cut(body, many=True, piece=4_096, portion=len(body))
+    assert len(portions) == 2_001
+    assert read < 5 * len(body)
 
 
 def test_no_datasets() -> None:
