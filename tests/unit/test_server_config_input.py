@@ -137,3 +137,10 @@ def test_a_root_key_may_recur_below_another_root() -> None:
     child = _entry(entryKey="b", type="SELECT")
     body: Json = [_entry(children=[child]), _entry(entryKey="b")]
     assert [entry.key for entry in build_entries(read_entries(body), timestamp=1)] == ["a", "b"]
+
+
+def test_what_is_wrong_is_told_of_the_first_fields_alone() -> None:
+    """A small body of entries that break every rule gets an answer of bounded size."""
+    with pytest.raises(InvalidFields) as caught:
+        read_entries([{}] * 10_000)
+    assert len(caught.value.details) == 1_000

@@ -6,6 +6,7 @@ refused with the first thing wrong.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 import attrs
@@ -154,7 +155,8 @@ def read_entries(body: Json) -> tuple[EntryInput, ...]:
         InvalidFields: Everything that breaks the rule of a field.
     """
     entries = _read_list(body)
-    require(*(_broken_rules(entry) for root in entries for entry in root.walk()))
+    walked = (entry for root in entries for entry in root.walk())
+    require(chain.from_iterable(map(_broken_rules, walked)))
     return entries
 
 
