@@ -42,6 +42,7 @@ _BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+[\[\]{}]'
 _BLANKS: Final = re.compile(rb"[ \t\r\n]+")
 _COMMA: Final = re.compile(rb"[ \t\r\n]*,")
 _BETWEEN: Final = re.compile(rb"\}\s*,\s*\{")
+_SCANNED: Final = 256 * 1024  # bytes without a sign of an element, which are then scanned for one
 _WINDOW: Final = 4096  # bytes from the end in which two elements meet, however long their names
 
 
@@ -140,7 +141,7 @@ class ElementCutter:
             return []
         found: list[Any] = []
         if self._has_begun or self._begin():
-            found = self._cut(is_long)
+            found = self._cut(is_long or len(self._text) >= _SCANNED)
         self._due = 0 if found else 2 * len(self._text)
         if len(self._text) > LONGEST_ELEMENT:
             raise BrokenTextError(f"one element has more than {LONGEST_ELEMENT >> 20} MiB")
@@ -179,11 +180,11 @@ class ElementCutter:
         self._has_begun = True
         return True
 
-    def _cut(self, is_long: bool) -> list[Any]:
+    def _cut(self, is_due: bool) -> list[Any]:
         """Cut off what is whole, by a guess or else by a scan."""
         if self._guesses:
             cut = self._last_beginning() if self._beginning else _last_meeting(self._text, 0)
-            if cut is None and not is_long:
+            if cut is None and not is_due:
                 return []
             if cut is not None:
                 try:
@@ -193,10 +194,10 @@ class ElementCutter:
                 else:
                     del self._text[: cut.following]
                     return elements
-            self._guesses = False  # since it is no sign, or none that can be relied on
         cut = _scanned(self._text, 0)
         if cut is None or cut.is_last:
             return []
+        self._guesses = False  # since it is no sign, or none that can be relied on
         elements = _loads(b"[" + self._text[: cut.end] + b"]")
         del self._text[: cut.following]
         return elements

@@ -85,6 +85,16 @@ def test_what_is_found_nowhere_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(found) > 20
 
 
+@pytest.mark.parametrize("element", [b"{}", b"[]", b"[1]"])
+def test_elements_without_a_sign_are_cut_early(element: bytes) -> None:
+    """They are not kept up to the bound of one element, to be read in one go of many seconds."""
+    cutter = ElementCutter(TASK)
+    assert not cutter.feed(b"[")
+    piece = (element + b",") * 10_000
+    most = max(len(cutter.feed(piece)) for _ in range(100))
+    assert 10_000 <= most < 300_000
+
+
 NEVER_ENDING = {
     "one text": (b'["', b"x" * 100),
     "one list": (b"[[0", b",0" * 50),
