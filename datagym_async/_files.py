@@ -1,12 +1,12 @@
-"""Files of ours: written aside, put in their places whole, and swept up where a kill left them.
+"""Files of ours: written aside, put at their targets whole, and swept up where a kill left them.
 
-**Aside.** What is being written lies beside its place, as ``.datagym-<mark>-<number>.part``. The
-mark is that of the place's name, so that the next run knows the parts of its own target without
+**Aside.** What is being written lies beside its target, as ``.datagym-<mark>-<number>.part``. The
+mark is that of the target's name, so that the next run knows the parts of its own target without
 reading the folder. Whoever writes a part holds a lock on it, which ends with the process: a part
-that nobody has locked is dead, and is deleted by the next one who writes to the same place. The
+that nobody has locked is dead, and is deleted by the next one who writes to the same target. The
 parts of others are left alone.
 
-**Modes.** This is the one place of the rule:
+**Modes.** This is the one statement of the rule:
 
 * What somebody asked for by name (an export, a downloaded image, labels beside it) has the mode
   that the umask gives any new file. While it is written, nobody else can read it.
@@ -106,14 +106,14 @@ def private_folder(path: Path) -> None:
 
 
 class Placed(Protocol):
-    """What is written aside and then put in its place."""
+    """What is written aside and then put at its target."""
 
     def put(self) -> None:
-        """Put it in its place, whole."""
+        """Put it at its target, whole."""
         ...
 
     def drop(self) -> None:
-        """Delete it, unless it is in its place."""
+        """Delete it, unless it is at its target."""
         ...
 
 
@@ -122,67 +122,67 @@ P = TypeVar("P", bound=Placed)
 
 @attrs.define
 class Part:
-    """A file on its way to its place.
+    """A file on its way to its target.
 
     Attributes:
         path: Where it is written.
         file: It, open for writing.
-        place: Where it goes.
+        target: Where it goes.
     """
 
     path: Path
     file: BinaryIO
-    place: Path
+    target: Path
     _mode: int | None = None
     _is_put: bool = attrs.field(default=False, init=False)
 
     @classmethod
-    def beside(cls, place: Path, *, mode: int = USUAL) -> Self:
-        """Begin one beside its place, locked, and sweep the dead ones of the same place.
+    def beside(cls, target: Path, *, mode: int = USUAL) -> Self:
+        """Begin one beside its target, locked, and sweep the dead ones of the same target.
 
         Args:
-            place: Where it goes.
+            target: Where it goes.
             mode: Its mode there, from which the umask takes its part.
         """
         for number in range(_MOST):
-            swept(_aside(place, number))
-            descriptor = _begun(_aside(place, number))
+            swept(_aside(target, number))
+            descriptor = _begun(_aside(target, number))
             if descriptor is not None:
                 for other in range(number + 1, _NUMBERS):
-                    swept(_aside(place, other))
-                return cls(_aside(place, number), os.fdopen(descriptor, "wb"), place, mode)
-        raise FileExistsError(errno.EEXIST, "too many write to it at once", str(place))
+                    swept(_aside(target, other))
+                return cls(_aside(target, number), os.fdopen(descriptor, "wb"), target, mode)
+        raise FileExistsError(errno.EEXIST, "too many write to it at once", str(target))
 
     @classmethod
-    def within(cls, folder: Path, place: Path, *, mode: int = USUAL) -> Self:
+    def within(cls, folder: Path, target: Path, *, mode: int = USUAL) -> Self:
         """Begin one in a folder of ours; who owns the folder sweeps it.
 
         Args:
-            folder: Where it is written: on the disk of its place.
-            place: Where it goes.
+            folder: Where it is written: on the disk of its target.
+            target: Where it goes.
             mode: Its mode, from which the umask takes its part.
         """
         path = folder / f"{secrets.token_hex(8)}{PART_SUFFIX}"
-        return cls(path, os.fdopen(os.open(path, _NEW, mode), "wb"), place)
+        return cls(path, os.fdopen(os.open(path, _NEW, mode), "wb"), target)
 
     def put(self) -> None:
-        """Put it in its place; what lies there is replaced."""
+        """Put it at its target; what lies there is replaced."""
         if not self.file.closed:
             self.file.flush()
             if self._mode is not None and sys.platform != "win32":
-                os.fchmod(self.file.fileno(), _mode_at(self.place, self._mode))
+                os.fchmod(self.file.fileno(), _mode_at(self.target, self._mode))
         if sys.platform == "win32":  # which renames nothing that is open
             self.file.close()
         try:
-            self.path.replace(self.place)
+            self.path.replace(self.target)
         except FileNotFoundError:
-            self.place.parent.mkdir(parents=True, exist_ok=True)
-            self.path.replace(self.place)
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            self.path.replace(self.target)
         self._is_put = True
         self.file.close()
 
     def drop(self) -> None:
-        """Delete it, unless it is in its place."""
+        """Delete it, unless it is at its target."""
         if sys.platform == "win32":
             with contextlib.suppress(OSError):
                 self.file.close()
@@ -195,65 +195,65 @@ class Part:
 
 @attrs.define
 class FolderPart:
-    """A folder on its way to its place. It lies in a folder of ours, beside a locked part.
+    """A folder on its way to its target. It lies in a folder of ours, beside a locked part.
 
     Attributes:
         filled: The folder to fill; it has its last name already, which formats write into files.
-        place: Where it goes.
+        target: Where it goes.
     """
 
     filled: Path
-    place: Path
+    target: Path
     _part: Part
 
     @classmethod
-    def beside(cls, place: Path, *, mark: Path | None = None, mode: int = 0o777) -> Self:
-        """Begin one beside its place, and sweep the dead ones.
+    def beside(cls, target: Path, *, mark: Path | None = None, mode: int = 0o777) -> Self:
+        """Begin one beside its target, and sweep the dead ones.
 
         Args:
-            place: Where it goes.
-            mark: By what the next run knows it; without it by its place.
+            target: Where it goes.
+            mark: By what the next run knows it; without it by its target.
             mode: Its mode, from which the umask takes its part.
         """
-        part = Part.beside(mark or place)
+        part = Part.beside(mark or target)
         outer = _folder_of(part.path)
         try:
             outer.mkdir(mode=PRIVATE_FOLDER)
             (outer / "old").mkdir()
             (outer / "new").mkdir()
-            filled = outer / "new" / place.name
+            filled = outer / "new" / target.name
             filled.mkdir(mode=mode)
         except BaseException:
             shutil.rmtree(outer, ignore_errors=True)
             part.drop()
             raise
-        return cls(filled, place, part)
+        return cls(filled, target, part)
 
     def put(self) -> None:
-        """Put it in its place; a folder that lies there is deleted."""
-        if self.place.exists():
+        """Put it at its target; a folder that lies there is deleted."""
+        if self.target.exists():
             # A kill between the two: the next run puts the old one back.
-            self.place.rename(_folder_of(self._part.path) / "old" / self.place.name)
-        self.filled.rename(self.place)
+            self.target.rename(_folder_of(self._part.path) / "old" / self.target.name)
+        self.filled.rename(self.target)
 
     def drop(self) -> None:
-        """Delete what is not in its place."""
+        """Delete what is not at its target."""
         _remove_folder(self._part.path)
         self._part.drop()
 
 
 @contextmanager
-def placed(begin: Callable[[], P], place: Path) -> Iterator[P]:
-    """Give what is written aside; it is in its place when the block ends well, and else nowhere.
+def placed(begin: Callable[[], P], target: Path) -> Iterator[P]:
+    """Give what is written aside; it is at its target when the block ends well, and else nowhere.
 
     Args:
         begin: Begins it.
-        place: Its place, for the error.
+        target: Its target, for the error.
 
     Raises:
         FileWriteError: It cannot be written.
     """
-    with telling(place):
+    with telling(target):
         part = begin()
         try:
             yield part
@@ -263,14 +263,14 @@ def placed(begin: Callable[[], P], place: Path) -> Iterator[P]:
 
 
 @asynccontextmanager
-async def placed_beside_the_loop(begin: Callable[[], P], place: Path) -> AsyncIterator[P]:
+async def placed_beside_the_loop(begin: Callable[[], P], target: Path) -> AsyncIterator[P]:
     """Do what `placed` does in threads, for a block that awaits and may be cancelled anywhere.
 
     Beginning and ending are one hop to a thread each, and a cancellation waits for its end. So
     nothing is made after it was deleted.
     """
     begun: list[P] = []
-    with telling(place):
+    with telling(target):
         try:
             await in_thread(lambda: begun.append(begin()))
             yield begun[0]
@@ -281,23 +281,23 @@ async def placed_beside_the_loop(begin: Callable[[], P], place: Path) -> AsyncIt
 
 
 @asynccontextmanager
-async def replaced_file(place: Path, *, mode: int = USUAL) -> AsyncIterator[BinaryIO]:
-    """Give a new file that takes the place of another when all went well, and else vanishes.
+async def replaced_file(target: Path, *, mode: int = USUAL) -> AsyncIterator[BinaryIO]:
+    """Give a new file that replaces another when all went well, and else vanishes.
 
     Args:
-        place: The file; its folder must exist.
+        target: The file; its folder must exist.
         mode: Its mode, from which the umask takes its part.
 
     Raises:
         FileWriteError: It cannot be written.
     """
-    async with placed_beside_the_loop(partial(Part.beside, place, mode=mode), place) as part:
+    async with placed_beside_the_loop(partial(Part.beside, target, mode=mode), target) as part:
         yield part.file
 
 
 @contextmanager
-def telling(place: Path) -> Iterator[None]:
-    """Name the place, and the way out, in what the system says while something is written there.
+def telling(target: Path) -> Iterator[None]:
+    """Name the target, and the way out, in what the system says while something is written there.
 
     Raises:
         FileWriteError: It cannot be written.
@@ -307,33 +307,33 @@ def telling(place: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, DataGymError):
             raise
-        raise FileWriteError.of(place, error) from error
+        raise FileWriteError.of(target, error) from error
 
 
-def write_private(place: Path, content: bytes) -> None:
+def write_private(target: Path, content: bytes) -> None:
     """Write a file of ours whole; what is no regular file (a device, a pipe) is written to.
 
     Raises:
         FileWriteError: It cannot be written.
     """
-    place = place.resolve() if place.is_symlink() else place  # what it leads to is replaced
-    if place.exists() and not place.is_file():
-        with telling(place), place.open("wb") as file:
+    target = target.resolve() if target.is_symlink() else target  # what it leads to is replaced
+    if target.exists() and not target.is_file():
+        with telling(target), target.open("wb") as file:
             file.write(content)
         return
-    with placed(partial(Part.beside, place, mode=PRIVATE), place) as part:
+    with placed(partial(Part.beside, target, mode=PRIVATE), target) as part:
         part.file.write(content)
 
 
-def write_file(place: Path, content: bytes) -> None:
+def write_file(target: Path, content: bytes) -> None:
     """Write a file that somebody asked for, whole, with the folders above it.
 
     Raises:
         FileWriteError: It cannot be written.
     """
-    with telling(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-    with placed(partial(Part.beside, place), place) as part:
+    with telling(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with placed(partial(Part.beside, target), target) as part:
         part.file.write(content)
 
 
@@ -370,9 +370,9 @@ def sweep(folder: Path) -> None:
         swept(path)
 
 
-def _aside(place: Path, number: int) -> Path:
-    mark = hashlib.blake2b(os.fsencode(place.name), digest_size=6).hexdigest()
-    return place.with_name(f".datagym-{mark}-{number}{PART_SUFFIX}")
+def _aside(target: Path, number: int) -> Path:
+    mark = hashlib.blake2b(os.fsencode(target.name), digest_size=6).hexdigest()
+    return target.with_name(f".datagym-{mark}-{number}{PART_SUFFIX}")
 
 
 def _begun(path: Path) -> int | None:
@@ -392,7 +392,7 @@ def _folder_of(part: Path) -> Path:
 
 
 def _remove_folder(part: Path) -> None:
-    """Delete the folder of a part; one that it was about to replace goes back to its place."""
+    """Delete the folder of a part; one that it was about to replace goes back to its target."""
     outer = _folder_of(part)
     if not outer.is_dir():
         return
@@ -403,9 +403,9 @@ def _remove_folder(part: Path) -> None:
     shutil.rmtree(outer, ignore_errors=True)
 
 
-def _mode_at(place: Path, mode: int) -> int:
+def _mode_at(target: Path, mode: int) -> int:
     try:
-        return stat.S_IMODE(place.stat().st_mode) & 0o777
+        return stat.S_IMODE(target.stat().st_mode) & 0o777
     except OSError:
         return mode & ~_umask()
 

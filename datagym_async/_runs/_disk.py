@@ -5,7 +5,7 @@ Reading: `look`, `size_of` and `refusal` say in a sentence why a file cannot be 
 One process at a time: `JournalLock` is a lock on a file, which ends with the process in any way.
 
 Writing: what is on its way into a folder lies in ``.datagym/parts``, on the same disk, so that a
-rename puts it in its place (`HashedPart`); what a kill leaves there is deleted by `tidy`.
+rename puts it at its target (`HashedPart`); what a kill leaves there is deleted by `tidy`.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ PARTS: Final = "parts"
 _LASTING: Final = NO_ROOM | {errno.EROFS, errno.EIO}
 
 
-def place_of(root: Path, path: str) -> Path:
+def path_in(root: Path, path: str) -> Path:
     """Return where a file of the manifest lies.
 
     Raises:

@@ -70,7 +70,7 @@ class RunLane(Protocol):
         """Return how many may ever be in flight at once."""
         ...
 
-    def pin(self, places: int) -> AbstractContextManager[None]:
+    def pin(self, limit: int) -> AbstractContextManager[None]:
         """Fix how many may be in flight while the block runs."""
         ...
 
@@ -194,7 +194,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         try:
             if self._running is not None:
                 self._running.cancel()
-            # Not told of the body's error, which the group would wrap; it goes on as it is.
+            # Without the body's error, which the group would wrap; it is raised as it is.
             await self._group.__aexit__(None, None, None)
         finally:
             self._opened.close()
@@ -391,5 +391,5 @@ def is_fatal(error: Exception) -> bool:
 
 
 def is_unreachable(error: Exception) -> bool:
-    """Return whether no answer came: if that goes on, the service is gone."""
+    """Return whether no answer came: after some in a row the service is gone."""
     return isinstance(error, APIConnectionError)

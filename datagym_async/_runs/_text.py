@@ -66,8 +66,8 @@ def _in_units(count: float, scale: int) -> str:
 
 def said_counts(first: tuple[str, int], *others: tuple[str, int]) -> str:
     """Return counts with their words; of the others only those that are not 0."""
-    told = (first, *(each for each in others if each[1]))
-    return ", ".join(f"{count:,} {word}" for word, count in told)
+    said = (first, *(each for each in others if each[1]))
+    return ", ".join(f"{count:,} {word}" for word, count in said)
 
 
 class BulkResult(Protocol):

@@ -75,8 +75,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
 
     Every media that the service lists has one outcome; all but those that an earlier run has
     downloaded have a result. The iteration ends early with a `TransferError` (with the report so
-    far) if going on makes no sense: the token is refused, the disk is full, the service stops
-    answering. The same download again goes on where this one stopped.
+    far) where no other media could be fetched either: the token is refused, the disk is full, the
+    service stops answering. The same download again resumes.
 
     Leaving the block early cuts off what is in flight: of a file that was not whole, nothing stays.
 

@@ -17,7 +17,7 @@ import attrs
 
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._decode import decode
-from datagym_async._runs._disk import PARTS, HashedPart, is_full, place_of
+from datagym_async._runs._disk import PARTS, HashedPart, is_full, path_in
 from datagym_async._runs._engine import is_fatal
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
@@ -66,13 +66,13 @@ class _Incoming:
     """The bytes of one media on their way to its file; writing blocks."""
 
     state: Path
-    place: Path
+    target: Path
     part: HashedPart | None = None
     held: list[bytes] = attrs.Factory(list)
     held_bytes: int = 0
 
     def write(self) -> HashedPart:
-        part = self.part = self.part or HashedPart.within(self.state / PARTS, self.place)
+        part = self.part = self.part or HashedPart.within(self.state / PARTS, self.target)
         part.write(self.held)
         self.held, self.held_bytes = [], 0
         return part
@@ -134,12 +134,12 @@ class Fetcher:
         is_link = wanted.source is MediaSourceType.SHAREABLE_LINK
         if is_link and self._config.links == "skip":
             return result(outcome=DownloadOutcome.SKIPPED, reason=_SKIPPED)
-        place = place_of(self._root, wanted.path)
+        target = path_in(self._root, wanted.path)
         clock = asyncio.get_running_loop().time
         began, attempts = clock(), 0
         while True:
             attempts += 1
-            incoming, is_open = _Incoming(self._root / STATE_FOLDER, place), False
+            incoming, is_open = _Incoming(self._root / STATE_FOLDER, target), False
             try:
                 async with self._bytes_of(wanted, is_link=is_link) as chunks:
                     is_open = True
@@ -185,7 +185,7 @@ class Fetcher:
             await asyncio.sleep(wait)
 
     def _raise_if_gone(self, error: Exception) -> None:
-        """Raise the error of a media once so many in a row have met no answer."""
+        """Raise the error of a media once too many in a row have met no answer."""
         is_unanswered = isinstance(error, APIConnectionError)
         self._unanswered = self._unanswered + 1 if is_unanswered else 0
         if self._unanswered >= self._patience:

@@ -16,7 +16,7 @@ import attrs
 from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._decode import require_pillow, size_of
-from datagym_async._runs._disk import PARTS, HashedPart, place_of
+from datagym_async._runs._disk import PARTS, HashedPart, path_in
 from datagym_async._threads import in_thread
 from datagym_async.downloads._manifest import STATE_FOLDER, Manifest
 from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, check_format, save_bitmaps
@@ -114,8 +114,8 @@ class _Texts:
     def begin(self, project: Project, formats: Sequence[str]) -> None:
         for name in ("json", "jsonl"):
             if name in formats:
-                place = self.root / f"labels.{name}"
-                self.parts[name] = HashedPart.within(self.root / STATE_FOLDER / PARTS, place)
+                target = self.root / f"labels.{name}"
+                self.parts[name] = HashedPart.within(self.root / STATE_FOLDER / PARTS, target)
         if "json" in self.parts:
             about = json.dumps({"id": project.id, "name": project.name}, ensure_ascii=False)
             self.parts["json"].write([f'{{"project": {about},\n"tasks": ['.encode()])
@@ -145,7 +145,7 @@ def _write_format(name: str, root: Path, labelled: Sequence[Labelled]) -> tuple[
     """Write labels in a format, its images the files of the download; return file and losses."""
     images = []
     for task, file in labelled:
-        width, height = size_of(place_of(root, file)) or (task.width, task.height)
+        width, height = size_of(path_in(root, file)) or (task.width, task.height)
         images.append(attrs.evolve(task, media_name=file, width=width, height=height))
     if name == "coco":
         file = "labels.coco.json"

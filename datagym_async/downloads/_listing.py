@@ -35,7 +35,7 @@ class Listing:
         job: What is downloaded.
         sources: The client's resources.
         config: The options.
-        tally: Told of what is found.
+        tally: Counts what is found.
 
     Attributes:
         name: Name of the dataset or project, once it is known.

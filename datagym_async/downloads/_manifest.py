@@ -34,7 +34,7 @@ from datagym_async._runs._database import (
     of_a_database,
     unseal,
 )
-from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, place_of, tidy
+from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, path_in, tidy
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._report import DownloadOutcome
@@ -203,7 +203,7 @@ def _check_rows(connection: sqlite3.Connection, root: Path) -> None:
     outcomes = json.dumps([each.value for each in DownloadOutcome])
     sources = json.dumps([each.value for each in MediaSourceType])
     if (odd := connection.execute(_ODD_ROW, (outcomes, sources)).fetchone()) is not None:
-        place_of(root, str(odd[0]))  # says so, if that is what is odd
+        path_in(root, str(odd[0]))  # says so, if that is what is odd
         raise DamagedError("a row in it is not what was written")
 
 
@@ -332,7 +332,7 @@ class Manifest:
         return cls(root, open_state(root, job), Planning(root))
 
     def close(self) -> None:
-        """Close it and let the folder go; may be called again."""
+        """Close it and unlock the folder; may be called again."""
         with contextlib.suppress(sqlite3.Error):
             self._database.close()
 
@@ -391,7 +391,7 @@ class Manifest:
             if not isinstance(path, str) or "\0" in path:
                 raise DamagedError("a file in it has no name")
             if outcome == DownloadOutcome.DOWNLOADED:
-                if is_still_there(place_of(self.root, path), size, sha if verify else ""):
+                if is_still_there(path_in(self.root, path), size, sha if verify else ""):
                     continue
                 changed.append((seq,))
             is_text = isinstance(media_id, str) and isinstance(name, str)

@@ -45,7 +45,6 @@ INDEXES: Final = """
 CREATE UNIQUE INDEX IF NOT EXISTS media_ids ON media (media_id);
 CREATE INDEX IF NOT EXISTS media_claims ON media (claim);
 """
-_DROP_INDEXES = ("DROP INDEX media_ids", "DROP INDEX media_claims")
 
 _LIST = "INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 # Looked up in the order of the index, each of its pages is read once. The limit is none, but keeps
@@ -62,11 +61,7 @@ CREATE TEMP TABLE planned AS SELECT * FROM listed
 WHERE NOT EXISTS (SELECT 1 FROM media WHERE media.media_id = listed.media_id)
 ORDER BY timestamp, media_id
 """
-_INDEX_IDS = "CREATE INDEX temp.planned_ids ON planned (media_id)"
-_INDEX_CLAIMS = "CREATE INDEX temp.planned_claims ON planned (claim)"
-_TWICE = """
-SELECT media_id, min(rowid) FROM planned GROUP BY media_id HAVING count(*) > 1
-"""
+_TWICE = "SELECT media_id, min(rowid) FROM planned GROUP BY media_id HAVING count(*) > 1"
 _CLASHES = (
     "INSERT OR IGNORE INTO clash SELECT claim FROM planned GROUP BY claim HAVING count(*) > 1",
     "INSERT OR IGNORE INTO clash SELECT claim FROM kept",
@@ -82,7 +77,6 @@ _APPEND = """
 INSERT INTO media (media_id, dataset_id, name, stored_name, source, timestamp, path, claim)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
-_LAST = "SELECT coalesce(max(seq), 0) FROM media"
 
 
 @attrs.define
@@ -101,7 +95,8 @@ class Planning:
     def enter(self, database: sqlite3.Connection, dataset: Dataset, *, subfolder: bool) -> None:
         """Take what a dataset lists, or a part of it; taking it again changes nothing."""
         folder = self._folder(database, dataset) if subfolder else ""
-        _know(database, dataset, folder)
+        known = (dataset.id, dataset.name, folder)
+        database.execute("INSERT OR IGNORE INTO dataset VALUES (?, ?, ?)", known)
         start = f"{folder}/" if folder else ""
 
         def row(media: Any) -> tuple[object, ...]:
@@ -151,23 +146,22 @@ class Planning:
     def _sort(self, database: sqlite3.Connection) -> None:
         """Find out what is known, what is new, in which order, and whose names clash."""
         execute = database.execute
-        self._before = execute(_LAST).fetchone()[0]
+        self._before = execute("SELECT coalesce(max(seq), 0) FROM media").fetchone()[0]
         self._is_first = self._before == 0
         (listed,) = execute("SELECT count(*) FROM listed").fetchone()
         if not self._is_first:
             listed -= execute(_KNOWN).rowcount
         execute(_PLAN if listed else f"{_PLAN} LIMIT 0")
         execute("DELETE FROM listed")
-        execute(_INDEX_IDS)
+        execute("CREATE INDEX temp.planned_ids ON planned (media_id)")
         for media_id, first in execute(_TWICE).fetchall():  # rare: it changed while it was listed
-            sql = "DELETE FROM planned WHERE media_id = ? AND rowid > ?"
-            execute(sql, (media_id, first))
-        execute(_INDEX_CLAIMS)
+            execute("DELETE FROM planned WHERE media_id = ? AND rowid > ?", (media_id, first))
+        execute("CREATE INDEX temp.planned_claims ON planned (claim)")
         for statement in _CLASHES:
             execute(statement)
         if self._is_first:  # indexes are made at the end: to sort once is cheaper
-            for statement in _DROP_INDEXES:
-                execute(statement)
+            execute("DROP INDEX media_ids")
+            execute("DROP INDEX media_claims")
 
     def _end(self, database: sqlite3.Connection) -> None:
         database.execute("INSERT INTO now SELECT seq FROM media WHERE seq > ?", (self._before,))
@@ -217,8 +211,3 @@ def claim_of(path: str) -> int:
     """Return what stands for a path, and for all that a file system may take for the same."""
     digest = hashlib.blake2b(folded_name(path).encode(), digest_size=8).digest()
     return int.from_bytes(digest) >> 1
-
-
-def _know(database: sqlite3.Connection, dataset: Dataset, folder: str) -> None:
-    values = (dataset.id, dataset.name, folder)
-    database.execute("INSERT OR IGNORE INTO dataset VALUES (?, ?, ?)", values)

@@ -98,7 +98,7 @@ class ExportOptions:
         mapping: Which select tells the category of COCO, and the class of other formats.
         sizes: Whether widths and heights of images are read from the service.
         overwrite: Whether a folder that holds something is deleted, once the new one is complete.
-        on_progress: Told how far it is.
+        on_progress: Called with how far it is.
     """
 
     mapping: CocoMapping

@@ -60,13 +60,13 @@ async def write_backup(
     """
     async with placed_beside_the_loop(partial(_begun, parent, project), parent) as part:
         videos = await _fill(door, project, config, part.filled)
-    place = part.place
+    folder = part.target
     return ConfigBackup(
-        folder=place,
-        config=place / CONFIG_FILE,
-        labels=place / LABELS_FILE,
-        unfinished=place / UNFINISHED_FILE,
-        videos=tuple(place / video for video in videos),
+        folder=folder,
+        config=folder / CONFIG_FILE,
+        labels=folder / LABELS_FILE,
+        unfinished=folder / UNFINISHED_FILE,
+        videos=tuple(folder / video for video in videos),
     )
 
 
@@ -86,13 +86,13 @@ class _BackupPart(FolderPart):
 
     def put(self) -> None:
         """Put it in its place, under a number if another backup of the same second is there."""
-        stem = self.place.name
+        stem = self.target.name
         for number in itertools.count(2):
-            if not self.place.exists():
+            if not self.target.exists():
                 with contextlib.suppress(FileExistsError, NotADirectoryError):
-                    self.filled.rename(self.place)
+                    self.filled.rename(self.target)
                     return
-            self.place = self.place.with_name(f"{stem}-{number}")
+            self.target = self.target.with_name(f"{stem}-{number}")
 
 
 def _begun(parent: Path, project: Project) -> _BackupPart:

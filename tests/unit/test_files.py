@@ -231,7 +231,7 @@ async def test_a_full_device_is_told(tmp_path: Path) -> None:
     def begin() -> Part:
         part = Part.beside(tmp_path / "a.json")
         part.file.close()
-        return Part(part.path, Path("/dev/full").open("wb"), part.place)
+        return Part(part.path, Path("/dev/full").open("wb"), part.target)
 
     with pytest.raises(FileWriteError, match=r"a\.json cannot be written \(No space left"):
         async with placed_beside_the_loop(begin, tmp_path / "a.json") as part:
