@@ -200,8 +200,8 @@ class Direct:
                 return await self._exchange(connection, method, head, body)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 connection.close()
-                # A kept connection may be closed by the other side at any moment. What may be repeated
-                # is sent once more, as by aiohttp's session.
+                # A kept connection may be closed by the other side at any moment. What may be
+                # repeated is sent once more, as by aiohttp's session.
                 if not (may_repeat and is_used):
                     raise
                 may_repeat = False

@@ -1,4 +1,17 @@
-"""Upload images in bulk: plan, screen, send, settle, report."""
+"""Upload images in bulk: plan, screen, send, settle, report.
+
+In reading order:
+
+* `_uploader`: the `Uploader`, a run of the engine from the sources to the report.
+* `_config`, `_values`, `_tally`, `_events`: options; items, results and report; counts; events.
+* `sources/`: whatever names images, taken apart. `plan/`: the plan of a run, and its journal.
+* `_feeder`: sources are planned and handed out with backpressure; `_reading`, `_screening`: small
+  files are read ahead, and what the service is sure to refuse is rejected.
+* `_sending`: one request, and what became of it; `_verdicts`: what an error means for an item.
+* `_settling`: what became of lost answers. `_verification`: held bytes against sent ones.
+* `_target`, `_family`: which dataset an image goes to; a family of datasets of a bounded size.
+* `_observer`: who is told, and the advice at the end. `_dry_run`: the same, and nothing sent.
+"""
 
 from __future__ import annotations
 
