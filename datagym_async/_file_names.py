@@ -25,6 +25,11 @@ _PLAIN: Final = re.compile(r"\w(?:[\w.-]*\w)?", re.ASCII)
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³])")
 # Characters that are fit for a name and belong to `Cf`: they join the parts of emoji and letters.
 _JOINERS: Final = frozenset("\u200c\u200d")
+# Of these, and of what chooses between forms of a character, some file systems take no notice.
+_UNSEEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 
 
 def safe_name(name: str, *, suffix: str = "") -> str:
@@ -77,13 +82,18 @@ def numbered_file(name: str, number: int) -> str:
 def folded_name(name: str) -> str:
     """Return the form in which file systems that fold names compare them.
 
+    Each of them folds in its own way. This takes all names for the same that one of them may: in
+    another case, written out (``ﬁ`` and ``fi``), composed or not, with and without marks that
+    nobody sees. A number too many does no harm, and a file that replaces another does. What the
+    service takes for the same is another rule (`datagym_async.models`).
+
     Args:
         name: A name as `safe_name` gives it.
     """
     if name.isascii():
         return name.lower()
     decomposed = unicodedata.normalize("NFD", name).casefold()
-    return unicodedata.normalize("NFC", decomposed)
+    return unicodedata.normalize("NFC", _UNSEEN.sub("", decomposed))
 
 
 def _safe_character(one: str) -> str:

@@ -139,8 +139,16 @@ def test_what_becomes_of_a_name(name: str, safe: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("A.jpg", "a.JPG"), ("ß.jpg", "SS.jpg"), ("e\u0301.jpg", "é.jpg")]
+    ("one", "other"),
+    [
+        ("A.jpg", "a.JPG"),
+        ("ß.jpg", "SS.jpg"),
+        ("e\u0301.jpg", "é.jpg"),
+        ("\ufb01.jpg", "fi.jpg"),
+        ("a\u200db.jpg", "ab.jpg"),
+        ("\u2764\ufe0f.jpg", "\u2764.jpg"),
+    ],
 )
 def test_names_that_some_disk_takes_for_one(one: str, other: str) -> None:
-    """Case, and the way accents are written, do not make two files."""
+    """Case, the way accents are written and marks that nobody sees do not make two files."""
     assert folded_name(safe_name(one)) == folded_name(safe_name(other))
