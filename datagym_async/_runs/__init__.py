@@ -10,3 +10,44 @@ In reading order:
 * `_database`: journals and manifests: one thread at a time, sealed, checked.
 * `_decode`: images as Pillow sees them.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async._public import when_asked
+
+if TYPE_CHECKING:
+    from datagym_async._runs._database import Database
+    from datagym_async._runs._decode import Findings, decode
+    from datagym_async._runs._disk import HashedPart, lock_path
+    from datagym_async._runs._engine import BulkRun, is_fatal, is_unreachable
+    from datagym_async._runs._options import Stops
+    from datagym_async._runs._text import counted, csv_cells, plain_cell, share_of_bytes, size
+
+__all__ = [
+    "BulkRun",
+    "Database",
+    "Findings",
+    "HashedPart",
+    "Stops",
+    "counted",
+    "csv_cells",
+    "decode",
+    "is_fatal",
+    "is_unreachable",
+    "lock_path",
+    "plain_cell",
+    "share_of_bytes",
+    "size",
+]
+
+__getattr__, __dir__ = when_asked(
+    __name__,
+    _database="Database",
+    _decode="Findings decode",
+    _disk="HashedPart lock_path",
+    _engine="BulkRun is_fatal is_unreachable",
+    _options="Stops",
+    _text="counted csv_cells plain_cell share_of_bytes size",
+)

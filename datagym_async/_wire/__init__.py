@@ -8,3 +8,95 @@
 - `_cutting`: exports, lists and listings, cut into values as they arrive.
 - `_redact`: secrets kept out of what people, files and log lines get to see.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async._public import when_asked
+
+if TYPE_CHECKING:
+    from datagym_async._wire._codec import (
+        ClearedConfig,
+        ImportAnswer,
+        check_empty,
+        check_image,
+        decode,
+        decode_value,
+        read_json,
+        register_media,
+    )
+    from datagym_async._wire._cutting import (
+        TASK,
+        BrokenTextError,
+        ElementCutter,
+        ListingCutter,
+        Portion,
+    )
+    from datagym_async._wire._errors import DETAILS, SENTENCES, STATUSES, decode_error
+    from datagym_async._wire._messages import (
+        BINARY_TYPE,
+        JSON_TYPE,
+        MAX_BITMAP,
+        MAX_DOCUMENT,
+        MAX_ERROR,
+        MAX_VALUE,
+        Body,
+        Lane,
+        Replay,
+        Request,
+        Response,
+    )
+    from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets, redact
+    from datagym_async._wire._structure import field_path, make_converter, wire_names
+
+__all__ = [
+    "BINARY_TYPE",
+    "DETAILS",
+    "JSON_TYPE",
+    "MAX_BITMAP",
+    "MAX_DOCUMENT",
+    "MAX_ERROR",
+    "MAX_VALUE",
+    "SENTENCES",
+    "STATUSES",
+    "TASK",
+    "Body",
+    "BrokenTextError",
+    "Cleaner",
+    "ClearedConfig",
+    "ElementCutter",
+    "HiddenField",
+    "ImportAnswer",
+    "Lane",
+    "ListingCutter",
+    "Portion",
+    "Replay",
+    "Request",
+    "Response",
+    "Secret",
+    "Secrets",
+    "check_empty",
+    "check_image",
+    "decode",
+    "decode_error",
+    "decode_value",
+    "field_path",
+    "make_converter",
+    "read_json",
+    "redact",
+    "register_media",
+    "wire_names",
+]
+
+__getattr__, __dir__ = when_asked(
+    __name__,
+    _codec="ClearedConfig ImportAnswer check_empty check_image decode decode_value read_json"
+    " register_media",
+    _cutting="BrokenTextError ElementCutter ListingCutter Portion TASK",
+    _errors="DETAILS SENTENCES STATUSES decode_error",
+    _messages="BINARY_TYPE Body JSON_TYPE Lane MAX_BITMAP MAX_DOCUMENT MAX_ERROR MAX_VALUE Replay"
+    " Request Response",
+    _redact="Cleaner HiddenField Secret Secrets redact",
+    _structure="field_path make_converter wire_names",
+)

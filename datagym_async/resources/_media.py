@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from datagym_async._files import replaced_file
 from datagym_async._logs import logger
+from datagym_async._printable import quoted
 from datagym_async._regular_files import regular_only
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
@@ -98,6 +99,9 @@ class MediaResource(Resource):
                 raise ConfigurationError("Bytes have no name of their own; pass name=... as well")
             return await self.upload_body(dataset_id, name, Body.of_bytes(source))
         path = Path(source)
+        if "\0" in str(path):
+            msg = f"The path {quoted(str(path))} holds a NUL character, and no path does"
+            raise ConfigurationError(msg)
         body = await asyncio.to_thread(_read_small, path)
         if body is None:
             body = file_body(path, (await asyncio.to_thread(path.stat)).st_size)

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from datagym_async import LimiterState
-from datagym_async._runs._text import counted, share_of_bytes, size
+from datagym_async._runs import counted, share_of_bytes, size
 from datagym_async.cli._progress import Lines, Problems, Snapshot
 from datagym_async.cli._screen import Output, clock
 from datagym_async.uploads import Outcome, UploadItem, UploadProgress, UploadResult

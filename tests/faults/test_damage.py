@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from datagym_async import DataGymError, TransferError, UploadConfig
-from datagym_async._runs._disk import lock_path
+from datagym_async._runs import lock_path
 from datagym_async.downloads import _manifest as manifests
 from datagym_async.server import SeedMedia
 from datagym_async.uploads import Uploader

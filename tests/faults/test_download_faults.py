@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async import DownloadConfig, RetryPolicy, TransferError
-from datagym_async._runs._disk import HashedPart
+from datagym_async._runs import HashedPart
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.server import SeedMedia
 from datagym_async.testing import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from datagym_async import ImportOutcome
-from datagym_async._wire._messages import Replay, Request, Response
+from datagym_async._wire import Replay, Request, Response
 from datagym_async.exceptions import ConfigurationError, NotFoundError, PermissionDeniedError
 from datagym_async.labels import Annotation, Classification, LabeledImage, Point, Rectangle
 from datagym_async.models import EntryType, LabelConfiguration, LabelEntry

@@ -42,7 +42,7 @@ from tests.helpers.sentinel import TOKEN
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from datagym_async._wire._messages import Request, Response
+    from datagym_async._wire import Request, Response
     from datagym_async.server import SeededProject
 
 ENTRIES: list[dict[str, Any]] = [

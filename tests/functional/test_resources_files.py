@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from datagym_async._wire._messages import Body
+    from datagym_async._wire import Body
 
 SIZES = {"empty": 0, "one byte": 1, "a chunk": CHUNK_SIZE, "more": 2 * CHUNK_SIZE + 5}
 

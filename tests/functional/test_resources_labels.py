@@ -28,7 +28,7 @@ from tests.helpers.examples import example
 from tests.helpers.fake_session import FakeSession, answer, json_of, refusal
 
 if TYPE_CHECKING:
-    from datagym_async._wire._messages import Response
+    from datagym_async._wire import Response
 
 VALUE = {"id": "V", "lcEntryId": "E", "entryTypeLcEntry": "POINT", "entryKeyLcEntry": "k"}
 CONFIG = {"id": "C", "projectId": "P", "entries": []}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from datagym_async._wire._messages import Body, Request, Response
+from datagym_async._wire import Body, Request, Response
 from datagym_async.exceptions import (
     APIConnectionError,
     APIResponseValidationError,
@@ -102,6 +102,12 @@ def some_kind(folder: Path, kind: str) -> Path:
     else:
         path.symlink_to("/dev/zero")
     return path
+
+
+async def test_a_path_with_a_nul_is_refused_at_the_door() -> None:
+    """No path holds one; nothing is sent, and the error is one of ours."""
+    with pytest.raises(ConfigurationError, match="NUL"):
+        await media(FakeSession()).upload_file("D", "a\0b.jpg")
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a socket", "a folder", "a device"])

@@ -14,7 +14,7 @@ from tests.helpers.examples import example
 from tests.helpers.fake_session import FakeSession, LostAnswerError, answer, json_of, refusal
 
 if TYPE_CHECKING:
-    from datagym_async._wire._messages import Request, Response
+    from datagym_async._wire import Request, Response
 
 
 def dataset(name: str, dataset_id: str = "D", timestamp: int = 1) -> dict[str, Any]:

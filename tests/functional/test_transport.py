@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
-from datagym_async._wire._messages import Body, Lane, Request, Response
+from datagym_async._wire import Body, Lane, Request, Response
 from datagym_async.exceptions import (
     APIConnectionError,
     APITimeoutError,

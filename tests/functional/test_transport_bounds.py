@@ -12,7 +12,7 @@ import pytest
 
 from datagym_async import DataGymClient
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url
-from datagym_async._wire._messages import MAX_ERROR, Request
+from datagym_async._wire import MAX_ERROR, Request
 from datagym_async.exceptions import (
     APIResponseValidationError,
     APITimeoutError,

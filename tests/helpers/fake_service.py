@@ -17,7 +17,7 @@ from tests.helpers.parts import parts_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datagym_async._wire._messages import Body
+    from datagym_async._wire import Body
 
 T = TypeVar("T")
 

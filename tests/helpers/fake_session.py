@@ -10,8 +10,7 @@ from typing import TypeVar
 import attrs
 import orjson
 
-from datagym_async._wire._errors import decode_error
-from datagym_async._wire._messages import Request, Response
+from datagym_async._wire import Request, Response, decode_error
 
 T = TypeVar("T")
 

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 import attrs
 
 from datagym_async._transport import StreamedResponse
-from datagym_async._wire._messages import Request, Response
-from datagym_async._wire._redact import Secrets
+from datagym_async._wire import Request, Response, Secrets
 
 Step = StreamedResponse | Exception | Callable[[Request], Awaitable[StreamedResponse]]
 

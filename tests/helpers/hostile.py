@@ -24,7 +24,7 @@ from tests.conformance._recordings import WIRE
 from tests.helpers.photos import jpeg
 
 if TYPE_CHECKING:
-    from datagym_async._wire._messages import Request
+    from datagym_async._wire import Request
 
 ID = "b2a4fde8-a81d-4ada-a1e4-6e77332bce15"
 PHOTO = jpeg(2000)

@@ -10,10 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async._wire._codec import ImportAnswer, decode
-from datagym_async._wire._errors import decode_error
-from datagym_async._wire._messages import Request, Response
-from datagym_async._wire._structure import wire_names
+from datagym_async._wire import ImportAnswer, Request, Response, decode, decode_error, wire_names
 from datagym_async.exceptions import APIResponseValidationError, APIStatusError
 from datagym_async.labels import LabelExport, VideoLabels
 from datagym_async.models import (

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datagym_async._transport import StreamedResponse
-    from datagym_async._wire._messages import Request, Response
+    from datagym_async._wire import Request, Response
 
 EXAMPLES = int(os.environ.get("DATAGYM_HOSTILE_EXAMPLES", "2400"))
 """More for a long run by hand; the environment is read before any test clears it."""

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagym_async._wire._cutting import TASK, ElementCutter
+from datagym_async._wire import TASK, ElementCutter
 from datagym_async.labels import (
     Annotation,
     Classification,

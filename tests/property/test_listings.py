@@ -10,9 +10,8 @@ from cattrs.errors import BaseValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagym_async._wire._codec import _is_uploaded, register_media
-from datagym_async._wire._cutting import ListingCutter
-from datagym_async._wire._structure import field_path, make_converter
+from datagym_async._wire import ListingCutter, field_path, make_converter, register_media
+from datagym_async._wire._codec import _is_uploaded
 from datagym_async.labels._json import ShapeError
 from datagym_async.models import DatasetMedia, Media
 

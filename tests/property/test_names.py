@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async._wire._redact import Secrets
+from datagym_async._wire import Secrets
 from datagym_async.models._names import decode_name, encode_name, fold_name
 from tests.helpers.sentinel import TOKEN
 

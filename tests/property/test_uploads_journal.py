@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from datagym_async._wire._messages import Body
+    from datagym_async._wire import Body
 
 JPEG = b"\xff\xd8\xff\xe0"
 COUNT = 24

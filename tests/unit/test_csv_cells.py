@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async._runs._text import csv_cells, plain_cell
+from datagym_async._runs import csv_cells, plain_cell
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
 from datagym_async.uploads.sources import Rules, failed_items, in_list
 

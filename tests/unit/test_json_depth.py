@@ -9,10 +9,17 @@ import orjson
 import pytest
 
 from datagym_async._json import MAX_DEPTH, DepthGuard, NestedTooDeepError, check_depth, loads
-from datagym_async._wire._codec import decode, read_json
-from datagym_async._wire._cutting import TASK, BrokenTextError, ElementCutter, ListingCutter
-from datagym_async._wire._errors import decode_error
-from datagym_async._wire._messages import Request, Response
+from datagym_async._wire import (
+    TASK,
+    BrokenTextError,
+    ElementCutter,
+    ListingCutter,
+    Request,
+    Response,
+    decode,
+    decode_error,
+    read_json,
+)
 from datagym_async.exceptions import APIResponseValidationError, DataGymError
 from datagym_async.formats import coco
 from datagym_async.labels import LabelConfig, LabelExport

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from datagym_async._limits import Limits, LimitsConfig
-from datagym_async._wire._messages import Body, Lane
+from datagym_async._wire import Body, Lane
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

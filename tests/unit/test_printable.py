@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 import datagym_async
 from datagym_async._logs import logger
 from datagym_async._printable import printable, printable_json, printable_lines, quoted
-from datagym_async._wire._errors import decode_error
-from datagym_async._wire._messages import Request, Response
+from datagym_async._wire import Request, Response, decode_error
 from datagym_async.exceptions import (
     ConfigurationError,
     DataGymError,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async._retry import Action, RetryPolicy, decide, parse_retry_after
-from datagym_async._wire._messages import Replay
+from datagym_async._wire import Replay
 from datagym_async.exceptions import (
     APIConnectionError,
     APIError,

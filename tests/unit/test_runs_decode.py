@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from datagym_async._runs._decode import Findings, decode
+from datagym_async._runs import Findings, decode
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from tests.helpers import photos

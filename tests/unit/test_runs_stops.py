@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-from datagym_async._runs._engine import BulkRun
-from datagym_async._runs._options import Stops
+from datagym_async._runs import BulkRun, Stops
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig
 

@@ -14,7 +14,7 @@ from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
 from datagym_async._transport import StreamedResponse, Timeout
-from datagym_async._wire._messages import Body, Lane, Replay, Request, Response
+from datagym_async._wire import Body, Lane, Replay, Request, Response
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIConnectionError,

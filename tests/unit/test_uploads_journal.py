@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async._runs._disk import lock_path
+from datagym_async._runs import lock_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads.plan import (
@@ -29,7 +29,7 @@ from datagym_async.uploads.plan import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from datagym_async._runs._database import Database
+    from datagym_async._runs import Database
 
 JOB = Job("https://a.example", "d-1", "photos", "digest-1")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datagym_async._runs._engine import is_fatal, is_unreachable
+from datagym_async._runs import is_fatal, is_unreachable
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIConnectionError,

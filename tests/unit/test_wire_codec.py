@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from datagym_async._wire._codec import ImportAnswer, check_empty, check_image, decode, decode_value
-from datagym_async._wire._messages import Request, Response
+from datagym_async._wire import (
+    ImportAnswer,
+    Request,
+    Response,
+    check_empty,
+    check_image,
+    decode,
+    decode_value,
+)
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.labels import LabelExport, VideoLabels
 from datagym_async.models import (

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from datagym_async._wire import _cutting
-from datagym_async._wire._cutting import TASK, BrokenTextError, ElementCutter
+from datagym_async._wire import TASK, BrokenTextError, ElementCutter, _cutting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

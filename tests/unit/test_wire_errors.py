@@ -7,8 +7,7 @@ import string
 import pytest
 
 from datagym_async import exceptions as ex
-from datagym_async._wire._errors import DETAILS, SENTENCES, STATUSES, decode_error
-from datagym_async._wire._messages import Request, Response
+from datagym_async._wire import DETAILS, SENTENCES, STATUSES, Request, Response, decode_error
 from tests.helpers.examples import example
 from tests.helpers.fake_session import answer, refusal
 from tests.helpers.sentinel import TOKEN

@@ -9,8 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from datagym_async._wire import _cutting
-from datagym_async._wire._cutting import BrokenTextError, ListingCutter, Portion
+from datagym_async._wire import BrokenTextError, ListingCutter, Portion, _cutting
 
 HOSTILE = (
     "plain.jpg",

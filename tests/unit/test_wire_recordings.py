@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from datagym_async._wire._codec import ClearedConfig, ImportAnswer, decode
-from datagym_async._wire._errors import DETAILS, SENTENCES, decode_error
-from datagym_async._wire._messages import Request, Response
+from datagym_async._wire import (
+    DETAILS,
+    SENTENCES,
+    ClearedConfig,
+    ImportAnswer,
+    Request,
+    Response,
+    decode,
+    decode_error,
+)
 from datagym_async.labels import LabelExport, VideoLabels
 from datagym_async.models import (
     CompleteResult,

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from multidict import CIMultiDict
 
-from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets, redact
+from datagym_async._wire import Cleaner, HiddenField, Secret, Secrets, redact
 from tests.helpers.sentinel import TOKEN
 
 TEXTS = {
@@ -55,6 +55,18 @@ def test_a_known_secret_goes_in_each_form(form: str) -> None:
     assert cleaned.startswith('["a[redacted]')
     assert cleaned.endswith('", "b\\u00e9%C3%BC"]')
     assert len(cleaned) <= len('["a[redacted]Njo=", "b\\u00e9%C3%BC"]')
+
+
+@pytest.mark.parametrize("user", ["", "a", "ab", "abc", "somebody"])
+def test_a_password_is_found_behind_a_user_of_any_length(user: str) -> None:
+    """Base64 can cut a secret into threes in three ways; what is left of it is a byte or two."""
+    field = b64encode(f"{user}:{TOKEN}".encode()).decode()
+
+    cleaned = Secrets(TOKEN).clean(field.encode()).decode()
+
+    assert "[redacted]" in cleaned
+    left = len(cleaned) - len("[redacted]")
+    assert left <= len(b64encode(f"{user}:".encode())) + 8
 
 
 def test_a_secret_of_odd_characters_goes_as_json_writes_it() -> None:

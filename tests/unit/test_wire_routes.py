@@ -7,8 +7,7 @@ import inspect
 import orjson
 import pytest
 
-from datagym_async._wire import _routes as routes
-from datagym_async._wire._messages import (
+from datagym_async._wire import (
     BINARY_TYPE,
     JSON_TYPE,
     MAX_BITMAP,
@@ -19,6 +18,7 @@ from datagym_async._wire._messages import (
     Replay,
     Request,
 )
+from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import ConfigurationError
 
 BODY = Body.of_bytes(b"jpeg")
