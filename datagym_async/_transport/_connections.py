@@ -141,16 +141,11 @@ class StreamedBody(OutgoingBody):
 
 
 class OneAnswer(ResponseHandler):
-    """The reading half of a connection.
-
-    Attributes:
-        answers: How many have come on it: one that has had none is new.
-    """
+    """The reading half of a connection."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._is_asked = False
-        self.answers = 0
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for an answer; aiohttp does so right before each request."""
@@ -167,7 +162,6 @@ class OneAnswer(ResponseHandler):
         # Those of 1xx come before the answer; 101 is one.
         status = data[0].code
         self._is_asked = 100 <= status < 200 and status != 101
-        self.answers += 1
         super().feed_data(data, size)
 
 

@@ -25,7 +25,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from datagym_async._logs import logger
-from datagym_async._transport._connections import BodyInMemory, Connector, OneAnswer, OutgoingBody
+from datagym_async._transport._connections import BodyInMemory, Connector, OutgoingBody
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,6 +178,8 @@ class Direct:
         if request.body is not None:
             kind, size = request.body.content_type, request.body.size
             head += f"Content-Type: {kind}\r\nContent-Length: {size}\r\n"
+        elif request.method not in aiohttp.ClientRequest.GET_METHODS:
+            head += "Content-Length: 0\r\n"
         return head
 
     async def start(self, method: str, head: str, body: BodyInMemory | None) -> DirectAnswer:
@@ -195,14 +197,13 @@ class Direct:
         may_repeat = method in _REPEATED
         while True:
             connection = await self._connector.connect(self._origin, [], self._timeout)
-            is_used = cast("OneAnswer", connection.protocol).answers > 0
             try:
                 return await self._exchange(connection, method, head, body)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 connection.close()
                 # A kept connection may be closed by the other side at any moment. What may be
                 # repeated is sent once more, as by aiohttp's session.
-                if not (may_repeat and is_used):
+                if not may_repeat:
                     raise
                 may_repeat = False
             except BaseException:
@@ -284,6 +285,7 @@ def _other_shape() -> str:
             (ResponseHandler, "_drain_helper"),
             (aiohttp.TCPConnector, "connect"),
             (aiohttp.ClientRequest, "DEFAULT_HEADERS"),
+            (aiohttp.ClientRequest, "GET_METHODS"),
         ):
             if not hasattr(owner, name):
                 return f"no {owner.__name__}.{name}"
