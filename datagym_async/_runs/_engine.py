@@ -68,11 +68,9 @@ class RunLane(Protocol):
     @property
     def most(self) -> int:
         """Return how many may ever be in flight at once."""
-        ...
 
     def pin(self, limit: int) -> AbstractContextManager[None]:
         """Fix how many may be in flight while the block runs."""
-        ...
 
 
 class BulkRun(ABC, Generic[Work, Result, Report]):

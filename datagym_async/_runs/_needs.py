@@ -27,11 +27,9 @@ class MediaUploads(Protocol):
     @property
     def base_url(self) -> str:
         """Return the address of the service: part of a journal's key."""
-        ...
 
     def settle_after(self) -> float:
         """Return the seconds within which the service may still be storing a lost upload."""
-        ...
 
     async def upload_body(
         self,
@@ -42,21 +40,17 @@ class MediaUploads(Protocol):
         settle: Callable[[], Awaitable[Media | None]] | None = None,
     ) -> Media:
         """Store one image, retried, and settled by `settle`; the name is unencoded."""
-        ...
 
     async def upload_urls(
         self, dataset_id: str, urls: Sequence[str], *, batch_size: int
     ) -> list[UrlResult]:
         """Store links; one result a URL, in request order."""
-        ...
 
     def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Give the bytes of one image in pieces."""
-        ...
 
     async def delete(self, media_id: str) -> bool:
         """Delete one image."""
-        ...
 
 
 class DatasetLookup(Protocol):
@@ -71,7 +65,6 @@ class DatasetLookup(Protocol):
 
         Without an id they are the parts of all datasets; those of each come one after the other.
         """
-        ...
 
 
 class MediaDownloads(Protocol):
@@ -80,13 +73,11 @@ class MediaDownloads(Protocol):
     @property
     def base_url(self) -> str:
         """Return the address of the service: part of what a folder is a download of."""
-        ...
 
     def stream(
         self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_PIECES
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Give the bytes of one media in pieces, and no more of them than that."""
-        ...
 
 
 class ProjectLookup(Protocol):
@@ -94,7 +85,6 @@ class ProjectLookup(Protocol):
 
     async def list(self) -> Sequence[Project]:
         """Return all projects."""
-        ...
 
 
 class LabelExports(Protocol):
@@ -102,7 +92,6 @@ class LabelExports(Protocol):
 
     def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
         """Give the labels of each task as they arrive."""
-        ...
 
 
 @attrs.frozen
