@@ -30,6 +30,7 @@ from datagym_async._files import (
     write_private,
 )
 from datagym_async._threads import in_thread
+from tests.helpers.cancelling import cancelled_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +77,12 @@ async def test_a_file_cancelled_at_any_step_is_old_or_new_and_nothing_lies_besid
         await asyncio.wait([task])
 
         assert names(tmp_path) == ["labels.json"]
+        seen.add(place.read_bytes())
+    for at in range(1, 4):  # and at each await: that on a busy machine threads end late is chance
+        place.write_bytes(b"old")
+        assert await cancelled_at(write(), at)
+        assert names(tmp_path) == ["labels.json"]
+        assert place.read_bytes() == (b"old" if at < 3 else b"new")
         seen.add(place.read_bytes())
 
     await asyncio.get_running_loop().shutdown_default_executor()
