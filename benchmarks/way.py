@@ -2,9 +2,10 @@
 
 How many functions of ours run for one more file (an upload with the library's defaults, the same
 journalled, a download into a folder, a sample of a loader), in how many modules, and how many
-frames of ours stand between the task and aiohttp when a request begins. The figures of N files are
-taken from those of 2 N: what happens once a run is not counted. ``import`` counts the modules that
-``from datagym_async import DataGymClient`` loads. Counted, not timed: the same on every machine.
+frames of ours stand between the task and aiohttp when a request asks for a connection. The figures
+of N files are taken from those of 2 N: what happens once a run is not counted. ``import`` counts
+the modules that ``from datagym_async import DataGymClient`` loads. Counted, not timed: nearly the
+same on every machine.
 """
 
 from __future__ import annotations
@@ -49,16 +50,17 @@ class Count:
     def __init__(self) -> None:
         self.seen: Counter[tuple[CodeType, int]] = Counter()
         self.frames = 0
-        self._request = aiohttp.ClientSession._request
+        self._connect = aiohttp.TCPConnector.connect
 
     def __enter__(self) -> Count:
         count = self
 
-        async def request(session: aiohttp.ClientSession, *args: Any, **named: Any) -> Any:
+        async def connect(pool: aiohttp.TCPConnector, *args: Any, **named: Any) -> Any:
+            # Each request asks the pool for a connection, whichever way it takes.
             count._measure(sys._getframe(1))
-            return await count._request(session, *args, **named)
+            return await count._connect(pool, *args, **named)
 
-        aiohttp.ClientSession._request = request  # type: ignore[method-assign,assignment]
+        aiohttp.TCPConnector.connect = connect  # type: ignore[method-assign,assignment]
         threading.setprofile(self._note)
         sys.setprofile(self._note)
         return self
@@ -66,7 +68,7 @@ class Count:
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
         threading.setprofile(None)
-        aiohttp.ClientSession._request = self._request  # type: ignore[method-assign]
+        aiohttp.TCPConnector.connect = self._connect  # type: ignore[method-assign]
 
     def _note(self, frame: FrameType, event: str, arg: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(OURS):
