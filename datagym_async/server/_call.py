@@ -15,6 +15,8 @@ Handler: TypeAlias = Callable[["Call"], Awaitable[web.StreamResponse]]
 
 # Bytes of a body that is read whole: JSON. Files are received in pieces, whatever their size.
 LARGEST_BODY: Final = 32 * 1024 * 1024
+MOST_VALUES: Final = 2_000_000
+"""Objects and lists in one body: each takes many times the bytes that it stands in."""
 
 # What an Accept header may say to get JSON, and what a 415 tells the client to send.
 _JSON: Final = frozenset({"*/*", "application/*", "application/json", "application/*+json"})
@@ -98,6 +100,8 @@ class Call:
         ):
             raise EmptyAnswer(415, {"Accept": _READABLE})
         body = await self.body()
+        if body.count(b"{") + body.count(b"[") > MOST_VALUES:
+            raise EmptyAnswer(413)
         try:
             return parse(body)
         except orjson.JSONDecodeError:

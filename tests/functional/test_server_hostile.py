@@ -225,6 +225,19 @@ async def test_a_json_body_is_bounded(world: World) -> None:
         assert b"Connection: close" in head
 
 
+@pytest.mark.parametrize("count", [10_001, 2_000_001])
+async def test_the_values_of_a_body_are_bounded(world: World, count: int) -> None:
+    """A few bytes a value are many in memory: more than anybody needs are refused with 413."""
+    config_id = world.project.label_configuration_id
+    body = b"[" + b",".join([b"{}"] * count) + b"]"
+    async with raw_connection(world.server) as (reader, writer):
+        writer.write(world.request("PUT", f"/api/v1/config/{config_id}", body))
+        await writer.drain()
+        answer = await reader.readuntil(b"\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
 async def test_a_value_hangs_on_its_own_task(world: World) -> None:
     """A parent that is none to the entry, or an entry of elsewhere, is not found."""
     entry = {"entryKey": "car", "entryValue": "car", "type": "point"}

@@ -38,6 +38,7 @@ from datagym_async.server._labels import (
 from datagym_async.server._store import Row, Transaction, new_id, now
 
 _MAX_DEPTH: Final = 4
+_MOST_ENTRIES: Final = 10_000
 
 _TITLE: Final = "^[a-zA-Z0-9_ !@#$%^&*()?\\-àâçéèêëîïôûùüÿñæœäöüß]*$"
 _DIGIT: Final = "^[0-9]{1}$"
@@ -150,10 +151,13 @@ def read_entries(body: Json) -> tuple[EntryInput, ...]:
     """Read a request's entries and check their fields.
 
     Raises:
-        EmptyAnswer: 400 for a wrong shape or an unknown field.
+        EmptyAnswer: 400 for a wrong shape or an unknown field, 413 for more entries than anybody
+            labels with.
         Refusal: `ex_system` for an entry or children that are null.
         InvalidFields: Everything that breaks the rule of a field.
     """
+    if isinstance(body, Sequence) and len(body) > _MOST_ENTRIES:
+        raise EmptyAnswer(413)
     entries = _read_list(body)
     walked = (entry for root in entries for entry in root.walk())
     require(chain.from_iterable(map(_broken_rules, walked)))
