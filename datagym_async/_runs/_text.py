@@ -96,7 +96,7 @@ def problem_row(result: BulkResult, **own: object) -> dict[str, Any]:
         "outcome": result.outcome.value,
         **own,
         "status": result.status,
-        "key": result.key,
+        "key": printable(result.key),
         "attempts": result.attempts,
         "seconds": round(result.seconds, 3),
         "reason": printable(result.reason),

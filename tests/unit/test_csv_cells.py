@@ -6,6 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,3 +99,18 @@ def test_a_list_of_somebody_else_is_read_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path\n'=a.jpg\n")
     (found,) = in_list(str(tmp_path / "list.csv"), Rules())
     assert found.item.name == "'=a.jpg"
+
+
+def test_no_cell_of_a_report_steers_a_terminal() -> None:
+    """A report may be printed as it is: names, reasons and keys of the service are escaped."""
+    problem = UploadResult(
+        item=UploadItem("\x1b[31ma.jpg", b"x", origin="\u202eb"),
+        outcome=Outcome.FAILED,
+        dataset_id="d",
+        reason="\x9b1m",
+        key="ex_\x1b]0;x\x07",
+    )
+    text = attrs.evolve(report(), problems=(problem,)).to_csv()
+
+    assert "ex_" in text
+    assert all(one.isprintable() or one in "\r\n" for one in text)
