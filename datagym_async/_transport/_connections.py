@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from aiohttp.abc import AbstractStreamWriter
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SLICE = 1024 * 1024
 _END = 256 * 1024
 # Up to here it goes out with the headers, in one piece; above, joining them would copy the body.
-_WITH_HEADERS = 64 * 1024
+WITH_HEAD = 64 * 1024
 
 
 def _nothing() -> None:
@@ -80,7 +80,7 @@ class BodyInMemory(OutgoingBody):
     ) -> None:
         """Write the body; the announced length is its own."""
         data = self.data
-        if len(data) <= _WITH_HEADERS:
+        if len(data) <= WITH_HEAD:
             # Noted before the last piece is handed over: what comes after is out of our hands.
             self.whole = True
             await writer.write(data)
@@ -88,13 +88,18 @@ class BodyInMemory(OutgoingBody):
             return
         self.whole = False
         writer.send_headers()
-        view = memoryview(data)
-        end = max(0, len(data) - _END)
-        for start in range(0, end, _SLICE):
-            await writer.write(view[start : min(start + _SLICE, end)])
-        self.whole = True
-        await writer.write(view[end:])
+        for piece in self.slices():
+            await writer.write(piece)
         self.when_sent()
+
+    def slices(self) -> Iterator[memoryview]:
+        """Give a large body in slices; it counts as gone when the last one is asked for."""
+        view = memoryview(self.data)
+        end = max(0, len(view) - _END)
+        for start in range(0, end, _SLICE):
+            yield view[start : min(start + _SLICE, end)]
+        self.whole = True
+        yield view[end:]
 
 
 class StreamedBody(OutgoingBody):

@@ -25,7 +25,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from datagym_async._logs import logger
-from datagym_async._transport._connections import BodyInMemory, Connector, OutgoingBody
+from datagym_async._transport._connections import WITH_HEAD, BodyInMemory, Connector, OutgoingBody
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,12 +38,6 @@ if TYPE_CHECKING:
 SWITCH = "DATAGYM_TRANSPORT"
 """Environment variable; ``plain`` has every request take the usual way, for diagnosis."""
 
-# Up to here a body goes out with its head, in one piece; above, joining them would copy it.
-_WITH_HEAD = 64 * 1024
-# A larger one goes out in slices, its end only when what is before it has gone: so one that was
-# cut short is known to have been.
-_SLICE = 1024 * 1024
-_END = 256 * 1024
 _REPEATED = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods of requests that aiohttp sends once more on a new connection, too."""
 _PARAMETERS = frozenset({"skip_payload", "read_until_eof", "auto_decompress", "read_bufsize"})
@@ -223,7 +217,7 @@ class Direct:
         # Put together in the call: no name of a frame holds the token.
         if body is None:
             transport.write(head.encode("ascii") + self._fields.value)
-        elif len(body.data) <= _WITH_HEAD:
+        elif len(body.data) <= WITH_HEAD:
             # Noted before it is handed over: what comes after is out of our hands.
             body.whole = True
             transport.write(b"".join((head.encode("ascii"), self._fields.value, body.data)))
@@ -256,19 +250,15 @@ class _Hidden:
 
 async def _write(protocol: ResponseHandler, body: BodyInMemory) -> None:
     """Write a large body as fast as the other side takes it; reading says how that ends."""
-    view = memoryview(body.data)
-    end = max(0, len(view) - _END)
+    transport = protocol.transport
+    if transport is None:
+        return
     try:
-        for start in range(0, end, _SLICE):
+        for piece in body.slices():
+            transport.write(piece)
+            await protocol._drain_helper()
             if protocol.transport is None:
                 return
-            protocol.transport.write(view[start : min(start + _SLICE, end)])
-            await protocol._drain_helper()
-        if protocol.transport is None:
-            return
-        body.whole = True
-        protocol.transport.write(view[end:])
-        await protocol._drain_helper()
         body.when_sent()
     except (aiohttp.ClientError, OSError):
         return
