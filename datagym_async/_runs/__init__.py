@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from datagym_async._runs._engine import BulkRun, is_fatal, is_unreachable
     from datagym_async._runs._options import Stops
     from datagym_async._runs._text import counted, csv_cells, plain_cell, share_of_bytes, size
+else:
+    __getattr__, __dir__ = when_asked(
+        __name__,
+        _database="Database",
+        _decode="Findings decode",
+        _disk="HashedPart lock_path",
+        _engine="BulkRun is_fatal is_unreachable",
+        _options="Stops",
+        _text="counted csv_cells plain_cell share_of_bytes size",
+    )
 
 __all__ = [
     "BulkRun",
@@ -41,13 +51,3 @@ __all__ = [
     "share_of_bytes",
     "size",
 ]
-
-__getattr__, __dir__ = when_asked(
-    __name__,
-    _database="Database",
-    _decode="Findings decode",
-    _disk="HashedPart lock_path",
-    _engine="BulkRun is_fatal is_unreachable",
-    _options="Stops",
-    _text="counted csv_cells plain_cell share_of_bytes size",
-)

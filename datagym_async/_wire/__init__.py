@@ -49,6 +49,18 @@ if TYPE_CHECKING:
     )
     from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets, redact
     from datagym_async._wire._structure import field_path, make_converter, wire_names
+else:
+    __getattr__, __dir__ = when_asked(
+        __name__,
+        _codec="ClearedConfig ImportAnswer check_empty check_image decode decode_value read_json"
+        " register_media",
+        _cutting="BrokenTextError ElementCutter ListingCutter Portion TASK",
+        _errors="DETAILS SENTENCES STATUSES decode_error",
+        _messages="BINARY_TYPE Body JSON_TYPE Lane MAX_BITMAP MAX_DOCUMENT MAX_ERROR MAX_VALUE"
+        " Replay Request Response",
+        _redact="Cleaner HiddenField Secret Secrets redact",
+        _structure="field_path make_converter wire_names",
+    )
 
 __all__ = [
     "BINARY_TYPE",
@@ -88,15 +100,3 @@ __all__ = [
     "register_media",
     "wire_names",
 ]
-
-__getattr__, __dir__ = when_asked(
-    __name__,
-    _codec="ClearedConfig ImportAnswer check_empty check_image decode decode_value read_json"
-    " register_media",
-    _cutting="BrokenTextError ElementCutter ListingCutter Portion TASK",
-    _errors="DETAILS SENTENCES STATUSES decode_error",
-    _messages="BINARY_TYPE Body JSON_TYPE Lane MAX_BITMAP MAX_DOCUMENT MAX_ERROR MAX_VALUE Replay"
-    " Request Response",
-    _redact="Cleaner HiddenField Secret Secrets redact",
-    _structure="field_path make_converter wire_names",
-)
