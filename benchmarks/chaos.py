@@ -18,9 +18,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable  # attrs may want them at run time
+from collections.abc import Awaitable, Callable, Mapping  # attrs may want them at run time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import attrs
 from aiohttp import web
@@ -47,9 +47,6 @@ from datagym_async.testing import (
     chance,
 )
 from datagym_async.uploads import UploadConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _ROOT = Path(__file__).parents[1]
 _TIMEOUT = Timeout(connect=5, read=5, upload=2)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 _END = bytes.fromhex("ffd9")
 TINY = bytes.fromhex("ffd8 ffc0000b080001000101011100 ffda0008010100003f00")

@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import attrs
@@ -29,9 +30,6 @@ from datagym_async._runs._needs import DownloadSources
 from datagym_async.downloads import DownloadConfig, Downloader
 from datagym_async.downloads._manifest import DownloadJob
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
 
 T = TypeVar("T")
 _DATASET = str(UUID(int=1))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _POOL = 200
 """Tasks made one by one; larger exports repeat them under other ids."""

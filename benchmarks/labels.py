@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ from benchmarks.label_exports import write_export
 from benchmarks.machine import machine_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from benchmarks.label_exports import Written
 
 _ROOT = Path(__file__).parents[1]

@@ -15,8 +15,8 @@ import asyncio
 import json
 import statistics
 import time
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -27,9 +27,6 @@ from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
 from datagym_async._transport import AiohttpTransport, StreamedResponse, Timeout
 from datagym_async._wire._messages import Body, Lane, Replay, Request, Response
-
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
 
 MOST = 128
 LEAST_THROUGHPUT, MOST_P95 = 0.9, 2.0

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from benchmarks.machine import machine_facts
 from datagym_async._limits import Limits, LimitsConfig
@@ -18,9 +18,6 @@ from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
 from datagym_async._transport import StreamedResponse, Timeout
 from datagym_async._wire._messages import Body, Lane, Replay, Request, Response
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 _UPLOAD = Request(
     "POST",

@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,8 +19,6 @@ from benchmarks.measure import cpu_seconds, peak_rss
 from datagym_async import DataGymClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-
     from datagym_async.data import DatasetLoader, Sample
 
 FIRST = 32

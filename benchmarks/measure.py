@@ -11,11 +11,8 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Sequence
 
 
 @contextlib.contextmanager

@@ -14,12 +14,9 @@ import json
 import random
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from benchmarks.measure import stay_on
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 OK, _NOT_FOUND = b"200 OK", b"404 Not Found"
 _BUFFER = 256 * 1024

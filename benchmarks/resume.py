@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -32,9 +32,6 @@ from datagym_async.uploads import Outcome, UploadItem, UploadResult
 from datagym_async.uploads.plan import Job, Plan
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.sources import Candidate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GOAL_SECONDS = 10.0
 _ROOT = Path(__file__).parents[1]

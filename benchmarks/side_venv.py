@@ -5,10 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import venv
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 _REQUESTS = ["requests"]
 # The SDK pins releases of 2019; without its pins it runs on current ones. It needs pkg_resources.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from benchmarks.runner import Taken
 
 _LARGE = 1_000_000  # from here on the line is what counts, not the work on each file

@@ -16,8 +16,8 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -25,9 +25,6 @@ from benchmarks import runner, side_venv, table
 from benchmarks.files import link_some, write_files
 from benchmarks.machine import machine_facts
 from benchmarks.runner import Contender, Taken
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Results = dict[tuple[int, str], list[Taken]]
 

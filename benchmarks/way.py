@@ -18,8 +18,10 @@ import sys
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import CodeType, FrameType
+from typing import Any
 
 import aiohttp
 
@@ -29,10 +31,6 @@ from benchmarks.files import write_files
 from benchmarks.loader_server import DATASET_ID
 from datagym_async import DataGymClient
 from datagym_async.uploads import UploadConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from types import CodeType, FrameType
 
 OURS = str(Path(datagym_async.__file__).parent)
 SIZE = 8_000

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from datagym_async._public import showing
 from datagym_async._retry import RetryPolicy
@@ -15,10 +17,6 @@ from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError
 
 if TYPE_CHECKING:
-    import inspect
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Unpack
-
     import aiohttp
 
     from datagym_async._limits import LimiterState

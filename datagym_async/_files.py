@@ -27,18 +27,16 @@ import secrets
 import shutil
 import stat
 import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, Self, TypeVar
+from typing import BinaryIO, Final, Protocol, Self, TypeVar
 
 import attrs
 
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import DataGymError, FileWriteError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
 
 if sys.platform == "win32":
     import msvcrt

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
 
 import aiohttp
 import attrs
@@ -27,9 +27,6 @@ from datagym_async.resources import (
     TasksResource,
     ValuesResource,
 )
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
 
 @attrs.frozen

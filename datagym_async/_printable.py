@@ -13,10 +13,7 @@ markup: the command line prints with rich's markup turned off.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
 
 
 def printable(text: str) -> str:

@@ -11,11 +11,9 @@ import importlib
 import inspect
 import re
 import sys
+from collections.abc import Callable, Iterable
 from types import FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 F = TypeVar("F", bound="Callable[..., object]")
 

@@ -34,15 +34,13 @@ whatever it quotes: control characters of names and of the service's words show 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import attrs
 
 from datagym_async._printable import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 __all__ = [
     "APIConnectionError",

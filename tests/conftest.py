@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import logging
 import os
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
@@ -16,9 +16,6 @@ from blockbuster import BlockBuster
 from tests.helpers.leaks import new_descriptors, new_tasks, open_descriptors
 from tests.helpers.sentinel import TOKEN, SentinelHandler
 from tests.helpers.virtual_time import hold_for_sqlite
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
 
 hypothesis.settings.register_profile(
     "ci", derandomize=True, max_examples=50, deadline=None, database=None

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.files import TINY
 from benchmarks.measure import measured
 from benchmarks.minimal_server import held_name
 from datagym_async import DataGymClient
 from datagym_async.uploads import UploadConfig, UploadItem
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 DATASET = "00000000-0000-4000-8000-000000000001"
 

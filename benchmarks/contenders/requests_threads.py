@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
@@ -12,7 +13,6 @@ from benchmarks.measure import arguments, measured
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
 _of_thread = threading.local()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -15,9 +17,6 @@ from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from datagym_async._limits._adaptive import LimiterState
     from datagym_async._wire._messages import Body
 

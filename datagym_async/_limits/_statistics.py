@@ -8,16 +8,11 @@ One sentence on what limited a run, and what would help. A pure function of plai
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from datagym_async._limits._adaptive import LimiterState
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 _LATENCIES_KEPT = 256
 

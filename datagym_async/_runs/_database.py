@@ -17,17 +17,15 @@ import contextlib
 import hashlib
 import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from datagym_async._runs._disk import JournalLock
 from datagym_async.exceptions import ClientClosedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SIDES: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database that is open, or was not closed."""

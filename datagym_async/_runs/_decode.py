@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
 
@@ -17,9 +18,6 @@ from datagym_async._extras import require_modules
 from datagym_async._regular_files import regular_only
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import BinaryIO
-
     from PIL.ImageFile import ImageFile
 
 

@@ -14,8 +14,9 @@ import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -23,10 +24,6 @@ from datagym_async._files import NO_ROOM, PRIVATE, Part, is_open_at, lock, priva
 from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import NotRegularError, kind_of
 from datagym_async.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 Refusal: TypeAlias = str
 """A sentence that says why something cannot be uploaded."""

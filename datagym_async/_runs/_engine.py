@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import sqlite3
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from datagym_async._groups import first_of
@@ -35,8 +36,6 @@ from datagym_async.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from datagym_async._runs._options import Stops
 
 Work = TypeVar("Work")

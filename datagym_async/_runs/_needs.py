@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
@@ -10,9 +12,6 @@ from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.resources import LabelsResource, TasksResource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-    from contextlib import AbstractAsyncContextManager
-
     from datagym_async._wire._messages import Body
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Media, Project, UrlResult

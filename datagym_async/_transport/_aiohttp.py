@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies
@@ -33,9 +33,6 @@ from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets
 from datagym_async.exceptions import APIError, APIResponseValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
-    from types import TracebackType
-
     from datagym_async._transport._options import Timeout
 
 T = TypeVar("T")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 import attrs
 
 from datagym_async._wire._codec import too_large
 from datagym_async._wire._messages import MAX_ERROR, MAX_VALUE, Request, Response
-
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
 
 
 class Payload(ABC):

@@ -12,6 +12,7 @@ one call what was meant for another. Here the second answer closes its connectio
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -19,8 +20,6 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-
     from aiohttp.abc import AbstractStreamWriter
 
 # A body in memory goes out in slices, and its end only when what is before it has gone: so one

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
@@ -28,8 +29,6 @@ from datagym_async._logs import logger
 from datagym_async._transport._connections import WITH_HEAD, BodyInMemory, Connector, OutgoingBody
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiohttp.connector import Connection
     from multidict import CIMultiDictProxy
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import attrs
@@ -29,9 +30,6 @@ from datagym_async._transport._deadlines import Pace
 from datagym_async._transport._failures import FAILURES, translate
 from datagym_async._transport._options import Timeout, is_host
 from datagym_async._version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
 T = TypeVar("T")
 

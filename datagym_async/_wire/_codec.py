@@ -14,6 +14,7 @@ is odd goes the general way, which also says what is odd about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
@@ -31,8 +32,6 @@ from datagym_async.models import DatasetMedia, Media, MediaSourceType
 from datagym_async.models._names import decode_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cattrs import Converter
 
     from datagym_async._wire._messages import Request, Response

@@ -23,16 +23,14 @@ and what one element may take is bounded.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
 import attrs
 import orjson
 
 from datagym_async._json import DepthGuard, NestedTooDeepError
 from datagym_async._wire._messages import MAX_VALUE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 LONGEST_ELEMENT: Final = 16 * 1024 * 1024
 """Bytes of one element at most: what is longer is none of the service's."""

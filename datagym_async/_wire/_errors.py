@@ -9,6 +9,7 @@ The sentences are ours: the service's own ``msg`` says nothing.
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -33,8 +34,6 @@ from datagym_async.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from datagym_async._wire._messages import Request, Response
 
 _BY_KEY: Mapping[str, type[APIStatusError]] = {

@@ -21,14 +21,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from multidict import CIMultiDict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 REDACTED = "[redacted]"
 

@@ -7,7 +7,8 @@ public documentation says, ``media`` is what current servers answer to.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
 from urllib.parse import quote
 
 import orjson
@@ -24,10 +25,6 @@ from datagym_async._wire._messages import (
 )
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import encode_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 
 Dialect: TypeAlias = Literal["image", "media"]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -13,9 +15,6 @@ from datagym_async.cli._screen import Column, Output
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from datagym_async.downloads import DownloadReport
 
 RESUME: Final = "The same command resumes where this one stopped."

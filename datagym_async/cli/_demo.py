@@ -9,6 +9,7 @@ import importlib.util
 import shlex
 import shutil
 import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
@@ -27,8 +28,6 @@ from datagym_async.cli._upload import Account, run_upload
 from datagym_async.uploads import UploadReport, UploadResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
-
     from datagym_async.cli._screen import Output
 
 # Photographs alone, of which its folder also holds drawings, masks and test patterns.

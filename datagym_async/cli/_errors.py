@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
@@ -21,9 +22,6 @@ from datagym_async.exceptions import (
     PermissionDeniedError,
     TransferError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WELL = 0
 SOME_FAILED = 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
@@ -25,8 +26,6 @@ from datagym_async.downloads import DownloadProgress
 from datagym_async.uploads import Outcome, UploadProgress, UploadResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-
     from rich.progress_bar import ProgressBar
 
 LINES_OF_PROBLEMS: Final = 20

@@ -11,7 +11,8 @@ import enum
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import attrs
 import typer
@@ -23,9 +24,6 @@ from rich.text import Text
 from datagym_async._logs import indented_trace
 from datagym_async._printable import printable, printable_json
 from datagym_async._wire._redact import redact
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def clock(seconds: float | None) -> str:

@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING, Final, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 

@@ -17,16 +17,13 @@ import hashlib
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
 from datagym_async._files import PART_SUFFIX, PRIVATE, Part, private_folder
 from datagym_async._logs import logger
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _log = logger(__name__)
 

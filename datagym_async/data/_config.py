@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
+from typing import Literal, TypeAlias, TypedDict, get_args
 
 import attrs
 
@@ -13,9 +14,6 @@ from datagym_async._extras import require_modules
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia
-
-if TYPE_CHECKING:
-    import os
 
 Decode: TypeAlias = Literal["bytes", "pillow", "numpy"]
 Links: TypeAlias = Literal["refuse", "skip", "service"]

@@ -11,6 +11,7 @@ import pickle
 import zlib
 from array import array
 from bisect import bisect_left
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -25,8 +26,6 @@ from datagym_async.models import DatasetMedia, MediaSourceType
 from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
-
     from datagym_async.data._config import Links
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset

@@ -9,6 +9,7 @@ wherever the loader is stopped.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from datagym_async._home import Home
@@ -21,8 +22,6 @@ from datagym_async.data._state import Position
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
     from datagym_async.data._listing import Library
     from datagym_async.data._prefetch import Loaded
     from datagym_async.data._samples import Sample

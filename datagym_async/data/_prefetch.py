@@ -14,15 +14,12 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
 
 import attrs
 
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._order import Progress
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
 _FIRST_ESTIMATE = 1 << 20
 _FORGETTING = 1 / 64

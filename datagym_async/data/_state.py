@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -16,8 +16,6 @@ from datagym_async.data._order import Order, Progress, Rest, remaining
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from datagym_async.data._config import LoaderConfig
     from datagym_async.data._listing import Listing
 

@@ -13,9 +13,11 @@ How it works:
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections import deque
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from datagym_async._retry import RetryPolicy
@@ -49,9 +51,6 @@ from datagym_async.exceptions import (
 )
 
 if TYPE_CHECKING:
-    import os
-    from types import TracebackType
-
     from datagym_async._runs._engine import RunLane
     from datagym_async._runs._needs import DownloadSources
     from datagym_async.downloads._manifest import DownloadJob

@@ -7,6 +7,7 @@ and YOLO need all labels at once. Of the bitmaps, those of the media in the mani
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -25,8 +26,6 @@ from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from datagym_async._runs._needs import DownloadSources
     from datagym_async.downloads._config import DownloadConfig
     from datagym_async.downloads._report import DownloadTally

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,6 @@ from datagym_async.models import Project
 from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
     from datagym_async.downloads._manifest import Manifest
     from datagym_async.models import Dataset
 

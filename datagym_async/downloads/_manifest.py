@@ -18,6 +18,8 @@ import csv
 import io
 import json
 import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -42,9 +44,6 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import MediaSourceType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-
     from datagym_async.downloads._report import DownloadResult
     from datagym_async.models import Dataset
 

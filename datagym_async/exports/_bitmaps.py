@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
 
@@ -37,10 +39,6 @@ from datagym_async.resources._tasks import FINISHED, TasksResource
 from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
-
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -17,8 +18,6 @@ from datagym_async.formats._losses import Losses, LossKind
 from datagym_async.labels import Polygon, Rectangle, Segmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from datagym_async.labels import Annotation, Classification, Point
 
 MAX_KEY_LENGTH: Final = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,8 +12,6 @@ from datagym_async.labels import LabeledImage
 from datagym_async.models._names import MediaIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from datagym_async.models._names import NamedMedia
 
 

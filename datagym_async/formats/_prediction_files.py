@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
@@ -29,8 +30,6 @@ from datagym_async.models import TaskDetail
 from datagym_async.resources._value_reading import labels_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Mapping
-
     from datagym_async.labels import LabeledImage
 
     Item: TypeAlias = LabeledImage | Mapping[str, Any]

@@ -7,7 +7,7 @@ brings a prediction into the form that goes in, and leaves out what cannot, if t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -27,8 +27,6 @@ from datagym_async.labels._payload import to_prediction
 from datagym_async.labels._values import LabeledImage, LabeledTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from datagym_async.labels._check_answers import PartPath
     from datagym_async.labels._config_entries import EntryLike
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -20,8 +20,6 @@ from datagym_async.labels._config_rules import LONGEST_TEXT
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from datagym_async.labels._config_entries import EntryLike
 
 PartPath: TypeAlias = tuple[str | int, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real  # those of numpy are such
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -25,8 +25,6 @@ from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED, S
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from datagym_async.labels._config_entries import EntryLike
 
 _MEMBERS = SHAPE_MEMBERS.keys() | {CLASSIFICATIONS, NESTED}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -18,8 +18,6 @@ from datagym_async.labels._config_rules import grouped, problems_of, warnings_of
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from datagym_async.labels._config_entries import EntryLike
     from datagym_async.models import LabelConfiguration
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from datagym_async._printable import printable
@@ -16,8 +17,6 @@ from datagym_async.labels._config_entries import CHOICES, CLASSIFICATIONS, GEOME
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from datagym_async.labels._config_entries import ConfigEntry
 
 V = TypeVar("V")

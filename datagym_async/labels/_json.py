@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LARGEST: Final = 2**53 - 1
 """The largest whole number that every reader of JSON takes for what it is (RFC 8259 section 6).

@@ -7,8 +7,8 @@ services, those that this package does not know, and empty lists are kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import attrs
 
@@ -25,10 +25,6 @@ from datagym_async.labels._values import Form, LabeledImage, LabeledTask
 from datagym_async.models import EntryType, TaskState
 from datagym_async.models._basics import count
 from datagym_async.models._names import decode_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 # --- The classes that an export lists before its tasks --------------------------------------------
 

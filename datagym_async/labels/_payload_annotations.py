@@ -6,9 +6,9 @@ as Python allows, and only what is not is looked at corner by corner.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels._json import ShapeError, as_list, as_object, kind_of
@@ -23,10 +23,6 @@ from datagym_async.labels._shapes import (
 )
 from datagym_async.labels._values import Annotation, Classification, Form
 from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
 
 # --- Answers: ["bus", {"damage": ["dent"]}] -------------------------------------------------------
 

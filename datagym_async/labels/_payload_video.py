@@ -7,6 +7,7 @@ an answer that did not change are the text "null".
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -26,8 +27,6 @@ from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, Video
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from datagym_async.models import LabelValue
 
 _FRAMES: Final = "frames"

@@ -7,6 +7,7 @@ A shape is always complete. What a service wrote without all of its coordinates 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import attrs
@@ -15,8 +16,6 @@ from datagym_async._extras import extra_module
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sized
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Sized
+from typing import Self
 
 
 class OpenEnum(enum.StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import attrs
 
@@ -15,9 +15,6 @@ from datagym_async.models._basics import (
     instant,
     without_query,
 )
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @attrs.frozen

@@ -11,15 +11,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable
+from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_NAME_LENGTH = 255
 """Characters of an encoded name; longer ones are answered with 500 ``ex_system`` (observed)."""

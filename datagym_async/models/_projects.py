@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
 from datagym_async.models._basics import EntryType, MediaType, instant
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @attrs.frozen

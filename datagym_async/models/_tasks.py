@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import attrs
 
@@ -17,9 +17,6 @@ from datagym_async.models._basics import (
 )
 from datagym_async.models._media import Media
 from datagym_async.models._projects import LabelConfiguration
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @attrs.frozen

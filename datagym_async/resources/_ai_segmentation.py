@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
@@ -9,8 +10,6 @@ from datagym_async.models import AiSegResult
 from datagym_async.resources._base import Resource, points_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from datagym_async.resources._base import AnyPoint
 
 DEFAULT_NUM_POINTS = 20

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from datagym_async._wire._codec import check_empty, decode
@@ -12,9 +14,6 @@ from datagym_async.models import Dataset, Project, StoredPoint
 from datagym_async.models._names import fold_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-    from contextlib import AbstractAsyncContextManager
-
     from datagym_async._wire._messages import Request
 
 

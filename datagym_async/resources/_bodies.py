@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,9 +19,6 @@ from datagym_async._wire._messages import Body
 from datagym_async.exceptions import FileChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from io import BufferedReader
-
     from aiofiles.threadpool.binary import AsyncBufferedReader
 
 

@@ -11,9 +11,11 @@ import contextlib
 import itertools
 import os
 import re
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from datagym_async._files import (
@@ -35,9 +37,6 @@ from datagym_async.resources._tasks import all_tasks, begun, finished
 from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from datagym_async._wire._messages import Request
     from datagym_async.models import LabelConfiguration, Project, Task
     from datagym_async.resources._base import Door

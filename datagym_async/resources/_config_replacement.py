@@ -8,6 +8,7 @@ service is asked what holds now, and the old configuration is put back where nei
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from datagym_async._logs import logger
@@ -26,8 +27,6 @@ from datagym_async.resources._tasks import read_task
 from datagym_async.resources._work import to_its_answer, to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from datagym_async.resources._base import Door
 
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+)
 from contextlib import aclosing
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
@@ -19,13 +25,6 @@ from datagym_async.models._names import fold_name
 from datagym_async.resources._base import OpenAnswer, Resource, find_by_name
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Awaitable,
-        Callable,
-    )
-
     from datagym_async._wire._cutting import Portion
     from datagym_async.resources._base import Door
 

@@ -6,6 +6,7 @@ The parsers are synchronous; pieces are small, and the loop gets a turn after ea
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,8 +17,6 @@ from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.labels import ExportReader, LabelExport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-
     from datagym_async._wire._messages import Request, Response
     from datagym_async.labels import LabeledTask
     from datagym_async.resources._base import Door, OpenAnswer

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +22,6 @@ from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import all_tasks, begun, finished, read_task
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Mapping
-
     from datagym_async.labels._config import Entries
     from datagym_async.models import ConfigBackup, LabelConfiguration, Project
     from datagym_async.resources._base import Door

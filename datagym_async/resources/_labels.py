@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -28,16 +37,6 @@ from datagym_async.resources._tasks import read_task
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, MOST, for_each
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterable,
-        Callable,
-        Iterable,
-        Mapping,
-        Sequence,
-    )
-
     from datagym_async.labels import EntryLike, LabelConfig, LabeledTask, LabelExport
     from datagym_async.models import LabelConfiguration
     from datagym_async.resources._predictions import ImportResult, PredictionLike

@@ -8,7 +8,16 @@ service speaks is found out once, at the first call.
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -37,16 +46,6 @@ from datagym_async.resources._bodies import CHUNK_SIZE, file_body
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Iterable,
-        Sequence,
-    )
-
     from datagym_async._wire._messages import Request
     from datagym_async.resources._base import Door, OpenAnswer
 

@@ -14,6 +14,7 @@ import asyncio
 import enum
 import hashlib
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     Awaitable,
     Callable,
@@ -44,8 +45,6 @@ from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._work import in_batches, one_by_one
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from datagym_async.resources._base import Door
 
 

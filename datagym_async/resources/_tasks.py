@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -24,8 +25,6 @@ from datagym_async.resources._exports import iter_items
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-
     from datagym_async.resources._base import Door
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
 from datagym_async.exceptions import APIError, ConfigurationError, InternalServerError
 from datagym_async.models import UrlResult, UrlStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
-
 
 DEFAULT_BATCH = 50
 MAX_BATCH = 500

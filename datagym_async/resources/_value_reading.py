@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from datagym_async.labels import (
@@ -19,8 +20,6 @@ from datagym_async.models import EntryType
 from datagym_async.resources._base import points_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from datagym_async.labels import Shape
     from datagym_async.models import LabelValue, StoredPoint, TaskDetail
 

@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping  # attrs may want it at run time
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,  # attrs may want it at run time
+    Sequence,
+)
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -39,8 +46,6 @@ from datagym_async.resources._value_reading import QUESTIONS, answer_of, labels_
 from datagym_async.resources._work import to_its_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-
     from datagym_async.labels import Annotation, Classification, Shape
     from datagym_async.resources._base import AnyPoint
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol, cast
 
 import attrs
@@ -15,8 +16,6 @@ from aiohttp import web
 from datagym_async.testing._answers import receive
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from aiohttp.typedefs import Handler
 
     from datagym_async.server import Server

@@ -10,6 +10,7 @@ and the extra ``server``. Every test gets a service of its own, in its own event
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,6 @@ from datagym_async.server import SeedDataset, SeededProject, SeedProject, Server
 from datagym_async.testing._plan import FaultPlan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from datagym_async import DataGymClient
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -22,10 +23,6 @@ from datagym_async.uploads.sources._candidates import (
     Symlinks,
     check_name,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 MAX_CONCURRENCY = 256
 MAX_BATCH_SIZE = 500

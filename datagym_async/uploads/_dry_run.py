@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import attrs
@@ -26,8 +27,6 @@ from datagym_async.uploads._values import Outcome, UploadItem, said_left_out
 from datagym_async.uploads.plan._plan import Plan
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from datagym_async._runs._needs import DatasetLookup
     from datagym_async.uploads.sources._leaves import Source
 

@@ -8,19 +8,15 @@ longer the more its dataset holds (observed).
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import Dataset, MediaType
 from datagym_async.models._names import fold_name
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
 
 MAX_GAP = 10
 """How far apart the numbers of a family may be, for one may be deleted: "Photos 2026" is none."""

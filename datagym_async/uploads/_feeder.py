@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,8 +27,6 @@ from datagym_async.uploads.sources._candidates import Rules
 from datagym_async.uploads.sources._leaves import Stream, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-
     from datagym_async.uploads.sources._candidates import Candidate
 
 

@@ -7,7 +7,7 @@ numbers at the run's beginning with those at its end; other work of the same cli
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,8 +26,6 @@ from datagym_async.uploads._events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from datagym_async.uploads._target import Member
     from datagym_async.uploads._values import DatasetShare, UploadReport, UploadResult
 

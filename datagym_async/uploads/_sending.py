@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -27,8 +27,6 @@ from datagym_async.uploads._values import Outcome, UploadResult
 from datagym_async.uploads._verdicts import of_error, of_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from datagym_async.models import Media
     from datagym_async.uploads._feeder import Work
     from datagym_async.uploads.plan._plan import Planned

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
@@ -35,8 +35,6 @@ from datagym_async.uploads._family import (
 from datagym_async.uploads._values import DatasetShare, url_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-
     from datagym_async.models import Project
     from datagym_async.uploads.plan._rows import Listed
 

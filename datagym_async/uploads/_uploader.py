@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import sqlite3
 from contextlib import aclosing
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from datagym_async._runs._engine import BulkRun
@@ -41,8 +42,6 @@ from datagym_async.uploads.plan._journal import Job, journal_path
 from datagym_async.uploads.plan._plan import Plan
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from datagym_async._limits import LimiterState
     from datagym_async._runs._engine import RunLane
     from datagym_async._runs._needs import DatasetLookup, MediaUploads

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import os
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
@@ -13,9 +14,6 @@ import attrs
 from datagym_async._printable import printable, quoted
 from datagym_async._runs._text import BulkReport, counted, problem_row, said_counts, size
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
 
 
 def is_url(text: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, cast
 
 import attrs
 import pytest
@@ -13,10 +15,6 @@ from datagym_async.testing import FaultPlan
 from tests.helpers.photos import jpeg, png
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.server_thread import Gate, ServerThread
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @attrs.frozen

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import pytest
@@ -27,9 +28,6 @@ from datagym_async.cli._closing import (
 )
 from datagym_async.cli._errors import advice_in_shell_words, hint_in_shell_words
 from datagym_async.cli._screen import Output
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 GOOD = UploadReport(
     dataset_id="id",

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +19,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datagym_async.server import SeededProject
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,6 @@ from datagym_async.testing import Hang, RefuseToken
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli, Result
     from tests.helpers.server_thread import ServerThread

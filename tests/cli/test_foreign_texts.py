@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,6 @@ from tests.helpers.sentinel import TOKEN
 from tests.helpers.server_thread import ServerThread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aiohttp.typedefs import Handler
 
     from tests.cli.conftest import Cli

@@ -6,6 +6,7 @@ import json
 import shlex
 import sqlite3
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,6 @@ from datagym_async.testing import Status
 from tests.helpers.photos import gif, jpeg
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli, Result
     from tests.helpers.server_thread import ServerThread

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,6 @@ from datagym_async.cli._app import COMMANDS, app, load
 from tests.helpers.option_tables import with_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.cli.conftest import Cli
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
@@ -15,9 +15,6 @@ from datagym_async.cli._lookup import choose
 from datagym_async.cli._screen import Column, Output
 from datagym_async.exceptions import ConfigurationError, PermissionDeniedError, TransferError
 from datagym_async.models import Dataset
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SECRET = "secret-4711"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datagym_async.server import SeededProject
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli

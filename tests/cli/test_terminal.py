@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from tests.helpers.terminal import Terminal, start
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli

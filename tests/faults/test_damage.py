@@ -7,6 +7,8 @@ import contextlib
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -22,9 +24,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.world import world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from tests.helpers.world import World
 
 COUNT = 24

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import attrs
 import pytest
@@ -11,9 +11,6 @@ from datagym_async import TransferError, UploadConfig
 from datagym_async.testing import Status
 from tests.helpers.photos import SOUND_JPEG
 from tests.helpers.world import SETTLING, UPLOADS, world
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.looptime

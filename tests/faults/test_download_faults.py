@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,8 +38,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.world import world
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from datagym_async import DownloadReport
     from datagym_async.testing import Action
     from tests.helpers.world import World

@@ -10,6 +10,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,8 +23,6 @@ from tests.helpers.raw_server import raw_server
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.helpers.hostile_rows import Say
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -9,7 +9,8 @@ once, byte for byte.
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -40,10 +41,6 @@ from tests.helpers.matrix import (
 )
 from tests.helpers.photos import jpeg
 from tests.helpers.world import UPLOADS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.looptime
 

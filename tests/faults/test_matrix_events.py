@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -38,9 +40,6 @@ from tests.helpers.service import until
 from tests.helpers.world import UPLOADS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from datagym_async.uploads import Uploader, UploadReport
     from tests.helpers.matrix import Job
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import attrs
 import pytest
@@ -13,9 +13,6 @@ from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProj
 from datagym_async.testing import CommitThenDrop, DropMidBody, FaultPlan, WrongShape
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 PHOTO = jpeg(4000)
 QUICK = RetryPolicy(initial_delay=0.01, max_delay=0.02, settle_after=0.01)

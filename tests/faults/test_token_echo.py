@@ -9,7 +9,9 @@ import pickle
 import re
 import traceback
 from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -33,9 +35,6 @@ from tests.helpers.sentinel import TOKEN
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-    from pathlib import Path
-
     from aiohttp.typedefs import Handler
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import TYPE_CHECKING, Any, cast, get_args
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -23,10 +25,6 @@ from datagym_async.server import SeedMedia
 from datagym_async.testing import Delay, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 ENTRIES: list[dict[str, object]] = [
     {"entryKey": key, "entryValue": key, "type": kind}

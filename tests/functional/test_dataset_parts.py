@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.raw_server import raw_server, read_head
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
-
     from datagym_async.models import Dataset
 
 TOKEN = "a-token-of-the-tests-1234"

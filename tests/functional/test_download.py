@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,10 +23,6 @@ from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
 from datagym_async.testing import ServiceError
 from tests.helpers.photos import jpeg, png
 from tests.helpers.world import world
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 GONE = ServiceError(404, "ex_notfound", ("media", "id", "x"))
 UNKNOWN = "00000000-0000-0000-0000-000000000000"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -14,10 +15,6 @@ from datagym_async.server import SeedDataset, SeedMedia, SeedProject
 from datagym_async.testing import Status
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 ENTRIES: list[dict[str, object]] = [
     {"entryKey": key, "entryValue": key, "type": kind}

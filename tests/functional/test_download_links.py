@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import attrs
 import pytest
@@ -16,10 +17,6 @@ from datagym_async.server import SeedMedia
 from tests.helpers.photos import half_jpeg, jpeg
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.world import World, world
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 SOURCE = DownloadConfig(links="source", allow_private_links=True)
 SERVICE = DownloadConfig(links="service")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,9 +12,6 @@ from datagym_async.exceptions import AlreadyExistsError, BadRequestError
 from datagym_async.server import SeedDataset, Server
 from datagym_async.testing import CommitThenDrop, Drop, FaultPlan, ServiceError
 from tests.helpers.sentinel import TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 LIST = r"/dataset$"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from datagym_async.labels import Annotation, LabeledImage
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(NUMPY_2)]

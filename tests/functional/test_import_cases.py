@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import attrs
 import pytest
@@ -14,9 +15,6 @@ from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
 from tests.helpers.examples import example
 from tests.helpers.photos import jpeg
 from tests.helpers.service import Service, service
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 CASES: list[dict[str, Any]] = example("07_import_cases")
 NAMES = [case["case"] for case in CASES]

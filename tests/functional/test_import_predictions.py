@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -15,9 +16,6 @@ from datagym_async.models import EntryType, LabelConfiguration, LabelEntry
 from datagym_async.resources import LabelsResource
 from tests.helpers.examples import example
 from tests.helpers.fake_session import FakeSession, answer, json_of, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
 
 STORED = answer({"errorMessages": ""})
 REFUSED = answer(example("08_import_responses", "schema_error", "body"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,6 @@ from tests.helpers.photos import png
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
     from datagym_async._wire import Request, Response
     from datagym_async.server import SeededProject
 

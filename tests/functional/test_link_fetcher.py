@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,6 @@ from datagym_async._transport import LinkError, LinkFetcher, _foreign
 from tests.helpers.photos import jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from aiohttp.typedefs import Handler
 
 PICTURE = jpeg(200_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,6 @@ from datagym_async._transport._foreign import PublicResolver
 from tests.helpers.photos import jpeg, png
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from aiohttp.typedefs import Handler
 
 PICTURE = jpeg(2000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +27,6 @@ from tests.helpers.sentinel import TOKEN
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from datagym_async.data import DatasetLoader, Sample
     from datagym_async.models import DatasetMedia
 

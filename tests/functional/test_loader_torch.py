@@ -8,6 +8,7 @@ import pickle
 import sys
 import threading
 import types
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -23,8 +24,6 @@ from tests.helpers.sentinel import TOKEN
 from tests.helpers.server_thread import ServerThread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from datagym_async.data.torch import LoaderDataset
 
 COUNT = 17

@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,6 @@ from datagym_async.exceptions import DataGymError
 from datagym_async.formats import FormatError, PredictionFile, PredictionFormat
 from datagym_async.labels import LabeledImage
 from tests.helpers.examples import example
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ITEMS = [{"internal_media_ID": f"m{n}", "labels": {"k": [{"text": "ü" * 200}]}} for n in range(700)]
 COCO = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": []}

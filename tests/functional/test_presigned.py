@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,8 +20,6 @@ from tests.helpers.world import world
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 MEDIA = "0d3a3b4e-5a2c-4a57-9f4a-1a2b3c4d5e6f"
 BYTES = b"not really a video" * 100

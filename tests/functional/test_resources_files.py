@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +18,6 @@ from datagym_async.resources import file_body
 from datagym_async.resources._bodies import CHUNK_SIZE, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
-
     from datagym_async._wire import Body
 
 SIZES = {"empty": 0, "one byte": 1, "a chunk": CHUNK_SIZE, "more": 2 * CHUNK_SIZE + 5}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,6 @@ from datagym_async.exceptions import (
 from datagym_async.models import UrlStatus
 from datagym_async.resources import Dialect, MediaResource
 from tests.helpers.fake_session import FakeSession, LostAnswerError, answer, json_of, refusal
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STORED: dict[str, Any] = {
     "id": "M",

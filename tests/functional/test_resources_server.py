@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -21,10 +22,6 @@ from datagym_async.server import (
 )
 from tests.helpers.photos import gif, jpeg, png
 from tests.helpers.sentinel import TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 ENTRIES = [
     {"entryKey": "car", "entryValue": "Car", "type": "RECTANGLE"},

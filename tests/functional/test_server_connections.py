@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,7 +14,6 @@ from tests.helpers.service import Service, raw_connection, service, upload_head
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
 
     from aiohttp.typedefs import Handler
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 import attrs
 import pytest
@@ -14,9 +14,6 @@ from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProj
 from datagym_async.server._links import is_public
 from tests.helpers.photos import jpeg
 from tests.helpers.service import Service, raw_connection, service
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
 
 LINKS = (
     "http://a..b/a.jpg",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncIterator, Mapping
+from typing import cast
 
 import attrs
 import pytest
@@ -20,9 +21,6 @@ from datagym_async.server import (
 )
 from tests.helpers.photos import jpeg
 from tests.helpers.service import Reply, Service, service
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
 
 ENTRIES: list[dict[str, object]] = [
     {"entryKey": "spot", "entryValue": "Spot", "type": "POINT", "color": "#f00", "shortcut": "1"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -16,9 +16,6 @@ from PIL import Image
 from datagym_async.server import Plan, SeedDataset, SeedMedia, SeedProject, SeedVideo, Server
 from tests.helpers.photos import jpeg, png
 from tests.helpers.service import Service, service
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 @pytest.fixture

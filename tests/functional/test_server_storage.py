@@ -8,16 +8,13 @@ import signal
 import sqlite3
 import sys
 import tempfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server, StoreError
 from tests.helpers.photos import jpeg
 from tests.helpers.service import service
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 async def test_a_restart_keeps_everything(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import io
 import socket
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -14,10 +15,6 @@ from PIL import Image
 from datagym_async.server import Plan, SeedDataset, SeedMedia, SeedProject, Server
 from tests.helpers.photos import broken_jpeg, broken_png, gif, jpeg, png
 from tests.helpers.service import Service, raw_connection, service, until, upload_head
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 
 def _half_jpeg() -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncIterator, Mapping
+from typing import cast
 
 import pytest
 
@@ -16,9 +17,6 @@ from datagym_async.server import (
     Server,
 )
 from tests.helpers.service import Service, service
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
 
 ENTRIES = [
     {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 
 import attrs
 import pytest
@@ -15,10 +16,6 @@ from datagym_async.server import SeedDataset, SeedProject, Server
 from datagym_async.testing import CommitThenDrop, FaultPlan, ServiceError
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-    from pathlib import Path
 
 QUICK = RetryPolicy(initial_delay=0.001, max_retries=2, settle_after=0.001)
 SMALL = UploadConfig(max_per_dataset=20, concurrency=6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +19,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from datagym_async.resources import TaskOutcome
     from datagym_async.server import TaskState as SeedState
 

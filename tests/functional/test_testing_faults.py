@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import io
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -34,9 +36,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from datagym_async.testing import Action
 
 DATASETS = "/api/v1/dataset"

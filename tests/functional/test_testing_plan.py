@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -16,7 +17,6 @@ from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable
 
 
 async def serve(request: web.Request) -> web.StreamResponse:

@@ -6,8 +6,9 @@ import asyncio
 import gc
 import re
 import weakref
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -22,10 +23,6 @@ from datagym_async.exceptions import (
 )
 from tests.helpers.raw_server import OK, Talk, raw_server, read_head, read_request
 from tests.helpers.sentinel import TOKEN, contains_sentinel
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +21,6 @@ from datagym_async.exceptions import (
 )
 from tests.helpers.raw_server import OK, Talk, raw_server, read_request
 from tests.helpers.sentinel import TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,9 +26,6 @@ from tests.helpers.photos import jpeg, png, write_photos
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from datagym_async.uploads import Source
 
 

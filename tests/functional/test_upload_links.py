@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,9 +11,6 @@ from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads._sending import dead_links
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import jpeg
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 class Prober:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -13,9 +14,6 @@ from datagym_async.exceptions import AlreadyExistsError, DataGymError, NotFoundE
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, Project, ProjectDataset
 from datagym_async.models._names import fold_name
 from tests.helpers.parts import parts_of
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
 
 T = TypeVar("T")
 

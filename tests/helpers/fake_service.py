@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,8 +15,6 @@ from datagym_async.models._names import encode_name, fold_name
 from tests.helpers.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from datagym_async._wire import Body
 
 T = TypeVar("T")

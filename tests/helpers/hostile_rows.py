@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeAlias
 
 from tests.helpers.raw_server import Talk, read_request
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
 
 Say: TypeAlias = "bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable  # attrs may want them at run time
+from collections.abc import AsyncIterator, Awaitable, Callable  # attrs may want them at run time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -19,8 +19,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from aiohttp import web
     from aiohttp.typedefs import Handler
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from inspect import Parameter
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, get_args
@@ -17,9 +19,6 @@ from datagym_async.cli._options import split_usage
 from datagym_async.cli._upload import upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from inspect import Parameter
-
     from datagym_async.cli._option_table import Option, OptionTable
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"

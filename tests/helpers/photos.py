@@ -15,15 +15,15 @@ import random
 import struct
 import sys
 import zlib
-from collections.abc import Callable  # attrs may want it at run time
+from collections.abc import (
+    Callable,  # attrs may want it at run time
+    Iterator,
+)
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import attrs
 from PIL import Image
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Outcome = Literal["stored", "rejected", "failed"]
 

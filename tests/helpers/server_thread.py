@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from aiohttp import web
@@ -11,8 +12,6 @@ from aiohttp import web
 from datagym_async.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from aiohttp.typedefs import Handler
 
     from datagym_async.server import Middleware

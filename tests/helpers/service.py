@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping  # attrs may want them at run time
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncIterator, Callable, Mapping  # attrs may want them at run time
+from typing import cast
 from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
 
 from datagym_async.server import Server
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 @attrs.frozen

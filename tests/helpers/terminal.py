@@ -10,13 +10,12 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import RenderableType
 
 _BACK = re.compile(r"(\r|\x1b\[\d*A)+(?!\n)")  # to the start of what is drawn anew

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,9 +17,6 @@ from datagym_async.testing import FaultPlan
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from datagym_async.models import DatasetMedia
 
 UPLOADS = r"/file$"

@@ -10,6 +10,8 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,9 +24,6 @@ from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
-
     from datagym_async import DataGymClient
 
 pytestmark = [

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,8 +27,6 @@ from tests.helpers.sentinel import TOKEN
 from tests.helpers.server_thread import ServerThread
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from aiohttp.typedefs import Handler
 
 pytestmark = pytest.mark.slow

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.uploads._sending import BytesInFlight
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 @contextlib.asynccontextmanager

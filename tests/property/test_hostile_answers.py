@@ -12,7 +12,9 @@ import json
 import os
 import shutil
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -27,9 +29,6 @@ from tests.helpers.hostile import CALLS, JOBS, Recorded, recorded, route_of, tou
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from datagym_async._transport import StreamedResponse
     from datagym_async._wire import Request, Response
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import attrs
 from hypothesis import given
@@ -14,9 +15,6 @@ from datagym_async.data import DatasetLoader, LoaderConfig, Sample
 from tests.helpers.fake_library import DATASET, FakeLibrary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import TypeAlias
-
     State: TypeAlias = Mapping[str, object]
 
 SHARDS = st.integers(1, 7)

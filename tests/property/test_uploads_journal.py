@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import shutil
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -25,9 +27,6 @@ from datagym_async.uploads.plan import show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
-
     from datagym_async._wire import Body
 
 JPEG = b"\xff\xd8\xff\xe0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ from datagym_async.labels import (
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from hypothesis.strategies import SearchStrategy
 
     from datagym_async.labels import Shape

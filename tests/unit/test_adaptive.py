@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,6 @@ from tests.helpers.limiter_simulation import Done, Service, Simulation, best_pin
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
 
 
 def always(value: float) -> Callable[[float], float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import attrs
 import pytest
@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 from datagym_async._runs import csv_cells, plain_cell
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
 from datagym_async.uploads.sources import Rules, failed_items, in_list
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FORMULAS = ("=1+1", "@SUM(A1)", "+1", "-1", "\tx", "\rx")
 TEXTS = (*FORMULAS, *(f"'{each}" for each in FORMULAS), "''=x", "'", "'a", "a=1", "", "ü")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from datagym_async.downloads._manifest import DownloadJob, Manifest
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 JOB = DownloadJob("http://a.example", "dataset", "d")
 

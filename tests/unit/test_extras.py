@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +21,6 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 HOLED = Segmentation([[(0, 0), (9, 0), (9, 9)], [(6, 1), (7, 1), (7, 2)]])
 IMAGE = LabeledImage(media_name="a.png", annotations=[Annotation("b", HOLED)], width=9, height=9)

@@ -10,9 +10,9 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -31,9 +31,6 @@ from datagym_async._files import (
 )
 from datagym_async._threads import in_thread
 from tests.helpers.cancelling import cancelled_at
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes and signals are of another kind there")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -27,9 +28,6 @@ from datagym_async.labels import (
 from datagym_async.models import EntryType, TaskState
 from tests.helpers.coco_files import NUMPY_2, coco_files
 from tests.helpers.examples import example
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings(NUMPY_2)
 

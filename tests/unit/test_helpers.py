@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import aiosqlite
 import pytest
 
 from tests.helpers.leaks import new_descriptors, new_tasks, open_descriptors
 from tests.helpers.sentinel import TOKEN, SentinelHandler, contains_sentinel
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 async def test_an_unfinished_task_is_seen() -> None:

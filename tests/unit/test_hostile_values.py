@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,6 @@ from datagym_async.labels import (
     to_video_payload,
 )
 from tests.helpers.coco_files import NUMPY_2
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 POINTS = [{"x": 1, "y": 2}, {"x": 2, "y": 3}, {"x": 3, "y": 4}]
 CAR = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -26,10 +28,6 @@ from datagym_async.labels import LabelConfig, LabelExport
 from datagym_async.resources._exports import read_export
 from datagym_async.uploads.sources import failed_items
 from datagym_async.uploads.sources._lists import _json_line
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 READ = Request("GET", "export/1")
 NESTS = {"lists": (b"[", b"]"), "objects": (b'{"a":', b"}"), "escaped": (b'{"\\"[":', b"}")}

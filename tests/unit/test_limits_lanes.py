@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import pytest
@@ -13,9 +14,6 @@ import pytest
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._wire import Body, Lane
 from datagym_async.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.looptime
 

@@ -6,16 +6,13 @@ import logging
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from datagym_async.data import DatasetLoader, LoaderConfig, Sample
 from datagym_async.data._cache import DiskCache
 from tests.helpers.fake_library import DATASET, FakeLibrary
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OVERHEAD = 20
 """Bytes that a file has beside its content."""

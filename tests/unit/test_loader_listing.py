@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 import attrs
 import pytest
@@ -12,9 +13,6 @@ from datagym_async.exceptions import APIConnectionError, ConfigurationError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from tests.helpers.fake_library import FakeLibrary, media_id
 from tests.helpers.parts import parts_of
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
 
 T = TypeVar("T")
 LINK, LOCAL = MediaSourceType.SHAREABLE_LINK, MediaSourceType.LOCAL

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.helpers.photos import ODDITIES, SMALLEST, half_jpeg, jpeg, png, write_photos
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("size", [SMALLEST, 8_000, 65_537, 131_100, 300_001])

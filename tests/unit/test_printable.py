@@ -6,8 +6,8 @@ import io
 import json
 import logging
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -26,9 +26,6 @@ from datagym_async.exceptions import (
 from datagym_async.formats import Loss, LossKind, LossReport
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.labels._json import ShapeError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 EVIL = "\x1b]0;x\x07\x9b31m\u202e\n[red]x"
 SHOWN = r"\x1b]0;x\x07\x9b31m\u202e\n[red]x"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -13,9 +13,6 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from tests.helpers import photos
 from tests.helpers.fake_service import DATASET_ID, FakeService
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def picture(kind: str, size: tuple[int, int] = (40, 30), orientation: int = 0) -> bytes:

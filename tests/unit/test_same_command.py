@@ -7,7 +7,8 @@ import shlex
 import shutil
 import sqlite3
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import attrs
 import pytest
@@ -15,10 +16,6 @@ import pytest
 from datagym_async.cli._jobs import SHOWN, command_of, how_to_resume, quoted_for_eyes
 from datagym_async.uploads import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
 from datagym_async.uploads.plan import Job, journal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SERVICE = "https://a.example"
 

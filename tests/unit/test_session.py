@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import attrs
 import pytest
@@ -28,9 +28,6 @@ from datagym_async.exceptions import (
     ServiceUnavailableError,
 )
 from tests.helpers.fake_transport import FakeTransport, Step, answer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 READ = Request("GET", "dataset")
 UPLOAD = Request(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,6 @@ from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datagym_async.uploads import Source
 
 SAME = {"send": "uploaded", "skip": "skipped", "reject": "rejected"}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
 from datagym_async.uploads.sources import Candidate, failed_items
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ODD = os.fsdecode(b"caf\xe9\n 100%.jpg")
 ITEMS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +10,6 @@ from datagym_async.uploads import DryRun, UploadConfig, Uploader
 from datagym_async.uploads._config import rules_of
 from datagym_async.uploads.sources import Filters, Rules, Stream, leaves
 from tests.helpers.fake_service import DATASET_ID, FakeService
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import attrs
 import pytest
@@ -16,9 +17,6 @@ from datagym_async.uploads._target import Target, enter_held, find_media
 from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_family import FakeFamily
 from tests.helpers.parts import parts_of
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,8 +28,6 @@ from datagym_async.uploads.plan import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datagym_async._runs import Database
 
 JOB = Job("https://a.example", "d-1", "photos", "digest-1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +18,6 @@ from datagym_async.uploads.sources import Rules, Spool, Stream, leaves, size_of_
 from tests.helpers.photos import SOUND_JPEG, half_jpeg, jpeg
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datagym_async.uploads._values import Readable
 
 SMALL = SOUND_JPEG + b"s" * 1000

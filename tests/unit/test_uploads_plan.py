@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +13,6 @@ from datagym_async.uploads.plan import Claim, Holder, Plan, Verdict, judge
 from datagym_async.uploads.sources import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from datagym_async.uploads.plan import Planned
 
 

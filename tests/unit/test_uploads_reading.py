@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +18,6 @@ from datagym_async.uploads.sources import Candidate
 from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from datagym_async.uploads._screening import Check
 
 JPEG = SOUND_JPEG

@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import attrs
 
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan import Added
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def result(name: str, outcome: Outcome, **fields: object) -> UploadResult:

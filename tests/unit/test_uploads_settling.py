@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -16,9 +18,6 @@ from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-    from pathlib import Path
-
     from datagym_async.uploads import UploadReport
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -13,9 +15,6 @@ from datagym_async.uploads import UploadItem
 from datagym_async.uploads.sources import MAX_LINE, Naming, Rules, Stream, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
-
     from datagym_async.uploads.sources import Candidate
 
 

@@ -7,6 +7,8 @@ import contextlib
 import sqlite3
 import threading
 from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,9 +29,6 @@ from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
-
     from datagym_async.uploads import Source, UploadResult
 
 JPEG = SOUND_JPEG + b"x" * 60

@@ -7,7 +7,8 @@ import hashlib
 import random
 import sqlite3
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -17,10 +18,6 @@ from datagym_async.uploads import _verification as _chosen
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._verification import WORKERS, Stored, images_of, some_of, verify
 from datagym_async.uploads.plan import OF_ONE_RUN, SCHEMA, State
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
 
 @attrs.define

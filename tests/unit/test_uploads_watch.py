@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Collection
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,6 @@ from datagym_async.uploads._config import rules_of
 from datagym_async.uploads.sources import Filters, FolderWatch, Rules
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection
-    from pathlib import Path
 
 SETTLE = 4.0
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pytest
 
 from datagym_async._wire import TASK, BrokenTextError, ElementCutter, _cutting
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OVERVIEW = {"label_classes": [{"class_name": "a"}]}
 

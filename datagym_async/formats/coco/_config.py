@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from datagym_async.formats._keys import bare_letters
 from datagym_async.formats._losses import Losses
@@ -12,9 +13,6 @@ from datagym_async.formats.coco._reading import Source, gather
 from datagym_async.labels import ConfigEntry, LabelConfig
 from datagym_async.labels._config_rules import LONGEST_KEY, LONGEST_TEXT
 from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _TYPES: Final = {
     "rectangle": EntryType.RECTANGLE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
@@ -14,8 +15,6 @@ from datagym_async.labels._config_rules import RESERVED
 from datagym_async.labels._json import LARGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from datagym_async.formats._losses import Losses
 
 Shape: TypeAlias = Literal["rectangle", "polygon", "segmentation"]

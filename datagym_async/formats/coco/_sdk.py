@@ -7,7 +7,7 @@ Outlines of masks go through the middle of pixels there and are simplified: corn
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,8 +18,6 @@ from datagym_async.labels import Point, Polygon, Rectangle
 from datagym_async.labels._payload_annotations import write_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from datagym_async.labels import LabeledImage, Shape
 
 _TOLERANCE: Final = 0.009

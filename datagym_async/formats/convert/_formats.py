@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import FormatError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 FormatName: TypeAlias = Literal["yolo", "yolo-seg", "voc", "kitti", "cvat", "lightly", "labelbox"]
 """What a format is called here."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datagym_async.formats._keys import Keys
 from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
 from datagym_async.formats.convert._formats import FormatInfo, FormatName, format_info
 from datagym_async.labels import Annotation, LabeledImage, Polygon, Rectangle
 from datagym_async.labels._config_rules import RESERVED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 
 def read(

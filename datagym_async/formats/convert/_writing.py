@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from datagym_async._file_names import folded_name, safe_name, with_room
 from datagym_async._files import FolderPart, placed, telling
@@ -27,9 +28,6 @@ from datagym_async.labels import (
     Point,
     Rectangle,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 
 def write(

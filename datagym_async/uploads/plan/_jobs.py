@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -19,9 +20,6 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._journal import SUFFIX, is_journal, jobs_folder, remove
 from datagym_async.uploads.plan._tables import State
-
-if TYPE_CHECKING:
-    import os
 
 
 @attrs.frozen(kw_only=True)

@@ -15,6 +15,7 @@ files have come in between.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +33,6 @@ from datagym_async.uploads.plan._tables import Kind
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Mapping
 
     from datagym_async.uploads.plan._resuming import Resuming
 

@@ -21,6 +21,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -55,9 +57,6 @@ from datagym_async.uploads.plan._tables import Kind
 from datagym_async.uploads.sources._open_files import ByteSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from contextlib import AbstractContextManager
-
     from datagym_async.uploads._screening import Screening
     from datagym_async.uploads.sources._candidates import Candidate
 

@@ -9,6 +9,7 @@ Everything here blocks, inside a transaction of the plan.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
@@ -19,7 +20,6 @@ from datagym_async.uploads.plan._tables import Kind, State
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
 
     from datagym_async.uploads._values import UploadItem
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import attrs
@@ -21,8 +22,6 @@ from datagym_async.uploads._values import UploadItem, is_url, url_name
 from datagym_async.uploads.plan import _tables as sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from datagym_async.models import Dataset
     from datagym_async.uploads.sources._candidates import Candidate
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import attrs
 
@@ -20,10 +21,6 @@ from datagym_async._printable import printable
 from datagym_async._regular_files import kind_of
 from datagym_async._runs._disk import refusal
 from datagym_async.uploads.sources._candidates import Candidate, Rules, matcher, refused_source
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 
 MAGIC = frozenset("*?[")
 

@@ -12,8 +12,9 @@ import io
 import os
 import tempfile
 import weakref
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 import attrs
 
@@ -21,11 +22,6 @@ from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.exceptions import FileChangedError
 from datagym_async.uploads._values import Readable
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
-    from typing import BinaryIO
-
 
 CHUNK = 1 << 20
 
