@@ -1,9 +1,10 @@
 """What the house measures: ``python -m tests.house [--circles] [--json]``.
 
-Counts the modules of `datagym_async`, their lines, their lines of code, and the modules that are in
-import circles. An import counts wherever it stands, in a function or under ``TYPE_CHECKING`` as
-well: who reads a module has to know what it names. With ``--circles`` the exit status is 1 where
-there is one; ``python -m tests.check circles`` runs that.
+Counts the modules of `datagym_async`, their lines, their lines of code, the modules that are in
+import circles, and the tests that import a private module past its package. An import counts
+wherever it stands, in a function or under ``TYPE_CHECKING`` as well: who reads a module has to know
+what it names. With ``--circles`` the exit status is 1 where there is one; ``python -m tests.check
+circles`` runs that. What tests may import is in `tests/unit/test_private_modules.py`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,24 @@ def imports(path: Path, known: dict[str, Path], *, typing_only: bool = True) -> 
                 inner = f"{node.module}.{each.name}"
                 named.add(inner if inner in known else node.module)
     return {each for each in named if each in known}
+
+
+def private_imports(root: Path = ROOT) -> dict[str, set[str]]:
+    """Return which private modules each test imports, by its file; private packages do not count.
+
+    A private module has a name that begins with one underscore: `uploads/_target.py` is one, the
+    package `_wire` is none.
+    """
+    known = {
+        name: path
+        for name, path in modules(root).items()
+        if path.stem.startswith("_") and not path.stem.startswith("__")
+    }
+    found = {
+        path.relative_to(root).as_posix(): imports(path, known)
+        for path in sorted((root / "tests").rglob("*.py"))
+    }
+    return {path: named for path, named in found.items() if named}
 
 
 def circles(*, typing_only: bool = True, root: Path = ROOT) -> list[list[str]]:
@@ -143,6 +162,7 @@ def figures(root: Path = ROOT) -> dict[str, object]:
         f"modules under {SLIVER} lines": sum(count < SLIVER for count in chapters.values()),
         "modules in circles": sum(map(len, circles(typing_only=False, root=root))),
         "modules in circles, types counted": sum(map(len, circles(root=root))),
+        "test files that import a private module": len(private_imports(root)),
         "fullest folders": Counter(path.parent.name for path in known.values()).most_common(5),
         "longest modules": Counter(chapters).most_common(5),
     }

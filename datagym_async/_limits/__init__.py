@@ -9,16 +9,32 @@
 - `_statistics`: what all of this took, and one sentence on what limited a run.
 """
 
-from datagym_async._limits._adaptive import Gradient, LimiterState
-from datagym_async._limits._limits import Limits, LimitsConfig, Slot
-from datagym_async._limits._pause import pause_asked
-from datagym_async._limits._statistics import RunFacts, SessionStatistics, advise
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async._public import when_asked
+
+if TYPE_CHECKING:
+    from datagym_async._limits._adaptive import Gradient, LimiterState
+    from datagym_async._limits._limits import Limits, LimitsConfig, Slot
+    from datagym_async._limits._pause import PauseGate, pause_asked
+    from datagym_async._limits._statistics import RunFacts, SessionStatistics, advise
+else:
+    __getattr__, __dir__ = when_asked(
+        __name__,
+        _adaptive="Gradient LimiterState",
+        _limits="Limits LimitsConfig Slot",
+        _pause="PauseGate pause_asked",
+        _statistics="RunFacts SessionStatistics advise",
+    )
 
 __all__ = [
     "Gradient",
     "LimiterState",
     "Limits",
     "LimitsConfig",
+    "PauseGate",
     "RunFacts",
     "SessionStatistics",
     "Slot",

@@ -21,28 +21,48 @@ if TYPE_CHECKING:
     from datagym_async._transport._aiohttp import AiohttpTransport
     from datagym_async._transport._base import StreamedResponse, Transport
     from datagym_async._transport._deadlines import Deadline, Deadlines
-    from datagym_async._transport._foreign import LinkError, LinkFetcher, LinkProber
-    from datagym_async._transport._options import Timeout, check_base_url, check_token
+    from datagym_async._transport._failures import FAILURES, translate
+    from datagym_async._transport._foreign import (
+        ForbiddenAddressError,
+        GuardedSession,
+        LinkError,
+        LinkFetcher,
+        LinkProber,
+        PublicResolver,
+        Redirect,
+        check_public,
+    )
+    from datagym_async._transport._options import Timeout, check_base_url, check_token, is_host
 else:
     __getattr__, __dir__ = when_asked(
         __name__,
         _aiohttp="AiohttpTransport",
         _base="StreamedResponse Transport",
         _deadlines="Deadline Deadlines",
-        _foreign="LinkError LinkFetcher LinkProber",
-        _options="Timeout check_base_url check_token",
+        _failures="FAILURES translate",
+        _foreign="ForbiddenAddressError GuardedSession LinkError LinkFetcher LinkProber"
+        " PublicResolver Redirect check_public",
+        _options="Timeout check_base_url check_token is_host",
     )
 
 __all__ = [
+    "FAILURES",
     "AiohttpTransport",
     "Deadline",
     "Deadlines",
+    "ForbiddenAddressError",
+    "GuardedSession",
     "LinkError",
     "LinkFetcher",
     "LinkProber",
+    "PublicResolver",
+    "Redirect",
     "StreamedResponse",
     "Timeout",
     "Transport",
     "check_base_url",
+    "check_public",
     "check_token",
+    "is_host",
+    "translate",
 ]

@@ -11,4 +11,96 @@ One file a command, or a group of them: `_upload`, `_download`, `_export`, `_imp
 What they call: `_connect` (address and token, to a client), `_lookup` (names and ids, to datasets
 and projects), `_signals` (Ctrl-C), `_screen` (the one way out for texts, tables and JSON),
 `_progress` (how far a job is), `_closing` (how an upload ended, and reports), `_errors`.
+
+Nobody imports it but `__main__` and the tests; a name loads its module when it is asked for.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datagym_async._public import when_asked
+
+if TYPE_CHECKING:
+    from datagym_async.cli._app import COMMANDS, app, load
+    from datagym_async.cli._command import arguments_of, own_parameters
+    from datagym_async.cli._demo import photographs
+    from datagym_async.cli._download import download
+    from datagym_async.cli._errors import (
+        CommandError,
+        advice_in_shell_words,
+        hint_in_shell_words,
+        sentence_of,
+        status_of,
+    )
+    from datagym_async.cli._job_options import DOWNLOAD, UPLOAD
+    from datagym_async.cli._jobs import SHOWN, command_of, how_to_resume, quoted_for_eyes
+    from datagym_async.cli._lookup import choose
+    from datagym_async.cli._option_table import Option, OptionTable
+    from datagym_async.cli._options import parse_bytes, parse_seconds, split_usage
+    from datagym_async.cli._progress import (
+        LINES_OF_PROBLEMS,
+        DownloadSnapshot,
+        Lines,
+        Problems,
+        Snapshot,
+    )
+    from datagym_async.cli._screen import Column, Output, clock
+    from datagym_async.cli._signals import ending_in_two_steps, on_stop_signals
+    from datagym_async.cli._upload import upload
+else:
+    __getattr__, __dir__ = when_asked(
+        __name__,
+        _app="COMMANDS app load",
+        _command="arguments_of own_parameters",
+        _demo="photographs",
+        _download="download",
+        _errors="CommandError advice_in_shell_words hint_in_shell_words sentence_of status_of",
+        _job_options="DOWNLOAD UPLOAD",
+        _jobs="SHOWN command_of how_to_resume quoted_for_eyes",
+        _lookup="choose",
+        _option_table="Option OptionTable",
+        _options="parse_bytes parse_seconds split_usage",
+        _progress="LINES_OF_PROBLEMS DownloadSnapshot Lines Problems Snapshot",
+        _screen="Column Output clock",
+        _signals="ending_in_two_steps on_stop_signals",
+        _upload="upload",
+    )
+
+__all__ = [
+    "COMMANDS",
+    "DOWNLOAD",
+    "LINES_OF_PROBLEMS",
+    "SHOWN",
+    "UPLOAD",
+    "Column",
+    "CommandError",
+    "DownloadSnapshot",
+    "Lines",
+    "Option",
+    "OptionTable",
+    "Output",
+    "Problems",
+    "Snapshot",
+    "advice_in_shell_words",
+    "app",
+    "arguments_of",
+    "choose",
+    "clock",
+    "command_of",
+    "download",
+    "ending_in_two_steps",
+    "hint_in_shell_words",
+    "how_to_resume",
+    "load",
+    "on_stop_signals",
+    "own_parameters",
+    "parse_bytes",
+    "parse_seconds",
+    "photographs",
+    "quoted_for_eyes",
+    "sentence_of",
+    "split_usage",
+    "status_of",
+    "upload",
+]

@@ -17,6 +17,7 @@ from datagym_async import (
     UploadReport,
     UploadResult,
 )
+from datagym_async.cli import Output, advice_in_shell_words, hint_in_shell_words
 from datagym_async.cli._closing import (
     Totals,
     dataset_rows,
@@ -26,8 +27,6 @@ from datagym_async.cli._closing import (
     status_of,
     tell,
 )
-from datagym_async.cli._errors import advice_in_shell_words, hint_in_shell_words
-from datagym_async.cli._screen import Output
 
 GOOD = UploadReport(
     dataset_id="id",

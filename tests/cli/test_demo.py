@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.cli._demo import photographs
+from datagym_async.cli import photographs
 from tests.helpers.photos import gif
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from datagym_async import LimiterState
-from datagym_async.cli._progress import DownloadSnapshot
+from datagym_async.cli import DownloadSnapshot
 from datagym_async.downloads import DownloadProgress
 from tests.helpers.terminal import printed
 

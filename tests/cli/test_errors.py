@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import datagym_async.cli._upload
-from datagym_async.cli._errors import sentence_of
+import datagym_async
+from datagym_async.cli import sentence_of
 from datagym_async.server import SeedDataset
 from datagym_async.testing import Hang, RefuseToken
 from tests.helpers.sentinel import TOKEN
@@ -300,9 +300,9 @@ def test_an_unexpected_error(
     def broken(*_: object) -> None:
         raise ZeroDivisionError(f"with {TOKEN}")
 
-    monkeypatch.setattr(datagym_async.cli._upload, "check_report_file", broken)
     command = ("upload", photos, "-d", "P", "--report", "r.json")
     at_service("datasets", "list")
+    monkeypatch.setattr(datagym_async.DataGymClient, "__aenter__", broken)
     ran = at_service(*command)
     one_sentence(ran, "ZeroDivisionError", "--debug")
     assert "Traceback" in at_service(*command, "--debug").err

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from datagym_async import DataGymClient
-from datagym_async.cli._app import COMMANDS, load
+from datagym_async.cli import COMMANDS, load
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
 from tests.helpers.photos import jpeg

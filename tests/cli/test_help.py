@@ -11,8 +11,8 @@ import attrs
 import pytest
 import typer.main
 
-from datagym_async._version import __version__
-from datagym_async.cli._app import COMMANDS, app, load
+from datagym_async import __version__
+from datagym_async.cli import COMMANDS, app, load
 from tests.helpers.option_tables import with_tables
 
 if TYPE_CHECKING:

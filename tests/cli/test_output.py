@@ -10,9 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from datagym_async._groups import first_of
-from datagym_async.cli._errors import CommandError, sentence_of, status_of
-from datagym_async.cli._lookup import choose
-from datagym_async.cli._screen import Column, Output
+from datagym_async.cli import Column, CommandError, Output, choose, sentence_of, status_of
 from datagym_async.exceptions import ConfigurationError, PermissionDeniedError, TransferError
 from datagym_async.models import Dataset
 

@@ -7,8 +7,7 @@ import pytest
 
 from datagym_async import LimiterState
 from datagym_async._runs import counted, share_of_bytes, size
-from datagym_async.cli._progress import Lines, Problems, Snapshot
-from datagym_async.cli._screen import Output, clock
+from datagym_async.cli import Lines, Output, Problems, Snapshot, clock
 from datagym_async.uploads import Outcome, UploadItem, UploadProgress, UploadResult
 from tests.helpers.terminal import printed
 

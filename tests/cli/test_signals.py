@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from datagym_async.cli._signals import ending_in_two_steps, on_stop_signals
+from datagym_async.cli import ending_in_two_steps, on_stop_signals
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="raises POSIX signals")
 

@@ -10,15 +10,19 @@ import pytest
 import typer
 
 from datagym_async import ConfigurationError, DataGymClient, UploadConfig
-from datagym_async.cli._app import load
-from datagym_async.cli._command import arguments_of
-from datagym_async.cli._job_options import DOWNLOAD, UPLOAD
-from datagym_async.cli._options import parse_bytes, parse_seconds
-from datagym_async.cli._upload import upload
+from datagym_async.cli import (
+    DOWNLOAD,
+    UPLOAD,
+    arguments_of,
+    load,
+    parse_bytes,
+    parse_seconds,
+    upload,
+)
 from datagym_async.downloads import DownloadConfig
 
 if TYPE_CHECKING:
-    from datagym_async.cli._option_table import OptionTable
+    from datagym_async.cli import OptionTable
     from tests.cli.conftest import Cli
 
 

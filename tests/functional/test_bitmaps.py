@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,11 +16,12 @@ from PIL import Image
 from datagym_async import (
     APIResponseValidationError,
     ConfigurationError,
+    DataGymClient,
     NotFoundError,
     RequestRefusedError,
     TransferError,
 )
-from datagym_async.exports._bitmaps import Bitmap, BitmapFormat, placed, to_array
+from datagym_async.exports._bitmaps import CONCURRENCY, Bitmap, BitmapFormat, placed, to_array
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
 from datagym_async.testing import Delay, Status
@@ -267,3 +269,10 @@ def test_names_of_files() -> None:
         "seg/x-4444-7-7.png",
     ]
     assert {bitmap.task_id: str(path) for bitmap, path in placed(bitmaps[::-1], "png")} == there
+
+
+def test_bitmaps_are_as_many_at_once_as_in_a_download() -> None:
+    """The client says the default of exports, which it does not load for that."""
+    parameters = inspect.signature(DataGymClient.download_bitmaps).parameters
+
+    assert parameters["concurrency"].default == CONCURRENCY

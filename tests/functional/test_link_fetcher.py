@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from datagym_async._transport import LinkError, LinkFetcher, _foreign
+from datagym_async._transport import LinkError, LinkFetcher
 from tests.helpers.photos import jpeg
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ async def test_a_redirect_inside_is_refused() -> None:
 
 async def test_an_endless_body_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever serves it may never stop."""
-    monkeypatch.setattr(_foreign, "MAX_LINK_BYTES", 100_000)
+    monkeypatch.setattr("datagym_async._transport._foreign.MAX_LINK_BYTES", 100_000)
     async with serving(picture) as address:
         with pytest.raises(LinkError, match="more than 100,000 bytes"):
             await fetched(f"{address}/a.jpg")

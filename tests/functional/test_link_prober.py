@@ -11,8 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from datagym_async._transport import LinkProber
-from datagym_async._transport._foreign import PublicResolver
+from datagym_async._transport import LinkProber, PublicResolver
 from tests.helpers.photos import jpeg, png
 
 if TYPE_CHECKING:

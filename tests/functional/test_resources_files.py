@@ -1,4 +1,4 @@
-"""Bodies made of files, and files that take the place of others."""
+"""Bodies made of files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async._files import replaced_file
-from datagym_async._threads import in_thread
 from datagym_async.exceptions import DataGymError, FileChangedError
 from datagym_async.resources import file_body
-from datagym_async.resources._bodies import CHUNK_SIZE, open_file
 
 if TYPE_CHECKING:
     from datagym_async._wire import Body
 
+CHUNK_SIZE = 1024 * 1024
 SIZES = {"empty": 0, "one byte": 1, "a chunk": CHUNK_SIZE, "more": 2 * CHUNK_SIZE + 5}
 
 
@@ -116,7 +114,7 @@ async def test_cancelled_openings_are_closed(tmp_path: Path) -> None:
     path.write_bytes(b"x")
 
     async def opened() -> None:
-        async with open_file(path):
+        async with aopen(file_body(path, 1)):
             await asyncio.sleep(3600)
 
     tasks = [asyncio.get_running_loop().create_task(opened()) for _ in range(20)]
@@ -127,19 +125,3 @@ async def test_cancelled_openings_are_closed(tmp_path: Path) -> None:
     done, _ = await asyncio.wait(tasks)
     assert all(task.cancelled() for task in done)
     await asyncio.get_running_loop().shutdown_default_executor()
-
-
-@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
-async def test_a_failure_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
-    """Neither an error nor a cancellation leaves a part of a file behind."""
-    path = tmp_path / "a.jpg"
-    path.write_bytes(b"old")
-
-    async def fail() -> None:
-        async with replaced_file(path) as file:
-            await in_thread(file.write, b"new")
-            raise error
-
-    with pytest.raises(error):
-        await fail()
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a.jpg": b"old"}

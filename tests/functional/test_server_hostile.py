@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -11,7 +10,6 @@ import attrs
 import pytest
 
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, Server
-from datagym_async.server._links import is_public
 from tests.helpers.photos import jpeg
 from tests.helpers.service import Service, raw_connection, service
 
@@ -270,33 +268,3 @@ async def test_a_side_that_is_no_number(world: World, caplog: pytest.LogCaptureF
     reply = await world.client.ask("POST", f"/project/{world.project.id}/prediction", body=body)
     assert (reply.status, reply.key) == (500, "ex_system")
     assert "Traceback" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("93.184.216.34", True),
-        ("2606:2800:220:1::1", True),
-        ("64:ff9b::5db8:d822", True),
-        ("64:ff9b::a00:1", False),
-        ("64:ff9b:1::1", False),
-        ("::ffff:10.0.0.1", False),
-        ("::10.0.0.1", False),
-        ("::ffff:0:10.0.0.1", False),
-        ("2002:a00:1::1", False),
-        ("2001::1", False),
-        ("3fff::1", False),
-        ("fec0::1", False),
-        ("fd00::1", False),
-        ("fe80::1", False),
-        ("ff02::1", False),
-        ("224.0.0.1", False),
-        ("100.64.0.1", False),
-        ("192.168.1.1", False),
-        ("169.254.169.254", False),
-        ("0.0.0.0", False),
-    ],
-)
-def test_which_addresses_are_public(address: str, *, public: bool) -> None:
-    """Public is what one host of the internet has, whatever an address is wrapped in."""
-    assert is_public(ipaddress.ip_address(address)) == public

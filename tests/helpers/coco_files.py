@@ -10,12 +10,13 @@ import math
 import random
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pycocotools.mask
 
-from datagym_async.formats.coco._masks import _counts
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NUMPY_2 = "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
 """What numpy 2 says of pycocotools 2.0.11, for `pytest.mark.filterwarnings`."""
@@ -131,6 +132,14 @@ def _mask(chance: random.Random, *, crowd: int = 0) -> dict[str, Any]:
         "iscrowd": crowd,
         "area": int(whole.sum()),
     }
+
+
+def _counts(mask: NDArray[np.uint8]) -> list[int]:
+    """Return the lengths of the runs of a mask, column by column, that of the background first."""
+    flat = mask.ravel(order="F")
+    ends = [*(np.flatnonzero(np.diff(flat)) + 1).tolist(), flat.size]
+    runs = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    return [0, *runs] if flat[0] else runs
 
 
 def _crowd(chance: random.Random) -> dict[str, Any]:

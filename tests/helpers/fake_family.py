@@ -12,7 +12,6 @@ import attrs
 
 from datagym_async.exceptions import AlreadyExistsError, DataGymError, NotFoundError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, Project, ProjectDataset
-from datagym_async.models._names import fold_name
 from tests.helpers.parts import parts_of
 
 T = TypeVar("T")
@@ -69,7 +68,7 @@ class FakeFamily:
         if name in self.taken:
             raise AlreadyExistsError(f"{name!r} is taken.", status=412, key="ex_alreadyexists")
         for dataset in self.datasets:
-            if fold_name(dataset.name) == fold_name(name):
+            if dataset.name.lower() == name.lower():
                 return dataset
         self.created.append(name)
         return self.add(name)

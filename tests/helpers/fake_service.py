@@ -100,11 +100,10 @@ class FakeService:
         try:
             await self._arrive(name)
             data = await _whole(body)
-            if fold_name(stored_name) in self._folded:
+            if self.holds(name):
                 message = f"The dataset holds {name!r} already."
                 raise AlreadyExistsError(message, status=412, key="ex_alreadyexists")
-            self.stored[stored_name] = data
-            self._folded.add(fold_name(stored_name))
+            self.hold(name, data=data)
         finally:
             self.in_flight -= 1
         assert dataset_id == DATASET_ID
@@ -135,11 +134,20 @@ class FakeService:
         if self.before is not None:
             await self.before(what)
 
-    def hold(self, *names: str) -> None:
-        """Let the dataset hold some names already."""
+    def hold(self, *names: str, data: bytes = b"") -> None:
+        """Let the dataset hold images of some names."""
         for name in names:
-            self.stored[encode_name(name)] = b""
-            self._folded.add(fold_name(encode_name(name)))
+            self.stored[encode_name(name)] = data
+            self._folded.add(key_of(name))
+
+    def holds(self, name: str) -> bool:
+        """Return whether the dataset holds an image of this name, as the service compares names."""
+        return key_of(name) in self._folded
+
+
+def key_of(name: str) -> str:
+    """Return what the service knows an image by: names that have the same one are one to it."""
+    return fold_name(encode_name(name))
 
 
 async def _one(data: bytes) -> AsyncIterator[bytes]:

@@ -12,14 +12,10 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, get_args
 
-from datagym_async.cli._command import own_parameters
-from datagym_async.cli._download import download
-from datagym_async.cli._job_options import DOWNLOAD, UPLOAD
-from datagym_async.cli._options import split_usage
-from datagym_async.cli._upload import upload
+from datagym_async.cli import DOWNLOAD, UPLOAD, download, own_parameters, split_usage, upload
 
 if TYPE_CHECKING:
-    from datagym_async.cli._option_table import Option, OptionTable
+    from datagym_async.cli import Option, OptionTable
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 TABLES: dict[str, tuple[OptionTable, Callable[..., int]]] = {

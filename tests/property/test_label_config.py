@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from datagym_async.labels import ConfigEntry, LabelConfig, diff
 from datagym_async.models import EntryType
-from datagym_async.server.routes._configs import build_entries, read_entries
+from datagym_async.server.routes import build_entries, read_entries
 
 KINDS = [kind for kind in EntryType if kind not in (EntryType.UNKNOWN, EntryType.RADIO)]
 KEYS = st.sampled_from([*"abcdef", "line", "Line", "", "x y", "a.b", "on", "no", "1", "null", "~"])

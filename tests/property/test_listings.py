@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from datagym_async._wire import ListingCutter, field_path, make_converter, register_media
 from datagym_async._wire._codec import _is_uploaded
-from datagym_async.labels._json import ShapeError
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia, Media
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def outcome(converter: Converter, value: object, kind: type[object]) -> tuple[ob
     """Return what a converter makes of a value, or where it finds it odd, and why."""
     try:
         return (converter.structure(value, kind),)
-    except (BaseValidationError, ShapeError) as error:
+    except (BaseValidationError, ConfigurationError) as error:
         return field_path(error)
 
 

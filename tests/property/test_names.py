@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datagym_async._printable import printable
 from datagym_async._wire import Secrets
 from datagym_async.models._names import decode_name, encode_name, fold_name
+from datagym_async.uploads._screening import screen_name
 from tests.helpers.sentinel import TOKEN
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -48,3 +50,12 @@ def test_no_token_survives(before: str, after: str) -> None:
     """A named secret is gone from any text, wherever it stands."""
     for text in (f"{before}{TOKEN}{after}", f"https://x.test/{before}?token={TOKEN}&{after}"):
         assert TOKEN not in Secrets(TOKEN).hide(text)
+
+
+@given(st.text())
+def test_any_name_is_shown_and_screened(name: str) -> None:
+    """No name crashes, and what is shown can be written as UTF-8 on one line."""
+    shown = printable(name)
+
+    assert shown.encode().decode().isprintable()
+    assert screen_name(name) or len(encode_name(name)) <= 255

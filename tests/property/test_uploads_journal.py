@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from datagym_async.exceptions import AlreadyExistsError, APIConnectionError
 from datagym_async.models import Media, MediaSourceType
-from datagym_async.models._names import encode_name, fold_name
 from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads.plan import show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService
@@ -55,9 +54,9 @@ class Stubborn(FakeService):
         """Store an image; every now and then its answer is lost for good."""
         del dataset_id
         await asyncio.sleep(0)
-        if fold_name(encode_name(name)) in map(fold_name, self.stored):
+        if self.holds(name):
             raise AlreadyExistsError("There is one", status=412, key="ex_alreadyexists")
-        self.stored[encode_name(name)] = body.data or b""
+        self.hold(name, data=body.data or b"")
         self.uploads[name] += 1
         self._arrived += 1
         number = self._arrived

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datagym_async.server._images import UnreadableImageError, size_of
-from datagym_async.uploads._screening import Screening
+from datagym_async.uploads.sources import Screening
 from tests.helpers import photos
 
 # Lengths and tables within a segment, which every decoder holds against each other.

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datagym_async._transport._foreign import (
+from datagym_async._transport import (
     ForbiddenAddressError,
     GuardedSession,
     LinkError,
     Redirect,
     check_public,
+    is_host,
 )
-from datagym_async._transport._options import is_host
 
 SPECIAL = [
     "0.0.0.0",

@@ -29,7 +29,6 @@ from datagym_async._files import (
     telling,
     write_private,
 )
-from datagym_async._threads import in_thread
 from tests.helpers.cancelling import cancelled_at
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes and signals are of another kind there")
@@ -61,7 +60,7 @@ async def test_a_file_cancelled_at_any_step_is_old_or_new_and_nothing_lies_besid
 
     async def write() -> None:
         async with replaced_file(place) as file:
-            await in_thread(file.write, b"new")
+            await asyncio.to_thread(file.write, b"new")
 
     for number in range(600):
         place.write_bytes(b"old")
@@ -69,7 +68,7 @@ async def test_a_file_cancelled_at_any_step_is_old_or_new_and_nothing_lies_besid
         for _ in range(number % 12):
             await asyncio.sleep(0)
         if number % 3 == 0:  # at a moment at which a thread has begun, too
-            await in_thread(bool)
+            await asyncio.to_thread(bool)
         task.cancel()
         await asyncio.wait([task])
 
@@ -95,7 +94,7 @@ async def test_a_folder_cancelled_at_any_step_leaves_nothing(tmp_path: Path) -> 
     async def write() -> None:
         begin = partial(FolderPart.beside, place)
         async with placed_beside_the_loop(begin, place) as part:
-            await in_thread((part.filled / "a.txt").write_bytes, b"new")
+            await asyncio.to_thread((part.filled / "a.txt").write_bytes, b"new")
 
     for number in range(200):
         task = asyncio.create_task(write())
@@ -239,6 +238,22 @@ async def test_a_full_device_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(FileWriteError, match=r"a\.json cannot be written \(No space left"):
         async with placed_beside_the_loop(begin, tmp_path / "a.json") as part:
-            await in_thread(part.file.write, b"labels")
+            await asyncio.to_thread(part.file.write, b"labels")
 
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
+async def test_a_failure_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
+    """Neither an error nor a cancellation leaves a part of a file behind."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"old")
+
+    async def fail() -> None:
+        async with replaced_file(path) as file:
+            await asyncio.to_thread(file.write, b"new")
+            raise error
+
+    with pytest.raises(error):
+        await fail()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a.jpg": b"old"}

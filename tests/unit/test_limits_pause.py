@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async._limits import pause_asked
-from datagym_async._limits._pause import PauseGate
+from datagym_async._limits import PauseGate, pause_asked
 
 NOW = 1_795_000_000.0
 

@@ -152,3 +152,18 @@ def test_every_logger_of_the_package_is_made_in_one_place() -> None:
     makers = {each.name for each in sources if "getLogger(name" in each.read_text("utf-8")}
     made = {each.name for each in sources if "getLogger(__name__" in each.read_text("utf-8")}
     assert (makers, made) == ({"_logs.py"}, set())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain.jpg", "plain.jpg"),
+        ("Größe 写真.jpg", "Größe 写真.jpg"),
+        ("caf\udce9.jpg", r"caf\xe9.jpg"),
+        ("a\nb\x1b[0m", r"a\nb\x1b[0m"),
+        ("lone \ud800", r"lone \ud800"),
+    ],
+)
+def test_odd_names_are_shown_escaped(text: str, expected: str) -> None:
+    """Bytes that are no text, control characters and lone surrogates show as escapes."""
+    assert expected == printable(text)

@@ -15,7 +15,6 @@ import pytest
 import datagym_async
 from datagym_async import exceptions
 from datagym_async.exceptions import APIConnectionError, APIError, APIStatusError, DataGymError
-from datagym_async.exports._bitmaps import CONCURRENCY
 
 
 def test_all_is_sorted_and_true() -> None:
@@ -76,13 +75,6 @@ def test_help_shows_the_options_of_a_loader() -> None:
         shown = pydoc.plain(pydoc.render_doc(loader))
         assert "prefetch: 'int' = 64, " in shown
         assert "**options: " not in shown.partition("Return a loader")[0]
-
-
-def test_bitmaps_are_as_many_at_once_as_in_a_download() -> None:
-    """The client says the default of exports, which it does not load for that."""
-    parameters = inspect.signature(datagym_async.DataGymClient.download_bitmaps).parameters
-
-    assert parameters["concurrency"].default == CONCURRENCY
 
 
 @pytest.mark.parametrize("name", [n for n in datagym_async.__all__ if not n.startswith("__")])

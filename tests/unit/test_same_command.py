@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from datagym_async.cli._jobs import SHOWN, command_of, how_to_resume, quoted_for_eyes
+from datagym_async.cli import SHOWN, command_of, how_to_resume, quoted_for_eyes
 from datagym_async.uploads import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
 from datagym_async.uploads.plan import Job, journal
 

@@ -1,19 +1,19 @@
 """What the embedded server takes for a label configuration."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from datagym_async.server._errors import EmptyAnswer, InvalidFields, Refusal
-from datagym_async.server._json import Json
-from datagym_async.server.routes._configs import build_entries, read_entries
+from datagym_async.server.routes import build_entries, read_entries
 
 
-def _entry(**fields: Json) -> dict[str, Json]:
+def _entry(**fields: Any) -> dict[str, Any]:
     return {"entryKey": "a", "entryValue": "A", "type": "POLYGON", **fields}
 
 
-def _refusal(body: Json) -> tuple[str, tuple[str, ...]]:
+def _refusal(body: Any) -> tuple[str, tuple[str, ...]]:
     with pytest.raises(Refusal) as caught:
         build_entries(read_entries(body), timestamp=1)
     return caught.value.key, caught.value.params
@@ -51,7 +51,7 @@ def test_children_know_their_parent() -> None:
         [_entry(children={})],
     ],
 )
-def test_a_wrong_shape_is_the_frameworks_matter(body: Json) -> None:
+def test_a_wrong_shape_is_the_frameworks_matter(body: Any) -> None:
     """A body that does not fit is 400 without a word."""
     with pytest.raises(EmptyAnswer) as caught:
         read_entries(body)
@@ -59,7 +59,7 @@ def test_a_wrong_shape_is_the_frameworks_matter(body: Json) -> None:
 
 
 @pytest.mark.parametrize("body", [[None], [_entry(children=None)], [_entry(children=[None])]])
-def test_null_in_place_of_an_entry_breaks_the_service(body: Json) -> None:
+def test_null_in_place_of_an_entry_breaks_the_service(body: Any) -> None:
     """Null where an entry belongs is the service's own failure."""
     with pytest.raises(Refusal) as caught:
         read_entries(body)
@@ -80,7 +80,7 @@ def test_null_in_place_of_an_entry_breaks_the_service(body: Json) -> None:
         ({"maxLength": 256}, {"ex_max"}),
     ],
 )
-def test_field_rules(change: Mapping[str, Json], broken: set[str]) -> None:
+def test_field_rules(change: Mapping[str, Any], broken: set[str]) -> None:
     """Each field has its rules, and all that are broken are told at once."""
     with pytest.raises(InvalidFields) as caught:
         read_entries([_entry(**change)])
@@ -115,7 +115,7 @@ def test_field_rules_hold_for_children() -> None:
         ),
     ],
 )
-def test_meaning(body: Json, refusal: tuple[str, tuple[str, ...]]) -> None:
+def test_meaning(body: Any, refusal: tuple[str, tuple[str, ...]]) -> None:
     """What the entries mean together is refused with its own key."""
     assert _refusal(body) == refusal
 
@@ -135,7 +135,7 @@ def test_depth(levels: int, *, allowed: bool) -> None:
 def test_a_root_key_may_recur_below_another_root() -> None:
     """Keys are unique among roots and within a tree, not across trees."""
     child = _entry(entryKey="b", type="SELECT")
-    body: Json = [_entry(children=[child]), _entry(entryKey="b")]
+    body: Any = [_entry(children=[child]), _entry(entryKey="b")]
     assert [entry.key for entry in build_entries(read_entries(body), timestamp=1)] == ["a", "b"]
 
 

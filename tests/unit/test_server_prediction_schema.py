@@ -1,12 +1,13 @@
 """The schema of an import, and the text that tells what is wrong."""
 
+from typing import Any
+
 import pytest
 
-from datagym_async.server._json import Json
 from datagym_async.server._prediction_schema import problems_of, report
 
 
-def _label(**geometry: Json) -> Json:
+def _label(**geometry: Any) -> Any:
     return {"internal_media_ID": "m", "labels": {"k": [geometry]}}
 
 
@@ -25,7 +26,7 @@ def _label(**geometry: Json) -> Json:
         {"global_classifications": {"c": [], "d": ["a", "b", "c"], "e": [None]}},
     ],
 )
-def test_good_items(item: Json) -> None:
+def test_good_items(item: Any) -> None:
     """What the service takes has no problem."""
     assert problems_of([item]) == []
 
@@ -50,14 +51,14 @@ def test_good_items(item: Json) -> None:
         ({"global_classifications": {"c": ["a", "b", {}]}}, "#/0/global_classifications/c/2"),
     ],
 )
-def test_bad_items(item: Json, pointer: str) -> None:
+def test_bad_items(item: Any, pointer: str) -> None:
     """What the service refuses has a problem at its place."""
     assert [problem.pointer for problem in problems_of([item])] == [pointer]
 
 
 def test_report_lists_by_length_of_the_place() -> None:
     """The text counts the places and begins with the shortest."""
-    items: Json = [
+    items: Any = [
         {"internal_media_ID": 5, "labels": {"pt": [{"point": [{"x": -1}]}]}},
         {"internal_media_ID": "m", "keepData": "x"},
     ]

@@ -1,14 +1,13 @@
 """Label values of the embedded server: when they are complete, and how an export writes them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import pytest
 
-from datagym_async.server._json import Json
 from datagym_async.server._labels import Entry, Value, empty_values
-from datagym_async.server.routes._exports import classifications_view, labels_view
-from datagym_async.server.routes._tasks import first_invalid, is_valid
+from datagym_async.server.routes import classifications_view, first_invalid, is_valid, labels_view
 
 
 def _entry(kind: str, *children: Entry, key: str = "k", required: bool = False) -> Entry:
@@ -17,11 +16,11 @@ def _entry(kind: str, *children: Entry, key: str = "k", required: bool = False) 
     return attrs.evolve(entry, max_length=5 if kind == "FREETEXT" else None, children=children)
 
 
-def _value(kind: str, payload: Mapping[str, Json], *, required: bool = False) -> Value:
+def _value(kind: str, payload: Mapping[str, Any], *, required: bool = False) -> Value:
     return empty_values(_entry(kind, required=required), payload=payload)
 
 
-def _points(count: int) -> Json:
+def _points(count: int) -> Any:
     return [{"id": str(n), "x": n + 0.9, "y": 2.0} for n in range(count)]
 
 
@@ -49,7 +48,7 @@ def _points(count: int) -> Json:
     ],
 )
 def test_completeness(
-    kind: str, payload: Mapping[str, Json], *, required: bool, valid: bool
+    kind: str, payload: Mapping[str, Any], *, required: bool, valid: bool
 ) -> None:
     """A drawing needs all its points, a required question an answer that is known."""
     assert is_valid(_value(kind, payload, required=required)) is valid
@@ -81,7 +80,7 @@ def test_the_first_incomplete_value_is_named() -> None:
         ),
     ],
 )
-def test_geometries_in_an_export(kind: str, payload: Mapping[str, Json], exported: Json) -> None:
+def test_geometries_in_an_export(kind: str, payload: Mapping[str, Any], exported: Any) -> None:
     """Numbers are cut to whole ones, and a missing or negative one takes its point with it."""
     drawn = {kind.lower(): exported, "classifications": {}, "nested_geometries": {}}
     assert labels_view([_value(kind, payload)]) == {"k": [drawn]}

@@ -1,8 +1,9 @@
-"""Pure decisions of the embedded server: equal names, JSON's layout, images by their headers."""
+"""Pure decisions of the embedded server: names, JSON, images by their headers, addresses."""
 
 from __future__ import annotations
 
 import io
+import ipaddress
 import unicodedata
 
 import pytest
@@ -13,6 +14,7 @@ from datagym_async.models._names import fold_name
 from datagym_async.server._errors import is_reserved
 from datagym_async.server._images import UnreadableImageError, size_of, sniff
 from datagym_async.server._json import pretty, syntax_error
+from datagym_async.server._links import is_public
 from datagym_async.server._store import fold, fold_link
 from tests.helpers.photos import jpeg, png
 
@@ -177,3 +179,33 @@ def test_letters_are_one_where_they_are_one_to_the_server() -> None:
         for folded in (ours, theirs)
     ]
     assert groups[0] == groups[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("64:ff9b::5db8:d822", True),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b:1::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::10.0.0.1", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("2002:a00:1::1", False),
+        ("2001::1", False),
+        ("3fff::1", False),
+        ("fec0::1", False),
+        ("fd00::1", False),
+        ("fe80::1", False),
+        ("ff02::1", False),
+        ("224.0.0.1", False),
+        ("100.64.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("0.0.0.0", False),
+    ],
+)
+def test_which_addresses_are_public(address: str, *, public: bool) -> None:
+    """Public is what one host of the internet has, whatever an address is wrapped in."""
+    assert is_public(ipaddress.ip_address(address)) == public

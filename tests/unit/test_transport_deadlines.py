@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from datagym_async._transport._deadlines import Deadline, Deadlines
+from datagym_async._transport import Deadline, Deadlines
 
 pytestmark = pytest.mark.looptime
 

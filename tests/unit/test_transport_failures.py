@@ -12,7 +12,7 @@ from aiohttp.client_reqrep import ConnectionKey, RequestInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from datagym_async._transport._failures import FAILURES, translate
+from datagym_async._transport import FAILURES, translate
 from datagym_async.exceptions import APIConnectionError, APITimeoutError
 from tests.helpers.sentinel import TOKEN
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from datagym_async.uploads import DryRun, UploadConfig, Uploader
-from datagym_async.uploads._config import rules_of
 from datagym_async.uploads.sources import Filters, Rules, Stream, leaves
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
@@ -59,10 +59,14 @@ def test_excluded_folders_are_not_read(pattern: str, folder: str, expected: bool
     assert Filters(exclude=(pattern,)).prunes(folder) is expected
 
 
-def found(source: object, **options: object) -> list[str]:
+def found(
+    source: object,
+    symlinks: Literal["files", "follow", "skip"] = "files",
+    **filters: tuple[str, ...],
+) -> list[str]:
     """Return the relative paths of the files that count, and the reasons against others."""
-    config = UploadConfig(**options)  # type: ignore[arg-type]  # a table of options
-    leaf = next(iter(leaves(source, rules_of(config))))
+    rules = Rules(symlinks=symlinks, filters=Filters(**filters))
+    leaf = next(iter(leaves(source, rules)))
     assert not isinstance(leaf, Stream)
     return sorted(each.refusal or each.place for each in leaf)
 
@@ -107,9 +111,9 @@ def test_links_are_left_out_where_asked_for(folder: Path) -> None:
 
 def test_filters_hold_for_folders_and_globs(folder: Path) -> None:
     """What is left out is not counted; if nothing is left, that is said."""
-    assert found(folder, include="*.jpg", symlinks="skip") == ["a.jpg", "sub/b.jpg"]
-    assert found(f"{folder}/**/*", exclude="sub", symlinks="skip") == ["a.jpg"]
-    assert found(folder, include="*.tif") == [
+    assert found(folder, include=("*.jpg",), symlinks="skip") == ["a.jpg", "sub/b.jpg"]
+    assert found(f"{folder}/**/*", exclude=("sub",), symlinks="skip") == ["a.jpg"]
+    assert found(folder, include=("*.tif",)) == [
         f"The folder {folder} holds no files that the patterns of include and exclude leave."
     ]
 

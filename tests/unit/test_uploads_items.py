@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import Outcome, UploadConfig, UploadItem, UploadResult
-from datagym_async.uploads._values import url_name
 
 
 @pytest.mark.parametrize(
@@ -54,21 +52,6 @@ def test_the_bytes_of_an_item_stay_out_of_its_repr() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain.jpg", "plain.jpg"),
-        ("Größe 写真.jpg", "Größe 写真.jpg"),
-        ("caf\udce9.jpg", r"caf\xe9.jpg"),
-        ("a\nb\x1b[0m", r"a\nb\x1b[0m"),
-        ("lone \ud800", r"lone \ud800"),
-    ],
-)
-def test_odd_names_are_shown_escaped(text: str, expected: str) -> None:
-    """Bytes that are no text, control characters and lone surrogates show as escapes."""
-    assert expected == printable(text)
-
-
-@pytest.mark.parametrize(
     ("url", "expected"),
     [
         ("http://h/a/b.jpg", "b.jpg"),
@@ -79,7 +62,7 @@ def test_odd_names_are_shown_escaped(text: str, expected: str) -> None:
 )
 def test_a_link_is_named_as_the_service_names_it(url: str, expected: str) -> None:
     """The name lies between the last slash and the first question mark behind it."""
-    assert expected == url_name(url)
+    assert expected == UploadItem(None, url).name
 
 
 @pytest.mark.parametrize(

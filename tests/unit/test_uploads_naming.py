@@ -10,8 +10,7 @@ import pytest
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
-from datagym_async.uploads._config import rules_of
-from datagym_async.uploads.sources import Naming, Stream, leaves
+from datagym_async.uploads.sources import Naming, Rules, Stream, leaves
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
@@ -30,9 +29,9 @@ def folder(tmp_path: Path) -> Path:
 
 def named(source: object, name: object, separator: str = "/") -> list[str]:
     """Return the names of a source's files, in the order of their paths."""
-    config = UploadConfig(name=name, name_separator=separator)  # type: ignore[arg-type]  # any policy
+    rules = Rules(Naming(name, separator))  # type: ignore[arg-type]  # any policy
     found = []
-    for leaf in leaves(source, rules_of(config)):
+    for leaf in leaves(source, rules):
         assert not isinstance(leaf, Stream)
         found.extend(sorted(leaf, key=lambda each: each.place))
     return [each.refusal or each.item.name for each in found]

@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads import _reading as reading
-from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.plan import Planned
-from datagym_async.uploads.sources import Rules, Spool, Stream, leaves, size_of_open
+from datagym_async.uploads.sources import Rules, Screening, Spool, Stream, leaves, size_of_open
 from tests.helpers.photos import SOUND_JPEG, half_jpeg, jpeg
-
-if TYPE_CHECKING:
-    from datagym_async.uploads._values import Readable
 
 SMALL = SOUND_JPEG + b"s" * 1000
 LARGE = SOUND_JPEG + bytes(range(256)) * 12_000
@@ -54,7 +50,7 @@ class Broken(Pipe):
         return super().read(size)
 
 
-async def read(file: Readable, screening: Screening | None = None) -> Planned:
+async def read(file: Any, screening: Screening | None = None) -> Planned:
     """Read an item as the feeder does."""
     screening = screening or Screening()
     planned = Planned(UploadItem("a.jpg", file))
@@ -119,7 +115,7 @@ async def test_a_file_on_disk_has_a_name_and_a_size(tmp_path: Path) -> None:
         (Awaited(SOUND_JPEG[:9]), "it is cut off in its header."),
     ],
 )
-async def test_what_cannot_be_sent_is_rejected(file: Readable, words: str) -> None:
+async def test_what_cannot_be_sent_is_rejected(file: Any, words: str) -> None:
     """A bad file is its own item's fault, whatever it raises."""
     ready = await read(file)
 

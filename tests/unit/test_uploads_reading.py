@@ -6,19 +6,15 @@ import itertools
 import os
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import pytest
 
 from datagym_async.uploads import Outcome, UploadItem
 from datagym_async.uploads import _reading as reading
-from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.plan import Plan, Planned, Verdict
-from datagym_async.uploads.sources import Candidate
+from datagym_async.uploads.sources import Candidate, Screening
 from tests.helpers.photos import SOUND_JPEG
-
-if TYPE_CHECKING:
-    from datagym_async.uploads._screening import Check
 
 JPEG = SOUND_JPEG
 
@@ -41,7 +37,9 @@ def test_a_small_file_is_in_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", ["none", "structure", "decode"])
-def test_a_file_that_became_a_pipe_is_rejected(tmp_path: Path, check: Check) -> None:
+def test_a_file_that_became_a_pipe_is_rejected(
+    tmp_path: Path, check: Literal["none", "structure", "decode"]
+) -> None:
     """Opening it does not wait for somebody who writes; it was a file when it was planned."""
     os.mkfifo(tmp_path / "a.jpg")
 

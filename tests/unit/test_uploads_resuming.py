@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,12 +19,9 @@ from datagym_async.exceptions import (
 )
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from datagym_async.uploads.plan import JobSummary, show_job
-from datagym_async.uploads.plan import _journal as journal_file
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from datagym_async.uploads import Source, UploadReport
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 60
@@ -360,14 +358,14 @@ async def test_a_full_disk_ends_the_run_and_loses_nothing(
     """The journal says what is known; what is not is found by listing when there is room again."""
     for number in range(3000):
         (photos / f"more-{number:04}.jpg").write_bytes(JPEG)
-    connect = journal_file._connect
+    connect = sqlite3.connect
 
-    def small(name: str) -> sqlite3.Connection:
-        connection = connect(name)
+    def small(name: str, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(name, **options)
         connection.execute("PRAGMA max_page_count = 60")
         return connection
 
-    monkeypatch.setattr(journal_file, "_connect", small)
+    monkeypatch.setattr(sqlite3, "connect", small)
     with pytest.raises(TransferError) as caught:
         await upload(service, photos, journal)
     monkeypatch.undo()

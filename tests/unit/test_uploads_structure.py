@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from datagym_async.uploads._screening import Screening
+from datagym_async.uploads.sources import Screening
 from tests.helpers import photos
 
 JPEG = photos.jpeg(3000)

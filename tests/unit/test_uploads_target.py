@@ -8,7 +8,6 @@ from collections import Counter
 import attrs
 import pytest
 
-from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     ConfigurationError,
     InternalServerError,
@@ -39,11 +38,11 @@ async def opened(family: FakeFamily, most: int | None, *attach_to: str) -> Targe
 async def open_target(target: Target) -> None:
     """Open a target with a plan that takes what it holds."""
     plan = Plan()
-    await in_thread(plan.open)
+    await asyncio.to_thread(plan.open)
     try:
         await target.open(plan.listed)
     finally:
-        await in_thread(plan.close)
+        await asyncio.to_thread(plan.close)
 
 
 async def store(target: Target, count: int) -> None:

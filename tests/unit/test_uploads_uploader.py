@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from datagym_async import _threads
 from datagym_async.exceptions import (
     APIConnectionError,
     AuthenticationError,
@@ -23,7 +22,7 @@ from datagym_async.exceptions import (
     NotFoundError,
     TransferError,
 )
-from datagym_async.uploads import UploadConfig, Uploader, UploadItem, _feeder
+from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
@@ -419,7 +418,7 @@ async def test_a_source_that_never_comes_back_does_not_hold_the_run(
     service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Standard input may be silent for ever: its thread is left behind, and tidies up at last."""
-    monkeypatch.setattr(_threads, "PATIENCE", 0.0)
+    monkeypatch.setattr("datagym_async._threads.PATIENCE", 0.0)
     may_go_on, closed = threading.Event(), threading.Event()
 
     def silent() -> Iterator[UploadItem]:
@@ -430,7 +429,7 @@ async def test_a_source_that_never_comes_back_does_not_hold_the_run(
         finally:
             closed.set()
 
-    monkeypatch.setattr(_feeder, "STEP_SECONDS", -1.0)  # the first one at once
+    monkeypatch.setattr("datagym_async.uploads._feeder.STEP_SECONDS", -1.0)  # the first one at once
     async with uploader(service, silent()) as run:
         first = await anext(run)
     was_closed = closed.is_set()

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads import UploadConfig, Uploader
-from datagym_async.uploads._config import rules_of
-from datagym_async.uploads.sources import Filters, FolderWatch, Rules
+from datagym_async.uploads import Uploader
+from datagym_async.uploads.sources import Filters, FolderWatch, Naming, Rules
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
@@ -111,7 +110,7 @@ async def test_a_new_folder_is_walked(folder: Path, events: Events) -> None:
     """Files may lie in a folder before anybody can watch it."""
     watched = FolderWatch(folder, settle=SETTLE, changes=events)
     names: list[str] = []
-    rules = rules_of(UploadConfig(name="relative"))
+    rules = Rules(Naming("relative"))
     async with asyncio.TaskGroup() as group:
         group.create_task(given(watched, rules, names))
         await asyncio.sleep(1)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from datagym_async._wire import TASK, BrokenTextError, ElementCutter, _cutting
+from datagym_async._wire import TASK, BrokenTextError, ElementCutter
 
 OVERVIEW = {"label_classes": [{"class_name": "a"}]}
 
@@ -74,7 +74,7 @@ def test_broken_texts_end_in_one_error(text: bytes, piece: int) -> None:
 
 def test_what_is_found_nowhere_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text without the beginning that is looked for goes through the other parser."""
-    monkeypatch.setattr(_cutting, "LONGEST_ELEMENT", 1000)
+    monkeypatch.setattr("datagym_async._wire._cutting.LONGEST_ELEMENT", 1000)
     elements = [{"number": n, "text": "x" * 90} for n in range(50)]
     cutter, text = ElementCutter(TASK), orjson.dumps(elements)
     found = [each for n in range(0, 3000, 100) for each in cutter.feed(text[n : n + 100])]
@@ -110,7 +110,7 @@ def test_an_element_that_never_ends_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What goes on and on and gives no element ends with a bound, which is said."""
-    monkeypatch.setattr(_cutting, "LONGEST_ELEMENT", 1 << 20)
+    monkeypatch.setattr("datagym_async._wire._cutting.LONGEST_ELEMENT", 1 << 20)
     cutter = make()
     assert list(cutter.feed(start)) == []
     with pytest.raises(BrokenTextError, match="one element has more than 1 MiB"):

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from datagym_async._wire import BrokenTextError, ListingCutter, Portion, _cutting
+from datagym_async._wire import BrokenTextError, ListingCutter, Portion
 
 HOSTILE = (
     "plain.jpg",
@@ -138,7 +138,7 @@ def test_many_small_datasets_are_read_once(media: str, monkeypatch: pytest.Monke
         return orjson.loads(text)
 
     counting = SimpleNamespace(loads=loads, JSONDecodeError=orjson.JSONDecodeError)
-    monkeypatch.setattr(_cutting, "orjson", counting)
+    monkeypatch.setattr("datagym_async._wire._cutting.orjson", counting)
     body = f'[{",".join([f"""{{"media":{media}}}"""] * 2_000)},{{"media":[{{}}]}}]'.encode()
     portions, _ = cut(body, many=True, piece=4_096, portion=len(body))
     assert len(portions) == 2_001
@@ -264,8 +264,8 @@ def test_a_listing_that_gives_nothing_is_refused(
     start: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What goes on and on without a media ends with a bound, which is said."""
-    monkeypatch.setattr(_cutting, "LONGEST_ELEMENT", 1 << 20)
-    monkeypatch.setattr(_cutting, "MAX_VALUE", 2 << 20)
+    monkeypatch.setattr("datagym_async._wire._cutting.LONGEST_ELEMENT", 1 << 20)
+    monkeypatch.setattr("datagym_async._wire._cutting.MAX_VALUE", 2 << 20)
     cutter = ListingCutter(portion=4096)
     cutter.add(start)
     with pytest.raises(BrokenTextError, match=r"more than \d MiB of it are no list of media"):

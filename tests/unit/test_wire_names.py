@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.models._names import decode_name, encode_name, fold_link, fold_name
+from datagym_async.models._names import decode_name, encode_name, fold_link, fold_name, fold_written
 
 TRAVELS = {
     "plain": ("ok.jpg", "ok.jpg"),
@@ -125,3 +125,18 @@ def test_different_names_stay_different(one: str, other: str) -> None:
 def test_links_are_compared_by_another_rule(one: str, other: str, same: bool) -> None:
     """Without case, letter by letter, and with all accents."""
     assert (fold_link(one) == fold_link(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("A.jpg", "a.JPG", True),
+        ("a.jpg", "a.jpeg", False),
+        ("straße.jpg", "STRASSE.jpg", False),
+        ("tast.jpg", "täst.jpg", False),
+        ("ä.jpg", "Ä.jpg", False),
+    ],
+)
+def test_names_fold_as_they_travel(one: str, other: str, equal: bool) -> None:
+    """Names are compared in their encoded form, where letters outside ASCII are other bytes."""
+    assert equal == (fold_written(one) == fold_written(other))

@@ -30,6 +30,9 @@ from datagym_async.server.routes import (
     _uploads,
     _values,
 )
+from datagym_async.server.routes._configs import build_entries, read_entries
+from datagym_async.server.routes._exports import classifications_view, labels_view
+from datagym_async.server.routes._tasks import first_invalid, is_valid
 
 ROUTES: Final[tuple[Route, ...]] = (
     *_projects.ROUTES,
@@ -42,3 +45,13 @@ ROUTES: Final[tuple[Route, ...]] = (
     *_predictions.ROUTES,
     *_exports.ROUTES,
 )
+
+__all__ = [
+    "ROUTES",
+    "build_entries",
+    "classifications_view",
+    "first_invalid",
+    "is_valid",
+    "labels_view",
+    "read_entries",
+]

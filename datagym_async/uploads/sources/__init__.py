@@ -9,6 +9,7 @@
 * `_failed`: the failed items of an earlier report.
 """
 
+from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
 from datagym_async.uploads.sources._failed import failed_items
 from datagym_async.uploads.sources._leaves import Source, Stream, leaves
@@ -23,6 +24,7 @@ __all__ = [
     "FolderWatch",
     "Naming",
     "Rules",
+    "Screening",
     "Source",
     "Spool",
     "Stream",

@@ -1,0 +1,75 @@
+"""Tests import from packages; a private module is imported where it is what is tested."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests import house
+
+SUBJECTS: Final = {
+    "cli/test_closing.py": {"cli._closing"},
+    "cli/test_export.py": {"cli._export"},
+    "cli/test_output.py": {"_groups"},
+    "faults/test_damage.py": {"downloads._manifest"},
+    "functional/test_bitmaps.py": {"exports._bitmaps"},
+    "functional/test_upload_links.py": {"uploads._sending"},
+    "helpers/fake_library.py": {"data._listing"},
+    "helpers/fake_service.py": {"models._names"},
+    "property/test_bytes_in_flight.py": {"uploads._sending"},
+    "property/test_file_names.py": {"_file_names"},
+    "property/test_formats.py": {"formats._keys", "formats._losses", "formats.coco._masks"},
+    "property/test_json_depth.py": {"_json"},
+    "property/test_listings.py": {"_wire._codec"},
+    "property/test_loader_order.py": {"data._order"},
+    "property/test_names.py": {"_printable", "models._names", "uploads._screening"},
+    "property/test_uploads_family.py": {"uploads._family"},
+    "property/test_uploads_structure.py": {"server._images"},
+    "unit/test_download_plan.py": {"downloads._manifest"},
+    "unit/test_files.py": {"_files"},
+    "unit/test_formats_matching.py": {"formats._losses"},
+    "unit/test_home.py": {"_home"},
+    "unit/test_json_depth.py": {"_json", "resources._exports", "uploads.sources._lists"},
+    "unit/test_limits_session.py": {"_session"},
+    "unit/test_loader_bounds.py": {"data._config"},
+    "unit/test_loader_cache.py": {"data._cache"},
+    "unit/test_loader_listing.py": {"data._listing"},
+    "unit/test_printable.py": {"_logs", "_printable", "labels._json"},
+    "unit/test_regular_expressions.py": {"_wire._redact"},
+    "unit/test_server_config_input.py": {"server._errors"},
+    "unit/test_server_prediction_schema.py": {"server._prediction_schema"},
+    "unit/test_server_values.py": {"server._labels"},
+    "unit/test_server_words.py": {
+        "models._names",
+        "server._errors",
+        "server._images",
+        "server._json",
+        "server._links",
+        "server._store",
+    },
+    "unit/test_session.py": {"_session"},
+    "unit/test_threads.py": {"_threads"},
+    "unit/test_uploads_events.py": {"uploads._observer"},
+    "unit/test_uploads_holdings.py": {"uploads._target"},
+    "unit/test_uploads_open_files.py": {"uploads._reading"},
+    "unit/test_uploads_reading.py": {"uploads._reading"},
+    "unit/test_uploads_report.py": {"uploads._tally"},
+    "unit/test_uploads_screening.py": {"uploads._screening"},
+    "unit/test_uploads_settling.py": {"uploads._settling", "uploads._target"},
+    "unit/test_uploads_target.py": {"uploads._family", "uploads._target"},
+    "unit/test_uploads_verdicts.py": {"uploads._verdicts"},
+    "unit/test_uploads_verify.py": {"uploads._tally", "uploads._verification"},
+    "unit/test_url_screening.py": {"resources._urls"},
+    "unit/test_wire_names.py": {"models._names"},
+    "unit/test_wire_routes.py": {"_wire._routes"},
+}
+"""What each test may import of private modules: those that it tests."""
+
+
+def test_tests_import_private_modules_only_where_these_are_tested() -> None:
+    """What else a test needs, its package exports; what is no longer imported leaves the table."""
+    found = {
+        path.removeprefix("tests/"): {name.removeprefix(f"{house.PACKAGE}.") for name in names}
+        for path, names in house.private_imports().items()
+    }
+
+    assert found == SUBJECTS
