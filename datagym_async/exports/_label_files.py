@@ -20,7 +20,7 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import LossKind, LossReport, coco, convert
 from datagym_async.formats.coco import CocoMapping
-from datagym_async.formats.convert._writing import check_target
+from datagym_async.formats.convert import check_target
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._tasks import FINISHED
 from datagym_async.resources._work import for_each, in_batches

@@ -5,7 +5,7 @@ In reading order:
 * `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`
 * `_keys`: names that a target takes, made of names that it does not
 * `coco/`: COCO, both ways, and the label configuration that its labels need
-* `convert/`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
+* `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_matching`: which image of a file is which media, by name
 * `_prediction_files`: files of predictions in any of the forms that an import takes
 

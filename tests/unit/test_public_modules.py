@@ -16,7 +16,6 @@ PACKAGES = [
     "datagym_async.data",
     "datagym_async.formats",
     "datagym_async.formats.coco",
-    "datagym_async.formats.convert",
     "datagym_async.labels",
     "datagym_async.models",
     "datagym_async.resources",
@@ -29,6 +28,7 @@ EXPORTING = [
     "datagym_async.downloads",
     "datagym_async.exceptions",
     "datagym_async.exports",
+    "datagym_async.formats.convert",
     "datagym_async.uploads",
 ]
 
