@@ -64,7 +64,7 @@ def test_rle_to_rings_to_rle(mask: NDArray[np.uint8]) -> None:
     compressed = {"size": list(mask.shape), "counts": text}
     plain = {"size": list(mask.shape), "counts": _masks._counts(mask)}
     for rle in (compressed, plain):
-        rings = [[_points(r) for r in (s.outline, *s.holes)] for s in _masks.segments_of(rle)]
+        rings = [[_points(r) for r in (s.outline, *s.holes)] for s in trace(_masks.decode(rle))]
         assert _masks.encode(rings, *mask.shape) == compressed
         assert _masks.encode(rings, *mask.shape, compressed=False) == plain
 
@@ -103,7 +103,7 @@ def _same(given_: dict[str, Any], back: dict[str, Any], shape: str) -> None:
 
 def _has_holes(annotation: dict[str, Any]) -> bool:
     rle = annotation["segmentation"]
-    return isinstance(rle, dict) and any(each.holes for each in _masks.segments_of(rle))
+    return isinstance(rle, dict) and any(each.holes for each in trace(_masks.decode(rle)))
 
 
 def _mask_of(annotation: dict[str, Any]) -> NDArray[np.uint8]:

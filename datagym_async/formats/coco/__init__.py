@@ -4,19 +4,17 @@
 what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 
 * `_mapping`: what becomes what (`CocoMapping`), and the keys of categories in a configuration
-* `_reading`: files joined by image, and converted to values
+* `_reading`: files joined by image, converted to values; the label configuration these need
 * `_writing`: values converted to objects of COCO, and written
 * `_masks`: masks to outlines with holes and back, pixel for pixel
-* `_config`: the label configuration that the labels of files need
 * `_sdk`: what the official SDK makes of the same files, for those who move over
 """
 
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.formats.coco._config import label_config
 from datagym_async.formats.coco._mapping import By, CocoCategory, CocoMapping, Shape
-from datagym_async.formats.coco._reading import read
+from datagym_async.formats.coco._reading import label_config, read
 from datagym_async.formats.coco._sdk import sdk_items
 from datagym_async.formats.coco._writing import CocoDocument, to_document, write
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, get_args
 
 import attrs
 
 from datagym_async.formats._keys import Keys
 from datagym_async.formats._losses import BrokenError
-from datagym_async.labels import Annotation, Classification, Rectangle
+from datagym_async.labels import Annotation, Rectangle
 from datagym_async.labels._config_rules import RESERVED
 from datagym_async.labels._json import LARGEST
 
@@ -41,13 +41,8 @@ class CocoMapping:
             out, outlines of crowds are simplified, and holes are objects of their own.
     """
 
-    shape: Shape = attrs.field(
-        default="rectangle",
-        validator=attrs.validators.in_(("rectangle", "polygon", "segmentation")),
-    )
-    by: By = attrs.field(
-        default="supercategory", validator=attrs.validators.in_(("supercategory", "category"))
-    )
+    shape: Shape = attrs.field(default="rectangle", validator=attrs.validators.in_(get_args(Shape)))
+    by: By = attrs.field(default="supercategory", validator=attrs.validators.in_(get_args(By)))
     select: str | None = None
     caption: str = "caption"
     sdk: bool = False
@@ -55,8 +50,7 @@ class CocoMapping:
     @property
     def select_key(self) -> str:
         """Return the key of the nested select."""
-        usual = "subcategory" if self.by == "supercategory" else "supercategory"
-        return self.select or usual
+        return self.select or ("subcategory" if self.by == "supercategory" else "supercategory")
 
     def caption_key(self, number: int) -> str:
         """Return the key of a caption, counted from 1."""
@@ -88,12 +82,13 @@ class CocoCategory:
 
     def document(self) -> dict[str, Any]:
         """Return it as a file has it."""
-        named = {"id": self.id, "name": self.name}
-        group = {"supercategory": self.supercategory} if self.supercategory else {}
-        if not self.keypoints:
-            return {**named, **group}
-        skeleton = [list(pair) for pair in self.skeleton]
-        return {**named, **group, "keypoints": list(self.keypoints), "skeleton": skeleton}
+        whole: dict[str, Any] = {"id": self.id, "name": self.name}
+        if self.supercategory:
+            whole["supercategory"] = self.supercategory
+        if self.keypoints:
+            whole["keypoints"] = list(self.keypoints)
+            whole["skeleton"] = [list(pair) for pair in self.skeleton]
+        return whole
 
 
 @attrs.frozen
@@ -144,7 +139,6 @@ class CategoryKeys:
             self._categories.setdefault((key, option), category)
 
     def of(self, category: CocoCategory) -> EntryKeys:
-        """Return the keys of a category."""
         return self._table[category.names][1]
 
     def items(self) -> Iterable[tuple[CocoCategory, EntryKeys]]:
@@ -153,11 +147,9 @@ class CategoryKeys:
 
     def category_of(self, annotation: Annotation) -> CocoCategory:
         """Return the category of an annotation; a new one without a number (0) if there is none."""
-        answer = next(
-            (each for each in annotation.classifications if each.key == self._mapping.select_key),
-            None,
-        )
-        option = answer.value if answer is not None else None
+        select = self._mapping.select_key
+        answers = (each.value for each in annotation.classifications if each.key == select)
+        option = next(answers, None)
         if known := self._categories.get((annotation.key, option)):
             return known
         if option is None:
@@ -169,12 +161,6 @@ class CategoryKeys:
         """Return the name of each keypoint of a category by its key."""
         known = self._table.get(category.names)
         return dict(zip(known[1].keypoints, known[0].keypoints, strict=True)) if known else {}
-
-    def answers(self, keys: EntryKeys) -> tuple[Classification, ...]:
-        """Return what says the category besides the key."""
-        if keys.option is None:
-            return ()
-        return (Classification.select(self._mapping.select_key, keys.option),)
 
 
 # --- Numbers of a file ----------------------------------------------------------------------------
@@ -189,11 +175,7 @@ def are_numbers(values: object) -> TypeGuard[list[float]]:
 
 
 def box_of(bbox: object) -> Rectangle:
-    """Return the box of an object.
-
-    Raises:
-        BrokenError: It has none.
-    """
+    """Return the box of an object, or raise `BrokenError` where it has none."""
     if not are_numbers(bbox) or len(bbox) != 4:
         raise BrokenError("it has no box of four numbers")
     return Rectangle(*bbox)

@@ -152,38 +152,32 @@ MOST_PIXELS: Final = 1 << 28
 """Pixels of the largest mask: a few bytes of a file or an answer could ask for any size."""
 
 
-def segments_of(rle: Mapping[str, Any]) -> list[Segment]:
-    """Return the outlines with holes of a mask.
+def decode(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Return a mask, shape (height, width), 1 where the object is.
 
     Args:
         rle: Members ``size`` (height, width) and ``counts`` (a list, or text in compressed form).
-
-    Raises:
-        BrokenError: It is no such mask.
-        FormatError: The extra ``formats`` is not installed.
-    """
-    return trace(decode(rle))
-
-
-def decode(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """Return a mask, shape (height, width), 1 where the object is.
 
     Raises:
         BrokenError: It is no mask.
         FormatError: The extra ``formats`` is not installed.
     """
     masks = _pycocotools()
-    height, width = _size(rle)
-    counts = rle.get("counts")
+    size, counts = rle.get("size"), rle.get("counts")
+    good = isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)
+    if not isinstance(size, list) or not good or min(size) < 1:
+        raise BrokenError("size must be height and width in pixels")
+    height, width = size
+    if height * width > MOST_PIXELS:
+        raise BrokenError(f"a mask of {height} by {width} pixels is too large")
     try:
+        whole = {"size": [height, width], "counts": counts}
         if isinstance(counts, list):
             if not all(type(n) is int and n >= 0 for n in counts):
                 raise BrokenError("counts must be numbers of pixels")
             if sum(counts) != height * width:
                 raise BrokenError(f"counts cover {sum(counts)} pixels of {height * width}")
-            whole = masks.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-        else:
-            whole = {"size": [height, width], "counts": counts}
+            whole = masks.frPyObjects(whole, height, width)
         mask: NDArray[np.uint8] = masks.decode(whole)
     except (TypeError, ValueError, AttributeError) as error:
         raise BrokenError(f"counts are no run-length encoding: {error}") from None
@@ -193,17 +187,7 @@ def decode(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
 def encode(
     rings: Iterable[Sequence[Sequence[Point]]], height: int, width: int, *, compressed: bool = True
 ) -> dict[str, Any]:
-    """Return the mask that shapes cover together.
-
-    Args:
-        rings: For each shape its outline, then its holes.
-        height: Pixels.
-        width: Pixels.
-        compressed: Whether the counts are text, which is shorter, or a list.
-
-    Raises:
-        FormatError: The extra ``formats`` is not installed.
-    """
+    """Return the mask of so many pixels that shapes cover together; for each, outline and holes."""
     masks = _pycocotools()
     import numpy as np
 
@@ -213,10 +197,8 @@ def encode(
         if holes:
             filled &= 1 - _filled(holes, height, width)
         mask |= filled
-    if not compressed:
-        return {"size": [height, width], "counts": _counts(mask)}
-    text = masks.encode(mask)["counts"]
-    return {"size": [height, width], "counts": text.decode("ascii")}
+    counts = masks.encode(mask)["counts"].decode("ascii") if compressed else _counts(mask)
+    return {"size": [height, width], "counts": counts}
 
 
 def _filled(rings: Sequence[Sequence[Point]], height: int, width: int) -> NDArray[np.uint8]:
@@ -234,16 +216,6 @@ def _counts(mask: NDArray[np.uint8]) -> list[int]:
     ends = [*(np.flatnonzero(np.diff(flat)) + 1).tolist(), flat.size]
     runs = np.diff([0, *ends]).tolist()
     return [0, *runs] if flat.size and flat[0] else runs
-
-
-def _size(rle: Mapping[str, Any]) -> tuple[int, int]:
-    size = rle.get("size")
-    good = isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)
-    if not isinstance(size, list) or not good or min(size) < 1:
-        raise BrokenError("size must be height and width in pixels")
-    if size[0] * size[1] > MOST_PIXELS:
-        raise BrokenError(f"a mask of {size[0]} by {size[1]} pixels is too large")
-    return size[0], size[1]
 
 
 def _pycocotools() -> Any:

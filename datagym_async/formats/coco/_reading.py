@@ -1,4 +1,6 @@
-"""COCO files as label values: what they hold is joined by image first, and then converted.
+"""COCO files as label values, and the label configuration that these need.
+
+What files hold is joined by image first, and then converted.
 
 The same objects may be in several files: those of keypoints repeat instances under their number.
 They are joined.
@@ -6,6 +8,7 @@ They are joined.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -15,6 +18,7 @@ import orjson
 
 from datagym_async._json import loads
 from datagym_async._regular_files import regular_only
+from datagym_async.formats._keys import bare_letters
 from datagym_async.formats._losses import (
     CARRIED,
     BrokenError,
@@ -32,17 +36,20 @@ from datagym_async.formats.coco._mapping import (
     are_numbers,
     box_of,
 )
-from datagym_async.formats.coco._masks import segments_of
+from datagym_async.formats.coco._masks import decode, trace
 from datagym_async.labels import (
     Annotation,
     Classification,
+    ConfigEntry,
+    LabelConfig,
     LabeledImage,
     Point,
     Polygon,
     Rectangle,
     Segmentation,
 )
-from datagym_async.labels._config_rules import LONGEST_TEXT
+from datagym_async.labels._config_rules import LONGEST_KEY, LONGEST_TEXT, grouped
+from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
     from datagym_async.labels import Shape
@@ -112,12 +119,7 @@ def gather(sources: Iterable[Source], losses: Losses) -> Gathered:
 
 
 def categories_of(source: Source) -> list[CocoCategory]:
-    """Return the categories of a file, in its order.
-
-    Raises:
-        FormatError: It is no COCO file.
-        OSError: It cannot be read.
-    """
+    """Return the categories of a file, in its order; raise what `gather` raises."""
     return list(_categories(*_loaded(source)).values())
 
 
@@ -160,8 +162,7 @@ def _images(
         if key in names:
             losses.add(LossKind.DOUBLED, name)
         names.add(key)
-        image = RawImage(name, width, height, media_id)
-        by_number[number] = gathered.images.setdefault(key, image)
+        by_number[number] = gathered.images.setdefault(key, RawImage(name, width, height, media_id))
     return by_number
 
 
@@ -262,10 +263,10 @@ class _Reader:
         shapes = self._shapes(raw, where)
         points = [] if self._mapping.sdk else self._keypoints(raw, keys, where)
         carried = {name: value for name, value in raw.items() if name not in _TAKEN_OVER}
-        whole = [
-            Annotation(keys.key, shape, self._table.answers(keys), extra={CARRIED: carried})
-            for shape in shapes
-        ]
+        answers = []
+        if keys.option is not None:  # what says the category besides the key
+            answers.append(Classification.select(self._mapping.select_key, keys.option))
+        whole = [Annotation(keys.key, shape, answers, extra={CARRIED: carried}) for shape in shapes]
         if not points:
             return whole
         if not whole or isinstance(whole[0].shape, Segmentation):
@@ -291,8 +292,7 @@ class _Reader:
             self._losses.add(LossKind.PARTS, where)
         if self._mapping.shape == "segmentation":
             return [Segmentation(each) for each in rings]
-        holed = sum(len(each) > 1 for each in rings)
-        if holed:
+        if holed := sum(len(each) > 1 for each in rings):
             self._losses.add(LossKind.HOLES, where, count=holed)
         return [Polygon(outline) for outline, *_ in rings]
 
@@ -306,7 +306,7 @@ class _Reader:
         if isinstance(segmentation, Mapping):
             rings = [
                 [[Point(*pair) for pair in ring] for ring in (segment.outline, *segment.holes)]
-                for segment in segments_of(segmentation)
+                for segment in trace(decode(segmentation))
             ]
         else:
             if not isinstance(segmentation, list | None):
@@ -314,11 +314,9 @@ class _Reader:
             rings = []
             for part in segmentation or []:
                 if are_numbers(part) and len(part) >= 6 and len(part) % 2 == 0:
-                    pairs = zip(part[::2], part[1::2], strict=True)
-                    rings.append([[Point(*pair) for pair in pairs]])
+                    rings.append([[*map(Point, part[::2], part[1::2])]])
                 else:
-                    lost = f"{where}: a polygon of fewer than 3 points"
-                    self._losses.add(LossKind.BROKEN, lost)
+                    self._losses.add(LossKind.BROKEN, f"{where}: a polygon of fewer than 3 points")
         if rings:
             return rings
         box = box_of(raw.get("bbox"))
@@ -338,3 +336,81 @@ class _Reader:
             if visibility:
                 found.append(Annotation(key, Point(x, y), extra={CARRIED: {"v": visibility}}))
         return found
+
+
+# --- The label configuration that the labels of files need ----------------------------------------
+
+_TYPES: Final = {
+    "rectangle": EntryType.RECTANGLE,
+    "polygon": EntryType.POLYGON,
+    "segmentation": EntryType.IMAGE_SEGMENTATION,
+}
+_STRANGE: Final = re.compile(r"[^a-zA-Z0-9_ !@#$%^&*()?-]+")
+
+
+def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelConfig:
+    """Return a label configuration that takes all labels of COCO files.
+
+    It has an entry for each supercategory or category (`CocoMapping.by`) with a select of what is
+    below, points for keypoints, and a free text for each caption that an image has at most.
+
+    Args:
+        sources: COCO files, or what they hold, as for `read`.
+        mapping: What becomes what, as for `read`.
+
+    Raises:
+        FormatError: One of them is no COCO file.
+        OSError: One cannot be read.
+    """
+    losses = Losses()
+    mapping = mapping or CocoMapping()
+    gathered = gather(sources, losses)
+    table = CategoryKeys(gathered.categories.values(), mapping, losses)
+    # An entry for each key, with options and points of all categories that share it.
+    shared = grouped((keys.key, (category, keys)) for category, keys in table.items())
+    entries = [_entry(key, members, mapping) for key, members in shared.items()]
+    # Nothing can be nested in a segmentation: its keypoints are entries of their own.
+    if mapping.shape == "segmentation" and not mapping.sdk:
+        points = dict(
+            pair
+            for category, keys in table.items()
+            for pair in zip(keys.keypoints, category.keypoints, strict=True)
+            if pair[0] not in shared
+        )
+        entries += _points(points)
+    # As many free texts as an image has captions at most.
+    most = max((len(each.captions) for each in gathered.images.values()), default=0)
+    for number in range(1, (min(most, 1) if mapping.sdk else most) + 1):
+        key, longest = mapping.caption_key(number), LONGEST_TEXT
+        entries.append(ConfigEntry(key, _value(key), EntryType.FREETEXT, max_length=longest))
+    return LabelConfig(entries)
+
+
+def _entry(
+    key: str, members: Iterable[tuple[CocoCategory, EntryKeys]], mapping: CocoMapping
+) -> ConfigEntry:
+    options: dict[str, str] = {}
+    points: dict[str, str] = {}
+    name = key
+    for category, keys in members:
+        name, asked = category.names
+        if keys.option is not None:
+            if mapping.by == "supercategory":
+                name, asked = asked, name
+            options[keys.option] = asked
+        if not mapping.sdk and mapping.shape != "segmentation":
+            points |= dict(zip(keys.keypoints, category.keypoints, strict=True))
+    children = _points(points)
+    if options:
+        select = mapping.select_key
+        children.insert(0, ConfigEntry(select, _value(select), EntryType.SELECT, options=options))
+    return ConfigEntry(key, _value(name), _TYPES[mapping.shape], children=children)
+
+
+def _points(points: dict[str, str]) -> list[ConfigEntry]:
+    return [ConfigEntry(key, _value(name), EntryType.POINT) for key, name in points.items()]
+
+
+def _value(name: str) -> str:
+    """Return what people read, in letters that the service takes."""
+    return _STRANGE.sub(" ", bare_letters(name)).strip()[:LONGEST_KEY] or "unnamed"

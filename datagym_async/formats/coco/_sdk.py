@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats.coco._mapping import are_numbers, box_of
-from datagym_async.formats.coco._masks import Ring, segments_of
+from datagym_async.formats.coco._masks import Ring, decode, trace
 from datagym_async.labels import Point, Polygon, Rectangle
 from datagym_async.labels._payload_annotations import write_shape
 
 if TYPE_CHECKING:
-    from datagym_async.labels import LabeledImage, Shape
+    from datagym_async.labels import Annotation, LabeledImage, Shape
 
 _TOLERANCE: Final = 0.009
 Pixel: TypeAlias = tuple[int, int]
@@ -38,38 +38,27 @@ def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
         labels: dict[str, list[dict[str, Any]]] = {}
         for each in image.annotations:
             is_made = isinstance(each.shape, Rectangle | Polygon)
-            item = {
-                "geometry": write_shape(each.shape) if is_made else [],
-                "classifications": {
-                    answer.key: [*answer.values] for answer in each.classifications
-                },
-            }
+            geometry = write_shape(each.shape) if is_made else []
+            item = {"geometry": geometry, "classifications": _answers(each)}
             labels.setdefault(each.key, []).append(item)
-        answers = {each.key: [*each.values] for each in image.classifications}
-        items.append(
-            {
-                "internal_media_ID": image.media_id,
-                "keepData": False,
-                "global_classifications": answers,
-                "labels": labels,
-            }
-        )
+        whole = {"internal_media_ID": image.media_id, "keepData": False}
+        items.append({**whole, "global_classifications": _answers(image), "labels": labels})
     return items
 
 
-def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> list[Shape]:
-    """Return the shapes that the official SDK makes of an object.
+def _answers(of: Annotation | LabeledImage) -> dict[str, list[str | None]]:
+    return {each.key: [*each.values] for each in of.classifications}
 
-    Raises:
-        BrokenError: It fails there, too.
-    """
+
+def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> list[Shape]:
+    """Return the shapes that the official SDK makes of an object; `BrokenError` where it fails."""
     if wanted == "rectangle":
         return [box_of(raw.get("bbox"))]
     segmentation = raw.get("segmentation")
     if isinstance(segmentation, Mapping):
         return [
             Polygon(_simplified(_pixels(walk)))
-            for outline, holes in segments_of(segmentation)
+            for outline, holes in trace(decode(segmentation))
             for walk in ([outline[0], *outline[:0:-1]], *holes)
         ]
     if raw.get("iscrowd") or not isinstance(segmentation, list) or not segmentation:
@@ -120,6 +109,5 @@ def _distance(point: Pixel, start: Pixel, end: Pixel) -> float:
     """Return how far a point is from a line."""
     (px, py), (ax, ay), (bx, by) = point, start, end
     length = math.dist(start, end)
-    if not length:
-        return math.dist(point, start)
-    return abs((bx - ax) * (ay - py) - (ax - px) * (by - ay)) / length
+    twice = abs((bx - ax) * (ay - py) - (ax - px) * (by - ay))  # the area of the triangle
+    return twice / length if length else math.dist(point, start)
