@@ -6,8 +6,7 @@ In reading order:
 * `_keys`: names that a target takes, made of names that it does not
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
-* `_matching`: which image of a file is which media, by name
-* `_prediction_files`: files of predictions in any of the forms that an import takes
+* `_prediction_files`: files in any of the forms that an import takes, and whose media they mean
 
 All of it blocks, but for the iteration of a `PredictionFile`: callers with an event loop use
 `asyncio.to_thread`.
@@ -18,8 +17,12 @@ from __future__ import annotations
 from datagym_async._public import publish
 from datagym_async.formats._keys import service_key
 from datagym_async.formats._losses import Conversion, FormatError, Loss, LossKind, LossReport
-from datagym_async.formats._matching import Matching, match
-from datagym_async.formats._prediction_files import PredictionFile, PredictionFormat
+from datagym_async.formats._prediction_files import (
+    Matching,
+    PredictionFile,
+    PredictionFormat,
+    match,
+)
 
 __all__ = [
     "Conversion",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -45,28 +46,22 @@ def bare_letters(name: str) -> str:
 
 @attrs.define
 class Keys:
-    """Gives each name of a scope a key of its own: numbers tell apart what would be one.
-
-    Args:
-        losses: Where collisions are reported.
-        verbatim: Whether names are keys already, whatever the service says to them.
-        reserved: Keys that are never given.
-    """
+    """Gives each name of a scope a key of its own: numbers tell apart what would be one."""
 
     _losses: Losses
     _verbatim: bool = False
+    """Whether names are keys already, whatever the service says to them."""
     _reserved: frozenset[str] = frozenset()
+    """Keys that are never given."""
     _given: dict[str, str] = attrs.field(factory=dict, init=False)
     _taken: dict[str, str] = attrs.field(factory=dict, init=False)
 
     def of(self, name: str) -> str:
         """Return the key of a name, the same each time."""
         if name not in self._given:
-            key = wanted = self._wanted(name)
-            number = 1
-            while key in self._taken:
-                number += 1
-                key = self._numbered(wanted, number)
+            wanted = self._wanted(name)
+            tried = (self._numbered(wanted, number) for number in count(2))
+            key = next(each for each in chain([wanted], tried) if each not in self._taken)
             if key != wanted:
                 both = f"{self._taken[wanted]!r} is {wanted}, {name!r} is {key}"
                 self._losses.add(LossKind.COLLISION, both)
@@ -115,25 +110,22 @@ def class_of(annotation: Annotation, select: str) -> str:
 
 def outlines_of(annotation: Annotation) -> list[Sequence[Point]]:
     """Return the outline of a shape, then its holes; nothing if it covers nothing."""
-    shape = annotation.shape
-    if isinstance(shape, Rectangle):
-        return [shape.bounds.corners]
-    if isinstance(shape, Polygon):
-        return [shape.points] if len(shape.points) > 2 else []
-    if isinstance(shape, Segmentation) and shape.rings and len(shape.rings[0]) > 2:
-        return [shape.rings[0], *(ring for ring in shape.rings[1:] if len(ring) > 2)]
+    match annotation.shape:
+        case Rectangle() as box:
+            return [box.bounds.corners]
+        case Polygon(points) if len(points) > 2:
+            return [points]
+        case Segmentation((outline, *holes)) if len(outline) > 2:
+            return [outline, *(ring for ring in holes if len(ring) > 2)]
     return []
 
 
 def paths_of_answers(
     where: str, answers: Iterable[Classification], *, but: str = ""
 ) -> Iterator[str]:
-    """Give the path of each answer that is set, nested ones included.
+    """Give the path of each answer that is set, behind `where`, nested ones included.
 
-    Args:
-        where: What stands before the keys.
-        answers: The answers.
-        but: Key of an answer that is kept; those nested in it are not.
+    The answer with the key `but` is kept; those nested in it are not.
     """
     for each in answers:
         if each.is_set and each.key != but:

@@ -100,7 +100,7 @@ class LossReport:
 
     def __str__(self) -> str:
         """Return a line for each kind."""
-        return "\n".join(str(item) for item in self.items) or "Nothing was lost."
+        return "\n".join(map(str, self.items)) or "Nothing was lost."
 
     def count(self, kind: LossKind) -> int:
         """Return how often this kind of loss occurred."""
@@ -111,22 +111,19 @@ class LossReport:
 class Losses:
     """Counts the losses of a running conversion."""
 
-    _counts: dict[LossKind, int] = attrs.field(factory=dict, init=False)
-    _examples: dict[LossKind, list[str]] = attrs.field(factory=dict, init=False)
+    _found: dict[LossKind, Loss] = attrs.field(factory=dict, init=False)
 
     def add(self, kind: LossKind, *where: str, count: int = 1) -> None:
         """Count a loss, and keep where it was if few are known."""
-        self._counts[kind] = self._counts.get(kind, 0) + count
-        kept = self._examples.setdefault(kind, [])
-        if len(kept) < _EXAMPLES:
-            new = [each for each in dict.fromkeys(where) if each and each not in kept]
-            kept += new[: _EXAMPLES - len(kept)]
+        known = self._found.get(kind, Loss(kind, 0))
+        examples = (*known.examples, *where)
+        if len(known.examples) < _EXAMPLES:
+            examples = tuple(filter(None, dict.fromkeys(examples)))
+        self._found[kind] = Loss(kind, known.count + count, examples[:_EXAMPLES])
 
     def report(self) -> LossReport:
         """Return what was counted so far."""
-        return LossReport(
-            tuple(Loss(kind, n, tuple(self._examples[kind])) for kind, n in self._counts.items())
-        )
+        return LossReport(self._found.values())
 
 
 class FormatError(ConfigurationError):
