@@ -2,11 +2,10 @@
 
 In reading order:
 
-* `_shapes`, `_values`, `_video`: labels of an image, of a task and of a video
+* `_values`: shapes, and the labels of an image, of a task and of a video
 * `_json`: checks of the kinds of JSON values, and the error that says where one is wrong
 * `_payload_annotations`: answers, shapes and annotations, read and written
-* `_payload`: classes, images, tasks and whole exports, read and written
-* `_payload_video`: labels of a video, with what the service is known to write wrongly
+* `_payload`: classes, images, tasks, videos and whole exports, read and written
 * `_config_entries`: entries of a label configuration, and how they are put together
 * `_config_rules`: what a label configuration must obey
 * `_config_documents`, `_config_yaml`: a label configuration read from JSON and YAML
@@ -29,22 +28,30 @@ from datagym_async.labels._payload import (
     parse_export,
     parse_image,
     parse_task,
+    parse_video,
     to_payload,
     to_prediction,
+    to_video_payload,
+    with_keys,
 )
-from datagym_async.labels._payload_video import parse_video, to_video_payload, with_keys
-from datagym_async.labels._shapes import (
+from datagym_async.labels._values import (
+    Annotation,
     Bounds,
+    Classification,
+    FrameRange,
     Incomplete,
+    Keyframe,
+    LabeledImage,
+    LabeledTask,
     Line,
     Point,
     Polygon,
     Rectangle,
     Segmentation,
     Shape,
+    VideoLabels,
+    VideoObject,
 )
-from datagym_async.labels._values import Annotation, Classification, LabeledImage, LabeledTask
-from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, VideoObject
 
 __all__ = [
     "Annotation",

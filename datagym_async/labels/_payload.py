@@ -1,4 +1,4 @@
-"""Exports and items of imports: classes, images, tasks, and a whole export.
+"""Exports and items of imports: classes, images, tasks, a whole export, and one of a video.
 
 Reading and writing again gives the file that was read, member by member: the members of older
 services, those that this package does not know, and empty lists are kept.
@@ -7,24 +7,42 @@ services, those that this package does not know, and empty lists are kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from datagym_async.labels._json import ShapeError, as_list, as_number, as_object, as_text
 from datagym_async.labels._json import as_whole_number as as_whole
 from datagym_async.labels._payload_annotations import (
+    MEMBER_OF,
+    SHAPE_MEMBERS,
     ClassTypes,
     read_annotations,
     read_classifications,
+    read_shape,
     write_annotations,
     write_classifications,
+    write_shape,
 )
-from datagym_async.labels._values import Form, LabeledImage, LabeledTask
+from datagym_async.labels._values import (
+    Classification,
+    Form,
+    FrameRange,
+    Incomplete,
+    Keyframe,
+    LabeledImage,
+    LabeledTask,
+    Shape,
+    VideoLabels,
+    VideoObject,
+)
 from datagym_async.models import EntryType, TaskState
 from datagym_async.models._basics import count
 from datagym_async.models._names import decode_name
+
+if TYPE_CHECKING:
+    from datagym_async.models import LabelValue
 
 # --- The classes that an export lists before its tasks --------------------------------------------
 
@@ -108,7 +126,6 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
             example ``labels.car[0].polygon[1].x``.
     """
     task = as_object(element)
-    types = classes if isinstance(classes, Mapping) else class_types(classes)
     stored = _first(task, _NAME)
     urls = _optional(task, "segmentations", as_list) or ()
     urls = tuple(as_text(url, path=f".segmentations[{n}]") for n, url in enumerate(urls))
@@ -131,8 +148,7 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
         state=state,
         segmentations=urls,
         task_id=task_id[1] if task_id else None,
-        annotations=_below(task, _LABELS, read_annotations, types),
-        classifications=_below(task, _GLOBALS, read_classifications, types),
+        **_labels_of(task, classes),
         extra={name: value for name, value in task.items() if name not in _KNOWN},
         form=Form(tuple(task), tuple(task.get(_LABELS) or ()), raw),
         **video,
@@ -150,22 +166,23 @@ def parse_image(item: object, classes: Iterable[LabelClass] | ClassTypes = ()) -
         ConfigurationError: See `parse_task`.
     """
     image = as_object(item)
-    types = classes if isinstance(classes, Mapping) else class_types(classes)
     return LabeledImage(
         media_id=_first(image, _ID, default=""),
         media_name=decode_name(_first(image, _NAME, default="")),
-        annotations=_below(image, _LABELS, read_annotations, types),
-        classifications=_below(image, _GLOBALS, read_classifications, types),
+        **_labels_of(image, classes),
     )
 
 
-def _below(
-    task: dict[str, Any], member: str, read: Callable[..., tuple[Any, ...]], types: ClassTypes
-) -> tuple[Any, ...]:
+def _labels_of(item: dict[str, Any], classes: Iterable[LabelClass] | ClassTypes) -> dict[str, Any]:
+    types = classes if isinstance(classes, Mapping) else class_types(classes)
+    member = _LABELS
     try:
-        return read(task.get(member), types)
+        annotations = read_annotations(item.get(member), types)
+        member = _GLOBALS
+        answers = read_classifications(item.get(member), types)
     except ShapeError as error:
         raise error.below(f".{member}") from None
+    return {"annotations": annotations, "classifications": answers}
 
 
 def _first(task: dict[str, Any], member: str, *, default: str | None = None) -> str:
@@ -203,7 +220,11 @@ def to_payload(labels: LabeledImage) -> dict[str, Any]:
         _STATUS: form.written(_STATUS, labels.state, lambda state: state.value.lower()),
         "segmentations": [*labels.segmentations],
         **_labels(labels, form),
-        **{name: form.written(name, getattr(labels, name), _text) for name in _VIDEO},
+        # Numbers of videos are texts.
+        **{
+            name: form.written(name, value, lambda value: None if value is None else str(value))
+            for name, value in ((name, getattr(labels, name)) for name in _VIDEO)
+        },
         **labels.extra,
     }
     shown = () if labels.task_export_url else (_GLOBALS, _LABELS)
@@ -230,11 +251,6 @@ def to_prediction(labels: LabeledImage, keep_data: bool | None = None) -> dict[s
         _GLOBALS: write_classifications(labels.classifications),
         _LABELS: write_annotations(labels.annotations, as_read=False, nested=False),
     }
-
-
-def _text(value: object) -> str | None:
-    """Return a number as the service writes those of videos: as a text."""
-    return None if value is None else str(value)
 
 
 def _labels(labels: LabeledImage, form: Form) -> dict[str, Any]:
@@ -328,3 +344,196 @@ def parse_export(document: object) -> LabelExport:
         if task is not None:
             tasks.append(task)
     return LabelExport(reader.classes, tasks, reader.form)
+
+
+# --- Videos, with what the service is known to write wrongly --------------------------------------
+
+# Observed in the service's source: of a line or polygon only the last point is written, and of
+# every point the ordinate as a capital Y; a rectangle that is not complete, a checklist without a
+# tick and an answer that did not change are the text "null".
+
+_FRAMES: Final = "frames"
+_OBJECTS: Final = "object"
+_SEEN: Final = "visibleObjectId"
+_ANSWERS: Final = "classifications"
+_NULL: Final = "null"
+_CUT: Final = frozenset({EntryType.LINE, EntryType.POLYGON})
+
+
+def parse_video(document: object) -> VideoLabels:
+    """Return the export of one video as values.
+
+    Args:
+        document: The JSON values of the file.
+
+    Raises:
+        ConfigurationError: It is no export of a video; the text says where it is not.
+    """
+    video = as_object(document)
+    frames = {}
+    for frame, listed in as_object(video.get(_FRAMES) or {}, path=f".{_FRAMES}").items():
+        number, path = _frame(frame, f".{_FRAMES}"), f".{_FRAMES}.{frame}"
+        frames[number] = tuple(
+            as_text(
+                as_object(item, path=f"{path}[{index}]").get(_SEEN), path=f"{path}[{index}].{_SEEN}"
+            )
+            for index, item in enumerate(as_list(listed, path=path))
+        )
+    # For each object, the runs of frames in which it is seen.
+    runs: dict[str, list[FrameRange]] = {}
+    for at in sorted(frames):
+        for each in frames[at]:
+            own = runs.setdefault(each, [])
+            if own and at - own[-1].last <= 1:
+                own[-1] = FrameRange(own[-1].first, at)
+            else:
+                own.append(FrameRange(at, at))
+    objects = {}
+    for key, value in as_object(video.get(_OBJECTS) or {}, path=f".{_OBJECTS}").items():
+        path = f".{_OBJECTS}.{key}"
+        keyframes = []
+        for frame, keyframe in as_object(value, path=path).items():
+            number = _frame(frame, path)
+            try:
+                keyframes.append(_keyframe(number, as_object(keyframe)))
+            except ShapeError as error:
+                raise error.below(f"{path}.{frame}") from None
+        objects[key] = VideoObject(key, None, keyframes, runs.get(key, ()))
+    return VideoLabels(
+        frames,
+        objects,
+        tuple(_notes(objects.values())),
+        extra={name: value for name, value in video.items() if name not in {_FRAMES, _OBJECTS}},
+        form=Form(tuple(video)),
+    )
+
+
+def _frame(frame: str, path: str) -> int:
+    if frame.isascii() and frame.isdecimal() and len(frame) < 20:
+        return int(frame)
+    raise ShapeError("the number of a frame was expected", path=f"{path}.{frame}")
+
+
+def _keyframe(frame: int, value: dict[str, Any]) -> Keyframe:
+    member = at = next((name for name in value if name in SHAPE_MEMBERS), None)
+    raw: dict[str, tuple[Any, Any]] = {}
+    shape = None
+    try:
+        if member is not None:
+            shape, exact = _repaired(member, value[member])
+            raw |= {} if exact else {member: (value[member], shape)}
+        at = _ANSWERS
+        answers = tuple(_without_null(each) for each in read_classifications(value.get(at), {}))
+    except ShapeError as error:
+        raise error.below(f".{at}") from None
+    if write_classifications(answers) != value.get(_ANSWERS, {}):
+        raw[_ANSWERS] = (value.get(_ANSWERS), answers)
+    unknown = {name: item for name, item in value.items() if name not in {member, _ANSWERS}}
+    return Keyframe(frame, shape, answers, extra=unknown, form=Form(tuple(value), raw=raw))
+
+
+def _repaired(member: str, payload: object) -> tuple[Shape, bool]:
+    """Return a shape, with y for a capital Y, and whether it says all that the payload does."""
+    items, kind = as_list(payload), SHAPE_MEMBERS[member]
+    if {} in items:  # what the service writes of a shape without points
+        return Incomplete(kind, payload), True
+    repaired = [
+        {"y" if name == "Y" else name: value for name, value in item.items()}
+        if isinstance(item, dict) and "Y" in item and "y" not in item
+        else item
+        for item in items
+    ]
+    shape, exact = read_shape(member, repaired)
+    if isinstance(shape, Incomplete):
+        return Incomplete(kind, payload), True
+    return shape, exact and repaired == items
+
+
+def _without_null(answer: Classification) -> Classification:
+    """Return an answer without the text "null": unset, or not changed where a nested one was."""
+    children = tuple(_without_null(each) for each in answer.children)
+    unset: tuple[None, ...] = () if children else (None,)
+    values = unset if answer.values == (_NULL,) else answer.values
+    return attrs.evolve(answer, values=values, children=children)
+
+
+def _notes(objects: Iterable[VideoObject]) -> Iterator[str]:
+    """Give what was repaired and what is lost of each object, and in which frames."""
+    for each in objects:
+        cut, capital, unset = [], [], []
+        for keyframe in each.keyframes:
+            shape, raw = keyframe.shape, keyframe.form.raw if keyframe.form else {}
+            left = shape.payload if isinstance(shape, Incomplete) and shape.type in _CUT else ()
+            if any(isinstance(item, dict) and "Y" in item for item in left):
+                cut.append(keyframe.frame)
+            if any("Y" in item for name in raw.keys() - {_ANSWERS} for item in raw[name][0]):
+                capital.append(keyframe.frame)
+            if _ANSWERS in raw:
+                unset.append(keyframe.frame)
+        kind = each.type.lower() if each.type else ""
+        for frames, what in (
+            (cut if kind else [], f"the service exports only the last point of a {kind}"),
+            (capital, "a capital Y was read as y"),
+            (unset, 'the text "null" was read as an unset answer'),
+        ):
+            if frames:
+                # No more than a few frames of many.
+                shown = ", ".join(map(str, frames[:5])) + (", ..." if len(frames) > 5 else "")
+                where = f"{len(frames)} keyframe{'s' if len(frames) > 1 else ''}, at frame {shown}"
+                yield f"object {each.id}: {what} ({where})"
+
+
+def with_keys(labels: VideoLabels, values: Iterable[LabelValue]) -> VideoLabels:
+    """Return a video's labels with what its export leaves out and its task says.
+
+    Args:
+        labels: As exported.
+        values: The label values of the task (`TaskDetail.label_iteration`); an object has the id
+            of its value.
+    """
+    objects = dict(labels.objects)
+    for value in values:
+        if each := objects.get(value.id):
+            types = dict(_types(value.children))
+            keyframes = (
+                attrs.evolve(k, classifications=(_with_type(c, types) for c in k.classifications))
+                for k in each.keyframes
+            )
+            objects[value.id] = attrs.evolve(each, key=value.entry_key, keyframes=keyframes)
+    return attrs.evolve(labels, objects=objects)
+
+
+def _types(values: Iterable[LabelValue]) -> Iterator[tuple[str, EntryType]]:
+    for each in values:
+        yield each.entry_key, each.entry_type
+        yield from _types(each.children)
+
+
+def _with_type(answer: Classification, types: Mapping[str, EntryType]) -> Classification:
+    children = (_with_type(each, types) for each in answer.children)
+    return attrs.evolve(answer, type=types.get(answer.key), children=children)
+
+
+def to_video_payload(labels: VideoLabels) -> dict[str, Any]:
+    """Return a video's labels as an export has them; what was read gives what was read.
+
+    The keys of objects have no place in it.
+    """
+    frames = {str(frame): [{_SEEN: key} for key in ids] for frame, ids in labels.frames.items()}
+    objects = {
+        key: {str(keyframe.frame): _written(keyframe) for keyframe in each.keyframes}
+        for key, each in labels.objects.items()
+    }
+    form = labels.form or Form()
+    values = {_FRAMES: frames, _OBJECTS: objects, **labels.extra}
+    return form.ordered(values, usual=(_FRAMES, _OBJECTS))
+
+
+def _written(keyframe: Keyframe) -> dict[str, Any]:
+    form, shape, answers = keyframe.form or Form(), keyframe.shape, keyframe.classifications
+    values: dict[str, Any] = {}
+    if shape is not None and shape.type is not None:
+        member = MEMBER_OF[shape.type]
+        values[member] = form.written(member, shape, write_shape)
+    values[_ANSWERS] = form.written(_ANSWERS, answers, write_classifications)
+    return form.ordered({**values, **keyframe.extra}, usual=tuple(values)[:-1])

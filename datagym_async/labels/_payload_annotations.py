@@ -12,7 +12,10 @@ from typing import Any, Final, TypeAlias
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels._json import ShapeError, as_list, as_object, kind_of
-from datagym_async.labels._shapes import (
+from datagym_async.labels._values import (
+    Annotation,
+    Classification,
+    Form,
     Incomplete,
     Line,
     Point,
@@ -21,7 +24,6 @@ from datagym_async.labels._shapes import (
     Segmentation,
     Shape,
 )
-from datagym_async.labels._values import Annotation, Classification, Form
 from datagym_async.models import EntryType
 
 # --- Answers: ["bus", {"damage": ["dent"]}] -------------------------------------------------------

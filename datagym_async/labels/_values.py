@@ -1,37 +1,260 @@
-"""Label values: what a person, a model or a file says about one image.
+"""Labels as values: what a person, a model or a file says about one image, or about a video.
 
 A `LabeledImage` is what goes in (a prediction), a `LabeledTask` what an export gives. Both hold
 `Annotation` values (a shape under the key of a label entry, with its classifications and the
-annotations nested in it) and the `Classification` values of the whole image.
+annotations nested in it) and the `Classification` values of the whole image. `VideoLabels` are
+objects, each with its keyframes, and where each object is seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import attrs
 
-from datagym_async.labels._shapes import Shape
+from datagym_async._extras import extra_module
 from datagym_async.models import EntryType, TaskState
+from datagym_async.models._basics import count
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 V = TypeVar("V")
+
+# --- Shapes on an image: pixels, origin top left, x to the right and y down -----------------------
+
+# Each has the `type` of the label entries that take it, its `bounds` and its `area` in square
+# pixels. A shape is always complete. What a service wrote without all of its coordinates is kept
+# as an `Incomplete` shape, so that nothing is made up and nothing is lost.
+
+
+class Bounds(NamedTuple):
+    """The smallest upright rectangle around a shape, in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """Return the distance from left to right."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Return the distance from top to bottom."""
+        return self.bottom - self.top
+
+    @property
+    def corners(self) -> tuple[Point, ...]:
+        """Return its four corners, clockwise from the upper left one."""
+        left, top, right, bottom = self
+        return Point(left, top), Point(right, top), Point(right, bottom), Point(left, bottom)
+
+
+@attrs.frozen
+class Point:
+    """A point; also one corner of the other shapes.
+
+    Args:
+        x: Pixels from the left edge, fractions allowed.
+        y: Pixels from the top edge, fractions allowed.
+    """
+
+    x: float
+    y: float
+    type: ClassVar[EntryType] = EntryType.POINT
+    area: ClassVar[float] = 0.0
+
+    @property
+    def bounds(self) -> Bounds:
+        """Return the point twice."""
+        return Bounds(self.x, self.y, self.x, self.y)
+
+    def to_numpy(self) -> NDArray[np.float64]:
+        """Return x and y, shape (2,). Needs numpy."""
+        return _array([self.x, self.y])
+
+
+Pair: TypeAlias = "Point | Sequence[float]"
+"""A point, or its x and y."""
+
+_ONLY_POINTS = {Point}
+
+
+def _points(given: Iterable[Pair]) -> tuple[Point, ...]:
+    if type(given) is tuple and set(map(type, given)) == _ONLY_POINTS:
+        return given  # a file of 200 MB has millions
+    try:
+        return tuple(each if isinstance(each, Point) else Point(*each) for each in given)
+    except TypeError as error:
+        msg = f"the points of a shape are given as Point or (x, y), one after the other ({error})"
+        raise TypeError(msg) from None
+
+
+def _rings(given: Iterable[Iterable[Pair]]) -> tuple[tuple[Point, ...], ...]:
+    return tuple(_points(ring) for ring in given)
+
+
+@attrs.frozen
+class _Points:
+    points: tuple[Point, ...] = attrs.field(converter=_points)
+
+    @property
+    def bounds(self) -> Bounds:
+        """Return what surrounds it. Raises ValueError when it has no point."""
+        return _bounds(self.points)
+
+    def to_numpy(self) -> NDArray[np.float64]:
+        """Return x and y of each point, shape (points, 2). Needs numpy."""
+        return _array([(each.x, each.y) for each in self.points], width=2)
+
+
+@attrs.frozen
+class Line(_Points):
+    """An open line through points.
+
+    Args:
+        points: Its points, as `Point` or (x, y), two at least when it is finished.
+    """
+
+    type: ClassVar[EntryType] = EntryType.LINE
+    area: ClassVar[float] = 0.0
+
+
+@attrs.frozen
+class Polygon(_Points):
+    """A filled outline, not closed: the last point is joined to the first.
+
+    Args:
+        points: Its points, as `Point` or (x, y), three at least when it is finished.
+    """
+
+    type: ClassVar[EntryType] = EntryType.POLYGON
+
+    @property
+    def area(self) -> float:
+        """Return its area in square pixels, whichever way round its points go."""
+        return _area(self.points)
+
+
+@attrs.frozen
+class Rectangle:
+    """An upright rectangle.
+
+    Args:
+        x: Pixels from the left edge of the image to its left edge.
+        y: Pixels from the top edge of the image to its top edge.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    type: ClassVar[EntryType] = EntryType.RECTANGLE
+
+    @property
+    def bounds(self) -> Bounds:
+        """Return its four edges."""
+        return Bounds(self.x, self.y, self.x + self.width, self.y + self.height)
+
+    @property
+    def area(self) -> float:
+        """Return its area in square pixels."""
+        return self.width * self.height
+
+    def to_numpy(self) -> NDArray[np.float64]:
+        """Return x, y, width and height, shape (4,). Needs numpy."""
+        return _array([self.x, self.y, self.width, self.height])
+
+
+@attrs.frozen
+class Segmentation:
+    """A segment of an image: an outline, and holes in it.
+
+    Args:
+        rings: The outline first, then each hole, not closed, each of `Point` or (x, y). The
+            service paints the first ring white and the following ones black.
+    """
+
+    rings: tuple[tuple[Point, ...], ...] = attrs.field(converter=_rings)
+    type: ClassVar[EntryType] = EntryType.IMAGE_SEGMENTATION
+
+    @property
+    def bounds(self) -> Bounds:
+        """Return what surrounds the outline. Raises ValueError when it has no point."""
+        return _bounds(self.rings[0] if self.rings else ())
+
+    @property
+    def area(self) -> float:
+        """Return the area of the outline less that of the holes, in square pixels."""
+        outline, *holes = [_area(ring) for ring in self.rings] or [0.0]
+        return max(0.0, outline - sum(holes))
+
+    def to_numpy(self) -> list[NDArray[np.float64]]:
+        """Return x and y of each point, an array of shape (points, 2) a ring. Needs numpy."""
+        return [_array([(each.x, each.y) for each in ring], width=2) for ring in self.rings]
+
+
+@attrs.frozen
+class Incomplete:
+    """A shape of which coordinates are missing, as the service wrote it.
+
+    The service writes null for all coordinates of a shape of which one was never set or is
+    negative.
+
+    Args:
+        type: Type of the shape, or None where the file does not say (member ``geometry``).
+        payload: What the file has, as JSON values.
+    """
+
+    type: EntryType | None
+    payload: Any
+
+
+Shape: TypeAlias = Point | Line | Polygon | Rectangle | Segmentation | Incomplete
+"""What an annotation outlines."""
+
+
+def _bounds(points: Sequence[Point]) -> Bounds:
+    if not points:
+        raise ValueError("a shape without points has no bounds; check its points first")
+    xs, ys = [each.x for each in points], [each.y for each in points]
+    return Bounds(min(xs), min(ys), max(xs), max(ys))
+
+
+def _area(points: Sequence[Point]) -> float:
+    """Return the area within a closed outline (the shoelace formula)."""
+    following = (*points[1:], *points[:1])
+    twice = sum(a.x * b.y - b.x * a.y for a, b in zip(points, following, strict=True))
+    return abs(twice) / 2
+
+
+def _array(values: Sequence[object], *, width: int | None = None) -> NDArray[np.float64]:
+    numpy = extra_module("numpy")  # here, so that only those who ask for arrays need it
+    array: NDArray[np.float64] = numpy.asarray(values, dtype=numpy.float64)
+    return array if width is None else array.reshape(-1, width)
+
+
+# --- Labels of an image, and of a task ------------------------------------------------------------
 
 
 @attrs.frozen
 class Form:
-    """How a file wrote a value, so that the way back gives the same file.
-
-    Args:
-        members: The members that were there, in order; None for a value that was made by hand.
-        keys: The keys below ``labels`` or ``nested_geometries``, in order, the empty ones too.
-        raw: A member to what the file had and what it was read as, where the one does not follow
-            from the other.
-    """
+    """How a file wrote a value, so that the way back gives the same file."""
 
     members: tuple[str, ...] | None = None
+    """The members that were there, in order; None for a value that was made by hand."""
     keys: tuple[str, ...] = ()
+    """The keys below ``labels`` or ``nested_geometries``, in order, the empty ones too."""
     raw: Mapping[str, tuple[Any, Any]] = attrs.field(factory=dict)
+    """Of members that a value does not give back: what the file had, and what it was read as."""
 
     def written(self, member: str, value: V, write: Callable[[V], Any]) -> Any:
         """Return what a member is to hold: what the file had, if it still means the value."""
@@ -41,9 +264,7 @@ class Form:
     def ordered(self, values: Mapping[str, Any], *, usual: Iterable[str]) -> dict[str, Any]:
         """Return members in the file's order, and behind them those that it did not have.
 
-        Args:
-            values: All members.
-            usual: Those that are written even if they are empty where there was no file.
+        Where there was no file, the usual ones are written even if they are empty.
         """
         always = set(usual if self.members is None else self.members)
         order = [*(name for name in self.members or () if name in values), *values]
@@ -52,10 +273,6 @@ class Form:
     def has(self, member: str) -> bool:
         """Return whether the file had a member."""
         return member in (self.members or ())
-
-
-def _texts(given: Iterable[str | None]) -> tuple[str | None, ...]:
-    return tuple(given)
 
 
 def _answers(given: Iterable[Classification]) -> tuple[Classification, ...]:
@@ -82,7 +299,7 @@ class Classification:
     """
 
     key: str
-    values: tuple[str | None, ...] = attrs.field(default=(None,), converter=_texts)
+    values: tuple[str | None, ...] = attrs.field(default=(None,), converter=tuple[str | None, ...])
     children: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
     type: EntryType | None = attrs.field(default=None, eq=False)
 
@@ -192,8 +409,7 @@ class LabeledTask(LabeledImage):
         video_total_frames: Number of frames, or None.
         video_frame_rate: Frames a second as a fraction, for example ``"30/1"``, or None.
         video_duration: Seconds, or None.
-        extra: Members of the file that this package does not know, kept for the way back.
-        form: How the file wrote it, or None; it does not count when two are compared.
+        extra, form: As for `Annotation`.
     """
 
     stored_media_name: str = attrs.Factory(lambda self: self.media_name, takes_self=True)
@@ -209,3 +425,138 @@ class LabeledTask(LabeledImage):
     video_duration: float | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     form: Form | None = attrs.field(default=None, eq=False, repr=False)
+
+
+# --- Labels of a video ----------------------------------------------------------------------------
+
+
+class FrameRange(NamedTuple):
+    """A run of frames, both ends included."""
+
+    first: int
+    last: int
+
+    def __contains__(self, frame: object) -> bool:
+        """Return whether a frame's number is in it."""
+        return isinstance(frame, int) and self.first <= frame <= self.last
+
+
+@attrs.frozen
+class Keyframe:
+    """What was drawn or answered anew about an object at one frame.
+
+    Args:
+        frame: Number of the frame, counted from 0.
+        shape: The object's new shape, or None where only answers changed. Of a line or polygon the
+            service writes one point alone, which is kept as an `Incomplete` shape.
+        classifications: The answers that changed. One with ``()`` as its values did not change
+            itself: one nested in it did.
+        extra, form: As for `Annotation`.
+    """
+
+    frame: int
+    shape: Shape | None = None
+    classifications: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
+    extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
+    form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+
+
+def _in_order(given: Iterable[Keyframe]) -> tuple[Keyframe, ...]:
+    return tuple(sorted(given, key=attrgetter("frame")))
+
+
+def _ranges(given: Iterable[tuple[int, int]]) -> tuple[FrameRange, ...]:
+    return tuple(FrameRange(*each) for each in given)
+
+
+@attrs.frozen
+class VideoObject:
+    """One object of a video.
+
+    Args:
+        id: UUID of its label value.
+        key: Key of its entry, or None where it is not known: the export does not say it, the task
+            does (`LabelsResource.export_video` with classes).
+        keyframes: Its keyframes, in order.
+        visible: The runs of frames in which it is seen, in order; between them it is not. An object
+            that was never ended is seen nowhere.
+    """
+
+    id: str
+    key: str | None = None
+    keyframes: tuple[Keyframe, ...] = attrs.field(default=(), converter=_in_order, repr=count)
+    visible: tuple[FrameRange, ...] = attrs.field(default=(), converter=_ranges)
+
+    @property
+    def type(self) -> EntryType | None:
+        """Return the type of its shapes, or None where it has none."""
+        shapes = (each.shape for each in self.keyframes)
+        return next((shape.type for shape in shapes if shape is not None), None)
+
+    def is_visible(self, frame: int) -> bool:
+        """Return whether it is seen in a frame."""
+        return any(frame in each for each in self.visible)
+
+    def rectangle_at(self, frame: int) -> Rectangle | None:
+        """Return where a rectangle is in a frame; the service exports its keyframes alone.
+
+        Between two keyframes of one visible run each side moves evenly, as the editor shows it;
+        nothing is rounded. It is None where the object is not seen, is no rectangle, or has no
+        complete keyframe on both sides.
+        """
+        run = next((each for each in self.visible if frame in each), None)
+        drawn = [each for each in self.keyframes if run and each.shape and each.frame in run]
+        before = next((each for each in reversed(drawn) if each.frame <= frame), None)
+        after = next((each for each in drawn if each.frame >= frame), None)
+        if before is None or after is None:
+            return None
+        a, b = before.shape, after.shape
+        if not isinstance(a, Rectangle) or not isinstance(b, Rectangle):
+            return None
+        if before.frame == after.frame:
+            return a
+        share = (frame - before.frame) / (after.frame - before.frame)
+        sides = zip(attrs.astuple(a), attrs.astuple(b), strict=True)
+        return Rectangle(*(start + (end - start) * share for start, end in sides))
+
+    def classifications_at(self, frame: int) -> tuple[Classification, ...]:
+        """Return the answers that hold in a frame: of each key the last one given until then."""
+        held: dict[str, Classification] = {}
+        for keyframe in (each for each in self.keyframes if each.frame <= frame):
+            for each in keyframe.classifications:
+                held[each.key] = _updated(held.get(each.key), each)
+        return tuple(held.values())
+
+
+def _updated(old: Classification | None, new: Classification) -> Classification:
+    """Return an answer after a change, of which nested answers that did not change are absent."""
+    if old is None:
+        return new
+    children = {each.key: each for each in old.children}
+    children |= {each.key: _updated(children.get(each.key), each) for each in new.children}
+    return attrs.evolve(new, values=new.values or old.values, children=children.values())
+
+
+@attrs.frozen
+class VideoLabels:
+    """The labels of one video.
+
+    Args:
+        frames: Number of a frame (counted from 0) to the ids of the objects seen in it; a frame
+            that is absent shows none.
+        objects: Id of an object to the object.
+        notes: What the service is known to write wrongly and has written so here, a sentence each:
+            what was repaired, and what is lost.
+        extra, form: As for `Annotation`.
+    """
+
+    frames: Mapping[int, tuple[str, ...]] = attrs.field(factory=dict, repr=count)
+    objects: Mapping[str, VideoObject] = attrs.field(factory=dict, repr=count)
+    notes: tuple[str, ...] = attrs.field(default=(), eq=False)
+    extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
+    form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+
+    def seen_at(self, frame: int) -> tuple[VideoObject, ...]:
+        """Return the objects that are seen in a frame."""
+        ids = self.frames.get(frame, ())
+        return tuple(self.objects[each] for each in ids if each in self.objects)
