@@ -10,14 +10,14 @@ In reading order:
 * `_config_rules`: what a label configuration must obey
 * `_config_documents`, `_config_yaml`: a label configuration read from JSON and YAML
 * `_config`: `LabelConfig`, and what differs between two of them
-* `_check`, `_check_answers`, `_check_geometries`: would the service store a prediction as meant?
+* `_check`, `_check_parts`: would the service store a prediction as meant?
 """
 
 from __future__ import annotations
 
 from datagym_async._public import publish
 from datagym_async.labels._check import Prepared, check_prediction, prepare_prediction
-from datagym_async.labels._check_answers import Finding, Severity
+from datagym_async.labels._check_parts import Finding, Severity
 from datagym_async.labels._config import ConfigDiff, EntryChange, LabelConfig, diff
 from datagym_async.labels._config_entries import ConfigEntry, EntryHandle, EntryLike
 from datagym_async.labels._payload import (

@@ -8,39 +8,40 @@ brings a prediction into the form that goes in, and leaves out what cannot, if t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.labels._check_answers import (
+from datagym_async.labels._check_parts import (
     Finding,
+    Frame,
     Severity,
     check_answers,
+    check_geometries,
     error,
-    fatal,
+    not_a,
     unanswered,
     warning,
 )
-from datagym_async.labels._check_geometries import Frame, check_geometries
-from datagym_async.labels._payload import to_prediction
+from datagym_async.labels._payload import (
+    GLOBALS,
+    ID,
+    LABELS,
+    MEMBERS,
+    OLD_NAMES,
+    VIDEO_MEMBERS,
+    to_prediction,
+)
+from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED
 from datagym_async.labels._values import LabeledImage, LabeledTask
 
 if TYPE_CHECKING:
-    from datagym_async.labels._check_answers import PartPath
+    from datagym_async.labels._check_parts import PartPath
     from datagym_async.labels._config_entries import EntryLike
 
-_ID, _OLD_ID, _GLOBALS = "internal_media_ID", "internal_image_ID", "global_classifications"
-_SENT = (_ID, _GLOBALS, "labels")
-_READ = {*_SENT, "keepData"}
-_OF_EXPORTS = {
-    *("external_media_ID", "labeler", "status", "segmentations"),
-    *(_OLD_ID, "external_image_ID"),
-}
-_OF_VIDEOS = {
-    "task_export_url",
-    *("video_height", "video_width", "video_total_frames", "video_frame_rate", "video_duration"),
-}
+_SENT = (ID, GLOBALS, LABELS)
 _ROUNDS = 3
 """Without one part another can be wrong that was right before; so what is left is checked again."""
 
@@ -80,11 +81,10 @@ def check_prediction(
         entries: The root entries of the label configuration; None to check without one.
         keep_data: Whether labels are appended, as the call says it; None if that is not known.
     """
-    roots, frame = None if entries is None else tuple(entries), _frame(prediction)
     try:
-        return tuple(_findings(_as_json(prediction), roots, keep_data, frame))
+        return tuple(_check(prediction, entries, keep_data)(_as_json(prediction)))
     except ConfigurationError as problem:
-        return (fatal((), str(problem)),)
+        return (Finding((), str(problem)),)
 
 
 def prepare_prediction(
@@ -101,41 +101,40 @@ def prepare_prediction(
 
     Args:
         prediction: One item of an import or a task as exported, as values or as JSON.
-        entries: The root entries of the label configuration; None to check without one.
-        keep_data: Whether labels are appended, as the call says it; None if that is not known.
+        entries, keep_data: As for `check_prediction`.
         partial: True to leave out the parts that cannot go, where the rest then can.
     """
-    roots, frame = None if entries is None else tuple(entries), _frame(prediction)
+    check = _check(prediction, entries, keep_data)
     try:
         present = _normal(_as_json(prediction))
     except ConfigurationError as problem:
-        return Prepared({}, (fatal((), str(problem)),))
-    found = [*_findings(present, roots, keep_data, frame)]
+        return Prepared({}, (Finding((), str(problem)),))
+    found = [*check(present)]
     left_out: list[Finding] = []
     for _ in range(_ROUNDS if partial else 0):
         if not (wrong := _errors(found)) or any(each.part is None for each in wrong):
             break
         left_out += wrong
         present = _without(present, {each.part for each in wrong if each.part is not None})
-        found = [*_findings(present, roots, keep_data, frame)]
+        found = [*check(present)]
     warnings = tuple(each for each in found if each.severity is Severity.WARNING)
     members = present if isinstance(present, Mapping) else {}
     sent = {name: members[name] for name in _SENT if name in members}
     return Prepared(sent, _errors(found), tuple(left_out), warnings)
 
 
-def _frame(prediction: object) -> Frame:
+def _check(
+    prediction: object, entries: Iterable[EntryLike] | None, keep_data: bool | None
+) -> Callable[[object], Iterator[Finding]]:
+    """Return the check of a prediction as JSON, which may lack some of its parts by then."""
+    size: Frame = (None, None)
     if isinstance(prediction, LabeledImage):
-        return prediction.width, prediction.height
-    return None, None
+        size = (prediction.width, prediction.height)
+    return partial(_findings, None if entries is None else tuple(entries), keep_data, size)
 
 
 def _as_json(prediction: object) -> object:
-    """Return the item of an import; whatever is no value of ours is one already.
-
-    Raises:
-        ConfigurationError: The values cannot be written.
-    """
+    """Return the item of an import; whatever is no value of ours is one already."""
     if not isinstance(prediction, LabeledImage):
         return prediction
     item = to_prediction(prediction)
@@ -149,51 +148,46 @@ def _errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _findings(
-    prediction: object,
     entries: tuple[EntryLike, ...] | None,
     keep_data: bool | None,
     frame: Frame,
+    prediction: object,
 ) -> Iterator[Finding]:
     if not isinstance(prediction, Mapping):
-        kind = "null" if prediction is None else type(prediction).__name__
-        yield fatal((), f"an object was expected, not {kind}; the service refuses it")
+        yield Finding((), not_a("an object", prediction, "it"))
         return
-    yield from _check_members(prediction)
-    flag = prediction.get("keepData", keep_data)
-    if "keepData" in prediction and not isinstance(flag, bool):
-        yield error(("keepData",), "true or false was expected; the service refuses it")
-    elif keep_data is not None and flag is not keep_data:
-        yield fatal(
-            ("keepData",),
-            f"it is {str(flag).lower()}, and the call says keep_data={keep_data}; make two calls,"
-            " one for each",
-        )
-    at, answers = (_GLOBALS,), prediction.get(_GLOBALS)
-    if _GLOBALS in prediction:
-        yield from check_answers(answers, at, entries)
-    if not keep_data and prediction.get("keepData") is not True:
-        yield from unanswered(answers, at, entries)
-    if "labels" in prediction:
-        yield from check_geometries(prediction["labels"], ("labels",), entries, frame)
-
-
-def _check_members(prediction: Mapping[str, object]) -> Iterator[Finding]:
-    media_id = prediction.get(_ID)
+    media_id = prediction.get(ID)
     if "label_classes" in prediction and media_id is None:
-        yield fatal((), "it is the overview of classes of an export and holds no labels")
+        yield Finding((), "it is the overview of classes of an export and holds no labels")
     elif media_id is not None and not isinstance(media_id, str):
-        yield fatal((_ID,), "a text was expected; the service refuses it")
+        yield Finding((ID,), "a text was expected; the service refuses it")
     elif not media_id:
-        yield fatal(
+        yield Finding(
             (),
             "it has no internal_media_ID, and the service ignores it in silence; set it to the"
             " id of a media",
         )
     for name in prediction:
-        if name in _OF_VIDEOS and prediction[name] is not None:
-            yield fatal((name,), "it is of a video, whose labels cannot be imported")
-        elif name not in _READ | _OF_EXPORTS | _OF_VIDEOS | {"label_classes"}:
+        if name in VIDEO_MEMBERS and prediction[name] is not None:
+            yield Finding((name,), "it is of a video, whose labels cannot be imported")
+        elif name not in MEMBERS | {"keepData", "label_classes"}:
             yield warning((name,), "the service ignores it")
+    flag = prediction.get("keepData", keep_data)
+    if "keepData" in prediction and not isinstance(flag, bool):
+        yield error(("keepData",), "true or false was expected; the service refuses it")
+    elif keep_data is not None and flag is not keep_data:
+        yield Finding(
+            ("keepData",),
+            f"it is {str(flag).lower()}, and the call says keep_data={keep_data}; make two calls,"
+            " one for each",
+        )
+    at, answers = (GLOBALS,), prediction.get(GLOBALS)
+    if GLOBALS in prediction:
+        yield from check_answers(answers, at, entries)
+    if not keep_data and prediction.get("keepData") is not True:
+        yield from unanswered(answers, at, entries)
+    if LABELS in prediction:
+        yield from check_geometries(prediction[LABELS], (LABELS,), entries, frame)
 
 
 # --- The form that goes in ------------------------------------------------------------------------
@@ -211,13 +205,18 @@ def _normal(prediction: object) -> object:
     if not isinstance(prediction, Mapping):
         return prediction
     renamed = dict(prediction)
-    if _OLD_ID in renamed and _ID not in renamed:
-        renamed[_ID] = renamed.pop(_OLD_ID)
-    if _GLOBALS in renamed:
-        renamed[_GLOBALS] = _lowered(renamed[_GLOBALS], _pruned)
-    if "labels" in renamed:
-        renamed["labels"] = _lowered(renamed["labels"], _geometries)
-    return renamed
+    if OLD_NAMES[ID] in renamed and ID not in renamed:
+        renamed[ID] = renamed.pop(OLD_NAMES[ID])
+    return _with(renamed, {GLOBALS: _pruned, LABELS: _geometries})
+
+
+def _with(
+    members: Mapping[str, object], changes: Mapping[str, Callable[[object], object]]
+) -> dict[str, object]:
+    return {
+        name: _lowered(each, changes[name]) if name in changes else each
+        for name, each in members.items()
+    }
 
 
 def _lowered(value: object, change: Callable[[object], object]) -> object:
@@ -235,14 +234,8 @@ def _geometries(value: object) -> object:
     """Return the geometries of one key with their answers, and those nested in them, changed."""
     if not isinstance(value, list | tuple):
         return value
-    changed = [dict(each) if isinstance(each, Mapping) else each for each in value]
-    for each in changed:
-        if isinstance(each, dict):
-            if "classifications" in each:
-                each["classifications"] = _lowered(each["classifications"], _pruned)
-            if "nested_geometries" in each:
-                each["nested_geometries"] = _lowered(each["nested_geometries"], _geometries)
-    return changed
+    changes = {CLASSIFICATIONS: _pruned, NESTED: _geometries}
+    return [_with(each, changes) if isinstance(each, Mapping) else each for each in value]
 
 
 def _pruned(answers: object) -> object:

@@ -96,10 +96,10 @@ def _parse_class(value: object, path: str) -> LabelClass:
 
 # --- Images and tasks ----------------------------------------------------------------------------
 
-_ID, _NAME = "internal_media_ID", "external_media_ID"
-_OLD: Final = {_ID: "internal_image_ID", _NAME: "external_image_ID"}
-_STATUS, _GLOBALS, _LABELS = "status", "global_classifications", "labels"
-_VIDEO: Final[Mapping[str, Callable[..., Any]]] = {
+ID, _NAME = "internal_media_ID", "external_media_ID"
+OLD_NAMES: Final = {ID: "internal_image_ID", _NAME: "external_image_ID"}
+_STATUS, GLOBALS, LABELS = "status", "global_classifications", "labels"
+VIDEO_MEMBERS: Final[Mapping[str, Callable[..., Any]]] = {
     "task_export_url": as_text,
     "video_height": as_whole,
     "video_width": as_whole,
@@ -107,8 +107,9 @@ _VIDEO: Final[Mapping[str, Callable[..., Any]]] = {
     "video_frame_rate": as_text,
     "video_duration": as_number,
 }
-_KNOWN: Final = frozenset(
-    {*_OLD, *_OLD.values(), _STATUS, _GLOBALS, _LABELS, "labeler", "segmentations", *_VIDEO}
+_NAMES = {*OLD_NAMES, *OLD_NAMES.values()}
+MEMBERS: Final = frozenset(
+    {*_NAMES, _STATUS, GLOBALS, LABELS, "labeler", "segmentations", *VIDEO_MEMBERS}
 )
 _TASK_ID: Final = re.compile(r"/export(?:/bitmap|VideoTask)/([^/?#]+)")
 
@@ -130,8 +131,8 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
     urls = _optional(task, "segmentations", as_list) or ()
     urls = tuple(as_text(url, path=f".segmentations[{n}]") for n, url in enumerate(urls))
     video: dict[str, Any] = {}
-    if not _VIDEO.keys().isdisjoint(task):
-        video = {member: _optional(task, member, read) for member, read in _VIDEO.items()}
+    if not VIDEO_MEMBERS.keys().isdisjoint(task):
+        video = {member: _optional(task, member, read) for member, read in VIDEO_MEMBERS.items()}
     word = as_text(task.get(_STATUS), path=f".{_STATUS}")
     state = TaskState(word)
     # What the file had, where the value does not say how it was written.
@@ -141,7 +142,7 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
     # The id of the task is nowhere but in addresses.
     task_id = _TASK_ID.search(video.get("task_export_url") or (urls[0] if urls else ""))
     return LabeledTask(
-        media_id=_first(task, _ID),
+        media_id=_first(task, ID),
         media_name=decode_name(stored),
         stored_media_name=stored,
         labeler=_optional(task, "labeler", as_text),
@@ -149,8 +150,8 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
         segmentations=urls,
         task_id=task_id[1] if task_id else None,
         **_labels_of(task, classes),
-        extra={name: value for name, value in task.items() if name not in _KNOWN},
-        form=Form(tuple(task), tuple(task.get(_LABELS) or ()), raw),
+        extra={name: value for name, value in task.items() if name not in MEMBERS},
+        form=Form(tuple(task), tuple(task.get(LABELS) or ()), raw),
         **video,
     )
 
@@ -167,7 +168,7 @@ def parse_image(item: object, classes: Iterable[LabelClass] | ClassTypes = ()) -
     """
     image = as_object(item)
     return LabeledImage(
-        media_id=_first(image, _ID, default=""),
+        media_id=_first(image, ID, default=""),
         media_name=decode_name(_first(image, _NAME, default="")),
         **_labels_of(image, classes),
     )
@@ -175,10 +176,10 @@ def parse_image(item: object, classes: Iterable[LabelClass] | ClassTypes = ()) -
 
 def _labels_of(item: dict[str, Any], classes: Iterable[LabelClass] | ClassTypes) -> dict[str, Any]:
     types = classes if isinstance(classes, Mapping) else class_types(classes)
-    member = _LABELS
+    member = LABELS
     try:
         annotations = read_annotations(item.get(member), types)
-        member = _GLOBALS
+        member = GLOBALS
         answers = read_classifications(item.get(member), types)
     except ShapeError as error:
         raise error.below(f".{member}") from None
@@ -187,7 +188,7 @@ def _labels_of(item: dict[str, Any], classes: Iterable[LabelClass] | ClassTypes)
 
 def _first(task: dict[str, Any], member: str, *, default: str | None = None) -> str:
     """Return a text under its current or its older name."""
-    for name in (member, _OLD[member]):
+    for name in (member, OLD_NAMES[member]):
         if name in task:
             return as_text(task[name], path=f".{name}")
     if default is None:
@@ -210,11 +211,11 @@ def to_payload(labels: LabeledImage) -> dict[str, Any]:
         ConfigurationError: There are two classifications with one key.
     """
     if not isinstance(labels, LabeledTask):
-        return {_ID: labels.media_id, _NAME: labels.media_name, **_labels(labels, Form())}
+        return {ID: labels.media_id, _NAME: labels.media_name, **_labels(labels, Form())}
     form = labels.form or Form()
-    names = {name: old if form.has(old) else name for name, old in _OLD.items()}
+    names = {name: old if form.has(old) else name for name, old in OLD_NAMES.items()}
     values = {
-        names[_ID]: labels.media_id,
+        names[ID]: labels.media_id,
         names[_NAME]: labels.stored_media_name,
         "labeler": labels.labeler,
         _STATUS: form.written(_STATUS, labels.state, lambda state: state.value.lower()),
@@ -223,11 +224,11 @@ def to_payload(labels: LabeledImage) -> dict[str, Any]:
         # Numbers of videos are texts.
         **{
             name: form.written(name, value, lambda value: None if value is None else str(value))
-            for name, value in ((name, getattr(labels, name)) for name in _VIDEO)
+            for name, value in ((name, getattr(labels, name)) for name in VIDEO_MEMBERS)
         },
         **labels.extra,
     }
-    shown = () if labels.task_export_url else (_GLOBALS, _LABELS)
+    shown = () if labels.task_export_url else (GLOBALS, LABELS)
     return form.ordered(values, usual=(*names.values(), "labeler", _STATUS, *shown))
 
 
@@ -246,17 +247,17 @@ def to_prediction(labels: LabeledImage, keep_data: bool | None = None) -> dict[s
     """
     kept = {} if keep_data is None else {"keepData": keep_data}
     return {
-        _ID: labels.media_id,
+        ID: labels.media_id,
         **kept,
-        _GLOBALS: write_classifications(labels.classifications),
-        _LABELS: write_annotations(labels.annotations, as_read=False, nested=False),
+        GLOBALS: write_classifications(labels.classifications),
+        LABELS: write_annotations(labels.annotations, as_read=False, nested=False),
     }
 
 
 def _labels(labels: LabeledImage, form: Form) -> dict[str, Any]:
     return {
-        _GLOBALS: write_classifications(labels.classifications),
-        _LABELS: write_annotations(labels.annotations, keys=form.keys, as_read=True, nested=False),
+        GLOBALS: write_classifications(labels.classifications),
+        LABELS: write_annotations(labels.annotations, keys=form.keys, as_read=True, nested=False),
     }
 
 

@@ -1,0 +1,391 @@
+"""Findings, and the check of classifications and geometries against what an import takes.
+
+An export gives more than an import takes: of answers one value and then one nested answer, or
+several values and no nested answer. Those are the rules of the service's schema. What follows them
+the service does not check, but stores broken or drops in silence (observed).
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Real  # those of numpy are such
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import attrs
+
+from datagym_async._printable import printable
+from datagym_async.labels._config_entries import GEOMETRIES
+from datagym_async.labels._config_rules import LONGEST_TEXT
+from datagym_async.labels._json import LARGEST
+from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED, SHAPE_MEMBERS
+from datagym_async.models import EntryType
+
+if TYPE_CHECKING:
+    from datagym_async.labels._config_entries import EntryLike
+
+PartPath: TypeAlias = tuple[str | int, ...]
+"""The way from a prediction to one of its parts: names of members and indexes of items."""
+
+_DRAWN = GEOMETRIES | {EntryType.IMAGE_SEGMENTATION}
+"""Types of entries that labellers draw; the others are questions."""
+
+_ONE_CHILD = (
+    "an import takes one nested answer a level, and the service refuses the whole request for more;"
+    " set the others with `client.values.write`"
+)
+_VALUES_AND_CHILD = (
+    "an import takes no nested answer after several ticked options, and the service refuses the"
+    " whole request; set it with `client.values.write`"
+)
+
+
+class Severity(enum.StrEnum):
+    """Say how bad a finding is."""
+
+    ERROR = "error"
+    """The service refuses it, drops it in silence or stores something broken."""
+    WARNING = "warning"
+    """The service stores it; somebody should look at it all the same."""
+
+
+@attrs.frozen
+class Finding:
+    """One thing that is wrong with a prediction.
+
+    Args:
+        path: Where it is.
+        message: What is wrong there, and what the service makes of it.
+        severity: How bad it is.
+        part: The smallest part to leave out so that the rest can go, or None if only the whole
+            prediction can be left out.
+    """
+
+    path: PartPath
+    message: str
+    severity: Severity = Severity.ERROR
+    part: PartPath | None = attrs.field(default=None, repr=False)
+
+    @property
+    def where(self) -> str:
+        """Return the path as text, for example ``labels.car[0].rectangle[0].x``."""
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
+        return "".join(steps).removeprefix(".")
+
+    def __str__(self) -> str:
+        return printable(f"{self.where}: {self.message}" if self.path else self.message)
+
+
+def error(path: PartPath, message: str, *, part: PartPath | None = None) -> Finding:
+    """Return an error that goes with a part; by default with what is at the path."""
+    return Finding(path, message, Severity.ERROR, path if part is None else part)
+
+
+def warning(path: PartPath, message: str) -> Finding:
+    return Finding(path, message, Severity.WARNING)
+
+
+def _by_key(entries: Iterable[EntryLike] | None, *, drawn: bool) -> dict[str, EntryLike] | None:
+    """Return geometries or questions by key; None where the configuration is not known."""
+    if entries is None:
+        return None
+    return {each.key.lower(): each for each in entries if (each.type in _DRAWN) is drawn}
+
+
+def _below(entry: EntryLike | None) -> Iterable[EntryLike] | None:
+    """Return what is nested in an entry; None where it is not known."""
+    return None if entry is None else entry.children
+
+
+def _unknown_key(key: str, known: Mapping[str, EntryLike], what: str) -> str:
+    """Return the sentence about a key that the configuration does not have there."""
+    near = difflib.get_close_matches(key.lower(), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return (
+        f"the label configuration has no {what} {key!r} here, and the service refuses the whole"
+        f" request for it{hint}"
+    )
+
+
+def check_answers(
+    given: object, at: PartPath, entries: Iterable[EntryLike] | None
+) -> Iterator[Finding]:
+    """Give what is wrong with what stands where an object of classifications should be.
+
+    The entries are those that may be answered here, geometries among them or not; None where they
+    are not known.
+    """
+    if not isinstance(given, Mapping):
+        yield error(at, not_a("an object of classifications", given))
+        return
+    known = _by_key(entries, drawn=False)
+    for key, answers in given.items():
+        here = (*at, key)
+        if known is not None and key not in known:
+            yield error(here, _unknown_key(str(key), known, "classification"))
+            continue
+        yield from _check_question(answers, here, known[key] if known is not None else None)
+
+
+def unanswered(
+    given: object, at: PartPath, entries: Iterable[EntryLike] | None
+) -> Iterator[Finding]:
+    """Give a warning for each required classification without an answer, however deep."""
+    answers = given if isinstance(given, Mapping) else {}
+    for key, entry in (_by_key(entries, drawn=False) or {}).items():
+        own = answers.get(key)
+        items = own if isinstance(own, list | tuple) else ()
+        if entry.required and not any(isinstance(each, str) and each for each in items):
+            yield warning(
+                (*at, key),
+                "it is required, and a task without an answer to it cannot be completed",
+            )
+        nested = next((each for each in items if isinstance(each, Mapping)), {})
+        yield from unanswered(nested, (*at, key), entry.children)
+
+
+def _check_question(answers: object, at: PartPath, entry: EntryLike | None) -> Iterator[Finding]:
+    if not isinstance(answers, list | tuple):
+        yield error(at, not_a("an array of values", answers))
+        return
+    has_child = False
+    for index, item in enumerate(answers):
+        here = (*at, index)
+        match item:
+            case Mapping() if index == 0:
+                yield error(
+                    here,
+                    "a value, or null for none, must stand before a nested answer; the service"
+                    " refuses the whole request",
+                )
+            case Mapping() if index > 1:
+                yield error(here, _ONE_CHILD if has_child else _VALUES_AND_CHILD)
+            case Mapping() if not item:
+                yield error(here, "an empty object fails the whole request (500 ex_system)")
+            case Mapping():
+                first, *others = item
+                for key in others:
+                    message = f"the service reads {first!r} alone and drops this in silence"
+                    yield error((*here, key), message)
+                yield from check_answers({first: item[first]}, here, _below(entry))
+            case None if index > 0:
+                message = "null may only stand first; the service refuses the whole request"
+                yield error(here, message)
+            case _ if not isinstance(item, str | None):
+                yield error(here, not_a("a text", item))
+        has_child = has_child or isinstance(item, Mapping)
+    if entry is not None:
+        values = [(index, each) for index, each in enumerate(answers) if isinstance(each, str)]
+        yield from _check_values(values, at, entry)
+
+
+def _check_values(
+    values: Sequence[tuple[int, str]], at: PartPath, entry: EntryLike
+) -> Iterator[Finding]:
+    if entry.type is EntryType.CHECKLIST:
+        for index, value in values:
+            if value not in entry.options:
+                yield error(
+                    (*at, index),
+                    f"{value!r} is no option of the checklist; the service stores it all the same,"
+                    " and the task cannot be completed",
+                )
+    elif len(values) > 1:
+        yield error(
+            at,
+            f"a {entry.type.value.lower()} takes one value, and the service drops all"
+            f" {len(values)} in silence",
+        )
+    elif values:
+        value, longest = values[0][1], min(entry.max_length or LONGEST_TEXT, LONGEST_TEXT)
+        if entry.type is EntryType.FREETEXT and len(value) > longest:
+            yield error(
+                at,
+                f"the text has {len(value)} characters, and {longest} are allowed; the service"
+                " stores it as invalid, and the task cannot be completed",
+            )
+        elif entry.type in {EntryType.SELECT, EntryType.RADIO} and value not in entry.options:
+            yield error(
+                at, f"{value!r} is no option of the select; the service stores nothing, in silence"
+            )
+
+
+def not_a(expected: str, value: object, refused: str = "the whole request") -> str:
+    """Return the sentence about what is of another kind."""
+    kind = "null" if value is None else type(value).__name__
+    return f"{expected} was expected, not {kind}; the service refuses {refused}"
+
+
+# --- Geometries, those nested in them, and their coordinates --------------------------------------
+
+_MEMBERS = SHAPE_MEMBERS.keys() | {CLASSIFICATIONS, NESTED}
+_COUNTS = {
+    EntryType.POINT: range(1, 2),
+    EntryType.RECTANGLE: range(1, 2),
+    EntryType.LINE: range(2, sys.maxsize),
+    EntryType.POLYGON: range(3, sys.maxsize),
+}
+_NO_COORDINATES = "it has no coordinates; the service stores an invalid label"
+_NO_SEGMENTATION = (
+    "the service cannot import segmentations: it drops the points or refuses the whole request;"
+    " write it with `client.values.write`"
+)
+
+Frame: TypeAlias = tuple[int | None, int | None]
+"""Width and height of the image, in pixels; None where that is not known."""
+
+
+def check_geometries(
+    given: object,
+    at: PartPath,
+    entries: Iterable[EntryLike] | None,
+    frame: Frame,
+    *,
+    nested: bool = False,
+) -> Iterator[Finding]:
+    """Give what is wrong with what stands where an object of geometries should be.
+
+    The entries are as for `check_answers`; `nested` ones stand in another geometry.
+    """
+    if not isinstance(given, Mapping):
+        yield error(at, "an object of geometries was expected; the service refuses or ignores it")
+        return
+    known = _by_key(entries, drawn=True)
+    for key, drawn in given.items():
+        here = (*at, key)
+        if known is not None and str(key).lower() not in known:
+            yield error(here, _unknown_key(str(key), known, "geometry"))
+        elif not isinstance(drawn, list | tuple):
+            yield error(here, "an array of geometries was expected; the service refuses it")
+        else:
+            entry = known[str(key).lower()] if known is not None else None
+            for index, each in enumerate(drawn):
+                yield from _check_geometry(each, (*here, index), entry, frame, nested=nested)
+
+
+def _check_geometry(
+    drawn: object, at: PartPath, entry: EntryLike | None, frame: Frame, *, nested: bool
+) -> Iterator[Finding]:
+    if not isinstance(drawn, Mapping):
+        yield error(at, "an object was expected; the service refuses the whole request")
+        return
+    # Members that no geometry has: refused at the root, ignored below.
+    for name in [each for each in drawn if each not in _MEMBERS]:
+        if nested and name != "additionalProperties":
+            yield warning((*at, name), "the service ignores it")
+        else:
+            message = "the service knows no such member and refuses the whole request"
+            yield error((*at, name), message)
+    yield from _check_shape(drawn, at, entry, frame)
+    # The answers, also those that are not there.
+    where = (*at, CLASSIFICATIONS)
+    if CLASSIFICATIONS in drawn:
+        yield from check_answers(drawn[CLASSIFICATIONS], where, _below(entry))
+    yield from unanswered(drawn.get(CLASSIFICATIONS), where, _below(entry))
+    if inner := drawn.get(NESTED):
+        where = (*at, NESTED)
+        if nested:
+            yield error(where, "geometries nest one level deep; the service drops this in silence")
+        else:
+            yield from check_geometries(inner, where, _below(entry), frame, nested=True)
+
+
+def _check_shape(
+    drawn: Mapping[str, object], at: PartPath, entry: EntryLike | None, frame: Frame
+) -> Iterator[Finding]:
+    given = [name for name in SHAPE_MEMBERS if name in drawn]
+    wanted = entry.type if entry is not None else None
+    if "image_segmentation" in given or wanted is EntryType.IMAGE_SEGMENTATION:
+        yield error(at, _NO_SEGMENTATION)
+    elif not given:
+        yield error(at, _NO_COORDINATES)
+    elif len(given) > 1:
+        yield error(at, f"it has {' and '.join(given)}, and the service keeps one of them alone")
+    elif entry is not None and SHAPE_MEMBERS[given[0]] not in {None, wanted}:
+        yield error(
+            (*at, given[0]),
+            f"{entry.key!r} is a {entry.type.value.lower()}, not a {given[0]}; the service stores"
+            " an invalid label without a word, or refuses the whole request",
+            part=at,
+        )
+    else:
+        shape = wanted if wanted in _DRAWN else SHAPE_MEMBERS[given[0]]
+        yield from _check_points(drawn[given[0]], (*at, given[0]), shape, frame)
+
+
+def _check_points(
+    points: object, at: PartPath, shape: EntryType | None, frame: Frame
+) -> Iterator[Finding]:
+    """Give what is wrong with coordinates; the geometry as a whole must go for it."""
+    part = at[:-1]
+    if not isinstance(points, list | tuple):
+        yield error(at, "an array of coordinates was expected; the service refuses it", part=part)
+        return
+    count = len(points)
+    if shape not in _COUNTS and not count:
+        yield error(at, _NO_COORDINATES, part=part)
+        return
+    if shape in _COUNTS and count not in _COUNTS[shape]:
+        least = _COUNTS[shape].start
+        bound = "exactly 1" if least == 1 else f"at least {least}"
+        what = "rectangle" if shape is EntryType.RECTANGLE else "point"
+        yield error(
+            at,
+            f"a {shape.value.lower()} takes {bound} {what}{'s' if least > 1 else ''}, not {count};"
+            " the service refuses it, or stores an invalid label",
+            part=part,
+        )
+        return
+    # It must go for the first as for a thousand.
+    found = (_point_problem(point, (*at, index), shape) for index, point in enumerate(points))
+    if wrong := next(filter(None, found), None):
+        yield error(*wrong, part=part)
+    # What lies beyond the image is stored as it is, and worth a warning.
+    for name, length, limit in zip("xy", "wh", frame, strict=True):
+        if limit is None:
+            continue
+        farthest = max((_edge(point, name, length) for point in points), default=0.0)
+        if farthest > limit:
+            yield warning(
+                at, f"it reaches to {name}={farthest:g}, beyond the image, which ends at {limit}"
+            )
+
+
+def _point_problem(
+    point: object, at: PartPath, shape: EntryType | None
+) -> tuple[PartPath, str] | None:
+    if not isinstance(point, Mapping):
+        return at, "an object with x and y was expected; the service refuses it"
+    is_rectangle = shape is EntryType.RECTANGLE or (shape is None and "w" in point)
+    names = "xywh" if is_rectangle else "xy"
+    if point.keys() != set(names):
+        return at, f"it must have {', '.join(names)} and nothing else; the service refuses it"
+    found = ((name, _coordinate_problem(value)) for name, value in point.items())
+    return next((((*at, name), wrong) for name, wrong in found if wrong), None)
+
+
+def _coordinate_problem(value: object) -> str:
+    if isinstance(value, str):
+        fits = value.isascii() and value.isdigit()
+        return "" if fits else f"{value!r} is no number; as text, digits alone are taken"
+    if value is None:
+        return "it is null, as exports write what is missing; the service refuses it"
+    if isinstance(value, bool) or not isinstance(value, int | float | Real):
+        return f"a number was expected, not {type(value).__name__}; the service refuses it"
+    if not -LARGEST <= cast("float", value) <= LARGEST:  # nor is what is no number
+        return "it is too large, or no finite number, which JSON cannot carry"
+    return f"{value} is negative, and the service refuses it" if value < 0 else ""
+
+
+def _edge(point: object, name: str, length: str) -> float:
+    """Return how far a point or rectangle reaches; 0 where its coordinates are wrong anyhow."""
+    if not isinstance(point, Mapping):
+        return 0.0
+    sides: Sequence[object] = (point.get(name), point.get(length, 0))
+    return sum(
+        float(each)
+        for each in sides
+        if isinstance(each, int | float | Real | str) and not _coordinate_problem(each)
+    )
