@@ -9,14 +9,14 @@ Answer
 ├─ UnknownRoute       shape D: the container's JSON, 404
 └─ BadRequestPage     shape D: the container's HTML page, 400
 
-A rule (`pattern`, `size`, ...) yields what is broken as a `Detail`, or nothing; a route hands them
-all to `require`, which raises `InvalidFields` once.
+`broken` yields a `Detail` for each rule that a field breaks; a route hands them all to `require`,
+which raises `InvalidFields` once.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from aiohttp import web
@@ -193,35 +193,36 @@ def refuse_data(key: str, *params: str, name: str = "data") -> Refusal:
     return Refusal("ex_validation", (), [Detail(name, key, params)])
 
 
-def pattern(name: str, value: str | None, rule: str) -> Iterator[Detail]:
+@attrs.frozen
+class Rule:
+    """What a field has to keep, and how it is told where it does not."""
+
+    holds: Callable[[Any], object]
+    key: str
+    params: Sequence[str] = ()
+
+
+NOT_NULL: Final = Rule(lambda value: value is not None, "ex_notnull")
+NOT_EMPTY: Final = Rule(bool, "ex_notempty")
+
+
+def pattern(rule: str) -> Rule:
     """Demand that the whole value matches."""
     # A rule is written with ^ and $; fullmatch keeps $ from matching before a final line break.
-    if value is not None and re.fullmatch(rule, value) is None:
-        yield Detail(name, "ex_pattern", [name, _NO_FLAGS, rule])
+    return Rule(
+        lambda text: text is None or re.fullmatch(rule, text), "ex_pattern", (_NO_FLAGS, rule)
+    )
 
 
-def size(name: str, value: str | None, low: int, high: int) -> Iterator[Detail]:
-    """Demand a length between the limits, as `@Size` words it."""
-    if value is not None and not low <= len(value) <= high:
-        yield Detail(name, "ex_size", [name, str(high), str(low)])
+def size(low: int, high: int, *, key: str = "ex_size") -> Rule:
+    """Demand a length between the limits, as `@Size` words it, or with "ex_length" `@Length`."""
+    limits = str(high), str(low)
+    return Rule(lambda text: text is None or low <= len(text) <= high, key, limits)
 
 
-def length(name: str, value: str | None, high: int) -> Iterator[Detail]:
-    """Demand a length up to a limit, as `@Length` words it."""
-    if value is not None and len(value) > high:
-        yield Detail(name, "ex_length", [name, str(high), "0"])
-
-
-def not_null(name: str, value: object) -> Iterator[Detail]:
-    """Demand a value."""
-    if value is None:
-        yield Detail(name, "ex_notnull", [name])
-
-
-def not_empty(name: str, value: str | None) -> Iterator[Detail]:
-    """Demand a value that is not empty."""
-    if not value:
-        yield Detail(name, "ex_notempty", [name])
+def broken(name: str, value: object, *rules: Rule) -> Iterator[Detail]:
+    """Yield the rules that the value of a field breaks."""
+    return (Detail(name, rule.key, (name, *rule.params)) for rule in rules if not rule.holds(value))
 
 
 # A body of a few hundred kilobytes can break rules a million times: each would be written out in
@@ -229,9 +230,9 @@ def not_empty(name: str, value: str | None) -> Iterator[Detail]:
 _MOST_DETAILS: Final = 1_000
 
 
-def require(*rules: Iterable[Detail]) -> None:
-    """Raise `InvalidFields` with what the rules found, the first `_MOST_DETAILS`, or return."""
-    details = list(islice(chain.from_iterable(rules), _MOST_DETAILS))
+def require(*found: Iterable[Detail]) -> None:
+    """Raise `InvalidFields` with what is broken, the first `_MOST_DETAILS`, or return."""
+    details = list(islice(chain.from_iterable(found), _MOST_DETAILS))
     if details:
         raise InvalidFields(details)
 

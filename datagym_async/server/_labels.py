@@ -4,8 +4,8 @@ A configuration is a tree of entries, each a geometry to draw or a question to a
 values, each of one entry, with the values of what is asked or drawn below it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 import attrs
 import orjson
@@ -46,6 +46,17 @@ EMPTY: Final[Mapping[str, Mapping[str, Json]]] = {
     "CHECKLIST": {"checkedValues": []},
     "FREETEXT": {"text": None},
 }
+
+
+T = TypeVar("T")
+
+
+class _Branch(Protocol):
+    @property
+    def children(self: "B") -> "Iterable[B]": ...
+
+
+B = TypeVar("B", bound=_Branch)
 
 
 @attrs.frozen
@@ -98,65 +109,52 @@ class Entry:
             "required": self.required,
         }
 
-    def walk(self) -> Iterator["Entry"]:
-        """Yield the entry and everything below it, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+
+Entries: TypeAlias = tuple[Entry, ...]
+"""The roots of a configuration, with all other entries below them."""
 
 
-@attrs.frozen
-class EntryTree:
-    """All entries of one configuration."""
-
-    roots: tuple[Entry, ...]
-
-    def walk(self) -> Iterator[Entry]:
-        """Yield every entry, parents first."""
-        for root in self.roots:
-            yield from root.walk()
-
-    def by_id(self) -> dict[str, Entry]:
-        """Return every entry by its id in lower case."""
-        return {entry.id.lower(): entry for entry in self.walk()}
-
-    def root_classifications(self) -> Iterator[Entry]:
-        """Yield the entries of the global classifications."""
-        return (root for root in self.roots if root.is_classification)
+def walk(roots: Iterable[B]) -> Iterator[B]:
+    """Yield roots and everything below them, parents first."""
+    for root in roots:
+        yield root
+        yield from walk(root.children)
 
 
-async def load_entries(db: Queries, config_id: str) -> EntryTree:
-    """Read a configuration; an empty or unknown one has no entries."""
-    rows = await db.rows("SELECT * FROM lc_entry WHERE config_id = ? ORDER BY seq", config_id)
-    below = _by_parent(rows)
-
-    def entries_below(parent: str | None) -> tuple[Entry, ...]:
-        return tuple(
-            Entry(
-                id=row["id"],
-                parent_id=row["parent_id"],
-                key=row["entry_key"],
-                value=row["entry_value"],
-                type=row["type"],
-                timestamp=row["timestamp"],
-                color=row["color"],
-                shortcut=row["shortcut"],
-                max_length=row["max_length"],
-                required=bool(row["required"]),
-                options=orjson.loads(row["options_json"]),
-                children=entries_below(row["id"]),
-            )
-            for row in below.get(parent, ())
-        )
-
-    return EntryTree(entries_below(None))
-
-
-def _by_parent(rows: Iterable[Row]) -> dict[str | None, list[Row]]:
-    below: dict[str | None, list[Row]] = {}
+def _below(
+    rows: Iterable[Row], make: Callable[[dict[str, Any], tuple[T, ...]], T]
+) -> tuple[T, ...]:
+    """Return what `make` builds of each root's columns and of what stands below it."""
+    children: dict[str | None, list[Row]] = {}
     for row in rows:
-        below.setdefault(row["parent_id"], []).append(row)
-    return below
+        children.setdefault(row["parent_id"], []).append(row)
+
+    def built(parent: str | None) -> tuple[T, ...]:
+        return tuple(make(dict(row), built(row["id"])) for row in children.get(parent, ()))
+
+    return built(None)
+
+
+async def load_entries(db: Queries, config_id: str) -> Entries:
+    """Read a configuration; an empty or unknown one has no entries."""
+    rows = await db.rows(
+        "SELECT id, parent_id, entry_key AS key, entry_value AS value, type, timestamp, color,"
+        " shortcut, max_length, required, options_json AS options FROM lc_entry"
+        " WHERE config_id = ? ORDER BY seq",
+        config_id,
+    )
+
+    def entry(columns: dict[str, Any], children: Entries) -> Entry:
+        columns["required"] = bool(columns["required"])
+        columns["options"] = orjson.loads(columns["options"])
+        return Entry(**columns, children=children)
+
+    return _below(rows, entry)
+
+
+def global_classifications(entries: Entries) -> list[Entry]:
+    """Return the questions that are asked about a whole picture."""
+    return [root for root in entries if root.is_classification]
 
 
 async def insert_entries(db: Transaction, config_id: str, roots: Iterable[Entry]) -> None:
@@ -171,8 +169,7 @@ async def insert_entries(db: Transaction, config_id: str, roots: Iterable[Entry]
                 *(entry.color, entry.shortcut, entry.timestamp, entry.max_length),
                 *(int(entry.required), orjson.dumps(dict(entry.options)).decode()),
             )
-            for root in roots
-            for entry in root.walk()
+            for entry in walk(roots)
         ],
     )
 
@@ -197,9 +194,7 @@ async def find_label_task(db: Queries, task_id: str, *, what: str = "Label Task"
     Raises:
         Refusal: 404, which calls the task `what`: the service has three words for it.
     """
-    task = await db.row("SELECT * FROM task WHERE id = ?", task_id)
-    if task is None:
-        raise refuse("ex_notfound", what, "id", task_id)
+    task = await db.find(what, "SELECT * FROM task WHERE id = ?", task_id)
     project = await db.row("SELECT * FROM project WHERE id = ?", task["project_id"])
     media = await db.row("SELECT * FROM media WHERE id = ?", task["media_id"])
     if project is None or media is None:
@@ -234,12 +229,6 @@ class Value:
     comment: str | None = None
     children: tuple["Value", ...] = ()
 
-    def walk(self) -> Iterator["Value"]:
-        """Yield the value and everything below it, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
-
 
 def empty_values(
     entry: Entry, parent_id: str | None = None, *, payload: Mapping[str, Json] | None = None
@@ -260,35 +249,22 @@ def empty_values(
     )
 
 
-async def load_values(db: Queries, task_id: str, tree: EntryTree) -> tuple[Value, ...]:
+async def load_values(db: Queries, task_id: str, entries: Entries) -> tuple[Value, ...]:
     """Read the values of a task, oldest first."""
-    entries = tree.by_id()
-    rows = await db.rows("SELECT * FROM lc_value WHERE task_id = ? ORDER BY seq", task_id)
-    below = _by_parent(rows)
+    by_id = {entry.id.lower(): entry for entry in walk(entries)}
+    rows = await db.rows(
+        "SELECT id, parent_id, entry_id AS entry, payload_json AS payload, timestamp, labeler,"
+        " valid, comment FROM lc_value WHERE task_id = ? ORDER BY seq",
+        task_id,
+    )
 
-    def values_below(parent: str | None) -> tuple[Value, ...]:
-        return tuple(
-            Value(
-                id=row["id"],
-                parent_id=row["parent_id"],
-                entry=entries[row["entry_id"].lower()],
-                payload=orjson.loads(row["payload_json"]),
-                timestamp=row["timestamp"],
-                labeler=row["labeler"],
-                valid=bool(row["valid"]),
-                comment=row["comment"],
-                children=values_below(row["id"]),
-            )
-            for row in below.get(parent, ())
-        )
+    def value(columns: dict[str, Any], children: tuple[Value, ...]) -> Value:
+        columns["entry"] = by_id[columns["entry"].lower()]
+        columns["payload"] = orjson.loads(columns["payload"])
+        columns["valid"] = bool(columns["valid"])
+        return Value(**columns, children=children)
 
-    return values_below(None)
-
-
-def walk_all(roots: Iterable[Value]) -> Iterator[Value]:
-    """Yield every value, parents first."""
-    for root in roots:
-        yield from root.walk()
+    return _below(rows, value)
 
 
 async def insert_values(db: Transaction, task_id: str, roots: Iterable[Value]) -> None:
@@ -301,7 +277,7 @@ async def insert_values(db: Transaction, task_id: str, roots: Iterable[Value]) -
                 *(value.id, task_id, value.entry.id, value.parent_id, value.timestamp),
                 *(value.labeler, int(value.valid), value.comment, dump(value.payload)),
             )
-            for value in walk_all(roots)
+            for value in walk(roots)
         ],
     )
 
@@ -311,12 +287,12 @@ def dump(payload: Mapping[str, Json]) -> str:
     return orjson.dumps(dict(payload)).decode()
 
 
-async def with_globals(db: Transaction, task_id: str, tree: EntryTree) -> tuple[Value, ...]:
+async def with_globals(db: Transaction, task_id: str, entries: Entries) -> tuple[Value, ...]:
     """Return the values of a task, after making the empty global classifications it lacks."""
-    values = await load_values(db, task_id, tree)
+    values = await load_values(db, task_id, entries)
     there = {value.entry.id for value in values}
-    lacking = [entry for entry in tree.root_classifications() if entry.id not in there]
-    made = tuple(empty_values(entry) for entry in lacking)
+    wanted = global_classifications(entries)
+    made = tuple(empty_values(entry) for entry in wanted if entry.id not in there)
     await insert_values(db, task_id, made)
     return (*values, *made)
 

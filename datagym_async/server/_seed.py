@@ -255,8 +255,8 @@ async def add_video_objects(
     """
     async with service.store.writing() as db:
         found = await find_label_task(db, task_id)
-        tree = await load_entries(db, found.project["config_id"])
-        entries = {entry.key: entry for entry in tree.roots if entry.is_geometry}
+        roots = await load_entries(db, found.project["config_id"])
+        entries = {entry.key: entry for entry in roots if entry.is_geometry}
         values = []
         for each in objects:
             entry = entries.get(each.key.lower())

@@ -132,11 +132,11 @@ class Server:
         store = await Store.open(folder.database)
         self._stack.push_async_callback(store.aclose)
         # "open" is there after a crash alone: then there may be files without a row.
-        if await store.meta("open") is not None:
+        if await store.row("SELECT 1 FROM meta WHERE key = 'open'"):
             known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}
             await in_thread(folder.sweep, known.__contains__)
-        await store.set_meta(open="1")
-        self._stack.push_async_callback(store.set_meta, open=None)
+        await store.mark_open(is_open=True)
+        self._stack.push_async_callback(store.mark_open, is_open=False)
         tokens = Tokens(store)
         token = self._token if self._token is not None else await in_thread(folder.token)
         await tokens.load(token)

@@ -12,6 +12,7 @@ a column that ends in `_json` holds a JSON text, `folded` is `fold(name)`, `url_
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 import time
 import unicodedata
@@ -22,6 +23,9 @@ from pathlib import Path
 from typing import Final, Self, TypeAlias
 
 import aiosqlite
+
+from datagym_async.server._errors import refuse
+from datagym_async.server._json import Json
 
 Row: TypeAlias = sqlite3.Row
 SqlValue: TypeAlias = str | int | float | bytes | None
@@ -196,6 +200,16 @@ def fold_link(url: str) -> str:
     return "".join(each.lower()[0] for each in upper)
 
 
+@lru_cache
+def _column(name: str) -> str:
+    return re.sub("[A-Z]", r"_\g<0>", name).lower()
+
+
+def columns(row: Row, names: str) -> dict[str, Json]:
+    """Return columns by the service's names, with blanks between: `mediaType` of `media_type`."""
+    return {name: row[_column(name)] for name in names.split()}
+
+
 class Queries:
     """Reads on one connection: what is committed, and what its own transaction has written."""
 
@@ -210,6 +224,17 @@ class Queries:
         """Return the first row of a query, or None."""
         found = await self.rows(sql, *parameters)
         return found[0] if found else None
+
+    async def find(self, what: str, sql: str, row_id: str, *more: SqlValue) -> Row:
+        """Return the first row of a query by an id.
+
+        Raises:
+            Refusal: 404; `what` is the service's word for it.
+        """
+        row = await self.row(sql, row_id, *more)
+        if row is None:
+            raise refuse("ex_notfound", what, "id", row_id)
+        return row
 
 
 class Transaction(Queries):
@@ -281,18 +306,12 @@ class Store(Queries):
                 await self._writer.rollback()
                 raise
 
-    async def meta(self, key: str) -> str | None:
-        """Return a setting kept in the data folder, or None."""
-        row = await self.row("SELECT value FROM meta WHERE key = ?", key)
-        return None if row is None else str(row["value"])
-
-    async def set_meta(self, **settings: str | None) -> None:
-        """Keep settings in the data folder; None forgets one."""
+    async def mark_open(self, *, is_open: bool) -> None:
+        """Note in the data folder whether a server is at work, which a crash leaves behind."""
         async with self.writing() as db:
-            for key, value in settings.items():
-                await db.run("DELETE FROM meta WHERE key = ?", key)
-                if value is not None:
-                    await db.run("INSERT INTO meta VALUES (?, ?)", key, value)
+            await db.run("DELETE FROM meta WHERE key = 'open'")
+            if is_open:
+                await db.run("INSERT INTO meta VALUES ('open', '1')")
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:

@@ -14,12 +14,14 @@ from aiohttp import web
 
 from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import (
+    NOT_EMPTY,
+    NOT_NULL,
     WORDS,
     Detail,
     EmptyAnswer,
+    Rule,
+    broken,
     is_reserved,
-    not_empty,
-    not_null,
     pattern,
     read_text,
     refuse,
@@ -31,17 +33,21 @@ from datagym_async.server._labels import (
     CLASSIFICATIONS,
     GEOMETRIES,
     SEGMENTATION,
+    Entries,
     Entry,
-    EntryTree,
     insert_entries,
+    walk,
 )
-from datagym_async.server._store import Row, Transaction, new_id, now
+from datagym_async.server._store import Row, Transaction, columns, new_id, now
 
 _MAX_DEPTH: Final = 4
 _MOST_ENTRIES: Final = 10_000
 
-_TITLE: Final = "^[a-zA-Z0-9_ !@#$%^&*()?\\-àâçéèêëîïôûùüÿñæœäöüß]*$"
-_DIGIT: Final = "^[0-9]{1}$"
+_TEXT: Final = (NOT_NULL, NOT_EMPTY, size(1, 56))
+_TITLE: Final = pattern("^[a-zA-Z0-9_ !@#$%^&*()?\\-àâçéèêëîïôûùüÿñæœäöüß]*$")
+_LEAST: Final = Rule(lambda number: number is None or number >= 1, "ex_min", ["1"])
+_MOST: Final = Rule(lambda number: number is None or number <= 255, "ex_max", ["255"])
+_PROJECT: Final = "SELECT * FROM project WHERE config_id = ?"
 _FIELDS: Final = frozenset(
     {
         *("id", "entryKey", "entryValue", "type", "color", "shortcut", "maxLength", "options"),
@@ -55,15 +61,13 @@ async def fill(call: Call) -> web.StreamResponse:
     wanted = read_entries(await call.json())
     config_id = call.ids["config_id"]
     async with call.service.store.writing() as db:
-        project = await _project_of(db, config_id)
+        project = await db.find("Label Configuration", _PROJECT, config_id)
         if await db.row("SELECT 1 FROM lc_entry WHERE config_id = ? LIMIT 1", config_id):
             raise refuse("ex_gen_config_not_cleared", config_id)
         entries = build_entries(wanted, timestamp=now())
         await insert_entries(db, project["config_id"], entries)
-        if entries:
-            await _reopen_tasks(db, project["id"])
-        await _touch(db, config_id)
-        view = await config_view(db, project, EntryTree(entries))
+        await _note_change(db, project, reopen=bool(entries))
+        view = await config_view(db, project, entries)
     return call.answer(view)
 
 
@@ -71,53 +75,40 @@ async def clear(call: Call) -> web.StreamResponse:
     """DELETE /config/{config_id}: finished tasks go back to WAITING_CHANGED."""
     config_id = call.ids["config_id"]
     async with call.service.store.writing() as db:
-        project = await _project_of(db, config_id)
+        project = await db.find("Label Configuration", _PROJECT, config_id)
         # The values hang on the entries and go with them.
         await db.run("DELETE FROM lc_entry WHERE config_id = ?", config_id)
-        await _reopen_tasks(db, project["id"])
-        await _touch(db, config_id)
+        await _note_change(db, project, reopen=True)
     return call.answer({"configId": config_id})
 
 
-async def config_view(db: Transaction, project: Row, tree: EntryTree) -> dict[str, Json]:
+async def _note_change(db: Transaction, project: Row, *, reopen: bool) -> None:
+    if reopen:
+        await db.run(
+            "UPDATE task SET labeler = NULL,"
+            " state = CASE type WHEN 'DEFAULT' THEN 'WAITING_CHANGED' ELSE 'IN_PROGRESS' END"
+            " WHERE project_id = ? AND state IN ('COMPLETED', 'REVIEWED')",
+            project["id"],
+        )
+    # Never at the time of the last change: clients compare for older.
+    sql = "UPDATE project SET config_timestamp = max(?, config_timestamp + 1) WHERE id = ?"
+    await db.run(sql, now(), project["id"])
+
+
+async def config_view(db: Transaction, project: Row, entries: Entries) -> dict[str, Json]:
     """Return a project's label configuration as the service shows it."""
-    counts = await db.row(
-        "SELECT sum(state = 'COMPLETED') AS completed, sum(state = 'REVIEWED') AS reviewed"
+    counts = await db.rows(
+        "SELECT count(CASE state WHEN 'COMPLETED' THEN 1 END) AS number_of_completed_tasks,"
+        " count(CASE state WHEN 'REVIEWED' THEN 1 END) AS number_of_reviewed_tasks"
         " FROM task WHERE project_id = ?",
         project["id"],
     )
     return {
         "id": project["config_id"],
         "projectId": project["id"],
-        "entries": [root.view() for root in tree.roots],
-        "numberOfCompletedTasks": counts["completed"] or 0 if counts else 0,
-        "numberOfReviewedTasks": counts["reviewed"] or 0 if counts else 0,
+        "entries": [root.view() for root in entries],
+        **columns(counts[0], "numberOfCompletedTasks numberOfReviewedTasks"),
     }
-
-
-async def _project_of(db: Transaction, config_id: str) -> Row:
-    row = await db.row("SELECT * FROM project WHERE config_id = ?", config_id)
-    if row is None:
-        raise refuse("ex_notfound", "Label Configuration", "id", config_id)
-    return row
-
-
-async def _reopen_tasks(db: Transaction, project_id: str) -> None:
-    await db.run(
-        "UPDATE task SET labeler = NULL,"
-        " state = CASE type WHEN 'DEFAULT' THEN 'WAITING_CHANGED' ELSE 'IN_PROGRESS' END"
-        " WHERE project_id = ? AND state IN ('COMPLETED', 'REVIEWED')",
-        project_id,
-    )
-
-
-async def _touch(db: Transaction, config_id: str) -> None:
-    """Note the change, and never at the time of the last one: clients compare for older."""
-    await db.run(
-        "UPDATE project SET config_timestamp = max(?, config_timestamp + 1) WHERE config_id = ?",
-        now(),
-        config_id,
-    )
 
 
 @attrs.frozen
@@ -128,23 +119,13 @@ class EntryInput:
     key: str | None
     value: str | None
     type: str | None
+    """In capitals."""
     color: str | None
     shortcut: str | None
     max_length: int | None
     options: Mapping[str, str]
     required: bool
     children: tuple["EntryInput", ...]
-
-    @property
-    def kind(self) -> str:
-        """The type as it is stored: any case will do."""
-        return (self.type or "").upper()
-
-    def walk(self) -> Iterator["EntryInput"]:
-        """Yield the entry and everything below it, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
 
 
 def read_entries(body: Json) -> tuple[EntryInput, ...]:
@@ -158,13 +139,12 @@ def read_entries(body: Json) -> tuple[EntryInput, ...]:
     """
     if isinstance(body, Sequence) and len(body) > _MOST_ENTRIES:
         raise EmptyAnswer(413)
-    entries = _read_list(body)
-    walked = (entry for root in entries for entry in root.walk())
-    require(chain.from_iterable(map(_broken_rules, walked)))
+    entries = _read(body)
+    require(chain.from_iterable(map(_broken_rules, walk(entries))))
     return entries
 
 
-def _read_list(value: Json) -> tuple[EntryInput, ...]:
+def _read(value: Json) -> tuple[EntryInput, ...]:
     if value is None:
         raise refuse("ex_system")
     members = as_list(value)
@@ -175,21 +155,21 @@ def _read_list(value: Json) -> tuple[EntryInput, ...]:
             raise EmptyAnswer(400)
     if None in members:
         raise refuse("ex_system")
-    return tuple(_read_entry(member) for member in members if isinstance(member, Mapping))
-
-
-def _read_entry(value: Mapping[str, Json]) -> EntryInput:
-    return EntryInput(
-        id=read_text(value.get("id")),
-        key=read_text(value.get("entryKey")),
-        value=read_text(value.get("entryValue")),
-        type=read_text(value.get("type")),
-        color=read_text(value.get("color")),
-        shortcut=read_text(value.get("shortcut")),
-        max_length=_whole(value.get("maxLength")),
-        options=_options(value.get("options")),
-        required=_flag(value.get("required")),
-        children=_read_list(value["children"]) if "children" in value else (),
+    return tuple(
+        EntryInput(
+            id=read_text(member.get("id")),
+            key=read_text(member.get("entryKey")),
+            value=read_text(member.get("entryValue")),
+            type=kind.upper() if (kind := read_text(member.get("type"))) else kind,
+            color=read_text(member.get("color")),
+            shortcut=read_text(member.get("shortcut")),
+            max_length=_whole(member.get("maxLength")),
+            options=_options(member.get("options")),
+            required=_flag(member.get("required")),
+            children=_read(member["children"]) if "children" in member else (),
+        )
+        for member in members
+        if isinstance(member, Mapping)
     )
 
 
@@ -223,21 +203,11 @@ def _options(value: Json) -> Mapping[str, str]:
 
 
 def _broken_rules(entry: EntryInput) -> Iterator[Detail]:
-    yield from not_null("Entry Key", entry.key)
-    yield from not_empty("Entry Key", entry.key)
-    yield from size("Entry Key", entry.key, 1, 56)
-    yield from pattern("Entry Key", entry.key, WORDS)
-    yield from not_null("Entry Value", entry.value)
-    yield from not_empty("Entry Value", entry.value)
-    yield from size("Entry Value", entry.value, 1, 56)
-    yield from pattern("Entry Value", entry.value, _TITLE)
-    yield from not_null("Type", entry.type)
-    yield from not_empty("Type", entry.type)
-    yield from pattern("Shortcut", entry.shortcut, _DIGIT)
-    if entry.max_length is not None and entry.max_length < 1:
-        yield Detail("Max Length", "ex_min", ["Max Length", "1"])
-    if entry.max_length is not None and entry.max_length > 255:
-        yield Detail("Max Length", "ex_max", ["Max Length", "255"])
+    yield from broken("Entry Key", entry.key, *_TEXT, pattern(WORDS))
+    yield from broken("Entry Value", entry.value, *_TEXT, _TITLE)
+    yield from broken("Type", entry.type, NOT_NULL, NOT_EMPTY)
+    yield from broken("Shortcut", entry.shortcut, pattern("^[0-9]{1}$"))
+    yield from broken("Max Length", entry.max_length, _LEAST, _MOST)
 
 
 def build_entries(entries: Sequence[EntryInput], *, timestamp: int) -> tuple[Entry, ...]:
@@ -247,33 +217,28 @@ def build_entries(entries: Sequence[EntryInput], *, timestamp: int) -> tuple[Ent
         Refusal: The first thing wrong.
     """
     for root in entries:
-        for entry in root.walk():
-            _check_alone(entry)
+        for entry in walk([root]):
+            if entry.id is not None:
+                raise refuse("ex_notfound", "Entry", "id", entry.id)
+            if entry.key is not None and is_reserved(entry.key):
+                raise refuse("ex_gen_forbidden_keyword", entry.key)
+            if entry.type not in GEOMETRIES | CLASSIFICATIONS | {SEGMENTATION}:
+                raise refuse("ex_gen_entry_type_not_found", "entry type")
+            if entry.type == "FREETEXT" and entry.max_length is None:
+                raise refuse("ex_gen_entry_classification_incorrect", entry.type)
         if _depth(root) > _MAX_DEPTH:
             raise refuse("ex_gen_config_depth")
         # Geometries stand at the root or directly below a geometry that is a root.
         for child in root.children:
-            allowed = root.kind in GEOMETRIES
-            for entry in child.walk():
-                if entry.kind in GEOMETRIES and not (allowed and entry is child):
-                    raise refuse("ex_gen_geometry_definition_incorrect", entry.kind.lower())
+            may_draw = root.type in GEOMETRIES
+            for entry in walk([child]):
+                if entry.type in GEOMETRIES and not (may_draw and entry is child):
+                    raise refuse("ex_gen_geometry_definition_incorrect", entry.type.lower())
     _refuse_twins("Label entry", "entryKey:", [root.key for root in entries])
     for root in entries:
-        _refuse_twins("Label entry", "entryKey:", [entry.key for entry in root.walk()])
-    shortcuts = [entry.shortcut for root in entries for entry in root.walk()]
-    _refuse_twins("Shortcut", "value:", shortcuts)
+        _refuse_twins("Label entry", "entryKey:", [entry.key for entry in walk([root])])
+    _refuse_twins("Shortcut", "value:", [entry.shortcut for entry in walk(entries)])
     return tuple(_built(entry, None, timestamp) for entry in entries)
-
-
-def _check_alone(entry: EntryInput) -> None:
-    if entry.id is not None:
-        raise refuse("ex_notfound", "Entry", "id", entry.id)
-    if entry.key is not None and is_reserved(entry.key):
-        raise refuse("ex_gen_forbidden_keyword", entry.key)
-    if entry.kind not in GEOMETRIES | CLASSIFICATIONS | {SEGMENTATION}:
-        raise refuse("ex_gen_entry_type_not_found", "entry type")
-    if entry.kind == "FREETEXT" and entry.max_length is None:
-        raise refuse("ex_gen_entry_classification_incorrect", entry.kind)
 
 
 def _depth(entry: EntryInput) -> int:
@@ -289,7 +254,7 @@ def _refuse_twins(what: str, criterion: str, names: Sequence[str | None]) -> Non
 
 
 def _built(entry: EntryInput, parent_id: str | None, timestamp: int) -> Entry:
-    kind, entry_id = entry.kind, new_id()
+    kind, entry_id = entry.type or "", new_id()
     drawn, asked = kind not in CLASSIFICATIONS, kind in CLASSIFICATIONS
     return Entry(
         id=entry_id,

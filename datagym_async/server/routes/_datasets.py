@@ -7,11 +7,11 @@ from aiohttp import web
 
 from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import (
+    NOT_EMPTY,
+    NOT_NULL,
     WORDS,
+    broken,
     is_reserved,
-    length,
-    not_empty,
-    not_null,
     pattern,
     read_text,
     refuse,
@@ -20,16 +20,19 @@ from datagym_async.server._errors import (
 )
 from datagym_async.server._json import Json
 from datagym_async.server._service import OWNER
-from datagym_async.server._store import Row, Transaction, fold, new_id, now
+from datagym_async.server._store import Row, columns, fold, new_id, now
 
-_NAME: Final = "^[a-zA-Z0-9_ ]{1,128}$"
+_NAME: Final = pattern("^[a-zA-Z0-9_ ]{1,128}$")
 
 _DATASETS: Final = (
     "SELECT d.*,"
     " (SELECT count(*) FROM project_dataset p WHERE p.dataset_id = d.id) AS project_count"
     " FROM dataset d WHERE d.deleted_at IS NULL"
 )
-_MEDIA: Final = "SELECT id, dataset_id, timestamp, source, name FROM media WHERE deleted_at IS NULL"
+_MEDIA: Final = (
+    "SELECT id, dataset_id, timestamp, source AS media_source_type, name AS media_name FROM media"
+    " WHERE deleted_at IS NULL"
+)
 
 
 async def list_datasets(call: Call) -> web.StreamResponse:
@@ -45,9 +48,7 @@ async def list_datasets(call: Call) -> web.StreamResponse:
 async def get_dataset(call: Call) -> web.StreamResponse:
     """GET /dataset/{dataset_id}; the answer repeats the id in the case that was asked for."""
     store, dataset_id = call.service.store, call.ids["dataset_id"]
-    dataset = await store.row(f"{_DATASETS} AND d.id = ?", dataset_id)
-    if dataset is None:
-        raise refuse("ex_notfound", "dataset", "id", dataset_id)
+    dataset = await store.find("dataset", f"{_DATASETS} AND d.id = ?", dataset_id)
     media = await store.rows(f"{_MEDIA} AND dataset_id = ? ORDER BY seq", dataset_id)
     return call.answer(_dataset(dataset, dataset_id, map(_media, media)))
 
@@ -57,16 +58,20 @@ async def create_dataset(call: Call) -> web.StreamResponse:
     body = await call.json_object("name", "shortDescription")
     name, text = read_text(body.get("name")), read_text(body.get("shortDescription"))
     require(
-        pattern("Short Description", text, WORDS),
-        length("Short Description", text, 128),
-        not_null("Name", name),
-        pattern("Name", name, _NAME),
-        size("Name", name, 1, 128),
-        not_empty("Name", name),
+        broken("Short Description", text, pattern(WORDS), size(0, 128, key="ex_length")),
+        broken("Name", name, NOT_NULL, _NAME, size(1, 128), NOT_EMPTY),
     )
     assert name is not None, "not_null has passed"  # noqa: S101 -- tells the type checker
     async with call.service.store.writing() as db:
-        await _check_name(db, name)
+        if is_reserved(name):
+            raise refuse("ex_gen_forbidden_keyword", name)
+        sql = "SELECT 1 FROM dataset WHERE folded = ? AND deleted_at IS NULL"
+        same = await db.rows(sql, fold(name))
+        if len(same) > 1:
+            # Its "find one by name" fails where a race has left several.
+            raise refuse("ex_system")
+        if same:
+            raise refuse("ex_alreadyexists", "Dataset", "name", name)
         dataset_id = new_id()
         await db.run(
             "INSERT INTO dataset"
@@ -74,44 +79,17 @@ async def create_dataset(call: Call) -> web.StreamResponse:
             " VALUES (?, ?, ?, ?, ?, ?, 'IMAGE')",
             *(dataset_id, name, fold(name), text, now(), OWNER),
         )
-        row = await db.row(f"{_DATASETS} AND d.id = ?", dataset_id)
-    assert row is not None, "just inserted"  # noqa: S101 -- tells the type checker
+        row = await db.find("dataset", f"{_DATASETS} AND d.id = ?", dataset_id)
     return call.answer(_dataset(row, dataset_id, ()))
 
 
-async def _check_name(db: Transaction, name: str) -> None:
-    if is_reserved(name):
-        raise refuse("ex_gen_forbidden_keyword", name)
-    same = await db.rows(
-        "SELECT 1 FROM dataset WHERE folded = ? AND deleted_at IS NULL", fold(name)
-    )
-    if len(same) > 1:
-        # Its "find one by name" fails where a race has left several.
-        raise refuse("ex_system")
-    if same:
-        raise refuse("ex_alreadyexists", "Dataset", "name", name)
-
-
 def _dataset(row: Row, dataset_id: str, media: Iterable[Json]) -> Json:
-    return {
-        "id": dataset_id,
-        "name": row["name"],
-        "shortDescription": row["short_description"],
-        "timestamp": row["timestamp"],
-        "owner": row["owner"],
-        "projectCount": row["project_count"],
-        "mediaType": row["media_type"],
-        "media": list(media),
-    }
+    view = columns(row, "id name shortDescription timestamp owner projectCount mediaType")
+    return {**view, "id": dataset_id, "media": list(media)}
 
 
 def _media(row: Row) -> Json:
-    return {
-        "id": row["id"],
-        "timestamp": row["timestamp"],
-        "mediaSourceType": row["source"],
-        "mediaName": row["name"],
-    }
+    return columns(row, "id timestamp mediaSourceType mediaName")
 
 
 ROUTES: Final = (

@@ -27,18 +27,18 @@ from datagym_async.server._labels import (
     FINISHED,
     GEOMETRIES,
     SEGMENTATION,
-    EntryTree,
+    Entries,
     Value,
     find_label_task,
     load_entries,
     load_values,
-    walk_all,
+    walk,
 )
 from datagym_async.server._links import MAX_PIXELS
 from datagym_async.server._service import Service
 from datagym_async.server._store import Row, now
 from datagym_async.server.routes._media import form_encoded
-from datagym_async.server.routes._projects import find_project
+from datagym_async.server.routes._projects import PROJECT
 
 _ORDER: Final = (
     "POINT",
@@ -59,7 +59,7 @@ Ring: TypeAlias = Sequence[tuple[float, float]]
 async def export_project(call: Call) -> web.StreamResponse:
     """GET /export/{project_id}: from here on the service pretty-prints everything."""
     store = call.service.store
-    project = await find_project(store, call.ids["project_id"])
+    project = await store.find("Project", PROJECT, call.ids["project_id"])
     rows = await store.rows(
         "SELECT t.*, m.name AS media_name, m.source, m.video_json, m.width, m.height"
         " FROM task t JOIN media m ON m.id = t.media_id"
@@ -68,9 +68,9 @@ async def export_project(call: Call) -> web.StreamResponse:
         project["id"],
         *FINISHED,
     )
-    tree = await load_entries(store, project["config_id"])
-    tasks = [await _task(call.service, project, tree, row) for row in rows]
-    overview: list[Json] = [{"label_classes": label_classes(tree)}] if tasks else []
+    entries = await load_entries(store, project["config_id"])
+    tasks = [await _task(call.service, project, entries, row) for row in rows]
+    overview: list[Json] = [{"label_classes": label_classes(entries)}] if tasks else []
     call.service.pretty = True
     return _attachment(call, [*overview, *tasks], project["name"])
 
@@ -81,8 +81,8 @@ async def export_video(call: Call) -> web.StreamResponse:
     found = await find_label_task(store, call.ids["task_id"], what="Task")
     if found.project["media_type"] != "VIDEO":
         raise refuse("ex_gen_invalid_project_mediatype")
-    tree = await load_entries(store, found.project["config_id"])
-    values = await load_values(store, found.id, tree)
+    entries = await load_entries(store, found.project["config_id"])
+    values = await load_values(store, found.id, entries)
     view: Json = {
         "frames": visible_frames(values),
         "object": {value.id: keyframes_view(value) for value in values},
@@ -92,7 +92,7 @@ async def export_video(call: Call) -> web.StreamResponse:
     return response
 
 
-async def _task(service: Service, project: Row, tree: EntryTree, row: Row) -> Json:
+async def _task(service: Service, project: Row, entries: Entries, row: Row) -> Json:
     head: dict[str, Json] = {
         "internal_media_ID": row["media_id"],
         "external_media_ID": row["media_name"],
@@ -101,7 +101,7 @@ async def _task(service: Service, project: Row, tree: EntryTree, row: Row) -> Js
     }
     if project["media_type"] == "VIDEO":
         return {**head, **_video(service, row)}
-    values = await load_values(service.store, row["id"], tree)
+    values = await load_values(service.store, row["id"], entries)
     drawn = [value for value in values if value.entry.type == SEGMENTATION and value.valid]
     if keys := sorted({value.entry.key for value in drawn}):
         base = f"{service.base_url}/api/v1/export/bitmap/{row['id']}"
@@ -140,9 +140,9 @@ def _attachment(call: Call, view: Json, name: str) -> web.StreamResponse:
     return response
 
 
-def label_classes(tree: EntryTree) -> Json:
+def label_classes(entries: Entries) -> Json:
     """Return the overview of all entries that an export begins with."""
-    entries = sorted(tree.walk(), key=lambda entry: _ORDER.index(entry.type))
+    entries = sorted(walk(entries), key=lambda entry: _ORDER.index(entry.type))
     classes: list[Json] = []
     for entry in entries:
         # A segmentation is called a classification here, as the service does.
@@ -256,7 +256,7 @@ def _drawn(kind: str, change: Mapping[str, Json]) -> dict[str, Json]:
 
 def _frames_below(value: Value) -> list[int]:
     """Return the frames at which an answer changed, or one below it, in order."""
-    return sorted({_frame(change) for each in value.walk() for change in _changes(each)})
+    return sorted({_frame(change) for each in walk([value]) for change in _changes(each)})
 
 
 def _answers_at(value: Value, frame: int) -> Json:
@@ -290,10 +290,10 @@ async def export_bitmap(call: Call) -> web.StreamResponse:
     # The key is decoded a second time, so that + and %2520 are blanks too.
     given = unquote_plus(call.ids["entry_key"])
     key = given.lower()
-    tree = await load_entries(store, found.project["config_id"])
-    if not any(entry.key == key for entry in tree.walk()):
+    entries = await load_entries(store, found.project["config_id"])
+    if not any(entry.key == key for entry in walk(entries)):
         raise refuse("ex_notfound", "lcEntry", "entry_key", given)
-    values = await load_values(store, found.id, tree)
+    values = await load_values(store, found.id, entries)
     size = found.media["width"], found.media["height"]
     if found.media["width"] is None:
         # A link image has to be looked at.
@@ -303,7 +303,7 @@ async def export_bitmap(call: Call) -> web.StreamResponse:
     if size[0] * size[1] > MAX_PIXELS:
         # A header may claim any size; nothing has counted its pixels yet.
         raise refuse("ex_system")
-    drawn = [v for v in walk_all(values) if v.entry.type == SEGMENTATION and v.entry.key == key]
+    drawn = [v for v in walk(values) if v.entry.type == SEGMENTATION and v.entry.key == key]
     bitmap = await in_thread(_draw, size, [_rings(value) for value in drawn])
     response = web.Response(body=bitmap, headers={"Content-Type": "image/bmp"})
     call.chunk(response)

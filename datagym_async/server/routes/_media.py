@@ -28,10 +28,8 @@ async def find_media(db: Queries, media_id: str, *, deleted: bool = False) -> Ro
     Raises:
         Refusal: 404.
     """
-    row = await db.row("SELECT * FROM media WHERE id = ?", media_id)
-    if row is None or (row["deleted_at"] is not None and not deleted):
-        raise refuse("ex_notfound", "media", "id", media_id)
-    return row
+    sql = "SELECT * FROM media WHERE id = ?"
+    return await db.find("media", sql if deleted else f"{sql} AND deleted_at IS NULL", media_id)
 
 
 def media_view(service: Service, row: Row) -> Mapping[str, Json]:

@@ -25,19 +25,21 @@ from datagym_async.server._json import (
 from datagym_async.server._labels import (
     EMPTY,
     SEGMENTATION,
+    Entries,
     Entry,
-    EntryTree,
     Value,
     dump,
     empty_values,
+    global_classifications,
     insert_values,
     load_entries,
     points_view,
+    walk,
     with_globals,
 )
 from datagym_async.server._prediction_schema import problems_of, report
 from datagym_async.server._store import Row, Transaction
-from datagym_async.server.routes._projects import find_project
+from datagym_async.server.routes._projects import PROJECT
 
 # What the service's JSON library says about a document that is no array.
 _NO_ARRAY: Final = "A JSONArray text must start with '[' at 1 [character 2 line 1]"
@@ -49,7 +51,7 @@ _MEMBERS: Final = ("polygon", "rectangle", "line", "point", "geometry")
 async def import_labels(call: Call) -> web.StreamResponse:
     """POST /project/{project_id}/prediction."""
     store = call.service.store
-    project = await find_project(store, call.ids["project_id"])
+    project = await store.find("Project", PROJECT, call.ids["project_id"])
     body = await call.body()
     if not body.strip():
         raise refuse("ex_gen_error_messages", _NO_BODY)
@@ -66,14 +68,14 @@ async def import_labels(call: Call) -> web.StreamResponse:
     problems = problems_of(document)
     if not problems:
         async with store.writing() as db:
-            tree = await load_entries(db, project["config_id"])
+            entries = await load_entries(db, project["config_id"])
             for item in objects_of(document):
-                await _import_item(db, project, tree, item)
+                await _import_item(db, project, entries, item)
     return call.answer({"errorMessages": report(problems)})
 
 
 async def _import_item(
-    db: Transaction, project: Row, tree: EntryTree, item: Mapping[str, Json]
+    db: Transaction, project: Row, entries: Entries, item: Mapping[str, Json]
 ) -> None:
     media_id = item.get("internal_media_ID")
     if media_id is None:
@@ -86,18 +88,18 @@ async def _import_item(
     if item.get("keepData") is False:
         await db.run("DELETE FROM lc_value WHERE task_id = ?", task["id"])
     # A value for each geometry; the global classifications have one value each from now on.
-    entries = {entry.key: entry for entry in tree.roots if entry.is_geometry}
-    await insert_values(db, task["id"], _geometries(entries, members_of(item.get("labels"))))
-    questions = {entry.key: entry for entry in tree.root_classifications()}
+    geometries = {entry.key: entry for entry in entries if entry.is_geometry}
+    await insert_values(db, task["id"], _geometries(geometries, members_of(item.get("labels"))))
+    questions = {entry.key: entry for entry in global_classifications(entries)}
     given = members_of(item.get("global_classifications"))
     answers = {_known(questions, key).id: items_of(each) for key, each in given.items()}
-    for value in await with_globals(db, task["id"], tree):
+    for value in await with_globals(db, task["id"], entries):
         if value.entry.id in answers:
             await db.run_many(
                 "UPDATE lc_value SET payload_json = ? WHERE id = ?",
                 [
                     (dump(each.payload), each.id)
-                    for each in _answered(value, answers[value.entry.id]).walk()
+                    for each in walk([_answered(value, answers[value.entry.id])])
                 ],
             )
     await db.run("UPDATE task SET has_json_upload = 1 WHERE id = ?", task["id"])

@@ -6,10 +6,10 @@ from aiohttp import web
 
 from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import refuse
-from datagym_async.server._json import Json
 from datagym_async.server._labels import add_tasks
-from datagym_async.server._store import Queries, Row, Transaction
+from datagym_async.server._store import Row, Transaction, columns
 
+PROJECT: Final = "SELECT * FROM project WHERE id = ? AND deleted_at IS NULL"
 _DATASETS: Final = (
     "SELECT d.*,"
     " (SELECT count(*) FROM media m"
@@ -23,36 +23,20 @@ _DATASETS: Final = (
 async def list_projects(call: Call) -> web.StreamResponse:
     """GET /project."""
     store = call.service.store
-    projects = await store.rows("SELECT * FROM project WHERE deleted_at IS NULL ORDER BY seq DESC")
-    views: list[Json] = [
-        {
-            "id": row["id"],
-            "name": row["name"],
-            "shortDescription": row["short_description"],
-            "description": row["description"],
-            "timestamp": row["timestamp"],
-            "labelConfigurationId": row["config_id"],
-            "labelIterationId": row["iteration_id"],
-            "owner": row["owner"],
-            "mediaType": row["media_type"],
-            "datasets": [_summary(each) for each in await store.rows(_DATASETS, row["id"])],
-        }
-        for row in projects
-    ]
+    projects = await store.rows(
+        "SELECT *, config_id AS label_configuration_id, iteration_id AS label_iteration_id"
+        " FROM project WHERE deleted_at IS NULL ORDER BY seq DESC"
+    )
+    shown = (
+        "id name shortDescription description timestamp labelConfigurationId labelIterationId"
+        " owner mediaType"
+    )
+    parts = "id name shortDescription timestamp owner mediaCount projectCount mediaType"
+    views = []
+    for row in projects:
+        datasets = [columns(each, parts) for each in await store.rows(_DATASETS, row["id"])]
+        views.append({**columns(row, shown), "datasets": datasets})
     return call.answer(views)
-
-
-def _summary(dataset: Row) -> Json:
-    return {
-        "id": dataset["id"],
-        "name": dataset["name"],
-        "shortDescription": dataset["short_description"],
-        "timestamp": dataset["timestamp"],
-        "owner": dataset["owner"],
-        "mediaCount": dataset["media_count"],
-        "projectCount": dataset["project_count"],
-        "mediaType": dataset["media_type"],
-    }
 
 
 async def attach(call: Call) -> web.StreamResponse:
@@ -89,25 +73,11 @@ async def detach(call: Call) -> web.StreamResponse:
     return web.Response()
 
 
-async def find_project(db: Queries, project_id: str) -> Row:
-    """Return the row of a project.
-
-    Raises:
-        Refusal: 404.
-    """
-    row = await db.row("SELECT * FROM project WHERE id = ? AND deleted_at IS NULL", project_id)
-    if row is None:
-        raise refuse("ex_notfound", "Project", "id", project_id)
-    return row
-
-
 async def _find_both(db: Transaction, call: Call) -> tuple[Row, Row, bool]:
     """Return a project, a dataset, and whether they belong together."""
-    project = await find_project(db, call.ids["project_id"])
-    dataset_id = call.ids["dataset_id"]
-    dataset = await db.row("SELECT * FROM dataset WHERE id = ?", dataset_id)
-    if dataset is None:
-        raise refuse("ex_notfound", "Dataset", "id", dataset_id)
+    project = await db.find("Project", PROJECT, call.ids["project_id"])
+    sql = "SELECT * FROM dataset WHERE id = ?"
+    dataset = await db.find("Dataset", sql, call.ids["dataset_id"])
     sql = "SELECT 1 FROM project_dataset WHERE project_id = ? AND dataset_id = ?"
     return project, dataset, await db.row(sql, project["id"], dataset["id"]) is not None
 

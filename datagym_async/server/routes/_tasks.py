@@ -9,24 +9,31 @@ import orjson
 from aiohttp import web
 
 from datagym_async.server._call import Call, Route
-from datagym_async.server._errors import WORDS, EmptyAnswer, not_null, pattern, refuse, require
+from datagym_async.server._errors import (
+    NOT_NULL,
+    WORDS,
+    EmptyAnswer,
+    broken,
+    pattern,
+    refuse,
+    require,
+)
 from datagym_async.server._json import Json, items_of
 from datagym_async.server._labels import (
     SEGMENTATION,
     TASK_STATES,
-    LabelTask,
     Value,
     find_label_task,
     load_entries,
     value_view,
-    walk_all,
+    walk,
     with_globals,
 )
 from datagym_async.server._service import Service
-from datagym_async.server._store import Row, Transaction, fold
+from datagym_async.server._store import columns, fold
 from datagym_async.server.routes._configs import config_view
 from datagym_async.server.routes._media import media_view
-from datagym_async.server.routes._projects import find_project
+from datagym_async.server.routes._projects import PROJECT
 
 # Shorter words of a search, and numbers, are ignored.
 _SHORTEST_WORD: Final = 3
@@ -45,12 +52,15 @@ async def list_tasks(call: Call) -> web.StreamResponse:
         raise EmptyAnswer(400)
     search = query.get("search", "")
     # The name of this field has too many words for the service's message, so it is empty.
-    require(pattern("", search, WORDS))
-    project = await find_project(call.service.store, call.ids["project_id"])
+    require(broken("", search, pattern(WORDS)))
+    project = await call.service.store.find("Project", PROJECT, call.ids["project_id"])
     if int(limit) < 0:
         raise refuse("ex_system")
     sql = (
-        "SELECT t.*, m.name AS media_name FROM task t JOIN media m ON m.id = t.media_id"
+        "SELECT t.id AS task_id, t.project_id, p.name AS project_name, t.state AS label_task_state,"
+        " t.type AS label_task_type, t.pre_label_state, t.media_id, m.name AS media_name,"
+        " t.labeler, p.iteration_id, t.review_comment, t.has_json_upload, p.iteration_run"
+        " FROM task t JOIN media m ON m.id = t.media_id JOIN project p ON p.id = t.project_id"
         " WHERE t.project_id = ? AND t.state = ? AND t.type <> 'BENCHMARK_SLAVE'"
         " AND m.deleted_at IS NULL"
     )
@@ -65,26 +75,19 @@ async def list_tasks(call: Call) -> web.StreamResponse:
         parameters.append(orjson.dumps(sorted(words)).decode())
     sql += " ORDER BY m.folded, t.seq LIMIT ?"
     rows = await call.service.store.rows(sql, *parameters, int(limit) or -1)
-    return call.answer([_task(project, row) for row in rows])
-
-
-def _task(project: Row, row: Row) -> Json:
-    return {
-        "taskId": row["id"],
-        "projectId": project["id"],
-        "projectName": project["name"],
-        "labelTaskState": row["state"],
-        "labelTaskType": row["type"],
-        "preLabelState": row["pre_label_state"],
-        "mediaId": row["media_id"],
-        "mediaName": row["media_name"],
-        "labeler": row["labeler"],
-        "iterationId": project["iteration_id"],
-        "reviewComment": row["review_comment"],
-        "hasJsonUpload": bool(row["has_json_upload"]),
-        "iterationRun": project["iteration_run"],
-        "benchmark": row["type"] != "DEFAULT",
-    }
+    shown = (
+        "taskId projectId projectName labelTaskState labelTaskType preLabelState mediaId mediaName"
+        " labeler iterationId reviewComment hasJsonUpload iterationRun"
+    )
+    views: list[Json] = [
+        {
+            **columns(row, shown),
+            "hasJsonUpload": bool(row["has_json_upload"]),
+            "benchmark": row["label_task_type"] != "DEFAULT",
+        }
+        for row in rows
+    ]
+    return call.answer(views)
 
 
 async def show(call: Call) -> web.StreamResponse:
@@ -95,14 +98,14 @@ async def show(call: Call) -> web.StreamResponse:
         if found.media["source"] == "AWS_S3" and media["url"] is None:
             raise refuse("ex_service_unavailable", "aws")
         task, project = found.task, found.project
-        tree = await load_entries(db, project["config_id"])
-        values = await with_globals(db, found.id, tree)
+        entries = await load_entries(db, project["config_id"])
+        values = await with_globals(db, found.id, entries)
         dataset = await db.row("SELECT * FROM dataset WHERE id = ?", found.media["dataset_id"])
         view: dict[str, Json] = {
             "taskId": found.id,
             "labelTaskState": task["state"],
             "projectName": project["name"],
-            "labelConfig": await config_view(db, project, tree),
+            "labelConfig": await config_view(db, project, entries),
             "labelIteration": {
                 "id": project["iteration_id"],
                 "projectId": project["id"],
@@ -125,13 +128,19 @@ async def complete(call: Call) -> web.StreamResponse:
     """PUT /task/{task_id}/completeTask: from any state, if the values are complete."""
     body = await call.json_object("lastChangedConfig")
     known = _milliseconds(body.get("lastChangedConfig"))
-    require(not_null("", known))
+    require(broken("", known, NOT_NULL))
     async with call.service.store.writing() as db:
         found = await find_label_task(db, call.ids["task_id"])
         stale = known is not None and known < found.project["config_timestamp"]
         if not stale:
             _count_label(call.service)
-            await _complete(db, found)
+            entries = await load_entries(db, found.project["config_id"])
+            values = await with_globals(db, found.id, entries)
+            invalid = first_invalid(values, video=found.project["media_type"] == "VIDEO")
+            if invalid is not None:
+                raise refuse("ex_gen_entry_value_validation", invalid.entry.type, invalid.id)
+            await db.run("UPDATE lc_value SET valid = 1 WHERE task_id = ?", found.id)
+            await db.run("UPDATE task SET state = 'COMPLETED' WHERE id = ?", found.id)
     return call.answer({"hasLabelConfigChanged": stale, "currentTaskId": found.id})
 
 
@@ -142,16 +151,6 @@ async def skip(call: Call) -> web.StreamResponse:
         _count_label(call.service)
         await db.run("UPDATE task SET state = 'SKIPPED' WHERE id = ?", found.id)
     return web.Response()
-
-
-async def _complete(db: Transaction, found: LabelTask) -> None:
-    tree = await load_entries(db, found.project["config_id"])
-    values = await with_globals(db, found.id, tree)
-    invalid = first_invalid(values, video=found.project["media_type"] == "VIDEO")
-    if invalid is not None:
-        raise refuse("ex_gen_entry_value_validation", invalid.entry.type, invalid.id)
-    await db.run("UPDATE lc_value SET valid = 1 WHERE task_id = ?", found.id)
-    await db.run("UPDATE task SET state = 'COMPLETED' WHERE id = ?", found.id)
 
 
 def _count_label(service: Service) -> None:
@@ -181,7 +180,7 @@ def first_invalid(values: Iterable[Value], *, video: bool) -> Value | None:
         video: Whether the project is one of videos, in which a geometry needs keyframes; they are
             seeded, no route of this service makes any.
     """
-    for value in walk_all(values):
+    for value in walk(values):
         if video and items_of(value.payload.get("change")):
             continue
         if (video and value.entry.is_geometry) or not is_valid(value):

@@ -83,9 +83,7 @@ async def _find_dataset(call: Call) -> Row:
         Refusal: 404, or 500 for one of the two dummy datasets.
     """
     dataset_id = call.ids["dataset_id"]
-    row = await call.service.store.row("SELECT * FROM dataset WHERE id = ?", dataset_id)
-    if row is None:
-        raise refuse("ex_notfound", "dataset", "id", dataset_id)
+    row = await call.service.store.find("dataset", "SELECT * FROM dataset WHERE id = ?", dataset_id)
     if row["name"] in ("Dummy_Dataset_One", "Dummy_Dataset_Two"):
         raise refuse("ex_gen_dummy_dataset_limit")
     return row

@@ -12,13 +12,21 @@ import attrs
 from aiohttp import web
 
 from datagym_async.server._call import Call, Route
-from datagym_async.server._errors import EmptyAnswer, not_empty, not_null, refuse, require, size
+from datagym_async.server._errors import (
+    NOT_EMPTY,
+    NOT_NULL,
+    EmptyAnswer,
+    broken,
+    refuse,
+    require,
+    size,
+)
 from datagym_async.server._json import Json, as_list
 from datagym_async.server._labels import (
     GEOMETRIES,
     SEGMENTATION,
+    Entries,
     Entry,
-    EntryTree,
     LabelTask,
     Value,
     dump,
@@ -29,7 +37,7 @@ from datagym_async.server._labels import (
     load_values,
     points_view,
     value_view,
-    walk_all,
+    walk,
 )
 from datagym_async.server._store import Transaction, new_id
 
@@ -50,19 +58,19 @@ async def create(call: Call) -> web.StreamResponse:
     if body["lcEntryId"] != entry_id:
         raise refuse("ex_gen_entry_definition_incorrect", str(body["lcEntryId"]))
     async with call.service.store.writing() as db:
-        await _demand_row(db, "Entry", "SELECT 1 FROM lc_entry WHERE id = ?", entry_id)
+        await db.find("Entry", "SELECT 1 FROM lc_entry WHERE id = ?", entry_id)
         found = await find_label_task(db, str(body["labelTaskId"]))
         sql = "SELECT 1 FROM media WHERE id = ? AND deleted_at IS NULL"
-        await _demand_row(db, "media", sql, str(body["mediaId"]))
+        await db.find("media", sql, str(body["mediaId"]))
         sql = "SELECT 1 FROM project WHERE iteration_id = ?"
-        await _demand_row(db, "Label Iteration", sql, str(body["iterationId"]))
+        await db.find("Label Iteration", sql, str(body["iterationId"]))
         # By the task's own configuration, and below a value of the task that the entry stands
         # below: anything else would spoil the task for good.
         entry = _find_entry(await load_entries(db, found.project["config_id"]), entry_id)
         if parent_id:
             sql = "SELECT 1 FROM lc_value WHERE id = ? AND task_id = ? AND entry_id = ?"
             ids = str(parent_id), found.id, entry.parent_id or ""
-            await _demand_row(db, "Label Entry Value", sql, *ids)
+            await db.find("Label Entry Value", sql, *ids)
         value = empty_values(entry, str(parent_id).lower() if parent_id else None)
         await insert_values(db, found.id, [value])
     return call.answer(value_view(value, found))
@@ -73,13 +81,13 @@ async def update(call: Call) -> web.StreamResponse:
     body = await call.json_object()
     _demand_texts(body, {"lcEntryId": "", "labelTaskId": ""})
     comment = None if body.get("comment") is None else str(body["comment"])
-    require(size("Comment", comment, 0, 128))
+    require(broken("Comment", comment, size(0, 128)))
     value_id = call.ids["id"]
     if body.get("id") != value_id:
         raise refuse("ex_gen_entry_definition_incorrect", str(body.get("id") or "null"))
     async with call.service.store.writing() as db:
-        _, tree, value = await _find_value(db, value_id)
-        if _find_entry(tree, str(body["lcEntryId"])).type != value.entry.type:
+        _, entries, value = await _find_value(db, value_id)
+        if _find_entry(entries, str(body["lcEntryId"])).type != value.entry.type:
             raise refuse("ex_gen_entry_type_not_found", "entry type")
         keyframes = {name: old for name, old in value.payload.items() if name == "change"}
         await db.run(
@@ -109,8 +117,8 @@ async def change_type(call: Call) -> web.StreamResponse:
     body = await call.json_object()
     _demand_texts(body, {"newLcEntryId": ""})
     async with call.service.store.writing() as db:
-        found, tree, value = await _find_value(db, call.ids["id"])
-        entry = _find_entry(tree, str(body["newLcEntryId"]))
+        found, entries, value = await _find_value(db, call.ids["id"])
+        entry = _find_entry(entries, str(body["newLcEntryId"]))
         if entry.id == value.entry.id:
             raise refuse("ex_gen_entry_types_are_the_same")
         if entry.type != value.entry.type:
@@ -129,31 +137,25 @@ async def change_type(call: Call) -> web.StreamResponse:
 def _demand_texts(body: Mapping[str, Json], fields: Mapping[str, str]) -> None:
     texts = {name: None if body.get(name) is None else str(body[name]) for name in fields}
     require(
-        *(not_null(title, texts[name]) for name, title in fields.items()),
-        *(not_empty(title, texts[name]) for name, title in fields.items()),
+        *(broken(title, texts[name], NOT_NULL) for name, title in fields.items()),
+        *(broken(title, texts[name], NOT_EMPTY) for name, title in fields.items()),
     )
 
 
-async def _demand_row(db: Transaction, what: str, sql: str, row_id: str, *more: str) -> None:
-    if not await db.row(sql, row_id, *more):
-        raise refuse("ex_notfound", what, "id", row_id)
-
-
-def _find_entry(tree: EntryTree, entry_id: str) -> Entry:
-    entry = tree.by_id().get(entry_id.lower())
+def _find_entry(entries: Entries, entry_id: str) -> Entry:
+    entry = next((each for each in walk(entries) if each.id.lower() == entry_id.lower()), None)
     if entry is None:
         raise refuse("ex_notfound", "Entry", "id", entry_id)
     return entry
 
 
-async def _find_value(db: Transaction, value_id: str) -> tuple[LabelTask, EntryTree, Value]:
-    row = await db.row("SELECT task_id FROM lc_value WHERE id = ?", value_id)
-    if row is None:
-        raise refuse("ex_notfound", "Label Entry Value", "id", value_id)
+async def _find_value(db: Transaction, value_id: str) -> tuple[LabelTask, Entries, Value]:
+    sql = "SELECT task_id FROM lc_value WHERE id = ?"
+    row = await db.find("Label Entry Value", sql, value_id)
     found = await find_label_task(db, row["task_id"])
-    tree = await load_entries(db, found.project["config_id"])
-    values = walk_all(await load_values(db, found.id, tree))
-    return found, tree, next(value for value in values if value.id == value_id.lower())
+    entries = await load_entries(db, found.project["config_id"])
+    values = walk(await load_values(db, found.id, entries))
+    return found, entries, next(value for value in values if value.id == value_id.lower())
 
 
 def _read_payload(kind: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
