@@ -7,13 +7,14 @@ reading order, from the wire inwards:
 * `_server`: what is opened and closed, in which order; what a test can make that no route can.
 * `_connections`: counts requests, closes connections as the real service does.
 * `_app`: the one door: header block, route, method, token; what is raised becomes an answer.
-* `_call`: one request in the hands of a route. `_errors`: every answer that refuses, every rule of
-  a field. `_json`: how JSON is read and written, in both generations of names.
+* `_errors`: every answer that refuses, every rule of a field. `_json`: how JSON is read and
+  written, in both generations of names.
 * `routes/`: one module a noun, with its view and its input; how a route is written stands there.
 * `_labels`: configurations, tasks and values as they are stored and shown. `_prediction_schema`:
   what an import of labels is held against.
-* `_service`: what all routes share: plan, tokens, settings. `_store`: the tables, how names are
-  compared, transactions. `_files`: the data folder, and bodies on their way into it.
+* `_service`: what all routes share: plan, tokens, settings, and a request in the hands of one.
+* `_store`: the tables, how names are compared, transactions. `_files`: the data folder, and bodies
+  on their way into it.
 * `_images`: what a file is, and how large its picture. `_links`: link images, and from where they
   are fetched.
 * `_seed`: projects, videos, states, which no route can make.

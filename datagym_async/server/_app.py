@@ -6,7 +6,7 @@ URL may hold is a bad request before any route is looked at.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
@@ -15,11 +15,10 @@ from aiohttp.http_exceptions import PayloadEncodingError
 from aiohttp.typedefs import Handler, Middleware
 
 from datagym_async._logs import logger
-from datagym_async.server._call import LARGEST_BODY, Call, Route
 from datagym_async.server._connections import Connection, Counters, closes, header_block_fits
 from datagym_async.server._errors import Answer, BadRequestPage, EmptyAnswer, Refusal, UnknownRoute
 from datagym_async.server._json import Dialect
-from datagym_async.server._service import Service
+from datagym_async.server._service import LARGEST_BODY, Call, Route, Service
 from datagym_async.server._store import now
 from datagym_async.server.routes import ROUTES
 
@@ -41,16 +40,35 @@ def make_app(
         connection = request.protocol if isinstance(request.protocol, Connection) else None
         if connection is not None:
             connection.begin(request.content)
-        counters.enter()
+        counters.update(["requests", "in_flight"])
+        counters["peak_in_flight"] = max(counters["peak_in_flight"], counters["in_flight"])
         try:
             return await handler(request)
         finally:
-            counters.leave()
+            counters["in_flight"] -= 1
             if connection is not None:
                 connection.end()
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        return await _serve(service, router, request)
+        """Answer with the route's response, or with whatever `Answer` is raised."""
+        try:
+            call = _accept(service, router, request)
+            if call.route.anonymous != "allow":
+                call.authenticate()
+            return await call.route.handler(call)
+        except Answer as raised:
+            answer = raised
+        except (ConnectionError, PayloadEncodingError):
+            # The body was cut off, or is no chunked one although it says so. Nobody may be there
+            # to read this, but a half-closed client is.
+            answer = Refusal("ex_system")
+        except Exception:
+            _LOGGER.exception("The server failed to answer a %s request", request.method)
+            answer = Refusal("ex_system")
+        response = answer.response(service.render)
+        if answer.chunked and request.version >= HttpVersion11 and request.method != "HEAD":
+            response.enable_chunked_encoding()
+        return response
 
     async def finish(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.popall(hdrs.SERVER, None)
@@ -64,28 +82,6 @@ def make_app(
     app.router.add_route(hdrs.METH_ANY, "/{path:.*}", serve)
     app.on_response_prepare.append(finish)
     return app
-
-
-async def _serve(service: Service, router: "Router", request: web.Request) -> web.StreamResponse:
-    """Answer a request: with the route's response, or with whatever `Answer` is raised."""
-    try:
-        call = _accept(service, router, request)
-        if call.route.anonymous != "allow":
-            call.authenticate()
-        return await call.route.handler(call)
-    except Answer as raised:
-        answer = raised
-    except (ConnectionError, PayloadEncodingError):
-        # The body was cut off, or is no chunked one although it says so. Nobody may be there to
-        # read this, but a half-closed client is.
-        answer = Refusal("ex_system")
-    except Exception:
-        _LOGGER.exception("The server failed to answer a %s request", request.method)
-        answer = Refusal("ex_system")
-    response = answer.response(service.render)
-    if answer.chunked and request.version >= HttpVersion11 and request.method != hdrs.METH_HEAD:
-        response.enable_chunked_encoding()
-    return response
 
 
 def _accept(service: Service, router: "Router", request: web.Request) -> Call:
@@ -108,13 +104,22 @@ class Router:
     """Finds the route of a path and a method."""
 
     def __init__(self, routes: Iterable[Route], dialect: Dialect) -> None:
-        self._table: dict[tuple[str, ...], dict[str, Route]] = {}
+        table: dict[str, dict[str, Route]] = {}
         for route in routes:
-            for path in _spellings(route.path, dialect):
-                pattern = tuple((route.prefix + path).strip("/").split("/"))
-                self._table.setdefault(pattern, {})[route.method] = route
+            path = route.prefix + route.path
+            if not route.path.startswith("/media"):
+                spellings = [path]
+            elif dialect == "legacy":
+                spellings = [path.replace("/media", "/image", 1)]
+            else:
+                spellings = [path, path.replace("/media", "/image", 1)]
+            for spelling in spellings:
+                table.setdefault(spelling, {})[route.method] = route
         # A literal segment goes before a variable one.
-        self._patterns = sorted(self._table, key=lambda pattern: "/".join(pattern).count("{"))
+        self._table = [
+            (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)), table[path])
+            for path in sorted(table, key=lambda path: path.count("{"))
+        ]
 
     def find(self, target: str, method: str) -> tuple[Route, Mapping[str, str]]:
         """Return the route of a request line, and the variable parts of its path.
@@ -128,41 +133,19 @@ class Router:
         if _NEVER_IN_A_URL.search(target) or _ENCODED_SLASH.search(path):
             raise BadRequestPage
         bare = (segment.partition(";")[0] for segment in path.split("/"))
-        segments = [unquote(segment) for segment in bare if segment]
-        for pattern in self._patterns:
-            ids = _fit(pattern, segments)
-            if ids is not None:
-                return _pick(self._table[pattern], method), ids
+        # Nothing that is decoded here is a slash: an encoded one has been refused.
+        plain = "/".join(["", *(unquote(segment) for segment in bare if segment)])
+        for pattern, routes in self._table:
+            match = pattern.fullmatch(plain)
+            if match is None:
+                continue
+            if method == "OPTIONS":
+                methods = [*routes, "OPTIONS"]
+                if "GET" in routes:
+                    methods.insert(methods.index("GET") + 1, "HEAD")
+                raise EmptyAnswer(200, {"Allow": ",".join(methods), "Accept-Patch": ""})
+            route = routes.get("GET" if method == "HEAD" else method)
+            if route is None:
+                raise EmptyAnswer(405, {"Allow": ",".join(routes)})
+            return route, match.groupdict()
         raise UnknownRoute(path, now())
-
-
-def _spellings(path: str, dialect: Dialect) -> list[str]:
-    if not path.startswith("/media"):
-        return [path]
-    old = path.replace("/media", "/image", 1)
-    return [old] if dialect == "legacy" else [path, old]
-
-
-def _fit(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
-    """Return the variable parts of a path, or None where it is another one."""
-    if len(pattern) != len(segments):
-        return None
-    ids = {}
-    for wanted, found in zip(pattern, segments, strict=True):
-        if wanted.startswith("{"):
-            ids[wanted[1:-1]] = found
-        elif wanted != found:
-            return None
-    return ids
-
-
-def _pick(routes: Mapping[str, Route], method: str) -> Route:
-    if method == "OPTIONS":
-        methods = [*routes, "OPTIONS"]
-        if "GET" in routes:
-            methods.insert(methods.index("GET") + 1, "HEAD")
-        raise EmptyAnswer(200, {"Allow": ",".join(methods), "Accept-Patch": ""})
-    route = routes.get("GET" if method == "HEAD" else method)
-    if route is None:
-        raise EmptyAnswer(405, {"Allow": ",".join(routes)})
-    return route

@@ -6,7 +6,8 @@ only closes its half still gets its answer.
 """
 
 import asyncio
-from typing import Final
+from collections import Counter
+from typing import Final, TypeAlias
 
 import attrs
 from aiohttp import StreamReader, web
@@ -22,46 +23,22 @@ _SWALLOWED: Final = 2 * 1024 * 1024
 
 @attrs.frozen
 class ServerStatistics:
-    """What a server has seen since its start.
-
-    Attributes:
-        requests: Requests that reached it, refused ones included.
-        connections: Connections that were opened.
-        open_connections: Connections that are open now.
-        in_flight: Requests being answered now.
-        peak_in_flight: The most that were ever answered at once.
-    """
-
-    requests: int
-    connections: int
-    open_connections: int
-    in_flight: int
-    peak_in_flight: int
-
-
-@attrs.define
-class Counters:
-    """Counts for one server."""
+    """What a server has seen since its start."""
 
     requests: int = 0
+    """Requests that reached it, refused ones included."""
     connections: int = 0
+    """Connections that were opened."""
     open_connections: int = 0
+    """Connections that are open now."""
     in_flight: int = 0
+    """Requests being answered now."""
     peak_in_flight: int = 0
+    """The most that were ever answered at once."""
 
-    def enter(self) -> None:
-        """Count a request that begins."""
-        self.requests += 1
-        self.in_flight += 1
-        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
 
-    def leave(self) -> None:
-        """Count a request that ends."""
-        self.in_flight -= 1
-
-    def snapshot(self) -> ServerStatistics:
-        """Return the counts as a value."""
-        return ServerStatistics(**attrs.asdict(self))
+# The same by the names of its fields, while a server counts.
+Counters: TypeAlias = Counter[str]
 
 
 class Connection(web.RequestHandler):
@@ -90,13 +67,12 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection."""
-        self._counters.connections += 1
-        self._counters.open_connections += 1
+        self._counters.update(["connections", "open_connections"])
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count it out."""
-        self._counters.open_connections -= 1
+        self._counters["open_connections"] -= 1
         self.half_closed = True
         self._spoil_cut_body()
         super().connection_lost(exc)
@@ -165,9 +141,12 @@ def closes(
 ) -> bool:
     """Return whether the connection ends with this answer."""
     connection = request.protocol
-    if isinstance(connection, Connection) and (
-        connection.half_closed or connection.served >= requests_per_connection
-    ):
-        return True
     unread = not request.content.is_eof() and (request.content_length or 0) > _SWALLOWED
-    return unread or response.status in _CLOSING
+    return (
+        unread
+        or response.status in _CLOSING
+        or (
+            isinstance(connection, Connection)
+            and (connection.half_closed or connection.served >= requests_per_connection)
+        )
+    )

@@ -9,14 +9,14 @@ Answer
 ├─ UnknownRoute       shape D: the container's JSON, 404
 └─ BadRequestPage     shape D: the container's HTML page, 400
 
-`broken` yields a `Detail` for each rule that a field breaks; a route hands them all to `require`,
-which raises `InvalidFields` once.
+A route hands all fields with their rules (`pattern`, `size`, ...) to `require`, which raises
+`InvalidFields` once, with a `Detail` for each rule that is broken.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, TypeAlias
 
 import attrs
 from aiohttp import web
@@ -78,9 +78,10 @@ class Detail:
     key: str
     params: Sequence[str] = ()
 
-    def json(self) -> Json:
-        """Return the entry as it stands in the body."""
-        return {"name": self.name, "key": self.key, "params": list(self.params)}
+
+def _body(key: str, params: Sequence[str], msg: str, code: int, details: Sequence[Detail]) -> Json:
+    shown = [{"name": each.name, "key": each.key, "params": [*each.params]} for each in details]
+    return {"key": key, "params": [*params], "msg": msg, "code": code, "details": shown}
 
 
 class Answer(Exception):  # noqa: N818 -- what is raised is the answer itself
@@ -91,8 +92,7 @@ class Answer(Exception):  # noqa: N818 -- what is raised is the answer itself
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
         """Return the answer as it goes on the wire, but for the Connection header.
 
-        Args:
-            render: The service's way to write JSON at the moment: compact or pretty.
+        `render` is the service's way to write JSON at the moment: compact or pretty.
         """
         raise NotImplementedError
 
@@ -110,13 +110,8 @@ class Refusal(Answer):
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
         status = _STATUS_OF_KEY.get(self.key, 500)
-        body: Json = {
-            "key": self.key,
-            "params": list(self.params),
-            "msg": f"No msg available for key: {self.key}",
-            "code": status,
-            "details": [detail.json() for detail in self.details],
-        }
+        msg = f"No msg available for key: {self.key}"
+        body = _body(self.key, self.params, msg, status, self.details)
         headers = {"Content-Type": "application/json;charset=utf-8"}
         return web.Response(status=status, body=pretty(body), headers=headers)
 
@@ -131,13 +126,7 @@ class InvalidFields(Answer):
         self.details = tuple(details)
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
-        body: Json = {
-            "key": "ex_validation",
-            "params": [],
-            "msg": "Validation error.",
-            "code": 0,
-            "details": [detail.json() for detail in self.details],
-        }
+        body = _body("ex_validation", (), "Validation error.", 0, self.details)
         headers = {"Content-Type": "application/json"}
         return web.Response(status=400, body=render(body), headers=headers)
 
@@ -165,14 +154,9 @@ class UnknownRoute(Answer):
         self.timestamp = timestamp
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
-        body: Json = {
-            "timestamp": self.timestamp,
-            "status": 404,
-            "error": "Not Found",
-            "path": self.path,
-        }
+        head: dict[str, Json] = {"timestamp": self.timestamp, "status": 404, "error": "Not Found"}
         headers = {"Vary": "Access-Control-Request-Headers", "Content-Type": "application/json"}
-        return web.Response(status=404, body=render(body), headers=headers)
+        return web.Response(status=404, body=render({**head, "path": self.path}), headers=headers)
 
 
 class BadRequestPage(Answer):
@@ -220,29 +204,29 @@ def size(low: int, high: int, *, key: str = "ex_size") -> Rule:
     return Rule(lambda text: text is None or low <= len(text) <= high, key, limits)
 
 
-def broken(name: str, value: object, *rules: Rule) -> Iterator[Detail]:
-    """Yield the rules that the value of a field breaks."""
-    return (Detail(name, rule.key, (name, *rule.params)) for rule in rules if not rule.holds(value))
-
+Field: TypeAlias = tuple[str, object, *tuple[Rule, ...]]
+"""What a field is called, its value, and its rules."""
 
 # A body of a few hundred kilobytes can break rules a million times: each would be written out in
 # hundreds of bytes, while nobody else is answered.
 _MOST_DETAILS: Final = 1_000
 
 
-def require(*found: Iterable[Detail]) -> None:
-    """Raise `InvalidFields` with what is broken, the first `_MOST_DETAILS`, or return."""
-    details = list(islice(chain.from_iterable(found), _MOST_DETAILS))
+def require(fields: Iterable[Field]) -> None:
+    """Raise `InvalidFields` with the first `_MOST_DETAILS` rules that are broken, or return."""
+    broken = (
+        Detail(name, rule.key, (name, *rule.params))
+        for name, value, *rules in fields
+        for rule in rules
+        if not rule.holds(value)
+    )
+    details = list(islice(broken, _MOST_DETAILS))
     if details:
         raise InvalidFields(details)
 
 
 def read_text(value: Json) -> str | None:
-    """Return a text field as the service reads it: numbers and flags are taken for their spelling.
-
-    Raises:
-        EmptyAnswer: 400 for an array or an object.
-    """
+    """Return a text field; numbers and flags are taken for their spelling, other values are 400."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):

@@ -55,16 +55,12 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 @attrs.define
 class DataFolder:
-    """A data folder that is ours as long as it is open. All methods block; call them in a thread.
-
-    Attributes:
-        path: The folder.
-        temporary: Whether it goes away when it is closed.
-    """
+    """A data folder, ours as long as it is open. All methods block; call them in a thread."""
 
     path: Path
-    temporary: bool
     _lock: int = attrs.field(repr=False)
+    temporary: bool = False
+    """Whether it goes away when it is closed."""
 
     @classmethod
     def open(cls, path: Path | None) -> Self:
@@ -77,29 +73,22 @@ class DataFolder:
             StoreError: Another server uses the folder, or it cannot be written to.
         """
         sweep_temporary()
-        if path is None:
-            folder, lock = _temporary()
-        else:
-            folder, lock = path, _locked(path)
-        opened = cls(folder, path is None, lock)
+        opened = cls(*_temporary(), True) if path is None else cls(path, _locked(path))
         try:
-            opened._prepare()
+            # The database is its owner's alone before SQLite makes it; its logs take over the mode.
+            with contextlib.suppress(OSError):  # opening it says what is wrong
+                os.close(os.open(opened.database, os.O_RDWR | os.O_CREAT, 0o600))
+                for file in opened.path.glob(f"{opened.database.name}*"):
+                    file.chmod(0o600)
+            shutil.rmtree(opened.incoming, ignore_errors=True)
+            for folder in (opened.incoming, opened.path / "blobs"):
+                folder.mkdir(0o700, exist_ok=True)
+                # One of an earlier version was open to all.
+                folder.chmod(0o700)
         except OSError as error:
             opened.close()
-            raise _unusable(folder, error) from None
+            raise _unusable(opened.path, error) from None
         return opened
-
-    def _prepare(self) -> None:
-        # The database is its owner's alone before SQLite makes it; its logs take over the mode.
-        with contextlib.suppress(OSError):  # opening it says what is wrong
-            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
-            for path in self.path.glob(f"{self.database.name}*"):
-                path.chmod(0o600)
-        shutil.rmtree(self.incoming, ignore_errors=True)
-        for folder in (self.incoming, self.path / "blobs"):
-            folder.mkdir(0o700, exist_ok=True)
-            # One of an earlier version was open to all.
-            folder.chmod(0o700)
 
     @property
     def database(self) -> Path:
@@ -134,9 +123,9 @@ class DataFolder:
 
     def write(self, media_id: str, content: bytes) -> None:
         """Store a file that is in memory."""
-        path = self.media(media_id)
-        path.parent.mkdir(0o700, exist_ok=True)
+        path = self.incoming / media_id
         _write_private(path, content)
+        self.adopt(path, media_id)
 
     def sweep(self, is_known: Callable[[str], bool]) -> None:
         """Remove the files that the database does not know."""
@@ -224,16 +213,12 @@ def _lock(descriptor: int) -> None:
 
 @attrs.define
 class IncomingFile:
-    """A body as it arrives: a small one stays in memory, a larger one goes to a file.
-
-    Attributes:
-        size: Bytes so far.
-        head: The first 512 bytes.
-    """
+    """A body as it arrives: a small one stays in memory, a larger one goes to a file."""
 
     _folder: DataFolder
     size: int = 0
     head: bytes = b""
+    """The first 512 bytes."""
     _buffer: bytearray = attrs.field(factory=bytearray, repr=False)
     _file: BinaryIO | None = None
     _path: Path | None = None
@@ -248,19 +233,31 @@ class IncomingFile:
             await in_thread(self._spill)
 
     async def image_size(self) -> tuple[int, int]:
-        """Return (width, height) of the image.
+        """Return (width, height) of the image, or raise `UnreadableImageError`."""
 
-        Raises:
-            UnreadableImageError: It is broken.
-        """
-        if self._file is None and self.size <= _IN_MEMORY // 4:
+        def from_disk() -> tuple[int, int]:
+            with self._spill().open("rb") as file:
+                return size_of(file)
+
+        if self._file is not None:
+            return await in_thread(from_disk)
+        in_memory = io.BytesIO(self._buffer)
+        if self.size <= _IN_MEMORY // 4:
             # Cheaper than a hop: a few headers, or a checksum over some kilobytes.
-            return size_of(io.BytesIO(self._buffer))
-        return await in_thread(self._image_size)
+            return size_of(in_memory)
+        return await in_thread(size_of, in_memory)
 
     async def keep(self, media_id: str) -> None:
         """Put the file into its final place, in one step."""
-        await in_thread(self._keep, media_id)
+
+        def close_and_move() -> None:
+            path = self._spill()
+            if self._file is not None:
+                self._file.close()
+            self._folder.adopt(path, media_id)
+            self._file = None
+
+        await in_thread(close_and_move)
 
     async def aclose(self) -> None:
         """Remove what was not kept."""
@@ -278,19 +275,6 @@ class IncomingFile:
         self._buffer.clear()
         return self._path
 
-    def _image_size(self) -> tuple[int, int]:
-        if self._file is None:
-            return size_of(io.BytesIO(self._buffer))
-        with self._spill().open("rb") as file:
-            return size_of(file)
-
-    def _keep(self, media_id: str) -> None:
-        path = self._spill()
-        if self._file is not None:
-            self._file.close()
-        self._folder.adopt(path, media_id)
-        self._file = None
-
     def _discard(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -304,10 +288,8 @@ async def receive(
 ) -> AsyncIterator[IncomingFile]:
     """Receive a body up to its end, or until it has reached `limit` bytes.
 
-    Whatever ends the block, nothing stays but what `keep` has put into its place.
-
-    Raises:
-        ConnectionError: The client stopped before the end.
+    Whatever ends the block, nothing stays but what `keep` has put into its place. A client that
+    stopped before the end is a `ConnectionError`.
     """
     incoming = IncomingFile(folder)
     try:

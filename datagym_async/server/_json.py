@@ -8,7 +8,7 @@ public documentation shows.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import orjson
@@ -37,24 +37,18 @@ _VALUES: Final = "(JSON String, Number, Array, Object or token 'null', 'true' or
 def parse(body: bytes) -> Json:
     """Return the value of a JSON text.
 
-    Raises:
-        JSONDecodeError: It is none, or nested deeper than anything that walks over it later could
-            bear.
+    A `JSONDecodeError` also says that it is nested deeper than anything later could bear.
     """
     value: Json = orjson.loads(body)
     if body.count(b"[") + body.count(b"{") > _DEEPEST:
         level: list[Json] = [value]
         for _ in range(_DEEPEST + 1):
-            level = [member for item in level for member in _children(item)]
+            level = [
+                member for each in level for member in (*members_of(each).values(), *items_of(each))
+            ]
         if level:
             raise orjson.JSONDecodeError("nested too deep", "", 0)
     return value
-
-
-def _children(value: Json) -> Iterable[Json]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def syntax_error(body: bytes) -> str:
@@ -91,11 +85,6 @@ def syntax_error(body: bytes) -> str:
     return f"line: {line}, column: {column}\n{words}"
 
 
-def compact(value: Json) -> bytes:
-    """Return the JSON text without any blank."""
-    return orjson.dumps(value)
-
-
 def pretty(value: Json) -> bytes:
     """Return the JSON text in the service's pretty form."""
     pieces: list[str] = []
@@ -127,21 +116,17 @@ def _write(value: Json, depth: int, pieces: list[str]) -> None:
 def to_legacy(value: Json) -> Json:
     """Return the same answer with the old field names."""
     if isinstance(value, Mapping):
-        return {
-            _old_name(key, member): to_legacy(member)
-            for key, member in value.items()
-            if key not in _UNKNOWN_THEN
-        }
+        old = {}
+        for key, member in value.items():
+            if key not in _UNKNOWN_THEN:
+                # A list in a dataset, one object in a task.
+                media = "image" if isinstance(member, Mapping) else "images"
+                name = media if key == "media" else _OLD_NAMES.get(key, key)
+                old[name] = to_legacy(member)
+        return old
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [to_legacy(member) for member in value]
     return value
-
-
-def _old_name(key: str, member: Json) -> str:
-    if key == "media":
-        # A list in a dataset, one object in a task.
-        return "image" if isinstance(member, Mapping) else "images"
-    return _OLD_NAMES.get(key, key)
 
 
 # Looking into JSON of which nothing is known: what is not of the wished shape counts as empty.

@@ -35,18 +35,18 @@ FINISHED: Final = ("COMPLETED", "SKIPPED", "REVIEWED")
 # The user that the service sees behind every token.
 LABELER: Final = "token_user"
 
-# What a value holds in which nothing has been drawn or answered, by the type of its entry.
+# What a value holds in which nothing has been drawn or answered, by the type of its entry, in the
+# order in which an export lists the types.
 EMPTY: Final[Mapping[str, Mapping[str, Json]]] = {
     "POINT": {"x": None, "y": None},
-    "RECTANGLE": {"x": None, "y": None, "width": None, "height": None},
     "LINE": {"points": []},
     "POLYGON": {"points": []},
     SEGMENTATION: {"pointsCollection": []},
+    "RECTANGLE": {"x": None, "y": None, "width": None, "height": None},
     "SELECT": {"selectKey": None},
     "CHECKLIST": {"checkedValues": []},
     "FREETEXT": {"text": None},
 }
-
 
 T = TypeVar("T")
 
@@ -61,19 +61,16 @@ B = TypeVar("B", bound=_Branch)
 
 @attrs.frozen
 class Entry:
-    """One entry of a label configuration with everything below it.
-
-    Attributes:
-        key: What the export calls it, in lower case.
-        value: What people read.
-        type: One of `GEOMETRIES`, `CLASSIFICATIONS` or `SEGMENTATION`.
-    """
+    """One entry of a label configuration with everything below it."""
 
     id: str
     parent_id: str | None
     key: str
+    """What the export calls it, in lower case."""
     value: str
+    """What people read."""
     type: str
+    """One of `GEOMETRIES`, `CLASSIFICATIONS` or `SEGMENTATION`."""
     timestamp: int
     color: str | None = None
     shortcut: str | None = None
@@ -189,11 +186,7 @@ class LabelTask:
 
 
 async def find_label_task(db: Queries, task_id: str, *, what: str = "Label Task") -> LabelTask:
-    """Return a task by its id.
-
-    Raises:
-        Refusal: 404, which calls the task `what`: the service has three words for it.
-    """
+    """Return a task by its id, or 404, which calls it `what`: the service has three words."""
     task = await db.find(what, "SELECT * FROM task WHERE id = ?", task_id)
     project = await db.row("SELECT * FROM project WHERE id = ?", task["project_id"])
     media = await db.row("SELECT * FROM media WHERE id = ?", task["media_id"])
@@ -212,17 +205,14 @@ async def add_tasks(db: Transaction, project_ids: Sequence[str], media_ids: Sequ
 
 @attrs.frozen
 class Value:
-    """One label value with everything below it.
-
-    Attributes:
-        payload: The members of its type, as the lcValue routes name them; in a video also its
-            keyframes, as `change`.
-    """
+    """One label value with everything below it."""
 
     id: str
     parent_id: str | None
     entry: Entry
     payload: Mapping[str, Json]
+    """The members of its type, as the lcValue routes name them; in a video also `change`, its
+    keyframes."""
     timestamp: int
     labeler: str | None = LABELER
     valid: bool = False
@@ -230,9 +220,7 @@ class Value:
     children: tuple["Value", ...] = ()
 
 
-def empty_values(
-    entry: Entry, parent_id: str | None = None, *, payload: Mapping[str, Json] | None = None
-) -> Value:
+def empty_values(entry: Entry, parent_id: str | None = None) -> Value:
     """Make a new value of an entry and, below it, of the questions asked about it.
 
     Nested geometries are drawn on their own; they get no value.
@@ -243,7 +231,7 @@ def empty_values(
         id=value_id,
         parent_id=parent_id,
         entry=entry,
-        payload=EMPTY[entry.type] if payload is None else payload,
+        payload=EMPTY[entry.type],
         timestamp=now(),
         children=tuple(empty_values(child, value_id) for child in questions),
     )

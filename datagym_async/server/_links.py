@@ -51,11 +51,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @attrs.frozen
 class LinkImages:
-    """Fetches link images; made by `LinkImages.open`.
-
-    Attributes:
-        policy: Which addresses are asked, see `Server`.
-    """
+    """Fetches link images; made by `LinkImages.open`. Which addresses are asked says `Server`."""
 
     policy: FetchLinks
     _session: aiohttp.ClientSession
@@ -80,8 +76,7 @@ class LinkImages:
     async def fetch(self, url: str) -> tuple[str, bytes]:
         """Return the MIME type and the newly encoded bytes of a link image.
 
-        Raises:
-            Refusal: 400 for a link that is wrong, 500 `ex_gen_file_stream` for one that fails.
+        A link that is wrong is refused with 400, one that fails with 500 `ex_gen_file_stream`.
         """
         async with self._gate:
             content = await self._get(url)
@@ -93,27 +88,29 @@ class LinkImages:
 
     async def _get(self, url: str) -> bytes:
         try:
-            return await self._follow(url)
+            target = URL(url.strip())
+            for _ in range(_REDIRECTS + 1):
+                self._check(target, url)
+                async with self._session.get(
+                    target, timeout=_TIMEOUT, allow_redirects=False
+                ) as response:
+                    if response.status in (404, 410):
+                        raise _wrong(url)
+                    if response.status >= 400:
+                        break
+                    if response.status < 300:
+                        content = bytearray()
+                        async for piece in response.content.iter_any():
+                            content += piece
+                            if len(content) > _LARGEST:
+                                raise refuse("ex_gen_file_stream")
+                        return bytes(content)
+                    target = target.join(URL(response.headers.get("Location", "")))
         except (aiohttp.ClientConnectorDNSError, ValueError):
             # ValueError: what is no address, be it the link's own or that of a redirect.
             raise _wrong(url) from None
         except (aiohttp.ClientError, TimeoutError, OSError):
-            raise refuse("ex_gen_file_stream") from None
-
-    async def _follow(self, url: str) -> bytes:
-        target = URL(url.strip())
-        for _ in range(_REDIRECTS + 1):
-            self._check(target, url)
-            async with self._session.get(
-                target, timeout=_TIMEOUT, allow_redirects=False
-            ) as response:
-                if response.status in (404, 410):
-                    raise _wrong(url)
-                if response.status >= 400:
-                    raise refuse("ex_gen_file_stream")
-                if response.status < 300:
-                    return await _read(response)
-                target = target.join(URL(response.headers.get("Location", "")))
+            pass
         raise refuse("ex_gen_file_stream")
 
     def _check(self, target: URL, url: str) -> None:
@@ -124,14 +121,17 @@ class LinkImages:
         if target.scheme not in ("http", "https"):
             raise refuse("ex_gen_file_stream")
         host = target.host or ""
-        address = _literal(host)
-        if self.policy == "never":
-            raise _wrong(url)
-        if self.policy == "local" and not (
-            host == "localhost" or (address is not None and address.is_private)
+        address: Address | None = None
+        # The HTTP library connects to such a host without asking a resolver. ValueError: a number
+        # that only some systems take for an address, 2130706433 or 127.1.
+        if ":" in host or host.replace(".", "").isdigit():
+            address = ipaddress.ip_address(host.partition("%")[0])
+        is_local = host == "localhost" or (address is not None and address.is_private)
+        if (
+            self.policy == "never"
+            or (self.policy == "local" and not is_local)
+            or (address is not None and not _may_ask(self.policy, address))
         ):
-            raise _wrong(url)
-        if address is not None and not _may_ask(self.policy, address):
             raise _wrong(url)
 
 
@@ -155,18 +155,6 @@ class _GuardedResolver(AbstractResolver):
         await self._inner.close()
 
 
-def _literal(host: str) -> Address | None:
-    """Return the address that a host is, or None for a name.
-
-    Raises:
-        ValueError: It is a number that only some systems take for an address: 2130706433, 127.1.
-    """
-    # The HTTP library connects to such a host without asking a resolver.
-    if ":" in host or host.replace(".", "").isdigit():
-        return ipaddress.ip_address(host.partition("%")[0])
-    return None
-
-
 def _may_ask(policy: FetchLinks, address: Address) -> bool:
     return policy != "public" or address.is_loopback or is_public(address)
 
@@ -183,36 +171,20 @@ def is_public(address: Address) -> bool:
     return address.is_global and address in _UNICAST and address not in _EXAMPLES
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    content = bytearray()
-    async for piece in response.content.iter_any():
-        content += piece
-        if len(content) > _LARGEST:
-            raise refuse("ex_gen_file_stream")
-    return bytes(content)
-
-
 def _wrong(url: str) -> Exception:
     return refuse_data("Invalid image url", url)
 
 
 def _encode_anew(content: bytes, mime: str) -> bytes:
     target = io.BytesIO()
+    # By its class: `Image.open` warns of many pixels, and cannot be told how many are too many.
+    kind = JpegImageFile if mime == "image/jpeg" else PngImageFile
     try:
-        # By its class: `Image.open` warns of many pixels, and cannot be told how many are too many.
-        if mime == "image/jpeg":
-            with JpegImageFile(io.BytesIO(content)) as jpeg:
-                _demand_pixels(jpeg.size)
-                jpeg.save(target, "JPEG", quality=_JPEG_QUALITY)
-        else:
-            with PngImageFile(io.BytesIO(content)) as png:
-                _demand_pixels(png.size)
-                png.save(target, "PNG")
+        with kind(io.BytesIO(content)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise refuse("ex_gen_file_stream")
+            # A PNG has no quality, and is not asked for any.
+            image.save(target, image.format, quality=_JPEG_QUALITY)
     except (OSError, ValueError, SyntaxError):
         raise refuse("ex_gen_file_stream") from None
     return target.getvalue()
-
-
-def _demand_pixels(size: tuple[int, int]) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise refuse("ex_gen_file_stream")

@@ -6,11 +6,13 @@ the pointer. Nothing is stored when there is one, although the service then says
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from functools import partial
+from itertools import chain
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from datagym_async.server._json import Json, as_list
+from datagym_async.server._json import Json
 
 _GEOMETRY_KEYS: Final = frozenset(
     {
@@ -24,6 +26,10 @@ _COUNTS: Final[Mapping[str, tuple[int, int | None]]] = {
     "line": (2, None),
     "polygon": (3, None),
 }
+_TYPES: Final[Sequence[tuple[type, str]]] = (
+    *((type(None), "Null"), (bool, "Boolean"), (int, "Integer"), (float, "BigDecimal")),
+    *((str, "String"), (Mapping, "JSONObject"), (object, "JSONArray")),
+)
 _DIGITS: Final = "^[0-9]+$"
 
 
@@ -36,176 +42,110 @@ class Problem:
 
 
 Problems: TypeAlias = Iterator[Problem]
-Check: TypeAlias = Callable[[Json, str], Problems]
+Check: TypeAlias = Callable[[Any, str], Problems]
 
 
 def report(problems: Sequence[Problem]) -> str:
     """Return the text for these problems; an empty one for none."""
     if not problems:
         return ""
-    places = sorted(problems, key=lambda problem: len(problem.pointer))
-    parts = [f"Schema validation failed with {len(problems)} error(s)\n\n", *map(_part, places)]
+    parts = [f"Schema validation failed with {len(problems)} error(s)\n\n"]
+    for problem in sorted(problems, key=lambda problem: len(problem.pointer)):
+        either = "Either: \n" if len(problem.sentences) > 1 else ""
+        parts.append(f"{problem.pointer}\n{either}" + "\n".join(problem.sentences) + "\n\n")
     return "".join(parts)
-
-
-def _part(problem: Problem) -> str:
-    either = "Either: \n" if len(problem.sentences) > 1 else ""
-    return f"{problem.pointer}\n{either}" + "\n".join(problem.sentences) + "\n\n"
 
 
 def problems_of(document: Sequence[Json]) -> list[Problem]:
     """Return everything that is wrong with an import's array of items."""
     if not document:
         return [Problem("#", ["expected minimum item count: 1, found: 0"])]
-    return [problem for n, item in enumerate(document) for problem in _item(item, f"#/{n}")]
+    return list(_each("JSONArray", _item, document, "#"))
 
 
-def _item(item: Json, at: str) -> Problems:
-    if not isinstance(item, Mapping):
-        yield _wrong(at, "JSONObject", item)
-        return
-    checks: Mapping[str, Check] = {
-        "internal_media_ID": _media_id,
-        "keepData": _flag,
-        "global_classifications": _classifications,
-        "labels": _labels,
-    }
-    yield from _members(item, at, checks)
+def _type_name(value: object) -> str:
+    return next(name for kind, name in _TYPES if isinstance(value, kind))
 
 
-def _members(value: Mapping[str, Json], at: str, checks: Mapping[str, Check]) -> Problems:
-    for name, check in checks.items():
-        if name in value:
-            yield from check(value[name], f"{at}/{name}")
+def _wrong(value: object, *expected: str) -> list[str]:
+    return [f"expected type: {kind}, found: {_type_name(value)}" for kind in expected]
 
 
-def _each(value: Json, at: str, check: Check) -> Problems:
-    """Demand an object and check each of its members."""
-    if not isinstance(value, Mapping):
-        yield _wrong(at, "JSONObject", value)
-        return
-    for name, member in value.items():
-        yield from check(member, f"{at}/{name}")
+def _typed(expected: str, check: Check, value: Json, at: str) -> Problems:
+    """Demand a type, and only then look closer."""
+    if _type_name(value) == expected:
+        yield from check(value, at)
+    else:
+        yield Problem(at, _wrong(value, expected))
 
 
-def _all(value: Json, at: str, check: Check) -> Problems:
-    """Demand an array and check each of its items."""
-    items = as_list(value)
-    if items is None:
-        yield _wrong(at, "JSONArray", value)
-        return
-    for n, item in enumerate(items):
-        yield from check(item, f"{at}/{n}")
+def _each(expected: str, check: Check, value: Json, at: str) -> Problems:
+    """Demand an object or an array, and check each member or item."""
+
+    def inside(members: Any, at: str) -> Problems:
+        pairs = members.items() if expected == "JSONObject" else enumerate(members)
+        return chain.from_iterable(check(member, f"{at}/{name}") for name, member in pairs)
+
+    return _typed(expected, inside, value, at)
 
 
-def _media_id(value: Json, at: str) -> Problems:
-    if not isinstance(value, str):
-        yield _wrong(at, "String", value)
+def _members(checks: Mapping[str, Check], value: Mapping[str, Json], at: str) -> Problems:
+    """Check the members that are there."""
+    there = (name for name in checks if name in value)
+    return chain.from_iterable(checks[name](value[name], f"{at}/{name}") for name in there)
 
 
-def _flag(value: Json, at: str) -> Problems:
-    if not isinstance(value, bool):
-        yield _wrong(at, "Boolean", value)
+def _anything(value: Json, at: str) -> Problems:
+    """Take it as it is."""
+    return iter(())
 
 
-def _labels(value: Json, at: str) -> Problems:
-    return _each(value, at, lambda items, where: _all(items, where, _geometry))
-
-
-def _classifications(value: Json, at: str) -> Problems:
-    return _each(value, at, _answers)
-
-
-def _answers(value: Json, at: str) -> Problems:
+def _answers(items: Sequence[Json], at: str) -> Problems:
     """An answer, then perhaps one more or what was asked below it, then more answers."""
-    items = as_list(value)
-    if items is None:
-        yield _wrong(at, "JSONArray", value)
-        return
     for n, item in enumerate(items):
-        where = f"{at}/{n}"
         if n == 1 and isinstance(item, Mapping):
-            yield from _classifications(item, where)
+            yield from _classifications(item, f"{at}/{n}")
         elif not (isinstance(item, str) or (n == 0 and item is None)):
             allowed = (("String", "Null"), ("String", "JSONObject"), ("String",))[min(n, 2)]
-            sentences = [
-                sentence for kind in allowed for sentence in _wrong("", kind, item).sentences
-            ]
-            yield Problem(where, sentences)
+            yield Problem(f"{at}/{n}", _wrong(item, *allowed))
 
 
-def _geometry(value: Json, at: str) -> Problems:
-    if not isinstance(value, Mapping):
-        yield _wrong(at, "JSONObject", value)
-        return
+def _geometry(value: Mapping[str, Json], at: str) -> Problems:
     extra = [name for name in value if name not in _GEOMETRY_KEYS]
     if extra:
         yield Problem(at, [f"extraneous key [{name}] is not permitted" for name in extra])
-    yield from _shapes(value, at)
-    if "classifications" in value:
-        yield from _classifications(value["classifications"], f"{at}/classifications")
-    nested = value.get("nested_geometries")
-    if isinstance(nested, Mapping):
-        where = f"{at}/nested_geometries"
-        yield from _each(nested, where, lambda items, below: _all(items, below, _nested))
+    yield from _members(_DRAWN, value, at)
+    if isinstance(value.get("nested_geometries"), Mapping):
+        yield from _members({"nested_geometries": _geometries(_nested)}, value, at)
 
 
-def _nested(value: Json, at: str) -> Problems:
+def _nested(value: Mapping[str, Json], at: str) -> Problems:
     """A nested geometry; members that it does not know are let pass."""
-    if not isinstance(value, Mapping):
-        yield _wrong(at, "JSONObject", value)
-        return
     if "additionalProperties" in value:
         # The schema means to forbid unknown members, and forbids one of that very name.
         yield Problem(at, ["false schema always fails"])
-    yield from _shapes(value, at)
-    if "classifications" in value:
-        yield from _classifications(value["classifications"], f"{at}/classifications")
+    yield from _members(_DRAWN, value, at)
 
 
-def _shapes(value: Mapping[str, Json], at: str) -> Problems:
-    for name, (least, most) in _COUNTS.items():
-        if name in value:
-            yield from _shape(value[name], f"{at}/{name}", name, least, most)
-    if "geometry" in value:
-        yield from _all(value["geometry"], f"{at}/geometry", _loose_point)
-    if "image_segmentation" in value and as_list(value["image_segmentation"]) is None:
-        yield _wrong(f"{at}/image_segmentation", "JSONArray", value["image_segmentation"])
-
-
-def _shape(value: Json, at: str, name: str, least: int, most: int | None) -> Problems:
-    points = as_list(value)
-    if points is None:
-        yield _wrong(at, "JSONArray", value)
-        return
+def _shape(name: str, points: Sequence[Json], at: str) -> Problems:
+    least, most = _COUNTS[name]
     if len(points) < least:
         yield Problem(at, [f"expected minimum item count: {least}, found: {len(points)}"])
     if most is not None and len(points) > most:
         yield Problem(at, [f"expected maximum item count: {most}, found: {len(points)}"])
         return
-    names = ("x", "y", "w", "h") if name == "rectangle" else ("x", "y")
-    for n, point in enumerate(points):
-        yield from _point(point, f"{at}/{n}", names, exact=name != "rectangle")
+    point = partial(_point, "xywh", exact=False) if name == "rectangle" else partial(_point, "xy")
+    yield from _each("JSONArray", partial(_typed, "JSONObject", point), points, at)
 
 
-def _loose_point(value: Json, at: str) -> Problems:
-    return _point(value, at, ("x", "y"), exact=False)
-
-
-def _point(value: Json, at: str, names: Sequence[str], *, exact: bool) -> Problems:
-    if not isinstance(value, Mapping):
-        yield _wrong(at, "JSONObject", value)
-        return
-    sentences = []
+def _point(names: str, value: Mapping[str, Json], at: str, *, exact: bool = True) -> Problems:
+    sentences = [f"required key [{name}] not found" for name in names if name not in value]
     if exact and len(value) != len(names):
         bound = "minimum" if len(value) < len(names) else "maximum"
-        sentences.append(f"{bound} size: [{len(names)}], found: [{len(value)}]")
-    sentences += [f"required key [{name}] not found" for name in names if name not in value]
+        sentences.insert(0, f"{bound} size: [{len(names)}], found: [{len(value)}]")
     if sentences:
         yield Problem(at, sentences)
-    for name in names:
-        if name in value:
-            yield from _coordinate(value[name], f"{at}/{name}")
+    yield from _members(dict.fromkeys(names, _coordinate), value, at)
 
 
 def _coordinate(value: Json, at: str) -> Problems:
@@ -213,24 +153,32 @@ def _coordinate(value: Json, at: str) -> Problems:
     if isinstance(value, str):
         if re.fullmatch(_DIGITS, value) is None:
             pattern = f"string [{value}] does not match pattern {_DIGITS}"
-            yield Problem(at, [pattern, *_wrong(at, "Number", value).sentences])
+            yield Problem(at, [pattern, *_wrong(value, "Number")])
     elif isinstance(value, bool) or not isinstance(value, int | float):
-        number, text = (_wrong(at, kind, value).sentences[0] for kind in ("Number", "String"))
-        yield Problem(at, [number, text])
+        yield Problem(at, _wrong(value, "Number", "String"))
     elif value < 0:
-        sentences = _wrong(at, "String", value).sentences
-        yield Problem(at, [f"{value} is not greater or equal to 0", *sentences])
+        yield Problem(at, [f"{value} is not greater or equal to 0", *_wrong(value, "String")])
 
 
-def _wrong(at: str, expected: str, value: Json) -> Problem:
-    return Problem(at, [f"expected type: {expected}, found: {_type_name(value)}"])
+def _geometries(check: Check) -> Check:
+    """Return the check of an object of arrays of geometries."""
+    items = partial(_each, "JSONArray", partial(_typed, "JSONObject", check))
+    return partial(_each, "JSONObject", items)
 
 
-def _type_name(value: Json) -> str:
-    if value is None:
-        return "Null"
-    names = ((bool, "Boolean"), (int, "Integer"), (float, "BigDecimal"), (str, "String"))
-    for kind, name in names:
-        if isinstance(value, kind):
-            return name
-    return "JSONObject" if isinstance(value, Mapping) else "JSONArray"
+_loose_point: Final = partial(_typed, "JSONObject", partial(_point, "xy", exact=False))
+_classifications: Final = partial(_each, "JSONObject", partial(_typed, "JSONArray", _answers))
+# What nested geometries and those at the root have in common.
+_DRAWN: Final[Mapping[str, Check]] = {
+    **{name: partial(_typed, "JSONArray", partial(_shape, name)) for name in _COUNTS},
+    "geometry": partial(_each, "JSONArray", _loose_point),
+    "image_segmentation": partial(_typed, "JSONArray", _anything),
+    "classifications": _classifications,
+}
+_MEMBERS: Final[Mapping[str, Check]] = {
+    "internal_media_ID": partial(_typed, "String", _anything),
+    "keepData": partial(_typed, "Boolean", _anything),
+    "global_classifications": _classifications,
+    "labels": _geometries(_geometry),
+}
+_item: Final = partial(_typed, "JSONObject", partial(_members, _MEMBERS))

@@ -17,7 +17,6 @@ from datagym_async.server._images import UnreadableImageError, size_of, sniff
 from datagym_async.server._json import Json
 from datagym_async.server._labels import (
     EMPTY,
-    Entry,
     TaskState,
     Value,
     empty_values,
@@ -35,13 +34,7 @@ FrameType: TypeAlias = Literal["START", "CHANGE", "END", "START_END"]
 
 @attrs.frozen
 class SeedVideo:
-    """What the service's video parser found out; what it could not is None.
-
-    Attributes:
-        presigned: Whether the server serves the content at a pre-signed URL of its own, without a
-            token. False: as on a service without AWS, reading the media is 500
-            `ex_gen_file_stream`.
-    """
+    """What the service's video parser found out; what it could not is None."""
 
     width: int = 640
     height: int = 360
@@ -51,29 +44,24 @@ class SeedVideo:
     frame_rate: str = "25/1"
     format_name: str = "mov,mp4,m4a,3gp,3g2,mj2"
     presigned: bool = True
+    """Whether the server serves the content at a pre-signed URL of its own, without a token. False:
+    as on a service without AWS, reading the media is 500 `ex_gen_file_stream`."""
 
 
 @attrs.frozen
 class SeedMedia:
-    """One media: a file (`content`), a link (`url`), or an S3 video (`video`, `content`).
-
-    Attributes:
-        name: The media name.
-        content: The bytes.
-        url: The link; a media has either a link or bytes.
-        video: Makes it an AWS_S3 video.
-        deleted: Whether it was deleted softly.
-        state: Where its tasks stand.
-        labeler: Who has its tasks.
-    """
+    """One media: a file (`content`), a link (`url`), or an S3 video (`video`, `content`)."""
 
     name: str
     content: bytes | None = attrs.field(default=None, repr=False)
     url: str | None = None
     video: SeedVideo | None = None
     deleted: bool = False
+    """Whether it was deleted softly."""
     state: TaskState = "BACKLOG"
+    """Where its tasks stand."""
     labeler: str | None = None
+    """Who has its tasks."""
 
 
 @attrs.frozen
@@ -121,22 +109,18 @@ class SeededProject:
 
 @attrs.frozen
 class SeedKeyframe:
-    """What changed about an object at one frame.
-
-    Attributes:
-        frame: Number of the frame, counted from 0.
-        shape: Its coordinates in one row: x, y of a point, x, y, width, height of a rectangle, all
-            points of a line or polygon; None where only an answer changed. What is missing was
-            never set.
-        type: What it does to the object's visibility.
-        answers: By the key of a question at any depth, the chosen option, the ticked ones or the
-            text; an empty sequence takes an answer back.
-    """
+    """What changed about an object at one frame."""
 
     frame: int
+    """Number of the frame, counted from 0."""
     shape: Sequence[float] | None = None
+    """Its coordinates in one row: x, y of a point, x, y, width, height of a rectangle, all points
+    of a line or polygon; None where only an answer changed. What is missing was never set."""
     type: FrameType = "CHANGE"
+    """What it does to the object's visibility."""
     answers: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    """By the key of a question at any depth, the chosen option, the ticked ones or the text; an
+    empty sequence takes an answer back."""
 
 
 @attrs.frozen
@@ -248,11 +232,7 @@ async def _make_media(service: Service, db: Transaction, dataset_id: str, media:
 async def add_video_objects(
     service: Service, task_id: str, objects: Sequence[SeedVideoObject]
 ) -> list[str]:
-    """Draw objects into the video of a task and return their ids.
-
-    Raises:
-        LookupError: The configuration has no geometry of that key.
-    """
+    """Draw objects into the video of a task and return their ids; `LookupError` for a wrong key."""
     async with service.store.writing() as db:
         found = await find_label_task(db, task_id)
         roots = await load_entries(db, found.project["config_id"])
@@ -264,38 +244,29 @@ async def add_video_objects(
                 raise LookupError(
                     f"The label configuration has no geometry {each.key!r} for a seeded object."
                 )
-            values.append(_object(entry, each.keyframes))
+            values.append(_with_changes(empty_values(entry), each.keyframes))
         await insert_values(db, found.id, values)
     return [value.id for value in values]
 
 
-def _object(entry: Entry, keyframes: Sequence[SeedKeyframe]) -> Value:
-    value = empty_values(entry)
-    changes = [
-        _change(entry.type, each, _drawn(entry.type, each.shape))
-        for each in keyframes
-        if each.shape is not None
-    ]
-    children = tuple(_answered(child, keyframes) for child in value.children)
-    payload = {**value.payload, "change": changes}
-    return attrs.evolve(value, payload=payload, children=children)
-
-
-def _answered(value: Value, keyframes: Sequence[SeedKeyframe]) -> Value:
-    entry = value.entry
-    changes = [
-        _change(entry.type, each, _answer(entry.type, each.answers[entry.key]))
-        for each in keyframes
-        if entry.key in each.answers
-    ]
-    children = tuple(_answered(child, keyframes) for child in value.children)
-    payload = {**value.payload, "change": changes}
-    return attrs.evolve(value, payload=payload, children=children)
-
-
-def _change(kind: str, keyframe: SeedKeyframe, payload: Mapping[str, Json]) -> Json:
-    head: dict[str, Json] = {"id": new_id(), "frameNumber": keyframe.frame, "type": keyframe.type}
-    return {**head, "kind": kind, **payload}
+def _with_changes(value: Value, keyframes: Sequence[SeedKeyframe]) -> Value:
+    """Return a value, and what is asked below it, with what changed at the keyframes."""
+    kind, key = value.entry.type, value.entry.key
+    changes: list[Json] = []
+    for each in keyframes:
+        if value.entry.is_geometry:
+            members = None if each.shape is None else _drawn(kind, each.shape)
+        elif (given := each.answers.get(key)) is None:
+            members = None
+        elif kind == "CHECKLIST":
+            members = {"checkedValues": list(given)}
+        else:
+            members = {"selectKey" if kind == "SELECT" else "text": given[0] if given else None}
+        if members is not None:
+            head: dict[str, Json] = {"id": new_id(), "frameNumber": each.frame, "type": each.type}
+            changes.append({**head, "kind": kind, **members})
+    children = tuple(_with_changes(child, keyframes) for child in value.children)
+    return attrs.evolve(value, payload={**value.payload, "change": changes}, children=children)
 
 
 def _drawn(kind: str, shape: Sequence[float]) -> Mapping[str, Json]:
@@ -305,9 +276,3 @@ def _drawn(kind: str, shape: Sequence[float]) -> Mapping[str, Json]:
         return {"points": points_view(list(pairwise(numbers))[::2])}
     members: dict[str, Json] = dict(zip(EMPTY[kind], [*numbers, *[None] * 4], strict=False))
     return {"point": members} if kind == "POINT" else members
-
-
-def _answer(kind: str, given: Sequence[str]) -> Mapping[str, Json]:
-    if kind == "CHECKLIST":
-        return {"checkedValues": list(given)}
-    return {"selectKey" if kind == "SELECT" else "text": given[0] if given else None}

@@ -7,7 +7,6 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import web
@@ -58,10 +57,6 @@ class Server:
             answered like an unknown host.
         middlewares: aiohttp middlewares that see each request first, the outermost first: faults,
             counters.
-
-    Attributes:
-        base_url: The address, `http://host:port`, once it listens.
-        token: The token.
     """
 
     def __init__(
@@ -96,12 +91,7 @@ class Server:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop, as `aclose` does."""
         await self.aclose()
 
@@ -114,49 +104,49 @@ class Server:
         """
         if self._service is not None:
             raise RuntimeError("This server is already running.")
-        try:
-            self._service = await self._open()
-        except BaseException:
-            await self._stack.aclose()
-            raise
+        # Opened in the order in which it is needed; the stack closes it the other way.
+        async with contextlib.AsyncExitStack() as stack:
+            folder = await in_thread(DataFolder.open, self._data)
+            stack.push_async_callback(in_thread, folder.close)
+            store = await Store.open(folder.database)
+            stack.push_async_callback(store.aclose)
+            # "open" is there after a crash alone: then there may be files without a row.
+            if await store.row("SELECT 1 FROM meta WHERE key = 'open'"):
+                known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}
+                await in_thread(folder.sweep, known.__contains__)
+            await store.mark_open(is_open=True)
+            stack.push_async_callback(store.mark_open, is_open=False)
+            tokens = Tokens(store)
+            token = self._token if self._token is not None else await in_thread(folder.token)
+            await tokens.load(token)
+            links = await stack.enter_async_context(LinkImages.open(self._settings.fetch_links))
+            service = Service(store, folder, tokens, self._settings, links)
+            self._token = token
+            self._port = await self._listen(service, stack)
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            service.base_url = f"http://{host}:{self._port}"
+            self._stack = stack.pop_all()
+        self._service = service
 
     async def aclose(self) -> None:
         """Finish what is in flight and close everything; more than once does no harm."""
         self._service = None
         await self._stack.aclose()
 
-    async def _open(self) -> Service:
-        """Open everything in the order in which it is needed; the stack closes it the other way."""
-        folder = await in_thread(DataFolder.open, self._data)
-        self._stack.push_async_callback(in_thread, folder.close)
-        store = await Store.open(folder.database)
-        self._stack.push_async_callback(store.aclose)
-        # "open" is there after a crash alone: then there may be files without a row.
-        if await store.row("SELECT 1 FROM meta WHERE key = 'open'"):
-            known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}
-            await in_thread(folder.sweep, known.__contains__)
-        await store.mark_open(is_open=True)
-        self._stack.push_async_callback(store.mark_open, is_open=False)
-        tokens = Tokens(store)
-        token = self._token if self._token is not None else await in_thread(folder.token)
-        await tokens.load(token)
-        links = await self._stack.enter_async_context(LinkImages.open(self._settings.fetch_links))
-        service = Service(store, folder, tokens, self._settings, links)
-        self._token = token
-        self._port = await self._listen(service)
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        service.base_url = f"http://{host}:{self._port}"
-        return service
-
-    async def _listen(self, service: Service) -> int:
+    async def _listen(self, service: Service, stack: contextlib.AsyncExitStack) -> int:
         app = make_app(service, self._counters, self._middlewares)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE)
         await runner.setup()
         manager = runner.server
         assert manager is not None, "setup made it"  # noqa: S101 -- tells the type checker
+
+        def cut_off() -> None:
+            for connection in manager.connections:
+                connection.force_close()
+
         # Whatever a cancelled cleanup leaves open.
-        self._stack.callback(_cut_connections, manager)
-        self._stack.push_async_callback(runner.cleanup)
+        stack.callback(cut_off)
+        stack.push_async_callback(runner.cleanup)
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
             lambda: Connection(manager, self._counters, loop=loop),
@@ -164,7 +154,7 @@ class Server:
             self._port,
             backlog=1024,
         )
-        self._stack.callback(listener.close)
+        stack.callback(listener.close)
         addresses = [listening.getsockname() for listening in listener.sockets]
         service.loopback_only = all(
             ipaddress.ip_address(address[0].partition("%")[0]).is_loopback for address in addresses
@@ -198,7 +188,7 @@ class Server:
 
     def statistics(self) -> ServerStatistics:
         """Return what the server has seen since it was made."""
-        return self._counters.snapshot()
+        return ServerStatistics(**self._counters)
 
     async def seed(self, *projects: SeedProject) -> list[SeededProject]:
         """Make projects with their datasets, media and tasks, which no route can do."""
@@ -252,8 +242,3 @@ class Server:
     def set_plan(self, plan: Plan) -> None:
         """Put limits on the organisation; they last until the server stops."""
         self._running.plan = plan
-
-
-def _cut_connections(manager: web.Server) -> None:
-    for connection in manager.connections:
-        connection.force_close()

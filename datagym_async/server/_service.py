@@ -1,36 +1,52 @@
-"""What all routes share: the store, the data folder, the tokens, the settings and the plan."""
+"""What all routes share (the store, the data folder, the tokens, the settings, the plan), and one
+request in the hands of a route: what was asked, and the ways to answer."""
 
 import hashlib
 import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Literal, TypeAlias
 
 import attrs
+import orjson
+from aiohttp import HttpVersion11, web
 
-from datagym_async.server._errors import refuse
+from datagym_async.server._errors import EmptyAnswer, refuse
 from datagym_async.server._files import DataFolder
-from datagym_async.server._json import Dialect, Json, compact, pretty, to_legacy
+from datagym_async.server._json import Dialect, Json, parse, pretty, to_legacy
 from datagym_async.server._links import FetchLinks, LinkImages
 from datagym_async.server._store import Store
 
+Handler: TypeAlias = Callable[["Call"], Awaitable[web.StreamResponse]]
+
+# Bytes of a body that is read whole: JSON. Files are received in pieces, whatever their size.
+LARGEST_BODY: Final = 32 * 1024 * 1024
+MOST_VALUES: Final = 2_000_000
+"""Objects and lists in one body: each takes many times the bytes that it stands in."""
+
+# What an Accept header may say to get JSON, and what a 415 tells the client to send.
+_JSON: Final = frozenset({"*/*", "application/*", "application/json", "application/*+json"})
+_READABLE: Final = (
+    "application/json, application/hal+json, application/schema+json, application/json-patch+json,"
+    " application/merge-patch+json, application/x-spring-data-verbose+json,"
+    " application/x-spring-data-compact+json, application/prs.hal-forms+json,"
+    " application/alps+json, application/cbor, application/*+json, */*"
+)
 # The one organisation that an open-core service knows.
 OWNER = "open-core-dummy-org-sub"
 
 
 @attrs.frozen
 class Plan:
-    """What the organisation has paid for; None means no limit, as on every open-core service.
-
-    Attributes:
-        name: The plan's name; FREE_DEVELOPER refuses URL uploads.
-        storage_limit_kb: Files beyond it are refused with 402 (in units of 1,000 bytes, each file
-            rounded up).
-        label_limit: Completing or skipping beyond it is refused with 402.
-        labels_used: What has been counted so far.
-    """
+    """What the organisation has paid for; None means no limit, as on every open-core service."""
 
     name: str = "TEAM_PRO"
+    """FREE_DEVELOPER refuses URL uploads."""
     storage_limit_kb: int | None = None
+    """Files beyond it are refused with 402; in units of 1,000 bytes, each file rounded up."""
     label_limit: int | None = None
+    """Completing or skipping beyond it is refused with 402."""
     labels_used: int = 0
+    """What has been counted so far."""
 
 
 @attrs.frozen
@@ -73,11 +89,7 @@ class Tokens:
         self._good.discard(_digest(token))
 
     def check(self, token: str | None) -> bool:
-        """Return whether a token was given.
-
-        Raises:
-            Refusal: 403 for a token that is unknown or deleted.
-        """
+        """Return whether a token was given; one that is unknown or deleted is 403."""
         if token is None:
             return False
         if _digest(token) not in self._good:
@@ -91,20 +103,7 @@ def _digest(token: str) -> str:
 
 @attrs.define
 class Service:
-    """The running service.
-
-    Attributes:
-        store: The database.
-        folder: The files.
-        tokens: Who may come in.
-        settings: As the server was started.
-        links: Fetches link images.
-        base_url: The address, known once the socket listens.
-        loopback_only: Whether other machines are kept out.
-        plan: The limits at the moment.
-        signing_key: Proves pre-signed addresses, until the next start.
-        pretty: Whether JSON is pretty-printed; the first GET /export sets it, a start clears it.
-    """
+    """The running service."""
 
     store: Store
     folder: DataFolder
@@ -112,13 +111,103 @@ class Service:
     settings: Settings
     links: LinkImages
     base_url: str = ""
+    """Known once the socket listens."""
     loopback_only: bool = True
     plan: Plan = Plan()
     signing_key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), repr=False)
+    """Proves pre-signed addresses, until the next start."""
     pretty: bool = False
+    """Whether JSON is pretty-printed; the first GET /export sets it, a start clears it."""
 
     def render(self, value: Json) -> bytes:
         """Return JSON in the dialect and the layout that the service speaks at the moment."""
         if self.settings.dialect == "legacy":
             value = to_legacy(value)
-        return pretty(value) if self.pretty else compact(value)
+        return pretty(value) if self.pretty else orjson.dumps(value)
+
+
+@attrs.frozen
+class Route:
+    """One line of a module's route table."""
+
+    method: str
+    """The HTTP method; a GET answers HEAD too."""
+    path: str
+    """Below `/api/v1`, with `{names}` for the parts that vary: `/project/{project_id}`. What begins
+    with `/media` is also served as `/image` (and only so in the legacy dialect)."""
+    handler: Handler
+    """Gets the `Call`, returns the response or raises an `Answer`."""
+    anonymous: Literal["ex_unauthorized", "ex_forbidden", "allow"] = "ex_unauthorized"
+    """What happens without a token: 401 as a rule, 403 where the service's own check is missing, or
+    "allow", where the handler calls `call.authenticate()` itself after a check that comes first."""
+    prefix: str = "/api/v1"
+
+
+@attrs.define
+class Call:
+    """A request that found its route."""
+
+    request: web.Request
+    service: Service
+    route: Route
+    ids: Mapping[str, str]
+    """The variable parts of the path, percent-decoded."""
+    has_token: bool
+    """Whether a good token came with it (a bad one never gets here)."""
+
+    def authenticate(self) -> None:
+        """Refuse a request without a token (done already unless the route says "allow")."""
+        if not self.has_token:
+            anonymous = self.route.anonymous
+            raise refuse("ex_unauthorized" if anonymous == "allow" else anonymous)
+
+    async def body(self) -> bytes:
+        """Return the whole body, whatever its Content-Type; one of more than 32 MiB is 413."""
+        if (self.request.content_length or 0) > LARGEST_BODY:
+            raise EmptyAnswer(413)
+        try:
+            return await self.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise EmptyAnswer(413) from None
+
+    async def json(self) -> Json:
+        """Return the JSON body.
+
+        Another Content-Type is 415, a body that is too large 413, one that is empty, no JSON, or
+        nested too deep 400.
+        """
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not (
+            kind.startswith("application/") and kind.endswith("+json")
+        ):
+            raise EmptyAnswer(415, {"Accept": _READABLE})
+        body = await self.body()
+        if body.count(b"{") + body.count(b"[") > MOST_VALUES:
+            raise EmptyAnswer(413)
+        try:
+            return parse(body)
+        except orjson.JSONDecodeError:
+            raise EmptyAnswer(400) from None
+
+    async def json_object(self, *known: str) -> Mapping[str, Json]:
+        """Return the JSON body: 400 unless it is an object, of the known fields if any is named."""
+        value = await self.json()
+        if not isinstance(value, Mapping) or (known and not value.keys() <= set(known)):
+            raise EmptyAnswer(400)
+        return value
+
+    def answer(self, value: Json) -> web.Response:
+        """Return 200 with JSON, chunked but for HEAD; 406 where the client does not want it."""
+        accepted = self.request.headers.get("Accept", "*/*").split(",")
+        if _JSON.isdisjoint(kind.partition(";")[0].strip().lower() for kind in accepted):
+            raise EmptyAnswer(406)
+        body = self.service.render(value)
+        response = web.Response(body=body, headers={"Content-Type": "application/json"})
+        if self.request.method != "HEAD":
+            self.chunk(response)
+        return response
+
+    def chunk(self, response: web.StreamResponse) -> None:
+        """Send a response in chunks where the client's protocol knows them."""
+        if self.request.version >= HttpVersion11:
+            response.enable_chunked_encoding()

@@ -226,11 +226,7 @@ class Queries:
         return found[0] if found else None
 
     async def find(self, what: str, sql: str, row_id: str, *more: SqlValue) -> Row:
-        """Return the first row of a query by an id.
-
-        Raises:
-            Refusal: 404; `what` is the service's word for it.
-        """
+        """Return the first row of a query by an id, or refuse: 404, which calls it `what`."""
         row = await self.row(sql, row_id, *more)
         if row is None:
             raise refuse("ex_notfound", what, "id", row_id)
@@ -273,11 +269,10 @@ class Store(Queries):
         try:
             await _prepare(writer, path)
             reader = await _connect(path)
-        except sqlite3.DatabaseError as error:
+        except BaseException as error:
             await writer.close()
-            raise StoreError(f"{path} is not a database of this service: {error}.") from None
-        except BaseException:
-            await writer.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise StoreError(f"{path} is not a database of this service: {error}.") from None
             raise
         return cls(writer, reader)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import email.utils
 import json as _json
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,13 +25,9 @@ _PROXY_PAGE = (
 
 async def receive(request: web.Request, *, at_most: int | None = None) -> None:
     """Read a request's body and throw it away: whole, or up to a number of bytes."""
-    received = 0
-    while at_most is None or received < at_most:
-        wanted = 65_536 if at_most is None else min(65_536, at_most - received)
-        chunk = await request.content.read(wanted)
-        if not chunk:
-            return
-        received += len(chunk)
+    left = sys.maxsize if at_most is None else at_most
+    while left > 0 and (chunk := await request.content.read(min(65_536, left))):
+        left -= len(chunk)
 
 
 @attrs.frozen
@@ -60,7 +57,6 @@ class Status:
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer."""
-        del handler
         if not self.early:
             await receive(request)
         response = web.Response(status=self.status, body=self.body, headers=self.headers)
@@ -109,11 +105,7 @@ class RetryAfter(_StatusInOtherWords):
 
 @attrs.frozen
 class WrongShape(_StatusInOtherWords):
-    """Answer 200 with JSON that no caller expects.
-
-    Args:
-        json: The value; by default an object without any known field.
-    """
+    """Answer 200 with JSON that no caller expects: by default an object without a known field."""
 
     json: JsonValue = attrs.field(factory=lambda: {"unexpected": True})
 
@@ -123,11 +115,9 @@ class WrongShape(_StatusInOtherWords):
 
 @attrs.frozen
 class Html(_StatusInOtherWords):
-    """Answer with the HTML page of a proxy in between.
+    """Answer with the HTML page of a proxy in between: by default a bad gateway's.
 
-    Args:
-        status: HTTP status of the page.
-        page: The page; by default a bad gateway's.
+    `{status}` in `page` becomes the status.
     """
 
     status: int = 502
@@ -140,12 +130,7 @@ class Html(_StatusInOtherWords):
 
 @attrs.frozen
 class Redirect(_StatusInOtherWords):
-    """Send the client elsewhere.
-
-    Args:
-        location: The Location header.
-        status: 301, 302, 303, 307 or 308.
-    """
+    """Send the client elsewhere, by the Location header; `status` is 301, 302, 303, 307 or 308."""
 
     location: str
     status: int = 302
@@ -182,11 +167,7 @@ class ServiceError(_StatusInOtherWords):
 
 @attrs.frozen
 class RefuseToken(_StatusInOtherWords):
-    """Refuse the token, as a revoked or a wrong one is refused.
-
-    Args:
-        status: 403 for a bad token, 401 for none.
-    """
+    """Refuse the token: with 403, as a revoked or a wrong one is refused, or with 401, as none."""
 
     status: int = 403
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import attrs
 from aiohttp import web
@@ -27,9 +27,6 @@ async def outage(server: Server) -> AsyncIterator[None]:
 
     It comes back at the end, on the same port and with the same token. Give it a data folder, or
     it has forgotten everything by then; what is in flight may finish for a short time.
-
-    Args:
-        server: A running server.
     """
     await server.aclose()
     try:
@@ -49,15 +46,13 @@ def abort(request: web.Request) -> web.Response:
 class Drop:
     """Abort the connection before any answer; the service never sees the request.
 
-    Args:
-        after_bytes: How much of the request's body is read first; None reads it whole.
+    `after_bytes` of the request's body are read first; None reads it whole.
     """
 
     after_bytes: int | None = None
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Drop it."""
-        del handler
         await receive(request, at_most=self.after_bytes)
         return abort(request)
 
@@ -74,11 +69,7 @@ class CommitThenDrop:
 
 @attrs.frozen
 class CommitThenDelay:
-    """Let the service do its work, and answer later.
-
-    Args:
-        seconds: How much later.
-    """
+    """Let the service do its work, and answer `seconds` later."""
 
     seconds: float
 
@@ -91,11 +82,7 @@ class CommitThenDelay:
 
 @attrs.frozen
 class Delay:
-    """Wait before the service sees the request.
-
-    Args:
-        seconds: How long.
-    """
+    """Wait `seconds` before the service sees the request."""
 
     seconds: float
 
@@ -111,7 +98,6 @@ class Hang:
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Wait for the other end to go."""
-        del handler
         await receive(request)
         gone, transport = asyncio.Event(), request.transport
         if transport is not None:
@@ -138,11 +124,7 @@ class _GoneWatch(asyncio.Protocol):
 
 @attrs.frozen
 class Truncate:
-    """Announce the whole answer, send a little less of it, and close.
-
-    Args:
-        missing: How many bytes of the body are not sent.
-    """
+    """Announce the whole answer, send all but the last `missing` bytes of it, and close."""
 
     missing: int = 1
 
@@ -162,10 +144,9 @@ class Truncate:
 
 @attrs.frozen
 class DropMidBody:
-    """Let the service answer, and drop the connection when some of the body is out.
+    """Let the service answer, and drop the connection when `after_bytes` of the body are out.
 
-    Args:
-        after_bytes: How much of the body is sent: less than it has, or nothing is dropped.
+    The body must have more, or nothing is dropped.
     """
 
     after_bytes: int = 1
@@ -179,21 +160,23 @@ class DropMidBody:
         return await handler(request)
 
 
-class _Writable(Protocol):
-    def write(self, data: bytes) -> None: ...
-    def close(self) -> None: ...
-
-
 class _CutTransport:
     """A transport that passes an answer's header on and closes within its body."""
 
-    def __init__(self, transport: _Writable, after_bytes: int) -> None:
+    def __init__(self, transport: asyncio.Transport, after_bytes: int) -> None:
         self._transport = transport
         self._header = b""
         self._left = after_bytes
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        head, body = self._split(bytes(data))
+        # The header is passed on whole, however it is cut into pieces.
+        split = 0
+        if b"\r\n\r\n" not in self._header:
+            before = len(self._header)
+            self._header += data
+            end = self._header.find(b"\r\n\r\n")
+            split = len(data) if end < 0 else end + 4 - before
+        head, body = bytes(data[:split]), bytes(data[split:])
         self._transport.write(head + body[: self._left])
         if len(body) > self._left:
             self._transport.close()
@@ -201,16 +184,6 @@ class _CutTransport:
 
     def writelines(self, chunks: list[bytes]) -> None:
         self.write(b"".join(chunks))
-
-    def _split(self, data: bytes) -> tuple[bytes, bytes]:
-        """Tell the part of the header from the part of the body."""
-        if b"\r\n\r\n" in self._header:
-            return b"", data
-        before = len(self._header)
-        self._header += data
-        end = self._header.find(b"\r\n\r\n")
-        split = len(data) if end < 0 else end + 4 - before
-        return data[:split], data[split:]
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._transport, name)

@@ -24,57 +24,47 @@ class Action(Protocol):
 
 @attrs.frozen
 class SeenRequest:
-    """One request as it arrived.
-
-    Args:
-        method: HTTP method.
-        path: Path without query, quoted as it was sent.
-        action: The fault it met, or None.
-    """
+    """One request as it arrived."""
 
     method: str
     path: str
+    """Without query, quoted as it was sent."""
     action: Action | None
+    """The fault it met."""
 
 
 @attrs.define
 class Fault:
-    """One rule of a plan: `FaultPlan.add` makes it.
-
-    Args:
-        action: What happens to the requests it takes.
-        method: HTTP method it matches; None for any.
-        path: Pattern searched in the path (without query); None for any.
-        when: A predicate on the request, asked last; None for always.
-        nth: Take only the n-th matching request, counted from 1.
-        first: Take only the first so many matching requests.
-        matched: How many requests have matched, taken or not.
-        taken: How many it has taken.
-    """
+    """One rule of a plan: `FaultPlan.add` makes it."""
 
     action: Action
+    """What happens to the requests it takes."""
     method: str | None = None
+    """HTTP method it matches; None for any."""
     path: re.Pattern[str] | None = None
+    """Pattern searched in the path (without query); None for any."""
     when: Callable[[web.Request], bool] | None = None
+    """A predicate on the request, asked last; None for always."""
     nth: int | None = None
+    """Take only the n-th matching request, counted from 1."""
     first: int | None = None
+    """Take only the first so many matching requests."""
     matched: int = 0
+    """How many requests have matched, taken or not."""
     taken: int = 0
+    """How many it has taken."""
 
     def count(self, request: web.Request) -> bool:
         """Count a request if it matches, and return whether its turn has come."""
-        if not self._matches(request):
+        if (
+            self.method not in (None, request.method)
+            or (self.path is not None and not self.path.search(request.rel_url.raw_path))
+            or (self.when is not None and not self.when(request))
+        ):
             return False
         self.matched += 1
         return (
             self.matched == self.nth if self.nth else self.matched <= (self.first or self.matched)
-        )
-
-    def _matches(self, request: web.Request) -> bool:
-        return (
-            (self.method is None or self.method == request.method)
-            and (self.path is None or self.path.search(request.rel_url.raw_path) is not None)
-            and (self.when is None or self.when(request))
         )
 
 
@@ -110,16 +100,9 @@ class FaultPlan:
     ) -> Fault:
         """Append a rule: without `nth` and `first` it takes every request that matches.
 
-        Args:
-            action: What happens to the requests it takes.
-            method: HTTP method, in capitals.
-            path: A regular expression, searched in the path without query.
-            when: A predicate on the request, asked after method and path.
-            nth: Take only the n-th matching request, counted from 1.
-            first: Take only the first so many.
-
         Returns:
-            The rule, which counts how often it matched and acted.
+            The rule, which counts how often it matched and acted; its class says what the arguments
+            mean. `path` may be a regular expression's text.
 
         Raises:
             ValueError: `nth` and `first` are both given, or below 1.
@@ -153,15 +136,6 @@ class FaultPlan:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Pass a request to the fault whose turn it is, or to the service."""
-        action = self._meet(request)
-        self.in_flight += 1
-        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
-        try:
-            return await (action.apply(request, handler) if action else handler(request))
-        finally:
-            self.in_flight -= 1
-
-    def _meet(self, request: web.Request) -> Action | None:
         due = [fault for fault in self.faults if fault.count(request)]
         for fault in due[:1]:
             fault.taken += 1
@@ -169,7 +143,12 @@ class FaultPlan:
         self.requests.append(SeenRequest(request.method, request.rel_url.raw_path, action))
         if request.transport is not None:
             self._peers.add(request.transport.get_extra_info("peername"))
-        return action
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        try:
+            return await (action.apply(request, handler) if action else handler(request))
+        finally:
+            self.in_flight -= 1
 
 
 def chance(rate: float, *, seed: int) -> Callable[[web.Request], bool]:
@@ -181,8 +160,4 @@ def chance(rate: float, *, seed: int) -> Callable[[web.Request], bool]:
     """
     rng = random.Random(seed)
 
-    def is_taken(request: web.Request) -> bool:
-        del request
-        return rng.random() < rate
-
-    return is_taken
+    return lambda _: rng.random() < rate

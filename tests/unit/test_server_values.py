@@ -17,7 +17,7 @@ def _entry(kind: str, *children: Entry, key: str = "k", required: bool = False) 
 
 
 def _value(kind: str, payload: Mapping[str, Any], *, required: bool = False) -> Value:
-    return empty_values(_entry(kind, required=required), payload=payload)
+    return attrs.evolve(empty_values(_entry(kind, required=required)), payload=payload)
 
 
 def _points(count: int) -> Any:
@@ -89,5 +89,5 @@ def test_geometries_in_an_export(kind: str, payload: Mapping[str, Any], exported
 def test_answers_in_an_export() -> None:
     """An answer comes first, null where there is none; the questions below follow as objects."""
     question = _entry("SELECT", _entry("CHECKLIST", key="below"), key="top")
-    value = empty_values(question, payload={"selectKey": "a"})
+    value = attrs.evolve(empty_values(question), payload={"selectKey": "a"})
     assert classifications_view([value]) == {"top": ["a", {"below": [None]}]}

@@ -18,7 +18,7 @@ db:`, a transaction that any exception undoes.
 
 from typing import Final
 
-from datagym_async.server._call import Route
+from datagym_async.server._service import Route
 from datagym_async.server.routes import (
     _configs,
     _datasets,

@@ -5,6 +5,7 @@ field rules are collected into one bean validation, and the meaning (types, nest
 refused with the first thing wrong.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
@@ -12,15 +13,13 @@ from typing import Final
 import attrs
 from aiohttp import web
 
-from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import (
     NOT_EMPTY,
     NOT_NULL,
     WORDS,
-    Detail,
     EmptyAnswer,
+    Field,
     Rule,
-    broken,
     is_reserved,
     pattern,
     read_text,
@@ -38,6 +37,7 @@ from datagym_async.server._labels import (
     insert_entries,
     walk,
 )
+from datagym_async.server._service import Call, Route
 from datagym_async.server._store import Row, Transaction, columns, new_id, now
 
 _MAX_DEPTH: Final = 4
@@ -140,7 +140,7 @@ def read_entries(body: Json) -> tuple[EntryInput, ...]:
     if isinstance(body, Sequence) and len(body) > _MOST_ENTRIES:
         raise EmptyAnswer(413)
     entries = _read(body)
-    require(chain.from_iterable(map(_broken_rules, walk(entries))))
+    require(chain.from_iterable(map(_fields, walk(entries))))
     return entries
 
 
@@ -178,10 +178,8 @@ def _whole(value: Json) -> int | None:
     if value is None or value == "":
         return None
     if isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
+        with contextlib.suppress(ValueError, OverflowError):
             return int(value)
-        except (ValueError, OverflowError):
-            pass
     raise EmptyAnswer(400)
 
 
@@ -202,20 +200,16 @@ def _options(value: Json) -> Mapping[str, str]:
     return {key: read_text(text) or "" for key, text in value.items()}
 
 
-def _broken_rules(entry: EntryInput) -> Iterator[Detail]:
-    yield from broken("Entry Key", entry.key, *_TEXT, pattern(WORDS))
-    yield from broken("Entry Value", entry.value, *_TEXT, _TITLE)
-    yield from broken("Type", entry.type, NOT_NULL, NOT_EMPTY)
-    yield from broken("Shortcut", entry.shortcut, pattern("^[0-9]{1}$"))
-    yield from broken("Max Length", entry.max_length, _LEAST, _MOST)
+def _fields(entry: EntryInput) -> Iterator[Field]:
+    yield "Entry Key", entry.key, *_TEXT, pattern(WORDS)
+    yield "Entry Value", entry.value, *_TEXT, _TITLE
+    yield "Type", entry.type, NOT_NULL, NOT_EMPTY
+    yield "Shortcut", entry.shortcut, pattern("^[0-9]{1}$")
+    yield "Max Length", entry.max_length, _LEAST, _MOST
 
 
 def build_entries(entries: Sequence[EntryInput], *, timestamp: int) -> tuple[Entry, ...]:
-    """Check what the entries mean together and return them as they are to be stored, with new ids.
-
-    Raises:
-        Refusal: The first thing wrong.
-    """
+    """Return entries as they are to be stored, with new ids, or refuse the first thing wrong."""
     for root in entries:
         for entry in walk([root]):
             if entry.id is not None:

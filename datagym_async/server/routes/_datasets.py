@@ -5,12 +5,10 @@ from typing import Final
 
 from aiohttp import web
 
-from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import (
     NOT_EMPTY,
     NOT_NULL,
     WORDS,
-    broken,
     is_reserved,
     pattern,
     read_text,
@@ -19,7 +17,7 @@ from datagym_async.server._errors import (
     size,
 )
 from datagym_async.server._json import Json
-from datagym_async.server._service import OWNER
+from datagym_async.server._service import OWNER, Call, Route
 from datagym_async.server._store import Row, columns, fold, new_id, now
 
 _NAME: Final = pattern("^[a-zA-Z0-9_ ]{1,128}$")
@@ -58,8 +56,10 @@ async def create_dataset(call: Call) -> web.StreamResponse:
     body = await call.json_object("name", "shortDescription")
     name, text = read_text(body.get("name")), read_text(body.get("shortDescription"))
     require(
-        broken("Short Description", text, pattern(WORDS), size(0, 128, key="ex_length")),
-        broken("Name", name, NOT_NULL, _NAME, size(1, 128), NOT_EMPTY),
+        [
+            ("Short Description", text, pattern(WORDS), size(0, 128, key="ex_length")),
+            ("Name", name, NOT_NULL, _NAME, size(1, 128), NOT_EMPTY),
+        ]
     )
     assert name is not None, "not_null has passed"  # noqa: S101 -- tells the type checker
     async with call.service.store.writing() as db:

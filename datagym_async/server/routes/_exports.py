@@ -11,7 +11,7 @@ complete, a checklist without a tick and a question whose answer did not change 
 """
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 from urllib.parse import quote_plus, unquote_plus
 
@@ -19,11 +19,11 @@ import orjson
 from aiohttp import web
 from PIL import Image, ImageDraw
 
-from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import refuse
 from datagym_async.server._files import in_thread
 from datagym_async.server._json import Json, items_of, members_of, objects_of
 from datagym_async.server._labels import (
+    EMPTY,
     FINISHED,
     GEOMETRIES,
     SEGMENTATION,
@@ -35,21 +35,16 @@ from datagym_async.server._labels import (
     walk,
 )
 from datagym_async.server._links import MAX_PIXELS
-from datagym_async.server._service import Service
+from datagym_async.server._service import Call, Route, Service
 from datagym_async.server._store import Row, now
 from datagym_async.server.routes._media import form_encoded
 from datagym_async.server.routes._projects import PROJECT
 
-_ORDER: Final = (
-    "POINT",
-    "LINE",
-    "POLYGON",
-    SEGMENTATION,
-    "RECTANGLE",
-    "SELECT",
-    "CHECKLIST",
-    "FREETEXT",
-)
+# What an export calls the members of a shape that is no list of points.
+_MEMBERS: Final = {
+    "POINT": {"x": "x", "y": "y"},
+    "RECTANGLE": {"x": "x", "y": "y", "w": "width", "h": "height"},
+}
 # The text that stands for nothing in the export of a video.
 _NULL: Final = "null"
 
@@ -100,7 +95,16 @@ async def _task(service: Service, project: Row, entries: Entries, row: Row) -> J
         "status": row["state"].lower(),
     }
     if project["media_type"] == "VIDEO":
-        return {**head, **_video(service, row)}
+        head["task_export_url"] = f"{service.base_url}/api/v1/exportVideoTask/{row['id']}/"
+        if row["source"] == "AWS_S3":
+            video = orjson.loads(row["video_json"])
+            if None in (row["height"], row["width"], *video.values()):
+                # What the parser did not find out brings the whole export down.
+                raise refuse("ex_system")
+            head["video_height"], head["video_width"] = str(row["height"]), str(row["width"])
+            for name in ("total_frames", "frame_rate", "duration"):
+                head[f"video_{name}"] = str(video[name])
+        return head
     values = await load_values(service.store, row["id"], entries)
     drawn = [value for value in values if value.entry.type == SEGMENTATION and value.valid]
     if keys := sorted({value.entry.key for value in drawn}):
@@ -113,25 +117,6 @@ async def _task(service: Service, project: Row, entries: Entries, row: Row) -> J
     }
 
 
-def _video(service: Service, row: Row) -> dict[str, Json]:
-    view: dict[str, Json] = {
-        "task_export_url": f"{service.base_url}/api/v1/exportVideoTask/{row['id']}/"
-    }
-    if row["source"] == "AWS_S3":
-        video = orjson.loads(row["video_json"])
-        if None in (row["height"], row["width"], *video.values()):
-            # What the parser did not find out brings the whole export down.
-            raise refuse("ex_system")
-        view |= {
-            "video_height": str(row["height"]),
-            "video_width": str(row["width"]),
-            "video_total_frames": str(video["total_frames"]),
-            "video_frame_rate": str(video["frame_rate"]),
-            "video_duration": str(video["duration"]),
-        }
-    return view
-
-
 def _attachment(call: Call, view: Json, name: str) -> web.StreamResponse:
     headers = {"Content-Type": "application/json"}
     response = web.Response(body=call.service.render(view), headers=headers)
@@ -142,9 +127,8 @@ def _attachment(call: Call, view: Json, name: str) -> web.StreamResponse:
 
 def label_classes(entries: Entries) -> Json:
     """Return the overview of all entries that an export begins with."""
-    entries = sorted(walk(entries), key=lambda entry: _ORDER.index(entry.type))
     classes: list[Json] = []
-    for entry in entries:
+    for entry in sorted(walk(entries), key=lambda entry: list(EMPTY).index(entry.type)):
         # A segmentation is called a classification here, as the service does.
         kind = "geometry_type" if entry.type in GEOMETRIES else "classification_type"
         classes.append({"class_name": entry.key, kind: entry.type.lower()})
@@ -182,11 +166,8 @@ def labels_view(values: Iterable[Value], *, nested: bool = False) -> dict[str, J
 
 def _coordinates(value: Value) -> list[Json]:
     payload, kind = value.payload, value.entry.type
-    if kind == "POINT":
-        return [_whole({"x": payload.get("x"), "y": payload.get("y")})]
-    if kind == "RECTANGLE":
-        sides = {"w": payload.get("width"), "h": payload.get("height")}
-        return [_whole({"x": payload.get("x"), "y": payload.get("y"), **sides})]
+    if kind in _MEMBERS:
+        return [_whole({short: payload.get(name) for short, name in _MEMBERS[kind].items()})]
     if kind == SEGMENTATION:
         return [_points(ring.get("points")) for ring in objects_of(payload.get("pointsCollection"))]
     return _points(payload.get("points"))
@@ -210,22 +191,19 @@ def visible_frames(values: Iterable[Value]) -> dict[str, Json]:
     frames: dict[str, list[Json]] = {}
     for value in values:
         if value.entry.is_geometry:
-            for frame in _frames_of(_changes(value)):
-                frames.setdefault(str(frame), []).append({"visibleObjectId": value.id})
+            start: int | None = None
+            for change in _changes(value):
+                frame, kind = _frame(change), change.get("type")
+                seen = range(0)
+                if kind == "START_END":
+                    seen = range(frame, frame + 1)
+                elif kind == "START":
+                    start = frame
+                elif kind == "END" and start is not None:
+                    seen, start = range(start, frame + 1), None
+                for each in seen:
+                    frames.setdefault(str(each), []).append({"visibleObjectId": value.id})
     return dict(frames)
-
-
-def _frames_of(changes: Sequence[Mapping[str, Json]]) -> Iterator[int]:
-    start: int | None = None
-    for change in changes:
-        frame, kind = _frame(change), change.get("type")
-        if kind == "START_END":
-            yield frame
-        elif kind == "START":
-            start = frame
-        elif kind == "END" and start is not None:
-            yield from range(start, frame + 1)
-            start = None
 
 
 def keyframes_view(value: Value) -> dict[str, Json]:
@@ -246,8 +224,8 @@ def keyframes_view(value: Value) -> dict[str, Json]:
 
 def _drawn(kind: str, change: Mapping[str, Json]) -> dict[str, Json]:
     if kind == "RECTANGLE":
-        sides = {"x": "x", "y": "y", "w": "width", "h": "height"}
-        return _whole({short: change.get(name) for short, name in sides.items()}, nothing=_NULL)
+        members = {short: change.get(name) for short, name in _MEMBERS[kind].items()}
+        return _whole(members, nothing=_NULL)
     points = [change.get("point")] if kind == "POINT" else change.get("points")
     last = (objects_of(points) or [{}])[-1]
     pairs = {"x": last.get("x"), "Y": last.get("y")}
@@ -312,17 +290,14 @@ async def export_bitmap(call: Call) -> web.StreamResponse:
 
 def _rings(value: Value) -> list[Ring]:
     """Return the outlines of a segmentation: the first is its outside, the others are holes."""
-    rings: list[Ring] = []
-    for ring in objects_of(value.payload.get("pointsCollection")):
-        pairs = ((point.get("x"), point.get("y")) for point in objects_of(ring.get("points")))
-        rings.append(
-            [
-                (float(x), float(y))
-                for x, y in pairs
-                if isinstance(x, int | float) and isinstance(y, int | float)
-            ]
-        )
-    return rings
+    pairs = (
+        [(point.get("x"), point.get("y")) for point in objects_of(ring.get("points"))]
+        for ring in objects_of(value.payload.get("pointsCollection"))
+    )
+    return [
+        [(x, y) for x, y in ring if isinstance(x, int | float) and isinstance(y, int | float)]
+        for ring in pairs
+    ]
 
 
 def _draw(size: tuple[int, int], segmentations: Sequence[Sequence[Ring]]) -> bytes:

@@ -10,11 +10,10 @@ import aiofiles
 import orjson
 from aiohttp import web
 
-from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import EmptyAnswer, Refusal, refuse
 from datagym_async.server._files import in_thread
 from datagym_async.server._json import Json
-from datagym_async.server._service import Service
+from datagym_async.server._service import Call, Route, Service
 from datagym_async.server._store import Queries, Row, now
 
 _TRUE: Final = frozenset({"", "true", "on", "yes", "1"})
@@ -23,11 +22,7 @@ _PIECE: Final = 1 << 20
 
 
 async def find_media(db: Queries, media_id: str, *, deleted: bool = False) -> Row:
-    """Return a media; with `deleted` also one that was deleted.
-
-    Raises:
-        Refusal: 404.
-    """
+    """Return a media, or 404; with `deleted` also one that was deleted."""
     sql = "SELECT * FROM media WHERE id = ?"
     return await db.find("media", sql if deleted else f"{sql} AND deleted_at IS NULL", media_id)
 

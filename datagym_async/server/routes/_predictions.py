@@ -12,7 +12,6 @@ import attrs
 import orjson
 from aiohttp import web
 
-from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import refuse
 from datagym_async.server._json import (
     Json,
@@ -38,6 +37,7 @@ from datagym_async.server._labels import (
     with_globals,
 )
 from datagym_async.server._prediction_schema import problems_of, report
+from datagym_async.server._service import Call, Route
 from datagym_async.server._store import Row, Transaction
 from datagym_async.server.routes._projects import PROJECT
 
@@ -106,12 +106,7 @@ async def _import_item(
 
 
 def _answered(value: Value, answers: Sequence[Json]) -> Value:
-    """Return a classification's value with the answers, and those below it, filled in.
-
-    Raises:
-        Refusal: `ex_gen_wrong_entry_id` for a key that is no child of the entry; `ex_system` for an
-            object without a key.
-    """
+    """Return a classification's value with the answers, and those below it, filled in."""
     own = [answer for answer in answers if isinstance(answer, str)]
     payload, kind = value.payload, value.entry.type
     if kind == "CHECKLIST" and own:
@@ -140,11 +135,7 @@ def _answer_children(value: Value, answers: Mapping[str, Json]) -> tuple[Value, 
 def _geometries(
     entries: Mapping[str, Entry], labels: Mapping[str, Json], parent_id: str | None = None
 ) -> Iterator[Value]:
-    """Yield a value for each geometry, with its answers and, at the root, nested ones below it.
-
-    Raises:
-        Refusal: The first thing that the configuration does not allow.
-    """
+    """Yield a value for each geometry, with its answers and, at the root, nested ones below it."""
     for key, items in labels.items():
         for item in items_of(items):
             if key.lower() not in entries:

@@ -4,9 +4,9 @@ from typing import Final
 
 from aiohttp import web
 
-from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import refuse
 from datagym_async.server._labels import add_tasks
+from datagym_async.server._service import Call, Route
 from datagym_async.server._store import Row, Transaction, columns
 
 PROJECT: Final = "SELECT * FROM project WHERE id = ? AND deleted_at IS NULL"

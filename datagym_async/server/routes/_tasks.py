@@ -8,16 +8,7 @@ import attrs
 import orjson
 from aiohttp import web
 
-from datagym_async.server._call import Call, Route
-from datagym_async.server._errors import (
-    NOT_NULL,
-    WORDS,
-    EmptyAnswer,
-    broken,
-    pattern,
-    refuse,
-    require,
-)
+from datagym_async.server._errors import NOT_NULL, WORDS, EmptyAnswer, pattern, refuse, require
 from datagym_async.server._json import Json, items_of
 from datagym_async.server._labels import (
     SEGMENTATION,
@@ -29,7 +20,7 @@ from datagym_async.server._labels import (
     walk,
     with_globals,
 )
-from datagym_async.server._service import Service
+from datagym_async.server._service import Call, Route, Service
 from datagym_async.server._store import columns, fold
 from datagym_async.server.routes._configs import config_view
 from datagym_async.server.routes._media import media_view
@@ -52,7 +43,7 @@ async def list_tasks(call: Call) -> web.StreamResponse:
         raise EmptyAnswer(400)
     search = query.get("search", "")
     # The name of this field has too many words for the service's message, so it is empty.
-    require(broken("", search, pattern(WORDS)))
+    require([("", search, pattern(WORDS))])
     project = await call.service.store.find("Project", PROJECT, call.ids["project_id"])
     if int(limit) < 0:
         raise refuse("ex_system")
@@ -128,7 +119,7 @@ async def complete(call: Call) -> web.StreamResponse:
     """PUT /task/{task_id}/completeTask: from any state, if the values are complete."""
     body = await call.json_object("lastChangedConfig")
     known = _milliseconds(body.get("lastChangedConfig"))
-    require(broken("", known, NOT_NULL))
+    require([("", known, NOT_NULL)])
     async with call.service.store.writing() as db:
         found = await find_label_task(db, call.ids["task_id"])
         stale = known is not None and known < found.project["config_timestamp"]
@@ -175,10 +166,7 @@ def _milliseconds(value: Json) -> int | None:
 def first_invalid(values: Iterable[Value], *, video: bool) -> Value | None:
     """Return the first value that is not complete, or None.
 
-    Args:
-        values: The root values of a task.
-        video: Whether the project is one of videos, in which a geometry needs keyframes; they are
-            seeded, no route of this service makes any.
+    In a video a geometry needs keyframes; they are seeded, no route of this service makes any.
     """
     for value in walk(values):
         if video and items_of(value.payload.get("change")):

@@ -11,13 +11,12 @@ from typing import Final
 
 from aiohttp import web
 
-from datagym_async.server._call import Call, Route
 from datagym_async.server._errors import BadRequestPage, EmptyAnswer, read_text, refuse, refuse_data
-from datagym_async.server._files import IncomingFile, in_thread, receive
+from datagym_async.server._files import in_thread, receive
 from datagym_async.server._images import ACCEPTED, UnreadableImageError, sniff
 from datagym_async.server._json import Json
 from datagym_async.server._labels import add_tasks
-from datagym_async.server._service import Plan
+from datagym_async.server._service import Call, Plan, Route
 from datagym_async.server._store import Row, Transaction, fold, fold_link, new_id, now
 from datagym_async.server.routes._media import find_media, media_view
 
@@ -35,7 +34,14 @@ _URL: Final = re.compile(
 
 async def upload_file(call: Call) -> web.StreamResponse:
     """POST /media/{dataset_id}/file: a client that drops before its last byte leaves nothing."""
-    name = _file_name(call.request)
+    # The first X-filename as the service reads it: ISO-8859-1, nothing decoded.
+    headers = call.request.raw_headers
+    values = (value for header, value in headers if header.lower() == b"x-filename")
+    name = next(values, b"").decode("latin-1").strip(" \t")
+    if not name:
+        raise refuse_data("ex_val_empty", name="Header: X-filename")
+    if _CONTROL.search(name):
+        raise BadRequestPage
     call.authenticate()
     service = call.service
     dataset = await _find_dataset(call)
@@ -57,31 +63,28 @@ async def upload_file(call: Call) -> web.StreamResponse:
             size = await incoming.image_size()
         except UnreadableImageError:
             raise refuse("ex_system") from None
-        row = await _store(call, dataset["id"], name, incoming, mime, size)
+        # The file goes first: a row never points at nothing, and one without a row is swept away.
+        media_id = new_id()
+        await incoming.keep(media_id)
+        try:
+            async with service.store.writing() as db:
+                await _check_plan(db, service.plan, incoming.size)
+                await db.run(
+                    "INSERT INTO media"
+                    " (id, dataset_id, name, folded, timestamp, source, mime, size, width, height)"
+                    " VALUES (?, ?, ?, ?, ?, 'LOCAL', ?, ?, ?, ?)",
+                    *(media_id, dataset["id"], name, fold(name), now(), mime, incoming.size, *size),
+                )
+                await _add_tasks(db, dataset["id"], [media_id])
+                row = await find_media(db, media_id)
+        except Exception:
+            await in_thread(service.folder.media(media_id).unlink, missing_ok=True)
+            raise
     return call.answer(media_view(service, row))
 
 
-def _file_name(request: web.Request) -> str:
-    """Return the first X-filename as the service reads it: ISO-8859-1, nothing decoded.
-
-    Raises:
-        Refusal: There is none, or it is blank.
-    """
-    values = (value for header, value in request.raw_headers if header.lower() == b"x-filename")
-    name = next(values, b"").decode("latin-1").strip(" \t")
-    if not name:
-        raise refuse_data("ex_val_empty", name="Header: X-filename")
-    if _CONTROL.search(name):
-        raise BadRequestPage
-    return name
-
-
 async def _find_dataset(call: Call) -> Row:
-    """Return the dataset that media may be added to, a softly deleted one included.
-
-    Raises:
-        Refusal: 404, or 500 for one of the two dummy datasets.
-    """
+    """Return the dataset that media may be added to, a softly deleted one included."""
     dataset_id = call.ids["dataset_id"]
     row = await call.service.store.find("dataset", "SELECT * FROM dataset WHERE id = ?", dataset_id)
     if row["name"] in ("Dummy_Dataset_One", "Dummy_Dataset_Two"):
@@ -89,35 +92,12 @@ async def _find_dataset(call: Call) -> Row:
     return row
 
 
-async def _store(
-    call: Call, dataset_id: str, name: str, incoming: IncomingFile, mime: str, size: tuple[int, int]
-) -> Row:
-    media_id = new_id()
-    # The file goes first: a row never points at nothing, and a file without a row is swept away.
-    await incoming.keep(media_id)
-    try:
-        async with call.service.store.writing() as db:
-            await _check_plan(db, call.service.plan, incoming.size)
-            await db.run(
-                "INSERT INTO media"
-                " (id, dataset_id, name, folded, timestamp, source, mime, size, width, height)"
-                " VALUES (?, ?, ?, ?, ?, 'LOCAL', ?, ?, ?, ?)",
-                *(media_id, dataset_id, name, fold(name), now(), mime, incoming.size, *size),
-            )
-            await _add_tasks(db, dataset_id, [media_id])
-            return await find_media(db, media_id)
-    except Exception:
-        await in_thread(call.service.folder.media(media_id).unlink, missing_ok=True)
-        raise
-
-
 async def _check_plan(db: Transaction, plan: Plan, size: int) -> None:
     if plan.storage_limit_kb is None:
         return
-    row = await db.row(
-        "SELECT coalesce(sum((size + 999) / 1000), 0) AS used FROM media WHERE deleted_at IS NULL"
-    )
-    needed = (0 if row is None else int(row["used"])) + (size + 999) // 1000
+    sql = "SELECT coalesce(sum((size + 999) / 1000), 0) FROM media WHERE deleted_at IS NULL"
+    ((used,),) = await db.rows(sql)
+    needed = used + (size + 999) // 1000
     if needed > plan.storage_limit_kb:
         raise refuse("ex_limit", "Storage", str(needed), str(plan.storage_limit_kb))
 

@@ -5,26 +5,18 @@ What was drawn or answered is flat in a request: `x`, `y`, `width`, `height`, `p
 polygon of two points and negative coordinates are stored as they come.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
 from aiohttp import web
 
-from datagym_async.server._call import Call, Route
-from datagym_async.server._errors import (
-    NOT_EMPTY,
-    NOT_NULL,
-    EmptyAnswer,
-    broken,
-    refuse,
-    require,
-    size,
-)
+from datagym_async.server._errors import NOT_EMPTY, NOT_NULL, EmptyAnswer, refuse, require, size
 from datagym_async.server._json import Json, as_list
 from datagym_async.server._labels import (
+    EMPTY,
     GEOMETRIES,
-    SEGMENTATION,
     Entries,
     Entry,
     LabelTask,
@@ -39,6 +31,7 @@ from datagym_async.server._labels import (
     value_view,
     walk,
 )
+from datagym_async.server._service import Call, Route
 from datagym_async.server._store import Transaction, new_id
 
 # A field's name is shown when it has at most two words.
@@ -81,7 +74,7 @@ async def update(call: Call) -> web.StreamResponse:
     body = await call.json_object()
     _demand_texts(body, {"lcEntryId": "", "labelTaskId": ""})
     comment = None if body.get("comment") is None else str(body["comment"])
-    require(broken("Comment", comment, size(0, 128)))
+    require([("Comment", comment, size(0, 128))])
     value_id = call.ids["id"]
     if body.get("id") != value_id:
         raise refuse("ex_gen_entry_definition_incorrect", str(body.get("id") or "null"))
@@ -136,10 +129,9 @@ async def change_type(call: Call) -> web.StreamResponse:
 
 def _demand_texts(body: Mapping[str, Json], fields: Mapping[str, str]) -> None:
     texts = {name: None if body.get(name) is None else str(body[name]) for name in fields}
-    require(
-        *(broken(title, texts[name], NOT_NULL) for name, title in fields.items()),
-        *(broken(title, texts[name], NOT_EMPTY) for name, title in fields.items()),
-    )
+    # All that are missing come first, then all that are empty, missing ones among them.
+    rules = (NOT_NULL, NOT_EMPTY)
+    require((title, texts[name], rule) for rule in rules for name, title in fields.items())
 
 
 def _find_entry(entries: Entries, entry_id: str) -> Entry:
@@ -159,35 +151,16 @@ async def _find_value(db: Transaction, value_id: str) -> tuple[LabelTask, Entrie
 
 
 def _read_payload(kind: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return the payload of a value of the type `kind`.
-
-    Raises:
-        EmptyAnswer: 400 for a member of the wrong shape.
-    """
-    if kind == "POINT":
-        return {name: _number(body.get(name)) for name in ("x", "y")}
-    if kind == "RECTANGLE":
-        return {name: _number(body.get(name)) for name in ("x", "y", "width", "height")}
-    if kind in ("LINE", "POLYGON"):
-        return {"points": _points(body.get("points"))}
-    if kind == SEGMENTATION:
-        rings = _objects(body.get("pointsCollection"))
-        drawn = [{"id": new_id(), "points": _points(ring.get("points"))} for ring in rings]
-        return {"pointsCollection": drawn}
-    if kind == "CHECKLIST":
-        return {"checkedValues": [_text(key) for key in _list(body.get("checkedValues"))]}
-    name = "selectKey" if kind == "SELECT" else "text"
-    return {name: _text(body.get(name))}
+    """Return the payload of a value of the type `kind`; a member of the wrong shape is 400."""
+    return {name: _READERS[name](body.get(name)) for name in EMPTY[kind]}
 
 
 def _number(value: Json) -> float | None:
     if value is None:
         return None
     if isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
+        with contextlib.suppress(ValueError):
             return float(value)
-        except ValueError:
-            pass
     raise EmptyAnswer(400)
 
 
@@ -216,6 +189,19 @@ def _points(value: Json) -> list[Json]:
     pairs = ((_number(point.get("x")), _number(point.get("y"))) for point in _objects(value))
     return points_view(pairs)
 
+
+def _rings(value: Json) -> list[Json]:
+    return [{"id": new_id(), "points": _points(ring.get("points"))} for ring in _objects(value)]
+
+
+# By the members that a payload may have.
+_READERS: Final[Mapping[str, Callable[[Json], Json]]] = {
+    **dict.fromkeys(("x", "y", "width", "height"), _number),
+    **dict.fromkeys(("selectKey", "text"), _text),
+    "points": _points,
+    "pointsCollection": _rings,
+    "checkedValues": lambda value: [_text(key) for key in _list(value)],
+}
 
 ROUTES: Final = (
     Route("POST", "/lcValue/{id}", create),
