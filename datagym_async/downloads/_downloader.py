@@ -17,7 +17,6 @@ import os
 import sqlite3
 from collections import deque
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from datagym_async._retry import RetryPolicy
@@ -126,12 +125,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             raise ClientClosedError("The Downloader is not open; use it in an `async with` block.")
         return self._manifest
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._leave()
 
     async def _close(self, *, complete: bool) -> None:
@@ -162,7 +156,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
                 break
             last = portion.last
             taken += portion.present + len(portion.wanted)
-            self._tally.present(portion.present)
+            self._tally.outcomes[DownloadOutcome.PRESENT] += portion.present
             for wanted in portion.wanted:
                 self._hand_over(wanted)
         if taken != self._tally.planned:

@@ -89,25 +89,14 @@ class _Incoming:
 
 @attrs.define
 class Fetcher:
-    """Fetch media into a folder.
-
-    Args:
-        root: The folder.
-        sources: The client's resources.
-        config: The options.
-        retry: How often, and with which waits, a broken answer is asked for again.
-        tally: Counts the bytes that arrive.
-        patience: Media in a row that may meet no answer before the service counts as gone.
-
-    Owns the connections to the addresses of link images; `aclose` closes them.
-    """
+    """Fetch media into a folder; `aclose` closes its connections to foreign addresses."""
 
     _root: Path
     _sources: DownloadSources
     _config: DownloadConfig
-    _retry: RetryPolicy
+    _retry: RetryPolicy  # how a broken answer is asked for again
     _tally: DownloadTally
-    _patience: int
+    _patience: int  # media in a row without an answer, after which the service counts as gone
     _unanswered: int = attrs.field(default=0, init=False)
     _links: LinkFetcher = attrs.field(init=False)
 
@@ -115,7 +104,6 @@ class Fetcher:
         self._links = LinkFetcher(allow_private=self._config.allow_private_links)
 
     async def aclose(self) -> None:
-        """Close the connections to foreign addresses."""
         await self._links.aclose()
 
     async def fetch(self, wanted: Wanted) -> DownloadResult:

@@ -63,14 +63,7 @@ async def write_labels(
     formats: Sequence[str],
     tally: DownloadTally,
 ) -> None:
-    """Write the labels of a project in all formats that are asked for.
-
-    Args:
-        exports: Where the labels come from.
-        project: Whose labels.
-        manifest: Which file each media has; labels of other media are left out.
-        formats: Which formats.
-        tally: Counts what is written.
+    """Write the labels of a project in some formats, but for those of media not in the manifest.
 
     Raises:
         APIError: They cannot be exported.
@@ -162,7 +155,6 @@ class _OfThisDownload(BitmapSource):
     manifest: Manifest = attrs.field(kw_only=True)
 
     async def find(self) -> list[Bitmap]:
-        """Return the bitmaps that there are."""
         found, kept = await super().find(), []
         for start in range(0, len(found), _BATCH):
             batch = found[start : start + _BATCH]
@@ -182,14 +174,9 @@ async def write_bitmaps(
     config: DownloadConfig,
     tally: DownloadTally,
 ) -> None:
-    """Fetch the bitmaps of a project's finished tasks into the folder ``bitmaps``.
+    """Fetch the bitmaps of a project's finished tasks into ``bitmaps``; with ``verify`` all anew.
 
-    Args:
-        sources: The client's resources.
-        project: Whose bitmaps.
-        manifest: Which file each media has; bitmaps of other media are left out.
-        config: Says whether those that are there are fetched anew (``verify``).
-        tally: Counts what became of them.
+    Those of media that are not in the manifest are left out.
 
     Raises:
         APIError: They cannot be listed.

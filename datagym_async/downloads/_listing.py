@@ -28,25 +28,14 @@ _BATCH = 1000
 
 @attrs.define
 class Listing:
-    """Enter what the service lists into a manifest.
-
-    Args:
-        job: What is downloaded.
-        sources: The client's resources.
-        config: The options.
-        tally: Counts what is found.
-
-    Attributes:
-        name: Name of the dataset or project, once it is known.
-        project: The project whose labels and tasks are joined, or None.
-    """
+    """Enter what the service lists into a manifest."""
 
     _job: DownloadJob
     _sources: DownloadSources
     _config: DownloadConfig
     _tally: DownloadTally
-    name: str = attrs.field(default="", init=False)
-    project: Project | None = attrs.field(default=None, init=False)
+    name: str = attrs.field(default="", init=False)  # of the dataset or project, once known
+    project: Project | None = attrs.field(default=None, init=False)  # that is joined with it
 
     async def enter(self, manifest: Manifest) -> None:
         """List everything and enter it.
@@ -59,17 +48,14 @@ class Listing:
         if self._job.kind == "project":
             await self._enter_project(manifest)
         else:
-            await self._enter_dataset(manifest)
+            self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
+            if self._config.needs_project:
+                self.project = self._choose(await self._sources.projects.list())
         while await in_thread(manifest.allot, _BATCH):
             pass
         self._tally.planned = await in_thread(manifest.count)
         if self._config.links == "source" and self.project is not None:
             await self._enter_tasks(manifest, self.project)
-
-    async def _enter_dataset(self, manifest: Manifest) -> None:
-        self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
-        if self._config.needs_project:
-            self.project = self._choose(await self._sources.projects.list())
 
     async def _enter_project(self, manifest: Manifest) -> None:
         self.project = _of_id(self._job.id, await self._sources.projects.list())
@@ -103,8 +89,9 @@ class Listing:
             return found[0] if found else None
         names = ", ".join(f"{quoted(each.name)} ({each.id})" for each in found)
         which = f"is attached to several projects ({names})" if found else "is in no project"
-        msg = f"The dataset {which}; name the project of the labels with project_id=..."
-        raise ConfigurationError(f"{msg}.")
+        raise ConfigurationError(
+            f"The dataset {which}; name the project of the labels with project_id=...."
+        )
 
     async def _enter_tasks(self, manifest: Manifest, project: Project) -> None:
         """Enter which task each media has: a task alone names the address of a link image."""
@@ -123,5 +110,6 @@ def _of_id(project_id: str, projects: Sequence[Project]) -> Project:
     for each in projects:
         if each.id == project_id.lower():
             return each
-    msg = f"There is no project with the id {project_id!r}; client.projects.list() has them all."
-    raise ConfigurationError(msg)
+    raise ConfigurationError(
+        f"There is no project with the id {project_id!r}; client.projects.list() has them all."
+    )

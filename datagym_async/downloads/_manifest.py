@@ -21,6 +21,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -40,7 +41,7 @@ from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_t
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._report import DownloadOutcome
-from datagym_async.exceptions import ConfigurationError
+from datagym_async.exceptions import ConfigurationError, FileWriteError
 from datagym_async.models import MediaSourceType
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ KEPT_NAMES: Final = (
 )
 """Names beside the media that are ours, whether this run needs them or not."""
 VERSION: Final = 2
-_EXPORTED: Final = 1000
-"""Media that are written out in one go."""
+_EXPORTED: Final = 1000  # media that are written out in one go
 _NOT_COUNTED: Final = frozenset(
     {STATE_FOLDER, ".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
 )
@@ -91,16 +91,10 @@ CREATE TABLE numbered (claim INTEGER PRIMARY KEY, next INTEGER);
 
 @attrs.frozen
 class DownloadJob:
-    """What a folder is a download of.
-
-    Args:
-        base_url: Address of the service.
-        kind: ``"dataset"`` or ``"project"``.
-        id: UUID of it.
-    """
+    """What a folder is a download of."""
 
     base_url: str
-    kind: str
+    kind: str  # "dataset" or "project"
     id: str
 
 
@@ -109,17 +103,8 @@ def manifest_path(root: Path) -> Path:
     return root / STATE_FOLDER / "manifest.sqlite3"
 
 
-def open_state(root: Path, job: DownloadJob) -> Database:
-    """Return the database of a folder.
-
-    Args:
-        root: The folder; made if it is not there.
-        job: What it is a download of.
-
-    Raises:
-        ConfigurationError: The folder is not empty and no download, of another download, in use
-            by another process, or cannot be written to.
-    """
+def _opened(root: Path, job: DownloadJob) -> Database:
+    """Lock a folder, made if it is not there, and return its database."""
     path = manifest_path(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -133,29 +118,18 @@ def open_state(root: Path, job: DownloadJob) -> Database:
         lock = JournalLock.take(path)
     except OSError as error:
         words = error.strerror or str(error)
-        msg = f"The folder {_shown(root)} cannot be written to ({words}); give another one."
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(
+            f"The folder {_shown(root)} cannot be written to ({words}); give another one."
+        ) from None
     if lock is None:
-        msg = (
+        raise ConfigurationError(
             f"Another process is downloading into {_shown(root)}; wait for it to end, or give "
             "another folder."
         )
-        raise ConfigurationError(msg)
+    connection = None
     try:
         with telling(root):
             tidy(root / STATE_FOLDER)
-        connection, run = _opened(path, root, job, lock)
-    except BaseException:
-        lock.release()
-        raise
-    return Database(connection, "The manifest of this download", path, lock, run)
-
-
-def _opened(
-    path: Path, root: Path, job: DownloadJob, lock: JournalLock
-) -> tuple[sqlite3.Connection, int]:
-    connection = None
-    try:
         is_whole = unseal(path, lock)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.executescript(_SETTINGS)
@@ -173,11 +147,14 @@ def _opened(
         elif not is_whole:
             check(connection, _SCHEMA)
             _check_rows(connection, root)
-        return connection, _begin(connection, root, job)
+        run = _begin(connection, root, job)
+        return Database(connection, "The manifest of this download", path, lock, run)
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if (cause := of_a_database(error)) is not None:
+        lock.release()
+        cause = None if isinstance(error, FileWriteError) else of_a_database(error)
+        if cause is not None:
             raise ConfigurationError(trouble(path, cause)) from error
         raise
 
@@ -225,19 +202,17 @@ def _holds_something(root: Path) -> bool:
 
 def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
     if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-        msg = (
+        raise ConfigurationError(
             f"The download in {_shown(root)} was begun by another version of datagym-async; use "
             "that one, or give another folder."
         )
-        raise ConfigurationError(msg)
     known = dict(connection.execute("SELECT name, value FROM meta"))
     for name, mine in attrs.asdict(job).items():
         if known.get(name) != mine:
-            msg = (
+            raise ConfigurationError(
                 f"The folder {_shown(root)} holds a download of the {known.get('kind')} "
                 f"{known.get('id')} of {known.get('base_url')}; give another folder."
             )
-            raise ConfigurationError(msg)
     try:
         run = int(known["run"]) + 1
     except (KeyError, TypeError, ValueError):
@@ -275,46 +250,27 @@ _GONE = "UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE seq =
 
 @attrs.frozen
 class Wanted:
-    """One media that is to be fetched.
-
-    Args:
-        media_id: Its id.
-        name: Its name at the service.
-        path: Its file, relative to the folder.
-        source: Where its bytes lie.
-        task_id: One of its tasks, or None.
-    """
+    """One media that is to be fetched."""
 
     media_id: str
     name: str
-    path: str
+    path: str  # relative to the folder
     source: MediaSourceType
-    task_id: str | None = None
+    task_id: str | None = None  # one of its tasks
 
 
 @attrs.frozen
 class Portion:
-    """Some media in the order of the manifest.
+    """Some media in the order of the manifest."""
 
-    Args:
-        last: Number of the last one; 0 where there was none.
-        present: How many of them are there already.
-        wanted: The others.
-    """
-
-    last: int
-    present: int
-    wanted: tuple[Wanted, ...]
+    last: int  # number of the last one; 0 where there was none
+    present: int  # how many of them are there already
+    wanted: tuple[Wanted, ...]  # the others
 
 
 @attrs.define
 class Manifest:
-    """An open manifest; may be used from any thread, by one at a time.
-
-    Args:
-        root: The folder.
-        database: Its database.
-    """
+    """An open manifest; may be used from any thread, by one at a time."""
 
     root: Path
     _database: Database
@@ -328,17 +284,12 @@ class Manifest:
             ConfigurationError: The folder is not empty and no download, of another download, in use
                 by another process, or cannot be written to.
         """
-        return cls(root, open_state(root, job), Planning(root))
+        return cls(root, _opened(root, job), Planning(root))
 
     def close(self) -> None:
         """Close it and unlock the folder; may be called again."""
         with contextlib.suppress(sqlite3.Error):
             self._database.close()
-
-    @property
-    def path(self) -> Path:
-        """Return where the database lies."""
-        return manifest_path(self.root)
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
         """Have the database for oneself, in one transaction."""
@@ -347,21 +298,12 @@ class Manifest:
     # Planning.
 
     def enter(self, dataset: Dataset, *, subfolder: bool) -> None:
-        """Enter what a dataset lists; entering it again changes nothing.
-
-        Args:
-            dataset: The dataset with its media, or with some of them.
-            subfolder: Whether they go into a folder of their own.
-        """
+        """Enter what a dataset lists, or a part of it; entering it again changes nothing."""
         with self.using() as database:
             self._planning.enter(database, dataset, subfolder=subfolder)
 
     def allot(self, count: int) -> bool:
-        """Give the next media files of their own, by age; return whether there are more.
-
-        Args:
-            count: For how many to do it.
-        """
+        """Give the next media files of their own, by age; return whether there are more."""
         with self.using() as database:
             return self._planning.step(database, count)
 
@@ -376,13 +318,7 @@ class Manifest:
             database.executemany("UPDATE media SET task_id = ? WHERE media_id = ?", tasks)
 
     def take(self, after: int, count: int, *, verify: bool) -> Portion:
-        """Return the next media, looked for on the disk.
-
-        Args:
-            after: Number of the last one that was taken.
-            count: How many to take.
-            verify: Whether to hash the files that are there.
-        """
+        """Return the media after a number, looked for on the disk; with `verify` by their hash."""
         with self.using() as database:
             rows = database.execute(_TAKE, (after, count)).fetchall()
         wanted, changed = [], []
@@ -405,19 +341,13 @@ class Manifest:
 
     def note(self, results: Sequence[DownloadResult]) -> None:
         """Write outcomes down."""
+        row = attrgetter("outcome.value", "size", "sha256", "status", "key", "reason", "media_id")
         with self.using() as database:
-            database.executemany(
-                _NOTE,
-                [
-                    (r.outcome.value, r.size, r.sha256, r.status, r.key, r.reason, r.media_id)
-                    for r in results
-                ],
-            )
+            database.executemany(_NOTE, map(row, results))
 
     # Looking things up.
 
     def has_links(self) -> bool:
-        """Return whether this run lists link images."""
         sql = "SELECT 1 FROM now CROSS JOIN media USING (seq) WHERE source = ? LIMIT 1"
         with self.using() as database:
             found = database.execute(sql, (MediaSourceType.SHAREABLE_LINK.value,))

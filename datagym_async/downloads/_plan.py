@@ -81,11 +81,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 @attrs.define
 class Planning:
-    """Plan the files of what a run lists.
-
-    Args:
-        root: The folder.
-    """
+    """Plan the files of what a run lists."""
 
     _root: Path
     _last: int | None = attrs.field(default=None, init=False)  # None until all is sorted
@@ -176,10 +172,7 @@ class Planning:
     ) -> tuple[str, int]:
         """Return a path that nothing has, neither in the manifest nor on the disk, and its claim.
 
-        Args:
-            number: The row of the media in the plan; what is planned before it has its name.
-            path: The path that it would have.
-            claim: Its claim.
+        What is planned before the media, by its number in the plan, has its name.
         """
         wanted, first = path, claim
         folder, slash, name = path.rpartition("/")

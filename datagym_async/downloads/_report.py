@@ -68,18 +68,13 @@ class DownloadResult:
 
 @attrs.frozen(kw_only=True)
 class DownloadProgress:
-    """Say how far a run is: a snapshot.
+    """Say how far a run is: a snapshot. The counts by outcome are those of `DownloadReport`.
 
     Attributes:
         phase: ``"listing"``, then ``"fetching"``, then ``"labels"`` while labels and bitmaps are
             written, then ``"done"``.
-        items_done: Media with an outcome.
-        items_total: Media of the dataset or project.
+        items_done: Media with an outcome, of `items_total` that the service listed.
         bytes_done: Bytes downloaded by this run, those on their way included.
-        downloaded: Media downloaded by this run.
-        present: Media that earlier runs have downloaded.
-        skipped: Link images that were left alone.
-        failed: Media that could not be downloaded.
         in_flight: Media being fetched at this moment.
         seconds: Time since the run began.
         items_per_second: Downloaded media a second of fetching, averaged over the run.
@@ -171,31 +166,20 @@ class DownloadReport(BulkReport):
 
     def summary(self) -> str:
         """Return the report as one sentence, and a second one where links were left alone."""
-        counts = said_counts(
-            ("downloaded", self.downloaded),
-            ("present", self.present),
-            ("skipped", self.skipped),
-            ("failed", self.failed),
-            ("pending", self.pending),
+        words = ("downloaded", "present", "skipped", "failed", "pending")
+        counts = said_counts(*((word, getattr(self, word)) for word in words))
+        remarks = (
+            (f" It stopped at {self.stopped_by}.", self.stopped_by),
+            (f" Labels of {self.labelled:,} media were written.", self.written),
+            (f" {counted(self.bitmaps, 'bitmap is', 'bitmaps are')} there.", self.bitmaps),
+            (f" {counted(self.bitmaps_failed, 'bitmap')} failed.", self.bitmaps_failed),
+            (' Link images are skipped; links="source" fetches them.', self.skipped),
         )
         return (
             f"{self.planned:,} media of {quoted(self.name)}: {counts} "
-            f"({size(self.bytes)} in {self.seconds:,.1f} s, "
-            f"{self.items_per_second:,.1f} media/s).{''.join(self._remarks())}"
+            f"({size(self.bytes)} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} media/s)."
+            + "".join(sentence for sentence, is_said in remarks if is_said)
         )
-
-    def _remarks(self) -> list[str]:
-        return [
-            f" {sentence}"
-            for sentence, is_said in (
-                (f"It stopped at {self.stopped_by}.", self.stopped_by),
-                (f"Labels of {self.labelled:,} media were written.", self.written),
-                (f"{counted(self.bitmaps, 'bitmap is', 'bitmaps are')} there.", self.bitmaps),
-                (f"{counted(self.bitmaps_failed, 'bitmap')} failed.", self.bitmaps_failed),
-                ('Link images are skipped; links="source" fetches them.', self.skipped),
-            )
-            if is_said
-        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, in the schema of `to_json`."""
@@ -230,50 +214,26 @@ class DownloadTally(BulkTally[DownloadResult]):
     written: list[str] = attrs.Factory(list)
     notes: list[str] = attrs.Factory(list)
 
-    def present(self, count: int) -> None:
-        """Count media that earlier runs have downloaded."""
-        self.outcomes[DownloadOutcome.PRESENT] += count
-
     def settled(self, result: DownloadResult) -> None:
-        """Count a result."""
         self.outcomes[result.outcome] += 1
         if result.outcome is DownloadOutcome.DOWNLOADED:
             self.bytes_downloaded += result.size or 0
         elif result.is_problem and len(self.problems) < self.max_problems:
             self.problems.append(result)
 
-    @property
-    def complete(self) -> bool:
-        """Return whether nothing is left to be done."""
-        return self.phase == "done" and self.done == self.planned
-
     def progress(self, *, seconds: float, fetching: float) -> DownloadProgress:
-        """Return a snapshot.
-
-        Args:
-            seconds: Time since the run began.
-            fetching: Time since it began to fetch.
-        """
+        """Return a snapshot, after so many seconds of the run and of its fetching."""
         downloaded = self.outcomes[DownloadOutcome.DOWNLOADED]
         tried = downloaded + self.outcomes[DownloadOutcome.FAILED]
-        size, working = self.bytes_arrived, fetching
+        times = {"seconds": seconds, "working": fetching}
         return DownloadProgress(
             phase=self.phase,
             **self.counts(*DownloadOutcome),
-            **self.pace(
-                stored=downloaded, size=size, tried=tried, seconds=seconds, working=working
-            ),
+            **self.pace(stored=downloaded, size=self.bytes_arrived, tried=tried, **times),
         )
 
     def report(self, *, name: str, folder: str, seconds: float, ended: bool) -> DownloadReport:
-        """Return the account so far.
-
-        Args:
-            name: Name of the dataset or project.
-            folder: The folder.
-            seconds: Length of the run so far.
-            ended: Whether it came to its end without an error.
-        """
+        """Return the account so far, complete if the run `ended` without an error."""
         return DownloadReport(
             name=name,
             folder=folder,
@@ -281,7 +241,7 @@ class DownloadTally(BulkTally[DownloadResult]):
             **self.counts(*DownloadOutcome),
             bytes=self.bytes_downloaded,
             seconds=seconds,
-            complete=ended and self.complete,
+            complete=ended and self.phase == "done" and self.done == self.planned,
             labelled=self.labelled,
             bitmaps=self.bitmaps,
             bitmaps_failed=self.bitmaps_failed,
