@@ -29,8 +29,7 @@ class JobSummary:
     Attributes:
         path: The journal.
         base_url: Address of the service.
-        dataset_id: The dataset uploaded into.
-        dataset_name: Its name.
+        dataset_id: The dataset uploaded into, and its name in `dataset_name`.
         sources: What was uploaded, in short.
         words: The first thousand sources as a command names them; None where no command can (items
             and names that a program has made), and where that is not known.
@@ -66,11 +65,7 @@ class JobSummary:
 
 
 def list_jobs(folder: str | os.PathLike[str] | None = None) -> list[JobSummary]:
-    """Return a summary of each journal, the one written last first.
-
-    Args:
-        folder: Where to look; None for `jobs_folder`. One that does not exist holds none.
-    """
+    """Return a summary of each journal in a folder (None: `jobs_folder`), last written first."""
     where = jobs_folder() if folder is None else Path(folder)
     jobs = [show_job(path) for path in sorted(where.glob(f"*{SUFFIX}"))]
     return sorted(jobs, key=_last_written, reverse=True)
@@ -82,9 +77,6 @@ def _last_written(job: JobSummary) -> float:
 
 def show_job(path: str | os.PathLike[str]) -> JobSummary:
     """Return the summary of one journal, also of one that a process holds.
-
-    Args:
-        path: The journal.
 
     Raises:
         ConfigurationError: There is no such file.
@@ -158,7 +150,6 @@ def clean_jobs(
 
 
 def _deleted(path: Path) -> bool:
-    """Delete a journal, unless it is in use."""
     if not is_journal(path) or (lock := JournalLock.take(path)) is None:
         return False
     try:

@@ -43,8 +43,7 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".journal"
 WHAT: Final = "The plan of this upload"
 _SHOWN: Final = 3
-_KEPT: Final = 1000
-"""Sources that a journal keeps by name, for the command that resumes it."""
+_KEPT: Final = 1000  # sources by name, for the command that resumes it
 _OF_ONE_RUN: Final = frozenset(
     {
         *("journal", "fresh", "on_event", "max_problems"),
@@ -56,34 +55,21 @@ _MAGIC: Final = b"SQLite format 3\0"
 
 @attrs.frozen
 class Job:
-    """The key of a journal.
-
-    Args:
-        base_url: Address of the service.
-        dataset_id: The dataset that the upload is named after.
-        sources: The sources in short, for people.
-        digest: Hash of all of it.
-        words: The first thousand sources as a command names them; None where no command can.
-        count: How many sources there are.
-        options: How the sources are uploaded: what differs from the defaults, as JSON takes it.
-    """
+    """The key of a journal, and what it keeps for people and for the command that resumes it."""
 
     base_url: str
-    dataset_id: str
-    sources: str
-    digest: str
+    dataset_id: str  # that the upload is named after
+    sources: str  # in short, for people
+    digest: str  # of all of it
+    # The first thousand sources as a command names them; None where no command can.
     words: tuple[str, ...] | None = attrs.field(default=None, eq=False)
-    count: int = attrs.field(default=0, eq=False)
+    count: int = attrs.field(default=0, eq=False)  # of the sources
+    # How they are uploaded: what differs from the defaults, as JSON takes it.
     options: dict[str, object] = attrs.field(factory=dict, eq=False)
 
     @classmethod
     def of(
-        cls,
-        base_url: str,
-        dataset_id: str,
-        sources: object,
-        *,
-        config: UploadConfig | None = None,
+        cls, base_url: str, dataset_id: str, sources: object, *, config: UploadConfig | None = None
     ) -> Job:
         """Return the key; a long list of sources is read through, an iterator is left alone."""
         base_url, dataset_id = base_url.rstrip("/"), dataset_id.lower()
@@ -98,19 +84,18 @@ class Job:
                 kept.append(described)
         shown = [printable(each) for each in kept[:_SHOWN]]
         more = [f"and {count - _SHOWN:,} more"] if count > _SHOWN else []
-        return cls(
-            base_url,
-            dataset_id,
-            ", ".join(shown + more),
-            digest.hexdigest(),
-            tuple(kept) if are_words else None,
-            count,
-            _options(config, is_watched=isinstance(sources, FolderWatch)),
-        )
+        # The options of a job, but for those of a single run and functions.
+        options: dict[str, object] = {"watch": True} if isinstance(sources, FolderWatch) else {}
+        for field in () if config is None else attrs.fields(type(config)):
+            value = getattr(config, field.name)
+            if not (field.name in _OF_ONE_RUN or callable(value) or value == field.default):
+                options[field.name] = value
+        words = tuple(kept) if are_words else None
+        said, key = ", ".join(shown + more), digest.hexdigest()
+        return cls(base_url, dataset_id, said, key, words, count, options)
 
     @property
     def key(self) -> dict[str, str]:
-        """Return what a journal is known by."""
         names = ("base_url", "dataset_id", "sources", "digest")
         return {name: getattr(self, name) for name in names}
 
@@ -143,16 +128,6 @@ def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
     if isinstance(journal, bool):
         return jobs_folder() / f"{job.digest[:24]}{SUFFIX}"
     return Path(journal).expanduser().absolute()
-
-
-def _options(config: UploadConfig | None, *, is_watched: bool) -> dict[str, object]:
-    """Return the options of a job, but for those of a single run and functions."""
-    found: dict[str, object] = {"watch": True} if is_watched else {}
-    for field in () if config is None else attrs.fields(type(config)):
-        value = getattr(config, field.name)
-        if not (field.name in _OF_ONE_RUN or callable(value) or value == field.default):
-            found[field.name] = value
-    return found
 
 
 def _described(source: object) -> Iterator[tuple[str, bool]]:
@@ -199,27 +174,24 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
     except OSError as error:
         raise unusable(path, error) from error
     if lock is None:
-        msg = (
+        raise ConfigurationError(
             f"Another process is uploading with the journal {_shown(path)}; wait for it to end, or "
             "give this upload a journal of its own."
         )
-        raise ConfigurationError(msg)
     connection = None
     try:
         is_ours = not path.exists() or is_journal(path)
         if fresh and is_ours:
             remove(path)
         elif fresh:
-            msg = (
+            raise ConfigurationError(
                 f"{_shown(path)} is no journal of an upload, and is left alone; give another path."
             )
-            raise ConfigurationError(msg)
         elif not is_ours:
-            msg = (
+            raise ConfigurationError(
                 f"{_shown(path)} is damaged, or no journal of an upload; give another path, or "
                 "delete it yourself: what the dataset holds is skipped in any case."
             )
-            raise ConfigurationError(msg)
         is_whole = unseal(path, lock)
         path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
         connection = _connect(str(path))
@@ -269,7 +241,18 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         if odd is not None or connection.execute(sql.ODD_CLAIM).fetchone() is not None:
             raise DamagedError("a row in it is not what was written")
     connection.executescript(sql.LASTING)
-    _check_job(connection, path, job)
+    _check_version(connection, path)
+    known = dict(connection.execute(sql.ALL_META))
+    for name, what, shown in (
+        ("base_url", "the service", "base_url"),
+        ("dataset_id", "the dataset", "dataset_id"),
+        ("digest", "the sources", "sources"),
+    ):
+        if job.key[name] != known.get(name, ""):
+            raise ConfigurationError(
+                f"The journal {_shown(path)} is of another job ({what} {known.get(shown, '')}); "
+                "give this upload another path, or begin anew with fresh=True (--fresh)."
+            )
     connection.executemany(sql.SET_META, job.last.items())
     connection.executescript(sql.OF_ONE_RUN)
     now = time.time()
@@ -280,27 +263,10 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != sql.VERSION:
         which = "a newer" if version > sql.VERSION else "an older"
-        msg = (
+        raise ConfigurationError(
             f"The journal {_shown(path)} was written by {which} version of datagym-async; use that "
             "one, give another path, or begin anew with fresh=True (--fresh)."
         )
-        raise ConfigurationError(msg)
-
-
-def _check_job(connection: sqlite3.Connection, path: Path, job: Job) -> None:
-    _check_version(connection, path)
-    known = dict(connection.execute(sql.ALL_META))
-    for name, what, shown in (
-        ("base_url", "the service", "base_url"),
-        ("dataset_id", "the dataset", "dataset_id"),
-        ("digest", "the sources", "sources"),
-    ):
-        if job.key[name] != known.get(name, ""):
-            msg = (
-                f"The journal {_shown(path)} is of another job ({what} {known.get(shown, '')}); "
-                "give this upload another path, or begin anew with fresh=True (--fresh)."
-            )
-            raise ConfigurationError(msg)
 
 
 def is_journal(path: Path) -> bool:
@@ -320,17 +286,15 @@ def remove(path: Path) -> None:
 def unusable(path: Path, error: Exception) -> ConfigurationError:
     """Return the error that says why a journal cannot be used, and what to do."""
     if isinstance(error, sqlite3.Error) and not is_of_the_disk(error):
-        text = (
+        return ConfigurationError(
             f"The journal {_shown(path)} is damaged ({error}); begin anew with fresh=True "
             "(--fresh): what the dataset holds is skipped in any case."
         )
-    else:
-        words = error.strerror if isinstance(error, OSError) and error.strerror else error
-        text = (
-            f"The journal {_shown(path)} cannot be written ({words}); give a path on a local disk "
-            "that can be written, or make room there."
-        )
-    return ConfigurationError(text)
+    words = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return ConfigurationError(
+        f"The journal {_shown(path)} cannot be written ({words}); give a path on a local disk "
+        "that can be written, or make room there."
+    )
 
 
 def _shown(path: Path) -> str:

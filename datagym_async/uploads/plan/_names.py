@@ -39,25 +39,15 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Claim:
-    """What an item wanted, and who has it.
-
-    Args:
-        seq: Number of the item in its run, from 1.
-        refusal: Why it cannot be sent in any case, or empty.
-        is_link: Whether it is a link image.
-        name_holder: Number of the item that has its name, or None.
-        name_holder_is_link: Whether that one is a link image.
-        link_holder: Number of the item that has its address, or None.
-        is_held: Whether the dataset held its name before the run.
-    """
+    """What an item wanted, and who has it; items are named by their numbers in the run, from 1."""
 
     seq: int
-    refusal: str = ""
+    refusal: str = ""  # why it cannot be sent in any case
     is_link: bool = attrs.field(default=False, converter=bool)
     name_holder: int | None = None
     name_holder_is_link: bool = attrs.field(default=False, converter=bool)
-    link_holder: int | None = None
-    is_held: bool = attrs.field(default=False, converter=bool)
+    link_holder: int | None = None  # who has its address
+    is_held: bool = attrs.field(default=False, converter=bool)  # its name, before the run
 
 
 @attrs.frozen
@@ -70,24 +60,18 @@ class Holder:
 
     @property
     def shown(self) -> str:
-        """Return it fit for a sentence."""
         return printable(self.content or self.origin or self.name)
 
 
 @attrs.frozen
 class Verdict:
-    """An outcome that needs no sending, with its reason.
-
-    Args:
-        outcome: What became of the item.
-        reason: Why, as a sentence.
-        is_clash: Whether only its name is against it: that it is no image would be the better
-            reason, as of the second README.txt of a folder.
-    """
+    """An outcome that needs no sending, with its reason as a sentence."""
 
     outcome: Outcome
     reason: str
     is_clash: bool = False
+    """Whether only its name is against it: that it is no image would be the better reason, as of
+    the second README.txt of a folder."""
 
 
 def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
@@ -102,24 +86,21 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
     other = claim.name_holder if claim.name_holder != claim.seq else None
     # Also where the dataset holds the name: it is the first item that it holds, not this one.
     if other is not None and not (claim.is_link and claim.name_holder_is_link):
-        return _clash(item, holder(other))
+        first = holder(other)
+        if item.content and item.content == first.content:
+            return _named_twice(item, first)
+        same = "" if item.name == first.name else f", which the service takes for {first.name!r}"
+        return Verdict(
+            Outcome.REJECTED,
+            f"{item.source or 'This item'} clashes with {first.shown}: both would be named "
+            f"{quoted(item.name)}{printable(same)}, and the first is taken. Upload with "
+            'name="relative", or name one of them yourself with UploadItem(name, path).',
+            is_clash=True,
+        )
     # Whether the dataset holds an address is for the service to say: the listing has names alone.
     if claim.is_held and not claim.is_link:
         return Verdict(Outcome.SKIPPED, "The dataset holds this name already.")
     return None
-
-
-def _clash(item: UploadItem, first: Holder) -> Verdict:
-    if item.content and item.content == first.content:
-        return _named_twice(item, first)
-    same = "" if item.name == first.name else f", which the service takes for {first.name!r}"
-    return Verdict(
-        Outcome.REJECTED,
-        f"{item.source or 'This item'} clashes with {first.shown}: both would be named "
-        f"{quoted(item.name)}{printable(same)}, and the first is taken. Upload with "
-        'name="relative", or name one of them yourself with UploadItem(name, path).',
-        is_clash=True,
-    )
 
 
 def _named_twice(item: UploadItem, first: Holder) -> Verdict:
@@ -189,31 +170,24 @@ def number_clashes(
                 resumed += added.resumed
                 resumed_bytes += added.resumed_bytes
                 continue
-        _number(database, clash)
-    return Added(count, size, resumed, resumed_bytes)
-
-
-def _number(database: sqlite3.Connection, clash: _Clash) -> None:
-    """Give an item the first name with a number that nobody has claimed."""
-    row, name = clash.row, text(clash.row.name)
-    found = database.execute(sql.NEXT_NUMBER, (row.name_key,)).fetchone()
-    number = found[0] if found else 2
-    while True:
+        # The first name with a number that nobody has claimed.
+        row, name = clash.row, text(clash.row.name)
+        found = database.execute(sql.NEXT_NUMBER, (row.name_key,)).fetchone()
+        number = found[0] if found else 2
+        while database.execute(
+            sql.IS_CLAIMED, (key := blob(f"n{fold_written(numbered(name, number))}"),)
+        ).fetchone():
+            number += 1
         new_name = numbered(name, number)
-        key = blob(f"n{fold_written(new_name)}")
-        if database.execute(sql.IS_CLAIMED, (key,)).fetchone() is None:
-            break
-        number += 1
-    reason = (
-        f"It is named {quoted(new_name)}, since {printable(clash.holder)} has the name "
-        f"{quoted(name)}."
-    )
-    database.execute(sql.RENAME, (blob(new_name), key, reason, row.seq))
-    database.execute(sql.CLAIM, (key, row.seq))
-    database.execute(sql.SET_NUMBER, (row.name_key, number + 1))
-    database.execute(sql.SET_KIND, (Kind.RENAMED, clash.turn))
-    if clash.identity is not None:
-        database.execute(sql.KEEP_RENAMED, (clash.identity, row.seq))
+        holder = printable(clash.holder)
+        reason = f"It is named {quoted(new_name)}, since {holder} has the name {quoted(name)}."
+        database.execute(sql.RENAME, (blob(new_name), key, reason, row.seq))
+        database.execute(sql.CLAIM, (key, row.seq))
+        database.execute(sql.SET_NUMBER, (row.name_key, number + 1))
+        database.execute(sql.SET_KIND, (Kind.RENAMED, clash.turn))
+        if clash.identity is not None:
+            database.execute(sql.KEEP_RENAMED, (clash.identity, row.seq))
+    return Added(count, size, resumed, resumed_bytes)
 
 
 def refuse_clashes(

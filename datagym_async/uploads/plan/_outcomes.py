@@ -23,25 +23,15 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-_STATES = {
-    Outcome.UPLOADED: State.UPLOADED,
-    Outcome.SKIPPED: State.SKIPPED,
-    Outcome.REJECTED: State.REJECTED,
-    Outcome.FAILED: State.FAILED,
-}
+_STATES = {each: State[each.name] for each in Outcome}
 
 
 @attrs.frozen
 class Left:
-    """An item whose outcome is found by listing the target, or not found.
-
-    Args:
-        seq: Its number in the plan.
-        result: The result as it was when its answer was lost, of the outcome `FAILED`.
-    """
+    """An item whose outcome is found by listing the target, or not found."""
 
     seq: int
-    result: UploadResult
+    result: UploadResult  # as it was when its answer was lost, of the outcome `FAILED`
 
     def uploaded(self) -> UploadResult:
         """Return the result of an item that was found."""
@@ -52,15 +42,11 @@ class Left:
 
 @attrs.define
 class Outcomes:
-    """Write outcomes down, and find those that were lost.
-
-    Args:
-        database: The plan's database.
-        settle_after: Seconds for which the service could still be storing what was sent last;
-            kept beside the heartbeat for the next run.
-    """
+    """Write outcomes down, and find those that were lost."""
 
     _database: Database
+    # Seconds for which the service could still be storing what was sent last; kept beside the
+    # heartbeat for the next run.
     settle_after: float = 0.0
     _notes: deque[tuple[object, ...]] = attrs.Factory(deque)
     _lost: deque[int] = attrs.Factory(deque)
@@ -68,10 +54,7 @@ class Outcomes:
     def note(self, seq: int, result: UploadResult, *, lost: bool = False) -> None:
         """Remember an outcome for the next time that something is written; never blocks.
 
-        Args:
-            seq: Number of the item in the plan.
-            result: What became of it.
-            lost: Whether its answer was lost and could not be looked up: it stays `SENDING`.
+        An item whose answer was lost and could not be looked up stays `SENDING`.
         """
         if lost:
             self._lost.append(seq)
@@ -90,7 +73,6 @@ class Outcomes:
         )
 
     def flush(self) -> None:
-        """Write what was noted."""
         with self._database.writing() as database:
             self.write(database)
 
@@ -110,7 +92,6 @@ class Outcomes:
             self._lost.popleft()
 
     def lost_count(self) -> int:
-        """Return how many items wait to be looked up."""
         with self._database.using() as database:
             return int(database.execute(sql.COUNT_LOST).fetchone()[0])
 

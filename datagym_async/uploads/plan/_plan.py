@@ -44,15 +44,7 @@ from datagym_async.uploads.plan._names import (
 )
 from datagym_async.uploads.plan._outcomes import Outcomes
 from datagym_async.uploads.plan._resuming import Resuming
-from datagym_async.uploads.plan._rows import (
-    Added,
-    KnownBy,
-    Listed,
-    blob,
-    item_of,
-    row_of,
-    text,
-)
+from datagym_async.uploads.plan._rows import Added, KnownBy, Listed, blob, item_of, row_of, text
 from datagym_async.uploads.plan._tables import Kind
 from datagym_async.uploads.sources._open_files import ByteSource
 
@@ -68,45 +60,27 @@ _CHANGED = Verdict(
 )
 
 
-NOWHERE = ("", "")
-"""Stands for the ids of a dataset and of a media that are not known."""
+NOWHERE = ("", "")  # the ids of a dataset and of a media that are not known
 
 
 @attrs.define
 class Planned:
-    """One item of the plan on its way to the service; what is read of it is noted in it.
-
-    Args:
-        item: The item.
-        size: Its bytes, where they are known.
-        verdict: What is decided against sending it, or None.
-        seq: Its number in the plan; 0 if its outcome is not noted.
-        doubt: Whether an attempt of an earlier run may have arrived since.
-        is_held: Whether the target held its name before the first run.
-        warnings: What should be known of it whatever becomes of it.
-        there: Ids of the dataset and of the media that have its name, for one that is skipped.
-        mtime: When it was changed, in nanoseconds, where a journal asks for it.
-
-    Attributes:
-        body: What to send, once it is read; None for a link, and for what is not sent.
-        source: What the body's bytes come from, where that is no file of its own.
-        is_awaited: Whether its open file is still to be read, in the event loop.
-        is_changed: Whether its file was read as another one than it was listed as.
-    """
+    """One item of the plan on its way to the service; what is read of it is noted in it."""
 
     item: UploadItem
     size: int | None = None
-    verdict: Verdict | None = None
-    seq: int = 0
-    doubt: bool = False
-    is_held: bool = False
-    warnings: tuple[str, ...] = ()
-    there: tuple[str, str] = NOWHERE
-    mtime: int | None = None
-    body: Body | None = None
-    source: ByteSource | None = None
-    is_awaited: bool = False
-    is_changed: bool = False
+    verdict: Verdict | None = None  # what is decided against sending it
+    seq: int = 0  # in the plan; 0 if its outcome is not noted
+    doubt: bool = False  # an attempt of an earlier run may have arrived since
+    is_held: bool = False  # the target held its name before the first run
+    warnings: tuple[str, ...] = ()  # what should be known of it whatever becomes of it
+    there: tuple[str, str] = NOWHERE  # the dataset and media of its name, for one that is skipped
+    mtime: int | None = None  # in nanoseconds, where a journal asks for it
+    # Once it is read:
+    body: Body | None = None  # what to send; None for a link, and for what is not sent
+    source: ByteSource | None = None  # of the body's bytes, where that is no file of its own
+    is_awaited: bool = False  # its open file is still to be read, in the event loop
+    is_changed: bool = False  # its file was read as another one than it was listed as
 
     def reject(self, reason: str) -> Planned:
         """Return it, rejected for a reason."""
@@ -135,15 +109,12 @@ class Plan:
         screening: str = "",
     ) -> None:
         self._skips = skip_existing
-        self._by_hash = by_hash
-        self._keeps_hashes = keeps_hashes
+        self._by_hash, self._keeps_hashes = by_hash, keeps_hashes
         self._screening = screening
         self._in_memory: dict[int, UploadItem] = {}
         self._resuming: Resuming | None = None
-        self._added = 0
-        self._settled = 0  # items
-        self._turned = 0
-        self._taken = 0  # turns
+        self._added = self._settled = 0  # items
+        self._turned = self._taken = 0  # turns
         self._use(Database(None, journal_file.WHAT))
 
     def _use(self, database: Database) -> None:
@@ -173,9 +144,7 @@ class Plan:
     def close(self, *, complete: bool = False, doubtful: Iterable[int] = ()) -> None:
         """Write what is left to be written, and close; closing twice is fine.
 
-        Args:
-            complete: Whether the run came to its end.
-            doubtful: Items that were cut off while they were sent, and may have arrived.
+        `doubtful` are the items that were cut off while they were sent, and may have arrived.
         """
         try:
             if self._resuming is not None and self._database.is_open:
@@ -183,8 +152,9 @@ class Plan:
                 with contextlib.suppress(sqlite3.Error), self._database.writing() as database:
                     self.outcomes.write(database)
                     database.execute(sql.END_RUN, (complete, self._database.run))
-                    if not complete:
-                        self._resuming.give_back(database, doubtful)
+                    if not complete:  # what was not begun is planned again
+                        database.executemany(sql.LOSE, ((seq,) for seq in doubtful))
+                        database.execute(sql.GIVE_BACK)
         finally:
             self._database.close()
             self._in_memory.clear()
@@ -234,14 +204,11 @@ class Plan:
         for part, candidate in entries:
             self._added += 1
             item = candidate.item
-            is_in_memory = item.file is not None or (
-                isinstance(item.content, bytes) and bool(item.content)
-            )
-            if is_in_memory:
+            kept = of_files
+            if item.file is not None or (isinstance(item.content, bytes) and item.content):
                 self._in_memory[self._added] = item
-            rows.append(
-                row_of(self._added, part, candidate, of_bytes if is_in_memory else of_files)
-            )
+                kept = of_bytes
+            rows.append(row_of(self._added, part, candidate, kept))
         with self._database.writing() as database:
             if self._resuming is None:
                 added = Added.of(rows)
@@ -262,7 +229,9 @@ class Plan:
             for statement in (sql.CLAIM_NAMES, sql.CLAIM_LINKS):
                 database.execute(statement, (self._turned,))
             if self._resuming is not None and self._resuming.last:
-                self._resuming.take_over(database, self._turned)
+                # Names whose items the sources name no longer go to those that want them now.
+                last = self._resuming.last
+                database.execute(sql.TAKE_OVER, (self._turned, last, last))
             if renames:
                 added = number_clashes(database, self._turned, self._resuming, self._in_memory)
             self._turned = _last_turn(database)

@@ -9,7 +9,7 @@ Everything here blocks, inside a transaction of the plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
@@ -59,15 +59,10 @@ class _Known(NamedTuple):
 
 @attrs.define
 class Resuming:
-    """Find candidates among what earlier runs have left.
+    """Find candidates among what earlier runs have left."""
 
-    Args:
-        last: Number of the last item that earlier runs have written.
-        keeps_verdicts: Whether what an earlier run rejected is still rejected: not where images
-            are looked at in another way now.
-    """
-
-    last: int
+    last: int  # number of the last item that they have written
+    # What they rejected is still rejected: not where images are looked at in another way now.
     keeps_verdicts: bool = True
 
     def begin(self, database: sqlite3.Connection) -> Added:
@@ -90,7 +85,13 @@ class Resuming:
         met: set[int] = set()
         turns: list[tuple[int, Kind]] = []
         again: list[tuple[object, ...]] = []
-        known = self._known(database, [row.link_key or row.name_key for row in rows])
+        known: dict[bytes | None, _Known] = {}
+        keys = [row.link_key or row.name_key for row in rows]
+        for start in range(0, len(keys), _PORTION):
+            some = keys[start : start + _PORTION]
+            values = ",".join("?" * len(some))
+            for found in database.execute(f"{sql.KNOWN_ITEMS} ({values})", (self.last, *some)):
+                known[found[0]] = _Known(*found)
         for row in rows:
             match = known.get(row.link_key or row.name_key)
             is_same = match is not None and (match.name, match.content) == (row.name, row.content)
@@ -117,23 +118,3 @@ class Resuming:
         database.executemany(sql.PLAN_AGAIN, again)
         added, resumed = Added.of((*new, *counted)), Added.of(done)
         return new, attrs.evolve(added, resumed=resumed.count, resumed_bytes=resumed.bytes)
-
-    def _known(
-        self, database: sqlite3.Connection, keys: Sequence[bytes | None]
-    ) -> dict[bytes | None, _Known]:
-        known: dict[bytes | None, _Known] = {}
-        for start in range(0, len(keys), _PORTION):
-            some = keys[start : start + _PORTION]
-            values = ",".join("?" * len(some))
-            for found in database.execute(f"{sql.KNOWN_ITEMS} ({values})", (self.last, *some)):
-                known[found[0]] = _Known(*found)
-        return known
-
-    def take_over(self, database: sqlite3.Connection, after_turn: int) -> None:
-        """Give names whose items the sources name no longer to those that want them now."""
-        database.execute(sql.TAKE_OVER, (after_turn, self.last, self.last))
-
-    def give_back(self, database: sqlite3.Connection, doubtful: Iterable[int]) -> None:
-        """Let items that were handed out and not begun be planned again."""
-        database.executemany(sql.LOSE, ((seq,) for seq in doubtful))
-        database.execute(sql.GIVE_BACK)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import attrs
@@ -45,21 +45,13 @@ class Row(NamedTuple):
 
 @attrs.frozen
 class Added:
-    """What was found in the sources, or in the journal.
+    """What was found in the sources, or in the journal."""
 
-    Args:
-        count: Items that were not counted before.
-        bytes: Their bytes, as far as these are known.
-        resumed: Items among them that an earlier run had settled.
-        resumed_bytes: Their bytes.
-        unsettled: Items among them that an earlier run left without an answer.
-    """
-
-    count: int = 0
-    bytes: int = 0
-    resumed: int = 0
+    count: int = 0  # items that were not counted before
+    bytes: int = 0  # of them, as far as these are known
+    resumed: int = 0  # items among them that an earlier run had settled
     resumed_bytes: int = 0
-    unsettled: int = 0
+    unsettled: int = 0  # items among them that an earlier run left without an answer
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Added:
@@ -122,10 +114,8 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
         refusal = screen_url(content) or ""
         if not refusal:
             name = url_name(content)
-            key, link = (
-                blob(f"n{fold_written(name) if name else ''}"),
-                blob(f"u{fold_link(content)}"),
-            )
+            key = blob(f"n{fold_written(name) if name else ''}")
+            link = blob(f"u{fold_link(content)}")
     elif not refusal and not (refusal := screen_name(item.name)):
         key = f"n{fold_written(item.name)}".encode("utf-8", "surrogatepass")
 
@@ -171,8 +161,13 @@ class Listed:
 
     def add(self, part: Dataset) -> None:
         """Enter some media of a dataset."""
+        rows = (
+            (blob(f"n{fold_name(each.stored_name)}"), each.id, part.id, each.timestamp, is_link)
+            for each in part.media
+            for is_link in (each.source_type == MediaSourceType.SHAREABLE_LINK,)
+        )
         with self._database.writing() as database:
-            database.executemany(sql.ADD_LISTED, _listed(part))
+            database.executemany(sql.ADD_LISTED, rows)
 
     def drop(self, dataset_id: str) -> None:
         """Forget what was entered of a dataset in this listing."""
@@ -190,10 +185,3 @@ class Listed:
             if not database.execute(sql.TARGET_NAME).fetchone():
                 database.execute(sql.HOLD_LISTED)
                 database.execute(sql.SET_META, ("dataset_name", name))
-
-
-def _listed(part: Dataset) -> Iterator[tuple[object, ...]]:
-    for each in part.media:
-        is_link = each.source_type == MediaSourceType.SHAREABLE_LINK
-        key = blob(f"n{fold_name(each.stored_name)}")
-        yield key, each.id, part.id, each.timestamp, is_link

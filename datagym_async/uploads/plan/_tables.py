@@ -36,10 +36,8 @@ VERSION = 2
 class State(enum.IntEnum):
     """Where an item stands."""
 
-    PLANNED = 0
-    """Not begun, or known not to have arrived."""
-    SENDING = 1
-    """Handed to a worker, and no outcome written: it may have arrived."""
+    PLANNED = 0  # not begun, or known not to have arrived
+    SENDING = 1  # handed to a worker, and no outcome written: it may have arrived
     UPLOADED = 2
     SKIPPED = 3
     REJECTED = 4
@@ -49,14 +47,10 @@ class State(enum.IntEnum):
 class Kind(enum.IntEnum):
     """Why an item has a turn."""
 
-    NORMAL = 0
-    """It is to be judged, and sent if nothing is against it."""
-    KNOWN = 1
-    """An earlier run rejected it, for the reason in the journal."""
-    CHANGED = 2
-    """An earlier run uploaded it, and it has changed since."""
-    RENAMED = 3
-    """It is numbered, since another item has its name; the journal says so."""
+    NORMAL = 0  # it is to be judged, and sent if nothing is against it
+    KNOWN = 1  # an earlier run rejected it, for the reason in the journal
+    CHANGED = 2  # an earlier run uploaded it, and it has changed since
+    RENAMED = 3  # it is numbered, since another item has its name; the journal says so
 
 
 def stated(sql: str) -> str:
