@@ -52,22 +52,20 @@ def check_name(value: object) -> None:
     if callable(value) or value in {"basename", "relative"}:
         return
     if not isinstance(value, str) or "{" not in value:
-        msg = (
+        raise ConfigurationError(
             f'name is {value!r}; it must be "basename", "relative", a template such as '
             '"{parent}_{name}", or a function of an UploadItem.'
         )
-        raise ConfigurationError(msg)
+    template = f"name is the template {value!r}"
     try:
         wrong = next((field for field in _fields(value) if field not in FIELDS), None)
         if wrong is None:
             value.format(**_SAMPLE)
     except (ValueError, IndexError, KeyError, AttributeError) as error:
-        msg = f"name is the template {value!r}, which cannot be filled in: {error}."
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(f"{template}, which cannot be filled in: {error}.") from None
     if wrong is not None:
         known = ", ".join(f"{{{field}}}" for field in FIELDS)
-        msg = f"name is the template {value!r}; {{{wrong}}} is unknown, it may hold {known}."
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"{template}; {{{wrong}}} is unknown, it may hold {known}.")
 
 
 @functools.lru_cache(maxsize=16)
@@ -78,15 +76,10 @@ def _fields(template: str) -> tuple[str, ...]:
 
 @attrs.frozen
 class Naming:
-    """Name the files of one run.
+    """Name the files of one run."""
 
-    Args:
-        policy: A checked policy (`check_name`).
-        separator: What stands between the folders of a relative path.
-    """
-
-    policy: Name = "basename"
-    separator: str = "/"
+    policy: Name = "basename"  # a checked one (`check_name`)
+    separator: str = "/"  # stands between the folders of a relative path
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), eq=False, repr=False)
 
     @property
@@ -107,7 +100,19 @@ class Naming:
         if self.policy == "relative":
             return shown
         if not isinstance(self.policy, str):
-            return _asked(self.policy, UploadItem(shown, path))
+            try:
+                name: object = self.policy(UploadItem(shown, path))
+            except Exception as error:
+                raise UnnamableError(
+                    f"The name function failed for {printable(path)}: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            if isinstance(name, str):
+                return name
+            raise UnnamableError(
+                f"The name function gave {type(name).__name__} for {printable(path)}; it must give"
+                " a text."
+            )
         pure, fields = PurePosixPath(basename), _fields(self.policy)
         values: dict[str, str | int] = {
             "name": basename,
@@ -126,19 +131,6 @@ class Naming:
                 msg = f"{printable(path)} could not be read for its name: {error}."
                 raise UnnamableError(msg) from error
         return self.policy.format(**values)
-
-
-def _asked(function: Callable[[UploadItem], object], item: UploadItem) -> str:
-    shown = printable(str(item.content))
-    try:
-        name = function(item)
-    except Exception as error:
-        msg = f"The name function failed for {shown}: {type(error).__name__}: {error}"
-        raise UnnamableError(msg) from error
-    if isinstance(name, str):
-        return name
-    msg = f"The name function gave {type(name).__name__} for {shown}; it must give a text."
-    raise UnnamableError(msg)
 
 
 @functools.lru_cache(maxsize=256)
@@ -164,24 +156,17 @@ class Filters:
     ``/`` is held against the path from its beginning, and against the folders on the way to it.
     ``**`` stands for any number of folders. Exclusion wins. No pattern of inclusion includes
     everything.
-
-    Args:
-        include: Patterns of what counts.
-        exclude: Patterns of what does not.
-
-    Attributes:
-        left_out: Files that did not count so far; a folder that was not read for it counts as one.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    # Files that did not count so far; a folder that was not read for it counts as one.
     left_out: int = attrs.field(default=0, init=False, eq=False)
 
     def takes(self, relative: str) -> bool:
         """Return whether a file counts."""
-        if self.prunes(relative):
-            return False
-        return not self.include or bool(_covering(self.include)(relative))
+        is_included = not self.include or _covering(self.include)(relative)
+        return bool(is_included) and not self.prunes(relative)
 
     def prunes(self, relative: str) -> bool:
         """Return whether nothing below a folder can count, so that it need not be read."""
@@ -198,38 +183,19 @@ def _covering(patterns: tuple[str, ...]) -> Callable[[str], object]:
 
 @attrs.frozen
 class Candidate:
-    """One thing that a source names.
+    """One thing that a source names."""
 
-    Args:
-        item: The item; where there is none (a bad line), an empty one with the line as origin.
-        size: Bytes, where they are known without reading.
-        refusal: Why it cannot be uploaded; empty if nothing is known against it.
-        whole_source: Whether the refusal is about a source as a whole (no such folder).
-        place: What sorts it among the others of its source: its relative path.
-        mtime: When its file was changed, in nanoseconds, where that is known without another look.
-    """
-
-    item: UploadItem
-    size: int | None = None
-    refusal: str = ""
-    whole_source: bool = False
-    place: str = ""
-    mtime: int | None = None
+    item: UploadItem  # where there is none (a bad line), an empty one with the line as origin
+    size: int | None = None  # bytes, where they are known without reading
+    refusal: str = ""  # why it cannot be uploaded, if something is known against it
+    whole_source: bool = False  # the refusal is about a source as a whole (no such folder)
+    place: str = ""  # what sorts it among the others of its source: its relative path
+    mtime: int | None = None  # in nanoseconds, where it is known without another look
 
 
 @attrs.frozen
 class Rules:
-    """How sources are read.
-
-    Args:
-        naming: How files are named.
-        include_hidden: Whether names that begin with a dot count in folders and globs.
-        symlinks: Which links count there (see `UploadConfig`).
-        filters: Which files count there.
-        screening: How closely images are looked at.
-        on_clash: What becomes of a file whose name another one has.
-        left_out: Absolute paths of files that never count: those that the run itself keeps.
-    """
+    """How sources are read (see `UploadConfig`)."""
 
     naming: Naming = attrs.field(factory=Naming)
     include_hidden: bool = False
@@ -237,7 +203,7 @@ class Rules:
     filters: Filters = attrs.field(factory=Filters)
     screening: Screening = attrs.field(factory=Screening)
     on_clash: Clashes = "skip"
-    left_out: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()  # absolute paths of files that the run itself keeps
 
     def file(
         self,

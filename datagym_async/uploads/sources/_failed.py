@@ -13,13 +13,7 @@ import attrs
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads._values import (
-    SCHEMA,
-    UploadItem,
-    UploadReport,
-    UploadResult,
-    raw_decoded,
-)
+from datagym_async.uploads._values import SCHEMA, UploadItem, UploadReport, raw_decoded
 from datagym_async.uploads.sources._candidates import Candidate
 
 if TYPE_CHECKING:
@@ -63,7 +57,7 @@ class _FailedItems(Collection["Source"]):
 
     def _candidates(self) -> Iterator[UploadItem | Candidate]:
         if isinstance(self.report, UploadReport):
-            rows = [(each.outcome.value, _of_result(each)) for each in self.report.problems]
+            rows = [(each.outcome.value, _of_item(each.item)) for each in self.report.problems]
             omitted = self.report.problems_omitted
         else:
             document = _read(Path(self.report))
@@ -78,17 +72,16 @@ class _FailedItems(Collection["Source"]):
             )
 
 
-def _of_result(result: UploadResult) -> UploadItem | Candidate:
-    item = result.item
-    return item if isinstance(item.content, str) else _gone(item.name)
-
-
 def _of_row(row: dict[str, Any]) -> UploadItem | Candidate:
     name, source = (
         str(row[member]) if (raw := row.get(f"{member}_raw")) is None else raw_decoded(raw)
         for member in ("name", "source")
     )
     return _gone(name) if row.get("in_memory") else UploadItem(name, source)
+
+
+def _of_item(item: UploadItem) -> UploadItem | Candidate:
+    return item if isinstance(item.content, str) else _gone(item.name)
 
 
 def _gone(name: str) -> Candidate:

@@ -93,14 +93,10 @@ def walk(
 ) -> Iterator[Candidate]:
     """Yield every file below a folder that counts, and every entry that can be none.
 
-    Args:
-        folder: The folder; it may itself be a link.
-        rules: What counts.
-        below: The folder's own path below its source, parts joined by ``/``.
-        depth: How many levels to go down; None for all, 1 for the folder's own files.
-        matches: Says whether a file's path counts; None for all. Where the folder cannot be read,
-            nothing matches.
-        nothing: What to yield where there is nothing else.
+    The folder may itself be a link; `below` is its own path below its source, parts joined by
+    ``/``. It goes down `depth` levels, where 1 are the folder's own files. `matches` says whether a
+    file's path counts; where the folder cannot be read, nothing matches. `nothing` is yielded where
+    there is nothing else.
     """
     is_sorted = rules.naming.needs_order
     waiting: list[_Folder | _File] = [_Folder(folder, below)]
@@ -182,7 +178,11 @@ def _met(
         if entry.is_file():
             status = entry.stat()
             return _File(entry.path, relative, status.st_size, "", status.st_mtime_ns)
-        reason = _why_no_file(entry)
+        words = f"{kind_of(entry.stat().st_mode)}, not a regular file."
+        if entry.is_dir():
+            words = "a link to a folder, which is not followed; name it as a source, or upload with"
+            words += ' symlinks="follow".'
+        reason = f"{printable(entry.path)} is {words}"
     except FileNotFoundError as error:
         dead = f"{printable(entry.path)} is a link that leads nowhere."
         reason = dead if entry.is_symlink() else refusal(entry.path, error)
@@ -194,12 +194,3 @@ def _met(
 def _sort_key(entry: os.DirEntry[str]) -> str:
     """Return what sorts the entries of a folder as the plan sorts their paths."""
     return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
-
-
-def _why_no_file(entry: os.DirEntry[str]) -> str:
-    if not entry.is_dir():
-        return f"{printable(entry.path)} is {kind_of(entry.stat().st_mode)}, not a regular file."
-    return (
-        f"{printable(entry.path)} is a link to a folder, which is not followed; name it as a "
-        'source, or upload with symlinks="follow".'
-    )

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -73,12 +74,12 @@ def in_list(path: str, rules: Rules) -> Iterator[Candidate]:
 
 
 def in_standard_input(rules: Rules) -> Iterator[Candidate]:
-    """Yield what the lines of standard input name, as a .txt list in the working folder."""
-    yield from _candidates(sys.stdin.buffer, "-", rules)
+    """Return what the lines of standard input name, as a .txt list in the working folder."""
+    return _candidates(sys.stdin.buffer, "-", rules)
 
 
 def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidate]:
-    parse = _PARSERS.get(Path(path).suffix.lower(), _parse_text)
+    parse = _PARSERS.get(Path(path).suffix.lower(), _parse_lines)
     empty = True
     for line in parse(_lines(stream)):
         empty = False
@@ -91,11 +92,9 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
     origin, content = f"{printable(path)}, line {line.number}", line.content
     if line.wrong:
         return Candidate(UploadItem(origin, b"", origin=origin), refusal=f"{origin}: {line.wrong}")
-    if is_url(content):
-        return Candidate(UploadItem(line.name, content, origin=origin))
-    if foreign_scheme(content):
-        item = UploadItem(line.name, content, origin=origin)
-        return Candidate(item, refusal=f"{origin}: {screen_url(content)}.")
+    if is_url(content) or foreign_scheme(content):
+        wrong = "" if is_url(content) else f"{origin}: {screen_url(content)}."
+        return Candidate(UploadItem(line.name, content, origin=origin), refusal=wrong)
     full = str(Path(path).parent / content)
     size = size_of(full)
     if isinstance(size, str):
@@ -138,20 +137,15 @@ def _unreadable(text: str) -> str:
     return _WRONG.get(text, "the line holds a NUL character.") if "\0" in text else ""
 
 
-def _parse_text(lines: Iterator[tuple[int, str]]) -> Iterator[Line]:
+def _parse_lines(lines: Iterator[tuple[int, str]], *, is_json: bool = False) -> Iterator[Line]:
     for number, text in lines:
+        content = text.strip()
         if wrong := _unreadable(text):
             yield Line(number, wrong=wrong)
-        elif (content := text.strip()) and not content.startswith("#"):
-            yield Line(number, content)
-
-
-def _parse_jsonl(lines: Iterator[tuple[int, str]]) -> Iterator[Line]:
-    for number, text in lines:
-        if wrong := _unreadable(text):
-            yield Line(number, wrong=wrong)
-        elif text.strip():
+        elif content and is_json:
             yield _json_line(number, text)
+        elif content and not content.startswith("#"):
+            yield Line(number, content)
 
 
 def _json_line(number: int, text: str) -> Line:
@@ -204,7 +198,6 @@ def _parse_csv(lines: Iterator[tuple[int, str]]) -> Iterator[Line]:
 
 
 _PARSERS: dict[str, Parser] = {
-    ".txt": _parse_text,
     ".csv": _parse_csv,
-    ".jsonl": _parse_jsonl,
+    ".jsonl": partial(_parse_lines, is_json=True),
 }

@@ -75,12 +75,8 @@ def read_open(file: Readable, size: int) -> bytes:
 
 
 def _as_bytes(piece: object) -> bytes:
-    if isinstance(piece, bytes):
-        return piece
-    if piece is None:
-        return b""
-    if isinstance(piece, bytearray | memoryview):
-        return bytes(piece)
+    if piece is None or isinstance(piece, bytes | bytearray | memoryview):
+        return bytes(piece or b"")
     kind = "text" if isinstance(piece, str) else type(piece).__name__
     raise UnreadableFileError(f'gives {kind} instead of bytes; open it in binary mode ("rb").')
 
@@ -108,14 +104,12 @@ class Spool:
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Add bytes."""
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
         self.size += len(data)
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from an offset on, fewer only at the end."""
         os.lseek(self._descriptor, offset, os.SEEK_SET)
         return os.read(self._descriptor, size)
 
@@ -131,8 +125,7 @@ def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, B
         OSError: It cannot be read, or not be written to a temporary file.
     """
     if size is not None:
-        start = cast("io.IOBase", file).tell() - len(head)
-        source: ByteSource = _Rewound(file, start)
+        source = _Rewound(file, cast("io.IOBase", file).tell() - len(head))
         return _body_of(source, size), source
     spool = Spool()
     spool.write(head)

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
 
 STEP = 256
-REMEMBERED = 10_000
-"""Files given last whose late events are recognised."""
+REMEMBERED = 10_000  # files given last whose late events are recognised
 _HALF_WRITTEN = Filters(
     exclude=("*.part", "*.partial", "*.crdownload", "*.download", "*.tmp", "*~")
 )
@@ -173,44 +172,34 @@ class _Arriving:
         for path in sorted(paths):
             relative = os.path.relpath(path, self._folder).replace(os.sep, "/")
             below = "" if relative == "." else relative
-            if not self._counts(path, below):
-                continue
-            if Path(path).is_dir():
+            is_folder, is_link = Path(path).is_dir(), Path(path).is_symlink()
+            if below:
+                if not rules.include_hidden and any(one[:1] == "." for one in below.split("/")):
+                    continue
+                is_left = rules.symlinks == "skip" or (is_folder and rules.symlinks == "files")
+                if is_link and is_left:
+                    continue
+            if is_folder:
                 yield from walk(path, rules, below=below)
-            else:
+            elif not below or filters.takes(below):
                 yield rules.file(path, below)
-
-    def _counts(self, path: str, relative: str) -> bool:
-        rules = self._rules
-        if not relative:
-            return True
-        if not rules.include_hidden and any(one.startswith(".") for one in relative.split("/")):
-            return False
-        is_folder, is_link = Path(path).is_dir(), Path(path).is_symlink()
-        if is_link and (rules.symlinks == "skip" or (is_folder and rules.symlinks == "files")):
-            return False
-        return is_folder or rules.filters.takes(relative)
 
     def met(self, found: Iterator[Candidate], now: float) -> list[Candidate] | None:
         """Look at the next entries; return those that can be given at once, None at the end."""
-        step = list(islice(found, STEP))
-        return [each for one in step if (each := self._met(one, now))] if step else None
-
-    def _met(self, found: Candidate, now: float) -> Candidate | None:
-        if found.refusal:
-            return found
-        path = str(found.item.content)
-        if (
-            not _HALF_WRITTEN.takes(found.place)
-            or (seen := _Look.of(path, found.place, now)) is None
-        ):
-            return None
-        if self._given.get(path) == (seen.size, seen.changed):
-            return None  # a late event of its last change
-        if time.time() - seen.changed / 1e9 >= self._settle:
-            return self._give(seen)
-        self._unsettled[path] = seen
-        return None
+        step, given = list(islice(found, STEP)), []
+        for one in step:
+            path = str(one.item.content)
+            if one.refusal:
+                given.append(one)
+            elif not _HALF_WRITTEN.takes(one.place) or not (seen := _Look.of(path, one.place, now)):
+                continue
+            elif self._given.get(path) == (seen.size, seen.changed):
+                continue  # a late event of its last change
+            elif time.time() - seen.changed / 1e9 >= self._settle:
+                given.append(self._give(seen))
+            else:
+                self._unsettled[path] = seen
+        return given if step else None
 
     def settled(self, now: float) -> list[Candidate]:
         """Return what has not changed since it was looked at long enough ago."""
