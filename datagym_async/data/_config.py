@@ -41,9 +41,9 @@ class LoaderConfig:
 
     Args:
         prefetch: Samples that are being loaded or wait for the consumer, at most.
-        prefetch_bytes: Bytes that they take, at most, as `prefetch`. A sample counts with the
-            size of what it holds (decoded images are large); what is still being loaded counts
-            as the largest recent one. One sample is always allowed.
+        prefetch_bytes: Bytes that they take, at most. A sample counts with the size of what it
+            holds (decoded images are large); what is still being loaded counts as the largest
+            recent one. One sample is always allowed.
         max_bytes: Bytes of one media at most, as it is downloaded; a longer one cannot be loaded.
         ordered: True for the samples in the order of the epoch, False for each as it is ready:
             then a slow one does not delay the others.
@@ -87,33 +87,26 @@ class LoaderConfig:
     def __attrs_post_init__(self) -> None:
         """Check the options that are no numbers."""
         if isinstance(self.shuffle, bool) or not isinstance(self.shuffle, int | None):
-            raise ConfigurationError(
-                f"shuffle is {self.shuffle!r}; give a seed, for example shuffle=0"
-            )
+            msg = f"shuffle is {self.shuffle!r}; give a seed, for example shuffle=0"
+            raise ConfigurationError(msg)
         index, count = self.shard
         if not 0 <= index < count:
             raise ConfigurationError(
                 f"shard is {self.shard!r}; give (index, count) with an index from 0 to count - 1"
             )
         if self.decode not in get_args(Decode):
-            raise ConfigurationError(
-                f'decode is {self.decode!r}; it can be "bytes", "pillow" or "numpy"'
-            )
-        require_modules(
-            f'decode="{self.decode}"',
-            "images,formats",
-            *_MODULES[self.decode],
-            instead='load with decode="bytes"',
-        )
+            msg = f'decode is {self.decode!r}; it can be "bytes", "pillow" or "numpy"'
+            raise ConfigurationError(msg)
+        what, instead = f'decode="{self.decode}"', 'load with decode="bytes"'
+        require_modules(what, "images,formats", *_MODULES[self.decode], instead=instead)
         if not callable(self.on_error) and self.on_error not in {"raise", "skip"}:
             raise ConfigurationError(
                 f'on_error is {self.on_error!r}; it can be "raise", "skip" or a function of media'
                 " and error"
             )
         if self.links not in get_args(Links):
-            raise ConfigurationError(
-                f'links is {self.links!r}; it can be "refuse", "skip" or "service"'
-            )
+            msg = f'links is {self.links!r}; it can be "refuse", "skip" or "service"'
+            raise ConfigurationError(msg)
 
 
 class LoaderOptions(TypedDict, total=False):
@@ -137,12 +130,8 @@ class LoaderOptions(TypedDict, total=False):
 
 def loader_parameters() -> list[inspect.Parameter]:
     """Return the options of `LoaderConfig` as parameters with their defaults."""
+    kind = inspect.Parameter.KEYWORD_ONLY
     return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=field.type,
-        )
+        inspect.Parameter(field.name, kind, default=field.default, annotation=field.type)
         for field in attrs.fields(LoaderConfig)
     ]

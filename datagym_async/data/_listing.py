@@ -42,8 +42,7 @@ class Media(Protocol):
 
     async def download(
         self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
-    ) -> bytes:
-        """Return the bytes of a media, which are no more than that."""
+    ) -> bytes: ...
 
 
 @attrs.frozen
@@ -58,13 +57,10 @@ class Library:
 
 
 class Listing:
-    """Media in the order of their ids, as one block of bytes.
+    """Packed media (`pack`) in the order of their ids, as one block of bytes; each once.
 
     The service lists them in an order that changes from call to call; that of their ids is the
     same in every process and at every time.
-
-    Args:
-        rows: The media, packed (see `pack`); of one that is given twice, one is kept.
     """
 
     def __init__(self, rows: Iterable[bytes]) -> None:
@@ -167,8 +163,7 @@ class PackedLabels:
 
     def __getitem__(self, index: int) -> LabeledTask | None:
         """Return the labels of the media of an index, or None if it has none."""
-        packed = self._packed[index]
-        if packed is None:
+        if (packed := self._packed[index]) is None:
             return None
         # Only what this process packed itself gets here.
         return cast("LabeledTask", pickle.loads(zlib.decompress(packed)))  # noqa: S301 -- see above
@@ -176,8 +171,7 @@ class PackedLabels:
     def add(self, tasks: Iterable[LabeledTask]) -> None:
         """Pack the labels of those tasks whose media are listed. Blocking; run in a thread."""
         for task in tasks:
-            index = self._listing.find(task.media_id)
-            if index is not None:
+            if (index := self._listing.find(task.media_id)) is not None:
                 self._packed[index] = zlib.compress(pickle.dumps(task), level=1)
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 
+# Seconds that the consumer may take before the event loop gets a turn, and one more for each.
 _BUSY = 0.001
-"""Seconds that the consumer may take before the event loop gets a turn, and one more for each."""
 _MOST_TURNS = 8
 
 
@@ -154,11 +154,7 @@ class DatasetLoader(Generic[T_co]):
         return self._position.epoch
 
     async def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch; what runs is ended.
-
-        Args:
-            epoch: Its number; the shuffle depends on it.
-        """
+        """Go to the beginning of an epoch, by its number from 0; what runs is ended."""
         await self.aclose()
         self._position.go_to(epoch)
 

@@ -27,18 +27,12 @@ class Order:
     power of two that holds `count`, walked until the result is below `count`: a permutation of
     which nothing is stored but eight keys. Any position is answered by itself, in a few
     microseconds.
-
-    Args:
-        count: How many things there are.
-        seed: Seed of the shuffle, or None for none.
-        epoch: Number of the epoch; each has a shuffle of its own.
     """
 
     count: int
     seed: int | None = None
-    epoch: int = 0
+    epoch: int = 0  # each has a shuffle of its own
     _keys: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
-    _bits: int = attrs.field(init=False, repr=False, eq=False)
 
     @_keys.default
     def _derive_keys(self) -> tuple[int, ...]:
@@ -46,10 +40,6 @@ class Order:
             return ()
         text = f"{self.seed}/{self.epoch}".encode()
         return struct.unpack(f"<{_ROUNDS}Q", hashlib.blake2b(text, digest_size=64).digest())
-
-    @_bits.default
-    def _count_bits(self) -> int:
-        return max(2, (self.count - 1).bit_length())
 
     def at(self, position: int) -> int:
         """Return the number of the thing at a position, both counted from 0."""
@@ -61,8 +51,9 @@ class Order:
         return number
 
     def _mixed(self, number: int) -> int:
-        shift = self._bits // 2
-        low_mask, high_mask = (1 << shift) - 1, (1 << (self._bits - shift)) - 1
+        bits = max(2, (self.count - 1).bit_length())
+        shift = bits // 2
+        low_mask, high_mask = (1 << shift) - 1, (1 << (bits - shift)) - 1
         high, low = number >> shift, number & low_mask
         for first, second in zip(self._keys[::2], self._keys[1::2], strict=True):
             high ^= _scrambled(low ^ first) & high_mask
@@ -80,17 +71,12 @@ def _scrambled(word: int) -> int:
 
 @attrs.frozen(slots=False)
 class Rest:
-    """The positions of an epoch that were not done when a sharding began.
+    """The positions of an epoch that were not done when a sharding began."""
 
-    Args:
-        count: Positions of the whole epoch.
-        base: Those below it are done.
-        done: Bits, the lowest for `base`: 1 for positions that are done as well. There are none
-            unless samples were given out of order, or shards had got differently far.
-    """
-
-    count: int
-    base: int = 0
+    count: int  # of the whole epoch
+    base: int = 0  # those below it are done
+    # Bits, the lowest for `base`: 1 for positions that are done as well. There are none unless
+    # samples were given out of order, or shards had got differently far.
     done: int = 0
 
     def __len__(self) -> int:
@@ -113,30 +99,17 @@ class Rest:
 
 @attrs.define
 class Progress:
-    """How far one shard has got in the rest.
+    """How far one shard has got in the rest."""
 
-    Args:
-        rest: What was to be done when the sharding began.
-        shard: Number of this shard, from 0.
-        shards: How many there are.
-        passed: How many samples in a row are done, from the first on.
-        ahead: Bits, the lowest for the sample after those: 1 for samples given out of order.
-    """
-
-    rest: Rest
+    rest: Rest  # what was to be done when the sharding began
     shard: int = 0
     shards: int = 1
-    passed: int = 0
-    ahead: int = 0
+    passed: int = 0  # how many samples in a row are done, from the first on
+    ahead: int = 0  # bits, the lowest for the sample after those: 1 for samples out of order
 
     def __len__(self) -> int:
         """Return how many samples the shard has in this rest."""
         return max(0, -(-(len(self.rest) - self.shard) // self.shards))
-
-    @property
-    def is_over(self) -> bool:
-        """Return whether nothing is left of the shard."""
-        return self.passed >= len(self)
 
     def position(self, number: int) -> int:
         """Return the position of the shard's n-th sample."""
@@ -150,14 +123,12 @@ class Progress:
                 yield number
 
     def mark(self, number: int) -> None:
-        """Note that a sample is done."""
         self.ahead |= 1 << (number - self.passed)
         row = (~self.ahead & (self.ahead + 1)).bit_length() - 1  # ones at the low end
         self.passed += row
         self.ahead >>= row
 
     def is_done(self, number: int) -> bool:
-        """Return whether the shard's n-th sample is done."""
         return number < self.passed or bool(self.ahead >> (number - self.passed) & 1)
 
 
@@ -165,7 +136,7 @@ def remaining(shards: Sequence[Progress]) -> Rest:
     """Return what all shards, in the order of their numbers, have left of one rest."""
     rest, count = shards[0].rest, len(shards)
     # Numbers in the rest: of the first sample that is not done, and from which on none is done.
-    pending = (each.shard + each.passed * count for each in shards if not each.is_over)
+    pending = (each.shard + each.passed * count for each in shards if each.passed < len(each))
     first = min(pending, default=len(rest))
     last = min(len(rest), count * max(each.passed + each.ahead.bit_length() for each in shards))
     if first >= len(rest):

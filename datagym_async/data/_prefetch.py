@@ -22,10 +22,9 @@ from datagym_async.data._config import LoaderConfig
 from datagym_async.data._order import Progress
 
 _FIRST_ESTIMATE = 1 << 20
-_FORGETTING = 1 / 64
-"""How fast the largest sample is forgotten by the smaller ones that follow."""
+_FORGETTING = 1 / 64  # how fast the largest sample is forgotten by the smaller ones that follow
+# How many times `prefetch` samples may be ahead of the slowest one where order does not matter.
 _WINDOW = 4
-"""How many times `prefetch` samples may be ahead of the slowest one where order does not matter."""
 
 
 @attrs.define  # to make a frozen one takes three times as long
@@ -103,14 +102,13 @@ class Prefetcher:
 
         Cancelled, it loses nothing.
         """
-        while True:
-            if self.has_ready:
-                return self.take()
+        while not self.has_ready:
             if self._next is None and not self._outstanding:
                 return None
             self._wake()  # what the consumer has marked as done may have made room as well
             self._arrived.clear()
             await self._arrived.wait()
+        return self.take()
 
     def abandon(self) -> None:
         """Cancel what runs, soon: for a finaliser, which may run in any thread."""
@@ -119,7 +117,6 @@ class Prefetcher:
                 self._tasks[0].get_loop().call_soon_threadsafe(self.stop)
 
     def stop(self) -> None:
-        """Cancel what runs."""
         for task in self._tasks:
             task.cancel()
         self._pins.close()

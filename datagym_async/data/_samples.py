@@ -108,13 +108,11 @@ class SampleLoader:
     _cache: DiskCache | None
     _transform: Callable[[Sample], object] | None
     _unreachable: int = attrs.field(default=0, init=False)
-    _needs_thread: bool = attrs.field(init=False)
+    _needs_thread: bool = attrs.field(init=False)  # more is to be done than to download
 
-    @_needs_thread.default
-    def _has_work(self) -> bool:
-        """Return whether more is to be done than to download."""
+    def __attrs_post_init__(self) -> None:
         is_plain = self._transform is None and self._config.decode == "bytes"
-        return self._cache is not None or not is_plain
+        self._needs_thread = self._cache is not None or not is_plain
 
     async def load(self, index: int, *, epoch: int) -> Loaded:
         """Return what became of a sample; an error is part of it and not raised."""

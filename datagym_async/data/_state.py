@@ -81,11 +81,8 @@ def resumption(
 ) -> tuple[LoaderState, Progress]:
     """Return where a shard resumes: a state with the epoch and the listing, and its progress.
 
-    Args:
-        given: The state of this very shard; or the state of any one shard, in order, where all
-            have passed the same number; or the states of all shards.
-        shard: Number of the shard that resumes.
-        shards: How many there are now.
+    Given is the state of this very shard; or the state of any one shard, in order, where all have
+    passed the same number; or the states of all shards.
 
     Raises:
         ConfigurationError: The states do not belong together, or do not tell enough.
@@ -170,7 +167,6 @@ class Position:
         return self._progress
 
     def mark(self, number: int) -> None:
-        """Note that a sample of the shard is done."""
         if self._progress is not None:
             self._progress.mark(number)
 
@@ -193,10 +189,7 @@ class Position:
             listing=fingerprint,
             base=progress.rest.base,
             done=progress.rest.done,
-            shard=progress.shard,
-            shards=progress.shards,
-            passed=progress.passed,
-            ahead=progress.ahead,
+            **attrs.asdict(progress, recurse=False, filter=lambda field, _: field.name != "rest"),
         )
 
     def load(self, given: State | Sequence[State]) -> None:

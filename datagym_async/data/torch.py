@@ -146,27 +146,22 @@ class LoaderDataset(IterableDataset[object]):
         ).as_dict()
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
-        """Have the next iteration resume where a loader stood.
+        """Have the next iteration resume where a loader stood (see `DatasetLoader`).
 
-        Args:
-            state: See `DatasetLoader.load_state_dict`; the number of workers may be another one.
+        The number of workers may be another one.
         """
         self._start, self._last = state, None
 
     def set_epoch(self, epoch: int) -> None:
-        """Have the next iteration begin at an epoch.
+        """Have the next iteration begin at an epoch, by its number from 0.
 
         Call it before each epoch where workers do not persist: they begin as copies of this.
-
-        Args:
-            epoch: Number of the epoch; the shuffle depends on it.
         """
         self._epoch, self._start, self._last = epoch, None, None
 
     def _shard(self) -> tuple[int, int]:
         rank, world_size = self._config.shard
-        info = get_worker_info()
-        if info is None:
+        if (info := get_worker_info()) is None:
             return rank, world_size
         return rank * info.num_workers + info.id, world_size * info.num_workers
 
