@@ -33,12 +33,7 @@ _UNSEEN: Final = re.compile(
 
 
 def safe_name(name: str, *, suffix: str = "") -> str:
-    """Return a name as a file can have it, on any system.
-
-    Args:
-        name: Any text, for example the name of a media.
-        suffix: What the name ends with, whole, however long the name is: ``".png"``.
-    """
+    """Return any text as a file's name on any system, ending with the whole suffix."""
     text = name + suffix
     if not _PLAIN.fullmatch(text):
         text = "".join(map(_safe_character, _UNSAFE.sub(_STAND_IN, text)))
@@ -58,9 +53,7 @@ def safe_name(name: str, *, suffix: str = "") -> str:
 def with_room(name: str, suffix: str) -> str:
     """Return a safe name, cut so that the name of a file beside it fits: its stem and a suffix.
 
-    Args:
-        name: A name as `safe_name` gives it, perhaps with folders before it.
-        suffix: What takes the place of its own suffix, for example ``".txt"``.
+    Folders may stand before it.
     """
     path = PurePosixPath(name)
     if _length(path.stem) + _length(suffix) <= MAX_BYTES:
@@ -70,25 +63,17 @@ def with_room(name: str, suffix: str) -> str:
 
 
 def numbered_file(name: str, number: int) -> str:
-    """Return a safe name with a number before its suffix, for example ``"photo (2).jpg"``.
-
-    Args:
-        name: A name as `safe_name` gives it.
-        number: The number, from 2.
-    """
+    """Return a safe name with a number before its suffix, for example ``"photo (2).jpg"``."""
     return _cut(name, f" ({number})")
 
 
 def folded_name(name: str) -> str:
-    """Return the form in which file systems that fold names compare them.
+    """Return the form in which file systems that fold names compare a safe name.
 
     Each of them folds in its own way. This takes all names for the same that one of them may: in
     another case, written out (``ﬁ`` and ``fi``), composed or not, with and without marks that
     nobody sees. A number too many does no harm, and a file that replaces another does. What the
     service takes for the same is another rule (`datagym_async.models`).
-
-    Args:
-        name: A name as `safe_name` gives it.
     """
     if name.isascii():
         return name.lower()
@@ -105,8 +90,11 @@ def _safe_character(one: str) -> str:
 
 def _cut(name: str, mark: str) -> str:
     """Return a name with a mark before its suffix, cut in its stem to what a file may have."""
-    stem, suffix = _split(name) if mark or _length(name) > MAX_BYTES else (name, "")
-    return _cut_stem(stem, mark + suffix)
+    stem, dot, ending = name.rpartition(".")
+    is_split = stem and _length(dot + ending) <= _MAX_SUFFIX
+    if not is_split or not (mark or _length(name) > MAX_BYTES):
+        return _cut_stem(name, mark)
+    return _cut_stem(stem, mark + dot + ending)
 
 
 def _cut_stem(stem: str, ending: str) -> str:
@@ -114,12 +102,6 @@ def _cut_stem(stem: str, ending: str) -> str:
     if _length(stem) > room:
         stem = stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") or _STAND_IN
     return f"{stem}{ending}"
-
-
-def _split(name: str) -> tuple[str, str]:
-    stem, dot, ending = name.rpartition(".")
-    suffix = dot + ending
-    return (stem, suffix) if stem and _length(suffix) <= _MAX_SUFFIX else (name, "")
 
 
 def _length(text: str) -> int:

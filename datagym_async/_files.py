@@ -52,28 +52,17 @@ else:
 
 
 PRIVATE: Final = 0o600
-"""Mode of a file of ours."""
 PRIVATE_FOLDER: Final = 0o700
-"""Mode of a folder of ours."""
-USUAL: Final = 0o666
-"""Mode that is asked for where the umask decides."""
+USUAL: Final = 0o666  # where the umask decides
 PART_SUFFIX: Final = ".part"
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What a disk says that is full."""
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})  # what a disk says that is full
 
-_NUMBERS: Final = 8
-"""Parts of one target that are looked for: so many runs may have been killed at once."""
+_NUMBERS: Final = 8  # parts of one target that are looked for: so many runs may have been killed
 _MOST: Final = 1000
-_NEW: Final = (
-    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-)
+_OPEN: Final = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
+_NEW: Final = _OPEN | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 # Not through a link that somebody else has laid, and without waiting for the other end of a pipe.
-_FOUND: Final = (
-    os.O_RDWR
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
+_FOUND: Final = _OPEN | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
@@ -104,15 +93,11 @@ def private_folder(path: Path) -> None:
 
 
 class Placed(Protocol):
-    """What is written aside and then put at its target."""
+    """What is written aside and then put at its target, whole, or dropped."""
 
-    def put(self) -> None:
-        """Put it at its target, whole."""
-        ...
+    def put(self) -> None: ...
 
-    def drop(self) -> None:
-        """Delete it, unless it is at its target."""
-        ...
+    def drop(self) -> None: ...
 
 
 P = TypeVar("P", bound=Placed)
@@ -120,15 +105,9 @@ P = TypeVar("P", bound=Placed)
 
 @attrs.define
 class Part:
-    """A file on its way to its target.
+    """A file on its way to its target."""
 
-    Attributes:
-        path: Where it is written.
-        file: It, open for writing.
-        target: Where it goes.
-    """
-
-    path: Path
+    path: Path  # where it is written
     file: BinaryIO
     target: Path
     _mode: int | None = None
@@ -138,9 +117,7 @@ class Part:
     def beside(cls, target: Path, *, mode: int = USUAL) -> Self:
         """Begin one beside its target, locked, and sweep the dead ones of the same target.
 
-        Args:
-            target: Where it goes.
-            mode: Its mode there, from which the umask takes its part.
+        From each `mode` here the umask takes its part.
         """
         for number in range(_MOST):
             swept(_aside(target, number))
@@ -153,13 +130,7 @@ class Part:
 
     @classmethod
     def within(cls, folder: Path, target: Path, *, mode: int = USUAL) -> Self:
-        """Begin one in a folder of ours; who owns the folder sweeps it.
-
-        Args:
-            folder: Where it is written: on the disk of its target.
-            target: Where it goes.
-            mode: Its mode, from which the umask takes its part.
-        """
+        """Begin one in a folder of ours on the disk of its target; who owns that sweeps it."""
         path = folder / f"{secrets.token_hex(8)}{PART_SUFFIX}"
         return cls(path, os.fdopen(os.open(path, _NEW, mode), "wb"), target)
 
@@ -193,26 +164,15 @@ class Part:
 
 @attrs.define
 class FolderPart:
-    """A folder on its way to its target. It lies in a folder of ours, beside a locked part.
+    """A folder on its way to its target. It lies in a folder of ours, beside a locked part."""
 
-    Attributes:
-        filled: The folder to fill; it has its last name already, which formats write into files.
-        target: Where it goes.
-    """
-
-    filled: Path
+    filled: Path  # has its last name already, which formats write into files
     target: Path
     _part: Part
 
     @classmethod
     def beside(cls, target: Path, *, mark: Path | None = None, mode: int = 0o777) -> Self:
-        """Begin one beside its target, and sweep the dead ones.
-
-        Args:
-            target: Where it goes.
-            mark: By what the next run knows it; without it by its target.
-            mode: Its mode, from which the umask takes its part.
-        """
+        """Begin one beside its target, and sweep the dead ones, known by `mark`."""
         part = Part.beside(mark or target)
         outer = _folder_of(part.path)
         try:
@@ -243,10 +203,6 @@ class FolderPart:
 @contextmanager
 def placed(begin: Callable[[], P], target: Path) -> Iterator[P]:
     """Give what is written aside; it is at its target when the block ends well, and else nowhere.
-
-    Args:
-        begin: Begins it.
-        target: Its target, for the error.
 
     Raises:
         FileWriteError: It cannot be written.
@@ -280,11 +236,7 @@ async def placed_beside_the_loop(begin: Callable[[], P], target: Path) -> AsyncI
 
 @asynccontextmanager
 async def replaced_file(target: Path, *, mode: int = USUAL) -> AsyncIterator[BinaryIO]:
-    """Give a new file that replaces another when all went well, and else vanishes.
-
-    Args:
-        target: The file; its folder must exist.
-        mode: Its mode, from which the umask takes its part.
+    """Give a new file that replaces another in its folder when all went well, and else vanishes.
 
     Raises:
         FileWriteError: It cannot be written.
@@ -344,22 +296,19 @@ def swept(path: Path) -> bool:
         return not path.exists()
     try:
         descriptor = os.open(path, _FOUND)
-    except FileNotFoundError:
-        return True
-    except OSError:  # a link, or of somebody else
-        return False
+    except OSError as error:  # else it is a link, or of somebody else
+        return isinstance(error, FileNotFoundError)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode) or not lock(descriptor):
-            return False
-        if not is_open_at(descriptor, path):
-            return False
-        _remove_folder(path)
-        path.unlink(missing_ok=True)
+        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        is_dead = is_regular and lock(descriptor) is True and is_open_at(descriptor, path)
+        if is_dead:
+            _remove_folder(path)
+            path.unlink(missing_ok=True)
+        return is_dead
     except OSError:
         return False
     finally:
         os.close(descriptor)
-    return True
 
 
 def sweep(folder: Path) -> None:

@@ -19,6 +19,7 @@ READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK"
 """For `os.open`: does not wait for the other end of a pipe. Check the mode afterwards."""
 
 _KINDS = (
+    (stat.S_ISREG, ""),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -28,11 +29,7 @@ _KINDS = (
 
 
 class NotRegularError(DataGymError, OSError):
-    """Says that a path leads to something else than a regular file.
-
-    Attributes:
-        kind: What it is, in words.
-    """
+    """Says that a path leads to something else than a regular file; `kind` is what, in words."""
 
     def __init__(self, message: str, kind: str = "") -> None:
         super().__init__(message)
@@ -41,28 +38,21 @@ class NotRegularError(DataGymError, OSError):
 
 def kind_of(mode: int) -> str:
     """Return in words what a mode of `os.stat` says a path is; empty for a regular file."""
-    if stat.S_ISREG(mode):
-        return ""
     return next((words for holds, words in _KINDS if holds(mode)), "of a kind unknown here")
 
 
 def check_regular(path: str, mode: int) -> None:
-    """Refuse what is no regular file.
-
-    Args:
-        path: The path, for the sentence.
-        mode: What `os.stat` or `os.fstat` says of it.
+    """Refuse what is no regular file by what `os.stat` or `os.fstat` says of it.
 
     Raises:
         NotRegularError: It is something else.
     """
-    if stat.S_ISREG(mode):
+    if stat.S_ISREG(mode):  # at once: on the way of every file
         return
-    kind = kind_of(mode)
     raise NotRegularError(
-        f"{printable(path)} is {kind}, and only regular files are read; name a file, or read it"
-        " yourself and pass what it gave",
-        kind,
+        f"{printable(path)} is {kind_of(mode)}, and only regular files are read; name a file, or "
+        "read it yourself and pass what it gave",
+        kind_of(mode),
     )
 
 
