@@ -12,8 +12,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import Final
 
-MAX_BYTES: Final = 255
-"""Bytes of a file's name in UTF-8, as most file systems bound them."""
+MAX_BYTES: Final = 255  # bytes of a file's name in UTF-8, as most file systems bound them
 _MAX_SUFFIX: Final = 32
 _STAND_IN: Final = "_"
 _UNSAFE: Final = re.compile(r'[<>:"/\\|?*]')

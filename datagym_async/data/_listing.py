@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 _BETWEEN = "\0"
 _ID_END = _BETWEEN.encode()
 _SOURCE_TYPES = {each.value: each for each in MediaSourceType}
-_TASKS_AT_ONCE = 256
-"""Tasks of an export that are packed in one thread hop."""
+_TASKS_AT_ONCE = 256  # tasks of an export that are packed in one thread hop
 
 
 class Media(Protocol):

@@ -16,6 +16,7 @@ from datagym_async._home import Home
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._listing import export_labels, list_media
+from datagym_async.data._order import Order
 from datagym_async.data._prefetch import Prefetcher
 from datagym_async.data._samples import SampleLoader
 from datagym_async.data._state import Position
@@ -202,7 +203,8 @@ class DatasetLoader(Generic[T_co]):
         """Begin to load what is left of the epoch."""
         samples = await self._fetched()
         progress = self._position.begin(samples.listing)
-        order, epoch = self._position.order(samples.listing), self._position.epoch
+        epoch = self._position.epoch
+        order = Order(len(samples.listing), self._config.shuffle, epoch)  # of all shards' samples
 
         def load(number: int) -> Awaitable[Loaded]:
             return samples.load(order.at(progress.position(number)), epoch=epoch)

@@ -49,7 +49,9 @@ class Prefetcher:
     _progress: Progress
     _config: LoaderConfig
     _workers: int
-    _pending: Iterator[int] = attrs.field(init=False)
+    _pending: Iterator[int] = attrs.field(
+        default=attrs.Factory(lambda self: self._progress.pending(), takes_self=True), init=False
+    )
     _group: asyncio.TaskGroup = attrs.field(factory=asyncio.TaskGroup, init=False)
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list, init=False)
     _pins: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
@@ -63,15 +65,9 @@ class Prefetcher:
     _outstanding: int = attrs.field(default=0, init=False)
     _weight: float = attrs.field(default=0.0, init=False)
     _estimate: float = attrs.field(default=_FIRST_ESTIMATE, init=False)
-    clock: Callable[[], float] = attrs.field(init=False)
-
-    @_pending.default
-    def _in_order(self) -> Iterator[int]:
-        return self._progress.pending()
-
-    @clock.default
-    def _clock_of_loop(self) -> Callable[[], float]:
-        return asyncio.get_running_loop().time
+    clock: Callable[[], float] = attrs.field(
+        factory=lambda: asyncio.get_running_loop().time, init=False
+    )
 
     async def start(self, pin: AbstractContextManager[object] | None) -> None:
         """Begin to load; `pin` is held until this is closed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from datagym_async.data._order import Order, Progress, Rest, remaining
+from datagym_async.data._order import Progress, Rest, remaining
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -152,10 +152,6 @@ class Position:
         passed = self._progress.passed if self._progress is not None else 0
         return f"epoch {self.epoch}, {passed} passed, shard {self._shard} of {self._shards}"
 
-    def order(self, listing: Listing) -> Order:
-        """Return the order of all shards' samples in this epoch."""
-        return Order(len(listing), self._seed, self.epoch)
-
     def length(self, listing: Listing) -> int:
         """Return how many samples the shard has in a whole epoch."""
         return len(self._whole(len(listing)))
@@ -207,12 +203,11 @@ class Position:
     def check(self, listing: Listing) -> None:
         """Refuse to resume in a dataset that has changed: its positions mean other media."""
         known = self._loaded
-        if known is None or (known.media, known.listing) == (len(listing), listing.fingerprint):
-            return
-        raise ConfigurationError(
-            f"The state is of a listing of {known.media} media, and there are {len(listing)} now, "
-            "not all the same; begin the epoch anew with set_epoch(...)"
-        )
+        if known and (known.media, known.listing) != (len(listing), listing.fingerprint):
+            raise ConfigurationError(
+                f"The state is of a listing of {known.media} media, and there are {len(listing)} "
+                "now, not all the same; begin the epoch anew with set_epoch(...)"
+            )
 
     def _whole(self, media: int) -> Progress:
         """Return the progress of a shard at the beginning of an epoch."""

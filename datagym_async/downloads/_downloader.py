@@ -43,7 +43,6 @@ from datagym_async.downloads._report import (
 from datagym_async.exceptions import (
     APIError,
     ClientClosedError,
-    ConfigurationError,
     DataGymError,
     FileWriteError,
     TransferError,
@@ -55,10 +54,8 @@ if TYPE_CHECKING:
     from datagym_async.downloads._manifest import DownloadJob
     from datagym_async.downloads._report import DownloadProgress
 
-PORTION = 100
-"""Media that are looked for on the disk in one go."""
-HASHED_PORTION = 8
-"""Media whose files are hashed in one go: a cancellation waits for its end."""
+PORTION = 100  # media that are looked for on the disk in one go
+HASHED_PORTION = 8  # media whose files are hashed in one go: a cancellation waits for its end
 
 
 class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
@@ -135,13 +132,9 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             await in_thread(self._close_manifest)
 
     def _close_manifest(self) -> None:
-        if self._manifest is None:
-            return
-        try:
-            with contextlib.suppress(sqlite3.Error):  # what is not noted is fetched again
-                self._write_down()
-        finally:
-            self._manifest.close()
+        if self._manifest is not None:
+            with contextlib.closing(self._manifest), contextlib.suppress(sqlite3.Error):
+                self._write_down()  # what is not noted is fetched again
 
     # What the engine asks for.
 
@@ -198,17 +191,15 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         await in_thread(export_manifest, self._opened_manifest)
 
     def _outcome_of(self, error: Exception) -> Exception:
-        if isinstance(error, ConfigurationError):
+        if not isinstance(error, APIError | OSError | sqlite3.Error):
             return error
-        if isinstance(error, APIError | OSError | sqlite3.Error):
-            words = str(error)
-            if isinstance(error, sqlite3.Error):
-                words = trouble(manifest_path(self._root), error)
-            elif not isinstance(error, DataGymError):
-                words = str(FileWriteError.of(self._root, error))
-            text = f"The download stopped: {words.rstrip('.')}. {self.report.summary()}"
-            return TransferError(text, report=self.report)
-        return error
+        words = str(error)
+        if isinstance(error, sqlite3.Error):
+            words = trouble(manifest_path(self._root), error)
+        elif not isinstance(error, DataGymError):
+            words = str(FileWriteError.of(self._root, error))
+        text = f"The download stopped: {words.rstrip('.')}. {self.report.summary()}"
+        return TransferError(text, report=self.report)
 
     # What the run says of itself.
 

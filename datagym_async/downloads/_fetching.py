@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from datagym_async.downloads._manifest import Wanted
 
 
-_HELD = 1 << 20
-"""Bytes that are kept before they are written: a smaller media is written in one go."""
+_HELD = 1 << 20  # bytes that are kept before they are written: a smaller media is written in one go
 _SKIPPED = "It is a link image, which the service does not hold; links=... says how to fetch it."
 _NO_TASK = (
     "It is a link image, and no task names its address: its dataset is attached to no project that "
@@ -145,7 +144,10 @@ class Fetcher:
                     # The service moves the tasks of a link that it cannot fetch: never ask twice.
                     may_pass = is_open and not is_link and isinstance(error, APIConnectionError)
                 if not may_pass or attempts > self._retry.max_retries:
-                    self._raise_if_gone(error)
+                    is_unanswered = isinstance(error, APIConnectionError)
+                    self._unanswered = self._unanswered + 1 if is_unanswered else 0
+                    if self._unanswered >= self._patience:  # the service is gone
+                        raise
                     told = error if isinstance(error, APIStatusError) else None
                     return result(
                         outcome=DownloadOutcome.FAILED,
@@ -169,13 +171,6 @@ class Fetcher:
                     await in_thread(incoming.part.drop)
             wait = self._retry.delay(attempts, retry_after=None, chance=random.random())
             await asyncio.sleep(wait)
-
-    def _raise_if_gone(self, error: Exception) -> None:
-        """Raise the error of a media once too many in a row have met no answer."""
-        is_unanswered = isinstance(error, APIConnectionError)
-        self._unanswered = self._unanswered + 1 if is_unanswered else 0
-        if self._unanswered >= self._patience:
-            raise error
 
     def _bytes_of(
         self, wanted: Wanted, *, is_link: bool

@@ -36,10 +36,8 @@ if TYPE_CHECKING:
 Labelled: TypeAlias = tuple[LabeledTask, str]
 """A task and its media's file, relative to the folder; empty where it was not downloaded."""
 
-_BATCH: Final = 200
-"""Tasks or bitmaps that are joined with their files in one go."""
-_NAMED: Final = 20
-"""Failed bitmaps that are named in the notes; the count is exact."""
+_BATCH: Final = 200  # tasks or bitmaps that are joined with their files in one go
+_NAMED: Final = 20  # failed bitmaps that are named in the notes; the count is exact
 
 
 def require_extras(config: DownloadConfig) -> None:

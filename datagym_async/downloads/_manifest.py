@@ -18,12 +18,11 @@ import csv
 import io
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import attrs
 
@@ -273,7 +272,7 @@ class Manifest:
     """An open manifest; may be used from any thread, by one at a time."""
 
     root: Path
-    _database: Database
+    database: Database
     _planning: Planning
 
     @classmethod
@@ -289,11 +288,11 @@ class Manifest:
     def close(self) -> None:
         """Close it and unlock the folder; may be called again."""
         with contextlib.suppress(sqlite3.Error):
-            self._database.close()
+            self.database.close()
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
         """Have the database for oneself, in one transaction."""
-        return self._database.writing()
+        return self.database.writing()
 
     # Planning.
 
@@ -361,30 +360,6 @@ class Manifest:
         with self.using() as database:
             return dict(database.execute(_FILES, (json.dumps(media_ids),)).fetchall())
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield what the exported manifest says, a media each; for one thread, and nothing else."""
-        with self._database.using() as database:
-            cursor = database.execute(_ALL)
-            names = [column[0] for column in cursor.description]
-            for row in cursor:
-                yield dict(zip(names, row, strict=True))
-
-
-COLUMNS = (
-    "file",
-    "outcome",
-    "name",
-    "media_id",
-    "dataset_id",
-    "dataset",
-    "source",
-    "size",
-    "sha256",
-    "stored_name",
-    "reason",
-    "listed",
-)
-
 
 def export_manifest(manifest: Manifest) -> None:
     """Write ``manifest.jsonl`` and ``manifest.csv`` into the folder, from what the manifest says.
@@ -400,12 +375,14 @@ def export_manifest(manifest: Manifest) -> None:
         opened.callback(lines.drop)
         table = HashedPart.within(parts, root / "manifest.csv", mode=PRIVATE)
         opened.callback(table.drop)
-        writer.writerow(COLUMNS)
-        rows = manifest.rows()
-        while batch := list(islice(rows, _EXPORTED)):
+        cursor = opened.enter_context(manifest.database.using()).execute(_ALL)
+        columns = [column[0] for column in cursor.description]
+        writer.writerow(columns)
+        while found := cursor.fetchmany(_EXPORTED):
+            batch = [dict(zip(columns, row, strict=True)) for row in found]
             for row in batch:
                 row["listed"] = bool(row["listed"])
-                writer.writerow(csv_cells(COLUMNS, row))
+                writer.writerow(csv_cells(columns, row))
             lines.write([f"{encode(row)}\n".encode("utf-8", "backslashreplace") for row in batch])
             table.write([buffer.getvalue().encode("utf-8", "backslashreplace")])
             buffer.seek(0)

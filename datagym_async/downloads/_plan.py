@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 OF_ONE_RUN: Final = """
 CREATE TEMP TABLE listed (
-    media_id TEXT, dataset_id TEXT, name TEXT, stored_name TEXT, source TEXT, timestamp INTEGER,
+    dataset_id TEXT, media_id TEXT, name TEXT, stored_name TEXT, source TEXT, timestamp INTEGER,
     path TEXT, claim INTEGER
 );
 CREATE TEMP TABLE now (seq INTEGER PRIMARY KEY);
@@ -94,21 +95,11 @@ class Planning:
         known = (dataset.id, dataset.name, folder)
         database.execute("INSERT OR IGNORE INTO dataset VALUES (?, ?, ?)", known)
         start = f"{folder}/" if folder else ""
-
-        def row(media: Any) -> tuple[object, ...]:
-            path = start + safe_name(media.name)
-            return (
-                media.id,
-                dataset.id,
-                media.name,
-                media.stored_name,
-                media.source_type.value,
-                media.timestamp,
-                path,
-                claim_of(path),
-            )
-
-        database.executemany(_LIST, map(row, dataset.media))
+        said = attrgetter("id", "name", "stored_name", "source_type.value", "timestamp")
+        paths = (start + safe_name(media.name) for media in dataset.media)
+        rows = zip(map(said, dataset.media), paths, strict=True)
+        listed = ((dataset.id, *media, path, claim_of(path)) for media, path in rows)
+        database.executemany(_LIST, listed)
 
     def step(self, database: sqlite3.Connection, count: int) -> bool:
         """Give the next media files of their own, by age; return whether there are more."""
@@ -194,10 +185,8 @@ class Planning:
             sql = f"SELECT 1 FROM {table} WHERE claim = ? LIMIT 1"  # noqa: S608 -- names of ours
             if database.execute(sql, (claim,)).fetchone() is not None:
                 return True
-        if not number:
-            return False
         earlier = "SELECT 1 FROM planned WHERE claim = ? AND rowid < ? LIMIT 1"
-        return database.execute(earlier, (claim, number)).fetchone() is not None
+        return bool(number) and database.execute(earlier, (claim, number)).fetchone() is not None
 
 
 def claim_of(path: str) -> int:

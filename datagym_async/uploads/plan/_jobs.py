@@ -109,10 +109,7 @@ def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
     counted = {State(state): count for state, count in database.execute(sql.COUNT_STATES)}
     return JobSummary(
         path=path,
-        base_url=meta.get("base_url", ""),
-        dataset_id=meta.get("dataset_id", ""),
-        dataset_name=meta.get("dataset_name", ""),
-        sources=meta.get("sources", ""),
+        **{key: meta.get(key, "") for key in ("base_url", "dataset_id", "dataset_name", "sources")},
         words=None if words is None else tuple(words),
         count=int(meta.get("count", "0")),
         options=json.loads(meta.get("options", "{}")),

@@ -208,16 +208,14 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
 
 def _connect(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=5)
-    connection.create_function("mark_of", 2, _mark_of, deterministic=True)
+
+    def mark_of(name: bytes, content: bytes | None) -> int:
+        # The checksum of what an item is sent as, and from where: a kill leaves no seal, and a bit
+        # that changes in a name or a path then is still a name or path.
+        return crc32(content or b"", crc32(name))
+
+    connection.create_function("mark_of", 2, mark_of, deterministic=True)
     return connection
-
-
-def _mark_of(name: bytes, content: bytes | None) -> int:
-    """Return the checksum of what an item is sent as, and from where.
-
-    A kill leaves no seal, and a bit that changes in a name or a path then is still a name or path.
-    """
-    return crc32(content or b"", crc32(name))
 
 
 def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bool) -> int:
@@ -226,13 +224,19 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
     if not path.stat().st_size:
         # Before the WAL takes it: a kill must not leave a file that `is_journal` does not know.
         connection.execute(mark)
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
         # Before WAL, too. A kill in the midst leaves an empty database, which is made anew.
         connection.executescript(f"BEGIN; {sql.SCHEMA} {mark} PRAGMA user_version = {sql.VERSION};")
         connection.executemany(sql.SET_META, job.key.items())
         connection.execute("COMMIT")
+    elif version != sql.VERSION:
+        which = "a newer" if version > sql.VERSION else "an older"
+        raise ConfigurationError(
+            f"The journal {_shown(path)} was written by {which} version of datagym-async; use that "
+            "one, give another path, or begin anew with fresh=True (--fresh)."
+        )
     elif not is_whole:
-        _check_version(connection, path)
         check(connection, sql.SCHEMA)
         # Each row must be one that can have been written, and what it refers to must be there.
         if (odd := connection.execute(sql.ODD_ITEM).fetchone()) is not None:
@@ -241,32 +245,18 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         if odd is not None or connection.execute(sql.ODD_CLAIM).fetchone() is not None:
             raise DamagedError("a row in it is not what was written")
     connection.executescript(sql.LASTING)
-    _check_version(connection, path)
     known = dict(connection.execute(sql.ALL_META))
-    for name, what, shown in (
-        ("base_url", "the service", "base_url"),
-        ("dataset_id", "the dataset", "dataset_id"),
-        ("digest", "the sources", "sources"),
-    ):
-        if job.key[name] != known.get(name, ""):
-            raise ConfigurationError(
-                f"The journal {_shown(path)} is of another job ({what} {known.get(shown, '')}); "
-                "give this upload another path, or begin anew with fresh=True (--fresh)."
-            )
+    what = {"base_url": "the service", "dataset_id": "the dataset", "digest": "the sources"}
+    if other := next((name for name in what if job.key[name] != known.get(name, "")), ""):
+        theirs = known.get("sources" if other == "digest" else other, "")
+        raise ConfigurationError(
+            f"The journal {_shown(path)} is of another job ({what[other]} {theirs}); "
+            "give this upload another path, or begin anew with fresh=True (--fresh)."
+        )
     connection.executemany(sql.SET_META, job.last.items())
     connection.executescript(sql.OF_ONE_RUN)
     now = time.time()
     return int(connection.execute(sql.BEGIN_RUN, (now, now)).fetchone()[0])
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != sql.VERSION:
-        which = "a newer" if version > sql.VERSION else "an older"
-        raise ConfigurationError(
-            f"The journal {_shown(path)} was written by {which} version of datagym-async; use that "
-            "one, give another path, or begin anew with fresh=True (--fresh)."
-        )
 
 
 def is_journal(path: Path) -> bool:

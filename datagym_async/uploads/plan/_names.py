@@ -110,8 +110,7 @@ def _named_twice(item: UploadItem, first: Holder) -> Verdict:
 
 
 PORTION = 256
-SHOWN = 3
-"""Clashes that the refusal of a run names."""
+SHOWN = 3  # clashes that the refusal of a run names
 
 
 class _Clash(NamedTuple):

@@ -92,12 +92,9 @@ class Planned:
 class Plan:
     """Hold the items of a run on disk, in order, with a verdict and an outcome for each.
 
-    A context manager; without a journal, what it holds is gone when it closes.
-
-    Args:
-        skip_existing: Whether an item whose name is there already is skipped.
-        by_hash: Whether a file of a journal is known by the hash of its bytes, too.
-        keeps_hashes: Whether the hash of what is in memory is kept, to be compared at the end.
+    A context manager; without a journal, what it holds is gone when it closes. With `by_hash` a
+    file of a journal is known by the hash of its bytes, too; `keeps_hashes` keeps that of what is
+    in memory, to be compared at the end.
     """
 
     def __init__(
@@ -220,8 +217,7 @@ class Plan:
     def settle(self, *, renames: bool = False) -> Added:
         """Sort what was added since the last time, and let it claim its names in that order.
 
-        With `renames` an item whose name another one has is numbered. Returns how to correct the
-        count of items.
+        With `renames` those that clash are numbered. Returns how to correct the count of items.
         """
         added = Added()
         with self._database.writing() as database:
@@ -239,11 +235,7 @@ class Plan:
         return added
 
     def refuse_clashes(self, screening: Screening) -> None:
-        """Refuse to begin if images of finite sources clash.
-
-        Raises:
-            ConfigurationError: They do; it names some of them.
-        """
+        """Refuse to begin if images of finite sources clash, with a `ConfigurationError`."""
         with self._database.using() as database:
             refuse_clashes(database, screening, self._in_memory)
 
@@ -295,10 +287,7 @@ class Plan:
         return planned
 
     def note_read(self, portion: Iterable[Planned]) -> None:
-        """Note in a journal what files were when they were read, where they were listed otherwise.
-
-        None of them may be on its way yet.
-        """
+        """Note in a journal which files were read, before they are sent, as others than listed."""
         if self._resuming is None:
             return
         changed = [

@@ -47,15 +47,7 @@ class _FailedItems(Collection["Source"]):
 
     def __iter__(self) -> Iterator[Source]:
         # What cannot be repeated is a candidate with the reason, which is a source inside.
-        return cast("Iterator[Source]", self._candidates())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self._candidates())
-
-    def __contains__(self, item: object) -> bool:
-        return any(each == item for each in self)
-
-    def _candidates(self) -> Iterator[UploadItem | Candidate]:
+        rows: list[tuple[str, Any]]
         if isinstance(self.report, UploadReport):
             rows = [(each.outcome.value, _of_item(each.item)) for each in self.report.problems]
             omitted = self.report.problems_omitted
@@ -65,11 +57,17 @@ class _FailedItems(Collection["Source"]):
             omitted = document.get("problems_omitted", 0)
         yield from (item for outcome, item in rows if outcome in self.outcomes)
         if omitted:
-            yield _refused(
-                "the report",
+            reason = (
                 f"The report leaves out {omitted:,} rejected or failed items (max_problems); upload"
-                " the sources again instead, and what is there is skipped.",
+                " the sources again instead, and what is there is skipped."
             )
+            yield cast("Source", _refused("the report", reason))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, item: object) -> bool:
+        return any(each == item for each in self)
 
 
 def _of_row(row: dict[str, Any]) -> UploadItem | Candidate:
@@ -77,15 +75,13 @@ def _of_row(row: dict[str, Any]) -> UploadItem | Candidate:
         str(row[member]) if (raw := row.get(f"{member}_raw")) is None else raw_decoded(raw)
         for member in ("name", "source")
     )
-    return _gone(name) if row.get("in_memory") else UploadItem(name, source)
+    return _of_item(UploadItem(name, b"" if row.get("in_memory") else source))
 
 
 def _of_item(item: UploadItem) -> UploadItem | Candidate:
-    return item if isinstance(item.content, str) else _gone(item.name)
-
-
-def _gone(name: str) -> Candidate:
-    shown = printable(name)
+    if isinstance(item.content, str):
+        return item
+    shown = printable(item.name)
     return _refused(shown, f"The bytes of {shown} were in memory and are gone; give them again.")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeAlias, Union, cast
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 import attrs
 
@@ -52,40 +52,32 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
 
     What is no `Source` becomes a refused candidate: it may come from the midst of a long list.
     """
-    leaf = _leaf(source, rules)
-    if leaf is not None:
-        yield leaf
+    if isinstance(source, Candidate):
+        yield (source,)
+    elif isinstance(source, UploadItem):
+        yield (_of_item(source),)
+    elif isinstance(source, str):
+        yield _of_text(source, rules)
+    elif isinstance(source, os.PathLike):
+        yield _of_path(str(os.fspath(source)), rules)
+    elif isinstance(source, FolderWatch):
+        yield Stream(source.arrivals(rules))
+    elif is_readable(source):  # before the iterators: a file gives lines
+        try:
+            yield (_of_item(UploadItem(None, source)),)
+        except ConfigurationError as error:
+            yield (refused_source("an open file", str(error)),)
+    elif isinstance(source, AsyncIterable | Iterator):
+        yield Stream(source)
+    elif not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | memoryview):
+        kind = type(source).__name__
+        hint = " (bytes need a name: UploadItem(name, data))" if isinstance(source, bytes) else ""
+        yield (refused_source(kind, f"A source cannot be of the type {kind}{hint}."),)
     elif isinstance(source, Collection):
         for each in source:
             yield from leaves(each, rules)
     else:
-        yield Stream(iter(cast("Iterable[object]", source)))
-
-
-def _leaf(source: object, rules: Rules) -> Leaf | None:
-    """Return a source as one leaf; None for a collection or another iterable."""
-    if isinstance(source, Candidate):
-        return (source,)
-    if isinstance(source, UploadItem):
-        return (_of_item(source),)
-    if isinstance(source, str):
-        return _of_text(source, rules)
-    if isinstance(source, os.PathLike):
-        return _of_path(str(os.fspath(source)), rules)
-    if isinstance(source, FolderWatch):
-        return Stream(source.arrivals(rules))
-    if is_readable(source):  # before the iterators: a file gives lines
-        try:
-            return (_of_item(UploadItem(None, source)),)
-        except ConfigurationError as error:
-            return (refused_source("an open file", str(error)),)
-    if isinstance(source, AsyncIterable | Iterator):
-        return Stream(source)
-    if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview):
-        return None
-    kind = type(source).__name__
-    hint = " (bytes need a name: UploadItem(name, data))" if isinstance(source, bytes) else ""
-    return (refused_source(kind, f"A source cannot be of the type {kind}{hint}."),)
+        yield Stream(iter(source))
 
 
 def _of_item(item: UploadItem) -> Candidate:
