@@ -32,7 +32,7 @@ from datagym_async.formats.coco import CocoMapping
 from datagym_async.labels import LabeledImage
 from datagym_async.models import TaskDetail
 from datagym_async.models._names import MediaIndex
-from datagym_async.resources._value_reading import labels_of
+from datagym_async.resources._values import labels_of
 
 if TYPE_CHECKING:
     from datagym_async.models._names import NamedMedia

@@ -4,14 +4,13 @@ In reading order:
 
 * `_base`: what a resource needs of the session, and how an answer becomes a model;
 * `_projects`, `_datasets` (with their listings in parts), `_ai_segmentation`: one noun each;
-* `_media`: images and videos; `_bodies` makes uploads of files, `_urls` screens and batches links;
+* `_media`: images and videos, and uploads made of files; `_urls` screens and batches links;
 * `_labels`: exports, videos, bitmaps and imports; `_exports` cuts large answers; `_predictions`
   says which predictions are sent, sends them batch by batch, and reports;
 * `_label_configs`: read, upload, restore; `_config_replacement` puts one in the place of another,
   or the old one back; `_config_backup` saves it with the labels;
 * `_tasks`: tasks, one by one and many at once;
-* `_values`: single label values, and whole images planned and written; `_value_reading` makes
-  labels of the values of a task;
+* `_values`: single label values, labels made of them, and whole images planned and written;
 * `_work`: many things at once, and work that ends although its caller is cancelled.
 """
 
@@ -19,11 +18,10 @@ from __future__ import annotations
 
 from datagym_async._public import publish
 from datagym_async.resources._ai_segmentation import AiSegmentationResource
-from datagym_async.resources._bodies import file_body
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._label_configs import LabelConfigsResource
 from datagym_async.resources._labels import LabelsResource
-from datagym_async.resources._media import Dialect, MediaResource
+from datagym_async.resources._media import Dialect, MediaResource, file_body
 from datagym_async.resources._predictions import ImportOutcome, ImportReport, ImportResult
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import TaskOutcome, TasksReport, TasksResource

@@ -18,20 +18,12 @@ DEFAULT_NUM_POINTS = 20
 class AiSegmentationResource(Resource):
     """Outlines proposed by the service's AI: prepare an image, calculate, finish.
 
-    Without that part of the service every call raises `ServiceUnavailableError`.
+    Ids are UUIDs. Without that part of the service every call raises `ServiceUnavailableError`, and
+    another `APIError` where the service cannot be asked or refuses.
     """
 
     async def prepare(self, media_id: str) -> None:
-        """Have the service load an image.
-
-        Args:
-            media_id: UUID of the image.
-
-        Raises:
-            ServiceUnavailableError: Assisted segmentation is not installed.
-            LimitReachedError: The plan allows no more of it.
-            APIError: The service cannot be asked, or refuses.
-        """
+        """Have the service load an image; `LimitReachedError` if the plan allows no more of it."""
         await self._do(routes.prepare_segmentation(media_id))
 
     async def calculate(
@@ -46,16 +38,13 @@ class AiSegmentationResource(Resource):
         """Return the outline that the AI proposes for an object.
 
         Args:
-            media_id: UUID of the image or video.
             positive_points: Points on the object, in pixels.
             negative_points: Points beside the object, in pixels.
             num_points: How many points the outline should have.
             frame_number: Number of the frame of a video, counted from 0.
 
         Raises:
-            ServiceUnavailableError: Assisted segmentation is not installed.
             RequestRefusedError: It is busy, or did not answer.
-            APIError: The service cannot be asked, or refuses.
         """
         fields: dict[str, object] = {
             "imageId": media_id,
@@ -68,13 +57,5 @@ class AiSegmentationResource(Resource):
         return await self._fetch(routes.calculate_segmentation(fields), AiSegResult)
 
     async def finish(self, media_id: str) -> None:
-        """Have the service forget an image.
-
-        Args:
-            media_id: UUID of the image.
-
-        Raises:
-            ServiceUnavailableError: Assisted segmentation is not installed.
-            APIError: The service cannot be asked, or refuses.
-        """
+        """Have the service forget an image."""
         await self._do(routes.finish_segmentation(media_id))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from datagym_async._wire._codec import check_empty, decode
 from datagym_async._wire._messages import Response
+from datagym_async.exceptions import APIStatusError
 from datagym_async.labels import Point
 from datagym_async.models import Dataset, Project, StoredPoint
 from datagym_async.models._names import fold_name
@@ -99,9 +100,18 @@ class Resource:
         answer = await self._session.request_or_settle(request, settle or _nothing)
         return await read(request, answer, kind) if isinstance(answer, Response) else answer
 
-    async def _do(self, request: Request) -> None:
-        """Send a request whose answer is empty."""
-        check_empty(request, await self._session.request(request))
+    async def _do(self, request: Request, *done: str) -> bool:
+        """Send a request whose answer is empty; return False where it had been done before.
+
+        An error under one of the keys `done` says so. One without a key is of an unknown route.
+        """
+        try:
+            check_empty(request, await self._session.request(request))
+        except APIStatusError as error:
+            if error.key not in done:
+                raise
+            return False
+        return True
 
 
 async def read(request: Request, response: Response, kind: type[T]) -> T:

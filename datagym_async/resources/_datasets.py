@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +12,7 @@ import attrs
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_items, decode_value, read_json, unreadable
-from datagym_async._wire._cutting import PORTION, ListingCutter
+from datagym_async._wire._cutting import ListingCutter
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetMedia
@@ -33,7 +28,11 @@ T = TypeVar("T")
 
 
 class DatasetsResource(Resource):
-    """The datasets of the token's organisation."""
+    """The datasets of the token's organisation.
+
+    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown or deleted, and another
+    `APIError` where the service cannot be asked or refuses.
+    """
 
     def __init__(self, session: Door) -> None:
         super().__init__(session)
@@ -44,24 +43,12 @@ class DatasetsResource(Resource):
         """Return all datasets with all their media, in no particular order.
 
         The service has no smaller listing of datasets: 160 bytes for each media of each dataset.
-
-        Raises:
-            APIResponseValidationError: They are more than 256 MiB; `iter_parts` takes any.
-            APIError: The service cannot be asked, or refuses.
+        More than 256 MiB are an `APIResponseValidationError`; `iter_parts` takes any.
         """
         return [*await self._fetch(routes.list_datasets(), tuple[Dataset, ...])]
 
     async def get(self, dataset_id: str) -> Dataset:
-        """Return a dataset with its media.
-
-        Args:
-            dataset_id: UUID of the dataset.
-
-        Raises:
-            NotFoundError: It is unknown or deleted.
-            APIResponseValidationError: It has more than 256 MiB; `iter_parts` takes any.
-            APIError: The service cannot be asked, or refuses.
-        """
+        """Return a dataset with its media; for more than 256 MiB see `list`."""
         return await self._fetch(routes.get_dataset(dataset_id), Dataset)
 
     async def iter_parts(self, dataset_id: str | None = None) -> AsyncGenerator[Dataset, None]:
@@ -72,14 +59,8 @@ class DatasetsResource(Resource):
         something of a dataset behind its media (none does), its last part alone has it.
 
         The answer is closed when the iteration ends; one that is left early is best wrapped in
-        ``contextlib.aclosing``. An answer that breaks off is not asked for again: see `read_parts`.
-
-        Args:
-            dataset_id: UUID of the dataset; None for all datasets.
-
-        Raises:
-            NotFoundError: It is unknown or deleted.
-            APIError: The service cannot be asked, or refuses; also when the answer breaks off.
+        ``contextlib.aclosing``. An answer that breaks off is an `APIError`, and is not asked for
+        again: see `read_parts`. Without an id it gives all datasets.
         """
         request = _listing_of(dataset_id)
         async with (
@@ -94,16 +75,10 @@ class DatasetsResource(Resource):
         reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
         dataset_id: str | None = None,
     ) -> T:
-        """Return what a function makes of the parts of a dataset (see `iter_parts`).
+        """Return what `reading`, awaited with the parts (see `iter_parts`), makes of them.
 
-        Args:
-            reading: Awaited with the parts. Where the answer breaks off it is retried like any
-                other read: this is then called again, and has to begin again.
-            dataset_id: UUID of the dataset; None for all datasets.
-
-        Raises:
-            NotFoundError: It is unknown or deleted.
-            APIError: The service cannot be asked, or refuses.
+        Where the answer breaks off it is retried like any other read: `reading` is then called
+        again, and has to begin again.
         """
         request = _listing_of(dataset_id)
 
@@ -116,12 +91,8 @@ class DatasetsResource(Resource):
     async def find(self, name: str) -> Dataset | None:
         """Return the dataset of a name with its media, or None. It lists all datasets.
 
-        Args:
-            name: Compared as the service does: without case and trailing blanks. An exact match
-                goes first, and the oldest of several.
-
-        Raises:
-            APIError: The service cannot be asked, or refuses.
+        Names are compared as the service does, without case and trailing blanks. An exact match
+        goes first, and the oldest of several.
         """
         folded = fold_name(name)
 
@@ -154,7 +125,6 @@ class DatasetsResource(Resource):
             AlreadyExistsError: A dataset has the name, and `exist_ok` is False.
             BadRequestError: The name or description breaks a rule; the text says which.
             RequestRefusedError: The name is a word reserved by the service.
-            APIError: The service cannot be asked, or refuses.
         """
         async with self._creating:
             existing = await self.find(name)
@@ -179,13 +149,7 @@ class DatasetsResource(Resource):
 
         Unlike `create` with `exist_ok`, it lists the datasets only once the service refuses the
         name, for one who knows that it is most likely free: a listing holds all media there are.
-
-        Args:
-            name: See `create`.
-
-        Raises:
-            AlreadyExistsError: The service refuses the name, and lists no dataset of it.
-            APIError: See `create`.
+        `AlreadyExistsError` then means that the service lists no dataset of the name.
         """
         async with self._creating:
             return await self._create(routes.create_dataset(name, ""), name, exist_ok=True)
@@ -210,26 +174,17 @@ _DECODED_ON_THE_LOOP = 64 * 1024  # bytes: about 2 ms of work
 
 
 async def iter_parts(
-    request: Request, answer: OpenAnswer, *, many: bool, portion: int = PORTION
+    request: Request, answer: OpenAnswer, *, many: bool
 ) -> AsyncGenerator[Dataset, None]:
-    """Give the datasets of an answer in parts: each with some of its media, and at least one.
-
-    Raises:
-        APIResponseValidationError: The answer is no listing, or ends too early.
-        APIConnectionError: It breaks off.
-    """
-    cutter, status = ListingCutter(many=many, portion=portion), answer.status
+    """Give the datasets of an answer in parts: each with some of its media, and at least one."""
+    cutter, status = ListingCutter(many=many), answer.status
 
     def decoded(portion: Portion) -> Dataset:
         at = f"[{portion.dataset}]" if many else ""
         dataset = decode_value(request, portion.fields, Dataset, status=status, at=at)
+        at, first = f"{at}.media".lstrip("."), portion.first
         media = decode_items(
-            request,
-            portion.media,
-            DatasetMedia,
-            status=status,
-            at=f"{at}.media" if at else "media",
-            first=portion.first,
+            request, portion.media, DatasetMedia, status=status, at=at, first=first
         )
         return attrs.evolve(dataset, media=media)
 

@@ -45,13 +45,6 @@ class LabelConfigsResource(Resource):
 
         The service has no call for it; a task shows it. Reading a task that nobody has opened
         makes the service create its empty classification values, so that opened ones go first.
-
-        Args:
-            project_id: UUID of the project.
-
-        Raises:
-            NotFoundError: The project is unknown.
-            APIError: The service cannot be asked, or refuses.
         """
         task = await read_task(self._session, project_id)
         return None if task is None else task.label_config
@@ -60,13 +53,6 @@ class LabelConfigsResource(Resource):
         """Empty a label configuration. **It deletes every label of the project.**
 
         Completed and reviewed tasks go back to WAITING_CHANGED.
-
-        Args:
-            config_id: UUID of the configuration.
-
-        Raises:
-            NotFoundError: It is unknown.
-            APIError: The service cannot be asked, or refuses.
         """
         await ConfigWriter(self._session, config_id).clear()
 
@@ -89,7 +75,6 @@ class LabelConfigsResource(Resource):
         client does one, since configurations stored at once are stored twice (observed).
 
         Args:
-            config_id: UUID of the configuration.
             entries: A `LabelConfig`, what the service shows of one, entries, or root entries as
                 the service takes them (``entryKey``, ``entryValue``, ``type`` and so on).
             replace: True to replace what is there; else only an empty configuration is filled.
@@ -128,7 +113,6 @@ class LabelConfigsResource(Resource):
         afterwards, with `LabelsResource.import_predictions`.
 
         Args:
-            config_id: UUID of the configuration.
             saved: The folder of a backup, or a file with a configuration.
             backup: The folder that what is there now is saved to (see `upload`).
             on_backup: Called with that backup.
@@ -147,14 +131,12 @@ class LabelConfigsResource(Resource):
         """Save the label configuration and the labels of a project; return where they are.
 
         Args:
-            project_id: UUID of the project.
             folder: Where the new folder of the backup goes; made if it is missing.
 
         Raises:
             LabelConfigError: The project has no task, so that nothing shows its configuration.
             ConfigurationError: The project is unknown.
             OSError: Something cannot be written.
-            APIError: The service cannot be asked, or refuses.
         """
         project = await self._project(project_id)
         config = await self.read(project.id)
@@ -163,15 +145,7 @@ class LabelConfigsResource(Resource):
         return await write_backup(self._session, project, config, Path(folder))
 
     async def at_stake(self, project_id: str) -> ConfigStakes:
-        """Count what clearing the label configuration of a project would destroy.
-
-        Args:
-            project_id: UUID of the project.
-
-        Raises:
-            NotFoundError: The project is unknown.
-            APIError: The service cannot be asked, or refuses.
-        """
+        """Count what clearing the label configuration of a project would destroy."""
         tasks = await all_tasks(self._session, project_id)
         done, labels = finished(tasks), 0
         if done:  # shapes, and answers that are given

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -47,18 +40,16 @@ ConfigSource: TypeAlias = "LabelConfiguration | LabelConfig | Literal['read'] | 
 
 
 class LabelsResource(Resource):
-    """The labels of projects."""
+    """The labels of projects.
+
+    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown, and another `APIError`
+    where the service cannot be asked or refuses.
+    """
 
     async def export(self, project_id: str) -> LabelExport:
         """Return the labels of all tasks that are completed, skipped or reviewed.
 
-        Args:
-            project_id: UUID of the project.
-
-        Raises:
-            NotFoundError: The project is unknown.
-            APIResponseValidationError: The export has more than 256 MiB; `iter_export` takes any.
-            APIError: The service cannot be asked, or refuses.
+        More than 256 MiB are an `APIResponseValidationError`; `iter_export` takes any.
         """
         request = routes.export_labels(project_id)
         response = await self._session.request(request)
@@ -70,13 +61,7 @@ class LabelsResource(Resource):
         """Give the labels of each task as they arrive, in memory that does not grow with them.
 
         The answer is closed when the iteration ends; one that is left early is best wrapped in
-        ``contextlib.aclosing``.
-
-        Args:
-            project_id: UUID of the project.
-
-        Raises:
-            APIError: See `export`; also when the answer breaks off.
+        ``contextlib.aclosing``. An answer that breaks off is an `APIError`.
         """
         return iter_tasks(self._session, routes.export_labels(project_id))
 
@@ -93,18 +78,16 @@ class LabelsResource(Resource):
         before.
 
         Args:
-            project_id: UUID of the project.
             path: The file; an existing one is replaced. Its folder must exist.
             on_bytes: Called with the number of bytes written so far; must not raise.
 
         Raises:
             FileWriteError: The file cannot be written.
-            APIError: See `export`; also when the answer breaks off.
+            APIError: Also when the answer breaks off.
         """
         written = 0
-        request = routes.export_labels(project_id)
         async with (
-            aclosing(whole_chunks(self._session, request)) as chunks,
+            aclosing(whole_chunks(self._session, routes.export_labels(project_id))) as chunks,
             replaced_file(Path(path)) as file,
         ):
             async for chunk in chunks:
@@ -124,9 +107,7 @@ class LabelsResource(Resource):
                 None.
 
         Raises:
-            NotFoundError: The task is unknown.
             RequestRefusedError: The task is of an image project.
-            APIError: The service cannot be asked, or refuses.
         """
         labels = await self._fetch(routes.export_video(task_id), VideoLabels)
         if not with_classes:
@@ -135,11 +116,7 @@ class LabelsResource(Resource):
         return with_keys(labels, task.label_iteration.values)
 
     async def export_videos(
-        self,
-        project_id: str,
-        *,
-        with_classes: bool = True,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        self, project_id: str, *, with_classes: bool = True, concurrency: int = DEFAULT_CONCURRENCY
     ) -> AsyncGenerator[tuple[LabeledTask, VideoLabels], None]:
         """Give each finished task of a video project with the labels of its video.
 
@@ -153,10 +130,15 @@ class LabelsResource(Resource):
 
         Raises:
             ConfigurationError: The project is of images, or `concurrency` is less than 1.
-            APIError: See `export` and `export_video`.
         """
-
-        tasks = [(task, _video_task(task)) for task in (await self.export(project_id)).tasks]
+        tasks = []
+        for task in (await self.export(project_id)).tasks:
+            if not (task.task_export_url and task.task_id):
+                raise ConfigurationError(
+                    f"The task of {task.media_name!r} is of no video; use labels.export for image"
+                    " projects"
+                )
+            tasks.append((task, task.task_id))
         if concurrency < 1:
             raise ConfigurationError(f"concurrency is {concurrency}; use 1 or more")
         found: dict[str, VideoLabels] = {}
@@ -186,7 +168,6 @@ class LabelsResource(Resource):
         Raises:
             NotFoundError: The task or the key is unknown.
             RequestRefusedError: The task is in another state.
-            APIError: The service cannot be asked, or refuses.
         """
         request = routes.export_bitmap(task_id, export_key)
         response = await self._session.request(request)
@@ -242,7 +223,6 @@ class LabelsResource(Resource):
         Raises:
             ConfigurationError: `batch_size` is out of range, `predictions` is no collection, or the
                 project, where its configuration is read, is of videos.
-            NotFoundError: The project is unknown.
             APIError: The service cannot be asked any more; a note says how many were stored.
                 `iter_import_predictions` also gives their results.
         """
@@ -316,12 +296,3 @@ class LabelsResource(Resource):
                 " service would store some that neither its editor nor an export shows"
             )
         return None if task is None else task.label_config.entries
-
-
-def _video_task(task: LabeledTask) -> str:
-    """Return the id of a task that is of a video."""
-    if task.task_export_url and task.task_id:
-        return task.task_id
-    raise ConfigurationError(
-        f"The task of {task.media_name!r} is of no video; use labels.export for image projects"
-    )

@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
+
+import attrs
+from aiofiles.threadpool import wrap
 
 from datagym_async._files import replaced_file
 from datagym_async._logs import logger
@@ -36,22 +33,31 @@ from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Re
 from datagym_async.exceptions import (
     APIConnectionError,
     ConfigurationError,
+    FileChangedError,
     NotFoundError,
-    RequestRefusedError,
 )
 from datagym_async.models import Dataset, Media, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import Resource, read
-from datagym_async.resources._bodies import CHUNK_SIZE, file_body
+from datagym_async.resources._base import Resource
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
+    from aiofiles.threadpool.binary import AsyncBufferedReader
+
     from datagym_async._wire._messages import Request
     from datagym_async.resources._base import Door, OpenAnswer
+
+_log = logger(__name__)
+
+Dialect: TypeAlias = Literal["auto", "image", "media"]
+"""``media``: today's servers; ``image``: the public documentation; ``auto``: ask the service."""
 
 
 class MediaResource(Resource):
     """The images and videos of datasets.
+
+    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown or deleted, and another
+    `APIError` where the service cannot be asked or refuses.
 
     Args:
         session: The door to the network; it is not closed here.
@@ -60,7 +66,12 @@ class MediaResource(Resource):
 
     def __init__(self, session: Door, *, dialect: Dialect = "auto") -> None:
         super().__init__(session)
-        self._dialect = DialectFinder(session, dialect)
+        if dialect not in {"auto", "image", "media"}:
+            raise ConfigurationError(
+                f"The dialect {dialect!r} is unknown; use 'auto', 'media' or 'image'"
+            )
+        self._known: routes.Dialect | None = None if dialect == "auto" else dialect
+        self._asking = asyncio.Lock()
 
     @property
     def base_url(self) -> str:
@@ -77,7 +88,6 @@ class MediaResource(Resource):
         """Store one image in a dataset. An upload whose answer is lost is looked up, never doubled.
 
         Args:
-            dataset_id: UUID of the dataset.
             source: A path, or the bytes of a JPEG or PNG file.
             name: Name of the media, unique in the dataset without regard to case; None takes the
                 last part of the path.
@@ -85,13 +95,11 @@ class MediaResource(Resource):
         Raises:
             AlreadyExistsError: The dataset has a media of this name.
             BadRequestError: The service does not take this kind of file.
-            NotFoundError: The dataset is unknown.
             LimitReachedError: The organisation's storage is full.
             FileChangedError: The file changed while it was sent.
             OSError: The file cannot be read. Where the path leads to a pipe, a device, a socket or
                 a folder, which are not opened, it is a `DataGymError` as well.
             ConfigurationError: Bytes without a name, or a name that is too long.
-            APIError: The service cannot be asked, or refuses.
         """
         if isinstance(source, bytes):
             if name is None:
@@ -99,8 +107,9 @@ class MediaResource(Resource):
             return await self.upload_body(dataset_id, name, Body.of_bytes(source))
         path = Path(source)
         if "\0" in str(path):
-            msg = f"The path {quoted(str(path))} holds a NUL character, and no path does"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(
+                f"The path {quoted(str(path))} holds a NUL character, and no path does"
+            )
         body = await asyncio.to_thread(_read_small, path)
         if body is None:
             body = file_body(path, (await asyncio.to_thread(path.stat)).st_size)
@@ -114,24 +123,17 @@ class MediaResource(Resource):
         *,
         settle: Callable[[], Awaitable[Media | None]] | None = None,
     ) -> Media:
-        """Store one image whose body is ready to be sent.
+        """Store one image whose body is ready to be sent. For its errors see `upload_file`.
 
         Args:
-            dataset_id: UUID of the dataset.
             name: Name of the media, as people write it.
-            body: The body's recipe; opened again for each attempt.
+            body: The body's recipe; opened again for each attempt. Its errors come out as they are.
             settle: Looks an upload up whose answer was lost, and returns its media, or None if it
                 is not there; None lists the dataset for this upload alone.
-
-        Raises:
-            APIError: See `upload_file`; errors of the recipe come out as they are.
         """
-        dialect = await self._dialect.get()
-        request = routes.upload_file(dataset_id, name, body, dialect=dialect)
-
+        request = routes.upload_file(dataset_id, name, body, dialect=await self._dialect())
         look_up = settle or partial(self._look_up, dataset_id, name)
-        answer = await self._session.request_or_settle(request, look_up)
-        return await read(request, answer, Media) if isinstance(answer, Response) else answer
+        return await self._fetch_or_settle(request, Media, look_up)
 
     async def upload_urls(
         self, dataset_id: str, urls: Iterable[str], *, batch_size: int = DEFAULT_BATCH
@@ -142,7 +144,6 @@ class MediaResource(Resource):
         whole batch with them, are not sent: their result is FAILED with a `reason`.
 
         Args:
-            dataset_id: UUID of the dataset.
             urls: The URLs; each is sent once, however often it is given.
             batch_size: URLs in one request, 1 to 500.
 
@@ -150,14 +151,13 @@ class MediaResource(Resource):
             One result for each URL given, in the order given; repeated URLs share theirs.
 
         Raises:
-            NotFoundError: The dataset is unknown.
             RequestRefusedError: The dataset holds videos, or the plan allows no URLs.
             ConfigurationError: `batch_size` is out of range, or `urls` is a single text.
             APIError: The service cannot be asked, or refuses. A note says how many were done.
         """
 
         async def send(batch: Sequence[str]) -> tuple[UrlResult, ...]:
-            request = routes.upload_urls(dataset_id, batch, dialect=await self._dialect.get())
+            request = routes.upload_urls(dataset_id, batch, dialect=await self._dialect())
             return await self._fetch_or_settle(request, tuple[UrlResult, ...])
 
         return await upload_in_batches(urls, batch_size, send)
@@ -171,18 +171,16 @@ class MediaResource(Resource):
         service, which marks those that it cannot fetch invalid and skips their tasks.
 
         Args:
-            media_id: UUID of the media.
             link: True for a media of source SHAREABLE_LINK, so that a failed call is not repeated.
             max_bytes: Bytes of the media at most, by default 1 GiB; `download_to` and `stream` keep
                 none in memory.
 
         Raises:
             APIResponseValidationError: It is longer than `max_bytes`.
-            NotFoundError: The media is unknown or deleted.
             BadRequestError: The link of a media cannot be fetched.
             APIError: The service cannot be asked, refuses, or the answer broke off.
         """
-        dialect = self._dialect.known or await self._dialect.get()
+        dialect = await self._dialect()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         answer = await self._session.request(request)
         url = None if _is_media(request, answer) else _as_url(answer.body)
@@ -203,17 +201,13 @@ class MediaResource(Resource):
         """Write the bytes of a media to a file and return how many there are.
 
         They are written beside the file first, so that a failure or cancellation leaves what was
-        there before.
+        there before. Options and errors are those of `download`, and 16 GiB the default.
 
         Args:
-            media_id: UUID of the media.
             path: The file; an existing one is replaced. Its folder must exist.
-            link: See `download`.
-            max_bytes: Bytes of the media at most, by default 16 GiB.
 
         Raises:
             FileWriteError: The file cannot be written.
-            APIError: See `download`.
         """
         written = 0
         async with (
@@ -230,17 +224,10 @@ class MediaResource(Resource):
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Give the bytes of a media in pieces: ``async with media.stream(id) as chunks``.
 
-        The answer is closed when the context is left; chunks can be iterated once.
-
-        Args:
-            media_id: UUID of the media.
-            link: See `download`.
-            max_bytes: Bytes of the media at most, by default 16 GiB.
-
-        Raises:
-            APIError: See `download`.
+        The answer is closed when the context is left; chunks can be iterated once. Options and
+        errors are those of `download`, and 16 GiB the default.
         """
-        dialect = await self._dialect.get()
+        dialect = await self._dialect()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         async with self._session.stream(request) as answer:
             chunks, start = answer.iter_chunks(), b""
@@ -263,43 +250,48 @@ class MediaResource(Resource):
     async def delete(self, media_id: str) -> bool:
         """Delete a media; its labels and tasks vanish from listings and exports.
 
-        Args:
-            media_id: UUID of the media.
-
         Returns:
             True if this call deleted it, False if it was gone already: unknown, deleted before, or
             deleted by an attempt of this call whose answer was lost.
-
-        Raises:
-            APIError: The service cannot be asked, or refuses.
         """
-        request = routes.delete_media(media_id, dialect=await self._dialect.get())
-        try:
-            await self._do(request)
-        except NotFoundError as error:
-            if not error.key:  # the route is unknown, not the media
-                raise
-            return False
-        except RequestRefusedError as error:
-            if error.key != "ex_gen_image_delete":
-                raise
-            return False
-        return True
+        request = routes.delete_media(media_id, dialect=await self._dialect())
+        return await self._do(request, "ex_notfound", "ex_gen_image_delete")
 
     async def _look_up(self, dataset_id: str, name: str) -> Media | None:
         """Return the media of a name, as the service compares names, or None."""
         wanted = fold_written(name)
         dataset = await self._fetch(routes.get_dataset(dataset_id), Dataset)
-        for found in dataset.media:
-            if fold_name(found.stored_name) == wanted:
-                return Media(
-                    id=found.id,
-                    timestamp=found.timestamp,
-                    source_type=found.source_type,
-                    name=found.name,
-                    stored_name=found.stored_name,
-                )
-        return None
+        same = (each for each in dataset.media if fold_name(each.stored_name) == wanted)
+        found = next(same, None)
+        return None if found is None else Media(**attrs.asdict(found))
+
+    async def _dialect(self) -> routes.Dialect:
+        """Return the first word of the media routes; the service is asked for it once.
+
+        A failure to find out is raised and not remembered.
+        """
+        if self._known is not None:
+            return self._known
+        async with self._asking:
+            if self._known is not None:
+                return self._known
+            # The old one is asked for, too: else a page of a wrong address would be taken for it.
+            dialects: tuple[routes.Dialect, ...] = ("media", "image")
+            for dialect in dialects:
+                # Of a media that cannot exist, only an existing route answers with an error key.
+                probe = routes.probe_media(str(uuid.uuid4()), dialect=dialect)
+                try:
+                    await self._session.request(probe)
+                except NotFoundError as error:
+                    _log.debug("dialect %s: %s", dialect, error.key or "no such route")
+                    if not error.key:
+                        continue
+                self._known = dialect
+                return dialect
+            raise ConfigurationError(
+                "The service answers neither to the media nor to the image routes; check that"
+                " base_url is the address of a DataGym service"
+            )
 
 
 def _read_small(path: Path) -> Body | None:
@@ -317,11 +309,7 @@ _DIGITS = 20
 
 
 def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
-    """Return whether an answer is an image or a video; else it may be the URL of one.
-
-    Raises:
-        APIResponseValidationError: It is a web page.
-    """
+    """Return whether an answer is an image or a video; else it may be the URL of one."""
     kind = answer.headers.get("content-type", "").strip().lower()
     if kind.startswith(("image/", "video/")):
         return True
@@ -366,46 +354,74 @@ async def _counted(
         )
 
 
-Dialect: TypeAlias = Literal["auto", "image", "media"]
-"""``media``: today's servers; ``image``: the public documentation; ``auto``: ask the service."""
-
-_log = logger(__name__)
+# --- Bodies made of local files, opened and read without holding up the event loop ----------------
 
 
-class DialectFinder:
-    """Say the first word of the media routes; ask the service at the first call and no more."""
+@asynccontextmanager
+async def open_file(path: Path) -> AsyncIterator[AsyncBufferedReader]:
+    """Give an open file; it is closed even if the wait for its opening is cancelled."""
+    opened: list[BufferedReader] = []
+    try:
+        # Not aiofiles.open: cancelled while its thread opens the file, it leaves the file open.
+        await in_thread(lambda: opened.append(_open(path)))
+        yield cast("AsyncBufferedReader", wrap(cast("Any", opened[0])))
+    finally:
+        for file in opened:
+            await in_thread(file.close)
 
-    def __init__(self, session: Door, dialect: Dialect = "auto") -> None:
-        if dialect not in {"auto", "image", "media"}:
-            raise ConfigurationError(
-                f"The dialect {dialect!r} is unknown; use 'auto', 'media' or 'image'"
+
+def _open(path: Path) -> BufferedReader:
+    return open(path, "rb", opener=regular_only)
+
+
+CHUNK_SIZE = 1024 * 1024
+"""Bytes read at once: chunks of 64 KiB through a thread cost 3 times the CPU (measured)."""
+
+
+def file_body(path: str | os.PathLike[str], size: int) -> Body:
+    """Return the body that sends a file in chunks of about 1 MiB, opened again for each attempt.
+
+    Sending it raises `FileChangedError` if the file is not of that size in bytes, vanishes, grows,
+    shrinks or is written to meanwhile: before the last chunk, so that the service stores nothing.
+    """
+    return Body(size=size, open=partial(_open_body, Path(path), size))
+
+
+@asynccontextmanager
+async def _open_body(path: Path, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    try:
+        async with open_file(path) as file:
+            yield _read_chunks(path, file, size)
+    except FileNotFoundError:
+        raise FileChangedError(
+            f"The file {str(path)!r} vanished before it was sent; put it back, or leave it out"
+        ) from None
+
+
+async def _read_chunks(path: Path, file: AsyncBufferedReader, size: int) -> AsyncIterator[bytes]:
+    async def look() -> int:
+        """Return when the file was last written to; its size must be the same."""
+        found = await asyncio.to_thread(os.fstat, file.fileno())
+        _check_size(path, found.st_size, size)
+        return found.st_mtime_ns
+
+    before, left = await look(), size
+    while left:
+        chunk = await file.read(min(CHUNK_SIZE, left))
+        left -= len(chunk)
+        if not chunk:
+            _check_size(path, size - left, size)
+        # Before the last chunk is sent, so that nothing is stored.
+        if not left and await look() != before:
+            raise FileChangedError(
+                f"The file {str(path)!r} was written to while it was sent; send it again"
             )
-        self._session = session
-        self.known: routes.Dialect | None = None if dialect == "auto" else dialect
-        self._asking = asyncio.Lock()
+        yield chunk
 
-    async def get(self) -> routes.Dialect:
-        """Return the word; a failure to find out is raised and not remembered."""
-        known = self.known
-        if known is not None:
-            return known
-        async with self._asking:
-            if self.known is not None:
-                return self.known
-            # The old one is asked for, too: else a page of a wrong address would be taken for it.
-            dialects: tuple[routes.Dialect, ...] = ("media", "image")
-            for dialect in dialects:
-                # Of a media that cannot exist, only an existing route answers with an error key.
-                probe = routes.probe_media(str(uuid.uuid4()), dialect=dialect)
-                try:
-                    await self._session.request(probe)
-                except NotFoundError as error:
-                    _log.debug("dialect %s: %s", dialect, error.key or "no such route")
-                    if not error.key:
-                        continue
-                self.known = dialect
-                return dialect
-            raise ConfigurationError(
-                "The service answers neither to the media nor to the image routes; check that"
-                " base_url is the address of a DataGym service"
-            )
+
+def _check_size(path: Path, found: int, size: int) -> None:
+    if found != size:
+        raise FileChangedError(
+            f"The file {str(path)!r} was {size} bytes long when it was looked at and is {found}"
+            " bytes now; send it again when nothing writes to it"
+        )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datagym_async._wire import _routes as routes
-from datagym_async.exceptions import ConflictError, RequestRefusedError
 from datagym_async.models import Project
 from datagym_async.resources._base import Resource, find_by_name
 
 
 class ProjectsResource(Resource):
-    """The projects of the token's organisation. The service's API cannot create or delete any."""
+    """The projects of the token's organisation. The service's API cannot create or delete any.
+
+    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown, and another `APIError`
+    where the service cannot be asked or refuses.
+    """
 
     async def ping(self) -> None:
         """Ask the service whether the token is good.
@@ -17,65 +20,32 @@ class ProjectsResource(Resource):
         Raises:
             AuthenticationError: No token reached the service.
             PermissionDeniedError: The token is not, or no longer, valid.
-            APIError: The service cannot be asked.
         """
         await self._do(routes.check_token())
 
     async def list(self) -> list[Project]:
-        """Return all projects, in no particular order.
-
-        Raises:
-            APIError: The service cannot be asked, or refuses.
-        """
+        """Return all projects, in no particular order."""
         return [*await self._fetch(routes.list_projects(), tuple[Project, ...])]
 
     async def find(self, name: str) -> Project | None:
         """Return the project of a name, or None.
 
-        Args:
-            name: Compared as the service does: without case. An exact match goes first, and the
-                oldest of several.
-
-        Raises:
-            APIError: The service cannot be asked, or refuses.
+        Names are compared as the service does, without case. An exact match goes first, and the
+        oldest of several.
         """
         return find_by_name(await self.list(), name)
 
     async def add_dataset(self, project_id: str, dataset_id: str) -> None:
         """Attach a dataset to a project; nothing happens where it is attached already.
 
-        The service creates one task in state BACKLOG for each media.
-
-        Args:
-            project_id: UUID of the project.
-            dataset_id: UUID of the dataset; of the same media type as the project.
-
-        Raises:
-            NotFoundError: One of the two is unknown.
-            RequestRefusedError: The media types differ.
-            APIError: The service cannot be asked, or refuses.
+        The service creates one task in state BACKLOG for each media. It refuses a dataset of
+        another media type than the project's (`RequestRefusedError`).
         """
-        try:
-            await self._do(routes.add_dataset(project_id, dataset_id))
-        except ConflictError as error:
-            if error.key != "ex_already_contains":
-                raise
+        await self._do(routes.add_dataset(project_id, dataset_id), "ex_already_contains")
 
     async def remove_dataset(self, project_id: str, dataset_id: str) -> None:
         """Detach a dataset from a project; nothing happens where it is not attached.
 
         The service deletes the tasks of its media **and all their labels** in this project.
-
-        Args:
-            project_id: UUID of the project.
-            dataset_id: UUID of the dataset.
-
-        Raises:
-            NotFoundError: One of the two is unknown.
-            APIError: The service cannot be asked, or refuses.
         """
-        try:
-            await self._do(routes.remove_dataset(project_id, dataset_id))
-        except RequestRefusedError as error:
-            if error.key != "ex_gen_does_not_contain":
-                raise
+        await self._do(routes.remove_dataset(project_id, dataset_id), "ex_gen_does_not_contain")

@@ -79,7 +79,11 @@ class TasksReport:
 
 
 class TasksResource(Resource):
-    """The labelling tasks of projects."""
+    """The labelling tasks of projects.
+
+    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown, and another `APIError`
+    where the service cannot be asked or refuses.
+    """
 
     async def list(
         self,
@@ -92,7 +96,6 @@ class TasksResource(Resource):
         """Return the tasks of a project, state by state, each sorted by media name.
 
         Args:
-            project_id: UUID of the project.
             state: The state, several states, or ``"all"``; None is the service's default, WAITING.
                 Each state is a request of its own, all at once; a task that changes its state
                 meanwhile is listed once, or missing.
@@ -104,8 +107,6 @@ class TasksResource(Resource):
             ConfigurationError: The state is unknown, `search` holds other characters, or `limit`
                 is negative.
             APIResponseValidationError: A listing has more than 256 MiB; `iter` takes any.
-            NotFoundError: The project is unknown.
-            APIError: The service cannot be asked, or refuses.
         """
         asked = queries(state, search=search, limit=limit)
         answers: dict[int, tuple[Task, ...]] = {}
@@ -123,18 +124,10 @@ class TasksResource(Resource):
     ) -> AsyncGenerator[Task, None]:
         """Give the tasks of a project as they arrive, in memory that does not grow with them.
 
-        The states are asked for one after another; a task that changes its state meanwhile can
-        come twice, or not at all. An iteration that is left early is best wrapped in
+        Arguments and errors are those of `list`; an answer that breaks off is an `APIError`. The
+        states are asked for one after another; a task that changes its state meanwhile can come
+        twice, or not at all. An iteration that is left early is best wrapped in
         ``contextlib.aclosing``.
-
-        Args:
-            project_id: UUID of the project.
-            state: The state, several states, or ``"all"``; None is the service's default, WAITING.
-            search: Part of a name; see `list`.
-
-        Raises:
-            ConfigurationError: See `list`.
-            APIError: See `list`; also when the answer breaks off.
         """
         for query in queries(state, search=search, limit=0):
             request = routes.list_tasks(project_id, query)
@@ -147,26 +140,13 @@ class TasksResource(Resource):
         """Return a task with its label configuration, label values and media.
 
         The service creates the empty classification values of a task at its first reading.
-
-        Args:
-            task_id: UUID of the task.
-
-        Raises:
-            NotFoundError: The task is unknown.
-            APIError: The service cannot be asked, or refuses.
         """
         return await self._fetch(routes.get_task(task_id), TaskDetail)
 
     async def skip(self, task_id: str) -> None:
         """Set a task to SKIPPED, whatever its state.
 
-        Args:
-            task_id: UUID of the task.
-
-        Raises:
-            NotFoundError: The task is unknown.
-            LimitReachedError: The organisation's label quota is used up.
-            APIError: The service cannot be asked, or refuses.
+        Where the organisation's label quota is used up, it raises `LimitReachedError`.
         """
         await self._do(routes.skip_task(task_id))
 
@@ -176,7 +156,6 @@ class TasksResource(Resource):
         """Set a task to COMPLETED, whatever its state, if its labels fit the configuration.
 
         Args:
-            task_id: UUID of the task.
             last_changed_config: `TaskDetail.last_changed_config` as it was when the labels were
                 made, in milliseconds since 1970. If the configuration is newer, the task is not
                 completed and the result says so. None reads it from the task now; if it changes
@@ -184,9 +163,7 @@ class TasksResource(Resource):
 
         Raises:
             RequestRefusedError: A label is missing or does not fit.
-            NotFoundError: The task is unknown.
             LimitReachedError: The organisation's label quota is used up.
-            APIError: The service cannot be asked, or refuses.
         """
         return await _Completer(self, last_changed_config).complete(task_id)
 
@@ -230,17 +207,7 @@ class TasksResource(Resource):
         concurrency: int = DEFAULT_CONCURRENCY,
         on_outcome: Callable[[TaskOutcome], None] | None = None,
     ) -> TasksReport:
-        """Set many tasks to SKIPPED, a few at once, and report what became of each.
-
-        Args:
-            task_ids: UUIDs of the tasks.
-            concurrency: Tasks in flight, from 1 to 64.
-            on_outcome: Called with each outcome as it is settled; must not raise.
-
-        Raises:
-            ConfigurationError: `concurrency` is out of its range.
-            AuthenticationError: The token does not count (any more).
-        """
+        """Set many tasks to SKIPPED; arguments, errors and report are those of `complete_many`."""
 
         async def skip(task_id: str) -> TaskOutcome:
             await self.skip(task_id)
@@ -253,9 +220,8 @@ class TasksResource(Resource):
 class _Completer:
     """Complete tasks with a given time of their configuration, or with the present one.
 
-    That is asked for when it is needed. The tasks of one project share one configuration, so one
-    answer does for all of them; a time that is too old for a task is answered with "changed", and
-    then read from that very task.
+    The tasks of one project share one configuration, so one answer does for all of them; a time
+    that is too old for a task is answered with "changed", and then read from that very task.
     """
 
     _tasks: TasksResource
@@ -264,7 +230,6 @@ class _Completer:
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
     async def complete(self, task_id: str) -> CompleteResult:
-        """Complete a task, after one more look at its configuration where that has changed."""
         if self._given is not None:
             return await self._complete(task_id, self._given)
         async with self._turn:  # the first of several tasks asks for all of them

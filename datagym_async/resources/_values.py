@@ -11,14 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,  # attrs may want it at run time
-    Sequence,
-)
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -29,9 +22,10 @@ from datagym_async.exceptions import (
     APIStatusError,
     AuthenticationError,
     ConfigurationError,
-    NotFoundError,
 )
 from datagym_async.labels import (
+    Annotation,
+    Classification,
     Incomplete,
     LabeledImage,
     Line,
@@ -42,11 +36,11 @@ from datagym_async.labels import (
 )
 from datagym_async.models import EntryType, LabelEntry, LabelValue, MediaType, TaskDetail
 from datagym_async.resources._base import Resource, points_body
-from datagym_async.resources._value_reading import QUESTIONS, answer_of, labels_of
 from datagym_async.resources._work import to_its_answer
 
 if TYPE_CHECKING:
-    from datagym_async.labels import Annotation, Classification, Shape
+    from datagym_async.labels import Shape
+    from datagym_async.models import StoredPoint
     from datagym_async.resources._base import AnyPoint
 
 
@@ -113,7 +107,11 @@ class WriteReport:
 
 
 class ValuesResource(Resource):
-    """The label values of tasks: the only way to write image segmentations."""
+    """The label values of tasks: the only way to write image segmentations.
+
+    Ids are UUIDs. A call raises `NotFoundError` for one that is unknown, `RequestRefusedError` for
+    some that do not belong together, and another `APIError` where the service cannot be asked.
+    """
 
     async def create(
         self,
@@ -131,14 +129,7 @@ class ValuesResource(Resource):
         Args:
             entry_id: UUID of the entry of the label configuration.
             iteration_id: UUID of the project's labelling iteration.
-            media_id: UUID of the media.
-            task_id: UUID of the task.
             parent_id: UUID of the value it is nested in, or None.
-
-        Raises:
-            NotFoundError: One of the ids is unknown.
-            RequestRefusedError: The ids do not belong together.
-            APIError: The service cannot be asked, or refuses.
         """
         fields = {
             "iterationId": iteration_id,
@@ -170,9 +161,6 @@ class ValuesResource(Resource):
         """Replace what a value says and return it. The service checks it at completion only.
 
         Args:
-            value_id: UUID of the value.
-            entry_id: UUID of its entry.
-            task_id: UUID of its task.
             parent_id: UUID of the value it is nested in, or None.
             comment: A remark of at most 128 characters.
             valid: What to store as its validity; None is the service's default, False.
@@ -185,11 +173,6 @@ class ValuesResource(Resource):
             select_key: Key of the chosen option of a select.
             checked_values: Keys of the ticked options of a checklist.
             text: A free text.
-
-        Raises:
-            NotFoundError: The value is unknown.
-            RequestRefusedError: The ids do not belong together.
-            APIError: The service cannot be asked, or refuses.
         """
         fields = {
             "lcEntryId": entry_id,
@@ -212,13 +195,8 @@ class ValuesResource(Resource):
     async def put(self, value_id: str, fields: Mapping[str, object]) -> LabelValue:
         """Replace what a value says, in the members of the request itself, and return it.
 
-        Args:
-            value_id: UUID of the value.
-            fields: ``lcEntryId``, ``labelTaskId`` and the members of the type; see `update`, which
-                has them as arguments.
-
-        Raises:
-            APIError: See `update`.
+        They are ``lcEntryId``, ``labelTaskId`` and those of the type, which `update` has as
+        arguments.
         """
         return await self._fetch(routes.update_value(value_id, fields), LabelValue)
 
@@ -229,14 +207,8 @@ class ValuesResource(Resource):
         """Return the labels of a task in any state, with every digit of their coordinates.
 
         An export has finished tasks alone, and cuts coordinates to whole pixels. The service
-        creates the empty classification values of a task at its first reading.
-
-        Args:
-            task_id: UUID of the task, of an image project.
-
-        Raises:
-            NotFoundError: The task is unknown.
-            APIError: The service cannot be asked, or refuses.
+        creates the empty classification values of a task at its first reading. The task is of an
+        image project.
         """
         return labels_of(await self._task(task_id))
 
@@ -261,19 +233,25 @@ class ValuesResource(Resource):
         Raises:
             ConfigurationError: A key is unknown, a shape is not that of its key, or an option is
                 not in the list, or it is a video's task; nothing was written.
-            NotFoundError: The task is unknown.
             APIError: The task cannot be read; nothing was written.
         """
-        given = (
-            labels if isinstance(labels, LabeledImage) else LabeledImage(annotations=tuple(labels))
-        )
-
+        if not isinstance(labels, LabeledImage):
+            labels = LabeledImage(annotations=tuple(labels))
         before = await self._task(task_id)
         if before.project_type is MediaType.VIDEO:
             raise ConfigurationError(
                 "The labels of a video are keyframes, which no route of the service writes."
             )
-        geometries, answers = _plan(given, before.label_config.entries)
+        planner, entries = _Planner(), before.label_config.entries
+        geometries = [*planner.geometries(labels.annotations, entries, "")]
+        answers = [*planner.answers(labels.classifications, entries, "")]
+        if planner.problems:
+            more = len(planner.problems) - _SHOWN
+            rest = f"; and {more} more" if more > 0 else ""
+            raise ConfigurationError(
+                "The labels do not fit the label configuration, nothing was written:"
+                f" {'; '.join(planner.problems[:_SHOWN])}{rest}."
+            )
         # One after the other: the service locks itself up otherwise.
         writer = _Writer(self, before)
         return WriteReport(
@@ -285,38 +263,103 @@ class ValuesResource(Resource):
     async def delete(self, value_id: str) -> bool:
         """Delete a geometry's value with what is nested in it.
 
-        Args:
-            value_id: UUID of the value.
-
         Returns:
             True if this call deleted it, False if it was gone already: unknown, deleted before, or
             deleted by an attempt of this call whose answer was lost.
 
         Raises:
             RequestRefusedError: It is the value of a classification of the whole image.
-            APIError: The service cannot be asked, or refuses.
         """
-        try:
-            await self._do(routes.delete_value(value_id))
-        except NotFoundError as error:
-            if not error.key:  # the route is unknown, not the value
-                raise
-            return False
-        return True
+        return await self._do(routes.delete_value(value_id), "ex_notfound")
 
     async def change_type(self, value_id: str, new_entry_id: str) -> LabelValue:
         """Move a geometry's value to another entry of the same geometry type and return it.
 
-        Args:
-            value_id: UUID of the value.
-            new_entry_id: UUID of the entry it goes to.
-
-        Raises:
-            NotFoundError: The value or the entry is unknown.
-            RequestRefusedError: The types differ, or it belongs to that entry already.
-            APIError: The service cannot be asked, or refuses.
+        `RequestRefusedError`: the types differ, or it belongs to that entry already.
         """
         return await self._fetch(routes.change_value_type(value_id, new_entry_id), LabelValue)
+
+
+# --- The values of a task as labels: every digit of their coordinates, unlike an export -----------
+
+QUESTIONS = frozenset({EntryType.SELECT, EntryType.CHECKLIST, EntryType.FREETEXT})
+
+
+def labels_of(task: TaskDetail) -> LabeledImage:
+    """Return the labels that a task's values say."""
+    values = task.label_iteration.values
+    return LabeledImage(
+        media_id=task.media.id,
+        media_name=task.media.name,
+        annotations=_annotations(values),
+        classifications=_answers(values),
+        width=task.media.width,
+        height=task.media.height,
+    )
+
+
+def _annotations(values: Iterable[LabelValue]) -> list[Annotation]:
+    return [
+        Annotation(
+            value.entry_key, shape_of(value), _answers(value.children), _annotations(value.children)
+        )
+        for value in values
+        if value.entry_type not in QUESTIONS
+    ]
+
+
+def _answers(values: Iterable[LabelValue]) -> list[Classification]:
+    return [answer_of(value) for value in values if value.entry_type in QUESTIONS]
+
+
+def answer_of(value: LabelValue) -> Classification:
+    """Return what the value of a classification says."""
+    children = _answers(value.children)
+    if value.entry_type is EntryType.CHECKLIST:
+        return Classification.checklist(value.entry_key, value.checked_values, *children)
+    if value.entry_type is EntryType.SELECT:
+        return Classification.select(value.entry_key, value.select_key, *children)
+    return Classification.freetext(value.entry_key, value.text, *children)
+
+
+def shape_of(value: LabelValue) -> Shape:
+    """Return what a value draws; an incomplete shape where a coordinate was never set."""
+    corner = _points([value.point] if value.point else [])
+    match value.entry_type:
+        case EntryType.POINT if corner:
+            return corner[0]
+        case EntryType.RECTANGLE if corner and None not in (value.width, value.height):
+            return Rectangle(corner[0].x, corner[0].y, value.width or 0.0, value.height or 0.0)
+        case EntryType.LINE if (points := _points(value.points)) is not None:
+            return Line(points)
+        case EntryType.POLYGON if (points := _points(value.points)) is not None:
+            return Polygon(points)
+        case EntryType.IMAGE_SEGMENTATION:
+            rings = [_points(ring.points) for ring in value.rings]
+            if None not in rings:
+                return Segmentation(ring for ring in rings if ring is not None)
+    return Incomplete(value.entry_type, _payload(value))
+
+
+def _points(stored: Iterable[StoredPoint]) -> list[Point] | None:
+    """Return the points, or None if a coordinate of one is missing."""
+    pairs = [(each.x, each.y) for each in stored]
+    points = [Point(x, y) for x, y in pairs if x is not None and y is not None]
+    return points if len(points) == len(pairs) else None
+
+
+def _payload(value: LabelValue) -> list[Any]:
+    """Return what there is of a shape, as an export writes it."""
+    if value.rings:
+        return [points_body(ring.points) for ring in value.rings]
+    points = points_body([value.point] if value.point else value.points)
+    if value.entry_type is EntryType.RECTANGLE:
+        [corner] = points or [{"x": None, "y": None}]
+        return [{**corner, "w": value.width, "h": value.height}]
+    return [*points]
+
+
+# --- Labels written: planned before anything is sent, then one value after the other --------------
 
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
@@ -457,12 +500,10 @@ class _Writer:
         return tuple(
             value.id
             for value in task.label_iteration.values
-            if value.entry_id == entry.id and value.id not in before and not _is_drawn(value)
+            if value.entry_id == entry.id
+            and value.id not in before
+            and not (value.points or value.rings or (value.point and value.point.x is not None))
         )
-
-
-def _is_drawn(value: LabelValue) -> bool:
-    return bool(value.points or value.rings or (value.point and value.point.x is not None))
 
 
 def _is_said(fields: Mapping[str, Any]) -> bool:
@@ -511,25 +552,6 @@ class _Geometry:
     fields: Mapping[str, Any]
     answers: tuple[_Answer, ...]
     nested: tuple[_Geometry, ...]
-
-
-def _plan(
-    labels: LabeledImage, entries: Sequence[LabelEntry]
-) -> tuple[list[_Geometry], list[_Answer]]:
-    """Return what is to be written: geometries, and answers about the whole image."""
-    planner = _Planner()
-    plan = (
-        [*planner.geometries(labels.annotations, entries, "")],
-        [*planner.answers(labels.classifications, entries, "")],
-    )
-    if planner.problems:
-        more = len(planner.problems) - _SHOWN
-        rest = f"; and {more} more" if more > 0 else ""
-        listed = "; ".join(planner.problems[:_SHOWN])
-        raise ConfigurationError(
-            f"The labels do not fit the label configuration, nothing was written: {listed}{rest}."
-        )
-    return plan
 
 
 @attrs.define

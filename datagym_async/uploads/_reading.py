@@ -17,7 +17,7 @@ from datagym_async._runs._decode import decode
 from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
-from datagym_async.resources._bodies import file_body
+from datagym_async.resources._media import file_body
 from datagym_async.uploads._screening import HEAD_SIZE, WARN_BYTES, Screening, warnings_of
 from datagym_async.uploads._values import is_url
 from datagym_async.uploads.sources._open_files import (
