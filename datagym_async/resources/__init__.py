@@ -7,8 +7,7 @@ In reading order:
 * `_media`: images and videos, and uploads made of files; `_urls` screens and batches links;
 * `_labels`: exports, videos, bitmaps and imports; `_exports` cuts large answers; `_predictions`
   says which predictions are sent, sends them batch by batch, and reports;
-* `_label_configs`: read, upload, restore; `_config_replacement` puts one in the place of another,
-  or the old one back; `_config_backup` saves it with the labels;
+* `_label_configs`: read, upload, save with the labels, replace, restore;
 * `_tasks`: tasks, one by one and many at once;
 * `_values`: single label values, labels made of them, and whole images planned and written;
 * `_work`: many things at once, and work that ends although its caller is cancelled.

@@ -1,29 +1,60 @@
-"""`LabelConfigsResource`: the label configurations of projects."""
+"""`LabelConfigsResource`: the label configurations of projects, replaced, saved and restored.
+
+The service can only clear a configuration, with every label, and fill it again: two calls, between
+which the project has none. Whatever ends the exchange in that time, a cancellation included, the
+service is asked what holds now, and the old configuration is put back where neither holds.
+
+Before, the configuration and its labels are saved. The folder is filled aside and put in its place
+when all of it is written; what a kill leaves behind, the next backup of the project sweeps. Labels
+are saved as the service answers them, without a look inside.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
+from datagym_async._files import (
+    PRIVATE,
+    PRIVATE_FOLDER,
+    FolderPart,
+    placed_beside_the_loop,
+    private_folder,
+    replaced_file,
+)
 from datagym_async._logs import logger
+from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
-from datagym_async.exceptions import ConfigurationError, LabelConfigError, RequestRefusedError
+from datagym_async._wire._codec import ClearedConfig, check_empty
+from datagym_async.exceptions import (
+    APIStatusError,
+    ConfigurationError,
+    LabelConfigError,
+    NotFoundError,
+    RequestRefusedError,
+)
 from datagym_async.labels import LabelConfig, diff
-from datagym_async.models import ConfigStakes
+from datagym_async.labels._config_rules import RESERVED
+from datagym_async.models import ConfigBackup, ConfigStakes, LabelConfiguration, MediaType
 from datagym_async.resources._base import Resource
-from datagym_async.resources._config_backup import read_backup, write_backup
-from datagym_async.resources._config_replacement import NOT_CLEARED, ConfigWriter
-from datagym_async.resources._exports import iter_tasks
+from datagym_async.resources._exports import iter_tasks, whole_chunks
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import all_tasks, begun, finished, read_task
+from datagym_async.resources._work import for_each, to_its_answer, to_its_end
 
 if TYPE_CHECKING:
+    from datagym_async._wire._messages import Request
     from datagym_async.labels._config import Entries
-    from datagym_async.models import ConfigBackup, LabelConfiguration, Project
+    from datagym_async.models import Project, Task
     from datagym_async.resources._base import Door
 
 _log = logger(__name__)
@@ -33,7 +64,11 @@ DEFAULT_BACKUPS = "datagym-backups"
 
 
 class LabelConfigsResource(Resource):
-    """The label configurations of projects; `Project.label_configuration_id` names them."""
+    """The label configurations of projects; `Project.label_configuration_id` names them.
+
+    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown, and another `APIError`
+    where the service cannot be asked or refuses.
+    """
 
     def __init__(self, session: Door) -> None:
         super().__init__(session)
@@ -122,7 +157,13 @@ class LabelConfigsResource(Resource):
             OSError: The file cannot be read.
             APIError: See `upload`.
         """
-        config = await asyncio.to_thread(read_backup, Path(saved))
+
+        def read_saved() -> LabelConfig:
+            file = Path(saved)
+            file = file / CONFIG_FILE if file.is_dir() else file
+            return LabelConfig.from_json(file.read_bytes())
+
+        config = await asyncio.to_thread(read_saved)
         return await self._replace(config_id, config, backup, on_backup)
 
     async def backup(
@@ -212,3 +253,244 @@ def _unseen(project: Project, consequence: str) -> LabelConfigError:
         f"The project {project.name!r} has no task, and a task alone shows its label "
         f"configuration, {consequence}"
     )
+
+
+# --- One configuration in the place of another, and what is done when that fails ------------------
+
+Left: TypeAlias = Literal["untouched", "old", "new", "unknown"]
+_Settled: TypeAlias = "tuple[Left, LabelConfiguration | None]"
+"""How a failed replacement has ended, and the configuration as it was seen last."""
+
+ANSWER = 30.0
+"""Seconds for the answer to a call when its sender is cancelled: it is carried out all the same."""
+PUTTING_BACK = 60.0
+"""Seconds for putting the old configuration back, on top of the wait for lost requests."""
+
+_TURNS = 3
+NOT_CLEARED = "ex_gen_config_not_cleared"
+_TAKEN = {key: key.upper() for key in RESERVED}
+
+
+class ConfigWriter(Resource):
+    """The calls that change one label configuration; its project is needed to replace it."""
+
+    def __init__(self, session: Door, config_id: str, project_id: str = "") -> None:
+        super().__init__(session)
+        self._config_id = config_id
+        self._project_id = project_id
+
+    async def clear(self) -> None:
+        """Empty it."""
+        await self._fetch(routes.clear_config(self._config_id), ClearedConfig)
+
+    async def fill_empty(self, wanted: LabelConfig) -> LabelConfiguration:
+        """Fill it if it is empty."""
+        request = routes.upload_config(self._config_id, wanted.to_payload())
+        try:
+            return await self._fetch_or_settle(request, LabelConfiguration)
+        except RequestRefusedError as error:
+            if error.key == NOT_CLEARED:
+                error.unknown = error.attempts > 1
+            raise
+
+    async def replace(
+        self, old: LabelConfig | None, wanted: LabelConfig, backup: ConfigBackup | None
+    ) -> LabelConfiguration:
+        """Clear it, fill it, and return it; without `old`, nothing shows what it is now.
+
+        Raises:
+            LabelConfigError: It failed; the text says what the project has now.
+        """
+        try:
+            await to_its_answer(self.clear(), within=ANSWER)
+            return await to_its_answer(self._fill(wanted), within=ANSWER)
+        except (Exception, asyncio.CancelledError) as error:
+            wait = self._session.settle_after() if _may_still_run(error) else 0.0
+            (left, view), again = await to_its_end(self._settle(old, wanted, wait))
+            words = _words(left, backup)
+            cancelled = error if isinstance(error, asyncio.CancelledError) else again
+            if cancelled is not None:
+                cancelled.add_note(f"Cancelled while a label configuration was replaced. {words}")
+                _log.warning("cancelled while a label configuration was replaced. %s", words)
+                raise cancelled from None
+            if left == "new" and view is not None:
+                return view  # an answer was lost, and the call was not
+            lost = backup if left != "untouched" else None
+            raise LabelConfigError(
+                f"The label configuration was not replaced. {words} What happened: {error}",
+                backup=lost.folder if lost is not None else None,
+                left="old" if left == "untouched" else left,
+            ) from error
+
+    async def _settle(self, old: LabelConfig | None, wanted: LabelConfig, wait: float) -> _Settled:
+        """See to it that the project has the old or the new configuration; return which."""
+        try:
+            async with asyncio.timeout(wait + PUTTING_BACK):
+                await asyncio.sleep(wait)
+                for turn in range(_TURNS):
+                    task = await read_task(self._session, self._project_id)
+                    view = None if task is None else task.label_config
+                    if view is not None:
+                        if old is not None and diff(view, old).is_empty:
+                            return "old" if turn else "untouched", view
+                        if diff(view, wanted).is_empty:
+                            return "new", view
+                    if old is None:
+                        break
+                    if view is None or view.entries:
+                        # Filled by a call that was lost, or by two at once, which store them twice.
+                        await self.clear()
+                    await self._fill(old)
+                    if view is None:
+                        return "old", None
+        except Exception as error:
+            _log.error("The label configuration could not be put back: %s", error)
+        return "unknown", None
+
+    async def _fill(self, wanted: LabelConfig) -> LabelConfiguration:
+        """Fill it after it was cleared just now."""
+        request = routes.upload_config(self._config_id, _as_taken(wanted.to_payload()))
+        try:
+            return await self._fetch_or_settle(request, LabelConfiguration)
+        except RequestRefusedError as error:
+            if error.key != NOT_CLEARED:
+                raise
+        # It was empty, so a lost attempt of ours has filled it. `attempts` may well say 1: aiohttp
+        # sends a PUT once more by itself when the connection drops.
+        await self.clear()
+        return await self._fetch_or_settle(request, LabelConfiguration)
+
+
+def _may_still_run(error: BaseException) -> bool:
+    """Return whether the service may still be at work on the call that failed."""
+    if not isinstance(error, APIStatusError) or error.attempts > 1:
+        return True
+    return error.status >= 500 and not isinstance(error, RequestRefusedError)
+
+
+def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]]:
+    """Return entries that were stored once in a spelling that the service takes again.
+
+    It looks for its own words with case, and stores keys in lower case: ``Line`` became ``line``,
+    which it would refuse.
+    """
+    return [
+        {
+            **entry,
+            "entryKey": _TAKEN.get(entry["entryKey"], entry["entryKey"]),
+            "children": _as_taken(entry["children"]),
+        }
+        for entry in payload
+    ]
+
+
+def _words(left: Left, backup: ConfigBackup | None) -> str:
+    """Say what the project has now, and where its labels are."""
+    if left == "untouched":
+        return "The old one and all labels are as they were."
+    if backup is None:
+        saved = "Nothing was saved before."
+    else:
+        saved = f"The labels, which are gone from the service, are in {backup.labels}."
+    if left == "unknown":
+        where = f" The old one is in {backup.config}." if backup is not None else ""
+        return f"It is not known what the project has now, perhaps none.{where} {saved}"
+    return f"The {left} one is in place. {saved}"
+
+
+# --- A configuration and its labels, saved before they are destroyed ------------------------------
+
+CONFIG_FILE = "label-config.json"
+LABELS_FILE = "labels.json"
+UNFINISHED_FILE = "unfinished-tasks.jsonl"
+_VIDEOS = "videos"
+_LONGEST_NAME = 60
+
+
+async def write_backup(
+    door: Door, project: Project, config: LabelConfiguration, parent: Path
+) -> ConfigBackup:
+    """Save a project's label configuration and labels in a new folder, made in `parent`."""
+    async with placed_beside_the_loop(partial(_begun, parent, project), parent) as part:
+        videos = await _fill(door, project, config, part.filled)
+    folder = part.target
+    return ConfigBackup(
+        folder=folder,
+        config=folder / CONFIG_FILE,
+        labels=folder / LABELS_FILE,
+        unfinished=folder / UNFINISHED_FILE,
+        videos=tuple(folder / video for video in videos),
+    )
+
+
+class _BackupPart(FolderPart):
+    """A backup on its way to a folder that nothing has."""
+
+    def put(self) -> None:
+        """Put it in its place, under a number if another backup of the same second is there."""
+        stem = self.target.name
+        for number in itertools.count(2):
+            if not self.target.exists():
+                with contextlib.suppress(FileExistsError, NotADirectoryError):
+                    self.filled.rename(self.target)
+                    return
+            self.target = self.target.with_name(f"{stem}-{number}")
+
+
+def _begun(parent: Path, project: Project) -> _BackupPart:
+    private_folder(parent)
+    # Nothing from the service is a path: its name is only a hint for people.
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", project.name)[:_LONGEST_NAME].strip("-") or "project"
+    place = parent / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return _BackupPart.beside(place, mark=parent / f"backup of {project.id}", mode=PRIVATE_FOLDER)
+
+
+async def _fill(
+    door: Door, project: Project, config: LabelConfiguration, folder: Path
+) -> list[str]:
+    """Write all files of a backup; return the names of those of videos."""
+    tasks = await all_tasks(door, project.id)
+
+    async with _saved(folder / CONFIG_FILE) as file:
+        await in_thread(file.write, LabelConfig.from_entries(config).to_json().encode())
+
+    async def copy(request: Request, name: str, brackets: bytes, *, empty: bool = False) -> None:
+        async with (
+            aclosing(whole_chunks(door, request, brackets, empty=empty)) as chunks,
+            _saved(folder / name) as file,
+        ):
+            async for chunk in chunks:
+                await in_thread(file.write, chunk)
+
+    # The labels of finished tasks.
+    await copy(routes.export_labels(project.id), LABELS_FILE, b"[]", empty=not finished(tasks))
+
+    # Those that no export holds: a line for each task, in no particular order.
+    async with _saved(folder / UNFINISHED_FILE) as file:
+
+        async def save(task: Task) -> None:
+            request = routes.get_task(task.id)
+            with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
+                response = await door.request(request)
+                check_empty(request, response)
+                # The service breaks lines once it has exported anything (observed).
+                await in_thread(file.write, b" ".join(response.body.split(b"\n")) + b"\n")
+
+        await for_each(begun(tasks), save)
+
+    if project.media_type is not MediaType.VIDEO:
+        return []
+    await in_thread(private_folder, folder / _VIDEOS)
+    videos = {f"{_VIDEOS}/{number}.json": task for number, task in enumerate(tasks, start=1)}
+    for name, task in videos.items():
+        await copy(routes.export_video(task.id), name, b"{}")
+    return [*videos]
+
+
+@asynccontextmanager
+async def _saved(path: Path) -> AsyncIterator[BinaryIO]:
+    """Give a new file that is on the disk then: what it holds is destroyed at the service next."""
+    async with replaced_file(path, mode=PRIVATE) as file:
+        yield file
+        await in_thread(file.flush)
+        await in_thread(os.fsync, file.fileno())

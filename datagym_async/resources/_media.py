@@ -270,8 +270,9 @@ class MediaResource(Resource):
 
         A failure to find out is raised and not remembered.
         """
-        if self._known is not None:
-            return self._known
+        known = self._known
+        if known is not None:
+            return known
         async with self._asking:
             if self._known is not None:
                 return self._known
@@ -357,23 +358,6 @@ async def _counted(
 # --- Bodies made of local files, opened and read without holding up the event loop ----------------
 
 
-@asynccontextmanager
-async def open_file(path: Path) -> AsyncIterator[AsyncBufferedReader]:
-    """Give an open file; it is closed even if the wait for its opening is cancelled."""
-    opened: list[BufferedReader] = []
-    try:
-        # Not aiofiles.open: cancelled while its thread opens the file, it leaves the file open.
-        await in_thread(lambda: opened.append(_open(path)))
-        yield cast("AsyncBufferedReader", wrap(cast("Any", opened[0])))
-    finally:
-        for file in opened:
-            await in_thread(file.close)
-
-
-def _open(path: Path) -> BufferedReader:
-    return open(path, "rb", opener=regular_only)
-
-
 CHUNK_SIZE = 1024 * 1024
 """Bytes read at once: chunks of 64 KiB through a thread cost 3 times the CPU (measured)."""
 
@@ -389,13 +373,22 @@ def file_body(path: str | os.PathLike[str], size: int) -> Body:
 
 @asynccontextmanager
 async def _open_body(path: Path, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    opened: list[BufferedReader] = []
+
+    def open_now() -> BufferedReader:
+        return open(path, "rb", opener=regular_only)
+
     try:
-        async with open_file(path) as file:
-            yield _read_chunks(path, file, size)
+        # Not aiofiles.open: cancelled while its thread opens the file, it leaves the file open.
+        await in_thread(lambda: opened.append(open_now()))
+        yield _read_chunks(path, cast("AsyncBufferedReader", wrap(cast("Any", opened[0]))), size)
     except FileNotFoundError:
         raise FileChangedError(
             f"The file {str(path)!r} vanished before it was sent; put it back, or leave it out"
         ) from None
+    finally:
+        for file in opened:
+            await in_thread(file.close)
 
 
 async def _read_chunks(path: Path, file: AsyncBufferedReader, size: int) -> AsyncIterator[bytes]:

@@ -358,7 +358,7 @@ async def test_a_cancelled_replacement_says_where_the_labels_are(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cancelled between the two calls, it is cancelled, and the old configuration is back."""
-    monkeypatch.setattr("datagym_async.resources._config_replacement.ANSWER", 0.02)
+    monkeypatch.setattr("datagym_async.resources._label_configs.ANSWER", 0.02)
     held = Held()
     world.plan.add(held, method="PUT", path=CONFIG, first=1)
     replacing = asyncio.create_task(world.replace())
