@@ -158,11 +158,8 @@ class Prefetcher:
     def _has_room(self, number: int) -> bool:
         if not self._outstanding:
             return True
-        config = self._config
-        if (
-            self._outstanding >= config.prefetch
-            or self._weight + self._estimate > config.prefetch_bytes
-        ):
+        config, weight = self._config, self._weight + self._estimate
+        if self._outstanding >= config.prefetch or weight > config.prefetch_bytes:
             return False
         # Where order does not matter: how far ahead of the slowest sample another may be.
         window = _WINDOW * config.prefetch + (config.batch_size or 1)

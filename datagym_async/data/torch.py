@@ -139,11 +139,8 @@ class LoaderDataset(IterableDataset[object]):
         """
         if self._loader is not None:
             return self._loader.state_dict()
-        if self._last is not None:
-            return self._last
-        return LoaderState(
-            epoch=self._epoch, seed=self._config.shuffle, media=0, listing=""
-        ).as_dict()
+        begun = LoaderState(epoch=self._epoch, seed=self._config.shuffle, media=0, listing="")
+        return self._last or begun.as_dict()
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Have the next iteration resume where a loader stood (see `DatasetLoader`).

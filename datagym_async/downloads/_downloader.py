@@ -36,6 +36,7 @@ from datagym_async.downloads._manifest import (
 )
 from datagym_async.downloads._report import (
     DownloadOutcome,
+    DownloadProgress,
     DownloadReport,
     DownloadResult,
     DownloadTally,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from datagym_async._runs._engine import RunLane
     from datagym_async._runs._needs import DownloadSources
     from datagym_async.downloads._manifest import DownloadJob
-    from datagym_async.downloads._report import DownloadProgress
 
 PORTION = 100  # media that are looked for on the disk in one go
 HASHED_PORTION = 8  # media whose files are hashed in one go: a cancellation waits for its end
@@ -206,18 +206,37 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     @property
     def progress(self) -> DownloadProgress:
         """Return a snapshot of how far the run is; cheap enough for every frame of a display."""
-        now, since = self._now(), self.working_since
-        return self._tally.progress(
-            seconds=now - self._began, fetching=0.0 if since is None else now - since
+        now, since, tally = self._now(), self.working_since, self._tally
+        downloaded = tally.outcomes[DownloadOutcome.DOWNLOADED]
+        return DownloadProgress(
+            phase=tally.phase,
+            **tally.counts(*DownloadOutcome),
+            **tally.pace(
+                stored=downloaded,
+                size=tally.bytes_arrived,
+                tried=downloaded + tally.outcomes[DownloadOutcome.FAILED],
+                seconds=now - self._began,
+                working=0.0 if since is None else now - since,
+            ),
         )
 
     @property
     def report(self) -> DownloadReport:
         """Return the account of the run so far; final once the iteration has ended."""
-        self._tally.stopped_by = self.stopped_by
-        return self._tally.report(
+        tally, has_ended = self._tally, self._running is not None and self.error is None
+        return DownloadReport(
             name=self._listing.name,
             folder=str(self._root),
+            planned=tally.planned,
+            **tally.counts(*DownloadOutcome),
+            bytes=tally.bytes_downloaded,
             seconds=self._now() - self._began,
-            ended=self._running is not None and self.error is None,
+            complete=has_ended and tally.phase == "done" and tally.done == tally.planned,
+            labelled=tally.labelled,
+            bitmaps=tally.bitmaps,
+            bitmaps_failed=tally.bitmaps_failed,
+            written=tuple(tally.written),
+            notes=tuple(tally.notes),
+            stopped_by=self.stopped_by,
+            problems=tuple(tally.problems),
         )

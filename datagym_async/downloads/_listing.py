@@ -46,7 +46,14 @@ class Listing:
                 of which project.
         """
         if self._job.kind == "project":
-            await self._enter_project(manifest)
+            self.project = _of_id(self._job.id, await self._sources.projects.list())
+            for each in sorted(self.project.datasets, key=lambda one: (one.timestamp, one.id)):
+                try:
+                    await self._enter_media(manifest, each.id, subfolder=True)
+                except NotFoundError:
+                    note = f"The dataset {quoted(each.name)} of the project is gone."
+                    self._tally.notes.append(note)
+            self.name = self.project.name
         else:
             self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
             if self._config.needs_project:
@@ -54,18 +61,17 @@ class Listing:
         while await in_thread(manifest.allot, _BATCH):
             pass
         self._tally.planned = await in_thread(manifest.count)
-        if self._config.links == "source" and self.project is not None:
-            await self._enter_tasks(manifest, self.project)
-
-    async def _enter_project(self, manifest: Manifest) -> None:
-        self.project = _of_id(self._job.id, await self._sources.projects.list())
-        for each in sorted(self.project.datasets, key=lambda one: (one.timestamp, one.id)):
-            try:
-                await self._enter_media(manifest, each.id, subfolder=True)
-            except NotFoundError:
-                note = f"The dataset {quoted(each.name)} of the project is gone."
-                self._tally.notes.append(note)
-        self.name = self.project.name
+        if self._config.links != "source" or self.project is None:
+            return
+        if await in_thread(manifest.has_links):
+            # Enter which task each media has: a task alone names the address of a link image.
+            async with (
+                aclosing(self._sources.tasks.iter(self.project.id, state="all")) as tasks,
+                aclosing(in_batches(tasks, _BATCH)) as batches,
+            ):
+                async for batch in batches:
+                    rows = [(task.id, task.media_id) for task in batch]
+                    await in_thread(manifest.enter_tasks, rows)
 
     async def _enter_media(self, manifest: Manifest, dataset_id: str, *, subfolder: bool) -> str:
         """Enter a dataset part by part; return its name."""
@@ -92,18 +98,6 @@ class Listing:
         raise ConfigurationError(
             f"The dataset {which}; name the project of the labels with project_id=...."
         )
-
-    async def _enter_tasks(self, manifest: Manifest, project: Project) -> None:
-        """Enter which task each media has: a task alone names the address of a link image."""
-        if not await in_thread(manifest.has_links):
-            return
-        async with (
-            aclosing(self._sources.tasks.iter(project.id, state="all")) as tasks,
-            aclosing(in_batches(tasks, _BATCH)) as batches,
-        ):
-            async for batch in batches:
-                rows = [(task.id, task.media_id) for task in batch]
-                await in_thread(manifest.enter_tasks, rows)
 
 
 def _of_id(project_id: str, projects: Sequence[Project]) -> Project:

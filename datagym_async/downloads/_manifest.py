@@ -19,7 +19,6 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -45,7 +44,6 @@ from datagym_async.models import MediaSourceType
 
 if TYPE_CHECKING:
     from datagym_async.downloads._report import DownloadResult
-    from datagym_async.models import Dataset
 
 
 STATE_FOLDER: Final = ".datagym"
@@ -268,12 +266,8 @@ class Portion:
 
 
 @attrs.define
-class Manifest:
+class Manifest(Planning):
     """An open manifest; may be used from any thread, by one at a time."""
-
-    root: Path
-    database: Database
-    _planning: Planning
 
     @classmethod
     def open(cls, root: Path, job: DownloadJob) -> Self:
@@ -283,28 +277,12 @@ class Manifest:
             ConfigurationError: The folder is not empty and no download, of another download, in use
                 by another process, or cannot be written to.
         """
-        return cls(root, _opened(root, job), Planning(root))
+        return cls(root, _opened(root, job))
 
     def close(self) -> None:
         """Close it and unlock the folder; may be called again."""
         with contextlib.suppress(sqlite3.Error):
             self.database.close()
-
-    def using(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Have the database for oneself, in one transaction."""
-        return self.database.writing()
-
-    # Planning.
-
-    def enter(self, dataset: Dataset, *, subfolder: bool) -> None:
-        """Enter what a dataset lists, or a part of it; entering it again changes nothing."""
-        with self.using() as database:
-            self._planning.enter(database, dataset, subfolder=subfolder)
-
-    def allot(self, count: int) -> bool:
-        """Give the next media files of their own, by age; return whether there are more."""
-        with self.using() as database:
-            return self._planning.step(database, count)
 
     def count(self) -> int:
         """Return how many media this run lists."""

@@ -9,13 +9,14 @@ clashes, with one another, with what earlier runs have given out or with what is
 `claim` stands for a path as file systems that fold names compare it: 63 bits of its hash. Where two
 different paths have the same one, a file has a number in its name that it would not need.
 
-Everything here blocks: call it in a thread, inside a transaction.
+Everything here blocks: call it in a thread.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import AbstractContextManager
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from datagym_async._file_names import folded_name, numbered_file, safe_name
+from datagym_async._runs._database import Database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -82,44 +84,57 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 @attrs.define
 class Planning:
-    """Plan the files of what a run lists."""
+    """Plan the files of what a run lists into its manifest."""
 
-    _root: Path
+    root: Path
+    database: Database
     _last: int | None = attrs.field(default=None, init=False)  # None until all is sorted
     _before: int = attrs.field(default=0, init=False)
     _is_first: bool = attrs.field(default=False, init=False)
 
-    def enter(self, database: sqlite3.Connection, dataset: Dataset, *, subfolder: bool) -> None:
-        """Take what a dataset lists, or a part of it; taking it again changes nothing."""
-        folder = self._folder(database, dataset) if subfolder else ""
-        known = (dataset.id, dataset.name, folder)
-        database.execute("INSERT OR IGNORE INTO dataset VALUES (?, ?, ?)", known)
-        start = f"{folder}/" if folder else ""
-        said = attrgetter("id", "name", "stored_name", "source_type.value", "timestamp")
-        paths = (start + safe_name(media.name) for media in dataset.media)
-        rows = zip(map(said, dataset.media), paths, strict=True)
-        listed = ((dataset.id, *media, path, claim_of(path)) for media, path in rows)
-        database.executemany(_LIST, listed)
+    def using(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Have the database for oneself, in one transaction."""
+        return self.database.writing()
 
-    def step(self, database: sqlite3.Connection, count: int) -> bool:
+    def enter(self, dataset: Dataset, *, subfolder: bool) -> None:
+        """Enter what a dataset lists, or a part of it; entering it again changes nothing."""
+        with self.using() as database:
+            folder = self._folder(database, dataset) if subfolder else ""
+            known = (dataset.id, dataset.name, folder)
+            database.execute("INSERT OR IGNORE INTO dataset VALUES (?, ?, ?)", known)
+            start = f"{folder}/" if folder else ""
+            said = attrgetter("id", "name", "stored_name", "source_type.value", "timestamp")
+            paths = (start + safe_name(media.name) for media in dataset.media)
+            rows = zip(map(said, dataset.media), paths, strict=True)
+            listed = ((dataset.id, *media, path, claim_of(path)) for media, path in rows)
+            database.executemany(_LIST, listed)
+
+    def allot(self, count: int) -> bool:
         """Give the next media files of their own, by age; return whether there are more."""
-        if self._last is None:
-            self._sort(database)
-            self._last = 0
-        rows = database.execute(_NEXT, (self._last, count)).fetchall()
-        given: set[int] = set()  # in this portion
-        appended = []
-        for number, *media, path, claim, clashes in rows:
-            if clashes or claim in given or os.path.lexists(self._root / path):
-                path, claim = self._free(database, number, path, claim)  # noqa: PLW2901
-                given.add(claim)
-            appended.append((*media, path, claim))
-        database.executemany(_APPEND, appended)
-        if len(rows) == count:
-            self._last = rows[-1][0]
-            return True
-        self._end(database)
-        return False
+        with self.using() as database:
+            if self._last is None:
+                self._sort(database)
+                self._last = 0
+            rows = database.execute(_NEXT, (self._last, count)).fetchall()
+            given: set[int] = set()  # in this portion
+            appended = []
+            for number, *media, path, claim, clashes in rows:
+                if clashes or claim in given or os.path.lexists(self.root / path):
+                    path, claim = self._free(database, number, path, claim)  # noqa: PLW2901
+                    given.add(claim)
+                appended.append((*media, path, claim))
+            database.executemany(_APPEND, appended)
+            if len(rows) == count:
+                self._last = rows[-1][0]
+                return True
+            # All have their files: what was planned goes, and the indexes come.
+            database.execute("INSERT INTO now SELECT seq FROM media WHERE seq > ?", (self._before,))
+            database.execute("DROP TABLE planned")
+            database.execute("DELETE FROM clash")
+            for statement in INDEXES.split(";")[:-1]:
+                database.execute(statement)
+            self._last = None
+            return False
 
     def _folder(self, database: sqlite3.Connection, dataset: Dataset) -> str:
         sql = "SELECT folder FROM dataset WHERE dataset_id = ?"
@@ -150,14 +165,6 @@ class Planning:
             execute("DROP INDEX media_ids")
             execute("DROP INDEX media_claims")
 
-    def _end(self, database: sqlite3.Connection) -> None:
-        database.execute("INSERT INTO now SELECT seq FROM media WHERE seq > ?", (self._before,))
-        database.execute("DROP TABLE planned")
-        database.execute("DELETE FROM clash")
-        for statement in INDEXES.split(";")[:-1]:
-            database.execute(statement)
-        self._last = None
-
     def _free(
         self, database: sqlite3.Connection, number: int, path: str, claim: int
     ) -> tuple[str, int]:
@@ -167,7 +174,7 @@ class Planning:
         """
         wanted, first = path, claim
         folder, slash, name = path.rpartition("/")
-        while self._is_taken(database, number, claim) or os.path.lexists(self._root / path):
+        while self._is_taken(database, number, claim) or os.path.lexists(self.root / path):
             sql = """INSERT INTO numbered VALUES (?, 2)
                 ON CONFLICT (claim) DO UPDATE SET next = next + 1 RETURNING next"""
             (at,) = database.execute(sql, (first,)).fetchone()

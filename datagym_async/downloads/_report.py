@@ -207,7 +207,6 @@ class DownloadTally(BulkTally[DownloadResult]):
     phase: str = "listing"
     bytes_arrived: int = 0
     bytes_downloaded: int = 0
-    stopped_by: str = ""
     labelled: int = 0
     bitmaps: int = 0
     bitmaps_failed: int = 0
@@ -220,33 +219,3 @@ class DownloadTally(BulkTally[DownloadResult]):
             self.bytes_downloaded += result.size or 0
         elif result.is_problem and len(self.problems) < self.max_problems:
             self.problems.append(result)
-
-    def progress(self, *, seconds: float, fetching: float) -> DownloadProgress:
-        """Return a snapshot, after so many seconds of the run and of its fetching."""
-        downloaded = self.outcomes[DownloadOutcome.DOWNLOADED]
-        tried = downloaded + self.outcomes[DownloadOutcome.FAILED]
-        times = {"seconds": seconds, "working": fetching}
-        return DownloadProgress(
-            phase=self.phase,
-            **self.counts(*DownloadOutcome),
-            **self.pace(stored=downloaded, size=self.bytes_arrived, tried=tried, **times),
-        )
-
-    def report(self, *, name: str, folder: str, seconds: float, ended: bool) -> DownloadReport:
-        """Return the account so far, complete if the run `ended` without an error."""
-        return DownloadReport(
-            name=name,
-            folder=folder,
-            planned=self.planned,
-            **self.counts(*DownloadOutcome),
-            bytes=self.bytes_downloaded,
-            seconds=seconds,
-            complete=ended and self.phase == "done" and self.done == self.planned,
-            labelled=self.labelled,
-            bitmaps=self.bitmaps,
-            bitmaps_failed=self.bitmaps_failed,
-            written=tuple(self.written),
-            notes=tuple(self.notes),
-            stopped_by=self.stopped_by,
-            problems=tuple(self.problems),
-        )

@@ -99,14 +99,6 @@ class Job:
         names = ("base_url", "dataset_id", "sources", "digest")
         return {name: getattr(self, name) for name in names}
 
-    @property
-    def last(self) -> dict[str, str]:
-        """Return what a journal keeps for the command that resumes it.
-
-        A path that is no text is written with escapes, and comes back as it was.
-        """
-        return {name: json.dumps(getattr(self, name)) for name in ("words", "count", "options")}
-
 
 def jobs_folder() -> Path:
     """Return the folder of journals that have no path of their own.
@@ -253,7 +245,9 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
             f"The journal {_shown(path)} is of another job ({what[other]} {theirs}); "
             "give this upload another path, or begin anew with fresh=True (--fresh)."
         )
-    connection.executemany(sql.SET_META, job.last.items())
+    # For the command that resumes it; escaped, since a path may be no text.
+    last = {name: json.dumps(getattr(job, name)) for name in ("words", "count", "options")}
+    connection.executemany(sql.SET_META, last.items())
     connection.executescript(sql.OF_ONE_RUN)
     now = time.time()
     return int(connection.execute(sql.BEGIN_RUN, (now, now)).fetchone()[0])

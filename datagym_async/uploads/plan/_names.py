@@ -58,10 +58,6 @@ class Holder:
     content: str = ""
     origin: str = ""
 
-    @property
-    def shown(self) -> str:
-        return printable(self.content or self.origin or self.name)
-
 
 @attrs.frozen
 class Verdict:
@@ -89,10 +85,11 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
         first = holder(other)
         if item.content and item.content == first.content:
             return _named_twice(item, first)
+        shown = printable(first.content or first.origin or first.name)
         same = "" if item.name == first.name else f", which the service takes for {first.name!r}"
         return Verdict(
             Outcome.REJECTED,
-            f"{item.source or 'This item'} clashes with {first.shown}: both would be named "
+            f"{item.source or 'This item'} clashes with {shown}: both would be named "
             f"{quoted(item.name)}{printable(same)}, and the first is taken. Upload with "
             'name="relative", or name one of them yourself with UploadItem(name, path).',
             is_clash=True,

@@ -188,9 +188,11 @@ class Plan:
         if self._resuming is None:
             return Added()
         with self._database.writing() as database:
-            added = self._resuming.begin(database)
+            for statement in sql.RESUME:
+                database.execute(statement)
+            count, size, lost = database.execute(sql.SUM_RESUMED).fetchone()
             self._turned = _last_turn(database)
-        return added
+        return Added(count, size, unsettled=lost)
 
     def add(self, entries: Iterable[tuple[int, Candidate]]) -> Added:
         """Enter candidates, each with the number of its leaf: those of a lower one come first."""

@@ -65,13 +65,6 @@ class Resuming:
     # What they rejected is still rejected: not where images are looked at in another way now.
     keeps_verdicts: bool = True
 
-    def begin(self, database: sqlite3.Connection) -> Added:
-        """Give turns to what can be sent from the journal alone; return how much that is."""
-        for statement in sql.RESUME:
-            database.execute(statement)
-        count, size, lost = database.execute(sql.SUM_RESUMED).fetchone()
-        return Added(count, size, unsettled=lost)
-
     def sort_out(
         self, database: sqlite3.Connection, rows: Sequence[Row], in_memory: dict[int, UploadItem]
     ) -> tuple[list[Row], Added]:
