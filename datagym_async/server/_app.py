@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import PayloadEncodingError
 from aiohttp.typedefs import Handler, Middleware
 
 from datagym_async._logs import logger
-from datagym_async.server._connections import Connection, Counters, closes, header_block_fits
+from datagym_async.server._connections import Connection, Counters, header_block_fits
 from datagym_async.server._errors import Answer, BadRequestPage, EmptyAnswer, Refusal, UnknownRoute
 from datagym_async.server._json import Dialect
 from datagym_async.server._service import LARGEST_BODY, Call, Route, Service
@@ -24,6 +24,8 @@ from datagym_async.server.routes import ROUTES
 
 _LOGGER = logger(__name__)
 
+_CLOSING: Final = frozenset({400, 413, 500, 503})
+_SWALLOWED: Final = 2 * 1024 * 1024
 _VERSIONS: Final = (HttpVersion10, HttpVersion11)
 _NEVER_IN_A_URL: Final = re.compile(r'[\[\]{}|\\^`"<>\x00-\x20\x7f]|[^\x00-\x7f]')
 _ENCODED_SLASH: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
@@ -52,7 +54,16 @@ def make_app(
     async def serve(request: web.Request) -> web.StreamResponse:
         """Answer with the route's response, or with whatever `Answer` is raised."""
         try:
-            call = _accept(service, router, request)
+            # In the container's order: version and headers, path, method, token.
+            if request.version not in _VERSIONS or not header_block_fits(request):
+                raise BadRequestPage
+            if request.version == HttpVersion11 and hdrs.HOST not in request.headers:
+                raise BadRequestPage
+            route, ids = router.find(request.raw_path, request.method)
+            # Spelled exactly so; another scheme than `Token` is no token.
+            scheme, blank, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+            token = given if scheme + blank == "Token " else request.query.get("token")
+            call = Call(request, service, route, ids, service.tokens.check(token))
             if call.route.anonymous != "allow":
                 call.authenticate()
             return await call.route.handler(call)
@@ -74,7 +85,10 @@ def make_app(
         response.headers.popall(hdrs.SERVER, None)
         if response.headers.get(hdrs.CONTENT_LENGTH) == "0":
             response.headers.popall(hdrs.CONTENT_TYPE, None)
-        if closes(request, response, service.settings.requests_per_connection):
+        # A body that was refused is swallowed and the connection lives on; a larger one ends it.
+        unread = not request.content.is_eof() and (request.content_length or 0) > _SWALLOWED
+        is_last = isinstance(request.protocol, Connection) and request.protocol.is_last
+        if unread or is_last or response.status in _CLOSING:
             response.force_close()
             response.headers[hdrs.CONNECTION] = "close"
 
@@ -82,22 +96,6 @@ def make_app(
     app.router.add_route(hdrs.METH_ANY, "/{path:.*}", serve)
     app.on_response_prepare.append(finish)
     return app
-
-
-def _accept(service: Service, router: "Router", request: web.Request) -> Call:
-    """Check a request in the container's order: version and headers, path, method, token."""
-    if request.version not in _VERSIONS or not header_block_fits(request):
-        raise BadRequestPage
-    if request.version == HttpVersion11 and hdrs.HOST not in request.headers:
-        raise BadRequestPage
-    route, ids = router.find(request.raw_path, request.method)
-    # Spelled exactly so; another scheme than `Token` is no token.
-    authorization = request.headers.get(hdrs.AUTHORIZATION, "")
-    if authorization.startswith("Token "):
-        token: str | None = authorization.removeprefix("Token ")
-    else:
-        token = request.query.get("token")
-    return Call(request, service, route, ids, service.tokens.check(token))
 
 
 class Router:

@@ -15,10 +15,7 @@ from aiohttp import StreamReader, web
 from datagym_async.server._errors import BadRequestPage
 from datagym_async.server._json import pretty
 
-_CLOSING: Final = frozenset({400, 413, 500, 503})
 _HEADER_BLOCK: Final = 8192
-# A refused body of this size is swallowed and the connection lives on; a larger one ends it.
-_SWALLOWED: Final = 2 * 1024 * 1024
 
 
 @attrs.frozen
@@ -44,10 +41,10 @@ Counters: TypeAlias = Counter[str]
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_answered", "_counters", "_receiving", "half_closed", "served")
+    __slots__ = ("_answered", "_counters", "_half_closed", "_most", "_receiving", "_served")
 
     def __init__(
-        self, server: web.Server, counters: Counters, *, loop: asyncio.AbstractEventLoop
+        self, server: web.Server, counters: Counters, most: int, *, loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__(
             server,
@@ -60,8 +57,9 @@ class Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # None is aiohttp's documented "no log"
         )
         self._counters = counters
-        self.served = 0
-        self.half_closed = False
+        self._most = most
+        self._served = 0
+        self._half_closed = False
         self._receiving: StreamReader | None = None
         self._answered = False
 
@@ -73,7 +71,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count it out."""
         self._counters["open_connections"] -= 1
-        self.half_closed = True
+        self._half_closed = True
         self._spoil_cut_body()
         super().connection_lost(exc)
 
@@ -82,16 +80,21 @@ class Connection(web.RequestHandler):
         """Keep the way back open for the answer to a request that is being worked on."""
         if self._waiter is not None and not self._waiter.done():
             return None
-        self.half_closed = True
+        self._half_closed = True
         self._spoil_cut_body()
         if not self._messages:
             # Nothing follows the answer that is being written, which may not know this any more.
             self.close()
         return True
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection ends with the answer to the request that it carries."""
+        return self._half_closed or self._served >= self._most
+
     def begin(self, body: StreamReader) -> None:
         """Note that a request of this connection begins."""
-        self.served += 1
+        self._served += 1
         self._receiving = body
         self._answered = False
         self._spoil_cut_body()
@@ -103,7 +106,7 @@ class Connection(web.RequestHandler):
     def _spoil_cut_body(self) -> None:
         """Tell whoever reads a body that will never be whole."""
         body = self._receiving
-        if not self.half_closed or body is None or body.is_eof():
+        if not self._half_closed or body is None or body.is_eof():
             return
         if self._answered:
             body.feed_eof()  # aiohttp alone reads it, to swallow it
@@ -134,19 +137,3 @@ def header_block_fits(request: web.BaseRequest) -> bool:
     line = len(request.method) + len(request.raw_path.encode()) + len("  HTTP/1.1\r\n")
     fields = sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
     return line + fields + len("\r\n") <= _HEADER_BLOCK
-
-
-def closes(
-    request: web.BaseRequest, response: web.StreamResponse, requests_per_connection: int
-) -> bool:
-    """Return whether the connection ends with this answer."""
-    connection = request.protocol
-    unread = not request.content.is_eof() and (request.content_length or 0) > _SWALLOWED
-    return (
-        unread
-        or response.status in _CLOSING
-        or (
-            isinstance(connection, Connection)
-            and (connection.half_closed or connection.served >= requests_per_connection)
-        )
-    )

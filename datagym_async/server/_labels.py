@@ -10,7 +10,6 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 import attrs
 import orjson
 
-from datagym_async.server._errors import refuse
 from datagym_async.server._json import Json
 from datagym_async.server._store import Queries, Row, Transaction, new_id, now
 
@@ -188,10 +187,9 @@ class LabelTask:
 async def find_label_task(db: Queries, task_id: str, *, what: str = "Label Task") -> LabelTask:
     """Return a task by its id, or 404, which calls it `what`: the service has three words."""
     task = await db.find(what, "SELECT * FROM task WHERE id = ?", task_id)
-    project = await db.row("SELECT * FROM project WHERE id = ?", task["project_id"])
-    media = await db.row("SELECT * FROM media WHERE id = ?", task["media_id"])
-    if project is None or media is None:
-        raise refuse("ex_system")
+    # Both are there: the database lets no task go without them.
+    (project,) = await db.rows("SELECT * FROM project WHERE id = ?", task["project_id"])
+    (media,) = await db.rows("SELECT * FROM media WHERE id = ?", task["media_id"])
     return LabelTask(task, project, media)
 
 

@@ -148,8 +148,9 @@ class Server:
         stack.callback(cut_off)
         stack.push_async_callback(runner.cleanup)
         loop = asyncio.get_running_loop()
+        most = self._settings.requests_per_connection
         listener = await loop.create_server(
-            lambda: Connection(manager, self._counters, loop=loop),
+            lambda: Connection(manager, self._counters, most, loop=loop),
             self._host,
             self._port,
             backlog=1024,

@@ -267,7 +267,18 @@ class Store(Queries):
         """
         writer = await _connect(path)
         try:
-            await _prepare(writer, path)
+            await writer.execute("PRAGMA journal_mode = WAL")
+            # With the write-ahead log, NORMAL survives a killed process; only a power cut may lose
+            # the last commits.
+            await writer.execute("PRAGMA synchronous = NORMAL")
+            (found,) = next(iter(await writer.execute_fetchall("PRAGMA user_version")))
+            if found not in (0, _SCHEMA_VERSION):
+                raise StoreError(
+                    f"{path} was written by another version of this package (layout {found}, this"
+                    f" one reads {_SCHEMA_VERSION}): use that version, or another data folder."
+                )
+            await writer.executescript(_SCHEMA)
+            await writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
             reader = await _connect(path)
         except BaseException as error:
             await writer.close()
@@ -315,18 +326,3 @@ async def _connect(path: Path) -> aiosqlite.Connection:
     await connection.create_function("fold", 1, fold, deterministic=True)
     await connection.execute("PRAGMA foreign_keys = ON")
     return connection
-
-
-async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
-    await connection.execute("PRAGMA journal_mode = WAL")
-    # With the write-ahead log, NORMAL survives a killed process; only a power cut may lose the last
-    # commits.
-    await connection.execute("PRAGMA synchronous = NORMAL")
-    (found,) = next(iter(await connection.execute_fetchall("PRAGMA user_version")))
-    if found not in (0, _SCHEMA_VERSION):
-        raise StoreError(
-            f"{path} was written by another version of this package (layout {found}, this one reads"
-            f" {_SCHEMA_VERSION}): use that version, or another data folder."
-        )
-    await connection.executescript(_SCHEMA)
-    await connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")

@@ -32,21 +32,15 @@ async def receive(request: web.Request, *, at_most: int | None = None) -> None:
 
 @attrs.frozen
 class Status:
-    """Answer with this status, and leave the service out of it.
-
-    Args:
-        status: HTTP status.
-        body: The body's bytes.
-        content_type: The body's MIME type; none is sent without a body.
-        headers: Further header fields.
-        early: Answer before the request's body is read, and close the connection under it.
-    """
+    """Answer with this status, and leave the service out of it."""
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
+    """The body's MIME type; none is sent without a body."""
     headers: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     early: bool = attrs.field(default=False, kw_only=True)
+    """Answer before the request's body is read, and close the connection under it."""
 
     @classmethod
     def of_json(
@@ -86,15 +80,11 @@ class _StatusInOtherWords:
 
 @attrs.frozen
 class RetryAfter(_StatusInOtherWords):
-    """Answer 429 or 503 with a Retry-After header.
-
-    Args:
-        status: 429 or 503.
-        after: Seconds, a moment (sent as an HTTP date; it must know its time zone), or any text.
-    """
+    """Answer 429 or 503 with a Retry-After header."""
 
     status: int
     after: float | datetime.datetime | str
+    """Seconds, a moment (sent as an HTTP date; it must know its time zone), or any text."""
 
     def _fault(self) -> Status:
         text = str(self.after)
@@ -141,16 +131,11 @@ class Redirect(_StatusInOtherWords):
 
 @attrs.frozen
 class ServiceError(_StatusInOtherWords):
-    """Answer with an error in the service's own words; 400, 500 and 503 end the connection.
-
-    Args:
-        status: HTTP status.
-        key: The error key, such as ``ex_system`` or ``ex_gen_forbidden_keyword``.
-        params: The key's parameters.
-    """
+    """Answer with an error in the service's own words; 400, 500 and 503 end the connection."""
 
     status: int
     key: str
+    """Such as ``ex_system`` or ``ex_gen_forbidden_keyword``."""
     params: tuple[str, ...] = ()
 
     def _fault(self) -> Status:

@@ -74,18 +74,15 @@ class FaultPlan:
 
     Hand `middleware` to a `Server`. A plan may be changed while it runs. Every rule counts every
     request that it matches; of the rules whose turn has come the first one acts.
-
-    Args:
-        faults: The rules, in order.
-        requests: All requests seen, in order of arrival.
-        in_flight: Requests that are being answered, or kept waiting, now.
-        peak_in_flight: The most there were at once.
     """
 
     faults: list[Fault] = attrs.field(factory=list)
     requests: list[SeenRequest] = attrs.field(factory=list, init=False)
+    """All requests seen, in order of arrival."""
     in_flight: int = attrs.field(default=0, init=False)
+    """Requests that are being answered, or kept waiting, now."""
     peak_in_flight: int = attrs.field(default=0, init=False)
+    """The most there were at once."""
     _peers: set[object] = attrs.field(factory=set, init=False, repr=False)
 
     def add(
@@ -152,11 +149,9 @@ class FaultPlan:
 
 
 def chance(rate: float, *, seed: int) -> Callable[[web.Request], bool]:
-    """Return a predicate for `FaultPlan.add` that takes requests at random.
+    """Return a predicate for `FaultPlan.add` that takes a share of requests (0 to 1) at random.
 
-    Args:
-        rate: The share of requests, from 0 to 1.
-        seed: The same seed takes the same requests, by their order.
+    The same seed takes the same requests, by their order.
     """
     rng = random.Random(seed)
 

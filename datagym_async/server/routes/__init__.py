@@ -34,17 +34,10 @@ from datagym_async.server.routes._configs import build_entries, read_entries
 from datagym_async.server.routes._exports import classifications_view, labels_view
 from datagym_async.server.routes._tasks import first_invalid, is_valid
 
-ROUTES: Final[tuple[Route, ...]] = (
-    *_projects.ROUTES,
-    *_datasets.ROUTES,
-    *_media.ROUTES,
-    *_uploads.ROUTES,
-    *_tasks.ROUTES,
-    *_configs.ROUTES,
-    *_values.ROUTES,
-    *_predictions.ROUTES,
-    *_exports.ROUTES,
+_MODULES: Final = (
+    *(_projects, _datasets, _media, _uploads, _tasks, _configs, _values, _predictions, _exports),
 )
+ROUTES: Final[tuple[Route, ...]] = tuple(route for module in _MODULES for route in module.ROUTES)
 
 __all__ = [
     "ROUTES",

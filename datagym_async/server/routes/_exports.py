@@ -141,12 +141,15 @@ def classifications_view(values: Iterable[Value]) -> dict[str, Json]:
 
 
 def _answers(value: Value) -> Json:
-    if value.entry.type == "CHECKLIST":
-        own: Sequence[Json] = items_of(value.payload.get("checkedValues")) or [None]
-    else:
-        own = [value.payload.get("selectKey" if value.entry.type == "SELECT" else "text")]
     below = [child for child in value.children if child.entry.is_classification]
+    own = _given(value.entry.type, value.payload, None)
     return [*own, *({child.entry.key: _answers(child)} for child in below)]
+
+
+def _given(kind: str, members: Mapping[str, Json], nothing: Json) -> Sequence[Json]:
+    if kind == "CHECKLIST":
+        return items_of(members.get("checkedValues")) or [nothing]
+    return [members.get("selectKey" if kind == "SELECT" else "text")]
 
 
 def labels_view(values: Iterable[Value], *, nested: bool = False) -> dict[str, Json]:
@@ -239,11 +242,7 @@ def _frames_below(value: Value) -> list[int]:
 
 def _answers_at(value: Value, frame: int) -> Json:
     change = next((each for each in _changes(value) if _frame(each) == frame), None)
-    own: Sequence[Json] = [_NULL]
-    if change is not None and value.entry.type == "CHECKLIST":
-        own = items_of(change.get("checkedValues")) or own
-    elif change is not None:
-        own = [change.get("selectKey" if value.entry.type == "SELECT" else "text")]
+    own = [_NULL] if change is None else _given(value.entry.type, change, _NULL)
     below = [child for child in value.children if frame in _frames_below(child)]
     return [*own, *({child.entry.key: _answers_at(child, frame)} for child in below)]
 

@@ -13,14 +13,7 @@ import orjson
 from aiohttp import web
 
 from datagym_async.server._errors import refuse
-from datagym_async.server._json import (
-    Json,
-    items_of,
-    members_of,
-    objects_of,
-    parse,
-    syntax_error,
-)
+from datagym_async.server._json import Json, items_of, members_of, objects_of, parse, syntax_error
 from datagym_async.server._labels import (
     EMPTY,
     SEGMENTATION,
@@ -95,13 +88,9 @@ async def _import_item(
     answers = {_known(questions, key).id: items_of(each) for key, each in given.items()}
     for value in await with_globals(db, task["id"], entries):
         if value.entry.id in answers:
-            await db.run_many(
-                "UPDATE lc_value SET payload_json = ? WHERE id = ?",
-                [
-                    (dump(each.payload), each.id)
-                    for each in walk([_answered(value, answers[value.entry.id])])
-                ],
-            )
+            answered = walk([_answered(value, answers[value.entry.id])])
+            rows = [(dump(each.payload), each.id) for each in answered]
+            await db.run_many("UPDATE lc_value SET payload_json = ? WHERE id = ?", rows)
     await db.run("UPDATE task SET has_json_upload = 1 WHERE id = ?", task["id"])
 
 
@@ -159,7 +148,11 @@ def _payload(value: Value, drawn: Mapping[str, Json]) -> Mapping[str, Json]:
         if kind == SEGMENTATION:
             raise refuse("ex_gen_entry_type_not_found", kind)
         if kind == "RECTANGLE":
-            payload = _rectangle(points[-1]) if points else payload
+            for point in points[-1:]:
+                if point.keys() - {"x", "y", "w", "h"}:
+                    raise refuse("ex_gen_entry_type_not_found", "entry type")
+                names = {"x": "x", "y": "y", "width": "w", "height": "h"}
+                payload = {name: _number(point.get(short)) for name, short in names.items()}
             continue
         if any(point.keys() - {"x", "y"} for point in points):
             raise refuse("ex_gen_entry_value_validation", kind, value.id)
@@ -169,13 +162,6 @@ def _payload(value: Value, drawn: Mapping[str, Json]) -> Mapping[str, Json]:
         elif pairs:
             payload = dict(zip(("x", "y"), pairs[-1], strict=True))
     return payload
-
-
-def _rectangle(drawn: Mapping[str, Json]) -> Mapping[str, Json]:
-    if drawn.keys() - {"x", "y", "w", "h"}:
-        raise refuse("ex_gen_entry_type_not_found", "entry type")
-    names = {"x": "x", "y": "y", "width": "w", "height": "h"}
-    return {name: _number(drawn.get(short)) for name, short in names.items()}
 
 
 def _number(value: Json) -> float | None:

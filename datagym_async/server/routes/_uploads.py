@@ -14,7 +14,6 @@ from aiohttp import web
 from datagym_async.server._errors import BadRequestPage, EmptyAnswer, read_text, refuse, refuse_data
 from datagym_async.server._files import in_thread, receive
 from datagym_async.server._images import ACCEPTED, UnreadableImageError, sniff
-from datagym_async.server._json import Json
 from datagym_async.server._labels import add_tasks
 from datagym_async.server._service import Call, Plan, Route
 from datagym_async.server._store import Row, Transaction, fold, fold_link, new_id, now
@@ -112,18 +111,36 @@ async def _add_tasks(db: Transaction, dataset_id: str, media_ids: list[str]) -> 
 
 async def upload_urls(call: Call) -> web.StreamResponse:
     """POST /media/{dataset_id}/url: one that cannot be stored makes the whole request fail."""
-    urls = _read_urls(await call.json())
+    body = await call.json()
+    if not isinstance(body, list):
+        raise EmptyAnswer(400)
+    texts = set()
+    for item in body:
+        text = read_text(item)
+        if text is None:
+            raise refuse("ex_system")
+        texts.add(text)
+    # A set: repeated ones vanish, and the order is the set's own.
+    urls = sorted(texts, key=lambda url: (zlib.crc32(url.encode("utf-8", "replace")), url))
     service = call.service
     dataset = await _find_dataset(call)
     if dataset["media_type"] == "VIDEO":
         raise refuse("ex_gen_url_not_allowed_mediatype")
     if service.plan.name == "FREE_DEVELOPER":
         raise refuse("ex_gen_public_urls_upload_not_allowed")
-    results: list[Json] = []
+    sql = "SELECT 1 FROM media WHERE dataset_id = ? AND url_folded = ? AND deleted_at IS NULL"
+    results = []
     rows: list[tuple[str | int, ...]] = []
     async with service.store.writing() as db:
         for url in urls:
-            status = await _judge(db, dataset["id"], url)
+            # What becomes of a link, which is read, never asked.
+            if _URL.fullmatch(url.strip()) is None:
+                status = "FAILED"
+            elif url.rpartition(".")[2].lower() not in _SUFFIXES:
+                status = "UNSUPPORTED_MIME_TYPE"
+            else:
+                held = await db.row(sql, dataset["id"], fold_link(url))
+                status = "SUCCESS" if held is None else "DUPLICATE"
             # The last segment before the query.
             media_id, name = None, url.partition("?")[0].rpartition("/")[2]
             if status == "SUCCESS":
@@ -147,33 +164,6 @@ async def upload_urls(call: Call) -> web.StreamResponse:
         )
         await _add_tasks(db, dataset["id"], [str(row[0]) for row in rows])
     return call.answer(results)
-
-
-def _read_urls(body: Json) -> list[str]:
-    """Return the URLs of a body: a set, so repeated ones vanish and the order is the set's own."""
-    if not isinstance(body, list):
-        raise EmptyAnswer(400)
-    texts = set()
-    for item in body:
-        text = read_text(item)
-        if text is None:
-            raise refuse("ex_system")
-        texts.add(text)
-    return sorted(texts, key=lambda url: (zlib.crc32(url.encode("utf-8", "replace")), url))
-
-
-async def _judge(db: Transaction, dataset_id: str, url: str) -> str:
-    """Return what becomes of a link, which is read, never asked."""
-    if _URL.fullmatch(url.strip()) is None:
-        return "FAILED"
-    if url.rpartition(".")[2].lower() not in _SUFFIXES:
-        return "UNSUPPORTED_MIME_TYPE"
-    held = await db.row(
-        "SELECT 1 FROM media WHERE dataset_id = ? AND url_folded = ? AND deleted_at IS NULL",
-        dataset_id,
-        fold_link(url),
-    )
-    return "SUCCESS" if held is None else "DUPLICATE"
 
 
 ROUTES: Final = (
