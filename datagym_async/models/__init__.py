@@ -24,12 +24,7 @@ from datagym_async.models._basics import (
     TaskType,
     UrlStatus,
 )
-from datagym_async.models._media import (
-    Dataset,
-    DatasetMedia,
-    Media,
-    UrlResult,
-)
+from datagym_async.models._media import Dataset, DatasetMedia, Media, UrlResult
 from datagym_async.models._projects import (
     ConfigBackup,
     ConfigStakes,

@@ -134,15 +134,23 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def instant(timestamp: int) -> datetime:
-    """Return the instant of a service timestamp, in UTC; before or after the calendar, its end.
-
-    Args:
-        timestamp: Milliseconds since 1970.
-    """
+    """Return the instant of a service timestamp, in UTC; before or after the calendar, its end."""
     try:
         return _EPOCH + timedelta(milliseconds=timestamp)
     except OverflowError:
         return _LAST if timestamp > 0 else _FIRST
+
+
+class Dated:
+    """What the service gives a timestamp, in milliseconds since 1970."""
+
+    __slots__ = ()
+    timestamp: int
+
+    @property
+    def created_at(self) -> datetime:
+        """Return when it was created or stored (UTC)."""
+        return instant(self.timestamp)
 
 
 # --- What long or secret fields look like in a ``repr`` -------------------------------------------

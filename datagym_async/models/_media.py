@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import attrs
 
 from datagym_async.models._basics import (
+    Dated,
     MediaInvalidReason,
     MediaSourceType,
     MediaType,
     UrlStatus,
     count,
-    instant,
     without_query,
 )
 
 
 @attrs.frozen
-class DatasetMedia:
+class DatasetMedia(Dated):
     """A media as its dataset lists it.
 
     Args:
@@ -38,14 +36,9 @@ class DatasetMedia:
         default=attrs.Factory(lambda self: self.name, takes_self=True), kw_only=True
     )
 
-    @property
-    def created_at(self) -> datetime:
-        """Return when the media was stored (UTC)."""
-        return instant(self.timestamp)
-
 
 @attrs.frozen
-class Dataset:
+class Dataset(Dated):
     """A dataset and its media.
 
     Args:
@@ -68,14 +61,9 @@ class Dataset:
     media_type: MediaType = MediaType.IMAGE
     media: tuple[DatasetMedia, ...] = attrs.field(default=(), repr=count)
 
-    @property
-    def created_at(self) -> datetime:
-        """Return when the dataset was created (UTC)."""
-        return instant(self.timestamp)
-
 
 @attrs.frozen(kw_only=True)
-class Media:
+class Media(Dated):
     """A media with all that the service says of it.
 
     What does not apply to its kind is None: only videos have frames, only links have a URL.
@@ -121,11 +109,6 @@ class Media:
     frame_rate: str | None = None
     format_name: str | None = None
     size: int | None = None
-
-    @property
-    def created_at(self) -> datetime:
-        """Return when the media was stored (UTC)."""
-        return instant(self.timestamp)
 
 
 @attrs.frozen

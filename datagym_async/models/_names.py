@@ -33,9 +33,6 @@ def _percent(match: re.Match[str]) -> str:
 def encode_name(name: str) -> str:
     """Return a media name in the form in which it travels and is stored.
 
-    Args:
-        name: The name, for example of a file; any characters.
-
     Raises:
         ConfigurationError: The name is empty, too long in its encoded form, or no text.
     """
@@ -58,8 +55,7 @@ def encode_name(name: str) -> str:
 def decode_name(stored: str) -> str:
     """Return the name behind a stored one, or the stored one itself if this rule did not make it.
 
-    Args:
-        stored: A name as the service lists it, perhaps stored by another client or from a URL.
+    It may have been stored by another client or from a URL.
     """
     if "%" not in stored or not stored.isascii():
         return stored
@@ -71,14 +67,11 @@ def decode_name(stored: str) -> str:
 
 
 def fold_name(encoded: str) -> str:
-    """Return the form in which the service compares names.
+    """Return the form in which the service compares names, of one as it travels or is listed.
 
     Case, accents and trailing blanks do not count, letter by letter: it is the collation
     ``utf8mb4_general_ci`` of the service's database (observed). So ``ß`` is ``s`` and not ``ss``,
     ``ﬁ`` is not ``fi``, and all characters beyond the basic plane are one.
-
-    Args:
-        encoded: A name as it travels (`encode_name`) or as the service lists it.
     """
     if encoded.isascii():
         return encoded.rstrip(" ").lower()
@@ -122,12 +115,10 @@ class NamedMedia(Protocol):
     @property
     def id(self) -> str:
         """Return its UUID."""
-        ...
 
     @property
     def name(self) -> str:
         """Return its name, decoded."""
-        ...
 
 
 @attrs.define

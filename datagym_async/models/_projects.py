@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 import attrs
 
-from datagym_async.models._basics import EntryType, MediaType, instant
+from datagym_async.models._basics import Dated, EntryType, MediaType
 
 
 @attrs.frozen
-class ProjectDataset:
+class ProjectDataset(Dated):
     """A dataset as its project lists it: counts, no media.
 
     Args:
@@ -35,14 +34,9 @@ class ProjectDataset:
     project_count: int = 0
     media_type: MediaType = MediaType.IMAGE
 
-    @property
-    def created_at(self) -> datetime:
-        """Return when the dataset was created (UTC)."""
-        return instant(self.timestamp)
-
 
 @attrs.frozen
-class Project:
+class Project(Dated):
     """A labelling project.
 
     Args:
@@ -68,11 +62,6 @@ class Project:
     owner: str | None = None
     media_type: MediaType = MediaType.IMAGE
     datasets: tuple[ProjectDataset, ...] = ()
-
-    @property
-    def created_at(self) -> datetime:
-        """Return when the project was created (UTC)."""
-        return instant(self.timestamp)
 
 
 # --- Label configurations as the service shows them -----------------------------------------------
