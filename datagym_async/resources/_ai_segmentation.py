@@ -12,8 +12,6 @@ from datagym_async.resources._base import Resource, points_body
 if TYPE_CHECKING:
     from datagym_async.resources._base import AnyPoint
 
-DEFAULT_NUM_POINTS = 20
-
 
 class AiSegmentationResource(Resource):
     """Outlines proposed by the service's AI: prepare an image, calculate, finish.
@@ -32,7 +30,7 @@ class AiSegmentationResource(Resource):
         *,
         positive_points: Iterable[AnyPoint],
         negative_points: Iterable[AnyPoint] = (),
-        num_points: int = DEFAULT_NUM_POINTS,
+        num_points: int = 20,
         frame_number: int | None = None,
     ) -> AiSegResult:
         """Return the outline that the AI proposes for an object.

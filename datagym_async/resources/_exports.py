@@ -57,15 +57,7 @@ async def iter_items(
 ) -> AsyncGenerator[T, None]:
     """Give what is made of each element of the array that an answer is, as they arrive.
 
-    Args:
-        door: The door to the network.
-        request: What is asked.
-        read: Called with an element and ``at``, where it stands; None is left out.
-        beginning: See `ElementCutter`.
-
-    Raises:
-        APIResponseValidationError: The answer is no array, or ends too early.
-        APIError: It cannot be had.
+    `read` is called with an element and ``at``, where it stands; None is left out.
     """
     index, cutter, started = 0, ElementCutter(beginning), False
 
@@ -99,13 +91,7 @@ async def iter_items(
 async def whole_chunks(
     door: Door, request: Request, brackets: bytes = b"[]", *, empty: bool = True
 ) -> AsyncGenerator[bytes, None]:
-    """Give the bytes of an answer as they arrive.
-
-    Raises:
-        APIResponseValidationError: It does not begin and end with these brackets, or nothing is
-            between them and it must not be empty.
-        APIError: It cannot be had.
-    """
+    """Give the bytes of an answer as they arrive, and raise if it is not within these brackets."""
     last, arrived, seen = b"", 0, 0
     async with door.stream(request) as answer:
         async for chunk in answer.iter_chunks():

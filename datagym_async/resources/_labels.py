@@ -271,9 +271,20 @@ class LabelsResource(Resource):
             )
             return (await self._fetch(request, ImportAnswer)).messages
 
+        entries: Sequence[EntryLike] | None = None
+        if check and isinstance(config, str):
+            task = await read_task(self._session, project_id)
+            if task is not None and task.project_type is MediaType.VIDEO:
+                raise ConfigurationError(
+                    f"The project {project_id} is of videos, of which no label can be imported: the"
+                    " service would store some that neither its editor nor an export shows"
+                )
+            entries = None if task is None else task.label_config.entries
+        elif check and config is not None:
+            entries = tuple(config.entries)
         screening = PredictionScreening(
             keep_data,
-            await self._entries(project_id, config) if check else None,
+            entries,
             await MediaNames.of_project(self._session, project_id) if by_name else None,
             partial=partial,
             strict=strict,
@@ -283,16 +294,3 @@ class LabelsResource(Resource):
         async with aclosing(importer.run(predictions)) as results:
             async for result in results:
                 yield result
-
-    async def _entries(self, project_id: str, config: ConfigSource) -> Sequence[EntryLike] | None:
-        if config is None:
-            return None
-        if not isinstance(config, str):
-            return tuple(config.entries)
-        task = await read_task(self._session, project_id)
-        if task is not None and task.project_type is MediaType.VIDEO:
-            raise ConfigurationError(
-                f"The project {project_id} is of videos, of which no label can be imported: the"
-                " service would store some that neither its editor nor an export shows"
-            )
-        return None if task is None else task.label_config.entries

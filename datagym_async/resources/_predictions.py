@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import hashlib
+import itertools
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -23,7 +24,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -47,8 +48,6 @@ from datagym_async.resources._work import in_batches, one_by_one
 if TYPE_CHECKING:
     from datagym_async.resources._base import Door
 
-
-T = TypeVar("T")
 
 DEFAULT_BATCH = 50
 """Predictions in one request: 37 ms each alone, 48 ms at 50, 111 ms at 300 (measured)."""
@@ -100,13 +99,10 @@ class ImportResult:
 
 @attrs.frozen
 class ImportReport:
-    """What became of all predictions of an import.
-
-    Args:
-        results: One result for each prediction, in their order.
-    """
+    """What became of all predictions of an import."""
 
     results: tuple[ImportResult, ...] = attrs.field(default=(), repr=count)
+    """One result for each prediction, in their order."""
 
     def count(self, outcome: ImportOutcome) -> int:
         """Return how many predictions had an outcome."""
@@ -162,6 +158,11 @@ class _Verdict:
     divides: bool = False
     stop: APIError | None = None
 
+    def of(self, result: ImportResult) -> ImportResult:
+        """Return the result of one of them."""
+        reasons = (self.reason,) if self.reason else ()
+        return attrs.evolve(result, outcome=self.outcome, reasons=reasons, key=self.key)
+
 
 @attrs.define
 class Importer:
@@ -180,11 +181,7 @@ class Importer:
     async def run(
         self, predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike]
     ) -> AsyncGenerator[ImportResult, None]:
-        """Give the result of each prediction, in their order, batch by batch.
-
-        Raises:
-            APIError: The service cannot be asked any more; the results so far are given before.
-        """
+        """Give the result of each prediction, in their order; those before an error are given."""
         try:
             if isinstance(predictions, Mapping | str | bytes) or not isinstance(
                 predictions, Iterable | AsyncIterable
@@ -192,44 +189,41 @@ class Importer:
                 raise ConfigurationError(
                     "predictions is a single object; pass a list of predictions"
                 )
-            first = 0
+            indexes = itertools.count()
             async with (
                 aclosing(one_by_one(predictions)) as source,
                 aclosing(in_batches(source, self.batch_size)) as batches,
             ):
                 async for batch in batches:
-                    items = await asyncio.to_thread(self.screening.screen, first, batch)
+                    looked_at = map(self.screening.screen, batch, indexes)
+                    items = await asyncio.to_thread(list, looked_at)
                     verdicts = await self._settle(
                         [each for each in items if each.payload is not None]
                     )
                     for item in items:
-                        yield _result(item, verdicts.get(item.result.index))
+                        verdict = verdicts.get(item.result.index)
+                        yield item.result if verdict is None else verdict.of(item.result)
                     for verdict in verdicts.values():
                         if verdict.stop is not None:
                             raise verdict.stop
-                    first += len(batch)
-        except asyncio.CancelledError as error:
-            error.add_note(note := self._account())
-            _log.warning("An import was cancelled: %s", note)
+        except (Exception, asyncio.CancelledError) as error:
+            # Of the service, of where the predictions come from, or of who waits for them.
+            note = f"{self._stored} predictions had been stored before"
+            if self._in_flight:
+                begin, end = self._in_flight[0].result.index, self._in_flight[-1].result.index
+                note += (
+                    f"; whether those of predictions[{begin}] to [{end}] were, which were on their"
+                    " way, is not known"
+                )
+            error.add_note(note)
+            if isinstance(error, asyncio.CancelledError):
+                _log.warning("An import was cancelled: %s", note)
             raise
-        except Exception as error:  # of the service, or of where the predictions come from
-            error.add_note(self._account())
-            raise
-
-    def _account(self) -> str:
-        """Return what is known of an import that has ended early."""
-        stored = f"{self._stored} predictions had been stored before"
-        if not self._in_flight:
-            return stored
-        first, last = self._in_flight[0].result.index, self._in_flight[-1].result.index
-        return (
-            f"{stored}; whether those of predictions[{first}] to [{last}] were, which were on"
-            " their way, is not known"
-        )
 
     async def _settle(self, ready: Sequence[Screened]) -> dict[int, _Verdict]:
-        """Return what became of predictions, by index; those left when one stops have none."""
-        verdicts: dict[int, _Verdict] = {}
+        """Return what became of predictions, by index."""
+        stopped = _Verdict(ImportOutcome.FAILED, "it was not sent: the import stopped before")
+        verdicts = dict.fromkeys((each.result.index for each in ready), stopped)
         waiting = [ready] if ready else []
         while waiting:
             part = waiting.pop()
@@ -274,20 +268,6 @@ class Importer:
         return _Verdict(ImportOutcome.STORED)
 
 
-def _result(item: Screened, verdict: _Verdict | None) -> ImportResult:
-    if item.payload is None:
-        return item.result
-    if verdict is None:
-        reason = "it was not sent: the import stopped before"
-        verdict = _Verdict(ImportOutcome.FAILED, reason)
-    return attrs.evolve(
-        item.result,
-        outcome=verdict.outcome,
-        reasons=(verdict.reason,) if verdict.reason else (),
-        key=verdict.key,
-    )
-
-
 PredictionLike: TypeAlias = LabeledImage | Mapping[str, object]
 """Labels of one media: as values, as an import has them, or a task as exported."""
 
@@ -315,19 +295,13 @@ class PredictionScreening:
     check: bool = True
     _seen: dict[bytes, int] = attrs.field(factory=dict, init=False)
 
-    def screen(self, first: int, batch: Sequence[PredictionLike]) -> list[Screened]:
-        """Return a batch of predictions, looked at; `first` is the index of its first."""
-        return [self._screen(index, each) for index, each in enumerate(batch, first)]
-
-    def _screen(self, index: int, prediction: PredictionLike) -> Screened:
+    def screen(self, prediction: PredictionLike, index: int) -> Screened:
+        """Look at one prediction, which has this index among all of them."""
         missing = ""
         if self.names is not None:
             prediction, missing = self.names.give_id(prediction)
         found = prepare_prediction(
-            prediction,
-            self.entries,
-            keep_data=self.keep_data,
-            partial=self.partial and self.check,
+            prediction, self.entries, keep_data=self.keep_data, partial=self.partial and self.check
         )
         given_id = found.prediction.get("internal_media_ID")
         media_id = given_id if isinstance(given_id, str) else ""
@@ -340,8 +314,11 @@ class PredictionScreening:
         elif self.strict:
             wrong += found.warnings
         reasons = [missing] if missing else [str(each) for each in wrong]
-        if not reasons and found.left_out and not _has_labels(found.prediction):
-            reasons = ["nothing of it can be imported", *map(str, found.left_out)]
+        if not reasons and found.left_out:
+            labels = found.prediction.get("labels")
+            drawn = isinstance(labels, Mapping) and any(labels.values())
+            if not drawn and not found.prediction.get("global_classifications"):
+                reasons = ["nothing of it can be imported", *map(str, found.left_out)]
 
         # Held back for an earlier one? If not, it is remembered.
         if not reasons and not self.keep_data:
@@ -360,12 +337,6 @@ class PredictionScreening:
             warnings=_cut([str(each) for each in found.warnings]),
         )
         return Screened(result, None if reasons else found.prediction)
-
-
-def _has_labels(prediction: Mapping[str, object]) -> bool:
-    labels = prediction.get("labels")
-    drawn = any(labels.values()) if isinstance(labels, Mapping) else False
-    return drawn or bool(prediction.get("global_classifications"))
 
 
 def _cut(sentences: Sequence[str]) -> tuple[str, ...]:
@@ -398,7 +369,13 @@ class MediaNames:
 
     def give_id(self, prediction: PredictionLike) -> tuple[PredictionLike, str]:
         """Return a prediction with the id of its media, or why none was found."""
-        name = _name_to_find(prediction)
+        name = ""
+        if isinstance(prediction, LabeledImage):
+            name = "" if prediction.media_id else prediction.media_name
+        elif isinstance(prediction, Mapping) and not any(prediction.get(each) for each in _IDS):
+            # Exports have names as they are stored, values as they are meant.
+            stored = next(filter(None, map(prediction.get, _NAMES)), "")
+            name = decode_name(str(stored))
         if not name:
             return prediction, ""
         found = self._index.ids_of(name)
@@ -413,13 +390,3 @@ class MediaNames:
             many = f"{len(found)} media of the project are named {name!r}: {', '.join(found)}"
             return prediction, f"{many}; set the id of the one that is meant"
         return prediction, f"no media of the project is named {name!r}"
-
-
-def _name_to_find(prediction: object) -> str:
-    """Return the name of a prediction's media if that is all that is known of it."""
-    if isinstance(prediction, LabeledImage):
-        return "" if prediction.media_id else prediction.media_name
-    if not isinstance(prediction, Mapping) or any(prediction.get(each) for each in _IDS):
-        return ""
-    # Exports have names as they are stored, values as they are meant.
-    return next((decode_name(str(prediction[each])) for each in _NAMES if prediction.get(each)), "")
