@@ -19,7 +19,6 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
@@ -296,11 +295,7 @@ class ConfigWriter(Resource):
     async def replace(
         self, old: LabelConfig | None, wanted: LabelConfig, backup: ConfigBackup | None
     ) -> LabelConfiguration:
-        """Clear it, fill it, and return it; without `old`, nothing shows what it is now.
-
-        Raises:
-            LabelConfigError: It failed; the text says what the project has now.
-        """
+        """Clear it, fill it, and return it; without `old`, nothing shows what it is now."""
         try:
             await to_its_answer(self.clear(), within=ANSWER)
             return await to_its_answer(self._fill(wanted), within=ANSWER)
@@ -411,8 +406,52 @@ async def write_backup(
     door: Door, project: Project, config: LabelConfiguration, parent: Path
 ) -> ConfigBackup:
     """Save a project's label configuration and labels in a new folder, made in `parent`."""
-    async with placed_beside_the_loop(partial(_begun, parent, project), parent) as part:
-        videos = await _fill(door, project, config, part.filled)
+    tasks = await all_tasks(door, project.id)
+    is_video = project.media_type is MediaType.VIDEO
+    videos = {f"{_VIDEOS}/{at}.json": task for at, task in enumerate(tasks, start=1) if is_video}
+
+    def begin() -> _BackupPart:
+        private_folder(parent)
+        # Nothing from the service is a path: its name is only a hint for people.
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", project.name)[:_LONGEST_NAME].strip("-") or "project"
+        place = parent / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        mark = parent / f"backup of {project.id}"
+        return _BackupPart.beside(place, mark=mark, mode=PRIVATE_FOLDER)
+
+    async with placed_beside_the_loop(begin, parent) as part:
+        folder = part.filled
+
+        async def copy(request: Request, name: str, brackets: bytes, *, empty: bool) -> None:
+            async with (
+                aclosing(whole_chunks(door, request, brackets, empty=empty)) as chunks,
+                _saved(folder / name) as file,
+            ):
+                async for chunk in chunks:
+                    await in_thread(file.write, chunk)
+
+        async with _saved(folder / CONFIG_FILE) as file:
+            await in_thread(file.write, LabelConfig.from_entries(config).to_json().encode())
+
+        # The labels of finished tasks.
+        await copy(routes.export_labels(project.id), LABELS_FILE, b"[]", empty=not finished(tasks))
+
+        # Those that no export holds: a line for each task, in no particular order.
+        async with _saved(folder / UNFINISHED_FILE) as file:
+
+            async def save(task: Task) -> None:
+                request = routes.get_task(task.id)
+                with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
+                    response = await door.request(request)
+                    check_empty(request, response)
+                    # The service breaks lines once it has exported anything (observed).
+                    await in_thread(file.write, b" ".join(response.body.split(b"\n")) + b"\n")
+
+            await for_each(begun(tasks), save)
+
+        if is_video:
+            await in_thread(private_folder, folder / _VIDEOS)
+        for name, task in videos.items():
+            await copy(routes.export_video(task.id), name, b"{}", empty=False)
     folder = part.target
     return ConfigBackup(
         folder=folder,
@@ -435,56 +474,6 @@ class _BackupPart(FolderPart):
                     self.filled.rename(self.target)
                     return
             self.target = self.target.with_name(f"{stem}-{number}")
-
-
-def _begun(parent: Path, project: Project) -> _BackupPart:
-    private_folder(parent)
-    # Nothing from the service is a path: its name is only a hint for people.
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", project.name)[:_LONGEST_NAME].strip("-") or "project"
-    place = parent / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    return _BackupPart.beside(place, mark=parent / f"backup of {project.id}", mode=PRIVATE_FOLDER)
-
-
-async def _fill(
-    door: Door, project: Project, config: LabelConfiguration, folder: Path
-) -> list[str]:
-    """Write all files of a backup; return the names of those of videos."""
-    tasks = await all_tasks(door, project.id)
-
-    async with _saved(folder / CONFIG_FILE) as file:
-        await in_thread(file.write, LabelConfig.from_entries(config).to_json().encode())
-
-    async def copy(request: Request, name: str, brackets: bytes, *, empty: bool = False) -> None:
-        async with (
-            aclosing(whole_chunks(door, request, brackets, empty=empty)) as chunks,
-            _saved(folder / name) as file,
-        ):
-            async for chunk in chunks:
-                await in_thread(file.write, chunk)
-
-    # The labels of finished tasks.
-    await copy(routes.export_labels(project.id), LABELS_FILE, b"[]", empty=not finished(tasks))
-
-    # Those that no export holds: a line for each task, in no particular order.
-    async with _saved(folder / UNFINISHED_FILE) as file:
-
-        async def save(task: Task) -> None:
-            request = routes.get_task(task.id)
-            with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
-                response = await door.request(request)
-                check_empty(request, response)
-                # The service breaks lines once it has exported anything (observed).
-                await in_thread(file.write, b" ".join(response.body.split(b"\n")) + b"\n")
-
-        await for_each(begun(tasks), save)
-
-    if project.media_type is not MediaType.VIDEO:
-        return []
-    await in_thread(private_folder, folder / _VIDEOS)
-    videos = {f"{_VIDEOS}/{number}.json": task for number, task in enumerate(tasks, start=1)}
-    for name, task in videos.items():
-        await copy(routes.export_video(task.id), name, b"{}")
-    return [*videos]
 
 
 @asynccontextmanager

@@ -272,7 +272,9 @@ class LabelsResource(Resource):
             return (await self._fetch(request, ImportAnswer)).messages
 
         entries: Sequence[EntryLike] | None = None
-        if check and isinstance(config, str):
+        if check and config is not None and not isinstance(config, str):
+            entries = tuple(config.entries)
+        elif check and config is not None:
             task = await read_task(self._session, project_id)
             if task is not None and task.project_type is MediaType.VIDEO:
                 raise ConfigurationError(
@@ -280,8 +282,6 @@ class LabelsResource(Resource):
                     " service would store some that neither its editor nor an export shows"
                 )
             entries = None if task is None else task.label_config.entries
-        elif check and config is not None:
-            entries = tuple(config.entries)
         screening = PredictionScreening(
             keep_data,
             entries,

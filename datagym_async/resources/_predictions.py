@@ -24,7 +24,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import attrs
 
@@ -369,13 +369,12 @@ class MediaNames:
 
     def give_id(self, prediction: PredictionLike) -> tuple[PredictionLike, str]:
         """Return a prediction with the id of its media, or why none was found."""
-        name = ""
-        if isinstance(prediction, LabeledImage):
-            name = "" if prediction.media_id else prediction.media_name
-        elif isinstance(prediction, Mapping) and not any(prediction.get(each) for each in _IDS):
+        name, given = "", cast("object", prediction)
+        if isinstance(given, LabeledImage):
+            name = "" if given.media_id else given.media_name
+        elif isinstance(given, Mapping) and not any(map(given.get, _IDS)):
             # Exports have names as they are stored, values as they are meant.
-            stored = next(filter(None, map(prediction.get, _NAMES)), "")
-            name = decode_name(str(stored))
+            name = decode_name(str(next(filter(None, map(given.get, _NAMES)), "")))
         if not name:
             return prediction, ""
         found = self._index.ids_of(name)

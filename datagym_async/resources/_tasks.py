@@ -54,13 +54,10 @@ class TaskOutcome:
 
 @attrs.frozen
 class TasksReport:
-    """What became of many tasks.
-
-    Args:
-        outcomes: One outcome a task, in the order in which they were settled.
-    """
+    """What became of many tasks."""
 
     outcomes: tuple[TaskOutcome, ...] = attrs.field(default=(), repr=False)
+    """One outcome a task, in the order in which they were settled."""
 
     @property
     def ok(self) -> bool:
@@ -86,12 +83,7 @@ class TasksResource(Resource):
     """
 
     async def list(
-        self,
-        project_id: str,
-        *,
-        state: States = None,
-        search: str | None = None,
-        limit: int = 0,
+        self, project_id: str, *, state: States = None, search: str | None = None, limit: int = 0
     ) -> list[Task]:
         """Return the tasks of a project, state by state, each sorted by media name.
 
@@ -144,10 +136,7 @@ class TasksResource(Resource):
         return await self._fetch(routes.get_task(task_id), TaskDetail)
 
     async def skip(self, task_id: str) -> None:
-        """Set a task to SKIPPED, whatever its state.
-
-        Where the organisation's label quota is used up, it raises `LimitReachedError`.
-        """
+        """Set a task to SKIPPED, whatever its state; see `complete` for the label quota."""
         await self._do(routes.skip_task(task_id))
 
     async def complete(

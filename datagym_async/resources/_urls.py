@@ -24,12 +24,7 @@ async def upload_in_batches(
     batch_size: int,
     send: Callable[[Sequence[str]], Awaitable[tuple[UrlResult, ...]]],
 ) -> list[UrlResult]:
-    """Send those URLs that can be stored; return one result for each given, in the order given.
-
-    Raises:
-        ConfigurationError: `batch_size` is out of range, or `urls` is no list of texts.
-        APIError: A batch failed; a note says how many URLs were answered before.
-    """
+    """Send those URLs that can be stored; return one result for each given, in the order given."""
     if not 1 <= batch_size <= MAX_BATCH:
         raise ConfigurationError(
             f"batch_size is {batch_size}; the service takes 1 to {MAX_BATCH} URLs at once"

@@ -324,15 +324,15 @@ def answer_of(value: LabelValue) -> Classification:
 
 def shape_of(value: LabelValue) -> Shape:
     """Return what a value draws; an incomplete shape where a coordinate was never set."""
-    corner = _points([value.point] if value.point else [])
+    corner, points = _points([value.point] if value.point else []), _points(value.points)
     match value.entry_type:
         case EntryType.POINT if corner:
             return corner[0]
         case EntryType.RECTANGLE if corner and None not in (value.width, value.height):
             return Rectangle(corner[0].x, corner[0].y, value.width or 0.0, value.height or 0.0)
-        case EntryType.LINE if (points := _points(value.points)) is not None:
+        case EntryType.LINE if points is not None:
             return Line(points)
-        case EntryType.POLYGON if (points := _points(value.points)) is not None:
+        case EntryType.POLYGON if points is not None:
             return Polygon(points)
         case EntryType.IMAGE_SEGMENTATION:
             rings = [_points(ring.points) for ring in value.rings]

@@ -38,9 +38,6 @@ async def for_each(
     """Do the work on each item, a few at once, in memory that does not grow with the items.
 
     What the work raises ends all of it, and is raised from here on its own.
-
-    Raises:
-        ConfigurationError: `concurrency` is not between 1 and 64.
     """
     if not 1 <= concurrency <= MOST:
         raise ConfigurationError(f"concurrency is {concurrency}; it must be between 1 and {MOST}.")
