@@ -110,7 +110,8 @@ class FormatInfo:
             raise FormatError(f"The format {self.name} can be read, not written")
         writer = _class(self.writer)
         if self.writes:
-            return lambda folder: writer(output_file=folder / self.writes, output_split="train")
+            part = {"output_split": "train"} if self.splits else {}
+            return lambda folder: writer(output_file=folder / self.writes, **part)
         return lambda folder: writer(output_folder=folder)
 
 
