@@ -110,9 +110,7 @@ class MediaResource(Resource):
             raise ConfigurationError(
                 f"The path {quoted(str(path))} holds a NUL character, and no path does"
             )
-        body = await asyncio.to_thread(_read_small, path)
-        if body is None:
-            body = file_body(path, (await asyncio.to_thread(path.stat)).st_size)
+        body = await asyncio.to_thread(_body_of, path)
         return await self.upload_body(dataset_id, path.name if name is None else name, body)
 
     async def upload_body(
@@ -295,13 +293,6 @@ class MediaResource(Resource):
             )
 
 
-def _read_small(path: Path) -> Body | None:
-    """Return a body in memory for a file of at most one chunk, or None for a larger one."""
-    with open(path, "rb", opener=regular_only) as file:
-        data = file.read(CHUNK_SIZE + 1)
-    return Body.of_bytes(data) if len(data) <= CHUNK_SIZE else None
-
-
 _MAX_URL = 8192
 """Bytes of the longest body that can be a URL."""
 
@@ -369,6 +360,13 @@ def file_body(path: str | os.PathLike[str], size: int) -> Body:
     shrinks or is written to meanwhile: before the last chunk, so that the service stores nothing.
     """
     return Body(size=size, open=partial(_open_body, Path(path), size))
+
+
+def _body_of(path: Path) -> Body:
+    """Return the body of a file: in memory if it is of at most one chunk."""
+    with open(path, "rb", opener=regular_only) as file:
+        data, size = file.read(CHUNK_SIZE + 1), os.fstat(file.fileno()).st_size
+    return Body.of_bytes(data) if len(data) <= CHUNK_SIZE else file_body(path, size)
 
 
 @asynccontextmanager

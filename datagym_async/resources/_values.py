@@ -389,13 +389,24 @@ class _Writer:
             return made[0]
 
         async def undo(error: APIError | None) -> tuple[str, ...]:
-            if not made:
-                return () if error is None else await self._strays(planned.entry, error)
             try:
-                await self._values.delete(made[0])
+                if made:
+                    await self._values.delete(made[0])
+                    return ()
+                if error is None or not error.unknown:
+                    return ()
+                task = await self._values._task(self._task.id)
             except APIError:
-                return (made[0],)
-            return ()
+                return tuple(made[:1])
+            # A creation without an answer may have made a value all the same.
+            before = {value.id for value in self._task.label_iteration.values} | self._ours
+            return tuple(
+                value.id
+                for value in task.label_iteration.values
+                if value.entry_id == planned.entry.id
+                and value.id not in before
+                and not (value.points or value.rings or (value.point and value.point.x is not None))
+            )
 
         return await self._as_a_whole(planned.entry, draw, undo)
 
@@ -487,23 +498,6 @@ class _Writer:
             "lcEntryValueParentId": value.parent_id,
         }
         await self._values.put(value.id, {**_given(ids), **fields})
-
-    async def _strays(self, entry: LabelEntry, error: APIError) -> tuple[str, ...]:
-        """Return the values that a creation without an answer may have made."""
-        if not error.unknown:
-            return ()
-        try:
-            task = await self._values._task(self._task.id)
-        except APIError:
-            return ()
-        before = {value.id for value in self._task.label_iteration.values} | self._ours
-        return tuple(
-            value.id
-            for value in task.label_iteration.values
-            if value.entry_id == entry.id
-            and value.id not in before
-            and not (value.points or value.rings or (value.point and value.point.x is not None))
-        )
 
 
 def _is_said(fields: Mapping[str, Any]) -> bool:
