@@ -14,7 +14,8 @@ parts of others are left alone.
   backups, locks) is 0600, in folders of ours that are 0700.
 * A file that is replaced keeps its mode. A folder that is there keeps its own.
 
-Everything here blocks, but for `placed_beside_the_loop`: call it in a thread.
+What cannot write a target raises a `FileWriteError` that names it. Everything here blocks, but for
+what is awaited: call it in a thread.
 """
 
 from __future__ import annotations
@@ -202,11 +203,7 @@ class FolderPart:
 
 @contextmanager
 def placed(begin: Callable[[], P], target: Path) -> Iterator[P]:
-    """Give what is written aside; it is at its target when the block ends well, and else nowhere.
-
-    Raises:
-        FileWriteError: It cannot be written.
-    """
+    """Give what is written aside; it is at its target when the block ends well, else nowhere."""
     with telling(target):
         part = begin()
         try:
@@ -236,22 +233,14 @@ async def placed_beside_the_loop(begin: Callable[[], P], target: Path) -> AsyncI
 
 @asynccontextmanager
 async def replaced_file(target: Path, *, mode: int = USUAL) -> AsyncIterator[BinaryIO]:
-    """Give a new file that replaces another in its folder when all went well, and else vanishes.
-
-    Raises:
-        FileWriteError: It cannot be written.
-    """
+    """Give a new file that replaces another in its folder when all went well, and else vanishes."""
     async with placed_beside_the_loop(partial(Part.beside, target, mode=mode), target) as part:
         yield part.file
 
 
 @contextmanager
 def telling(target: Path) -> Iterator[None]:
-    """Name the target, and the way out, in what the system says while something is written there.
-
-    Raises:
-        FileWriteError: It cannot be written.
-    """
+    """Name the target, and the way out, in what the system says while it is written."""
     try:
         yield
     except OSError as error:
@@ -261,11 +250,7 @@ def telling(target: Path) -> Iterator[None]:
 
 
 def write_private(target: Path, content: bytes) -> None:
-    """Write a file of ours whole; what is no regular file (a device, a pipe) is written to.
-
-    Raises:
-        FileWriteError: It cannot be written.
-    """
+    """Write a file of ours whole; what is no regular file (a device, a pipe) is written to."""
     target = target.resolve() if target.is_symlink() else target  # what it leads to is replaced
     if target.exists() and not target.is_file():
         with telling(target), target.open("wb") as file:
@@ -276,11 +261,7 @@ def write_private(target: Path, content: bytes) -> None:
 
 
 def write_file(target: Path, content: bytes) -> None:
-    """Write a file that somebody asked for, whole, with the folders above it.
-
-    Raises:
-        FileWriteError: It cannot be written.
-    """
+    """Write a file that somebody asked for, whole, with the folders above it."""
     with telling(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with placed(partial(Part.beside, target), target) as part:

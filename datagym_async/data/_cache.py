@@ -83,12 +83,10 @@ class DiskCache:
         return self.folder / name[:2] / f"{name}{_SUFFIX}"
 
     def _write(self, path: Path, data: bytes) -> None:
-        try:
-            part = Part.within(path.parent, path, mode=PRIVATE)
-        except FileNotFoundError:
+        if not path.parent.is_dir():
             private_folder(self.folder)
             private_folder(path.parent)
-            part = Part.within(path.parent, path, mode=PRIVATE)
+        part = Part.within(path.parent, path, mode=PRIVATE)
         try:
             part.file.write(_header(data))
             part.file.write(data)

@@ -106,12 +106,7 @@ def pack(media: DatasetMedia) -> bytes:
 async def list_media(
     library: Library, dataset_id: str | None, project_id: str | None, *, links: Links
 ) -> Listing:
-    """Return the media of a dataset, or of all datasets of a project.
-
-    Raises:
-        NotFoundError: The project is unknown.
-        ConfigurationError: There are link images, and `links` is ``"refuse"``.
-    """
+    """Return the media of a dataset, or of all of a project; for `links` see `LoaderConfig`."""
     dataset_ids = [dataset_id] if dataset_id else []
     if project_id and not dataset_id:
         projects = (each for each in await library.projects.list() if each.id == project_id.lower())

@@ -82,10 +82,8 @@ def resumption(
     """Return where a shard resumes: a state with the epoch and the listing, and its progress.
 
     Given is the state of this very shard; or the state of any one shard, in order, where all have
-    passed the same number; or the states of all shards.
-
-    Raises:
-        ConfigurationError: The states do not belong together, or do not tell enough.
+    passed the same number; or the states of all shards. States that do not belong together, or do
+    not tell enough, are a `ConfigurationError`.
     """
     states = [LoaderState.of(each) for each in ([given] if isinstance(given, Mapping) else given)]
     if not states:

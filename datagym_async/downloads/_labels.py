@@ -41,11 +41,7 @@ _NAMED: Final = 20  # failed bitmaps that are named in the notes; the count is e
 
 
 def require_extras(config: DownloadConfig) -> None:
-    """Refuse to begin what could not be ended for want of an extra.
-
-    Raises:
-        ConfigurationError: One is not installed.
-    """
+    """Refuse to begin what could not be ended for want of an extra."""
     if config.links != "skip":
         require_pillow(f'links="{config.links}"', 'download with links="skip"')
     if config.bitmaps:
@@ -61,12 +57,7 @@ async def write_labels(
     formats: Sequence[str],
     tally: DownloadTally,
 ) -> None:
-    """Write the labels of a project in some formats, but for those of media not in the manifest.
-
-    Raises:
-        APIError: They cannot be exported.
-        OSError: They cannot be written.
-    """
+    """Write the labels of a project in some formats, but for those of media not in the manifest."""
     kept: list[Labelled] = []
     texts = _Texts(manifest.root)
     try:
@@ -174,11 +165,8 @@ async def write_bitmaps(
 ) -> None:
     """Fetch the bitmaps of a project's finished tasks into ``bitmaps``; with ``verify`` all anew.
 
-    Those of media that are not in the manifest are left out.
-
-    Raises:
-        APIError: They cannot be listed.
-        TransferError: The folder cannot be written to.
+    Those of media that are not in the manifest are left out. A folder that cannot be written to is
+    a `TransferError`.
     """
 
     def note(result: BitmapResult) -> None:

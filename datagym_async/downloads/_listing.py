@@ -40,10 +40,8 @@ class Listing:
     async def enter(self, manifest: Manifest) -> None:
         """List everything and enter it.
 
-        Raises:
-            APIError: The service cannot be asked, or refuses.
-            ConfigurationError: The project is unknown, or labels are asked for and it is not clear
-                of which project.
+        Raises a `ConfigurationError` where the project is unknown, or labels need one and it is not
+        clear which.
         """
         if self._job.kind == "project":
             self.project = _of_id(self._job.id, await self._sources.projects.list())

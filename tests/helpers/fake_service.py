@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,10 +16,19 @@ from tests.helpers.parts import parts_of
 
 if TYPE_CHECKING:
     from datagym_async._wire import Body
+    from datagym_async.uploads.plan import Plan
 
 T = TypeVar("T")
 
 DATASET_ID = "0d8f8d2e-0000-4000-8000-000000000001"
+
+
+def list_held(plan: Plan, stored_names: Iterable[str]) -> None:
+    """Let a plan know what its dataset holds, as the service lists it: encoded."""
+    media = tuple(DatasetMedia("", 0, MediaSourceType.LOCAL, name) for name in stored_names)
+    plan.listed.begin()
+    plan.listed.add(Dataset(DATASET_ID, "Photos", 0, media=media))
+    plan.listed.end("Photos")
 
 
 @attrs.define

@@ -11,6 +11,7 @@ from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads import Outcome, UploadItem
 from datagym_async.uploads.plan import Claim, Holder, Plan, Verdict, judge
 from datagym_async.uploads.sources import Candidate
+from tests.helpers.fake_service import list_held
 
 if TYPE_CHECKING:
     from datagym_async.uploads.plan import Planned
@@ -65,7 +66,7 @@ def test_one_file_named_twice_is_said_to_be(plan: Plan) -> None:
 
 def test_what_the_dataset_holds_is_skipped(plan: Plan) -> None:
     """Names are compared as the service stores and folds them."""
-    plan.hold(["OLD.jpg", "%C3%A4.jpg", "http-name.png"])
+    list_held(plan, ["OLD.jpg", "%C3%A4.jpg", "http-name.png"])
 
     found = planned(
         plan,
@@ -80,7 +81,7 @@ def test_what_the_dataset_holds_is_skipped(plan: Plan) -> None:
 
 def test_a_clash_stays_one_when_the_dataset_holds_the_name(plan: Plan) -> None:
     """A second run does not take the later file of a clash for the one that is stored."""
-    plan.hold(["a.jpg"])
+    list_held(plan, ["a.jpg"])
 
     found = planned(plan, UploadItem(None, "x/a.jpg"), UploadItem(None, "y/A.jpg"))
 

@@ -157,8 +157,7 @@ def temporary() -> Database:
 def journal(path: Path, job: Job, *, fresh: bool) -> Database:
     """Return the journal of a job, made where there is none; a fresh one drops what is there.
 
-    Raises:
-        ConfigurationError: It cannot be used; the text says why and what to do.
+    One that cannot be used is a `ConfigurationError`, which says why and what to do.
     """
     try:
         private_folder(path.parent)

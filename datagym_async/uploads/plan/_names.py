@@ -189,11 +189,7 @@ def number_clashes(
 def refuse_clashes(
     database: sqlite3.Connection, screening: Screening, in_memory: Mapping[int, UploadItem]
 ) -> None:
-    """Refuse to begin if images clash; what is no image has better reasons against it.
-
-    Raises:
-        ConfigurationError: Images clash.
-    """
+    """Refuse to begin if images clash; what is no image has better reasons against it."""
     shown: list[str] = []
     count = 0
     for clash in _clashes(database, 0):

@@ -30,7 +30,6 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._runs._database import Database, is_of_the_disk
 from datagym_async._wire._messages import Body
-from datagym_async.models._names import fold_name
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan import _tables as sql
@@ -44,7 +43,7 @@ from datagym_async.uploads.plan._names import (
 )
 from datagym_async.uploads.plan._outcomes import Outcomes
 from datagym_async.uploads.plan._resuming import Resuming
-from datagym_async.uploads.plan._rows import Added, KnownBy, Listed, blob, item_of, row_of, text
+from datagym_async.uploads.plan._rows import Added, KnownBy, Listed, item_of, row_of, text
 from datagym_async.uploads.plan._tables import Kind
 from datagym_async.uploads.sources._open_files import ByteSource
 
@@ -175,13 +174,6 @@ class Plan:
             f"The journal {printable(self.path)} failed, and is as it was written last; make room "
             f"or repair the disk, then the same upload again goes on: {error}"
         )
-
-    def hold(self, stored_names: Iterable[str]) -> None:
-        """Enter names that the dataset holds already, as the service lists them: encoded."""
-        keys = [(blob(f"n{fold_name(one)}"),) for one in stored_names]
-        with self._database.writing() as database:
-            database.executemany(sql.HOLD, keys)
-            database.executemany(sql.LIST, keys)
 
     def resume(self) -> Added:
         """Give turns to what earlier runs have left, and return how much that is."""

@@ -69,11 +69,7 @@ def blob(text: str) -> bytes:
 
 
 def text(data: bytes | None) -> str:
-    """Return a text as it was before it was written.
-
-    Raises:
-        DamagedError: It is none.
-    """
+    """Return a text as it was before it was written; what is none is a `DamagedError`."""
     try:
         return "" if data is None else data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

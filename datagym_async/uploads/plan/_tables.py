@@ -140,8 +140,6 @@ END_LISTING = (
 )
 TARGET_NAME = "SELECT 1 FROM meta WHERE name = 'dataset_name'"
 HOLD_LISTED = "INSERT OR IGNORE INTO held SELECT key FROM listed"
-HOLD = "INSERT OR IGNORE INTO held VALUES (?)"
-LIST = "INSERT INTO listed VALUES (?, '', '', 0, 0)"
 
 # What earlier runs have left gets turns, before the sources are read.
 

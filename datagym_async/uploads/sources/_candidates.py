@@ -44,11 +44,7 @@ class UnnamableError(ValueError):
 
 
 def check_name(value: object) -> None:
-    """Refuse what is no naming policy.
-
-    Raises:
-        ConfigurationError: It is neither a known word, nor a sound template, nor a function.
-    """
+    """Refuse what is no policy: neither a known word, nor a sound template, nor a function."""
     if callable(value) or value in {"basename", "relative"}:
         return
     if not isinstance(value, str) or "{" not in value:
@@ -88,10 +84,9 @@ class Naming:
         return isinstance(self.policy, str) and "index" in _fields(self.policy)
 
     def of(self, path: str, relative: str) -> str:
-        """Return the name of a file, whose relative path has its parts joined by ``/``.
+        """Return the name of a file by its path and its relative one, with parts joined by ``/``.
 
-        Raises:
-            UnnamableError: The policy has no name for it.
+        Where the policy has none, that is an `UnnamableError`.
         """
         basename = relative.rpartition("/")[2]
         if self.policy == "basename":

@@ -2,7 +2,8 @@
 
 A small one is read whole when its turn comes. A larger one is read where it lies, from the same
 place for each attempt, if it can be rewound; if not, or if its `read` is a coroutine function, it
-goes into a temporary file without a name, which is gone as soon as nobody holds its body.
+goes into a temporary file without a name, which is gone as soon as nobody holds its body. What
+reads one raises whatever its `read` does, and `UnreadableFileError` where that gives no bytes.
 """
 
 from __future__ import annotations
@@ -31,11 +32,9 @@ class UnreadableFileError(ValueError):
 
 
 class ByteSource(Protocol):
-    """What the bytes of a body come from; blocks."""
+    """What the bytes of a body come from, those at an offset, fewer only at the end; blocks."""
 
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from an offset on, fewer only at the end."""
-        ...
+    def read_at(self, offset: int, size: int) -> bytes: ...
 
 
 def is_async(file: Readable) -> bool:
@@ -61,12 +60,7 @@ def size_of_open(file: Readable) -> int | None:
 
 
 def read_open(file: Readable, size: int) -> bytes:
-    """Return the next bytes of an open file, fewer only at its end; blocks.
-
-    Raises:
-        UnreadableFileError: It gives something else than bytes.
-        OSError: It cannot be read.
-    """
+    """Return the next bytes of an open file, fewer only at its end; blocks."""
     pieces = []
     while size > 0 and (piece := _as_bytes(file.read(size))):
         pieces.append(piece)
@@ -119,10 +113,6 @@ def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, B
 
     Its head was read already. Its size is known where it can be rewound. Not for one that has to be
     awaited.
-
-    Raises:
-        UnreadableFileError: It gives something else than bytes.
-        OSError: It cannot be read, or not be written to a temporary file.
     """
     if size is not None:
         source = _Rewound(file, cast("io.IOBase", file).tell() - len(head))
@@ -144,12 +134,7 @@ def _body_of(source: ByteSource, size: int) -> Body:
 
 
 async def spooled(file: Readable, small: int) -> bytes | Spool:
-    """Return what a file that has to be awaited gives: its bytes, up to `small` of them.
-
-    Raises:
-        UnreadableFileError: It gives something else than bytes.
-        Exception: Whatever its `read` raises.
-    """
+    """Return what a file that has to be awaited gives: its bytes, up to `small` of them."""
     data = bytearray()
     spool: Spool | None = None
     while piece := _as_bytes(await cast("Awaitable[object]", file.read(CHUNK))):
