@@ -196,7 +196,6 @@ class _LoopThread:
         self._thread.join()
 
     def run(self, call: Coroutine[object, object, T]) -> T:
-        """Return what a coroutine returns, run in the loop."""
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
     async def _wait(self) -> None:

@@ -96,10 +96,7 @@ class Outcomes:
             return int(database.execute(sql.COUNT_LOST).fetchone()[0])
 
     def seconds_to_settle(self, settle_after: float) -> float:
-        """Return the seconds until the last run's uploads are over on the service's side.
-
-        A run of today would wait for `settle_after`.
-        """
+        """Return the seconds until the last run's uploads are over on the service's side."""
         with self._database.using() as database:
             row = database.execute(sql.LAST_BEAT, (self._database.run,)).fetchone()
         heartbeat, theirs = row if row and row[0] is not None else (0.0, None)
