@@ -6,9 +6,9 @@ In reading order:
 * `_json`: checks of the kinds of JSON values, and the error that says where one is wrong
 * `_payload_annotations`: answers, shapes and annotations, read and written
 * `_payload`: classes, images, tasks, videos and whole exports, read and written
-* `_config_entries`: entries of a label configuration, and how they are put together
+* `_config_entries`: entries of a label configuration, put together or read from JSON values
 * `_config_rules`: what a label configuration must obey
-* `_config_documents`, `_config_yaml`: a label configuration read from JSON and YAML
+* `_config_yaml`: a label configuration read from YAML
 * `_config`: `LabelConfig`, and what differs between two of them
 * `_check`, `_check_parts`: would the service store a prediction as meant?
 """

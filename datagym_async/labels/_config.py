@@ -12,10 +12,8 @@ import attrs
 from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async.exceptions import LabelConfigError
-from datagym_async.labels._config_documents import read_entries, read_json
-from datagym_async.labels._config_entries import ConfigEntry, EntryList
+from datagym_async.labels._config_entries import ConfigEntry, EntryList, read_entries, read_json
 from datagym_async.labels._config_rules import grouped, problems_of, warnings_of
-from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
     from datagym_async.labels._config_entries import EntryLike
@@ -88,8 +86,7 @@ class LabelConfig(EntryList):
         Raises:
             ConfigurationError: PyYAML is not installed.
         """
-        text: str = _yaml().write_yaml(self.to_payload())
-        return text
+        return str(_yaml().write_yaml(self.to_payload()))
 
     @classmethod
     def from_entries(cls, entries: Entries) -> LabelConfig:
@@ -121,9 +118,7 @@ class LabelConfig(EntryList):
 
     @classmethod
     def from_yaml(cls, text: str | bytes) -> LabelConfig:
-        """Return the configuration of a YAML text (see `from_payload`).
-
-        Words like ``on``, ``no`` or ``12:30`` are taken as they are written.
+        """Return the configuration of a YAML text; ``on``, ``no`` or ``12:30`` are texts there.
 
         Raises:
             LabelConfigError: It is no YAML, or something else; the text says where.
@@ -264,6 +259,4 @@ def _compared(
 def _plain(value: object) -> str:
     if value is None:
         return "none"
-    return (
-        repr(value) if isinstance(value, str) and not isinstance(value, EntryType) else f"{value}"
-    )
+    return f"{value!r}" if type(value) is str else f"{value}"

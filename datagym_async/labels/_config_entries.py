@@ -1,15 +1,18 @@
-"""Entries of a label configuration as somebody wants them, without ids, and their making.
+"""Entries of a label configuration as somebody wants them, without ids: made, and read.
 
 The ``add_*`` methods have the names and the order of arguments that users of DataGym know.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any, TypeAlias
 
 import attrs
 
+from datagym_async._json import check_depth
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.models import EntryType, LabelEntry
 
@@ -88,12 +91,9 @@ class ConfigEntry:
 
     def to_payload(self) -> dict[str, object]:
         """Return the entry as the service takes it."""
-        payload: dict[str, object] = {
-            "entryKey": self.key,
-            "entryValue": self.value,
-            "type": self.type.value,
-        }
+        named = {"entryKey": self.key, "entryValue": self.value, "type": self.type.value}
         optional = {"color": self.color, "shortcut": self.shortcut, "maxLength": self.max_length}
+        payload: dict[str, object] = {**named}
         payload |= {name: value for name, value in optional.items() if value is not None}
         if self.required or self.type in CLASSIFICATIONS:
             payload["required"] = self.required
@@ -184,8 +184,7 @@ class EntryList:
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a point (see `add_rectangle`)."""
-        drawn = {"color": color, "shortcut": shortcut}
-        return self._add(EntryType.POINT, entry_key, entry_value, children, **drawn)
+        return self._add(EntryType.POINT, entry_key, entry_value, children, color, shortcut)
 
     def add_line(
         self,
@@ -196,8 +195,7 @@ class EntryList:
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a line (see `add_rectangle`)."""
-        drawn = {"color": color, "shortcut": shortcut}
-        return self._add(EntryType.LINE, entry_key, entry_value, children, **drawn)
+        return self._add(EntryType.LINE, entry_key, entry_value, children, color, shortcut)
 
     def add_polygon(
         self,
@@ -208,8 +206,7 @@ class EntryList:
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add a polygon (see `add_rectangle`)."""
-        drawn = {"color": color, "shortcut": shortcut}
-        return self._add(EntryType.POLYGON, entry_key, entry_value, children, **drawn)
+        return self._add(EntryType.POLYGON, entry_key, entry_value, children, color, shortcut)
 
     def add_rectangle(
         self,
@@ -231,8 +228,7 @@ class EntryList:
         Raises:
             LabelConfigError: The key is there already.
         """
-        drawn = {"color": color, "shortcut": shortcut}
-        return self._add(EntryType.RECTANGLE, entry_key, entry_value, children, **drawn)
+        return self._add(EntryType.RECTANGLE, entry_key, entry_value, children, color, shortcut)
 
     def add_image_segmentation(
         self,
@@ -242,9 +238,8 @@ class EntryList:
         shortcut: str | int | None = None,
     ) -> EntryHandle:
         """Add an image segmentation, which stands at the root and nests nothing."""
-        return self._add(
-            EntryType.IMAGE_SEGMENTATION, entry_key, entry_value, color=color, shortcut=shortcut
-        )
+        kind = EntryType.IMAGE_SEGMENTATION
+        return self._add(kind, entry_key, entry_value, None, color, shortcut)
 
     def add_select(
         self,
@@ -266,7 +261,7 @@ class EntryList:
         Raises:
             LabelConfigError: The key is there already.
         """
-        answers = {"options": options, "required": required}
+        answers: dict[str, Any] = {"options": options, "required": required}
         return self._add(EntryType.SELECT, entry_key, entry_value, children, **answers)
 
     def add_checklist(
@@ -278,7 +273,7 @@ class EntryList:
         required: bool = False,
     ) -> EntryHandle:
         """Add a question with any number of answers (see `add_select`)."""
-        answers = {"options": options, "required": required}
+        answers: dict[str, Any] = {"options": options, "required": required}
         return self._add(EntryType.CHECKLIST, entry_key, entry_value, children, **answers)
 
     def add_freetext(
@@ -290,14 +285,22 @@ class EntryList:
         required: bool = False,
     ) -> EntryHandle:
         """Add a question with a text of up to `max_length` characters (see `add_select`)."""
-        answers = {"max_length": max_length, "required": required}
+        answers: dict[str, Any] = {"max_length": max_length, "required": required}
         return self._add(EntryType.FREETEXT, entry_key, entry_value, children, **answers)
 
     def _add(
-        self, kind: EntryType, key: str, value: str, children: Children = None, **members: Any
+        self,
+        kind: EntryType,
+        key: str,
+        value: str,
+        children: Children,
+        color: str | None = None,
+        shortcut: str | int | None = None,
+        **answers: Any,
     ) -> EntryHandle:
         nested = map(ConfigEntry.of, children or ())
-        return self.append_entry(ConfigEntry(key, value, kind, children=nested, **members))
+        looks: dict[str, Any] = {"children": nested, "color": color, "shortcut": shortcut}
+        return self.append_entry(ConfigEntry(key, value, kind, **looks, **answers))
 
 
 class EntryHandle(EntryList):
@@ -319,3 +322,130 @@ class EntryHandle(EntryList):
     def to_entry(self) -> ConfigEntry:
         """Return it as a value, with all that was added to it."""
         return attrs.evolve(self._entry, children=self.entries)
+
+
+# --- Entries as JSON values: the three spellings of the service, read alike -----------------------
+
+# The body of an upload, the service's view of a configuration (with ids, times and nulls) and the
+# export file of its editor differ only in what they leave out or add.
+
+_PASSED_OVER = frozenset({"id", "lcEntryParentId", "parentEntry", "timestamp"})
+_MEMBERS = frozenset(
+    {
+        *("entryKey", "entryValue", "type", "color", "shortcut", "maxLength"),
+        *("required", "options", "children"),
+    }
+)
+# Deep enough to say what is nested too deep, and shallow enough for any stack.
+_DEEPEST = 32
+_MOST = 10_000
+"""Entries: by references a few lines of YAML could stand for any number."""
+
+
+def read_json(text: str | bytes) -> object:
+    """Return what JSON says; a member that is given twice is an error, not the last one.
+
+    Raises:
+        LabelConfigError: It is no JSON.
+    """
+    try:
+        check_depth(text)
+        return json.loads(text, object_pairs_hook=_object)
+    except LabelConfigError:
+        raise
+    except ValueError as error:
+        raise LabelConfigError(f"The label configuration is no JSON: {error}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise given_twice(name)
+        found[name] = value
+    return found
+
+
+def given_twice(name: object) -> LabelConfigError:
+    """Return the error for a member of an object that is given twice."""
+    return LabelConfigError(f"The label configuration gives {name!r} twice in one place")
+
+
+def read_entries(document: object) -> list[ConfigEntry]:
+    """Return the entries of a document, as `LabelConfig.from_payload` does."""
+    if isinstance(document, Mapping):
+        inner = document.get("labelConfig", document)
+        if isinstance(inner, Mapping) and "entries" not in inner:
+            raise LabelConfigError("The document holds no entries; a list of them is due")
+        document = inner["entries"] if isinstance(inner, Mapping) else inner
+    return _entries(document, "", count(1))
+
+
+def _entries(value: object, at: str, number: Iterator[int]) -> list[ConfigEntry]:
+    if not isinstance(value, list):
+        raise _unlike(at or "the document", "a list of entries", value)
+    if at.count(".children") >= _DEEPEST:
+        raise LabelConfigError(f"The label configuration is nested too deep at {at[:60]}...")
+    return [_entry(member, f"{at}[{index}]", number) for index, member in enumerate(value)]
+
+
+def _entry(value: object, at: str, number: Iterator[int]) -> ConfigEntry:
+    if next(number) > _MOST:
+        raise LabelConfigError(f"The label configuration has more than {_MOST:,} entries")
+    if not isinstance(value, Mapping):
+        raise _unlike(at, "an entry", value)
+    for name in value:
+        if name not in _MEMBERS | _PASSED_OVER:
+            known = ", ".join(sorted(_MEMBERS))
+            raise LabelConfigError(f"{at} has a member {name!r} that no entry has; use {known}")
+    needed = ("entryKey", "entryValue", "type")
+    if absent := [name for name in needed if value.get(name) is None]:
+        raise LabelConfigError(f"{at} has no {absent[0]}; every entry needs one")
+    key, words, word = (_word(value[name], f"{at}.{name}") for name in needed)
+    kind = EntryType(word)
+    if kind is EntryType.UNKNOWN:
+        known = ", ".join(each for each in EntryType if each is not EntryType.UNKNOWN)
+        raise LabelConfigError(f"{at}.type is {word!r}, which is no type; use one of {known}")
+    color, shortcut = (
+        None if value.get(name) in (None, "") else _word(value[name], f"{at}.{name}")
+        for name in ("color", "shortcut")
+    )
+    longest = value.get("maxLength")
+    if isinstance(longest, str) and longest.isascii() and longest.isdigit():
+        longest = int(longest[:9])
+    if longest is not None and (not isinstance(longest, int) or isinstance(longest, bool)):
+        raise _unlike(f"{at}.maxLength", "a whole number", longest)
+    required = value.get("required")
+    if not isinstance(required, bool | None):
+        raise _unlike(f"{at}.required", "true or false", required)
+    options = value.get("options")
+    if not isinstance(options, Mapping | None):
+        raise _unlike(f"{at}.options", "an object of keys and texts", options)
+    children = value.get("children")
+    return ConfigEntry(
+        key,
+        words,
+        kind,
+        color=color,
+        shortcut=shortcut,
+        max_length=longest,
+        required=bool(required),
+        options={
+            _word(key, f"{at}.options"): _word(text, f"{at}.options.{key}")
+            for key, text in (options or {}).items()
+        },
+        children=[] if children is None else _entries(children, f"{at}.children", number),
+    )
+
+
+def _word(value: object, at: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise _unlike(at, "a text", value)
+
+
+def _unlike(at: str, expected: str, value: object) -> LabelConfigError:
+    kind = "null" if value is None else type(value).__name__
+    return LabelConfigError(f"{at} of the label configuration is {kind}, and {expected} is due")

@@ -58,14 +58,38 @@ def problems_of(roots: Sequence[ConfigEntry]) -> list[str]:
     found = [*_duplicates("", roots)]
     for root in roots:
         found += _problems_below(root, (), ())
-        found += _repeated_below(root)
-    return [*map(printable, (*found, *_repeated_shortcuts(roots)))]
+        # Keys that stand in several places of one tree; for neighbours see `_duplicates`.
+        for key, at in grouped((each.key.rstrip(), path) for path, each in _walk([root])).items():
+            if len(set(at)) > 1:
+                where = ", ".join(dict.fromkeys(at))
+                text = f"the key {key!r} stands in several places ({where}); use it once."
+                found.append(f"{root.key}: {text}")
+    given = ((each.shortcut, path) for path, each in _walk(roots) if each.shortcut is not None)
+    for shortcut, at in grouped(given).items():
+        if len(at) > 1:
+            text = f"the shortcut {shortcut} is taken by {at[0]}; give another one."
+            found.append(f"{at[1]}: {text}")
+    return [*map(printable, found)]
 
 
 def warnings_of(roots: Sequence[ConfigEntry]) -> list[str]:
     """Return what the service takes and people trip over, each as a sentence."""
     found = ((path, text) for path, entry in _walk(roots) for text in _doubts(path, entry))
     return [printable(f"{path}: {text}.") for path, text in found]
+
+
+def _doubts(path: str, entry: ConfigEntry) -> Iterator[str]:
+    if _KEY.fullmatch(entry.key) and not _EDITOR_KEY.fullmatch(entry.key):
+        yield f"the editor of the service takes no key like {entry.key!r}; keep to 30 of a-z 0-9 _-"
+    odd = [key for key in entry.options if not _EDITOR_OPTION.fullmatch(key)]
+    if entry.type in CHOICES and odd:
+        yield f"the editor takes no option keys like {_quoted(odd)}; keep to 30 of a-z 0-9 _.-"
+    if entry.type is EntryType.SELECT and len(entry.options) == 1:
+        yield "a select with one option gives no choice"
+    if entry.color is not None and not _COLOR.fullmatch(entry.color):
+        yield f"the color {entry.color!r} is none that the editor writes, for example '#3333FF'"
+    if entry.shortcut is not None and "/" in path:
+        yield "the editor gives shortcuts to geometries at the root alone"
 
 
 def _walk(
@@ -175,41 +199,12 @@ def _duplicates(prefix: str, entries: Iterable[ConfigEntry]) -> Iterator[str]:
             yield f"{where}{count} entries have the key {key!r} (upper and lower case are one)."
 
 
-def _repeated_below(root: ConfigEntry) -> Iterator[str]:
-    """Give keys that stand in several places of one tree; for neighbours see `_duplicates`."""
-    for key, paths in grouped((each.key.rstrip(), path) for path, each in _walk([root])).items():
-        if len(set(paths)) > 1:
-            where = ", ".join(dict.fromkeys(paths))
-            yield f"{root.key}: the key {key!r} stands in several places ({where}); use it once."
-
-
-def _repeated_shortcuts(roots: Sequence[ConfigEntry]) -> Iterator[str]:
-    given = ((each.shortcut, path) for path, each in _walk(roots) if each.shortcut is not None)
-    for shortcut, paths in grouped(given).items():
-        if len(paths) > 1:
-            yield f"{paths[1]}: the shortcut {shortcut} is taken by {paths[0]}; give another one."
-
-
 def grouped(pairs: Iterable[tuple[str, V]]) -> dict[str, list[V]]:
     """Return all second members of each first one, in order."""
     found: dict[str, list[V]] = {}
     for first, second in pairs:
         found.setdefault(first, []).append(second)
     return found
-
-
-def _doubts(path: str, entry: ConfigEntry) -> Iterator[str]:
-    if _KEY.fullmatch(entry.key) and not _EDITOR_KEY.fullmatch(entry.key):
-        yield f"the editor of the service takes no key like {entry.key!r}; keep to 30 of a-z 0-9 _-"
-    odd = [key for key in entry.options if not _EDITOR_OPTION.fullmatch(key)]
-    if entry.type in CHOICES and odd:
-        yield f"the editor takes no option keys like {_quoted(odd)}; keep to 30 of a-z 0-9 _.-"
-    if entry.type is EntryType.SELECT and len(entry.options) == 1:
-        yield "a select with one option gives no choice"
-    if entry.color is not None and not _COLOR.fullmatch(entry.color):
-        yield f"the color {entry.color!r} is none that the editor writes, for example '#3333FF'"
-    if entry.shortcut is not None and "/" in path:
-        yield "the editor gives shortcuts to geometries at the root alone"
 
 
 def _quoted(texts: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from datagym_async.exceptions import LabelConfigError
-from datagym_async.labels._config_documents import given_twice
+from datagym_async.labels._config_entries import given_twice
 
 
 class _Loader(yaml.SafeLoader):
@@ -45,11 +45,10 @@ def read_yaml(text: str | bytes) -> object:
         LabelConfigError: It is no YAML.
     """
     try:
-        document: object = yaml.load(text, _Loader)  # noqa: S506 -- it is a SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506 -- it is a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         words = " ".join(str(error).split())
         raise LabelConfigError(f"The label configuration is no YAML: {words}") from None
-    return document
 
 
 class _Dumper(yaml.SafeDumper):
