@@ -31,8 +31,8 @@ from datagym_async.labels._json import (
     as_list,
     as_number,
     as_object,
+    as_text,
     as_whole_number,
-    check_kind,
     kind_of,
 )
 from datagym_async.models import (
@@ -306,5 +306,5 @@ def _dictionary(value: object, _: object) -> dict[str, Any]:
     """Take a dictionary of texts as it is, once they have been looked at."""
     entries = as_object(value)
     for key, entry in entries.items():
-        check_kind(entry, str, path=f".{key}")
+        as_text(entry, path=f".{key}")
     return entries

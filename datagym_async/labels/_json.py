@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn
 
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
@@ -21,11 +21,8 @@ class ShapeError(ConfigurationError):
 
     Args:
         text: What was expected, and what came, in a few words.
-        path: Where below the value that was given, for example ``.labels.car[2]``.
-
-    Attributes:
-        text: As given.
-        path: As given, and longer the further up the error is caught.
+        path: Where below the value that was given, for example ``.labels.car[2]``; longer the
+            further up the error is caught.
     """
 
     def __init__(self, text: str, *, path: str = "") -> None:
@@ -46,10 +43,7 @@ class ShapeError(ConfigurationError):
 
 def kind_of(value: object) -> str:
     """Return what a JSON value is, in a few words and without the value: it may be private."""
-    for kind, words in _KINDS.items():
-        if isinstance(value, kind):
-            return words
-    return "null"
+    return next((words for kind, words in _KINDS.items() if isinstance(value, kind)), "null")
 
 
 _KINDS: Mapping[type, str] = {
@@ -64,28 +58,21 @@ _KINDS: Mapping[type, str] = {
 
 def as_object(value: object, *, path: str = "") -> dict[str, Any]:
     """Return a JSON value if it is an object."""
-    if not isinstance(value, dict):
-        check_kind(value, dict, path=path)
-    return cast("dict[str, Any]", value)
+    return value if isinstance(value, dict) else _refuse(value, dict, path)
 
 
 def as_list(value: object, *, path: str = "") -> list[Any]:
     """Return a JSON value if it is a list."""
-    if not isinstance(value, list):
-        check_kind(value, list, path=path)
-    return cast("list[Any]", value)
+    return value if isinstance(value, list) else _refuse(value, list, path)
 
 
 def as_text(value: object, *, path: str = "") -> str:
     """Return a JSON value if it is a text."""
-    check_kind(value, str, path=path)
-    return cast("str", value)
+    return value if isinstance(value, str) else _refuse(value, str, path)
 
 
-def check_kind(value: object, kind: type, *, path: str = "") -> None:
-    """Raise `ShapeError` unless a JSON value is of a kind."""
-    if not isinstance(value, kind):
-        raise ShapeError(f"{_KINDS[kind]} was expected, not {kind_of(value)}", path=path)
+def _refuse(value: object, kind: type, path: str) -> NoReturn:
+    raise ShapeError(f"{_KINDS[kind]} was expected, not {kind_of(value)}", path=path)
 
 
 def as_whole_number(value: object, *, path: str = "") -> int:

@@ -58,7 +58,7 @@ class LabelClass:
         name: Key of the entry; it repeats where a key is used in several trees.
         geometry_type: Type of a geometry, or None.
         classification_type: Type of a classification, or None. Segmentations are listed here.
-        extra: Members of the file that this package does not know, kept for the way back.
+        extra: As for `Annotation`.
     """
 
     name: str
@@ -161,10 +161,7 @@ def parse_image(item: object, classes: Iterable[LabelClass] | ClassTypes = ()) -
 
     Args:
         item: As JSON values. Members other than the media, labels and classifications are left out.
-        classes: See `parse_task`.
-
-    Raises:
-        ConfigurationError: See `parse_task`.
+        classes: See `parse_task`; so is what it raises.
     """
     image = as_object(item)
     return LabeledImage(
@@ -204,9 +201,6 @@ def _optional(task: dict[str, Any], member: str, read: Callable[..., Any]) -> An
 def to_payload(labels: LabeledImage) -> dict[str, Any]:
     """Return labels as an export has them; a task that was read gives what was read.
 
-    Args:
-        labels: An image or a task.
-
     Raises:
         ConfigurationError: There are two classifications with one key.
     """
@@ -245,10 +239,9 @@ def to_prediction(labels: LabeledImage, keep_data: bool | None = None) -> dict[s
     Raises:
         ConfigurationError: There are two classifications with one key.
     """
-    kept = {} if keep_data is None else {"keepData": keep_data}
     return {
         ID: labels.media_id,
-        **kept,
+        **({} if keep_data is None else {"keepData": keep_data}),
         GLOBALS: write_classifications(labels.classifications),
         LABELS: write_annotations(labels.annotations, as_read=False, nested=False),
     }
@@ -271,7 +264,7 @@ class LabelExport:
     Args:
         label_classes: The entries of the label configuration; empty if no task is exported.
         tasks: The labels of each task.
-        form: How the file wrote it, or None; it does not count when two are compared.
+        form: As for `Annotation`.
     """
 
     label_classes: tuple[LabelClass, ...] = ()
@@ -295,18 +288,14 @@ class LabelExport:
 
 @attrs.define
 class ExportReader:
-    """Read the elements of an export one after the other.
-
-    Attributes:
-        classes: The classes, once the element that lists them was read; older exports may have
-            none.
-        types: Their types.
-        form: How the file wrote the classes.
-    """
+    """Read the elements of an export one after the other."""
 
     classes: tuple[LabelClass, ...] = ()
+    """The classes, once the element that lists them was read; older exports may have none."""
     types: ClassTypes = attrs.field(factory=dict)
+    """Their types."""
     form: Form = attrs.field(factory=Form)
+    """How the file wrote the classes."""
 
     def read(self, element: object) -> LabeledTask | None:
         """Return the task that an element holds, or None if it lists the classes.

@@ -28,17 +28,12 @@ from datagym_async.models import EntryType
 
 # --- Answers: ["bus", {"damage": ["dent"]}] -------------------------------------------------------
 
-
 ClassTypes: TypeAlias = Mapping[str, EntryType]
 """Key of an entry to its type, for the keys that are of one type throughout."""
 
 
 def read_classifications(value: object, types: ClassTypes) -> tuple[Classification, ...]:
-    """Return the roots of an object of classifications.
-
-    Raises:
-        ShapeError: It is something else.
-    """
+    """Return the roots of an object of classifications; `ShapeError` if it is something else."""
     if value is None:
         return ()
     found = []
@@ -78,11 +73,7 @@ def _leaf(key: str, values: tuple[str | None, ...], kind: EntryType | None) -> C
 
 
 def write_classifications(roots: Sequence[Classification]) -> dict[str, list[Any]]:
-    """Return answers as exports and imports have them.
-
-    Raises:
-        ConfigurationError: Two of them have one key.
-    """
+    """Return answers as exports and imports have them; `ConfigurationError` for two of one key."""
     written = {each.key: _write_tree(each) for each in roots}
     if len(written) != len(roots):
         keys = [each.key for each in roots]
@@ -119,18 +110,9 @@ _PAIR: Final = frozenset({2})
 
 
 def read_shape(member: str, payload: object, kind: EntryType | None = None) -> tuple[Shape, bool]:
-    """Return what a member of a geometry holds.
+    """Return the shape of a member of a geometry, and whether it says all that the payload does.
 
-    Args:
-        member: One of `SHAPE_MEMBERS`.
-        payload: JSON values.
-        kind: What the classes say of its type, where the member does not say it.
-
-    Returns:
-        The shape, and whether it says all that the payload does.
-
-    Raises:
-        ShapeError: The payload is no shape.
+    Where the member is not of a kind, the classes may say it. `ShapeError` if it is no shape.
     """
     items = as_list(payload)
     if member == GEOMETRY:
@@ -145,7 +127,6 @@ def read_shape(member: str, payload: object, kind: EntryType | None = None) -> t
 
 
 Read = tuple[Shape | None, bool]
-Corners = tuple[tuple[Point, ...] | None, bool]
 
 
 def _single(make: Callable[..., Shape], names: str, items: list[Any]) -> Read:
@@ -193,13 +174,13 @@ def _sides(item: Any, names: str) -> tuple[list[Any] | None, bool]:
             return (numbers if min(numbers) >= 0 else None), True
     except (KeyError, TypeError):
         pass
-    numbers = _numbers(as_object(item, path="[0]"), names, path="[0]")
+    numbers = _numbers(item, names, "[0]")
     if None in numbers or min(numbers) < 0:
         return None, True
     return numbers, numbers == [*item.values()]
 
 
-def _corners(items: list[Any]) -> Corners:
+def _corners(items: list[Any]) -> tuple[tuple[Point, ...] | None, bool]:
     """Return corners, None where a coordinate is missing or negative, and whether they say all."""
     try:
         xs = [corner["x"] for corner in items]
@@ -215,33 +196,27 @@ def _corners(items: list[Any]) -> Corners:
     except (KeyError, TypeError):
         pass
     # Something is not as it should be: look at one corner after the other.
-    pairs = [
-        _numbers(as_object(item, path=f"[{index}]"), "xy", path=f"[{index}]")
-        for index, item in enumerate(items)
-    ]
+    pairs = [_numbers(item, "xy", f"[{index}]") for index, item in enumerate(items)]
     if any(number is None or number < 0 for pair in pairs for number in pair):
         return None, True
     exact = all(pair == [*item.values()] for pair, item in zip(pairs, items, strict=True))
     return tuple(Point(x, y) for x, y in pairs), exact
 
 
-def _numbers(item: dict[str, Any], names: str, *, path: str) -> list[Any]:
-    return [_number(item, name, path=f"{path}.{name}") for name in names]
-
-
-def _number(item: dict[str, Any], name: str, *, path: str) -> float | None:
-    """Return a coordinate, None where it is unset; imports may write digits as a text."""
-    value = item.get(name, item)
-    if type(value) in _NUMBERS:
-        return value  # type: ignore[no-any-return]  # int or float, as the line above says
-    if value is None or value == "null":
-        return None
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
-        return int(value)
-    raise ShapeError(
-        "it is missing" if value is item else f"a number was expected, not {kind_of(value)}",
-        path=path,
-    )
+def _numbers(item: Any, names: str, path: str) -> list[Any]:
+    """Return coordinates, None where one is unset; imports may write digits as a text."""
+    members, numbers = as_object(item, path=path), []
+    for name in names:
+        value = members.get(name, members)
+        if value == "null":
+            value = None
+        elif isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
+            value = int(value)
+        if value is not None and type(value) not in _NUMBERS:
+            kind = f"a number was expected, not {kind_of(value)}"
+            raise ShapeError("it is missing" if value is members else kind, path=f"{path}.{name}")
+        numbers.append(value)
+    return numbers
 
 
 def write_shape(shape: Shape) -> Any:
@@ -272,15 +247,9 @@ NESTED: Final = "nested_geometries"
 def read_annotations(
     value: object, types: ClassTypes, *, nested: bool = False
 ) -> tuple[Annotation, ...]:
-    """Return the annotations of an object of lists of them.
+    """Return the annotations of an object of lists of them; `ShapeError` if it is something else.
 
-    Args:
-        value: JSON values, or None.
-        types: The types of the keys, as far as they are known.
-        nested: Whether these are nested in another one: then nothing is nested in them.
-
-    Raises:
-        ShapeError: It is something else.
+    Where these are nested in another one, nothing is nested in them.
     """
     found = []
     for key, items in as_object({} if value is None else value).items():
@@ -336,11 +305,8 @@ def write_annotations(
 ) -> dict[str, list[Any]]:
     """Return annotations as exports and imports have them.
 
-    Args:
-        annotations: The annotations.
-        keys: Keys to be there even if there is no annotation of them, in this order.
-        as_read: Whether each is written with the members that it was read from.
-        nested: Whether these are nested in another one.
+    The keys are there, in this order, even if there is no annotation of them. Each is written with
+    the members that it was read from, if that is wanted.
     """
     written: dict[str, list[Any]] = {key: [] for key in keys}
     for each in annotations:

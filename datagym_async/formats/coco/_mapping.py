@@ -93,17 +93,14 @@ class CocoCategory:
 
 @attrs.frozen
 class EntryKeys:
-    """How a category is found in a label configuration.
-
-    Args:
-        key: Key of the entry.
-        option: Key of the option of the nested select; None where there is no such select.
-        keypoints: Key of the nested point for each keypoint, in order.
-    """
+    """How a category is found in a label configuration."""
 
     key: str
+    """Key of the entry."""
     option: str | None
+    """Key of the option of the nested select; None where there is no such select."""
     keypoints: tuple[str, ...] = ()
+    """Key of the nested point for each keypoint, in order."""
 
 
 class CategoryKeys:

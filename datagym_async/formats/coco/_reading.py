@@ -70,30 +70,24 @@ class RawImage:
     captions: list[str] = attrs.field(factory=list)
 
 
-@attrs.define
-class Gathered:
-    """What several files hold together."""
-
-    images: dict[tuple[str, str], RawImage] = attrs.field(factory=dict)
-    categories: dict[tuple[str, str], CocoCategory] = attrs.field(factory=dict)
-
-
-def gather(sources: Iterable[Source], losses: Losses) -> Gathered:
-    """Read COCO files and join them by image.
+def _gather(
+    sources: Iterable[Source], mapping: CocoMapping, losses: Losses
+) -> tuple[list[RawImage], CategoryKeys]:
+    """Read COCO files and join them by image; return the images, and the keys of categories.
 
     Raises:
         FormatError: One of them is no COCO file.
         OSError: One cannot be read.
     """
-    gathered = Gathered()
+    joined: dict[tuple[str, str], RawImage] = {}
+    known: dict[tuple[str, str], CocoCategory] = {}
     for source in sources:
         document, where = _loaded(source)
-        images = _images(document, where, gathered, losses)
+        images = _images(document, where, joined, losses)
         categories = _categories(document, where)
         for category in categories.values():
-            known = gathered.categories.get(category.names)
-            if known is None or not known.keypoints:
-                gathered.categories[category.names] = category
+            if category.names not in known or not known[category.names].keypoints:
+                known[category.names] = category
         # Join the annotations with the images, and with what other files say of them.
         seen: set[object] = set()
         for index, raw in enumerate(_objects(document, "annotations", where)):
@@ -115,11 +109,11 @@ def gather(sources: Iterable[Source], losses: Losses) -> Gathered:
                 key = (found.names, number)
                 _, fields = image.objects.get(key, (found, {}))
                 image.objects[key] = (found, {**fields, **raw, "id": number})
-    return gathered
+    return [*joined.values()], CategoryKeys(known.values(), mapping, losses)
 
 
 def categories_of(source: Source) -> list[CocoCategory]:
-    """Return the categories of a file, in its order; raise what `gather` raises."""
+    """Return the categories of a file, in its order; errors are as for `read`."""
     return list(_categories(*_loaded(source)).values())
 
 
@@ -145,7 +139,10 @@ def _objects(document: Mapping[str, Any], member: str, where: str) -> list[Mappi
 
 
 def _images(
-    document: Mapping[str, Any], where: str, gathered: Gathered, losses: Losses
+    document: Mapping[str, Any],
+    where: str,
+    joined: dict[tuple[str, str], RawImage],
+    losses: Losses,
 ) -> dict[object, RawImage]:
     """Return the images of one file by their numbers there."""
     if "images" not in document:
@@ -162,7 +159,7 @@ def _images(
         if key in names:
             losses.add(LossKind.DOUBLED, name)
         names.add(key)
-        by_number[number] = gathered.images.setdefault(key, RawImage(name, width, height, media_id))
+        by_number[number] = joined.setdefault(key, RawImage(name, width, height, media_id))
     return by_number
 
 
@@ -216,11 +213,10 @@ def read(*sources: Source, mapping: CocoMapping | None = None) -> Conversion:
             not installed.
         OSError: One cannot be read.
     """
-    losses = Losses()
-    mapping = mapping or CocoMapping()
-    gathered = gather(sources, losses)
-    reader = _Reader(mapping, CategoryKeys(gathered.categories.values(), mapping, losses), losses)
-    return Conversion([reader.image(raw) for raw in gathered.images.values()], losses.report())
+    losses, mapping = Losses(), mapping or CocoMapping()
+    images, table = _gather(sources, mapping, losses)
+    reader = _Reader(mapping, table, losses)
+    return Conversion([*map(reader.image, images)], losses.report())
 
 
 @attrs.define
@@ -241,9 +237,8 @@ class _Reader:
                 self._losses.add(LossKind.BROKEN, f"{where}: {error}")
         # As the official SDK does it, the last caption remains.
         captions = raw.captions[-1:] if self._mapping.sdk else raw.captions
-        for caption in captions:
-            if len(caption) > LONGEST_TEXT:
-                self._losses.add(LossKind.LONG_TEXT, raw.name)
+        if long := sum(len(each) > LONGEST_TEXT for each in captions):
+            self._losses.add(LossKind.LONG_TEXT, raw.name, count=long)
         if len(captions) < len(raw.captions):
             self._losses.add(LossKind.CAPTION, raw.name, count=len(raw.captions) - 1)
         return LabeledImage(
@@ -362,10 +357,8 @@ def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelC
         FormatError: One of them is no COCO file.
         OSError: One cannot be read.
     """
-    losses = Losses()
     mapping = mapping or CocoMapping()
-    gathered = gather(sources, losses)
-    table = CategoryKeys(gathered.categories.values(), mapping, losses)
+    images, table = _gather(sources, mapping, Losses())
     # An entry for each key, with options and points of all categories that share it.
     shared = grouped((keys.key, (category, keys)) for category, keys in table.items())
     entries = [_entry(key, members, mapping) for key, members in shared.items()]
@@ -379,7 +372,7 @@ def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelC
         )
         entries += _points(points)
     # As many free texts as an image has captions at most.
-    most = max((len(each.captions) for each in gathered.images.values()), default=0)
+    most = max((len(each.captions) for each in images), default=0)
     for number in range(1, (min(most, 1) if mapping.sdk else most) + 1):
         key, longest = mapping.caption_key(number), LONGEST_TEXT
         entries.append(ConfigEntry(key, _value(key), EntryType.FREETEXT, max_length=longest))
