@@ -2,8 +2,8 @@
 
 In reading order:
 
-* `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`
-* `_keys`: names that a target takes, made of names that it does not
+* `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`;
+  names that a target takes, made of names that it does not
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_prediction_files`: files in any of the forms that an import takes, and whose media they mean
@@ -15,8 +15,14 @@ All of it blocks, but for the iteration of a `PredictionFile`: callers with an e
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.formats._keys import service_key
-from datagym_async.formats._losses import Conversion, FormatError, Loss, LossKind, LossReport
+from datagym_async.formats._losses import (
+    Conversion,
+    FormatError,
+    Loss,
+    LossKind,
+    LossReport,
+    service_key,
+)
 from datagym_async.formats._prediction_files import (
     Matching,
     PredictionFile,

@@ -130,21 +130,18 @@ class PredictionFile:
             parts = _lines if kind is PredictionFormat.JSONL else _elements
             with closing(parts(self.path)) as found:
                 for each in found:
-                    # The first element of an export lists the classes, and holds no labels.
-                    if not (isinstance(each, dict) and each.keys() == {"label_classes"}):
-                        yield self._item(each)
-
-    def _item(self, found: Any) -> Any:
-        """Return what an import takes; a task as the service shows it becomes its labels."""
-        if not isinstance(found, dict) or "labelIteration" not in found:
-            return found
-        try:
-            return labels_of(decode_value(routes.get_task("-"), found, TaskDetail))
-        except APIResponseValidationError as error:
-            raise FormatError(
-                f"{self.path} holds a task that the service does not show like this"
-                f" ({error.field_path})"
-            ) from None
+                    if isinstance(each, dict) and each.keys() == {"label_classes"}:
+                        continue  # the first element of an export, which holds no labels
+                    if not isinstance(each, dict) or "labelIteration" not in each:
+                        yield each
+                        continue
+                    try:  # a task as the service shows it
+                        yield labels_of(decode_value(routes.get_task("-"), each, TaskDetail))
+                    except APIResponseValidationError as error:
+                        raise FormatError(
+                            f"{self.path} holds a task that the service does not show like this"
+                            f" ({error.field_path})"
+                        ) from None
 
 
 def _elements(path: Path) -> Generator[Any, None, None]:

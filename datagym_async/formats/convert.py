@@ -17,16 +17,20 @@ import attrs
 from datagym_async._extras import extra_module
 from datagym_async._file_names import folded_name, safe_name, with_room
 from datagym_async._files import FolderPart, placed, telling
-from datagym_async.formats._keys import (
+from datagym_async.formats._losses import (
     SELECT,
     ClassNames,
+    Conversion,
+    FormatError,
     Keys,
+    Losses,
+    LossKind,
+    LossReport,
     class_of,
     outlines_of,
     paths_of_answers,
     writable,
 )
-from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind, LossReport
 from datagym_async.labels import (
     Annotation,
     Incomplete,

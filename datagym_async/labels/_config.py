@@ -103,17 +103,13 @@ class LabelConfig(EntryList):
                 ``labelConfig`` (its view of a task). Ids and times are left out.
 
         Raises:
-            LabelConfigError: It is something else; the text says where.
+            LabelConfigError: It is something else (or broken text); the error says where.
         """
         return cls(read_entries(document))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> LabelConfig:
-        """Return the configuration of a JSON text (see `from_payload`).
-
-        Raises:
-            LabelConfigError: It is no JSON, or something else; the text says where.
-        """
+        """Return the configuration of a JSON text; for its form and errors see `from_payload`."""
         return cls.from_payload(read_json(text))
 
     @classmethod
@@ -121,7 +117,7 @@ class LabelConfig(EntryList):
         """Return the configuration of a YAML text; ``on``, ``no`` or ``12:30`` are texts there.
 
         Raises:
-            LabelConfigError: It is no YAML, or something else; the text says where.
+            LabelConfigError: As for `from_payload`.
             ConfigurationError: PyYAML is not installed.
         """
         return cls.from_payload(_yaml().read_yaml(text))
@@ -138,9 +134,8 @@ class LabelConfig(EntryList):
         if not isinstance(given, Iterable):
             return cls.from_entries(given)
         members: list[Any] = [*given]
-        if all(isinstance(member, Mapping) for member in members):
-            return cls.from_payload(members)
-        return cls.from_entries(members)
+        is_body = all(isinstance(member, Mapping) for member in members)
+        return cls.from_payload(members) if is_body else cls.from_entries(members)
 
 
 def _yaml() -> Any:
@@ -169,9 +164,9 @@ class EntryChange:
     @property
     def fields(self) -> tuple[str, ...]:
         """Return the attributes in which they differ; none for a new entry or one that goes."""
-        if self.before is None or self.after is None:
-            return ()
         before, after = self.before, self.after
+        if before is None or after is None:
+            return ()
         return tuple(name for name in _COMPARED if getattr(before, name) != getattr(after, name))
 
     def __str__(self) -> str:

@@ -139,7 +139,17 @@ def _kind(entry: ConfigEntry) -> Iterator[str]:
     if entry.shortcut is not None and not _DIGIT.fullmatch(entry.shortcut):
         yield f"the shortcut is {entry.shortcut!r}; it must be one digit, 0 to 9"
     yield from _options(entry)
-    yield from _useless(entry)
+    # What the service would drop in silence.
+    drawn = entry.type not in CLASSIFICATIONS
+    for name, given, applies in (
+        ("a color", entry.color is not None, drawn),
+        ("a shortcut", entry.shortcut is not None, drawn),
+        ("required", entry.required, not drawn),
+        ("a maximum length", entry.max_length is not None, entry.type is EntryType.FREETEXT),
+        ("options", bool(entry.options), entry.type in CHOICES),
+    ):
+        if given and not applies:
+            yield f"{name} means nothing for the type {entry.type.value}; leave it out"
 
 
 def _options(entry: ConfigEntry) -> Iterator[str]:
@@ -161,20 +171,6 @@ def _options(entry: ConfigEntry) -> Iterator[str]:
     for same in dict.fromkeys(tuple(each) for each in (*keys.values(), *texts.values())):
         if len(same) > 1:
             yield f"the options {' and '.join(map(repr, same))} cannot be told apart"
-
-
-def _useless(entry: ConfigEntry) -> Iterator[str]:
-    """Give what the service would drop in silence."""
-    drawn = entry.type not in CLASSIFICATIONS
-    for name, given, applies in (
-        ("a color", entry.color is not None, drawn),
-        ("a shortcut", entry.shortcut is not None, drawn),
-        ("required", entry.required, not drawn),
-        ("a maximum length", entry.max_length is not None, entry.type is EntryType.FREETEXT),
-        ("options", bool(entry.options), entry.type in CHOICES),
-    ):
-        if given and not applies:
-            yield f"{name} means nothing for the type {entry.type.value}; leave it out"
 
 
 def _place(entry: ConfigEntry, above: tuple[ConfigEntry, ...]) -> Iterator[str]:

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async.formats import coco
-from datagym_async.formats._keys import Keys
-from datagym_async.formats._losses import Losses
+from datagym_async.formats._losses import Keys, Losses
 from datagym_async.formats.coco import _masks
 from datagym_async.formats.coco._masks import trace
 from datagym_async.labels import Point

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, get_args
 
 import attrs
 
-from datagym_async.formats._keys import Keys
-from datagym_async.formats._losses import BrokenError
+from datagym_async.formats._losses import BrokenError, Keys
 from datagym_async.labels import Annotation, Rectangle
 from datagym_async.labels._config_rules import RESERVED
 from datagym_async.labels._json import LARGEST

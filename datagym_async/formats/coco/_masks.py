@@ -48,22 +48,15 @@ def trace(mask: NDArray[Any]) -> list[Segment]:
         return []
     top, left = int(rows[0]), int(columns[0])
     filled = np.pad(whole[top : rows[-1] + 1, left : columns[-1] + 1], 1)
-    return _segments(filled, _rings(_corners(filled)), left, top)
+    return _segments(filled, _rings(*_corners(filled)), left, top)
 
 
-class _Corners(NamedTuple):
-    """Corners in order of row and column; where two pixels touch, a place holds two of them."""
+def _corners(filled: NDArray[np.bool_]) -> tuple[Ring, list[int], list[int]]:
+    """Return the corners of all edges of a mask with an empty border, by row and column.
 
-    xs: list[int]
-    ys: list[int]
-    beside: list[int]
-    """Index of the other end of the edge along the row."""
-    below: list[int]
-    """Index of the other end of the edge along the column."""
-
-
-def _corners(filled: NDArray[np.bool_]) -> _Corners:
-    """Return the corners of all edges of a mask that has an empty border."""
+    With them goes the index of the other end of the edge along the row, and along the column. Where
+    two pixels touch, a place holds two corners.
+    """
     import numpy as np
 
     nw, ne = filled[:-1, :-1], filled[:-1, 1:]
@@ -90,7 +83,8 @@ def _corners(filled: NDArray[np.bool_]) -> _Corners:
     rows, columns, south_of = rows[order], columns[order], south_of[order]
     across = np.lexsort((south_of, rows, columns))
     along = np.arange(len(rows))
-    return _Corners(columns.tolist(), rows.tolist(), _partners(along), _partners(across))
+    corners = list(zip(columns.tolist(), rows.tolist(), strict=True))
+    return corners, _partners(along), _partners(across)
 
 
 def _partners(order: NDArray[np.int64]) -> list[int]:
@@ -102,24 +96,22 @@ def _partners(order: NDArray[np.int64]) -> list[int]:
     return partners.tolist()
 
 
-def _rings(corners: _Corners) -> list[Ring]:
+def _rings(corners: Ring, beside: list[int], below: list[int]) -> list[Ring]:
     """Return all outlines, each from its uppermost corner, of these the leftmost, and to the right.
 
     They come in the order of these corners.
     """
-    seen = bytearray(len(corners.xs))
+    seen = bytearray(len(corners))
     rings: list[Ring] = []
-    for start in range(len(corners.xs)):
-        if seen[start]:
-            continue
+    for start in range(len(corners)):
         ring: Ring = []
-        at, along_row = start, True
+        at, along, across = start, beside, below
         while not seen[at]:
             seen[at] = 1
-            ring.append((corners.xs[at], corners.ys[at]))
-            at = corners.beside[at] if along_row else corners.below[at]
-            along_row = not along_row
-        rings.append(ring)
+            ring.append(corners[at])
+            at, along, across = along[at], across, along
+        if ring:
+            rings.append(ring)
     return rings
 
 

@@ -18,7 +18,6 @@ import orjson
 
 from datagym_async._json import loads
 from datagym_async._regular_files import regular_only
-from datagym_async.formats._keys import bare_letters
 from datagym_async.formats._losses import (
     CARRIED,
     BrokenError,
@@ -26,6 +25,7 @@ from datagym_async.formats._losses import (
     FormatError,
     Losses,
     LossKind,
+    bare_letters,
 )
 from datagym_async.formats.coco import _sdk
 from datagym_async.formats.coco._mapping import (

@@ -11,8 +11,15 @@ import attrs
 import orjson
 
 from datagym_async._files import write_file
-from datagym_async.formats._keys import outlines_of, paths_of_answers
-from datagym_async.formats._losses import CARRIED, FormatError, Losses, LossKind, LossReport
+from datagym_async.formats._losses import (
+    CARRIED,
+    FormatError,
+    Losses,
+    LossKind,
+    LossReport,
+    outlines_of,
+    paths_of_answers,
+)
 from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping
 from datagym_async.formats.coco._masks import MOST_PIXELS, encode
 from datagym_async.formats.coco._reading import Source, categories_of
