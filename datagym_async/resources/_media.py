@@ -38,7 +38,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import Dataset, Media, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import Resource
+from datagym_async.resources._base import Resource, read
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ class MediaResource(Resource):
         """
         request = routes.upload_file(dataset_id, name, body, dialect=await self._dialect())
         look_up = settle or partial(self._look_up, dataset_id, name)
-        return await self._fetch_or_settle(request, Media, look_up)
+        # Not `_fetch_or_settle`: every file comes by here, and it is a frame more.
+        answer = await self._session.request_or_settle(request, look_up)
+        return await read(request, answer, Media) if isinstance(answer, Response) else answer
 
     async def upload_urls(
         self, dataset_id: str, urls: Iterable[str], *, batch_size: int = DEFAULT_BATCH
@@ -178,7 +180,7 @@ class MediaResource(Resource):
             BadRequestError: The link of a media cannot be fetched.
             APIError: The service cannot be asked, refuses, or the answer broke off.
         """
-        dialect = await self._dialect()
+        dialect = self._known or await self._dialect()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         answer = await self._session.request(request)
         url = None if _is_media(request, answer) else _as_url(answer.body)
