@@ -235,17 +235,15 @@ class IncomingFile:
     async def image_size(self) -> tuple[int, int]:
         """Return (width, height) of the image, or raise `UnreadableImageError`."""
 
-        def from_disk() -> tuple[int, int]:
+        def look() -> tuple[int, int]:
+            if self._file is None:
+                return size_of(io.BytesIO(self._buffer))
             with self._spill().open("rb") as file:
                 return size_of(file)
 
-        if self._file is not None:
-            return await in_thread(from_disk)
-        in_memory = io.BytesIO(self._buffer)
-        if self.size <= _IN_MEMORY // 4:
-            # Cheaper than a hop: a few headers, or a checksum over some kilobytes.
-            return size_of(in_memory)
-        return await in_thread(size_of, in_memory)
+        # A small one is cheaper than a hop: a few headers, or a checksum over some kilobytes.
+        is_small = self._file is None and self.size <= _IN_MEMORY // 4
+        return look() if is_small else await in_thread(look)
 
     async def keep(self, media_id: str) -> None:
         """Put the file into its final place, in one step."""
