@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datagym_async.formats import Loss, LossKind, LossReport, match
-from datagym_async.formats._losses import Losses
 from datagym_async.labels import Annotation, LabeledImage, Point
 from datagym_async.models import DatasetMedia, MediaSourceType
 
@@ -65,11 +64,10 @@ def test_a_known_id_goes_before_the_name() -> None:
 
 def test_losses_are_counted_and_named() -> None:
     """Each kind is one line with its count and a few examples, each once."""
-    losses = Losses()
+    report = LossReport()
     for number in range(7):
-        losses.add(LossKind.LINE, f"image {number}")
-    losses.add(LossKind.CROWD, "a", "a", count=2)
-    report = losses.report()
+        report += LossReport([Loss(LossKind.LINE, 1, (f"image {number}",))])
+    report += LossReport([Loss(LossKind.CROWD, 2, ("a", "a"))])
     assert report.count(LossKind.LINE) == 7
     assert str(report) == (
         "7 x lines, left out (image 0, image 1, image 2, image 3, image 4, ...)\n"
