@@ -82,12 +82,7 @@ class FormatInfo:
     label_folder: str = ""
 
     def open(self, path: Path, classes: Sequence[str], split: str) -> Any:
-        """Return labelformat's reader of a file or folder.
-
-        Raises:
-            FormatError: Nothing reads it, the path is no such file or folder, the names of the
-                classes are missing, or the extra ``formats`` is not installed.
-        """
+        """Return labelformat's reader of a file or folder; `FormatError` as `read` says."""
         if not self.reader:
             raise FormatError(f"The format {self.name} can be written, not read")
         if self.needs_classes and not classes:
@@ -105,11 +100,7 @@ class FormatInfo:
         return reader(**{self.reads: path, **told, **part})
 
     def writing(self) -> Callable[[Path], Any]:
-        """Return what makes labelformat's writer into a folder.
-
-        Raises:
-            FormatError: Nothing writes it, or the extra ``formats`` is not installed.
-        """
+        """Return what makes labelformat's writer into a folder; `FormatError` if nothing does."""
         if not self.writer:
             raise FormatError(f"The format {self.name} can be read, not written")
         writer = _class(self.writer)
@@ -198,8 +189,8 @@ def read(
         these), and what was lost.
 
     Raises:
-        FormatError: It is no such file or folder, there is no such format, or the extra
-            ``formats`` is not installed.
+        FormatError: It is no such file or folder, there is no such format or nothing reads it, it
+            needs the names of the classes, or the extra ``formats`` is not installed.
     """
     info, losses = _format_info(format), Losses()
     if bad := [each for each in classes if "," in each]:
@@ -319,8 +310,8 @@ def write(
             where the suffix of the label file would not fit behind it.
 
     Raises:
-        FormatError: The folder holds something, there is no such format, or the extra
-            ``formats`` is not installed.
+        FormatError: The folder holds something or is a file, there is no such format or nothing
+            writes it, or the extra ``formats`` is not installed.
         FileWriteError: It cannot be written.
     """
     info, losses = _format_info(format), Losses()
@@ -351,12 +342,7 @@ def write(
 
 
 def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: A002 -- as for `write`
-    """Make sure, before anything is fetched, that a folder can be written in a format.
-
-    Raises:
-        FormatError: There is a file, or a folder that holds something and must not be deleted, or
-            the extra ``formats`` is not installed.
-    """
+    """Make sure that a folder can be written, before anything is fetched; errors are `write`'s."""
     _format_info(format).writing()
     if path.exists() and not path.is_dir():
         raise FormatError(f"{path} is a file, and a folder is to be written; name another path")

@@ -109,7 +109,6 @@ EntryLike: TypeAlias = ConfigEntry | LabelEntry
 
 # --- Entries being put together -------------------------------------------------------------------
 
-
 Children: TypeAlias = "Iterable[EntryLike | EntryHandle] | None"
 
 
@@ -117,7 +116,7 @@ class EntryList:
     """Entries that can be added to: those of a configuration, and those nested in one entry.
 
     Each ``add_*`` returns the new entry, to which others can be added in turn. A key that is there
-    already among its neighbours is an error, never passed over.
+    already among its neighbours is a `LabelConfigError`, never passed over.
     """
 
     def __init__(self, entries: Iterable[EntryLike] = ()) -> None:
@@ -132,10 +131,7 @@ class EntryList:
         return len(self._handles)
 
     def entry(self, *keys: str) -> EntryHandle:
-        """Return the entry that the keys lead to, to add to it.
-
-        Args:
-            keys: Its key, after the keys of the entries it is nested in.
+        """Return the entry with a key, after the keys of those it is nested in, to add to it.
 
         Raises:
             LabelConfigError: There is none.
@@ -224,9 +220,6 @@ class EntryList:
             children: Entries to nest in it; more can be added to what is returned.
             color: For example ``"#3333FF"``.
             shortcut: A digit, 0 to 9.
-
-        Raises:
-            LabelConfigError: The key is there already.
         """
         return self._add(EntryType.RECTANGLE, entry_key, entry_value, children, color, shortcut)
 
@@ -252,14 +245,10 @@ class EntryList:
         """Add a question with one answer; to a configuration, one about the whole image.
 
         Args:
-            entry_key: Its key in imports and exports.
-            entry_value: The text that labellers see.
+            entry_key, entry_value: As for `add_rectangle`.
             options: Key to text of each answer.
             children: Questions to nest in it; more can be added to what is returned.
             required: True if it must be answered before a task can be completed.
-
-        Raises:
-            LabelConfigError: The key is there already.
         """
         answers: dict[str, Any] = {"options": options, "required": required}
         return self._add(EntryType.SELECT, entry_key, entry_value, children, **answers)
@@ -343,11 +332,7 @@ _MOST = 10_000
 
 
 def read_json(text: str | bytes) -> object:
-    """Return what JSON says; a member that is given twice is an error, not the last one.
-
-    Raises:
-        LabelConfigError: It is no JSON.
-    """
+    """Return what JSON says; `LabelConfigError` if it is none, or gives a member twice."""
     try:
         check_depth(text)
         return json.loads(text, object_pairs_hook=_object)

@@ -39,11 +39,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str | bytes) -> object:
-    """Return what YAML says.
-
-    Raises:
-        LabelConfigError: It is no YAML.
-    """
+    """Return what YAML says; `LabelConfigError` if it is none."""
     try:
         return yaml.load(text, _Loader)  # noqa: S506 -- it is a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

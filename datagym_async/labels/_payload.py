@@ -15,6 +15,7 @@ import attrs
 from datagym_async.labels._json import ShapeError, as_list, as_number, as_object, as_text
 from datagym_async.labels._json import as_whole_number as as_whole
 from datagym_async.labels._payload_annotations import (
+    CLASSIFICATIONS,
     MEMBER_OF,
     SHAPE_MEMBERS,
     ClassTypes,
@@ -315,10 +316,7 @@ class ExportReader:
 
 
 def parse_export(document: object) -> LabelExport:
-    """Return a whole export as values.
-
-    Args:
-        document: The JSON values of an export's file.
+    """Return a whole export as values, from the JSON values of its file.
 
     Raises:
         ConfigurationError: It is no export; the text says where it is not, for example
@@ -345,16 +343,12 @@ def parse_export(document: object) -> LabelExport:
 _FRAMES: Final = "frames"
 _OBJECTS: Final = "object"
 _SEEN: Final = "visibleObjectId"
-_ANSWERS: Final = "classifications"
 _NULL: Final = "null"
 _CUT: Final = frozenset({EntryType.LINE, EntryType.POLYGON})
 
 
 def parse_video(document: object) -> VideoLabels:
-    """Return the export of one video as values.
-
-    Args:
-        document: The JSON values of the file.
+    """Return the export of one video as values, from the JSON values of its file.
 
     Raises:
         ConfigurationError: It is no export of a video; the text says where it is not.
@@ -412,13 +406,13 @@ def _keyframe(frame: int, value: dict[str, Any]) -> Keyframe:
         if member is not None:
             shape, exact = _repaired(member, value[member])
             raw |= {} if exact else {member: (value[member], shape)}
-        at = _ANSWERS
+        at = CLASSIFICATIONS
         answers = tuple(_without_null(each) for each in read_classifications(value.get(at), {}))
     except ShapeError as error:
         raise error.below(f".{at}") from None
-    if write_classifications(answers) != value.get(_ANSWERS, {}):
-        raw[_ANSWERS] = (value.get(_ANSWERS), answers)
-    unknown = {name: item for name, item in value.items() if name not in {member, _ANSWERS}}
+    if write_classifications(answers) != value.get(CLASSIFICATIONS, {}):
+        raw[CLASSIFICATIONS] = (value.get(CLASSIFICATIONS), answers)
+    unknown = {name: item for name, item in value.items() if name not in {member, CLASSIFICATIONS}}
     return Keyframe(frame, shape, answers, extra=unknown, form=Form(tuple(value), raw=raw))
 
 
@@ -456,9 +450,9 @@ def _notes(objects: Iterable[VideoObject]) -> Iterator[str]:
             left = shape.payload if isinstance(shape, Incomplete) and shape.type in _CUT else ()
             if any(isinstance(item, dict) and "Y" in item for item in left):
                 cut.append(keyframe.frame)
-            if any("Y" in item for name in raw.keys() - {_ANSWERS} for item in raw[name][0]):
+            if any("Y" in item for name in raw.keys() - {CLASSIFICATIONS} for item in raw[name][0]):
                 capital.append(keyframe.frame)
-            if _ANSWERS in raw:
+            if CLASSIFICATIONS in raw:
                 unset.append(keyframe.frame)
         kind = each.type.lower() if each.type else ""
         for frames, what in (
@@ -525,5 +519,5 @@ def _written(keyframe: Keyframe) -> dict[str, Any]:
     if shape is not None and shape.type is not None:
         member = MEMBER_OF[shape.type]
         values[member] = form.written(member, shape, write_shape)
-    values[_ANSWERS] = form.written(_ANSWERS, answers, write_classifications)
+    values[CLASSIFICATIONS] = form.written(CLASSIFICATIONS, answers, write_classifications)
     return form.ordered({**values, **keyframe.extra}, usual=tuple(values)[:-1])

@@ -37,8 +37,7 @@ class Segment(NamedTuple):
 def trace(mask: NDArray[Any]) -> list[Segment]:
     """Return the segments of a mask, from top to bottom and from left to right.
 
-    Args:
-        mask: Shape (height, width); what is not 0 belongs to a segment.
+    It is of shape (height, width); what is not 0 belongs to a segment.
     """
     import numpy as np  # here, so that only those who have masks need it
 
@@ -183,21 +182,16 @@ def encode(
     masks = _pycocotools()
     import numpy as np
 
+    def filled(rings: Sequence[Sequence[Point]]) -> NDArray[np.uint8]:
+        flat = [[number for point in ring for number in (point.x, point.y)] for ring in rings]
+        whole: NDArray[np.uint8] = masks.decode(masks.merge(masks.frPyObjects(flat, height, width)))
+        return whole
+
     mask = np.zeros((height, width), dtype=np.uint8, order="F")
     for outline, *holes in rings:
-        filled = _filled([outline], height, width)
-        if holes:
-            filled &= 1 - _filled(holes, height, width)
-        mask |= filled
+        mask |= filled([outline]) & (1 - filled(holes) if holes else 1)
     counts = masks.encode(mask)["counts"].decode("ascii") if compressed else _counts(mask)
     return {"size": [height, width], "counts": counts}
-
-
-def _filled(rings: Sequence[Sequence[Point]], height: int, width: int) -> NDArray[np.uint8]:
-    masks = _pycocotools()
-    flat = [[number for point in ring for number in (point.x, point.y)] for ring in rings]
-    mask: NDArray[np.uint8] = masks.decode(masks.merge(masks.frPyObjects(flat, height, width)))
-    return mask
 
 
 def _counts(mask: NDArray[np.uint8]) -> list[int]:

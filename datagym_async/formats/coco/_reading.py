@@ -73,12 +73,7 @@ class RawImage:
 def _gather(
     sources: Iterable[Source], mapping: CocoMapping, losses: Losses
 ) -> tuple[list[RawImage], CategoryKeys]:
-    """Read COCO files and join them by image; return the images, and the keys of categories.
-
-    Raises:
-        FormatError: One of them is no COCO file.
-        OSError: One cannot be read.
-    """
+    """Read COCO files and join them by image; return the images, and the keys of categories."""
     joined: dict[tuple[str, str], RawImage] = {}
     known: dict[tuple[str, str], CocoCategory] = {}
     for source in sources:
@@ -112,9 +107,11 @@ def _gather(
     return [*joined.values()], CategoryKeys(known.values(), mapping, losses)
 
 
-def categories_of(source: Source) -> list[CocoCategory]:
-    """Return the categories of a file, in its order; errors are as for `read`."""
-    return list(_categories(*_loaded(source)).values())
+def categories_of(given: Source | Iterable[CocoCategory]) -> list[CocoCategory]:
+    """Return categories, those of a file in its order; errors are as for `read`."""
+    if isinstance(given, str | Path | Mapping):
+        return list(_categories(*_loaded(given)).values())
+    return list(given)
 
 
 def _loaded(source: Source) -> tuple[Mapping[str, Any], str]:
@@ -350,8 +347,7 @@ def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelC
     below, points for keypoints, and a free text for each caption that an image has at most.
 
     Args:
-        sources: COCO files, or what they hold, as for `read`.
-        mapping: What becomes what, as for `read`.
+        sources, mapping: As for `read`.
 
     Raises:
         FormatError: One of them is no COCO file.

@@ -14,6 +14,7 @@ from datagym_async._files import write_file
 from datagym_async.formats._losses import (
     CARRIED,
     FormatError,
+    Loss,
     Losses,
     LossKind,
     LossReport,
@@ -77,13 +78,7 @@ def to_document(
         FormatError: The file of categories is no COCO file, or there are masks and the extra
             ``formats`` is not installed.
     """
-    losses = Losses()
-    mapping = mapping or CocoMapping()
-    known = (
-        categories_of(categories)
-        if isinstance(categories, str | Path | Mapping)
-        else list(categories)
-    )
+    losses, mapping, known = Losses(), mapping or CocoMapping(), categories_of(categories)
     writer = _Writer(mapping, CategoryKeys(known, mapping, losses), losses, compressed)
     for image in images:
         writer.add(image)
@@ -126,9 +121,7 @@ def write(
             raise FormatError(msg) from None
         write_file(Path(file), text)
     if captions is None and (left_out := document.captions["annotations"]):
-        dropped = Losses()
-        dropped.add(LossKind.CAPTION, count=len(left_out))
-        losses = losses + dropped.report()
+        losses += LossReport([Loss(LossKind.CAPTION, len(left_out))])
     return losses
 
 
