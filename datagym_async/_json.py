@@ -16,10 +16,12 @@ import orjson
 MAX_DEPTH: Final = 64
 """Levels of objects and lists in JSON of others. Those of the service have some ten."""
 
+_ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 _STRING: Final = re.compile(rb'"[^"]*+"')
 _ALL_BUT_SIGNS: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one down, one up
 _LEAF: Final = b"\x01\xff"
+_LEVELS: Final = 8  # that are taken off before each step is looked at
 
 
 class NestedTooDeepError(orjson.JSONDecodeError):
@@ -75,16 +77,16 @@ class DepthGuard:
         Raises:
             NestedTooDeepError: It goes too deep.
         """
-        steps = self._outside(piece).translate(_STEPS)
-        # Most brackets are those of pairs with none in between, which are quickly left out.
-        trunk = steps.replace(_LEAF, b"")
-        highest = self._highest(trunk) + (len(trunk) < len(steps))
-        if highest > MAX_DEPTH and self._highest(steps) > MAX_DEPTH:
-            raise NestedTooDeepError
+        steps = trunk = self._outside(piece).translate(_STEPS, b'"')
+        # Without the pairs that have none in between, it goes one level less deep.
+        for levels in range(_LEVELS):
+            if self._depth + levels + trunk.count(1) <= MAX_DEPTH:
+                break
+            trunk = trunk.replace(_LEAF, b"")
+        else:
+            if max(accumulate(memoryview(steps).cast("b"), initial=self._depth)) > MAX_DEPTH:
+                raise NestedTooDeepError
         self._depth += trunk.count(1) - trunk.count(255)
-
-    def _highest(self, steps: bytes) -> int:
-        return max(accumulate(memoryview(steps).cast("b"), initial=self._depth))
 
     def _outside(self, piece: bytes | bytearray) -> bytes:
         """Return the brackets outside of strings, and keep what the last one has begun with."""
@@ -92,9 +94,12 @@ class DepthGuard:
         if b"\\" in text:
             if (len(text) - len(text.rstrip(b"\\"))) % 2:  # what it escapes has not come yet
                 text, escape = text[:-1], b"\\"
-            text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-        # A string without brackets leaves two quotes side by side, as most do, and then none.
-        signs = text.translate(None, _ALL_BUT_SIGNS).replace(b'""', b"")
-        outside, quote, _ = _STRING.sub(b"", signs).partition(b'"')
+            text = _ESCAPED.sub(b"", text)
+        signs, quote = text.translate(None, _ALL_BUT_SIGNS), b""
+        if signs.count(b'"') % 2:
+            signs, quote, _ = signs.rpartition(b'"')
         self._cut_off = quote + escape
-        return outside
+        # A string without brackets, as most are, leaves two quotes side by side.
+        if 2 * signs.count(b'""') < signs.count(b'"'):
+            signs = _STRING.sub(b"", signs.replace(b'""', b""))
+        return signs

@@ -108,6 +108,9 @@ _BEFORE: Final = re.compile(rb"\}(\s*,\s*)\{\s*\Z")
 _LONGEST_GAP: Final = 256
 """Bytes that are looked at for what is between two elements."""
 
+_PART: Final = 8 * 1024
+"""Bytes that are looked at in one go: what is made of them stays in the processor's own memory."""
+
 
 class ElementCutter:
     """Take an array piece by piece and give its elements.
@@ -125,12 +128,16 @@ class ElementCutter:
         self._due = 0
         self._depth = DepthGuard()
 
-    def feed(self, piece: bytes) -> list[Any]:
-        """Return elements that are whole now.
+    def feed(self, piece: bytes) -> Iterator[Any]:
+        """Give the elements that are whole now.
 
         Raises:
             BrokenTextError: The text is no JSON, nested too deep, or one element is too long.
         """
+        for start in range(0, len(piece), _PART):
+            yield from self._feed(piece[start : start + _PART])
+
+    def _feed(self, piece: bytes) -> list[Any]:
         _look_at_depth(self._depth, piece)
         self._text += piece
         is_long = len(self._text) > LONGEST_ELEMENT

@@ -121,6 +121,10 @@ class Secrets:
         self._needles = tuple(
             sorted(chain(plain, chain.from_iterable(map(_base64, plain))), key=len, reverse=True)
         )
+        # What holds another one need not be searched for.
+        self._searched = [
+            needle for needle in self._needles if sum(each in needle for each in self._needles) == 1
+        ]
         self._longest = _LONGEST_ESCAPE * max(map(len, self._needles), default=0)
 
     def __repr__(self) -> str:
@@ -171,7 +175,7 @@ class Secrets:
 
     def _may_be_in(self, text: bytes) -> bool:
         """Return whether it is worth a closer look, at the speed of a search for bytes."""
-        for needle in self._needles:
+        for needle in self._searched:
             if needle in text:
                 return True
         if not self._needles:
