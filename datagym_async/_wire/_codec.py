@@ -2,14 +2,8 @@
 
 Nothing that an answer holds may raise anything else. What makes values of answers is therefore
 called under one guard, `unreadable`, which has no list of what can go wrong: whatever is raised
-there is the answer's fault.
-
-The answers that are no plain objects: exports, a video's labels, the answer to an import.
-
-Media as current services write them, decoded without a detour.
-
-A listing has a million of them and nothing else, and each upload is answered with one. Whatever
-is odd goes the general way, which also says what is odd about it.
+there is the answer's fault. Everything here takes a good answer, one with a 2xx status; what it
+refuses, it refuses with `APIResponseValidationError`.
 """
 
 from __future__ import annotations
@@ -51,13 +45,6 @@ class ClearedConfig:
     config_id: str
 
 
-def register_documents(converter: Converter) -> None:
-    """Teach a converter the whole documents."""
-    converter.register_structure_hook(LabelExport, lambda value, _: parse_export(value))
-    converter.register_structure_hook(VideoLabels, lambda value, _: parse_video(value))
-    converter.register_structure_hook(ImportAnswer, lambda value, _: _import_answer(value))
-
-
 def _import_answer(value: object) -> ImportAnswer:
     if isinstance(value, list):  # older services: one object for each error
         return ImportAnswer("; ".join(each(value, _old_error)))
@@ -82,7 +69,11 @@ _UPLOADED: Final = {
 
 
 def register_media(converter: Converter) -> None:
-    """Teach a converter the way of current services."""
+    """Teach a converter media as current services write them, decoded without a detour.
+
+    A listing has a million of them and nothing else, and each upload is answered with one. Whatever
+    is odd goes the general way, which also says what is odd about it.
+    """
     listed, whole = (converter.get_structure_hook(kind) for kind in (DatasetMedia, Media))
 
     def listed_media(value: Any, kind: Any) -> Any:
@@ -149,21 +140,14 @@ _MAX_TEXT = 300
 """Characters that are shown of a foreign error's words, and of a path, which may hold any key."""
 
 _converter = make_converter()
-register_documents(_converter)
+_converter.register_structure_hook(LabelExport, lambda value, _: parse_export(value))
+_converter.register_structure_hook(VideoLabels, lambda value, _: parse_video(value))
+_converter.register_structure_hook(ImportAnswer, lambda value, _: _import_answer(value))
 register_media(_converter)
 
 
 def decode(request: Request, response: Response, kind: type[T]) -> T:
-    """Return a good answer's JSON as a model.
-
-    Args:
-        request: The call that was answered.
-        response: The answer, with a 2xx status.
-        kind: A model, or a tuple of models.
-
-    Raises:
-        APIResponseValidationError: The body is no JSON, or is not what the model says.
-    """
+    """Return an answer's JSON as a model, or a tuple of models."""
     try:
         return _converter.structure(read_json(request, response), kind)
     except Exception as error:
@@ -174,18 +158,7 @@ def decode(request: Request, response: Response, kind: type[T]) -> T:
 def decode_value(
     request: Request, value: object, kind: type[T], *, status: int = 200, at: str = ""
 ) -> T:
-    """Return a JSON value, already read, as a model.
-
-    Args:
-        request: The call that was answered.
-        value: What JSON gave.
-        kind: A model, or a tuple of models.
-        status: The answer's status.
-        at: Where in the body the value stands, for example ``[7]``.
-
-    Raises:
-        APIResponseValidationError: The value is not what the model says.
-    """
+    """Return a JSON value as a model or a tuple of models; see `decode_with`."""
     return decode_with(
         request, value, lambda given: _converter.structure(given, kind), status=status, at=at
     )
@@ -194,19 +167,7 @@ def decode_value(
 def decode_items(
     request: Request, values: list[Any], kind: type[T], *, status: int = 200, at: str, first: int
 ) -> tuple[T, ...]:
-    """Return some items of a JSON list, already read, as models.
-
-    Args:
-        request: The call that was answered.
-        values: What JSON gave.
-        kind: A model.
-        status: The answer's status.
-        at: Where in the body the list stands, for example ``media``.
-        first: Index of the first of the values in that list.
-
-    Raises:
-        APIResponseValidationError: A value is not what the model says.
-    """
+    """Return items of the JSON list at `at` as models; `first` is the index of the first there."""
     structure = _converter.get_structure_hook(kind)
 
     def read(given: object) -> tuple[T, ...]:
@@ -218,7 +179,7 @@ def decode_items(
 def decode_with(
     request: Request, value: object, read: Callable[[object], T], *, status: int = 200, at: str = ""
 ) -> T:
-    """Return what a function makes of a JSON value; see `decode_value`.
+    """Return what a function makes of a JSON value.
 
     Args:
         request: The call that was answered.
@@ -226,9 +187,6 @@ def decode_with(
         read: Raises whatever it likes where the value is something else.
         status: The answer's status.
         at: Where in the body the value stands, for example ``[7]``.
-
-    Raises:
-        APIResponseValidationError: The value is something else.
     """
     try:
         return read(value)
@@ -241,14 +199,8 @@ def unreadable(request: Request, status: int, error: Exception, *, at: str = "")
     """Return the error for an answer whose handling raised: the guard around all of it.
 
     Nothing of what was raised is kept but its kind and the beginning of its words, without secrets:
-    it may hold the body. To be raised behind the handler, so that it is no context either.
-
-    Args:
-        request: The call that was answered.
-        status: The answer's status.
-        error: What was raised; an `APIError`, as of an answer that breaks off, is returned as it
-            is.
-        at: Where in the body the value stands that was read, for example ``[7]``.
+    it may hold the body. To be raised behind the handler, so that it is no context either. An
+    `APIError`, as of an answer that breaks off, is returned as it is.
     """
     if isinstance(error, APIError):
         return error
@@ -262,21 +214,13 @@ def _join(at: str, path: str) -> str:
 
 
 def check_empty(request: Request, response: Response) -> None:
-    """Accept the answer of a call that answers nothing, unless a web page answered.
-
-    Raises:
-        APIResponseValidationError: A web page answered: the address is not the service's.
-    """
+    """Refuse a web page where nothing is due: the address is not the service's."""
     if looks_like_html(response):
         raise unexpected(request, response.status, WEB_PAGE)
 
 
 def check_image(request: Request, response: Response) -> None:
-    """Accept an answer that is due to be an image.
-
-    Raises:
-        APIResponseValidationError: It is a web page, a text or nothing.
-    """
+    """Refuse a web page, a text or nothing where an image is due."""
     check_empty(request, response)
     if not response.body or response.content_type.startswith(("text/", "application/json")):
         raise unexpected(request, response.status, "an image was expected")
@@ -302,28 +246,15 @@ def too_large(
 ) -> APIResponseValidationError:
     """Return the error for an answer of more than `most` bytes, with the way out.
 
-    Args:
-        request: The call that was answered.
-        status: The answer's status.
-        most: The bound.
-        is_media: Whether the bound is the caller's own, as in a download.
+    In a download (`is_media`), the bound is the caller's own.
     """
-    way = "max_bytes=... says how many it may have"
-    if not is_media:
-        way = _WAYS_OUT.get(most, way)
+    own = "max_bytes=... says how many it may have"
+    way = own if is_media else _WAYS_OUT.get(most, own)
     return unexpected(request, status, f"it has more than {most:,} bytes; {way}")
 
 
 def read_json(request: Request, response: Response) -> Any:
-    """Return a good answer's JSON.
-
-    Args:
-        request: The call that was answered.
-        response: The answer, with a 2xx status.
-
-    Raises:
-        APIResponseValidationError: The body is no JSON, or nested too deep.
-    """
+    """Return an answer's JSON; what is nested too deep is none."""
     try:
         return loads(response.body)
     except orjson.JSONDecodeError as error:

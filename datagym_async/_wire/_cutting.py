@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import orjson
@@ -161,15 +161,10 @@ class ElementCutter:
         if not self._has_begun and not self._begin():
             raise BrokenTextError("it is empty")
         # What is left of the list and parses as one is all of it.
-        last: list[Any] = _loads(b"[" + self._text)
-        return last
+        return cast("list[Any]", _loads(b"[" + self._text))
 
     def elements(self, pieces: Iterable[bytes]) -> Iterator[Any]:
-        """Give the elements of a text that comes in pieces.
-
-        Raises:
-            BrokenTextError: As `feed` and `close` do.
-        """
+        """Give the elements of a text that comes in pieces, as `feed` and `close` do."""
         for piece in pieces:
             yield from self.feed(piece)
         yield from self.close()
@@ -229,19 +224,11 @@ _MEDIA: Final = re.compile(rb'"(?:media|images)"\s*:\s*\[')
 
 @attrs.frozen
 class Portion:
-    """Some media of one dataset.
+    """Some media of one dataset, as JSON has them, and what it says of itself besides."""
 
-    Args:
-        dataset: Index of the dataset in the listing.
-        fields: What the dataset says of itself but its media, as far as it was read: what stands
-            behind the media is in the last portion alone.
-        first: Index of the first of the media in the dataset.
-        media: The media, as JSON has them.
-    """
-
-    dataset: int
-    fields: dict[str, Any]
-    first: int
+    dataset: int  # index in the listing
+    fields: dict[str, Any]  # those behind the media are in the last portion alone
+    first: int  # index of the first of the media in the dataset
     media: list[Any]
 
 
@@ -256,11 +243,6 @@ class _Reading:
     text: bytes = b""
     at: int = 0
     sure_from: int = 0  # up to here, guesses were made and were wrong
-
-    @property
-    def left(self) -> bytes:
-        """Return the text from here on."""
-        return self.text[self.at :]
 
     def next(self) -> bytes:
         """Return the next byte that is no blank, having gone there; empty if there is none."""
@@ -285,10 +267,9 @@ class _Reading:
     def media(self, cut: _Cut) -> list[Any] | None:
         """Return the media up to a place; None if it is none."""
         try:
-            media: list[Any] = orjson.loads(b"[%b]" % self.text[self.at : cut.end])
+            return cast("list[Any]", orjson.loads(b"[%b]" % self.text[self.at : cut.end]))
         except orjson.JSONDecodeError:
             return None
-        return media
 
 
 class ListingCutter:
@@ -336,7 +317,7 @@ class ListingCutter:
             pass
         ready, self._ready = self._ready, []
         self._check_length(ready)
-        self._reading = _Reading(self._reading.left)
+        self._reading = _Reading(self._reading.text[self._reading.at :])
         self.size = len(self._reading.text)
         # What holds no whole media is looked at again once it is twice as long.
         self._due = max(self._portion, 2 * self.size)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -81,20 +82,23 @@ WEB_PAGE = (
 def decode_error(request: Request, response: Response) -> APIStatusError:
     """Return the exception for an answer with an error status.
 
-    Its `retry_after` is None: reading that header is the business of the retry table.
-
-    Args:
-        request: The call that was answered.
-        response: The answer; any status but 2xx, any body.
+    Its `retry_after` is None: reading that header is the business of the retry table. The answer
+    may have any status but 2xx, and any body.
     """
-    said = _read(response.body)
+    said = None
+    with suppress(orjson.JSONDecodeError):
+        said = loads(response.body)
+    said = said if isinstance(said, dict) else {}
     key = said.get("key")
     key = _cut(redact(key[:_LONGEST_KEPT])) if isinstance(key, str) else ""
     params, details = _texts(said.get("params")), _details(said.get("details"))
-    return _error_class(response.status, key)(
+    status = response.status
+    usual = _BY_STATUS.get(status, InternalServerError if status >= 500 else BadRequestError)
+    is_rule = status == 500 and key.startswith("ex_gen_")
+    return (RequestRefusedError if is_rule else _BY_KEY.get(key, usual))(
         # APIError adds its own words behind, and the full stop before them.
         _cut(_message(response, key, params, details), _LONGEST_MESSAGE).removesuffix("."),
-        status=response.status,
+        status=status,
         key=key,
         params=params,
         details=details,
@@ -111,68 +115,53 @@ def looks_like_html(response: Response) -> bool:
     return start.startswith((b"<!doctype html", b"<html"))
 
 
-def _read(body: bytes) -> dict[str, object]:
-    try:
-        said = loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return cast("dict[str, object]", said) if isinstance(said, dict) else {}
-
-
 def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        return ()
-    return tuple(_text(item) for item in value[:_MOST_KEPT])
+    return tuple(map(_text, value[:_MOST_KEPT])) if isinstance(value, list) else ()
 
 
 def _text(value: object) -> str:
-    if value is None:
-        return ""
     if not isinstance(value, str):
-        value = orjson.dumps(value).decode()
+        value = "" if value is None else orjson.dumps(value).decode()
     return redact(value[:_LONGEST_KEPT])
 
 
 def _details(value: object) -> tuple[ErrorDetail, ...]:
-    if not isinstance(value, list):
-        return ()
     return tuple(
-        ErrorDetail(
-            name=_text(item.get("name")),
-            key=_text(item.get("key")),
-            params=_texts(item.get("params")),
-        )
-        for item in value[:_MOST_KEPT]
+        ErrorDetail(_text(item.get("name")), _text(item.get("key")), _texts(item.get("params")))
+        for item in (value[:_MOST_KEPT] if isinstance(value, list) else ())
         if isinstance(item, dict)
     )
-
-
-def _error_class(status: int, key: str) -> type[APIStatusError]:
-    if status == 500 and key.startswith("ex_gen_"):
-        return RequestRefusedError
-    by_status = _BY_STATUS.get(status)
-    if by_status is None:
-        by_status = InternalServerError if status >= 500 else BadRequestError
-    return _BY_KEY.get(key, by_status)
 
 
 def _message(
     response: Response, key: str, params: Sequence[str], details: Sequence[ErrorDetail]
 ) -> str:
+    status = response.status
     if not key:
-        text = status_sentence(response.status)
+        other = f"failed ({status})" if status >= 500 else f"answered with status {status}"
+        text = STATUSES.get(status, f"The service {other}.")
         return f"{text} {WEB_PAGE}" if looks_like_html(response) else text
     short = [_cut(param) for param in params]
-    text = sentence(key, short) or unknown_key_sentence(response.status, key, short)
+    if template := SENTENCES.get(key):
+        text = _UNFAILING.vformat(template, short, {})
+    else:
+        said = f" ({', '.join(short)})" if short else ""
+        text = f"The service answered {status} with the error {key}{said}."
     if not details:
         return text
-    phrases = (detail_phrase(_shown(detail)) for detail in details)
-    return f"{text.removesuffix('.')}: {'; '.join(phrases)}."
+    return f"{text.removesuffix('.')}: {'; '.join(map(_phrase, details))}."
 
 
-def _shown(detail: ErrorDetail) -> ErrorDetail:
-    params = tuple(_cut(param) for param in detail.params)
-    return ErrorDetail(_cut(detail.name), _cut(detail.key), params)
+def _phrase(detail: ErrorDetail) -> str:
+    """Return what is wrong with one field: its name and the rule."""
+    params, key = [_cut(param) for param in detail.params], _cut(detail.key)
+    if template := DETAILS.get(key):
+        rule = _UNFAILING.vformat(template, params, {})
+    else:
+        said = f" ({', '.join(params)})" if params else ""
+        rule = f"breaks the rule {key}{said}"
+    # The service leaves out the names of fields of more than two words (observed).
+    return f"{_cut(detail.name) or 'a field that the service does not name'} {rule}"
 
 
 def _cut(text: str, longest: int = _MAX_TEXT) -> str:
@@ -312,32 +301,4 @@ class _Unfailing(string.Formatter):
         return args[key] if isinstance(key, int) and key < len(args) and args[key] else UNSAID
 
 
-def sentence(key: str, params: Sequence[str]) -> str | None:
-    """Return what an error key means, its parameters filled in, or None for an unknown key."""
-    template = SENTENCES.get(key)
-    return None if template is None else _Unfailing().vformat(template, params, {})
-
-
-def unknown_key_sentence(status: int, key: str, params: Sequence[str]) -> str:
-    """Return a sentence for a key that this package does not know."""
-    said = f" ({', '.join(params)})" if params else ""
-    return f"The service answered {status} with the error {key}{said}."
-
-
-def status_sentence(status: int) -> str:
-    """Return a sentence for an error answer without a key."""
-    if status >= 500:
-        return STATUSES.get(status, f"The service failed ({status}).")
-    return STATUSES.get(status, f"The service answered with status {status}.")
-
-
-def detail_phrase(detail: ErrorDetail) -> str:
-    """Return what is wrong with one field: its name and the rule."""
-    template = DETAILS.get(detail.key)
-    if template is None:
-        said = f" ({', '.join(detail.params)})" if detail.params else ""
-        rule = f"breaks the rule {detail.key}{said}"
-    else:
-        rule = _Unfailing().vformat(template, detail.params, {})
-    # The service leaves out the names of fields of more than two words (observed).
-    return f"{detail.name or 'a field that the service does not name'} {rule}"
+_UNFAILING = _Unfailing()

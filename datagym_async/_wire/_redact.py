@@ -48,11 +48,7 @@ _ENCODING: Final = ("utf-8", "surrogatepass")
 
 
 def redact(text: str) -> str:
-    """Return a text without what stands where tokens stand, and without what URLs hide.
-
-    Args:
-        text: Any text, for example an error parameter of the service.
-    """
+    """Return any text without what stands where tokens stand, and without what URLs hide."""
     text = _SCHEME.sub(rf"\1 {REDACTED}", _URL.sub(_plain_url, text))
     return _TOKEN.sub(rf"\1\2{REDACTED}", text)
 
@@ -65,11 +61,7 @@ def _plain_url(found: re.Match[str]) -> str:
 
 
 class Secret:
-    """Hold a text that no repr, format, pickle or traceback with locals shows.
-
-    Args:
-        text: The secret, or a `Secret` that holds it.
-    """
+    """Hold a text (or what another one holds) that no repr, format, pickle or traceback shows."""
 
     __slots__ = ("_text",)
 
@@ -109,11 +101,7 @@ class HiddenField(str):
 
 
 class Secrets:
-    """Find the secrets of a client in foreign text, and take them out.
-
-    Args:
-        known: The secrets; those shorter than `SHORTEST_SECRET` are not looked for.
-    """
+    """Find secrets in foreign text, and take them out, but for those below `SHORTEST_SECRET`."""
 
     def __init__(self, *known: str | Secret) -> None:
         texts = {Secret(each).reveal().encode(*_ENCODING) for each in known}
@@ -147,12 +135,7 @@ class Secrets:
     def clean_fields(
         self, fields: Mapping[str, str], raw: Iterable[tuple[bytes, bytes]]
     ) -> Mapping[str, str]:
-        """Return header fields without the secrets; nearly always those given.
-
-        Args:
-            fields: Header fields.
-            raw: The same as they arrived.
-        """
+        """Return header fields, `raw` as they arrived, without the secrets; nearly always those."""
         if not self._may_be_in(b"\n".join(chain.from_iterable(raw))):
             return fields
         return CIMultiDict((self.hide(name), self.hide(value)) for name, value in fields.items())
@@ -175,11 +158,10 @@ class Secrets:
 
     def _may_be_in(self, text: bytes) -> bool:
         """Return whether it is worth a closer look, at the speed of a search for bytes."""
-        for needle in self._searched:
-            if needle in text:
-                return True
         if not self._needles:
             return False
+        if any(needle in text for needle in self._searched):
+            return True
         in_json, in_url = self._escapes
         return (b"\\" in text and in_json.search(text) is not None) or (
             b"%" in text and in_url.search(text) is not None
@@ -209,11 +191,7 @@ class Secrets:
 
 
 class Cleaner:
-    """Take a text piece by piece, and give it without the secrets, also where a piece cuts one.
-
-    Args:
-        secrets: What to take out.
-    """
+    """Take a text piece by piece, and give it without the secrets, also where a piece cuts one."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets

@@ -33,11 +33,7 @@ _STEERING = re.compile(r"[/\\;]")
 
 
 def segment(value: object, what: str) -> str:
-    """Return an id or key of the caller's, fit to be one segment of a path.
-
-    Args:
-        value: The id or key.
-        what: What it is, for the error text, for example ``"dataset id"``.
+    """Return an id or key of the caller's (`what` it is), fit to be one segment of a path.
 
     Raises:
         ConfigurationError: It is empty, no text, or could lead to another route.
@@ -146,12 +142,8 @@ def download_media(
 ) -> Request:
     """GET media/….
 
-    Args:
-        media_id: UUID of the media.
-        dialect: First word of the route.
-        link: True for a media that is a link: a GET that the service cannot serve then marks the
-            media invalid and moves its tasks to SKIPPED (observed), so that it is not repeated.
-        max_bytes: Bytes of a media at most.
+    A GET of a link that the service cannot serve marks the media invalid and moves its tasks to
+    SKIPPED (observed), so that it is not repeated.
     """
     return Request(
         "GET",

@@ -4,10 +4,9 @@ Unknown fields are passed over, ``null`` in a field with a default means the def
 are new in an enum become its UNKNOWN. Everything else that is not what the model says is an error
 whose path `field_path` finds.
 
-What the service calls the fields of our models: current names first, then older ones.
-
-A field that is not listed is called by its own name in camel case (``label_iteration_id`` is
-``labelIterationId``). Answers may mix both generations (observed in the public documentation).
+A field whose names are not listed is called by its own in camel case (``label_iteration_id`` is
+``labelIterationId``). Answers may mix current and older names (observed in the public
+documentation).
 """
 
 from __future__ import annotations
@@ -59,6 +58,7 @@ _MEDIA: Mapping[str, tuple[str, ...]] = {
     "stored_name": ("mediaName", "imageName"),
 }
 
+# Current names first, then older ones.
 _FIELDS: Mapping[type[Any], Mapping[str, tuple[str, ...]]] = {
     ProjectDataset: {"media_count": ("mediaCount", "imagesCount")},
     Dataset: {"media": ("media", "images")},
@@ -142,9 +142,9 @@ def make_converter() -> Converter:
     for kind, hook in _SCALARS.items():
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_factory(attrs.has, lambda cls: _model_hook(converter, cls))
-    converter.register_structure_hook_func(_is_tuple, _tuple_hook(converter))
+    converter.register_structure_hook_func(_is(tuple), _tuple_hook(converter))
     converter.register_structure_hook(OpenEnum, _enum)
-    converter.register_structure_hook_func(_is_mapping, _dictionary)
+    converter.register_structure_hook_func(_is(dict, Mapping), _dictionary)
     return converter
 
 
@@ -244,14 +244,6 @@ def _text(value: object, _: object) -> str:
     raise ShapeError(f"a text was expected, not {kind_of(value)}")
 
 
-def _whole_number(value: object, _: object) -> int:
-    return as_whole_number(value)
-
-
-def _number(value: object, _: object) -> float:
-    return as_number(value)
-
-
 def _truth(value: object, _: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -260,8 +252,8 @@ def _truth(value: object, _: object) -> bool:
 
 _SCALARS: Mapping[type, Hook] = {
     str: _text,
-    int: _whole_number,
-    float: _number,
+    int: lambda value, _: as_whole_number(value),
+    float: lambda value, _: as_number(value),
     bool: _truth,
 }
 
@@ -273,8 +265,8 @@ def _enum(value: object, kind: type[OpenEnum]) -> OpenEnum:
 # --- containers ----------------------------------------------------------------------------------
 
 
-def _is_tuple(kind: object) -> bool:
-    return get_origin(kind) is tuple
+def _is(*origins: type) -> Callable[[object], bool]:
+    return lambda kind: get_origin(kind) in origins
 
 
 def _tuple_hook(converter: Converter) -> Hook:
@@ -296,10 +288,6 @@ def each(value: object, structure: Callable[[Any], Any], *, first: int = 0) -> t
             error.add_note(IterableValidationNote(f"At index {index}", index, None))
             raise IterableValidationError("in a list", [error], list) from None
     return tuple(items)
-
-
-def _is_mapping(kind: object) -> bool:
-    return get_origin(kind) in {dict, Mapping}
 
 
 def _dictionary(value: object, _: object) -> dict[str, Any]:

@@ -52,51 +52,38 @@ BitmapOutcome: TypeAlias = Literal["saved", "skipped", "failed"]
 
 @attrs.frozen
 class Bitmap:
-    """A bitmap that the service can be asked for.
-
-    Args:
-        task_id: UUID of the task.
-        key: Key of the segmentation's entry.
-        media_id: UUID of the media.
-        media_name: Name of the media, decoded; not unique.
-    """
+    """A bitmap that the service can be asked for; the ids are UUIDs."""
 
     task_id: str
     key: str
+    """Of the segmentation's entry."""
     media_id: str
     media_name: str
+    """Decoded; not unique."""
 
 
 @attrs.frozen
 class BitmapResult:
-    """What became of one bitmap.
-
-    Args:
-        bitmap: Which one.
-        outcome: ``"saved"``, ``"skipped"`` because its file was there, or ``"failed"``.
-        path: Its file, whether it is there or not.
-        error: Why it failed, or None.
-    """
+    """What became of one bitmap."""
 
     bitmap: Bitmap
     outcome: BitmapOutcome
+    """``"skipped"`` because its file was there."""
     path: Path
+    """Its file, whether it is there or not."""
     error: DataGymError | None = attrs.field(default=None, eq=False)
+    """Why it failed."""
 
 
 @attrs.frozen(kw_only=True)
 class BitmapReport:
-    """What became of all bitmaps of a project.
-
-    Args:
-        folder: Where they are.
-        results: One result a bitmap, in the order in which they were settled.
-        complete: Whether each of them was settled.
-    """
+    """What became of all bitmaps of a project."""
 
     folder: Path
     results: tuple[BitmapResult, ...] = attrs.field(default=(), repr=False)
+    """One a bitmap, in the order in which they were settled."""
     complete: bool = True
+    """Whether each of them was settled."""
 
     @property
     def counts(self) -> Counter[BitmapOutcome]:
@@ -241,32 +228,21 @@ CONCURRENCY = 16
 
 
 class BitmapSample(NamedTuple):
-    """One bitmap as an array, to be taken apart: ``async for bitmap, array in stream``.
-
-    Args:
-        bitmap: Which one.
-        array: Shape (height, width), 255 in the segment, 0 elsewhere.
-    """
+    """One bitmap as an array, to be taken apart: ``async for bitmap, array in stream``."""
 
     bitmap: Bitmap
     array: NDArray[np.uint8]
+    """Shape (height, width), 255 in the segment, 0 elsewhere."""
 
 
 @attrs.frozen
 class BitmapSource:
-    """Where the bitmaps of one project come from.
-
-    Args:
-        labels: Exports and bitmaps.
-        tasks: The tasks.
-        project_id: UUID of the project.
-        keys: Keys of segmentations; None for what is segmented.
-    """
+    """Where the bitmaps of one project come from."""
 
     labels: LabelsResource
     tasks: TasksResource
     project_id: str
-    keys: Sequence[str] | None = None
+    keys: Sequence[str] | None = None  # of segmentations; None for what is segmented
 
     async def find(self) -> list[Bitmap]:
         """Return the bitmaps of the project's finished tasks; a name and two ids each.

@@ -39,41 +39,31 @@ EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
 
 @attrs.frozen(kw_only=True)
 class ExportProgress:
-    """How far an export is.
-
-    Args:
-        phase: ``"export"`` while labels arrive, ``"sizes"`` while widths and heights of images are
-            read, ``"write"`` while the format is written.
-        done: How much is done, in `unit`.
-        total: Of how much; None where nobody knows.
-        unit: ``"bytes"`` for ``"json"``, which is not read, else ``"tasks"``.
-    """
+    """How far an export is."""
 
     phase: Literal["export", "sizes", "write"]
+    """Labels arrive, widths and heights of images are read, the format is written."""
     done: int = 0
     total: int | None = None
+    """Of how much; None where nobody knows."""
     unit: Literal["bytes", "tasks"] = "tasks"
+    """``"bytes"`` for ``"json"``, which is not read."""
 
 
 @attrs.frozen(kw_only=True)
 class ExportedLabels:
-    """What came of an export.
-
-    Args:
-        path: The file or folder that was written.
-        format: Its format.
-        size: Bytes, of ``"json"`` and ``"jsonl"``; None for others.
-        tasks: Number of tasks; None for ``"json"``, which is written as it arrives.
-        annotations: Number of shapes, the nested ones too; None for ``"json"``.
-        losses: What the format cannot hold.
-    """
+    """What came of an export: the numbers are None for ``"json"``, which is written as it comes."""
 
     path: Path
+    """The file or folder that was written."""
     format: ExportFormat
     size: int | None = None
+    """Bytes, of ``"json"`` and ``"jsonl"`` alone."""
     tasks: int | None = None
     annotations: int | None = None
+    """Shapes, the nested ones too."""
     losses: LossReport = attrs.field(factory=LossReport)
+    """What the format cannot hold."""
 
     @property
     def left_out(self) -> int:
@@ -92,18 +82,11 @@ _SIZES = 8
 
 @attrs.frozen(kw_only=True)
 class ExportOptions:
-    """What is asked for besides project, path and format.
+    """What is asked for besides project, path and format."""
 
-    Args:
-        mapping: Which select tells the category of COCO, and the class of other formats.
-        sizes: Whether widths and heights of images are read from the service.
-        overwrite: Whether a folder that holds something is deleted, once the new one is complete.
-        on_progress: Called with how far it is.
-    """
-
-    mapping: CocoMapping
-    sizes: bool = True
-    overwrite: bool = False
+    mapping: CocoMapping  # which select tells the category of COCO, and the class of other formats
+    sizes: bool = True  # whether widths and heights of images are read from the service
+    overwrite: bool = False  # whether what a folder holds is deleted, once the new one is complete
     on_progress: Callable[[ExportProgress], None]
 
 
