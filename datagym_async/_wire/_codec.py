@@ -205,12 +205,9 @@ def unreadable(request: Request, status: int, error: Exception, *, at: str = "")
     if isinstance(error, APIError):
         return error
     path, text = field_path(error)
-    path = _join(at, path)[:_MAX_TEXT]
-    return unexpected(request, status, redact(text[:_MAX_TEXT]), field_path=path)
-
-
-def _join(at: str, path: str) -> str:
-    return f"{at}.{path}" if at and path and not path.startswith("[") else at + path
+    dot = "." if at and path and not path.startswith("[") else ""
+    where = f"{at}{dot}{path}"[:_MAX_TEXT]
+    return unexpected(request, status, redact(text[:_MAX_TEXT]), field_path=where)
 
 
 def check_empty(request: Request, response: Response) -> None:

@@ -102,22 +102,15 @@ def _look_at_depth(guard: DepthGuard, piece: bytes) -> None:
 TASK: Final = b'"internal_'
 """What tasks of exports begin with: ``internal_media_ID``, or ``internal_image_ID`` once."""
 
-_BEFORE: Final = re.compile(rb"\}(\s*,\s*)\{\s*\Z")
-"""What is between two elements and their members."""
-
-_LONGEST_GAP: Final = 256
-"""Bytes that are looked at for what is between two elements."""
-
-_PART: Final = 8 * 1024
-"""Bytes that are looked at in one go: what is made of them stays in the processor's own memory."""
+_BEFORE: Final = re.compile(rb"\}(\s*,\s*)\{\s*\Z")  # between two elements and their members
+_LONGEST_GAP: Final = 256  # bytes that are looked at for it
+_PART: Final = 8 * 1024  # bytes parsed in one go: their values stay in the processor's own memory
 
 
 class ElementCutter:
     """Take an array piece by piece and give its elements.
 
-    Args:
-        beginning: What elements seem to begin with, as objects; empty where nobody knows. They are
-            then cut where two objects meet.
+    They are cut where an object seems to begin with `beginning`; if it is empty, where two meet.
     """
 
     def __init__(self, beginning: bytes = b"") -> None:
@@ -257,13 +250,6 @@ class _Reading:
         end = self.text.find(b"}]", self.at) + 1
         return _Cut(end, end, is_last=True) if end else None
 
-    def dataset_end(self) -> int | None:
-        """Return where the dataset ends, once its list of media has."""
-        for depth, end in _brackets(self.text, self.at):
-            if depth == -2:  # out of the list, and out of the dataset
-                return end
-        return None
-
     def media(self, cut: _Cut) -> list[Any] | None:
         """Return the media up to a place; None if it is none."""
         try:
@@ -275,9 +261,7 @@ class _Reading:
 class ListingCutter:
     """Take a listing piece by piece, and give portions of it; each dataset has at least one.
 
-    Args:
-        many: Whether the text is an array of datasets, not one dataset.
-        portion: Bytes of media that are cut off at once.
+    It is one dataset, or an array of `many`; `portion` is how many bytes of media are cut at once.
     """
 
     def __init__(self, *, many: bool = False, portion: int = PORTION) -> None:
@@ -316,7 +300,11 @@ class ListingCutter:
         while self._step():
             pass
         ready, self._ready = self._ready, []
-        self._check_length(ready)
+        # What goes on and on, blanks included, and gives nothing is refused.
+        self._since_last = 0 if ready else self._since_last
+        longest = MAX_VALUE if self._is_uncut else LONGEST_ELEMENT
+        if self._since_last > longest:
+            raise BrokenTextError(f"more than {longest >> 20} MiB of it are no list of media")
         self._reading = _Reading(self._reading.text[self._reading.at :])
         self.size = len(self._reading.text)
         # What holds no whole media is looked at again once it is twice as long.
@@ -339,8 +327,7 @@ class ListingCutter:
     def uncut(self) -> tuple[int, bytes] | None:
         """Return what is to be read as a whole, since its beginning is of another kind, or None.
 
-        Returns:
-            The index of its first dataset, and JSON of the kind that the whole text has.
+        It is the index of its first dataset, and JSON of the kind that the whole text has.
         """
         if not self._is_uncut:
             return None
@@ -358,14 +345,6 @@ class ListingCutter:
         _look_at_depth(self._depth, new)
         self._since_last += len(new)
         self._reading.text += new
-
-    def _check_length(self, ready: list[Portion]) -> None:
-        """Refuse what goes on and on, blanks included, and gives nothing."""
-        if ready:
-            self._since_last = 0
-        longest = MAX_VALUE if self._is_uncut else LONGEST_ELEMENT
-        if self._since_last > longest:
-            raise BrokenTextError(f"more than {longest >> 20} MiB of it are no list of media")
 
     # The steps: each returns whether the next one can be taken, False to wait for more text.
 
@@ -433,7 +412,8 @@ class ListingCutter:
 
     def _tail(self) -> bool:
         here = self._reading
-        if (end := here.dataset_end()) is None:
+        # It ends where the brackets lead out of the list, and out of the dataset.
+        if not (end := next((at for depth, at in _brackets(here.text, here.at) if depth == -2), 0)):
             return False
         tail = _loads(b'{"media":[' + here.text[here.at : end])
         if tail["media"]:

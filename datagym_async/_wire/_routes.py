@@ -51,11 +51,7 @@ def segment(value: object, what: str) -> str:
 
 
 def json_body(value: object) -> Body:
-    """Return a request body in JSON.
-
-    Raises:
-        ConfigurationError: The value holds something that JSON cannot carry.
-    """
+    """Return a request body in JSON, or raise `ConfigurationError` if JSON cannot carry it."""
     try:
         # Labels come from models: their numbers are those of numpy.
         data = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

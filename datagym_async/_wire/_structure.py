@@ -153,7 +153,13 @@ def field_path(error: Exception) -> tuple[str, str]:
     path = ""
     while isinstance(error, ClassValidationError | IterableValidationError):
         owner, error = error, error.exceptions[0]
-        path += _step(owner, error)
+        for note in getattr(error, "__notes__", []):
+            if isinstance(note, IterableValidationNote):
+                path += f"[{note.index}]"
+                break
+            if isinstance(note, AttributeValidationNote):
+                path += f".{wire_names(owner.cl, note.name)[0]}"
+                break
     if isinstance(error, ShapeError):
         path += error.path
     return path.removeprefix("."), _words(error)
@@ -170,15 +176,6 @@ def _words(error: Exception) -> str:
         case RecursionError():
             return "it is nested too deep"
     return f"it cannot be read ({type(error).__name__}: {error})"
-
-
-def _step(owner: ClassValidationError | IterableValidationError, error: Exception) -> str:
-    for note in getattr(error, "__notes__", []):
-        if isinstance(note, IterableValidationNote):
-            return f"[{note.index}]"
-        if isinstance(note, AttributeValidationNote):
-            return f".{wire_names(owner.cl, note.name)[0]}"
-    return ""
 
 
 # --- models --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import asyncio
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
-
-    from datagym_async.models import LabelEntry
 
 
 BitmapFormat: TypeAlias = Literal["png", "bmp"]
@@ -116,19 +114,6 @@ def _named_by(url: str) -> tuple[str, str]:
     return parts[-2], unquote_plus(parts[-1])
 
 
-def _known_keys(keys: Iterable[str], entries: Iterable[LabelEntry]) -> list[str]:
-    there = [each.key for each in entries if each.type is EntryType.IMAGE_SEGMENTATION]
-    wanted = list(dict.fromkeys(key.lower() for key in keys))
-    for key in wanted:
-        if key not in there:
-            named = ", ".join(map(repr, there)) or "none"
-            raise ConfigurationError(
-                f"The key {key!r} is not that of an image segmentation of the project; it has"
-                f" {named}."
-            )
-    return wanted
-
-
 def placed(bitmaps: Sequence[Bitmap], suffix: str) -> Iterator[tuple[Bitmap, Path]]:
     """Give each bitmap a file of its own, below a folder for its key, named like its media.
 
@@ -160,11 +145,7 @@ def _folded(path: Path) -> str:
 
 
 def check_format(wanted: str) -> None:
-    """Refuse a format that is none, or that cannot be written here.
-
-    Raises:
-        ConfigurationError: It is neither ``"png"`` nor ``"bmp"``, or Pillow is missing.
-    """
+    """Raise `ConfigurationError` for a format that is none, or cannot be written without Pillow."""
     if wanted not in ("png", "bmp"):
         raise ConfigurationError(f'The format of bitmaps is {wanted!r}; use "png" or "bmp".')
     if wanted == "png":
@@ -266,7 +247,15 @@ class BitmapSource:
             async for task in finished:
                 if not wanted:
                     entries = (await self.tasks.get(task.id)).label_config.entries
-                    wanted = _known_keys(self.keys, entries)
+                    there = [
+                        each.key for each in entries if each.type is EntryType.IMAGE_SEGMENTATION
+                    ]
+                    wanted = list(dict.fromkeys(key.lower() for key in self.keys))
+                    if unknown := [key for key in wanted if key not in there]:
+                        raise ConfigurationError(
+                            f"The key {unknown[0]!r} is not that of an image segmentation of the"
+                            f" project; it has {', '.join(map(repr, there)) or 'none'}."
+                        )
                 found += [Bitmap(task.id, key, task.media_id, task.media_name) for key in wanted]
         return found
 
@@ -324,11 +313,7 @@ class BitmapStream:
 
     Use as ``async with client.bitmaps(project_id) as stream: async for sample in stream: ...``. The
     samples come in the order in which they arrive; an error of the service ends the iteration. Few
-    samples are held at a time, however many there are.
-
-    Args:
-        source: Where they come from.
-        ahead: How many are in flight, and how many may wait, at most.
+    are held, however many there are: `ahead` are in flight at most, and as many wait.
     """
 
     def __init__(self, source: BitmapSource, *, ahead: int) -> None:

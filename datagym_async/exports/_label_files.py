@@ -143,6 +143,10 @@ async def _lines(
     labels: LabelsResource, project_id: str, path: Path, options: ExportOptions
 ) -> ExportedLabels:
     """Write a line a task, in memory that does not grow with them."""
+
+    def write(file: BinaryIO, batch: Iterable[LabeledTask]) -> int:
+        return file.write(b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in batch))
+
     counted = size = annotations = 0
     async with (
         replaced_file(path) as file,
@@ -150,17 +154,13 @@ async def _lines(
         aclosing(in_batches(tasks, _LINES)) as batches,
     ):
         async for batch in batches:
-            size += await in_thread(_write_lines, file, batch)
+            size += await in_thread(write, file, batch)
             counted += len(batch)
             annotations += sum(1 for task in batch for _ in task.walk())
             options.on_progress(ExportProgress(phase="export", done=counted))
     return ExportedLabels(
         path=path, format="jsonl", size=size, tasks=counted, annotations=annotations
     )
-
-
-def _write_lines(file: BinaryIO, tasks: Iterable[LabeledTask]) -> int:
-    return file.write(b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in tasks))
 
 
 async def _converted(
