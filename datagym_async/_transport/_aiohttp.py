@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies
 
@@ -20,6 +20,7 @@ from datagym_async._transport._base import Payload, StreamedResponse, bound_of, 
 from datagym_async._transport._connections import (
     BodyInMemory,
     Connector,
+    OnAiohttp,
     OutgoingBody,
     StreamedBody,
 )
@@ -118,9 +119,6 @@ class _Payload(Payload):
 
     async def rest(self, most: int) -> list[bytes]:
         """Return what is left, as it came."""
-        if self.content.is_eof() and self.content.exception() is None and self._cleaner is None:
-            content = self.content.read_nowait()
-            return [content if self.secrets is None else self.secrets.clean(content)]
         pieces, arrived = [], 0
         while arrived <= most and (piece := await self._some()):
             pieces.append(piece)
@@ -290,10 +288,16 @@ class AiohttpTransport:
             self._http = _new_session(trust_env=True, put_on=credentials)
         else:
             self._http = _new_session()
+        self._last_fields: tuple[tuple[bytes, bytes], ...] | None = None
+        self._last_headers: Mapping[str, str] = {}
         self._direct: Direct | None = None
         if self._owns_http:
             self._direct = Direct.made(
-                self._http, base_url, self._usual_headers, self._patience.of_connecting
+                self._http,
+                base_url,
+                self._usual_headers,
+                self._patience.of_connecting,
+                _KEEPALIVE_SECONDS,
             )
         # Neither the caller's session nor the usual one: theirs may bring credentials and proxies.
         self._store = GuardedSession(
@@ -309,23 +313,26 @@ class AiohttpTransport:
         state = "closed" if self._http.closed else "open"
         return f"<AiohttpTransport {self._base_url} {state}>"
 
-    def exchange(self, request: Request) -> Coroutine[Any, Any, Response]:
+    async def exchange(self, request: Request) -> Response:
         """Send a request once and return its whole answer (see `Transport.exchange`)."""
         body = request.body
         if body is not None and body.data is None:
-            return self._exchange_streamed(request)
+            async with self.send(request) as streamed:
+                return await streamed.whole(request)
         # What opens nothing needs nothing around it: this is the way of nearly all requests.
+        until = self._patience.until(request)
         sent = None if body is None else BodyInMemory(body.data or b"")
-        return self._start(request, self._patience.until(request), self._whole, sent)
-
-    async def _exchange_streamed(self, request: Request) -> Response:
-        async with self.send(request) as streamed:
-            return await streamed.whole(request)
-
-    async def _whole(self, request: Request, until: float, answer: _Answer) -> Response:
+        answer = await self._start(request, until, sent)
         try:
-            payload = self._payload(request, until, answer)
-            pieces = await payload.rest(bound_of(request, answer.status))
+            content = answer.raw.content
+            if content.is_eof() and content.exception() is None:
+                # It is all here, as a small one is with its head.
+                pieces = [content.read_nowait()]
+                if not self._gives_bytes(request, answer):
+                    pieces = [self.secrets.clean(pieces[0])]
+            else:
+                payload = self._payload(request, until, answer)
+                pieces = await payload.rest(bound_of(request, answer.status))
             return whole_answer(request, answer.status, answer.headers, pieces)
         finally:
             answer.leave()
@@ -334,7 +341,7 @@ class AiohttpTransport:
         """Send a request once and give its open answer (see `Transport.send`)."""
         until = self._patience.until(request)
         return _Exchange(
-            partial(self._start, request, until, _as_it_is),
+            partial(self._start, request, until),
             partial(self._payload, request, until),
             request.body,
         )
@@ -353,51 +360,43 @@ class AiohttpTransport:
         try:
             await self._store.aclose()
         finally:
+            if self._direct is not None:
+                self._direct.close()
             if self._owns_http:
                 await self._http.close()
 
-    async def _start(
-        self,
-        request: Request,
-        until: float,
-        take: Callable[[Request, float, _Answer], Awaitable[T]],
-        body: OutgoingBody | None,
-    ) -> T:
-        """Send a request, and return what is taken of its open answer.
+    async def _start(self, request: Request, until: float, body: OutgoingBody | None) -> _Answer:
+        """Send a request and return its open answer.
 
         Args:
             request: The request.
             until: The moment at which the exchange has to be over.
-            take: Takes it.
             body: The request's body.
         """
         try:
             with self._patience.for_answer(body, until):
                 # Never a name of its own: what aiohttp has shows the fields that were sent.
                 direct = self._direct
-                if direct is not None and (head := direct.head(request, body)):
+                if direct is not None and (head := direct.head(request)) is not None:
                     sent = cast("BodyInMemory | None", body)
-                    answer = self._answer(await direct.start(request.method, head, sent))
-                else:
-                    answer = self._answer(
-                        await self._http.request(
-                            request.method,
-                            self._url(request),
-                            headers=self._headers(request),
-                            data=body,
-                            timeout=self._patience.of_connecting,
-                            # A redirect could lead the token to another origin.
-                            allow_redirects=False,
-                        )
+                    return self._answer(await direct.start(request.method, head, sent))
+                return self._answer(
+                    await self._http.request(
+                        request.method,
+                        self._url(request),
+                        headers=self._headers(request),
+                        data=None if body is None else OnAiohttp(body),
+                        timeout=self._patience.of_connecting,
+                        # A redirect could lead the token to another origin.
+                        allow_redirects=False,
                     )
+                )
         except FAILURES as raised:
             failure = translate(raised, peer=self._peer, request_sent=body is None or body.whole)
         except BaseException as raised:
             # Names in frames of aiohttp hold header fields and the credentials of proxies.
             raised.__traceback__ = None
             raise
-        else:
-            return await take(request, until, answer)
         # Raised here, outside the handler, so that aiohttp's error is not even its context.
         raise (body.failure if body is not None else None) or failure
 
@@ -426,12 +425,18 @@ class AiohttpTransport:
         raise failure
 
     def _answer(self, raw: aiohttp.ClientResponse | DirectAnswer) -> _Answer:
-        headers = self.secrets.clean_fields(raw.headers, raw.raw_headers)
-        return _Answer(raw, headers, raw.status)
+        # What says the same as the last one is as clean, and many do.
+        if raw.raw_headers != self._last_fields:
+            self._last_headers = self.secrets.clean_fields(raw.headers, raw.raw_headers)
+            self._last_fields = raw.raw_headers
+        return _Answer(raw, self._last_headers, raw.status)
+
+    def _gives_bytes(self, request: Request, answer: _Answer) -> bool:
+        """Return whether an answer is an image or a video, which stays as it is."""
+        return request.gives_bytes and answer.status < 300 and not _says_text(answer.raw)
 
     def _payload(self, request: Request, until: float, answer: _Answer) -> _Payload:
-        is_text = not request.gives_bytes or answer.status >= 300 or _says_text(answer.raw)
-        secrets = self.secrets if is_text else None
+        secrets = None if self._gives_bytes(request, answer) else self.secrets
         return _Payload(answer.raw.content, self._peer, self._patience, until, secrets=secrets)
 
     def _url(self, request: Request) -> URL:
@@ -449,10 +454,6 @@ class AiohttpTransport:
             headers["Content-Type"] = request.body.content_type
             headers["Content-Length"] = str(request.body.size)
         return headers
-
-
-async def _as_it_is(_: Request, __: float, answer: _Answer) -> _Answer:
-    return answer
 
 
 def _says_text(answer: aiohttp.ClientResponse | DirectAnswer) -> bool:

@@ -34,8 +34,8 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-class OutgoingBody(aiohttp.Payload):
-    """One attempt's body.
+class OutgoingBody:
+    """One attempt's body; `OnAiohttp` hands it to aiohttp's session.
 
     Attributes:
         whole: Whether its last byte was handed over.
@@ -43,13 +43,33 @@ class OutgoingBody(aiohttp.Payload):
         when_sent: Called when all of it has gone.
     """
 
-    _autoclose = True  # what it reads from is closed by whoever opened it
+    __slots__ = ("failure", "when_sent", "whole")
 
     def __init__(self, *, whole: bool) -> None:
-        super().__init__(None)
         self.whole = whole
         self.failure: Exception | None = None
         self.when_sent: Callable[[], None] = _nothing
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body."""
+        raise NotImplementedError
+
+    async def settle(self) -> None:
+        """Wait until nobody reads from the source any more."""
+
+
+class OnAiohttp(aiohttp.Payload):
+    """A body as aiohttp's session takes it.
+
+    Args:
+        body: The body.
+    """
+
+    _autoclose = True  # what it reads from is closed by whoever opened it
+
+    def __init__(self, body: OutgoingBody) -> None:
+        super().__init__(None)
+        self._body = body
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
         """Refuse: a body is written, never read back."""
@@ -57,10 +77,13 @@ class OutgoingBody(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the body; aiohttp's older entry."""
-        await self.write_with_length(writer, None)
+        await self._body.write(writer)
 
-    async def settle(self) -> None:
-        """Wait until nobody reads from the source any more."""
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write the body; the announced length is its own."""
+        await self._body.write(writer)
 
 
 class BodyInMemory(OutgoingBody):
@@ -70,14 +93,17 @@ class BodyInMemory(OutgoingBody):
         data: All of it.
     """
 
+    __slots__ = ("data",)
+
     def __init__(self, data: bytes) -> None:
-        super().__init__(whole=not data)
+        # Written out: one is made for each of many small uploads.
+        self.whole = not data
+        self.failure = None
+        self.when_sent = _nothing
         self.data = data
 
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        """Write the body; the announced length is its own."""
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body."""
         data = self.data
         if len(data) <= WITH_HEAD:
             # Noted before the last piece is handed over: what comes after is out of our hands.
@@ -109,15 +135,15 @@ class StreamedBody(OutgoingBody):
         size: Bytes that they should be.
     """
 
+    __slots__ = ("_left", "_reading", "_source")
+
     def __init__(self, source: AsyncIterator[bytes], size: int) -> None:
         super().__init__(whole=size == 0)
         self._source = source
         self._left = size
         self._reading = asyncio.Lock()
 
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
+    async def write(self, writer: AbstractStreamWriter) -> None:
         """Write what the source gives, to its end."""
         while (chunk := await self._next()) is not None:
             self._left -= len(chunk)
@@ -150,23 +176,46 @@ class OneAnswer(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._is_asked = False
+        self._has_usual_parser = False
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for an answer; aiohttp does so right before each request."""
-        self._is_asked = True
+        self._is_asked, self._has_usual_parser = True, False
         super().set_response_params(**params)
+
+    def ask(self, *, is_head: bool) -> None:
+        """Prepare for an answer; with the parser of the last one, where that was alike.
+
+        Args:
+            is_head: Whether it has no body, whatever its head says.
+        """
+        if self._has_usual_parser and self._parser is not None and not is_head:
+            self._is_asked = True
+            return
+        self.set_response_params(skip_payload=is_head, read_until_eof=True, auto_decompress=True)
+        self._has_usual_parser = not is_head
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, or close the connection if nobody has asked for anything."""
+        if not self._is_asked and data and (known := self._payload) is not None and known.is_eof():
+            self._hang_up()
+        else:
+            super().data_received(data)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take the head of an answer, or close the connection if nobody has asked."""
         if not self._is_asked:
-            self.force_close()
-            if self.transport is not None:
-                self.transport.close()
+            self._hang_up()
             return
         # Those of 1xx come before the answer; 101 is one.
         status = data[0].code
         self._is_asked = 100 <= status < 200 and status != 101
         super().feed_data(data, size)
+
+    def _hang_up(self) -> None:
+        self.force_close()
+        if self.transport is not None:
+            self.transport.close()
 
 
 class Connector(aiohttp.TCPConnector):

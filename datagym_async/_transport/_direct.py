@@ -2,10 +2,11 @@
 
 Nearly all requests of a client are alike: the service's origin, no proxy, a body in memory or none.
 For these, more than half of the processor time went into aiohttp's session, request and response
-objects, which are made for everything else. Here a request takes a connection of the same pool
-(`Connector`: DNS, TLS, keep-alive), writes its head and body, and reads its answer with aiohttp's
-own protocol and parser. What a request is, and what its answer may be, is the same on both ways;
-docs/decisions/0031-a-short-way-through-aiohttp.md says what is compared.
+objects, which are made for everything else. Here a request takes a connection that aiohttp's pool
+has opened (`Connector`: DNS, TLS), writes its head and body, and reads its answer with aiohttp's
+own protocol and parser; between requests the connection is kept here. What a request is, and what
+its answer may be, is the same on both ways; docs/decisions/0031-a-short-way-through-aiohttp.md says
+what is compared.
 
 The way is chosen by what the request and the session are (`Direct.made`, `Direct.takes`), never by
 hope: where a future aiohttp has another shape, the usual way is taken, and a line is logged.
@@ -17,7 +18,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -26,7 +27,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from datagym_async._logs import logger
-from datagym_async._transport._connections import WITH_HEAD, BodyInMemory, Connector, OutgoingBody
+from datagym_async._transport._connections import (
+    WITH_HEAD,
+    BodyInMemory,
+    Connector,
+    OneAnswer,
+)
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -54,15 +60,25 @@ class DirectAnswer:
         content: The body as it arrives.
     """
 
-    __slots__ = ("_connection", "_writing", "content", "headers", "raw_headers", "status")
+    __slots__ = (
+        "_connection",
+        "_direct",
+        "_writing",
+        "content",
+        "headers",
+        "raw_headers",
+        "status",
+    )
 
     def __init__(
         self,
+        direct: Direct,
         connection: Connection,
         writing: asyncio.Task[None] | None,
         message: Any,
         content: aiohttp.StreamReader,
     ) -> None:
+        self._direct = direct
         self._connection: Connection | None = connection
         self._writing = writing
         self.status: int = message.code
@@ -81,7 +97,7 @@ class DirectAnswer:
         return self._connection is None
 
     def close(self) -> None:
-        """Give the connection back to the pool if all has come and gone, or close it."""
+        """Keep the connection for the next request if all has come and gone, or close it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -90,19 +106,33 @@ class DirectAnswer:
             self._writing.cancel()
             is_whole = False
         if is_whole:
-            connection.release()
+            self._direct.keep(connection)
         else:
             connection.close()
+
+
+class _Hidden:
+    """Bytes that no repr shows."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+
+
+Head: TypeAlias = tuple[_Hidden, bytes]
+"""What a request says before its body: what the latest have said as well, and its own."""
 
 
 class Direct:
     """Send requests to one origin.
 
     Args:
-        http: The transport's own session, whose pool is used.
+        http: The transport's own session, whose pool opens the connections.
         base_url: Address of the service.
         fields: Header fields of each request, the token among them.
         timeout: Bounds the opening of a connection.
+        keep_alive: Seconds that a connection is kept without a request.
     """
 
     def __init__(
@@ -111,6 +141,7 @@ class Direct:
         base_url: str,
         fields: Mapping[str, str],
         timeout: aiohttp.ClientTimeout,
+        keep_alive: float,
     ) -> None:
         url = URL(base_url, encoded=True)
         self._loop = asyncio.get_running_loop()
@@ -123,8 +154,15 @@ class Direct:
             usual.setdefault(str(name), value)
         host = url.host_port_subcomponent
         lines = [f"Host: {host}", *(f"{name}: {value!s}" for name, value in usual.items())]
-        self._fields = _Hidden("\r\n".join([*lines, "", ""]).encode("ascii"))
+        self._fields = _Hidden("\r\n".join([*lines, ""]).encode("ascii"))
         self._path = URL(f"{base_url}api/v1/", encoded=True).raw_path
+        self._route: tuple[str, str, str | None] | None = None
+        self._of_route = _Hidden(b"")
+        # The last one kept is the first one taken: it is the least likely to be closed by now.
+        self._kept: list[tuple[Connection, float]] = []
+        self._keep_alive = keep_alive
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     @classmethod
     def made(
@@ -133,6 +171,7 @@ class Direct:
         base_url: str,
         fields: Mapping[str, str],
         timeout: aiohttp.ClientTimeout,
+        keep_alive: float,
     ) -> Direct | None:
         """Return the short way through a session, or None where the usual one has to be taken.
 
@@ -147,35 +186,47 @@ class Direct:
         if reason := _other_shape():
             _log.info("aiohttp %s is of another shape (%s)", aiohttp.__version__, reason)
             return None
-        return cls(http, base_url, fields, timeout)
+        return cls(http, base_url, fields, timeout, keep_alive)
 
-    def head(self, request: Request, body: OutgoingBody | None) -> str:
-        """Return what a request says before its body, but for what all requests say.
+    def head(self, request: Request) -> Head | None:
+        """Return what a request says before its body.
 
-        Empty where it cannot go this way, but has to go as aiohttp's session sees fit: a body that
+        None where it cannot go this way, but has to go as aiohttp's session sees fit: a body that
         is read while it goes out, or a text that cannot stand in a head as it is.
         """
-        if body is not None and type(body) is not BodyInMemory:
-            return ""
-        path = self._path + request.path
-        if request.query:
-            path += f"?{urlencode(request.query, quote_via=quote)}"
-        head = f"{request.method} {path} HTTP/1.1\r\n"
-        if " " in path or not (path.isascii() and path.isprintable()):
-            return ""
+        body = request.body
+        kind = None
+        if body is not None:
+            if body.data is None:
+                return None
+            kind = body.content_type
+        route = (request.method, request.path, kind)
+        if route != self._route or request.query:
+            path = self._path + request.path
+            if request.query:
+                path += f"?{urlencode(request.query, quote_via=quote)}"
+            if " " in path or not (path.isascii() and path.isprintable()):
+                return None
+            first = f"{request.method} {path} HTTP/1.1\r\n".encode("ascii")
+            if kind is not None:
+                first += f"Content-Type: {kind}\r\n".encode("ascii")
+            self._of_route = _Hidden(first + self._fields.value)
+            self._route = None if request.query else route
+        own = ""
         for name, value in request.headers.items():
             # No line break and no control character, as aiohttp sees to as well.
             if not (value.isascii() and value.isprintable() and name.isascii()):
-                return ""
-            head += f"{name}: {value}\r\n"
-        if request.body is not None:
-            kind, size = request.body.content_type, request.body.size
-            head += f"Content-Type: {kind}\r\nContent-Length: {size}\r\n"
+                return None
+            own += f"{name}: {value}\r\n"
+        if body is not None:
+            own += f"Content-Length: {body.size}\r\n\r\n"
         elif request.method not in aiohttp.ClientRequest.GET_METHODS:
-            head += "Content-Length: 0\r\n"
-        return head
+            own += "Content-Length: 0\r\n\r\n"
+        else:
+            own += "\r\n"
+        return self._of_route, own.encode("ascii")
 
-    async def start(self, method: str, head: str, body: BodyInMemory | None) -> DirectAnswer:
+    async def start(self, method: str, head: Head, body: BodyInMemory | None) -> DirectAnswer:
         """Send a request and return its open answer.
 
         Args:
@@ -189,62 +240,83 @@ class Direct:
         """
         may_repeat = method in _REPEATED
         while True:
-            connection = await self._connector.connect(self._origin, [], self._timeout)
+            connection = self._taken()
+            if connection is None:
+                connection = await self._connector.connect(self._origin, [], self._timeout)
+            writing: asyncio.Task[None] | None = None
             try:
-                return await self._exchange(connection, method, head, body)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                protocol = cast("OneAnswer | None", connection.protocol)
+                if protocol is None or (transport := protocol.transport) is None:
+                    raise aiohttp.ServerDisconnectedError  # nothing was sent
+                if transport.is_closing():
+                    raise aiohttp.ServerDisconnectedError
+                protocol.ask(is_head=method == "HEAD")
+                # Put together in the call: no name of a frame holds the token.
+                if body is None:
+                    transport.write(head[0].value + head[1])
+                elif len(body.data) <= WITH_HEAD:
+                    # Noted before it is handed over: what comes after is out of our hands.
+                    body.whole = True
+                    transport.write(b"".join((head[0].value, head[1], body.data)))
+                    body.when_sent()
+                else:
+                    transport.write(head[0].value + head[1])
+                    writing = self._loop.create_task(_write(protocol, body))
+                while True:
+                    message, content = await protocol.read()
+                    if not 100 <= message.code <= 199 or message.code == 101:
+                        return DirectAnswer(self, connection, writing, message, content)
+            except BaseException as error:
+                if writing is not None:
+                    writing.cancel()
                 connection.close()
+                if isinstance(error, HttpProcessingError):
+                    request_info = cast("aiohttp.RequestInfo", None)
+                    raise aiohttp.ClientResponseError(request_info, (), message="no HTTP") from None
                 # A kept connection may be closed by the other side at any moment. What may be
                 # repeated is sent once more, as by aiohttp's session.
-                if not may_repeat:
+                is_gone = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+                if not (may_repeat and is_gone):
                     raise
                 may_repeat = False
-            except BaseException:
-                connection.close()
-                raise
 
-    async def _exchange(
-        self, connection: Connection, method: str, head: str, body: BodyInMemory | None
-    ) -> DirectAnswer:
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None or transport.is_closing():
-            raise aiohttp.ServerDisconnectedError  # nothing was sent
-        protocol.set_response_params(
-            skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=True
-        )
-        writing: asyncio.Task[None] | None = None
-        # Put together in the call: no name of a frame holds the token.
-        if body is None:
-            transport.write(head.encode("ascii") + self._fields.value)
-        elif len(body.data) <= WITH_HEAD:
-            # Noted before it is handed over: what comes after is out of our hands.
-            body.whole = True
-            transport.write(b"".join((head.encode("ascii"), self._fields.value, body.data)))
-            body.when_sent()
-        else:
-            transport.write(head.encode("ascii") + self._fields.value)
-            writing = self._loop.create_task(_write(protocol, body))
-        try:
-            while True:
-                message, content = await protocol.read()
-                if not 100 <= message.code <= 199 or message.code == 101:
-                    return DirectAnswer(connection, writing, message, content)
-        except BaseException as error:
-            if writing is not None:
-                writing.cancel()
-            if isinstance(error, HttpProcessingError):
-                request_info = cast("aiohttp.RequestInfo", None)
-                raise aiohttp.ClientResponseError(request_info, (), message="no HTTP") from None
-            raise
+    def _taken(self) -> Connection | None:
+        """Return a kept connection that still stands, or None."""
+        while self._kept:
+            connection, until = self._kept.pop()
+            protocol = connection.protocol
+            if protocol is not None and protocol.is_connected() and self._loop.time() < until:
+                return connection
+            connection.close()
+        return None
 
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection whose answer has come whole, for the next request."""
+        protocol = connection.protocol
+        if protocol is None or protocol.should_close or self._is_closed:
+            connection.close()
+            return
+        self._kept.append((connection, self._loop.time() + self._keep_alive))
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(self._keep_alive, self._sweep)
 
-class _Hidden:
-    """Bytes that no repr shows."""
+    def _sweep(self) -> None:
+        """Close what nobody has needed for long; the oldest are at the front."""
+        now, self._sweeping = self._loop.time(), None
+        late = [each for each in self._kept if each[1] <= now]
+        self._kept = self._kept[len(late) :]
+        for connection, _ in late:
+            connection.close()
+        if self._kept:
+            self._sweeping = self._loop.call_at(self._kept[0][1], self._sweep)
 
-    __slots__ = ("value",)
-
-    def __init__(self, value: bytes) -> None:
-        self.value = value
+    def close(self) -> None:
+        """Close all connections that are kept, and keep none from now on."""
+        self._is_closed = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        while self._kept:
+            self._kept.pop()[0].close()
 
 
 async def _write(protocol: ResponseHandler, body: BodyInMemory) -> None:
