@@ -9,12 +9,12 @@ closes its answer and its body before the ring returns.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from logging import DEBUG
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -102,6 +102,7 @@ class Session:
         self._deadlines = Deadlines()
         self._home = Home("The client")
         self._closed = False
+        self._heeded: Mapping[str, str] | None = None
         self._has_answered = False  # whether the service has, whatever it was asked
         self._requests = self._retries = self._bytes = 0
 
@@ -244,36 +245,46 @@ class Session:
         """Return what an attempt gives, repeated by the retry table within the request's budget."""
         self._home.check()  # before anything waits for a lane, which elsewhere would hang
         began = self._limits.clock()
-        ends_by_itself = request.lane in _END_BY_THEMSELVES
-        ends = math.inf if ends_by_itself else began + self._budget(request)
-        budget, loop = Deadline(self._deadlines, ends), None
+        failure: APIError | None = None
+        loop: RetryLoop[T] | None = None
+        budget = None
         try:
-            with budget:
-                try:
+            if request.lane in _END_BY_THEMSELVES:
+                answer = await attempt()
+            else:
+                budget = Deadline(self._deadlines, began + self._budget(request))
+                with budget:
                     answer = await attempt()
-                except APIError as error:
-                    # Only now: to set tenacity up costs as much as the rest of a small request,
-                    # and most succeed at once.
-                    loop = RetryLoop(
-                        failure=error,
-                        policy=self._retry if self._has_answered else self._first_retry,
-                        replay=request.replay,
-                        send=attempt,
-                        look=look,
-                        settle_after=self.settle_after,
-                        quota=self._quota,
-                        on_retry=self._count_retry,
-                        what=f"{request.method} {request.path}",
-                    )
-                else:
-                    if self._quota is not None:
-                        self._quota.succeeded(0.0)
-                    return answer
-                budget.move(began + self._budget(request))
-                return await loop.run()
+        except APIError as error:
+            failure = error
         except TimeoutError:
-            if not budget.is_over:
+            if budget is None or not budget.is_over:
                 raise
+        else:
+            if self._quota is not None:
+                self._quota.succeeded(0.0)
+            return answer
+        if failure is not None:
+            # Only now: to set tenacity up costs as much as the rest of a small request, and most
+            # succeed at once.
+            loop = RetryLoop(
+                failure=failure,
+                policy=self._retry if self._has_answered else self._first_retry,
+                replay=request.replay,
+                send=attempt,
+                look=look,
+                settle_after=self.settle_after,
+                quota=self._quota,
+                on_retry=self._count_retry,
+                what=f"{request.method} {request.path}",
+            )
+            budget = Deadline(self._deadlines, began + self._budget(request))
+            try:
+                with budget:
+                    return await loop.run()
+            except TimeoutError:
+                if not budget.is_over:
+                    raise
         raise APITimeoutError(
             f"{request.method} {request.path} was given up after {self._budget(request):.0f} "
             "seconds in all",
@@ -293,7 +304,8 @@ class Session:
 
     async def _attempt(self, request: Request) -> Response:
         """Send a request once and return its whole answer."""
-        with self._limits.free_slot(request.lane) or await self._limits.slot(request.lane) as slot:
+        limits = self._limits
+        with limits.free_slot(request.lane) or await limits.slot(request.lane) as slot:
             try:
                 response = await self._transport.exchange(self._outgoing(request))
                 self._judge(request, response, slot)
@@ -361,15 +373,14 @@ class Session:
             if response.status >= 300:
                 failure = self._failure(request, response)
             seconds, size = slot.seconds, len(response.body)
-            _log.debug(
-                "%s %s -> %d in %.0f ms",
-                request.method,
-                request.path,
-                response.status,
-                seconds * 1000,
-            )
+            if _log.isEnabledFor(DEBUG):
+                took = seconds * 1000
+                said = response.status
+                _log.debug("%s %s -> %d in %.0f ms", request.method, request.path, said, took)
             self._bytes += size
-            self._heed(response.headers)
+            # What the transport gives once more says the same, and asked for nothing before.
+            if response.headers is not self._heeded:
+                self._heed(response.headers)
             if request.body is not None and request.lane is Lane.UPLOAD:
                 size = request.body.size
             kind = request.path.partition("/")[0]
@@ -393,6 +404,7 @@ class Session:
         """Pause if an answer says that nothing is left of the rate limit."""
         self._has_answered = True
         seconds = pause_asked(headers, now=lambda: self._now().timestamp())
+        self._heeded = headers if seconds is None else None
         if seconds is not None:
             longest = self._retry.max_retry_after
             self._limits.pause(min(seconds, longest), "nothing is left of its rate limit")

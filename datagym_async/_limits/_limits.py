@@ -151,7 +151,7 @@ class Limits:
             return None
         if rate is not None:
             rate.take(now)
-        return Slot(self.waited, bound, self.clock)
+        return Slot(self.waited, bound, self.clock, now)
 
     async def slot(self, lane: Lane) -> Slot:
         """Wait for a slot, to be held for one attempt: ``with await limits.slot(lane) as slot``."""
@@ -168,7 +168,7 @@ class Limits:
         except BaseException:
             bound.release()
             raise
-        return Slot(self.waited, bound, self.clock)
+        return Slot(self.waited, bound, self.clock, self.clock())
 
     async def _moment(self) -> None:
         """Wait until neither a pause nor the rate forbids a request."""
@@ -190,19 +190,19 @@ class Slot:
         waited: What is noted of attempts.
         lane: The lane that has let it in.
         clock: Gives the event loop's time.
-
-    Attributes:
         began: When it was got.
     """
 
     __slots__ = ("_clock", "_epoch", "_lane", "_waited", "began")
 
-    def __init__(self, waited: Waited, lane: BoundedLane, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, waited: Waited, lane: BoundedLane, clock: Callable[[], float], began: float
+    ) -> None:
         self._waited = waited
         self._lane = lane
         self._clock = clock
         self._epoch = lane.begin()
-        self.began = clock()
+        self.began = began
 
     def __enter__(self) -> Self:
         return self

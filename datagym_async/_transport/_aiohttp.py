@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies
 
@@ -166,17 +166,31 @@ class _Answer:
     Args:
         raw: What aiohttp has.
         headers: Its header fields, without secrets.
-        status: Its status.
     """
 
-    raw: aiohttp.ClientResponse | DirectAnswer
+    raw: aiohttp.ClientResponse
     headers: Mapping[str, str]
-    status: int
+
+    @property
+    def status(self) -> int:
+        return self.raw.status
+
+    @property
+    def content(self) -> aiohttp.StreamReader:
+        return self.raw.content
+
+    @property
+    def content_type(self) -> str:
+        return self.raw.content_type
 
     def leave(self) -> None:
         """Let go of it; at its end it has given its connection back by itself."""
         if not self.raw.closed:
             self.raw.close()
+
+
+_Open: TypeAlias = _Answer | DirectAnswer
+"""An open answer of either way."""
 
 
 @attrs.define
@@ -189,12 +203,12 @@ class _Exchange:
         body: The body's recipe, or None.
     """
 
-    start: Callable[[OutgoingBody | None], Awaitable[_Answer]]
-    payload: Callable[[_Answer], _Payload]
+    start: Callable[[OutgoingBody | None], Awaitable[_Open]]
+    payload: Callable[[_Open], _Payload]
     body: Body | None = None
     _opened: AbstractAsyncContextManager[AsyncIterator[bytes]] | None = None
     _outgoing: OutgoingBody | None = None
-    _answer: _Answer | None = None
+    _answer: _Open | None = None
 
     async def __aenter__(self) -> StreamedResponse:
         self._outgoing = await self._open()
@@ -324,15 +338,17 @@ class AiohttpTransport:
         sent = None if body is None else BodyInMemory(body.data or b"")
         answer = await self._start(request, until, sent)
         try:
-            content = answer.raw.content
+            content, most = answer.content, bound_of(request, answer.status)
             if content.is_eof() and content.exception() is None:
                 # It is all here, as a small one is with its head.
-                pieces = [content.read_nowait()]
+                whole = content.read_nowait()
                 if not self._gives_bytes(request, answer):
-                    pieces = [self.secrets.clean(pieces[0])]
+                    whole = self.secrets.clean(whole)
+                if len(whole) <= most:
+                    return Response(answer.status, answer.headers, whole)
+                pieces = [whole]
             else:
-                payload = self._payload(request, until, answer)
-                pieces = await payload.rest(bound_of(request, answer.status))
+                pieces = await self._payload(request, until, answer).rest(most)
             return whole_answer(request, answer.status, answer.headers, pieces)
         finally:
             answer.leave()
@@ -351,7 +367,7 @@ class AiohttpTransport:
         peer = self.secrets.hide(_peer(url))
         return _Exchange(
             partial(self._start_fetch, url, peer),
-            lambda answer: _Payload(answer.raw.content, peer, self._patience),
+            lambda answer: _Payload(answer.content, peer, self._patience),
         )
 
     async def aclose(self) -> None:
@@ -365,7 +381,7 @@ class AiohttpTransport:
             if self._owns_http:
                 await self._http.close()
 
-    async def _start(self, request: Request, until: float, body: OutgoingBody | None) -> _Answer:
+    async def _start(self, request: Request, until: float, body: OutgoingBody | None) -> _Open:
         """Send a request and return its open answer.
 
         Args:
@@ -379,8 +395,10 @@ class AiohttpTransport:
                 direct = self._direct
                 if direct is not None and (head := direct.head(request)) is not None:
                     sent = cast("BodyInMemory | None", body)
-                    return self._answer(await direct.start(request.method, head, sent))
-                return self._answer(
+                    answer = await direct.start(request.method, head, sent)
+                    answer.headers = self._clean_fields(answer.headers, answer.raw_headers)
+                    return answer
+                return self._wrapped(
                     await self._http.request(
                         request.method,
                         self._url(request),
@@ -411,7 +429,7 @@ class AiohttpTransport:
 
         failure: APIError
         try:
-            return self._answer(await self._store.follow(url, ask))
+            return self._wrapped(await self._store.follow(url, ask))
         except LinkError as refused:
             # What the service named is at fault, so that asking again would not help.
             failure = APIResponseValidationError(
@@ -424,20 +442,28 @@ class AiohttpTransport:
             raise
         raise failure
 
-    def _answer(self, raw: aiohttp.ClientResponse | DirectAnswer) -> _Answer:
+    def _wrapped(self, raw: aiohttp.ClientResponse) -> _Answer:
+        return _Answer(raw, self._clean_fields(raw.headers, raw.raw_headers))
+
+    def _clean_fields(
+        self, headers: Mapping[str, str], raw: tuple[tuple[bytes, bytes], ...]
+    ) -> Mapping[str, str]:
+        """Return header fields without secrets; for those of the last answer, the same object."""
         # What says the same as the last one is as clean, and many do.
-        if raw.raw_headers != self._last_fields:
-            self._last_headers = self.secrets.clean_fields(raw.headers, raw.raw_headers)
-            self._last_fields = raw.raw_headers
-        return _Answer(raw, self._last_headers, raw.status)
+        if raw != self._last_fields:
+            self._last_headers = self.secrets.clean_fields(headers, raw)
+            self._last_fields = raw
+        return self._last_headers
 
-    def _gives_bytes(self, request: Request, answer: _Answer) -> bool:
+    def _gives_bytes(self, request: Request, answer: _Open) -> bool:
         """Return whether an answer is an image or a video, which stays as it is."""
-        return request.gives_bytes and answer.status < 300 and not _says_text(answer.raw)
+        if not request.gives_bytes or answer.status >= 300:
+            return False
+        return not answer.content_type.startswith(("text/", "application/json"))
 
-    def _payload(self, request: Request, until: float, answer: _Answer) -> _Payload:
+    def _payload(self, request: Request, until: float, answer: _Open) -> _Payload:
         secrets = None if self._gives_bytes(request, answer) else self.secrets
-        return _Payload(answer.raw.content, self._peer, self._patience, until, secrets=secrets)
+        return _Payload(answer.content, self._peer, self._patience, until, secrets=secrets)
 
     def _url(self, request: Request) -> URL:
         if request.query:
@@ -454,10 +480,6 @@ class AiohttpTransport:
             headers["Content-Type"] = request.body.content_type
             headers["Content-Length"] = str(request.body.size)
         return headers
-
-
-def _says_text(answer: aiohttp.ClientResponse | DirectAnswer) -> bool:
-    return answer.content_type.startswith(("text/", "application/json"))
 
 
 def _new_session(

@@ -202,6 +202,11 @@ class OneAnswer(ResponseHandler):
         else:
             super().data_received(data)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on; aiohttp asks for it at each end of a body, and nearly always reads already."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take the head of an answer, or close the connection if nobody has asked."""
         if not self._is_asked:

@@ -36,7 +36,6 @@ from datagym_async._transport._connections import (
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
-    from multidict import CIMultiDictProxy
 
     from datagym_async._wire._messages import Request
 
@@ -55,8 +54,8 @@ class DirectAnswer:
 
     Attributes:
         status: HTTP status.
-        headers: Header fields, as they came.
-        raw_headers: The same as bytes.
+        headers: Header fields, as they came until somebody cleans them.
+        raw_headers: The same as bytes, as they came.
         content: The body as it arrives.
     """
 
@@ -82,7 +81,7 @@ class DirectAnswer:
         self._connection: Connection | None = connection
         self._writing = writing
         self.status: int = message.code
-        self.headers: CIMultiDictProxy[str] = message.headers
+        self.headers: Mapping[str, str] = message.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
         self.content = content
 
@@ -91,12 +90,7 @@ class DirectAnswer:
         """Return the kind of the body, in lower case and without parameters."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
-    @property
-    def closed(self) -> bool:
-        """Return whether its connection is given back."""
-        return self._connection is None
-
-    def close(self) -> None:
+    def leave(self) -> None:
         """Keep the connection for the next request if all has come and gone, or close it."""
         connection, self._connection = self._connection, None
         if connection is None:

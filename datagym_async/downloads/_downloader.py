@@ -166,7 +166,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self.failed += result.outcome is DownloadOutcome.FAILED
         self._unwritten.append(result)
         self._tally.settled(result)
-        await self._give_out(result)
+        self._give_out(result)
 
     def _has_reached_a_limit(self) -> bool:
         self._begun_bytes = self._tally.bytes_arrived

@@ -27,7 +27,7 @@ from datagym_async._printable import quoted
 from datagym_async._regular_files import regular_only
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
-from datagym_async._wire._codec import too_large, unexpected
+from datagym_async._wire._codec import decode, too_large, unexpected
 from datagym_async._wire._errors import WEB_PAGE
 from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Response
 from datagym_async.exceptions import (
@@ -38,7 +38,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import Dataset, Media, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import Resource, read
+from datagym_async.resources._base import Resource
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
@@ -129,11 +129,12 @@ class MediaResource(Resource):
             settle: Looks an upload up whose answer was lost, and returns its media, or None if it
                 is not there; None lists the dataset for this upload alone.
         """
-        request = routes.upload_file(dataset_id, name, body, dialect=await self._dialect())
+        dialect = self._known or await self._dialect()
+        request = routes.upload_file(dataset_id, name, body, dialect=dialect)
         look_up = settle or partial(self._look_up, dataset_id, name)
-        # Not `_fetch_or_settle`: every file comes by here, and it is a frame more.
         answer = await self._session.request_or_settle(request, look_up)
-        return await read(request, answer, Media) if isinstance(answer, Response) else answer
+        # Always small, and on the way of each file: without the look at its size that `read` takes.
+        return decode(request, answer, Media) if isinstance(answer, Response) else answer
 
     async def upload_urls(
         self, dataset_id: str, urls: Iterable[str], *, batch_size: int = DEFAULT_BATCH

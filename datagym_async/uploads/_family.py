@@ -105,8 +105,11 @@ class Capacity:
             The dataset, and for how many images it had room, at most those wanted; None if all
             are full.
         """
+        if self.most is None:
+            self._taken[0] += wanted
+            return 0, wanted
         for index in range(self._first, len(self._taken)):
-            room = wanted if self.most is None else self.most - self._taken[index]
+            room = self.most - self._taken[index]
             if room > 0:
                 granted = min(room, wanted)
                 self._taken[index] += granted

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import attrs
 
@@ -22,21 +23,18 @@ from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._family import SEVERAL
 from datagym_async.uploads._settling import SharedListing
 from datagym_async.uploads._tally import Tally
-from datagym_async.uploads._target import SEVERAL_HOMES, NoDatasetError, Room, Target
+from datagym_async.uploads._target import SEVERAL_HOMES, NoDatasetError, Target
 from datagym_async.uploads._values import Outcome, UploadResult
 from datagym_async.uploads._verdicts import of_error, of_url
 
 if TYPE_CHECKING:
-    from datagym_async.models import Media
-    from datagym_async.uploads._feeder import Work
     from datagym_async.uploads.plan._plan import Planned
 
 
-@attrs.frozen
-class Sent:
+class Sent(NamedTuple):
     """What became of one item that was sent.
 
-    Args:
+    Attributes:
         seq: Its number in the plan.
         result: The result.
         is_lost: Whether its answer was lost, and could not be looked up.
@@ -73,83 +71,78 @@ class Sender:
     _prober: Prober | None = None
     in_flight: set[int] = attrs.field(factory=set, init=False)
     _bytes: BytesInFlight = attrs.field(init=False)
+    _clock: Callable[[], float] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._bytes = BytesInFlight(self._config.max_bytes_in_flight)
 
-    async def send(self, work: Work) -> list[Sent]:
-        """Send a piece of work and return what became of its items."""
-        seqs = [each.seq for each in work] if isinstance(work, tuple) else [work.seq]
-        self.in_flight.update(seqs)
-        self._tally.in_flight += len(seqs)
-        try:
-            if isinstance(work, tuple):
-                sent = await self._send_links(work)
-            else:
-                sent = await self._send_file(work)
-        except asyncio.CancelledError:
-            self._tally.unsettled += len(seqs)
-            raise
-        finally:
-            self._tally.in_flight -= len(seqs)
-        self.in_flight.difference_update(seqs)
-        return sent
-
-    async def _send_file(self, work: Planned) -> list[Sent]:
-        """Send an image; nothing comes of it where no dataset can be made for it."""
-        clock = asyncio.get_running_loop().time
-        began, item, body = clock(), work.item, work.body
+    async def send_file(self, work: Planned) -> Sent | None:
+        """Send an image; None where no dataset can be made for it."""
+        # Asked for once: in Python 3.11 that is a system call.
+        clock = self._clock = self._clock or asyncio.get_running_loop().time
+        began, item, body, seq = clock(), work.item, work.body, work.seq
         if body is None:
-            return []
-        dataset_id = ""
+            return None
+        dataset_id, size, is_let_in = "", body.size, False
+        self.in_flight.add(seq)
+        self._tally.in_flight += 1
 
-        async def settle() -> Media | None:
-            return await self._listing.find(item.name)
-
+        settle = partial(self._listing.find, item.name)
         try:
-            if not self._bytes.take(body.size):
-                await self._bytes.acquire(body.size)
-            try:
-                # Room in a dataset comes after the bytes: one that waits for the bytes of others
-                # must not make a dataset full.
-                async with Room(self._target) as room:
-                    dataset_id = room.dataset_id
-                    try:
-                        media = await self._media.upload_body(
-                            dataset_id, item.name, body, settle=settle
-                        )
-                    except AlreadyExistsError:
-                        # Perhaps an attempt of an earlier run has stored it meanwhile.
-                        room.keep(stored=False)
-                        if not work.doubt or work.is_held or (found := await settle()) is None:
-                            raise
-                        media = found
-                        room.stored += 1
-                    except APIError as error:
-                        if error.unknown:
-                            room.keep(stored=False)  # it may be there
+            if not self._bytes.take(size):
+                await self._bytes.acquire(size)
+            is_let_in = True
+            # Room in a dataset comes after the bytes: one that waits for the bytes of others must
+            # not make a dataset full.
+            room = self._target.room() or await self._target.room_made()
+            dataset_id = room.dataset_id
+            with room:
+                try:
+                    media = await self._media.upload_body(
+                        dataset_id, item.name, body, settle=settle
+                    )
+                except AlreadyExistsError:
+                    # Perhaps an attempt of an earlier run has stored it meanwhile.
+                    room.keep(stored=False)
+                    if not work.doubt or work.is_held or (found := await settle()) is None:
                         raise
-                    else:
-                        room.keep()
-            finally:
-                self._bytes.release(body.size)
+                    media = found
+                    room.stored += 1
+                except APIError as error:
+                    if error.unknown:
+                        room.keep(stored=False)  # it may be there
+                    raise
+                else:
+                    room.kept = room.stored = 1
         except NoDatasetError as error:
             self._judge(error)
-            return []
+            sent = None
         except (DataGymError, OSError) as error:
-            return [self._refused(work, error, dataset_id, clock() - began)]
-        self._judge(None)
-        result = UploadResult(
-            item=item,
-            outcome=Outcome.UPLOADED,
-            dataset_id=dataset_id,
-            media_id=media.id,
-            size=body.size,
-            seconds=clock() - began,
-            attempts=1,
-            warnings=work.warnings,
-        )
-        return [Sent(work.seq, result)]
+            sent = self._refused(work, error, dataset_id, clock() - began)
+        except asyncio.CancelledError:
+            self._tally.unsettled += 1
+            raise
+        else:
+            self._judge(None)
+            sent = Sent(
+                seq,
+                UploadResult(
+                    item=item,
+                    outcome=Outcome.UPLOADED,
+                    dataset_id=dataset_id,
+                    media_id=media.id,
+                    size=size,
+                    seconds=clock() - began,
+                    attempts=1,
+                    warnings=work.warnings,
+                ),
+            )
+        finally:
+            self._tally.in_flight -= 1
+            if is_let_in:
+                self._bytes.release(size)
+        self.in_flight.discard(seq)
+        return sent
 
     def _refused(self, work: Planned, error: Exception, dataset_id: str, seconds: float) -> Sent:
         """Return what an error means for an item; the run is told as well."""
@@ -166,8 +159,22 @@ class Sender:
         is_lost = work.body is not None and isinstance(error, APIError) and error.unknown
         return Sent(work.seq, result, is_lost)
 
-    async def _send_links(self, links: tuple[Planned, ...]) -> list[Sent]:
+    async def send_links(self, links: tuple[Planned, ...]) -> list[Sent]:
         """Send links, each to where it has to go, but for those that are dead."""
+        seqs = [each.seq for each in links]
+        self.in_flight.update(seqs)
+        self._tally.in_flight += len(seqs)
+        try:
+            sent = await self._send_links(links)
+        except asyncio.CancelledError:
+            self._tally.unsettled += len(seqs)
+            raise
+        finally:
+            self._tally.in_flight -= len(seqs)
+        self.in_flight.difference_update(seqs)
+        return sent
+
+    async def _send_links(self, links: tuple[Planned, ...]) -> list[Sent]:
         clock = asyncio.get_running_loop().time
         began = clock()
         urls = [str(each.item.content) for each in links]
@@ -196,7 +203,8 @@ class Sender:
         """Send as many links as one dataset has room for; none where there is no dataset."""
         dataset_id, clock = "", asyncio.get_running_loop().time
         try:
-            async with Room(self._target, len(links), home) as room:
+            room = self._target.room(len(links), home)
+            with room or await self._target.room_made(len(links)) as room:
                 dataset_id, links = room.dataset_id, links[: room.count]
                 urls = [str(each.item.content) for each in links]
                 answers = await self._media.upload_urls(dataset_id, urls, batch_size=len(urls))

@@ -85,29 +85,25 @@ class Filled:
     uploaded: int = 0
 
 
-@attrs.define
 class Room:
-    """Room for images in one dataset, for the length of a block: ``async with Room(target): ...``.
+    """Room for images in one dataset, for the length of a block: ``with target.room(): ...``.
 
-    What was not kept is given back at the end. Entering raises `NoDatasetError` if there is no
-    room, and the next dataset cannot be made.
-
-    Args:
-        target: Has the datasets.
-        count: How many images: those wanted, and once entered those that there is room for.
-        home: Index of the dataset that they have to go to, full or not; None for any.
+    What was not kept is given back at the end.
 
     Attributes:
-        dataset_id: The dataset, once entered.
+        dataset_id: The dataset.
+        count: How many images it is for, at most those wanted.
+        kept: For how many it is kept: those that are or may be there.
+        stored: How many of them this run has stored.
     """
 
-    _target: Target
-    count: int = 1
-    _home: int | None = None
-    dataset_id: str = attrs.field(default="", init=False)
-    kept: int = attrs.field(default=0, init=False)
-    stored: int = attrs.field(default=0, init=False)
-    _index: int = attrs.field(default=0, init=False)
+    __slots__ = ("_index", "_target", "count", "dataset_id", "kept", "stored")
+
+    def __init__(self, target: Target, index: int, count: int) -> None:
+        self._target, self._index = target, index
+        self.count = count
+        self.kept = self.stored = 0
+        self.dataset_id = target.filled[index].member.dataset_id
 
     def keep(self, count: int = 1, *, stored: bool = True) -> None:
         """Keep room for images that this run stored, or that are or may be there all the same."""
@@ -115,18 +111,10 @@ class Room:
         if stored:
             self.stored += count
 
-    async def __aenter__(self) -> Room:
-        target, home = self._target, self._home
-        if home is not None:
-            self._index = home
-            target.capacity.reserve_in(home, self.count)
-        else:
-            reserved = target.capacity.reserve(self.count) or await target.make_room(self.count)
-            self._index, self.count = reserved
-        self.dataset_id = target.filled[self._index].member.dataset_id
+    def __enter__(self) -> Room:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if left := self.count - self.kept:
             self._target.capacity.give_back(self._index, left)
         self._target.filled[self._index].uploaded += self.stored
@@ -249,19 +237,32 @@ class Target:
         """Return the dataset that a link has to go to, None for any, or `SEVERAL` for none."""
         return self._homes.get(fold_name(url_name(url))) if self._homes else None
 
-    async def make_room(self, count: int) -> tuple[int, int]:
-        """Make the next dataset, and reserve room in it; return its index and how much there is.
+    def room(self, count: int = 1, home: int | None = None) -> Room | None:
+        """Reserve room in the first dataset that has any, or None where all are full.
+
+        Args:
+            count: How many images.
+            home: Index of the dataset that they have to go to, full or not; None for any.
+        """
+        if home is not None:
+            self.capacity.reserve_in(home, count)
+            return Room(self, home, count)
+        reserved = self.capacity.reserve(count)
+        return None if reserved is None else Room(self, *reserved)
+
+    async def room_made(self, count: int = 1) -> Room:
+        """Make the next dataset, and reserve room in it.
 
         Raises:
             NoDatasetError: It cannot be made.
         """
-        while (reserved := self.capacity.reserve(count)) is None:
+        while (room := self.room(count)) is None:
             async with self._growing:
                 # Whoever held the lock before has made room, or has found that there is no more.
-                if (reserved := self.capacity.reserve(count)) is not None:
-                    return reserved
+                if (room := self.room(count)) is not None:
+                    return room
                 await self._grow()
-        return reserved
+        return room
 
     async def _grow(self) -> None:
         try:

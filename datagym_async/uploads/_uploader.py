@@ -227,25 +227,33 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             if self._config.max_files is not None:
                 work = work[: max(0, self._config.max_files - self.begun)]
             self.begun += len(work)
-        else:
-            self.begun += 1
-            self._begun_bytes += work.size or 0
-        for sent in await self._sender.send(work):
-            if sent.is_lost:
-                self._tally.unsettled += 1
-                self._plan.outcomes.note(sent.seq, sent.result, lost=True)
-                self._noted.set()
-            else:
-                await self._settled(sent.seq, sent.result)
+            for each in await self._sender.send_links(work):
+                self._note(*each)
+            return
+        self.begun += 1
+        self._begun_bytes += work.size or 0
+        if (sent := await self._sender.send_file(work)) is not None:
+            self._note(*sent)
 
-    async def _settled(self, seq: int, result: UploadResult) -> None:
-        """Note an outcome, count it, tell of it, and give it out."""
+    def _note(self, seq: int, result: UploadResult, is_lost: bool = False) -> None:
+        """Note an outcome, count it, tell of it, give it out; a lost one waits to be settled."""
+        if is_lost:
+            self._tally.unsettled += 1
+            self._plan.outcomes.note(seq, result, lost=True)
+            self._noted.set()
+            return
         self._plan.outcomes.note(seq, result)
         self._tally.settled(result)
-        self.failed += result.outcome is Outcome.FAILED
+        if result.outcome is Outcome.FAILED:
+            self.failed += 1
         if self._observer.is_wanted:
             self._observer.settled(result)
-        await self._give_out(result)
+        self._give_out(result)
+
+    async def _settled(self, seq: int, result: UploadResult) -> None:
+        """Note an outcome of one of many, and wait while whoever iterates is slow."""
+        self._note(seq, result)
+        await self._while_full()
 
     async def _next_work(self) -> Work | None:
         """Wait for work, and note how long the disk was what was waited for."""

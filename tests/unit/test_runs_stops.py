@@ -70,7 +70,7 @@ class Job(BulkRun[int, str, int]):
         await asyncio.sleep(self.seconds)
         self.done += 1
         self.failed += work % 2
-        await self._give_out(str(work))
+        self._give_out(str(work))
 
     def _write_down(self) -> None:
         """Nobody writes anything down."""
