@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -81,8 +81,11 @@ class Outcomes:
         notes = list(self._notes)
         lost = [(seq,) for seq in self._lost]
         for some in _each_once(notes):
-            for statement, values in zip(sql.NOTE, ((json.dumps(some),), (), ()), strict=True):
-                database.execute(statement, values)
+            for at in range(0, len(some), sql.NOTES_AT_ONCE):
+                part = some[at : at + sql.NOTES_AT_ONCE]
+                database.execute(sql.note(len(part)), list(chain.from_iterable(part)))
+            for statement in sql.TAKE_NOTES:
+                database.execute(statement)
         database.executemany(sql.LOSE, lost)
         if self._database.path is not None:
             database.execute(sql.BEAT, (time.time(), self.settle_after, self._database.run))

@@ -242,9 +242,10 @@ class Plan:
             self.outcomes.write(database)
             rows = database.execute(sql.TAKE, (self._taken, count)).fetchall()
             found = [self._planned(database, row) for row in rows]
-            # In one statement: many small ones fight the event loop for the interpreter.
-            sending = [each.seq for each in found if each.verdict is None]
-            database.execute(sql.SENDING, (json.dumps(sending),))
+            if self._resuming is not None:  # else nobody comes who could want to know
+                # In one statement: many small ones fight the event loop for the interpreter.
+                sending = [each.seq for each in found if each.verdict is None]
+                database.execute(sql.SENDING, (json.dumps(sending),))
         if rows:
             self._taken = rows[-1][0]
         return found

@@ -229,15 +229,20 @@ IS_NOW = "UPDATE item SET size = ?, mtime = ?, sha = NULL WHERE seq = ?"
 LISTED_AT = "SELECT dataset_id, media_id FROM listed WHERE key = ? ORDER BY is_link, at LIMIT 1"
 HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
 
-# Outcomes are written down: in three statements, however many. Each small one lets go of the
+# Outcomes are written down: in a few statements, however many. Each small one lets go of the
 # interpreter, and has to get it back from an event loop that is sending.
 
-NOTE = (
-    """INSERT INTO note SELECT
-    json_extract(value, '$[8]'), json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-    json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]'),
-    json_extract(value, '$[5]'), json_extract(value, '$[6]'), json_extract(value, '$[7]')
-FROM json_each(?)""",
+NOTES_AT_ONCE = 64
+
+
+def note(count: int) -> str:
+    """Return the statement that takes so many outcomes in."""
+    rows = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
+    return f"""INSERT INTO note
+(state, dataset_id, media_id, attempts, seconds, status, key, reason, seq) VALUES {rows}"""
+
+
+TAKE_NOTES = (
     """UPDATE item SET (state, dataset_id, media_id, attempts, seconds, status, key, reason) = (
     SELECT note.state, note.dataset_id, note.media_id,
            coalesce(item.attempts, 0) + note.attempts, note.seconds, note.status, note.key,
