@@ -6,6 +6,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
@@ -278,6 +279,7 @@ class DataGymClient:
             meters=Meters(
                 statistics=session.statistics,
                 limiter=lambda: session.limiter(Lane.UPLOAD),
+                limit=partial(self._opened.limits.limit, Lane.UPLOAD),
                 on_pause=self._opened.limits.on_pause,
                 rate_limit=self._settings.limits.rate,
                 max_upload_rate=self._settings.limits.upload_rate,

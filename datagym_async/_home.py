@@ -47,7 +47,7 @@ class Home:
         Raises:
             ClientClosedError: This is another process, or another event loop.
         """
-        if not self.is_in_process:
+        if self._forks != _Forks.count:
             msg = (
                 f"{self.what} was opened in process {self._process} and cannot be used in process "
                 f"{os.getpid()}, which was forked from it; open one there"

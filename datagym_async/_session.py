@@ -261,8 +261,9 @@ class Session:
             if budget is None or not budget.is_over:
                 raise
         else:
-            if self._quota is not None:
-                self._quota.succeeded(0.0)
+            quota = self._quota
+            if quota is not None and quota.tokens < quota.capacity:
+                quota.succeeded(0.0)
             return answer
         if failure is not None:
             # Only now: to set tenacity up costs as much as the rest of a small request, and most

@@ -103,6 +103,10 @@ class Limits:
         """Return the number of slots given out now."""
         return sum(lane.held for lane in self._lanes.values())
 
+    def limit(self, lane: Lane) -> int:
+        """Return how many requests of a lane may be in flight now."""
+        return self._lanes[lane].limit
+
     def state(self, lane: Lane) -> LimiterState:
         """Return what a lane allows now, and why."""
         return self._lanes[lane].state()
@@ -136,6 +140,11 @@ class Limits:
         if is_new:
             for tell in tuple(self.on_pause):
                 tell(seconds, why)
+
+    @property
+    def paces_bytes(self) -> bool:
+        """Return whether the bytes of file uploads have a pace."""
+        return self._pacer is not None
 
     def outgoing(self, lane: Lane, body: Body) -> Body:
         """Return a body as it is to be sent: file uploads at their pace, reading times noted."""

@@ -21,7 +21,7 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, cast
 
 from datagym_async._groups import first_of
 from datagym_async._retry import SEEMS_DOWN
@@ -394,6 +394,10 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         if self._running is None:
             name = type(self).__name__
             raise ClientClosedError(f"The {name} is not open; use it in an `async with` block.")
+        ready = self._results.ready
+        if ready and ready[0] is not None:  # as nearly always: without the call
+            self._is_taken.set()
+            return cast("Result", ready.popleft())
         if (result := await self._next()) is not None:
             return result
         if self.error is not None and not self._has_raised:

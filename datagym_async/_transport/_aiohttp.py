@@ -70,9 +70,12 @@ class _Patience:
         return Deadline(self._deadlines, min(until, self._deadlines.now() + self._timeout.read))
 
     def for_answer(self, body: OutgoingBody | None, until: float) -> Deadline:
-        """Return the bound of the wait for an answer, which begins when the body has gone out."""
-        if body is None or body.whole:
-            return self.for_bytes(until)
+        """Return the bound of the wait for an answer, which begins when the body has gone out.
+
+        One that goes out with its head, in one piece, is as good as gone.
+        """
+        if body is None or body.whole or body.goes_with_head:
+            return Deadline(self._deadlines, min(until, self._deadlines.now() + self._timeout.read))
         bound = Deadline(self._deadlines, until)
         body.when_sent = partial(bound.shorten, self._timeout.read)
         return bound

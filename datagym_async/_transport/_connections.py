@@ -39,14 +39,16 @@ class OutgoingBody:
 
     Attributes:
         whole: Whether its last byte was handed over.
+        goes_with_head: Whether it goes out in one piece with the head of its request.
         failure: What its source raised, or None.
         when_sent: Called when all of it has gone.
     """
 
-    __slots__ = ("failure", "when_sent", "whole")
+    __slots__ = ("failure", "goes_with_head", "when_sent", "whole")
 
     def __init__(self, *, whole: bool) -> None:
         self.whole = whole
+        self.goes_with_head = False
         self.failure: Exception | None = None
         self.when_sent: Callable[[], None] = _nothing
 
@@ -98,6 +100,7 @@ class BodyInMemory(OutgoingBody):
     def __init__(self, data: bytes) -> None:
         # Written out: one is made for each of many small uploads.
         self.whole = not data
+        self.goes_with_head = len(data) <= WITH_HEAD
         self.failure = None
         self.when_sent = _nothing
         self.data = data
@@ -105,7 +108,7 @@ class BodyInMemory(OutgoingBody):
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the body."""
         data = self.data
-        if len(data) <= WITH_HEAD:
+        if self.goes_with_head:
             # Noted before the last piece is handed over: what comes after is out of our hands.
             self.whole = True
             await writer.write(data)

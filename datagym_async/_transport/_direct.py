@@ -28,7 +28,6 @@ from yarl import URL
 
 from datagym_async._logs import logger
 from datagym_async._transport._connections import (
-    WITH_HEAD,
     BodyInMemory,
     Connector,
     OneAnswer,
@@ -248,11 +247,10 @@ class Direct:
                 # Put together in the call: no name of a frame holds the token.
                 if body is None:
                     transport.write(head[0].value + head[1])
-                elif len(body.data) <= WITH_HEAD:
+                elif body.goes_with_head:
                     # Noted before it is handed over: what comes after is out of our hands.
                     body.whole = True
                     transport.write(b"".join((head[0].value, head[1], body.data)))
-                    body.when_sent()
                 else:
                     transport.write(head[0].value + head[1])
                     writing = self._loop.create_task(_write(protocol, body))

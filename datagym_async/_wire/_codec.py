@@ -114,10 +114,15 @@ def _is_listed(value: Any) -> bool:
 
 
 def _is_uploaded(value: Any) -> bool:
-    """Return whether it is an uploaded image that the service could read."""
+    """Return whether it is an uploaded image that the service could read; asked for each file."""
     return (
-        _is_listed(value)
+        type(value) is dict
         and value.keys() == _UPLOADED
+        and type(value["id"]) is type(value["mediaName"]) is str
+        and type(timestamp := value["timestamp"]) is int
+        and -LARGEST <= timestamp <= LARGEST
+        and type(source := value["mediaSourceType"]) is str
+        and source in _SOURCES
         and value["valid"] is True
         and value["reason"] is value["url"] is None
         and type(width := value["width"]) is type(height := value["height"]) is int

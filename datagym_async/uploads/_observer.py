@@ -39,6 +39,7 @@ class Meters:
     Args:
         statistics: Gives what the client's session has done so far.
         limiter: Gives what the lane of uploads allows now.
+        limit: Gives the number alone; it is asked for after each item.
         on_pause: Called with each pause of the client: its seconds, and what asked for it.
         rate_limit: The client's requests a second, or None.
         max_upload_rate: The client's bytes a second, or None.
@@ -46,6 +47,7 @@ class Meters:
 
     statistics: Callable[[], SessionStatistics]
     limiter: Callable[[], LimiterState]
+    limit: Callable[[], int]
     on_pause: list[Callable[[float, str], None]] = attrs.field(factory=list)
     rate_limit: float | None = None
     max_upload_rate: float | None = None
@@ -118,7 +120,9 @@ class Observer:
     def settled(self, result: UploadResult) -> None:
         """Tell of an outcome, and of the limit where it has changed."""
         self.tell(ItemSettled(result))
-        self.watch(self.limiter())
+        known, meters = self._limiter, self._meters
+        if meters is not None and (known is None or known.limit != meters.limit()):
+            self.watch(meters.limiter())
 
     def created(self, member: Member) -> None:
         """Tell of a dataset that was added."""

@@ -96,24 +96,23 @@ class Sender:
             # not make a dataset full.
             room = self._target.room() or await self._target.room_made()
             dataset_id = room.dataset_id
-            with room:
-                try:
-                    media = await self._media.upload_body(
-                        dataset_id, item.name, body, settle=settle
-                    )
-                except AlreadyExistsError:
-                    # Perhaps an attempt of an earlier run has stored it meanwhile.
-                    room.keep(stored=False)
-                    if not work.doubt or work.is_held or (found := await settle()) is None:
-                        raise
-                    media = found
-                    room.stored += 1
-                except APIError as error:
-                    if error.unknown:
-                        room.keep(stored=False)  # it may be there
+            try:
+                media = await self._media.upload_body(dataset_id, item.name, body, settle=settle)
+            except AlreadyExistsError:
+                # Perhaps an attempt of an earlier run has stored it meanwhile.
+                room.keep(stored=False)
+                if not work.doubt or work.is_held or (found := await settle()) is None:
                     raise
-                else:
-                    room.kept = room.stored = 1
+                media = found
+                room.stored += 1
+            except APIError as error:
+                if error.unknown:
+                    room.keep(stored=False)  # it may be there
+                raise
+            else:
+                room.kept = room.stored = 1
+            finally:
+                room.leave()
         except NoDatasetError as error:
             self._judge(error)
             sent = None
@@ -204,7 +203,8 @@ class Sender:
         dataset_id, clock = "", asyncio.get_running_loop().time
         try:
             room = self._target.room(len(links), home)
-            with room or await self._target.room_made(len(links)) as room:
+            room = room or await self._target.room_made(len(links))
+            try:
                 dataset_id, links = room.dataset_id, links[: room.count]
                 urls = [str(each.item.content) for each in links]
                 answers = await self._media.upload_urls(dataset_id, urls, batch_size=len(urls))
@@ -218,6 +218,8 @@ class Sender:
                     result = of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
                     sent.append(Sent(link.seq, result))
                 room.keep(sum(each.result.outcome is Outcome.UPLOADED for each in sent))
+            finally:
+                room.leave()
         except NoDatasetError as error:
             self._judge(error)
             return []

@@ -86,9 +86,7 @@ class Filled:
 
 
 class Room:
-    """Room for images in one dataset, for the length of a block: ``with target.room(): ...``.
-
-    What was not kept is given back at the end.
+    """Room for images in one dataset. `leave` gives back what was not kept of it.
 
     Attributes:
         dataset_id: The dataset.
@@ -111,10 +109,8 @@ class Room:
         if stored:
             self.stored += count
 
-    def __enter__(self) -> Room:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """Give back what was not kept."""
         if left := self.count - self.kept:
             self._target.capacity.give_back(self._index, left)
         self._target.filled[self._index].uploaded += self.stored

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import attrs
 import pytest
@@ -45,15 +47,20 @@ async def open_target(target: Target) -> None:
         await asyncio.to_thread(plan.close)
 
 
-async def room_in(target: Target, count: int = 1, home: int | None = None) -> Room:
-    """Return room in a dataset, in the next one where all are full."""
-    return target.room(count, home) or await target.room_made(count)
+@asynccontextmanager
+async def room_in(target: Target, count: int = 1, home: int | None = None) -> AsyncIterator[Room]:
+    """Give room in a dataset, in the next one where all are full, and leave it."""
+    room = target.room(count, home) or await target.room_made(count)
+    try:
+        yield room
+    finally:
+        room.leave()
 
 
 async def store(target: Target, count: int) -> None:
     """Store some images, one after the other."""
     for _ in range(count):
-        with await room_in(target) as room:
+        async with room_in(target) as room:
             room.keep()
 
 
@@ -93,7 +100,7 @@ async def test_workers_together_never_send_more_than_fits(family: FakeFamily) ->
 
     async def worker() -> None:
         for _ in range(5):
-            with await room_in(target) as room:
+            async with room_in(target) as room:
                 on_way[room.dataset_id] += 1
                 peak[room.dataset_id] = max(peak[room.dataset_id], on_way[room.dataset_id])
                 await asyncio.sleep(0)
@@ -112,11 +119,11 @@ async def test_a_failed_item_gives_its_room_back(family: FakeFamily) -> None:
     """Whatever ends the block: only what was kept counts."""
     target = await opened(family, 2)
 
-    with await room_in(target):
+    async with room_in(target):
         pass
     with pytest.raises(OSError, match="gone"), await room_in(target):
         raise OSError("gone")
-    with await room_in(target) as room:
+    async with room_in(target) as room:
         room.keep(stored=False)
     await store(target, 1)
 
@@ -133,7 +140,7 @@ async def test_a_batch_gets_what_room_there_is(family: FakeFamily) -> None:
     granted = []
     left = 12
     while left:
-        with await room_in(target, left) as room:
+        async with room_in(target, left) as room:
             granted.append((room.dataset_id, room.count))
             room.keep(room.count)
             left -= room.count
@@ -263,7 +270,7 @@ async def test_a_link_goes_where_its_name_is_held(family: FakeFamily) -> None:
     homes = [target.home_of(f"http://h/x/{name}?size=1") for name in names]
 
     assert homes == [1, 2, SEVERAL, None]
-    with await room_in(target, 3, 1) as room:
+    async with room_in(target, 3, 1) as room:
         assert (room.dataset_id, room.count) == ("d-2", 3)
 
 

@@ -233,13 +233,13 @@ HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
 # interpreter, and has to get it back from an event loop that is sending.
 
 NOTES_AT_ONCE = 64
+_INTO_NOTE = """INSERT INTO note
+(state, dataset_id, media_id, attempts, seconds, status, key, reason, seq) VALUES """
 
 
 def note(count: int) -> str:
     """Return the statement that takes so many outcomes in."""
-    rows = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
-    return f"""INSERT INTO note
-(state, dataset_id, media_id, attempts, seconds, status, key, reason, seq) VALUES {rows}"""
+    return _INTO_NOTE + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
 
 
 TAKE_NOTES = (
