@@ -18,6 +18,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
@@ -277,7 +278,7 @@ class Direct:
         while self._kept:
             connection, until = self._kept.pop()
             protocol = connection.protocol
-            if protocol is not None and protocol.is_connected() and self._loop.time() < until:
+            if protocol is not None and protocol.is_connected() and monotonic() < until:
                 return connection
             connection.close()
         return None
@@ -288,19 +289,19 @@ class Direct:
         if protocol is None or protocol.should_close or self._is_closed:
             connection.close()
             return
-        self._kept.append((connection, self._loop.time() + self._keep_alive))
+        self._kept.append((connection, monotonic() + self._keep_alive))
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._keep_alive, self._sweep)
 
     def _sweep(self) -> None:
         """Close what nobody has needed for long; the oldest are at the front."""
-        now, self._sweeping = self._loop.time(), None
+        now, self._sweeping = monotonic(), None
         late = [each for each in self._kept if each[1] <= now]
         self._kept = self._kept[len(late) :]
         for connection, _ in late:
             connection.close()
         if self._kept:
-            self._sweeping = self._loop.call_at(self._kept[0][1], self._sweep)
+            self._sweeping = self._loop.call_later(self._kept[0][1] - now, self._sweep)
 
     def close(self) -> None:
         """Close all connections that are kept, and keep none from now on."""

@@ -251,17 +251,23 @@ async def test_a_connection_of_a_hundred_requests_ends_without_a_retry() -> None
         assert here.client.statistics().retries == 0
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_an_idle_connection_is_given_up_before_the_service_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Observed: the service closes after 54 to 60 idle seconds."""
     async with world() as here:
         await here.client.ping()
-        # The HTTP library takes the time of its pool from here, not from the event loop.
-        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: time.monotonic() + 25)
+
+        def later(seconds: float) -> None:
+            # The time of both pools is taken from here, not from the event loop.
+            for module in ("aiohttp.connector", "datagym_async._transport._direct"):
+                monkeypatch.setattr(f"{module}.monotonic", lambda: time.monotonic() + seconds)
+
+        later(25)
         await here.client.ping()
         kept = here.plan.connections
-        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: time.monotonic() + 75)
+        later(75)
         await here.client.ping()
 
         assert (kept, here.plan.connections) == (1, 2)
