@@ -16,6 +16,7 @@ OURS, LOOP, THREADS, SDK = "datagym_async", "aiohttp loop", "requests threads", 
 OURS_UV, LOOP_UV = f"{OURS}, uvloop", f"{LOOP}, uvloop"
 SEVERAL, IN_LOOP = f"{LOOP}, several a hop", f"{LOOP}, reads in the loop"
 SEVERAL_UV, IN_LOOP_UV = f"{SEVERAL}, uvloop", f"{IN_LOOP}, uvloop"
+GO = "Go's net/http"
 LOOPS = frozenset({LOOP, SEVERAL, IN_LOOP})
 LOOPS_UV = frozenset({LOOP_UV, SEVERAL_UV, IN_LOOP_UV})
 PLAIN, PLAIN_UV = f"{OURS}, defaults", f"{OURS}, defaults, uvloop"
@@ -129,9 +130,11 @@ def _goal(row: Row, *, small: int) -> float | None:
 
 
 def _pinned_goal(ours: str, row: Row) -> float | None:
-    if row.contender not in LOOPS | LOOPS_UV or row.size >= _LARGE:
+    if row.contender not in LOOPS | LOOPS_UV:
         return None
-    return 0.8 if ours in {PLAIN, PLAIN_UV} else 0.7
+    if row.size >= _LARGE:
+        return 1.0
+    return 1.4 if ours in {PLAIN, PLAIN_UV} else 1.2
 
 
 def render(rows: Sequence[Row], ratios: Sequence[Ratio]) -> str:

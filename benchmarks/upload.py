@@ -22,6 +22,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks import runner, side_venv, table
+from benchmarks.contenders import go_upload
 from benchmarks.files import link_some, write_files
 from benchmarks.machine import machine_facts
 from benchmarks.runner import Contender, Taken
@@ -125,6 +126,10 @@ def _pinned_contenders(options: argparse.Namespace) -> Iterator[Contender]:
         ):
             more = (*core, *kind, "--portion", portion)
             yield Contender(names[at], loop, workers=workers, options=more)
+    if go_upload.is_there():
+        yield Contender(table.GO, "go_upload", workers=options.workers, options=core)
+    else:
+        _say(f"SKIPPED {table.GO}: no Go toolchain here")
 
 
 def _side_python(folder: Path) -> str | None:

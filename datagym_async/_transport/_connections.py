@@ -179,11 +179,11 @@ class OneAnswer(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._is_asked = False
-        self._has_usual_parser = False
+        self._parser_is_of_head: bool | None = None  # None: aiohttp's session has made it
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for an answer; aiohttp does so right before each request."""
-        self._is_asked, self._has_usual_parser = True, False
+        self._is_asked, self._parser_is_of_head = True, None
         super().set_response_params(**params)
 
     def ask(self, *, is_head: bool) -> None:
@@ -192,11 +192,11 @@ class OneAnswer(ResponseHandler):
         Args:
             is_head: Whether it has no body, whatever its head says.
         """
-        if self._has_usual_parser and self._parser is not None and not is_head:
+        if self._parser_is_of_head is is_head and self._parser is not None:
             self._is_asked = True
             return
         self.set_response_params(skip_payload=is_head, read_until_eof=True, auto_decompress=True)
-        self._has_usual_parser = not is_head
+        self._parser_is_of_head = is_head
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, or close the connection if nobody has asked for anything."""

@@ -383,10 +383,12 @@ def _entry(value: object, at: str, number: Iterator[int]) -> ConfigEntry:
         if name not in _MEMBERS | _PASSED_OVER:
             known = ", ".join(sorted(_MEMBERS))
             raise LabelConfigError(f"{at} has a member {name!r} that no entry has; use {known}")
-    needed = ("entryKey", "entryValue", "type")
-    if absent := [name for name in needed if value.get(name) is None]:
-        raise LabelConfigError(f"{at} has no {absent[0]}; every entry needs one")
-    key, words, word = (_word(value[name], f"{at}.{name}") for name in needed)
+    needed = []
+    for name in ("entryKey", "entryValue", "type"):
+        if value.get(name) is None:
+            raise LabelConfigError(f"{at} has no {name}; every entry needs one")
+        needed.append(_word(value[name], f"{at}.{name}"))
+    key, words, word = needed
     kind = EntryType(word)
     if kind is EntryType.UNKNOWN:
         known = ", ".join(each for each in EntryType if each is not EntryType.UNKNOWN)
