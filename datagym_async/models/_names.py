@@ -3,7 +3,8 @@
 The service reads the ``X-filename`` header as Latin-1 and decodes nothing, so that it would store a
 name in UTF-8 as garbage and cannot take others at all (observed). So printable ASCII travels as it
 is, while ``%``, outer blanks (HTTP strips them) and everything else travel as percent-encoded
-UTF-8.
+UTF-8, composed (NFC). Systems write ``ü`` as one character or as two, and the service, which sees
+other bytes, would store both.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ MAX_NAME_LENGTH = 255
 """Characters of an encoded name; longer ones are answered with 500 ``ex_system`` (observed)."""
 
 _UNSAFE = re.compile(r"^ ++|(?<! ) ++$|[^ -$&-~]++")
+_BEYOND_ASCII = re.compile(r"[^\0-\x7f]++")
+# With the character before it, which what follows may belong to.
+_ESCAPED = re.compile(r"(?:(?<!%)(?<!%[0-9A-Fa-f])[^%])?(?:%[89A-Fa-f][0-9A-Fa-f])++")
 
 
 def _percent(match: re.Match[str]) -> str:
@@ -31,13 +35,15 @@ def _percent(match: re.Match[str]) -> str:
 
 
 def encode_name(name: str) -> str:
-    """Return a media name in the form in which it travels and is stored.
+    """Return a media name in the form in which it travels and is stored: composed, and encoded.
 
     Raises:
         ConfigurationError: The name is empty, too long in its encoded form, or no text.
     """
     if not name:
         raise ConfigurationError("A media name is empty; give every media a name")
+    if not name.isascii():
+        name = unicodedata.normalize("NFC", name)
     try:
         encoded = _UNSAFE.sub(_percent, name)
     except UnicodeEncodeError:
@@ -88,8 +94,25 @@ def _weight(letter: str) -> str:
     return upper.lower() if upper.isascii() else upper
 
 
+def name_key(stored: str) -> str:
+    """Return what a name is known by here: as `fold_name`, and one for both forms of ``ü``.
+
+    To the service they are two names. But what an earlier run or another program has stored
+    decomposed is the same image.
+    """
+    return fold_name(_ESCAPED.sub(_composed, stored) if "%" in stored else stored)
+
+
+def _composed(match: re.Match[str]) -> str:
+    try:
+        text = unquote_to_bytes(match[0]).decode("utf-8")
+    except UnicodeDecodeError:
+        return match[0]
+    return _BEYOND_ASCII.sub(_percent, unicodedata.normalize("NFC", text))
+
+
 def fold_written(name: str) -> str:
-    """Return the form in which the service compares a name as people write it.
+    """Return what a name is known by as people write it (see `name_key`).
 
     Raises:
         ConfigurationError: No media can have such a name (see `encode_name`).

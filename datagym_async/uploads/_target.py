@@ -22,7 +22,7 @@ from datagym_async._runs._needs import DatasetLookup
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import AlreadyExistsError, APIError, ConfigurationError, DataGymError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, MediaType
-from datagym_async.models._names import fold_name
+from datagym_async.models._names import fold_name, name_key
 from datagym_async.uploads._family import (
     MAX_GAP,
     Capacity,
@@ -231,7 +231,7 @@ class Target:
 
     def home_of(self, url: str) -> int | None:
         """Return the dataset that a link has to go to, None for any, or `SEVERAL` for none."""
-        return self._homes.get(fold_name(url_name(url))) if self._homes else None
+        return self._homes.get(name_key(url_name(url))) if self._homes else None
 
     def room(self, count: int = 1, home: int | None = None) -> Room | None:
         """Reserve room in the first dataset that has any, or None where all are full.
@@ -368,7 +368,7 @@ async def enter_held(
             held.dataset = attrs.evolve(part, media=())
             held.count += len(part.media)
             if with_links:
-                held.links.update(fold_name(m.stored_name) for m in part.media if _is_link(m))
+                held.links.update(name_key(m.stored_name) for m in part.media if _is_link(m))
             await in_thread(listed.add, part)
         return list(found.values())
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import re
+import unicodedata
+
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datagym_async._printable import printable
 from datagym_async._wire import Secrets
-from datagym_async.models._names import decode_name, encode_name, fold_name
+from datagym_async.models._names import decode_name, encode_name, fold_name, fold_written, name_key
 from datagym_async.uploads._screening import screen_name
 from tests.helpers.sentinel import TOKEN
 
@@ -16,10 +19,11 @@ STORED = st.text(st.sampled_from("ab%C3A4 .é") | st.characters(), min_size=1, m
 
 
 @given(NAMES)
+@example("Mu\u0308ller.jpg")
 def test_names_come_back(name: str) -> None:
-    """Decoding the encoded name gives the name, and the encoded form is a legal header."""
+    """Decoding the encoded name gives the name, composed; the encoded form is a legal header."""
     encoded = encode_name(name)
-    assert decode_name(encoded) == name
+    assert decode_name(encoded) == unicodedata.normalize("NFC", name)
     assert encoded == encoded.strip()
     assert all(" " <= character <= "~" for character in encoded)
 
@@ -40,9 +44,24 @@ def test_folding_is_stable(name: str) -> None:
 
 
 @given(NAMES, NAMES)
+@example("\xfc", "u\u0308")
 def test_equal_encoded_names_are_equal_names(one: str, other: str) -> None:
-    """The encoding loses nothing."""
-    assert (encode_name(one) == encode_name(other)) == (one == other)
+    """The encoding loses nothing but the form of a letter."""
+    forms = unicodedata.normalize("NFC", one), unicodedata.normalize("NFC", other)
+    assert (encode_name(one) == encode_name(other)) == (forms[0] == forms[1])
+
+
+@given(NAMES)
+def test_a_name_is_known_by_what_it_is_stored_as(name: str) -> None:
+    """What was written is found in a listing, whichever form it was stored in before."""
+    decomposed = unicodedata.normalize("NFD", name)
+    earlier = re.sub(
+        "^ +|(?<! ) +$|[^ -$&-~]+",
+        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()),
+        decomposed,
+    )
+
+    assert fold_written(name) == name_key(encode_name(name)) == name_key(earlier)
 
 
 @given(NAMES, NAMES)

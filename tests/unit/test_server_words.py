@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datagym_async.models._names import fold_link as our_fold_link
 from datagym_async.models._names import fold_name
 from datagym_async.server._errors import is_reserved
 from datagym_async.server._images import UnreadableImageError, size_of, sniff
@@ -56,6 +57,44 @@ def test_equal_names(one: str, other: str, *, same: bool) -> None:
 def test_equal_links(one: str, other: str, *, same: bool) -> None:
     """Links are compared as Java compares texts without case: letter by letter."""
     assert (fold_link(one) == fold_link(other)) == same
+
+
+OBSERVED: list[tuple[str, str, bool | None, bool | None]] = [
+    ("a.jpg", "A.jpg", True, True),
+    ("Ä.jpg", "ä.jpg", True, True),
+    ("%C3%BC.jpg", "%c3%bc.jpg", True, True),
+    ("é.jpg", "e.jpg", True, False),
+    ("Å.jpg", "a.jpg", True, None),
+    ("ÿ.jpg", "y.jpg", True, None),
+    ("ß.jpg", "s.jpg", True, None),
+    ("straße.jpg", "strasse.jpg", False, False),
+    ("æ.jpg", "ae.jpg", False, None),
+    ("ø.jpg", "o.jpg", False, None),
+    ("ð.jpg", "d.jpg", False, None),
+    ("a.jpg", "a.jpg ", True, None),
+    ("\u0131.jpg", "i.jpg", None, True),
+    ("\u0130.jpg", "i.jpg", None, True),
+    ("\u017f.jpg", "s.jpg", None, True),
+    ("\u212a.jpg", "K.jpg", None, True),
+    ("\ufb01.jpg", "fi.jpg", None, False),
+    ("\xe9.jpg", "e\u0301.jpg", None, False),
+    ("a%20b.jpg", "a b.jpg", False, False),
+]
+"""Two names, whether the service holds them for one as files, and as links: on a real server with
+MariaDB 10.11, 2026-11-28; None where it was not tried."""
+
+
+@pytest.mark.parametrize(("one", "other", "as_files", "as_links"), OBSERVED)
+def test_names_are_compared_by_two_rules(
+    one: str, other: str, as_files: bool | None, as_links: bool | None
+) -> None:
+    """Client and embedded server follow both, as they were observed."""
+    if as_files is not None:
+        assert {rule(one) == rule(other) for rule in (fold, fold_name)} == {as_files}
+    if as_links is not None:
+        urls = f"http://h/{one}", f"http://h/{other}"
+        rules = fold_link, our_fold_link
+        assert {rule(urls[0]) == rule(urls[1]) for rule in rules} == {as_links}
 
 
 @given(st.text(max_size=40))

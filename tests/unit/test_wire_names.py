@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.models._names import decode_name, encode_name, fold_link, fold_name, fold_written
+from datagym_async.models import DatasetMedia, MediaSourceType
+from datagym_async.models._names import (
+    MediaIndex,
+    decode_name,
+    encode_name,
+    fold_link,
+    fold_name,
+    fold_written,
+    name_key,
+)
 
 TRAVELS = {
     "plain": ("ok.jpg", "ok.jpg"),
@@ -26,6 +35,50 @@ TRAVELS = {
 def test_a_name_travels_and_comes_back(name: str, encoded: str) -> None:
     """Printable ASCII travels as it is, all else percent-encoded, and comes back."""
     assert (encode_name(name), decode_name(encoded)) == (encoded, name)
+
+
+COMPOSED = {
+    "two characters": ("Mu\u0308ller.jpg", "M%C3%BCller.jpg"),
+    "three": ("\u0438\u0306o\u0302\u0301.png", "%D0%B9%E1%BB%91.png"),
+    "jamo": ("\u1112\u1161\u11ab.jpg", "%ED%95%9C.jpg"),
+    "no such letter": ("q\u0308.jpg", "q%CC%88.jpg"),
+    "Angstrom": ("\u212b.jpg", "%C3%85.jpg"),
+}
+
+
+@pytest.mark.parametrize(("name", "encoded"), COMPOSED.values(), ids=COMPOSED)
+def test_a_name_travels_composed(name: str, encoded: str) -> None:
+    """One name is sent for both forms of a letter."""
+    assert encode_name(name) == encoded
+    assert fold_written(name) == name_key(encoded)
+
+
+STORED_BEFORE = {
+    "decomposed": "Mu%CC%88ller.jpg",
+    "lower-case hex": "mu%cc%88ller.JPG",
+    "composed": "M%C3%BCller.jpg",
+}
+
+
+@pytest.mark.parametrize("stored", STORED_BEFORE.values(), ids=STORED_BEFORE)
+def test_both_forms_are_one_name(stored: str) -> None:
+    """What was stored in the other form is known, while to the service it is another name."""
+    assert name_key(stored) == fold_written("Müller.jpg")
+    assert fold_name("Mu%CC%88ller.jpg") != fold_name("M%C3%BCller.jpg")
+
+
+@pytest.mark.parametrize("stored", ["%2C%CC%A7.jpg", "a%20b.jpg", "%E4.jpg", "u%25CC%2588.jpg"])
+def test_what_is_no_letter_in_two_is_left_alone(stored: str) -> None:
+    """An escape is no letter, and what is no UTF-8 is compared as it is."""
+    assert name_key(stored) == fold_name(stored)
+
+
+def test_an_index_finds_a_media_in_either_form() -> None:
+    """Labels name an image as the system does that wrote them."""
+    index = MediaIndex()
+    index.add([DatasetMedia("m-1", 0, MediaSourceType.LOCAL, "Mu\u0308ller.jpg")])
+
+    assert index.ids_of("Müller.jpg") == index.ids_of("Mu\u0308ller.jpg") == ["m-1"]
 
 
 FOREIGN = {

@@ -15,7 +15,7 @@ import attrs
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._database import DamagedError, Database
 from datagym_async.models import MediaSourceType
-from datagym_async.models._names import fold_link, fold_name, fold_written
+from datagym_async.models._names import fold_link, fold_written, name_key
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._screening import screen_name
 from datagym_async.uploads._values import UploadItem, is_url, url_name
@@ -109,8 +109,8 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
     if not refusal and mtime is None and isinstance(content, str) and is_url(content):
         refusal = screen_url(content) or ""
         if not refusal:
-            name = url_name(content)
-            key = blob(f"n{fold_written(name) if name else ''}")
+            # The service names it after its text, as it stands (observed).
+            key = blob(f"n{name_key(url_name(content))}")
             link = blob(f"u{fold_link(content)}")
     elif not refusal and not (refusal := screen_name(item.name)):
         key = f"n{fold_written(item.name)}".encode("utf-8", "surrogatepass")
@@ -158,7 +158,7 @@ class Listed:
     def add(self, part: Dataset) -> None:
         """Enter some media of a dataset."""
         rows = (
-            (blob(f"n{fold_name(each.stored_name)}"), each.id, part.id, each.timestamp, is_link)
+            (blob(f"n{name_key(each.stored_name)}"), each.id, part.id, each.timestamp, is_link)
             for each in part.media
             for is_link in (each.source_type == MediaSourceType.SHAREABLE_LINK,)
         )

@@ -282,6 +282,7 @@ DOUBLES = stated("""SELECT item.name, item.media_id, listed.media_id FROM (
 JOIN claimed ON claimed.key = twice.key
 JOIN item ON item.seq = claimed.seq AND item.state = $UPLOADED
 JOIN listed ON listed.key = twice.key AND NOT listed.is_link
+WHERE NOT EXISTS (SELECT 1 FROM held WHERE held.key = twice.key)
 ORDER BY item.seq, listed.at, listed.media_id""")
 VANISHED = stated("""SELECT
     item.seq, name, content, origin, size, attempts, seconds, NULL, '', '', media_id, dataset_id, 0
