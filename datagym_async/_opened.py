@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import cast
 
 import aiohttp
 import attrs
@@ -13,7 +14,7 @@ import attrs
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
-from datagym_async._transport import AiohttpTransport, Timeout
+from datagym_async._transport import AiohttpTransport, CallersSession, Timeout
 from datagym_async._wire._messages import Lane
 from datagym_async._wire._redact import Secret
 from datagym_async.resources import (
@@ -53,7 +54,8 @@ class Opened:
             token=settings.token,
             timeout=settings.timeout,
             trust_env=settings.trust_env,
-            session=settings.session,
+            session=settings.session
+            and cast("aiohttp.ClientSession", CallersSession(settings.session)),
             allow_private_store=settings.allow_private_store,
         )
         self.limits = Limits(settings.limits)

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from datagym_async._limits._adaptive import Gradient, LimiterState
 from datagym_async.exceptions import ConfigurationError
@@ -142,8 +143,8 @@ class BoundedLane:
         self._admit()
 
 
-def check_pin(limit: int) -> None:
+def check_pin(limit: Any) -> None:
     """Raise `ConfigurationError` if a lane cannot be pinned at a number."""
-    if limit < 1:
+    if not hasattr(limit, "__index__") or limit < 1:
         msg = f"concurrency is {limit!r}; it must be 1 or more"
         raise ConfigurationError(msg)

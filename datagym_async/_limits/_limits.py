@@ -25,14 +25,14 @@ _SAME_PAUSE = 1.0
 """Seconds by which the requests of one overload may differ in the end of the pause they ask for."""
 
 
-def _check_lane(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
+def _check_lane(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
+    if not hasattr(value, "__index__") or value < 1:
         msg = f"max_{attribute.name} is {value!r}; it must be 1 or more"
         raise ConfigurationError(msg)
 
 
-def _check_rate(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not value > 0:
+def _check_rate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (not hasattr(value, "__float__") or not value > 0):
         option, unit = _RATES[attribute.name]
         msg = f"{option} is {value!r}; give {unit} a second above 0, or None for no limit"
         raise ConfigurationError(msg)

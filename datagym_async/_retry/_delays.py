@@ -15,8 +15,8 @@ from datagym_async.exceptions import ConfigurationError
 _QUOTA: float | None = 500.0
 
 
-def _check_not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if value < 0 or math.isnan(value):
+def _check_not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not hasattr(value, "__float__") or value < 0 or math.isnan(value):
         msg = f"RetryPolicy {attribute.name} is {value!r}; it must be 0 or more"
         raise ConfigurationError(msg)
 

@@ -12,11 +12,13 @@ from datagym_async.exceptions import ConfigurationError
 def within(least: int, most: int) -> Any:  # attrs' own type of a validator is not generic enough
     """Return a validator of numbers from one to another; None is fine where it is the default."""
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value is None and attribute.default is None:
             return
-        if value is None or not least <= value <= most:
-            msg = f"{attribute.name} is {value}; it must be from {least} to {most}."
+        is_number = hasattr(value, "__index__")
+        if not is_number or not least <= value <= most:
+            kind = "" if is_number else "a whole number "
+            msg = f"{attribute.name} is {value!r}; it must be {kind}from {least} to {most}."
             raise ConfigurationError(msg)
 
     return check
@@ -35,10 +37,10 @@ def one_of(*words: str | None) -> Any:
     return check
 
 
-def above_zero(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+def above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Refuse a limit that no run could keep."""
-    if value is not None and not value > 0:
-        msg = f"{attribute.name} is {value}; it must be above 0, or None for no limit."
+    if value is not None and (not hasattr(value, "__float__") or not value > 0):
+        msg = f"{attribute.name} is {value!r}; it must be a number above 0, or None for no limit."
         raise ConfigurationError(msg)
 
 

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
         Redirect,
         check_public,
     )
-    from datagym_async._transport._options import Timeout, check_base_url, check_token, is_host
+    from datagym_async._transport._options import (
+        CallersSession,
+        Timeout,
+        check_base_url,
+        check_kind,
+        check_session,
+        check_token,
+        is_host,
+    )
 else:
     __getattr__, __dir__ = when_asked(
         __name__,
@@ -42,12 +50,14 @@ else:
         _failures="FAILURES translate",
         _foreign="ForbiddenAddressError GuardedSession LinkError LinkFetcher LinkProber"
         " PublicResolver Redirect check_public",
-        _options="Timeout check_base_url check_token is_host",
+        _options="CallersSession Timeout check_base_url check_kind check_session check_token"
+        " is_host",
     )
 
 __all__ = [
     "FAILURES",
     "AiohttpTransport",
+    "CallersSession",
     "Deadline",
     "Deadlines",
     "ForbiddenAddressError",
@@ -61,7 +71,9 @@ __all__ = [
     "Timeout",
     "Transport",
     "check_base_url",
+    "check_kind",
     "check_public",
+    "check_session",
     "check_token",
     "is_host",
     "translate",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import attrs
 
 from datagym_async._wire._redact import Secret
-from datagym_async.exceptions import ConfigurationError
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 # Uploads that may share the pace at once; this time only bounds how late a stalled one is noticed.
 _SHARERS = 64
@@ -20,8 +24,8 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
-def _check_positive(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value > 0:
+def _check_positive(_: object, attribute: attrs.Attribute[float], value: Any) -> None:
+    if not hasattr(value, "__float__") or not value > 0:
         msg = f"Timeout {attribute.name} is {value!r}; it must be a number of seconds above 0"
         raise ConfigurationError(msg)
 
@@ -78,6 +82,7 @@ def check_base_url(base_url: str) -> str:
     Raises:
         ConfigurationError: It is no http or https address, or holds credentials, query or fragment.
     """
+    check_kind("base_url", base_url, str)
     parts = _parts_of(base_url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = (
@@ -139,6 +144,11 @@ def check_token(token: str | Secret) -> Secret:
         ConfigurationError: It is empty, or cannot be an HTTP header; neither the text nor a name in
             a frame repeats it.
     """
+    kind: type[object] = type(Secret(token).reveal())
+    if not issubclass(kind, str):
+        del token
+        msg = f"The API token is of the type {kind.__name__}; pass it as a text"
+        raise ConfigurationError(msg)
     secret = Secret(Secret(token).reveal().strip())
     del token
     if not secret:
@@ -151,3 +161,51 @@ def check_token(token: str | Secret) -> Secret:
         msg = "The API token holds blanks or characters outside ASCII; copy it again, whole"
         raise ConfigurationError(msg)
     return secret
+
+
+def check_kind(option: str, value: object, kind: type) -> None:
+    """Refuse an option that is neither None nor of its class: a dict, say, instead of a config.
+
+    Raises:
+        ConfigurationError: It is of another class; the text says how to make one.
+    """
+    if value is None or isinstance(value, kind):
+        return
+    given, name = type(value).__name__, kind.__name__
+    options = "**options" if isinstance(value, dict) else "..."
+    msg = f"{option} is of the type {given}, not {name}; write {option}={name}({options})"
+    raise ConfigurationError(msg)
+
+
+def check_session(session: aiohttp.ClientSession | None) -> None:
+    """Refuse a session of the caller's that nothing can be sent with.
+
+    Raises:
+        ConfigurationError: It is closed, or none of aiohttp.
+    """
+    if session is None:
+        return
+    from aiohttp import ClientSession
+
+    check_kind("session", session, ClientSession)
+    if session.closed:
+        raise ConfigurationError("The aiohttp session is closed; pass one that is open")
+
+
+class CallersSession:
+    """A session of the caller's, as a transport needs it: statuses are answers, not exceptions.
+
+    A session with ``raise_for_status`` would raise what says nothing of the service's reasons.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def request(self, method: str, url: Any, **options: Any) -> Any:
+        """Send a request and return its answer, whatever its status."""
+        if self._session.closed:
+            raise ClientClosedError("The aiohttp session that was passed to the client is closed")
+        return self._session.request(method, url, raise_for_status=False, **options)

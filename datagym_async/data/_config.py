@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import attrs
 
@@ -24,8 +24,10 @@ _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
 
 
 def _least(least: int) -> Callable[[object, attrs.Attribute[int], int], None]:
-    def check(_: object, attribute: attrs.Attribute[int], value: int | None) -> None:
-        if value is not None and (isinstance(value, bool) or value < least):
+    def check(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
+        if value is not None and (
+            isinstance(value, bool) or not hasattr(value, "__index__") or value < least
+        ):
             raise ConfigurationError(f"{attribute.name} is {value!r}; it must be {least} or more")
 
     return check
