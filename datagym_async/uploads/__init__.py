@@ -5,6 +5,7 @@ In reading order:
 * `_uploader`: the `Uploader`, a run of the engine from the sources to the report.
 * `_config`, `_values`, `_tally`, `_events`: options; items, results and report; counts; events.
 * `sources/`: whatever names images, taken apart. `plan/`: the plan of a run, and its journal.
+* `_pictures`: arrays and PIL images as items.
 * `_feeder`: sources are planned and handed out with backpressure; `_reading`, `_screening`: small
   files are read ahead, and what the service is sure to refuse is rejected.
 * `_sending`: one request, and what became of it; `_verdicts`: what an error means for an item.

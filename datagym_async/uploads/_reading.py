@@ -19,7 +19,7 @@ from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.resources._media import file_body
 from datagym_async.uploads._screening import HEAD_SIZE, WARN_BYTES, Screening, warnings_of
-from datagym_async.uploads._values import is_url
+from datagym_async.uploads._values import is_readable, is_url
 from datagym_async.uploads.sources._open_files import (
     ByteSource,
     Spool,
@@ -28,6 +28,8 @@ from datagym_async.uploads.sources._open_files import (
     body_of_open,
     body_of_spool,
     is_async,
+    position_of,
+    position_of_awaited,
     read_open,
     size_of_open,
     spooled,
@@ -100,7 +102,7 @@ def read(planned: Planned, screening: Screening = USUAL) -> Planned:
         if is_url(content):
             return planned
         _read_file(planned, content, screening)
-    elif planned.item.file is not None:
+    elif is_readable(planned.item.file):
         _read_open_file(planned, planned.item.file, screening)
     else:
         _screen(planned, len(content), content, content, screening)
@@ -116,19 +118,33 @@ def _read_open_file(planned: Planned, file: Readable, screening: Screening) -> N
     if is_async(file):
         planned.is_awaited = True
         return
+    start = 0
     try:
+        start = position_of(file)
         size = size_of_open(file)
         head = read_open(file, SMALL + 1)
         if len(head) <= SMALL:
             _screen(planned, len(head), head, head, screening)
-            return
-        planned.size = size
-        if reason := screening.of_head(size or len(head), head):
-            planned.reject(reason)
         else:
-            _stream(planned, *body_of_open(file, head, size), screening)
+            planned.size = size
+            if reason := screening.of_head(size or len(head), head):
+                planned.reject(reason)
+            else:
+                _stream(planned, *body_of_open(file, head, size), screening)
     except Exception as error:  # the caller's own file may raise anything; its item is at fault
         _reject_open_file(planned, error)
+    _tell_start(planned, start)
+
+
+def _tell_start(planned: Planned, start: int) -> None:
+    """Say where an open file was read from if not its start: often a seek(0) was forgotten."""
+    if start <= 0:
+        return
+    told = f"It was read from byte {start:,} on, where the open file stood (seek(0) rewinds it)."
+    if planned.verdict is not None and not planned.verdict.is_clash:
+        planned.reject(f"{planned.verdict.reason} {told}")
+    else:
+        planned.warnings += (told,)
 
 
 async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planned:
@@ -139,20 +155,23 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
         screening: How closely images are looked at.
     """
     file, planned.is_awaited = planned.item.file, False
-    if file is None:
+    if not is_readable(file):
         return planned
     try:
+        start = await position_of_awaited(file)
         found = await spooled(file, SMALL)
         if isinstance(found, Spool):
             head = await in_thread(found.read_at, 0, HEAD_SIZE)
             planned.size = found.size
             if reason := screening.of_head(found.size, head):
-                return planned.reject(reason)
-            _stream(planned, body_of_spool(found), found, screening)
+                planned.reject(reason)
+            else:
+                _stream(planned, body_of_spool(found), found, screening)
         else:
             _screen(planned, len(found), found, found, screening)
     except Exception as error:  # as above
         return _reject_open_file(planned, error)
+    _tell_start(planned, start)
     return await in_thread(_decoded, planned) if screening.check == "decode" else planned
 
 

@@ -6,7 +6,7 @@ import enum
 import os
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard, cast
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
@@ -14,6 +14,7 @@ import attrs
 from datagym_async._printable import printable, quoted
 from datagym_async._runs._text import BulkReport, counted, problem_row, said_counts, size
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
+from datagym_async.uploads._pictures import Picture, kind_of
 
 
 def is_url(text: str) -> bool:
@@ -55,6 +56,15 @@ class Outcome(enum.StrEnum):
     """The service refused it, or could not be reached for it; the reason says why."""
 
 
+class Pixels(Protocol):
+    """An array of numpy or an image of Pillow, as far as both are alike."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Return what describes the pixels."""
+        ...
+
+
 def is_readable(value: object) -> TypeGuard[Readable]:
     """Return whether a value is an open file rather than a path or bytes."""
     return callable(getattr(value, "read", None))
@@ -76,26 +86,37 @@ class UploadItem:
             binary file, whose ``read`` may be a coroutine function: it is read from where it
             stands when its turn comes, so it must stay open until its result is there, and it is
             the caller who closes it. One that cannot be rewound goes into a temporary file first,
-            unless it is small.
+            unless it is small. Or pixels: a numpy array of uint8 (height x width, or height x width
+            x 3 or 4 for RGB and RGBA), which is copied, or a PIL image, which must stay as it is
+            until its result is there. They are sent as a JPEG of quality 95 where the name ends in
+            ``.jpg`` or ``.jpeg``, else as a PNG, and need ``datagym-async[images]``. What the
+            format cannot hold (transparency in a JPEG) is refused.
         origin: Where the item was named, for reports (for example ``"list.txt, line 7"``).
 
     Raises:
-        ConfigurationError: If bytes come without a name, or the content is of no such kind.
+        ConfigurationError: If bytes come without a name, or name or content are of no such kind.
     """
 
     name: str
     content: str | bytes = attrs.field(repr=_brief)
     origin: str = attrs.field(default="", kw_only=True)
-    file: Readable | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+    file: Readable | Picture | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
     def __init__(
         self,
         name: str | None,
-        content: str | bytes | bytearray | memoryview | os.PathLike[str] | Readable,
+        content: str | bytes | bytearray | memoryview | os.PathLike[str] | Readable | Pixels,
         *,
         origin: str = "",
         file: Readable | None = None,
     ) -> None:
+        picture: Picture | None = None
+        if not isinstance(cast("object", name), str | None):
+            example = "UploadItem('photo.jpg', data)"
+            msg = (
+                f"The name of an UploadItem is a text, as in {example}, not {type(name).__name__}."
+            )
+            raise ConfigurationError(msg)
         if isinstance(content, str | bytes):
             pass
         elif is_readable(content):
@@ -107,18 +128,26 @@ class UploadItem:
             content = bytes(content)
         elif isinstance(content, os.PathLike):
             content = str(os.fspath(content))
+        elif what := kind_of(content):
+            name = name or last_part(getattr(content, "filename", "")) or None
+            if name is not None:
+                picture = Picture.of(content, name)
+            content, origin = b"", origin or f"an {what}"
         else:
             kind = type(content).__name__
-            msg = f"An UploadItem takes a path, bytes, an open file or a URL, not {kind}."
+            msg = (
+                "An UploadItem takes a path, bytes, an open file, a numpy array, a PIL image or a "
+                f"URL, not {kind}."
+            )
             raise ConfigurationError(msg)
         if name is None and isinstance(content, str):
             name = url_name(content) if is_url(content) else last_part(content)
         elif name is None:
             raise ConfigurationError(
-                "An UploadItem of bytes or of an open file without a path needs a name, for "
+                "An UploadItem of bytes, pixels or an open file without a path needs a name, for "
                 "example UploadItem('photo.jpg', data)."
             )
-        self.__attrs_init__(name, content, origin=origin, file=file)
+        self.__attrs_init__(name, content, origin=origin, file=picture or file)
 
     @property
     def path(self) -> Path | None:

@@ -91,6 +91,47 @@ async def test_it_is_read_from_where_it_stands() -> None:
     assert not file.closed
 
 
+STOOD = "It was read from byte 6 on, where the open file stood (seek(0) rewinds it)."
+
+
+class AwaitedAtSix(Awaited):
+    """What has to be awaited, its place as well."""
+
+    async def tell(self) -> int:
+        return 6
+
+
+def at_six(data: bytes) -> io.BytesIO:
+    """Return a file of which six bytes were read."""
+    file = io.BytesIO(b"header" + data)
+    file.seek(6)
+    return file
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("kind", [at_six, AwaitedAtSix])
+async def test_where_it_stood_is_told(kind: type[Any], data: bytes) -> None:
+    """A warning beside an image that is sent, and a part of the reason where none is found."""
+    ready, refused = await read(kind(data)), await read(kind(b"no image" * 10))
+
+    assert (ready.verdict, ready.warnings) == (None, (STOOD,))
+    assert await sent(ready) == data
+    assert refused.verdict is not None
+    assert refused.verdict.reason.endswith(f"it looks like text. {STOOD}")
+
+
+async def test_a_file_at_its_end_is_told() -> None:
+    """The usual slip: written to, and not rewound. At its start, nothing is said."""
+    written = io.BytesIO()
+    written.write(SMALL)
+
+    at_end, at_start = await read(written), await read(io.BytesIO(SMALL))
+
+    assert at_end.verdict is not None
+    assert at_end.verdict.reason.startswith("The file is empty. It was read from byte 1,025 on")
+    assert at_start.warnings == ()
+
+
 async def test_a_file_on_disk_has_a_name_and_a_size(tmp_path: Path) -> None:
     """An open file is a source by itself, where it has a name, and is not closed."""
     path = tmp_path / "photo.jpg"

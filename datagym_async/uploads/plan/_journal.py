@@ -11,7 +11,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -31,6 +31,7 @@ from datagym_async._runs._database import (
 )
 from datagym_async._runs._disk import JournalLock
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.uploads._pictures import why_no_source
 from datagym_async.uploads._values import UploadItem, is_url
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import text
@@ -133,7 +134,7 @@ def _described(source: object) -> Iterator[tuple[str, bool]]:
         yield _full(source.folder), True
     elif isinstance(source, set | frozenset):
         yield from sorted(each for one in source for each in _described(one))
-    elif isinstance(source, Collection) and isinstance(source, Iterable):
+    elif isinstance(source, Collection) and not why_no_source(source):
         for each in source:
             yield from _described(each)
     else:  # what can be read only once

@@ -12,7 +12,7 @@
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
 from datagym_async.uploads.sources._failed import failed_items
-from datagym_async.uploads.sources._leaves import Source, Stream, leaves
+from datagym_async.uploads.sources._leaves import Source, Stream, check_sources, leaves
 from datagym_async.uploads.sources._lists import MAX_LINE, in_list
 from datagym_async.uploads.sources._open_files import Spool, size_of_open
 from datagym_async.uploads.sources._watch import FolderWatch
@@ -28,6 +28,7 @@ __all__ = [
     "Source",
     "Spool",
     "Stream",
+    "check_sources",
     "failed_items",
     "in_list",
     "leaves",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union, cast
 
 import attrs
 
@@ -19,7 +19,15 @@ from datagym_async._runs._disk import look, size_of
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
-from datagym_async.uploads._values import Readable, UploadItem, is_readable, is_url, last_part
+from datagym_async.uploads._pictures import Picture, kind_of, why_no_source
+from datagym_async.uploads._values import (
+    Pixels,
+    Readable,
+    UploadItem,
+    is_readable,
+    is_url,
+    last_part,
+)
 from datagym_async.uploads.sources._candidates import Candidate, refused_source
 from datagym_async.uploads.sources._folders import in_folder, in_glob, is_glob
 from datagym_async.uploads.sources._lists import in_list, in_standard_input, is_list
@@ -31,7 +39,7 @@ if TYPE_CHECKING:
 
 
 Source: TypeAlias = Union[  # noqa: UP007 -- a string cannot be joined by | at run time
-    str, os.PathLike[str], UploadItem, Readable, Iterable["Source"], AsyncIterable["Source"]
+    str, os.PathLike[str], UploadItem, Readable, Pixels, Iterable["Source"], AsyncIterable["Source"]
 ]
 
 
@@ -62,25 +70,39 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
         yield _of_path(str(os.fspath(source)), rules)
     elif isinstance(source, FolderWatch):
         yield Stream(source.arrivals(rules))
-    elif is_readable(source):  # before the iterators: a file gives lines
+    elif is_readable(source) or kind_of(source) == "image":
+        # Before the iterators: a file gives lines.
         try:
-            yield (_of_item(UploadItem(None, source)),)
+            yield (_of_item(UploadItem(None, cast("Readable | Pixels", source))),)
         except ConfigurationError as error:
             yield (refused_source("an open file", str(error)),)
+    elif reason := why_no_source(source):
+        yield (refused_source(type(source).__name__, reason),)
     elif isinstance(source, AsyncIterable | Iterator):
         yield Stream(source)
-    elif not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | memoryview):
-        kind = type(source).__name__
-        hint = " (bytes need a name: UploadItem(name, data))" if isinstance(source, bytes) else ""
-        yield (refused_source(kind, f"A source cannot be of the type {kind}{hint}."),)
     elif isinstance(source, Collection):
         for each in source:
             yield from leaves(each, rules)
     else:
-        yield Stream(iter(source))
+        yield Stream(iter(cast("Iterable[object]", source)))
+
+
+def check_sources(source: object) -> None:
+    """Refuse at once what cannot be a source; what is in a collection is looked at in its turn."""
+    given = isinstance(source, str | os.PathLike | UploadItem | FolderWatch | Candidate)
+    if not given and not is_readable(source) and (reason := why_no_source(source)):
+        raise ConfigurationError(reason)
 
 
 def _of_item(item: UploadItem) -> Candidate:
+    if isinstance(item.file, Picture):
+        try:
+            data = item.file.encoded()
+        except Exception as error:  # an image that is closed, or whose file is broken
+            return Candidate(
+                item.without_data(), refusal=f"{item.name} cannot be encoded: {error}."
+            )
+        return Candidate(UploadItem(item.name, data, origin=item.origin), len(data))
     if item.file is not None:
         return Candidate(item, size_of_open(item.file))
     if isinstance(item.content, bytes):

@@ -14,7 +14,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import BinaryIO, Protocol, cast
 
 import attrs
@@ -57,6 +57,23 @@ def size_of_open(file: Readable) -> int | None:
     except (AttributeError, OSError, ValueError):
         return None
     return max(0, end - start)
+
+
+def position_of(file: Readable) -> int:
+    """Return the byte at which an open file stands, or 0 if it does not tell; blocks."""
+    try:
+        at: object = cast("io.IOBase", file).tell()
+    except (AttributeError, OSError, ValueError):
+        return 0
+    return at if isinstance(at, int) else 0
+
+
+async def position_of_awaited(file: Readable) -> int:
+    """Return the same of a file that has to be awaited."""
+    tell = getattr(file, "tell", None)
+    with suppress(OSError, ValueError):
+        return int(await tell()) if tell and inspect.iscoroutinefunction(tell) else 0
+    return 0
 
 
 def read_open(file: Readable, size: int) -> bytes:

@@ -1,0 +1,116 @@
+"""Arrays and PIL images as items: what may be one, and which bytes are sent for it.
+
+The rule: a name that ends in ``.jpg`` or ``.jpeg`` gives a JPEG of quality 95 without subsampling
+of its colours, any other name a PNG, which keeps each pixel. What the format cannot hold, as a
+JPEG no transparency, is refused rather than left out. Colour profiles stay, other metadata does
+not. numpy and Pillow are looked at, and Pillow is used, only where a caller's value is of them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import Any, Final, Literal
+
+import attrs
+
+from datagym_async._extras import extra_module
+from datagym_async._runs._decode import require_pillow
+from datagym_async.exceptions import ConfigurationError
+
+_MODES: Final = {
+    "JPEG": frozenset({"L", "RGB", "CMYK"}),
+    "PNG": frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}),
+}
+_SHAPES: Final = "height x width, or height x width x 3 (RGB) or 4 (RGBA)"
+
+
+def kind_of(value: object) -> Literal["array", "image", ""]:
+    """Return whether a value is an array of numpy, an image of Pillow, or neither."""
+    for each in type(value).__mro__:
+        known = (each.__module__.partition(".")[0], each.__name__)
+        if known == ("numpy", "ndarray"):
+            return "array"
+        if known == ("PIL", "Image"):
+            return "image"
+    return ""
+
+
+@attrs.frozen(eq=False)
+class Picture:
+    """An array or an image on its way to be an item's bytes."""
+
+    pixels: Any
+    format: str
+
+    @classmethod
+    def of(cls, value: Any, name: str) -> Picture:
+        """Return the picture that an array or image is; an array is copied, an image is not.
+
+        Raises:
+            ConfigurationError: It cannot be sent as what its name says.
+        """
+        is_jpeg = name.lower().endswith((".jpg", ".jpeg"))
+        picture = cls(value, "JPEG" if is_jpeg else "PNG")
+        if kind_of(value) == "image":
+            picture._check_mode(value.mode, name)
+            return picture
+        require_pillow("An array as an image", "give the bytes of a JPEG or PNG file")
+        shape, kind = value.shape, str(value.dtype)
+        if kind != "uint8" or len(shape) not in {2, 3} or shape[2:] not in {(), (3,), (4,)}:
+            raise ConfigurationError(
+                f"An image as an array is of uint8, {_SHAPES}; this one is of {kind}, "
+                f"{' x '.join(map(str, shape)) or 'a single number'}."
+            )
+        if not value.size:
+            raise ConfigurationError("The array of an image holds no pixel.")
+        picture._check_mode({(): "L", (3,): "RGB", (4,): "RGBA"}[shape[2:]], name)
+        # A camera's buffer is often filled again before its turn comes.
+        return attrs.evolve(picture, pixels=value.copy())
+
+    def _check_mode(self, mode: str, name: str) -> None:
+        if mode not in _MODES[self.format]:
+            known = ", ".join(sorted(_MODES[self.format]))
+            hint = ", or name it .png" if mode in _MODES["PNG"] else ""
+            raise ConfigurationError(
+                f"An image of the mode {mode} cannot be sent as a {self.format}, which holds "
+                f"{known}; convert it{hint} ({name!a})."
+            )
+
+    def encoded(self) -> bytes:
+        """Return the bytes of the file; blocks, and raises what Pillow does."""
+        image = self.pixels
+        if kind_of(image) == "array":
+            image = extra_module("PIL.Image").fromarray(image)
+        options: dict[str, object] = {"icc_profile": image.info.get("icc_profile")}
+        if self.format == "JPEG":
+            options |= {"quality": 95, "subsampling": 0}
+        file = io.BytesIO()
+        image.save(file, self.format, **options)
+        return file.getvalue()
+
+
+def why_no_source(value: object) -> str:
+    """Return why a value names no images although it may be iterable, or an empty text.
+
+    Texts, paths, items and open files were told from it before.
+    """
+    name = type(value).__name__
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"A source cannot be of the type {name} (bytes need a name: UploadItem(name, data))."
+    if isinstance(value, Mapping):
+        way_out = "[UploadItem(name, image) for name, image in images.items()]"
+        return f"A source cannot be of the type {name}; of names and images, make items: {way_out}."
+    if kind_of(value) == "image":
+        way_out = 'an image without a file needs a name: UploadItem("a.png", image)'
+        known = getattr(value, "filename", None)
+        return "" if known else f"A source cannot be of the type {name}; {way_out}."
+    # Arrays, tensors and tables; a one-dimensional one of texts is a collection of paths.
+    if hasattr(type(value), "__array__"):
+        kind = getattr(getattr(value, "dtype", None), "kind", "")
+        if getattr(value, "ndim", 1) != 1 or kind in set("biufc"):
+            way_out = 'an array of pixels needs a name: UploadItem("a.png", array)'
+            return f"A source cannot be of the type {name}; {way_out}."
+    if isinstance(value, Iterable | AsyncIterable):
+        return ""
+    return f"A source cannot be of the type {name}."
