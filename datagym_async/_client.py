@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from datagym_async._public import showing
 from datagym_async._retry import RetryPolicy
-from datagym_async._transport import Timeout, check_base_url, check_token
+from datagym_async._transport import Timeout, check_base_url, check_kind, check_session, check_token
 from datagym_async._wire._messages import Lane
 from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
     from datagym_async.formats.coco import CocoMapping
+    from datagym_async.models import DatasetId, ProjectId
     from datagym_async.resources import (
         AiSegmentationResource,
         DatasetsResource,
@@ -83,8 +84,9 @@ class DataGymClient:
         dialect: ``"media"`` for the routes of today's servers, ``"image"`` for those of the public
             documentation, ``"auto"`` to find out on the first media call.
         trust_env: Whether to take proxies from the environment and credentials from ~/.netrc.
-        session: An aiohttp session to use; it is never closed here. Its pool is its own: what a
-            server sends unasked on an idle connection, aiohttp gives to the next request.
+        session: An aiohttp session to use; it is never closed here, and its ``raise_for_status``
+            does not count. Its pool is its own: what a server sends unasked on an idle connection,
+            aiohttp gives to the next request.
         allow_private_store: Whether the pre-signed URLs of the service, as of videos, may lead to
             private, loopback and other special addresses. They are fetched from public ones alone,
             and from the host and port of `base_url`; without cookies, proxies or credentials, so
@@ -124,6 +126,9 @@ class DataGymClient:
 
         given = Secret(token or os.environ.get(TOKEN_VARIABLE, ""))
         del token  # a traceback with locals shows the names of this frame
+        check_kind("timeout", timeout, Timeout)
+        check_kind("retry", retry, RetryPolicy)
+        check_session(session)
         self._settings = Settings(
             token=check_token(given),
             base_url=check_base_url(
@@ -255,7 +260,7 @@ class DataGymClient:
         return self._opened.ai_segmentation
 
     def uploader(
-        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
+        self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
     ) -> Uploader:
         """Return a bulk upload to iterate over: ``async with client.uploader(...) as run``.
 
@@ -265,14 +270,18 @@ class DataGymClient:
                 `UploadItem`, or an iterable or async iterable of any of these.
             config: Options of the upload.
         """
-        from datagym_async.uploads import Uploader
+        from datagym_async.models._ids import id_of
+        from datagym_async.uploads import UploadConfig, Uploader
         from datagym_async.uploads._observer import Meters
+        from datagym_async.uploads.sources import check_sources
 
         session = self._opened.session
+        check_kind("config", config, UploadConfig)
+        check_sources(sources)
         return Uploader(
             self.media,
             self.datasets,
-            dataset_id,
+            id_of(dataset_id, "dataset id"),
             sources,
             config=config,
             projects=self.projects,
@@ -288,7 +297,7 @@ class DataGymClient:
         )
 
     def plan(
-        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
+        self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
     ) -> DryRun:
         """Return what an upload would do, to iterate over: ``async with client.plan(...)``.
 
@@ -299,12 +308,16 @@ class DataGymClient:
             sources: What names images (see `uploader`).
             config: Options of the upload.
         """
-        from datagym_async.uploads import DryRun
+        from datagym_async.models._ids import id_of
+        from datagym_async.uploads import DryRun, UploadConfig
+        from datagym_async.uploads.sources import check_sources
 
-        return DryRun(self.datasets, dataset_id, sources, config=config)
+        check_kind("config", config, UploadConfig)
+        check_sources(sources)
+        return DryRun(self.datasets, id_of(dataset_id, "dataset id"), sources, config=config)
 
     async def upload(
-        self, dataset_id: str, sources: Source, *, config: UploadConfig | None = None
+        self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
     ) -> UploadReport:
         """Upload everything that `sources` names and return the report.
 
@@ -323,7 +336,7 @@ class DataGymClient:
 
     def downloader(
         self,
-        dataset_id: str,
+        dataset_id: DatasetId,
         folder: str | os.PathLike[str],
         *,
         config: DownloadConfig | None = None,
@@ -339,7 +352,7 @@ class DataGymClient:
 
     def project_downloader(
         self,
-        project_id: str,
+        project_id: ProjectId,
         folder: str | os.PathLike[str],
         *,
         config: DownloadConfig | None = None,
@@ -355,7 +368,7 @@ class DataGymClient:
 
     async def download_dataset(
         self,
-        dataset_id: str,
+        dataset_id: DatasetId,
         folder: str | os.PathLike[str],
         *,
         config: DownloadConfig | None = None,
@@ -377,7 +390,7 @@ class DataGymClient:
 
     async def download_project(
         self,
-        project_id: str,
+        project_id: ProjectId,
         folder: str | os.PathLike[str],
         *,
         config: DownloadConfig | None = None,
@@ -400,17 +413,20 @@ class DataGymClient:
     def _downloader(
         self,
         kind: str,
-        found_by: str,
+        found_by: DatasetId | ProjectId,
         folder: str | os.PathLike[str],
         config: DownloadConfig | None,
     ) -> Downloader:
         from datagym_async._runs._needs import DownloadSources
-        from datagym_async.downloads import Downloader
+        from datagym_async.downloads import DownloadConfig, Downloader
         from datagym_async.downloads._manifest import DownloadJob
+        from datagym_async.models._ids import id_of
 
+        check_kind("config", config, DownloadConfig)
+        of = id_of(found_by, f"{kind} id").lower()
         return Downloader(
             DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels),
-            DownloadJob(self._settings.base_url, kind, found_by.lower()),
+            DownloadJob(self._settings.base_url, kind, of),
             folder,
             config=config,
             retry=self._settings.retry,
@@ -419,7 +435,7 @@ class DataGymClient:
 
     async def download_bitmaps(
         self,
-        project_id: str,
+        project_id: ProjectId,
         folder: str | os.PathLike[str],
         *,
         keys: str | Sequence[str] | None = None,
@@ -466,7 +482,7 @@ class DataGymClient:
 
     def bitmaps(
         self,
-        project_id: str,
+        project_id: ProjectId,
         *,
         keys: str | Sequence[str] | None = None,
         ahead: int = BITMAPS_AT_ONCE,
@@ -484,15 +500,18 @@ class DataGymClient:
 
         return BitmapStream(self._bitmap_source(project_id, keys), ahead=ahead)
 
-    def _bitmap_source(self, project_id: str, keys: str | Sequence[str] | None) -> BitmapSource:
+    def _bitmap_source(
+        self, project_id: ProjectId, keys: str | Sequence[str] | None
+    ) -> BitmapSource:
         from datagym_async.exports._bitmaps import BitmapSource
+        from datagym_async.models._ids import id_of
 
         several = (keys,) if isinstance(keys, str) else keys
-        return BitmapSource(self.labels, self.tasks, project_id, several)
+        return BitmapSource(self.labels, self.tasks, id_of(project_id, "project id"), several)
 
     async def export_labels(
         self,
-        project_id: str,
+        project_id: ProjectId,
         path: str | os.PathLike[str],
         format: ExportFormat = "json",  # noqa: A002 -- what it is called everywhere
         *,
@@ -531,21 +550,23 @@ class DataGymClient:
         """
         from datagym_async.exports._label_files import ExportOptions, export_labels
         from datagym_async.formats.coco import CocoMapping
+        from datagym_async.models._ids import id_of
 
+        project = id_of(project_id, "project id")
         options = ExportOptions(
             mapping=mapping or CocoMapping(),
             sizes=sizes,
             overwrite=overwrite,
             on_progress=on_progress or (lambda _: None),
         )
-        return await export_labels(self.labels, self.tasks, project_id, Path(path), format, options)
+        return await export_labels(self.labels, self.tasks, project, Path(path), format, options)
 
     @overload
     def loader(
         self,
-        dataset_id: str | None = None,
+        dataset_id: DatasetId | None = None,
         *,
-        project_id: str | None = None,
+        project_id: ProjectId | None = None,
         transform: None = None,
         batch_size: None = None,
         **options: Unpack[LoaderOptions],
@@ -553,9 +574,9 @@ class DataGymClient:
     @overload
     def loader(
         self,
-        dataset_id: str | None = None,
+        dataset_id: DatasetId | None = None,
         *,
-        project_id: str | None = None,
+        project_id: ProjectId | None = None,
         transform: None = None,
         batch_size: int,
         **options: Unpack[LoaderOptions],
@@ -563,9 +584,9 @@ class DataGymClient:
     @overload
     def loader(
         self,
-        dataset_id: str | None = None,
+        dataset_id: DatasetId | None = None,
         *,
-        project_id: str | None = None,
+        project_id: ProjectId | None = None,
         transform: Callable[[Sample], T],
         batch_size: None = None,
         **options: Unpack[LoaderOptions],
@@ -573,9 +594,9 @@ class DataGymClient:
     @overload
     def loader(
         self,
-        dataset_id: str | None = None,
+        dataset_id: DatasetId | None = None,
         *,
-        project_id: str | None = None,
+        project_id: ProjectId | None = None,
         transform: Callable[[Sample], T],
         batch_size: int,
         **options: Unpack[LoaderOptions],
@@ -583,9 +604,9 @@ class DataGymClient:
     @overload
     def loader(
         self,
-        dataset_id: str | None = None,
+        dataset_id: DatasetId | None = None,
         *,
-        project_id: str | None = None,
+        project_id: ProjectId | None = None,
         transform: Callable[[Sample], object] | None = None,
         batch_size: int | None = None,
         config: LoaderConfig | None,
@@ -594,9 +615,9 @@ class DataGymClient:
     @showing(_loader_options)
     def loader(
         self,
-        dataset_id: str | None = None,
+        dataset_id: DatasetId | None = None,
         *,
-        project_id: str | None = None,
+        project_id: ProjectId | None = None,
         transform: Callable[[Sample], object] | None = None,
         config: LoaderConfig | None = None,
         **options: Any,
@@ -619,12 +640,14 @@ class DataGymClient:
 
         from datagym_async.data import DatasetLoader, LoaderConfig
         from datagym_async.data._listing import Library
+        from datagym_async.models._ids import id_or_none
 
+        check_kind("config", config, LoaderConfig)
         lane = self._opened.lane(Lane.DOWNLOAD)
         return DatasetLoader(
             Library(self.media, self.datasets, self.projects, self.labels, lane),
-            dataset_id,
-            project_id=project_id,
+            id_or_none(dataset_id, "dataset id"),
+            project_id=id_or_none(project_id, "project id"),
             transform=transform,
             config=attrs.evolve(config or LoaderConfig(), **options),
         )

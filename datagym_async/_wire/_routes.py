@@ -24,6 +24,17 @@ from datagym_async._wire._messages import (
     Request,
 )
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models import MediaSourceType
+from datagym_async.models._ids import (
+    ConfigId,
+    DatasetId,
+    EntryId,
+    MediaId,
+    ProjectId,
+    TaskId,
+    ValueId,
+    id_of,
+)
 from datagym_async.models._names import encode_name
 
 Dialect: TypeAlias = Literal["image", "media"]
@@ -36,11 +47,12 @@ def segment(value: object, what: str) -> str:
     """Return an id or key of the caller's (`what` it is), fit to be one segment of a path.
 
     Raises:
-        ConfigurationError: It is empty, no text, or could lead to another route.
+        ConfigurationError: It is empty, no id, or could lead to another route.
     """
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value  # as all ids of the service are
-    if not isinstance(value, str) or not value.strip():
+    value = id_of(value, what)
+    if not value.strip():
         raise ConfigurationError(f"The {what} is empty; pass the id the service gave")
     # The service's container unquotes %2F and resolves dots before it chooses the route.
     if value.strip(". ") == "" or not value.isprintable() or _STEERING.search(value):
@@ -73,17 +85,17 @@ def list_projects() -> Request:
     return Request("GET", "project")
 
 
-def add_dataset(project_id: str, dataset_id: str) -> Request:
+def add_dataset(project_id: ProjectId, dataset_id: DatasetId) -> Request:
     """POST project/…/dataset/…: repeated, it answers 412 ``ex_already_contains``."""
     return Request("POST", _project_dataset(project_id, dataset_id))
 
 
-def remove_dataset(project_id: str, dataset_id: str) -> Request:
+def remove_dataset(project_id: ProjectId, dataset_id: DatasetId) -> Request:
     """DELETE project/…/dataset/…/remove: repeated, it answers ``ex_gen_does_not_contain``."""
     return Request("DELETE", f"{_project_dataset(project_id, dataset_id)}/remove")
 
 
-def _project_dataset(project_id: str, dataset_id: str) -> str:
+def _project_dataset(project_id: ProjectId, dataset_id: DatasetId) -> str:
     project, dataset = segment(project_id, "project id"), segment(dataset_id, "dataset id")
     return f"project/{project}/dataset/{dataset}"
 
@@ -96,7 +108,7 @@ def list_datasets() -> Request:
     return Request("GET", "dataset", max_bytes=MAX_DOCUMENT)
 
 
-def get_dataset(dataset_id: str) -> Request:
+def get_dataset(dataset_id: DatasetId) -> Request:
     """GET dataset/…."""
     path = f"dataset/{segment(dataset_id, 'dataset id')}"
     return Request("GET", path, max_bytes=MAX_DOCUMENT)
@@ -111,7 +123,7 @@ def create_dataset(name: str, short_description: str) -> Request:
 # --- media ---------------------------------------------------------------------------------------
 
 
-def upload_file(dataset_id: str, name: str, body: Body, *, dialect: Dialect) -> Request:
+def upload_file(dataset_id: DatasetId, name: str, body: Body, *, dialect: Dialect) -> Request:
     """POST media/…/file: raw bytes, with the name in a header."""
     return Request(
         "POST",
@@ -123,7 +135,7 @@ def upload_file(dataset_id: str, name: str, body: Body, *, dialect: Dialect) -> 
     )
 
 
-def upload_urls(dataset_id: str, urls: Sequence[str], *, dialect: Dialect) -> Request:
+def upload_urls(dataset_id: DatasetId, urls: Sequence[str], *, dialect: Dialect) -> Request:
     """POST media/…/url: repeated, it answers DUPLICATE for what it has stored.
 
     Two at once store an address twice (observed), so that a repetition waits as SETTLE does.
@@ -134,13 +146,14 @@ def upload_urls(dataset_id: str, urls: Sequence[str], *, dialect: Dialect) -> Re
 
 
 def download_media(
-    media_id: str, *, dialect: Dialect, link: bool = False, max_bytes: int = MAX_IN_MEMORY
+    media_id: MediaId, *, dialect: Dialect, link: bool = False, max_bytes: int = MAX_IN_MEMORY
 ) -> Request:
     """GET media/….
 
     A GET of a link that the service cannot serve marks the media invalid and moves its tasks to
     SKIPPED (observed), so that it is not repeated.
     """
+    link |= getattr(media_id, "source_type", None) is MediaSourceType.SHAREABLE_LINK
     return Request(
         "GET",
         f"{dialect}/{segment(media_id, 'media id')}",
@@ -151,12 +164,12 @@ def download_media(
     )
 
 
-def probe_media(media_id: str, *, dialect: Dialect) -> Request:
+def probe_media(media_id: MediaId, *, dialect: Dialect) -> Request:
     """GET media/… of an id that does not exist: does the service know the route?"""
     return Request("GET", f"{dialect}/{segment(media_id, 'media id')}")
 
 
-def delete_media(media_id: str, *, dialect: Dialect) -> Request:
+def delete_media(media_id: MediaId, *, dialect: Dialect) -> Request:
     """DELETE media/…: repeated, it answers ``ex_gen_image_delete``."""
     return Request("DELETE", f"{dialect}/{segment(media_id, 'media id')}")
 
@@ -165,7 +178,7 @@ def delete_media(media_id: str, *, dialect: Dialect) -> Request:
 
 
 def import_predictions(
-    project_id: str, predictions: Sequence[Mapping[str, object]], *, keep_data: bool
+    project_id: ProjectId, predictions: Sequence[Mapping[str, object]], *, keep_data: bool
 ) -> Request:
     """POST project/…/prediction: replaces the labels of each media, or appends to them."""
     return Request(
@@ -176,19 +189,19 @@ def import_predictions(
     )
 
 
-def export_labels(project_id: str) -> Request:
+def export_labels(project_id: ProjectId) -> Request:
     """GET export/…."""
     path = f"export/{segment(project_id, 'project id')}"
     return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_DOCUMENT)
 
 
-def export_video(task_id: str) -> Request:
+def export_video(task_id: TaskId) -> Request:
     """GET exportVideoTask/…."""
     path = f"exportVideoTask/{segment(task_id, 'task id')}"
     return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_DOCUMENT)
 
 
-def export_bitmap(task_id: str, export_key: str) -> Request:
+def export_bitmap(task_id: TaskId, export_key: str) -> Request:
     """GET export/bitmap/…/…."""
     task, key = segment(task_id, "task id"), segment(export_key, "export key")
     path = f"export/bitmap/{task}/{key}"
@@ -198,12 +211,12 @@ def export_bitmap(task_id: str, export_key: str) -> Request:
 # --- label configurations ------------------------------------------------------------------------
 
 
-def clear_config(config_id: str) -> Request:
+def clear_config(config_id: ConfigId) -> Request:
     """DELETE config/…: it destroys every label of the project; repeated, it does nothing more."""
     return Request("DELETE", f"config/{segment(config_id, 'configuration id')}")
 
 
-def upload_config(config_id: str, entries: Sequence[Mapping[str, object]]) -> Request:
+def upload_config(config_id: ConfigId, entries: Sequence[Mapping[str, object]]) -> Request:
     """PUT config/…: repeated, it answers ``ex_gen_config_not_cleared``.
 
     Two at once store every key twice (observed), so that a repetition waits as SETTLE does.
@@ -219,23 +232,23 @@ def upload_config(config_id: str, entries: Sequence[Mapping[str, object]]) -> Re
 # --- tasks ---------------------------------------------------------------------------------------
 
 
-def list_tasks(project_id: str, query: Mapping[str, str]) -> Request:
+def list_tasks(project_id: ProjectId, query: Mapping[str, str]) -> Request:
     """GET task/…/list."""
     path = f"task/{segment(project_id, 'project id')}/list"
     return Request("GET", path, query=dict(query), max_bytes=MAX_DOCUMENT)
 
 
-def get_task(task_id: str) -> Request:
+def get_task(task_id: TaskId) -> Request:
     """GET task/…: it creates missing classification values, once."""
     return Request("GET", f"task/{segment(task_id, 'task id')}")
 
 
-def skip_task(task_id: str) -> Request:
+def skip_task(task_id: TaskId) -> Request:
     """PUT task/…/skipTask."""
     return Request("PUT", f"task/{segment(task_id, 'task id')}/skipTask")
 
 
-def complete_task(task_id: str, *, last_changed_config: int) -> Request:
+def complete_task(task_id: TaskId, *, last_changed_config: int) -> Request:
     """PUT task/…/completeTask."""
     path = f"task/{segment(task_id, 'task id')}/completeTask"
     return Request("PUT", path, body=json_body({"lastChangedConfig": last_changed_config}))
@@ -244,34 +257,34 @@ def complete_task(task_id: str, *, last_changed_config: int) -> Request:
 # --- label values --------------------------------------------------------------------------------
 
 
-def create_value(entry_id: str, fields: Mapping[str, object]) -> Request:
+def create_value(entry_id: EntryId, fields: Mapping[str, object]) -> Request:
     """POST lcValue/<entry>: repeated, it creates a second value."""
     path = f"lcValue/{segment(entry_id, 'entry id')}"
-    body = json_body({**fields, "lcEntryId": entry_id})
+    body = json_body({**fields, "lcEntryId": id_of(entry_id, "entry id")})
     return Request("POST", path, body=body, replay=Replay.NEVER)
 
 
-def update_value(value_id: str, fields: Mapping[str, object]) -> Request:
+def update_value(value_id: ValueId, fields: Mapping[str, object]) -> Request:
     """PUT lcValue/<value>: the id must be in the body too, or 500 is the answer."""
     path = f"lcValue/{segment(value_id, 'value id')}"
-    return Request("PUT", path, body=json_body({**fields, "id": value_id}))
+    return Request("PUT", path, body=json_body({**fields, "id": id_of(value_id, "value id")}))
 
 
-def delete_value(value_id: str) -> Request:
+def delete_value(value_id: ValueId) -> Request:
     """DELETE lcValue/<value>: repeated, it answers 404."""
     return Request("DELETE", f"lcValue/{segment(value_id, 'value id')}")
 
 
-def change_value_type(value_id: str, new_entry_id: str) -> Request:
+def change_value_type(value_id: ValueId, new_entry_id: EntryId) -> Request:
     """PUT lcValue/<value>/changeType: repeated, it answers ``ex_gen_entry_types_are_the_same``."""
     path = f"lcValue/{segment(value_id, 'value id')}/changeType"
-    return Request("PUT", path, body=json_body({"newLcEntryId": new_entry_id}))
+    return Request("PUT", path, body=json_body({"newLcEntryId": id_of(new_entry_id, "entry id")}))
 
 
 # --- assisted segmentation -----------------------------------------------------------------------
 
 
-def prepare_segmentation(media_id: str) -> Request:
+def prepare_segmentation(media_id: MediaId) -> Request:
     """POST aiseg/…/prepare."""
     return Request("POST", f"aiseg/{segment(media_id, 'media id')}/prepare")
 
@@ -281,6 +294,6 @@ def calculate_segmentation(fields: Mapping[str, object]) -> Request:
     return Request("POST", "aiseg/calculate", body=json_body(fields))
 
 
-def finish_segmentation(media_id: str) -> Request:
+def finish_segmentation(media_id: MediaId) -> Request:
     """DELETE aiseg/…/finish."""
     return Request("DELETE", f"aiseg/{segment(media_id, 'media id')}/finish")

@@ -29,6 +29,7 @@ import attrs
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._state import LoaderState
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models._ids import id_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from datagym_async.data._loader import DatasetLoader
     from datagym_async.data._samples import Sample
     from datagym_async.data._state import State
+    from datagym_async.models import DatasetId, ProjectId
 
     class _WorkerInfo(Protocol):
         id: int
@@ -94,9 +96,9 @@ class LoaderDataset(IterableDataset[object]):
     def __init__(
         self,
         client: Callable[[], AbstractAsyncContextManager[OpenClient]],
-        dataset_id: str | None = None,
+        dataset_id: DatasetId | None = None,
         *,
-        project_id: str | None = None,
+        project_id: ProjectId | None = None,
         transform: Callable[[Sample], object] | None = None,
         config: LoaderConfig | None = None,
         rank: int = 0,
@@ -109,7 +111,7 @@ class LoaderDataset(IterableDataset[object]):
                 "world_size for several trainings"
             )
         self._client = client
-        self._source = dataset_id, project_id
+        self._source = id_or_none(dataset_id, "dataset id"), id_or_none(project_id, "project id")
         self._transform = transform
         self._epoch = 0
         self._start: State | Sequence[State] | None = None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
 from datagym_async._runs._options import Stops, above_zero, one_of, within
 from datagym_async._wire._messages import MAX_IN_PIECES
+from datagym_async.models._ids import id_or_none
+
+if TYPE_CHECKING:
+    from datagym_async.models import ProjectId
 
 Links: TypeAlias = Literal["skip", "source", "service"]
 LabelFormat: TypeAlias = Literal["json", "jsonl", "coco", "yolo"]
@@ -19,6 +23,10 @@ def _formats(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     return tuple(map(str, value)) if isinstance(value, Iterable) else (str(value),)
+
+
+def _project(value: ProjectId | None) -> str | None:
+    return id_or_none(value, "project id")
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +71,7 @@ class DownloadConfig:
         default=(), converter=_formats, validator=one_of(*get_args(LabelFormat))
     )
     bitmaps: bool = False
-    project_id: str | None = None
+    project_id: str | None = attrs.field(default=None, converter=_project)
     verify: bool = False
     concurrency: int | None = attrs.field(default=None, validator=within(1, MAX_CONCURRENCY))
     max_bytes: int = attrs.field(default=MAX_IN_PIECES, validator=above_zero)

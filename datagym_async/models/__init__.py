@@ -7,6 +7,7 @@ In reading order:
 * `_media`: datasets and media
 * `_projects`: projects and their label configurations
 * `_tasks`: labelling tasks and the label values in them
+* `_ids`: what may stand for an id of each noun
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ from datagym_async.models._basics import (
     TaskState,
     TaskType,
     UrlStatus,
+)
+from datagym_async.models._ids import (
+    ConfigId,
+    DatasetId,
+    EntryId,
+    MediaId,
+    ProjectId,
+    TaskId,
+    ValueId,
 )
 from datagym_async.models._media import Dataset, DatasetMedia, Media, UrlResult
 from datagym_async.models._projects import (
@@ -49,9 +59,12 @@ __all__ = [
     "AiSegResult",
     "CompleteResult",
     "ConfigBackup",
+    "ConfigId",
     "ConfigStakes",
     "Dataset",
+    "DatasetId",
     "DatasetMedia",
+    "EntryId",
     "EntryType",
     "FrameType",
     "LabelConfiguration",
@@ -59,6 +72,7 @@ __all__ = [
     "LabelIteration",
     "LabelValue",
     "Media",
+    "MediaId",
     "MediaInvalidReason",
     "MediaSourceType",
     "MediaType",
@@ -67,14 +81,17 @@ __all__ = [
     "PreLabelState",
     "Project",
     "ProjectDataset",
+    "ProjectId",
     "StoredPoint",
     "Task",
     "TaskDetail",
+    "TaskId",
     "TaskState",
     "TaskType",
     "UrlResult",
     "UrlStatus",
     "ValueChange",
+    "ValueId",
 ]
 
 publish(globals())

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
-from datagym_async.models import AiSegResult
+from datagym_async.models import AiSegResult, MediaId
+from datagym_async.models._ids import id_of
 from datagym_async.resources._base import Resource, points_body
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ class AiSegmentationResource(Resource):
     another `APIError` where the service cannot be asked or refuses.
     """
 
-    async def prepare(self, media_id: str) -> None:
+    async def prepare(self, media_id: MediaId) -> None:
         """Have the service load an image; `LimitReachedError` if the plan allows no more of it."""
         await self._do(routes.prepare_segmentation(media_id))
 
     async def calculate(
         self,
-        media_id: str,
+        media_id: MediaId,
         *,
         positive_points: Iterable[AnyPoint],
         negative_points: Iterable[AnyPoint] = (),
@@ -45,7 +46,7 @@ class AiSegmentationResource(Resource):
             RequestRefusedError: It is busy, or did not answer.
         """
         fields: dict[str, object] = {
-            "imageId": media_id,
+            "imageId": id_of(media_id, "media id"),
             "positivePoints": points_body(positive_points),
             "negativePoints": points_body(negative_points),
             "numPoints": num_points,
@@ -54,6 +55,6 @@ class AiSegmentationResource(Resource):
             fields["frameNumber"] = frame_number
         return await self._fetch(routes.calculate_segmentation(fields), AiSegResult)
 
-    async def finish(self, media_id: str) -> None:
+    async def finish(self, media_id: MediaId) -> None:
         """Have the service forget an image."""
         await self._do(routes.finish_segmentation(media_id))

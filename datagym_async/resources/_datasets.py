@@ -15,9 +15,9 @@ from datagym_async._wire._codec import decode_items, decode_value, read_json, un
 from datagym_async._wire._cutting import ListingCutter
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import AlreadyExistsError
-from datagym_async.models import Dataset, DatasetMedia
+from datagym_async.models import Dataset, DatasetId, DatasetMedia
 from datagym_async.models._names import fold_name
-from datagym_async.resources._base import OpenAnswer, Resource, find_by_name
+from datagym_async.resources._base import OpenAnswer, Resource, check_name, find_by_name
 
 if TYPE_CHECKING:
     from datagym_async._wire._cutting import Portion
@@ -47,11 +47,13 @@ class DatasetsResource(Resource):
         """
         return [*await self._fetch(routes.list_datasets(), tuple[Dataset, ...])]
 
-    async def get(self, dataset_id: str) -> Dataset:
+    async def get(self, dataset_id: DatasetId) -> Dataset:
         """Return a dataset with its media; for more than 256 MiB see `list`."""
         return await self._fetch(routes.get_dataset(dataset_id), Dataset)
 
-    async def iter_parts(self, dataset_id: str | None = None) -> AsyncGenerator[Dataset, None]:
+    async def iter_parts(
+        self, dataset_id: DatasetId | None = None
+    ) -> AsyncGenerator[Dataset, None]:
         """Give a dataset part by part as it arrives, in memory that does not grow with it.
 
         Each part is a `Dataset` with some thousand of its media; a dataset without any has one part
@@ -73,7 +75,7 @@ class DatasetsResource(Resource):
     async def read_parts(
         self,
         reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
-        dataset_id: str | None = None,
+        dataset_id: DatasetId | None = None,
     ) -> T:
         """Return what `reading`, awaited with the parts (see `iter_parts`), makes of them.
 
@@ -94,6 +96,7 @@ class DatasetsResource(Resource):
         Names are compared as the service does, without case and trailing blanks. An exact match
         goes first, and the oldest of several.
         """
+        check_name(name, "dataset")
         folded = fold_name(name)
 
         async def pick(parts: AsyncIterator[Dataset]) -> Dataset | None:
@@ -151,6 +154,7 @@ class DatasetsResource(Resource):
         name, for one who knows that it is most likely free: a listing holds all media there are.
         `AlreadyExistsError` then means that the service lists no dataset of the name.
         """
+        check_name(name, "dataset")
         async with self._creating:
             return await self._create(routes.create_dataset(name, ""), name, exist_ok=True)
 
@@ -163,7 +167,7 @@ class DatasetsResource(Resource):
             return existing
 
 
-def _listing_of(dataset_id: str | None) -> Request:
+def _listing_of(dataset_id: DatasetId | None) -> Request:
     return routes.list_datasets() if dataset_id is None else routes.get_dataset(dataset_id)
 
 

@@ -43,7 +43,15 @@ from datagym_async.exceptions import (
 )
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.labels._config_rules import RESERVED
-from datagym_async.models import ConfigBackup, ConfigStakes, LabelConfiguration, MediaType
+from datagym_async.models import (
+    ConfigBackup,
+    ConfigId,
+    ConfigStakes,
+    LabelConfiguration,
+    MediaType,
+    ProjectId,
+)
+from datagym_async.models._ids import id_of
 from datagym_async.resources._base import Resource
 from datagym_async.resources._exports import iter_tasks, whole_chunks
 from datagym_async.resources._projects import ProjectsResource
@@ -74,7 +82,7 @@ class LabelConfigsResource(Resource):
         # Configurations stored at once are stored twice (observed).
         self._one_writer = asyncio.Lock()
 
-    async def read(self, project_id: str) -> LabelConfiguration | None:
+    async def read(self, project_id: ProjectId) -> LabelConfiguration | None:
         """Return the label configuration of a project, or None if the project has no task.
 
         The service has no call for it; a task shows it. Reading a task that nobody has opened
@@ -83,7 +91,7 @@ class LabelConfigsResource(Resource):
         task = await read_task(self._session, project_id)
         return None if task is None else task.label_config
 
-    async def clear(self, config_id: str) -> None:
+    async def clear(self, config_id: ConfigId) -> None:
         """Empty a label configuration. **It deletes every label of the project.**
 
         Completed and reviewed tasks go back to WAITING_CHANGED.
@@ -92,7 +100,7 @@ class LabelConfigsResource(Resource):
 
     async def upload(
         self,
-        config_id: str,
+        config_id: ConfigId,
         entries: Entries | Iterable[Mapping[str, object]],
         *,
         replace: bool = False,
@@ -135,7 +143,7 @@ class LabelConfigsResource(Resource):
 
     async def restore(
         self,
-        config_id: str,
+        config_id: ConfigId,
         saved: str | os.PathLike[str],
         *,
         backup: str | os.PathLike[str] | None = DEFAULT_BACKUPS,
@@ -166,7 +174,7 @@ class LabelConfigsResource(Resource):
         return await self._replace(config_id, config, backup, on_backup)
 
     async def backup(
-        self, project_id: str, folder: str | os.PathLike[str] = DEFAULT_BACKUPS
+        self, project_id: ProjectId, folder: str | os.PathLike[str] = DEFAULT_BACKUPS
     ) -> ConfigBackup:
         """Save the label configuration and the labels of a project; return where they are.
 
@@ -178,13 +186,13 @@ class LabelConfigsResource(Resource):
             ConfigurationError: The project is unknown.
             OSError: Something cannot be written.
         """
-        project = await self._project(project_id)
+        project = await self._project(id_of(project_id, "project id"))
         config = await self.read(project.id)
         if config is None:
             raise _unseen(project, "so that there is nothing to save")
         return await write_backup(self._session, project, config, Path(folder))
 
-    async def at_stake(self, project_id: str) -> ConfigStakes:
+    async def at_stake(self, project_id: ProjectId) -> ConfigStakes:
         """Count what clearing the label configuration of a project would destroy."""
         tasks = await all_tasks(self._session, project_id)
         done, labels = finished(tasks), 0
@@ -200,7 +208,7 @@ class LabelConfigsResource(Resource):
 
     async def _replace(
         self,
-        config_id: str,
+        config_id: ConfigId,
         wanted: LabelConfig,
         backup: str | os.PathLike[str] | None,
         on_backup: Callable[[ConfigBackup], object] | None,
@@ -210,7 +218,7 @@ class LabelConfigsResource(Resource):
                 "The label configuration has no entries; label_configs.clear empties one"
             )
         async with self._one_writer:
-            project = await self._project(config_id)
+            project = await self._project(id_of(config_id, "configuration id"))
             writer = ConfigWriter(self._session, project.label_configuration_id, project.id)
             present = await self.read(project.id)
             if present is None:  # without tasks, no labels hang on it
@@ -273,7 +281,7 @@ _TAKEN = {key: key.upper() for key in RESERVED}
 class ConfigWriter(Resource):
     """The calls that change one label configuration; its project is needed to replace it."""
 
-    def __init__(self, session: Door, config_id: str, project_id: str = "") -> None:
+    def __init__(self, session: Door, config_id: ConfigId, project_id: str = "") -> None:
         super().__init__(session)
         self._config_id = config_id
         self._project_id = project_id

@@ -15,7 +15,8 @@ from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import ImportAnswer, check_image
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import VideoLabels, with_keys
-from datagym_async.models import MediaType, TaskDetail
+from datagym_async.models import MediaType, ProjectId, TaskDetail, TaskId
+from datagym_async.models._ids import id_of
 from datagym_async.resources._base import DECODED_ON_THE_LOOP, Resource
 from datagym_async.resources._exports import iter_tasks, read_export, whole_chunks
 from datagym_async.resources._predictions import (
@@ -46,7 +47,7 @@ class LabelsResource(Resource):
     where the service cannot be asked or refuses.
     """
 
-    async def export(self, project_id: str) -> LabelExport:
+    async def export(self, project_id: ProjectId) -> LabelExport:
         """Return the labels of all tasks that are completed, skipped or reviewed.
 
         More than 256 MiB are an `APIResponseValidationError`; `iter_export` takes any.
@@ -57,7 +58,7 @@ class LabelsResource(Resource):
             return read_export(request, response)
         return await asyncio.to_thread(read_export, request, response)
 
-    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
+    def iter_export(self, project_id: ProjectId) -> AsyncGenerator[LabeledTask, None]:
         """Give the labels of each task as they arrive, in memory that does not grow with them.
 
         The answer is closed when the iteration ends; one that is left early is best wrapped in
@@ -67,7 +68,7 @@ class LabelsResource(Resource):
 
     async def export_to(
         self,
-        project_id: str,
+        project_id: ProjectId,
         path: str | os.PathLike[str],
         *,
         on_bytes: Callable[[int], None] | None = None,
@@ -96,7 +97,7 @@ class LabelsResource(Resource):
                     on_bytes(written)
         return written
 
-    async def export_video(self, task_id: str, *, with_classes: bool = True) -> VideoLabels:
+    async def export_video(self, task_id: TaskId, *, with_classes: bool = True) -> VideoLabels:
         """Return the labels of one video.
 
         Args:
@@ -116,7 +117,11 @@ class LabelsResource(Resource):
         return with_keys(labels, task.label_iteration.values)
 
     async def export_videos(
-        self, project_id: str, *, with_classes: bool = True, concurrency: int = DEFAULT_CONCURRENCY
+        self,
+        project_id: ProjectId,
+        *,
+        with_classes: bool = True,
+        concurrency: int = DEFAULT_CONCURRENCY,
     ) -> AsyncGenerator[tuple[LabeledTask, VideoLabels], None]:
         """Give each finished task of a video project with the labels of its video.
 
@@ -155,7 +160,7 @@ class LabelsResource(Resource):
             for task, task_id in window:
                 yield task, found.pop(task_id)
 
-    async def bitmap(self, task_id: str, export_key: str) -> bytes:
+    async def bitmap(self, task_id: TaskId, export_key: str) -> bytes:
         """Return the segmentation of a task under one key as a bitmap (``image/bmp``).
 
         It is as large as the image: 8 bits a pixel, 255 where the segments are, else 0. A key
@@ -176,7 +181,7 @@ class LabelsResource(Resource):
 
     async def import_predictions(
         self,
-        project_id: str,
+        project_id: ProjectId,
         predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike],
         *,
         keep_data: bool,
@@ -243,7 +248,7 @@ class LabelsResource(Resource):
 
     async def iter_import_predictions(
         self,
-        project_id: str,
+        project_id: ProjectId,
         predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike],
         *,
         keep_data: bool,
@@ -261,6 +266,7 @@ class LabelsResource(Resource):
         Arguments and errors are those of `import_predictions`; before an error, the results of the
         batch that it came up in are given. Left early, it sends nothing more.
         """
+        project_id = id_of(project_id, "project id")
         routes.import_predictions(project_id, (), keep_data=keep_data)  # is the id usable at all?
         if not 1 <= batch_size <= MAX_BATCH:
             raise ConfigurationError(f"batch_size is {batch_size}; use 1 to {MAX_BATCH}")

@@ -36,9 +36,9 @@ from datagym_async.exceptions import (
     FileChangedError,
     NotFoundError,
 )
-from datagym_async.models import Dataset, Media, UrlResult
+from datagym_async.models import Dataset, DatasetId, Media, MediaId, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import Resource
+from datagym_async.resources._base import Resource, check_name
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ class MediaResource(Resource):
         return self._session.settle_after()
 
     async def upload_file(
-        self, dataset_id: str, source: str | os.PathLike[str] | bytes, *, name: str | None = None
+        self,
+        dataset_id: DatasetId,
+        source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+        *,
+        name: str | None = None,
     ) -> Media:
         """Store one image in a dataset. An upload whose answer is lost is looked up, never doubled.
 
@@ -99,12 +103,19 @@ class MediaResource(Resource):
             FileChangedError: The file changed while it was sent.
             OSError: The file cannot be read. Where the path leads to a pipe, a device, a socket or
                 a folder, which are not opened, it is a `DataGymError` as well.
-            ConfigurationError: Bytes without a name, or a name that is too long.
+            ConfigurationError: Bytes without a name, a name that is too long, or another source.
         """
-        if isinstance(source, bytes):
+        if name is not None:
+            check_name(name, "media")
+        if isinstance(source, bytes | bytearray | memoryview):
             if name is None:
                 raise ConfigurationError("Bytes have no name of their own; pass name=... as well")
-            return await self.upload_body(dataset_id, name, Body.of_bytes(source))
+            return await self.upload_body(dataset_id, name, Body.of_bytes(bytes(source)))
+        if not isinstance(source, str | os.PathLike):
+            raise ConfigurationError(
+                f"upload_file takes a path or bytes, not {type(source).__name__}; client.upload "
+                "takes open files, arrays and PIL images as UploadItem(name, ...)"
+            )
         path = Path(source)
         if "\0" in str(path):
             raise ConfigurationError(
@@ -115,7 +126,7 @@ class MediaResource(Resource):
 
     async def upload_body(
         self,
-        dataset_id: str,
+        dataset_id: DatasetId,
         name: str,
         body: Body,
         *,
@@ -137,7 +148,7 @@ class MediaResource(Resource):
         return decode(request, answer, Media) if isinstance(answer, Response) else answer
 
     async def upload_urls(
-        self, dataset_id: str, urls: Iterable[str], *, batch_size: int = DEFAULT_BATCH
+        self, dataset_id: DatasetId, urls: Iterable[str], *, batch_size: int = DEFAULT_BATCH
     ) -> list[UrlResult]:
         """Add images by URL; the service fetches them when they are looked at, not now.
 
@@ -164,7 +175,7 @@ class MediaResource(Resource):
         return await upload_in_batches(urls, batch_size, send)
 
     async def download(
-        self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
+        self, media_id: MediaId, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
     ) -> bytes:
         """Return the bytes of a media; those of a video are fetched where the service says.
 
@@ -193,7 +204,7 @@ class MediaResource(Resource):
 
     async def download_to(
         self,
-        media_id: str,
+        media_id: MediaId,
         path: str | os.PathLike[str],
         *,
         link: bool = False,
@@ -221,7 +232,7 @@ class MediaResource(Resource):
 
     @asynccontextmanager
     async def stream(
-        self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_PIECES
+        self, media_id: MediaId, *, link: bool = False, max_bytes: int = MAX_IN_PIECES
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Give the bytes of a media in pieces: ``async with media.stream(id) as chunks``.
 
@@ -248,7 +259,7 @@ class MediaResource(Resource):
             ):
                 yield counted
 
-    async def delete(self, media_id: str) -> bool:
+    async def delete(self, media_id: MediaId) -> bool:
         """Delete a media; its labels and tasks vanish from listings and exports.
 
         Returns:
@@ -258,7 +269,7 @@ class MediaResource(Resource):
         request = routes.delete_media(media_id, dialect=await self._dialect())
         return await self._do(request, "ex_notfound", "ex_gen_image_delete")
 
-    async def _look_up(self, dataset_id: str, name: str) -> Media | None:
+    async def _look_up(self, dataset_id: DatasetId, name: str) -> Media | None:
         """Return the media of a name, as the service compares names, or None."""
         wanted = fold_written(name)
         dataset = await self._fetch(routes.get_dataset(dataset_id), Dataset)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datagym_async._wire import _routes as routes
-from datagym_async.models import Project
-from datagym_async.resources._base import Resource, find_by_name
+from datagym_async.models import DatasetId, Project, ProjectId
+from datagym_async.resources._base import Resource, check_name, find_by_name
 
 
 class ProjectsResource(Resource):
@@ -33,9 +33,10 @@ class ProjectsResource(Resource):
         Names are compared as the service does, without case. An exact match goes first, and the
         oldest of several.
         """
+        check_name(name, "project")
         return find_by_name(await self.list(), name)
 
-    async def add_dataset(self, project_id: str, dataset_id: str) -> None:
+    async def add_dataset(self, project_id: ProjectId, dataset_id: DatasetId) -> None:
         """Attach a dataset to a project; nothing happens where it is attached already.
 
         The service creates one task in state BACKLOG for each media. It refuses a dataset of
@@ -43,7 +44,7 @@ class ProjectsResource(Resource):
         """
         await self._do(routes.add_dataset(project_id, dataset_id), "ex_already_contains")
 
-    async def remove_dataset(self, project_id: str, dataset_id: str) -> None:
+    async def remove_dataset(self, project_id: ProjectId, dataset_id: DatasetId) -> None:
         """Detach a dataset from a project; nothing happens where it is not attached.
 
         The service deletes the tasks of its media **and all their labels** in this project.

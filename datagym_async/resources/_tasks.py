@@ -19,7 +19,8 @@ from datagym_async.exceptions import (
     ConfigurationError,
     NotFoundError,
 )
-from datagym_async.models import CompleteResult, Task, TaskDetail, TaskState
+from datagym_async.models import CompleteResult, ProjectId, Task, TaskDetail, TaskId, TaskState
+from datagym_async.models._ids import id_of
 from datagym_async.resources._base import Resource
 from datagym_async.resources._exports import iter_items
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
@@ -83,7 +84,12 @@ class TasksResource(Resource):
     """
 
     async def list(
-        self, project_id: str, *, state: States = None, search: str | None = None, limit: int = 0
+        self,
+        project_id: ProjectId,
+        *,
+        state: States = None,
+        search: str | None = None,
+        limit: int = 0,
     ) -> list[Task]:
         """Return the tasks of a project, state by state, each sorted by media name.
 
@@ -112,7 +118,7 @@ class TasksResource(Resource):
         return [*found.values()][: limit or None]
 
     async def iter(
-        self, project_id: str, *, state: States = None, search: str | None = None
+        self, project_id: ProjectId, *, state: States = None, search: str | None = None
     ) -> AsyncGenerator[Task, None]:
         """Give the tasks of a project as they arrive, in memory that does not grow with them.
 
@@ -128,19 +134,19 @@ class TasksResource(Resource):
                 async for task in tasks:
                     yield task
 
-    async def get(self, task_id: str) -> TaskDetail:
+    async def get(self, task_id: TaskId) -> TaskDetail:
         """Return a task with its label configuration, label values and media.
 
         The service creates the empty classification values of a task at its first reading.
         """
         return await self._fetch(routes.get_task(task_id), TaskDetail)
 
-    async def skip(self, task_id: str) -> None:
+    async def skip(self, task_id: TaskId) -> None:
         """Set a task to SKIPPED, whatever its state; see `complete` for the label quota."""
         await self._do(routes.skip_task(task_id))
 
     async def complete(
-        self, task_id: str, *, last_changed_config: int | None = None
+        self, task_id: TaskId, *, last_changed_config: int | None = None
     ) -> CompleteResult:
         """Set a task to COMPLETED, whatever its state, if its labels fit the configuration.
 
@@ -158,7 +164,7 @@ class TasksResource(Resource):
 
     async def complete_many(
         self,
-        task_ids: Iterable[str] | AsyncIterable[str],
+        task_ids: Iterable[TaskId] | AsyncIterable[TaskId],
         *,
         last_changed_config: int | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
@@ -171,7 +177,7 @@ class TasksResource(Resource):
         harm.
 
         Args:
-            task_ids: UUIDs of the tasks.
+            task_ids: UUIDs of the tasks, or tasks.
             last_changed_config: See `complete`: with a time, tasks of a newer configuration are
                 left alone and reported as such; with None, the present one is taken.
             concurrency: Tasks in flight, from 1 to 64.
@@ -191,7 +197,7 @@ class TasksResource(Resource):
 
     async def skip_many(
         self,
-        task_ids: Iterable[str] | AsyncIterable[str],
+        task_ids: Iterable[TaskId] | AsyncIterable[TaskId],
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         on_outcome: Callable[[TaskOutcome], None] | None = None,
@@ -218,7 +224,7 @@ class _Completer:
     _known: int | None = attrs.field(default=None, init=False)
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
-    async def complete(self, task_id: str) -> CompleteResult:
+    async def complete(self, task_id: TaskId) -> CompleteResult:
         if self._given is not None:
             return await self._complete(task_id, self._given)
         async with self._turn:  # the first of several tasks asks for all of them
@@ -228,29 +234,29 @@ class _Completer:
             return result
         return await self._complete(task_id, await self._read(task_id))
 
-    async def _complete(self, task_id: str, last_changed_config: int) -> CompleteResult:
+    async def _complete(self, task_id: TaskId, last_changed_config: int) -> CompleteResult:
         request = routes.complete_task(task_id, last_changed_config=last_changed_config)
         return await self._tasks._fetch(request, CompleteResult)
 
-    async def _read(self, task_id: str) -> int:
+    async def _read(self, task_id: TaskId) -> int:
         fresh = (await self._tasks.get(task_id)).last_changed_config
         self._known = max(fresh, self._known or 0)
         return fresh
 
 
 async def _settle_all(
-    task_ids: Iterable[str] | AsyncIterable[str],
+    task_ids: Iterable[TaskId] | AsyncIterable[TaskId],
     work: Callable[[str], Awaitable[TaskOutcome]],
     concurrency: int,
     on_outcome: Callable[[TaskOutcome], None] | None,
 ) -> TasksReport:
-    if isinstance(task_ids, str):
-        raise ConfigurationError(
-            f"task_ids is the text {task_ids!r}; give a list of ids, also of one."
-        )
+    listed: object = task_ids
+    if isinstance(listed, str) or not isinstance(listed, Iterable | AsyncIterable):
+        raise ConfigurationError(f"task_ids is {listed!r}; give a list of ids, also of one.")
     outcomes: list[TaskOutcome] = []
 
-    async def settle(task_id: str) -> None:
+    async def settle(given: TaskId) -> None:
+        task_id = id_of(given, "task id")
         try:
             outcome = await work(task_id)
         except AuthenticationError:  # it would be the same with every other task
@@ -314,7 +320,7 @@ FINISHED = (TaskState.COMPLETED, TaskState.SKIPPED, TaskState.REVIEWED)
 _UNTOUCHED = frozenset({TaskState.BACKLOG, TaskState.WAITING})
 
 
-async def read_task(door: Door, project_id: str) -> TaskDetail | None:
+async def read_task(door: Door, project_id: ProjectId) -> TaskDetail | None:
     """Return a task of a project, one that somebody has opened if there is any, or None."""
     tasks = TasksResource(door)
     for state in _OPENED_FIRST:
@@ -326,7 +332,7 @@ async def read_task(door: Door, project_id: str) -> TaskDetail | None:
     return None
 
 
-async def all_tasks(door: Door, project_id: str) -> list[Task]:
+async def all_tasks(door: Door, project_id: ProjectId) -> list[Task]:
     """Return the tasks of a project in every state."""
     return await TasksResource(door).list(project_id, state=_OPENED_FIRST)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import attrs
 
@@ -12,6 +12,7 @@ from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
 from datagym_async._runs._options import above_zero, one_of, within
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models._ids import id_of
 from datagym_async.uploads._events import OnEvent, check_on_event
 from datagym_async.uploads._screening import Check, Screening
 from datagym_async.uploads.sources._candidates import (
@@ -23,6 +24,9 @@ from datagym_async.uploads.sources._candidates import (
     Symlinks,
     check_name,
 )
+
+if TYPE_CHECKING:
+    from datagym_async.models import ProjectId
 
 MAX_CONCURRENCY = 256
 MAX_BATCH_SIZE = 500
@@ -40,8 +44,19 @@ def _separating(_: object, __: object, value: object) -> None:
         raise ConfigurationError(msg)
 
 
-def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _patterns(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    # Of what is no collection, its validator says so.
+    one = isinstance(value, str) or not isinstance(value, Iterable)
+    return (cast("str", value),) if one else tuple(value)
+
+
+def _projects(value: ProjectId | Iterable[ProjectId] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    several = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    return tuple([id_of(each, "project id") for each in several])
 
 
 def _globs(
@@ -59,9 +74,9 @@ def _checking(instance: object, attribute: attrs.Attribute[str], value: str) -> 
         require_pillow()
 
 
-def _positive(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
-    if value is not None and value < 1:
-        msg = f"{attribute.name} is {value}; it must be at least 1, or None."
+def _positive(_: object, attribute: attrs.Attribute[int | None], value: Any) -> None:
+    if value is not None and (not hasattr(value, "__index__") or value < 1):
+        msg = f"{attribute.name} is {value!r}; it must be at least 1, or None."
         raise ConfigurationError(msg)
 
 
@@ -123,8 +138,8 @@ class UploadConfig:
             count as one for skipping, clashes, resuming and the report. The service takes longer
             for an upload the more its dataset holds; 1,000 to 2,000 keep it fast. None for one
             dataset without a bound.
-        attach_to: Ids of projects that the dataset is attached to before the run, and every dataset
-            that is created; none are taken over from the first dataset.
+        attach_to: Projects, or their ids, that the dataset is attached to before the run, and every
+            dataset that is created; none are taken over from the first dataset.
         max_bytes_in_flight: Bytes of images on their way at once; a larger one goes alone. None for
             no bound.
         max_files: The run ends after this number of images and links sent, whatever became of them.
@@ -164,7 +179,7 @@ class UploadConfig:
     identity: Identity = attrs.field(default="size+mtime", validator=one_of("size+mtime", "sha256"))
     remove_doubles: bool = False
     max_per_dataset: int | None = attrs.field(default=None, validator=_positive)
-    attach_to: tuple[str, ...] = attrs.field(default=(), converter=_patterns)
+    attach_to: tuple[str, ...] = attrs.field(default=(), converter=_projects)
     max_bytes_in_flight: int | None = attrs.field(default=64 << 20, validator=above_zero)
     max_files: int | None = attrs.field(default=None, validator=_positive)
     max_bytes_total: int | None = attrs.field(default=None, validator=_positive)

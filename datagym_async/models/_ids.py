@@ -1,0 +1,58 @@
+"""What may stand for an id wherever one is wanted: its text, a UUID, or a value that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.models._media import Dataset, DatasetMedia, Media
+from datagym_async.models._projects import LabelConfiguration, LabelEntry, Project, ProjectDataset
+from datagym_async.models._tasks import LabelValue, Task, TaskDetail
+
+DatasetId: TypeAlias = str | UUID | Dataset | ProjectDataset
+ProjectId: TypeAlias = str | UUID | Project
+MediaId: TypeAlias = str | UUID | Media | DatasetMedia
+TaskId: TypeAlias = str | UUID | Task | TaskDetail
+ConfigId: TypeAlias = str | UUID | LabelConfiguration
+EntryId: TypeAlias = str | UUID | LabelEntry
+ValueId: TypeAlias = str | UUID | LabelValue
+
+_HOLDERS: Final[Mapping[str, tuple[type, ...]]] = {
+    "dataset id": (Dataset, ProjectDataset),
+    "project id": (Project,),
+    "media id": (Media, DatasetMedia),
+    "task id": (Task, TaskDetail),
+    "configuration id": (LabelConfiguration,),
+    "entry id": (LabelEntry,),
+    "value id": (LabelValue,),
+}
+
+
+def id_of(value: object, what: str) -> str:
+    """Return the text of an id.
+
+    Args:
+        value: The id as a text or a UUID, or the value of the service that has it.
+        what: Which id is wanted, for example ``"dataset id"``.
+
+    Raises:
+        ConfigurationError: It is none of these, or the value of another noun.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, UUID):
+        return str(value)
+    holders = _HOLDERS.get(what, ())
+    if isinstance(value, holders):
+        return str(value.id)  # type: ignore[attr-defined]  # all of them have one
+    given = "None" if value is None else f"of the type {type(value).__name__}"
+    names = [holder.__name__ for holder in holders[:1]]
+    or_value = "".join(f", or a {name}" for name in names)
+    raise ConfigurationError(f"The {what} is {given}; pass the id the service gave{or_value}")
+
+
+def id_or_none(value: object, what: str) -> str | None:
+    """Return the text of an id that may be left out."""
+    return None if value is None else id_of(value, what)
