@@ -177,8 +177,7 @@ class DataGymClient:
             ClientClosedError: It is open already, or was closed: clients are opened once.
         """
         if self._open is not None or self._closed:
-            msg = f"{self!r} can be opened once; make a new client"
-            raise ClientClosedError(msg)
+            raise ClientClosedError(f"{self!r} can be opened once; make a new client")
         from datagym_async._opened import Opened
 
         self._open = Opened(self._settings)
@@ -301,12 +300,7 @@ class DataGymClient:
     ) -> DryRun:
         """Return what an upload would do, to iterate over: ``async with client.plan(...)``.
 
-        The dataset is listed and the sources are read; nothing is sent.
-
-        Args:
-            dataset_id: The dataset that the images would go into.
-            sources: What names images (see `uploader`).
-            config: Options of the upload.
+        The dataset is listed and the sources are read; nothing is sent. See `uploader`.
         """
         from datagym_async.models._ids import id_of
         from datagym_async.uploads import DryRun, UploadConfig
@@ -319,12 +313,7 @@ class DataGymClient:
     async def upload(
         self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
     ) -> UploadReport:
-        """Upload everything that `sources` names and return the report.
-
-        Args:
-            dataset_id: The dataset that the images go into.
-            sources: What names images (see `uploader`).
-            config: Options of the upload.
+        """Upload everything that `sources` names and return the report; see `uploader`.
 
         Raises:
             APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
@@ -359,10 +348,7 @@ class DataGymClient:
     ) -> Downloader:
         """Return a download of all datasets of a project, each into a folder of its own.
 
-        Args:
-            project_id: The project.
-            folder: Where to (see `downloader`).
-            config: Options of the download.
+        `folder` and `config` are those of `downloader`.
         """
         return self._downloader("project", project_id, folder, config)
 
@@ -375,10 +361,7 @@ class DataGymClient:
     ) -> DownloadReport:
         """Download all media of a dataset and return the report; the same call again goes on.
 
-        Args:
-            dataset_id: The dataset.
-            folder: Where to (see `downloader`).
-            config: Options of the download.
+        Arguments are those of `downloader`.
 
         Raises:
             APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
@@ -397,10 +380,7 @@ class DataGymClient:
     ) -> DownloadReport:
         """Download all media of a project, each dataset into a folder of its own.
 
-        Args:
-            project_id: The project.
-            folder: Where to (see `downloader`).
-            config: Options of the download.
+        Arguments are those of `project_downloader`.
 
         Raises:
             ConfigurationError: There is no such project, or the folder cannot be used.
@@ -655,6 +635,7 @@ class DataGymClient:
     @property
     def _opened(self) -> Opened:
         if self._open is None:
-            msg = f"{self!r} cannot be used; open it with `async with DataGymClient(...) as client`"
-            raise ClientClosedError(msg)
+            raise ClientClosedError(
+                f"{self!r} cannot be used; open it with `async with DataGymClient(...) as client`"
+            )
         return self._open

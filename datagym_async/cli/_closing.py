@@ -25,12 +25,7 @@ _NAMED: Final = 5
 
 @attrs.define
 class Totals:
-    """Bytes by outcome, as results come; and the results with warnings.
-
-    Attributes:
-        bytes: Bytes of the images with each outcome, as far as they were counted.
-        uploaded: The first file that was uploaded.
-    """
+    """Bytes by outcome, as far as they were counted, and the first file that was uploaded."""
 
     bytes: dict[Outcome, int] = attrs.field(factory=lambda: dict.fromkeys(Outcome, 0))
     uploaded: UploadResult | None = None
@@ -43,12 +38,7 @@ class Totals:
 
 
 def status_of(report: UploadReport, *, watched: bool = False) -> int:
-    """Return the exit status of a run.
-
-    Args:
-        report: Its report.
-        watched: Whether it had no end of its own, so that to be stopped is its proper end.
-    """
+    """Return the exit status of a run; to be stopped is the proper end of one that watches."""
     settled = not (report.pending or report.unsettled)
     complete = report.complete or (watched and settled)
     wrong = report.rejected or report.failed or report.mismatched or doubled(report)
@@ -128,9 +118,7 @@ def remarks(report: UploadReport) -> Iterator[str]:
 def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
     """Return what to do next, or nothing where there is nothing to do.
 
-    Args:
-        report: The report, or None where the run ended before it began.
-        written: The file that the report was written to as JSON, or empty.
+    There is no report of a run that ended before it began; it may be written as JSON to a file.
     """
     if report is None or report.pending or report.unsettled or not report.complete:
         return RESUME
@@ -154,11 +142,7 @@ def check_report_file(file: Path) -> None:
 
 
 def write_report(output: Output, report: UploadReport | DownloadReport, file: Path | None) -> None:
-    """Write the report where programs find it: the report file, and standard output.
-
-    Raises:
-        CommandError: The file cannot be written.
-    """
+    """Write the report where programs find it: the report file, and standard output."""
     if output.as_json:
         output.document(report.to_json())
     if file is None:

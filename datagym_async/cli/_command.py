@@ -18,7 +18,13 @@ import attrs
 import typer
 
 from datagym_async._groups import first_of
-from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, sentence_of, status_of
+from datagym_async.cli._errors import (
+    INTERRUPTED,
+    SOME_FAILED,
+    CommandError,
+    sentence_of,
+    status_of,
+)
 from datagym_async.cli._option_table import Given, OptionTable
 from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared
 from datagym_async.cli._screen import Output
@@ -37,6 +43,11 @@ class Invocation:
     output: Output
     token: str = attrs.field(default="", repr=False)
 
+    def may_go_on(self, *, yes: bool, sentence: str = "Nobody is here to ask; add --yes.") -> None:
+        """Refuse at once what will have to be asked for where nobody can answer."""
+        if not yes and not (sys.stdin and sys.stdin.isatty()):
+            raise CommandError(sentence)
+
 
 def group(name: str) -> typer.Typer:
     """Return what commands are added to: a group of them, or a single one (see `_app.COMMANDS`)."""
@@ -48,14 +59,7 @@ def command(
 ) -> Callable[
     [Callable[Concatenate[Invocation, P], int]], Callable[Concatenate[Invocation, P], int]
 ]:
-    """Make a function a command.
-
-    Args:
-        app: The group that the command belongs to.
-        name: Its name.
-        client: Whether it talks to a service that its user names (--base-url, --token-file).
-        table: Its table of options, if it has one.
-    """
+    """Make a function a command of a group; one with `client` talks to a service."""
     shared = OF_CLIENTS if client else OF_ALL
 
     def decorate(

@@ -1,11 +1,8 @@
 """`config`: the label configurations of projects; look at them, check them, replace them safely."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated, Any
-
-import attrs
 
 from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
@@ -45,9 +42,7 @@ def show(
     ] = False,
 ) -> int:
     """Show the label configuration of a project; --json and --yaml print what upload takes."""
-    _, present = with_client(invocation, lambda client: _present(client, project))
-    if present is None:
-        raise CommandError(_unseen(project))
+    present = _seen(invocation, project)
     if invocation.output.as_json:
         invocation.output.document(present.to_json())
     elif as_yaml:
@@ -82,10 +77,7 @@ def validate(invocation: Invocation, file: FileArgument) -> int:
 def show_diff(invocation: Invocation, project: ProjectArgument, file: FileArgument) -> int:
     """Show what uploading a file would change; the exit status is 1 if something differs."""
     wanted = _read(file)
-    _, present = with_client(invocation, lambda client: _present(client, project))
-    if present is None:
-        raise CommandError(_unseen(project))
-    changes = diff(present, wanted)
+    changes = diff(_seen(invocation, project), wanted)
     if invocation.output.as_json:
         invocation.output.document(_document_of(changes))
     elif changes:
@@ -164,23 +156,32 @@ def _replace(
 ) -> int:
     """Replace a configuration: say what changes and what is lost, ask, save, replace."""
     output = invocation.output
-    view = with_client(invocation, lambda client: _look(client, wanted, config))
-    if view.present is not None and not view.changes:
-        return _say(output, view, None)
-    if view.present is None or len(view.present):
-        for line in str(view.changes).split("\n"):
+
+    async def look(
+        client: DataGymClient,
+    ) -> tuple[Project, LabelConfig | None, ConfigStakes | None]:
+        project, present = await _present(client, wanted)
+        if not present or not diff(present, config):
+            return project, present, None
+        return project, present, await client.label_configs.at_stake(project.id)
+
+    project, present, stakes = with_client(invocation, look)
+    changes = diff(present or (), config)
+    if present is not None and not changes:
+        return _say(output, project, changes, stakes)
+    if present is None or len(present):
+        for line in str(changes).split("\n"):
             output.message(line)
-        if view.stakes is not None:
-            output.warning(_sentence_of(view.stakes))
+        if stakes is not None:
+            output.warning(_sentence_of(stakes))
         if backup is None:
             output.warning("Nothing is saved before (--no-backup).")
-        if not yes and not sys.stdin.isatty():
-            raise CommandError(
-                "Replacing a label configuration destroys labels, and nobody is here to ask; add "
-                "--yes."
-            )
-        if not yes and not output.ask(f"Replace the label configuration of {view.project.name!r}?"):
-            output.message("Nothing was changed.")
+        invocation.may_go_on(
+            yes=yes,
+            sentence="Replacing a label configuration destroys labels, and nobody is here to ask; "
+            "add --yes.",
+        )
+        if not yes and not output.ask(f"Replace the label configuration of {project.name!r}?"):
             return WELL
     kept: list[ConfigBackup] = []
 
@@ -192,42 +193,21 @@ def _replace(
             if task is not None:
                 task.cancel()
 
-        config_id, configs = view.project.label_configuration_id, client.label_configs
+        config_id, configs = project.label_configuration_id, client.label_configs
         # Further signals must not break in on what is put right then.
         with on_stop_signals(stop):
+            saving: Any = {"backup": backup, "on_backup": kept.append}
             if restored_from is not None:
-                await configs.restore(
-                    config_id, restored_from, backup=backup, on_backup=kept.append
-                )
+                await configs.restore(config_id, restored_from, **saving)
             else:
-                await configs.upload(
-                    config_id, config, replace=True, backup=backup, on_backup=kept.append
-                )
+                await configs.upload(config_id, config, replace=True, **saving)
 
     try:
         with_client(invocation, work)
     except asyncio.CancelledError:
         output.warning("Interrupted.")
         return INTERRUPTED
-    return _say(output, view, kept[0] if kept else None, changed=True)
-
-
-@attrs.frozen
-class _View:
-    """A project before its configuration is replaced."""
-
-    project: Project
-    present: LabelConfig | None
-    changes: ConfigDiff
-    stakes: ConfigStakes | None
-
-
-async def _look(client: DataGymClient, wanted: str, config: LabelConfig) -> _View:
-    project, present = await _present(client, wanted)
-    changes = diff(present or (), config)
-    at_stake = present is not None and len(present) and changes
-    stakes = await client.label_configs.at_stake(project.id) if at_stake else None
-    return _View(project, present, changes, stakes)
+    return _say(output, project, changes, stakes, *kept, changed=True)
 
 
 def _sentence_of(stakes: ConfigStakes) -> str:
@@ -239,23 +219,31 @@ def _sentence_of(stakes: ConfigStakes) -> str:
     )
 
 
-def _say(output: Output, view: _View, kept: ConfigBackup | None, *, changed: bool = False) -> int:
+def _say(
+    output: Output,
+    project: Project,
+    changes: ConfigDiff,
+    stakes: ConfigStakes | None,
+    saved: ConfigBackup | None = None,
+    *,
+    changed: bool = False,
+) -> int:
     if output.as_json:
         output.document(
             {
-                "project_id": view.project.id,
+                "project_id": project.id,
                 "changed": changed,
-                "diff": _document_of(view.changes),
-                "backup": kept and _paths_of(kept),
-                "stakes": view.stakes and plain(view.stakes),
+                "diff": _document_of(changes),
+                "backup": saved and _paths_of(saved),
+                "stakes": stakes and plain(stakes),
             }
         )
     elif not changed:
         output.message("Nothing differs; nothing was changed.")
     elif not output.quiet:
-        output.result(f"The label configuration of {view.project.name!r} is replaced.")
-        if kept is not None:
-            output.result(f"The old one and its labels are in {kept.folder}.")
+        output.result(f"The label configuration of {project.name!r} is replaced.")
+        if saved is not None:
+            output.result(f"The old one and its labels are in {saved.folder}.")
     return WELL
 
 
@@ -263,6 +251,17 @@ async def _present(client: DataGymClient, wanted: str) -> tuple[Project, LabelCo
     project = await project_of(client, wanted)
     view = await client.label_configs.read(project.id)
     return project, None if view is None else LabelConfig.from_entries(view)
+
+
+def _seen(invocation: Invocation, wanted: str) -> LabelConfig:
+    """Return the label configuration of a project, or tell why it cannot be seen."""
+    _, present = with_client(invocation, lambda client: _present(client, wanted))
+    if present is None:
+        raise CommandError(
+            f"The project {wanted!r} has no task, and a task alone shows its label configuration; "
+            "attach a dataset with an image first."
+        )
+    return present
 
 
 def _read(file: Path) -> LabelConfig:
@@ -277,27 +276,17 @@ def _read(file: Path) -> LabelConfig:
         raise CommandError(f"{file}: {error}.") from None
 
 
-def _unseen(project: str) -> str:
-    return (
-        f"The project {project!r} has no task, and a task alone shows its label configuration; "
-        "attach a dataset with an image first."
-    )
-
-
 def _rows(entry: ConfigEntry, level: int) -> list[tuple[str, str, str, str]]:
-    row = ("  " * level + entry.key, entry.type.value.lower(), entry.value, _details(entry))
-    return [row, *(each for child in entry.children for each in _rows(child, level + 1))]
-
-
-def _details(entry: ConfigEntry) -> str:
-    words = (
+    details = (
         entry.color,
         f"shortcut {entry.shortcut}" if entry.shortcut is not None else None,
         f"at most {entry.max_length} characters" if entry.max_length is not None else None,
         "required" if entry.required else None,
         " | ".join(entry.options),
     )
-    return ", ".join(filter(None, words))
+    words = ", ".join(filter(None, details))
+    row = ("  " * level + entry.key, entry.type.value.lower(), entry.value, words)
+    return [row, *(each for child in entry.children for each in _rows(child, level + 1))]
 
 
 def _document_of(changes: ConfigDiff) -> dict[str, Any]:
@@ -309,7 +298,6 @@ def _document_of(changes: ConfigDiff) -> dict[str, Any]:
 
 
 def _paths_of(saved: ConfigBackup) -> dict[str, object]:
-    paths = {
-        name: str(getattr(saved, name)) for name in ("folder", "config", "labels", "unfinished")
-    }
+    names = ("folder", "config", "labels", "unfinished")
+    paths = {name: str(getattr(saved, name)) for name in names}
     return paths | {"videos": [str(path) for path in saved.videos]}

@@ -26,12 +26,7 @@ def client_for(
     """Return an unopened client for the service and with the token that the options name.
 
     It is patient with a service that has answered once. Call this outside the event loop: it may
-    ask for the token and wait for the answer.
-
-    Args:
-        invocation: The run of the command.
-        settle_after: Seconds before a lost answer is looked up; None to go by what was measured.
-        options: Further options of the client.
+    ask for the token and wait for the answer. `options` are further ones of the client.
     """
     retry = RetryPolicy(max_first_retries=_FIRST_RETRIES, settle_after=settle_after)
     return DataGymClient(find_token(invocation), address_of(invocation), retry=retry, **options)
@@ -59,9 +54,6 @@ def find_token(invocation: Invocation) -> str:
     """Return the token, asked for once and never said from here on.
 
     What was typed for this run goes before what lies in the environment for all of them.
-
-    Raises:
-        CommandError: There is none, and nobody to ask.
     """
     if not invocation.token:
         file = invocation.shared.token_file
@@ -86,11 +78,7 @@ def find_token(invocation: Invocation) -> str:
 
 
 def read_token(file: Path) -> str:
-    """Return the token that a file holds; it may be a pipe, such as ``<(pass show datagym)``.
-
-    Raises:
-        CommandError: The file cannot be read, or holds no token.
-    """
+    """Return the token that a file holds; it may be a pipe, such as ``<(pass show datagym)``."""
     try:
         with file.open("rb") as stream:
             text = stream.read(_TOKEN_FILE_BYTES).decode().strip()

@@ -91,15 +91,9 @@ def create(
 
 
 def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
-    """Say what a dataset is and holds.
+    """Say what a dataset is and holds, and return how many media were left out.
 
-    Args:
-        output: Where to.
-        dataset: The dataset.
-        limit: So many media at most, the newest; 0 for all.
-
-    Returns:
-        How many media were left out.
+    The newest are listed, `limit` at most; all for 0.
     """
     facts = (
         ("Dataset", dataset.name),

@@ -32,10 +32,9 @@ if TYPE_CHECKING:
 
 # Photographs alone, of which its folder also holds drawings, masks and test patterns.
 _NAMES: Final = (
-    *("astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png"),
-    *("coffee.png", "coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png"),
-    *("moon.png", "motorcycle_left.png", "motorcycle_right.png", "page.png", "retina.jpg"),
-    *("rocket.jpg", "text.png"),
+    "astronaut.png brick.png camera.png cell.png chelsea.png clock_motion.png coffee.png coins.png "
+    "grass.png gravel.png hubble_deep_field.jpg ihc.png moon.png motorcycle_left.png "
+    "motorcycle_right.png page.png retina.jpg rocket.jpg text.png"
 )
 DATASET: Final = "Demo photographs"
 _LINKS: Final = 12
@@ -45,18 +44,14 @@ app = group("demo")
 
 
 def photographs() -> tuple[Path, ...]:
-    """Return the photographs that the installed scikit-image holds.
-
-    Raises:
-        ModuleNotFoundError: The `demo` extra is not installed.
-    """
+    """Return the photographs that the installed scikit-image (extra `demo`) holds."""
     # Looked for and not imported: importing it takes longer than the whole demo, and its own
     # functions may want to download.
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("No module named 'skimage'", name="skimage")
     folder = Path(spec.submodule_search_locations[0]) / "data"
-    return tuple(path for name in _NAMES if (path := folder / name).is_file())
+    return tuple(path for name in _NAMES.split() if (path := folder / name).is_file())
 
 
 @attrs.define
@@ -86,10 +81,17 @@ def demo(
 
     Uploads photographs, lists them, reads one back and compares its bytes, uploads links.
     """
-    output = invocation.output
-    files = photographs() if folder is None else _files_of(folder)
-    sources = tuple(map(str, files)) if folder is None else (str(folder),)
-    play = Play()
+    output, play = invocation.output, Play()
+    if folder is None:
+        files = photographs()
+        sources = tuple(map(str, files))
+    elif not folder.is_dir():
+        raise CommandError(f"The folder {folder} does not exist.")
+    else:
+        # The files that links can be made of; the upload looks for itself.
+        suffixes = {".jpg", ".jpeg", ".png"}
+        found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes)
+        files, sources = tuple(path for path in found if path.is_file()), (str(folder),)
     with _data_folder(data, keep=keep) as used:
         try:
             asyncio.run(_demo(output, used, files, sources, play))
@@ -116,15 +118,6 @@ def _data_folder(data: Path | None, *, keep: bool) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
 
 
-def _files_of(folder: Path) -> tuple[Path, ...]:
-    """Return the files of a folder that links can be made of; the upload looks for itself."""
-    if not folder.is_dir():
-        raise CommandError(f"The folder {folder} does not exist.")
-    suffixes = {".jpg", ".jpeg", ".png"}
-    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes)
-    return tuple(path for path in found if path.is_file())
-
-
 async def _demo(
     output: Output, data: Path, files: tuple[Path, ...], sources: tuple[str, ...], play: Play
 ) -> None:
@@ -149,7 +142,7 @@ async def _demo(
                 output.tell(f"... and {more:,} more.")
 
             _heading(output, "4. One image back, byte for byte")
-            await _read_back(client, output, account.totals.uploaded, play)
+            play.verified = await _read_back(client, output, account.totals.uploaded)
 
             _heading(output, "5. Links: the service keeps the address and not the bytes")
             named = [path for path in files if path.name.isprintable()][:_LINKS]
@@ -170,12 +163,10 @@ async def _upload(
     return account
 
 
-async def _read_back(
-    client: DataGymClient, output: Output, uploaded: UploadResult | None, play: Play
-) -> None:
+async def _read_back(client: DataGymClient, output: Output, uploaded: UploadResult | None) -> str:
     if uploaded is None or uploaded.item.path is None or uploaded.media_id is None:
         output.tell("Nothing was uploaded by this run.")
-        return
+        return ""
     ours = await asyncio.to_thread(uploaded.item.path.read_bytes)
     theirs = await client.media.download(uploaded.media_id)
     digest = hashlib.sha256(theirs).hexdigest()
@@ -183,8 +174,8 @@ async def _read_back(
         raise CommandError(
             f"{uploaded.name} came back with other bytes than were sent.", status=SOME_FAILED
         )
-    play.verified = uploaded.name
     output.tell(f"{uploaded.name}: {size(len(theirs))}, sha256 {digest[:16]}...: the same.")
+    return uploaded.name
 
 
 def _heading(output: Output, text: str) -> None:
@@ -224,9 +215,8 @@ def _close(output: Output, play: Play, *, kept: Path | None) -> None:
             }
         )
     _heading(output, "Where to go from here")
-    serve = f"serve --data {'DIR' if kept is None else shlex.quote(str(kept))}"
     for line in (
-        f"datagym-async {serve}",
+        f"datagym-async serve --data {'DIR' if kept is None else shlex.quote(str(kept))}",
         "    runs this server for as long as you like",
         "datagym-async upload FOLDER --dataset NAME --create",
         "    uploads your own images, here or to your account",

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import attrs
 from rich.console import RenderableType
@@ -15,10 +15,9 @@ from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, flag
 from datagym_async.cli._progress import first_row, showing
-from datagym_async.cli._screen import Output, bar
+from datagym_async.cli._screen import Output, bar, plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.exports import ExportedLabels, ExportFormat, ExportProgress
-from datagym_async.formats import LossReport
 from datagym_async.formats.coco import CocoMapping
 
 _VERBS = {"export": "Exporting", "sizes": "Reading sizes", "write": "Writing"}
@@ -110,30 +109,27 @@ class _Snapshot:
     seconds: float
 
     def drawing(self) -> RenderableType:
-        progress = self.progress
-        drawn = bar(progress.done, progress.total or 1, pulse=progress.total is None)
-        return first_row(_VERBS[progress.phase], drawn, self._figure)
+        done, total = self.progress.done, self.progress.total
+        drawn = bar(done, total or 1, pulse=total is None)
+        return first_row(_VERBS[self.progress.phase], drawn, self._figure())
 
     def line(self) -> str:
-        return f"{_VERBS[self.progress.phase]}: {self._figure}"
+        return f"{_VERBS[self.progress.phase]}: {self._figure()}"
 
-    @property
     def _figure(self) -> str:
-        progress = self.progress
-        if progress.total is not None:
-            return f"{progress.done:,}/{counted(progress.total, 'task')}"
-        return size(progress.done) if progress.unit == "bytes" else counted(progress.done, "task")
+        done, total = self.progress.done, self.progress.total
+        if total is not None:
+            return f"{done:,}/{counted(total, 'task')}"
+        return size(done) if self.progress.unit == "bytes" else counted(done, "task")
 
 
 def _close(output: Output, exported: ExportedLabels) -> int:
     """Say what came of an export; return the exit status."""
     if output.as_json:
         names = ("format", "size", "tasks", "annotations", "left_out")
-        output.document(
-            {"path": str(exported.path)}
-            | {name: getattr(exported, name) for name in names}
-            | {"losses": _losses(exported.losses)}
-        )
+        document = {"path": str(exported.path)} | {name: getattr(exported, name) for name in names}
+        losses = [plain(each) | {"text": each.kind.text} for each in exported.losses.items]
+        output.document(document | {"losses": losses})
     for loss in exported.losses.items:
         output.warning(f"lost: {loss}")
     if not output.quiet:
@@ -143,15 +139,3 @@ def _close(output: Output, exported: ExportedLabels) -> int:
             what = f"{counted(exported.tasks, 'task')} with {shapes}"
         output.result(f"Wrote {what} to {exported.path}.")
     return SOME_FAILED if exported.left_out else WELL
-
-
-def _losses(report: LossReport) -> list[dict[str, Any]]:
-    return [
-        {
-            "kind": each.kind.value,
-            "count": each.count,
-            "text": each.kind.text,
-            "examples": list(each.examples),
-        }
-        for each in report.items
-    ]

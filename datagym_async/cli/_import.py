@@ -23,7 +23,7 @@ from datagym_async.cli._errors import (
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._progress import ProblemLines
-from datagym_async.cli._screen import Output, plain_list
+from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
 from datagym_async.formats import PredictionFile, PredictionFormat
@@ -207,7 +207,7 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
                 **counts,
                 "ok": account.ok and account.is_complete,
                 "complete": account.is_complete,
-                "results": plain_list(account.told),
+                "results": [plain(each) for each in account.told],
                 "losses": [str(each) for each in source.losses.items],
             }
         )

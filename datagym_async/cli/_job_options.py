@@ -316,8 +316,3 @@ DOWNLOAD: Final = OptionTable(
         ),
     },
 )
-
-
-def upload_flags() -> dict[str, str]:
-    """Return the flag of each option of `upload` by what the library calls it."""
-    return {row.library_name: row.flags[0] for row in UPLOAD.rows}

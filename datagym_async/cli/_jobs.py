@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import attrs
-
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
-from datagym_async.cli._job_options import upload_flags
+from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._options import Yes, argument, flag, parse_seconds
-from datagym_async.cli._screen import Column
+from datagym_async.cli._screen import Column, plain
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
 SHOWN: Final = 20
@@ -32,20 +29,32 @@ def command_of(
 ) -> str | None:
     """Return the command that resumes a job; None if only the program that began it can.
 
-    Sources that are left out have dots in their place.
-
-    Args:
-        job: The job.
-        most: How many sources to name at most; None for all that the journal keeps.
-        quote: Makes one word for a shell of any text.
+    Sources that are left out have dots in their place: those that the journal does not keep, and
+    those beyond `most`. `quote` makes one word for a shell of any text.
     """
-    sources = _sources(job, most, quote)
-    if sources is None:
+    if job.count and job.words is None:
         return None
-    words = ["datagym-async", "upload", *sources, "--dataset", quote(job.dataset_id)]
+    if job.count:
+        named = list(job.words or ())[:most]
+        left_out = len(named) < job.count
+    else:  # an older journal
+        named = job.sources.split(", ")
+        left_out = bool(_MORE.fullmatch(named[-1]))
+        named = named[:-1] if left_out else named
+    words = ["datagym-async", "upload", *map(quote, named), *["..."] * left_out]
+    words += ["--dataset", quote(job.dataset_id)]
     if job.base_url:
         words += ["--base-url", quote(job.base_url)]
-    words += map(quote, _option_words(job.options))
+    # The options that the command line has; others are of programs, and change no item.
+    flags = {row.library_name: row.flags[0] for row in UPLOAD.rows}
+    for name, value in job.options.items():
+        if name not in flags:
+            continue
+        if isinstance(value, bool):
+            words.append(flags[name])
+            continue
+        for each in value if isinstance(value, list | tuple) else (value,):
+            words += [flags[name], quote(str(each))]
     if job.path.parent != jobs_folder():
         words += ["--journal", quote(str(job.path))]
     return " ".join(words)
@@ -77,30 +86,6 @@ def quoted_for_eyes(word: str) -> str:
     return shlex.quote(word) if word.isprintable() else f"$'{''.join(map(escaped, word))}'"
 
 
-def _sources(job: JobSummary, most: int | None, quote: Callable[[str], str]) -> list[str] | None:
-    if not job.count:  # an older journal
-        named = job.sources.split(", ")
-        left_out = bool(_MORE.fullmatch(named[-1]))
-        return [*map(quote, named[:-1] if left_out else named), *["..."] * left_out]
-    if job.words is None:
-        return None
-    named = list(job.words[:most])
-    return [*map(quote, named), *["..."] * (len(named) < job.count)]
-
-
-def _option_words(options: Mapping[str, object]) -> Iterator[str]:
-    """Yield the options that the command line has; others are of programs, and change no item."""
-    flags = upload_flags()
-    for name, value in options.items():
-        if name not in flags:
-            continue
-        if isinstance(value, bool):
-            yield flags[name]
-            continue
-        for each in value if isinstance(value, list | tuple) else (value,):
-            yield from (flags[name], str(each))
-
-
 app = group("jobs")
 
 _TIME: Final = "%Y-%m-%d %H:%M"
@@ -121,12 +106,9 @@ def list_(invocation: Invocation) -> int:
         Column("Last active", whole=True),
         Column("State", whole=True),
     )
-    invocation.output.listing(
-        [job_document(each) for each in jobs],
-        columns,
-        [_row(each) for each in jobs],
-        empty=f"There are no journals in {jobs_folder()}.",
-    )
+    documents, rows = [job_document(each) for each in jobs], [_row(each) for each in jobs]
+    empty = f"There are no journals in {jobs_folder()}."
+    invocation.output.listing(documents, columns, rows, empty=empty)
     return WELL
 
 
@@ -148,7 +130,19 @@ def show(
         return WELL
     if found.problem:
         raise CommandError(f"{found.path} cannot be read as a journal: {found.problem}")
-    for title, text in _facts(found):
+    counts = [f"{found.counts.get(each, 0):,} {each}" for each in (*_DONE, *_LEFT)]
+    for title, text in (
+        ("Job", found.path.stem),
+        ("Journal", f"{found.path} ({size(found.size)})"),
+        ("Service", found.base_url),
+        ("Dataset", f"{found.dataset_name} ({found.dataset_id})"),
+        ("Sources", found.sources),
+        ("Started", _when(found.started)),
+        ("Last active", f"{_when(found.last_active)}, {counted(found.runs, 'run')}"),
+        ("State", _state(found)),
+        ("Items", ", ".join(counts)),
+        ("Resume with", how_to_resume(found)),
+    ):
         invocation.output.result(f"{title:<14}{text}")
     return WELL
 
@@ -175,14 +169,14 @@ def clean(
     journal is gone goes by what the dataset holds.
     """
     output = invocation.output
-    if not yes and not sys.stdin.isatty():
-        raise CommandError("Nobody is here to ask whether to delete journals; add --yes.")
+    invocation.may_go_on(
+        yes=yes, sentence="Nobody is here to ask whether to delete journals; add --yes."
+    )
     age = None if older_than is None else timedelta(seconds=older_than)
     which = "all jobs, also of unfinished ones," if unfinished else "complete jobs"
     unwritten = "" if age is None else f" not written for {age}"
     question = f"Delete the journals of {which}{unwritten} in {jobs_folder()}?"
-    if not yes and not output.ask(question):
-        output.message("Nothing was deleted.")
+    if not yes and not output.ask(question, otherwise="Nothing was deleted."):
         return WELL
     deleted = clean_jobs(older_than=age, unfinished=unfinished)
     if output.as_json:
@@ -195,36 +189,7 @@ def clean(
 
 def job_document(job: JobSummary) -> dict[str, Any]:
     """Return a job as JSON takes it."""
-    document = attrs.asdict(job, recurse=False)
-    return {name: _plain(value) for name, value in document.items()} | {
-        "job": job.path.stem,
-        "command": command_of(job),
-    }
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return dict(value)
-    return str(value) if isinstance(value, Path) else value
-
-
-def _facts(job: JobSummary) -> list[tuple[str, str]]:
-    """Return what is known of a job, as lines of two parts."""
-    counts = [f"{job.counts.get(each, 0):,} {each}" for each in (*_DONE, *_LEFT)]
-    return [
-        ("Job", job.path.stem),
-        ("Journal", f"{job.path} ({size(job.size)})"),
-        ("Service", job.base_url),
-        ("Dataset", f"{job.dataset_name} ({job.dataset_id})"),
-        ("Sources", job.sources),
-        ("Started", _when(job.started)),
-        ("Last active", f"{_when(job.last_active)}, {counted(job.runs, 'run')}"),
-        ("State", _state(job)),
-        ("Items", ", ".join(counts)),
-        ("Resume with", how_to_resume(job)),
-    ]
+    return plain(job) | {"job": job.path.stem, "command": command_of(job)}
 
 
 def _row(job: JobSummary) -> tuple[str, ...]:

@@ -23,8 +23,7 @@ N = TypeVar("N", Dataset, Project)
 def choose(wanted: str, among: Sequence[N], *, kind: str) -> N | None:
     """Return the one that is meant, or None if there is none.
 
-    Raises:
-        CommandError: Several have the name (races make that possible), and none the id.
+    Several may have the name, for races make that possible: which one, a `CommandError` asks.
     """
     if by_id := [each for each in among if each.id == wanted.lower()]:
         return by_id[0]
@@ -58,10 +57,6 @@ async def _outlined(parts: AsyncIterator[Dataset]) -> list[Outline]:
     return list(found.values())
 
 
-async def _all_datasets(client: DataGymClient) -> list[Dataset]:
-    return [each.dataset for each in await outlines(client)]
-
-
 async def find_dataset(client: DataGymClient, wanted: str) -> Dataset | None:
     """Return the dataset with this id or name, without its media, or None."""
     if is_id(wanted):
@@ -69,28 +64,20 @@ async def find_dataset(client: DataGymClient, wanted: str) -> Dataset | None:
         with contextlib.suppress(NotFoundError):
             (found,) = await client.datasets.read_parts(_outlined, wanted)
             return found.dataset
-    return choose(wanted, await _all_datasets(client), kind="dataset")
+    return choose(wanted, [each.dataset for each in await outlines(client)], kind="dataset")
 
 
 async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> Dataset:
-    """Return the dataset with this id or name, without its media.
-
-    Raises:
-        CommandError: There is none; the sentence says what else there is, and `hint`.
-    """
+    """Return the dataset with this id or name, without its media; if there is none, say `hint`."""
     found = await find_dataset(client, wanted)
     if found is None:
-        there = await _all_datasets(client)
+        there = [each.dataset for each in await outlines(client)]
         raise CommandError(_unknown(wanted, there, kind="dataset", hint=hint))
     return found
 
 
 async def whole_dataset_of(client: DataGymClient, wanted: str) -> Dataset:
-    """Return the dataset with this id or name, with its media.
-
-    Raises:
-        CommandError: There is none.
-    """
+    """Return the dataset with this id or name, with its media."""
     if is_id(wanted):
         with contextlib.suppress(NotFoundError):
             return await client.datasets.get(wanted)
@@ -98,11 +85,7 @@ async def whole_dataset_of(client: DataGymClient, wanted: str) -> Dataset:
 
 
 async def project_of(client: DataGymClient, wanted: str) -> Project:
-    """Return the project with this id or name.
-
-    Raises:
-        CommandError: There is none.
-    """
+    """Return the project with this id or name."""
     projects = await client.projects.list()
     found = choose(wanted, projects, kind="project")
     if found is None:

@@ -74,12 +74,7 @@ class Given:
 
 @attrs.frozen
 class OptionTable:
-    """All options of a bulk job, in the order of its help.
-
-    Args:
-        config: The class of its configuration.
-        groups: The options, by the titles of their groups.
-    """
+    """All options of a bulk job, in the order of its help, by the titles of their groups."""
 
     config: type[attrs.AttrsInstance]
     groups: Mapping[str, tuple[Option, ...]]
@@ -90,11 +85,7 @@ class OptionTable:
         return itertools.chain.from_iterable(self.groups.values())
 
     def parameters(self, own: Mapping[str, Parameter]) -> Iterator[Parameter]:
-        """Yield what typer makes the options of.
-
-        Args:
-            own: The parameters of the command, without the options of its configuration.
-        """
+        """Yield what typer makes the options of; `own` are parameters of the command itself."""
         hints = get_type_hints(self.config)
         parsers = {"SIZE": parse_bytes, "TIME": parse_seconds, "SECONDS": parse_seconds}
         for title, row in ((title, row) for title, rows in self.groups.items() for row in rows):

@@ -110,9 +110,6 @@ def parse_bytes(text: str | int) -> int:
     """Return a number of bytes: ``"500k"`` is 500,000, ``"500Ki"`` is 512,000.
 
     A number is given back: defaults come through here as well.
-
-    Raises:
-        typer.BadParameter: The text is no such number.
     """
     found = _SIZE.fullmatch(str(text).strip())
     number = None if found is None else _number(found[1])
@@ -126,9 +123,6 @@ def parse_seconds(text: str | float) -> float:
     """Return a length of time in seconds: ``"90"``, ``"90s"`` and ``"1m30s"`` are the same.
 
     A number is given back: defaults come through here as well.
-
-    Raises:
-        typer.BadParameter: The text is no length of time.
     """
     given = str(text).strip()
     if (plain := _number(given)) is not None:

@@ -6,10 +6,11 @@ and that of downloads are here, that of exports is in `_export`.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, Protocol, TypeVar
 
 import attrs
 from rich.console import Group, RenderableType
@@ -28,43 +29,36 @@ from datagym_async.uploads import Outcome, UploadProgress, UploadResult
 if TYPE_CHECKING:
     from rich.progress_bar import ProgressBar
 
+P = TypeVar("P", UploadProgress, DownloadProgress)
+
 LINES_OF_PROBLEMS: Final = 20
 """This many problems are said one by one; the rest is counted, and is in the report."""
 SAY_EVERY: Final = 5.0
 """Seconds between two lines where nothing can be drawn."""
-_LOOK_EVERY: Final = 0.1
 
 
 class Shown(Protocol):
-    """What can be shown of a run at one moment."""
+    """What can be shown of a run at one moment: drawn, or as one line."""
 
     @property
-    def seconds(self) -> float:
-        """Return the time since the run began."""
-
-    def drawing(self) -> RenderableType:
-        """Return it as it is drawn."""
-
-    def line(self) -> str:
-        """Return it as one line."""
+    def seconds(self) -> float: ...
+    def drawing(self) -> RenderableType: ...
+    def line(self) -> str: ...
 
 
 @contextlib.asynccontextmanager
 async def showing(
     output: Output, look: Callable[[], Shown], *, every: float = SAY_EVERY
 ) -> AsyncIterator[None]:
-    """Show how far a run is until the block ends.
+    """Show the snapshots that `look` takes until the block ends.
 
-    Args:
-        output: Where to.
-        look: Takes a snapshot.
-        every: Seconds between two lines where nothing can be drawn; 0 for none.
+    Where nothing can be drawn there is a line `every` few seconds, or none for 0.
     """
 
     async def watch(show: Callable[[Shown], None]) -> None:
         while True:
             show(look())
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(0.1)
 
     failure: Exception | None = None
     with _display(output, every) as show:
@@ -101,10 +95,7 @@ class Lines:
 
     _output: Output
     _every: float = SAY_EVERY
-    _next: float = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._next = self._every
+    _next: float = attrs.field(init=False, default=attrs.Factory(lambda it: it._every, True))
 
     def show(self, shown: Shown) -> None:
         """Say a snapshot if the last one is long ago."""
@@ -115,26 +106,18 @@ class Lines:
 
 @attrs.define
 class ProblemLines:
-    """Says problems as they come, until there are too many to read.
-
-    Args:
-        output: Where to.
-        kept_by: The option that keeps them all.
-    """
+    """Says problems as they come, until there are too many to read; an option keeps them all."""
 
     _output: Output
     _kept_by: str = "--report FILE keeps them"
-    _count: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the last problem was not said any more."""
-        return self._count > LINES_OF_PROBLEMS
+    _is_full: bool = attrs.field(default=False, init=False)
+    _count: int = attrs.field(default=0, init=False)
 
     def say(self, *lines: str) -> None:
         """Say a problem, in one line or several, or that further ones are only counted."""
         self._count += 1
-        if not self.is_full:
+        self._is_full = self._count > LINES_OF_PROBLEMS
+        if not self._is_full:
             for each in lines:
                 self._output.warning(each)
         elif self._count == LINES_OF_PROBLEMS + 1:
@@ -142,20 +125,11 @@ class ProblemLines:
 
 
 @attrs.define
-class Problems:
-    """Says problems and warnings of uploads as they come, until there are too many to read.
+class Problems(ProblemLines):
+    """Says problems and warnings of uploads; `last_failure` is the last that was no longer said."""
 
-    Attributes:
-        last_failure: The last failed item that was no longer said.
-    """
-
-    _output: Output
-    _lines: ProblemLines = attrs.field(init=False)
     _warned: int = attrs.field(default=0, init=False)
     last_failure: str = attrs.field(default="", init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._lines = ProblemLines(self._output)
 
     def note(self, result: UploadResult) -> None:
         """Say what became of an item if somebody should look at it."""
@@ -169,8 +143,8 @@ class Problems:
         word = "failed" if result.outcome is Outcome.FAILED else "rejected"
         named = "" if name and name in result.reason else f"{name}: "
         said = printable(f"{word}: {named}{hint_in_shell_words(result.reason)}")
-        self._lines.say(said)
-        if self._lines.is_full and result.outcome is Outcome.FAILED:
+        self.say(said)
+        if self._is_full and result.outcome is Outcome.FAILED:
             self.last_failure = said
 
 
@@ -185,22 +159,25 @@ def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:
 
 
 @attrs.frozen
-class Snapshot:
-    """How far a run of uploads is, and what its client has met.
+class _RunSnapshot(abc.ABC, Generic[P]):
+    """How far a run is, and what its client has met.
 
     Attributes:
         progress: How far it is.
         retries: How often the client had to try again.
-        limiter: How many uploads it allows itself at once, and why; None where nobody says.
-        last_failure: The last failed item, once they are no longer said one by one.
+        limiter: How many transfers it allows itself at once, and why; None where nobody says.
         is_stopping: Whether it was asked to end.
+        last_failure: The last failed item, once they are no longer said one by one.
     """
 
-    progress: UploadProgress
+    _verbs: ClassVar[Mapping[str, str]]
+    _words: ClassVar[tuple[str, ...]]
+
+    progress: P
     retries: int
     limiter: LimiterState | None = None
-    last_failure: str = ""
     is_stopping: bool = False
+    last_failure: str = ""
 
     @property
     def seconds(self) -> float:
@@ -209,30 +186,70 @@ class Snapshot:
 
     def drawing(self) -> RenderableType:
         """Return it as it is drawn: a bar, below it figures, outcomes and remarks."""
+        rows = [Text(" · ".join(self._figures()))]
+        outcomes = [
+            Text(each, "yellow" if each.endswith(("rejected", "failed")) else "")
+            for each in self._outcomes()
+        ]
+        if outcomes:
+            rows.append(Text(" · ").join(outcomes))
+        remarks = (Text(each, "dim", no_wrap=True, overflow="ellipsis") for each in self._remarks())
+        return Group(first_row(self._verb(), self._bar(), self._done()), *rows, *remarks)
+
+    def line(self) -> str:
+        """Return it as one line."""
+        first = f"{self._verb()} {self._done()}"
+        said = ", ".join((first, *self._figures(), *self._outcomes()))
+        return "; ".join((said, *self._remarks()))
+
+    def _verb(self) -> str:
+        phase = self.progress.phase
+        is_stopping = self.is_stopping and phase != "done"
+        return "Stopping" if is_stopping else self._verbs.get(phase, phase)
+
+    def _outcomes(self) -> Iterator[str]:
+        counts = ((getattr(self.progress, each), each) for each in self._words)
+        return (f"{count:,} {word}" for count, word in counts if count)
+
+    def _times(self, in_flight: int) -> Iterator[str]:
+        if self.progress.phase == "done":
+            yield f"{clock(self.progress.seconds)} taken"
+        else:
+            yield f"{clock(self.progress.seconds_left)} left"
+            limit = f", limit {self.limiter.limit}" if self.limiter else ""
+            yield f"{in_flight} in flight{limit}"
+        yield counted(self.retries, "retry", "retries")
+
+    def _remarks(self) -> Iterator[str]:
+        return iter(())
+
+    @abc.abstractmethod
+    def _bar(self) -> ProgressBar: ...
+
+    @abc.abstractmethod
+    def _done(self) -> str: ...
+
+    @abc.abstractmethod
+    def _figures(self) -> Iterator[str]: ...
+
+
+@attrs.frozen
+class Snapshot(_RunSnapshot[UploadProgress]):
+    """How far a run of uploads is."""
+
+    _verbs = {"planning": "Reading", "sending": "Uploading", "done": "Done"}  # noqa: RUF012
+    _words = ("skipped", "rejected", "failed")
+
+    def _bar(self) -> ProgressBar:
         progress = self.progress
         # By bytes where they are known: one large file is more work than ten small ones. What is
         # skipped or rejected has no bytes to send, so that a run of skips fills the bar by files.
         share = (progress.items_done, progress.items_total)
         if progress.bytes_total > 0:
             share = (progress.bytes_done, progress.bytes_total)
-        done = bar(*share, pulse=not progress.total_known and progress.phase != "done")
-        first = first_row(self._verb, done, self._of_files)
-        remarks = (Text(each, "dim", no_wrap=True, overflow="ellipsis") for each in self._remarks())
-        return Group(first, *_rows(self._figures(), self._outcomes()), *remarks)
+        return bar(*share, pulse=not progress.total_known and progress.phase != "done")
 
-    def line(self) -> str:
-        """Return it as one line."""
-        first = f"{self._verb} {self._of_files}"
-        said = ", ".join((first, *self._figures(), *self._outcomes()))
-        return "; ".join((said, *self._remarks()))
-
-    @property
-    def _verb(self) -> str:
-        verbs = {"planning": "Reading", "sending": "Uploading", "done": "Done"}
-        return _verb(verbs, self.progress.phase, is_stopping=self.is_stopping)
-
-    @property
-    def _of_files(self) -> str:
+    def _done(self) -> str:
         progress, total = self.progress, counted(self.progress.items_total, "file")
         if progress.phase == "planning":
             return f"{total} found"
@@ -250,12 +267,7 @@ class Snapshot:
         else:  # links have no bytes that we see
             yield f"{progress.items_per_second:,.1f} links/s"
         # Items wait for their turn too; the limiter counts what is on the line, and knows no links.
-        in_flight = (limiter and limiter.in_flight) or progress.in_flight
-        yield from _times(progress, in_flight, limiter)
-        yield counted(self.retries, "retry", "retries")
-
-    def _outcomes(self) -> Iterator[str]:
-        return _those_there_are(self.progress, "skipped", "rejected", "failed")
+        yield from self._times((limiter and limiter.in_flight) or progress.in_flight)
 
     def _remarks(self) -> Iterator[str]:
         limiter, phase = self.limiter, self.progress.phase
@@ -266,74 +278,26 @@ class Snapshot:
 
 
 @attrs.frozen
-class DownloadSnapshot:
-    """How far a download is, and what its client has met, as in `Snapshot`."""
+class DownloadSnapshot(_RunSnapshot[DownloadProgress]):
+    """How far a download is."""
 
-    progress: DownloadProgress
-    retries: int
-    limiter: LimiterState
-    is_stopping: bool = False
+    _verbs = {  # noqa: RUF012
+        "listing": "Listing",
+        "fetching": "Downloading",
+        "labels": "Writing labels",
+        "done": "Done",
+    }
+    _words = ("present", "skipped", "failed")
 
-    @property
-    def seconds(self) -> float:
-        """Return the time since the run began."""
-        return self.progress.seconds
-
-    def drawing(self) -> RenderableType:
-        """Return it as it is drawn: a bar, below it figures and outcomes."""
+    def _bar(self) -> ProgressBar:
         progress = self.progress
         is_unknown = progress.phase in {"listing", "labels"}
-        done = bar(progress.items_done, progress.items_total, pulse=is_unknown)
-        first = first_row(self._verb, done, self._of_media)
-        return Group(first, *_rows(self._figures(), self._outcomes()))
+        return bar(progress.items_done, progress.items_total, pulse=is_unknown)
 
-    def line(self) -> str:
-        """Return it as one line."""
-        return ", ".join((f"{self._verb} {self._of_media}", *self._figures(), *self._outcomes()))
-
-    @property
-    def _verb(self) -> str:
-        verbs = {"listing": "Listing", "labels": "Writing labels", "done": "Done"}
-        return _verb(
-            verbs | {"fetching": "Downloading"}, self.progress.phase, is_stopping=self.is_stopping
-        )
-
-    @property
-    def _of_media(self) -> str:
+    def _done(self) -> str:
         return f"{self.progress.items_done:,}/{self.progress.items_total:,} media"
 
     def _figures(self) -> Iterator[str]:
         yield size(self.progress.bytes_done)
         yield f"{size(self.progress.bytes_per_second)}/s"
-        yield from _times(self.progress, self.progress.in_flight, self.limiter)
-        yield counted(self.retries, "retry", "retries")
-
-    def _outcomes(self) -> Iterator[str]:
-        return _those_there_are(self.progress, "present", "skipped", "failed")
-
-
-def _verb(verbs: Mapping[str, str], phase: str, *, is_stopping: bool) -> str:
-    return "Stopping" if is_stopping and phase != "done" else verbs.get(phase, phase)
-
-
-def _rows(figures: Iterator[str], outcomes: Iterator[str]) -> Iterator[Text]:
-    """Yield the rows below the bar; the second one only if there is something in it."""
-    yield Text(" · ".join(figures))
-    painted = [Text(it, "yellow" if it.endswith(("rejected", "failed")) else "") for it in outcomes]
-    if painted:
-        yield Text(" · ").join(painted)
-
-
-def _times(
-    progress: UploadProgress | DownloadProgress, in_flight: int, limiter: LimiterState | None
-) -> Iterator[str]:
-    if progress.phase == "done":
-        yield f"{clock(progress.seconds)} taken"
-    else:
-        yield f"{clock(progress.seconds_left)} left"
-        yield f"{in_flight} in flight" + (f", limit {limiter.limit}" if limiter else "")
-
-
-def _those_there_are(progress: object, *outcomes: str) -> Iterator[str]:
-    counts = ((getattr(progress, each), each) for each in outcomes)
-    return (f"{count:,} {word}" for count, word in counts if count)
+        yield from self._times(self.progress.in_flight)

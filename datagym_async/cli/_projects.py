@@ -1,14 +1,12 @@
 """`projects`: list them, attach datasets to them, detach datasets from them."""
 
-import sys
-
 from datagym_async._client import DataGymClient
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import address_of, with_client
-from datagym_async.cli._errors import WELL, CommandError
+from datagym_async.cli._errors import WELL
 from datagym_async.cli._lookup import dataset_of, project_of, whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, ProjectArgument, Yes
-from datagym_async.cli._screen import Column, plain_list
+from datagym_async.cli._screen import Column, plain
 from datagym_async.models import Dataset, Project
 
 app = group("projects")
@@ -18,6 +16,16 @@ app = group("projects")
 def list_projects(invocation: Invocation) -> int:
     """List the projects with their datasets."""
     projects = with_client(invocation, lambda client: client.projects.list())
+    rows = [
+        (
+            project.id,
+            project.name,
+            project.media_type.value.lower(),
+            f"{len(project.datasets):,}",
+            f"{sum(each.media_count for each in project.datasets):,}",
+        )
+        for project in projects
+    ]
     columns = (
         Column("Id", whole=True),
         Column("Name"),
@@ -26,9 +34,9 @@ def list_projects(invocation: Invocation) -> int:
         Column("Media", "right"),
     )
     invocation.output.listing(
-        plain_list(projects),
+        [plain(each) for each in projects],
         columns,
-        [_row(project) for project in projects],
+        rows,
         empty=f"There are no projects at {address_of(invocation)}.",
     )
     return WELL
@@ -54,17 +62,15 @@ def detach(
 
     The images stay. It asks first, and needs --yes where nobody can answer.
     """
-
-    if not yes and not sys.stdin.isatty():
-        raise CommandError(
-            "Detaching destroys tasks and labels, and nobody is here to ask; add --yes."
-        )
+    invocation.may_go_on(
+        yes=yes,
+        sentence="Detaching destroys tasks and labels, and nobody is here to ask; add --yes.",
+    )
     found = with_client(invocation, lambda client: _both(client, dataset, project, whole=True))
     if not yes and not invocation.output.ask(
         f"Detaching {found[0].name!r} from {found[1].name!r} destroys its tasks there "
         f"(up to {len(found[0].media):,}) and all their labels. Detach it?"
     ):
-        invocation.output.message("Nothing was changed.")
         return WELL
     with_client(invocation, lambda client: client.projects.remove_dataset(found[1].id, found[0].id))
     return _say(invocation, *found, attached=False)
@@ -75,14 +81,6 @@ async def _both(
 ) -> tuple[Dataset, Project]:
     look = whole_dataset_of if whole else dataset_of
     return await look(client, dataset), await project_of(client, project)
-
-
-def _row(project: Project) -> tuple[str, ...]:
-    kind, media = (
-        project.media_type.value.lower(),
-        sum(each.media_count for each in project.datasets),
-    )
-    return project.id, project.name, kind, f"{len(project.datasets):,}", f"{media:,}"
 
 
 def _say(invocation: Invocation, dataset: Dataset, project: Project, *, attached: bool) -> int:

@@ -11,7 +11,9 @@ import enum
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -36,22 +38,18 @@ def clock(seconds: float | None) -> str:
 
 def plain(value: attrs.AttrsInstance) -> dict[str, Any]:
     """Return a model as JSON takes it: its attributes under their own names."""
-    return attrs.asdict(value, value_serializer=_serialised)
 
+    def serialised(_: object, __: object, value: Any) -> Any:
+        match value:
+            case enum.Enum():
+                return value.value
+            case datetime():
+                return value.isoformat()
+            case Mapping():
+                return dict(value)
+        return str(value) if isinstance(value, Path) else value
 
-def plain_list(values: Sequence[attrs.AttrsInstance]) -> list[dict[str, Any]]:
-    """Return models as JSON takes them."""
-    return [plain(each) for each in values]
-
-
-def _serialised(_: object, __: object, value: Any) -> Any:
-    return value.value if isinstance(value, enum.Enum) else value
-
-
-# Wide enough for ids and long names where no terminal sets a limit.
-_WIDTH_OF_FILES = 200
-
-Align = Literal["left", "right"]
+    return attrs.asdict(value, value_serializer=serialised)
 
 
 @attrs.frozen
@@ -59,7 +57,7 @@ class Column:
     """A column of a table; one that is `whole` is never cut or folded."""
 
     title: str
-    align: Align = "left"
+    align: Literal["left", "right"] = "left"
     whole: bool = False
 
 
@@ -176,16 +174,15 @@ class Output:
         for line in indented_trace(error).split("\n"):
             self.trace(line)
 
-    def ask(self, question: str) -> bool:
-        """Ask whether to go on; no answer is no."""
-        return typer.confirm(printable(redact_secrets(question, self._secrets)), err=True)
+    def ask(self, question: str, *, otherwise: str = "Nothing was changed.") -> bool:
+        """Ask whether to go on, and say what that means if not; no answer is no."""
+        asked = printable(redact_secrets(question, self._secrets))
+        if not (wanted := typer.confirm(asked, err=True)):
+            self.message(otherwise)
+        return wanted
 
     def log_handler(self, *, debug: bool) -> logging.Handler:
-        """Return a handler that says log records without tearing a progress display apart.
-
-        Args:
-            debug: Whether to say all records, with time, level and logger; else warnings alone.
-        """
+        """Return what says warnings of the log, or all records, around a progress display."""
         return _LogHandler(self, debug=debug)
 
     def _text(self, text: str, style: str = "") -> Text:
@@ -232,5 +229,6 @@ class _Console(Console):
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _WIDTH_OF_FILES
+    # Wide enough for ids and long names where no terminal sets a limit.
+    width = None if stream.isatty() else 200
     return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)

@@ -31,17 +31,9 @@ app = group("serve")
 async def running_server(
     data: Path | None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> AsyncIterator["Server"]:
-    """Run the embedded server until the block ends.
+    """Run the embedded server, whose options these are, until the block ends.
 
-    Args:
-        data: Folder for its data; None for one that is gone at the end.
-        host: Address to listen on.
-        port: Port; 0 for any free one.
-        options: Further options of `Server`.
-
-    Raises:
-        CommandError: The folder or the port is taken or cannot be used.
-        ModuleNotFoundError: The `server` extra is not installed.
+    A folder or port that is taken or cannot be used is a `CommandError`.
     """
     from datagym_async.server import Server, StoreError
 
@@ -118,23 +110,20 @@ def serve(
                         " token and all data cross the network readable. Leave --host out to keep"
                         " it to this machine."
                     )
-                announce(server)
+                address, secret = server.base_url, server.token
+                if output.as_json:
+                    place = None if data is None else str(data)
+                    document = {"base_url": address, "token": secret, "data": place}
+                    output.document(document | {"dialect": dialect})
+                else:
+                    where = data or "a temporary folder"
+                    output.message(f"Serving {address} from {where}. In another terminal:")
+                    output.message("")
+                    output.secret_result(f"export DATAGYM_BASE_URL={shlex.quote(address)}")
+                    output.secret_result(f"export DATAGYM_TOKEN={shlex.quote(secret)}")
+                    output.message("")
+                    output.message("Ctrl-C stops it.")
                 await asked.wait()
-
-    def announce(server: "Server") -> None:
-        address, secret = server.base_url, server.token
-        if output.as_json:
-            place = None if data is None else str(data)
-            document = {"base_url": address, "token": secret, "data": place, "dialect": dialect}
-            output.document(document)
-            return
-        where = data or "a temporary folder"
-        output.message(f"Serving {address} from {where}. In another terminal:")
-        output.message("")
-        output.secret_result(f"export DATAGYM_BASE_URL={shlex.quote(address)}")
-        output.secret_result(f"export DATAGYM_TOKEN={shlex.quote(secret)}")
-        output.message("")
-        output.message("Ctrl-C stops it.")
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run())

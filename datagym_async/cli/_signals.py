@@ -68,11 +68,7 @@ def _interrupt(*_: object) -> None:
 
 @contextlib.contextmanager
 def ending_in_two_steps(first: Callable[[], object]) -> Iterator[None]:
-    """Let the first signal end the work in its own way, and the next one cancel this task.
-
-    Args:
-        first: What the first signal does.
-    """
+    """Let the first signal end the work in its own way, and the next one cancel this task."""
     task = asyncio.current_task()
     asked = False
 

@@ -1,6 +1,5 @@
 """`tasks`: list them, complete them, skip them."""
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
@@ -14,7 +13,7 @@ from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._progress import ProblemLines
-from datagym_async.cli._screen import Column, Output, plain_list
+from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.models import Task
 from datagym_async.resources import TaskOutcome, TasksReport
@@ -79,7 +78,7 @@ def list_tasks(
 
     tasks = with_client(invocation, work)
     invocation.output.listing(
-        plain_list(tasks),
+        [plain(each) for each in tasks],
         (Column("Id", whole=True), Column("State"), Column("Image"), Column("Labeller")),
         [
             (each.id, each.state.value.lower(), each.media_name, each.labeler or "")
@@ -117,7 +116,6 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
     if not chosen.tasks and not chosen.yes:
         how_many = counted(len(task_ids), "task")
         if not output.ask(f"{verb.capitalize()} {how_many}?"):
-            output.message("Nothing was changed.")
             return WELL
     client, lines = client_for(invocation), ProblemLines(output, kept_by="--json names them all")
 
@@ -143,8 +141,7 @@ def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[st
         return chosen.tasks
     if project is None or not chosen.state:
         raise CommandError(f"Say which tasks to {verb}: their ids, or --project and --state.")
-    if not chosen.yes and not sys.stdin.isatty():
-        raise CommandError("Nobody is here to ask; add --yes.")
+    invocation.may_go_on(yes=chosen.yes)
 
     async def work(client: DataGymClient) -> list[str]:
         found = await project_of(client, project)

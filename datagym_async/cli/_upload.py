@@ -65,13 +65,7 @@ app = group("upload")
 
 @attrs.define
 class Account:
-    """What is known of a run, kept where an interruption cannot take it away.
-
-    Attributes:
-        report: Its report, once it has ended in whatever way.
-        totals: What its results add up to.
-        is_stopping: Whether somebody has asked it to end.
-    """
+    """What is known of a run, kept where an interruption cannot take it away."""
 
     report: UploadReport | None = None
     totals: Totals = attrs.field(factory=Totals)
@@ -231,15 +225,7 @@ async def run_upload(
     *,
     every: float = SAY_EVERY,
 ) -> None:
-    """Upload, show how far it is, and keep the account even if it is interrupted.
-
-    Args:
-        client: The client of the run.
-        output: Where to show it.
-        run: The upload, not yet open.
-        account: What is kept of it.
-        every: Seconds between two lines where nothing can be drawn; 0 for none.
-    """
+    """Upload, show how far it is, and keep the account even if it is interrupted."""
     problems = Problems(output)
 
     def look() -> Snapshot:

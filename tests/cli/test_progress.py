@@ -196,4 +196,4 @@ def drawn(
     limiter: LimiterState | None = None,
     last_failure: str = "",
 ) -> list[str]:
-    return printed(Snapshot(progress, 3, limiter, last_failure).drawing(), columns)
+    return printed(Snapshot(progress, 3, limiter, last_failure=last_failure).drawing(), columns)
