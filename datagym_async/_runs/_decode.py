@@ -18,6 +18,7 @@ from datagym_async._extras import require_modules
 from datagym_async._regular_files import regular_only
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
 
@@ -38,7 +39,8 @@ class Findings:
 
 
 _ORIENTATION = 0x0112
-_UPRIGHT = 1
+UPRIGHT = 1
+_MOST_TURNED = 8  # what EXIF counts to
 _LARGE_PIXELS = 32_000_000
 _one_large = threading.Lock()
 """Held while a large PNG is decoded: several at once would take gigabytes."""
@@ -90,6 +92,19 @@ def size_of(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def orientation_of(image: Image) -> int:
+    """Return the EXIF orientation of a loaded image, 1 to 8; 1 (upright) where it has no valid one.
+
+    Args:
+        image: An image of Pillow's.
+    """
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION, UPRIGHT))
+    except Exception:  # whatever a hostile header provokes: then nobody can read it
+        return UPRIGHT
+    return orientation if UPRIGHT <= orientation <= _MOST_TURNED else UPRIGHT
+
+
 def _decoded(stream: BinaryIO) -> Findings:
     from PIL import Image
 
@@ -108,8 +123,8 @@ def _decoded(stream: BinaryIO) -> Findings:
         warnings = []
         if limit is not None and pixels > limit:
             warnings.append(f"It has {pixels:,} pixels; many programs refuse to open that many.")
-        orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
-        if orientation not in {_UPRIGHT, 0}:
+        orientation = orientation_of(image)
+        if orientation != UPRIGHT:
             warnings.append(
                 f"Its EXIF orientation ({orientation}) is ignored by the service, which shows and "
                 "labels it as it is stored, turned or mirrored."

@@ -10,6 +10,7 @@
 * `_state`: where a loader stands, and how it resumes; pure;
 * `_prefetch`: the workers that load ahead, bounded by samples and bytes;
 * `_samples`: `Sample`, and how one is downloaded, decoded and transformed;
+* `_images`: an image decoded by stated rules, and turned with its labels;
 * `_cache`: media on disk, shared by processes;
 * `torch`: a loader as an ``IterableDataset``, for those who have torch.
 """

@@ -11,11 +11,14 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 import attrs
 
 from datagym_async._extras import require_modules
+from datagym_async._runs._options import one_of
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia
 
 Decode: TypeAlias = Literal["bytes", "pillow", "numpy"]
+DType: TypeAlias = Literal["uint8", "keep"]
+Orientation: TypeAlias = Literal["keep", "apply"]
 Links: TypeAlias = Literal["refuse", "skip", "service"]
 OnError: TypeAlias = Literal["raise", "skip"] | Callable[[DatasetMedia, Exception], object | None]
 
@@ -52,8 +55,13 @@ class LoaderConfig:
         shuffle: Seed of a shuffle of each epoch, or None for the order of the media's ids.
         shard: Which part is loaded: `(index, count)`.
         decode: What `Sample.data` is: ``"bytes"``, ``"pillow"`` (an image as it is stored) or
-            ``"numpy"`` (RGB, uint8, height x width x 3). The EXIF orientation is not applied:
-            labels are of the image as it is stored.
+            ``"numpy"`` (an array, see `dtype`).
+        dtype: What arrays hold: ``"uint8"`` is RGB, height x width x 3 (of 16 bits the upper 8,
+            transparency laid over white, a palette's colours); ``"keep"`` is what is stored: gray
+            of 8 or 16 bits as height x width, alpha as a channel more.
+        orientation: What becomes of the EXIF orientation, which `Sample.orientation` tells:
+            ``"keep"`` the image as it is stored, which is what the service shows and labels, or
+            ``"apply"`` it, and turn the labels along.
         batch_size: Samples in a batch, or None for single ones.
         drop_last: Whether a last batch that is not full is left out.
         on_error: What becomes of a media that cannot be loaded, decoded or transformed:
@@ -77,6 +85,8 @@ class LoaderConfig:
     shuffle: int | None = None
     shard: tuple[int, int] = (0, 1)
     decode: Decode = "bytes"
+    dtype: DType = attrs.field(default="uint8", validator=one_of(*get_args(DType)))
+    orientation: Orientation = attrs.field(default="keep", validator=one_of(*get_args(Orientation)))
     batch_size: int | None = attrs.field(default=None, validator=_least(1))
     drop_last: bool = False
     on_error: OnError = "raise"
@@ -99,6 +109,12 @@ class LoaderConfig:
         if self.decode not in get_args(Decode):
             msg = f'decode is {self.decode!r}; it can be "bytes", "pillow" or "numpy"'
             raise ConfigurationError(msg)
+        if self.decode != "numpy" and self.dtype != "uint8":
+            raise ConfigurationError('dtype="keep" is of arrays; add decode="numpy"')
+        if self.decode == "bytes" and self.orientation == "apply":
+            raise ConfigurationError(
+                'orientation="apply" takes an image; add decode="numpy" or decode="pillow"'
+            )
         what, instead = f'decode="{self.decode}"', 'load with decode="bytes"'
         require_modules(what, "images,formats", *_MODULES[self.decode], instead=instead)
         if not callable(self.on_error) and self.on_error not in {"raise", "skip"}:
@@ -120,6 +136,8 @@ class LoaderOptions(TypedDict, total=False):
     shuffle: int | None
     shard: tuple[int, int]
     decode: Decode
+    dtype: DType
+    orientation: Orientation
     drop_last: bool
     on_error: OnError
     cache: str | os.PathLike[str] | None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
+from datagym_async._logs import logger
 from datagym_async._retry import SEEMS_DOWN
 from datagym_async._runs._engine import UNREACHABLE_AFTER
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
+from datagym_async.data._images import Decoded, decoded, turned
 from datagym_async.data._listing import Listing, Media, PackedLabels
 from datagym_async.data._prefetch import Loaded
 from datagym_async.exceptions import (
@@ -25,12 +26,7 @@ from datagym_async.exceptions import (
 from datagym_async.labels import LabeledTask
 from datagym_async.models import DatasetMedia, MediaSourceType
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL.Image import Image
-
-    from datagym_async.data._config import Decode
+_log = logger(__name__)
 
 _BUFFERS = (bytes, bytearray, memoryview)
 _FATAL = (AuthenticationError, PermissionDeniedError, ClientClosedError)
@@ -53,6 +49,10 @@ class Sample:
         media: The media.
         data: Its bytes, a PIL image or an array, as `decode` says.
         labels: Its labels as exported; None where there are none, or no project was given.
+        mode: How a decoded image is stored, in Pillow's words: ``"RGB"``, ``"L"`` for gray,
+            ``"P"`` for a palette, ``"RGBA"``; with ``";16"`` at 16 bits a value. Else None.
+        orientation: EXIF orientation of a decoded image as it is stored, 1 to 8, or None; 1 is
+            upright, and what there is where it has none. The service ignores it (observed).
     """
 
     index: int
@@ -60,21 +60,8 @@ class Sample:
     media: DatasetMedia
     data: Any = attrs.field(repr=_shown, eq=False)
     labels: LabeledTask | None = None
-
-
-def decoded(data: bytes, decode: Decode) -> bytes | Image | NDArray[np.uint8]:
-    """Return the bytes of an image as what was asked for; raises what Pillow says of a bad one."""
-    if decode == "bytes":
-        return data
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-        image.load()
-        if decode == "pillow":
-            return image
-        import numpy as np
-
-        return np.array(image.convert("RGB"), dtype=np.uint8)
+    mode: str | None = None
+    orientation: int | None = None
 
 
 def weigh(value: object) -> int:
@@ -107,6 +94,7 @@ class SampleLoader:
     _config: LoaderConfig
     _cache: DiskCache | None
     _transform: Callable[[Sample], object] | None
+    _told: set[str] = attrs.field(factory=set, init=False)
     _unreachable: int = attrs.field(default=0, init=False)
     _needs_thread: bool = attrs.field(init=False)  # more is to be done than to download
 
@@ -146,13 +134,27 @@ class SampleLoader:
         return self._make(media, index, epoch, data)
 
     def _make(self, media: DatasetMedia, index: int, epoch: int, data: bytes) -> Loaded:
-        content = decoded(data, self._config.decode)
         labels = None if self._labels is None else self._labels[index]
-        sample = Sample(index, epoch, media, content, labels)
+        if self._config.decode == "bytes":
+            sample = Sample(index, epoch, media, data, labels)
+        else:
+            image = decoded(data, self._config)
+            self._tell_losses(media, image)
+            if labels is not None and self._config.orientation == "apply":
+                labels = turned(labels, image.orientation, image.size)
+            shown = image.data, labels, image.mode, image.orientation
+            sample = Sample(index, epoch, media, *shown)
         if self._transform is None:
-            return Loaded(sample, weigh(content))
+            return Loaded(sample, weigh(sample.data))
         value = self._transform(sample)
         return Loaded(value, weigh(value))
+
+    def _tell_losses(self, media: DatasetMedia, image: Decoded) -> None:
+        """Say once of each kind that arrays hold less than what is stored."""
+        if image.loss and image.loss not in self._told:
+            self._told.add(image.loss)
+            text = '%s of media %s (%s); dtype="keep" keeps it where Pillow can. Said once.'
+            _log.warning(text, image.loss, media.id, media.name)
 
     def _judge(self, media: DatasetMedia, error: Exception) -> Loaded:
         """Return what `on_error` makes of an error.

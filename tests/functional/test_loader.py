@@ -173,6 +173,46 @@ async def test_images_are_decoded_as_they_are_stored() -> None:
     }
 
 
+async def test_arrays_of_gray_alpha_and_turned_images(caplog: pytest.LogCaptureFixture) -> None:
+    """16 bits are not white, what arrays lose is said once, and labels turn with their image."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned, gray = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (80, 40), (255, 0, 0)).save(turned, "JPEG", exif=exif)
+    Image.fromarray(np.full((30, 50), 32_767, np.uint16)).save(gray, "PNG")
+    stored = {"a.jpg": turned, "b.png": gray, "c.png": gray}
+    media = [SeedMedia(name, of.getvalue(), state="COMPLETED") for name, of in stored.items()]
+    async with world(*media) as made:
+        client = made.client
+        entry = {"entryKey": "car", "entryValue": "Car", "type": "RECTANGLE"}
+        await client.label_configs.upload(made.project.label_configuration_id, [entry])
+        box = Annotation("car", Rectangle(10, 5, 20, 30))
+        images = [LabeledImage(media_id=each.id, annotations=[box]) for each in await made.media()]
+        await client.labels.import_predictions(made.project_id, images, keep_data=False)
+        for name in stored:
+            await made.server.set_task_state(made.project.task_ids[name], "COMPLETED")
+        load = client.loader(project_id=made.project_id, decode="numpy", orientation="apply")
+        found = {sample.media.name: sample async for sample in load}
+
+    assert found["a.jpg"].data.shape == (80, 40, 3)
+    assert {name: sample.data.mean() for name, sample in found.items() if name != "a.jpg"} == {
+        "b.png": 127,
+        "c.png": 127,
+    }
+    assert {name: (each.mode, each.orientation) for name, each in found.items()} == {
+        "a.jpg": ("RGB", 6),
+        "b.png": ("I;16", 1),
+        "c.png": ("I;16", 1),
+    }
+    shapes = {name: each.labels.annotations[0].shape for name, each in found.items() if each.labels}
+    assert shapes["a.jpg"] == Rectangle(5, 10, 30, 20)
+    assert shapes["b.png"] == box.shape
+    said = [each.message for each in caplog.records if each.levelname == "WARNING"]
+    assert [text.partition(" of media")[0] for text in said] == [
+        "An array holds the upper 8 of the 16 bits"
+    ]
+
+
 async def test_a_transform_runs_in_threads_and_says_what_is_yielded(full: World) -> None:
     """What the transform returns is yielded, in order; it never runs on the event loop."""
 

@@ -31,6 +31,7 @@ SUBJECTS: Final = {
     "unit/test_limits_session.py": {"_session"},
     "unit/test_loader_bounds.py": {"data._config"},
     "unit/test_loader_cache.py": {"data._cache"},
+    "unit/test_loader_images.py": {"data._config", "data._images"},
     "unit/test_loader_listing.py": {"data._listing"},
     "unit/test_printable.py": {"_logs", "_printable", "labels._json"},
     "unit/test_server_config_input.py": {"server._errors"},
