@@ -36,7 +36,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import attrs
 
@@ -74,15 +74,8 @@ __all__ = [
 def _rebuild(cls: type[DataGymError], message: str, state: dict[str, Any]) -> DataGymError:
     error = cls.__new__(cls, message)
     error.args = (message,)
-    error.__dict__.update(state)
-    return error
-
-
-def _rebuild_of_system(
-    cls: type[FileWriteError], message: str, known: tuple[int | None, str | None, str | None]
-) -> FileWriteError:
-    error = cls(message)
-    error.errno, error.strerror, error.filename = known
+    for name, value in state.items():
+        setattr(error, name, value)
     return error
 
 
@@ -99,6 +92,15 @@ class DataGymError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only constructors defeat the pickling of exceptions by their args.
         return _rebuild, (type(self), str(self), self.__dict__.copy())
+
+
+class _Call(TypedDict, total=False):
+    """What is known of a call; `APIError` explains it."""
+
+    method: str
+    path: str
+    attempts: int
+    unknown: bool
 
 
 class APIError(DataGymError):
@@ -154,17 +156,8 @@ class APIConnectionError(APIError, ConnectionError):
             cut short leaves nothing behind).
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        method: str = "",
-        path: str = "",
-        attempts: int = 1,
-        unknown: bool = False,
-        request_sent: bool = True,
-    ) -> None:
-        super().__init__(message, method=method, path=path, attempts=attempts, unknown=unknown)
+    def __init__(self, message: str, *, request_sent: bool = True, **call: Unpack[_Call]) -> None:
+        super().__init__(message, **call)
         self.request_sent = request_sent
 
 
@@ -202,12 +195,9 @@ class APIStatusError(APIError):
         params: Sequence[str] = (),
         details: Sequence[ErrorDetail] = (),
         retry_after: float | None = None,
-        method: str = "",
-        path: str = "",
-        attempts: int = 1,
-        unknown: bool = False,
+        **call: Unpack[_Call],
     ) -> None:
-        super().__init__(message, method=method, path=path, attempts=attempts, unknown=unknown)
+        super().__init__(message, **call)
         self.status = status
         self.key = key
         self.params: tuple[str, ...] = tuple(params)
@@ -278,17 +268,9 @@ class APIResponseValidationError(APIError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        status: int = 200,
-        field_path: str = "",
-        method: str = "",
-        path: str = "",
-        attempts: int = 1,
-        unknown: bool = False,
+        self, message: str, *, status: int = 200, field_path: str = "", **call: Unpack[_Call]
     ) -> None:
-        super().__init__(message, method=method, path=path, attempts=attempts, unknown=unknown)
+        super().__init__(message, **call)
         self.status = status
         self.field_path = field_path
 
@@ -327,8 +309,9 @@ class FileWriteError(DataGymError, OSError):
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        known = (self.errno, self.strerror, self.filename)
-        return _rebuild_of_system, (type(self), str(self), known)
+        names = ("errno", "strerror", "filename")
+        known = {name: getattr(self, name) for name in names}
+        return _rebuild, (type(self), str(self), self.__dict__ | known)
 
     def __str__(self) -> str:
         """Return the sentence, where an `OSError` with a number would make its own."""

@@ -1,7 +1,7 @@
 """`import`: predictions from a file into a project."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -31,8 +31,7 @@ from datagym_async.formats.coco import CocoMapping
 from datagym_async.resources import ImportOutcome, ImportResult
 from datagym_async.resources._predictions import PredictionLike
 
-_SAY_EVERY: Final = 1000
-"""Predictions between two lines that tell how far it is."""
+_FINE: Final = {ImportOutcome.STORED, ImportOutcome.CHECKED}
 
 app = group("import")
 
@@ -97,23 +96,22 @@ class _Account:
 
     @property
     def total(self) -> int:
-        """How many predictions there were."""
         return sum(self.counts.values())
-
-    @property
-    def ok(self) -> bool:
-        """Whether all were stored, or can be."""
-        fine = self.counts[ImportOutcome.STORED] + self.counts[ImportOutcome.CHECKED]
-        return fine == self.total
 
     def note(self, output: Output, result: ImportResult) -> None:
         """Count a result, and say it if somebody should look at it."""
         self.counts[result.outcome] += 1
         if not result.ok or result.left_out or result.warnings:
-            self.lines.say(*_lines_of(result))
+            who = f"predictions[{result.index}] {result.media_id}".rstrip()
+            sentences = (
+                *((result.outcome.value, each) for each in result.reasons),
+                *(("left out", each) for each in result.left_out),
+                *(("warning", each) for each in result.warnings),
+            )
+            self.lines.say(*(f"{kind}: {who}: {hint_in_shell_words(it)}" for kind, it in sentences))
             if output.as_json:
                 self.told.append(result)
-        if self.total % _SAY_EVERY == 0:
+        if self.total % 1000 == 0:
             output.message(f"{self.total:,} predictions")
 
 
@@ -187,25 +185,15 @@ def import_(
     return _close(output, account, source)
 
 
-def _lines_of(result: ImportResult) -> Iterator[str]:
-    who = f"predictions[{result.index}] {result.media_id}".rstrip()
-    sentences = (
-        *((result.outcome.value, each) for each in result.reasons),
-        *(("left out", each) for each in result.left_out),
-        *(("warning", each) for each in result.warnings),
-    )
-    for kind, sentence in sentences:
-        yield f"{kind}: {who}: {hint_in_shell_words(sentence)}"
-
-
 def _close(output: Output, account: _Account, source: PredictionFile) -> int:
     """Say how a run ended; return the exit status."""
     counts = {outcome.value: count for outcome, count in account.counts.items()}
+    all_fine = all(count == 0 or outcome in _FINE for outcome, count in account.counts.items())
     if output.as_json:
         output.document(
             {
                 **counts,
-                "ok": account.ok and account.is_complete,
+                "ok": all_fine and account.is_complete,
                 "complete": account.is_complete,
                 "results": [plain(each) for each in account.told],
                 "losses": [str(each) for each in source.losses.items],
@@ -215,11 +203,11 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
         output.warning(str(loss))
     parts = [f"{count:,} {outcome}" for outcome, count in counts.items() if count]
     sentence = f"{counted(account.total, 'prediction')}: {', '.join(parts) or 'none'}."
-    if not account.ok or not account.is_complete:
+    if not all_fine or not account.is_complete:
         output.warning(sentence)
     elif not output.quiet:
         output.result(sentence)
     if account.is_stopping:
         output.warning("Interrupted; the predictions that were not named are not imported.")
         return INTERRUPTED
-    return WELL if account.ok else SOME_FAILED
+    return WELL if all_fine else SOME_FAILED
