@@ -6,7 +6,7 @@
 - `_adaptive`: the controller that finds the limit out, from what requests take.
 - `_pacer`: requests and bytes a second.
 - `_pause`: the pause of a whole client, and the header fields that ask for one.
-- `_statistics`: what all of this took, and one sentence on what limited a run.
+- `_statistics`: what all of this took.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from datagym_async._limits._adaptive import Gradient, LimiterState
     from datagym_async._limits._limits import Limits, LimitsConfig, Slot
     from datagym_async._limits._pause import PauseGate, pause_asked
-    from datagym_async._limits._statistics import RunFacts, SessionStatistics, advise
+    from datagym_async._limits._statistics import SessionStatistics
 else:
     __getattr__, __dir__ = when_asked(
         __name__,
         _adaptive="Gradient LimiterState",
         _limits="Limits LimitsConfig Slot",
         _pause="PauseGate pause_asked",
-        _statistics="RunFacts SessionStatistics advise",
+        _statistics="SessionStatistics",
     )
 
 __all__ = [
@@ -35,9 +35,7 @@ __all__ = [
     "Limits",
     "LimitsConfig",
     "PauseGate",
-    "RunFacts",
     "SessionStatistics",
     "Slot",
-    "advise",
     "pause_asked",
 ]

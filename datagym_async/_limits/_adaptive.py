@@ -37,6 +37,8 @@ _FORGETTING = 0.5
 # A line says something about sizes up to this many times the largest that it was measured with.
 _REACH = 4
 _SMALL = 64 * 1024
+# Student's t from which on larger requests are taken to be slower for their size.
+_SURE_T = 3.0
 
 
 @attrs.define
@@ -54,6 +56,8 @@ class _Line:
     _first: float = 0.0
     _spread: float = 0.0
     _trend: float = 0.0
+    # The same of all measurements, and how the seconds differ: what the slope is worth.
+    _all: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def measure(self, points: list[tuple[int, float]]) -> None:
         """Take requests into account that met no queue."""
@@ -62,9 +66,14 @@ class _Line:
         self.largest = max(self.largest, *(size for size, _ in points))
         self._spread *= _FORGETTING
         self._trend *= _FORGETTING
+        spread = trend = varied = 0.0
         for size, seconds in points:
-            self._spread += (size - self.size) ** 2
-            self._trend += (size - self.size) * (seconds - self.seconds)
+            spread += (size - self.size) ** 2
+            trend += (size - self.size) * (seconds - self.seconds)
+            varied += (seconds - self.seconds) ** 2
+        self._spread += spread
+        self._trend += trend
+        self._all = (self._all[0] + spread, self._all[1] + trend, self._all[2] + varied)
         if not self.count:
             self._first = self.seconds - self.slope * self.size
         self.count += len(points)
@@ -76,6 +85,13 @@ class _Line:
         if self._spread <= 1e-6 * self.size * self.size:
             return 0.0
         return max(0.0, self._trend / self._spread)
+
+    @property
+    def is_of_the_size(self) -> bool:
+        """Return whether larger ones are sure to have taken longer: no chance of 1 in 300."""
+        spread, trend, varied = self._all
+        explained = trend**2 / (spread * varied) if spread * varied > 0 else 0.0
+        return trend > 0 and explained * (self.count - 2) >= _SURE_T**2 * (1 - explained)
 
     @property
     def growth(self) -> float:
@@ -105,7 +121,7 @@ class Baselines:
     def size_share(self) -> float:
         """Return the part of the most usual requests' time that goes with their bytes."""
         line = self._usual()
-        if line is None or line.seconds <= 0:
+        if line is None or line.seconds <= 0 or not line.is_of_the_size:
             return 0.0
         return min(1.0, line.slope * line.size / line.seconds)
 
@@ -176,7 +192,7 @@ class LimiterState:
             more of them at once would have gained nothing.
         growth: How many times longer an unhurried request takes than at the first measurement.
         size_share: Part of an unhurried request's time (0 to 1) that goes with its bytes; 0 where
-            all sizes were alike.
+            all sizes were alike, and where larger ones did not take longer.
     """
 
     __module__ = "datagym_async"  # what it is imported from

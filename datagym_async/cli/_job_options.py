@@ -63,12 +63,12 @@ UPLOAD: Final = OptionTable(
                 field="attach_to",
             ),
             Option(
-                "--max-per-dataset N",
+                "--max-per-dataset N|auto",
                 "Spread over datasets `NAME`, `NAME 2`, `NAME 3` and so on of at most N images "
                 "each; by default all go into one. The service takes longer for an upload the more "
-                "its dataset holds: 1000 to 2000 keep it fast. All of them count as one for "
-                "skipping, clashes, resuming and the report.",
-                least=1,
+                "its dataset holds: 1000 to 2000 keep it fast, and `auto` finds the number out as "
+                "it goes. All of them count as one for skipping, clashes, resuming and the report.",
+                type=int | None,
             ),
             Option(
                 "--no-skip",

@@ -12,7 +12,13 @@ from typing import Annotated, Any, get_type_hints
 
 import attrs
 
-from datagym_async.cli._options import flag, parse_bytes, parse_seconds, split_usage
+from datagym_async.cli._options import (
+    flag,
+    parse_bytes,
+    parse_number_or_auto,
+    parse_seconds,
+    split_usage,
+)
 
 
 @attrs.frozen
@@ -87,7 +93,12 @@ class OptionTable:
     def parameters(self, own: Mapping[str, Parameter]) -> Iterator[Parameter]:
         """Yield what typer makes the options of; `own` are parameters of the command itself."""
         hints = get_type_hints(self.config)
-        parsers = {"SIZE": parse_bytes, "TIME": parse_seconds, "SECONDS": parse_seconds}
+        parsers = {
+            "SIZE": parse_bytes,
+            "TIME": parse_seconds,
+            "SECONDS": parse_seconds,
+            "N|auto": parse_number_or_auto,
+        }
         for title, row in ((title, row) for title, rows in self.groups.items() for row in rows):
             if row.name in own:
                 kind, default = own[row.name].annotation, own[row.name].default

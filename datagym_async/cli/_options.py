@@ -135,6 +135,22 @@ def parse_seconds(text: str | float) -> float:
     return sum((number or 0.0) * unit for number, unit in parts)
 
 
+def parse_number_or_auto(text: str | int) -> int | str:
+    """Return a number above 0, or the word that has it found out.
+
+    A number is given back: defaults come through here as well.
+
+    Raises:
+        typer.BadParameter: The text is neither.
+    """
+    given = str(text).strip()
+    if given.lower() == "auto":
+        return "auto"
+    if not (given.isascii() and given.isdigit() and int(given)):
+        raise typer.BadParameter(f"{text!r} is no number above 0, and not `auto`.")
+    return int(given)
+
+
 def _number(text: str) -> float | None:
     try:
         number = float(text)

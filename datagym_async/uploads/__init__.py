@@ -11,7 +11,8 @@ In reading order:
 * `_sending`: one request, and what became of it; `_verdicts`: what an error means for an item.
 * `_settling`: what became of lost answers. `_verification`: held bytes against sent ones.
 * `_target`, `_family`: which dataset an image goes to; a family of datasets of a bounded size.
-* `_observer`: who is told, and the advice at the end. `_dry_run`: the same, and nothing sent.
+* `_observer`: who is told. `_advice`: what limited the run; `_growth`: whether uploads take longer
+  the more a dataset holds. `_dry_run`: the same as an upload, and nothing sent.
 """
 
 from __future__ import annotations

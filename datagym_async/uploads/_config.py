@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
@@ -36,6 +36,11 @@ Identity: TypeAlias = Literal["size+mtime", "sha256"]
 
 
 Verify: TypeAlias = Literal["sample", "all"] | None
+
+
+MaxPerDataset: TypeAlias = int | Literal["auto"] | None
+
+AUTO: Final = "auto"
 
 
 def _separating(_: object, __: object, value: object) -> None:
@@ -78,6 +83,15 @@ def _positive(_: object, attribute: attrs.Attribute[int | None], value: Any) -> 
     if value is not None and (not hasattr(value, "__index__") or value < 1):
         msg = f"{attribute.name} is {value!r}; it must be at least 1, or None."
         raise ConfigurationError(msg)
+
+
+def _spreading(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value == AUTO:
+        return
+    if isinstance(value, str):
+        msg = f"max_per_dataset is {value!r}; give a number, {AUTO!r}, or None."
+        raise ConfigurationError(msg)
+    _positive(instance, attribute, cast("int | None", value))
 
 
 @attrs.frozen(kw_only=True)
@@ -136,8 +150,10 @@ class UploadConfig:
         max_per_dataset: Media that one dataset may hold. What does not fit goes into further
             datasets, ``"NAME 2"``, ``"NAME 3"`` and so on, which are created as needed; all of them
             count as one for skipping, clashes, resuming and the report. The service takes longer
-            for an upload the more its dataset holds; 1,000 to 2,000 keep it fast. None for one
-            dataset without a bound.
+            for an upload the more its dataset holds; 1,000 to 2,000 keep it fast. ``"auto"`` has
+            the number found out, from how the time of an upload grows: there is one dataset while
+            it does not, and the next run of the job goes on with the number that was found. None
+            for one dataset without a bound.
         attach_to: Projects, or their ids, that the dataset is attached to before the run, and every
             dataset that is created; none are taken over from the first dataset.
         max_bytes_in_flight: Bytes of images on their way at once; a larger one goes alone. None for
@@ -178,7 +194,7 @@ class UploadConfig:
     fresh: bool = False
     identity: Identity = attrs.field(default="size+mtime", validator=one_of("size+mtime", "sha256"))
     remove_doubles: bool = False
-    max_per_dataset: int | None = attrs.field(default=None, validator=_positive)
+    max_per_dataset: MaxPerDataset = attrs.field(default=None, validator=_spreading)
     attach_to: tuple[str, ...] = attrs.field(default=(), converter=_projects)
     max_bytes_in_flight: int | None = attrs.field(default=64 << 20, validator=above_zero)
     max_files: int | None = attrs.field(default=None, validator=_positive)

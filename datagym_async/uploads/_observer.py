@@ -6,14 +6,17 @@ numbers at the run's beginning with those at its end; other work of the same cli
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
-from datagym_async._limits import LimiterState, RunFacts, SessionStatistics, advise
+from datagym_async._limits import LimiterState, SessionStatistics
 from datagym_async._logs import logger
+from datagym_async.uploads._advice import RunFacts, advise
 from datagym_async.uploads._events import (
     DatasetCreated,
     ItemSettled,
@@ -24,8 +27,11 @@ from datagym_async.uploads._events import (
     RunStarted,
     UploadEvent,
 )
+from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
+from datagym_async.uploads._values import Outcome
 
 if TYPE_CHECKING:
+    from datagym_async.uploads._tally import Tally
     from datagym_async.uploads._target import Member
     from datagym_async.uploads._values import DatasetShare, UploadReport, UploadResult
 
@@ -73,6 +79,8 @@ class Observer:
         self._limiter: LimiterState | None = None
         self._meters = meters
         self._before = SessionStatistics()
+        self._course = Course()
+        self._paused_seconds = self._paused_until = 0.0
         self._cpu = 0.0
         self._has_ended = False
 
@@ -129,14 +137,59 @@ class Observer:
         self.tell(DatasetCreated(member.dataset_id, member.name, member.number))
 
     def _paused(self, seconds: float, why: str) -> None:
+        now = asyncio.get_running_loop().time()
+        until = max(self._paused_until, now + seconds)
+        self._paused_seconds += until - max(self._paused_until, now)
+        self._paused_until = until
         self.tell(Paused(seconds, why))
 
-    def end(self, report: UploadReport, *, disk_seconds: float) -> None:
+    def _paused_by(self, now: float) -> float:
+        """Return the seconds that pauses have taken up to now."""
+        return self._paused_seconds - max(0.0, self._paused_until - now)
+
+    def mark(self, tally: Tally, held: float) -> None:
+        """Note how far the run is, and say when it is to be noted next.
+
+        Args:
+            tally: Counts the run.
+            held: See `Mark`.
+        """
+        if self._meters is None:
+            tally.next_mark = math.inf
+            return
+        now = asyncio.get_running_loop().time()
+        self._course.add(
+            Mark(
+                now - self._paused_by(now),
+                tally.outcomes[Outcome.UPLOADED],
+                self._meters.statistics().sending_seconds,
+                held,
+                tally.bytes_uploaded,
+            )
+        )
+        tally.next_mark = self._course.next
+
+    def growth(self) -> Growth | None:
+        """Return how the time of an upload has grown so far with what its dataset holds."""
+        return growth_of(self._course.parts())
+
+    def end(
+        self,
+        report: UploadReport,
+        tally: Tally,
+        *,
+        workers: int,
+        planning_seconds: float,
+        max_per_dataset: int | str | None,
+    ) -> None:
         """Find out what limited the run, and tell that it has ended; once.
 
         Args:
             report: The report, without advice.
-            disk_seconds: Seconds in which workers had nothing to do since files were being read.
+            tally: What it was made of.
+            workers: See `RunFacts`, as for the others.
+            planning_seconds: Likewise.
+            max_per_dataset: Likewise.
         """
         if self._has_ended:
             return
@@ -149,7 +202,13 @@ class Observer:
                     cpu_seconds=time.process_time() - self._cpu,
                     statistics=meters.statistics().since(self._before),
                     limiter=meters.limiter(),
-                    disk_seconds=disk_seconds,
+                    workers=workers,
+                    planning_seconds=planning_seconds,
+                    item_seconds=tally.item_seconds,
+                    disk_seconds=tally.disk_seconds,
+                    paused_seconds=self._paused_by(asyncio.get_running_loop().time()),
+                    growth=self.growth(),
+                    max_per_dataset=max_per_dataset,
                     rate_limit=meters.rate_limit,
                     max_upload_rate=meters.max_upload_rate,
                 )

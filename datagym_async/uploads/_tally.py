@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,6 +30,9 @@ class Tally(BulkTally[UploadResult]):
     Attributes:
         reading_seconds: Time in which files were being read ahead.
         disk_seconds: Time that workers had nothing to send meanwhile, summed over workers.
+        item_seconds: Time that files were under way, summed over them.
+        next_mark: Images uploaded, from which on `on_mark` is called.
+        on_mark: Notes how far the run is, and sets `next_mark` anew.
         compared: Images that were compared with the dataset, or could not be.
         mismatch_count: How many of them differ, or could not be compared.
         mismatches: The first of those, at most `max_problems`.
@@ -38,6 +43,9 @@ class Tally(BulkTally[UploadResult]):
     bytes_uploaded: int = 0
     reading_seconds: float = 0.0
     disk_seconds: float = 0.0
+    item_seconds: float = 0.0
+    next_mark: float = math.inf
+    on_mark: Callable[[], None] = lambda: None
     warned: int = 0
     left_out: int = 0
     unsettled: int = 0
@@ -57,13 +65,19 @@ class Tally(BulkTally[UploadResult]):
 
     def settled(self, result: UploadResult) -> None:
         """Count a result."""
-        self.outcomes[result.outcome] += 1
+        outcome, size = result.outcome, result.size
+        count = self.outcomes[outcome] + 1
+        self.outcomes[outcome] = count
         if result.warnings:
             self.warned += 1
-        if result.outcome is Outcome.UPLOADED:
-            self.bytes_uploaded += result.size or 0
+        if size is not None:  # the links of a batch have their time together
+            self.item_seconds += result.seconds
+        if outcome is Outcome.UPLOADED:
+            self.bytes_uploaded += size or 0
+            if count >= self.next_mark:
+                self.on_mark()
             return
-        self.bytes_found -= result.size or 0
+        self.bytes_found -= size or 0
         if result.is_problem and len(self.problems) < self.max_problems:
             self.problems.append(attrs.evolve(result, item=result.item.without_data()))
 

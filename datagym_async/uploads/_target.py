@@ -23,6 +23,7 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import AlreadyExistsError, APIError, ConfigurationError, DataGymError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, MediaType
 from datagym_async.models._names import fold_name, name_key
+from datagym_async.uploads._config import AUTO, MaxPerDataset
 from datagym_async.uploads._family import (
     MAX_GAP,
     Capacity,
@@ -32,6 +33,7 @@ from datagym_async.uploads._family import (
     link_homes,
     name_in_family,
 )
+from datagym_async.uploads._growth import SIZES
 from datagym_async.uploads._values import DatasetShare, url_name
 
 if TYPE_CHECKING:
@@ -124,7 +126,8 @@ class Target:
         datasets: Looks datasets up; with `most` it must be able to create them (`DatasetFamily`).
         projects: Attaches them; needed with `attach_to` alone.
         dataset_id: The dataset, the first one of its family.
-        most: Media that one dataset may hold; None for one dataset without a bound.
+        most: Media that one dataset may hold; None for one dataset without a bound, and "auto" for
+            one that `bound` sets.
         attach_to: Projects that every dataset of the target is attached to.
         on_created: Called with each dataset that this run adds.
     """
@@ -132,7 +135,7 @@ class Target:
     _datasets: DatasetLookup
     _projects: Attachments | None
     _dataset_id: str
-    _most: int | None = None
+    _most: MaxPerDataset = None
     _attach_to: Sequence[str] = ()
     _on_created: Callable[[Member], None] | None = None
     filled: list[Filled] = attrs.field(factory=list, init=False)
@@ -140,9 +143,10 @@ class Target:
     _homes: dict[str, int] = attrs.field(factory=dict, init=False)
     _growing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _failure: Exception | None = attrs.field(default=None, init=False)
+    _inherited: int | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.capacity = Capacity(self._most)
+        self.capacity = Capacity(self._most if isinstance(self._most, int) else None)
 
     @property
     def name(self) -> str:
@@ -185,6 +189,10 @@ class Target:
             self._homes = link_homes([held.links for _, held in family])
         for number, held in family:
             self._enter(held.dataset, number, held.count)
+        if self._most == AUTO and family[1:]:
+            # What an earlier run has found out is what it has filled its datasets to.
+            self._inherited = max(SIZES[0], min(held.count for _, held in family[:-1]))
+            self.bound(self._inherited)
         if self._attach_to:
             attached = {
                 (project.id.lower(), dataset.id.lower())
@@ -208,6 +216,20 @@ class Target:
         for dataset_id in found.keys() - {dataset.id for _, dataset in family}:
             await in_thread(listed.drop, dataset_id)
         return [(number, found[dataset.id]) for number, dataset in family]
+
+    def bound(self, most: int) -> None:
+        """Let no dataset hold more from now on; a bound is never raised.
+
+        What an earlier run has found out is left alone unless it is more than twice that.
+        """
+        known = self.capacity.most
+        if known is None or most * (2 if known == self._inherited else 1) < known:
+            self.capacity.most = most
+
+    @property
+    def held_sum(self) -> float:
+        """Return the sum, over images stored, of what their dataset held at the moment of each."""
+        return sum(each.uploaded * (each.held + each.uploaded / 2) for each in self.filled)
 
     async def list_again(self, listed: Listed) -> None:
         """Enter what the datasets hold now.

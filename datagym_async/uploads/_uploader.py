@@ -28,7 +28,7 @@ from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._options import Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, TransferError
-from datagym_async.uploads._config import UploadConfig, rules_of
+from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._observer import Observer
 from datagym_async.uploads._sending import Sender, prober_of
@@ -127,7 +127,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             keeps_hashes=config.verify is not None,
             screening=f"{config.check}, at most {config.max_bytes} bytes",
         )
-        self._tally = Tally(config.max_problems)
+        self._tally = Tally(config.max_problems, next_mark=1, on_mark=self._mark)
         self._prober = prober_of(config)
         self._listing = SharedListing(self._target.find, media.settle_after)
         self._sender = Sender(
@@ -294,7 +294,20 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     def _end(self) -> None:
         """Stop the clock, and tell that the run is over."""
         super()._end()
-        self._observer.end(self.report, disk_seconds=self._tally.disk_seconds)
+        began = self.working_since
+        self._observer.end(
+            self.report,
+            self._tally,
+            workers=self._workers,
+            planning_seconds=0.0 if began is None else began - self._began,
+            max_per_dataset=self._config.max_per_dataset,
+        )
+
+    def _mark(self) -> None:
+        """Note how far the run is; where that is to be found out, bound the datasets by it."""
+        self._observer.mark(self._tally, self._target.held_sum)
+        if self._config.max_per_dataset == AUTO and (growth := self._observer.growth()):
+            self._target.bound(growth.size)
 
     # What the run says of itself.
 

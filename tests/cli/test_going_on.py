@@ -141,6 +141,21 @@ def test_spread_over_datasets(at_service: Cli, many: Path) -> None:
     assert upload(at_service, many, "--max-per-dataset", "20", "--quiet").status == 0
 
 
+def test_spread_as_it_turns_out(at_service: Cli, many: Path) -> None:
+    """--max-per-dataset auto makes no further dataset while nothing grows, and is kept."""
+    ran = upload(at_service, many, "--max-per-dataset", "auto", "--max-files", "10")
+    assert ran.status == 1
+    command = str(only_job(at_service)["command"])
+    assert "--max-per-dataset auto" in command
+    assert at_service(*shlex.split(command)[1:]).status == 0
+    assert len(names(at_service)) == 30
+    for wrong in ("0", "-1", "none", "1.5"):
+        refused = upload(at_service, many, "--max-per-dataset", wrong)
+        assert (refused.status, "no number above 0, and not `auto`" in refused.err) == (2, True)
+    planned = upload(at_service, many, "--max-per-dataset", "auto", "--dry-run")
+    assert "30 to skip" in planned.out
+
+
 def test_verify(at_service: Cli, service: ServerThread, many: Path) -> None:
     """--verify all compares what was there, too: other bytes are a mismatch and status 1."""
     kept = SeedDataset("Photos", [SeedMedia("00.jpg", jpeg(1500, seed=1000))])

@@ -56,6 +56,7 @@ def test_without_options() -> None:
     ("argv", "name", "value"),
     [
         ("--max-per-dataset 2000", "max_per_dataset", 2000),
+        ("--max-per-dataset auto", "max_per_dataset", "auto"),
         ("--no-skip", "skip_existing", False),
         ("--include *.jpg --include *.png", "include", ("*.jpg", "*.png")),
         ("--exclude thumbs", "exclude", ("thumbs",)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -46,6 +46,14 @@ class FakeFamily:
         dataset = Dataset(f"d-{number}", name, number, media=tuple(media))
         self.datasets.append(dataset)
         return dataset
+
+    def hold(self, counts: Mapping[str, int]) -> None:
+        """Let datasets hold so many images each, by their ids."""
+        for at, each in enumerate(self.datasets):
+            held = (
+                DatasetMedia("m", 0, MediaSourceType.LOCAL, "m") for _ in range(counts[each.id])
+            )
+            self.datasets[at] = attrs.evolve(each, media=tuple(held))
 
     async def read_parts(
         self,

@@ -1,0 +1,202 @@
+"""How the time of an upload grows with what its dataset holds: seen in a run, and what follows.
+
+A run is marked every so many images, so that nothing is computed for each of them: where two marks
+differ is a part of the run. What an image cost in a part is the time that the client was busy,
+divided by the images stored: unlike the time of a request, it does not grow with the number in
+flight. Over the parts, in the order of what the datasets held, a line shows whether it grows with
+that. A part of the run that was slow for another reason (a pause, other users, larger images) is
+no growth. Pure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from bisect import bisect_left
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+import attrs
+
+_MOST_MARKS = 64
+_FIRST_STEP = 4
+_BINS = 12
+"""Points that the line is laid through: many enough for a line, and each of many images."""
+_LEAST_SPAN = 100
+"""Media between the fewest and the most that were held, below which nothing is said."""
+_GROWN = 1.5
+"""Times longer, from where on an upload counts as slower."""
+_SURE = 0.7
+"""Part of all differences between the points that the line has to explain."""
+_STEADY = 0.2
+"""What either half of the points has to rise at least, of what all of them rise: no single step."""
+_MUCH_LONGER = 1.75
+"""Times that an image may take on average of what it takes in an empty dataset."""
+SIZES = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
+"""What a dataset may be bounded to; fewer would be a crowd of datasets for little."""
+
+
+class Mark(NamedTuple):
+    """What was counted from the beginning of a run to one moment.
+
+    Args:
+        seconds: The time, without pauses.
+        uploaded: Images stored.
+        sending: Time of all requests together.
+        held: The sum, over these images, of what the dataset held when each was stored.
+        bytes: Bytes of them.
+    """
+
+    seconds: float
+    uploaded: int
+    sending: float
+    held: float
+    bytes: int
+
+
+class Part(NamedTuple):
+    """Some images: what their dataset held on average, and the cost and the bytes of one."""
+
+    held: float
+    cost: float
+    size: float
+    images: int
+
+
+@attrs.define
+class Course:
+    """The marks of a run, a bounded number of them: they get further apart.
+
+    Attributes:
+        next: Images stored, from which on the next mark is due.
+    """
+
+    next: int = 1  # not before the first image, for a run takes its time to begin
+    _step: int = _FIRST_STEP
+    _marks: list[Mark] = attrs.field(factory=list)
+
+    def add(self, mark: Mark) -> None:
+        """Take a mark."""
+        self._marks.append(mark)
+        if len(self._marks) > _MOST_MARKS:
+            del self._marks[1::2]
+            self._step *= 2
+        self.next = mark.uploaded + self._step
+
+    def parts(self) -> list[Part]:
+        """Return what lies between the marks."""
+        return [_between(*pair) for pair in itertools.pairwise(self._marks)]
+
+
+def _between(one: Mark, two: Mark) -> Part:
+    count = two.uploaded - one.uploaded
+    # With more than one request at a time, what was sent adds up faster than the clock: then the
+    # client was busy all the time. With less, it was idle in between.
+    busy = min(two.seconds - one.seconds, two.sending - one.sending)
+    return Part((two.held - one.held) / count, busy / count, (two.bytes - one.bytes) / count, count)
+
+
+@attrs.frozen
+class Growth:
+    """How the cost of an image grows with what its dataset holds.
+
+    Args:
+        points: Parts of the run, from the fewest held to the most.
+        times: How many times longer it took where most was held than where fewest was.
+    """
+
+    points: tuple[Part, ...]
+    times: float
+
+    @property
+    def mean(self) -> float:
+        """Return the seconds that an image has cost on average."""
+        return _mean(self.points, "cost")
+
+    @property
+    def most_held(self) -> float:
+        """Return what the fullest dataset held."""
+        return self.points[-1].held
+
+    def cost(self, held: float) -> float:
+        """Return the seconds of an image: what was seen, and beyond that what follows from it."""
+        points = self.points
+        first, last = points[0], points[-1]
+        if held <= first.held:
+            slope = max(0.0, _line(points[: _BINS // 3])[0])
+            return max(first.cost - slope * (first.held - held), first.cost / 20)
+        if held >= last.held:
+            slope = max(0.0, _line(points[-(_BINS // 3) :])[0])
+            return last.cost + slope * (held - last.held)
+        at = bisect_left(points, held, key=attrgetter("held"))
+        low, high = points[at - 1], points[at]
+        share = (held - low.held) / (high.held - low.held)
+        return low.cost + share * (high.cost - low.cost)
+
+    def mean_up_to(self, most: int) -> float:
+        """Return the seconds of an image on average, were datasets filled from 0 to this number."""
+        steps = 20
+        return statistics.fmean(self.cost((step + 0.5) / steps * most) for step in range(steps))
+
+    @property
+    def size(self) -> int:
+        """Return to what a dataset is best bounded: the more it may hold, the fewer there are."""
+        longest = _MUCH_LONGER * self.cost(0)
+        fast = (each for each in reversed(SIZES) if self.mean_up_to(each) <= longest)
+        return next(fast, SIZES[0])
+
+
+def growth_of(parts: Sequence[Part]) -> Growth | None:
+    """Return how an image's cost has grown with what was held; None where nobody can be sure.
+
+    Args:
+        parts: The parts of a run.
+    """
+    points = _points(sorted(parts, key=attrgetter("held")))
+    if len(points) < _BINS or points[-1].held - points[0].held < _LEAST_SPAN:
+        return None
+    few, many = points[: _BINS // 4], points[-(_BINS // 4) :]
+    times = _mean(many, "cost") / max(_mean(few, "cost"), 1e-9)
+    larger = max(1.0, _mean(many, "size") / max(_mean(few, "size"), 1.0))
+    slope, explained = _line(points)
+    halves = (points[: _BINS // 2], points[_BINS // 2 :])
+    is_steady = all(_line(half)[0] >= _STEADY * slope for half in halves)
+    if times < _GROWN * larger or slope <= 0 or explained < _SURE or not is_steady:
+        return None
+    return Growth(tuple(points), times)
+
+
+def _points(parts: list[Part]) -> list[Part]:
+    """Return parts put together to so many points, each of about as many images."""
+    total, seen = sum(part.images for part in parts), 0
+    bins: list[list[Part]] = [[] for _ in range(_BINS)]
+    for part in parts:
+        bins[min(_BINS - 1, _BINS * seen // total)].append(part)
+        seen += part.images
+    return [
+        Part(
+            _mean(some, "held"),
+            _mean(some, "cost"),
+            _mean(some, "size"),
+            sum(part.images for part in some),
+        )
+        for some in bins
+        if some
+    ]
+
+
+def _mean(parts: Sequence[Part], name: str) -> float:
+    images = sum(part.images for part in parts)
+    return float(sum(getattr(part, name) * part.images for part in parts)) / images
+
+
+def _line(points: Sequence[Part]) -> tuple[float, float]:
+    """Return the slope of cost over held, and the part of all differences that it explains."""
+    held, cost = _mean(points, "held"), _mean(points, "cost")
+    spread = sum((p.held - held) ** 2 for p in points)
+    varied = sum((p.cost - cost) ** 2 for p in points)
+    trend = sum((p.held - held) * (p.cost - cost) for p in points)
+    if not spread or not varied:
+        return 0.0, 0.0
+    return trend / spread, trend * trend / (spread * varied)
