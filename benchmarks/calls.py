@@ -68,7 +68,8 @@ def taken(name: str, base_url: str, options: argparse.Namespace, *, uvloop: bool
     command = [sys.executable, "-m", "benchmarks.calls", "--job", name, "--base-url", base_url]
     command += ["--count", str(options.count), *(["--uvloop"] if uvloop else [])]
     done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT)
-    return options.count / float(json.loads(done.stdout)["seconds"])
+    calls: int = options.count
+    return calls / float(json.loads(done.stdout)["seconds"])
 
 
 def main() -> None:

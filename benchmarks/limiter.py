@@ -17,6 +17,7 @@ import statistics
 import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Self
 
 import attrs
 
@@ -90,6 +91,13 @@ class _Timed:
 
     transport: AiohttpTransport
     seconds: list[float] = attrs.field(factory=list)
+
+    token_number: int = 1
+
+    def with_timeout(self, timeout: Timeout) -> Self:
+        """Return itself."""
+        del timeout
+        return self
 
     async def exchange(self, request: Request) -> Response:
         """Send, and note how long it took."""

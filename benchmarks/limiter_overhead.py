@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Self
 
 from benchmarks.machine import machine_facts
 from datagym_async._limits import Limits, LimitsConfig
@@ -35,6 +36,13 @@ async def _pieces() -> AsyncIterator[bytes]:
 
 class _AtOnce:
     """A transport that answers everything with 200 after one turn of the loop."""
+
+    token_number = 1
+
+    def with_timeout(self, timeout: Timeout) -> Self:
+        """Return itself."""
+        del timeout
+        return self
 
     async def exchange(self, request: Request) -> Response:
         """Answer."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
-    from datagym_async._client import DataGymClient
+    from datagym_async._client import DataGymClient, RawAnswer
     from datagym_async._limits import LimiterState
     from datagym_async._retry import RetryPolicy
     from datagym_async._session import SessionStatistics
@@ -163,7 +163,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = when_asked(
         __name__,
-        _client="DataGymClient",
+        _client="DataGymClient RawAnswer",
         _limits="LimiterState",
         _retry="RetryPolicy",
         _session="SessionStatistics",
@@ -304,6 +304,7 @@ __all__ = [
     "Project",
     "ProjectDataset",
     "RateLimitError",
+    "RawAnswer",
     "Rectangle",
     "RequestRefusedError",
     "RetryPolicy",

@@ -5,24 +5,38 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
+import attrs
+
+from datagym_async._json import loads
 from datagym_async._public import showing
 from datagym_async._retry import RetryPolicy
-from datagym_async._transport import Timeout, check_base_url, check_kind, check_session, check_token
+from datagym_async._transport import (
+    Auth,
+    Timeout,
+    check_base_url,
+    check_kind,
+    check_session,
+    check_token,
+    proxy_for,
+    tls_context,
+)
 from datagym_async._wire._messages import Lane
 from datagym_async._wire._redact import Secret
-from datagym_async.exceptions import ClientClosedError
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
     import aiohttp
 
     from datagym_async._limits import LimiterState
-    from datagym_async._opened import Opened
+    from datagym_async._opened import Opened, TokenSource
     from datagym_async._session import SessionStatistics
+    from datagym_async._wire import Request, Response
     from datagym_async.data import DatasetLoader, LoaderConfig, Sample
     from datagym_async.data._config import LoaderOptions
     from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
@@ -64,12 +78,49 @@ def _loader_options() -> Iterable[inspect.Parameter]:
     return loader_parameters()
 
 
+@attrs.frozen
+class RawAnswer:
+    """An answer of the service as it came, without secrets.
+
+    Attributes:
+        method: Method of the request.
+        path: Its path below ``api/v1/``, without the query.
+        status: HTTP status.
+        headers: Header fields, to be asked for by names in lower case.
+        content: The body.
+    """
+
+    __module__ = "datagym_async"  # what it is imported from
+
+    method: str
+    path: str
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, request: Request, response: Response) -> RawAnswer:
+        """Return what a request was answered with."""
+        return cls(request.method, request.path, response.status, response.headers, response.body)
+
+    def json(self) -> Any:
+        """Return what the body says.
+
+        Raises:
+            ValueError: It is no JSON, or nested too deep.
+        """
+        return loads(self.content)
+
+
 class DataGymClient:
     """Talk to DataGym from async code; use as ``async with DataGymClient(...) as client``.
 
     Args:
         token: API token; None takes it from ``DATAGYM_TOKEN``. It is sent in the Authorization
-            header to the origin of `base_url` and appears nowhere else.
+            header to the origin of `base_url` and appears nowhere else. Or a function that gives
+            it, plain (called in a thread) or a coroutine function: it is asked when the client is
+            opened, and again when the token is refused (401, 403); where it gives another one then,
+            the request is sent once more.
         base_url: Address of the service, without ``/api/v1``; None takes it from
             ``DATAGYM_BASE_URL``, else ``https://app.datagym.ai``.
         timeout: Time limits of one attempt, in seconds by phase.
@@ -83,14 +134,21 @@ class DataGymClient:
         max_upload_rate: Bytes of file uploads a second, evenly spread; None for no limit.
         dialect: ``"media"`` for the routes of today's servers, ``"image"`` for those of the public
             documentation, ``"auto"`` to find out on the first media call.
-        trust_env: Whether to take proxies from the environment and credentials from ~/.netrc.
-        session: An aiohttp session to use; it is never closed here, and its ``raise_for_status``
-            does not count. Its pool is its own: what a server sends unasked on an idle connection,
-            aiohttp gives to the next request.
+        auth: ``"header"`` sends the token in the Authorization header; ``"parameter"`` as the
+            request parameter ``token``, for gateways that eat the header. The service documents
+            both; a URL comes to more places than a header does, so take it only where you must.
+        proxy: URL of a proxy before the service, with user and password where it wants them; empty
+            for none; None for what the environment says (``HTTPS_PROXY``, ``HTTP_PROXY``,
+            ``ALL_PROXY``, ``NO_PROXY``), unless the service is on this machine.
+        trust_env: Whether the environment is asked for a proxy. ~/.netrc is never read.
+        ca_file: Certificates (PEM) to trust besides the system's, as of a company's own authority.
+        session: An aiohttp session to use; it is never closed here, its own proxy and certificates
+            count, and its ``raise_for_status`` does not. Its pool is its own: what a server sends
+            unasked on an idle connection, aiohttp gives to the next request.
         allow_private_store: Whether the pre-signed URLs of the service, as of videos, may lead to
             private, loopback and other special addresses. They are fetched from public ones alone,
             and from the host and port of `base_url`; without cookies, proxies or credentials, so
-            neither `trust_env` nor `session` counts for them.
+            neither `proxy` nor `session` counts for them.
 
     A client belongs to the process and the event loop that it is opened in; anywhere else, as in a
     forked worker, its calls raise `ClientClosedError`. It is safe to share between tasks and to
@@ -104,7 +162,7 @@ class DataGymClient:
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | TokenSource | None = None,
         base_url: str | None = None,
         *,
         timeout: Timeout = Timeout(),  # noqa: B008 -- a frozen value
@@ -116,7 +174,10 @@ class DataGymClient:
         max_downloads: int = 16,
         max_upload_rate: float | None = None,
         dialect: Dialect = "auto",
-        trust_env: bool = False,
+        auth: Auth = "header",
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ca_file: str | os.PathLike[str] | None = None,
         session: aiohttp.ClientSession | None = None,
         allow_private_store: bool = False,
     ) -> None:
@@ -124,16 +185,25 @@ class DataGymClient:
         from datagym_async._limits import LimitsConfig
         from datagym_async._opened import Settings
 
-        given = Secret(token or os.environ.get(TOKEN_VARIABLE, ""))
-        del token  # a traceback with locals shows the names of this frame
+        source = token if callable(token) else None
+        given = Secret("" if callable(token) else token or os.environ.get(TOKEN_VARIABLE, ""))
+        through = None if proxy is None else Secret(proxy)
+        del token, proxy  # a traceback with locals shows the names of this frame
         check_kind("timeout", timeout, Timeout)
         check_kind("retry", retry, RetryPolicy)
         check_session(session)
+        if auth not in ("header", "parameter"):
+            raise ConfigurationError(f'auth is {auth!r}; it must be "header" or "parameter"')
+        if session is not None and (through is not None or ca_file is not None):
+            raise ConfigurationError(
+                "session comes with a proxy and certificates of its own; give proxy and ca_file to "
+                "aiohttp.ClientSession and its connector instead"
+            )
+        address = check_base_url(base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
+        own = session is None
         self._settings = Settings(
-            token=check_token(given),
-            base_url=check_base_url(
-                base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-            ),
+            token=source or check_token(given),
+            base_url=address,
             timeout=timeout.for_pace(max_upload_rate),
             retry=retry,
             limits=LimitsConfig(
@@ -145,12 +215,14 @@ class DataGymClient:
                 concurrency=concurrency,
             ),
             dialect=dialect,
-            trust_env=trust_env,
+            auth=auth,
+            proxy=proxy_for(address, through, trust_env=trust_env) if own else Secret(""),
+            verify=tls_context(ca_file),
             session=session,
             allow_private_store=allow_private_store,
         )
         self._open: Opened | None = None
-        self._closed = False
+        self._closed = self._is_view = False
 
     def __repr__(self) -> str:
         """Return address and state, without the token."""
@@ -161,7 +233,7 @@ class DataGymClient:
 
     def __del__(self, _warn: type[ResourceWarning] = ResourceWarning) -> None:
         """Warn of a client that was opened and never closed."""
-        if getattr(self, "_open", None) is not None:
+        if getattr(self, "_open", None) is not None and not self._is_view:
             warnings.warn(f"Unclosed {self!r}; use `async with` or aclose()", _warn, stacklevel=2)
 
     async def __aenter__(self) -> Self:
@@ -178,16 +250,84 @@ class DataGymClient:
         """
         if self._open is not None or self._closed:
             raise ClientClosedError(f"{self!r} can be opened once; make a new client")
-        from datagym_async._opened import Opened
+        from datagym_async._opened import Opened, token_of
 
-        self._open = Opened(self._settings)
+        self._open = Opened.by(self._settings, await token_of(self._settings.token))
         return self
 
     async def aclose(self) -> None:
-        """Close the client and its connections; may be called again."""
+        """Close the client and its connections; may be called again.
+
+        One of `with_options` is done with then, and closes nothing.
+        """
         opened, self._open, self._closed = self._open, None, True
-        if opened is not None:
+        if opened is not None and not self._is_view:
             await opened.session.aclose()
+
+    def with_options(
+        self,
+        *,
+        timeout: Timeout | None = None,
+        retry: RetryPolicy | None = None,
+        on_answer: Callable[[RawAnswer], object] | None = None,
+    ) -> DataGymClient:
+        """Return this open client with other options, for single calls.
+
+        ::
+
+            await client.with_options(timeout=Timeout(read=600)).labels.export(project_id)
+
+        Both share connections, limits, pauses and counts; closing the opened one ends both.
+
+        Args:
+            timeout: Time limits; None keeps those of the client.
+            retry: How failed requests are tried again; None keeps that of the client.
+            on_answer: Is called in the event loop with each whole answer as it came, errors and
+                attempts that are repeated included; must return at once. Answers that are read
+                piece by piece (downloads, exports) are not among them.
+        """
+
+        def hear(request: Request, response: Response) -> None:
+            if on_answer is not None:
+                on_answer(RawAnswer.of(request, response))
+
+        opened = self._opened
+        session = opened.session.with_options(
+            retry=retry, timeout=timeout, on_answer=None if on_answer is None else hear
+        )
+        view = copy(self)
+        view._open, view._is_view = opened.over(session), True
+        return view
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: object = None,
+        safe_to_repeat: bool | None = None,
+    ) -> RawAnswer:
+        """Send a request to a route that this client knows no method for.
+
+        It is limited, counted and tried again as any other.
+
+        Args:
+            method: HTTP method.
+            path: Path below ``api/v1/``, for example ``"project/P/statistics"``.
+            query: Query parameters.
+            json: What is sent as JSON; None for no body.
+            safe_to_repeat: Whether it may be sent again after its answer was lost; None for GET and
+                HEAD only.
+
+        Raises:
+            ConfigurationError: The path is none, or leads elsewhere.
+            APIError: As of any call.
+        """
+        from datagym_async._wire import raw_request
+
+        request = raw_request(method, path, query or {}, json, safe_to_repeat)
+        return RawAnswer.of(request, await self._opened.session.request(request))
 
     async def ping(self) -> None:
         """Ask the service whether the token is good (HEAD project).

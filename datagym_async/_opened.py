@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import cast
+from typing import TypeAlias, cast
 
 import aiohttp
 import attrs
@@ -14,9 +18,16 @@ import attrs
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
-from datagym_async._transport import AiohttpTransport, CallersSession, Timeout
+from datagym_async._transport import (
+    AiohttpTransport,
+    Auth,
+    CallersSession,
+    Timeout,
+    check_token,
+)
 from datagym_async._wire._messages import Lane
 from datagym_async._wire._redact import Secret
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.resources import (
     AiSegmentationResource,
     DatasetsResource,
@@ -29,52 +40,114 @@ from datagym_async.resources import (
     ValuesResource,
 )
 
+TokenSource: TypeAlias = Callable[[], "str | Awaitable[str]"]
+"""Gives the token; a plain function is called in a thread, since it may read a file or ask."""
+
 
 @attrs.frozen
 class Settings:
     """The options of a client, checked; `DataGymClient` explains them."""
 
     base_url: str
-    token: Secret
+    token: Secret | TokenSource
     timeout: Timeout
     retry: RetryPolicy
     limits: LimitsConfig
     dialect: Dialect
-    trust_env: bool
+    auth: Auth
+    proxy: Secret
+    verify: ssl.SSLContext | bool
     session: aiohttp.ClientSession | None
     allow_private_store: bool
+
+
+async def token_of(source: Secret | TokenSource) -> Secret:
+    """Return the token, asked for where a function gives it.
+
+    Raises:
+        ConfigurationError: What it gives is no token. What it raises comes out as it is.
+    """
+    if isinstance(source, Secret):
+        return source
+    is_coroutine = any(map(inspect.iscoroutinefunction, (source, type(source).__call__)))
+    given = source() if is_coroutine else await asyncio.to_thread(source)
+    secret = await given if isinstance(given, Awaitable) else given
+    del given
+    if not isinstance(secret, str):
+        raise ConfigurationError(f"token gave {type(secret).__name__}; it must give a str")
+    return check_token(secret)
+
+
+class Renewal:
+    """Ask for the token once more when it was refused: once for all requests that met that.
+
+    Args:
+        source: The caller's function.
+        transport: Sends the token.
+        token: The one in use.
+    """
+
+    def __init__(self, source: TokenSource, transport: AiohttpTransport, token: Secret) -> None:
+        self._source, self._transport, self._token = source, transport, token
+        self._asking = asyncio.Lock()
+
+    async def __call__(self, number: int) -> bool:
+        """Return whether there is another token than the one of this number."""
+        async with self._asking:
+            if self._transport.token_number != number:
+                return True
+            token = await token_of(self._source)
+            if token.reveal() == self._token.reveal():
+                return False
+            self._token = token
+            self._transport.use_token(token)
+            return True
 
 
 class Opened:
     """The parts of an open client. Must be made inside the event loop that uses them."""
 
-    def __init__(self, settings: Settings) -> None:
-        transport = AiohttpTransport(
-            base_url=settings.base_url,
-            token=settings.token,
-            timeout=settings.timeout,
-            trust_env=settings.trust_env,
-            session=settings.session
-            and cast("aiohttp.ClientSession", CallersSession(settings.session)),
-            allow_private_store=settings.allow_private_store,
-        )
-        self.limits = Limits(settings.limits)
-        session = self.session = Session(
-            transport,
-            limits=self.limits,
-            retry=settings.retry,
-            timeout=settings.timeout,
-            base_url=settings.base_url,
-            secrets=transport.secrets,
-        )
+    def __init__(self, session: Session, limits: Limits, dialect: Dialect) -> None:
+        self.session, self.limits = session, limits
         self.projects = ProjectsResource(session)
         self.datasets = DatasetsResource(session)
-        self.media = MediaResource(session, dialect=settings.dialect)
+        self.media = MediaResource(session, dialect=dialect)
         self.labels = LabelsResource(session)
         self.label_configs = LabelConfigsResource(session)
         self.tasks = TasksResource(session)
         self.values = ValuesResource(session)
         self.ai_segmentation = AiSegmentationResource(session)
+
+    @classmethod
+    def by(cls, settings: Settings, token: Secret) -> Opened:
+        """Open a client by its options, with the token that they name."""
+        transport = AiohttpTransport(
+            base_url=settings.base_url,
+            token=token,
+            timeout=settings.timeout,
+            auth=settings.auth,
+            proxy=settings.proxy,
+            verify=settings.verify,
+            session=settings.session
+            and cast("aiohttp.ClientSession", CallersSession(settings.session)),
+            allow_private_store=settings.allow_private_store,
+        )
+        source, limits = settings.token, Limits(settings.limits)
+        session = Session(
+            transport,
+            limits=limits,
+            retry=settings.retry,
+            timeout=settings.timeout,
+            base_url=settings.base_url,
+            secrets=transport.secrets,
+            renew=None if isinstance(source, Secret) else Renewal(source, transport, token),
+        )
+        return cls(session, limits, settings.dialect)
+
+    def over(self, session: Session) -> Opened:
+        """Return the same parts over a session with other options."""
+        # What was found out of the service's routes needs not be found out again.
+        return Opened(session, self.limits, self.media._known or "auto")
 
     def lane(self, lane: Lane) -> JobLane:
         """Return the client's bound on uploads or downloads, as a run of them sees it."""

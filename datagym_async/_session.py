@@ -10,12 +10,14 @@ closes its answer and its body before the ring returns.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from copy import copy
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from logging import DEBUG
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -41,7 +43,9 @@ from datagym_async.exceptions import (
     APIResponseValidationError,
     APIStatusError,
     APITimeoutError,
+    AuthenticationError,
     ClientClosedError,
+    PermissionDeniedError,
 )
 
 if TYPE_CHECKING:
@@ -56,10 +60,23 @@ _SETTLE_SECONDS = (2.0, 60.0)
 # An upload has a limit for all of it; a download may take as long as its bytes come.
 _END_BY_THEMSELVES = frozenset({Lane.UPLOAD, Lane.DOWNLOAD})
 _OVERLOADS = frozenset({429, 500, 503, 504})
+_REFUSED = (AuthenticationError, PermissionDeniedError)
+OnAnswer: TypeAlias = Callable[[Request, Response], object]
 # What a host is made of: a Location may hold anything, half characters of a wrong coding included.
 _HOST = re.compile(r"[a-z0-9._:-]{1,253}")
 
 __all__ = ["Session", "SessionStatistics"]
+
+
+@attrs.define
+class _Counts:
+    """What is counted of a session, and of its likes with other options."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+    is_closed: bool = False
+    has_answered: bool = False  # whether the service has, whatever it was asked
 
 
 class Session:
@@ -73,6 +90,8 @@ class Session:
         base_url: The service's address, for texts and for resources that build on it.
         now: Gives the current time with its zone, for Retry-After dates.
         secrets: What no text may hold, where an answer leads elsewhere.
+        renew: Asks for another token when one is refused, given its number; says whether there is
+            another one now.
 
     Belongs to the event loop that it was made in.
     """
@@ -87,6 +106,7 @@ class Session:
         base_url: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         secrets: Secrets = Secrets(),  # noqa: B008 -- knows nothing, and never changes
+        renew: Callable[[int], Awaitable[bool]] | None = None,
     ) -> None:
         self.base_url = base_url
         self._transport = transport
@@ -95,20 +115,35 @@ class Session:
         self._timeout = timeout
         self._now = now
         self._secrets = secrets
-        self._first_retry = retry
-        if retry.max_first_retries is not None:
-            self._first_retry = attrs.evolve(retry, max_retries=retry.max_first_retries)
+        self._renew = renew
+        self._on_answer: OnAnswer | None = None
+        self._first_retry = _first(retry)
         self._quota = RetryQuota(retry.quota) if retry.quota is not None else None
         self._deadlines = Deadlines()
         self._home = Home("The client")
-        self._closed = False
+        self._counts = _Counts()
         self._heeded: Mapping[str, str] | None = None
-        self._has_answered = False  # whether the service has, whatever it was asked
-        self._requests = self._retries = self._bytes = 0
+
+    def with_options(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: Timeout | None = None,
+        on_answer: OnAnswer | None = None,
+    ) -> Session:
+        """Return a session that shares everything with this one but what is given."""
+        other = copy(self)
+        if retry is not None:
+            other._retry, other._first_retry = retry, _first(retry)
+        if timeout is not None:
+            other._timeout = timeout
+            other._transport = self._transport.with_timeout(timeout)
+        other._on_answer = on_answer or self._on_answer
+        return other
 
     def __repr__(self) -> str:
         """Return address and state, without the token."""
-        state = "closed" if self._closed else "open"
+        state = "closed" if self._counts.is_closed else "open"
         return f"<Session {self.base_url} {state}, {self._limits!r}>"
 
     def request(self, request: Request) -> Coroutine[Any, Any, Response]:
@@ -118,7 +153,7 @@ class Session:
             APIError: It failed, and the retry table knows no further way.
             ClientClosedError: The session is closed.
         """
-        return self._send(request, partial(self._attempt, request))
+        return self._send(request, partial(self._attempt, request, count(1)))
 
     def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
@@ -134,7 +169,7 @@ class Session:
             APIError: It failed, and the retry table knows no further way.
             ClientClosedError: The session is closed.
         """
-        attempt: Callable[[], Awaitable[Response | T]] = partial(self._attempt, request)
+        attempt: Callable[[], Awaitable[Response | T]] = partial(self._attempt, request, count(1))
         return self._send(request, attempt, settle)
 
     @asynccontextmanager
@@ -148,7 +183,7 @@ class Session:
             ClientClosedError: The session is closed.
         """
         async with AsyncExitStack() as stack:
-            yield await self._send(request, partial(self._open, request, stack))
+            yield await self._send(request, partial(self._open, request, stack, count(1)))
 
     async def read(
         self, request: Request, reading: Callable[[StreamedResponse], Awaitable[T]]
@@ -165,9 +200,11 @@ class Session:
             ClientClosedError: The session is closed.
         """
 
+        numbers = count(1)
+
         async def attempt() -> T:
             async with AsyncExitStack() as stack:
-                return await reading(await self._open(request, stack))
+                return await reading(await self._open(request, stack, numbers))
 
         return await self._send(request, attempt)
 
@@ -192,9 +229,9 @@ class Session:
         """Return what the session has done so far."""
         waited = self._limits.waited
         return SessionStatistics(
-            requests=self._requests,
-            retries=self._retries,
-            bytes=self._bytes,
+            requests=self._counts.requests,
+            retries=self._counts.retries,
+            bytes=self._counts.bytes,
             in_flight=self._limits.in_flight,
             waits=waited.count,
             lane_seconds=waited.lane,
@@ -229,7 +266,7 @@ class Session:
 
         In a forked process it is left alone: its connections are the other process's.
         """
-        self._closed = True
+        self._counts.is_closed = True
         if self._home.is_in_process:
             self._deadlines.close()
             await self._transport.aclose()
@@ -245,6 +282,7 @@ class Session:
         """Return what an attempt gives, repeated by the retry table within the request's budget."""
         self._home.check()  # before anything waits for a lane, which elsewhere would hang
         began = self._limits.clock()
+        token = 0 if self._renew is None else self._transport.token_number
         failure: APIError | None = None
         loop: RetryLoop[T] | None = None
         budget = None
@@ -265,12 +303,20 @@ class Session:
             if quota is not None and quota.tokens < quota.capacity:
                 quota.succeeded(0.0)
             return answer
+        if isinstance(failure, _REFUSED) and self._renew is not None:
+            try:
+                is_another = await self._renew(token)
+            except Exception as error:  # the caller's own function
+                failure.remark = f"The function that gives the token raised {error!r}."
+                raise failure from error
+            if is_another:
+                return await attempt()
         if failure is not None:
             # Only now: to set tenacity up costs as much as the rest of a small request, and most
             # succeed at once.
             loop = RetryLoop(
                 failure=failure,
-                policy=self._retry if self._has_answered else self._first_retry,
+                policy=self._retry if self._counts.has_answered else self._first_retry,
                 replay=request.replay,
                 send=attempt,
                 look=look,
@@ -299,31 +345,40 @@ class Session:
         return max(self._retry.budget, 2 * self._timeout.of_upload(size))
 
     def _count_retry(self) -> None:
-        self._retries += 1
+        self._counts.retries += 1
 
     # --- the ring of slots -----------------------------------------------------------------------
 
-    async def _attempt(self, request: Request) -> Response:
-        """Send a request once and return its whole answer."""
+    async def _attempt(self, request: Request, numbers: Iterator[int]) -> Response:
+        """Send a request once and return its whole answer.
+
+        Args:
+            request: The request.
+            numbers: Gives the number of the attempt.
+        """
         limits = self._limits
         with limits.free_slot(request.lane) or await limits.slot(request.lane) as slot:
             try:
+                number = next(numbers)
                 response = await self._transport.exchange(self._outgoing(request))
-                self._judge(request, response, slot)
+                self._judge(request, response, slot, number)
             except APIError as error:
                 self._note_failure(error, slot)
                 raise
             return response
 
-    async def _open(self, request: Request, stack: AsyncExitStack) -> StreamedResponse:
+    async def _open(
+        self, request: Request, stack: AsyncExitStack, numbers: Iterator[int]
+    ) -> StreamedResponse:
         """Send a request once and give its open answer, which is closed with the stack."""
+        number = next(numbers)
         async with AsyncExitStack() as attempt:
             slot = attempt.enter_context(await self._limits.slot(request.lane))
             try:
                 sending = self._transport.send(self._outgoing(request))
                 answer = await attempt.enter_async_context(sending)
                 if answer.status >= 300:
-                    self._judge(request, await answer.whole(request), slot)
+                    self._judge(request, await answer.whole(request), slot, number)
                 decode_with(
                     request, None, lambda _: self._heed(answer.headers), status=answer.status
                 )
@@ -331,7 +386,9 @@ class Session:
                 self._note_failure(error, slot)
                 raise
             stack.push_async_exit(attempt.pop_all())
-            chunks = _Streamed(answer.iter_chunks(), self, request, slot, slot.seconds)
+            chunks = _Streamed(
+                answer.iter_chunks(), self, request, slot, slot.seconds, answer.status, number
+            )
             return attrs.evolve(answer, chunks=chunks)
 
     async def _open_url(
@@ -349,19 +406,19 @@ class Session:
 
     def _outgoing(self, request: Request) -> Request:
         """Return a request as it goes out, counted: with its body at its pace."""
-        if self._closed:
+        if self._counts.is_closed:
             msg = "The client is closed; open a new one with `async with DataGymClient(...)`"
             raise ClientClosedError(msg)
-        self._requests += 1
+        self._counts.requests += 1
         if request.body is None:
             return request
-        self._bytes += request.body.size
+        self._counts.bytes += request.body.size
         body = self._limits.outgoing(request.lane, request.body)
         return request if body is request.body else attrs.evolve(request, body=body)
 
     # --- what is observed ------------------------------------------------------------------------
 
-    def _judge(self, request: Request, response: Response, slot: Slot) -> None:
+    def _judge(self, request: Request, response: Response, slot: Slot, number: int) -> None:
         """Raise the error that an answer stands for, if it does; tell its lane how long it took.
 
         An answer is observed as one of its kind: the route's first word, and whether it was
@@ -375,10 +432,10 @@ class Session:
                 failure = self._failure(request, response)
             seconds, size = slot.seconds, len(response.body)
             if _log.isEnabledFor(DEBUG):
-                took = seconds * 1000
-                said = response.status
-                _log.debug("%s %s -> %d in %.0f ms", request.method, request.path, said, took)
-            self._bytes += size
+                _tell(request, response.status, size, seconds, number)
+            if self._on_answer is not None:
+                self._on_answer(request, response)
+            self._counts.bytes += size
             # What the transport gives once more says the same, and asked for nothing before.
             if response.headers is not self._heeded:
                 self._heed(response.headers)
@@ -403,7 +460,7 @@ class Session:
 
     def _heed(self, headers: Mapping[str, str]) -> None:
         """Pause if an answer says that nothing is left of the rate limit."""
-        self._has_answered = True
+        self._counts.has_answered = True
         seconds = pause_asked(headers, now=lambda: self._now().timestamp())
         self._heeded = headers if seconds is None else None
         if seconds is not None:
@@ -434,6 +491,8 @@ class _Streamed:
     request: Request
     slot: Slot | None = None
     seconds: float = 0.0
+    status: int = 200
+    number: int = 1
     size: int = 0
 
     def __aiter__(self) -> _Streamed:
@@ -446,6 +505,8 @@ class _Streamed:
             chunk = await anext(self.source)
         except StopAsyncIteration:
             slot, self.slot = self.slot, None
+            if _log.isEnabledFor(DEBUG):
+                _tell(self.request, self.status, self.size, self.seconds, self.number)
             if slot is not None:
                 kind = self.request.path.partition("/")[0]
                 slot.answered(kind, size=self.size, seconds=self.seconds)
@@ -457,8 +518,28 @@ class _Streamed:
             raise
         self.seconds += clock() - began
         self.size += len(chunk)
-        self.session._bytes += len(chunk)
+        self.session._counts.bytes += len(chunk)
         return chunk
+
+
+def _first(retry: RetryPolicy) -> RetryPolicy:
+    """Return how requests are repeated before the service has answered anything."""
+    if retry.max_first_retries is None:
+        return retry
+    return attrs.evolve(retry, max_retries=retry.max_first_retries)
+
+
+def _tell(request: Request, status: int, size: int, seconds: float, number: int) -> None:
+    """Log an answer that has come whole."""
+    _log.debug(
+        "%s %s -> %d, %d bytes in %.0f ms (attempt %d)",
+        request.method,
+        request.path,
+        status,
+        size,
+        seconds * 1000,
+        number,
+    )
 
 
 def _overload_sign(error: APIError) -> str | None:
@@ -481,8 +562,8 @@ def _redirected(request: Request, response: Response) -> APIResponseValidationEr
     try:
         target = urlsplit(response.headers.get("location", ""))
         if _HOST.fullmatch(host := target.hostname or ""):
-            where = f"{target.scheme}://{host}"
-    except ValueError:  # brackets that hold no address
+            where = f"{target.scheme}://{host}{'' if target.port is None else f':{target.port}'}"
+    except ValueError:  # brackets that hold no address, a port that is none
         pass
     msg = (
         f"{request.method} {request.path} is redirected to {where}, and a token is not sent "

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         check_public,
     )
     from datagym_async._transport._options import (
+        Auth,
         CallersSession,
         Timeout,
         check_base_url,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
         check_session,
         check_token,
         is_host,
+        proxy_for,
+        tls_context,
     )
 else:
     __getattr__, __dir__ = when_asked(
@@ -50,13 +53,14 @@ else:
         _failures="FAILURES translate",
         _foreign="ForbiddenAddressError GuardedSession LinkError LinkFetcher LinkProber"
         " PublicResolver Redirect check_public",
-        _options="CallersSession Timeout check_base_url check_kind check_session check_token"
-        " is_host",
+        _options="Auth CallersSession Timeout check_base_url check_kind check_session check_token"
+        " is_host proxy_for tls_context",
     )
 
 __all__ = [
     "FAILURES",
     "AiohttpTransport",
+    "Auth",
     "CallersSession",
     "Deadline",
     "Deadlines",
@@ -76,5 +80,7 @@ __all__ = [
     "check_session",
     "check_token",
     "is_host",
+    "proxy_for",
+    "tls_context",
     "translate",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from functools import partial
-from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies
 
@@ -18,6 +19,7 @@ from yarl import URL
 
 from datagym_async._transport._base import Payload, StreamedResponse, bound_of, whole_answer
 from datagym_async._transport._connections import (
+    LONGEST_FIELD,
     BodyInMemory,
     Connector,
     OnAiohttp,
@@ -34,7 +36,9 @@ from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets
 from datagym_async.exceptions import APIError, APIResponseValidationError
 
 if TYPE_CHECKING:
-    from datagym_async._transport._options import Timeout
+    import ssl
+
+    from datagym_async._transport._options import Auth, Timeout
 
 T = TypeVar("T")
 
@@ -51,11 +55,12 @@ class _Patience:
 
     Args:
         timeout: The time limits.
+        deadlines: Watches over the waits; those of another one, or its own.
     """
 
-    def __init__(self, timeout: Timeout) -> None:
+    def __init__(self, timeout: Timeout, deadlines: Deadlines | None = None) -> None:
         self._timeout = timeout
-        self._deadlines = Deadlines()
+        self._deadlines = deadlines or Deadlines()
         # aiohttp bounds the opening of a connection, of which nobody else knows, and nothing else.
         self.of_connecting = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect)
 
@@ -83,6 +88,10 @@ class _Patience:
     def for_pace(self) -> Pace:
         """Return the watch over the pace of an answer."""
         return Pace(self._deadlines.now, self._timeout.read_rate, self._timeout.read_window)
+
+    def with_timeout(self, timeout: Timeout) -> _Patience:
+        """Return the same with other time limits."""
+        return _Patience(timeout, self._deadlines)
 
     def end(self) -> None:
         """Have no wait end by itself any more."""
@@ -259,6 +268,14 @@ class _Exchange:
             await opened.__aexit__(kind, error, traceback)
 
 
+@attrs.define
+class _Said:
+    """What says who asks, shared by a transport and its likes with other time limits."""
+
+    parameter: Secret = attrs.field(factory=lambda: Secret(""))
+    number: int = 0
+
+
 class AiohttpTransport:
     """Send requests over a pool of kept-alive connections.
 
@@ -266,7 +283,9 @@ class AiohttpTransport:
         base_url: Checked address, with a slash at its end (see `check_base_url`).
         token: Checked token; sent to the origin of `base_url` in the Authorization header only.
         timeout: Time limits of one attempt.
-        trust_env: Whether to take proxies and their credentials from the environment and ~/.netrc.
+        auth: Where the token goes: ``"header"`` or ``"parameter"``.
+        proxy: URL of the proxy before the service, empty for none (see `proxy_for`).
+        verify: What certificates are verified by (see `tls_context`).
         session: A session of the caller's; it is used as it is and never closed here. So is its
             pool, which may take what comes on an idle connection for the next request's answer.
         allow_private_store: Whether pre-signed URLs may lead to private, loopback and other special
@@ -281,7 +300,9 @@ class AiohttpTransport:
         base_url: str,
         token: str | Secret,
         timeout: Timeout,
-        trust_env: bool = False,
+        auth: Auth = "header",
+        proxy: str | Secret = "",
+        verify: ssl.SSLContext | bool = True,
         session: aiohttp.ClientSession | None = None,
         allow_private_store: bool = False,
     ) -> None:
@@ -289,33 +310,28 @@ class AiohttpTransport:
         self._api = URL(f"{base_url}api/v1/", encoded=True)
         self._path = self._api.raw_path
         self._peer = _peer(base_url)
-        secret = Secret(token)
-        del token  # a traceback with locals shows the names of this frame
-        credentials = {"Authorization": HiddenField(f"Token {secret.reveal()}")}
-        self._usual_headers = CIMultiDict({**_EVERYWHERE, **credentials})
-        self.secrets = _secrets_of(secret, trust_env=trust_env, session=session)
+        self._auth = auth
+        self.secrets = _secrets_of(Secret(proxy), session=session)
+        self._usual_headers = CIMultiDict(_EVERYWHERE)
+        self._said = _Said()
+        # Credentials of a proxy go to it alone: with the request where it sees that, else with the
+        # one that asks it for a tunnel.
+        self._proxy_headers: CIMultiDict[str] | None = None
+        if field := _proxy_field(Secret(proxy)):
+            if base_url.startswith("https:"):
+                self._proxy_headers = CIMultiDict({"Proxy-Authorization": field})
+            else:
+                self._usual_headers["Proxy-Authorization"] = field
         self._patience = _Patience(timeout)
         self._owns_http = session is None
-        if session is not None:
-            self._http = session
-        elif trust_env:
-            # ~/.netrc may name the host as well, which aiohttp takes for a contradiction: so the
-            # token is put on the request behind that look.
-            self._usual_headers = CIMultiDict(_EVERYWHERE)
-            self._http = _new_session(trust_env=True, put_on=credentials)
-        else:
-            self._http = _new_session()
+        self._http = session or _new_session(Secret(proxy), verify)
         self._last_fields: tuple[tuple[bytes, bytes], ...] | None = None
         self._last_headers: Mapping[str, str] = {}
         self._direct: Direct | None = None
         if self._owns_http:
-            self._direct = Direct.made(
-                self._http,
-                base_url,
-                self._usual_headers,
-                self._patience.of_connecting,
-                _KEEPALIVE_SECONDS,
-            )
+            self._direct = Direct.made(self._http, base_url, _KEEPALIVE_SECONDS)
+        self.use_token(Secret(token))
+        del token, proxy  # a traceback with locals shows the names of this frame
         # Neither the caller's session nor the usual one: theirs may bring credentials and proxies.
         self._store = GuardedSession(
             allow_private=allow_private_store,
@@ -324,6 +340,28 @@ class AiohttpTransport:
             own=base_url,
             per_host=0,  # as many as the lanes let through
         )
+
+    def with_timeout(self, timeout: Timeout) -> Self:
+        """Return the same transport with other time limits; closing either closes both."""
+        other = copy(self)
+        other._patience = self._patience.with_timeout(timeout)
+        return other
+
+    @property
+    def token_number(self) -> int:
+        """Return how many tokens were used so far, this one included."""
+        return self._said.number
+
+    def use_token(self, token: Secret) -> None:
+        """Send another token from now on; the one before stays a secret."""
+        self._said.number += 1
+        self.secrets.learn(token)
+        if self._auth == "parameter":
+            self._said.parameter = Secret(f"token={quote(token.reveal(), safe='')}")
+        else:
+            self._usual_headers["Authorization"] = HiddenField(f"Token {token.reveal()}")
+        if self._direct is not None:
+            self._direct.say(self._usual_headers, self._said.parameter)
 
     def __repr__(self) -> str:
         """Return the address and the state of the pool, without the token."""
@@ -398,7 +436,9 @@ class AiohttpTransport:
                 direct = self._direct
                 if direct is not None and (head := direct.head(request)) is not None:
                     sent = cast("BodyInMemory | None", body)
-                    answer = await direct.start(request.method, head, sent)
+                    answer = await direct.start(
+                        request.method, head, sent, self._patience.of_connecting
+                    )
                     answer.headers = self._clean_fields(answer.headers, answer.raw_headers)
                     return answer
                 return self._wrapped(
@@ -407,6 +447,7 @@ class AiohttpTransport:
                         self._url(request),
                         headers=self._headers(request),
                         data=None if body is None else OnAiohttp(body),
+                        proxy_headers=self._proxy_headers,
                         timeout=self._patience.of_connecting,
                         # A redirect could lead the token to another origin.
                         allow_redirects=False,
@@ -469,9 +510,11 @@ class AiohttpTransport:
         return _Payload(answer.content, self._peer, self._patience, until, secrets=secrets)
 
     def _url(self, request: Request) -> URL:
-        if request.query:
+        """Return the URL of a request; never kept in a name, since it may hold the token."""
+        if request.query or self._said.parameter:
             query = urlencode(request.query, quote_via=quote)
-            return URL(f"{self._base_url}api/v1/{request.path}?{query}", encoded=True)
+            both = filter(None, (query, self._said.parameter.reveal()))
+            return URL(f"{self._base_url}api/v1/{request.path}?{'&'.join(both)}", encoded=True)
         return self._api.with_path(self._path + request.path, encoded=True)
 
     def _headers(self, request: Request) -> CIMultiDict[str]:
@@ -485,26 +528,20 @@ class AiohttpTransport:
         return headers
 
 
-def _new_session(
-    *, trust_env: bool = False, put_on: Mapping[str, str] = MappingProxyType({})
-) -> aiohttp.ClientSession:
-    async def put(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        request.headers.update(put_on)
-        return await handler(request)
-
+def _new_session(proxy: Secret, verify: ssl.SSLContext | bool) -> aiohttp.ClientSession:
     connector = Connector(
         # The lanes of the session bound concurrency; a second bound here would hide its waits.
         limit=0,
         keepalive_timeout=_KEEPALIVE_SECONDS,
         ttl_dns_cache=_DNS_CACHE_SECONDS,
+        ssl=verify,
     )
     return aiohttp.ClientSession(
         connector=connector,
-        trust_env=trust_env,
+        proxy=URL(proxy.reveal()).with_user(None) if proxy else None,
         cookie_jar=aiohttp.DummyCookieJar(),
-        middlewares=(put,) if put_on else (),
+        max_line_size=LONGEST_FIELD,
+        max_field_size=LONGEST_FIELD,
     )
 
 
@@ -513,24 +550,23 @@ def _peer(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _secrets_of(
-    token: Secret, *, trust_env: bool, session: aiohttp.ClientSession | None = None
-) -> Secrets:
-    """Return the secrets of a transport.
-
-    Args:
-        token: The token.
-        trust_env: Whether proxies are taken from the environment.
-        session: The caller's session, with a proxy of its own.
-    """
-    urls = [getattr(session, "_default_proxy", None)]
-    if trust_env or (session is not None and session.trust_env):
+def _secrets_of(proxy: Secret, session: aiohttp.ClientSession | None = None) -> Secrets:
+    """Return the credentials of a proxy: the given one, and what a caller's session may use."""
+    urls = [proxy.reveal(), getattr(session, "_default_proxy", None)]
+    if session is not None and session.trust_env:
         urls += getproxies().values()
     found = [secret for url in filter(None, urls) for secret in _credentials(str(url))]
     auth: aiohttp.BasicAuth | None = getattr(session, "_default_proxy_auth", None)
     if auth is not None:
         found += _with_pair(auth.login, auth.password)
-    return Secrets(token, *found)
+    return Secrets(*found)
+
+
+def _proxy_field(proxy: Secret) -> HiddenField | None:
+    """Return what a proxy is told of who asks, or None where its URL names nobody."""
+    if not proxy or (url := URL(proxy.reveal())).user is None:
+        return None
+    return HiddenField(aiohttp.encode_basic_auth(url.user or "", url.password or ""))
 
 
 def _credentials(url: str) -> Iterator[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import attrs
 
 from datagym_async._wire._codec import too_large
 from datagym_async._wire._messages import MAX_ERROR, MAX_VALUE, Request, Response
+
+if TYPE_CHECKING:
+    from datagym_async._transport._options import Timeout
 
 
 class Payload(ABC):
@@ -99,6 +102,13 @@ def whole_answer(
 
 class Transport(Protocol):
     """Send requests, each exactly once as far as the HTTP library allows."""
+
+    @property
+    def token_number(self) -> int:
+        """Return how many tokens were used so far, this one included."""
+
+    def with_timeout(self, timeout: Timeout) -> Self:
+        """Return the same transport with other time limits."""
 
     async def exchange(self, request: Request) -> Response:
         """Send a request to the service, with the token, and return its whole answer.

@@ -12,6 +12,7 @@ one call what was meant for another. Here the second answer closes its connectio
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -28,6 +29,10 @@ _SLICE = 1024 * 1024
 _END = 256 * 1024
 # Up to here it goes out with the headers, in one piece; above, joining them would copy the body.
 WITH_HEAD = 64 * 1024
+LONGEST_FIELD = 64 * 1024
+"""Bytes of a header field that are read: gateways set cookies of more than aiohttp's 8 kB."""
+# Linux alone tells it; elsewhere the event loop does, a turn later.
+_HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
 
 
 def _nothing() -> None:
@@ -179,7 +184,21 @@ class OneAnswer(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._is_asked = False
+        self._poll: select.poll | None = None
         self._parser_is_of_head: bool | None = None  # None: aiohttp's session has made it
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember how to ask the system whether the other side has hung up."""
+        super().connection_made(transport)
+        socket = transport.get_extra_info("socket")
+        if socket is not None and _HUNG_UP:
+            self._poll = select.poll()
+            self._poll.register(socket.fileno(), _HUNG_UP)
+
+    @property
+    def is_hung_up(self) -> bool:
+        """Return whether the other side has closed, also where the event loop does not know yet."""
+        return self._poll is not None and bool(self._poll.poll(0))
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for an answer; aiohttp does so right before each request."""
@@ -195,7 +214,13 @@ class OneAnswer(ResponseHandler):
         if self._parser_is_of_head is is_head and self._parser is not None:
             self._is_asked = True
             return
-        self.set_response_params(skip_payload=is_head, read_until_eof=True, auto_decompress=True)
+        self.set_response_params(
+            skip_payload=is_head,
+            read_until_eof=True,
+            auto_decompress=True,
+            max_line_size=LONGEST_FIELD,
+            max_field_size=LONGEST_FIELD,
+        )
         self._parser_is_of_head = is_head
 
     def data_received(self, data: bytes) -> None:

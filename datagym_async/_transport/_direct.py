@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
     from datagym_async._wire._messages import Request
+    from datagym_async._wire._redact import Secret
 
 SWITCH = "DATAGYM_TRANSPORT"
 """Environment variable; ``plain`` has every request take the usual way, for diagnosis."""
@@ -124,8 +125,6 @@ class Direct:
     Args:
         http: The transport's own session, whose pool opens the connections.
         base_url: Address of the service.
-        fields: Header fields of each request, the token among them.
-        timeout: Bounds the opening of a connection.
         keep_alive: Seconds that a connection is kept without a request.
     """
 
@@ -133,8 +132,6 @@ class Direct:
         self,
         http: aiohttp.ClientSession,
         base_url: str,
-        fields: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout,
         keep_alive: float,
     ) -> None:
         url = URL(base_url, encoded=True)
@@ -142,13 +139,8 @@ class Direct:
         self._connector = cast("Connector", http.connector)
         # What the pool asks of a request is the origin's for all of them, so one stands for all.
         self._origin = aiohttp.ClientRequest("GET", url, loop=self._loop)
-        self._timeout = timeout
-        usual: dict[str, str] = {**fields}
-        for name, value in aiohttp.ClientRequest.DEFAULT_HEADERS.items():
-            usual.setdefault(str(name), value)
-        host = url.host_port_subcomponent
-        lines = [f"Host: {host}", *(f"{name}: {value!s}" for name, value in usual.items())]
-        self._fields = _Hidden("\r\n".join([*lines, ""]).encode("ascii"))
+        self._host = url.host_port_subcomponent
+        self._fields = self._parameter = _Hidden(b"")
         self._path = URL(f"{base_url}api/v1/", encoded=True).raw_path
         self._route: tuple[str, str, str | None] | None = None
         self._of_route = _Hidden(b"")
@@ -158,29 +150,42 @@ class Direct:
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closed = False
 
+    def say(self, fields: Mapping[str, str], parameter: Secret) -> None:
+        """Say in each request from now on what tells the service who asks.
+
+        Args:
+            fields: Header fields.
+            parameter: What stands in the query, as it is sent; empty for nothing.
+        """
+        usual: dict[str, str] = {**fields}
+        for name, value in aiohttp.ClientRequest.DEFAULT_HEADERS.items():
+            usual.setdefault(str(name), value)
+        lines = [f"Host: {self._host}", *(f"{name}: {value!s}" for name, value in usual.items())]
+        self._fields = _Hidden("\r\n".join([*lines, ""]).encode("ascii"))
+        self._parameter = _Hidden(parameter.reveal().encode("ascii"))
+        self._route = None
+
     @classmethod
     def made(
         cls,
         http: aiohttp.ClientSession,
         base_url: str,
-        fields: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout,
         keep_alive: float,
     ) -> Direct | None:
         """Return the short way through a session, or None where the usual one has to be taken.
 
-        A proxy from the environment, a trace configuration and a middleware are things that only
+        A proxy, a trace configuration and a middleware are things that only
         the session knows how to do. `http` must be of our own making.
         """
         if os.environ.get(SWITCH, "").strip().lower() == "plain":
             return None
-        is_plain = not (http.trust_env or http.trace_configs or http._middlewares)
-        if not is_plain or type(http.connector) is not Connector:
+        has_more = http.trust_env or http.trace_configs or http._middlewares or http._default_proxy
+        if has_more or type(http.connector) is not Connector:
             return None
         if reason := _other_shape():
             _log.info("aiohttp %s is of another shape (%s)", aiohttp.__version__, reason)
             return None
-        return cls(http, base_url, fields, timeout, keep_alive)
+        return cls(http, base_url, keep_alive)
 
     def head(self, request: Request) -> Head | None:
         """Return what a request says before its body.
@@ -201,10 +206,15 @@ class Direct:
                 path += f"?{urlencode(request.query, quote_via=quote)}"
             if " " in path or not (path.isascii() and path.isprintable()):
                 return None
-            first = f"{request.method} {path} HTTP/1.1\r\n".encode("ascii")
+            first, then = f"{request.method} {path}", " HTTP/1.1\r\n"
+            if self._parameter.value:
+                first += "&" if request.query else "?"
             if kind is not None:
-                first += f"Content-Type: {kind}\r\n".encode("ascii")
-            self._of_route = _Hidden(first + self._fields.value)
+                then += f"Content-Type: {kind}\r\n"
+            # Put together in the call, too.
+            self._of_route = _Hidden(
+                b"".join((first.encode(), self._parameter.value, then.encode(), self._fields.value))
+            )
             self._route = None if request.query else route
         own = ""
         for name, value in request.headers.items():
@@ -220,13 +230,20 @@ class Direct:
             own += "\r\n"
         return self._of_route, own.encode("ascii")
 
-    async def start(self, method: str, head: Head, body: BodyInMemory | None) -> DirectAnswer:
+    async def start(
+        self,
+        method: str,
+        head: Head,
+        body: BodyInMemory | None,
+        limits: aiohttp.ClientTimeout,
+    ) -> DirectAnswer:
         """Send a request and return its open answer.
 
         Args:
             method: HTTP method.
             head: What `head` gave.
             body: The body.
+            limits: Bounds the opening of a connection.
 
         Raises:
             aiohttp.ClientError: As its session does.
@@ -234,9 +251,9 @@ class Direct:
         """
         may_repeat = method in _REPEATED
         while True:
-            connection = self._taken()
+            connection = self._taken(may_repeat=may_repeat)
             if connection is None:
-                connection = await self._connector.connect(self._origin, [], self._timeout)
+                connection = await self._connector.connect(self._origin, [], limits)
             writing: asyncio.Task[None] | None = None
             try:
                 protocol = cast("OneAnswer | None", connection.protocol)
@@ -273,12 +290,16 @@ class Direct:
                     raise
                 may_repeat = False
 
-    def _taken(self) -> Connection | None:
-        """Return a kept connection that still stands, or None."""
+    def _taken(self, *, may_repeat: bool) -> Connection | None:
+        """Return a kept connection that still stands, or None.
+
+        What may not be sent twice is sent on none that the other side has closed a moment ago.
+        """
         while self._kept:
             connection, until = self._kept.pop()
-            protocol = connection.protocol
-            if protocol is not None and protocol.is_connected() and monotonic() < until:
+            protocol = cast("OneAnswer | None", connection.protocol)
+            stands = protocol is not None and protocol.is_connected() and monotonic() < until
+            if protocol is not None and stands and (may_repeat or not protocol.is_hung_up):
                 return connection
             connection.close()
         return None

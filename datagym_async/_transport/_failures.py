@@ -8,15 +8,26 @@ import aiohttp
 
 from datagym_async.exceptions import APIConnectionError, APITimeoutError
 
-_NOTHING_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+# What a proxy refuses is the tunnel: nothing has gone to the service.
+_NOTHING_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+)
 
 # First match counts: subclasses stand before their bases. {peer} is scheme, host and port alone.
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ConnectionTimeoutError, "{peer} did not take a connection in time"),
     (aiohttp.SocketTimeoutError, "{peer} stopped sending its answer"),
     (TimeoutError, "{peer} did not answer in time"),
-    (aiohttp.ClientProxyConnectionError, "The proxy before {peer} cannot be reached: {reason}"),
-    (aiohttp.ClientHttpProxyError, "The proxy before {peer} refused the connection"),
+    (
+        aiohttp.ClientProxyConnectionError,
+        "The proxy {proxy} before {peer} cannot be reached: {reason}; check the proxy",
+    ),
+    (
+        aiohttp.ClientHttpProxyError,
+        "The proxy before {peer} refused the connection ({status}); see what it wants",
+    ),
     (
         aiohttp.ClientConnectorDNSError,
         "The host of {peer} is not known: check base_url and the network",
@@ -57,7 +68,12 @@ def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APICo
     sentence = next(text for kind, text in _SENTENCES if isinstance(failure, kind))
     error = APITimeoutError if isinstance(failure, TimeoutError) else APIConnectionError
     return error(
-        sentence.format(peer=peer, reason=_reason(failure)),
+        sentence.format(
+            peer=peer,
+            reason=_reason(failure),
+            proxy=f"{getattr(failure, 'host', '')}:{getattr(failure, 'port', '')}",
+            status=getattr(failure, "status", ""),
+        ),
         request_sent=request_sent and not isinstance(failure, _NOTHING_SENT),
     )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 
@@ -21,6 +25,8 @@ _SHARERS = 64
 _WINDOW = 120.0
 _LABEL, _HOST = 63, 253  # characters of a part of a host's name, and of all of it
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+Auth: TypeAlias = Literal["header", "parameter"]
+"""Where the token goes: the Authorization header, or the request's query (both are documented)."""
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -135,6 +141,72 @@ def _without_secrets(url: str) -> str:
     scheme, mark, rest = without_query.partition("//")
     # A password may hold a slash, which ends what is really the host.
     return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else without_query
+
+
+def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> Secret:
+    """Return the URL of the proxy before the service, empty for none.
+
+    The environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) and what the
+    system says, where `urllib` knows, count if no proxy is given; a service on this machine itself
+    never has one then.
+
+    Args:
+        base_url: Checked address of the service.
+        proxy: The proxy; empty for none, whatever the environment says, None to look there.
+        trust_env: Whether to look there at all.
+
+    Raises:
+        ConfigurationError: It is no http or https URL.
+    """
+    parts, where = urlsplit(base_url), "proxy"
+    if proxy is None:
+        if not trust_env or _is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
+            return Secret("")
+        known, where = getproxies(), "the proxy of the environment"
+        proxy = known.get(parts.scheme) or known.get("all") or ""
+    secret = Secret(proxy)
+    del proxy
+    if not secret:
+        return secret
+    # As curl has it: a proxy without a scheme is an http one.
+    has_scheme = "://" in secret.reveal()
+    secret = secret if has_scheme else Secret(f"http://{secret.reveal()}")
+    given = _parts_of(secret.reveal())
+    if given.scheme not in {"http", "https"} or not given.hostname:
+        raise ConfigurationError(
+            f"{where} {_without_secrets(secret.reveal())!r} is no http or https URL; write it like "
+            'http://proxy.example:3128, or give proxy="" for none'
+        )
+    return secret
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool:
+    """Return what connections are verified by: the system's authorities, and those of a file.
+
+    Args:
+        ca_file: Certificates in PEM, for example of a company's own authority; None for none.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or holds no certificate.
+    """
+    if ca_file is None:
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except (OSError, ValueError) as error:
+        reason = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error
+        raise ConfigurationError(
+            f"ca_file {printable(os.fspath(ca_file))} cannot be used: {reason}"
+        ) from None
+    return context
 
 
 def check_token(token: str | Secret) -> Secret:

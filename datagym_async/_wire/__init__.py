@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Response,
     )
     from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets, redact
+    from datagym_async._wire._routes import raw_request
     from datagym_async._wire._structure import field_path, make_converter, wire_names
 else:
     __getattr__, __dir__ = when_asked(
@@ -58,6 +59,7 @@ else:
         _errors="DETAILS SENTENCES STATUSES decode_error",
         _messages="BINARY_TYPE Body JSON_TYPE Lane MAX_BITMAP MAX_DOCUMENT MAX_ERROR MAX_VALUE"
         " Replay Request Response",
+        _routes="raw_request",
         _redact="Cleaner HiddenField Secret Secrets redact",
         _structure="field_path make_converter wire_names",
     )
@@ -95,6 +97,7 @@ __all__ = [
     "decode_value",
     "field_path",
     "make_converter",
+    "raw_request",
     "read_json",
     "redact",
     "register_media",

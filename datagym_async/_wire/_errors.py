@@ -175,7 +175,7 @@ UNSAID = "(not said)"
 
 HOW_TO_LOG_IN = (
     "Pass it as DataGymClient(token=...) or in the variable DATAGYM_TOKEN; it is sent in the header"
-    " Authorization, not as ?token=... in the address, where it would leak."
+    ' Authorization; auth="parameter" is for gateways that eat it.'
 )
 
 # The parameters' meaning was observed or read from the service's source (0.29-SNAPSHOT).

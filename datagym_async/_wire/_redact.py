@@ -104,16 +104,22 @@ class Secrets:
     """Find secrets in foreign text, and take them out, but for those below `SHORTEST_SECRET`."""
 
     def __init__(self, *known: str | Secret) -> None:
+        self._plain: frozenset[bytes] = frozenset()
+        self.learn(*known)
+
+    def learn(self, *known: str | Secret) -> None:
+        """Look for these as well from now on."""
         texts = {Secret(each).reveal().encode(*_ENCODING) for each in known}
-        plain = {text for text in texts if len(text) >= SHORTEST_SECRET}
-        self._needles = tuple(
-            sorted(chain(plain, chain.from_iterable(map(_base64, plain))), key=len, reverse=True)
-        )
+        self._plain |= {text for text in texts if len(text) >= SHORTEST_SECRET}
+        both = chain(self._plain, chain.from_iterable(map(_base64, self._plain)))
+        self._needles = tuple(sorted(both, key=len, reverse=True))
         # What holds another one need not be searched for.
         self._searched = [
             needle for needle in self._needles if sum(each in needle for each in self._needles) == 1
         ]
         self._longest = _LONGEST_ESCAPE * max(map(len, self._needles), default=0)
+        for made in ("_any", "_escapes", "_forms"):
+            vars(self).pop(made, None)
 
     def __repr__(self) -> str:
         """Return that there are secrets."""

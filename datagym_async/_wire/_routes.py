@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -297,3 +297,35 @@ def calculate_segmentation(fields: Mapping[str, object]) -> Request:
 def finish_segmentation(media_id: MediaId) -> Request:
     """DELETE aiseg/…/finish."""
     return Request("DELETE", f"aiseg/{segment(media_id, 'media id')}/finish")
+
+
+# --- any other route -----------------------------------------------------------------------------
+
+
+def raw_request(
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    json: object,
+    safe_to_repeat: bool | None,
+) -> Request:
+    """Return a request to a route that is none of those above.
+
+    Raises:
+        ConfigurationError: The method or the path is none, or the path leads elsewhere.
+    """
+    if not (method.isascii() and method.isalpha()):
+        raise ConfigurationError(f"The method is {method!r}; give GET, POST, PUT, DELETE or HEAD")
+    if "?" in path or "#" in path or "://" in path:
+        raise ConfigurationError(
+            f"The path is {path[:80]!r}; give one below api/v1/, and the query as query={{...}}"
+        )
+    parts = path.strip("/").removeprefix("api/v1/").split("/")
+    safe = method.upper() in {"GET", "HEAD"} if safe_to_repeat is None else safe_to_repeat
+    return Request(
+        method.upper(),
+        "/".join(segment(unquote(part), "part of the path") for part in parts),
+        query=query,
+        body=None if json is None else json_body(json),
+        replay=Replay.SAFE if safe else Replay.NEVER,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import traceback
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from datagym_async.server import SeedDataset, SeedProject, Server
 from datagym_async.testing import Action, Drop, FaultPlan, Html, Redirect, Status, WrongShape
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN, contains_sentinel
+
+if TYPE_CHECKING:
+    from datagym_async._transport import Auth
 
 FAULTS: dict[str, Action | None] = {
     "none": None,
@@ -26,8 +30,12 @@ FAULTS: dict[str, Action | None] = {
 }
 
 
+@pytest.mark.parametrize("auth", ["header", "parameter"])
 @pytest.mark.parametrize("fault", list(FAULTS.values()), ids=list(FAULTS))
-async def test_the_token_is_nowhere(fault: Action | None, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.usefixtures("both_ways")
+async def test_the_token_is_nowhere(
+    fault: Action | None, auth: Auth, caplog: pytest.LogCaptureFixture
+) -> None:
     """No log line, repr, error, cause, context or printed traceback holds the token."""
     caplog.set_level(logging.DEBUG)
     plan = FaultPlan()
@@ -37,7 +45,9 @@ async def test_the_token_is_nowhere(fault: Action | None, caplog: pytest.LogCapt
         dataset_id = project.datasets[0].id
         if fault is not None:
             plan.add(fault)
-        async with DataGymClient(TOKEN, server.base_url, retry=RetryPolicy.none()) as client:
+        async with DataGymClient(
+            TOKEN, server.base_url, auth=auth, retry=RetryPolicy.none()
+        ) as client:
             for call in (
                 client.ping,
                 client.projects.list,

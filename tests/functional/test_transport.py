@@ -431,20 +431,19 @@ async def test_the_token_stays_at_home() -> None:
 async def test_credentials_of_the_netrc_file_do_not_stand_beside_the_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With trust_env, an entry of ~/.netrc for the service's host neither goes out nor disturbs."""
+    """An entry of ~/.netrc for the service's host neither goes out nor disturbs."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password something\n")
     monkeypatch.setenv("NETRC", str(netrc))
     heads: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append((await read_request(reader))[0])
-        writer.write(OK)
+        while True:
+            heads.append((await read_request(reader))[0])
+            writer.write(OK)
 
     async with raw_server(talk) as base_url:
-        transport = AiohttpTransport(
-            base_url=base_url, token=TOKEN, timeout=Timeout(), trust_env=True
-        )
+        transport = AiohttpTransport(base_url=base_url, token=TOKEN, timeout=Timeout())
         await transport.exchange(Request("GET", "project"))
         await transport.exchange(Request("POST", "dataset", body=Body.of_bytes(b"{}")))
         await transport.aclose()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from datagym_async._transport import StreamedResponse
+from datagym_async._transport import StreamedResponse, Timeout
 from datagym_async._wire import Request, Response, Secrets
 
 Step = StreamedResponse | Exception | Callable[[Request], Awaitable[StreamedResponse]]
@@ -36,6 +36,13 @@ class FakeTransport:
     open_now: int = 0
     closed: bool = False
     secrets: Secrets = attrs.field(factory=Secrets)
+    token_number: int = 1
+    timeouts: list[Timeout] = attrs.field(factory=list)
+
+    def with_timeout(self, timeout: Timeout) -> FakeTransport:
+        """Remember other time limits, and go on with the same script."""
+        self.timeouts.append(timeout)
+        return self
 
     async def exchange(self, request: Request) -> Response:
         """Take the next step of the script, whole."""

@@ -1,0 +1,345 @@
+"""Networks of companies: proxies, authorities of their own, large heads, hasty connections."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from datagym_async import DataGymClient, RetryPolicy
+from datagym_async.exceptions import APIConnectionError, APIError, ConfigurationError
+from tests.helpers.raw_server import OK, Talk, raw_server, read_head, read_request
+from tests.helpers.sentinel import TOKEN
+
+LIST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n[]"
+PROXY = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without the proxies of whoever runs the tests."""
+    for name in PROXY:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def answering(heads: list[bytes], text: bytes = LIST) -> Talk:
+    """Return a service or a proxy that keeps the heads of requests, and answers all alike."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            heads.append((await read_request(reader))[0])
+            writer.write(text)
+
+    return talk
+
+
+def no_retries(base_url: str, **options: object) -> DataGymClient:
+    """Return a client that tries once."""
+    return DataGymClient(TOKEN, base_url, retry=RetryPolicy.none(), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+async def test_the_proxy_of_the_environment_is_asked(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default, with its credentials in a header of their own, and the whole URL."""
+    heads: list[bytes] = []
+    async with raw_server(answering(heads)) as proxy:
+        monkeypatch.setenv(variable, proxy.replace("http://", "http://some%40one:pass%2Fword@"))
+        async with no_retries("http://service.test") as client:
+            assert await client.projects.list() == []
+
+    credentials = b64encode(b"some@one:pass/word").decode()
+    assert heads[0].startswith(b"GET http://service.test/api/v1/project")
+    assert f"Proxy-Authorization: Basic {credentials}".encode() in heads[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "environment"),
+    [
+        ({"proxy": ""}, {}),
+        ({"trust_env": False}, {}),
+        ({}, {"no_proxy": "localhost,127.0.0.1"}),
+        ({}, {}),  # a service on this machine
+    ],
+    ids=["proxy=''", "trust_env", "no_proxy", "loopback"],
+)
+async def test_a_proxy_is_left_out(
+    options: dict[str, object], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it was said so, and for a service on this machine."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    heads: list[bytes] = []
+    async with raw_server(answering(heads)) as base_url, no_retries(base_url, **options) as client:
+        assert await client.projects.list() == []
+
+    assert heads[0].startswith(b"GET /api/v1/project")
+
+
+async def test_a_proxy_that_is_given_counts_for_this_machine_too() -> None:
+    """Whoever names a proxy means it."""
+    heads: list[bytes] = []
+    async with (
+        raw_server(answering(heads)) as proxy,
+        no_retries("http://127.0.0.1:1", proxy=proxy.removeprefix("http://")) as client,
+    ):
+        assert await client.projects.list() == []
+
+    assert heads[0].startswith(b"GET http://127.0.0.1:1/api/v1/project")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://", "http://a:b@c:port"])
+def test_a_proxy_that_cannot_be_used_is_refused(proxy: str) -> None:
+    """At once, with the way out, and without its credentials."""
+    with pytest.raises(ConfigurationError, match=r'proxy .*give proxy="" for none') as raised:
+        DataGymClient(TOKEN, "https://service.test", proxy=proxy)
+
+    assert "a:b" not in str(raised.value)
+
+
+async def test_a_dead_proxy_is_named_as_one() -> None:
+    """Not the service is out of reach."""
+    async with no_retries("https://service.test", proxy="http://127.0.0.1:1") as client:
+        with pytest.raises(APIConnectionError, match=r"The proxy 127\.0\.0\.1:1 before"):
+            await client.projects.list()
+
+
+async def test_what_a_proxy_wants_is_named_as_the_proxys() -> None:
+    """407 to the request for a tunnel: nothing was sent to the service."""
+    heads: list[bytes] = []
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        raw_server(answering(heads, refusal)) as proxy,
+        no_retries("https://service.test", proxy=proxy) as client,
+    ):
+        with pytest.raises(APIConnectionError, match=r"The proxy before .* \(407\)") as raised:
+            await client.projects.list()
+
+    assert not raised.value.request_sent
+    assert TOKEN.encode() not in b"".join(heads)
+
+
+async def test_a_company_s_own_authority_is_trusted(tmp_path: Path) -> None:
+    """With ca_file, and not without it."""
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(LIST)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    base_url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        async with no_retries(base_url, ca_file=tmp_path / "ca.pem") as client:
+            assert await client.projects.list() == []
+        async with no_retries(base_url) as client:
+            with pytest.raises(APIConnectionError, match="certificate"):
+                await client.projects.list()
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "No such file"), (b"x", "no certificate")])
+def test_an_authority_that_cannot_be_read_is_refused(
+    content: bytes | None, words: str, tmp_path: Path
+) -> None:
+    """At once, with the file and the reason."""
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=rf"ca_file .*ca\.pem cannot be used: .*{words}"):
+        DataGymClient(TOKEN, ca_file=tmp_path / "ca.pem")
+
+
+@pytest.mark.usefixtures("both_ways")
+async def test_a_head_of_a_gateway_is_taken() -> None:
+    """One field of 20 kB, as of a single sign-on."""
+    text = LIST.replace(b"\r\n\r\n", b"\r\nSet-Cookie: sso=%b\r\n\r\n" % (b"x" * 20_000))
+    async with raw_server(answering([], text)) as base_url, no_retries(base_url) as client:
+        assert await client.projects.list() == []
+
+
+async def test_the_port_of_a_redirect_is_named() -> None:
+    """What is wrong is often nothing but the port."""
+    text = (
+        b"HTTP/1.1 302 Found\r\nLocation: https://service.test:8443/x\r\nContent-Length: 0\r\n\r\n"
+    )
+    async with raw_server(answering([], text)) as base_url, no_retries(base_url) as client:
+        with pytest.raises(APIError, match=r"redirected to https://service\.test:8443,"):
+            await client.projects.list()
+
+
+async def test_a_service_that_hangs_up_after_each_answer_loses_nothing() -> None:
+    """A connection that was closed a moment ago is not taken for what may not be sent twice."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)  # and it is closed, without a word of that in the head
+
+    async with raw_server(talk) as base_url, no_retries(base_url) as client:
+        for _ in range(50):
+            await client.request("POST", "dataset", json={})
+        assert client.statistics().requests == 50
+
+
+# --- who asks ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("both_ways")
+async def test_the_token_as_a_parameter() -> None:
+    """In each request's query, and in no header."""
+    heads: list[bytes] = []
+    async with (
+        raw_server(answering(heads)) as base_url,
+        no_retries(base_url, auth="parameter") as client,
+    ):
+        await client.projects.list()
+        await client.request("GET", "task/P/list", query={"state": "A B"})
+        await client.request("POST", "x", json=1)
+
+    lines = [head.partition(b"\r\n")[0].decode() for head in heads]
+    assert lines == [
+        f"GET /api/v1/project?token={TOKEN} HTTP/1.1",
+        f"GET /api/v1/task/P/list?state=A%20B&token={TOKEN} HTTP/1.1",
+        f"POST /api/v1/x?token={TOKEN} HTTP/1.1",
+    ]
+    assert not re.search(rb"(?i)authorization", b"".join(heads))
+
+
+def test_a_way_to_say_the_token_that_is_none() -> None:
+    """One sentence with both."""
+    with pytest.raises(ConfigurationError, match="auth is 'cookie'; it must be \"header\" or"):
+        DataGymClient(TOKEN, auth="cookie")  # type: ignore[arg-type]
+
+
+def refusing(known: Callable[[], str], heads: list[bytes]) -> Talk:
+    """Return a service that takes one token, and refuses others as the real one does."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            heads.append((await read_request(reader))[0])
+            if f"Token {known()}".encode() in heads[-1]:
+                writer.write(LIST)
+            else:
+                body = b'{"key":"ex_forbidden","params":[],"msg":"","code":403,"details":[]}'
+                writer.write(b"HTTP/1.1 403 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    return talk
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True], ids=["plain", "coroutine"])
+@pytest.mark.usefixtures("both_ways")
+async def test_a_token_is_asked_for_again_when_it_is_refused(is_coroutine: bool) -> None:
+    """Once for all requests that met the refusal, each of which is sent once more."""
+    tokens, asked = ["token-number-1", "token-number-2"], 0
+    heads: list[bytes] = []
+    now = tokens[0]
+
+    def token() -> str:
+        nonlocal asked
+        asked += 1
+        return now
+
+    async def coroutine() -> str:
+        return token()
+
+    async with raw_server(refusing(lambda: now, heads)) as base_url:
+        source = coroutine if is_coroutine else token
+        async with DataGymClient(source, base_url) as client:
+            await client.projects.list()
+            now = tokens[1]
+            async with asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(client.projects.list())
+            assert asked == 2
+            await client.projects.list()
+
+    assert asked == 2
+    assert client.__repr__().count("token-number") == 0
+    assert len(heads) <= 1 + 10 + 1
+
+
+async def test_a_token_that_stays_the_same_is_refused_as_ever() -> None:
+    """It is asked for, and nothing is sent again."""
+    heads: list[bytes] = []
+    async with (
+        raw_server(refusing(lambda: "another-token", heads)) as base_url,
+        DataGymClient(lambda: TOKEN, base_url) as client,
+    ):
+        with pytest.raises(APIError, match="refused access"):
+            await client.projects.list()
+
+    assert len(heads) == 1
+
+
+async def test_a_function_that_fails_says_so() -> None:
+    """At the opening with its own error; later the refusal is raised, with that as its cause."""
+    works = True
+
+    def token() -> str:
+        if not works:
+            raise OSError("the vault is closed")
+        return TOKEN
+
+    async with (
+        raw_server(refusing(lambda: "another-token", [])) as base_url,
+        DataGymClient(token, base_url) as client,
+    ):
+        works = False
+        with pytest.raises(APIError, match="the vault is closed") as raised:
+            await client.projects.list()
+    assert isinstance(raised.value.__cause__, OSError)
+
+    with pytest.raises(OSError, match="the vault is closed"):
+        await DataGymClient(token, base_url).open()
+    with pytest.raises(ConfigurationError, match="token gave int"):
+        await DataGymClient(lambda: 1, base_url).open()  # type: ignore[arg-type, return-value]
+
+
+# --- single calls --------------------------------------------------------------------------------
+
+
+async def test_other_options_for_single_calls() -> None:
+    """They share connections and counts, and raw answers are told as they came."""
+    heads: list[bytes] = []
+    seen: list[tuple[str, int, object]] = []
+    async with raw_server(answering(heads)) as base_url, no_retries(base_url) as client:
+        other = client.with_options(
+            retry=RetryPolicy(),
+            on_answer=lambda raw: seen.append((raw.path, raw.status, raw.json())),
+        )
+        assert await other.projects.list() == []
+        assert await client.projects.list() == []
+        assert client.statistics().requests == other.statistics().requests == 2
+        await other.aclose()
+        assert await client.projects.list() == []
+
+    assert seen == [("project", 200, [])]
+
+
+async def test_any_other_route_goes_through_the_same_rings() -> None:
+    """Limited, counted and checked; what its answer says is the caller's to read."""
+    heads: list[bytes] = []
+    async with raw_server(answering(heads, OK)) as base_url, no_retries(base_url) as client:
+        raw = await client.request("get", "/api/v1/project/P 1/statistics", query={"a": "b c"})
+        assert (raw.status, raw.json(), raw.headers["content-type"]) == (
+            200,
+            {},
+            "application/json",
+        )
+        assert client.statistics().requests == 1
+        for method, path in (("GET", "../admin"), ("GET", "a//b"), ("G T", "a"), ("GET", "a?b=c")):
+            with pytest.raises(ConfigurationError):
+                await client.request(method, path)
+
+    assert heads[0].startswith(b"GET /api/v1/project/P%201/statistics?a=b%20c HTTP/1.1")
