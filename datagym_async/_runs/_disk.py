@@ -14,7 +14,7 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, TypeAlias
 
@@ -69,6 +69,18 @@ def size_of(path: str) -> int | Refusal:
 
 def _said(kind: str) -> str:
     return f"is {kind}" if kind == "a folder" else f"is {kind}, not a regular file"
+
+
+def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> str:
+    """Return the one path of a file, by whichever spelling and from whichever folder it is named.
+
+    The folder that it is in is resolved. It may be a link itself: a link to a file is a file of its
+    own.
+    """
+    folder, name = os.path.split(path.rstrip(os.sep) or path)
+    if name in {"", ".", ".."}:
+        return resolved(path)
+    return os.path.join(resolved(folder), name)  # noqa: PTH118 -- for each file of a list
 
 
 _NOTE: Final = 200

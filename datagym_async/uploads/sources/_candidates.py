@@ -5,6 +5,8 @@ given (`check_name`), long before the first file is met. It names files and file
 carries a name already (`UploadItem("a.jpg", ...)`, the name column of a list) keeps it, and
 links are named by the service.
 
+**Paths.** A file is known by its full path (`Rules.full`), however and from wherever it is named.
+
 **Patterns.** `include` and `exclude` are held against relative paths, whatever their case, on every
 system (`Filters`). A glob that is a source means what it means in a shell.
 """
@@ -14,16 +16,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import os
 import re
 import string
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Literal, TypeAlias
 
 import attrs
 
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
+from datagym_async._runs._disk import full_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads._values import UploadItem
@@ -109,12 +113,13 @@ class Naming:
                 " a text."
             )
         pure, fields = PurePosixPath(basename), _fields(self.policy)
+        below = PurePosixPath(relative).parent.name
         values: dict[str, str | int] = {
             "name": basename,
             "stem": pure.stem,
             "suffix": pure.suffix,
             "relative": shown,
-            "parent": PurePosixPath(path.replace("\\", "/")).parent.name,
+            "parent": below if below not in {"", ".."} else PurePath(path).parent.name,
         }
         if "index" in fields:
             values["index"] = next(self._numbers)
@@ -186,6 +191,7 @@ class Candidate:
     whole_source: bool = False  # the refusal is about a source as a whole (no such folder)
     place: str = ""  # what sorts it among the others of its source: its relative path
     mtime: int | None = None  # in nanoseconds, where it is known without another look
+    depends: bool = False  # its name depends on how its file was named: that may come again
 
 
 @attrs.frozen
@@ -199,6 +205,13 @@ class Rules:
     screening: Screening = attrs.field(factory=Screening)
     on_clash: Clashes = "skip"
     left_out: frozenset[str] = frozenset()  # absolute paths of files that the run itself keeps
+    _resolved: Callable[[str], str] = attrs.field(
+        factory=lambda: functools.lru_cache(1024)(os.path.realpath), eq=False, repr=False
+    )
+
+    def full(self, path: str) -> str:
+        """Return what a file is known by: its path from the root, with its folder resolved."""
+        return full_path(path, self._resolved)
 
     def file(
         self,
@@ -210,10 +223,11 @@ class Rules:
     ) -> Candidate:
         """Return a file as a candidate, named; with a reason against it where it has no name.
 
-        One that cannot be uploaded in any case is named by its last part.
+        Its path is its full one. One that cannot be uploaded in any case is named by its last part.
         """
         name = relative.rpartition("/")[2]
-        if not refusal and self.naming.policy != "basename":
+        depends = self.naming.policy != "basename"
+        if depends and not refusal:
             try:
                 name = self.naming.of(path, relative)
             except UnnamableError as error:
@@ -221,7 +235,7 @@ class Rules:
         # For each file: without the constructor's looks at what a caller gives.
         item = UploadItem.__new__(UploadItem)
         item.__attrs_init__(name, path)
-        return Candidate(item, size, refusal, False, relative, mtime)
+        return Candidate(item, size, refusal, False, relative, mtime, depends)
 
 
 def refused_source(name: str, reason: str) -> Candidate:

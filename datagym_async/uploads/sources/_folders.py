@@ -48,7 +48,7 @@ def in_folder(folder: str, rules: Rules) -> Iterator[Candidate]:
     """Yield every file below a folder that counts."""
     but = "" if rules.include_hidden else " (hidden ones do not count)"
     nothing = f"The folder {printable(folder)} holds no files{_left_by(rules) or but}."
-    return walk(folder, rules, nothing=refused_source(folder, nothing))
+    return walk(os.path.realpath(folder), rules, nothing=refused_source(folder, nothing))
 
 
 def is_glob(text: str) -> bool:
@@ -69,7 +69,7 @@ def in_glob(pattern: str, rules: Rules) -> Iterator[Candidate]:
     if any(part.startswith(".") for part in segments):
         rules = attrs.evolve(rules, include_hidden=True)
     return walk(
-        str(Path(*parts[:fixed])),
+        os.path.realpath(Path(*parts[:fixed])),
         rules,
         depth=None if "**" in segments else len(segments),
         matches=matcher(("/".join(segments),), any_case=os.name == "nt"),
@@ -93,11 +93,12 @@ def walk(
 ) -> Iterator[Candidate]:
     """Yield every file below a folder that counts, and every entry that can be none.
 
-    The folder may itself be a link; `below` is its own path below its source, parts joined by
+    The folder is given by its full path, which is no link. `below` is its own path below its source, parts joined by
     ``/``. It goes down `depth` levels, where 1 are the folder's own files. `matches` says whether a
     file's path counts; where the folder cannot be read, nothing matches. `nothing` is yielded where
     there is nothing else.
     """
+    rules = attrs.evolve(rules, left_out=frozenset(map(rules.full, rules.left_out)))
     is_sorted = rules.naming.needs_order
     waiting: list[_Folder | _File] = [_Folder(folder, below)]
     links: list[_Folder] = []
@@ -112,6 +113,8 @@ def walk(
             nothing = None
             yield rules.file(*here)
             continue
+        if here.is_link:
+            here = here._replace(path=os.path.realpath(here.path))
         try:
             if rules.symlinks == "follow":  # only links can lead to a folder twice
                 status = os.stat(here.path)  # noqa: PTH116 -- as in `_disk.look`
@@ -154,7 +157,7 @@ def _met(
         return None
     if rules.symlinks == "skip" and entry.is_symlink():
         return None
-    if rules.left_out and str(Path(entry.path).absolute()) in rules.left_out:
+    if entry.path in rules.left_out:
         return None
     relative = f"{here.relative}/{name}" if here.relative else name
     is_link = False

@@ -63,7 +63,7 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
     if isinstance(source, Candidate):
         yield (source,)
     elif isinstance(source, UploadItem):
-        yield (_of_item(source),)
+        yield (_of_item(source, rules),)
     elif isinstance(source, str):
         yield _of_text(source, rules)
     elif isinstance(source, os.PathLike):
@@ -73,7 +73,7 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
     elif is_readable(source) or kind_of(source) == "image":
         # Before the iterators: a file gives lines.
         try:
-            yield (_of_item(UploadItem(None, cast("Readable | Pixels", source))),)
+            yield (_of_item(UploadItem(None, cast("Readable | Pixels", source)), rules),)
         except ConfigurationError as error:
             yield (refused_source("an open file", str(error)),)
     elif reason := why_no_source(source):
@@ -94,7 +94,7 @@ def check_sources(source: object) -> None:
         raise ConfigurationError(reason)
 
 
-def _of_item(item: UploadItem) -> Candidate:
+def _of_item(item: UploadItem, rules: Rules) -> Candidate:
     if isinstance(item.file, Picture):
         try:
             data = item.file.encoded()
@@ -110,7 +110,10 @@ def _of_item(item: UploadItem) -> Candidate:
     if is_url(item.content):
         return Candidate(item)
     size = size_of(item.content)
-    return Candidate(item, refusal=size) if isinstance(size, str) else Candidate(item, size)
+    if isinstance(size, str):
+        return Candidate(item, refusal=size)
+    full = rules.full(item.content)
+    return Candidate(item if full == item.content else attrs.evolve(item, content=full), size)
 
 
 def _of_text(text: str, rules: Rules) -> Leaf:
@@ -138,4 +141,4 @@ def _of_path(path: str, rules: Rules) -> Leaf:
         return (refused_source(path, size + (_PIPED if is_pipe else "")),)
     if is_list(path):
         return in_list(path, rules)
-    return (rules.file(path, last_part(path), size),)
+    return (rules.file(rules.full(path), last_part(path), size),)

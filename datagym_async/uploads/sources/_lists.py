@@ -100,6 +100,7 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
     if isinstance(size, str):
         item = UploadItem(line.name or last_part(content), full, origin=origin)
         return Candidate(item, refusal=f"{origin}: {size}")
+    full = rules.full(full)
     if line.name:
         return Candidate(UploadItem(line.name, full, origin=origin), size)
     # Its path below the list; an absolute one counts by its last part.

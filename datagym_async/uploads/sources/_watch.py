@@ -121,11 +121,13 @@ class FolderWatch:
             raise ConfigurationError(f"The folder {status}")
         if not stat.S_ISDIR(status.st_mode):
             raise ConfigurationError(f"{printable(self.folder)} is no folder to watch.")
-        arriving = _Arriving(self.folder, rules, self.settle)
+        # By its full path: changes are told of by that, or in the spelling they were asked for.
+        folder = await in_thread(os.path.realpath, self.folder)
+        arriving = _Arriving(folder, rules, self.settle)
         loop = asyncio.get_running_loop()
-        async with aclosing(self._changes(self.folder, self._stopped, self.settle / 2)) as changes:
+        async with aclosing(self._changes(folder, self._stopped, self.settle / 2)) as changes:
             # Watched before it is walked, so that nothing falls in between.
-            new: Collection[str] = (self.folder,)
+            new: Collection[str] = (folder,)
             async for paths in changes:
                 with closing(arriving.at({*new, *paths})) as found:
                     while (step := await in_thread(arriving.met, found, loop.time())) is not None:
