@@ -23,7 +23,7 @@ from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._sending import dead_links, prober_of
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
-from datagym_async.uploads._values import Outcome, UploadItem, said_left_out
+from datagym_async.uploads._values import Outcome, UploadItem, said_left_out, said_repeated
 from datagym_async.uploads.plan._plan import Plan
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class PlanSummary:
         reject: Items that would be rejected.
         warned: Items with a warning.
         left_out: Files that `include` and `exclude` leave out (see `UploadReport`).
+        repeated: How often an item is named again; it is taken once (see `UploadReport`).
         bytes: Bytes of the files that would be sent.
         complete: Whether the sources were read to their end.
     """
@@ -89,6 +90,7 @@ class PlanSummary:
     reject: int = 0
     warned: int = 0
     left_out: int = 0
+    repeated: int = 0
     bytes: int = 0
     complete: bool = False
 
@@ -102,7 +104,7 @@ class PlanSummary:
             f"{counted(self.planned, 'item')} for {quoted(self.dataset_name)}: "
             f"{self.send:,} to send ({size(self.bytes)}), "
             f"{self.skip:,} to skip, {self.reject:,} to reject."
-            f"{said_left_out(self.left_out)}"
+            f"{said_left_out(self.left_out)}{said_repeated(self.repeated)}"
         )
 
 
@@ -238,6 +240,7 @@ class DryRun:
             dataset_id=self._dataset_id,
             dataset_name=self._target.name,
             left_out=self._tally.left_out if self._complete else 0,
+            repeated=self._tally.repeated if self._complete else 0,
             complete=self._complete,
             **self._counts,
         )

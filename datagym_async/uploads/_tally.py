@@ -48,6 +48,7 @@ class Tally(BulkTally[UploadResult]):
     on_mark: Callable[[], None] = lambda: None
     warned: int = 0
     left_out: int = 0
+    repeated: int = 0
     unsettled: int = 0
     resumed: int = 0
     doubles: list[Double] = attrs.Factory(list)
@@ -61,6 +62,7 @@ class Tally(BulkTally[UploadResult]):
         self.bytes_found += added.bytes - added.resumed_bytes
         self.resumed += added.resumed
         self.unsettled += added.unsettled
+        self.repeated += added.repeated
         self.outcomes[Outcome.SKIPPED] += added.resumed
 
     def settled(self, result: UploadResult) -> None:
@@ -145,6 +147,7 @@ class Tally(BulkTally[UploadResult]):
             complete=self.complete,
             warned=self.warned,
             left_out=self.left_out,
+            repeated=self.repeated,
             unsettled=self.unsettled,
             resumed=self.resumed,
             doubles=tuple(self.doubles),

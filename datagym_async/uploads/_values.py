@@ -327,6 +327,11 @@ def said_left_out(count: int) -> str:
     return f" Left out by include and exclude: {count:,}." if count else ""
 
 
+def said_repeated(count: int) -> str:
+    """Return the sentence about items that are named again; empty where there are none."""
+    return f" Named more than once, and taken once: {count:,}." if count else ""
+
+
 @attrs.frozen(kw_only=True)
 class UploadReport(BulkReport):
     """Account for every item of a run.
@@ -357,6 +362,8 @@ class UploadReport(BulkReport):
         left_out: Files that ``UploadConfig.include`` and ``exclude`` left out; they are not among
             `planned`. A folder that was not read for it counts as one; those of a folder that is
             watched are not counted.
+        repeated: How often the sources named an item again, by whatever path or in whichever list;
+            it is one item, and they are not among `planned`.
         stopped_by: Which limit ended the run before its end, in words (``"max_files: 100 were
             sent"``), or empty. Such a run is not `complete`, but nothing is wrong with it.
         datasets: What was done in each dataset of the job, the first one first.
@@ -382,6 +389,7 @@ class UploadReport(BulkReport):
     complete: bool
     warned: int = 0
     left_out: int = 0
+    repeated: int = 0
     unsettled: int = 0
     resumed: int = 0
     doubles: tuple[Double, ...] = ()
@@ -433,7 +441,7 @@ class UploadReport(BulkReport):
         more = len(self.datasets) - 1
         others = f" and {counted(more, 'more dataset')}" if more > 0 else ""
         remarks = f" It stopped at {self.stopped_by}." if self.stopped_by else ""
-        remarks += said_left_out(self.left_out)
+        remarks += said_left_out(self.left_out) + said_repeated(self.repeated)
         if self.verified:
             outcome = f"{self.mismatched:,} differ" if self.mismatched else "all are equal"
             remarks += f" {self.verified:,} were compared with the dataset: {outcome}."
@@ -460,6 +468,7 @@ class UploadReport(BulkReport):
             "unsettled": self.unsettled,
             "resumed": self.resumed,
             "left_out": self.left_out,
+            "repeated": self.repeated,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "items_per_second": round(self.items_per_second, 3),

@@ -29,6 +29,7 @@ REPORT = {
     "unsettled",
     "resumed",
     "left_out",
+    "repeated",
     "doubles",
     "journal",
     "stopped_by",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
-from datagym_async import UploadConfig, UploadItem
+from datagym_async import UploadConfig, UploadItem, UploadReport
 from datagym_async.server import SeedMedia
+from datagym_async.uploads.plan import show_job
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
@@ -98,3 +103,124 @@ async def test_a_single_upload_travels_composed(here: World, tmp_path: Path) -> 
     media = await here.client.media.upload_file(here.dataset_id, tmp_path / DECOMPOSED)
 
     assert media.stored_name == "M%C3%BCller.jpg"
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of three images, one of them below it; it lies in the working folder."""
+    folder = tmp_path / "gl"
+    (folder / "sub").mkdir(parents=True)
+    for number, name in enumerate(("a.jpg", "b.jpg", "sub/c.jpg")):
+        (folder / name).write_bytes(jpeg(2000, seed=number))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def listed(gl: Path) -> Path:
+    """Return a list that names each image by several paths, and the folder by a link."""
+    (gl.parent / "link").symlink_to(gl)
+    lines = ["gl/a.jpg", "./gl/a.jpg", str(gl / "a.jpg"), "gl/sub/../b.jpg", "link/b.jpg"]
+    (gl.parent / "list.txt").write_text("\n".join([*lines, "gl/../gl/sub/c.jpg", "gl/a.jpg"]))
+    return gl.parent / "list.txt"
+
+
+@pytest.mark.parametrize("policy", ["basename", "relative", "{index}_{name}", "{parent}_{name}"])
+@pytest.mark.parametrize("on_clash", ["skip", "rename", "error"])
+async def test_one_file_is_one_item(policy: str, on_clash: str, gl: Path, here: World) -> None:
+    """By whatever path it is named, and however often; it is said once."""
+    sources: list[str | Path] = ["gl", "./gl", gl, "gl/sub", "gl/*.jpg", "link", listed(gl)]
+    config = UploadConfig(name=policy, on_clash=on_clash)  # type: ignore[arg-type]  # a parameter
+
+    report = await here.client.upload(here.dataset_id, sources, config=config)
+
+    assert (report.planned, report.uploaded, report.ok) == (3, 3, True)
+    assert report.repeated == 3 + 3 + 1 + 2 + 3 + 7
+    assert "Named more than once, and taken once: 19." in report.summary()
+    assert report.to_dict()["repeated"] == 19
+    assert len(await here.media()) == 3
+    async with here.client.plan(here.dataset_id, sources, config=config) as plan:
+        assert len([each async for each in plan]) == plan.summary.planned == 3
+    assert plan.summary.repeated == 19
+
+
+async def test_a_file_has_the_names_that_its_sources_give_it(gl: Path, here: World) -> None:
+    """Two names in so many words are two images."""
+    items = [UploadItem("x.jpg", gl / "a.jpg"), UploadItem("y.jpg", "gl/a.jpg")]
+
+    report = await here.client.upload(here.dataset_id, items)
+
+    assert (report.uploaded, report.repeated) == (2, 0)
+
+
+async def test_a_link_to_a_file_is_a_file_by_the_policy(gl: Path, here: World) -> None:
+    """A folder behind a link is the same folder, however it is reached."""
+    (gl / "other.jpg").symlink_to(gl / "a.jpg")
+    (gl / "round").symlink_to(gl / "sub")
+    config = UploadConfig(symlinks="follow", name="relative")
+
+    report = await here.client.upload(here.dataset_id, [gl, gl / "round"], config=config)
+
+    assert report.ok
+    assert await here.names() == ["a.jpg", "b.jpg", "other.jpg", "sub/c.jpg"]
+    assert report.repeated == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_journal_is_found_from_any_folder(
+    own: bool, gl: Path, here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one run has done is done for the next one, wherever that begins."""
+    monkeypatch.setenv("DATAGYM_STATE_DIR", str(gl.parent / "state"))
+    journal = gl.parent / "a.journal" if own else True
+    (gl.parent / "link").symlink_to(gl.parent)
+    reports: list[UploadReport] = []
+    for place, source in ((gl.parent, "gl"), (gl, "../gl"), (gl / "sub", ".."), (gl, "../link/gl")):
+        monkeypatch.chdir(place)
+        config = UploadConfig(journal=journal, max_files=2 if not reports else None)
+        reports.append(await here.client.upload(here.dataset_id, source, config=config))
+
+    assert [each.uploaded for each in reports] == [2, 1, 0, 0]
+    assert [each.planned for each in reports] == [3, 3, 3, 3]
+    assert all(each.ok for each in reports[1:])
+    assert reports[3].resumed == 3
+
+
+async def test_a_journal_of_the_version_before_goes_on(gl: Path, here: World) -> None:
+    """It has paths as they were spelled, and keys of names as they travelled then."""
+    journal = gl.parent / "a.journal"
+    (gl / COMPOSED).write_bytes(jpeg(2000, seed=9))
+    (gl / DECOMPOSED).write_bytes(jpeg(2000, seed=8))
+    links = ["http://h/a%20b.jpg", "http://h/\xfc.jpg"]
+    config = UploadConfig(journal=journal, max_files=3)
+    first = await here.client.upload(here.dataset_id, ["gl", links], config=config)
+    assert (first.uploaded, first.complete) == (3, False)
+    with contextlib.closing(sqlite3.connect(journal, isolation_level=None)) as database:
+        database.create_function(
+            "short", 1, lambda path: path.replace(b"%b/" % bytes(gl.parent), b"")
+        )
+        database.create_function("mark_of", 2, lambda name, path: crc32(path or b"", crc32(name)))
+        database.execute("UPDATE item SET content = short(content) WHERE link_key IS NULL")
+        database.execute("UPDATE item SET mark = mark_of(name, content)")
+        for new, old in ((b"na%20b.jpg", b"na%2520b.jpg"), (b"nu.jpg", b"n%c3%bc.jpg")):
+            for statement in (
+                "item SET name_key = ? WHERE name_key",
+                "claimed SET key = ? WHERE key",
+            ):
+                assert database.execute(f"UPDATE {statement} = ?", (old, new)).rowcount == 1
+        database.execute("PRAGMA user_version = 2")
+    assert (await asyncio.to_thread(show_job, journal)).counts["uploaded"] == 3
+
+    again = await here.client.upload(
+        here.dataset_id, ["gl", links], config=UploadConfig(journal=journal)
+    )
+
+    assert (again.planned, again.uploaded, again.resumed, again.rejected) == (7, 3, 3, 1)
+    assert again.complete
+    assert len(await here.media()) == 6
+    with contextlib.closing(sqlite3.connect(journal)) as database:
+        keys = {key for (key,) in database.execute("SELECT name_key FROM item")}
+        assert b"na%20b.jpg" in keys
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)

@@ -114,11 +114,12 @@ async def test_streams_and_bytes_are_numbered_too(service: FakeService) -> None:
 
 
 async def test_a_path_named_twice_is_not_numbered(service: FakeService, folder: Path) -> None:
-    """It is one image."""
+    """It is one image, and one item."""
     path = folder / "d/y.jpg"
     _, report = await run(service, [path, path], on_clash="rename")
 
-    assert (report.uploaded, report.rejected, list(service.stored)) == (1, 1, ["y.jpg"])
+    counts = report.planned, report.uploaded, report.repeated, report.ok
+    assert (counts, list(service.stored)) == ((1, 1, 1, True), ["y.jpg"])
 
 
 async def test_an_error_comes_before_anything_is_sent(service: FakeService, folder: Path) -> None:

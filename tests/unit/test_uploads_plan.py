@@ -51,16 +51,27 @@ def test_the_first_of_a_clash_is_sent_and_the_later_ones_name_both(plan: Plan) -
     )
 
 
-def test_one_file_named_twice_is_said_to_be(plan: Plan) -> None:
-    """The same path again is no clash of two files."""
-    found = planned(
-        plan, UploadItem(None, "a.jpg", origin="l.txt, line 1"), UploadItem(None, "a.jpg")
-    )
+def test_what_is_named_twice_is_one_item(plan: Plan) -> None:
+    """The same path or address again is no clash, and in no count but one."""
+    url = "http://h/a.png"
+    items = [UploadItem(None, each) for each in ("a.jpg", url, "a.jpg", "a.jpg", url)]
+    added = [plan.add([(0, Candidate(item, 10))]) for item in items]
+    settled = plan.settle()
+
+    assert outcomes(plan.take(10)) == ["send", "send"]
+    assert sum(each.count for each in (*added, settled)) == 2
+    assert sum(each.bytes for each in (*added, settled)) == 20
+    assert settled.repeated == 3
+
+
+def test_an_address_in_other_case_is_said_to_be_one(plan: Plan) -> None:
+    """They may be two files elsewhere, but the service stores one of them."""
+    found = planned(plan, UploadItem(None, "http://h/a.jpg"), UploadItem(None, "http://h/A.jpg"))
 
     assert outcomes(found) == ["send", "rejected"]
     assert found[1].verdict
     assert found[1].verdict.reason == (
-        "a.jpg is named twice in the sources; it is taken once (first in l.txt, line 1)."
+        "http://h/A.jpg is http://h/a.jpg to the service, which does not look at case."
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads import Uploader
+from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads.sources import Filters, FolderWatch, Naming, Rules
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
@@ -209,3 +209,45 @@ def test_bad_options_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("importlib.util.find_spec", no_module)
     with pytest.raises(ConfigurationError, match=r"pip install \"datagym-async\[watch\]\""):
         FolderWatch(folder)
+
+
+@pytest.mark.looptime
+async def test_a_touched_file_is_the_same_file(
+    folder: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the folder is named from here, and changes are told of by full paths."""
+    monkeypatch.chdir(folder.parent)
+    service = FakeService()
+    watched = FolderWatch("in", settle=SETTLE, changes=events)
+    config = UploadConfig(on_clash="rename")
+    uploaded: list[str] = []
+    async with Uploader(service, service, DATASET_ID, watched, config=config) as run:
+        async for result in run:
+            uploaded.append(f"{result.outcome} {result.name}")
+            if len(uploaded) == 1:
+                events.paths = {write(folder / "old.jpg", age=60)}
+            else:
+                watched.stop()
+
+    assert uploaded == ["uploaded old.jpg", "skipped old.jpg"]
+    assert list(service.stored) == ["old.jpg"]
+    assert run.report.complete
+
+
+@pytest.mark.looptime
+async def test_a_repaired_file_is_tried_again(folder: Path, events: Events) -> None:
+    """What was refused is no longer the file that it was."""
+    service = FakeService()
+    write(folder / "old.jpg", b"half", age=3600)
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    outcomes: list[str] = []
+    async with Uploader(service, service, DATASET_ID, watched) as run:
+        async for result in run:
+            outcomes.append(result.outcome)
+            if len(outcomes) == 1:
+                events.paths = {write(folder / "old.jpg", age=60)}
+            else:
+                watched.stop()
+
+    assert outcomes == ["rejected", "uploaded"]
+    assert service.stored == {"old.jpg": SOUND_JPEG}

@@ -99,7 +99,7 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
 
 def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
     version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version != sql.VERSION:
+    if version not in {sql.VERSION, sql.OLDER}:
         text = "It holds nothing yet." if version == 0 else "It is of another version."
         return JobSummary(path=path, size=size, problem=text)
     meta = dict(database.execute(sql.ALL_META))

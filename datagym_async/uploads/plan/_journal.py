@@ -5,13 +5,14 @@ A journal is of one `Job`: a service, a dataset and sources. Everything here blo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import sqlite3
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -29,12 +30,13 @@ from datagym_async._runs._database import (
     of_a_database,
     unseal,
 )
-from datagym_async._runs._disk import JournalLock
+from datagym_async._runs._disk import JournalLock, full_path
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models._names import name_key
 from datagym_async.uploads._pictures import why_no_source
-from datagym_async.uploads._values import UploadItem, is_url
+from datagym_async.uploads._values import UploadItem, is_url, url_name
 from datagym_async.uploads.plan import _tables as sql
-from datagym_async.uploads.plan._rows import text
+from datagym_async.uploads.plan._rows import blob, text
 from datagym_async.uploads.sources._watch import FolderWatch
 
 if TYPE_CHECKING:
@@ -67,18 +69,26 @@ class Job:
     count: int = attrs.field(default=0, eq=False)  # of the sources
     # How they are uploaded: what differs from the defaults, as JSON takes it.
     options: dict[str, object] = attrs.field(factory=dict, eq=False)
+    spelled: str = attrs.field(default="", eq=False)  # the digest by paths as they are spelled
 
     @classmethod
     def of(
         cls, base_url: str, dataset_id: str, sources: object, *, config: UploadConfig | None = None
     ) -> Job:
-        """Return the key; a long list of sources is read through, an iterator is left alone."""
+        """Return the key; a long list of sources is read through, an iterator is left alone.
+
+        Folders on the way to a source are resolved, so that it is the same job from any folder. It
+        blocks.
+        """
         base_url, dataset_id = base_url.rstrip("/"), dataset_id.lower()
         digest = hashlib.sha256("\0".join((base_url, dataset_id)).encode())
+        spelled = digest.copy()
+        resolved = functools.lru_cache(1024)(os.path.realpath)
         kept: list[str] = []
         count, are_words = 0, config is None or not callable(config.name)
-        for described, is_word in _described(sources):
-            digest.update(b"\0" + described.encode("utf-8", "surrogatepass"))
+        for known, described, is_word in _described(sources, resolved):
+            digest.update(b"\0" + known.encode("utf-8", "surrogatepass"))
+            spelled.update(b"\0" + described.encode("utf-8", "surrogatepass"))
             count += 1
             are_words &= is_word
             if len(kept) < _KEPT:
@@ -93,7 +103,8 @@ class Job:
                 options[field.name] = value
         words = tuple(kept) if are_words else None
         said, key = ", ".join(shown + more), digest.hexdigest()
-        return cls(base_url, dataset_id, said, key, words, count, options)
+        earlier = spelled.hexdigest()
+        return cls(base_url, dataset_id, said, key, words, count, options, earlier)
 
     @property
     def key(self) -> dict[str, str]:
@@ -119,32 +130,42 @@ def jobs_folder() -> Path:
 def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
     """Return where the journal of a job lies: at a path, or for True in the state folder."""
     if isinstance(journal, bool):
-        return jobs_folder() / f"{job.digest[:24]}{SUFFIX}"
+        path, earlier = (
+            jobs_folder() / f"{each[:24]}{SUFFIX}" for each in (job.digest, job.spelled)
+        )
+        return earlier if earlier.exists() and not path.exists() else path
     return Path(journal).expanduser().absolute()
 
 
-def _described(source: object) -> Iterator[tuple[str, bool]]:
-    """Yield each source in short, and whether a command can name it so."""
+def _described(source: object, resolved: Callable[[str], str]) -> Iterator[tuple[str, str, bool]]:
+    """Yield what each source is known by, itself in short, and whether a command can name it so."""
     if isinstance(source, str | os.PathLike):
-        yield _full(str(os.fspath(source))), True
+        yield *_full(str(os.fspath(source)), resolved), True
     elif isinstance(source, UploadItem):
-        content = "" if isinstance(source.content, bytes) else _full(source.content)
-        yield f"{source.name}={content}", False
+        content = "" if isinstance(source.content, bytes) else source.content
+        known, said = _full(content, resolved) if content else ("", "")
+        yield f"{source.name}={known}", f"{source.name}={said}", False
     elif isinstance(source, FolderWatch):
-        yield _full(source.folder), True
+        yield *_full(source.folder, resolved), True
     elif isinstance(source, set | frozenset):
-        yield from sorted(each for one in source for each in _described(one))
+        yield from sorted(each for one in source for each in _described(one, resolved))
     elif isinstance(source, Collection) and not why_no_source(source):
         for each in source:
-            yield from _described(each)
+            yield from _described(each, resolved)
     else:  # what can be read only once
-        yield f"<{type(source).__name__}>", False
+        kind = f"<{type(source).__name__}>"
+        yield kind, kind, False
 
 
-def _full(text: str) -> str:
+def _full(text: str, resolved: Callable[[str], str]) -> tuple[str, str]:
     if text == "-" or is_url(text):
-        return text
-    return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 -- takes any text
+        return text, text
+    path = os.path.expanduser(text)  # noqa: PTH111 -- takes any text
+    spelled = os.path.abspath(path)  # noqa: PTH100
+    try:
+        return full_path(path, resolved), spelled
+    except ValueError:  # a NUL character
+        return spelled, spelled
 
 
 def temporary() -> Database:
@@ -222,7 +243,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         connection.executescript(f"BEGIN; {sql.SCHEMA} {mark} PRAGMA user_version = {sql.VERSION};")
         connection.executemany(sql.SET_META, job.key.items())
         connection.execute("COMMIT")
-    elif version != sql.VERSION:
+    elif version not in {sql.VERSION, sql.OLDER}:
         which = "a newer" if version > sql.VERSION else "an older"
         raise ConfigurationError(
             f"The journal {_shown(path)} was written by {which} version of datagym-async; use that "
@@ -236,9 +257,13 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
                 text(each)  # says so, if that is what is odd
         if odd is not None or connection.execute(sql.ODD_CLAIM).fetchone() is not None:
             raise DamagedError("a row in it is not what was written")
+    if version == sql.OLDER:
+        _bring_up(connection)
     connection.executescript(sql.LASTING)
     known = dict(connection.execute(sql.ALL_META))
     what = {"base_url": "the service", "dataset_id": "the dataset", "digest": "the sources"}
+    if known.get("digest") == job.spelled:
+        known["digest"] = job.digest
     if other := next((name for name in what if job.key[name] != known.get(name, "")), ""):
         theirs = known.get("sources" if other == "digest" else other, "")
         raise ConfigurationError(
@@ -251,6 +276,32 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
     connection.executescript(sql.OF_ONE_RUN)
     now = time.time()
     return int(connection.execute(sql.BEGIN_RUN, (now, now)).fetchone()[0])
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Make a journal of the version before one of this: all of it, or nothing if there is a kill.
+
+    A path that is not from the root is taken as what it is from here, as it would have been.
+    """
+    resolved = functools.lru_cache(1024)(os.path.realpath)
+    connection.execute("BEGIN IMMEDIATE")
+    seq = 0
+    while rows := connection.execute(sql.ITEM_KEYS, (seq, _KEPT)).fetchall():
+        for seq, content, key, link_key in rows:
+            new_key, path = blob(f"n{name_key(text(key)[1:])}"), content
+            if link_key is not None:
+                new_key = blob(f"n{name_key(url_name(text(content)))}")
+            elif content is not None:
+                path = blob(full_path(text(content), resolved))
+            if (path, new_key) != (content, key):
+                connection.execute(sql.MOVE_ITEM, (path, new_key, seq))
+                for statement in sql.MOVE_CLAIM:
+                    connection.execute(statement, (new_key, key, seq))
+                connection.execute(sql.MOVE_RENAMED, (path, content))
+    for (key,) in connection.execute(sql.ALL_HELD).fetchall():
+        connection.execute(sql.HOLD, (blob(f"n{name_key(text(key)[1:])}"),))
+    connection.execute(f"PRAGMA user_version = {sql.VERSION}")
+    connection.execute("COMMIT")
 
 
 def is_journal(path: Path) -> bool:

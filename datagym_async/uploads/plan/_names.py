@@ -29,7 +29,7 @@ from datagym_async.uploads._screening import HEAD_SIZE, Screening, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
-from datagym_async.uploads.plan._tables import Kind
+from datagym_async.uploads.plan._tables import Kind, State
 
 if TYPE_CHECKING:
     import sqlite3
@@ -78,13 +78,13 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
     if claim.refusal:
         return Verdict(Outcome.REJECTED, claim.refusal)
     if claim.link_holder not in {None, claim.seq}:
-        return _named_twice(item, holder(claim.link_holder or 0))
+        known = printable(holder(claim.link_holder or 0).content)
+        reason = f"{item.source} is {known} to the service, which does not look at case."
+        return Verdict(Outcome.REJECTED, reason)
     other = claim.name_holder if claim.name_holder != claim.seq else None
     # Also where the dataset holds the name: it is the first item that it holds, not this one.
     if other is not None and not (claim.is_link and claim.name_holder_is_link):
         first = holder(other)
-        if item.content and item.content == first.content:
-            return _named_twice(item, first)
         shown = printable(first.content or first.origin or first.name)
         same = "" if item.name == first.name else f", which the service takes for {first.name!r}"
         return Verdict(
@@ -100,10 +100,27 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
     return None
 
 
-def _named_twice(item: UploadItem, first: Holder) -> Verdict:
-    where = f" (first in {first.origin})" if first.origin else ""
-    reason = f"{item.source} is named twice in the sources; it is taken once{where}."
-    return Verdict(Outcome.REJECTED, reason)
+def drop_repeats(database: sqlite3.Connection, after_turn: int) -> Added:
+    """Drop items since a turn that are named again; return how to correct the count.
+
+    A file that has changed since it was named is told of where it was sent, and tried again where
+    it was refused.
+    """
+    count = size = 0
+    for turn, seq, part, *now, holder, old_size, old_mtime, state in database.execute(
+        sql.REPEATS, (after_turn,)
+    ).fetchall():
+        is_changed = None not in {now[1], old_mtime} and (now[0], now[1]) != (old_size, old_mtime)
+        if is_changed and state in {State.REJECTED, State.FAILED}:
+            database.execute(sql.PLAN_AGAIN, (part, *now, holder))
+            database.execute(sql.TURN_TO, (holder, Kind.NORMAL, turn))
+        elif is_changed and state in {State.UPLOADED, State.SENDING}:
+            database.execute(sql.TURN_TO, (holder, Kind.CHANGED, turn))
+        else:
+            count, size = count + 1, size + (now[0] or 0)
+        for statement in sql.DROP_ITEM:
+            database.execute(statement, (seq,))
+    return Added(-count, -size, repeated=count)
 
 
 PORTION = 256

@@ -37,6 +37,7 @@ from datagym_async.uploads.plan._names import (
     Claim,
     Holder,
     Verdict,
+    drop_repeats,
     judge,
     number_clashes,
     refuse_clashes,
@@ -110,6 +111,7 @@ class Plan:
         self._in_memory: dict[int, UploadItem] = {}
         self._resuming: Resuming | None = None
         self._added = self._settled = 0  # items
+        self._keys = 0  # names and addresses that they are about to claim
         self._turned = self._taken = 0  # turns
         self._use(Database(None, journal_file.WHAT))
 
@@ -192,8 +194,11 @@ class Plan:
         of_files: KnownBy = "" if self._resuming is None else known_by
         of_bytes: KnownBy = known_by if self._keeps_hashes else of_files
         rows = []
+        depending = set()
         for part, candidate in entries:
             self._added += 1
+            if candidate.depends:
+                depending.add(self._added)
             item = candidate.item
             kept = of_files
             if item.file is not None or (isinstance(item.content, bytes) and item.content):
@@ -201,12 +206,23 @@ class Plan:
                 kept = of_bytes
             rows.append(row_of(self._added, part, candidate, kept))
         with self._database.writing() as database:
+            repeated = len(rows)
+            if depending:
+                rows = [
+                    row
+                    for row in rows
+                    if row.seq not in depending
+                    or database.execute(sql.NAME_PATH, (row.content, row.name)).rowcount
+                    or database.execute(sql.PATH_NAMED, (row.content,)).fetchone()[0] == row.name
+                ]
+            repeated -= len(rows)
             if self._resuming is None:
                 added = Added.of(rows)
             else:
                 rows, added = self._resuming.sort_out(database, rows, self._in_memory)
             database.executemany(sql.ADD_ITEM, rows)
-        return added
+        self._keys += sum((row.name_key is not None) + (row.link_key is not None) for row in rows)
+        return attrs.evolve(added, repeated=repeated) if repeated else added
 
     def settle(self, *, renames: bool = False) -> Added:
         """Sort what was added since the last time, and let it claim its names in that order.
@@ -217,13 +233,19 @@ class Plan:
         with self._database.writing() as database:
             database.execute(sql.SORT, (self._settled,))
             for statement in (sql.CLAIM_NAMES, sql.CLAIM_LINKS):
-                database.execute(statement, (self._turned,))
+                self._keys -= database.execute(statement, (self._turned,)).rowcount
             if self._resuming is not None and self._resuming.last:
                 # Names whose items the sources name no longer go to those that want them now.
                 last = self._resuming.last
                 database.execute(sql.TAKE_OVER, (self._turned, last, last))
-            if renames:
-                added = number_clashes(database, self._turned, self._resuming, self._in_memory)
+            if self._keys:  # not all were free
+                self.outcomes.write(database)
+                added = drop_repeats(database, self._turned)
+                if renames:
+                    more = number_clashes(database, self._turned, self._resuming, self._in_memory)
+                    count, size = added.count + more.count, added.bytes + more.bytes
+                    added = attrs.evolve(more, count=count, bytes=size, repeated=added.repeated)
+                self._keys = 0
             self._turned = _last_turn(database)
         self._settled = self._added
         return added

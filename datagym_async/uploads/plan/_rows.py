@@ -52,6 +52,7 @@ class Added:
     resumed: int = 0  # items among them that an earlier run had settled
     resumed_bytes: int = 0
     unsettled: int = 0  # items among them that an earlier run left without an answer
+    repeated: int = 0  # times that an item was named again; they are in no count
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Added:

@@ -16,6 +16,7 @@ What is of one run alone lies in temporary tables:
 * ``turn``: the order in which items are handed out.
 * ``seen``: items of earlier runs that this one has met: 0 handed out from the journal, 1 named by
   the sources.
+* ``path``: the files whose names depend on how they are named, by their paths.
 * ``number``: which number the next clash over a name gets.
 * ``lost``: items whose answers are to be looked up.
 * ``note``: outcomes on their way to the items.
@@ -30,7 +31,9 @@ from __future__ import annotations
 import enum
 
 APPLICATION_ID = 0x44474A31  # "DGJ1"
-VERSION = 2
+VERSION = 3
+OLDER = 2
+"""It knew files by their paths as they were spelled, and names in one form; it is brought up."""
 
 
 class State(enum.IntEnum):
@@ -79,6 +82,7 @@ CREATE TABLE renamed (identity BLOB PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 OF_ONE_RUN = """
 CREATE TEMP TABLE turn (turn INTEGER PRIMARY KEY, seq INTEGER, kind INTEGER NOT NULL DEFAULT 0);
 CREATE TEMP TABLE seen (seq INTEGER PRIMARY KEY, named INTEGER);
+CREATE TEMP TABLE path (path BLOB PRIMARY KEY, name BLOB) WITHOUT ROWID;
 CREATE TEMP TABLE number (key BLOB PRIMARY KEY, next INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE lost (seq INTEGER PRIMARY KEY);
 CREATE TEMP TABLE note (
@@ -121,6 +125,21 @@ OR mark IS NOT mark_of(name, content)
 OR (state = $UPLOADED AND media_id IS NULL AND dataset_id IS NULL AND attempts IS NULL) LIMIT 1""")
 ODD_CLAIM = """SELECT 1 FROM claimed LEFT JOIN item USING (seq)
 WHERE item.seq IS NULL OR (claimed.key IS NOT name_key AND claimed.key IS NOT link_key) LIMIT 1"""
+
+# A journal of the version before is brought up.
+
+ITEM_KEYS = """SELECT seq, content, name_key, link_key FROM item
+WHERE seq > ? AND name_key IS NOT NULL ORDER BY seq LIMIT ?"""
+MOVE_ITEM = """UPDATE item SET content = ?1, name_key = ?2, mark = mark_of(name, ?1)
+WHERE seq = ?3"""
+MOVE_CLAIM = (
+    "UPDATE OR IGNORE claimed SET key = ?1 WHERE key = ?2 AND seq = ?3",
+    "DELETE FROM claimed WHERE ?1 != ?2 AND key = ?2 AND seq = ?3",
+)
+MOVE_RENAMED = """UPDATE OR IGNORE renamed SET identity = CAST('p' || ?1 AS BLOB)
+WHERE identity = CAST('p' || ?2 AS BLOB)"""
+ALL_HELD = "SELECT key FROM held"
+HOLD = "INSERT OR IGNORE INTO held VALUES (?)"
 
 # The target is listed.
 
@@ -171,6 +190,11 @@ GIVE_TURN = "INSERT INTO turn (seq, kind) VALUES (?, ?)"
 PLAN_AGAIN = stated("""UPDATE item
 SET state = $PLANNED, part = ?, size = ?, mtime = ?, sha = ? WHERE seq = ?""")
 
+# Of one file, the first name counts that it gets by a rule, not by its source.
+
+NAME_PATH = "INSERT OR IGNORE INTO path VALUES (?, ?)"
+PATH_NAMED = "SELECT name FROM path WHERE path = ?"
+
 # They are sorted, and claim their names.
 
 LAST_TURN = "SELECT coalesce(max(turn), 0) FROM turn"
@@ -189,8 +213,16 @@ JOIN claimed ON claimed.key = coalesce(link_key, name_key)
 LEFT JOIN seen ON seen.seq = claimed.seq
 WHERE turn > ? AND turn.seq > ? AND claimed.seq <= ? AND seen.seq IS NULL ORDER BY turn DESC"""
 
-# Clashes are numbered. A path that is named twice does not clash with itself, and a link has the
-# name it has.
+# What is named again is one item. A file that has changed since then is judged anew.
+
+REPEATS = """SELECT turn, item.seq, item.part, item.size, item.mtime, item.sha,
+       holder.seq, holder.size, holder.mtime, holder.state
+FROM turn JOIN item USING (seq) JOIN claimed ON claimed.key = coalesce(item.link_key, item.name_key)
+JOIN item AS holder ON holder.seq = claimed.seq
+WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq AND holder.content = item.content"""
+TURN_TO = "UPDATE turn SET seq = ?, kind = ? WHERE turn = ?"
+
+# Clashes are numbered. A link has the name it has.
 
 CLASHES = """SELECT turn, holder.name, holder.content, holder.origin,
        item.seq, item.part, item.place, item.name, item.content, item.origin, item.size,
@@ -199,7 +231,6 @@ FROM turn JOIN item USING (seq) JOIN claimed ON claimed.key = item.name_key
 JOIN item AS holder ON holder.seq = claimed.seq
 WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq
 AND (item.link_key IS NULL OR claimed.is_link = 0)
-AND (item.content IS NULL OR item.content IS NOT holder.content)
 ORDER BY turn LIMIT ?"""
 NEXT_NUMBER = "SELECT next FROM number WHERE key = ?"
 SET_NUMBER = "INSERT OR REPLACE INTO number VALUES (?, ?)"

@@ -93,10 +93,10 @@ def walk(
 ) -> Iterator[Candidate]:
     """Yield every file below a folder that counts, and every entry that can be none.
 
-    The folder is given by its full path, which is no link. `below` is its own path below its source, parts joined by
-    ``/``. It goes down `depth` levels, where 1 are the folder's own files. `matches` says whether a
-    file's path counts; where the folder cannot be read, nothing matches. `nothing` is yielded where
-    there is nothing else.
+    The folder is given by its full path, which is no link. `below` is its own path below its
+    source, parts joined by ``/``. It goes down `depth` levels, where 1 are the folder's own files.
+    `matches` says whether a file's path counts; where the folder cannot be read, nothing matches.
+    `nothing` is yielded where there is nothing else.
     """
     rules = attrs.evolve(rules, left_out=frozenset(map(rules.full, rules.left_out)))
     is_sorted = rules.naming.needs_order
