@@ -236,11 +236,7 @@ def check_token(token: str | Secret) -> Secret:
 
 
 def check_kind(option: str, value: object, kind: type) -> None:
-    """Refuse an option that is neither None nor of its class: a dict, say, instead of a config.
-
-    Raises:
-        ConfigurationError: It is of another class; the text says how to make one.
-    """
+    """Raise `ConfigurationError` for what is neither None nor of its class: a dict as a config."""
     if value is None or isinstance(value, kind):
         return
     given, name = type(value).__name__, kind.__name__
@@ -250,11 +246,7 @@ def check_kind(option: str, value: object, kind: type) -> None:
 
 
 def check_session(session: aiohttp.ClientSession | None) -> None:
-    """Refuse a session of the caller's that nothing can be sent with.
-
-    Raises:
-        ConfigurationError: It is closed, or none of aiohttp.
-    """
+    """Raise `ConfigurationError` for a session of the caller's that is closed, or none."""
     if session is None:
         return
     from aiohttp import ClientSession

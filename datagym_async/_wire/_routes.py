@@ -25,16 +25,7 @@ from datagym_async._wire._messages import (
 )
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import MediaSourceType
-from datagym_async.models._ids import (
-    ConfigId,
-    DatasetId,
-    EntryId,
-    MediaId,
-    ProjectId,
-    TaskId,
-    ValueId,
-    id_of,
-)
+from datagym_async.models import _ids as ids
 from datagym_async.models._names import encode_name
 
 Dialect: TypeAlias = Literal["image", "media"]
@@ -51,7 +42,7 @@ def segment(value: object, what: str) -> str:
     """
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value  # as all ids of the service are
-    value = id_of(value, what)
+    value = ids.id_of(value, what)
     if not value.strip():
         raise ConfigurationError(f"The {what} is empty; pass the id the service gave")
     # The service's container unquotes %2F and resolves dots before it chooses the route.
@@ -85,17 +76,17 @@ def list_projects() -> Request:
     return Request("GET", "project")
 
 
-def add_dataset(project_id: ProjectId, dataset_id: DatasetId) -> Request:
+def add_dataset(project_id: ids.ProjectId, dataset_id: ids.DatasetId) -> Request:
     """POST project/…/dataset/…: repeated, it answers 412 ``ex_already_contains``."""
     return Request("POST", _project_dataset(project_id, dataset_id))
 
 
-def remove_dataset(project_id: ProjectId, dataset_id: DatasetId) -> Request:
+def remove_dataset(project_id: ids.ProjectId, dataset_id: ids.DatasetId) -> Request:
     """DELETE project/…/dataset/…/remove: repeated, it answers ``ex_gen_does_not_contain``."""
     return Request("DELETE", f"{_project_dataset(project_id, dataset_id)}/remove")
 
 
-def _project_dataset(project_id: ProjectId, dataset_id: DatasetId) -> str:
+def _project_dataset(project_id: ids.ProjectId, dataset_id: ids.DatasetId) -> str:
     project, dataset = segment(project_id, "project id"), segment(dataset_id, "dataset id")
     return f"project/{project}/dataset/{dataset}"
 
@@ -108,7 +99,7 @@ def list_datasets() -> Request:
     return Request("GET", "dataset", max_bytes=MAX_DOCUMENT)
 
 
-def get_dataset(dataset_id: DatasetId) -> Request:
+def get_dataset(dataset_id: ids.DatasetId) -> Request:
     """GET dataset/…."""
     path = f"dataset/{segment(dataset_id, 'dataset id')}"
     return Request("GET", path, max_bytes=MAX_DOCUMENT)
@@ -123,7 +114,7 @@ def create_dataset(name: str, short_description: str) -> Request:
 # --- media ---------------------------------------------------------------------------------------
 
 
-def upload_file(dataset_id: DatasetId, name: str, body: Body, *, dialect: Dialect) -> Request:
+def upload_file(dataset_id: ids.DatasetId, name: str, body: Body, *, dialect: Dialect) -> Request:
     """POST media/…/file: raw bytes, with the name in a header."""
     return Request(
         "POST",
@@ -135,7 +126,7 @@ def upload_file(dataset_id: DatasetId, name: str, body: Body, *, dialect: Dialec
     )
 
 
-def upload_urls(dataset_id: DatasetId, urls: Sequence[str], *, dialect: Dialect) -> Request:
+def upload_urls(dataset_id: ids.DatasetId, urls: Sequence[str], *, dialect: Dialect) -> Request:
     """POST media/…/url: repeated, it answers DUPLICATE for what it has stored.
 
     Two at once store an address twice (observed), so that a repetition waits as SETTLE does.
@@ -146,7 +137,7 @@ def upload_urls(dataset_id: DatasetId, urls: Sequence[str], *, dialect: Dialect)
 
 
 def download_media(
-    media_id: MediaId, *, dialect: Dialect, link: bool = False, max_bytes: int = MAX_IN_MEMORY
+    media_id: ids.MediaId, *, dialect: Dialect, link: bool = False, max_bytes: int = MAX_IN_MEMORY
 ) -> Request:
     """GET media/….
 
@@ -164,12 +155,12 @@ def download_media(
     )
 
 
-def probe_media(media_id: MediaId, *, dialect: Dialect) -> Request:
+def probe_media(media_id: ids.MediaId, *, dialect: Dialect) -> Request:
     """GET media/… of an id that does not exist: does the service know the route?"""
     return Request("GET", f"{dialect}/{segment(media_id, 'media id')}")
 
 
-def delete_media(media_id: MediaId, *, dialect: Dialect) -> Request:
+def delete_media(media_id: ids.MediaId, *, dialect: Dialect) -> Request:
     """DELETE media/…: repeated, it answers ``ex_gen_image_delete``."""
     return Request("DELETE", f"{dialect}/{segment(media_id, 'media id')}")
 
@@ -178,7 +169,7 @@ def delete_media(media_id: MediaId, *, dialect: Dialect) -> Request:
 
 
 def import_predictions(
-    project_id: ProjectId, predictions: Sequence[Mapping[str, object]], *, keep_data: bool
+    project_id: ids.ProjectId, predictions: Sequence[Mapping[str, object]], *, keep_data: bool
 ) -> Request:
     """POST project/…/prediction: replaces the labels of each media, or appends to them."""
     return Request(
@@ -189,19 +180,19 @@ def import_predictions(
     )
 
 
-def export_labels(project_id: ProjectId) -> Request:
+def export_labels(project_id: ids.ProjectId) -> Request:
     """GET export/…."""
     path = f"export/{segment(project_id, 'project id')}"
     return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_DOCUMENT)
 
 
-def export_video(task_id: TaskId) -> Request:
+def export_video(task_id: ids.TaskId) -> Request:
     """GET exportVideoTask/…."""
     path = f"exportVideoTask/{segment(task_id, 'task id')}"
     return Request("GET", path, lane=Lane.DOWNLOAD, max_bytes=MAX_DOCUMENT)
 
 
-def export_bitmap(task_id: TaskId, export_key: str) -> Request:
+def export_bitmap(task_id: ids.TaskId, export_key: str) -> Request:
     """GET export/bitmap/…/…."""
     task, key = segment(task_id, "task id"), segment(export_key, "export key")
     path = f"export/bitmap/{task}/{key}"
@@ -211,12 +202,12 @@ def export_bitmap(task_id: TaskId, export_key: str) -> Request:
 # --- label configurations ------------------------------------------------------------------------
 
 
-def clear_config(config_id: ConfigId) -> Request:
+def clear_config(config_id: ids.ConfigId) -> Request:
     """DELETE config/…: it destroys every label of the project; repeated, it does nothing more."""
     return Request("DELETE", f"config/{segment(config_id, 'configuration id')}")
 
 
-def upload_config(config_id: ConfigId, entries: Sequence[Mapping[str, object]]) -> Request:
+def upload_config(config_id: ids.ConfigId, entries: Sequence[Mapping[str, object]]) -> Request:
     """PUT config/…: repeated, it answers ``ex_gen_config_not_cleared``.
 
     Two at once store every key twice (observed), so that a repetition waits as SETTLE does.
@@ -232,23 +223,23 @@ def upload_config(config_id: ConfigId, entries: Sequence[Mapping[str, object]]) 
 # --- tasks ---------------------------------------------------------------------------------------
 
 
-def list_tasks(project_id: ProjectId, query: Mapping[str, str]) -> Request:
+def list_tasks(project_id: ids.ProjectId, query: Mapping[str, str]) -> Request:
     """GET task/…/list."""
     path = f"task/{segment(project_id, 'project id')}/list"
     return Request("GET", path, query=dict(query), max_bytes=MAX_DOCUMENT)
 
 
-def get_task(task_id: TaskId) -> Request:
+def get_task(task_id: ids.TaskId) -> Request:
     """GET task/…: it creates missing classification values, once."""
     return Request("GET", f"task/{segment(task_id, 'task id')}")
 
 
-def skip_task(task_id: TaskId) -> Request:
+def skip_task(task_id: ids.TaskId) -> Request:
     """PUT task/…/skipTask."""
     return Request("PUT", f"task/{segment(task_id, 'task id')}/skipTask")
 
 
-def complete_task(task_id: TaskId, *, last_changed_config: int) -> Request:
+def complete_task(task_id: ids.TaskId, *, last_changed_config: int) -> Request:
     """PUT task/…/completeTask."""
     path = f"task/{segment(task_id, 'task id')}/completeTask"
     return Request("PUT", path, body=json_body({"lastChangedConfig": last_changed_config}))
@@ -257,34 +248,36 @@ def complete_task(task_id: TaskId, *, last_changed_config: int) -> Request:
 # --- label values --------------------------------------------------------------------------------
 
 
-def create_value(entry_id: EntryId, fields: Mapping[str, object]) -> Request:
+def create_value(entry_id: ids.EntryId, fields: Mapping[str, object]) -> Request:
     """POST lcValue/<entry>: repeated, it creates a second value."""
     path = f"lcValue/{segment(entry_id, 'entry id')}"
-    body = json_body({**fields, "lcEntryId": id_of(entry_id, "entry id")})
+    body = json_body({**fields, "lcEntryId": ids.id_of(entry_id, "entry id")})
     return Request("POST", path, body=body, replay=Replay.NEVER)
 
 
-def update_value(value_id: ValueId, fields: Mapping[str, object]) -> Request:
+def update_value(value_id: ids.ValueId, fields: Mapping[str, object]) -> Request:
     """PUT lcValue/<value>: the id must be in the body too, or 500 is the answer."""
     path = f"lcValue/{segment(value_id, 'value id')}"
-    return Request("PUT", path, body=json_body({**fields, "id": id_of(value_id, "value id")}))
+    return Request("PUT", path, body=json_body({**fields, "id": ids.id_of(value_id, "value id")}))
 
 
-def delete_value(value_id: ValueId) -> Request:
+def delete_value(value_id: ids.ValueId) -> Request:
     """DELETE lcValue/<value>: repeated, it answers 404."""
     return Request("DELETE", f"lcValue/{segment(value_id, 'value id')}")
 
 
-def change_value_type(value_id: ValueId, new_entry_id: EntryId) -> Request:
+def change_value_type(value_id: ids.ValueId, new_entry_id: ids.EntryId) -> Request:
     """PUT lcValue/<value>/changeType: repeated, it answers ``ex_gen_entry_types_are_the_same``."""
     path = f"lcValue/{segment(value_id, 'value id')}/changeType"
-    return Request("PUT", path, body=json_body({"newLcEntryId": id_of(new_entry_id, "entry id")}))
+    return Request(
+        "PUT", path, body=json_body({"newLcEntryId": ids.id_of(new_entry_id, "entry id")})
+    )
 
 
 # --- assisted segmentation -----------------------------------------------------------------------
 
 
-def prepare_segmentation(media_id: MediaId) -> Request:
+def prepare_segmentation(media_id: ids.MediaId) -> Request:
     """POST aiseg/…/prepare."""
     return Request("POST", f"aiseg/{segment(media_id, 'media id')}/prepare")
 
@@ -294,7 +287,7 @@ def calculate_segmentation(fields: Mapping[str, object]) -> Request:
     return Request("POST", "aiseg/calculate", body=json_body(fields))
 
 
-def finish_segmentation(media_id: MediaId) -> Request:
+def finish_segmentation(media_id: ids.MediaId) -> Request:
     """DELETE aiseg/…/finish."""
     return Request("DELETE", f"aiseg/{segment(media_id, 'media id')}/finish")
 

@@ -31,14 +31,10 @@ _HOLDERS: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def id_of(value: object, what: str) -> str:
-    """Return the text of an id.
+    """Return the text of an id, given as a text, a UUID or the value of the service that has it.
 
-    Args:
-        value: The id as a text or a UUID, or the value of the service that has it.
-        what: Which id is wanted, for example ``"dataset id"``.
-
-    Raises:
-        ConfigurationError: It is none of these, or the value of another noun.
+    Anything else, or the value of another noun than `what` names ("dataset id"), is a
+    `ConfigurationError`.
     """
     if isinstance(value, str):
         return value
@@ -48,8 +44,7 @@ def id_of(value: object, what: str) -> str:
     if isinstance(value, holders):
         return str(value.id)  # type: ignore[attr-defined]  # all of them have one
     given = "None" if value is None else f"of the type {type(value).__name__}"
-    names = [holder.__name__ for holder in holders[:1]]
-    or_value = "".join(f", or a {name}" for name in names)
+    or_value = "".join(f", or a {holder.__name__}" for holder in holders[:1])
     raise ConfigurationError(f"The {what} is {given}; pass the id the service gave{or_value}")
 
 

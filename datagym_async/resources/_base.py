@@ -129,15 +129,7 @@ N = TypeVar("N", Dataset, Project)
 
 
 def check_name(name: object, what: str) -> None:
-    """Refuse a name that is no text.
-
-    Args:
-        name: The name.
-        what: What is to be named, for the error text, for example ``"dataset"``.
-
-    Raises:
-        ConfigurationError: It is none.
-    """
+    """Raise `ConfigurationError` for a name that is no text; `what` is to be named."""
     if not isinstance(name, str):
         given = "None" if name is None else f"of the type {type(name).__name__}"
         raise ConfigurationError(f"The name of the {what} is {given}; pass a text")

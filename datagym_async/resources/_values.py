@@ -34,18 +34,8 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
-from datagym_async.models import (
-    EntryId,
-    EntryType,
-    LabelEntry,
-    LabelValue,
-    MediaId,
-    MediaType,
-    TaskDetail,
-    TaskId,
-    ValueId,
-)
-from datagym_async.models._ids import id_of, id_or_none
+from datagym_async.models import EntryType, LabelEntry, LabelValue, MediaType, TaskDetail
+from datagym_async.models import _ids as ids
 from datagym_async.resources._base import Resource, points_body
 from datagym_async.resources._work import to_its_answer
 
@@ -128,12 +118,12 @@ class ValuesResource(Resource):
 
     async def create(
         self,
-        entry_id: EntryId,
+        entry_id: ids.EntryId,
         *,
         iteration_id: str | UUID,
-        media_id: MediaId,
-        task_id: TaskId,
-        parent_id: ValueId | None = None,
+        media_id: ids.MediaId,
+        task_id: ids.TaskId,
+        parent_id: ids.ValueId | None = None,
     ) -> LabelValue:
         """Create an empty value, with the empty values nested in it, and return it.
 
@@ -145,20 +135,20 @@ class ValuesResource(Resource):
             parent_id: UUID of the value it is nested in, or None.
         """
         fields = {
-            "iterationId": id_of(iteration_id, "iteration id"),
-            "mediaId": id_of(media_id, "media id"),
-            "labelTaskId": id_of(task_id, "task id"),
-            "lcEntryValueParentId": id_or_none(parent_id, "value id"),
+            "iterationId": ids.id_of(iteration_id, "iteration id"),
+            "mediaId": ids.id_of(media_id, "media id"),
+            "labelTaskId": ids.id_of(task_id, "task id"),
+            "lcEntryValueParentId": ids.id_or_none(parent_id, "value id"),
         }
         return await self._fetch(routes.create_value(entry_id, _given(fields)), LabelValue)
 
     async def update(
         self,
-        value_id: ValueId,
+        value_id: ids.ValueId,
         *,
-        entry_id: EntryId,
-        task_id: TaskId,
-        parent_id: ValueId | None = None,
+        entry_id: ids.EntryId,
+        task_id: ids.TaskId,
+        parent_id: ids.ValueId | None = None,
         comment: str | None = None,
         valid: bool | None = None,
         x: float | None = None,
@@ -188,9 +178,9 @@ class ValuesResource(Resource):
             text: A free text.
         """
         fields = {
-            "lcEntryId": id_of(entry_id, "entry id"),
-            "labelTaskId": id_of(task_id, "task id"),
-            "lcEntryValueParentId": id_or_none(parent_id, "value id"),
+            "lcEntryId": ids.id_of(entry_id, "entry id"),
+            "labelTaskId": ids.id_of(task_id, "task id"),
+            "lcEntryValueParentId": ids.id_or_none(parent_id, "value id"),
             "comment": comment,
             "valid": valid,
             "x": x,
@@ -205,7 +195,7 @@ class ValuesResource(Resource):
         }
         return await self.put(value_id, _given(fields))
 
-    async def put(self, value_id: ValueId, fields: Mapping[str, object]) -> LabelValue:
+    async def put(self, value_id: ids.ValueId, fields: Mapping[str, object]) -> LabelValue:
         """Replace what a value says, in the members of the request itself, and return it.
 
         They are ``lcEntryId``, ``labelTaskId`` and those of the type, which `update` has as
@@ -213,10 +203,10 @@ class ValuesResource(Resource):
         """
         return await self._fetch(routes.update_value(value_id, fields), LabelValue)
 
-    async def _task(self, task_id: TaskId) -> TaskDetail:
+    async def _task(self, task_id: ids.TaskId) -> TaskDetail:
         return await self._fetch(routes.get_task(task_id), TaskDetail)
 
-    async def read(self, task_id: TaskId) -> LabeledImage:
+    async def read(self, task_id: ids.TaskId) -> LabeledImage:
         """Return the labels of a task in any state, with every digit of their coordinates.
 
         An export has finished tasks alone, and cuts coordinates to whole pixels. The service
@@ -226,7 +216,7 @@ class ValuesResource(Resource):
         return labels_of(await self._task(task_id))
 
     async def write(
-        self, task_id: TaskId, labels: LabeledImage | Iterable[Annotation]
+        self, task_id: ids.TaskId, labels: LabeledImage | Iterable[Annotation]
     ) -> WriteReport:
         """Add annotations to a task, and answer the questions about its image.
 
@@ -270,12 +260,12 @@ class ValuesResource(Resource):
         # One after the other: the service locks itself up otherwise.
         writer = _Writer(self, before)
         return WriteReport(
-            id_of(task_id, "task id"),
+            ids.id_of(task_id, "task id"),
             tuple([await writer.geometry(each) for each in geometries]),
             tuple([await writer.answer(each) for each in answers]),
         )
 
-    async def delete(self, value_id: ValueId) -> bool:
+    async def delete(self, value_id: ids.ValueId) -> bool:
         """Delete a geometry's value with what is nested in it.
 
         Returns:
@@ -287,7 +277,7 @@ class ValuesResource(Resource):
         """
         return await self._do(routes.delete_value(value_id), "ex_notfound")
 
-    async def change_type(self, value_id: ValueId, new_entry_id: EntryId) -> LabelValue:
+    async def change_type(self, value_id: ids.ValueId, new_entry_id: ids.EntryId) -> LabelValue:
         """Move a geometry's value to another entry of the same geometry type and return it.
 
         `RequestRefusedError`: the types differ, or it belongs to that entry already.

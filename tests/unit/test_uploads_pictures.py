@@ -12,6 +12,7 @@ from PIL import Image
 
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
+from datagym_async.uploads.plan import Job
 from datagym_async.uploads.sources import Candidate, Rules, Stream, check_sources, leaves
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -189,6 +190,16 @@ class Table:
 
     def __iter__(self) -> Any:
         raise AssertionError("it is not iterated over")
+
+
+def test_a_journal_does_not_look_into_arrays() -> None:
+    """What is refused in a collection is named by its kind: pixel by pixel it took minutes."""
+    large = np.zeros((2000, 2000, 3), np.uint8)
+
+    job = Job.of("http://127.0.0.1:9", "d", [large, {"a.jpg": b"x"}, "b.jpg"])
+
+    assert job.sources.startswith("<ndarray>, <dict>, ")
+    assert job.count == 3
 
 
 def test_tensors_and_tables_are_refused_and_columns_of_paths_are_not() -> None:
