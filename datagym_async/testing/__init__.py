@@ -9,13 +9,12 @@
         ...
     assert plan.count("POST", r"/file$") == 12
 
-`outage` is the service that is gone for a while. With pytest, write
-``pytest_plugins = ["datagym_async.testing.plugin"]`` in a conftest.py and ask for the fixture
-``datagym_server`` or ``datagym_client``.
+`outage` is the service that is gone for a while. With pytest, ask for the fixture
+``datagym_server`` or ``datagym_client``: pytest finds them by itself.
 
 * `_plan`: which request meets which fault, and what was seen of all of them.
 * `_answers`: faults that are answers. `_connections`: faults of the connection, and `outage`.
-* `plugin`: the fixtures.
+* `plugin`: the fixtures, for a conftest.py that names them.
 """
 
 from __future__ import annotations
