@@ -15,11 +15,9 @@ small queue that keeps it busy.
   and this one takes longer the more media a dataset holds. The same happens when most requests of a
   window are of a kind or a size that was never measured.
 
-Requests are compared with their own kind and judged by size: a large file is not slow for being
-large, an export not for being no download, and a refusal is not fast for being refused. The
-controller is pure: it reads no clock and does no I/O.
-
-What requests take when nothing queues: for each kind a straight line over the size. Pure.
+Requests are compared with their own kind and judged by size, on a straight line: a large file is
+not slow for being large, an export not for being no download, and a refusal is not fast for being
+refused. The controller is pure: it reads no clock and does no I/O.
 """
 
 from __future__ import annotations
@@ -99,31 +97,23 @@ class _Line:
         first = self._first + self.slope * self.size
         return self.seconds / first if first > 0 else 1.0
 
+    @property
+    def size_share(self) -> float:
+        """Return the part of a request's time that goes with its bytes."""
+        if self.seconds <= 0 or not self.is_of_the_size:
+            return 0.0
+        return min(1.0, self.slope * self.size / self.seconds)
+
 
 @attrs.define
 class Baselines:
     """A line for each kind of request."""
 
-    _lines: dict[str, _Line] = attrs.field(factory=dict)
+    lines: dict[str, _Line] = attrs.field(factory=dict)
 
-    @property
-    def is_empty(self) -> bool:
-        """Return whether nothing was measured yet."""
-        return not self._lines
-
-    @property
-    def growth(self) -> float:
-        """Return how many times longer the most usual requests take than at first."""
-        line = self._usual()
-        return 1.0 if line is None else line.growth
-
-    @property
-    def size_share(self) -> float:
-        """Return the part of the most usual requests' time that goes with their bytes."""
-        line = self._usual()
-        if line is None or line.seconds <= 0 or not line.is_of_the_size:
-            return 0.0
-        return min(1.0, line.slope * line.size / line.seconds)
+    def usual(self) -> _Line:
+        """Return the line of the most usual requests, or one without a measurement."""
+        return max(self.lines.values(), key=attrgetter("count"), default=_Line())
 
     def measure(self, samples: list[Sample]) -> None:
         """Take a window of requests into account that met no queue."""
@@ -131,21 +121,18 @@ class Baselines:
         for kind, size, seconds in samples:
             by_kind.setdefault(kind, []).append((size, seconds))
         for kind, points in by_kind.items():
-            self._lines.setdefault(kind, _Line()).measure(points)
+            self.lines.setdefault(kind, _Line()).measure(points)
 
     def compare(self, samples: list[Sample]) -> list[tuple[float, float]]:
         """Return what requests should have taken and took, of those whose like was measured."""
         known = []
-        slopes = {kind: line.slope for kind, line in self._lines.items()}
+        slopes = {kind: line.slope for kind, line in self.lines.items()}
         for kind, size, seconds in samples:
-            line = self._lines.get(kind)
+            line = self.lines.get(kind)
             if line is not None and size <= _REACH * max(line.largest, _SMALL):
                 expected = max(0.0, line.seconds + slopes[kind] * (size - line.size))
                 known.append((expected, seconds))
         return known
-
-    def _usual(self) -> _Line | None:
-        return max(self._lines.values(), key=attrgetter("count"), default=None)
 
 
 # A window in which requests took up to this much longer than they should lets the limit grow still.
@@ -209,24 +196,14 @@ class LimiterState:
 
 @attrs.define
 class Gradient:
-    """Decide how many requests may be in flight, between `least` and `most`.
-
-    Args:
-        most: Upper bound.
-        least: Lower bound.
-        start: Where slow start begins.
-
-    Attributes:
-        limit: Requests allowed at once.
-        epoch: Decisions so far; a request remembers the number from when it began.
-        reason: The last decision, in words.
-    """
+    """Decide how many requests may be in flight, between `least` and `most`."""
 
     most: int
     least: int = 1
     start: int = 2
     limit: int = attrs.field(init=False)
     epoch: int = attrs.field(default=0, init=False)
+    """Decisions so far; a request remembers the number from when it began."""
     reason: str = attrs.field(default="starting", init=False)
     _limit: float = attrs.field(init=False)
     _halved_in: int = attrs.field(default=-1, init=False)
@@ -244,19 +221,16 @@ class Gradient:
         self._before_probe = self._limit, self.reason
 
     def state(self, *, in_flight: int) -> LimiterState:
-        """Return what is allowed now, and what was found out.
-
-        Args:
-            in_flight: Requests on their way.
-        """
+        """Return what is allowed now, and what was found out."""
+        usual = self._baselines.usual()
         return LimiterState(
             limit=self.limit,
             in_flight=in_flight,
             reason=self.reason,
             maximum=self.most,
             slowed=self._slow_windows / max(1, self._windows),
-            growth=self._baselines.growth,
-            size_share=self._baselines.size_share,
+            growth=usual.growth,
+            size_share=usual.size_share,
         )
 
     def succeeded(
@@ -264,12 +238,9 @@ class Gradient:
     ) -> None:
         """Note a request that was answered.
 
-        Args:
-            size: Bytes of its body, or of its answer.
-            seconds: How long it took, without the wait for its place.
-            in_flight: Requests in flight while it was, itself included.
-            epoch: `epoch` when it began; requests of an earlier limit tell nothing about this one.
-            kind: What it is compared with: requests of one kind take the same, but for their size.
+        Requests of one kind take the same, but for their size, the bytes of body or answer. The
+        seconds are without the wait for its place; `in_flight` counts itself. Those that began in
+        an earlier `epoch` tell nothing about this limit.
         """
         if epoch != self.epoch:
             return
@@ -286,22 +257,16 @@ class Gradient:
             self._close_window()
 
     def overloaded(self, why: str, *, epoch: int) -> None:
-        """Note a sign of overload: halve, once for all requests that were in flight then.
-
-        Args:
-            why: The sign, for the reason: "429", "503", "a timeout".
-            epoch: `epoch` when the request began. A timeout is known late; it counts unless the
-                limit was halved since.
-        """
+        """Note a sign of overload ("429", "a timeout"): halve, once for all that were in flight."""
+        # A timeout is known late; it counts unless the limit was halved since the request began.
         if epoch <= self._halved_in:
             return
         self._halved_in = self.epoch
         self._is_starting = False
         # A baseline that was not measured yet still has to be; a better one can wait.
-        self._is_probing = self._baselines.is_empty
-        reason = f"halved after {why}"
-        self._decide(self._limit / 2, reason)
-        self._before_probe = self._limit, reason
+        self._is_probing = not self._baselines.lines
+        self._decide(self._limit / 2, f"halved after {why}")
+        self._before_probe = self._limit, self.reason
 
     def _close_window(self) -> None:
         window = self._window

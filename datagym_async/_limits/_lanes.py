@@ -17,21 +17,12 @@ _UNOBSERVED = -1
 class BoundedLane:
     """Bound the requests of one kind: by a fixed number, or by one that a controller finds.
 
-    Args:
-        most: Upper bound of the controller, or the fixed number.
-        adaptive: Whether there is a controller.
-        pin: A pin that is never left, or None.
-
     Requests are let in in the order they came. A limit made smaller lets nobody new in until
     enough have left.
 
     While the lane is pinned, its limit is the largest pin in force, whatever the controller found,
     and nothing is observed; with the last pin gone, the controller resumes with its own number.
-
-    Attributes:
-        limit: Requests let in at once.
-        held: Requests that are in.
-        active: Requests among them that have begun; the others wait for a pause or the rate.
+    One that is given at the start is never left.
     """
 
     def __init__(self, most: int, *, adaptive: bool, pin: int | None = None) -> None:
@@ -40,11 +31,10 @@ class BoundedLane:
         self._pins: list[int] = [] if pin is None else [pin]
         self._waiters: deque[asyncio.Future[None]] = deque()
         self.limit = self._wanted()
-        self.held = 0
-        self.active = 0
+        self.held = 0  # requests that are in
+        self.active = 0  # those that have begun; the others wait for a pause or the rate
 
     def __repr__(self) -> str:
-        """Return requests that are in, limit, and requests that wait."""
         return f"{self.held}/{self.limit}, {len(self._waiters)} waiting"
 
     def take(self) -> bool:
@@ -101,11 +91,7 @@ class BoundedLane:
 
     @contextmanager
     def pin(self, limit: int) -> Iterator[None]:
-        """Fix the limit while the block runs.
-
-        Raises:
-            ConfigurationError: It is less than 1.
-        """
+        """Fix the limit while the block runs; raises what `check_pin` does."""
         check_pin(limit)
         self._pins.append(limit)
         self._follow()
@@ -146,5 +132,4 @@ class BoundedLane:
 def check_pin(limit: Any) -> None:
     """Raise `ConfigurationError` if a lane cannot be pinned at a number."""
     if not hasattr(limit, "__index__") or limit < 1:
-        msg = f"concurrency is {limit!r}; it must be 1 or more"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"concurrency is {limit!r}; it must be 1 or more")

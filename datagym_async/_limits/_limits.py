@@ -27,15 +27,15 @@ _SAME_PAUSE = 1.0
 
 def _check_lane(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
     if not hasattr(value, "__index__") or value < 1:
-        msg = f"max_{attribute.name} is {value!r}; it must be 1 or more"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"max_{attribute.name} is {value!r}; it must be 1 or more")
 
 
 def _check_rate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and (not hasattr(value, "__float__") or not value > 0):
         option, unit = _RATES[attribute.name]
-        msg = f"{option} is {value!r}; give {unit} a second above 0, or None for no limit"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(
+            f"{option} is {value!r}; give {unit} a second above 0, or None for no limit"
+        )
 
 
 def _check_concurrency(_: object, __: object, value: int | None) -> None:
@@ -45,38 +45,29 @@ def _check_concurrency(_: object, __: object, value: int | None) -> None:
 
 @attrs.frozen
 class LimitsConfig:
-    """How much may be in flight, and how often a request may start.
-
-    Args:
-        calls: Small requests at once.
-        uploads: File uploads at once, at most; the number in use is found out. The service holds
-            one of its 10 database connections for as long as a body takes to arrive (observed), so
-            more than 8 can starve everybody else.
-        downloads: Downloads and exports at once, at most; the number in use is found out.
-        rate: Requests a second over all lanes, evenly spaced; None for no limit.
-        upload_rate: Bytes of file uploads a second; None for no limit.
-        concurrency: Uploads at once, pinned for good, whatever `uploads` is; None to find it out.
-        adaptive: Whether the numbers are found out, or always are the largest allowed.
-    """
+    """How much may be in flight, and how often a request may start."""
 
     calls: int = attrs.field(default=16, validator=_check_lane)
+    """Small requests at once."""
     uploads: int = attrs.field(default=8, validator=_check_lane)
+    """File uploads at once, at most. The service holds one of its 10 database connections for as
+    long as a body takes to arrive (observed), so more than 8 can starve everybody else."""
     downloads: int = attrs.field(default=16, validator=_check_lane)
+    """Downloads and exports at once, at most."""
     rate: float | None = attrs.field(default=200.0, validator=_check_rate)
+    """Requests a second over all lanes, evenly spaced; None for no limit."""
     upload_rate: float | None = attrs.field(default=None, validator=_check_rate)
+    """Bytes of file uploads a second; None for no limit."""
     concurrency: int | None = attrs.field(default=None, validator=_check_concurrency)
+    """Uploads at once, pinned for good, whatever `uploads` is."""
     adaptive: bool = True
+    """Whether the numbers of uploads and downloads are found out, or are the largest allowed."""
 
 
 class Limits:
     """Give out slots: let in by a lane, then a moment that neither pause nor rate forbids.
 
     Must be made inside the event loop that uses it.
-
-    Attributes:
-        waited: What requests have spent their time on.
-        clock: Gives the event loop's time.
-        on_pause: Called with the seconds and the reason of each pause; must not raise.
     """
 
     def __init__(self, config: LimitsConfig) -> None:
@@ -91,10 +82,10 @@ class Limits:
         self._gate = PauseGate()
         self.waited = Waited()
         self.clock = asyncio.get_running_loop().time
+        # Called with the seconds and the reason of each new pause; must not raise.
         self.on_pause: list[Callable[[float, str], None]] = []
 
     def __repr__(self) -> str:
-        """Return the state of each lane."""
         lanes = ", ".join(f"{lane.value} {bound!r}" for lane, bound in self._lanes.items())
         return f"<Limits {lanes}>"
 
@@ -116,11 +107,8 @@ class Limits:
 
         Several pins may be in force at once, those of uploads that share a client: the largest
         counts, because each upload keeps itself to its own number of workers. With the last one
-        left, the number is found out again, from where it was.
-
-        Args:
-            lane: The lane.
-            limit: The number; more than the lane's maximum too, since it is asked for by name.
+        left, the number is found out again, from where it was. A pin may be above the lane's
+        maximum, since it is asked for by name.
 
         Raises:
             ConfigurationError: On entering: `limit` is less than 1.
@@ -128,12 +116,7 @@ class Limits:
         return self._lanes[lane].pin(limit)
 
     def pause(self, seconds: float, why: str = "") -> None:
-        """Begin no request of any lane for so many seconds; `on_pause` is told of a new pause.
-
-        Args:
-            seconds: How long.
-            why: What asked for it, for those who are told.
-        """
+        """Begin no request of any lane for so many seconds; `on_pause` is told of a new pause."""
         now = self.clock()
         is_new = seconds > self._gate.left(now) + _SAME_PAUSE
         self._gate.pause(seconds, now=now)
@@ -193,14 +176,7 @@ class Limits:
 
 
 class Slot:
-    """The right to make one attempt; left, it is the next one's.
-
-    Args:
-        waited: What is noted of attempts.
-        lane: The lane that has let it in.
-        clock: Gives the event loop's time.
-        began: When it was got.
-    """
+    """The right to make one attempt, from `began` on; left, it is the next one's."""
 
     __slots__ = ("_clock", "_epoch", "_lane", "_waited", "began")
 
@@ -226,13 +202,7 @@ class Slot:
         return self._clock() - self.began
 
     def answered(self, kind: str, *, size: int, seconds: float) -> None:
-        """Observe that the attempt was answered whole.
-
-        Args:
-            kind: What it is compared with (see `Gradient.succeeded`).
-            size: Bytes of its body or of its answer.
-            seconds: How long it took.
-        """
+        """Observe that the attempt was answered whole (see `Gradient.succeeded`)."""
         self._waited.sending += seconds
         self._waited.latencies.append(seconds)
         self._lane.answered(kind, size=size, seconds=seconds, epoch=self._epoch)

@@ -30,18 +30,12 @@ class Pacer:
     Whoever comes takes the next stretch, in the order they come, so that all bodies get equal
     shares. Idle time is not saved up for a burst. Safe to cancel: the latest stretch is given back;
     one before it stays empty, since others have computed theirs from it.
-
-    Args:
-        rate: Requests, or bytes, a second.
-
-    Attributes:
-        free_at: When the next stretch can begin, by the event loop's clock.
-        piece: Bytes of a body that go out at once.
     """
 
     def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self.free_at = 0.0
+        self._rate = rate  # requests, or bytes, a second
+        self.free_at = 0.0  # when the next stretch can begin, by the event loop's clock
+        # Bytes of a body that go out at once.
         self.piece = int(min(_LARGEST_PIECE, max(_LEAST_PIECE, rate / _PIECES_A_SECOND)))
 
     def take(self, now: float) -> bool:
@@ -77,13 +71,7 @@ class Pacer:
 
 
 def watched(body: Body, *, pacer: Pacer | None, waited: Waited) -> Body:
-    """Return the same body, paced, and with the time noted that its source takes.
-
-    Args:
-        body: The recipe.
-        pacer: The pace; None for none.
-        waited: Where times are noted.
-    """
+    """Return the same body, paced, and with the time noted that its source takes."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[AsyncIterator[bytes]]:

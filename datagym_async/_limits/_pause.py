@@ -25,21 +25,12 @@ _OLD_MEMBER = re.compile(r"\b(remaining|reset)\s*=\s*([^;,\s]+)")
 
 @attrs.define
 class PauseGate:
-    """Remember until when nothing new is sent.
-
-    Attributes:
-        until: That moment, by the event loop's clock.
-    """
+    """Remember until when nothing new is sent, by the event loop's clock."""
 
     until: float = 0.0
 
     def pause(self, seconds: float, *, now: float) -> None:
-        """Send nothing for so many seconds; a longer pause that is on already stays.
-
-        Args:
-            seconds: How long.
-            now: The event loop's clock.
-        """
+        """Send nothing for so many seconds; a longer pause that is on already stays."""
         self.until = max(self.until, now + seconds)
 
     def left(self, now: float) -> float:
@@ -55,12 +46,8 @@ def pause_asked(headers: Mapping[str, str], *, now: Callable[[], float]) -> floa
     (draft-ietf-httpapi-ratelimit-headers-09), ``RateLimit: limit=10, remaining=0, reset=30``
     (its draft 07), and ``RateLimit-Remaining`` with ``RateLimit-Reset``, with or without ``X-``.
 
-    Args:
-        headers: Header fields; they are asked for by names in lower case.
-        now: Gives the seconds since 1970, for resets that are moments.
-
-    Returns:
-        Seconds above 0; None where something remains, nothing is said, or it makes no sense.
+    Fields are asked for by names in lower case; `now` gives the seconds since 1970, for resets that
+    are moments. None where something remains, nothing is said, or it makes no sense.
     """
     if (field := headers.get("ratelimit")) is not None:
         asked = [_wait(left, reset, now()) for left, reset in _members(field[:_LONGEST_FIELD])]

@@ -11,14 +11,13 @@ import attrs
 
 from datagym_async.exceptions import ConfigurationError
 
-# Typed for the validator, which takes None as well.
-_QUOTA: float | None = 500.0
-
 
 def _check_not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not hasattr(value, "__float__") or value < 0 or math.isnan(value):
-        msg = f"RetryPolicy {attribute.name} is {value!r}; it must be 0 or more"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"RetryPolicy {attribute.name} is {value!r}; it must be 0 or more")
+
+
+_OR_NONE: Any = attrs.validators.optional(_check_not_negative)
 
 
 @attrs.frozen
@@ -53,17 +52,9 @@ class RetryPolicy:
     max_delay: float = attrs.field(default=20.0, validator=_check_not_negative)
     max_retry_after: float = attrs.field(default=120.0, validator=_check_not_negative)
     budget: float = attrs.field(default=600.0, validator=_check_not_negative)
-    settle_after: float | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_check_not_negative)
-    )
-
-    quota: float | None = attrs.field(
-        default=_QUOTA, validator=attrs.validators.optional(_check_not_negative)
-    )
-
-    max_first_retries: int | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_check_not_negative)
-    )
+    settle_after: float | None = attrs.field(default=None, validator=_OR_NONE)
+    quota: float | None = attrs.field(default=500.0, validator=_OR_NONE)
+    max_first_retries: int | None = attrs.field(default=None, validator=_OR_NONE)
 
     @classmethod
     def none(cls) -> RetryPolicy:
@@ -73,10 +64,7 @@ class RetryPolicy:
     def delay(self, attempt: int, *, retry_after: float | None, chance: float) -> float:
         """Return the seconds to wait after attempt number `attempt` (1 = the first) failed.
 
-        Args:
-            attempt: Attempts made so far.
-            retry_after: Seconds that the service asked for, or None.
-            chance: A random number from 0 to below 1.
+        The service has asked for `retry_after` of them; `chance` is from 0 to below 1.
         """
         bound = min(self.max_delay, self.initial_delay * 2.0 ** min(attempt - 1, 60))
         if retry_after is None:
@@ -86,30 +74,21 @@ class RetryPolicy:
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After field asks for (RFC 9110 section 10.2.3).
+    """Return the seconds, 0 or more, that a Retry-After field asks for (RFC 9110 section 10.2.3).
 
-    Args:
-        value: The field: seconds, or an HTTP date. Decimals are accepted; proxies send them.
-        now: The current time, with its zone.
-
-    Returns:
-        Seconds, 0 or more; None where there is no such field or it makes no sense.
+    It holds seconds (with decimals too, which proxies send) or an HTTP date, compared with `now`;
+    None where there is no such field or it makes no sense.
     """
     if value is None or not value.strip():
         return None
     try:
         seconds = float(value)
     except ValueError:
-        return _seconds_until(value, now)
+        try:
+            moment = parsedate_to_datetime(value.strip())
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            seconds = (moment - now).total_seconds()
+        except (ValueError, OverflowError):  # no date, or of no calendar: a year 10000
+            return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _seconds_until(value: str, now: datetime) -> float | None:
-    try:
-        moment = parsedate_to_datetime(value.strip())
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - now).total_seconds()
-    except (ValueError, OverflowError):  # no date, or of no calendar: a year 10000, a zone of weeks
-        return None
-    return max(0.0, seconds)

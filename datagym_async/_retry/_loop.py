@@ -39,9 +39,6 @@ class RetryQuota:
 
     A repetition costs 5 tokens, after a timeout 10. A success gives back what its own repetitions
     cost, or 1 where it needed none; there are never more than at the start.
-
-    Args:
-        capacity: Tokens at the start, and at most.
     """
 
     capacity: float
@@ -59,11 +56,7 @@ class RetryQuota:
         return cost
 
     def succeeded(self, paid: float) -> None:
-        """Note a success.
-
-        Args:
-            paid: What its repetitions cost.
-        """
+        """Note a success, the repetitions of which cost what was paid."""
         if self.tokens < self.capacity:
             self.tokens = min(self.capacity, self.tokens + (paid or _REWARD))
 
@@ -79,36 +72,20 @@ _ONCE = frozenset({Action.RETRY_ONCE, Action.SETTLE_ONCE})
 
 @attrs.define
 class RetryLoop(Generic[T]):
-    """Repeat a request by the retry table.
+    """Repeat a request by the retry table."""
 
-    Args:
-        failure: What the first attempt ended with.
-        policy: Counts, waits and the longest Retry-After.
-        replay: The column of the table.
-        send: Sends the request once.
-        quota: The retry budget of the whole client, or None.
-        look: Looks up what became of a request whose answer was lost: its outcome, or None if it
-            was not carried out. Needed where the table says so (`Replay.SETTLE`), else None.
-        settle_after: Gives the seconds to wait before a look, within which the service could still
-            be carrying the request out.
-        on_retry: Is called before each repetition.
-        what: Method and path, for texts.
-        chance: Source of random numbers from 0 to below 1.
-
-    Attributes:
-        failure: The last failure.
-        sent: Attempts so far.
-    """
-
-    failure: APIError
+    failure: APIError  # the last one; at first, that of the first attempt
     policy: RetryPolicy
     replay: Replay
     send: Callable[[], Awaitable[T]]
     settle_after: Callable[[], float]
+    """Gives the seconds before a look, within which the service could still carry it out."""
     quota: RetryQuota | None = None
     look: Callable[[], Awaitable[T | None]] | None = None
-    on_retry: Callable[[], None] | None = None
-    what: str = "The request"
+    """Looks up what became of a request whose answer was lost: its outcome, or None if it was not
+    carried out. Needed where the table says so (`Replay.SETTLE`)."""
+    on_retry: Callable[[], None] | None = None  # called before each repetition
+    what: str = "The request"  # method and path, for texts
     chance: Callable[[], float] = random.random
     sent: int = attrs.field(default=0, init=False)
     _action: Action = attrs.field(default=Action.FAIL, init=False)
@@ -203,8 +180,7 @@ class RetryLoop(Generic[T]):
             return True
         # Last, since it is paid for.
         if self.quota is not None:
-            paid = self.quota.take(self.failure)
-            if paid is None:
+            if (paid := self.quota.take(self.failure)) is None:
                 self.failure.remark = SEEMS_DOWN
                 return True
             self._paid += paid
@@ -215,11 +191,7 @@ class RetryLoop(Generic[T]):
         return self._delay(_retry_after(self.failure))
 
     def _delay(self, asked: float | None) -> float:
-        """Return the seconds before the next turn.
-
-        Args:
-            asked: What the service asks for, where it is sent again.
-        """
+        """Return the seconds before the next turn; the service asks for some to send it again."""
         delay = self.policy.delay(self.sent, retry_after=asked, chance=self.chance())
         if self._looks and classify(self.failure) in _MAY_STILL_RUN:
             return max(delay, self.settle_after())

@@ -50,33 +50,16 @@ class Action(enum.Enum):
     FAIL = "raise"
 
 
-_TABLE: dict[Trouble, dict[Replay, Action]] = {
-    Trouble.NOT_SENT: {
-        Replay.SAFE: Action.RETRY,
-        Replay.SETTLE: Action.RETRY,
-        Replay.NEVER: Action.RETRY,
-    },
-    Trouble.ANSWER_LOST: {
-        Replay.SAFE: Action.RETRY,
-        Replay.SETTLE: Action.SETTLE,
-        Replay.NEVER: Action.UNKNOWN,
-    },
-    Trouble.BUSY: {
-        Replay.SAFE: Action.RETRY,
-        Replay.SETTLE: Action.SETTLE,
-        Replay.NEVER: Action.RETRY,
-    },
-    Trouble.BROKEN: {
-        Replay.SAFE: Action.RETRY,
-        Replay.SETTLE: Action.SETTLE,
-        Replay.NEVER: Action.UNKNOWN,
-    },
-    Trouble.SYSTEM: {
-        Replay.SAFE: Action.RETRY_ONCE,
-        Replay.SETTLE: Action.SETTLE_ONCE,
-        Replay.NEVER: Action.FAIL,
-    },
-    Trouble.FINAL: dict.fromkeys(Replay, Action.FAIL),
+_TABLE = {
+    trouble: dict(zip((Replay.SAFE, Replay.SETTLE, Replay.NEVER), actions, strict=True))
+    for trouble, actions in {
+        Trouble.NOT_SENT: (Action.RETRY, Action.RETRY, Action.RETRY),
+        Trouble.ANSWER_LOST: (Action.RETRY, Action.SETTLE, Action.UNKNOWN),
+        Trouble.BUSY: (Action.RETRY, Action.SETTLE, Action.RETRY),
+        Trouble.BROKEN: (Action.RETRY, Action.SETTLE, Action.UNKNOWN),
+        Trouble.SYSTEM: (Action.RETRY_ONCE, Action.SETTLE_ONCE, Action.FAIL),
+        Trouble.FINAL: (Action.FAIL, Action.FAIL, Action.FAIL),
+    }.items()
 }
 
 _BUSY_KEYS = frozenset({"ex_gen_aiseg_gpu_busy"})
@@ -86,19 +69,14 @@ def classify(error: APIError) -> Trouble:
     """Return the row of the table that an error belongs to."""
     if isinstance(error, APIConnectionError):
         return Trouble.ANSWER_LOST if error.request_sent else Trouble.NOT_SENT
-    if isinstance(error, APIStatusError):
-        return _classify_status(error.status, error.key)
-    return Trouble.FINAL
-
-
-def _classify_status(status: int, key: str) -> Trouble:
+    if not isinstance(error, APIStatusError):
+        return Trouble.FINAL
+    status, key = error.status, error.key
     if key in _BUSY_KEYS or (status in {429, 503} and not key) or status == 429:
         return Trouble.BUSY
     if status in {502, 504} or (status == 500 and not key):
         return Trouble.BROKEN
-    if key == "ex_system":
-        return Trouble.SYSTEM
-    return Trouble.FINAL
+    return Trouble.SYSTEM if key == "ex_system" else Trouble.FINAL
 
 
 def decide(error: APIError, replay: Replay) -> Action:
