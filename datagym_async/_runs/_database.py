@@ -50,19 +50,14 @@ _OF_THE_DISK: Final = frozenset(
 class Database:
     """An open database; `using` and `writing` may be entered from any thread.
 
-    Args:
-        connection: It; None for one that is not open.
-        what: What it is, for the error of who uses it when it is closed.
-        path: Where it lies; None for a temporary one, which is one transaction for its life.
-        lock: Its lock; it goes with the database.
-        run: Number of this run, from 1.
+    They raise a `ClientClosedError` where it is closed.
     """
 
     _connection: sqlite3.Connection | None
-    what: str
-    path: Path | None = None
+    what: str  # for the error of who uses it when it is closed
+    path: Path | None = None  # None for a temporary one, which is one transaction for its life
     _lock: JournalLock | None = None
-    run: int = 1
+    run: int = 1  # the number of this run
     _using: RLock = attrs.Factory(RLock)
 
     @property
@@ -72,11 +67,7 @@ class Database:
 
     @contextlib.contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
-        """Have it for oneself.
-
-        Raises:
-            ClientClosedError: It is closed.
-        """
+        """Have it for oneself."""
         with self._using:
             if self._connection is None:
                 raise ClientClosedError(f"{self.what} is closed.")
@@ -84,11 +75,7 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Have it for oneself in one transaction, kept at the end if there was no error.
-
-        Raises:
-            ClientClosedError: It is closed.
-        """
+        """Have it for oneself in one transaction, kept at the end if there was no error."""
         with self.using() as connection:
             if self.path is None or connection.in_transaction:
                 yield connection
@@ -103,14 +90,24 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Close it, sealed if it is kept, and let its lock go; may be called again."""
+        """Close it and let its lock go; may be called again.
+
+        One that is kept is closed as a plain file and sealed; where that cannot be, it has no seal.
+        """
         with self._using:
             connection, self._connection = self._connection, None
+            is_plain = False
             try:
-                if connection is not None and self.path is not None and self._lock is not None:
-                    close_sealed(connection, self.path, self._lock)
-                elif connection is not None:
-                    connection.close()
+                if connection is None:
+                    return
+                with contextlib.closing(connection), contextlib.suppress(sqlite3.Error):
+                    if self.path is not None and self._lock is not None:
+                        statement = "PRAGMA main.journal_mode = DELETE"
+                        is_plain = connection.execute(statement).fetchone() == ("delete",)
+                # Not on a full disk: the WAL stays, and is read.
+                if is_plain and self.path is not None and self._lock is not None:
+                    with contextlib.suppress(OSError):
+                        self._lock.write(_seal_of(self.path))
             finally:
                 if self._lock is not None:
                     self._lock.release()
@@ -134,23 +131,17 @@ def is_of_the_disk(error: sqlite3.Error | OSError) -> bool:
     """Return whether the disk is to blame, and not what the database holds."""
     if isinstance(error, OSError):
         return True
-    code = getattr(error, "sqlite_errorcode", None)  # text that is no UTF-8 has none
-    return code is not None and code & 0xFF in _OF_THE_DISK
+    # Text that is no UTF-8 has no code; 0 is that of a success.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK
 
 
 def unseal(path: Path, lock: JournalLock) -> bool:
-    """Take the seal off a database that is about to change; return whether it was whole.
-
-    Args:
-        path: The database; not open yet.
-        lock: Its lock.
+    """Take the seal off a database that is not open yet; return whether it was whole.
 
     Raises:
         DamagedError: It is not what the last run left.
     """
-    sealed = lock.read()
-    if not path.exists():
-        sealed = ""
+    sealed = lock.read() if path.exists() else ""
     found = _seal_of(path) if sealed else ""
     is_whole = bool(sealed) and found == sealed
     if sealed and not is_whole and found.partition(" ")[0] in {sealed.partition(" ")[0], ""}:
@@ -160,11 +151,7 @@ def unseal(path: Path, lock: JournalLock) -> bool:
 
 
 def check(connection: sqlite3.Connection, schema: str) -> None:
-    """Let SQLite look through a database that had no seal.
-
-    Args:
-        connection: The database.
-        schema: The statements that made it.
+    """Let SQLite look through a database that had no seal, and was made by these statements.
 
     Raises:
         DamagedError: It is not whole.
@@ -175,20 +162,6 @@ def check(connection: sqlite3.Connection, schema: str) -> None:
     (found,) = connection.execute("PRAGMA main.integrity_check(1)").fetchone()
     if found != "ok":
         raise DamagedError(" ".join(str(found).split()))
-
-
-def close_sealed(connection: sqlite3.Connection, path: Path, lock: JournalLock) -> None:
-    """Close a database as a plain file, and seal it; where that cannot be, it has no seal."""
-    is_plain = False
-    try:
-        with contextlib.suppress(sqlite3.Error):  # a full disk: the WAL stays, and is read
-            (mode,) = connection.execute("PRAGMA main.journal_mode = DELETE").fetchone()
-            is_plain = mode == "delete"
-    finally:
-        connection.close()
-    if is_plain:
-        with contextlib.suppress(OSError):
-            lock.write(_seal_of(path))
 
 
 def _seal_of(path: Path) -> str:

@@ -21,23 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-
 JPEG = b"\xff\xd8\xff"
-
-
-@attrs.frozen
-class Findings:
-    """What a look at an image found.
-
-    Args:
-        reason: Why it must not be sent, or empty.
-        warnings: What should be known of it all the same.
-    """
-
-    reason: str = ""
-    warnings: tuple[str, ...] = ()
-
-
 _ORIENTATION = 0x0112
 UPRIGHT = 1
 _MOST_TURNED = 8  # what EXIF counts to
@@ -46,45 +30,37 @@ _one_large = threading.Lock()
 """Held while a large PNG is decoded: several at once would take gigabytes."""
 
 
+@attrs.frozen
+class Findings:
+    """What a look at an image found."""
+
+    reason: str = ""  # why it must not be sent
+    warnings: tuple[str, ...] = ()
+
+
 def require_pillow(
     what: str = 'check="decode"', instead: str = 'upload with check="structure"'
 ) -> None:
-    """Refuse what needs Pillow where it is not installed.
-
-    Args:
-        what: What needs it.
-        instead: What does without it.
-
-    Raises:
-        ConfigurationError: It is not installed.
-    """
+    """Raise `ConfigurationError` for what needs Pillow where that is not installed."""
     require_modules(what, "images", "PIL", instead=instead)
 
 
 def decode(source: bytes | str | BinaryIO) -> Findings:
-    """Decode a JPEG or PNG and say what was found; nothing that an image holds raises.
+    """Decode a JPEG or PNG (bytes, a path, a stream that can seek) and say what was found.
 
-    Args:
-        source: The bytes of the image, the path of its file, or a stream that can seek.
+    Nothing that an image holds raises.
     """
     try:
-        if isinstance(source, bytes):
-            return _decoded(io.BytesIO(source))
-        if not isinstance(source, str):
-            return _decoded(source)
-        with open(source, "rb", opener=regular_only) as stream:
-            return _decoded(stream)
+        if isinstance(source, str):
+            with open(source, "rb", opener=regular_only) as stream:
+                return _decoded(stream)
+        return _decoded(io.BytesIO(source) if isinstance(source, bytes) else source)
     except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file
-        words = str(error) or type(error).__name__
-        return Findings(f"The image cannot be decoded: {words}.")
+        return Findings(f"The image cannot be decoded: {str(error) or type(error).__name__}.")
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
-    """Return the width and height of a JPEG or PNG as it is stored, or None where nobody can say.
-
-    Args:
-        path: Its file.
-    """
+    """Return the width and height of a JPEG or PNG as it is stored, or None if unknown."""
     try:
         with path.open("rb") as stream, _opened(stream) as image:
             return image.size
@@ -137,6 +113,4 @@ def _opened(stream: BinaryIO) -> ImageFile:
 
     is_jpeg = stream.read(len(JPEG)) == JPEG
     stream.seek(0)
-    if is_jpeg:
-        return JpegImagePlugin.JpegImageFile(stream)
-    return PngImagePlugin.PngImageFile(stream)
+    return (JpegImagePlugin.JpegImageFile if is_jpeg else PngImagePlugin.PngImageFile)(stream)

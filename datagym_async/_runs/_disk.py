@@ -1,11 +1,7 @@
 """What jobs ask of a disk, and what they leave on it; it blocks.
 
-Reading: `look`, `size_of` and `refusal` say in a sentence why a file cannot be uploaded.
-
-One process at a time: `JournalLock` is a lock on a file, which ends with the process in any way.
-
-Writing: what is on its way into a folder lies in ``.datagym/parts``, on the same disk, so that a
-rename puts it at its target (`HashedPart`); what a kill leaves there is deleted by `tidy`.
+What is on its way into a folder lies in ``.datagym/parts``, on the same disk, so that a rename puts
+it at its target (`HashedPart`); what a kill leaves there is deleted by `tidy`.
 """
 
 from __future__ import annotations
@@ -83,8 +79,7 @@ def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> s
     return os.path.join(resolved(folder), name)  # noqa: PTH118 -- for each file of a list
 
 
-_NOTE: Final = 200
-"""Bytes that the file of a lock may hold."""
+_NOTE: Final = 200  # bytes that the file of a lock may hold
 
 
 def lock_path(journal: Path) -> Path:
@@ -103,7 +98,7 @@ def journal_files(journal: str | os.PathLike[str] | bool | None) -> frozenset[st
 
 @attrs.define
 class JournalLock:
-    """The lock on one journal, held until `release` or the end of the process."""
+    """The lock on one journal, held until `release` or the end of the process in any way."""
 
     _descriptor: int | None
     _path: Path
@@ -140,11 +135,7 @@ class JournalLock:
             os.write(self._descriptor, note.encode("ascii"))
 
     def release(self, *, delete: bool = False) -> None:
-        """Let it go.
-
-        Args:
-            delete: Whether its file goes as well, since there is no journal any more.
-        """
+        """Let it go, with its file if there is no journal any more (`delete`)."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
@@ -177,16 +168,16 @@ def path_in(root: Path, path: str) -> Path:
     """
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or PureWindowsPath(path).anchor or path.startswith("/"):
-        msg = f"The manifest names the file {quoted(path)}, which is not in its folder."
-        raise ConfigurationError(msg)
+        raise ConfigurationError(
+            f"The manifest names the file {quoted(path)}, which is not in its folder."
+        )
     return root.joinpath(*parts)
 
 
 def tidy(state: Path) -> None:
     """Make the folder of what is on its way, and delete what a killed run has left in it."""
-    parts = state / PARTS
-    private_folder(parts)
-    for left in parts.iterdir():
+    private_folder(state / PARTS)
+    for left in (state / PARTS).iterdir():
         left.unlink(missing_ok=True)
 
 
@@ -213,12 +204,7 @@ def hash_of(path: Path) -> str:
 
 @attrs.define
 class HashedPart(Part):
-    """A file on its way to its place, counted and hashed; begun by `Part.within`.
-
-    Attributes:
-        size: Bytes so far.
-        hash: SHA-256 of them.
-    """
+    """A file on its way to its place, counted and hashed; begun by `Part.within`."""
 
     size: int = 0
     hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)

@@ -78,9 +78,6 @@ class Channel(Generic[Work]):
 
     What lies ready is put in and taken out of `ready` without a call; only who has to wait, or may
     have to wake somebody, calls.
-
-    Attributes:
-        ready: What lies in it.
     """
 
     __slots__ = ("_loop", "_waiters", "ready")
@@ -125,28 +122,16 @@ class Channel(Generic[Work]):
 class BulkRun(ABC, Generic[Work, Result, Report]):
     """One run of a job: an async context manager, and an iterator over its results.
 
-    Args:
-        lane: Where the requests wait for their slots, or None.
-        concurrency: Requests in flight, pinned, or None for what the lane finds out.
-        stops: The limits of the run.
-
-    Attributes:
-        error: What ended the run before its end, or None.
-        stopped: Whether nothing new is begun any more.
-        stopped_by: Which limit was reached, in words; empty while none is.
-        begun: Items that were begun.
-        failed: Items that failed.
-        working_since: When the first work was handed to the workers, by the event loop's clock.
+    Requests wait for their slots in the lane, if there is one; `concurrency` of them are pinned in
+    flight, or as many as the lane finds out.
     """
 
     def __init__(self, lane: RunLane | None, concurrency: int | None, stops: Stops) -> None:
-        self.error: Exception | None = None
-        self.stopped: bool = False
-        self.stopped_by: str = ""
-        self.begun = 0
-        self._begun_bytes: int = 0
-        self.failed = 0
-        self.working_since: float | None = None
+        self.error: Exception | None = None  # what ended the run before its end
+        self.stopped = False  # whether nothing new is begun any more
+        self.stopped_by = ""  # which limit was reached, in words
+        self.begun = self.failed = self._begun_bytes = 0  # items, and bytes of images
+        self.working_since: float | None = None  # when a worker got the first work, by the loop
         self._lane, self._concurrency, self._stops = lane, concurrency, stops
         self._has_limits = stops.is_set
         # As many workers as may ever be in flight.
@@ -188,9 +173,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
     async def _do(self, work: Work) -> None:
         """Do a piece of work and give its results out (`_give_out`).
 
-        Raises:
-            APIError: Every other item would meet it as well.
-            OSError: Likewise.
+        It raises an `APIError` or `OSError` that every other item would meet as well.
         """
 
     @abstractmethod
@@ -205,8 +188,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
     async def _close(self, *, complete: bool) -> None:
         """Close all that is open; called once, and even where `_open` failed.
 
-        Args:
-            complete: Whether the run came to its end without an error.
+        `complete` says whether the run came to its end without an error.
         """
 
     @abstractmethod
@@ -217,8 +199,9 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
 
     async def __aenter__(self) -> Self:
         if self._loop is not None:
-            name = type(self).__name__
-            raise ClientClosedError(f"Each {name} runs once; make a new one for another run.")
+            raise ClientClosedError(
+                f"Each {type(self).__name__} runs once; make a new one for another run."
+            )
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         try:
@@ -285,11 +268,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         self.stop()
 
     def _judge(self, error: Exception | None) -> None:
-        """Stop the run for an error that every other item would meet as well.
-
-        Args:
-            error: What a request ended with; None for an answer.
-        """
+        """Stop the run for an error that every other item would meet as well; None is an answer."""
         if error is None:
             self._unanswered = 0
             return
@@ -308,6 +287,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         return bool(self.stopped_by)
 
     def _expire(self) -> None:
+        # A timer may fire one step of the clock early: what it is for is not asked again.
         seconds = self._stops.max_duration
         self.stopped_by = self.stopped_by or f"max_duration: {seconds:,g} s have passed"
         self.stop()
@@ -419,9 +399,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
     async def finish(self) -> Report:
         """Run to the end and return the report, without a look at the single results.
 
-        Raises:
-            ConfigurationError: See the class.
-            TransferError: See the class.
+        It raises what the iteration does (see the class).
         """
         async for _ in self:
             pass

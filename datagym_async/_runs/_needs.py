@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datagym_async.labels import LabeledTask
     from datagym_async.models import Dataset, Media, Project, UrlResult
 
-
 T = TypeVar("T")
 
 
@@ -95,18 +94,10 @@ class LabelExports(Protocol):
 
 @attrs.frozen
 class DownloadSources:
-    """The resources of a client that a download draws on.
-
-    Args:
-        media: Gives bytes.
-        datasets: Lists media.
-        projects: Lists projects and their datasets.
-        tasks: Knows the addresses of link images.
-        labels: Exports labels, and gives bitmaps.
-    """
+    """The resources of a client that a download draws on."""
 
     media: MediaDownloads
     datasets: DatasetLookup
     projects: ProjectLookup
-    tasks: TasksResource
-    labels: LabelsResource
+    tasks: TasksResource  # knows the addresses of link images
+    labels: LabelsResource  # exports labels, and gives bitmaps

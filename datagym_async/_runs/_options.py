@@ -18,8 +18,9 @@ def within(least: int, most: int) -> Any:  # attrs' own type of a validator is n
         is_number = hasattr(value, "__index__")
         if not is_number or not least <= value <= most:
             kind = "" if is_number else "a whole number "
-            msg = f"{attribute.name} is {value!r}; it must be {kind}from {least} to {most}."
-            raise ConfigurationError(msg)
+            raise ConfigurationError(
+                f"{attribute.name} is {value!r}; it must be {kind}from {least} to {most}."
+            )
 
     return check
 
@@ -31,8 +32,9 @@ def one_of(*words: str | None) -> Any:
         for each in value if isinstance(value, tuple) else (value,):
             if each not in words:
                 known = ", ".join(map(repr, words))
-                msg = f"{attribute.name} is {each!r}; it must be one of {known}."
-                raise ConfigurationError(msg)
+                raise ConfigurationError(
+                    f"{attribute.name} is {each!r}; it must be one of {known}."
+                )
 
     return check
 
@@ -40,8 +42,9 @@ def one_of(*words: str | None) -> Any:
 def above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Refuse a limit that no run could keep."""
     if value is not None and (not hasattr(value, "__float__") or not value > 0):
-        msg = f"{attribute.name} is {value!r}; it must be a number above 0, or None for no limit."
-        raise ConfigurationError(msg)
+        raise ConfigurationError(
+            f"{attribute.name} is {value!r}; it must be a number above 0, or None for no limit."
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -49,21 +52,14 @@ class Stops:
     """The limits at which a run ends of its own accord, as it was asked to.
 
     Reaching one is no error: what is in flight ends in its own way, the report says which limit it
-    was, and the same job again resumes.
-
-    Args:
-        max_files: Images and links that are begun, whatever becomes of them.
-        max_bytes_total: Bytes of the images that are begun: the one that reaches it is the last.
-        max_failures: Failed items; the rejected ones do not count.
-        max_duration: Seconds from the run's beginning, after which nothing new is begun.
-        verb: What is done with the images, for the words of a reason.
+    was, and the same job again resumes. The options are those of `UploadConfig`.
     """
 
     max_files: int | None = attrs.field(default=None, validator=above_zero)
     max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
     max_failures: int | None = attrs.field(default=None, validator=above_zero)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
-    verb: str = "sent"
+    verb: str = "sent"  # what is done with the images, for the words of a reason
 
     @property
     def is_set(self) -> bool:
@@ -72,14 +68,7 @@ class Stops:
         return any(each is not None for each in limits)
 
     def reason(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
-        """Return why nothing new is begun, in words, or empty.
-
-        Args:
-            begun: Images and links that were begun.
-            begun_bytes: Bytes of the images among them.
-            failed: Items that failed.
-            seconds: Time since the run began.
-        """
+        """Return why nothing new is begun, in words, or empty; `seconds` have passed."""
         if self.max_files is not None and begun >= self.max_files:
             return f"max_files: {begun:,} were {self.verb}"
         if self.max_bytes_total is not None and begun_bytes >= self.max_bytes_total:

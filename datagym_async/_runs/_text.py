@@ -28,8 +28,6 @@ from datagym_async._printable import printable
 _STARTS = frozenset("'=@+-\t\r")
 _FORMULA = re.compile(r"'*[=@+\-\t\r]")
 _MARKED = re.compile(r"'+[=@+\-\t\r]")
-
-
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -103,13 +101,9 @@ def problem_row(result: BulkResult, **own: object) -> dict[str, Any]:
 
 @attrs.define
 class BulkTally(Generic[R]):
-    """Count a run: the one place that numbers, progress and report come from.
+    """Count a run: the one place that numbers, progress and report come from."""
 
-    Args:
-        max_problems: How many problems to keep.
-    """
-
-    max_problems: int
+    max_problems: int  # that are kept
     planned: int = 0
     in_flight: int = 0
     outcomes: Counter[enum.StrEnum] = attrs.Factory(Counter)
@@ -129,12 +123,8 @@ class BulkTally(Generic[R]):
     ) -> dict[str, Any]:
         """Return what the progress of each run says of its pace.
 
-        Args:
-            stored: Items that were brought over by this run.
-            size: Bytes of them.
-            tried: Items that count for the estimate of the time left.
-            seconds: Time since the run began.
-            working: Time since the first item was begun.
+        This run has brought over `stored` items of `size` bytes; `tried` count for the estimate of
+        the time left. `seconds` are since it began, `working` those since its first item.
         """
         each_second = 1 / working if working > 0 else 0.0
         rate = tried * each_second
@@ -176,13 +166,7 @@ class BulkReport(ABC):
         return _written(json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n", path)
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the problems as CSV text, and write it to a file if one is given.
-
-        The columns are those of `COLUMNS`, in that order.
-
-        Args:
-            path: File to write, as UTF-8; an existing one is replaced. Writing blocks.
-        """
+        """Return the problems as CSV text with the columns `COLUMNS`; `path` as for `to_json`."""
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer)
         writer.writerow(self.COLUMNS)
@@ -192,14 +176,13 @@ class BulkReport(ABC):
 
 def csv_cells(columns: Sequence[str], row: Mapping[str, object]) -> list[object]:
     """Return the cells of a row, none of which a spreadsheet takes for a formula."""
-    cells: list[object] = []
-    for column in columns:
-        cell = row[column]
-        # One look at the first character is enough for nearly all of millions of cells.
-        if isinstance(cell, str) and cell[:1] in _STARTS and _FORMULA.match(cell):
-            cell = f"'{cell}"
-        cells.append(cell)
-    return cells
+    # One look at the first character is enough for nearly all of millions of cells.
+    return [
+        f"'{cell}"
+        if isinstance(cell, str) and cell[:1] in _STARTS and _FORMULA.match(cell)
+        else cell
+        for cell in map(row.__getitem__, columns)
+    ]
 
 
 def plain_cell(cell: str) -> str:
