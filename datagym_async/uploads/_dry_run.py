@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from datagym_async._runs._needs import DatasetLookup
     from datagym_async.uploads.sources._leaves import Source
 
-
 Action: TypeAlias = Literal["send", "skip", "reject"]
 
 READ_AHEAD = 64
@@ -39,17 +38,13 @@ _ACTIONS: dict[Outcome, Action] = {Outcome.SKIPPED: "skip", Outcome.REJECTED: "r
 
 @attrs.frozen(kw_only=True)
 class PlannedUpload:
-    """Say what an upload would do with one item.
+    """Say what an upload would do with one item: send, skip (the dataset holds its name) or reject.
 
-    Attributes:
-        item: The item, named as it would be sent.
-        action: ``"send"``, ``"skip"`` (the dataset holds its name) or ``"reject"``.
-        size: Its bytes; None where they are not known (links, unread files).
-        reason: Why it would not be sent, as a sentence; empty if it would.
-        warnings: What should be known of it all the same.
+    A size is None where it is not known (links, unread files); the reason says in a sentence why it
+    would not be sent, and the warnings what should be known of it all the same.
     """
 
-    item: UploadItem
+    item: UploadItem  # named as it would be sent
     action: Action
     size: int | None = None
     reason: str = ""
@@ -68,19 +63,11 @@ class PlannedUpload:
 
 @attrs.frozen(kw_only=True)
 class PlanSummary:
-    """Count what an upload would do.
+    """Count what an upload would do: items to send, skip and reject, and those with a warning.
 
-    Attributes:
-        dataset_id: The dataset it would go into.
-        dataset_name: Its name.
-        send: Items that would be sent.
-        skip: Items whose name the dataset holds.
-        reject: Items that would be rejected.
-        warned: Items with a warning.
-        left_out: Files that `include` and `exclude` leave out (see `UploadReport`).
-        repeated: How often an item is named again; it is taken once (see `UploadReport`).
-        bytes: Bytes of the files that would be sent.
-        complete: Whether the sources were read to their end.
+    `left_out` are files that `include` and `exclude` leave out, `repeated` counts items that are
+    named again (see `UploadReport`), `bytes` are those of the files that would be sent; `complete`
+    says whether the sources were read to their end.
     """
 
     dataset_id: str

@@ -17,11 +17,7 @@ from datagym_async.uploads._values import UploadReport, UploadResult
 class RunStarted:
     """The dataset is known, and sources are about to be read.
 
-    Attributes:
-        dataset_id: UUID of the dataset.
-        dataset_name: Its name.
-        datasets: Names of all datasets of the job so far, the first included.
-        held: Media that they hold.
+    `datasets` are the names of all datasets of the job so far; together they hold `held` media.
     """
 
     dataset_id: str
@@ -32,61 +28,38 @@ class RunStarted:
 
 @attrs.frozen
 class ItemSettled:
-    """An item has its outcome.
-
-    Attributes:
-        result: The same that the iteration gives.
-    """
+    """An item has its outcome: the same result that the iteration gives."""
 
     result: UploadResult
 
 
 @attrs.frozen
 class DatasetCreated:
-    """A dataset was added to the job, and is attached to its projects.
-
-    Attributes:
-        dataset_id: UUID of the dataset.
-        name: Its name.
-        number: Its number in the family, from 2.
-    """
+    """A dataset was added to the job, attached to its projects; it has a number in its family."""
 
     dataset_id: str
     name: str
-    number: int
+    number: int  # from 2
 
 
 @attrs.frozen
 class LimitChanged:
-    """Another number of uploads may be in flight.
-
-    Attributes:
-        state: The limit, and why it is what it is.
-    """
+    """Another number of uploads may be in flight; the state says why."""
 
     state: LimiterState
 
 
 @attrs.frozen
 class Paused:
-    """The service asked for a pause, and nothing is sent for a while.
-
-    Attributes:
-        seconds: How long.
-        why: What asked for it.
-    """
+    """The service asked for a pause, and nothing is sent for so many seconds."""
 
     seconds: float
-    why: str
+    why: str  # what asked for it
 
 
 @attrs.frozen
 class RunEnded:
-    """The run is over: complete, stopped, left early or broken off by an error.
-
-    Attributes:
-        report: The final account.
-    """
+    """The run is over: complete, stopped, left early or broken off by an error."""
 
     report: UploadReport
 
@@ -100,17 +73,13 @@ OnEvent: TypeAlias = Callable[[UploadEvent], object]
 
 
 def check_on_event(_: object, __: object, value: OnEvent | None) -> None:
-    """Refuse what cannot be called with an event on the event loop.
-
-    Raises:
-        ConfigurationError: It is no callable, or a coroutine function.
-    """
+    """Refuse what cannot be called with an event on the event loop."""
     given: object = value
     if given is None:
         return
     if not callable(given):
-        msg = f"on_event is {given!r}; it must be a function of one event."
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"on_event is {given!r}; it must be a function of one event.")
     if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__):
-        msg = "on_event is a coroutine function; it must be a plain one that returns at once."
-        raise ConfigurationError(msg)
+        raise ConfigurationError(
+            "on_event is a coroutine function; it must be a plain one that returns at once."
+        )

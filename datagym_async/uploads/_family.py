@@ -20,8 +20,7 @@ from datagym_async.models._names import fold_name
 
 MAX_GAP = 10
 """How far apart the numbers of a family may be, for one may be deleted: "Photos 2026" is none."""
-_LONGEST_NAME = 128  # from the service's rule for names, as is the pattern
-_ROOM_FOR_NUMBER = len(" 99999")
+_LONGEST_NAME = 128 - len(" 99999")  # from the service's rule for names, as is the pattern
 _NAME = re.compile(r"[a-zA-Z0-9_ ]+")
 SEVERAL = -1
 """Stands for the home of a link whose name several datasets of the family hold."""
@@ -38,18 +37,17 @@ def check_base(base: Dataset) -> None:
     Raises:
         ConfigurationError: It holds videos, or its name leaves no room for a number.
     """
-    shown = repr(base.name)
     if base.media_type is not MediaType.IMAGE:
-        msg = f"The dataset {shown} is not for images; max_per_dataset spreads over image datasets."
-        raise ConfigurationError(msg)
-    longest = _LONGEST_NAME - _ROOM_FOR_NUMBER
-    if len(base.name.rstrip(" ")) > longest or not _NAME.fullmatch(base.name):
-        msg = (
-            f"The dataset {shown} cannot be spread, for no dataset can be named after it: "
-            f"max_per_dataset needs a name of at most {longest} letters, digits, blanks and "
+        raise ConfigurationError(
+            f"The dataset {base.name!r} is not for images; max_per_dataset spreads over image "
+            "datasets."
+        )
+    if len(base.name.rstrip(" ")) > _LONGEST_NAME or not _NAME.fullmatch(base.name):
+        raise ConfigurationError(
+            f"The dataset {base.name!r} cannot be spread, for no dataset can be named after it: "
+            f"max_per_dataset needs a name of at most {_LONGEST_NAME} letters, digits, blanks and "
             "underscores. Begin with a dataset of such a name."
         )
-        raise ConfigurationError(msg)
 
 
 def family_of(base: Dataset, datasets: Iterable[Dataset]) -> list[tuple[int, Dataset]]:
@@ -57,10 +55,6 @@ def family_of(base: Dataset, datasets: Iterable[Dataset]) -> list[tuple[int, Dat
 
     Names are compared as the service does. Where a race has doubled a name, both belong to the
     family. Datasets of videos do not.
-
-    Args:
-        base: The first dataset.
-        datasets: All datasets there are.
     """
     by_name: dict[str, list[Dataset]] = {}
     for dataset in datasets:
@@ -81,12 +75,9 @@ class Capacity:
     """Count the room in the datasets of a family: an image reserves some before it is sent.
 
     Datasets are known by their index, in the order of the family.
-
-    Args:
-        most: Media that a dataset may hold; None for no bound.
     """
 
-    most: int | None = None
+    most: int | None = None  # media that a dataset may hold
     _taken: list[int] = attrs.field(factory=list, init=False)
     _first: int = attrs.field(default=0, init=False)  # those before it are full
 
@@ -99,11 +90,9 @@ class Capacity:
         return self._taken[index]
 
     def reserve(self, wanted: int = 1) -> tuple[int, int] | None:
-        """Reserve room in the first dataset that has any.
+        """Reserve room in the first dataset that has any; None if all are full.
 
-        Returns:
-            The dataset, and for how many images it had room, at most those wanted; None if all
-            are full.
+        Return the dataset, and for how many images it had room, at most those wanted.
         """
         if self.most is None:
             self._taken[0] += wanted
@@ -139,10 +128,8 @@ def link_homes(links: Sequence[Collection[str]]) -> dict[str, int]:
     """Return which dataset of a family holds each name of a link image, or `SEVERAL`.
 
     The service takes an address once a dataset, and lists names alone. So a link whose name is
-    held has to be sent where it is held, for the service to say whether it is the same.
-
-    Args:
-        links: The names of each dataset, folded.
+    held has to be sent where it is held, for the service to say whether it is the same. Names are
+    folded.
     """
     homes: dict[str, int] = {}
     for index, names in enumerate(links):

@@ -37,7 +37,6 @@ TAKEN_AT_ONCE = 256
 STEP_SECONDS = 0.05
 """Time after which a slow iterator's portion is planned as it is."""
 
-
 Work: TypeAlias = "Planned | tuple[Planned, ...]"
 """An item with its bytes, ready for one request; or a batch of links, for one request likewise."""
 
@@ -54,25 +53,18 @@ _END = object()
 
 @attrs.define
 class Feeder:
-    """Feed one run.
-
-    Args:
-        plan: The open plan.
-        rules: How sources are read.
-        batch_size: Links in one batch.
-        tally: Counts what is found.
-        hand_out: Awaited with each portion of what is ready, and with each batch of links; items
-            whose verdict is known are among them. It returns when the next one may be read.
-        settle_lost: Awaited once what earlier runs have left is handed out: settles what of it has
-            no answer; the rest gets new turns.
-    """
+    """Feed one run."""
 
     _plan: Plan
     _rules: Rules
-    _batch_size: int
+    _batch_size: int  # links in one batch
     _tally: Tally
     _hand_out: Callable[[list[Work]], Awaitable[None]]
+    """Awaited with each portion of what is ready, and with each batch of links; items whose verdict
+    is known are among them. It returns when the next one may be read."""
     _settle_lost: Callable[[], Awaitable[None]] | None = None
+    """Awaited once what earlier runs have left is handed out: settles what of it has no answer; the
+    rest gets new turns."""
     _waiting: list[Planned] = attrs.Factory(list)
     _links: list[Planned] = attrs.Factory(list)
     _parts: Iterator[int] = attrs.Factory(itertools.count)
@@ -81,8 +73,7 @@ class Feeder:
         """Hand out everything that the source names, to its end.
 
         Raises:
-            ConfigurationError: If the source names nothing but things that do not exist, are
-                empty or cannot be read.
+            ConfigurationError: It names nothing that exists, is not empty and can be read.
         """
         # What earlier runs have left comes before a million files are walked again.
         self._tally.added(await in_thread(self._plan.resume))
@@ -152,8 +143,7 @@ class Feeder:
             await self._hand_out(ready)
 
     def _next_portion(self) -> list[Planned]:
-        if not self._waiting:
-            self._waiting.extend(self._plan.take(TAKEN_AT_ONCE))
+        self._waiting = self._waiting or self._plan.take(TAKEN_AT_ONCE)
         if not self._waiting:
             return []
         portion = next_portion(self._plan, self._waiting, self._rules.screening)

@@ -31,11 +31,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @attrs.frozen
 class Screening:
-    """How closely images are looked at before they are sent.
+    """How closely images are looked at before they are sent (see `UploadConfig`).
 
-    Args:
-        check: See `UploadConfig`. What decoding finds is not for here (`_decode`).
-        max_bytes: Bytes that none may exceed, or None.
+    What decoding finds is not for here (`_decode`).
     """
 
     check: Check = "structure"
@@ -62,11 +60,8 @@ class Screening:
 
 def warnings_of(size: int) -> tuple[str, ...]:
     """Return what should be known of an image of this many bytes."""
-    if size <= WARN_BYTES:
-        return ()
-    mib = size / 2**20
     limit = "a service with the usual limit of its database (16 MiB) refuses it."
-    return (f"It has {mib:.1f} MiB; {limit}",)
+    return (f"It has {size / 2**20:.1f} MiB; {limit}",) if size > WARN_BYTES else ()
 
 
 def screen_name(name: str) -> str:
@@ -208,13 +203,8 @@ def looks_like(head: bytes) -> str:
     for offset, signature, words in _OTHERS:
         if head.startswith(signature, offset):
             return words
-    return "text" if _is_text(head) else "data of no kind known here"
-
-
-def _is_text(head: bytes) -> bool:
-    # The last character may be cut off by the end of the head.
     text = head.decode("utf-8", "ignore")
-    whole = len(text.encode()) >= len(head) - 3
-    return (
-        bool(text) and whole and all(one.isprintable() or one in "\ufeff\r\n\t\f" for one in text)
-    )
+    # The last character may be cut off by the end of the head.
+    is_text = text and len(text.encode()) >= len(head) - 3
+    is_text = is_text and all(one.isprintable() or one in "\ufeff\r\n\t\f" for one in text)
+    return "text" if is_text else "data of no kind known here"

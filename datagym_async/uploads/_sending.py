@@ -32,44 +32,26 @@ if TYPE_CHECKING:
 
 
 class Sent(NamedTuple):
-    """What became of one item that was sent.
+    """What became of one item that was sent."""
 
-    Attributes:
-        seq: Its number in the plan.
-        result: The result.
-        is_lost: Whether its answer was lost, and could not be looked up.
-    """
-
-    seq: int
+    seq: int  # its number in the plan
     result: UploadResult
-    is_lost: bool = False
+    is_lost: bool = False  # whether its answer was lost, and could not be looked up
 
 
 @attrs.define
 class Sender:
-    """Send work, one request after the other for each caller.
-
-    Args:
-        media: Stores images.
-        target: Where they go.
-        listing: Looks up what became of lost answers.
-        config: The options.
-        tally: Counts what is in flight.
-        judge: Called with each error, and with None after each answer.
-        prober: Asks links before they are sent; None to send all.
-
-    Attributes:
-        in_flight: Items that are being sent; those that are left there were cut off.
-    """
+    """Send work, one request after the other for each caller."""
 
     _media: MediaUploads
     _target: Target
     _listing: SharedListing
     _config: UploadConfig
     _tally: Tally
-    _judge: Callable[[Exception | None], None]
-    _prober: Prober | None = None
+    _judge: Callable[[Exception | None], None]  # told of each error, and of each answer with None
+    _prober: Prober | None = None  # asks links before they are sent
     in_flight: set[int] = attrs.field(factory=set, init=False)
+    """Items that are being sent; those that are left there were cut off."""
     _bytes: BytesInFlight = attrs.field(init=False)
     _clock: Callable[[], float] | None = attrs.field(default=None, init=False)
 
@@ -163,8 +145,28 @@ class Sender:
         seqs = [each.seq for each in links]
         self.in_flight.update(seqs)
         self._tally.in_flight += len(seqs)
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
-            sent = await self._send_links(links)
+            urls = [str(each.item.content) for each in links]
+            dead = {} if self._prober is None else await dead_links(self._prober, urls)
+            took = clock() - began
+            sent = [_rejected(links[at], reason, "", took) for at, reason in sorted(dead.items())]
+            homes: dict[int | None, list[Planned]] = {}
+            for at, link in enumerate(links):
+                if at not in dead:
+                    # One that cannot have been sent before may go anywhere.
+                    is_known = link.is_held or link.doubt
+                    home = self._target.home_of(urls[at]) if is_known else None
+                    homes.setdefault(home, []).append(link)
+            for home, some in homes.items():
+                if home == SEVERAL:
+                    first = self._target.members[0].dataset_id
+                    sent += [_rejected(each, SEVERAL_HOMES, first) for each in some]
+                    continue
+                while some and (part := await self._send_part(some, home, began)):
+                    sent += part
+                    del some[: len(part)]
         except asyncio.CancelledError:
             self._tally.unsettled += len(seqs)
             raise
@@ -173,37 +175,11 @@ class Sender:
         self.in_flight.difference_update(seqs)
         return sent
 
-    async def _send_links(self, links: tuple[Planned, ...]) -> list[Sent]:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        urls = [str(each.item.content) for each in links]
-        dead = {} if self._prober is None else await dead_links(self._prober, urls)
-        seconds = clock() - began
-        sent = [_rejected(links[at], reason, "", seconds) for at, reason in sorted(dead.items())]
-        homes: dict[int | None, list[Planned]] = {}
-        for at, link in enumerate(links):
-            if at not in dead:
-                # One that cannot have been sent before may go anywhere.
-                is_known = link.is_held or link.doubt
-                home = self._target.home_of(urls[at]) if is_known else None
-                homes.setdefault(home, []).append(link)
-        for home, some in homes.items():
-            if home == SEVERAL:
-                first = self._target.members[0].dataset_id
-                sent += [_rejected(each, SEVERAL_HOMES, first) for each in some]
-                continue
-            left = some
-            while left and (part := await self._send_part(left, home, began)):
-                sent += part
-                left = left[len(part) :]
-        return sent
-
     async def _send_part(self, links: list[Planned], home: int | None, began: float) -> list[Sent]:
         """Send as many links as one dataset has room for; none where there is no dataset."""
         dataset_id, clock = "", asyncio.get_running_loop().time
         try:
-            room = self._target.room(len(links), home)
-            room = room or await self._target.room_made(len(links))
+            room = self._target.room(len(links), home) or await self._target.room_made(len(links))
             try:
                 dataset_id, links = room.dataset_id, links[: room.count]
                 urls = [str(each.item.content) for each in links]
@@ -230,12 +206,9 @@ class Sender:
 
 
 def _rejected(link: Planned, reason: str, dataset_id: str, seconds: float = 0.0) -> Sent:
+    outcome = Outcome.REJECTED
     result = UploadResult(
-        item=link.item,
-        outcome=Outcome.REJECTED,
-        dataset_id=dataset_id,
-        seconds=seconds,
-        reason=reason,
+        item=link.item, outcome=outcome, dataset_id=dataset_id, seconds=seconds, reason=reason
     )
     return Sent(link.seq, result)
 
@@ -244,13 +217,8 @@ class BytesInFlight:
     """Let bodies in, in the order they came, while together they have at most `most` bytes.
 
     One that is larger than the bound goes alone. Nobody overtakes, so that a large body gets its
-    turn.
-
-    Open files need no bound of their own: a worker has one open at most, and what is read ahead is
-    closed before it is handed over.
-
-    Args:
-        most: The bound; None for none.
+    turn. Open files need no bound of their own: a worker has one open at most, and what is read
+    ahead is closed before it is handed over.
     """
 
     __slots__ = ("_held", "_most", "_waiters")
@@ -282,12 +250,10 @@ class BytesInFlight:
         try:
             await waiter
         except asyncio.CancelledError:
-            if not waiter.cancelled():
-                # Let in and cancelled in the same turn of the loop: the next one may go.
-                self.release(size)
+            if waiter.cancelled():
+                self._admit()  # the one that left may have been the large one at the front
             else:
-                # The one that left may have been the large one at the front.
-                self._admit()
+                self.release(size)  # let in and cancelled in the same turn of the loop
             raise
 
     def release(self, size: int) -> None:
@@ -309,8 +275,7 @@ class BytesInFlight:
                 return
 
 
-WORKERS = 16
-"""Links of one batch that are asked at once; the prober bounds them over all batches."""
+WORKERS = 16  # links of one batch that are asked at once; the prober bounds all batches
 
 
 class Prober(Protocol):
@@ -318,11 +283,9 @@ class Prober(Protocol):
 
     async def probe(self, url: str) -> str:
         """Return why no image can be had from an address, or an empty text."""
-        ...
 
     async def aclose(self) -> None:
         """Close all connections."""
-        ...
 
 
 async def dead_links(prober: Prober, urls: Sequence[str]) -> dict[int, str]:

@@ -34,27 +34,20 @@ from datagym_async.uploads.plan._plan import Plan
 if TYPE_CHECKING:
     from datagym_async.uploads._values import Double
 
-
 _log = logger(__name__)
 
 Search: TypeAlias = Callable[[Collection[str]], Awaitable[dict[str, DatasetMedia]]]
 """Gives the media of names as they are stored, folded."""
 
-PORTION = 500
-"""Items settled in one thread hop."""
+PORTION = 500  # items settled in one thread hop
 
 
 class SharedListing:
-    """Look names up, many with one listing.
-
-    Args:
-        search: Lists the target, and gives the media of the names that are wanted.
-        settle_after: Gives the seconds that a lost upload waits before it is looked up.
-    """
+    """Look names up, many with one listing."""
 
     def __init__(self, search: Search, settle_after: Callable[[], float]) -> None:
         self._search = search
-        self._settle_after = settle_after
+        self._settle_after = settle_after  # seconds before a lost upload is looked up
         self._wanted: Counter[str] = Counter()
         self._begun = 0
         self._found: dict[str, DatasetMedia] | APIError | None = None
@@ -66,10 +59,7 @@ class SharedListing:
         return self._begun > 0
 
     async def find(self, name: str) -> Media | None:
-        """Return the media of a name, by a listing that begins after this call, or None.
-
-        Args:
-            name: The name, unencoded.
+        """Return the media of an unencoded name, by a listing that begins after this call, or None.
 
         Raises:
             APIError: The target cannot be listed; all that wait for this listing get it.
@@ -86,8 +76,7 @@ class SharedListing:
             self._wanted -= Counter((wanted,))
         if isinstance(found, APIError):
             raise found
-        listed = found.get(wanted) if found else None
-        if listed is None:
+        if not found or (listed := found.get(wanted)) is None:
             return None
         return Media(
             id=listed.id,
@@ -111,19 +100,10 @@ class SharedListing:
 
 @attrs.define
 class Settler:
-    """Settle at the beginning and at the end of a run what is not settled within it.
-
-    Args:
-        plan: The plan.
-        media: Knows how long a lost upload may take; compares and deletes doubles.
-        target: Lists what it holds.
-        tally: Counts what is settled.
-        give_out: Takes the results.
-        removes_doubles: Whether extra copies are deleted.
-    """
+    """Settle at the beginning and at the end of a run what is not settled within it."""
 
     _plan: Plan
-    _media: MediaUploads
+    _media: MediaUploads  # knows how long a lost upload may take; compares and deletes doubles
     _target: Target
     _tally: Tally
     _give_out: Callable[[int, UploadResult], Awaitable[None]]
@@ -155,10 +135,7 @@ class Settler:
         self._tally.unsettled -= unsettled
 
     async def at_end(self, *, any_lost: bool) -> None:
-        """Settle what is left, and confirm by one listing what was uploaded.
-
-        Args:
-            any_lost: Whether any answer was lost in this run.
+        """Settle what is left, and confirm by one listing what was uploaded if any answer was lost.
 
         Raises:
             APIError: The target cannot be listed: what is left stays unsettled.

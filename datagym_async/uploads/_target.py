@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
@@ -47,7 +48,6 @@ class DatasetFamily(DatasetLookup, Protocol):
 
     async def ensure(self, name: str) -> Dataset:
         """Return the dataset of a name, created if there is none."""
-        ...
 
 
 class Attachments(Protocol):
@@ -55,11 +55,9 @@ class Attachments(Protocol):
 
     async def list(self) -> list[Project]:
         """Return all projects."""
-        ...
 
     async def add_dataset(self, project_id: str, dataset_id: str) -> None:
         """Attach a dataset, unless it is attached."""
-        ...
 
 
 class NoDatasetError(APIError):
@@ -88,20 +86,14 @@ class Filled:
 
 
 class Room:
-    """Room for images in one dataset. `leave` gives back what was not kept of it.
-
-    Attributes:
-        dataset_id: The dataset.
-        count: How many images it is for, at most those wanted.
-        kept: For how many it is kept: those that are or may be there.
-        stored: How many of them this run has stored.
-    """
+    """Room for images in one dataset. `leave` gives back what was not kept of it."""
 
     __slots__ = ("_index", "_target", "count", "dataset_id", "kept", "stored")
 
     def __init__(self, target: Target, index: int, count: int) -> None:
         self._target, self._index = target, index
-        self.count = count
+        self.count = count  # for how many images, at most those wanted
+        # For how many it is kept (they are or may be there); those that this run has stored.
         self.kept = self.stored = 0
         self.dataset_id = target.filled[index].member.dataset_id
 
@@ -120,24 +112,15 @@ class Room:
 
 @attrs.define
 class Target:
-    """Give each item its dataset.
+    """Give each item its dataset."""
 
-    Args:
-        datasets: Looks datasets up; with `most` it must be able to create them (`DatasetFamily`).
-        projects: Attaches them; needed with `attach_to` alone.
-        dataset_id: The dataset, the first one of its family.
-        most: Media that one dataset may hold; None for one dataset without a bound, and "auto" for
-            one that `bound` sets.
-        attach_to: Projects that every dataset of the target is attached to.
-        on_created: Called with each dataset that this run adds.
-    """
-
-    _datasets: DatasetLookup
-    _projects: Attachments | None
-    _dataset_id: str
+    _datasets: DatasetLookup  # with `most` it must be able to create them (`DatasetFamily`)
+    _projects: Attachments | None  # needed with `attach_to` alone
+    _dataset_id: str  # the first one of its family
     _most: MaxPerDataset = None
+    """Media that one dataset may hold; None for one without a bound, "auto" if `bound` sets it."""
     _attach_to: Sequence[str] = ()
-    _on_created: Callable[[Member], None] | None = None
+    _on_created: Callable[[Member], None] | None = None  # called with each that this run adds
     filled: list[Filled] = attrs.field(factory=list, init=False)
     capacity: Capacity = attrs.field(init=False)
     _homes: dict[str, int] = attrs.field(factory=dict, init=False)
@@ -171,9 +154,6 @@ class Target:
     async def open(self, listed: Listed) -> None:
         """Find the datasets, attach them, and enter what they hold.
 
-        Args:
-            listed: Takes what they hold.
-
         Raises:
             NotFoundError: The dataset or a project is unknown.
             ConfigurationError: The dataset cannot be the first one of a family.
@@ -183,15 +163,27 @@ class Target:
         datasets = self._family if spreads else self._datasets
         await in_thread(listed.begin)
         (base,) = await enter_held(datasets, listed, self._dataset_id, with_links=spreads)
-        family = [(1, base)]
+        family = [(1, base.dataset)]
+        found = {base.dataset.id: base}
         if spreads:
-            family = await self._find_family(base, listed)
-            self._homes = link_homes([held.links for _, held in family])
-        for number, held in family:
-            self._enter(held.dataset, number, held.count)
+            check_base(base.dataset)
+            others = await enter_held(
+                self._family,
+                listed,
+                is_wanted=lambda each: each.id not in found and is_of_family(base.dataset, each),
+                with_links=True,
+            )
+            family = family_of(base.dataset, (each.dataset for each in others))
+            found |= {each.dataset.id: each for each in others}
+            # Only now it is known which of them have a number too far away.
+            for dataset_id in found.keys() - {dataset.id for _, dataset in family}:
+                await in_thread(listed.drop, dataset_id)
+            self._homes = link_homes([found[dataset.id].links for _, dataset in family])
+        for number, dataset in family:
+            self._enter(dataset, number, found[dataset.id].count)
         if self._most == AUTO and family[1:]:
             # What an earlier run has found out is what it has filled its datasets to.
-            self._inherited = max(SIZES[0], min(held.count for _, held in family[:-1]))
+            self._inherited = max(SIZES[0], min(each.held for each in self.filled[:-1]))
             self.bound(self._inherited)
         if self._attach_to:
             attached = {
@@ -202,20 +194,6 @@ class Target:
             for each in self.filled:
                 await self._attach(each.member.dataset_id, attached)
         await in_thread(listed.end, self.name)
-
-    async def _find_family(self, base: Held, listed: Listed) -> list[tuple[int, Held]]:
-        check_base(base.dataset)
-
-        def may_be(each: Dataset) -> bool:
-            return each.id != base.dataset.id and is_of_family(base.dataset, each)
-
-        others = await enter_held(self._family, listed, is_wanted=may_be, with_links=True)
-        family = family_of(base.dataset, (each.dataset for each in others))
-        found = {each.dataset.id: each for each in (base, *others)}
-        # Only now it is known which of them have a number too far away.
-        for dataset_id in found.keys() - {dataset.id for _, dataset in family}:
-            await in_thread(listed.drop, dataset_id)
-        return [(number, found[dataset.id]) for number, dataset in family]
 
     def bound(self, most: int) -> None:
         """Let no dataset hold more from now on; a bound is never raised.
@@ -243,11 +221,7 @@ class Target:
         await in_thread(listed.end, self.name)
 
     async def find(self, wanted: Collection[str]) -> dict[str, DatasetMedia]:
-        """Return the oldest media of each wanted name, as it is stored, folded; none are links.
-
-        Raises:
-            APIError: A dataset cannot be listed.
-        """
+        """Return what `find_media` finds in the datasets so far."""
         ids = [member.dataset_id for member in self.members]
         return await find_media(self._datasets, ids, wanted)
 
@@ -256,11 +230,9 @@ class Target:
         return self._homes.get(name_key(url_name(url))) if self._homes else None
 
     def room(self, count: int = 1, home: int | None = None) -> Room | None:
-        """Reserve room in the first dataset that has any, or None where all are full.
+        """Reserve room for images in the first dataset that has any, or None where all are full.
 
-        Args:
-            count: How many images.
-            home: Index of the dataset that they have to go to, full or not; None for any.
+        Those that have a home, the index of a dataset, go there, full or not.
         """
         if home is not None:
             self.capacity.reserve_in(home, count)
@@ -290,8 +262,9 @@ class Target:
             await self._attach(dataset.id)
         except DataGymError as error:
             self._failure = error
-            text = f"The next dataset after {self.filled[-1].member.name!r} cannot be made: {error}"
-            raise NoDatasetError(text) from error
+            raise NoDatasetError(
+                f"The next dataset after {self.filled[-1].member.name!r} cannot be made: {error}"
+            ) from error
         held = len(dataset.media)
         self._enter(dataset, number, held, created=not held)
         if self._on_created is not None:
@@ -307,10 +280,9 @@ class Target:
                 continue
             if dataset.media_type is MediaType.IMAGE:
                 return dataset, number
-        wanted = name_in_family(self.name, last + 1)
         raise ConfigurationError(
-            f"{wanted!r} and the next names after it are taken by datasets "
-            "that are deleted, or not for images; begin with a dataset of another name."
+            f"{name_in_family(self.name, last + 1)!r} and the next names after it are taken by "
+            "datasets that are deleted, or not for images; begin with a dataset of another name."
         )
 
     def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> None:
@@ -344,17 +316,11 @@ SEVERAL_HOMES = (
 
 @attrs.define
 class Held:
-    """What a dataset holds, in numbers.
+    """What a dataset holds, in numbers."""
 
-    Attributes:
-        dataset: What it says of itself, without its media.
-        count: Its media.
-        links: Names of those that are links, folded, if they are wanted.
-    """
-
-    dataset: Dataset
+    dataset: Dataset  # what it says of itself, without its media
     count: int = 0
-    links: set[str] = attrs.field(factory=set)
+    links: set[str] = attrs.field(factory=set)  # names of links, folded, if they are wanted
 
 
 async def enter_held(
@@ -362,17 +328,12 @@ async def enter_held(
     listed: Listed,
     dataset_id: str | None = None,
     *,
-    is_wanted: Callable[[Dataset], bool] | None = None,
+    is_wanted: Callable[[Dataset], bool] = lambda _: True,
     with_links: bool = False,
 ) -> list[Held]:
     """Enter what datasets hold into a listing, which the caller begins and ends.
 
-    Args:
-        datasets: Lists them.
-        listed: Takes what they hold.
-        dataset_id: The dataset; None for all there are.
-        is_wanted: Says which of them count, by what a dataset says of itself; None for all.
-        with_links: Whether the names of links are kept.
+    That is one dataset or, without an id, all that are wanted by what they say of themselves.
 
     Raises:
         APIError: They cannot be listed.
@@ -384,7 +345,7 @@ async def enter_held(
             await in_thread(listed.drop, each)
         found.clear()
         async for part in parts:
-            if is_wanted is not None and not is_wanted(part):
+            if not is_wanted(part):
                 continue
             held = found.setdefault(part.id, Held(part))
             held.dataset = attrs.evolve(part, media=())
@@ -403,12 +364,7 @@ _SMALL = 1000  # media whose names are compared without a thread: about 2 ms
 async def find_media(
     datasets: DatasetLookup, dataset_ids: Iterable[str], wanted: Collection[str]
 ) -> dict[str, DatasetMedia]:
-    """Return the oldest media of each wanted name, but for links.
-
-    Args:
-        datasets: Lists the datasets.
-        dataset_ids: Where to look.
-        wanted: The names as they are stored, folded.
+    """Return the oldest media of each wanted name, as it is stored, folded; none are links.
 
     Raises:
         APIError: A dataset cannot be listed.
@@ -419,9 +375,7 @@ async def find_media(
         for media in part.media:
             key = fold_name(media.stored_name)
             if key in wanted and not _is_link(media):
-                known = found.get(key)
-                if known is None or media.timestamp < known.timestamp:
-                    found[key] = media
+                found[key] = min(found.get(key, media), media, key=attrgetter("timestamp"))
 
     async def look(parts: AsyncIterator[Dataset]) -> None:
         # What an answer that broke off has listed was there all the same: nothing is taken back.

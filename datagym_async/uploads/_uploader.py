@@ -50,8 +50,7 @@ if TYPE_CHECKING:
     from datagym_async.uploads._values import UploadProgress
     from datagym_async.uploads.sources._leaves import Source
 
-DRAIN_SECONDS = 30.0
-"""Time that requests in flight get to end when the block is left early."""
+DRAIN_SECONDS = 30.0  # that requests in flight get to end when the block is left early
 
 
 class Uploader(BulkRun[Work, UploadResult, UploadReport]):
@@ -113,13 +112,9 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self._dataset_id = dataset_id
         self._sources = sources
         self._observer = Observer(config.on_event, meters)
+        created = self._observer.created
         self._target = Target(
-            datasets,
-            projects,
-            dataset_id,
-            config.max_per_dataset,
-            config.attach_to,
-            self._observer.created,
+            datasets, projects, dataset_id, config.max_per_dataset, config.attach_to, created
         )
         self._plan = Plan(
             skip_existing=config.skip_existing,
@@ -131,13 +126,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self._prober = prober_of(config)
         self._listing = SharedListing(self._target.find, media.settle_after)
         self._sender = Sender(
-            media,
-            self._target,
-            self._listing,
-            config,
-            self._tally,
-            self._judge,
-            self._prober,
+            media, self._target, self._listing, config, self._tally, self._judge, self._prober
         )
         self._settler = Settler(
             self._plan, media, self._target, self._tally, self._settled, config.remove_doubles
@@ -157,10 +146,10 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         config = self._config
         if config.journal is None or config.journal is False:
             self._plan.open()
-            return
-        job = Job.of(self._media.base_url, self._dataset_id, self._sources, config=config)
-        path = journal_path(config.journal, job)
-        self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
+        else:
+            job = Job.of(self._media.base_url, self._dataset_id, self._sources, config=config)
+            path = journal_path(config.journal, job)
+            self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
 
     async def __aexit__(
         self,
@@ -192,14 +181,12 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     # What the engine asks for.
 
     async def _feed(self) -> None:
-        feeder = Feeder(
-            self._plan,
+        rules, size, settle = (
             rules_of(self._config),
             self._config.batch_size,
-            self._tally,
-            self._hand_out,
             self._settler.at_start,
         )
+        feeder = Feeder(self._plan, rules, size, self._tally, self._hand_out, settle)
         await feeder.feed(self._sources)
 
     async def _hand_out(self, portion: list[Work]) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datagym_async.models import UrlResult
     from datagym_async.uploads._values import UploadItem
 
-
 _URL_OUTCOMES: dict[UrlStatus, tuple[Outcome, str]] = {
     UrlStatus.SUCCESS: (Outcome.UPLOADED, ""),
     UrlStatus.DUPLICATE: (Outcome.SKIPPED, "The dataset holds this URL already."),
@@ -39,16 +38,9 @@ def of_error(
     skip_existing: bool,
     warnings: tuple[str, ...] = (),
 ) -> UploadResult:
-    """Return what an error means for its item.
+    """Return what an error means for its item: an `APIError`, or an OSError of the file being sent.
 
-    Args:
-        item: The item.
-        error: What the call raised: an `APIError`, or an OSError of the file that was being sent.
-        dataset_id: The dataset it was meant for.
-        size: Its bytes.
-        seconds: Time from the item's turn to the error.
-        skip_existing: Whether a name that is taken by now counts as skipped.
-        warnings: What should be known of it in any case.
+    With `skip_existing` a name that is taken by now counts as skipped.
     """
     outcome, reason = Outcome.FAILED, str(error)
     if isinstance(error, AlreadyExistsError) and skip_existing:
@@ -78,14 +70,7 @@ def of_error(
 def of_url(
     item: UploadItem, url_result: UrlResult, *, dataset_id: str, seconds: float
 ) -> UploadResult:
-    """Return what the service's word on one link means.
-
-    Args:
-        item: The item.
-        url_result: The service's word.
-        dataset_id: The dataset that was asked.
-        seconds: Length of the call that carried it.
-    """
+    """Return what the service's word on one link means; the call that carried it took `seconds`."""
     unknown = (Outcome.FAILED, f"The service says {url_result.status.value} of the URL.")
     outcome, reason = _URL_OUTCOMES.get(url_result.status, unknown)
     return UploadResult(

@@ -31,11 +31,8 @@ if TYPE_CHECKING:
 
     from datagym_async.uploads._tally import Tally
 
-
-WORKERS = 8
-"""Comparisons at once; the client's limit of downloads counts as well."""
-PAGE = 200
-"""Images looked up in one thread hop."""
+WORKERS = 8  # comparisons at once; the client's limit of downloads counts as well
+PAGE = 200  # images looked up in one thread hop
 
 MediaStream: TypeAlias = Callable[[str], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 """Gives the bytes of an image in pieces, by its id: ``MediaResource.stream``."""
@@ -43,21 +40,13 @@ MediaStream: TypeAlias = Callable[[str], AbstractAsyncContextManager[AsyncIterat
 
 @attrs.frozen(kw_only=True)
 class Stored:
-    """One image that the service holds, and what it should be.
-
-    Args:
-        name: Its name.
-        dataset_id: The dataset that holds it.
-        media_id: Its id; empty where it is not known, which cannot be compared.
-        path: The file that it was sent from, or None.
-        sha256: Hash of the bytes that it was sent from, where there is no file.
-    """
+    """One image that the service holds, and what it should be."""
 
     name: str
     dataset_id: str
-    media_id: str
-    path: str | None = None
-    sha256: bytes | None = None
+    media_id: str  # empty where it is not known, which cannot be compared
+    path: str | None = None  # the file that it was sent from
+    sha256: bytes | None = None  # of the bytes that it was sent from, where there is no file
 
 
 async def verify(stream: MediaStream, images: AsyncIterator[Stored], tally: Tally) -> None:
@@ -135,10 +124,8 @@ async def images_of(
 ) -> AsyncGenerator[Stored, None]:
     """Yield images of a run by its plan, all outcomes of which must be written.
 
-    Args:
-        using: Gives the plan's database, from any thread.
-        sample: How many images, of those uploaded; None for all of those and the skipped ones.
-        seed: The same seed chooses the same ones.
+    They are a sample of the uploaded ones, the same for the same seed, or all of those and the
+    skipped ones.
     """
 
     def choose(count: int) -> list[int]:
@@ -152,7 +139,16 @@ async def images_of(
                 values = (last, State.UPLOADED, State.SKIPPED, PAGE)
                 seqs = [seq for (seq,) in database.execute(_PAGE, values)]
             statement = _IMAGES.format(",".join("?" * len(seqs)))
-            images = [_stored(*row) for row in database.execute(statement, seqs)]
+            images = [
+                Stored(
+                    name=text(name),
+                    path=None if content is None else text(content),
+                    sha256=sha,
+                    media_id=media_id,
+                    dataset_id=dataset_id,
+                )
+                for name, content, sha, media_id, dataset_id in database.execute(statement, seqs)
+            ]
         return images, seqs[-1] if seqs else last
 
     chosen = None if sample is None else await in_thread(choose, sample)
@@ -179,10 +175,3 @@ def some_of(seqs: Iterable[int], count: int, rng: random.Random) -> list[int]:
         elif (index := rng.randrange(number + 1)) < count:
             chosen[index] = seq
     return chosen
-
-
-def _stored(
-    name: bytes, content: bytes | None, sha: bytes | None, media_id: str, dataset_id: str
-) -> Stored:
-    path = None if content is None else text(content)
-    return Stored(name=text(name), path=path, sha256=sha, media_id=media_id, dataset_id=dataset_id)
