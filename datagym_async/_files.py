@@ -70,8 +70,7 @@ _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 def lock(descriptor: int) -> bool | None:
     """Lock an open file until it is closed, or its process ends in whatever way.
 
-    Returns:
-        Whether it is ours now; None where the file system has no locks.
+    Return whether it is ours now; None where the file system has no locks.
     """
     try:
         _lock(descriptor)
@@ -97,7 +96,6 @@ class Placed(Protocol):
     """What is written aside and then put at its target, whole, or dropped."""
 
     def put(self) -> None: ...
-
     def drop(self) -> None: ...
 
 

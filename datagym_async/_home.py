@@ -30,12 +30,9 @@ class Home:
     """Remember where something was made; connections and locks are of no use anywhere else.
 
     Used in a forked process or under another event loop, they would hang, or mix up answers.
-
-    Args:
-        what: What belongs here, for the error.
     """
 
-    what: str
+    what: str  # for the error
     _process: int = attrs.field(factory=os.getpid, init=False)
     _forks: int = attrs.field(factory=lambda: _Forks.count, init=False)
     _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
@@ -48,22 +45,19 @@ class Home:
             ClientClosedError: This is another process, or another event loop.
         """
         if self._forks != _Forks.count:
-            msg = (
+            raise ClientClosedError(
                 f"{self.what} was opened in process {self._process} and cannot be used in process "
                 f"{os.getpid()}, which was forked from it; open one there"
             )
-            raise ClientClosedError(msg)
         # A thread runs one loop at a time; in Python 3.11 to ask which one is a system call.
         is_here = self._thread == threading.get_ident()
         if self._loop is None or not is_here or not self._loop.is_running():
-            self._check_loop()
-
-    def _check_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is not None and self._loop is not loop:
-            msg = f"{self.what} belongs to another event loop; open one in this loop"
-            raise ClientClosedError(msg)
-        self._loop, self._thread = loop, threading.get_ident()
+            loop = asyncio.get_running_loop()
+            if self._loop is not None and self._loop is not loop:
+                raise ClientClosedError(
+                    f"{self.what} belongs to another event loop; open one in this loop"
+                )
+            self._loop, self._thread = loop, threading.get_ident()
 
     @property
     def is_in_process(self) -> bool:

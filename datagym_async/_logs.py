@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import Final
 
 from datagym_async._printable import printable, printable_lines
-
-_INDENT: Final = "  "
 
 
 def logger(name: str) -> logging.Logger:
@@ -38,7 +35,7 @@ def _with_printable_texts(record: logging.LogRecord) -> bool:
 def indented_trace(error: BaseException) -> str:
     """Return a traceback, each line of it printable and indented."""
     text = "".join(traceback.format_exception(error)).rstrip("\n")
-    return "\n".join(_INDENT + line for line in printable_lines(text).split("\n"))
+    return "\n".join(f"  {line}" for line in printable_lines(text).split("\n"))
 
 
 def _shown(value: object) -> object:

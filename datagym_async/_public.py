@@ -24,10 +24,8 @@ def publish(namespace: dict[str, Any]) -> None:
     """Give the classes and functions that a package exports its name as their module.
 
     So they look in `help`, in tracebacks and in pickles as they are imported. Call it at the end
-    of an ``__init__``. What inner packages export themselves stays theirs.
-
-    Args:
-        namespace: The package's ``globals()``, with ``__all__``.
+    of an ``__init__`` with the package's ``globals()``. What inner packages export themselves stays
+    theirs.
     """
     package = namespace["__name__"]
     for name in namespace["__all__"]:
@@ -48,12 +46,9 @@ def publish(namespace: dict[str, Any]) -> None:
 def when_asked(package: str, **owners: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return ``__getattr__`` and ``__dir__`` of a package that loads names when they are asked for.
 
-    Type checkers do not see them: the package imports the same names under ``TYPE_CHECKING``.
-
-    Args:
-        package: The package's ``__name__``.
-        **owners: The names that it exports, with blanks between, by the module of the package that
-            has them. A module that is public itself can be asked for as well.
+    The names are given with blanks between, by the module of the package that has them; a module
+    that is public itself can be asked for as well. Type checkers do not see them: the package
+    imports the same names under ``TYPE_CHECKING``.
     """
     where = {name: module for module, names in owners.items() for name in names.split()}
 
@@ -65,8 +60,8 @@ def when_asked(package: str, **owners: str) -> tuple[Callable[[str], Any], Calla
             return value
         if name in owners and not name.startswith("_"):
             return importlib.import_module(f"{package}.{name}")
-        msg = f"module {package!r} has no attribute {name!r}"
-        raise AttributeError(msg, name=name, obj=sys.modules[package])
+        text = f"module {package!r} has no attribute {name!r}"
+        raise AttributeError(text, name=name, obj=sys.modules[package])
 
     def names() -> list[str]:
         public = (module for module in owners if not module.startswith("_"))
@@ -78,13 +73,11 @@ def when_asked(package: str, **owners: str) -> tuple[Callable[[str], Any], Calla
 def showing(options: Callable[[], Iterable[inspect.Parameter]]) -> Callable[[F], F]:
     """Have `help` and `inspect.signature` show what a decorated function takes as ``**options``.
 
-    Args:
-        options: Returns the options as parameters; called when somebody looks.
+    They are asked for as parameters when somebody looks.
     """
 
     def decorate(function: F) -> F:
-        shown = _Shown(function, options)
-        function.__signature__ = shown  # type: ignore[attr-defined]
+        function.__signature__ = _Shown(function, options)  # type: ignore[attr-defined]
         return function
 
     return decorate

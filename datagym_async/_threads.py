@@ -7,6 +7,7 @@ through `asyncio.to_thread`: left running, it ends by itself and harms nobody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -14,9 +15,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-
-PATIENCE = 1.0
-"""Seconds that a cancelled caller waits for a thread that it may leave behind."""
+PATIENCE = 1.0  # seconds that a cancelled caller waits for a thread that it may leave behind
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -47,21 +46,12 @@ async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        future.add_done_callback(_seen)
-        await _settled(future, patience)
+        # The cancellation says what there is to say: an error of the function counts as seen.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        loop = asyncio.get_running_loop()
+        until = None if patience is None else loop.time() + patience
+        while not future.done() and (until is None or loop.time() < until):
+            # Asked again: the function still has to end first.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait((future,), timeout=until and until - loop.time())
         raise
-
-
-async def _settled(future: asyncio.Future[T], patience: float | None) -> None:
-    loop = asyncio.get_running_loop()
-    until = None if patience is None else loop.time() + patience
-    while not future.done() and (until is None or loop.time() < until):
-        try:
-            await asyncio.wait((future,), timeout=until and until - loop.time())
-        except asyncio.CancelledError:  # asked again: the function still has to end first
-            continue
-
-
-def _seen(future: asyncio.Future[T]) -> None:
-    if not future.cancelled():
-        future.exception()  # the cancellation says what there is to say
