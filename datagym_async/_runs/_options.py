@@ -47,6 +47,16 @@ def above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         )
 
 
+def flags(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Have a class check its options that are True or False: as a text, "false" would be true."""
+    return [each.evolve(validator=_flag) if str(each.type) == "bool" else each for each in fields]
+
+
+def _flag(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is None or not hasattr(value, "__bool__"):
+        raise ConfigurationError(f"{attribute.name} is {value!r}; it must be True or False.")
+
+
 @attrs.frozen(kw_only=True)
 class Stops:
     """The limits at which a run ends of its own accord, as it was asked to.

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 import attrs
 
 from datagym_async._extras import require_modules
-from datagym_async._runs._options import one_of
+from datagym_async._runs._options import flags, one_of
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia
@@ -40,7 +40,7 @@ def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
     return None if value is None else Path(value).expanduser().absolute()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=flags)
 class LoaderConfig:
     """The options of a `DatasetLoader`.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
-from datagym_async._runs._options import Stops, above_zero, one_of, within
+from datagym_async._runs._options import Stops, above_zero, flags, one_of, within
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.models._ids import id_or_none
 
@@ -29,7 +29,7 @@ def _project(value: ProjectId | None) -> str | None:
     return id_or_none(value, "project id")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=flags)
 class DownloadConfig:
     """Say how a bulk download is done.
 

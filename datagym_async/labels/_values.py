@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 import attrs
 
 from datagym_async._extras import extra_module
-from datagym_async.models import EntryType, TaskState
+from datagym_async.models import EntryType, MediaId, TaskState
 from datagym_async.models._basics import count
+from datagym_async.models._ids import id_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -357,12 +358,17 @@ class Annotation:
     form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
 
+def _media_id(value: MediaId) -> str:
+    return id_of(value, "media id")
+
+
 @attrs.frozen(kw_only=True)
 class LabeledImage:
     """The labels of one image, to be imported or converted.
 
     Args:
-        media_id: UUID of the media; empty where it is not known yet (a file names images only).
+        media_id: UUID of the media, or the media; empty where it is not known yet (a file names
+            images only).
         media_name: Name of the media, decoded; not unique across datasets.
         annotations: Its annotations, in order.
         classifications: The answers about the whole image.
@@ -370,7 +376,7 @@ class LabeledImage:
         height: Pixels, or None.
     """
 
-    media_id: str = ""
+    media_id: str = attrs.field(default="", converter=_media_id)
     media_name: str = ""
     annotations: tuple[Annotation, ...] = attrs.field(default=(), converter=_annotations)
     classifications: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)

@@ -10,7 +10,7 @@ import attrs
 
 from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
-from datagym_async._runs._options import above_zero, one_of, within
+from datagym_async._runs._options import above_zero, flags, one_of, within
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_of
 from datagym_async.uploads._events import OnEvent, check_on_event
@@ -94,7 +94,7 @@ def _spreading(instance: object, attribute: attrs.Attribute[Any], value: object)
     _positive(instance, attribute, cast("int | None", value))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=flags)
 class UploadConfig:
     """Hold the options of one bulk upload.
 

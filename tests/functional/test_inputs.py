@@ -19,6 +19,7 @@ from datagym_async import DataGymClient, RetryPolicy, Timeout, UploadConfig, Upl
 from datagym_async.data import LoaderConfig
 from datagym_async.downloads import DownloadConfig
 from datagym_async.exceptions import ClientClosedError, ConfigurationError, NotFoundError
+from datagym_async.labels import Annotation, LabeledImage, Rectangle
 from datagym_async.models import (
     Dataset,
     DatasetMedia,
@@ -31,6 +32,7 @@ from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 
+BOX = Annotation("car", Rectangle(1, 1, 2, 2))
 ENTRIES = [
     {"entryKey": "car", "entryValue": "Car", "type": "RECTANGLE"},
     {"entryKey": "road", "entryValue": "Road", "type": "IMAGE_SEGMENTATION"},
@@ -105,6 +107,9 @@ CALLS: dict[str, Call] = {
     "labels.import_predictions": lambda here, of, _: here.client.labels.import_predictions(
         of(here.project), [], keep_data=False, by_name=True
     ),
+    "labels.import_predictions, of": lambda here, of, _: here.client.labels.import_predictions(
+        of(here.project), [LabeledImage(media_id=of(here.media), annotations=[BOX])], keep_data=True
+    ),
     "label_configs.at_stake": lambda here, of, _: here.client.label_configs.at_stake(
         of(here.project)
     ),
@@ -160,6 +165,8 @@ async def test_ids_are_texts_uuids_or_what_has_them(
     result: Any = await CALLS[name](here, of, tmp_path)
 
     assert getattr(result, "ok", True)
+    if name == "labels.import_predictions, of":
+        assert (result.stored, result.results[0].media_id) == (1, here.media.id)
     if name == "values":
         assert result == (here.task.id, True)
     if name == "tasks.skip_many":
@@ -255,6 +262,10 @@ def test_options_of_a_client_are_checked_when_it_is_made(
     [
         (UploadConfig, {"concurrency": "4"}, "concurrency is '4'; it must be a whole number"),
         (UploadConfig, {"concurrency": 1.5}, "concurrency is 1.5; it must be a whole number"),
+        (UploadConfig, {"skip_existing": "false"}, "skip_existing is 'false'; it must be True or"),
+        (UploadConfig, {"fresh": None}, "fresh is None"),
+        (DownloadConfig, {"verify": "no"}, "verify is 'no'"),
+        (LoaderConfig, {"ordered": []}, r"ordered is \[\]"),
         (UploadConfig, {"max_files": "4"}, "max_files is '4'"),
         (UploadConfig, {"max_duration": "4"}, "max_duration is '4'"),
         (UploadConfig, {"include": 5}, "include holds 5"),
@@ -278,9 +289,11 @@ def test_no_patterns_may_be_none() -> None:
         include=None,
         attach_to=None,
         concurrency=np.int64(4),  # type: ignore[arg-type]  # on purpose
+        fresh=np.bool_(1),  # type: ignore[arg-type]  # on purpose
     )
 
     assert (config.include, config.attach_to, config.concurrency) == ((), (), 4)
+    assert config.fresh
 
 
 async def test_a_session_that_raises_changes_nothing(here: World) -> None:
