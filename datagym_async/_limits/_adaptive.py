@@ -169,17 +169,12 @@ class _Window:
 class LimiterState:
     """What a limiter allows now, and why.
 
-    Args:
-        limit: Requests allowed at once.
-        in_flight: Requests on their way.
-        reason: The last decision, in words.
-        maximum: What the limit can grow to.
-        is_pinned: Whether a fixed number was asked for by name; nothing is measured then.
-        slowed: Part of the time (0 to 1) in which requests took longer than they should, so that
-            more of them at once would have gained nothing.
-        growth: How many times longer an unhurried request takes than at the first measurement.
-        size_share: Part of an unhurried request's time (0 to 1) that goes with its bytes; 0 where
-            all sizes were alike, and where larger ones did not take longer.
+    `limit` requests may be in flight at once, and that may grow to `maximum`; `reason` is the last
+    decision, in words. Where a fixed number was asked for by name (`is_pinned`), nothing is
+    measured. `slowed` is the part of the time (0 to 1) in which requests took longer than they
+    should, so that more of them at once would have gained nothing. An unhurried request takes
+    `growth` times as long as at the first measurement, and `size_share` of its time (0 to 1) goes
+    with its bytes; 0 where all sizes were alike.
     """
 
     __module__ = "datagym_async"  # what it is imported from

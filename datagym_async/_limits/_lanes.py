@@ -129,7 +129,7 @@ class BoundedLane:
         self._admit()
 
 
-def check_pin(limit: Any) -> None:
-    """Raise `ConfigurationError` if a lane cannot be pinned at a number."""
+def check_pin(limit: Any, what: str = "concurrency") -> None:
+    """Raise `ConfigurationError` if a lane cannot have a number for its limit."""
     if not hasattr(limit, "__index__") or limit < 1:
-        raise ConfigurationError(f"concurrency is {limit!r}; it must be 1 or more")
+        raise ConfigurationError(f"{what} is {limit!r}; it must be 1 or more")

@@ -26,8 +26,7 @@ _SAME_PAUSE = 1.0
 
 
 def _check_lane(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
-    if not hasattr(value, "__index__") or value < 1:
-        raise ConfigurationError(f"max_{attribute.name} is {value!r}; it must be 1 or more")
+    check_pin(value, f"max_{attribute.name}")
 
 
 def _check_rate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -38,9 +37,7 @@ def _check_rate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         )
 
 
-def _check_concurrency(_: object, __: object, value: int | None) -> None:
-    if value is not None:
-        check_pin(value)
+_check_pin = attrs.validators.optional(lambda _, __, value: check_pin(value))
 
 
 @attrs.frozen
@@ -58,7 +55,7 @@ class LimitsConfig:
     """Requests a second over all lanes, evenly spaced; None for no limit."""
     upload_rate: float | None = attrs.field(default=None, validator=_check_rate)
     """Bytes of file uploads a second; None for no limit."""
-    concurrency: int | None = attrs.field(default=None, validator=_check_concurrency)
+    concurrency: int | None = attrs.field(default=None, validator=_check_pin)
     """Uploads at once, pinned for good, whatever `uploads` is."""
     adaptive: bool = True
     """Whether the numbers of uploads and downloads are found out, or are the largest allowed."""
@@ -108,10 +105,7 @@ class Limits:
         Several pins may be in force at once, those of uploads that share a client: the largest
         counts, because each upload keeps itself to its own number of workers. With the last one
         left, the number is found out again, from where it was. A pin may be above the lane's
-        maximum, since it is asked for by name.
-
-        Raises:
-            ConfigurationError: On entering: `limit` is less than 1.
+        maximum, since it is asked for by name; entering raises what `check_pin` does.
         """
         return self._lanes[lane].pin(limit)
 

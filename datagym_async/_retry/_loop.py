@@ -105,7 +105,7 @@ class RetryLoop(Generic[T]):
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._may_be_repeated),
             stop=self._has_to_stop,
-            wait=self._wait,
+            wait=lambda _: self._delay(_retry_after(self.failure)),
             before_sleep=self._before_sleep,
             sleep=asyncio.sleep,
             retry_error_callback=self._last_look,
@@ -186,9 +186,6 @@ class RetryLoop(Generic[T]):
             self._paid += paid
         self._sent_once_more |= self._action in _ONCE
         return False
-
-    def _wait(self, _: RetryCallState) -> float:
-        return self._delay(_retry_after(self.failure))
 
     def _delay(self, asked: float | None) -> float:
         """Return the seconds before the next turn; the service asks for some to send it again."""
