@@ -3,8 +3,7 @@
 **Aside.** What is being written lies beside its target, as ``.datagym-<mark>-<number>.part``. The
 mark is that of the target's name, so that the next run knows the parts of its own target without
 reading the folder. Whoever writes a part holds a lock on it, which ends with the process: a part
-that nobody has locked is dead, and is deleted by the next one who writes to the same target. The
-parts of others are left alone.
+that nobody has locked is dead, and is deleted by the next one who writes to the same target.
 
 **Modes.** This is the one statement of the rule:
 
@@ -119,12 +118,11 @@ class Part:
         From each `mode` here the umask takes its part.
         """
         for number in range(_MOST):
-            swept(_aside(target, number))
-            descriptor = _begun(_aside(target, number))
-            if descriptor is not None:
+            swept(path := _aside(target, number))
+            if (descriptor := _begun(path)) is not None:
                 for other in range(number + 1, _NUMBERS):
                     swept(_aside(target, other))
-                return cls(_aside(target, number), os.fdopen(descriptor, "wb"), target, mode)
+                return cls(path, os.fdopen(descriptor, "wb"), target, mode)
         raise FileExistsError(errno.EEXIST, "too many write to it at once", str(target))
 
     @classmethod
@@ -330,18 +328,14 @@ def _remove_folder(part: Path) -> None:
 
 
 def _mode_at(target: Path, mode: int) -> int:
-    try:
-        return stat.S_IMODE(target.stat().st_mode) & 0o777
-    except OSError:
-        return mode & ~_umask()
-
-
-def _umask() -> int:
-    """Return the umask. Only Linux says it without setting it, for all threads, for a moment."""
+    """Return the mode of a file that is there, else the given one less the umask."""
+    with contextlib.suppress(OSError):
+        return target.stat().st_mode & 0o777
+    # Only Linux says the umask without setting it, for all threads, for a moment.
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
             if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
+                return mode & ~int(line.split()[1], 8)
     found = os.umask(0o077)
     os.umask(found)
-    return found
+    return mode & ~found

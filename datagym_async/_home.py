@@ -39,11 +39,7 @@ class Home:
     _thread: int = attrs.field(default=0, init=False)
 
     def check(self) -> None:
-        """Refuse to go on elsewhere. The first event loop that asks is the one.
-
-        Raises:
-            ClientClosedError: This is another process, or another event loop.
-        """
+        """Raise `ClientClosedError` in another process, or another event loop than the first."""
         if self._forks != _Forks.count:
             raise ClientClosedError(
                 f"{self.what} was opened in process {self._process} and cannot be used in process "

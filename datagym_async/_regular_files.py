@@ -42,11 +42,7 @@ def kind_of(mode: int) -> str:
 
 
 def check_regular(path: str, mode: int) -> None:
-    """Refuse what is no regular file by what `os.stat` or `os.fstat` says of it.
-
-    Raises:
-        NotRegularError: It is something else.
-    """
+    """Raise `NotRegularError` for what is none by what `os.stat` or `os.fstat` says of it."""
     if stat.S_ISREG(mode):  # at once: on the way of every file
         return
     raise NotRegularError(
@@ -57,12 +53,7 @@ def check_regular(path: str, mode: int) -> None:
 
 
 def regular_only(path: str, flags: int) -> int:
-    """Open a regular file, as ``opener`` of `open`.
-
-    Raises:
-        NotRegularError: It is something else.
-        OSError: It cannot be opened.
-    """
+    """Open a regular file, as ``opener`` of `open`; anything else is a `NotRegularError`."""
     check_regular(path, os.stat(path).st_mode)  # noqa: PTH116 -- an opener is given a text
     descriptor = os.open(path, flags | READ_FLAGS)
     try:

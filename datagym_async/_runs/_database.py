@@ -138,8 +138,7 @@ def is_of_the_disk(error: sqlite3.Error | OSError) -> bool:
 def unseal(path: Path, lock: JournalLock) -> bool:
     """Take the seal off a database that is not open yet; return whether it was whole.
 
-    Raises:
-        DamagedError: It is not what the last run left.
+    It raises a `DamagedError` where it is not what the last run left.
     """
     sealed = lock.read() if path.exists() else ""
     found = _seal_of(path) if sealed else ""
@@ -151,11 +150,7 @@ def unseal(path: Path, lock: JournalLock) -> bool:
 
 
 def check(connection: sqlite3.Connection, schema: str) -> None:
-    """Let SQLite look through a database that had no seal, and was made by these statements.
-
-    Raises:
-        DamagedError: It is not whole.
-    """
+    """Raise `DamagedError` where SQLite does not find whole what these statements made."""
     tables = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master")}
     if missing := set(re.findall(r"CREATE TABLE (\w+)", schema)) - tables:
         raise DamagedError(f"no such table: {min(missing)}")

@@ -69,11 +69,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 
 def orientation_of(image: Image) -> int:
-    """Return the EXIF orientation of a loaded image, 1 to 8; 1 (upright) where it has no valid one.
-
-    Args:
-        image: An image of Pillow's.
-    """
+    """Return the EXIF orientation of a loaded image, 1 to 8; 1 (upright) where none is valid."""
     try:
         orientation = int(image.getexif().get(_ORIENTATION, UPRIGHT))
     except Exception:  # whatever a hostile header provokes: then nobody can read it

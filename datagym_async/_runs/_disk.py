@@ -105,11 +105,7 @@ class JournalLock:
 
     @classmethod
     def take(cls, journal: Path) -> JournalLock | None:
-        """Return the lock, or None where somebody else has it.
-
-        Raises:
-            OSError: The file of the lock cannot be made.
-        """
+        """Return the lock, or None where somebody else has it."""
         while True:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
             descriptor = os.open(lock_path(journal), flags, PRIVATE)
@@ -163,8 +159,7 @@ _LASTING: Final = NO_ROOM | {errno.EROFS, errno.EIO}
 def path_in(root: Path, path: str) -> Path:
     """Return where a file of the manifest lies.
 
-    Raises:
-        ConfigurationError: The path leads out of the folder: nothing of ours has written it.
+    A path that leads out of the folder is a `ConfigurationError`: nothing of ours has written it.
     """
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or PureWindowsPath(path).anchor or path.startswith("/"):
@@ -191,15 +186,12 @@ def is_still_there(path: Path, size: int | None, sha256: str = "") -> bool:
     try:
         if not path.is_file() or path.stat().st_size != size:
             return False
-        return not sha256 or hash_of(path) == sha256
+        if not sha256:
+            return True
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except OSError:
         return False
-
-
-def hash_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @attrs.define

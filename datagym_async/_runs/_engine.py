@@ -1,10 +1,8 @@
 """The engine of every bulk job: one feeder, N workers on one queue, results through another.
 
-An upload and a download are subclasses that say where work comes from (`_feed`), what is done with
-a piece of it (`_do`), how outcomes are written down (`_write_down`) and what follows (`_finish`).
-The engine has the rest: it starts once, keeps the clock, bounds what is read ahead and what is not
-yet taken, stops at a limit or at the first error that every other item would meet as well, and
-ends with no task and no file left open.
+An upload and a download are subclasses that say what is theirs. The engine has the rest: it starts
+once, keeps the clock, bounds what is read ahead and what is not yet taken, stops at a limit or at
+the first error that every other item would meet as well, and ends with no task and no file open.
 
 * The queue of work is bounded by portions: `_room` waits until the last portion is nearly used up.
   A bound on each item would wake the feeder for each.
@@ -43,14 +41,10 @@ Work = TypeVar("Work")
 Result = TypeVar("Result")
 Report = TypeVar("Report")
 
-DEFAULT_WORKERS = 8
-"""Workers of a run that has neither a number of its own nor a client's lane to ask."""
-MAX_READY = 8
-"""Pieces of work that may wait for a worker while the next portion is read."""
-WRITE_EVERY = 0.1
-"""Seconds after which an outcome is written down at the latest."""
-UNREACHABLE_AFTER = 8
-"""Requests without an answer, one after the other, after which the service counts as gone."""
+DEFAULT_WORKERS = 8  # of a run that has neither a number of its own nor a client's lane to ask
+MAX_READY = 8  # pieces of work that may wait for a worker while the next portion is read
+WRITE_EVERY = 0.1  # seconds after which an outcome is written down at the latest
+UNREACHABLE_AFTER = 8  # requests without an answer in a row: the service counts as gone
 
 # The next item would get the same answer, after its whole body was sent in vain.
 _FATAL = (
@@ -171,10 +165,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
 
     @abstractmethod
     async def _do(self, work: Work) -> None:
-        """Do a piece of work and give its results out (`_give_out`).
-
-        It raises an `APIError` or `OSError` that every other item would meet as well.
-        """
+        """Do work and give its results out (`_give_out`); what it raises ends the run."""
 
     @abstractmethod
     def _write_down(self) -> None:

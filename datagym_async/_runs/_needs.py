@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 
-from datagym_async._wire._messages import MAX_IN_PIECES
-from datagym_async.resources import LabelsResource, TasksResource
+from datagym_async.resources import LabelsResource, MediaResource, TasksResource
 
 if TYPE_CHECKING:
     from datagym_async._wire._messages import Body
@@ -65,19 +64,6 @@ class DatasetLookup(Protocol):
         """
 
 
-class MediaDownloads(Protocol):
-    """Give the bytes of media; `MediaResource` does."""
-
-    @property
-    def base_url(self) -> str:
-        """Return the address of the service: part of what a folder is a download of."""
-
-    def stream(
-        self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_PIECES
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Give the bytes of one media in pieces, and no more of them than that."""
-
-
 class ProjectLookup(Protocol):
     """List projects; `ProjectsResource` does."""
 
@@ -96,7 +82,7 @@ class LabelExports(Protocol):
 class DownloadSources:
     """The resources of a client that a download draws on."""
 
-    media: MediaDownloads
+    media: MediaResource
     datasets: DatasetLookup
     projects: ProjectLookup
     tasks: TasksResource  # knows the addresses of link images
