@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import attrs
@@ -106,13 +105,7 @@ class DryRun:
         print(plan.summary)
 
     The iteration ends with the errors that the upload would meet before it sends anything, but for
-    clashes: with ``on_clash="error"`` each of them is a record.
-
-    Args:
-        datasets: Looks the dataset up.
-        dataset_id: UUID of the dataset.
-        sources: What would be uploaded (see `Source`).
-        config: The options.
+    clashes: with ``on_clash="error"`` each of them is a record. See `Source` for the sources.
     """
 
     def __init__(
@@ -161,12 +154,7 @@ class DryRun:
             await self._records.put(error)
         await self._records.put(None)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._feeding is not None:
             self._feeding.cancel()
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -72,14 +72,13 @@ UploadEvent: TypeAlias = (
 OnEvent: TypeAlias = Callable[[UploadEvent], object]
 
 
-def check_on_event(_: object, __: object, value: OnEvent | None) -> None:
+def check_on_event(_: object, __: object, value: Any) -> None:
     """Refuse what cannot be called with an event on the event loop."""
-    given: object = value
-    if given is None:
+    if value is None:
         return
-    if not callable(given):
-        raise ConfigurationError(f"on_event is {given!r}; it must be a function of one event.")
-    if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__):
+    if not callable(value):
+        raise ConfigurationError(f"on_event is {value!r}; it must be a function of one event.")
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__):
         raise ConfigurationError(
             "on_event is a coroutine function; it must be a plain one that returns at once."
         )

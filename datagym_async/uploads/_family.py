@@ -32,11 +32,7 @@ def name_in_family(base: str, number: int) -> str:
 
 
 def check_base(base: Dataset) -> None:
-    """Refuse a dataset that no family can grow from.
-
-    Raises:
-        ConfigurationError: It holds videos, or its name leaves no room for a number.
-    """
+    """Raise `ConfigurationError` for videos, and for a name without room for a number."""
     if base.media_type is not MediaType.IMAGE:
         raise ConfigurationError(
             f"The dataset {base.name!r} is not for images; max_per_dataset spreads over image "
@@ -78,16 +74,8 @@ class Capacity:
     """
 
     most: int | None = None  # media that a dataset may hold
-    _taken: list[int] = attrs.field(factory=list, init=False)
+    taken: list[int] = attrs.field(factory=list, init=False)  # media that each holds or is about to
     _first: int = attrs.field(default=0, init=False)  # those before it are full
-
-    def add(self, held: int) -> None:
-        """Enter the next dataset, with the number of media that it holds."""
-        self._taken.append(held)
-
-    def taken(self, index: int) -> int:
-        """Return the media that a dataset holds or is about to."""
-        return self._taken[index]
 
     def reserve(self, wanted: int = 1) -> tuple[int, int] | None:
         """Reserve room in the first dataset that has any; None if all are full.
@@ -95,26 +83,21 @@ class Capacity:
         Return the dataset, and for how many images it had room, at most those wanted.
         """
         if self.most is None:
-            self._taken[0] += wanted
+            self.taken[0] += wanted
             return 0, wanted
-        for index in range(self._first, len(self._taken)):
-            room = self.most - self._taken[index]
+        for index in range(self._first, len(self.taken)):
+            room = self.most - self.taken[index]
             if room > 0:
                 granted = min(room, wanted)
-                self._taken[index] += granted
+                self.taken[index] += granted
                 return index, granted
             self._first = index + 1
         return None
 
-    def reserve_in(self, index: int, wanted: int) -> None:
-        """Reserve room in a dataset, whether it has any or not."""
-        self._taken[index] += wanted
-
     def give_back(self, index: int, count: int) -> None:
         """Give back room in which nothing was stored."""
-        if count:
-            self._taken[index] -= count
-            self._first = min(self._first, index)
+        self.taken[index] -= count
+        self._first = min(self._first, index)
 
 
 def is_of_family(base: Dataset, dataset: Dataset) -> bool:

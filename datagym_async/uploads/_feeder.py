@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from datagym_async.uploads.sources._candidates import Candidate
 
 
-STEP = 256
-"""Candidates in one thread hop of planning, and elements of a stream in one portion."""
+STEP = 256  # candidates in one thread hop of planning, elements of a stream in one portion
 TAKEN_AT_ONCE = 256
 """Items of the plan in one transaction; with a journal they count as being sent from then on."""
-STEP_SECONDS = 0.05
-"""Time after which a slow iterator's portion is planned as it is."""
+STEP_SECONDS = 0.05  # after which a slow iterator's portion is planned as it is
 
 Work: TypeAlias = "Planned | tuple[Planned, ...]"
 """An item with its bytes, ready for one request; or a batch of links, for one request likewise."""
@@ -43,9 +41,7 @@ Work: TypeAlias = "Planned | tuple[Planned, ...]"
 
 @attrs.frozen
 class _Broken:
-    """Carries the error of a user's iterable from the pump to the feeder."""
-
-    error: Exception
+    error: Exception  # of a user's iterable, on its way from the pump to the feeder
 
 
 _END = object()
@@ -161,7 +157,12 @@ class Feeder:
             pump = group.create_task(_pump(stream, arrivals))
             ended = False
             while not ended:
-                elements, ended = await _drain(arrivals)
+                # What has arrived, at least one thing; the end is the last of all.
+                elements = [await arrivals.get()]
+                while len(elements) < STEP and not arrivals.empty():
+                    elements.append(arrivals.get_nowait())
+                if ended := elements[-1] is _END:
+                    elements.pop()
                 await self._feed_portion(elements)
                 if arrivals.empty():
                     await self._flush_links()
@@ -191,15 +192,6 @@ def _entries(
             part = next(parts)
             for candidate in leaf:
                 yield part, candidate
-
-
-async def _drain(arrivals: asyncio.Queue[object]) -> tuple[list[object], bool]:
-    """Return what has arrived, at least one thing, and whether that was the end."""
-    elements = [await arrivals.get()]
-    while len(elements) < STEP and not arrivals.empty():
-        elements.append(arrivals.get_nowait())
-    ended = elements[-1] is _END
-    return (elements[:-1] if ended else elements), ended
 
 
 async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
@@ -238,21 +230,17 @@ class _Puller:
     def pull(self) -> list[object]:
         """Return the next elements: what comes within a moment, at least one; none at the end."""
         with self._running:
-            elements = self._pull() if self._is_wanted else []
+            until = time.monotonic() + STEP_SECONDS
+            elements: list[object] = []
+            try:
+                for element in self._source if self._is_wanted else ():
+                    elements.append(element)
+                    if len(elements) >= STEP or time.monotonic() > until:
+                        break
+            except Exception as error:
+                elements.append(_Broken(error))  # behind what came before it
         if not self._is_wanted:  # asked after the release, or a close in between would be missed
             self.close()
-        return elements
-
-    def _pull(self) -> list[object]:
-        until = time.monotonic() + STEP_SECONDS
-        elements: list[object] = []
-        try:
-            for element in self._source:
-                elements.append(element)
-                if len(elements) >= STEP or time.monotonic() > until:
-                    break
-        except Exception as error:
-            elements.append(_Broken(error))  # behind what came before it
         return elements
 
     def close(self) -> None:

@@ -22,8 +22,7 @@ from datagym_async.models._names import MAX_NAME_LENGTH, encode_name
 
 Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
 
-HEAD_SIZE = 64
-"""Bytes of a file that its kind can be told from."""
+HEAD_SIZE = 64  # bytes of a file that its kind can be told from
 WARN_BYTES = 15 * 2**20
 """Larger files are often refused: the service's database takes 16 MiB as it comes (observed)."""
 PNG = b"\x89PNG\r\n\x1a\n"

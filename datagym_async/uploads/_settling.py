@@ -61,8 +61,7 @@ class SharedListing:
     async def find(self, name: str) -> Media | None:
         """Return the media of an unencoded name, by a listing that begins after this call, or None.
 
-        Raises:
-            APIError: The target cannot be listed; all that wait for this listing get it.
+        All that wait for a listing get the `APIError` with which it failed.
         """
         wanted = fold_written(name)
         asked = self._begun
@@ -111,11 +110,7 @@ class Settler:
     _had_lost: bool = attrs.field(default=False, init=False)
 
     async def at_start(self) -> None:
-        """Settle what earlier runs left in `SENDING`; what is not found is sent again.
-
-        Raises:
-            APIError: The target cannot be listed.
-        """
+        """Settle what earlier runs left in `SENDING`; what is not found is sent again."""
         outcomes, unsettled = self._plan.outcomes, self._tally.unsettled
         if not await in_thread(outcomes.lost_count):
             return
@@ -137,8 +132,7 @@ class Settler:
     async def at_end(self, *, any_lost: bool) -> None:
         """Settle what is left, and confirm by one listing what was uploaded if any answer was lost.
 
-        Raises:
-            APIError: The target cannot be listed: what is left stays unsettled.
+        Where the target cannot be listed (`APIError`), what is left stays unsettled.
         """
         outcomes = self._plan.outcomes
         lost = await in_thread(outcomes.lost_count)

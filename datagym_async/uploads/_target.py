@@ -1,8 +1,8 @@
 """Where the images of a run go: one dataset, or a family of datasets of a bounded size.
 
-* Opening reads the dataset, and with `max_per_dataset` all datasets once, to find its family
-  (`_family`). What any of them holds counts as held, and goes into the plan part by part, so that
-  no dataset is ever in memory as a whole.
+* Opening reads the dataset, and with `max_per_dataset` all datasets once, to find its family. What
+  any of them holds counts as held, and goes into the plan part by part: none is ever in memory as a
+  whole.
 * An item reserves room before it is sent, so that workers together never send more than fit, and
   gives it back unless something was stored. Items go to the first dataset that has room.
 * Where none has, the next one is created under a lock, attached to the projects, and only then
@@ -210,11 +210,7 @@ class Target:
         return sum(each.uploaded * (each.held + each.uploaded / 2) for each in self.filled)
 
     async def list_again(self, listed: Listed) -> None:
-        """Enter what the datasets hold now.
-
-        Raises:
-            APIError: One of them cannot be listed; what was listed before stays valid.
-        """
+        """Enter what the datasets hold now; after an `APIError` the earlier listing stays valid."""
         await in_thread(listed.begin)
         for member in self.members:
             await enter_held(self._datasets, listed, member.dataset_id)
@@ -235,17 +231,13 @@ class Target:
         Those that have a home, the index of a dataset, go there, full or not.
         """
         if home is not None:
-            self.capacity.reserve_in(home, count)
+            self.capacity.taken[home] += count
             return Room(self, home, count)
         reserved = self.capacity.reserve(count)
         return None if reserved is None else Room(self, *reserved)
 
     async def room_made(self, count: int = 1) -> Room:
-        """Make the next dataset, and reserve room in it.
-
-        Raises:
-            NoDatasetError: It cannot be made.
-        """
+        """Make the next dataset and reserve room in it, or raise `NoDatasetError`."""
         while (room := self.room(count)) is None:
             async with self._growing:
                 # Whoever held the lock before has made room, or has found that there is no more.
@@ -287,7 +279,7 @@ class Target:
 
     def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> None:
         self.filled.append(Filled(Member(dataset.id, dataset.name, number), held, created))
-        self.capacity.add(held)
+        self.capacity.taken.append(held)
 
     async def _attach(self, dataset_id: str, attached: Collection[tuple[str, str]] = ()) -> None:
         for project_id in self._attach_to:
@@ -333,10 +325,8 @@ async def enter_held(
 ) -> list[Held]:
     """Enter what datasets hold into a listing, which the caller begins and ends.
 
-    That is one dataset or, without an id, all that are wanted by what they say of themselves.
-
-    Raises:
-        APIError: They cannot be listed.
+    That is one dataset or, without an id, all that are wanted by what they say of themselves. It
+    raises an `APIError` where they cannot be listed.
     """
     found: dict[str, Held] = {}
 
@@ -366,8 +356,7 @@ async def find_media(
 ) -> dict[str, DatasetMedia]:
     """Return the oldest media of each wanted name, as it is stored, folded; none are links.
 
-    Raises:
-        APIError: A dataset cannot be listed.
+    It raises an `APIError` where a dataset cannot be listed.
     """
     found: dict[str, DatasetMedia] = {}
 

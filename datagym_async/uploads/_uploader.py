@@ -1,13 +1,9 @@
 """The bulk uploader: a whole job, observed item by item or run to its end.
 
-How it works:
-
 * Entering looks the dataset up: an unknown dataset, a refused token or a service out of reach is
-  the plain error of that call, before anything is read or sent. The names it holds go into the
-  plan.
-* One task, the feeder, plans the sources (`plan`), reads small files several at a time (`_reading`)
-  and hands them over; N workers send them (`_sending`). The engine (`_runs._engine`) has queues,
-  limits and results. There is never a task a file, and memory does not grow with their number.
+  the plain error of that call, before anything is read or sent.
+* One task, the feeder, plans and reads the sources; N workers send. There is never a task a file,
+  and memory does not grow with their number.
 * An upload whose answer is lost keeps its worker until it is settled, but no slot of the client:
   others are sent meanwhile as long as there are more workers than slots.
 * Leaving the block early begins nothing new and lets what is in flight end (a request that is cut
@@ -21,7 +17,6 @@ import asyncio
 import contextlib
 import sqlite3
 from contextlib import aclosing
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from datagym_async._runs._engine import BulkRun
@@ -77,15 +72,9 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     each of them has its outcome in the report. When the block is left by an exception or a
     cancellation they are cut off, and an image whose bytes were all sent may yet be stored.
 
-    Args:
-        media: Stores the images.
-        datasets: Looks the dataset up.
-        dataset_id: UUID of the dataset.
-        sources: What to upload (see `Source`). A sync iterator is advanced in a thread.
-        config: The options.
-        projects: Attaches datasets to projects; needed for ``attach_to`` alone.
-        meters: Where the run reads what its client is doing; without them there is no advice.
-        lane: Where the client's uploads wait; without it nothing but the workers bounds them.
+    See `Source` for the sources; a sync iterator is advanced in a thread. Projects are needed for
+    ``attach_to`` alone. Without meters, which say what the client is doing, there is no advice;
+    without a lane, where its uploads wait, nothing but the workers bounds them.
     """
 
     def __init__(
@@ -151,12 +140,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             path = journal_path(config.journal, job)
             self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 # End what is in flight: a request that is cut off may be carried out all the same.
@@ -181,11 +165,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     # What the engine asks for.
 
     async def _feed(self) -> None:
-        rules, size, settle = (
-            rules_of(self._config),
-            self._config.batch_size,
-            self._settler.at_start,
-        )
+        rules, size = rules_of(self._config), self._config.batch_size
+        settle = self._settler.at_start
         feeder = Feeder(self._plan, rules, size, self._tally, self._hand_out, settle)
         await feeder.feed(self._sources)
 

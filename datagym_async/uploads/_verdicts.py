@@ -47,10 +47,8 @@ def of_error(
         # Not in the listing at the start: somebody else stored it since.
         outcome = Outcome.SKIPPED
         reason = "The dataset holds this name already; it was stored meanwhile."
-    elif isinstance(error, APIError):
-        pass  # asked before OSError: a missing answer is a ConnectionError, too
-    elif isinstance(error, OSError | ConfigurationError):
-        outcome = Outcome.REJECTED
+    elif isinstance(error, OSError | ConfigurationError) and not isinstance(error, APIError):
+        outcome = Outcome.REJECTED  # a missing answer is a ConnectionError, too, and failed
     answer = error if isinstance(error, APIStatusError) and outcome is Outcome.FAILED else None
     return UploadResult(
         item=item,

@@ -25,18 +25,18 @@ def test_no_dataset_gets_more_than_its_bound(
     """Items reserve room in batches, are stored or fail in any order; failures give it back."""
     capacity = Capacity(most)
     for count in held:
-        capacity.add(count)
+        capacity.taken.append(count)
     stored = [0] * len(held)
     on_their_way: list[tuple[int, int]] = []
 
     for what, number in steps:
         if what == "place":
             while (reserved := capacity.reserve(number)) is None:
-                capacity.add(0)
+                capacity.taken.append(0)
                 stored.append(0)
             index, granted = reserved
             assert 1 <= granted <= number
-            full = [capacity.taken(before) for before in range(index)]
+            full = [capacity.taken[before] for before in range(index)]
             assert all(taken >= most for taken in full), "a dataset before it had room"
             on_their_way.append(reserved)
         elif on_their_way:
@@ -49,7 +49,7 @@ def test_no_dataset_gets_more_than_its_bound(
     before = [*held, *[0] * (len(stored) - len(held))]
     on_way = [sum(n for at, n in on_their_way if at == index) for index in range(len(stored))]
     for index, count in enumerate(stored):
-        assert capacity.taken(index) == before[index] + count + on_way[index]
+        assert capacity.taken[index] == before[index] + count + on_way[index]
         assert count == 0 or before[index] + count <= most
 
 
@@ -57,7 +57,7 @@ def test_no_dataset_gets_more_than_its_bound(
 def test_without_a_bound_all_goes_to_one(batches: list[int]) -> None:
     """One dataset without a bound takes everything, whole batches at a time."""
     capacity = Capacity()
-    capacity.add(5)
+    capacity.taken.append(5)
 
     reserved = [capacity.reserve(batch) for batch in batches]
 
