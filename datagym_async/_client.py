@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 import attrs
 
-from datagym_async._json import loads
 from datagym_async._public import showing
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import (
@@ -109,6 +108,8 @@ class RawAnswer:
         Raises:
             ValueError: It is no JSON, or nested too deep.
         """
+        from datagym_async._json import loads
+
         return loads(self.content)
 
 
