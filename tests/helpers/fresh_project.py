@@ -36,7 +36,7 @@ def run_tests(
         autoload: Whether pytest loads the plugins that it finds.
     """
     project, installed = folder / "project", folder / "installed" / "found-0.dist-info"
-    project.mkdir()
+    project.mkdir(parents=True)
     installed.mkdir(parents=True)
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = [f"{k} = {v}\n" for k, v in declared["entry-points"]["pytest11"].items()]
