@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 all well, 1 some items failed, 2 usage or settings, 130 interrupted.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments == ["--version"]:  # answered before anything is loaded
+    if arguments in (["--version"], ["-V"]):  # answered before anything is loaded
         sys.stdout.write(f"datagym-async {__version__}\n")
         return 0
     try:

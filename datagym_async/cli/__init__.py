@@ -6,7 +6,7 @@ function, with the options that all share, and turns every error into a sentence
 `_job_options` has the rows of `upload` and `download`.
 
 One file a command, or a group of them: `_upload`, `_download`, `_export`, `_import`, `_bitmaps`,
-`_demo`, `_serve`, `_projects`, `_datasets`, `_config`, `_tasks`, `_jobs`.
+`_demo`, `_serve`, `_projects`, `_datasets`, `_media`, `_config`, `_tasks`, `_jobs`, `_auth`.
 
 What they call: `_connect` (address and token, to a client), `_lookup` (names and ids, to datasets
 and projects), `_signals` (Ctrl-C), `_screen` (the one way out for texts, tables and JSON),

@@ -12,7 +12,17 @@ import typer.core
 import typer.main
 
 from datagym_async._version import __version__
-from datagym_async.cli._options import BaseUrl, Debug, Json, Quiet, Shared, TokenFile
+from datagym_async.cli._options import (
+    BaseUrl,
+    Debug,
+    Json,
+    LogFile,
+    Profile,
+    Quiet,
+    Retries,
+    Shared,
+    TokenFile,
+)
 
 PROGRAM: Final = "datagym-async"
 
@@ -27,8 +37,10 @@ COMMANDS: Final[Mapping[str, str]] = {
     "projects": "List projects; attach and detach datasets.",
     "datasets": "List datasets, look at one, create one.",
     "config": "Label configurations: show, check, compare, replace, back up.",
+    "media": "List the media of a dataset; get and remove single ones.",
     "tasks": "List labelling tasks; complete and skip them.",
-    "jobs": "The journals of uploads: list, look at one, clean up.",
+    "jobs": "The journals of uploads: list, look at one, resume it, clean up.",
+    "auth": "Keep a token for the commands to come, or forget it.",
 }
 """Each command, or group of commands, with the first line of its help; module `_name` has it."""
 
@@ -58,7 +70,7 @@ class _Commands(typer.core.TyperGroup):
 app = typer.Typer(
     name=PROGRAM,
     cls=_Commands,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,  # plain help: to load what draws would double the time it takes
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -75,13 +87,20 @@ def shared_options(
     context: typer.Context,
     base_url: BaseUrl = None,
     token_file: TokenFile = None,
+    profile: Profile = None,
+    retries: Retries = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
+    log_file: LogFile = None,
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_say_version, is_eager=True, help="Print the version and exit."
+            "--version",
+            "-V",
+            callback=_say_version,
+            is_eager=True,
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -94,7 +113,14 @@ def shared_options(
     """
     del version
     context.obj = Shared(
-        base_url=base_url, token_file=token_file, as_json=as_json, quiet=quiet, debug=debug
+        base_url=base_url,
+        token_file=token_file,
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+        log_file=log_file,
+        profile=profile,
+        retries=retries,
     )
 
 

@@ -42,6 +42,7 @@ class Invocation:
     shared: Shared
     output: Output
     token: str = attrs.field(default="", repr=False)
+    is_login: bool = False  # whether the profile is about to be made
 
     def may_go_on(self, *, yes: bool, sentence: str = "Nobody is here to ask; add --yes.") -> None:
         """Refuse at once what will have to be asked for where nobody can answer."""
@@ -166,13 +167,24 @@ def _logging(invocation: Invocation) -> Iterator[None]:
 
     Where no handler is, Python would write warnings to standard error just as they are.
     """
+    shared, output = invocation.shared, invocation.output
     root, ours = logging.getLogger(), logging.getLogger("datagym_async")
-    handler, level = invocation.output.log_handler(debug=invocation.shared.debug), ours.level
-    if invocation.shared.debug:
+    handlers, level = [output.log_handler(debug=shared.debug)], ours.level
+    if (file := shared.log_file) is not None:
+        try:
+            handlers.append(output.file_handler(file))
+        except OSError as error:
+            raise CommandError(
+                f"The log file {file} cannot be written: {error.strerror}."
+            ) from None
+    if shared.debug or file is not None:
         ours.setLevel(logging.DEBUG)
-    root.addHandler(handler)
+    for handler in handlers:
+        root.addHandler(handler)
     try:
         yield
     finally:
-        root.removeHandler(handler)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
         ours.setLevel(level)

@@ -1,13 +1,18 @@
 """From the shared options to a client; the token on its way is never shown."""
 
 import getpass
+import json
 import os
 import sys
+import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, DataGymClient
+from datagym_async._files import private_folder, write_private
 from datagym_async._retry import RetryPolicy
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
 from datagym_async.cli._errors import CommandError
@@ -15,6 +20,7 @@ from datagym_async.cli._signals import run_in_loop
 
 T = TypeVar("T")
 
+_PROFILES_BYTES: Final = 1024 * 1024
 _TOKEN_FILE_BYTES: Final = 64 * 1024  # of /dev/zero, for one, no more is read
 # Whoever waits at a screen would rather know soon that nobody answers.
 _FIRST_RETRIES: Final = 2
@@ -28,13 +34,17 @@ def client_for(
     It is patient with a service that has answered once. Call this outside the event loop: it may
     ask for the token and wait for the answer. `options` are further ones of the client.
     """
-    retry = RetryPolicy(max_first_retries=_FIRST_RETRIES, settle_after=settle_after)
+    most, first = invocation.shared.retries, _FIRST_RETRIES
+    retry = RetryPolicy(max_first_retries=first, settle_after=settle_after)
+    if most is not None:
+        retry = attrs.evolve(retry, max_retries=most, max_first_retries=min(most, first))
     return DataGymClient(find_token(invocation), address_of(invocation), retry=retry, **options)
 
 
 def with_client(invocation: Invocation, work: Callable[[DataGymClient], Awaitable[T]]) -> T:
     """Return what the work gives, done with an impatient client that is opened and closed here."""
-    retry = RetryPolicy(max_retries=_FIRST_RETRIES)
+    most = invocation.shared.retries
+    retry = RetryPolicy(max_retries=_FIRST_RETRIES if most is None else most)
     client = DataGymClient(find_token(invocation), address_of(invocation), retry=retry)
 
     async def run() -> T:
@@ -45,26 +55,107 @@ def with_client(invocation: Invocation, work: Callable[[DataGymClient], Awaitabl
 
 
 def address_of(invocation: Invocation) -> str:
-    """Return the address of the service as its user gave it."""
+    """Return the address of the service as its user gave it, or the profile has it."""
     given = invocation.shared.base_url or os.environ.get(BASE_URL_VARIABLE)
-    return given or DEFAULT_BASE_URL
+    return given or _profile(invocation).get("base_url") or DEFAULT_BASE_URL
 
 
-def find_token(invocation: Invocation) -> str:
+def profile_name(invocation: Invocation) -> str:
+    """Return the name of the profile that counts."""
+    return invocation.shared.profile or os.environ.get("DATAGYM_PROFILE") or "default"
+
+
+def _profile(invocation: Invocation) -> dict[str, str]:
+    """Return the profile that counts; one that was asked for by name must be there."""
+    name, profiles = profile_name(invocation), read_profiles()
+    if name not in profiles and invocation.shared.profile and not invocation.is_login:
+        known = ", ".join(sorted(profiles)) or "there is none"
+        raise CommandError(
+            f"There is no profile {name!r} ({known}); `datagym-async auth login --profile {name}` "
+            "makes it."
+        )
+    return profiles.get(name, {})
+
+
+def token_source(invocation: Invocation) -> str:
+    """Return where the token would be taken from, in words; empty if it would have to be typed.
+
+    A profile's token is sent to the profile's address and to no other.
+    """
+    if (file := invocation.shared.token_file) is not None:
+        return f"the file {file}"
+    if os.environ.get(TOKEN_VARIABLE, "").strip():
+        return f"the variable {TOKEN_VARIABLE}"
+    known = _profile(invocation)
+    is_its_own = known.get("base_url") == address_of(invocation)
+    return f"the profile {profile_name(invocation)!r}" if known and is_its_own else ""
+
+
+def profiles_file() -> Path:
+    """Return the file of profiles: ``$DATAGYM_CONFIG_DIR/profiles.toml``, or where such files lie.
+
+    That is ``$XDG_CONFIG_HOME/datagym-async``, else ``~/.config/datagym-async``; on Windows the
+    folder of application data.
+    """
+    if given := os.environ.get("DATAGYM_CONFIG_DIR"):
+        folder = Path(given).expanduser()
+    elif sys.platform == "win32":
+        folder = Path(os.environ.get("APPDATA") or Path.home()) / "datagym-async"
+    else:
+        known = os.environ.get("XDG_CONFIG_HOME")
+        folder = (Path(known) if known else Path.home() / ".config") / "datagym-async"
+    return folder / "profiles.toml"
+
+
+def read_profiles() -> dict[str, dict[str, str]]:
+    """Return what is kept: address and token, by the names of profiles."""
+    file = profiles_file()
+    try:
+        with file.open("rb") as stream:
+            found = tomllib.loads(stream.read(_PROFILES_BYTES).decode("utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValueError:  # never what it holds
+        raise CommandError(f"{file} is no TOML; delete it and log in again.") from None
+    if not all(
+        isinstance(each, dict) and each.keys() == {"base_url", "token"} for each in found.values()
+    ):
+        raise CommandError(f"{file} is no file of profiles; delete it and log in again.")
+    return found
+
+
+def write_profiles(profiles: dict[str, dict[str, str]]) -> None:
+    """Keep profiles, readable by nobody else."""
+    # What JSON makes of a text is what TOML takes as one.
+    lines = [
+        f"[{json.dumps(name)}]\nbase_url = {json.dumps(each['base_url'])}\n"
+        f"token = {json.dumps(each['token'])}\n"
+        for name, each in sorted(profiles.items())
+    ]
+    private_folder(profiles_file().parent)
+    write_private(profiles_file(), "\n".join(lines).encode())
+
+
+def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
     """Return the token, asked for once and never said from here on.
 
-    What was typed for this run goes before what lies in the environment for all of them.
+    What was typed for this run goes before what lies in the environment for all of them, and that
+    before a profile. With `is_new` neither counts: one is to be kept.
     """
     if not invocation.token:
-        file = invocation.shared.token_file
-        kept = os.environ.get(TOKEN_VARIABLE, "").strip()
+        file, source = invocation.shared.token_file, "" if is_new else token_source(invocation)
         if file is not None:
             invocation.token = read_token(file)
-        elif kept:
-            invocation.token = kept
+        elif source.startswith("the variable"):
+            invocation.token = os.environ[TOKEN_VARIABLE].strip()
+        elif source:
+            invocation.token = _profile(invocation)["token"]
         elif sys.stdin is None or not sys.stdin.isatty():
             raise CommandError(
-                f"No token: set {TOKEN_VARIABLE}, or name a file that holds it with --token-file."
+                f"No token: set {TOKEN_VARIABLE}, or name a file that holds it with --token-file; "
+                "`datagym-async auth login` keeps one."
             )
         else:
             try:
@@ -78,10 +169,13 @@ def find_token(invocation: Invocation) -> str:
 
 
 def read_token(file: Path) -> str:
-    """Return the token that a file holds; it may be a pipe, such as ``<(pass show datagym)``."""
+    """Return the token that a file holds; it may be a pipe, such as ``<(pass show datagym)``.
+
+    ``-`` is standard input.
+    """
     try:
-        with file.open("rb") as stream:
-            text = stream.read(_TOKEN_FILE_BYTES).decode().strip()
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as stream:
+            text = stream.read(_TOKEN_FILE_BYTES).decode("utf-8-sig").strip()
     except OSError as error:
         raise CommandError(f"The token file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

@@ -158,7 +158,7 @@ UPLOAD: Final = OptionTable(
         ),
         "Speed": (
             Option(
-                "--concurrency N",
+                "--concurrency --workers N",
                 "Uploads in flight at once, 1 to 256, fixed; by default the best number is found "
                 "out as it runs.",
                 least=1,
@@ -281,7 +281,7 @@ DOWNLOAD: Final = OptionTable(
         ),
         "Speed": (
             Option(
-                "--concurrency N",
+                "--concurrency --workers N",
                 "Downloads in flight at once, 1 to 64, fixed; by default the best number is found "
                 "out as it runs.",
                 least=1,

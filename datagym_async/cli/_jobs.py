@@ -21,6 +21,8 @@ from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs
 SHOWN: Final = 20
 """Sources of a command that is for eyes; the one for programs has all that are known."""
 
+LEFT_OUT: Final = "..."
+"""Stands for sources that are not named."""
 _MORE: Final = re.compile(r"and [\d,]+ more")
 
 
@@ -32,6 +34,16 @@ def command_of(
     Sources that are left out have dots in their place: those that the journal does not keep, and
     those beyond `most`. `quote` makes one word for a shell of any text.
     """
+    words = words_of(job, most=most)
+    return (
+        None
+        if words is None
+        else " ".join(each if each == LEFT_OUT else quote(each) for each in words)
+    )
+
+
+def words_of(job: JobSummary, *, most: int | None = None) -> list[str] | None:
+    """Return the words of the command that resumes a job, as `command_of` has them."""
     if job.count and job.words is None:
         return None
     if job.count:
@@ -41,10 +53,10 @@ def command_of(
         named = job.sources.split(", ")
         left_out = bool(_MORE.fullmatch(named[-1]))
         named = named[:-1] if left_out else named
-    words = ["datagym-async", "upload", *map(quote, named), *["..."] * left_out]
-    words += ["--dataset", quote(job.dataset_id)]
+    words = ["datagym-async", "upload", *named, *[LEFT_OUT] * left_out]
+    words += ["--dataset", job.dataset_id]
     if job.base_url:
-        words += ["--base-url", quote(job.base_url)]
+        words += ["--base-url", job.base_url]
     # The options that the command line has; others are of programs, and change no item.
     flags = {row.library_name: row.flags[0] for row in UPLOAD.rows}
     for name, value in job.options.items():
@@ -54,10 +66,10 @@ def command_of(
             words.append(flags[name])
             continue
         for each in value if isinstance(value, list | tuple) else (value,):
-            words += [flags[name], quote(str(each))]
+            words += [flags[name], str(each)]
     if job.path.parent != jobs_folder():
-        words += ["--journal", quote(str(job.path))]
-    return " ".join(words)
+        words += ["--journal", str(job.path)]
+    return words
 
 
 def how_to_resume(job: JobSummary) -> str:
@@ -145,6 +157,43 @@ def show(
     ):
         invocation.output.result(f"{title:<14}{text}")
     return WELL
+
+
+@command(app, "resume")
+def resume(
+    invocation: Invocation,
+    job: Annotated[str, argument("JOB", "The job, as `jobs list` names it, or a journal's path.")],
+) -> int:
+    """Resume a job: run the command that `jobs show` names, with its sources and options."""
+    found = show_job(_path_of(job))
+    if found.problem:
+        raise CommandError(f"{found.path} cannot be read as a journal: {found.problem}")
+    words = words_of(found)
+    if words is None or LEFT_OUT in words:
+        raise CommandError(
+            f"The journal of {found.path.stem} does not keep all sources; name them again: "
+            f"{how_to_resume(found)}"
+        )
+    shared = invocation.shared
+    if shared.base_url and shared.base_url.rstrip("/") != found.base_url.rstrip("/"):
+        raise CommandError(f"The job is of {found.base_url}; leave --base-url out.")
+    for flag_, value in (
+        ("--token-file", shared.token_file),
+        ("--profile", shared.profile),
+        ("--retries", shared.retries),
+        ("--log-file", shared.log_file),
+    ):
+        words += [] if value is None else [flag_, str(value)]
+    for flag_, is_on in (
+        ("--json", shared.as_json),
+        ("--quiet", shared.quiet),
+        ("--debug", shared.debug),
+    ):
+        words += [flag_] * is_on
+    # Not at the top: the application loads this module.
+    from datagym_async.cli._app import run
+
+    return run(words[1:])
 
 
 @command(app, "clean", client=False)

@@ -72,8 +72,40 @@ Debug: TypeAlias = Annotated[
         panel=_SHARED,
     ),
 ]
-OF_ALL: Final[Mapping[str, object]] = {"as_json": Json, "quiet": Quiet, "debug": Debug}
-OF_CLIENTS: Final[Mapping[str, object]] = {"base_url": BaseUrl, "token_file": TokenFile, **OF_ALL}
+LogFile: TypeAlias = Annotated[
+    Path | None,
+    flag(
+        "--log-file FILE",
+        "Append what happens to a file, each request too, whatever the screen says.",
+        panel=_SHARED,
+    ),
+]
+Profile: TypeAlias = Annotated[
+    str | None,
+    flag(
+        "--profile NAME",
+        "Address and token that `auth login` keeps under this name; else `DATAGYM_PROFILE`, else "
+        "`default`. What the environment says wins.",
+        panel=_SHARED,
+    ),
+]
+Retries: TypeAlias = Annotated[
+    int | None,
+    flag("--retries N", "How often a request that failed is tried again.", panel=_SHARED, min=0),
+]
+OF_ALL: Final[Mapping[str, object]] = {
+    "as_json": Json,
+    "quiet": Quiet,
+    "debug": Debug,
+    "log_file": LogFile,
+}
+OF_CLIENTS: Final[Mapping[str, object]] = {
+    "base_url": BaseUrl,
+    "token_file": TokenFile,
+    "profile": Profile,
+    "retries": Retries,
+    **OF_ALL,
+}
 
 ProjectArgument: TypeAlias = Annotated[str, argument("PROJECT", "Name or id of the project.")]
 DatasetArgument: TypeAlias = Annotated[str, argument("DATASET", "Name or id of the dataset.")]
@@ -90,11 +122,15 @@ class Shared(NamedTuple):
     as_json: bool = False
     quiet: bool = False
     debug: bool = False
+    log_file: Path | None = None
+    profile: str | None = None
+    retries: int | None = None
 
     def followed_by(self, later: "Shared") -> "Shared":
         """Return both together; what was given later wins."""
         both: dict[str, Any] = {
-            name: getattr(later, name) or getattr(self, name) for name in Shared._fields
+            name: ours if (theirs := getattr(later, name)) in (None, False) else theirs
+            for name, ours in self._asdict().items()
         }
         return Shared(**both)
 

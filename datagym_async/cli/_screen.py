@@ -13,7 +13,9 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Literal
 
 import attrs
@@ -90,6 +92,11 @@ class Output:
     def is_drawn(self) -> bool:
         """Whether progress can be drawn over and over in one place."""
         return self._err.is_terminal and not self._err.is_dumb_terminal and not self.silent
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """Return what is never said."""
+        return self._secrets
 
     def keep_secret(self, secret: str) -> None:
         """Never say this text from now on."""
@@ -185,6 +192,10 @@ class Output:
         """Return what says warnings of the log, or all records, around a progress display."""
         return _LogHandler(self, debug=debug)
 
+    def file_handler(self, file: Path) -> logging.Handler:
+        """Return what appends all records to a file, without what is kept secret."""
+        return _ToFile(_FileHandler(self, file))
+
     def _text(self, text: str, style: str = "") -> Text:
         return Text(printable(redact_secrets(text, self._secrets)), style)
 
@@ -192,11 +203,42 @@ class Output:
         console.print(text, soft_wrap=not console.is_terminal)
 
 
+_RECORD = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _FileHandler(logging.FileHandler):
+    def __init__(self, output: Output, file: Path) -> None:
+        super().__init__(file, encoding="utf-8", errors="backslashreplace")
+        self._output = output
+        self.setFormatter(logging.Formatter(_RECORD))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_secrets(redact(super().format(record)), self._output.secrets)
+
+
+class _ToFile(QueueHandler):
+    """Hands records to a thread that writes them: a slow disk must not hold the event loop up."""
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__(SimpleQueue())
+        self._listener = QueueListener(self.queue, handler)
+        self._file: logging.Handler | None = handler
+        self._listener.start()
+
+    def close(self) -> None:
+        """Write what is left, and close the file; closing twice is fine."""
+        if self._file is not None:
+            self._listener.stop()
+            self._file.close()
+            self._file = None
+        super().close()
+
+
 class _LogHandler(logging.Handler):
     def __init__(self, output: Output, *, debug: bool) -> None:
         super().__init__(logging.DEBUG if debug else logging.WARNING)
         self._say = output.trace if debug else output.warning
-        words = "%(asctime)s %(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
+        words = _RECORD if debug else "%(message)s"
         self.setFormatter(logging.Formatter(words))
 
     def emit(self, record: logging.LogRecord) -> None:

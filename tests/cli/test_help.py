@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
-SHARED = {"--base-url", "--token-file", "--json", "--quiet", "--debug"}
+SHARED = {
+    *("--base-url", "--token-file", "--profile", "--retries"),
+    *("--json", "--quiet", "--debug", "--log-file"),
+}
 
 
 @attrs.frozen

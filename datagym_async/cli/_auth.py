@@ -1,0 +1,82 @@
+"""`auth`: keep a token for the commands to come, say which one is used, and forget it."""
+
+from typing import Annotated
+
+from datagym_async.cli._command import TOKEN_VARIABLE, Invocation, command, group
+from datagym_async.cli._connect import (
+    address_of,
+    find_token,
+    profile_name,
+    profiles_file,
+    read_profiles,
+    token_source,
+    with_client,
+    write_profiles,
+)
+from datagym_async.cli._errors import WELL, CommandError
+from datagym_async.cli._options import Profile, Yes, flag
+
+app = group("auth")
+
+
+@command(app, "login")
+def login(invocation: Invocation) -> int:
+    """Ask the service whether a token is good, and keep it with the address as a profile.
+
+    The token is asked for, or read from --token-file (`-` reads standard input). The file of all
+    profiles is readable by you alone. --profile NAME keeps it under another name than `default`.
+    """
+    invocation.is_login = True
+    address, name = address_of(invocation), profile_name(invocation)
+    token = find_token(invocation, is_new=True)
+    with_client(invocation, lambda client: client.ping())
+    write_profiles({**read_profiles(), name: {"base_url": address, "token": token}})
+    if invocation.output.as_json:
+        invocation.output.document({"profile": name, "base_url": address})
+    else:
+        invocation.output.message(f"Logged in at {address}; kept as {name!r} in {profiles_file()}.")
+    return WELL
+
+
+@command(app, "status")
+def status(
+    invocation: Invocation,
+    offline: Annotated[bool, flag("--offline", "Do not ask the service.")] = False,
+) -> int:
+    """Say which token a command would send where, and whether the service takes it."""
+    address, source = address_of(invocation), token_source(invocation)
+    if not source:
+        raise CommandError(
+            f"There is no token for {address}; `datagym-async auth login` keeps one, "
+            f"{TOKEN_VARIABLE} gives one."
+        )
+    if not offline:
+        with_client(invocation, lambda client: client.ping())
+    if invocation.output.as_json:
+        known = {"base_url": address, "token_from": source, "profiles": sorted(read_profiles())}
+        invocation.output.document(known | {"accepted": None if offline else True})
+    else:
+        taken = "not asked" if offline else "accepted"
+        invocation.output.result(f"{address}: the token of {source} ({taken}).")
+    return WELL
+
+
+@command(app, "logout", client=False)
+def logout(
+    invocation: Invocation,
+    profile: Profile = None,
+    everything: Annotated[bool, flag("--all", "Forget all profiles.")] = False,
+    yes: Yes = False,
+) -> int:
+    """Forget a profile. The token stays good: delete it in DataGym to end that."""
+    profiles, name = read_profiles(), profile or profile_name(invocation)
+    gone = sorted(profiles) if everything else [name]
+    if not everything and name not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise CommandError(f"There is no profile {name!r} in {profiles_file()} ({known}).")
+    invocation.may_go_on(yes=yes)
+    if not yes and not invocation.output.ask(f"Forget {', '.join(gone) or 'nothing'}?"):
+        return WELL
+    write_profiles({each: what for each, what in profiles.items() if each not in gone})
+    invocation.output.message(f"Forgotten: {', '.join(gone) or 'nothing'}.")
+    return WELL

@@ -1,0 +1,143 @@
+"""`auth` and profiles, and the shared options beside them: what is kept, used, and never shown."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli
+    from tests.helpers.server_thread import ServerThread
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of profiles, none so far, and no token in the environment."""
+    monkeypatch.setenv("DATAGYM_CONFIG_DIR", str(tmp_path / "config"))
+    for name in ("DATAGYM_TOKEN", "DATAGYM_BASE_URL", "DATAGYM_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "config" / "profiles.toml"
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    """A file with the service's token, and a BOM as some editors write it."""
+    file = tmp_path / "token"
+    file.write_text(f"\ufeff{TOKEN}\n", encoding="utf-8")
+    return file
+
+
+def test_a_token_is_kept_and_used(
+    service: ServerThread, cli: Cli, profiles: Path, token_file: Path
+) -> None:
+    """Once it is good; readable by nobody else; commands need nothing more then."""
+    login = cli("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
+    assert (login.status, str(profiles) in login.err.replace("\n", "")) == (0, True)
+    if sys.platform != "win32":
+        assert stat.S_IMODE(profiles.stat().st_mode) == 0o600
+        assert stat.S_IMODE(profiles.parent.stat().st_mode) == 0o700
+
+    assert cli("datasets", "list").status == 0
+    status = cli("auth", "status", "--json")
+    assert status.document == {
+        "base_url": service.base_url,
+        "token_from": "the profile 'default'",
+        "profiles": ["default"],
+        "accepted": True,
+    }
+    assert cli("auth", "logout", "--yes").status == 0
+    assert TOKEN not in profiles.read_text(encoding="utf-8")
+    assert cli("auth", "status").status == 2
+
+
+def test_a_token_that_is_refused_is_not_kept(
+    service: ServerThread, cli: Cli, profiles: Path, tmp_path: Path
+) -> None:
+    """Exit 2 with the service's word, and no file."""
+    (tmp_path / "wrong").write_text("another-token", encoding="utf-8")
+    wrong = cli("auth", "login", "--base-url", service.base_url, "--token-file", tmp_path / "wrong")
+
+    assert (wrong.status, profiles.exists()) == (2, False)
+
+
+def test_a_profile_s_token_goes_to_its_own_address_alone(
+    service: ServerThread, cli: Cli, profiles: Path, token_file: Path
+) -> None:
+    """With another address there is no token, and it says so."""
+    cli("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
+    elsewhere = cli("datasets", "list", "--base-url", "http://127.0.0.1:1")
+
+    assert (elsewhere.status, "No token" in elsewhere.err) == (2, True)
+
+
+def test_the_environment_wins(
+    service: ServerThread,
+    cli: Cli,
+    profiles: Path,
+    token_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Over a profile; and a profile that is named must be there."""
+    login = ("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
+    assert cli(*login, "--profile", "work").status == 0
+    assert cli("datasets", "list", "--profile", "work").status == 0
+    missing = cli("datasets", "list", "--profile", "home")
+    assert (missing.status, "auth login --profile home" in missing.err.replace("\n", " ")) == (
+        2,
+        True,
+    )
+    monkeypatch.setenv("DATAGYM_PROFILE", "work")
+    monkeypatch.setenv("DATAGYM_TOKEN", "another-token")
+    refused = cli("auth", "status", "--offline", "--json")
+    assert refused.document["token_from"] == "the variable DATAGYM_TOKEN"
+    assert cli("datasets", "list").status == 2
+
+
+@pytest.mark.parametrize("content", ["[", "x = 1", '[a]\nbase_url = "b"\n'])
+def test_a_file_that_is_none_is_not_repeated(cli: Cli, profiles: Path, content: str) -> None:
+    """One sentence that names it, for it may hold tokens."""
+    profiles.parent.mkdir()
+    profiles.write_text(content, encoding="utf-8")
+    broken = cli("auth", "status")
+
+    assert (broken.status, "log in again" in broken.err.replace("\n", " ")) == (2, True)
+
+
+def test_a_log_file_has_each_request_and_no_token(
+    at_service: Cli, service: ServerThread, tmp_path: Path
+) -> None:
+    """Appended, whatever the screen says."""
+    log = tmp_path / "log.txt"
+    for _ in range(2):
+        listed = at_service("datasets", "list", "--log-file", log)
+        assert (listed.status, "GET dataset" in listed.err) == (0, False)
+    text = log.read_text(encoding="utf-8")
+
+    assert text.count("GET dataset -> 200") == 2
+    assert TOKEN not in text
+    assert at_service("datasets", "list", "--log-file", tmp_path / "no" / "x").status == 2
+
+
+def test_retries_are_counted(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """0 tries once, also with a service that is not there."""
+    monkeypatch.setenv("DATAGYM_TOKEN", TOKEN)
+    log = tmp_path / "log.txt"
+    gone = cli(
+        "--retries", "0", "--log-file", log, "auth", "status", "--base-url", "http://127.0.0.1:1"
+    )
+
+    assert gone.status == 2
+    assert "trying again" not in log.read_text(encoding="utf-8")
+
+
+def test_completion_is_offered(cli: Cli) -> None:
+    """For the shell it is asked for."""
+    shown = cli("--help").out
+    assert "--install-completion" in shown
+    assert "--show-completion" in shown

@@ -1,0 +1,77 @@
+"""`media`: listed, fetched and removed one by one; and `jobs resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject
+from tests.helpers.photos import jpeg
+
+if TYPE_CHECKING:
+    from datagym_async.server import SeededDataset
+    from tests.cli.conftest import Cli
+    from tests.helpers.server_thread import ServerThread
+
+
+@pytest.fixture
+def streets(service: ServerThread) -> SeededDataset:
+    """A dataset with three images."""
+    media = [SeedMedia(f"{name}.jpg", jpeg(2000, seed=at)) for at, name in enumerate("abc")]
+    seed = SeedProject("Street scenes", [SeedDataset("Streets", media)])
+    (project,) = service.call(service.server.seed(seed))
+    return project.datasets[0]
+
+
+def test_media_are_listed(at_service: Cli, streets: SeededDataset) -> None:
+    """The table and --json name the same."""
+    assert {
+        line.split()[1] for line in at_service("media", "list", "streets").out.splitlines()[1:]
+    } == {
+        "a.jpg",
+        "b.jpg",
+        "c.jpg",
+    }
+    some = at_service("media", "list", "streets", "--limit", "2", "--json")
+    assert len(some.documents) == 2
+
+
+def test_media_are_fetched(at_service: Cli, streets: SeededDataset, tmp_path: Path) -> None:
+    """By name or id, each once, and nothing that lies there is replaced."""
+    both = ("B.jpg", streets.media_ids["a.jpg"], "b.jpg")
+    got = at_service("media", "get", "streets", *both, "--output", tmp_path / "out")
+
+    assert got.status == 0
+    assert {each.name: each.read_bytes() for each in (tmp_path / "out").iterdir()} == {
+        "a.jpg": jpeg(2000, seed=0),
+        "b.jpg": jpeg(2000, seed=1),
+    }
+    again = at_service("media", "get", "streets", "b.jpg", "-o", tmp_path / "out")
+    assert (again.status, "is there already" in again.err.replace("\n", " ")) == (2, True)
+    assert at_service("media", "get", "streets", "nobody.jpg").status == 2
+
+
+def test_media_are_removed(at_service: Cli, streets: SeededDataset) -> None:
+    """Only with --yes where nobody can answer; those left stay."""
+    assert at_service("media", "rm", "streets", "a.jpg").status == 2
+    gone = at_service("media", "rm", "streets", "a.jpg", "c.jpg", "--yes", "--json")
+    assert gone.document == {
+        "deleted": [streets.media_ids["a.jpg"], streets.media_ids["c.jpg"]],
+        "failed": [],
+    }
+    left = at_service("media", "list", "streets", "--json")
+    assert [each["name"] for each in left.documents] == ["b.jpg"]
+
+
+def test_a_job_is_resumed(
+    at_service: Cli, service: ServerThread, streets: SeededDataset, photos: Path
+) -> None:
+    """By its name alone, with the sources and options that it was begun with."""
+    begun = at_service("upload", photos, "--dataset", streets.id, "--max-files", "1", "--json")
+    assert begun.status == 1
+    (job,) = at_service("jobs", "list", "--json").documents
+    resumed = at_service("jobs", "resume", str(job["job"])[:8], "--json")
+
+    assert (resumed.status, resumed.document["complete"]) == (0, True)
