@@ -190,8 +190,8 @@ class DataGymClient:
         given = Secret("" if callable(token) else token or os.environ.get(TOKEN_VARIABLE, ""))
         through = None if proxy is None else Secret(proxy)
         del token, proxy  # a traceback with locals shows the names of this frame
-        check_kind("timeout", timeout, Timeout)
-        check_kind("retry", retry, RetryPolicy)
+        check_kind("timeout", timeout, Timeout, or_none=False)
+        check_kind("retry", retry, RetryPolicy, or_none=False)
         check_session(session)
         if auth not in ("header", "parameter"):
             raise ConfigurationError(f'auth is {auth!r}; it must be "header" or "parameter"')
@@ -292,6 +292,8 @@ class DataGymClient:
             if on_answer is not None:
                 on_answer(RawAnswer.of(request, response))
 
+        check_kind("timeout", timeout, Timeout)
+        check_kind("retry", retry, RetryPolicy)
         opened = self._opened
         session = opened.session.with_options(
             retry=retry, timeout=timeout, on_answer=None if on_answer is None else hear

@@ -88,7 +88,7 @@ def check_base_url(base_url: str) -> str:
     Raises:
         ConfigurationError: It is no http or https address, or holds credentials, query or fragment.
     """
-    check_kind("base_url", base_url, str)
+    check_kind("base_url", base_url, str, or_none=False)
     parts = _parts_of(base_url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = (
@@ -235,9 +235,9 @@ def check_token(token: str | Secret) -> Secret:
     return secret
 
 
-def check_kind(option: str, value: object, kind: type) -> None:
-    """Raise `ConfigurationError` for what is neither None nor of its class: a dict as a config."""
-    if value is None or isinstance(value, kind):
+def check_kind(option: str, value: object, kind: type, *, or_none: bool = True) -> None:
+    """Raise `ConfigurationError` for what is not of its class, nor None: a dict as a config."""
+    if isinstance(value, kind) or (or_none and value is None):
         return
     given, name = type(value).__name__, kind.__name__
     options = "**options" if isinstance(value, dict) else "..."

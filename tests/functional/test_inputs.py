@@ -199,6 +199,7 @@ async def test_ids_are_texts_uuids_or_what_has_them(
         (lambda client: client.loader("d", config={}), "config is of the type dict, not LoaderC"),
         (lambda client: client.upload("d", {"a": b"x"}), "cannot be of the type dict"),
         (lambda client: client.upload("d", None), "cannot be of the type NoneType"),
+        (lambda client: client.with_options(timeout=9), "timeout is of the type int, not Timeout"),
         (lambda client: client.plan("d", np.zeros((9, 9), np.uint8)), "an array of pixels needs"),
     ],
 )
@@ -238,6 +239,7 @@ async def test_a_media_that_is_a_link_is_asked_for_once(here: World) -> None:
     ("options", "words"),
     [
         ({"timeout": 30}, r"timeout is of the type int, not Timeout; write timeout=Timeout\("),
+        ({"timeout": None}, "timeout is of the type NoneType, not Timeout"),
         ({"retry": 3}, "retry is of the type int, not RetryPolicy"),
         ({"session": "x"}, "session is of the type str, not ClientSession"),
         ({"base_url": 5}, "base_url is of the type int, not str"),
