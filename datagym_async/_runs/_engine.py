@@ -122,9 +122,10 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
 
     def __init__(self, lane: RunLane | None, concurrency: int | None, stops: Stops) -> None:
         self.error: Exception | None = None  # what ended the run before its end
-        self.stopped = False  # whether nothing new is begun any more
-        self.stopped_by = ""  # which limit was reached, in words
-        self.begun = self.failed = self._begun_bytes = 0  # items, and bytes of images
+        self.stopped: bool = False  # whether nothing new is begun any more
+        self.stopped_by: str = ""  # which limit was reached, in words
+        self.begun = self.failed = 0  # items
+        self._begun_bytes: int = 0  # of images
         self.working_since: float | None = None  # when a worker got the first work, by the loop
         self._lane, self._concurrency, self._stops = lane, concurrency, stops
         self._has_limits = stops.is_set
@@ -177,10 +178,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
 
     @abstractmethod
     async def _close(self, *, complete: bool) -> None:
-        """Close all that is open; called once, and even where `_open` failed.
-
-        `complete` says whether the run came to its end without an error.
-        """
+        """Close all; called once, also where `_open` failed. No error ended a complete run."""
 
     @abstractmethod
     def _outcome_of(self, error: Exception) -> Exception:

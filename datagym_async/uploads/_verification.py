@@ -38,7 +38,7 @@ MediaStream: TypeAlias = Callable[[str], AbstractAsyncContextManager[AsyncIterat
 """Gives the bytes of an image in pieces, by its id: ``MediaResource.stream``."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Stored:
     """One image that the service holds, and what it should be."""
 
@@ -140,14 +140,8 @@ async def images_of(
                 seqs = [seq for (seq,) in database.execute(_PAGE, values)]
             statement = _IMAGES.format(",".join("?" * len(seqs)))
             images = [
-                Stored(
-                    name=text(name),
-                    path=None if content is None else text(content),
-                    sha256=sha,
-                    media_id=media_id,
-                    dataset_id=dataset_id,
-                )
-                for name, content, sha, media_id, dataset_id in database.execute(statement, seqs)
+                Stored(text(name), dataset_id, media_id, None if path is None else text(path), sha)
+                for name, path, sha, media_id, dataset_id in database.execute(statement, seqs)
             ]
         return images, seqs[-1] if seqs else last
 
