@@ -13,6 +13,7 @@ from datagym_async._runs._text import counted, size
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, advice_in_shell_words
 from datagym_async.cli._screen import Column, Output
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
+from datagym_async.uploads._values import RESUMED
 
 if TYPE_CHECKING:
     from datagym_async.downloads import DownloadReport
@@ -61,7 +62,7 @@ def tell(output: Output, report: UploadReport, totals: Totals) -> None:
         output.table(
             (
                 Column("Dataset"),
-                Column("Held", "right"),
+                Column("Held before", "right"),
                 Column("Uploaded", "right"),
                 Column("", whole=True),
             ),
@@ -81,7 +82,7 @@ def outcome_rows(report: UploadReport, totals: Totals) -> Iterator[tuple[str, st
     new = report.skipped - report.resumed
     for word, count, outcome in (
         ("skipped", new, Outcome.SKIPPED),
-        ("done by an earlier run", report.resumed, None),
+        (RESUMED, report.resumed, None),
         ("rejected", report.rejected, Outcome.REJECTED),
         ("failed", report.failed, Outcome.FAILED),
         ("pending", report.pending, None),

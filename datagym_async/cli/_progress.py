@@ -9,6 +9,8 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, Protocol, TypeVar
 
@@ -25,6 +27,7 @@ from datagym_async.cli._errors import hint_in_shell_words
 from datagym_async.cli._screen import Output, bar, clock
 from datagym_async.downloads import DownloadProgress
 from datagym_async.uploads import Outcome, UploadProgress, UploadResult
+from datagym_async.uploads._values import RESUMED
 
 if TYPE_CHECKING:
     from rich.progress_bar import ProgressBar
@@ -35,6 +38,9 @@ LINES_OF_PROBLEMS: Final = 20
 """This many problems are said one by one; the rest is counted, and is in the report."""
 SAY_EVERY: Final = 5.0
 """Seconds between two lines where nothing can be drawn."""
+
+
+_ENDED: Final = {"done": "Done", "stopped": "Stopped"}
 
 
 class Shown(Protocol):
@@ -124,12 +130,22 @@ class ProblemLines:
             self._output.warning(f"(further problems are counted; {self._kept_by})")
 
 
+def _below_here() -> re.Pattern[str]:
+    """Return how a path below the working directory begins."""
+    try:
+        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 -- with its last separator
+    except OSError:  # it is gone
+        here = os.sep
+    return re.compile(rf"(?<![^\s'\"(]){re.escape(here)}" if here != os.sep else "(?!)")
+
+
 @attrs.define
 class Problems(ProblemLines):
     """Says problems and warnings of uploads; `last_failure` is the last that was no longer said."""
 
     _warned: int = attrs.field(default=0, init=False)
     last_failure: str = attrs.field(default="", init=False)
+    _here: re.Pattern[str] = attrs.field(factory=_below_here, init=False)
 
     def note(self, result: UploadResult) -> None:
         """Say what became of an item if somebody should look at it."""
@@ -137,15 +153,19 @@ class Problems(ProblemLines):
         for warning in result.warnings:
             self._warned += 1
             if self._warned <= LINES_OF_PROBLEMS:
-                self._output.warning(f"warning: {name}: {warning}")
+                self._output.warning(self._from_here(f"warning: {name}: {warning}"))
         if not result.is_problem:
             return
         word = "failed" if result.outcome is Outcome.FAILED else "rejected"
         named = "" if name and name in result.reason else f"{name}: "
-        said = printable(f"{word}: {named}{hint_in_shell_words(result.reason)}")
+        said = self._from_here(f"{word}: {named}{hint_in_shell_words(result.reason)}")
         self.say(said)
         if self._is_full and result.outcome is Outcome.FAILED:
             self.last_failure = said
+
+    def _from_here(self, text: str) -> str:
+        """Return a line with the paths below the working directory as they are typed."""
+        return self._here.sub("", printable(text))
 
 
 def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:
@@ -204,21 +224,35 @@ class _RunSnapshot(abc.ABC, Generic[P]):
 
     def _verb(self) -> str:
         phase = self.progress.phase
-        is_stopping = self.is_stopping and phase != "done"
+        is_stopping = self.is_stopping and phase not in _ENDED
         return "Stopping" if is_stopping else self._verbs.get(phase, phase)
 
     def _outcomes(self) -> Iterator[str]:
         counts = ((getattr(self.progress, each), each) for each in self._words)
         return (f"{count:,} {word}" for count, word in counts if count)
 
-    def _times(self, in_flight: int) -> Iterator[str]:
-        if self.progress.phase == "done":
+    def _times(self) -> Iterator[str]:
+        if self.progress.phase in _ENDED:
             yield f"{clock(self.progress.seconds)} taken"
         else:
             yield f"{clock(self.progress.seconds_left)} left"
-            limit = f", limit {self.limiter.limit}" if self.limiter else ""
-            yield f"{in_flight} in flight{limit}"
+            yield self._in_flight()
         yield counted(self.retries, "retry", "retries")
+
+    def _in_flight(self) -> str:
+        """Return how much is on the line, beside how much may be.
+
+        The limiter knows what is there. Items wait for their turn, too, and some (links) have no
+        limit: of those it is only said that they are under way.
+        """
+        limiter, items = self.limiter, self.progress.in_flight
+        if limiter is None:
+            return f"{items} in flight"
+        if items and not limiter.in_flight:
+            return f"{items} under way"
+        # With a limit that has just fallen, what is on the line ends first.
+        word = "limit" if limiter.in_flight <= limiter.limit else "falling to"
+        return f"{limiter.in_flight} in flight, {word} {limiter.limit}"
 
     def _remarks(self) -> Iterator[str]:
         return iter(())
@@ -237,43 +271,59 @@ class _RunSnapshot(abc.ABC, Generic[P]):
 class Snapshot(_RunSnapshot[UploadProgress]):
     """How far a run of uploads is."""
 
-    _verbs = {"planning": "Reading", "sending": "Uploading", "done": "Done"}  # noqa: RUF012
-    _words = ("skipped", "rejected", "failed")
+    _verbs = {"planning": "Reading", "sending": "Uploading", **_ENDED}  # noqa: RUF012
+    _words = ("rejected", "failed")
+
+    @property
+    def _is_links(self) -> bool:
+        progress = self.progress  # they have no bytes that we see
+        return not progress.bytes_total and bool(progress.uploaded or progress.in_flight)
+
+    def _outcomes(self) -> Iterator[str]:
+        progress = self.progress
+        if skipped := progress.skipped - progress.resumed:
+            yield f"{skipped:,} skipped"
+        if progress.resumed:
+            yield f"{progress.resumed:,} {RESUMED}"
+        yield from super()._outcomes()
 
     def _bar(self) -> ProgressBar:
         progress = self.progress
         # By bytes where they are known: one large file is more work than ten small ones. What is
         # skipped or rejected has no bytes to send, so that a run of skips fills the bar by files.
-        share = (progress.items_done, progress.items_total)
+        share: tuple[float, float] = (progress.items_done, progress.items_total)
         if progress.bytes_total > 0:
-            share = (progress.bytes_done, progress.bytes_total)
-        return bar(*share, pulse=not progress.total_known and progress.phase != "done")
+            before, part = progress.resumed, progress.bytes_done / progress.bytes_total
+            share = (before + part * (progress.items_total - before), progress.items_total)
+        # Of a resumed run it is known what is left, though the sources may have more by now.
+        is_known = progress.total_known or progress.seconds_left is not None
+        return bar(*share, pulse=not is_known and progress.phase not in _ENDED)
 
     def _done(self) -> str:
-        progress, total = self.progress, counted(self.progress.items_total, "file")
+        word = "link" if self._is_links else "file"
+        progress, total = self.progress, counted(self.progress.items_total, word)
         if progress.phase == "planning":
             return f"{total} found"
-        total = total if progress.total_known else f"{progress.items_total:,}+ files"
+        total = total if progress.total_known else f"{progress.items_total:,}+ {word}s"
         return f"{progress.items_done:,}/{total}"
 
     def _figures(self) -> Iterator[str]:
-        progress, limiter = self.progress, self.limiter
+        progress = self.progress
         if progress.phase == "planning":
             yield f"{size(progress.bytes_total)} so far"
             return
-        if progress.bytes_total or not progress.items_total:
+        if progress.bytes_total:
             yield share_of_bytes(progress.bytes_done, progress.bytes_total)
             yield f"{size(progress.bytes_per_second)}/s"
-        else:  # links have no bytes that we see
+        elif self._is_links:
             yield f"{progress.items_per_second:,.1f} links/s"
-        # Items wait for their turn too; the limiter counts what is on the line, and knows no links.
-        yield from self._times((limiter and limiter.in_flight) or progress.in_flight)
+        yield from self._times()
 
     def _remarks(self) -> Iterator[str]:
         limiter, phase = self.limiter, self.progress.phase
-        if limiter is not None and limiter.reason and phase == "sending":
+        if limiter is not None and limiter.reason and phase == "sending" and not self._is_links:
             yield f"limit {limiter.limit}: {limiter.reason}"
-        if self.last_failure and phase != "done":
+        if self.last_failure and phase not in _ENDED:
             yield f"last {self.last_failure}"
 
 
@@ -285,7 +335,7 @@ class DownloadSnapshot(_RunSnapshot[DownloadProgress]):
         "listing": "Listing",
         "fetching": "Downloading",
         "labels": "Writing labels",
-        "done": "Done",
+        **_ENDED,
     }
     _words = ("present", "skipped", "failed")
 
@@ -300,4 +350,4 @@ class DownloadSnapshot(_RunSnapshot[DownloadProgress]):
     def _figures(self) -> Iterator[str]:
         yield size(self.progress.bytes_done)
         yield f"{size(self.progress.bytes_per_second)}/s"
-        yield from self._times(self.progress.in_flight)
+        yield from self._times()

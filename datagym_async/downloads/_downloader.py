@@ -209,7 +209,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         now, since, tally = self._now(), self.working_since, self._tally
         downloaded = tally.outcomes[DownloadOutcome.DOWNLOADED]
         return DownloadProgress(
-            phase=tally.phase,
+            phase=tally.phase if self._ended is None or tally.phase == "done" else "stopped",
             **tally.counts(*DownloadOutcome),
             **tally.pace(
                 stored=downloaded,

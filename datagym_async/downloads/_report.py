@@ -72,7 +72,7 @@ class DownloadProgress:
 
     Attributes:
         phase: ``"listing"``, then ``"fetching"``, then ``"labels"`` while labels and bitmaps are
-            written, then ``"done"``.
+            written, then ``"done"``, or ``"stopped"`` if it ended before all was done.
         items_done: Media with an outcome, of `items_total` that the service listed.
         bytes_done: Bytes downloaded by this run, those on their way included.
         in_flight: Media being fetched at this moment.

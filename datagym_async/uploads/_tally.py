@@ -33,6 +33,7 @@ class Tally(BulkTally[UploadResult]):
         item_seconds: Time that files were under way, summed over them.
         next_mark: Images uploaded, from which on `on_mark` is called.
         on_mark: Notes how far the run is, and sets `next_mark` anew.
+        is_resuming: Whether only what an earlier run has left is known: no source is read yet.
         compared: Images that were compared with the dataset, or could not be.
         mismatch_count: How many of them differ, or could not be compared.
         mismatches: The first of those, at most `max_problems`.
@@ -51,6 +52,8 @@ class Tally(BulkTally[UploadResult]):
     repeated: int = 0
     unsettled: int = 0
     resumed: int = 0
+    is_resuming: bool = False
+    _earlier: int = 0
     doubles: list[Double] = attrs.Factory(list)
     compared: int = 0
     mismatch_count: int = 0
@@ -61,6 +64,8 @@ class Tally(BulkTally[UploadResult]):
         self.planned += added.count
         self.bytes_found += added.bytes - added.resumed_bytes
         self.resumed += added.resumed
+        self.is_resuming = added.earlier is not None
+        self._earlier = max(0, self._earlier - added.resumed) + (added.earlier or 0)
         self.unsettled += added.unsettled
         self.repeated += added.repeated
         self.outcomes[Outcome.SKIPPED] += added.resumed
@@ -103,27 +108,43 @@ class Tally(BulkTally[UploadResult]):
         """Return whether all sources are read and every item has its outcome."""
         return self.total_known and self.done == self.planned
 
-    def progress(self, *, seconds: float, sending: float) -> UploadProgress:
+    @property
+    def earlier(self) -> int:
+        """Return the items done by earlier runs that the sources have not named again so far."""
+        return 0 if self.total_known else self._earlier
+
+    def progress(
+        self, *, seconds: float, sending: float, has_ended: bool = False
+    ) -> UploadProgress:
         """Return a snapshot.
 
         Args:
             seconds: Time since the run began.
             sending: Time since it began to send.
+            has_ended: Whether it is over, complete or not.
         """
-        phase = "sending" if sending > 0 else "planning"
+        phase = "stopped" if has_ended else "sending" if sending > 0 else "planning"
+        known = self._with_earlier(self.counts(*Outcome))
+        known |= self.pace(
+            stored=self.outcomes[Outcome.UPLOADED],
+            size=self.bytes_uploaded,
+            # What an earlier run has done took this one no time.
+            tried=self.done - self.resumed if self.total_known or self.is_resuming else 0,
+            seconds=seconds,
+            working=sending,
+        )
+        known["items_done"] += self.earlier
+        known["items_total"] += self.earlier
         return UploadProgress(
             phase="done" if self.complete else phase,
             bytes_total=max(self.bytes_found, self.bytes_uploaded),
             total_known=self.total_known,
-            **self.counts(*Outcome),
-            **self.pace(
-                stored=self.outcomes[Outcome.UPLOADED],
-                size=self.bytes_uploaded,
-                tried=self.done if self.total_known else 0,
-                seconds=seconds,
-                working=sending,
-            ),
+            resumed=self.resumed + self.earlier,
+            **known,
         )
+
+    def _with_earlier(self, counts: dict[str, int]) -> dict[str, int]:
+        return counts | {Outcome.SKIPPED.value: counts[Outcome.SKIPPED.value] + self.earlier}
 
     def report(
         self,
@@ -140,8 +161,8 @@ class Tally(BulkTally[UploadResult]):
         return UploadReport(
             dataset_id=dataset_id,
             dataset_name=dataset_name,
-            planned=self.planned,
-            **self.counts(*Outcome),
+            planned=self.planned + self.earlier,
+            **self._with_earlier(self.counts(*Outcome)),
             bytes=self.bytes_uploaded,
             seconds=seconds,
             complete=self.complete,
@@ -149,7 +170,7 @@ class Tally(BulkTally[UploadResult]):
             left_out=self.left_out,
             repeated=self.repeated,
             unsettled=self.unsettled,
-            resumed=self.resumed,
+            resumed=self.resumed + self.earlier,
             doubles=tuple(self.doubles),
             journal=journal,
             stopped_by="" if self.complete else stopped_by,

@@ -284,7 +284,9 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         """Return a snapshot of how far the run is; cheap enough for every frame of a display."""
         now, since = self._now(), self.working_since
         return self._tally.progress(
-            seconds=now - self._began, sending=0.0 if since is None else now - since
+            seconds=now - self._began,
+            sending=0.0 if since is None else now - since,
+            has_ended=self._ended is not None,
         )
 
     @property

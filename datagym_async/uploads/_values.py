@@ -229,14 +229,15 @@ class UploadProgress:
     """Say how far a run is: a snapshot.
 
     Attributes:
-        phase: ``"planning"`` while finite sources are read, then ``"sending"``, then ``"done"``.
+        phase: ``"planning"`` while finite sources are read, then ``"sending"``, then ``"done"``, or
+            ``"stopped"`` if it ended before all was done.
         items_done: Items with an outcome.
         items_total: Items known so far; final once `total_known`.
         bytes_done: Bytes of the uploaded images.
         bytes_total: Bytes of the files found so far, less those that turned out not to be sent.
         total_known: Whether all sources are read to their end.
         uploaded: Items uploaded.
-        skipped: Items the dataset held already.
+        skipped: Items the dataset held already, or that an earlier run has settled.
         rejected: Items refused by our screening.
         failed: Items refused by the service.
         in_flight: Items being sent at this moment.
@@ -244,6 +245,7 @@ class UploadProgress:
         items_per_second: Uploaded items a second of sending, averaged over the run.
         bytes_per_second: Likewise, bytes.
         seconds_left: Estimate of the time left; None while nothing supports one.
+        resumed: Items among those skipped that an earlier run of the journal has settled.
     """
 
     phase: str
@@ -261,6 +263,7 @@ class UploadProgress:
     items_per_second: float
     bytes_per_second: float
     seconds_left: float | None
+    resumed: int = 0
 
 
 SCHEMA = "datagym_async.upload_report/1"
@@ -320,6 +323,10 @@ class Double:
     kept: str
     extras: tuple[str, ...]
     removed: tuple[str, ...] = ()
+
+
+RESUMED = "done by an earlier run"
+"""How items are called that an earlier run has settled, wherever people read of them."""
 
 
 def said_left_out(count: int) -> str:
@@ -432,7 +439,8 @@ class UploadReport(BulkReport):
         """Return the report as one sentence."""
         counts = said_counts(
             ("uploaded", self.uploaded),
-            ("skipped", self.skipped),
+            ("skipped", self.skipped - self.resumed),
+            (RESUMED, self.resumed),
             ("rejected", self.rejected),
             ("failed", self.failed),
             ("pending", self.pending),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import attrs
 import pytest
 
@@ -120,7 +123,7 @@ def test_streams_have_no_known_end() -> None:
 def test_links_have_no_bytes() -> None:
     """Links are counted and not weighed."""
     links = attrs.evolve(HALF_WAY, bytes_done=0, bytes_total=0)
-    assert "104.0 links/s" in Snapshot(links, 0).line()
+    assert Snapshot(links, 0).line().startswith("Uploading 1,260/2,000 links, 104.0 links/s, ")
 
 
 def test_the_end() -> None:
@@ -139,10 +142,68 @@ def test_the_limit_and_why() -> None:
     assert shown[-1].rstrip() == "limit 5: halved after 503"
 
 
-def test_links_are_in_flight_too() -> None:
-    """The limiter of uploads knows no links; those in flight are counted all the same."""
-    idle = LimiterState(8, 0, "starting", maximum=8)
-    assert "8 in flight, limit 8" in Snapshot(HALF_WAY, 0, idle).line()
+def test_what_is_under_way_has_no_limit() -> None:
+    """The limiter of uploads knows no links, and no items that wait: it never limits those."""
+    idle = LimiterState(2, 0, "halved after 503", maximum=8)
+    said = Snapshot(HALF_WAY, 0, idle).line()
+    assert ", 8 under way, " in said
+    assert "in flight" not in said
+
+
+def test_a_limit_that_has_just_fallen() -> None:
+    """What is on the line ends in its own way; until then it is more than the limit."""
+    fallen = LimiterState(2, 8, "halved after 503", maximum=8)
+    assert "8 in flight, falling to 2," in Snapshot(HALF_WAY, 0, fallen).line()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 8])
+@pytest.mark.parametrize("on_the_line", [0, 1, 2, 8])
+@pytest.mark.parametrize("items", [0, 1, 8])
+def test_never_more_in_flight_than_the_limit(limit: int, on_the_line: int, items: int) -> None:
+    """Whatever the two counters say at one moment, their words agree."""
+    progress = attrs.evolve(HALF_WAY, in_flight=items)
+    said = Snapshot(progress, 0, LimiterState(limit, on_the_line, "x", maximum=8)).line()
+    if found := re.search(r"(\d+) in flight, limit (\d+)", said):
+        assert int(found[1]) <= int(found[2])
+
+
+def test_what_an_earlier_run_has_done() -> None:
+    """It has the same words while the run is shown and at its end, and is not skipped as well."""
+    resumed = attrs.evolve(HALF_WAY, skipped=570, resumed=520)
+    assert (
+        "50 skipped, 520 done by an earlier run, 8 rejected, 2 failed"
+        in Snapshot(resumed, 0).line()
+    )
+    only = attrs.evolve(HALF_WAY, skipped=520, resumed=520)
+    assert ", 520 done by an earlier run, " in Snapshot(only, 0).line()
+    assert "skipped" not in Snapshot(only, 0).line()
+
+
+def test_the_bar_has_what_an_earlier_run_has_done() -> None:
+    """Half of the bytes that are left are a quarter of all, where half of the files are done."""
+    resumed = attrs.evolve(
+        HALF_WAY,
+        items_total=1_000,
+        items_done=750,
+        skipped=500,
+        resumed=500,
+        bytes_total=421_000_000,
+    )
+    first = drawn(resumed, 80)[0]
+    assert first.count("━") / (len(first) - len("Uploading   750/1,000 files")) == pytest.approx(
+        0.75, abs=0.03
+    )
+
+
+def test_nothing_but_what_was_there() -> None:
+    """A run that has nothing to send has no bytes, and none of its files is a link."""
+    there = attrs.evolve(
+        HALF_WAY, phase="done", items_done=520, items_total=520, uploaded=0, skipped=520,
+        rejected=0, failed=0, in_flight=0, bytes_done=0, bytes_total=0, resumed=520,
+    )  # fmt: skip
+    assert Snapshot(there, 0).line() == (
+        "Done 520/520 files, 0:00:12 taken, 0 retries, 520 done by an earlier run"
+    )
 
 
 def test_at_the_end_nothing_is_limited() -> None:
@@ -179,6 +240,24 @@ def test_problems_and_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     assert (said.count("failed: "), said.count("warning: ")) == (20, 20)
     assert said.count("--report FILE keeps them") == 1
     assert problems.last_failure == "failed: 29.jpg: No."
+
+
+def test_files_are_named_from_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Paths below the working directory are as short as they were typed; others stay whole."""
+    monkeypatch.chdir(tmp_path)
+    problems = Problems(Output())
+    here, other = tmp_path / "photos" / "a.jpg", tmp_path.parent / "b.jpg"
+    for path, reason in ((here, f"It is {here} again."), (other, f"As /x{here}.")):
+        item = UploadItem("a.jpg", path)
+        problems.note(
+            UploadResult(item=item, outcome=Outcome.REJECTED, dataset_id="", reason=reason)
+        )
+    assert capsys.readouterr().err.splitlines() == [
+        f"rejected: It is {Path('photos', 'a.jpg')} again.",
+        f"rejected: {other}: As /x{here}.",
+    ]
 
 
 def test_lines_come_at_their_time(capsys: pytest.CaptureFixture[str]) -> None:

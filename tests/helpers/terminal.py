@@ -30,6 +30,26 @@ def printed(drawing: RenderableType, columns: int = 80) -> list[str]:
     return capture.get().splitlines()
 
 
+def on_screen(shown: str) -> list[str]:
+    """Return the lines that a terminal shows of some output: written, gone back to and erased."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]|[^\x1b\r\n]+|.", shown):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif moved := re.fullmatch(r"\x1b\[(\d*)A", part):
+            row = max(0, row - int(moved[1] or 1))
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif not part.startswith("\x1b"):
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + part + line[column + len(part) :]
+            column += len(part)
+    return [line.rstrip() for line in lines]
+
+
 class Terminal:
     """Run ``python -m datagym_async`` under a pseudo-terminal; a context manager."""
 
@@ -65,6 +85,18 @@ class Terminal:
     def text(self) -> str:
         """What it showed so far, without control sequences; each drawing on lines of its own."""
         return _CONTROL.sub("", _BACK.sub("\n", self._shown.decode("utf-8", "replace")))
+
+    @property
+    def screen(self) -> list[str]:
+        """What stands on it now, line by line, what has gone up included."""
+        return on_screen(self._shown.decode("utf-8", "replace"))
+
+    def wait_for_screen(self, *words: str, seconds: float = 30) -> list[str]:
+        """Read until all words stand on the screen at once, and return it."""
+        limit = time.monotonic() + seconds
+        while not all(each in "\n".join(self.screen) for each in words):
+            assert self._read(limit), f"{words!r} was not shown, but:\n{self.text}"
+        return self.screen
 
     @property
     def cursor_is_shown(self) -> bool:

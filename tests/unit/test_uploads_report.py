@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import attrs
+import pytest
 
 from datagym_async.uploads import Outcome, UploadItem, UploadReport, UploadResult
 from datagym_async.uploads._tally import Tally
@@ -66,6 +67,31 @@ def test_a_stopped_run_says_what_is_pending() -> None:
 
     assert (found.pending, found.complete) == (6, False)
     assert "6 pending" in found.summary()
+
+
+def test_what_earlier_runs_did_counts_from_the_beginning() -> None:
+    """Of 1,508 items 405 are done: that is known before the sources are walked again."""
+    tally = Tally(10)
+    tally.added(Added(1_103, 1_103_000, earlier=405))
+    for number in range(114):
+        tally.settled(result(f"{number}.jpg", Outcome.UPLOADED, size=1_000))
+
+    early = tally.progress(seconds=2.0, sending=1.0)
+    assert (early.items_done, early.items_total, early.total_known) == (519, 1_508, False)
+    assert (early.skipped, early.resumed) == (405, 405)
+    assert early.seconds_left == pytest.approx((1_103 - 114) / 114)
+    stopped = tally.report(dataset_id="d", dataset_name="Photos", seconds=2.0)
+    assert (stopped.planned, stopped.resumed, stopped.pending) == (1_508, 405, 989)
+    assert "1,508 items for 'Photos': 114 uploaded, 405 done by an earlier run" in stopped.summary()
+
+    tally.added(Added(300, 300_000, resumed=300, resumed_bytes=300_000))  # they are named again
+    found = tally.progress(seconds=2.0, sending=1.0)
+    assert (found.items_done, found.items_total, found.resumed) == (519, 1_508, 405)
+    assert found.seconds_left is None  # who knows how many there will be
+    tally.total_known = True  # and the others are not
+    at_last = tally.progress(seconds=2.0, sending=1.0)
+    assert (at_last.items_done, at_last.items_total, at_last.resumed) == (414, 1_403, 300)
+    assert at_last.seconds_left == pytest.approx((1_103 - 114) / 114)
 
 
 def test_json_has_a_schema_and_stays_valid(tmp_path: Path) -> None:

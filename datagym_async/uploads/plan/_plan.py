@@ -185,8 +185,9 @@ class Plan:
             for statement in sql.RESUME:
                 database.execute(statement)
             count, size, lost = database.execute(sql.SUM_RESUMED).fetchone()
+            (done,) = database.execute(sql.COUNT_DONE).fetchone()
             self._turned = _last_turn(database)
-        return Added(count, size, unsettled=lost)
+        return Added(count, size, unsettled=lost, earlier=done if count or done else None)
 
     def add(self, entries: Iterable[tuple[int, Candidate]]) -> Added:
         """Enter candidates, each with the number of its leaf: those of a lower one come first."""

@@ -53,6 +53,7 @@ class Added:
     resumed_bytes: int = 0
     unsettled: int = 0  # items among them that an earlier run left without an answer
     repeated: int = 0  # times that an item was named again; they are in no count
+    earlier: int | None = None  # of a journal: items that are done, and not counted yet
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Added:

@@ -174,6 +174,7 @@ WHERE state IN ($PLANNED, $FAILED) AND content IS NOT NULL ORDER BY part, place,
 )
 SUM_RESUMED = """SELECT count(*), coalesce(sum(size), 0), count(lost.seq)
 FROM seen JOIN item USING (seq) LEFT JOIN lost USING (seq)"""
+COUNT_DONE = stated("SELECT count(*) FROM item WHERE state IN ($UPLOADED, $SKIPPED)")
 
 # Candidates are entered. Those that an earlier run knows are found by what they claim.
 

@@ -1,0 +1,85 @@
+"""What a terminal shows, as a whole: nothing on one screen contradicts the rest of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.helpers.photos import jpeg
+from tests.helpers.screens import check_screen
+from tests.helpers.sentinel import TOKEN
+from tests.helpers.terminal import Terminal
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli
+    from tests.helpers.server_thread import Gate, ServerThread
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs a pty"),
+    pytest.mark.parametrize("columns", [80, 120]),
+]
+
+
+@pytest.fixture(autouse=True)
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with eight images and a text, below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(8):
+        (folder / f"{number}.jpg").write_bytes(jpeg(3000, seed=number))
+    (folder / "notes.txt").write_text("no image")
+
+
+def upload(service: ServerThread, columns: int, *more: str) -> Terminal:
+    """Start an upload of the folder, one image at a time."""
+    command = ("upload", "photos", "-d", "Photos", "--concurrency", "1", *more)
+    settings = {
+        "DATAGYM_BASE_URL": service.base_url,
+        "DATAGYM_TOKEN": TOKEN,
+        "DATAGYM_STATE_DIR": os.environ["DATAGYM_STATE_DIR"],
+    }
+    return Terminal(*command, environment=settings, columns=columns)
+
+
+def test_an_upload(at_service: Cli, service: ServerThread, gate: Gate, columns: int) -> None:
+    """While it runs, and at its end."""
+    at_service("datasets", "create", "Photos")
+    gate.hold_from(4)
+    with upload(service, columns) as terminal:
+        running = terminal.wait_for_screen("4/9 files", "1 in flight, limit 1", "pinned at 1")
+        service.call(gate.release())
+        assert terminal.wait() == 1
+        check_screen("upload-running", columns, running)
+        check_screen("upload-done", columns, terminal.screen)
+
+
+def test_a_resumed_upload(at_service: Cli, service: ServerThread, gate: Gate, columns: int) -> None:
+    """What was done before counts from the beginning, in the same words to the end."""
+    at_service("datasets", "create", "Photos")
+    with upload(service, columns, "--max-files", "3") as terminal:
+        assert terminal.wait() == 1
+        check_screen("upload-stopped", columns, terminal.screen)
+    gate.hold_from(3)
+    with upload(service, columns) as terminal:
+        running = terminal.wait_for_screen("5/8+ files", "1 in flight, limit 1", "pinned at 1")
+        service.call(gate.release())
+        assert terminal.wait() == 1
+        check_screen("resume-running", columns, running)
+        check_screen("resume-done", columns, terminal.screen)
+    with upload(service, columns) as terminal:
+        assert terminal.wait() == 1
+        check_screen("resume-nothing", columns, terminal.screen)
+
+
+def test_a_spread_upload(at_service: Cli, service: ServerThread, columns: int) -> None:
+    """Which dataset has got what."""
+    at_service("datasets", "create", "Photos")
+    with upload(service, columns, "--max-per-dataset", "3") as terminal:
+        assert terminal.wait() == 1
+        check_screen("spread-done", columns, terminal.screen)
