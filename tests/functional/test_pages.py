@@ -9,10 +9,12 @@ import sys
 import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from datagym_async import DataGymClient
 from datagym_async.labels import LabelConfig
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from tests.helpers.pages import Block
 
 WITH_PYTHON = [page for page in PAGES if blocks(page)]
+A_JPG = jpeg(5000, seed=ord("a"))
 PROGRAMS = [block for page in PAGES for block in blocks(page) if block.is_program]
 COCO = {
     "images": [{"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}],
@@ -177,6 +180,44 @@ async def test_a_program_runs(block: Block) -> None:
     )
     _, errors = await process.communicate()
     assert (process.returncode, errors.decode()) == (0, "")
+
+
+@pytest.mark.slow
+async def test_the_services_of_the_guide_hand_out_an_image(reader: Reader) -> None:
+    """What the guide only defines, for aiohttp and for FastAPI, answers a visitor."""
+    guide = [each for each in blocks(ROOT / "docs" / "guide.md") if "def hand_out" in each.text]
+    names: dict[str, object] = {}
+    path = f"/images/{reader.ids['media_id']}"
+    async with DataGymClient() as client:
+        names["client"] = client
+        for block in guide:
+            await block.run(names)
+
+        application = web.Application()
+        application.add_routes(cast("list[web.RouteDef]", names["routes"]))
+        async with TestClient(TestServer(application)) as visitor, visitor.get(path) as answer:
+            assert (answer.status, await answer.read()) == (200, A_JPG)
+
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> None:
+            await asyncio.Event().wait()  # a visitor without a body, who stays
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        asgi = {"version": "3.0", "spec_version": "2.4"}
+        scope = {
+            "asgi": asgi,
+            "query_string": b"",
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "headers": [],
+        }
+        await cast("Any", names["app"])(scope, receive, send)
+        assert sent[0]["status"] == 200
+        assert b"".join(each["body"] for each in sent[1:]) == A_JPG
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
