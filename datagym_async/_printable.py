@@ -40,6 +40,11 @@ def printable_json(document: str) -> str:
     return "\n".join(_escaped(line, _json_escape) for line in document.split("\n"))
 
 
+def ascii_json(document: str) -> str:
+    """Return a JSON document that says the same in ASCII, which every stream can hold."""
+    return "".join(one if one.isascii() else _json_escape(one) for one in document)
+
+
 def _escaped(text: str, escape: Callable[[str], str]) -> str:
     if text.isprintable():
         return text

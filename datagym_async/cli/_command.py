@@ -18,13 +18,7 @@ import attrs
 import typer
 
 from datagym_async._groups import first_of
-from datagym_async.cli._errors import (
-    INTERRUPTED,
-    SOME_FAILED,
-    CommandError,
-    sentence_of,
-    status_of,
-)
+from datagym_async.cli._errors import INTERRUPTED, CommandError, sentence_of, status_of
 from datagym_async.cli._option_table import Given, OptionTable
 from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared
 from datagym_async.cli._screen import Output
@@ -46,7 +40,7 @@ class Invocation:
 
     def may_go_on(self, *, yes: bool, sentence: str = "Nobody is here to ask; add --yes.") -> None:
         """Refuse at once what will have to be asked for where nobody can answer."""
-        if not yes and not (sys.stdin and sys.stdin.isatty()):
+        if not yes and not sys.stdin.isatty():
             raise CommandError(sentence)
 
 
@@ -148,11 +142,6 @@ def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         output.warning("Interrupted.")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`). Python would flush again at exit.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SOME_FAILED
     except Exception as error:
         cause = first_of(error)
         output.error(sentence_of(cause), *getattr(cause, "further", ()))

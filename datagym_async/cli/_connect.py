@@ -152,7 +152,7 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
             invocation.token = os.environ[TOKEN_VARIABLE].strip()
         elif source:
             invocation.token = _profile(invocation)["token"]
-        elif sys.stdin is None or not sys.stdin.isatty():
+        elif not sys.stdin.isatty():
             raise CommandError(
                 f"No token: set {TOKEN_VARIABLE}, or name a file that holds it with --token-file; "
                 "`datagym-async auth login` keeps one."

@@ -26,8 +26,9 @@ from rich.table import Table
 from rich.text import Text
 
 from datagym_async._logs import indented_trace
-from datagym_async._printable import printable, printable_json
+from datagym_async._printable import ascii_json, printable, printable_json
 from datagym_async._wire._redact import redact
+from datagym_async.cli._errors import SOME_FAILED, CommandError
 
 
 def clock(seconds: float | None) -> str:
@@ -138,6 +139,10 @@ class Output:
             self.message(empty)
         else:
             self.table(columns, rows)
+        # Here the output is all of the job; but who has left (`| head`) has seen enough.
+        lost = getattr(self._out.file, "lost", None)
+        if lost is not None and not isinstance(lost, BrokenPipeError):
+            raise CommandError("The list is not written whole.", status=SOME_FAILED)
 
     def json_line(self, record: object) -> None:
         """Say a part of the result as JSON on one line."""
@@ -148,6 +153,10 @@ class Output:
         text = document if isinstance(document, str) else json.dumps(document, indent=2)
         # Not through rich, which would fold long lines; JSON is for programs.
         said = printable_json(redact_secrets(text, self._secrets))
+        try:
+            said.encode(self._out.encoding)
+        except UnicodeEncodeError:
+            said = ascii_json(said)
         self._out.file.write(said.rstrip("\n") + "\n")
         self._out.file.flush()
 
@@ -263,14 +272,8 @@ def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
     )
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Let the command end in the one place where all commands end; rich would exit here."""
-        raise BrokenPipeError
-
-
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # Wide enough for ids and long names where no terminal sets a limit.
     width = None if stream.isatty() else 200
-    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)

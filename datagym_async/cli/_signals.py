@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 def run_in_loop(main: Coroutine[object, object, T]) -> T:
     """Run a command to its end, on uvloop where it is installed (extra ``speed``)."""
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-        return runner.run(main)
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+        make_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            make_loop = uvloop.new_event_loop
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            return runner.run(main)
+    finally:
+        main.close()  # it may not have begun, and Python warns of that
 
 
 STOPPING: Final = "Stopping: what is in flight ends first. Ctrl-C again stops at once, safely too."
@@ -49,15 +49,16 @@ def on_stop_signals(ask: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does until the block ends, or the process would just be gone."""
+    """Let Ctrl-C and SIGTERM interrupt until the block ends, or the process would just be gone."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    with contextlib.ExitStack() as stack:
+        if callable(early := signal.getsignal(signal.SIGINT)):  # see `__main__`
+            stack.callback(signal.signal, signal.SIGINT, early)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(*_: object) -> None:

@@ -1,0 +1,170 @@
+"""Standard streams and Ctrl-C at the edges of a process: output never decides about the job."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.test_terminal import environment
+from tests.helpers.terminal import clean_environment
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli
+    from tests.helpers.server_thread import ServerThread
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell and signals"),
+]
+
+PROGRAM = (sys.executable, "-m", "datagym_async")
+
+
+def in_shell(
+    redirection: str, *argv: object, service: ServerThread, **more: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command with its streams redirected by a shell."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *PROGRAM, *map(str, argv)],
+        env=clean_environment() | environment(service) | more,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream(
+    at_service: Cli, service: ServerThread, photos: Path, redirection: str
+) -> None:
+    """A stream that is closed is nowhere; the job is done, and nothing goes into its files."""
+    ran = in_shell(redirection, "upload", photos, "-d", "P", "--create", service=service)
+
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (0, False)
+    assert at_service("datasets", "list", "--json").documents[0]["media_count"] == 4
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
+def test_a_full_disk_behind_standard_output(
+    at_service: Cli, service: ServerThread, photos: Path, more: tuple[str, ...]
+) -> None:
+    """The status is that of the upload, and somebody is told what the output lacks."""
+    ran = in_shell(">/dev/full", "upload", photos, "-d", "P", "--create", *more, service=service)
+
+    assert (ran.returncode, ran.stdout) == (0, b"")
+    assert b"Standard output took not all of the output: No space left" in ran.stderr
+    assert at_service("datasets", "list", "--json").documents[0]["media_count"] == 4
+
+
+def test_a_full_disk_behind_standard_error(
+    at_service: Cli, service: ServerThread, photos: Path
+) -> None:
+    """Progress and messages are dropped; result and status are what they are."""
+    ran = in_shell("2>/dev/full", "upload", photos, "-d", "P", "--create", service=service)
+
+    assert (ran.returncode, b"4 uploaded" in ran.stdout) == (0, True)
+
+
+def test_a_list_that_is_not_written_whole(at_service: Cli, service: ServerThread) -> None:
+    """Where the output is all of the job, it failed."""
+    at_service("datasets", "create", "P")
+    ran = in_shell(">/dev/full", "datasets", "list", service=service)
+
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (1, False)
+    assert b"The list is not written whole" in ran.stderr
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("upload", "--help")])
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+def test_help_that_nobody_sees(
+    service: ServerThread, words: tuple[str, ...], redirection: str
+) -> None:
+    """Nothing is wrong with the command."""
+    ran = in_shell(redirection, *words, service=service)
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (0, False)
+
+
+def test_a_reader_that_has_left(at_service: Cli, service: ServerThread, photos: Path) -> None:
+    """`| head` ends the output and not the job."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [*PROGRAM, "upload", str(photos), "-d", "P", "--create"],
+        env=clean_environment() | environment(service),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+
+    assert (ran.returncode, b"Broken" in ran.stderr) == (0, False)
+    assert at_service("datasets", "list", "--json").documents[0]["media_count"] == 4
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_another_encoding(service: ServerThread, photos: Path, encoding: str) -> None:
+    """JSON says the same in every encoding; what a text cannot hold is a question mark."""
+    (photos / "日本.jpg").write_text("no image")
+    command = ("upload", photos, "-d", "P", "--create", "--no-journal")
+    set_up = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    as_json = in_shell("", *command, "--json", service=service, **set_up)
+    as_text = in_shell("", *command, service=service, **set_up)
+
+    assert (as_json.returncode, as_text.returncode) == (1, 1)  # one is no image
+    document = json.loads(as_json.stdout.decode(encoding))
+    assert "日本.jpg" in json.dumps(document, ensure_ascii=False)
+    name = "日本.jpg" if encoding == "utf-8" else "??.jpg"
+    assert f"rejected: {name}" in as_text.stderr.decode(encoding).replace(f"{photos}/", "")
+
+
+INTERRUPTING = """
+import importlib.abc, os, signal, sys
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+wanted = sys.argv.pop(1)
+sys.meta_path.insert(0, Finder())
+from datagym_async.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["typer", "rich", "datagym_async.cli._app", "datagym_async.cli._datasets", "asyncio", "uvloop"],
+)
+def test_an_early_interruption(service: ServerThread, module: str) -> None:
+    """Ctrl-C while the program is still being loaded is answered by one word and 130."""
+    ran = subprocess.run(
+        [sys.executable, "-c", INTERRUPTING, module, "datasets", "list"],
+        env=clean_environment() | environment(service),
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_an_interruption_that_is_ignored_stays_so(service: ServerThread) -> None:
+    """A shell's job in the background does not hear Ctrl-C."""
+    ran = subprocess.run(
+        [sys.executable, "-c", INTERRUPTING, "typer", "datasets", "list"],
+        env=clean_environment() | environment(service),
+        capture_output=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert ran.returncode == 0
