@@ -5,6 +5,7 @@ The module of a command is loaded when that command runs, so that help and `--ve
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from inspect import Parameter
 from typing import Annotated, Any, Final, Protocol, runtime_checkable
 
 import rich  # noqa: F401 -- all commands draw with it: if it is missing, that is said at once
@@ -12,17 +13,7 @@ import typer.core
 import typer.main
 
 from datagym_async._version import __version__
-from datagym_async.cli._options import (
-    BaseUrl,
-    Debug,
-    Json,
-    LogFile,
-    Profile,
-    Quiet,
-    Retries,
-    Shared,
-    TokenFile,
-)
+from datagym_async.cli._options import OF_CLIENTS, Shared, sign
 
 PROGRAM: Final = "datagym-async"
 
@@ -82,28 +73,7 @@ def _say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def shared_options(
-    context: typer.Context,
-    base_url: BaseUrl = None,
-    token_file: TokenFile = None,
-    profile: Profile = None,
-    retries: Retries = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-    log_file: LogFile = None,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            "-V",
-            callback=_say_version,
-            is_eager=True,
-            help="Print the version and exit.",
-        ),
-    ] = False,
-) -> None:
+def _shared_options(context: typer.Context, version: object, **given: Any) -> None:
     """Bring images into DataGym, labels in and out, and datasets back onto the disk.
 
     Start with `datagym-async demo`: it needs no account and no network.
@@ -111,17 +81,22 @@ def shared_options(
     Exit status: 0 all well; 1 some items failed, were rejected or are left; 2 usage or settings;
     130 interrupted.
     """
-    del version
-    context.obj = Shared(
-        base_url=base_url,
-        token_file=token_file,
-        as_json=as_json,
-        quiet=quiet,
-        debug=debug,
-        log_file=log_file,
-        profile=profile,
-        retries=retries,
-    )
+    context.obj = Shared(**given)
+
+
+_VERSION = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        "-V",
+        callback=_say_version,
+        is_eager=True,
+        help="Print the version and exit.",
+    ),
+]
+_version = Parameter("version", Parameter.KEYWORD_ONLY, annotation=_VERSION, default=False)
+sign(_shared_options, [_version], OF_CLIENTS)
+app.callback()(_shared_options)
 
 
 @runtime_checkable

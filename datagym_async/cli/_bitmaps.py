@@ -5,7 +5,7 @@ from typing import Annotated
 
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._connect import client_for
+from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, argument, flag
@@ -49,7 +49,7 @@ def bitmaps(
             output.warning(f"{result.path}: {sentence_of(result.error)}")
 
     async def work() -> BitmapReport:
-        async with client:
+        async with client, waiting(invocation, client):
             found = await project_of(client, project)
             return await client.download_bitmaps(
                 found.id,

@@ -18,9 +18,15 @@ import attrs
 import typer
 
 from datagym_async._groups import first_of
-from datagym_async.cli._errors import INTERRUPTED, CommandError, sentence_of, status_of
+from datagym_async.cli._errors import (
+    INTERRUPTED,
+    SOME_FAILED,
+    CommandError,
+    sentence_of,
+    status_of,
+)
 from datagym_async.cli._option_table import Given, OptionTable
-from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared
+from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared, sign
 from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import terminated_like_interrupted
 
@@ -73,22 +79,8 @@ def command(
         own = own_parameters(function)
         rows = table.parameters({each.name: each for each in own}) if table else ()
         in_table = {row.name for row in table.rows} if table else set()
-        parameters = [
-            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-            *(each for one in own if one.name not in in_table for each in _options_of(one)),
-            *rows,
-            *(
-                inspect.Parameter(
-                    each,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    annotation=annotation,
-                    default=getattr(Shared(), each),
-                )
-                for each, annotation in shared.items()
-            ),
-        ]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
-        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        options = (each for one in own if one.name not in in_table for each in _options_of(one))
+        sign(run, (*options, *rows), shared)
         run.__doc__ = function.__doc__
         app.command(name)(run)
         return function
@@ -142,6 +134,8 @@ def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         output.warning("Interrupted.")
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of a list
+        return SOME_FAILED
     except Exception as error:
         cause = first_of(error)
         output.error(sentence_of(cause), *getattr(cause, "further", ()))

@@ -1,11 +1,13 @@
 """From the shared options to a client; the token on its way is never shown."""
 
+import asyncio
+import contextlib
 import getpass
 import json
 import os
 import sys
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,11 +16,15 @@ import attrs
 from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, DataGymClient
 from datagym_async._files import private_folder, write_private
 from datagym_async._retry import RetryPolicy
+from datagym_async._transport import Timeout
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
 from datagym_async.cli._errors import CommandError
 from datagym_async.cli._signals import run_in_loop
 
 T = TypeVar("T")
+
+FIRST_WORD_AFTER: Final = 5.0
+"""Seconds of silence before somebody is told that the service is waited for."""
 
 _PROFILES_BYTES: Final = 1024 * 1024
 _TOKEN_FILE_BYTES: Final = 64 * 1024  # of /dev/zero, for one, no more is read
@@ -38,20 +44,62 @@ def client_for(
     retry = RetryPolicy(max_first_retries=first, settle_after=settle_after)
     if most is not None:
         retry = attrs.evolve(retry, max_retries=most, max_first_retries=min(most, first))
-    return DataGymClient(find_token(invocation), address_of(invocation), retry=retry, **options)
+    return _client(invocation, retry=retry, **options)
 
 
 def with_client(invocation: Invocation, work: Callable[[DataGymClient], Awaitable[T]]) -> T:
     """Return what the work gives, done with an impatient client that is opened and closed here."""
     most = invocation.shared.retries
     retry = RetryPolicy(max_retries=_FIRST_RETRIES if most is None else most)
-    client = DataGymClient(find_token(invocation), address_of(invocation), retry=retry)
+    client = _client(invocation, retry=retry)
 
     async def run() -> T:
-        async with client:
+        async with client, waiting(invocation, client):
             return await work(client)
 
     return run_in_loop(run())
+
+
+def _client(invocation: Invocation, **options: Any) -> DataGymClient:
+    given = invocation.shared
+    if given.proxy is not None and given.no_proxy:
+        raise CommandError("--no-proxy contradicts --proxy; leave one out.")
+    if (limit := given.timeout) is not None:
+        options["timeout"] = Timeout(connect=min(limit, 10.0), read=limit, upload=limit)
+    return DataGymClient(
+        find_token(invocation),
+        address_of(invocation),
+        proxy="" if given.no_proxy else given.proxy,
+        ca_file=given.ca_file,
+        auth=given.auth or "header",
+        **options,
+    )
+
+
+@contextlib.asynccontextmanager
+async def waiting(invocation: Invocation, client: DataGymClient) -> AsyncIterator[None]:
+    """Say while the block runs that the service is waited for, whenever nothing comes for long."""
+
+    async def watch() -> None:
+        bytes_before, silent, said_at = 0, 0.0, FIRST_WORD_AFTER
+        while True:
+            await asyncio.sleep(FIRST_WORD_AFTER)
+            now = client.statistics()
+            silent = silent + FIRST_WORD_AFTER if now.bytes == bytes_before else 0.0
+            if silent == 0.0:
+                bytes_before, said_at = now.bytes, FIRST_WORD_AFTER
+            elif silent >= said_at:
+                said_at *= 2
+                invocation.output.message(
+                    f"Waiting for {client.base_url}: nothing has come for {silent:.0f} "
+                    "seconds (--timeout TIME gives up sooner)."
+                )
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def address_of(invocation: Invocation) -> str:

@@ -10,7 +10,7 @@ import attrs
 from datagym_async._client import DataGymClient
 from datagym_async.cli._closing import RESUME, check_report_file, write_report
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._connect import client_for
+from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import (
     INTERRUPTED,
     SOME_FAILED,
@@ -71,10 +71,11 @@ def download(
     client = client_for(invocation, **given.client)
 
     async def start() -> Downloader:
-        found = None if project is None else await project_of(client, project)
-        if dataset is None and found is not None:
-            return client.project_downloader(found.id, folder, config=config)
-        source = await dataset_of(client, dataset or "")
+        async with waiting(invocation, client):
+            found = None if project is None else await project_of(client, project)
+            if dataset is None and found is not None:
+                return client.project_downloader(found.id, folder, config=config)
+            source = await dataset_of(client, dataset or "")
         joined = attrs.evolve(config, project_id=None if found is None else found.id)
         return client.downloader(source.id, folder, config=joined)
 

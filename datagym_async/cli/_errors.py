@@ -33,6 +33,9 @@ _OTHERS: Final[Mapping[str, str]] = {
     "check base_url": "check --base-url",
     "and base_url": "and --base-url",
     "base_url '": "--base-url '",
+    'give proxy=""': "give --no-proxy",
+    "proxy '": "--proxy '",
+    "ca_file ": "--ca-file ",
     'format="bmp"': "`datagym-async bitmaps --format bmp`",
     "backup=None": "--no-backup",
     "overwrite=True": "--overwrite",
@@ -40,7 +43,8 @@ _OTHERS: Final[Mapping[str, str]] = {
 # What the errors of the client say is meant for code; these two are put in the words of a shell.
 _REFUSED: Final[Mapping[type[DataGymError], str]] = {
     AuthenticationError: "No token reached the service at the address given; set DATAGYM_TOKEN, or "
-    "name a file that holds the token with --token-file.",
+    "name a file that holds the token with --token-file. Where a gateway eats the header, --auth "
+    "parameter is the way round.",
     PermissionDeniedError: "The service refused the token, or the object belongs to another "
     "organisation (it gives one answer for both); check DATAGYM_TOKEN or --token-file, and "
     "--base-url.",

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._connect import client_for
+from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, flag
@@ -81,7 +81,7 @@ def export(
     async def run() -> ExportedLabels:
         task = asyncio.current_task()
         with on_stop_signals(lambda: task and task.cancel()):
-            async with client, showing(shown, look):
+            async with client, waiting(invocation, client), showing(shown, look):
                 found = await project_of(client, project)
                 return await client.export_labels(
                     found.id,

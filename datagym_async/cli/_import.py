@@ -10,7 +10,7 @@ import attrs
 
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._connect import client_for
+from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import (
     INTERRUPTED,
     SOME_FAILED,
@@ -156,7 +156,7 @@ def import_(
         output.warning("Stopping: what is on its way ends first. Ctrl-C again stops at once.")
 
     async def run() -> None:
-        async with client:
+        async with client, waiting(invocation, client):
             results = client.labels.iter_import_predictions(
                 (await project_of(client, project)).id,
                 predictions(),

@@ -5,9 +5,10 @@ This module is loaded at every start: it needs typer and nothing else of weight.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import typer
 
@@ -30,6 +31,66 @@ def flag(usage: str, text: str, *, panel: str | None = None, **more: Any) -> Any
 def argument(metavar: str, text: str) -> Any:
     """Return what typer makes an argument of: what stands for it, and what it is."""
     return typer.Argument(metavar=metavar, help=text, show_default=False)
+
+
+_SIZE: Final = re.compile(r"([0-9.]+) ?([kmgt]?)(i?)(?:b(?:ytes)?(?:/s)?)?", re.IGNORECASE)
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_TIME: Final = re.compile(r"(?:[0-9.]+[smhd])+", re.IGNORECASE)
+_TIME_PART: Final = re.compile(r"(?<![0-9.])([0-9.]++)([smhd])", re.IGNORECASE)
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_bytes(text: str | int) -> int:
+    """Return a number of bytes: ``"500k"`` is 500,000, ``"500Ki"`` is 512,000.
+
+    A number is given back: defaults come through here as well.
+    """
+    found = _SIZE.fullmatch(str(text).strip())
+    number = None if found is None else _number(found[1])
+    if found is None or number is None:
+        raise typer.BadParameter(f"{text!r} is no size; write for example 500k, 10M, 1.5G or 64Mi.")
+    step = 1024 if found[3] else 1000
+    return round(number * math.pow(step, _POWERS[found[2].lower()]))
+
+
+def parse_seconds(text: str | float) -> float:
+    """Return a length of time in seconds: ``"90"``, ``"90s"`` and ``"1m30s"`` are the same.
+
+    A number is given back: defaults come through here as well.
+    """
+    given = str(text).strip()
+    if (plain := _number(given)) is not None:
+        return plain
+    parts = [(_number(part[1]), _SECONDS[part[2].lower()]) for part in _TIME_PART.finditer(given)]
+    if not _TIME.fullmatch(given) or any(number is None for number, _ in parts):
+        raise typer.BadParameter(
+            f"{text!r} is no length of time; write for example 90 (seconds), 30m, 2h or 1h30m."
+        )
+    return sum((number or 0.0) * unit for number, unit in parts)
+
+
+def parse_number_or_auto(text: str | int) -> int | str:
+    """Return a number above 0, or the word that has it found out.
+
+    A number is given back: defaults come through here as well.
+
+    Raises:
+        typer.BadParameter: The text is neither.
+    """
+    given = str(text).strip()
+    if given.lower() == "auto":
+        return "auto"
+    if not (given.isascii() and given.isdigit() and int(given)):
+        raise typer.BadParameter(f"{text!r} is no number above 0, and not `auto`.")
+    return int(given)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 BaseUrl: TypeAlias = Annotated[
@@ -93,6 +154,45 @@ Retries: TypeAlias = Annotated[
     int | None,
     flag("--retries N", "How often a request that failed is tried again.", panel=_SHARED, min=0),
 ]
+Proxy: TypeAlias = Annotated[
+    str | None,
+    flag(
+        "--proxy URL",
+        "Proxy before the service, such as `http://proxy.example:3128`; else that of the "
+        "environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).",
+        panel=_SHARED,
+    ),
+]
+NoProxy: TypeAlias = Annotated[
+    bool, flag("--no-proxy", "Use no proxy, whatever the environment says.", panel=_SHARED)
+]
+CaFile: TypeAlias = Annotated[
+    Path | None,
+    flag(
+        "--ca-file FILE",
+        "Certificates (PEM) to trust besides the system's, as of a company's own authority.",
+        panel=_SHARED,
+    ),
+]
+Timeout: TypeAlias = Annotated[
+    float | None,
+    flag(
+        "--timeout TIME",
+        "How long to wait for a connection (10 seconds at most) and then for each sign of an "
+        "answer, before a request is tried again; 60 seconds by default.",
+        panel=_SHARED,
+        parser=parse_seconds,
+    ),
+]
+Auth: TypeAlias = Annotated[
+    Literal["header", "parameter"] | None,
+    flag(
+        "--auth",
+        "How the token goes to the service: in the Authorization header, which is the default, or "
+        "as a request parameter, for gateways that eat the header.",
+        panel=_SHARED,
+    ),
+]
 OF_ALL: Final[Mapping[str, object]] = {
     "as_json": Json,
     "quiet": Quiet,
@@ -104,6 +204,11 @@ OF_CLIENTS: Final[Mapping[str, object]] = {
     "token_file": TokenFile,
     "profile": Profile,
     "retries": Retries,
+    "proxy": Proxy,
+    "no_proxy": NoProxy,
+    "ca_file": CaFile,
+    "timeout": Timeout,
+    "auth": Auth,
     **OF_ALL,
 }
 
@@ -119,77 +224,37 @@ class Shared(NamedTuple):
 
     base_url: str | None = None
     token_file: Path | None = None
+    profile: str | None = None
+    retries: int | None = None
+    proxy: str | None = None
+    no_proxy: bool = False
+    ca_file: Path | None = None
+    timeout: float | None = None
+    auth: Literal["header", "parameter"] | None = None
     as_json: bool = False
     quiet: bool = False
     debug: bool = False
     log_file: Path | None = None
-    profile: str | None = None
-    retries: int | None = None
 
     def followed_by(self, later: "Shared") -> "Shared":
         """Return both together; what was given later wins."""
-        both: dict[str, Any] = {
-            name: ours if (theirs := getattr(later, name)) in (None, False) else theirs
-            for name, ours in self._asdict().items()
+        given = {
+            name: value
+            for name, value in later._asdict().items()
+            if not (value is None or value is False)
         }
-        return Shared(**both)
+        return self._replace(**given)
 
 
-_SIZE: Final = re.compile(r"([0-9.]+) ?([kmgt]?)(i?)(?:b(?:ytes)?(?:/s)?)?", re.IGNORECASE)
-_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_TIME: Final = re.compile(r"(?:[0-9.]+[smhd])+", re.IGNORECASE)
-_TIME_PART: Final = re.compile(r"(?<![0-9.])([0-9.]++)([smhd])", re.IGNORECASE)
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def parse_bytes(text: str | int) -> int:
-    """Return a number of bytes: ``"500k"`` is 500,000, ``"500Ki"`` is 512,000.
-
-    A number is given back: defaults come through here as well.
-    """
-    found = _SIZE.fullmatch(str(text).strip())
-    number = None if found is None else _number(found[1])
-    if found is None or number is None:
-        raise typer.BadParameter(f"{text!r} is no size; write for example 500k, 10M, 1.5G or 64Mi.")
-    step = 1024 if found[3] else 1000
-    return round(number * math.pow(step, _POWERS[found[2].lower()]))
-
-
-def parse_seconds(text: str | float) -> float:
-    """Return a length of time in seconds: ``"90"``, ``"90s"`` and ``"1m30s"`` are the same.
-
-    A number is given back: defaults come through here as well.
-    """
-    given = str(text).strip()
-    if (plain := _number(given)) is not None:
-        return plain
-    parts = [(_number(part[1]), _SECONDS[part[2].lower()]) for part in _TIME_PART.finditer(given)]
-    if not _TIME.fullmatch(given) or any(number is None for number, _ in parts):
-        raise typer.BadParameter(
-            f"{text!r} is no length of time; write for example 90 (seconds), 30m, 2h or 1h30m."
-        )
-    return sum((number or 0.0) * unit for number, unit in parts)
-
-
-def parse_number_or_auto(text: str | int) -> int | str:
-    """Return a number above 0, or the word that has it found out.
-
-    A number is given back: defaults come through here as well.
-
-    Raises:
-        typer.BadParameter: The text is neither.
-    """
-    given = str(text).strip()
-    if given.lower() == "auto":
-        return "auto"
-    if not (given.isascii() and given.isdigit() and int(given)):
-        raise typer.BadParameter(f"{text!r} is no number above 0, and not `auto`.")
-    return int(given)
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+def sign(
+    function: Callable[..., object], own: Iterable[Parameter], shared: Mapping[str, object]
+) -> None:
+    """Tell typer what a function takes: its own parameters, and shared options."""
+    options = (
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=getattr(Shared(), name))
+        for name, kind in shared.items()
+    )
+    context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = (context, *own, *options)
+    function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {each.name: each.annotation for each in parameters}

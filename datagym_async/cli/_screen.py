@@ -140,9 +140,11 @@ class Output:
         else:
             self.table(columns, rows)
         # Here the output is all of the job; but who has left (`| head`) has seen enough.
-        lost = getattr(self._out.file, "lost", None)
-        if lost is not None and not isinstance(lost, BrokenPipeError):
-            raise CommandError("The list is not written whole.", status=SOME_FAILED)
+        match getattr(self._out.file, "lost", None):
+            case BrokenPipeError() as left:
+                raise left
+            case OSError():
+                raise CommandError("The list is not written whole.", status=SOME_FAILED)
 
     def json_line(self, record: object) -> None:
         """Say a part of the result as JSON on one line."""

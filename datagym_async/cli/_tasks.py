@@ -8,7 +8,7 @@ import attrs
 from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._connect import client_for, with_client
+from datagym_async.cli._connect import client_for, waiting, with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
@@ -124,7 +124,7 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
             lines.say(f"Task {outcome.task_id}: {_reason(outcome)}")
 
     async def work() -> TasksReport:
-        async with client:
+        async with client, waiting(invocation, client):
             await client.ping()  # or each task would tell of a refused token, or of a dead service
             if verb == "complete":
                 return await client.tasks.complete_many(task_ids, on_outcome=note)

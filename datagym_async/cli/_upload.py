@@ -24,7 +24,7 @@ from datagym_async.cli._closing import (
     write_report,
 )
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._connect import client_for
+from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import (
     INTERRUPTED,
     SOME_FAILED,
@@ -148,9 +148,10 @@ def upload(
     client = client_for(invocation, settle_after=settle_after, **given.client)
 
     async def find() -> tuple[list[Project], Dataset | Imagined]:
-        # The projects first: a wrong name must not leave a dataset behind.
-        projects = await _image_projects(client, project or ())
-        return projects, await _look_for(client, dataset, failed, create=create)
+        async with waiting(invocation, client):
+            # The projects first: a wrong name must not leave a dataset behind.
+            projects = await _image_projects(client, project or ())
+            return projects, await _look_for(client, dataset, failed, create=create)
 
     account = Account()
     if dry_run:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 SHARED = {
     *("--base-url", "--token-file", "--profile", "--retries"),
+    *("--proxy", "--no-proxy", "--ca-file", "--timeout", "--auth"),
     *("--json", "--quiet", "--debug", "--log-file"),
 }
 
