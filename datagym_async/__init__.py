@@ -29,11 +29,15 @@ if TYPE_CHECKING:
     from datagym_async.data import DatasetLoader, LoaderConfig, Sample
     from datagym_async.downloads import (
         DownloadConfig,
+        DownloadEnded,
         Downloader,
+        DownloadEvent,
         DownloadOutcome,
         DownloadProgress,
         DownloadReport,
         DownloadResult,
+        DownloadStarted,
+        MediaSettled,
     )
     from datagym_async.exceptions import (
         AlreadyExistsError,
@@ -171,8 +175,8 @@ else:
         _version="__version__",
         data="DatasetLoader LoaderConfig Sample",
         downloads=(
-            "DownloadConfig Downloader DownloadOutcome DownloadProgress DownloadReport "
-            "DownloadResult"
+            "DownloadConfig DownloadEnded Downloader DownloadEvent DownloadOutcome "
+            "DownloadProgress DownloadReport DownloadResult DownloadStarted MediaSettled"
         ),
         exceptions=(
             "AlreadyExistsError APIConnectionError APIError APIResponseValidationError "
@@ -247,10 +251,13 @@ __all__ = [
     "DatasetShare",
     "Double",
     "DownloadConfig",
+    "DownloadEnded",
+    "DownloadEvent",
     "DownloadOutcome",
     "DownloadProgress",
     "DownloadReport",
     "DownloadResult",
+    "DownloadStarted",
     "Downloader",
     "DryRun",
     "EntryType",
@@ -286,6 +293,7 @@ __all__ = [
     "LoaderConfig",
     "Media",
     "MediaInvalidReason",
+    "MediaSettled",
     "MediaSourceType",
     "MediaType",
     "Mismatch",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
+from datagym_async._logs import logger
 from datagym_async.exceptions import ConfigurationError
+
+_log = logger(__name__)
 
 
 def within(least: int, most: int) -> Any:  # attrs' own type of a validator is not generic enough
@@ -88,3 +93,45 @@ class Stops:
         if self.max_duration is not None and seconds >= self.max_duration:
             return f"max_duration: {self.max_duration:,g} s have passed"
         return ""
+
+
+def check_on_event(_: object, __: object, value: Any) -> None:
+    """Refuse what cannot be called with an event on the event loop."""
+    if value is None:
+        return
+    if not callable(value):
+        raise ConfigurationError(f"on_event is {value!r}; it must be a function of one event.")
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__):
+        raise ConfigurationError(
+            "on_event is a coroutine function; it must be a plain one that returns at once."
+        )
+
+
+class Listener:
+    """Hand events to a callable of the user's, whose errors do not touch the run.
+
+    Args:
+        on_event: The callable, or None where nobody listens.
+        job: What goes on, for the log: ``"upload"``.
+
+    Attributes:
+        is_wanted: Whether anybody listens.
+    """
+
+    def __init__(self, on_event: Callable[[Any], object] | None, job: str) -> None:
+        self._job = job
+        self.is_wanted = on_event is not None
+        self._on_event = on_event
+        self._has_failed = False
+
+    def tell(self, event: object) -> None:
+        """Call the callable; its first error is logged."""
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            if not self._has_failed:
+                self._has_failed = True
+                what = "on_event failed, and the %s goes on; this is logged once"
+                _log.exception(what, self._job)

@@ -3,7 +3,8 @@
 In reading order:
 
 * `_downloader`: the `Downloader`, a run of the engine from the listing to the labels.
-* `_config`, `_report`: its options; results, progress, report and the tally behind them.
+* `_config`, `_report`, `_events`: its options; results, progress, report and the tally behind them;
+  what a listener is told.
 * `_listing`: what the service lists, and the project that a dataset belongs to.
 * `_plan`: which file each media gets.
 * `_manifest`: the state of a folder, and what is written out of it.
@@ -16,6 +17,12 @@ from __future__ import annotations
 from datagym_async._public import publish
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._downloader import Downloader
+from datagym_async.downloads._events import (
+    DownloadEnded,
+    DownloadEvent,
+    DownloadStarted,
+    MediaSettled,
+)
 from datagym_async.downloads._report import (
     DownloadOutcome,
     DownloadProgress,
@@ -25,11 +32,15 @@ from datagym_async.downloads._report import (
 
 __all__ = [
     "DownloadConfig",
+    "DownloadEnded",
+    "DownloadEvent",
     "DownloadOutcome",
     "DownloadProgress",
     "DownloadReport",
     "DownloadResult",
+    "DownloadStarted",
     "Downloader",
+    "MediaSettled",
 ]
 
 publish(globals())

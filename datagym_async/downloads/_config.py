@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
-from datagym_async._runs._options import Stops, above_zero, flags, one_of, within
+from datagym_async._runs._options import Stops, above_zero, check_on_event, flags, one_of, within
 from datagym_async._wire._messages import MAX_IN_PIECES
+from datagym_async.downloads._events import OnDownloadEvent
 from datagym_async.models._ids import id_or_none
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class DownloadConfig:
         max_duration: The run ends this many seconds after its beginning. For these four: what is
             in flight ends in its own way, the report says which limit it was (``stopped_by``),
             that is no error, and the same download again resumes.
+        on_event: A plain function that is called with each `DownloadEvent`, in the event loop; it
+            must return at once. Its errors are logged, and touch nothing.
         max_problems: How many failed results the report keeps in full; the counts are exact.
 
     Raises:
@@ -79,6 +82,7 @@ class DownloadConfig:
     max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
     max_failures: int | None = attrs.field(default=None, validator=above_zero)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
+    on_event: OnDownloadEvent | None = attrs.field(default=None, validator=check_on_event)
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
 
     @property

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._database import DamagedError
 from datagym_async._runs._engine import BulkRun
+from datagym_async._runs._options import Listener
 from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
+from datagym_async.downloads._events import DownloadEnded, DownloadStarted, MediaSettled
 from datagym_async.downloads._fetching import Fetcher
 from datagym_async.downloads._labels import require_extras, write_bitmaps, write_labels
 from datagym_async.downloads._listing import Listing
@@ -103,6 +105,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         policy, patience = retry or RetryPolicy(), self._patience
         self._fetcher = Fetcher(self._root, sources, config, policy, self._tally, patience)
         self._manifest: Manifest | None = None
+        self._listener = Listener(config.on_event, "download")
         self._unwritten: deque[DownloadResult] = deque()
 
     def __repr__(self) -> str:
@@ -112,6 +115,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         require_extras(self._config)
         await in_thread(self._open_manifest)
         await self._listing.enter(self._opened_manifest)
+        planned, root = self._tally.planned, str(self._root)
+        self._listener.tell(DownloadStarted(self._listing.name, root, planned))
 
     def _open_manifest(self) -> None:
         self._manifest = Manifest.open(self._root, self._job)
@@ -166,6 +171,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self.failed += result.outcome is DownloadOutcome.FAILED
         self._unwritten.append(result)
         self._tally.settled(result)
+        if self._listener.is_wanted:
+            self._listener.tell(MediaSettled(result))
         self._give_out(result)
 
     def _has_reached_a_limit(self) -> bool:
@@ -200,6 +207,13 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             words = str(FileWriteError.of(self._root, error))
         text = f"The download stopped: {words.rstrip('.')}. {self.report.summary()}"
         return TransferError(text, report=self.report)
+
+    def _end(self) -> None:
+        """Stop the clock, and tell that the run is over, once."""
+        has_ended = self._ended is not None
+        super()._end()
+        if not has_ended:
+            self._listener.tell(DownloadEnded(self.report))
 
     # What the run says of itself.
 

@@ -10,10 +10,10 @@ import attrs
 
 from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
-from datagym_async._runs._options import above_zero, flags, one_of, within
+from datagym_async._runs._options import above_zero, check_on_event, flags, one_of, within
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_of
-from datagym_async.uploads._events import OnEvent, check_on_event
+from datagym_async.uploads._events import OnEvent
 from datagym_async.uploads._screening import Check, Screening
 from datagym_async.uploads.sources._candidates import (
     Clashes,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
 from datagym_async._limits import LimiterState
-from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import UploadReport, UploadResult
 
 
@@ -70,15 +68,3 @@ UploadEvent: TypeAlias = (
 """What `UploadConfig.on_event` is called with; later versions may add to it."""
 
 OnEvent: TypeAlias = Callable[[UploadEvent], object]
-
-
-def check_on_event(_: object, __: object, value: Any) -> None:
-    """Refuse what cannot be called with an event on the event loop."""
-    if value is None:
-        return
-    if not callable(value):
-        raise ConfigurationError(f"on_event is {value!r}; it must be a function of one event.")
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__):
-        raise ConfigurationError(
-            "on_event is a coroutine function; it must be a plain one that returns at once."
-        )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from datagym_async._limits import LimiterState, SessionStatistics
-from datagym_async._logs import logger
+from datagym_async._runs._options import Listener
 from datagym_async.uploads._advice import RunFacts, advise
 from datagym_async.uploads._events import (
     DatasetCreated,
@@ -25,7 +25,6 @@ from datagym_async.uploads._events import (
     Paused,
     RunEnded,
     RunStarted,
-    UploadEvent,
 )
 from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
 from datagym_async.uploads._values import Outcome
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from datagym_async.uploads._tally import Tally
     from datagym_async.uploads._target import Member
     from datagym_async.uploads._values import DatasetShare, UploadReport, UploadResult
-
-_log = logger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +56,7 @@ class Meters:
     max_upload_rate: float | None = None
 
 
-class Observer:
+class Observer(Listener):
     """Hand events to a callable of the user's, and find out what limited the run.
 
     Args:
@@ -72,10 +69,8 @@ class Observer:
     """
 
     def __init__(self, on_event: OnEvent | None = None, meters: Meters | None = None) -> None:
+        super().__init__(on_event, "upload")
         self.advice = ""
-        self.is_wanted = on_event is not None
-        self._on_event = on_event
-        self._has_failed = False
         self._limiter: LimiterState | None = None
         self._meters = meters
         self._before = SessionStatistics()
@@ -83,17 +78,6 @@ class Observer:
         self._paused_seconds = self._paused_until = 0.0
         self._cpu = 0.0
         self._has_ended = False
-
-    def tell(self, event: UploadEvent) -> None:
-        """Call the callable; its first error is logged."""
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            if not self._has_failed:
-                self._has_failed = True
-                _log.exception("on_event failed, and the upload goes on; this is logged once")
 
     def watch(self, limiter: LimiterState | None) -> None:
         """Tell of the limit if it is another than the last time."""

@@ -131,7 +131,7 @@ PROGRAMS_ONLY = {"batch_size", "max_bytes_in_flight", "max_problems", "on_event"
 
 @pytest.mark.parametrize(
     ("table", "left_out"),
-    [(UPLOAD, PROGRAMS_ONLY), (DOWNLOAD, {"max_bytes", "max_problems"})],
+    [(UPLOAD, PROGRAMS_ONLY), (DOWNLOAD, {"max_bytes", "max_problems", "on_event"})],
     ids=["upload", "download"],
 )
 def test_every_option_of_the_library_has_a_flag(table: OptionTable, left_out: set[str]) -> None:

@@ -14,7 +14,11 @@ import pytest
 from datagym_async import (
     ConfigurationError,
     DownloadConfig,
+    DownloadEnded,
+    DownloadEvent,
     DownloadOutcome,
+    DownloadStarted,
+    MediaSettled,
     NotFoundError,
     UploadConfig,
     UploadItem,
@@ -338,3 +342,27 @@ async def test_a_media_that_is_too_long_is_failed_by_itself(tmp_path: Path) -> N
     assert problem.media_id == long.id
     assert "more than 20,000 bytes; max_bytes=... says how many" in problem.reason
     assert sorted(images_below(tmp_path)) == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+async def test_a_listener_is_told_of_each_media(tmp_path: Path) -> None:
+    """From the beginning to the end, and its errors touch nothing."""
+    events: list[DownloadEvent] = []
+
+    def hear(event: DownloadEvent) -> None:
+        events.append(event)
+        raise RuntimeError("a slip of the listener")
+
+    media = [SeedMedia(f"{number}.jpg", jpeg(2_000, seed=number)) for number in range(3)]
+    async with world(*media) as here:
+        config = DownloadConfig(on_event=hear)
+        report = await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
+
+    assert isinstance(events[0], DownloadStarted)
+    assert (events[0].planned, events[0].folder) == (3, str(tmp_path))
+    settled = [each.result.name for each in events if isinstance(each, MediaSettled)]
+    assert sorted(settled) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert isinstance(events[-1], DownloadEnded)
+    assert events[-1].report == report
+    assert len(events) == 5
+    with pytest.raises(ConfigurationError, match="on_event"):
+        DownloadConfig(on_event="x")  # type: ignore[arg-type]
