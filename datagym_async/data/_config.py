@@ -13,6 +13,7 @@ import attrs
 from datagym_async._extras import require_modules
 from datagym_async._runs._options import flags, one_of
 from datagym_async._wire._messages import MAX_IN_MEMORY
+from datagym_async.data._order import Even
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia
 
@@ -54,6 +55,9 @@ class LoaderConfig:
             then a slow one does not delay the others.
         shuffle: Seed of a shuffle of each epoch, or None for the order of the media's ids.
         shard: Which part is loaded: `(index, count)`.
+        even: How all shards get the same number of samples, and so of batches, as trainings that
+            wait for each other need: ``"drop"`` leaves out the last ones of an epoch, less than
+            one a shard; ``"pad"`` repeats the first ones. None: they differ by one at most.
         decode: What `Sample.data` is: ``"bytes"``, ``"pillow"`` (an image as it is stored) or
             ``"numpy"`` (an array, see `dtype`).
         dtype: What arrays hold: ``"uint8"`` is RGB, height x width x 3 (of 16 bits the upper 8,
@@ -84,6 +88,7 @@ class LoaderConfig:
     ordered: bool = True
     shuffle: int | None = None
     shard: tuple[int, int] = (0, 1)
+    even: Even | None = attrs.field(default=None, validator=one_of(*get_args(Even), None))
     decode: Decode = "bytes"
     dtype: DType = attrs.field(default="uint8", validator=one_of(*get_args(DType)))
     orientation: Orientation = attrs.field(default="keep", validator=one_of(*get_args(Orientation)))
@@ -122,6 +127,11 @@ class LoaderConfig:
                 f'on_error is {self.on_error!r}; it can be "raise", "skip" or a function of media'
                 " and error"
             )
+        if self.on_error == "skip" and self.even is not None:
+            raise ConfigurationError(
+                f'even="{self.even}" and on_error="skip": whoever skips has fewer samples than the '
+                "others; give a function that returns a replacement"
+            )
         if self.links not in get_args(Links):
             msg = f'links is {self.links!r}; it can be "refuse", "skip" or "service"'
             raise ConfigurationError(msg)
@@ -135,6 +145,7 @@ class LoaderOptions(TypedDict, total=False):
     ordered: bool
     shuffle: int | None
     shard: tuple[int, int]
+    even: Even | None
     decode: Decode
     dtype: DType
     orientation: Orientation

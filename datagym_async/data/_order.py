@@ -12,8 +12,12 @@ import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
+from typing import Literal, TypeAlias
 
 import attrs
+
+Even: TypeAlias = Literal["pad", "drop"]
 
 _ROUNDS = 8
 _WORD = (1 << 64) - 1
@@ -106,14 +110,23 @@ class Progress:
     shards: int = 1
     passed: int = 0  # how many samples in a row are done, from the first on
     ahead: int = 0  # bits, the lowest for the sample after those: 1 for samples out of order
+    even: Even | None = None  # how all shards get the same number, or None: they differ by one
 
     def __len__(self) -> int:
         """Return how many samples the shard has in this rest."""
-        return max(0, -(-(len(self.rest) - self.shard) // self.shards))
+        if self.even == "drop":
+            return len(self.rest) // self.shards
+        begins_at = 0 if self.even == "pad" else self.shard
+        return max(0, -(-(len(self.rest) - begins_at) // self.shards))
 
     def position(self, number: int) -> int:
-        """Return the position of the shard's n-th sample."""
-        return self.rest.at(self.shard + number * self.shards)
+        """Return the position of the shard's n-th sample; padding begins anew with the first."""
+        return self.rest.at((self.shard + number * self.shards) % len(self.rest))
+
+    @property
+    def left(self) -> int:
+        """Return how many of its samples are not done now."""
+        return max(0, len(self) - self.passed - self.ahead.bit_count())
 
     def pending(self) -> Iterator[int]:
         """Give the numbers of the samples that are not done now, in order."""
@@ -127,6 +140,13 @@ class Progress:
         row = (~self.ahead & (self.ahead + 1)).bit_length() - 1  # ones at the low end
         self.passed += row
         self.ahead >>= row
+
+    def advance(self, samples: int) -> None:
+        """Mark the next so many that are pending."""
+        for number in list(islice(self.pending(), samples if self.ahead else 0)):
+            self.mark(number)
+            samples -= 1
+        self.passed += samples
 
     def is_done(self, number: int) -> bool:
         return number < self.passed or bool(self.ahead >> (number - self.passed) & 1)

@@ -179,4 +179,9 @@ class SampleLoader:
             value = on_error(media, error)
         except Exception as raised:
             return Loaded(error=raised)
-        return Loaded(skipped=True) if value is None else Loaded(value, weigh(value))
+        if value is not None:
+            return Loaded(value, weigh(value))
+        if self._config.even is None:
+            return Loaded(skipped=True)
+        error.add_note(f'on_error returned None; even="{self._config.even}" needs a replacement')
+        return Loaded(error=error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
@@ -17,12 +17,20 @@ from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from datagym_async.data._config import LoaderConfig
-    from datagym_async.data._listing import Listing
 
 VERSION = 1
 
 State: TypeAlias = "Mapping[str, object]"
 """What `DatasetLoader.state_dict` returns."""
+
+
+class Listed(Protocol):
+    """What is known of a `Listing`: how many media there are, and that they are the same ones."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __len__(self) -> int: ...
 
 
 _COUNT = (attrs.validators.instance_of(int), attrs.validators.ge(0))
@@ -81,14 +89,17 @@ def resumption(
 ) -> tuple[LoaderState, Progress]:
     """Return where a shard resumes: a state with the epoch and the listing, and its progress.
 
-    Given is the state of this very shard; or the state of any one shard, in order, where all have
-    passed the same number; or the states of all shards. States that do not belong together, or do
-    not tell enough, are a `ConfigurationError`.
+    Given is the state of this very shard, alone or among others; or the state of any one shard, in
+    order, where all have passed the same number; or the states of all shards. States that do not
+    belong together, or do not tell enough, are a `ConfigurationError`.
     """
     states = [LoaderState.of(each) for each in ([given] if isinstance(given, Mapping) else given)]
     if not states:
         raise ConfigurationError("There is no state to go on from; pass what state_dict() returned")
     first = states[0]
+    own = [each for each in states if (each.shard, each.shards) == (shard, shards)]
+    if len(own) == 1 and 1 < len(states) < shards:  # of one of several trainings
+        return own[0], own[0].progress
     if len(states) > 1:
         states = _of_one_loader(states)
     elif (first.shard, first.shards) == (shard, shards):
@@ -141,7 +152,7 @@ class Position:
 
     def __init__(self, config: LoaderConfig) -> None:
         self._shard, self._shards = config.shard
-        self._seed = config.shuffle
+        self._seed, self._even = config.shuffle, config.even
         self._loaded: LoaderState | None = None
         self._progress: Progress | None = None
         self.epoch = 0
@@ -150,11 +161,11 @@ class Position:
         passed = self._progress.passed if self._progress is not None else 0
         return f"epoch {self.epoch}, {passed} passed, shard {self._shard} of {self._shards}"
 
-    def length(self, listing: Listing) -> int:
+    def length(self, listing: Listed) -> int:
         """Return how many samples the shard has in a whole epoch."""
         return len(self._whole(len(listing)))
 
-    def begin(self, listing: Listing) -> Progress:
+    def begin(self, listing: Listed) -> Progress:
         """Return the shard's progress in this epoch; further marks go there."""
         if self._progress is None:
             self._progress = self._whole(len(listing))
@@ -168,7 +179,7 @@ class Position:
         """Go to the beginning of an epoch."""
         self.epoch, self._progress, self._loaded = epoch, None, None
 
-    def state(self, listing: Listing | None) -> LoaderState:
+    def state(self, listing: Listed | None) -> LoaderState:
         """Return the state; without a listing it can only be the one that was begun with."""
         known, media, fingerprint = self._loaded, 0, ""
         if listing is not None:
@@ -183,7 +194,10 @@ class Position:
             listing=fingerprint,
             base=progress.rest.base,
             done=progress.rest.done,
-            **attrs.asdict(progress, recurse=False, filter=lambda field, _: field.name != "rest"),
+            shard=progress.shard,
+            shards=progress.shards,
+            passed=progress.passed,
+            ahead=progress.ahead,
         )
 
     def load(self, given: State | Sequence[State]) -> None:
@@ -196,9 +210,9 @@ class Position:
             )
         self.go_to(state.epoch)
         if state.listing:  # else nothing had been listed, nor yielded
-            self._loaded, self._progress = state, progress
+            self._loaded, self._progress = state, attrs.evolve(progress, even=self._even)
 
-    def check(self, listing: Listing) -> None:
+    def check(self, listing: Listed) -> None:
         """Refuse to resume in a dataset that has changed: its positions mean other media."""
         known = self._loaded
         if known and (known.media, known.listing) != (len(listing), listing.fingerprint):
@@ -209,4 +223,28 @@ class Position:
 
     def _whole(self, media: int) -> Progress:
         """Return the progress of a shard at the beginning of an epoch."""
-        return Progress(Rest(media), self._shard, self._shards)
+        return Progress(Rest(media), self._shard, self._shards, even=self._even)
+
+
+def rounds(left: Sequence[int], values: int) -> list[int]:
+    """Return how many of `values` each worker gave, in turn, those that have none left passed over.
+
+    Args:
+        left: How many each of them has to give.
+        values: How many all of them gave, as a ``DataLoader`` takes them.
+
+    Raises:
+        ConfigurationError: They have less than that.
+    """
+    given = [0] * len(left)
+    while values:
+        active = [number for number, most in enumerate(left) if given[number] < most]
+        if not active:
+            msg = f"{values} batches more than there are in the epoch were given; count one epoch"
+            raise ConfigurationError(msg)
+        shortest = min(left[number] - given[number] for number in active)
+        whole = min(shortest, values // len(active))
+        for number in active if whole else active[:values]:
+            given[number] += whole or 1
+        values -= whole * len(active) or values
+    return given

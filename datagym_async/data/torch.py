@@ -2,15 +2,19 @@
 
 ::
 
-    config = LoaderConfig(decode="numpy", shuffle=7)
+    config = LoaderConfig(decode="numpy", shuffle=7, batch_size=32)
     dataset = LoaderDataset(DataGymClient, dataset_id, transform=to_tensors, config=config)
-    for images, targets in torch.utils.data.DataLoader(dataset, batch_size=32, num_workers=4):
-        ...
+    loader = DataLoader(dataset, batch_size=None, collate_fn=default_collate, num_workers=4)
+    for epoch in range(epochs):
+        dataset.set_epoch(epoch)
+        for images, targets in loader:
+            ...
 
 Each worker process opens a client of its own, under an event loop in a thread of its own, when it
-first iterates: nothing that belongs to a process or a loop is ever shared. The workers are the
-shards, so that together they yield each media once; `rank` and `world_size` deal out the dataset to
-several trainings before that.
+first iterates: nothing that belongs to a process or a loop is ever shared, but for a few numbers
+(`_Board`) by which `set_epoch` reaches workers that run already, and by which they notice what
+would be wrong. The workers are the shards, so that together they yield each media once; `rank` and
+`world_size` deal out the dataset to several trainings before that.
 
 Written against the documented interface of ``torch.utils.data``: `IterableDataset` and
 `get_worker_info`.
@@ -19,15 +23,21 @@ Written against the documented interface of ``torch.utils.data``: `IterableDatas
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
+import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, ExitStack
+from multiprocessing.context import get_spawning_popen
+from multiprocessing.sharedctypes import RawValue
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import attrs
 
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._state import LoaderState
+from datagym_async.data._state import LoaderState, Position, rounds
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_or_none
 
@@ -72,11 +82,48 @@ class OpenClient(Protocol):
         """Return a data loader."""
 
 
+_WATCHED = 1024  # workers; of those beyond nobody finds out that they begin an epoch again
+
+
+class _Board(ctypes.Structure):
+    """What the process of a dataset and its workers tell each other, in memory that they share."""
+
+    _fields_ = (
+        ("calls", ctypes.c_uint64),  # of set_epoch and load_state_dict
+        ("loads", ctypes.c_uint64),  # of load_state_dict alone
+        ("epoch", ctypes.c_uint64),
+        ("workers", ctypes.c_uint64),  # that have begun since the last call; 0 for none
+        ("media", ctypes.c_uint64),
+        ("listing", ctypes.c_char * 16),
+        ("begun", ctypes.c_uint64 * _WATCHED),  # by worker: 1 + the calls when it last began
+    )
+    calls: int
+    loads: int
+    epoch: int
+    workers: int
+    media: int
+    listing: bytes
+    begun: list[int]
+
+
+@attrs.frozen
+class _Known:
+    """The listing that a board tells of."""
+
+    media: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return self.media
+
+
 class LoaderDataset(IterableDataset[object]):
     """The samples of a dataset, for a ``torch.utils.data.DataLoader``.
 
-    Each iteration is an epoch. One that is left early begins again the next time, unless
-    `load_state_dict` was called.
+    Call `set_epoch` before each epoch: it is right with and without workers, whether they persist
+    or not. What would repeat an epoch instead is an error. Without workers, and without
+    `set_epoch`, each iteration that comes to its end is an epoch. One that is left early begins
+    again the next time.
 
     Args:
         client: Makes a client; `DataGymClient` itself takes address and token from the environment.
@@ -86,8 +133,11 @@ class LoaderDataset(IterableDataset[object]):
         transform: Called in a thread with each sample; what it returns is yielded instead.
         config: The options, but for `shard`, which follows from the workers. With a `batch_size`,
             give the DataLoader ``batch_size=None``.
-        rank: Number of this training among several that share the dataset.
+        rank: Number of this training among several that share the dataset. None for both, rank and
+            world size: as ``torch.distributed`` has them if it is initialised now, else the
+            environment (``RANK`` and ``WORLD_SIZE``, as ``torchrun`` sets them), else alone.
         world_size: How many there are.
+        num_workers: That of the DataLoader, which `len` needs; another one is then refused.
 
     Raises:
         ConfigurationError: `config` names a shard, or the rank is not below the world size.
@@ -101,10 +151,11 @@ class LoaderDataset(IterableDataset[object]):
         project_id: ProjectId | None = None,
         transform: Callable[[Sample], object] | None = None,
         config: LoaderConfig | None = None,
-        rank: int = 0,
-        world_size: int = 1,
+        rank: int | None = None,
+        world_size: int | None = None,
+        num_workers: int | None = None,
     ) -> None:
-        self._config = attrs.evolve(config or LoaderConfig(), shard=(rank, world_size))
+        self._config = attrs.evolve(config or LoaderConfig(), shard=_place(rank, world_size))
         if config is not None and config.shard != (0, 1):
             raise ConfigurationError(
                 f"shard is {config.shard!r}, and workers are the shards here; pass rank and "
@@ -113,16 +164,33 @@ class LoaderDataset(IterableDataset[object]):
         self._client = client
         self._source = id_or_none(dataset_id, "dataset id"), id_or_none(project_id, "project id")
         self._transform = transform
-        self._epoch = 0
-        self._start: State | Sequence[State] | None = None
-        self._last: State | None = None
+        self._num_workers = num_workers
+        self._board = RawValue(_Board)
+        self._start: State | Sequence[State] | None = None  # where to resume
+        self._is_used = False  # whether an iteration has begun there
+        self._calls = self._loads = 0  # those on the board that this process knows of
+        self._last: State | None = None  # of an iteration that was left
         self._loader: DatasetLoader[object] | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        state = {**vars(self), "_loader": None}
+        if get_spawning_popen() is None:  # a copy, and no worker: it has a board of its own
+            state["_board"] = bytes(self._board)
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        if isinstance(copied := state["_board"], bytes):
+            self._board = RawValue(_Board)
+            ctypes.memmove(ctypes.addressof(self._board), copied, len(copied))
+
     def __iter__(self) -> Iterator[object]:
+        self._enter()
+        begun = self._position().state(None)
         with _LoopThread() as thread, ExitStack() as closing:
-            stack = AsyncExitStack()
-            closing.callback(lambda: thread.run(stack.aclose()))
-            self._loader = loader = thread.run(self._open(stack, self._shard()))
+            loader = self._open(thread, closing, self._shard())
+            thread.run(self._resume(loader))
+            self._loader, self._last = loader, None
             try:
                 while True:
                     try:
@@ -130,55 +198,247 @@ class LoaderDataset(IterableDataset[object]):
                     except StopAsyncIteration:
                         break
                     yield value
-                self._start = loader.state_dict()
+            except BaseException:  # an error, or it was left
+                self._last = loader.state_dict()
+                raise
             finally:
-                self._loader, self._last = None, loader.state_dict()
+                self._loader = None
+            if get_worker_info() is None:
+                self._start, self._board.epoch = None, begun.epoch + 1
+                return
+            # The next epoch is another worker's, or begins when set_epoch says so.
+            end = LoaderState.of(loader.state_dict())
+            end = attrs.evolve(end, epoch=begun.epoch, base=begun.base, done=begun.done)
+            self._last = attrs.evolve(end, passed=end.media, ahead=0).as_dict()
+
+    def __len__(self) -> int:
+        """Return how many values an epoch of this training has, of all its workers.
+
+        Samples, or batches if the options have a `batch_size`. What cannot be loaded and is skipped
+        is not known of. The media are listed if they have not been.
+
+        Raises:
+            TypeError: `num_workers` was not given, and no worker has begun.
+            APIError: The media cannot be listed.
+        """
+        workers = self._num_workers
+        if workers is None and (workers := self._board.workers or None) is None:
+            raise TypeError("How many values each worker has depends on num_workers=; pass it")
+        listing, config = self._known(), self._config
+        values, size = 0, config.batch_size or 1
+        for worker in range(max(1, workers)):
+            samples = self._position(self._shard(worker, workers), resumes=False).length(listing)
+            values += samples // size if config.drop_last else -(-samples // size)
+        return values
+
+    @property
+    def epoch(self) -> int:
+        """Return the number of the epoch that the next iteration is of, or that runs."""
+        return self._board.epoch
 
     def state_dict(self) -> State:
-        """Return where this worker's iteration stands, or stood last (see `DatasetLoader`).
+        """Return where this process's iteration stands, or stood last (see `DatasetLoader`).
 
-        Of several workers each has a state of its own, and each process only its own.
+        Raises:
+            ConfigurationError: Workers have begun: each has a state of its own, and this process
+                does not know how much of what they loaded was used. See `states_after`.
         """
         if self._loader is not None:
             return self._loader.state_dict()
-        begun = LoaderState(epoch=self._epoch, seed=self._config.shuffle, media=0, listing="")
-        return self._last or begun.as_dict()
+        if get_worker_info() is None and self._board.workers:
+            raise ConfigurationError(
+                "The workers iterate, and this process has no state; call states_after(batches), "
+                "or take the state of torchdata's StatefulDataLoader"
+            )
+        if self._last is not None and self._calls == self._board.calls:
+            return self._last
+        return self._position().state(None).as_dict()
+
+    def states_after(self, batches: int) -> list[State]:
+        """Return where all workers stand when a DataLoader has given so many batches.
+
+        For `load_state_dict`, of this training with as many workers; or, with the states of all
+        trainings in one list, with any number of either.
+
+        Args:
+            batches: How many it gave in this epoch, or since it resumed in it.
+
+        Raises:
+            ConfigurationError: It cannot be told: there are workers, and the dataset does not make
+                the batches, gives them in no order, or skips what cannot be loaded.
+        """
+        config, workers = self._config, self._board.workers
+        if not workers:
+            return [self.state_dict()]
+        size = config.batch_size
+        if size is None or not config.ordered or (config.on_error != "raise" and not config.even):
+            raise ConfigurationError(
+                "What the workers gave is counted in batches, in order; that takes batch_size in "
+                'the config (and None in the DataLoader), ordered=True, and on_error="raise" or '
+                "even="
+            )
+        listing = self._known()
+        shards = [self._position(self._shard(each, workers)) for each in range(workers)]
+        pending = [shard.begin(listing).left for shard in shards]
+        left = [each // size if config.drop_last else -(-each // size) for each in pending]
+        for shard, most, given in zip(shards, pending, rounds(left, batches), strict=True):
+            shard.begin(listing).advance(min(most, given * size))
+        return [shard.state(listing).as_dict() for shard in shards]
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Have the next iteration resume where a loader stood (see `DatasetLoader`).
 
-        The number of workers may be another one.
+        Call it before the workers begin: those that persist are refused after it. The number of
+        workers may be another one.
+
+        Raises:
+            ConfigurationError: It is no state, or one of another epoch than a worker was told.
         """
-        self._start, self._last = state, None
+        epoch, board = _epoch_of(state), self._board
+        self._start, self._last, self._is_used = state, None, False
+        if get_worker_info() is None:
+            board.calls, board.loads, board.epoch = board.calls + 1, board.loads + 1, epoch
+            board.workers = 0
+            self._loads = board.loads
+        elif board.calls and epoch < board.epoch:  # of an epoch that has ended
+            self._start = None
+        elif board.calls and epoch > board.epoch:
+            raise ConfigurationError(
+                f"The state is of epoch {epoch}, and set_epoch({board.epoch}) was called; begin "
+                "with the epoch of the state"
+            )
+        self._calls = board.calls
 
     def set_epoch(self, epoch: int) -> None:
-        """Have the next iteration begin at an epoch, by its number from 0.
+        """Have the next iteration, of all workers, be of an epoch, by its number from 0.
 
-        Call it before each epoch where workers do not persist: they begin as copies of this.
+        It begins where a state that was loaded says, if that is of this epoch, else at its
+        beginning.
         """
-        self._epoch, self._start, self._last = epoch, None, None
+        board = self._board
+        has_begun = self._is_used or board.workers
+        if self._start is not None and (has_begun or _epoch_of(self._start) != epoch):
+            self._start = None
+        board.calls, board.epoch, board.workers = board.calls + 1, epoch, 0
+        self._last, self._calls = None, board.calls
 
-    def _shard(self) -> tuple[int, int]:
+    def _enter(self) -> None:
+        """Begin an iteration, or refuse one that cannot be right."""
+        board, info = self._board, get_worker_info()
+        have = 0 if info is None else info.num_workers
+        if self._num_workers not in {None, have}:
+            raise ConfigurationError(
+                f"num_workers is {self._num_workers}, and the DataLoader has {have}; pass the same"
+            )
+        self._sync()
+        self._is_used = True
+        if info is None:
+            return
+        if self._loads != board.loads:
+            raise ConfigurationError(
+                "load_state_dict was called after these workers had begun; call it before the "
+                "first epoch, or make the DataLoader anew"
+            )
+        board.workers = info.num_workers
+        if info.id < _WATCHED:
+            began, board.begun[info.id] = board.begun[info.id], board.calls + 1
+            depends = self._config.shuffle is not None or self._start is not None
+            if began == board.calls + 1 and depends:
+                raise ConfigurationError(
+                    f"A worker begins epoch {board.epoch} a second time; call "
+                    "dataset.set_epoch(...) before each epoch"
+                )
+
+    def _sync(self) -> None:
+        """Follow what set_epoch said since: a resume that has begun, or of another epoch, ends."""
+        calls, epoch, start = self._board.calls, self._board.epoch, self._start
+        if self._calls != calls:
+            if self._is_used or (start is not None and _epoch_of(start) != epoch):
+                self._start = None
+            self._calls, self._is_used = calls, False
+
+    def _position(self, shard: tuple[int, int] | None = None, *, resumes: bool = True) -> Position:
+        """Return where a shard begins, this process's own by default."""
+        if get_worker_info() is not None:
+            self._sync()
+        position = Position(attrs.evolve(self._config, shard=shard or self._shard()))
+        if resumes and self._start is not None:
+            position.load(self._start)
+        else:
+            position.go_to(self._board.epoch)
+        return position
+
+    def _shard(self, worker: int | None = None, workers: int = 0) -> tuple[int, int]:
         rank, world_size = self._config.shard
-        if (info := get_worker_info()) is None:
+        if worker is None and (info := get_worker_info()) is not None:
+            worker, workers = info.id, info.num_workers
+        if not workers:
             return rank, world_size
-        return rank * info.num_workers + info.id, world_size * info.num_workers
+        return rank * workers + (worker or 0), world_size * workers
 
-    async def _open(self, stack: AsyncExitStack, shard: tuple[int, int]) -> DatasetLoader[object]:
-        client = await stack.enter_async_context(self._client())
-        dataset_id, project_id = self._source
-        loader = client.loader(
-            dataset_id,
-            project_id=project_id,
-            transform=self._transform,
-            config=attrs.evolve(self._config, shard=shard),
-        )
-        await stack.enter_async_context(loader)
+    def _known(self) -> _Known:
+        """Return what is known of the listing; list the media if it is nothing."""
+        if not self._board.listing:
+            with _LoopThread() as thread, ExitStack() as closing:
+                self._open(thread, closing, self._shard())
+        return _Known(self._board.media, self._board.listing.decode())
+
+    def _open(
+        self, thread: _LoopThread, closing: ExitStack, shard: tuple[int, int]
+    ) -> DatasetLoader[object]:
+        """Return a loader in a thread; its media are listed, and those on the board."""
+        stack = AsyncExitStack()
+        closing.callback(lambda: thread.run(stack.aclose()))
+
+        async def opened() -> DatasetLoader[object]:
+            client = await stack.enter_async_context(self._client())
+            dataset_id, project_id = self._source
+            loader = client.loader(
+                dataset_id,
+                project_id=project_id,
+                transform=self._transform,
+                config=attrs.evolve(self._config, shard=shard),
+            )
+            await stack.enter_async_context(loader)
+            await loader.length()
+            return loader
+
+        loader = thread.run(opened())
+        found = LoaderState.of(loader.state_dict())
+        self._board.media, self._board.listing = found.media, found.listing.encode()
+        return loader
+
+    async def _resume(self, loader: DatasetLoader[object]) -> None:
         if self._start is not None:
             await loader.load_state_dict(self._start)
         else:
-            await loader.set_epoch(self._epoch)
-        return loader
+            await loader.set_epoch(self._board.epoch)
+
+
+def _epoch_of(state: State | Sequence[State]) -> int:
+    states = [state] if isinstance(state, Mapping) else state
+    if not states:
+        raise ConfigurationError("There is no state to go on from; pass what state_dict() returned")
+    return min(LoaderState.of(each).epoch for each in states)
+
+
+def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """Return rank and world size as they were given, or as torch or the environment has them."""
+    if rank is not None or world_size is not None:
+        return rank or 0, 1 if world_size is None else world_size
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    told = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE")]
+    if told == [None, None]:
+        return 0, 1
+    try:
+        return int(told[0] or ""), int(told[1] or "")
+    except ValueError:
+        raise ConfigurationError(
+            f"RANK is {told[0]!r} and WORLD_SIZE {told[1]!r} in the environment; set both to "
+            "numbers, or pass rank and world_size"
+        ) from None
 
 
 class _LoopThread:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import pickle
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 import attrs
 import pytest
@@ -83,16 +84,41 @@ def index_of(sample: Sample) -> int:
 
 
 def dataset_of(
-    service: tuple[str, str], config: LoaderConfig, *, rank: int = 0, world_size: int = 1
+    service: tuple[str, str], config: LoaderConfig, **options: int | None
 ) -> LoaderDataset:
     """Return a dataset whose workers open clients of their own."""
     module = importlib.import_module("datagym_async.data.torch")
     base_url, dataset_id = service
     client = partial(DataGymClient, TOKEN, base_url, rate_limit=None)
-    made = module.LoaderDataset(
-        client, dataset_id, transform=index_of, config=config, rank=rank, world_size=world_size
-    )
+    made = module.LoaderDataset(client, dataset_id, transform=index_of, config=config, **options)
     return cast("LoaderDataset", made)
+
+
+def forked(dataset: LoaderDataset) -> LoaderDataset:
+    """Return the dataset that a forked worker has: a copy of all but the shared memory."""
+    made = object.__new__(type(dataset))
+    vars(made).update(vars(dataset))
+    return made
+
+
+def given(torch: Standing, workers: list[LoaderDataset]) -> list[object]:
+    """Return what a DataLoader gives of an epoch: in turn, those that have ended passed over."""
+    iterations, values = [iter(worker) for worker in workers], []
+    active = list(range(len(workers)))
+    while active:
+        for number in list(active):
+            torch.worker = Worker(number, len(workers))
+            try:
+                values.append(next(iterations[number]))
+            except StopIteration:
+                active.remove(number)
+    torch.worker = None
+    return values
+
+
+def indexes(values: Iterable[object]) -> list[int]:
+    """Return the indexes in batches, sorted."""
+    return sorted(index for batch in values for index in cast("tuple[int, ...]", batch))
 
 
 def test_workers_are_shards(service: tuple[str, str], torch: Standing) -> None:
@@ -168,6 +194,191 @@ def test_shards_are_not_asked_for_by_hand(service: tuple[str, str], torch: Stand
     """A shard among the options would be one of the workers' shards."""
     with pytest.raises(ConfigurationError, match="pass rank and world_size"):
         dataset_of(service, LoaderConfig(shard=(0, 2)))
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_one_recipe_is_right_for_workers(
+    service: tuple[str, str], torch: Standing, persistent: bool
+) -> None:
+    """With set_epoch before each epoch, workers give all of it, new ones and old ones alike."""
+    dataset = dataset_of(service, LoaderConfig(shuffle=3, batch_size=2))
+    workers = [forked(dataset) for _ in range(3)]
+    epochs = []
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        epochs.append(given(torch, workers if persistent else [forked(dataset) for _ in workers]))
+    alone = dataset_of(service, LoaderConfig(shuffle=3, batch_size=2))
+
+    assert [indexes(epoch) for epoch in epochs] == [list(range(COUNT))] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert [indexes(alone) for _ in range(3)] == [list(range(COUNT))] * 3
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("batches", [0, 1, 4, 8, 9])
+def test_a_resume_is_of_one_epoch(
+    service: tuple[str, str], torch: Standing, batches: int, persistent: bool
+) -> None:
+    """After a resume the rest of that epoch comes, and the next ones are whole."""
+    config = LoaderConfig(shuffle=3, batch_size=2)
+    first = dataset_of(service, config)
+    first.set_epoch(1)
+    seen = given(torch, [forked(first) for _ in range(3)])[:batches]
+    states = first.states_after(batches)
+
+    dataset = dataset_of(service, config)
+    dataset.load_state_dict(json.loads(json.dumps(states)))
+    assert dataset.epoch == 1
+    workers = [forked(dataset) for _ in range(2)]  # another number of them
+    epochs = []
+    for epoch in range(dataset.epoch, 4):
+        dataset.set_epoch(epoch)
+        epochs.append(given(torch, workers if persistent else [forked(dataset) for _ in workers]))
+
+    assert indexes([*seen, *epochs[0]]) == list(range(COUNT))
+    assert [indexes(epoch) for epoch in epochs[1:]] == [list(range(COUNT))] * 2
+    with pytest.raises(ConfigurationError, match="count one epoch"):
+        first.states_after(10)
+
+
+def test_trainings_resume_each_on_its_own(service: tuple[str, str], torch: Standing) -> None:
+    """Each rank goes on from the states of its own workers, and all are as long as before."""
+    config = LoaderConfig(shuffle=3, batch_size=2, even="pad")
+    seen: list[object] = []
+    for rank in range(2):
+        dataset = dataset_of(service, config, rank=rank, world_size=2)
+        whole = given(torch, [forked(dataset) for _ in range(2)])
+        resumed = dataset_of(service, config, rank=rank, world_size=2)
+        resumed.load_state_dict(dataset.states_after(3))
+        rest = given(torch, [forked(resumed) for _ in range(2)])
+        assert indexes([*whole[:3], *rest]) == indexes(whole)
+        seen += whole
+
+    assert set(indexes(seen)) == set(range(COUNT))
+
+
+def test_what_would_repeat_an_epoch_is_an_error(service: tuple[str, str], torch: Standing) -> None:
+    """Without set_epoch, workers that are new cannot know that an epoch was given."""
+    shuffled = dataset_of(service, LoaderConfig(shuffle=3))
+    given(torch, [forked(shuffled)])
+    with pytest.raises(ConfigurationError, match="before each epoch"):
+        given(torch, [forked(shuffled)])
+    plain = dataset_of(service, LoaderConfig())
+    assert given(torch, [forked(plain)]) == given(torch, [forked(plain)]) == list(range(COUNT))
+    begun = dataset_of(service, LoaderConfig(batch_size=4))
+    given(torch, [forked(begun)])
+    plain.load_state_dict(begun.states_after(2))
+    assert given(torch, [forked(plain)]) == list(range(8, COUNT))
+    with pytest.raises(ConfigurationError, match="before each epoch"):
+        given(torch, [forked(plain)])
+
+
+def test_states_that_would_not_be_true_are_errors(
+    service: tuple[str, str], torch: Standing
+) -> None:
+    """The main process has none while workers iterate, and workers take none once begun."""
+    dataset = dataset_of(service, LoaderConfig(shuffle=1))
+    assert dataset.state_dict()["epoch"] == 0
+    worker = forked(dataset)
+    given(torch, [worker])
+    with pytest.raises(ConfigurationError, match="StatefulDataLoader"):
+        dataset.state_dict()
+    with pytest.raises(ConfigurationError, match="that takes batch_size"):
+        dataset.states_after(1)
+    dataset.load_state_dict(dataset_of(service, LoaderConfig(shuffle=1)).state_dict())
+    with pytest.raises(ConfigurationError, match="before the first epoch"):
+        given(torch, [worker])
+    torch.worker = Worker(0, 1)
+    late = forked(dataset_of(service, LoaderConfig(shuffle=1)))
+    late.set_epoch(0)
+    with pytest.raises(ConfigurationError, match="begin with the epoch of the state"):
+        late.load_state_dict({**late.state_dict(), "epoch": 2})
+    with pytest.raises(ConfigurationError, match="no state"):
+        late.load_state_dict([])
+
+
+def test_a_worker_tells_where_it_resumes(service: tuple[str, str], torch: Standing) -> None:
+    """As torchdata's loader asks: before the first sample, and after the last one of the epoch."""
+    torch.worker = Worker(0, 1)
+    dataset = dataset_of(service, LoaderConfig(shuffle=1))
+    iteration = iter(dataset)
+    seen = [next(iteration) for _ in range(5)]
+    state = dataset.state_dict()
+    cast("types.GeneratorType[object, None, None]", iteration).close()
+    other = dataset_of(service, LoaderConfig(shuffle=1))
+    other.load_state_dict(state)
+    assert other.state_dict() == state
+    rest = list(other)
+    assert sorted(cast("list[int]", seen + rest)) == list(range(COUNT))
+
+    ended = dataset_of(service, LoaderConfig(shuffle=1))
+    ended.load_state_dict(other.state_dict())
+    assert (ended.epoch, list(ended)) == (0, [])
+
+
+@pytest.mark.parametrize("even", ["pad", "drop"])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_trainings_have_as_many_batches(
+    service: tuple[str, str], torch: Standing, even: Literal["pad", "drop"], drop_last: bool
+) -> None:
+    """Of 17 media, 3 trainings with 2 workers have the same number of batches, which len says."""
+    config = LoaderConfig(batch_size=2, drop_last=drop_last, even=even)
+    lengths, seen = [], []
+    for rank in range(3):
+        dataset = dataset_of(service, config, rank=rank, world_size=3, num_workers=2)
+        values = given(torch, [forked(dataset) for _ in range(2)])
+        assert len(dataset) == len(values)
+        lengths.append(len(values))
+        seen += indexes(values)
+
+    samples = {"pad": 3, "drop": 2}[even]
+    assert lengths == [2 * (samples // 2 if drop_last else -(-samples // 2))] * 3
+    if not drop_last:
+        assert len(seen) == 6 * samples
+        assert len(set(seen)) == min(COUNT, 6 * samples)
+
+
+def test_lengths_are_known_or_said_to_be_unknown(service: tuple[str, str], torch: Standing) -> None:
+    """The number of workers decides on lengths: without it len is a TypeError, as torch has it."""
+    with pytest.raises(TypeError, match="pass it"):
+        len(dataset_of(service, LoaderConfig()))
+    assert len(dataset_of(service, LoaderConfig(), num_workers=0)) == COUNT
+    uneven = dataset_of(service, LoaderConfig(), rank=0, world_size=3, num_workers=2)
+    assert len(uneven) == len(given(torch, [forked(uneven) for _ in range(2)])) == 6
+    with pytest.raises(ConfigurationError, match="num_workers is 2, and the DataLoader has 1"):
+        given(torch, [forked(uneven)])
+
+
+def test_rank_and_world_size_are_found(
+    service: tuple[str, str], torch: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of torch.distributed, else of the environment; one alone is refused."""
+
+    def seen() -> list[object]:
+        return list(dataset_of(service, LoaderConfig()))
+
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(ConfigurationError, match="RANK is None and WORLD_SIZE '4'"):
+        seen()
+    monkeypatch.setenv("RANK", "1")
+    assert seen() == [1, 5, 9, 13]
+    assert list(dataset_of(service, LoaderConfig(), rank=0, world_size=1)) == list(range(COUNT))
+    distributed = types.ModuleType("torch.distributed")
+    answers = {"is_available": True, "is_initialized": True, "get_rank": 2, "get_world_size": 8}
+    for name, answer in answers.items():
+        vars(distributed)[name] = partial(bool if answer is True else int, answer)
+    monkeypatch.setitem(sys.modules, "torch.distributed", distributed)
+    assert seen() == [2, 10]
+
+
+def test_a_copy_has_an_epoch_of_its_own(service: tuple[str, str], torch: Standing) -> None:
+    """What is pickled for no worker is a dataset by itself, at the same epoch."""
+    dataset = dataset_of(service, LoaderConfig(shuffle=1))
+    dataset.set_epoch(2)
+    copy = pickle.loads(pickle.dumps(dataset))
+    dataset.set_epoch(5)
+
+    assert (copy.epoch, dataset.epoch) == (2, 5)
 
 
 def test_torch_is_named_where_it_is_missing() -> None:

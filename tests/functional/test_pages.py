@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -120,20 +120,49 @@ async def _labelled(thread: ServerThread, project: SeededProject, videos: Seeded
         await thread.server.set_task_state(task_id, "COMPLETED")
 
 
+@attrs.frozen
+class Worker:
+    """What torch tells a worker process of itself."""
+
+    id: int
+    num_workers: int
+
+
 @pytest.fixture
 def torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put a little of torch where it would be: batches from a dataset, without workers."""
+    """Put a little of torch where it would be: workers one after the other, in this process."""
+    current: list[Worker] = []
 
     class IterableDataset:
         def __class_getitem__(cls, _: object) -> type:
             return cls
 
-    def loader(dataset: Iterable[object], **_: object) -> Iterator[object]:
-        return iter(dataset)
+    @attrs.frozen
+    class DataLoader:
+        dataset: Iterable[object]
+        num_workers: int
+        collate_fn: Callable[[object], object]
+        batch_size: int | None
+        persistent_workers: bool
+
+        def __iter__(self) -> Iterator[object]:
+            for number in range(self.num_workers):
+                worker = object.__new__(type(self.dataset))
+                vars(worker).update(vars(self.dataset))
+                current[:] = [Worker(number, self.num_workers)]
+                values = iter(worker)
+                while (value := next(values, None)) is not None:
+                    current.clear()  # the consumer is in the main process
+                    yield self.collate_fn(value)
+                    current[:] = [Worker(number, self.num_workers)]
+            current.clear()
 
     data = types.ModuleType("torch.utils.data")
     vars(data).update(
-        IterableDataset=IterableDataset, get_worker_info=lambda: None, DataLoader=loader
+        IterableDataset=IterableDataset,
+        get_worker_info=lambda: current[0] if current else None,
+        DataLoader=DataLoader,
+        default_collate=lambda batch: tuple(zip(*batch, strict=True)),
     )
     utils, whole = types.ModuleType("torch.utils"), types.ModuleType("torch")
     vars(utils)["data"], vars(whole)["utils"] = data, utils

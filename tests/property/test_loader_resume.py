@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.data import DatasetLoader, LoaderConfig, Sample
+from datagym_async.data._order import Even
+from datagym_async.data._state import rounds
 from tests.helpers.fake_library import DATASET, FakeLibrary
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Job:
     ordered: bool
     prefetch: int
     batch_size: int | None = None
+    even: Even | None = None
 
     def loader(self, shard: int, shards: int) -> DatasetLoader[object]:
         """Return the loader of one shard; each sees the service in its own way."""
@@ -39,6 +42,7 @@ class Job:
             prefetch=self.prefetch,
             batch_size=self.batch_size,
             shard=(shard, shards),
+            even=self.even,
         )
         return DatasetLoader(FakeLibrary(self.count, seed=shard).library, DATASET, config=config)
 
@@ -180,3 +184,45 @@ def values_left(job: Job, seen: Sequence[Sequence[int]], shards: int) -> int:
     """Return how many values each shard has at least in what is left."""
     left = job.count - sum(map(len, seen))
     return left // shards // (job.batch_size or 1)
+
+
+@given(JOBS, SHARDS, SHARDS, st.sampled_from(["pad", "drop"]), st.integers(0, 8))
+def test_even_shards_are_equal(job: Job, shards: int, after: int, even: Even, steps: int) -> None:
+    """All shards yield the same number, before a resume and after it, whatever their number.
+
+    Padding repeats media and leaves none out; dropping repeats none.
+    """
+    job = attrs.evolve(job, even=even)
+    least = job.count // shards // (job.batch_size or 1)
+
+    async def run() -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+        whole = [await take(job.loader(shard, shards)) for shard in range(shards)]
+        seen, states = await begun(job, [min(steps, least)] * shards)
+        return whole, seen, await ended(job, after, states)
+
+    whole, seen, rest = asyncio.run(run())
+    size = -(-job.count // shards) if even == "pad" else job.count // shards
+    assert {len(part) for part in whole} == {size}
+    assert len({len(part) for part in rest}) == 1
+    for each in (flat(whole), flat([*seen, *rest])):
+        if even == "pad":
+            assert set(each) == set(range(job.count))
+        else:
+            assert len(set(each)) == len(each) >= job.count - max(shards, after) + 1
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=6),
+    st.integers(0, 40),
+)
+def test_workers_give_in_turn(left: list[int], values: int) -> None:
+    """What each worker gave is what a loop over all of them says."""
+    values = min(values, sum(left))
+    given_, turn = [0] * len(left), 0
+    for _ in range(values):
+        while given_[turn % len(left)] == left[turn % len(left)]:
+            turn += 1
+        given_[turn % len(left)] += 1
+        turn += 1
+
+    assert rounds(left, values) == given_

@@ -168,3 +168,30 @@ async def test_options_by_name_go_before_a_config() -> None:
         assert loader.state_dict()["seed"] == 7
         with pytest.raises(ConfigurationError, match="prefetch is 0"):
             client.loader(DATASET, prefetch=0)
+
+
+async def test_unequal_trainings_are_made_equal() -> None:
+    """Of 500 images, 3 ranks with 2 workers have as many batches of 2: none waits for another."""
+    for even, samples in (("drop", 83), ("pad", 84)):
+        options = {"batch_size": 2, "drop_last": True, "even": even}
+        lengths = []
+        for shard in range(6):
+            config = LoaderConfig(shard=(shard, 6), **options)  # type: ignore[arg-type]
+            loader = loader_of(FakeLibrary(500), config)
+            assert await loader.length() == samples
+            lengths.append(len([batch async for batch in loader]))
+        assert lengths == [samples // 2] * 6
+
+
+async def test_even_shards_do_not_skip() -> None:
+    """A skipped sample would make a shard shorter than the others: it is an error."""
+    with pytest.raises(ConfigurationError, match="fewer samples than the others"):
+        LoaderConfig(even="pad", on_error="skip")
+    config = LoaderConfig(even="drop", on_error=lambda media, _: media.name[:1] == "1" or None)
+    broken: dict[int, Exception] = {number: ValueError("broken") for number in (1, 2)}
+    async with loader_of(FakeLibrary(4, errors=broken), config) as loader:
+        assert (await anext(loader)).index == 0
+        assert str(await anext(loader)) == "True"
+        with pytest.raises(ValueError, match="broken") as raised:
+            await anext(loader)
+    assert raised.value.__notes__[-1] == 'on_error returned None; even="drop" needs a replacement'

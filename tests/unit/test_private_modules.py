@@ -22,6 +22,7 @@ SUBJECTS: Final = {
     "property/test_json_depth.py": {"_json"},
     "property/test_listings.py": {"_wire._codec"},
     "property/test_loader_order.py": {"data._order"},
+    "property/test_loader_resume.py": {"data._order", "data._state"},
     "property/test_names.py": {"_printable", "models._names", "uploads._screening"},
     "property/test_uploads_family.py": {"uploads._family"},
     "property/test_uploads_structure.py": {"server._images"},
