@@ -16,6 +16,9 @@ import orjson
 MAX_DEPTH: Final = 64
 """Levels of objects and lists in JSON of others. Those of the service have some ten."""
 
+BOM: Final = b"\xef\xbb\xbf"
+"""What some editors begin a file in UTF-8 with; no reader of JSON takes it."""
+
 _ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 _STRING: Final = re.compile(rb'"[^"]*+"')
 _ALL_BUT_SIGNS: Final = bytes(set(range(256)) - set(b'[]{}"'))

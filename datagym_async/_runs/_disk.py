@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, TypeAlias
+from urllib.parse import unquote
 
 import attrs
 
@@ -43,6 +44,8 @@ def refusal(path: str, error: OSError | ValueError) -> Refusal:
         words = _WORDS.get(error.errno or 0) or f"cannot be read: {error.strerror or error}"
     else:  # a NUL character, or text that the file system's encoding has no bytes for
         words = "is not a path that this system can open"
+    if os.name != "nt" and "\\" in path and isinstance(error, FileNotFoundError):
+        words += " (paths of this system have / between folders, and no drive)"
     return f"{printable(path)} {words}."
 
 
@@ -65,6 +68,17 @@ def size_of(path: str) -> int | Refusal:
 
 def _said(kind: str) -> str:
     return f"is {kind}" if kind == "a folder" else f"is {kind}, not a regular file"
+
+
+def local_path(text: str) -> str:
+    """Return the path that a ``file:`` URL of this machine names; any other text as it is."""
+    if text[:6].lower() != "file:/":
+        return text
+    host, _, path = text[7:].partition("/") if text[6:7] == "/" else ("", "", text[6:])
+    if host.lower() not in {"", "localhost"}:
+        return text
+    path = unquote(path, errors="surrogateescape")
+    return path if os.name == "nt" else f"/{path}"
 
 
 def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> str:

@@ -111,6 +111,11 @@ UPLOAD: Final = OptionTable(
                 "What stands between the folders of a relative path in a name.",
             ),
             Option(
+                "--ignore-others",
+                "Skip files that are no images (by their first bytes) instead of rejecting them, "
+                "which would make the exit status 1.",
+            ),
+            Option(
                 "--on-clash",
                 "Of several files of one name all but the first are rejected (`skip`) or numbered "
                 "(`rename`: `photo (2).jpg`), or nothing is sent at all (`error`).",

@@ -15,6 +15,7 @@ import attrs
 from datagym_async._client import DataGymClient
 from datagym_async._json import check_depth
 from datagym_async._runs._text import size
+from datagym_async._threads import in_thread
 from datagym_async.cli._closing import (
     Totals,
     check_report_file,
@@ -55,6 +56,8 @@ from datagym_async.uploads import (
     UploadReport,
     failed_items,
 )
+from datagym_async.uploads._config import rules_of
+from datagym_async.uploads.sources import check_there
 
 T = TypeVar("T")
 
@@ -198,6 +201,8 @@ async def _upload(
     async with client:
         projects, dataset = await find()
         if isinstance(dataset, Imagined):
+            # A slip must not leave a dataset behind.
+            await in_thread(check_there, source, rules_of(config))
             dataset = await client.datasets.create(dataset.name, exist_ok=True)
             output.message(f"Created dataset {dataset.name!r} ({dataset.id}).")
         config = attrs.evolve(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 import orjson
 
-from datagym_async._json import loads
+from datagym_async._json import BOM, loads
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._wire import _routes as routes
@@ -89,7 +89,7 @@ class PredictionFile:
         if self.path.suffix.lower() in {".jsonl", ".ndjson"}:
             return PredictionFormat.JSONL
         with open(self.path, "rb", opener=regular_only) as file:
-            start = file.read(_PIECE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+            start = file.read(_PIECE).removeprefix(BOM).lstrip()[:1]
         if start == b"[":
             return PredictionFormat.JSON
         if start == b"{":
@@ -149,7 +149,7 @@ def _elements(path: Path) -> Generator[Any, None, None]:
     try:
         with open(path, "rb", opener=regular_only) as file:
             while piece := file.read(_PIECE):
-                if not started and (text := piece.removeprefix(b"\xef\xbb\xbf").lstrip()):
+                if not started and (text := piece.removeprefix(BOM).lstrip()):
                     if not text.startswith(b"["):
                         raise FormatError(
                             f"{path} holds no JSON array; an import is an array of items"
@@ -163,7 +163,8 @@ def _elements(path: Path) -> Generator[Any, None, None]:
 
 def _lines(path: Path) -> Generator[Any, None, None]:
     with open(path, "rb", opener=regular_only) as file:
-        for number, line in enumerate(file, 1):
+        for number, raw in enumerate(file, 1):
+            line = raw.removeprefix(BOM)
             if not line.strip():
                 continue
             try:

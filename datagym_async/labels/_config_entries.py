@@ -335,6 +335,7 @@ def read_json(text: str | bytes) -> object:
     """Return what JSON says; `LabelConfigError` if it is none, or gives a member twice."""
     try:
         check_depth(text)
+        text = text.removeprefix("\ufeff") if isinstance(text, str) else text
         return json.loads(text, object_pairs_hook=_object)
     except LabelConfigError:
         raise

@@ -125,6 +125,8 @@ class UploadConfig:
             any depth, and ``IMG_1.JPG`` too: case does not matter) or ``"2026/**/*.png"``; none for
             all.
         exclude: Patterns of files and folders that do not count; exclusion wins.
+        ignore_others: Whether files that are no JPEG or PNG by their first bytes are ``skipped``
+            instead of ``rejected``; what else is wrong with a file is rejected all the same.
         check: How closely an image is looked at before it is sent: not at all (``"none"``), at
             its first bytes (``"signature"``), also at the structure of files up to 4 MiB
             (``"structure"``: finds what the service is sure to answer with 500), or decoded whole
@@ -185,6 +187,7 @@ class UploadConfig:
     symlinks: Symlinks = attrs.field(default="files", validator=one_of("files", "follow", "skip"))
     include: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
     exclude: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
+    ignore_others: bool = False
     check: Check = attrs.field(default="structure", validator=_checking)
     check_links: bool = False
     allow_private_links: bool = False
@@ -213,7 +216,7 @@ def rules_of(config: UploadConfig) -> Rules:
         config.include_hidden,
         config.symlinks,
         Filters(config.include, config.exclude),
-        Screening(config.check, config.max_bytes),
+        Screening(config.check, config.max_bytes, config.ignore_others),
         config.on_clash,
         journal_files(config.journal),
     )

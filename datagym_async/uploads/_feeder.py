@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread, in_thread_left_behind
-from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._reading import next_portion, read_awaited
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.sources._candidates import Rules
-from datagym_async.uploads.sources._leaves import Stream, leaves
+from datagym_async.uploads.sources._leaves import Stream, leaves, nothing_to_upload
 
 if TYPE_CHECKING:
     from datagym_async.uploads.sources._candidates import Candidate
@@ -80,9 +78,7 @@ class Feeder:
         await self._flush_links()
         streams, wrong = await self._take_in((source,))
         if wrong and len(wrong) == self._tally.planned and not streams:
-            more = counted(len(wrong) - 1, "more source")
-            others = f" (and {more} like it)" if wrong[1:] else ""
-            raise ConfigurationError(f"Nothing to upload: {wrong[0].refusal}{others}")
+            raise nothing_to_upload(wrong)
         if self._rules.on_clash == "error":
             await in_thread(self._plan.refuse_clashes, self._rules.screening)
         self._tally.total_known = not streams

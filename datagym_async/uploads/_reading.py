@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from datagym_async._regular_files import READ_FLAGS, check_regular
-from datagym_async._runs._decode import decode
+from datagym_async._runs._decode import JPEG, decode
 from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
@@ -111,6 +111,13 @@ def read(planned: Planned, screening: Screening = USUAL) -> Planned:
         planned.body = planned.source = None
         planned.is_awaited, planned.size = False, size
         planned.verdict = planned.verdict or verdict
+    return _judged(planned, screening) if screening.ignore_others else planned
+
+
+def _judged(planned: Planned, screening: Screening) -> Planned:
+    """Return an item, skipped instead of rejected where it is no image and such are ignored."""
+    if planned.verdict is not None and screening.leaves_alone(planned.verdict.reason):
+        planned.leave_alone()
     return planned
 
 
@@ -172,13 +179,14 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
     except Exception as error:  # as above
         return _reject_open_file(planned, error)
     _tell_start(planned, start)
+    _judged(planned, screening)
     return await in_thread(_decoded, planned) if screening.check == "decode" else planned
 
 
 def _stream(planned: Planned, body: Body, source: ByteSource, screening: Screening) -> None:
     planned.size = body.size
     if screening.max_bytes is not None and body.size > screening.max_bytes:
-        planned.reject(screening.of_head(body.size, b""))
+        planned.reject(screening.of_head(body.size, JPEG))
         return
     planned.body, planned.source = body, source
     planned.warnings += warnings_of(body.size)

@@ -22,6 +22,8 @@ from datagym_async.models._names import MAX_NAME_LENGTH, encode_name
 
 Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
 
+_NO_IMAGE = "Not a JPEG or PNG image"
+LEFT_ALONE = "It is neither JPEG nor PNG, and left alone."
 HEAD_SIZE = 64  # bytes of a file that its kind can be told from
 WARN_BYTES = 15 * 2**20
 """Larger files are often refused: the service's database takes 16 MiB as it comes (observed)."""
@@ -37,16 +39,23 @@ class Screening:
 
     check: Check = "structure"
     max_bytes: int | None = None
+    ignore_others: bool = False
 
     def of_head(self, size: int, head: bytes) -> str:
         """Return why an image is rejected by its size and first bytes, or an empty text."""
-        if self.max_bytes is not None and size > self.max_bytes:
+        is_image = size > 0 and head.startswith((JPEG, PNG))
+        is_large = self.max_bytes is not None and size > self.max_bytes
+        if is_large and (is_image or not self.ignore_others):
             return f"The image has {size:,} bytes, more than max_bytes ({self.max_bytes:,})."
-        if self.check == "none" or (size and head.startswith((JPEG, PNG))):
+        if is_image or (self.check == "none" and not self.ignore_others):
             return ""
         if not size:
             return "The file is empty."
-        return f"Not a JPEG or PNG image: it looks like {looks_like(head)}."
+        return f"{_NO_IMAGE}: it looks like {looks_like(head)}."
+
+    def leaves_alone(self, reason: str) -> bool:
+        """Return whether a file is left alone, and not rejected, that this is against."""
+        return self.ignore_others and reason.startswith(_NO_IMAGE)
 
     def of_whole(self, data: bytes) -> str:
         """Return why the service is sure to refuse a JPEG or PNG file, or an empty text."""

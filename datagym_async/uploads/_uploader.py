@@ -35,6 +35,7 @@ from datagym_async.uploads._verification import images_of, verify
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan._journal import Job, journal_path
 from datagym_async.uploads.plan._plan import Plan
+from datagym_async.uploads.sources._leaves import check_there
 
 if TYPE_CHECKING:
     from datagym_async._limits import LimiterState
@@ -109,7 +110,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             skip_existing=config.skip_existing,
             by_hash=config.identity == "sha256",
             keeps_hashes=config.verify is not None,
-            screening=f"{config.check}, at most {config.max_bytes} bytes",
+            screening=f"{config.check}, at most {config.max_bytes} bytes"
+            + (", others ignored" if config.ignore_others else ""),
         )
         self._tally = Tally(config.max_problems, next_mark=1, on_mark=self._mark)
         self._prober = prober_of(config)
@@ -138,6 +140,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         else:
             job = Job.of(self._media.base_url, self._dataset_id, self._sources, config=config)
             path = journal_path(config.journal, job)
+            if config.fresh or not path.exists():
+                check_there(self._sources, rules_of(config))
             self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -49,7 +49,8 @@ class Outcome(enum.StrEnum):
     UPLOADED = "uploaded"
     """The dataset holds it now, and did not before this run."""
     SKIPPED = "skipped"
-    """The dataset holds its name already; nothing was sent or stored."""
+    """The dataset holds its name already, or it is no image and such are ignored; nothing was sent
+    or stored."""
     REJECTED = "rejected"
     """Our own screening refused it before it was sent; the reason says why."""
     FAILED = "failed"

@@ -22,6 +22,7 @@ from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
 from datagym_async.resources._work import for_each
+from datagym_async.uploads._screening import LEFT_ALONE
 from datagym_async.uploads._values import Mismatch
 from datagym_async.uploads.plan._rows import text
 from datagym_async.uploads.plan._tables import State
@@ -115,7 +116,8 @@ FROM item LEFT JOIN listed ON listed.key = name_key AND item.media_id IS NULL AN
 WHERE seq IN ({}) GROUP BY seq ORDER BY seq
 """
 _PAGE = """
-SELECT seq FROM item WHERE seq > ? AND link_key IS NULL AND state IN (?, ?) ORDER BY seq LIMIT ?
+SELECT seq FROM item WHERE seq > ? AND link_key IS NULL AND state IN (?, ?) AND reason IS NOT ?
+ORDER BY seq LIMIT ?
 """
 
 
@@ -136,7 +138,7 @@ async def images_of(
     def look_up(seqs: list[int] | None, last: int) -> tuple[list[Stored], int]:
         with using() as database:
             if seqs is None:
-                values = (last, State.UPLOADED, State.SKIPPED, PAGE)
+                values = (last, State.UPLOADED, State.SKIPPED, LEFT_ALONE, PAGE)
                 seqs = [seq for (seq,) in database.execute(_PAGE, values)]
             statement = _IMAGES.format(",".join("?" * len(seqs)))
             images = [

@@ -106,10 +106,11 @@ def test_the_token_may_come_through_a_pipe(cli: Cli, service: ServerThread, tmp_
     assert ran.status == 0
 
 
-def test_the_token_of_a_file(cli: Cli, service: ServerThread, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_token_of_a_file(cli: Cli, service: ServerThread, tmp_path: Path, mark: str) -> None:
     """--token-file and --base-url work before the command as well as after it."""
     file = tmp_path / "token"
-    file.write_text(f"{TOKEN}\n")
+    file.write_text(f"{mark}{TOKEN}\n")
     options = ("--token-file", file, "--base-url", service.base_url)
     assert cli(*options, "datasets", "list").status == 0
     assert cli("datasets", "list", *options).status == 0

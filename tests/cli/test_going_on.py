@@ -175,6 +175,23 @@ def test_warnings_are_said(at_service: Cli, many: Path) -> None:
     assert "large.jpg" in ran.err
 
 
+@pytest.mark.parametrize("slip", ["nowhere", "gs://bucket/x", "*.jgp", "x.csv"])
+def test_a_slip_leaves_no_job_and_no_dataset(
+    at_service: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slip: str
+) -> None:
+    """It is refused before anything is made for it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("ident;label\n1;cat\n")
+
+    ran = at_service("upload", slip, "--dataset", "New", "--create")
+    watched = at_service("upload", "nowhere", "--watch", "--dataset", "New", "--create")
+
+    assert (ran.status, watched.status) == (2, 2)
+    assert "Nothing to upload: " in ran.err
+    assert at_service("jobs", "list", "--json").documents == []
+    assert "New" not in at_service("datasets", "list").out
+
+
 def test_jobs_of_nobody(at_service: Cli) -> None:
     """Where no upload was, there is nothing to list, to show or to delete."""
     assert at_service("jobs", "list", "--json").documents == []

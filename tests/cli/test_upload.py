@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.photos import gif
+from tests.helpers.photos import gif, jpeg
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli
@@ -70,6 +70,27 @@ def test_the_second_run_uploads_none(at_service: Cli, photos: Path) -> None:
     assert at_service(*command).document["uploaded"] == 4
     again = at_service(*command)
     assert (again.status, again.document["uploaded"], again.document["skipped"]) == (0, 0, 4)
+
+
+def test_what_is_no_image_can_be_left_alone(at_service: Cli, photos: Path) -> None:
+    """It is skipped then, and no reason for exit status 1; what else is wrong still is one."""
+    (photos / "sub").mkdir()
+    for folder in (photos, photos / "sub"):
+        (folder / "README.md").write_text("About these photos.")
+        (folder / "clip.gif").write_bytes(b"GIF89a...")
+    command = ("upload", photos, "--dataset", "New", "--create", "--json")
+    rejecting = at_service(*command)
+    ignoring = at_service(*command, "--ignore-others", "--verify", "all")
+    again = at_service(*command, "--ignore-others")
+    (photos / "cut.jpg").write_bytes(jpeg(3000)[:20])
+    cut = at_service(*command, "--ignore-others")
+
+    assert [each.status for each in (rejecting, ignoring, again, cut)] == [1, 0, 0, 1]
+    counts = [
+        tuple(each.document[name] for name in ("uploaded", "skipped", "rejected", "mismatched"))
+        for each in (rejecting, ignoring, again, cut)
+    ]
+    assert counts == [(4, 0, 4, 0), (0, 8, 0, 0), (0, 8, 0, 0), (0, 8, 1, 0)]
 
 
 def test_json_is_one_document_and_nothing_else(at_service: Cli, photos: Path) -> None:

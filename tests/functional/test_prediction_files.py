@@ -30,6 +30,7 @@ FILES: dict[str, tuple[str, bytes, PredictionFormat]] = {
     "array": ("a.json", ARRAY, PredictionFormat.JSON),
     "indented": ("a.json", json.dumps(ITEMS, indent=2).encode(), PredictionFormat.JSON),
     "with a mark": ("a.json", b"\xef\xbb\xbf \n" + ARRAY, PredictionFormat.JSON),
+    "lines with a mark": ("a.jsonl", b"\xef\xbb\xbf" + LINES, PredictionFormat.JSONL),
     "lines": ("a.jsonl", LINES, PredictionFormat.JSONL),
     "other suffix": ("a.ndjson", LINES + b"\n", PredictionFormat.JSONL),
 }
@@ -65,11 +66,14 @@ async def test_tasks_as_the_service_shows_them(tmp_path: Path) -> None:
     assert image.annotations
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize(("unannotated", "count"), [(False, 0), (True, 1)])
-async def test_coco_images_without_labels(tmp_path: Path, unannotated: bool, count: int) -> None:
-    """They are given on request alone."""
+async def test_coco_images_without_labels(
+    tmp_path: Path, unannotated: bool, count: int, mark: str
+) -> None:
+    """They are given on request alone, with and without a byte order mark."""
     path = tmp_path / "coco.json"
-    path.write_text(json.dumps(COCO))
+    path.write_text(mark + json.dumps(COCO))
     found = await read(PredictionFile(path, unannotated=unannotated))
     assert [type(each) for each in found] == [LabeledImage] * count
 

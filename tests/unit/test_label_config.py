@@ -264,6 +264,9 @@ def test_an_example_round_trips() -> None:
     config = LabelConfig.from_payload(example("09_label_config_put"))
     assert LabelConfig.from_json(config.to_json(indent=None)) == config
     assert LabelConfig.from_yaml(config.to_yaml()) == config
+    marked = f"\ufeff{config.to_json()}"
+    assert LabelConfig.from_json(marked) == LabelConfig.from_json(marked.encode()) == config
+    assert LabelConfig.from_yaml(f"\ufeff{config.to_yaml()}") == config
     assert LabelConfig.of(config.to_payload()) == config
 
 

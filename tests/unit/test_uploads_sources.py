@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
 
 import pytest
 
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
-from datagym_async.uploads.sources import MAX_LINE, Naming, Rules, Stream, leaves
+from datagym_async.uploads.sources import MAX_LINE, Naming, Rules, Stream, check_there, leaves
 
 if TYPE_CHECKING:
     from datagym_async.uploads.sources import Candidate
@@ -299,6 +301,111 @@ def test_bad_lines_are_refused_by_number(
     starts = [f"{path}, {each.format(photos)}" for each in expected]
     assert starts == [each[: len(start)] for each, start in zip(found, starts, strict=False)]
     assert len(found) >= len(expected)
+
+
+AS_PEOPLE_HAVE_THEM = {
+    "semicolons": ("l.csv", "path;label\na.jpg;cat\nsub/c.png;dog\n"),
+    "tabs": ("l.csv", "label\timage_path\ncat\ta.jpg\ndog\tsub/c.png\n"),
+    "a suffix of its own": ("l.tsv", "Image Path\tsize, mm\na.jpg\t1,5\nsub/c.png\t2\n"),
+    "a line of Excel": ("l.csv", "sep=;\nfile_name;n\na.jpg;1\nsub/c.png;2\n"),
+    "a byte order mark": ("l.csv", "\ufeffimage_name,x\na.jpg,1\nsub/c.png,2\n"),
+    "quotes": ("l.csv", '"label";"image-path"\n"cat; black";"a.jpg"\n"";"sub/c.png"\n'),
+    "no header": ("l.csv", "a.jpg;cat\nsub/c.png;dog\n"),
+    "no header, tabs": ("l.csv", "\na.jpg\tcat, black\nsub/c.png\tdog\n"),
+    "names of the column": ("l.csv", "id,filename\n1,a.jpg\n2,sub/c.png\n"),
+    "members": ("l.jsonl", '{"image_path": "a.jpg"}\n{"File Name": "sub/c.png"}\n'),
+    "a path before a name": ("l.csv", "image_name,image_path\nx,a.jpg\ny,sub/c.png\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), AS_PEOPLE_HAVE_THEM.values(), ids=AS_PEOPLE_HAVE_THEM)
+def test_lists_are_taken_as_people_have_them(photos: Path, name: str, content: str) -> None:
+    """Whatever stands between columns, and however their titles are written."""
+    found = candidates(list_file(photos, name, content))
+
+    assert [(each.item.content, each.refusal) for each in found] == [
+        (str(photos / "a.jpg"), ""),
+        (str(photos / "sub/c.png"), ""),
+    ]
+
+
+def test_an_unknown_header_is_said_with_those_that_are_known(photos: Path) -> None:
+    """Once, for the whole list, and not as a file that does not exist."""
+    path = list_file(photos, "l.csv", "ident;label\n1;cat\n2;dog\n")
+    (found,) = candidates(path)
+
+    assert found.whole_source
+    assert found.refusal == (
+        f"{path}, line 1: none of its columns ('ident', 'label') names an image; known are path, "
+        "file, filename, file_path, image, image_path, image_name, source, url, image_url, and "
+        "name."
+    )
+
+
+def test_a_first_line_is_no_header_where_there_is_such_a_file(photos: Path) -> None:
+    """Files need no suffix."""
+    (photos / "scan").write_bytes(b"12345")
+
+    assert names(list_file(photos, "l.csv", "scan,1\na.jpg,2\n")) == ["scan", "a.jpg"]
+
+
+@pytest.mark.parametrize("form", ["file://{}", "FILE://localhost{}", "file:{}"])
+def test_urls_of_files_are_files(photos: Path, form: str) -> None:
+    """As a source, in a list and as an item."""
+    path = photos / "a b\xe9%.jpg"
+    path.write_bytes(b"12345")
+    url = form.format(quote(str(path)))
+    listed = list_file(photos, "l.txt", f"{url}\n")
+
+    for source in (url, listed, UploadItem("x.jpg", url)):
+        (found,) = candidates(source)
+        assert (found.item.content, found.refusal, found.size) == (str(path), "", 5)
+
+
+def test_a_url_of_a_file_elsewhere_is_refused(photos: Path) -> None:
+    """It is no file of this machine."""
+    (reason,) = refusals("file://server/share/a.jpg")
+
+    assert "Its scheme is file" in reason
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there they are paths")
+def test_paths_of_windows_get_a_hint(photos: Path) -> None:
+    """Lists come from other machines."""
+    content = "C:\\photos\\a.jpg\nsub\\c.png\n"
+    for reason in (*refusals(list_file(photos, "l.txt", content)), *refusals("C:\\a.jpg")):
+        assert (
+            "does not exist (paths of this system have / between folders, and no drive)." in reason
+        )
+
+
+SLIPS = [
+    "nowhere",
+    "gs://bucket/x",
+    "s3://bucket/*.jpg",
+    "*.jgp",
+    "empty",
+    "c:\\x.jpg",
+    "list.csv",
+    " ",
+]
+
+
+@pytest.mark.parametrize("slip", [*SLIPS, SLIPS])
+def test_sources_that_name_nothing_are_refused_at_once(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, slip: str | list[str]
+) -> None:
+    """With the reason of the first one; one that names something is enough."""
+    monkeypatch.chdir(photos)
+    (photos / "empty").mkdir()
+    list_file(photos, "list.csv", "ident;label\n1;cat\n")
+
+    with pytest.raises(ConfigurationError, match="Nothing to upload: "):
+        check_there(slip, Rules())
+    none: list[str] = []
+    for good in ("a.jpg", "sub", "-", "http://h/a.jpg", iter(none), UploadItem("a", b"1")):
+        check_there([slip, good], Rules())
+    check_there(none, Rules())
 
 
 def test_names_that_are_no_text_survive(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 import orjson
 
-from datagym_async._json import loads
+from datagym_async._json import BOM, loads
 from datagym_async._regular_files import regular_only
 from datagym_async.formats._losses import (
     CARRIED,
@@ -120,7 +120,7 @@ def _loaded(source: Source) -> tuple[Mapping[str, Any], str]:
     path = Path(source)
     try:
         with open(path, "rb", opener=regular_only) as file:
-            document = loads(file.read())
+            document = loads(file.read().removeprefix(BOM))
     except orjson.JSONDecodeError as error:
         raise FormatError(f"{path} is no JSON: {error}") from None
     if not isinstance(document, dict):

@@ -30,7 +30,7 @@ from datagym_async._runs._database import (
     of_a_database,
     unseal,
 )
-from datagym_async._runs._disk import JournalLock, full_path
+from datagym_async._runs._disk import JournalLock, full_path, local_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import name_key
 from datagym_async.uploads._pictures import why_no_source
@@ -160,7 +160,7 @@ def _described(source: object, resolved: Callable[[str], str]) -> Iterator[tuple
 def _full(text: str, resolved: Callable[[str], str]) -> tuple[str, str]:
     if text == "-" or is_url(text):
         return text, text
-    path = os.path.expanduser(text)  # noqa: PTH111 -- takes any text
+    path = os.path.expanduser(local_path(text))  # noqa: PTH111 -- takes any text
     spelled = os.path.abspath(path)  # noqa: PTH100
     try:
         return full_path(path, resolved), spelled

@@ -30,6 +30,7 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._runs._database import Database, is_of_the_disk
 from datagym_async._wire._messages import Body
+from datagym_async.uploads._screening import LEFT_ALONE
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan import _tables as sql
@@ -87,6 +88,11 @@ class Planned:
         self.body = self.source = None
         self.verdict = Verdict(Outcome.REJECTED, reason)
         return self
+
+    def leave_alone(self) -> None:
+        """Skip it, since it is no image."""
+        self.body = self.source = None
+        self.verdict = Verdict(Outcome.SKIPPED, LEFT_ALONE)
 
 
 class Plan:

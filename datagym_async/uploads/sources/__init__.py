@@ -12,7 +12,13 @@
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
 from datagym_async.uploads.sources._failed import failed_items
-from datagym_async.uploads.sources._leaves import Source, Stream, check_sources, leaves
+from datagym_async.uploads.sources._leaves import (
+    Source,
+    Stream,
+    check_sources,
+    check_there,
+    leaves,
+)
 from datagym_async.uploads.sources._lists import MAX_LINE, in_list
 from datagym_async.uploads.sources._open_files import Spool, size_of_open
 from datagym_async.uploads.sources._watch import FolderWatch
@@ -29,6 +35,7 @@ __all__ = [
     "Spool",
     "Stream",
     "check_sources",
+    "check_there",
     "failed_items",
     "in_list",
     "leaves",

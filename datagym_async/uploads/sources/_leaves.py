@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias, Union, cast
 
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._runs._disk import look, size_of
+from datagym_async._runs._disk import local_path, look, size_of
+from datagym_async._runs._text import counted
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
@@ -28,7 +29,7 @@ from datagym_async.uploads._values import (
     is_url,
     last_part,
 )
-from datagym_async.uploads.sources._candidates import Candidate, refused_source
+from datagym_async.uploads.sources._candidates import Candidate, Naming, refused_source
 from datagym_async.uploads.sources._folders import in_folder, in_glob, is_glob
 from datagym_async.uploads.sources._lists import in_list, in_standard_input, is_list
 from datagym_async.uploads.sources._open_files import size_of_open
@@ -94,6 +95,34 @@ def check_sources(source: object) -> None:
         raise ConfigurationError(reason)
 
 
+def check_there(source: object, rules: Rules) -> None:
+    """Refuse sources that name nothing at all, before anything is kept or made for them.
+
+    It blocks, and reads each source up to the first thing that it names.
+
+    Raises:
+        ConfigurationError: They name nothing.
+    """
+    if isinstance(source, FolderWatch):
+        source.check()
+    rules = attrs.evolve(rules, naming=Naming())
+    wrong = []
+    for leaf in leaves(source, rules):
+        first = None if isinstance(leaf, Stream) else next(iter(leaf), None)
+        if first is None or not first.whole_source:
+            return
+        wrong.append(first)
+    if wrong:
+        raise nothing_to_upload(wrong)
+
+
+def nothing_to_upload(wrong: Sequence[Candidate]) -> ConfigurationError:
+    """Return the error for sources all of which are refused as a whole."""
+    more = counted(len(wrong) - 1, "more source")
+    others = f" (and {more} like it)" if wrong[1:] else ""
+    return ConfigurationError(f"Nothing to upload: {wrong[0].refusal}{others}")
+
+
 def _of_item(item: UploadItem, rules: Rules) -> Candidate:
     if isinstance(item.file, Picture):
         try:
@@ -109,10 +138,10 @@ def _of_item(item: UploadItem, rules: Rules) -> Candidate:
         return Candidate(item, len(item.content))
     if is_url(item.content):
         return Candidate(item)
-    size = size_of(item.content)
+    size = size_of(path := local_path(item.content))
     if isinstance(size, str):
         return Candidate(item, refusal=size)
-    full = rules.full(item.content)
+    full = rules.full(path)
     return Candidate(item if full == item.content else attrs.evolve(item, content=full), size)
 
 
@@ -123,7 +152,7 @@ def _of_text(text: str, rules: Rules) -> Leaf:
         return (Candidate(UploadItem(None, text)),)
     if not text.strip():
         return (refused_source(text, "A source is an empty text; name a file or folder."),)
-    path = os.path.expanduser(text)  # noqa: PTH111 -- Path raises where there is no home
+    path = os.path.expanduser(local_path(text))  # noqa: PTH111 -- Path raises where there is no home
     missing = isinstance(look(path), str)
     if missing and foreign_scheme(text):
         return (refused_source(text, f"{printable(text)}: {screen_url(text)}."),)

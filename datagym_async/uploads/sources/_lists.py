@@ -1,20 +1,25 @@
 """Read lists of paths and URLs as .txt, .csv or .jsonl; blocking, streamed.
 
 * ``.txt``: one path or URL a line; blank lines and lines that begin with ``#`` do not count.
-* ``.csv``: with a header, the columns path (or file, filename, image, source), url and name; with
-  none, the first column. One with a column ``outcome`` is a report or a download's manifest, and
-  the ``'`` before what a spreadsheet would take for a formula is taken off.
-* ``.jsonl``: a string a line, or an object with the members path or url, and name.
+* ``.csv`` and ``.tsv``: with a header, the columns path or url, or others of these names (`KNOWN`,
+  whatever their case, with blanks or underscores), and name; with none, the first column. Between
+  columns are commas, semicolons or tabs. One with a column ``outcome`` is a report or a download's
+  manifest, and the ``'`` before what a spreadsheet would take for a formula is taken off.
+* ``.jsonl``: a string a line, or an object with such members.
 
-Paths are relative to the folder of the list. Bytes that are not UTF-8 are kept, since file names
+A row again, as lists of boxes have one each, is the same item (see the plan). Paths are relative to
+the folder of the list, or URLs of files. Bytes that are not UTF-8 are kept, since file names
 may hold them. A line that names no image becomes a refused candidate which says file and line.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,9 +29,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from datagym_async._json import check_depth
-from datagym_async._printable import printable
+from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import regular_only
-from datagym_async._runs._disk import refusal, size_of
+from datagym_async._runs._disk import local_path, look, refusal, size_of
 from datagym_async._runs._text import plain_cell
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
@@ -38,10 +43,12 @@ if TYPE_CHECKING:
 
 
 MAX_LINE = 65_536
-SUFFIXES = (".txt", ".csv", ".jsonl")
+SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl")
 
-_PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "source")
-_URLS = ("url", "image_url", "link")
+_PATHS = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "source")
+_CONTENTS = (*_PATHS, "url", "imageurl", "uri", "link", "imagename", "img", "imgpath")
+KNOWN = "path, file, filename, file_path, image, image_path, image_name, source, url, image_url"
+"""Columns and members that name an image, the usual ones; which counts first says `_CONTENTS`."""
 _OURS = "outcome"
 """A column that reports and manifests of this package have, and lists of images have not."""
 
@@ -54,9 +61,11 @@ class Line:
     content: str = ""
     name: str | None = None
     wrong: str = ""
+    wrong_list: bool = False  # not the line alone
 
 
-Parser: TypeAlias = Callable[[Iterator[tuple[int, str]]], Iterator[Line]]
+Parser: TypeAlias = Callable[[Iterator[tuple[int, str]], Path], Iterator[Line]]
+"""Takes the lines, and the folder of the list."""
 
 
 def is_list(path: str) -> bool:
@@ -81,7 +90,7 @@ def in_standard_input(rules: Rules) -> Iterator[Candidate]:
 def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidate]:
     parse = _PARSERS.get(Path(path).suffix.lower(), _parse_lines)
     empty = True
-    for line in parse(_lines(stream)):
+    for line in parse(_lines(stream), Path(path).parent):
         empty = False
         yield _candidate(line, path, rules)
     if empty:
@@ -89,7 +98,9 @@ def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidat
 
 
 def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
-    origin, content = f"{printable(path)}, line {line.number}", line.content
+    origin, content = f"{printable(path)}, line {line.number}", local_path(line.content)
+    if line.wrong_list:
+        return refused_source(path, f"{origin}: {line.wrong}")
     if line.wrong:
         return Candidate(UploadItem(origin, b"", origin=origin), refusal=f"{origin}: {line.wrong}")
     if is_url(content) or foreign_scheme(content):
@@ -138,7 +149,9 @@ def _unreadable(text: str) -> str:
     return _WRONG.get(text, "the line holds a NUL character.") if "\0" in text else ""
 
 
-def _parse_lines(lines: Iterator[tuple[int, str]], *, is_json: bool = False) -> Iterator[Line]:
+def _parse_lines(
+    lines: Iterator[tuple[int, str]], _: Path, *, is_json: bool = False
+) -> Iterator[Line]:
     for number, text in lines:
         content = text.strip()
         if wrong := _unreadable(text):
@@ -158,13 +171,17 @@ def _json_line(number: int, text: str) -> Line:
     if isinstance(value, str) and value:
         return Line(number, value)
     if isinstance(value, dict):
-        return _from_members(number, value)
+        return _from_members(number, {_plain(str(key)): each for key, each in value.items()})
     return Line(number, wrong='the line is neither a string nor an object with "path" or "url".')
 
 
-def _from_members(number: int, members: dict[str, Any]) -> Line:
-    known = {str(key).strip().lower(): value for key, value in members.items()}
-    content = next((known[key] for key in (*_PATHS, *_URLS) if known.get(key)), None)
+def _plain(title: str) -> str:
+    """Return the title of a column as titles are compared: ``Image Path`` is ``image_path``."""
+    return re.sub(r"[\s_-]+", "", title.lower())
+
+
+def _from_members(number: int, known: dict[str, Any]) -> Line:
+    content = next((known[key] for key in _CONTENTS if known.get(key)), None)
     name = known.get("name")
     if not isinstance(content, str) or "\0" in content:
         return Line(number, wrong="the line names neither a path nor a URL.")
@@ -173,8 +190,25 @@ def _from_members(number: int, members: dict[str, Any]) -> Line:
     return Line(number, content.strip(), name or None)
 
 
-def _parse_csv(lines: Iterator[tuple[int, str]]) -> Iterator[Line]:
-    rows = csv.reader(text for _, text in lines)
+def _delimiter(line: str) -> str:
+    """Return what stands between the columns, by the first line that has any."""
+    for each in ",;\t":
+        with contextlib.suppress(csv.Error, StopIteration):
+            if set(map(_plain, next(csv.reader([line], delimiter=each)))) & {*_CONTENTS}:
+                return each
+    return next((each for each in "\t,;" if each in line), ",")
+
+
+def _parse_csv(lines: Iterator[tuple[int, str]], folder: Path) -> Iterator[Line]:
+    texts, begun = (text for _, text in lines), []
+    for text in texts:
+        begun.append(text)
+        if text.strip():
+            break
+    delimiter = _delimiter(begun[-1]) if begun else ","
+    if begun and (told := re.fullmatch(r"\s*sep=([,;\t])\s*", begun[-1], re.IGNORECASE)):
+        delimiter, begun[-1] = told[1], "\n"  # what Excel writes
+    rows = csv.reader(itertools.chain(begun, texts), delimiter=delimiter)
     header: list[str] | None = None
     while True:
         try:
@@ -190,15 +224,27 @@ def _parse_csv(lines: Iterator[tuple[int, str]]) -> Iterator[Line]:
         if not any(map(str.strip, row)):
             continue
         if header is None:
-            header = [cell.strip().lower() for cell in row]
-            if set(header) & {*_PATHS, *_URLS}:
+            header = [_plain(cell) for cell in row]
+            if set(header) & {*_CONTENTS}:
                 continue
+            if not _is_content(row[0].strip(), folder):
+                wrong = f"none of its columns ({', '.join(map(quoted, row[:5]))}) names an image;"
+                wrong += f" known are {KNOWN}, and name."
+                yield Line(rows.line_num, wrong=wrong, wrong_list=True)
+                return
             header = ["path"]  # it has none, and this is the first line
         cells = map(plain_cell if _OURS in header else str.strip, row)
         yield _from_members(rows.line_num, dict(zip(header, cells, strict=False)))
 
 
+def _is_content(cell: str, folder: Path) -> bool:
+    """Return whether a cell looks like a path or URL rather than the title of a column."""
+    is_path = re.search(r"[/\\]|\.[A-Za-z0-9]{1,5}$", cell) is not None
+    return is_path or not isinstance(look(str(folder / cell)), str)
+
+
 _PARSERS: dict[str, Parser] = {
     ".csv": _parse_csv,
+    ".tsv": _parse_csv,
     ".jsonl": partial(_parse_lines, is_json=True),
 }

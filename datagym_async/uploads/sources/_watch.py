@@ -110,17 +110,25 @@ class FolderWatch:
                 if not candidate.refusal:
                     yield candidate.item
 
+    def check(self) -> None:
+        """Refuse what is no folder, or not there; it blocks.
+
+        Raises:
+            ConfigurationError: It is so.
+        """
+        status = look(self.folder)
+        if isinstance(status, str):
+            raise ConfigurationError(f"The folder {status}")
+        if not stat.S_ISDIR(status.st_mode):
+            raise ConfigurationError(f"{printable(self.folder)} is no folder to watch.")
+
     async def arrivals(self, rules: Rules) -> AsyncGenerator[Candidate, None]:
         """Yield files as they settle, until stopped.
 
         Raises:
             ConfigurationError: The folder is not there, or is none.
         """
-        status = await in_thread(look, self.folder)
-        if isinstance(status, str):
-            raise ConfigurationError(f"The folder {status}")
-        if not stat.S_ISDIR(status.st_mode):
-            raise ConfigurationError(f"{printable(self.folder)} is no folder to watch.")
+        await in_thread(self.check)
         # By its full path: changes are told of by that, or in the spelling they were asked for.
         folder = await in_thread(os.path.realpath, self.folder)
         arriving = _Arriving(folder, rules, self.settle)
