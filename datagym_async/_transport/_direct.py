@@ -45,6 +45,10 @@ SWITCH = "DATAGYM_TRANSPORT"
 
 _REPEATED = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods of requests that aiohttp sends once more on a new connection, too."""
+_HANG_UPS = 3
+"""Kept connections that the other side has closed, from which on that is its way."""
+_FORGOTTEN_AFTER = 30.0
+"""Seconds after which it is tried whether a connection may be kept for longer again."""
 _PARAMETERS = frozenset({"skip_payload", "read_until_eof", "auto_decompress", "read_bufsize"})
 
 _log = logger(__name__)
@@ -145,8 +149,9 @@ class Direct:
         self._route: tuple[str, str, str | None] | None = None
         self._of_route = _Hidden(b"")
         # The last one kept is the first one taken: it is the least likely to be closed by now.
-        self._kept: list[tuple[Connection, float]] = []
-        self._keep_alive = keep_alive
+        self._kept: list[tuple[Connection, float]] = []  # with the moment it was kept at
+        self._keep_alive = self._most_idle = keep_alive
+        self._hang_ups, self._learned = 0, 0.0
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -293,14 +298,22 @@ class Direct:
     def _taken(self, *, may_repeat: bool) -> Connection | None:
         """Return a kept connection that still stands, or None.
 
-        What may not be sent twice is sent on none that the other side has closed a moment ago.
+        What may not be sent twice is sent on none that the other side has closed a moment ago, nor
+        on one that it is about to: who is found to hang up early, some times, is not let wait for
+        longer than half as long. That is forgotten little by little.
         """
         while self._kept:
-            connection, until = self._kept.pop()
-            protocol = cast("OneAnswer | None", connection.protocol)
-            stands = protocol is not None and protocol.is_connected() and monotonic() < until
-            if protocol is not None and stands and (may_repeat or not protocol.is_hung_up):
-                return connection
+            connection, since = self._kept.pop()
+            protocol, now = cast("OneAnswer | None", connection.protocol), monotonic()
+            if self._most_idle < self._keep_alive and now - self._learned > _FORGOTTEN_AFTER:
+                self._most_idle = min(self._keep_alive, 4 * self._most_idle)
+                self._hang_ups, self._learned = 0, now
+            if protocol is not None and now - since < self._most_idle:
+                if protocol.is_connected() and (may_repeat or not protocol.is_hung_up):
+                    return connection
+                self._hang_ups += 1
+                if self._hang_ups >= _HANG_UPS:
+                    self._most_idle, self._learned = (now - since) / 2, now
             connection.close()
         return None
 
@@ -310,19 +323,19 @@ class Direct:
         if protocol is None or protocol.should_close or self._is_closed:
             connection.close()
             return
-        self._kept.append((connection, monotonic() + self._keep_alive))
+        self._kept.append((connection, monotonic()))
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._keep_alive, self._sweep)
 
     def _sweep(self) -> None:
         """Close what nobody has needed for long; the oldest are at the front."""
-        now, self._sweeping = monotonic(), None
-        late = [each for each in self._kept if each[1] <= now]
+        before, self._sweeping = monotonic() - self._keep_alive, None
+        late = [each for each in self._kept if each[1] <= before]
         self._kept = self._kept[len(late) :]
         for connection, _ in late:
             connection.close()
         if self._kept:
-            self._sweeping = self._loop.call_later(self._kept[0][1] - now, self._sweep)
+            self._sweeping = self._loop.call_later(self._kept[0][1] - before, self._sweep)
 
     def close(self) -> None:
         """Close all connections that are kept, and keep none from now on."""

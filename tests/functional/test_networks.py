@@ -192,6 +192,40 @@ async def test_a_service_that_hangs_up_after_each_answer_loses_nothing() -> None
         assert client.statistics().requests == 50
 
 
+async def test_connections_are_kept_no_longer_than_the_other_side_bears(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After three that were closed within 10 ms, none is used again after more than 5 ms."""
+    now, hangs_up, connections = 0.0, True, 0
+    monkeypatch.setattr("datagym_async._transport._direct.monotonic", lambda: now)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_request(reader)
+            writer.write(OK)
+            if hangs_up:
+                return
+
+    async with raw_server(talk) as base_url, no_retries(base_url) as client:
+        for _ in range(3):
+            await client.request("GET", "x")
+            for _ in range(20):  # until the event loop knows that it is closed
+                await asyncio.sleep(0)
+            now += 0.010
+        hangs_up = False
+        for idle in (0.006, 0.004, 0.0):
+            await client.request("GET", "x")
+            now += idle
+        assert connections == 5
+        now += 31.0  # it is forgotten, and the kept connection is too old
+        await client.request("GET", "x")
+        now += 0.010
+        await client.request("GET", "x")
+        assert connections == 6
+
+
 # --- who asks ------------------------------------------------------------------------------------
 
 
