@@ -9,8 +9,6 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
-import os
-import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, Protocol, TypeVar
 
@@ -21,7 +19,6 @@ from rich.table import Table
 from rich.text import Text
 
 from datagym_async import LimiterState
-from datagym_async._printable import printable
 from datagym_async._runs._text import counted, share_of_bytes, size
 from datagym_async.cli._errors import hint_in_shell_words
 from datagym_async.cli._screen import Output, bar, clock
@@ -130,22 +127,12 @@ class ProblemLines:
             self._output.warning(f"(further problems are counted; {self._kept_by})")
 
 
-def _below_here() -> re.Pattern[str]:
-    """Return how a path below the working directory begins."""
-    try:
-        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 -- with its last separator
-    except OSError:  # it is gone
-        here = os.sep
-    return re.compile(rf"(?<![^\s'\"(]){re.escape(here)}" if here != os.sep else "(?!)")
-
-
 @attrs.define
 class Problems(ProblemLines):
     """Says problems and warnings of uploads; `last_failure` is the last that was no longer said."""
 
     _warned: int = attrs.field(default=0, init=False)
     last_failure: str = attrs.field(default="", init=False)
-    _here: re.Pattern[str] = attrs.field(factory=_below_here, init=False)
 
     def note(self, result: UploadResult) -> None:
         """Say what became of an item if somebody should look at it."""
@@ -153,19 +140,15 @@ class Problems(ProblemLines):
         for warning in result.warnings:
             self._warned += 1
             if self._warned <= LINES_OF_PROBLEMS:
-                self._output.warning(self._from_here(f"warning: {name}: {warning}"))
+                self._output.warning(self._output.from_here(f"warning: {name}: {warning}"))
         if not result.is_problem:
             return
         word = "failed" if result.outcome is Outcome.FAILED else "rejected"
         named = "" if name and name in result.reason else f"{name}: "
-        said = self._from_here(f"{word}: {named}{hint_in_shell_words(result.reason)}")
+        said = self._output.from_here(f"{word}: {named}{hint_in_shell_words(result.reason)}")
         self.say(said)
         if self._is_full and result.outcome is Outcome.FAILED:
             self.last_failure = said
-
-    def _from_here(self, text: str) -> str:
-        """Return a line with the paths below the working directory as they are typed."""
-        return self._here.sub("", printable(text))
 
 
 def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:
@@ -310,7 +293,8 @@ class Snapshot(_RunSnapshot[UploadProgress]):
     def _figures(self) -> Iterator[str]:
         progress = self.progress
         if progress.phase == "planning":
-            yield f"{size(progress.bytes_total)} so far"
+            if progress.bytes_total:
+                yield f"{size(progress.bytes_total)} so far"
             return
         if progress.bytes_total:
             yield share_of_bytes(progress.bytes_done, progress.bytes_total)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import enum
 import json
 import logging
+import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -64,6 +66,15 @@ class Column:
     whole: bool = False
 
 
+def _below_here() -> re.Pattern[str]:
+    """Return how a path below the working directory begins."""
+    try:
+        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 -- with its last separator
+    except OSError:  # it is gone
+        here = os.sep
+    return re.compile(rf"(?<![^\s'\"(]){re.escape(here)}" if here != os.sep else "(?!)")
+
+
 @attrs.define
 class Output:
     """What one run of a command says, and how.
@@ -76,6 +87,7 @@ class Output:
     as_json: bool = False
     quiet: bool = False
     _secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
+    _below_here: re.Pattern[str] = attrs.field(factory=_below_here, repr=False)
     _out: Console = attrs.field(factory=lambda: _console(stderr=False), repr=False)
     _err: Console = attrs.field(factory=lambda: _console(stderr=True), repr=False)
 
@@ -98,6 +110,10 @@ class Output:
     def secrets(self) -> Sequence[str]:
         """Return what is never said."""
         return self._secrets
+
+    def from_here(self, text: str) -> str:
+        """Return a line fit for a screen, with paths below the working directory as one types."""
+        return self._below_here.sub("", printable(text))
 
     def keep_secret(self, secret: str) -> None:
         """Never say this text from now on."""

@@ -346,7 +346,7 @@ async def _dry_run(
                     document = {name: getattr(record, name) for name in names}
                     output.json_line(document | {"warnings": list(record.warnings)})
                 else:
-                    output.result(_line_of(record))
+                    output.result(output.from_here(_line_of(record)))
     summary = plan.summary
     if output.as_json:
         counts = {"planned": summary.planned} | attrs.asdict(summary)

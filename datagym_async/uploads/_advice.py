@@ -45,6 +45,7 @@ class RunFacts:
         cpu_seconds: Processor time of this process meanwhile (`time.process_time`).
         statistics: What its session did meanwhile (see `SessionStatistics.since`).
         limiter: The limiter of the lane, at the end.
+        sent: Items that were sent, whatever became of them.
         workers: How many items could be under way at once.
         planning_seconds: Seconds before the first item was handed to them.
         item_seconds: Seconds that items were under way, all waits included, summed over them.
@@ -61,6 +62,7 @@ class RunFacts:
     cpu_seconds: float
     statistics: SessionStatistics
     limiter: LimiterState
+    sent: int = 1_000
     workers: int = 8
     planning_seconds: float = 0.0
     item_seconds: float = 0.0
@@ -235,6 +237,8 @@ def _service(facts: RunFacts) -> str | None:
 
 def _maximum(facts: RunFacts) -> str | None:
     limiter = facts.limiter
+    if facts.growth is not None or limiter.slowed >= _MUCH:
+        return None  # the service does no more at once
     if limiter.limit < limiter.maximum or facts.in_flight < _REACHED * limiter.maximum:
         return None
     return (
@@ -270,7 +274,7 @@ def advise(facts: RunFacts) -> str:
     Args:
         facts: What is known of the run.
     """
-    if facts.seconds < _SHORTEST or not facts.item_seconds + facts.statistics.sending_seconds:
+    if facts.seconds < _SHORTEST or not facts.sent:
         return ""
     found = (rule(facts) for rule in _RULES)
     sentence = next((text for text in found if text is not None), None)

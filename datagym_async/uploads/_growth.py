@@ -27,7 +27,7 @@ _LEAST_SPAN = 100
 """Media between the fewest and the most that were held, below which nothing is said."""
 _GROWN = 1.5
 """Times longer, from where on an upload counts as slower."""
-_SURE = 0.7
+_SURE = 0.5
 """Part of all differences between the points that the line has to explain."""
 _STEADY = 0.2
 """What either half of the points has to rise at least, of what all of them rise: no single step."""

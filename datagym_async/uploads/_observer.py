@@ -186,6 +186,7 @@ class Observer(Listener):
                     cpu_seconds=time.process_time() - self._cpu,
                     statistics=meters.statistics().since(self._before),
                     limiter=meters.limiter(),
+                    sent=report.uploaded + report.failed,
                     workers=workers,
                     planning_seconds=planning_seconds,
                     item_seconds=tally.item_seconds,

@@ -139,6 +139,8 @@ def test_a_written_report_is_a_way_too() -> None:
     ("sentence", "said"),
     [
         ("max_per_dataset=1000 would help", "--max-per-dataset 1000 would help"),
+        ("more; max_per_dataset=1000 would have", "more; --max-per-dataset 1000 would have"),
+        ("a higher max_uploads would help", "a higher --max-concurrency would help"),
         ("a higher rate_limit, or None, would help", "a higher --rate, or 0, would help"),
         ("a higher max_upload_rate", "a higher --bwlimit"),
         ("The line limited this run", "The line limited this run"),

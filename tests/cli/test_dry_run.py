@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 from tests.helpers.photos import gif
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.cli.conftest import Cli
 
 
@@ -27,6 +29,16 @@ def test_a_line_an_item(at_service: Cli, photos: Path, state: Path) -> None:
     assert not list(state.iterdir())
     shown = at_service("datasets", "show", "Photos", "--json").document["media"]
     assert len(cast("list[object]", shown)) == 1
+
+
+def test_paths_are_as_they_were_typed(
+    at_service: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the working directory, and not from the root of the disk."""
+    at_service("datasets", "create", "Photos")
+    monkeypatch.chdir(photos.parent)
+    ran = at_service("upload", "photos", "-d", "Photos", "--dry-run")
+    assert f"send   b.jpg (3.0 kB) from {Path('photos', 'b.jpg')}" in ran.out.splitlines()
 
 
 def test_json_lines(at_service: Cli, photos: Path) -> None:

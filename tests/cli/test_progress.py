@@ -111,6 +111,9 @@ def test_while_the_sources_are_read() -> None:
     planning = attrs.evolve(HALF_WAY, phase="planning", total_known=False, bytes_done=0)
     planning = attrs.evolve(planning, skipped=0, rejected=0, failed=0)
     assert Snapshot(planning, 0).line() == "Reading 2,000 files found, 331.2 MB so far"
+    # A watch, say, that has no news.
+    there = attrs.evolve(planning, uploaded=0, in_flight=0, bytes_total=0, skipped=2_000)
+    assert Snapshot(there, 0).line() == "Reading 2,000 files found, 2,000 skipped"
 
 
 def test_streams_have_no_known_end() -> None:

@@ -39,12 +39,16 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def upload(service: ServerThread, columns: int, *more: str) -> Terminal:
     """Start an upload of the folder, one image at a time."""
     command = ("upload", "photos", "-d", "Photos", "--concurrency", "1", *more)
-    settings = {
+    return Terminal(*command, environment=settings(service), columns=columns)
+
+
+def settings(service: ServerThread) -> dict[str, str]:
+    """Return the environment of a user of the service."""
+    return {
         "DATAGYM_BASE_URL": service.base_url,
         "DATAGYM_TOKEN": TOKEN,
         "DATAGYM_STATE_DIR": os.environ["DATAGYM_STATE_DIR"],
     }
-    return Terminal(*command, environment=settings, columns=columns)
 
 
 def test_an_upload(at_service: Cli, service: ServerThread, gate: Gate, columns: int) -> None:
@@ -75,6 +79,16 @@ def test_a_resumed_upload(at_service: Cli, service: ServerThread, gate: Gate, co
     with upload(service, columns) as terminal:
         assert terminal.wait() == 1
         check_screen("resume-nothing", columns, terminal.screen)
+
+
+def test_a_download(at_service: Cli, service: ServerThread, columns: int) -> None:
+    """At its end, and again when all is there."""
+    at_service("upload", "photos", "-d", "Photos", "--create", "--quiet")
+    for name in ("download-done", "download-nothing"):
+        command = ("download", "-d", "Photos", "there")
+        with Terminal(*command, environment=settings(service), columns=columns) as terminal:
+            assert terminal.wait() == 0
+            check_screen(name, columns, terminal.screen)
 
 
 def test_a_spread_upload(at_service: Cli, service: ServerThread, columns: int) -> None:

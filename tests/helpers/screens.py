@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[1] / "cli" / "screens"
 _OF_THE_MOMENT = (
     (re.compile(r"\d+:\d\d:\d\d"), "0:00:00"),
     (re.compile(r"[\d.]+ (bytes|[kMG]B)/s"), "0.0 kB/s"),
-    (re.compile(r"[\d.,]+ (images|links)/s"), r"0.0 \1/s"),
+    (re.compile(r"[\d.,]+ (images|links|media)/s"), r"0.0 \1/s"),
     (re.compile(r"in [\d.]+ s"), "in 0.0 s"),
 )
 

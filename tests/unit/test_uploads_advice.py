@@ -71,7 +71,11 @@ NOTHING: list[Any] = [
     pytest.param(facts(limiter={"growth": 4.2}), id="growth of a queue"),
     pytest.param(facts(limiter={"slowed": 0.9}, growth=grown(images=450)), id="a little growth"),
     pytest.param(facts(growth=grown(), max_per_dataset="auto"), id="growth that is seen to"),
-    pytest.param(facts({"sending_seconds": 0.0}, item_seconds=0.0), id="nothing was sent"),
+    pytest.param(facts(sent=0, planning_seconds=15.0), id="nothing was sent"),
+    pytest.param(
+        facts({"sending_seconds": 150.0}, {"limit": 8}, growth=grown(), max_per_dataset="auto"),
+        id="a maximum that would not help",
+    ),
     pytest.param(facts({"retries": 2}, item_seconds=900.0), id="two answers were lost"),
     pytest.param(facts(disk_seconds=4.0), id="a moment of the disk"),
 ]
