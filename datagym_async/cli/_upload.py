@@ -232,7 +232,7 @@ async def run_upload(
     every: float = SAY_EVERY,
 ) -> None:
     """Upload, show how far it is, and keep the account even if it is interrupted."""
-    problems = Problems(output)
+    problems = await in_thread(Problems, output)  # it asks for the working directory
 
     def look() -> Snapshot:
         return Snapshot(
