@@ -418,7 +418,7 @@ class AiohttpTransport:
             await self._store.aclose()
         finally:
             if self._direct is not None:
-                self._direct.close()
+                self._direct.kept.close()
             if self._owns_http:
                 await self._http.close()
 

@@ -15,6 +15,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import aiohttp
@@ -22,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.connector import Connection
 
 # A body in memory goes out in slices, and its end only when what is before it has gone: so one
 # that was cut short is known to have been. Each slice takes a turn of the loop.
@@ -258,3 +260,78 @@ class Connector(aiohttp.TCPConnector):
         super().__init__(**options)
         # aiohttp offers no other way to choose what reads from a connection.
         self._factory = cast("partial[ResponseHandler]", partial(OneAnswer, loop=self._loop))
+
+
+_HANG_UPS = 3
+"""Kept connections that the other side has closed, from which on that is its way."""
+_FORGOTTEN_AFTER = 30.0
+"""Seconds after which it is tried whether a connection may be kept for longer again."""
+
+
+class Kept:
+    """Connections that wait for the next request of the short way (`_direct`).
+
+    The last one kept is the first one taken: it is the least likely to be closed by now.
+
+    Args:
+        keep_alive: Seconds that one is kept without a request.
+        loop: Closes those that nobody needs.
+    """
+
+    def __init__(self, keep_alive: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._kept: list[tuple[Connection, float]] = []  # with the moment it was kept at
+        self._keep_alive = self._most_idle = keep_alive
+        self._hang_ups, self._learned = 0, 0.0
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    def taken(self, *, may_repeat: bool) -> Connection | None:
+        """Return a kept connection that still stands, or None.
+
+        What may not be sent twice is sent on none that the other side has closed a moment ago, nor
+        on one that it is about to: who is found to hang up early, some times, is not let wait for
+        longer than half as long. That is forgotten little by little.
+        """
+        while self._kept:
+            connection, since = self._kept.pop()
+            protocol, now = cast("OneAnswer | None", connection.protocol), monotonic()
+            if self._most_idle < self._keep_alive and now - self._learned > _FORGOTTEN_AFTER:
+                self._most_idle = min(self._keep_alive, 4 * self._most_idle)
+                self._hang_ups, self._learned = 0, now
+            if protocol is not None and now - since < self._most_idle:
+                if protocol.is_connected() and (may_repeat or not protocol.is_hung_up):
+                    return connection
+                self._hang_ups += 1
+                if self._hang_ups >= _HANG_UPS:
+                    self._most_idle, self._learned = (now - since) / 2, now
+            connection.close()
+        return None
+
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection whose answer has come whole, for the next request."""
+        protocol = connection.protocol
+        if protocol is None or protocol.should_close or self._is_closed:
+            connection.close()
+            return
+        self._kept.append((connection, monotonic()))
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(self._keep_alive, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what nobody has needed for long; the oldest are at the front."""
+        before, self._sweeping = monotonic() - self._keep_alive, None
+        late = [each for each in self._kept if each[1] <= before]
+        self._kept = self._kept[len(late) :]
+        for connection, _ in late:
+            connection.close()
+        if self._kept:
+            self._sweeping = self._loop.call_later(self._kept[0][1] - before, self._sweep)
+
+    def close(self) -> None:
+        """Close all connections that are kept, and keep none from now on."""
+        self._is_closed = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        while self._kept:
+            self._kept.pop()[0].close()

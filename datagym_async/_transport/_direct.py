@@ -4,11 +4,11 @@ Nearly all requests of a client are alike: the service's origin, no proxy, a bod
 For these, more than half of the processor time went into aiohttp's session, request and response
 objects, which are made for everything else. Here a request takes a connection that aiohttp's pool
 has opened (`Connector`: DNS, TLS), writes its head and body, and reads its answer with aiohttp's
-own protocol and parser; between requests the connection is kept here. What a request is, and what
+own protocol and parser; between requests the connection is kept (`Kept`). What a request is, and what
 its answer may be, is the same on both ways; docs/decisions/0031-a-short-way-through-aiohttp.md says
 what is compared.
 
-The way is chosen by what the request and the session are (`Direct.made`, `Direct.takes`), never by
+The way is chosen by what the request and the session are (`Direct.made`, `Direct.head`), never by
 hope: where a future aiohttp has another shape, the usual way is taken, and a line is logged.
 """
 
@@ -18,7 +18,6 @@ import asyncio
 import inspect
 import os
 from collections.abc import Mapping
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
@@ -28,11 +27,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from datagym_async._logs import logger
-from datagym_async._transport._connections import (
-    BodyInMemory,
-    Connector,
-    OneAnswer,
-)
+from datagym_async._transport._connections import BodyInMemory, Connector, Kept, OneAnswer
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -45,44 +40,25 @@ SWITCH = "DATAGYM_TRANSPORT"
 
 _REPEATED = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods of requests that aiohttp sends once more on a new connection, too."""
-_HANG_UPS = 3
-"""Kept connections that the other side has closed, from which on that is its way."""
-_FORGOTTEN_AFTER = 30.0
-"""Seconds after which it is tried whether a connection may be kept for longer again."""
 _PARAMETERS = frozenset({"skip_payload", "read_until_eof", "auto_decompress", "read_bufsize"})
 
 _log = logger(__name__)
 
 
 class DirectAnswer:
-    """An open answer, with what is asked of aiohttp's own.
+    """An open answer, with what is asked of aiohttp's own; `headers` as they came until cleaned."""
 
-    Attributes:
-        status: HTTP status.
-        headers: Header fields, as they came until somebody cleans them.
-        raw_headers: The same as bytes, as they came.
-        content: The body as it arrives.
-    """
-
-    __slots__ = (
-        "_connection",
-        "_direct",
-        "_writing",
-        "content",
-        "headers",
-        "raw_headers",
-        "status",
-    )
+    __slots__ = "_connection", "_kept", "_writing", "content", "headers", "raw_headers", "status"
 
     def __init__(
         self,
-        direct: Direct,
+        kept: Kept,
         connection: Connection,
         writing: asyncio.Task[None] | None,
         message: Any,
         content: aiohttp.StreamReader,
     ) -> None:
-        self._direct = direct
+        self._kept = kept
         self._connection: Connection | None = connection
         self._writing = writing
         self.status: int = message.code
@@ -105,7 +81,7 @@ class DirectAnswer:
             self._writing.cancel()
             is_whole = False
         if is_whole:
-            self._direct.keep(connection)
+            self._kept.keep(connection)
         else:
             connection.close()
 
@@ -132,12 +108,7 @@ class Direct:
         keep_alive: Seconds that a connection is kept without a request.
     """
 
-    def __init__(
-        self,
-        http: aiohttp.ClientSession,
-        base_url: str,
-        keep_alive: float,
-    ) -> None:
+    def __init__(self, http: aiohttp.ClientSession, base_url: str, keep_alive: float) -> None:
         url = URL(base_url, encoded=True)
         self._loop = asyncio.get_running_loop()
         self._connector = cast("Connector", http.connector)
@@ -148,12 +119,7 @@ class Direct:
         self._path = URL(f"{base_url}api/v1/", encoded=True).raw_path
         self._route: tuple[str, str, str | None] | None = None
         self._of_route = _Hidden(b"")
-        # The last one kept is the first one taken: it is the least likely to be closed by now.
-        self._kept: list[tuple[Connection, float]] = []  # with the moment it was kept at
-        self._keep_alive = self._most_idle = keep_alive
-        self._hang_ups, self._learned = 0, 0.0
-        self._sweeping: asyncio.TimerHandle | None = None
-        self._is_closed = False
+        self.kept = Kept(keep_alive, self._loop)
 
     def say(self, fields: Mapping[str, str], parameter: Secret) -> None:
         """Say in each request from now on what tells the service who asks.
@@ -171,16 +137,11 @@ class Direct:
         self._route = None
 
     @classmethod
-    def made(
-        cls,
-        http: aiohttp.ClientSession,
-        base_url: str,
-        keep_alive: float,
-    ) -> Direct | None:
+    def made(cls, http: aiohttp.ClientSession, base_url: str, keep_alive: float) -> Direct | None:
         """Return the short way through a session, or None where the usual one has to be taken.
 
-        A proxy, a trace configuration and a middleware are things that only
-        the session knows how to do. `http` must be of our own making.
+        A proxy, a trace configuration and a middleware are things that only the session knows how
+        to do. `http` must be of our own making.
         """
         if os.environ.get(SWITCH, "").strip().lower() == "plain":
             return None
@@ -256,7 +217,7 @@ class Direct:
         """
         may_repeat = method in _REPEATED
         while True:
-            connection = self._taken(may_repeat=may_repeat)
+            connection = self.kept.taken(may_repeat=may_repeat)
             if connection is None:
                 connection = await self._connector.connect(self._origin, [], limits)
             writing: asyncio.Task[None] | None = None
@@ -280,7 +241,7 @@ class Direct:
                 while True:
                     message, content = await protocol.read()
                     if not 100 <= message.code <= 199 or message.code == 101:
-                        return DirectAnswer(self, connection, writing, message, content)
+                        return DirectAnswer(self.kept, connection, writing, message, content)
             except BaseException as error:
                 if writing is not None:
                     writing.cancel()
@@ -294,56 +255,6 @@ class Direct:
                 if not (may_repeat and is_gone):
                     raise
                 may_repeat = False
-
-    def _taken(self, *, may_repeat: bool) -> Connection | None:
-        """Return a kept connection that still stands, or None.
-
-        What may not be sent twice is sent on none that the other side has closed a moment ago, nor
-        on one that it is about to: who is found to hang up early, some times, is not let wait for
-        longer than half as long. That is forgotten little by little.
-        """
-        while self._kept:
-            connection, since = self._kept.pop()
-            protocol, now = cast("OneAnswer | None", connection.protocol), monotonic()
-            if self._most_idle < self._keep_alive and now - self._learned > _FORGOTTEN_AFTER:
-                self._most_idle = min(self._keep_alive, 4 * self._most_idle)
-                self._hang_ups, self._learned = 0, now
-            if protocol is not None and now - since < self._most_idle:
-                if protocol.is_connected() and (may_repeat or not protocol.is_hung_up):
-                    return connection
-                self._hang_ups += 1
-                if self._hang_ups >= _HANG_UPS:
-                    self._most_idle, self._learned = (now - since) / 2, now
-            connection.close()
-        return None
-
-    def keep(self, connection: Connection) -> None:
-        """Keep a connection whose answer has come whole, for the next request."""
-        protocol = connection.protocol
-        if protocol is None or protocol.should_close or self._is_closed:
-            connection.close()
-            return
-        self._kept.append((connection, monotonic()))
-        if self._sweeping is None:
-            self._sweeping = self._loop.call_later(self._keep_alive, self._sweep)
-
-    def _sweep(self) -> None:
-        """Close what nobody has needed for long; the oldest are at the front."""
-        before, self._sweeping = monotonic() - self._keep_alive, None
-        late = [each for each in self._kept if each[1] <= before]
-        self._kept = self._kept[len(late) :]
-        for connection, _ in late:
-            connection.close()
-        if self._kept:
-            self._sweeping = self._loop.call_later(self._kept[0][1] - before, self._sweep)
-
-    def close(self) -> None:
-        """Close all connections that are kept, and keep none from now on."""
-        self._is_closed = True
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-        while self._kept:
-            self._kept.pop()[0].close()
 
 
 async def _write(protocol: ResponseHandler, body: BodyInMemory) -> None:

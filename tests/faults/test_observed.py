@@ -261,7 +261,7 @@ async def test_an_idle_connection_is_given_up_before_the_service_does(
 
         def later(seconds: float) -> None:
             # The time of both pools is taken from here, not from the event loop.
-            for module in ("aiohttp.connector", "datagym_async._transport._direct"):
+            for module in ("aiohttp.connector", "datagym_async._transport._connections"):
                 monkeypatch.setattr(f"{module}.monotonic", lambda: time.monotonic() + seconds)
 
         later(25)

@@ -197,7 +197,7 @@ async def test_connections_are_kept_no_longer_than_the_other_side_bears(
 ) -> None:
     """After three that were closed within 10 ms, none is used again after more than 5 ms."""
     now, hangs_up, connections = 0.0, True, 0
-    monkeypatch.setattr("datagym_async._transport._direct.monotonic", lambda: now)
+    monkeypatch.setattr("datagym_async._transport._connections.monotonic", lambda: now)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
