@@ -4,9 +4,9 @@ Nearly all requests of a client are alike: the service's origin, no proxy, a bod
 For these, more than half of the processor time went into aiohttp's session, request and response
 objects, which are made for everything else. Here a request takes a connection that aiohttp's pool
 has opened (`Connector`: DNS, TLS), writes its head and body, and reads its answer with aiohttp's
-own protocol and parser; between requests the connection is kept (`Kept`). What a request is, and what
-its answer may be, is the same on both ways; docs/decisions/0031-a-short-way-through-aiohttp.md says
-what is compared.
+own protocol and parser; between requests the connection is kept (`Kept`). What a request is, and
+what its answer may be, is the same on both ways; what is compared for that is said in
+docs/decisions/0031-a-short-way-through-aiohttp.md.
 
 The way is chosen by what the request and the session are (`Direct.made`, `Direct.head`), never by
 hope: where a future aiohttp has another shape, the usual way is taken, and a line is logged.
