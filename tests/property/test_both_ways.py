@@ -123,3 +123,54 @@ def test_both_ways_end_alike(asked: list[Request], said: list[tuple[bytes, bool]
         plain = asyncio.run(exchanged(asked, said))
 
     assert direct == plain
+
+
+async def after_a_cancellation(moment: int, cut: int, size: int) -> tuple[bytes, int]:
+    """Cancel a request at a moment; return what the next one is told, and tasks that are left."""
+    before = asyncio.all_tasks()
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        while True:
+            head, _ = await read_request(reader)
+            said = head.split(b" ")[1].rpartition(b"/")[2]  # each answer says what it is to
+            text = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said)
+            writer.write(text[:cut])
+            await writer.drain()
+            await asyncio.sleep(0)
+            writer.write(text[cut:])
+
+    async with raw_server(talk) as base_url:
+        transport = AiohttpTransport(
+            base_url=check_base_url(base_url), token=TOKEN, timeout=Timeout(read=5)
+        )
+        try:
+            await transport.exchange(Request("GET", "kept"))
+            body = Body.of_bytes(b"b" * size) if size else None
+            request = Request("POST" if size else "GET", "cancelled", body=body, lane=Lane.UPLOAD)
+            task = asyncio.ensure_future(transport.exchange(request))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait((task,))
+            answer = await transport.exchange(Request("GET", "next"))
+        finally:
+            await transport.aclose()
+    return answer.body, len(asyncio.all_tasks() - before)
+
+
+@settings(max_examples=150)
+@given(
+    moment=st.integers(0, 30),
+    cut=st.integers(0, 60),
+    size=st.sampled_from([0, 10, 70_000, 3_000_000]),
+    way=st.sampled_from(["", "plain"]),
+)
+def test_a_cancelled_request_leaves_nothing_to_the_next(
+    moment: int, cut: int, size: int, way: str
+) -> None:
+    """Cancelled at any moment, by either way: the next one gets its own answer, no task stays."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATAGYM_TRANSPORT", way)
+        answer, tasks = asyncio.run(after_a_cancellation(moment, cut, size))
+
+    assert (answer, tasks) == (b"next", 0)
