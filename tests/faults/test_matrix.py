@@ -9,11 +9,13 @@ once, byte for byte.
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from datagym_async import UploadConfig
 from datagym_async.testing import (
     Action,
     CommitThenDelay,
@@ -40,7 +42,7 @@ from tests.helpers.matrix import (
     named,
 )
 from tests.helpers.photos import jpeg
-from tests.helpers.world import UPLOADS
+from tests.helpers.world import UPLOADS, world
 
 pytestmark = pytest.mark.looptime
 
@@ -86,6 +88,29 @@ async def test_passing_trouble_costs_nothing(fault: str, tmp_path: Path) -> None
         await check_stored(found, report)
         again = await check_resumed(found)
         assert (again.resumed, again.uploaded) == (COUNT, 0)
+
+
+LINKS = [
+    f"http://h/{odd}{number}.jpg"
+    for number in range(6)
+    for odd in ("", "a%20b", "\xfc", "u\u0308", "M%C3%BCller", "\u65e5")
+]
+
+
+@pytest.mark.parametrize("fault", PASSING)
+async def test_passing_trouble_costs_no_link(fault: str, tmp_path: Path) -> None:
+    """One batch in four goes wrong: every link is stored once, whatever it is called."""
+    async with world() as here:
+        here.plan.add(PASSING[fault](), method="POST", path=r"/url$", when=chance(0.25, seed=5))
+        config = UploadConfig(journal=tmp_path / "a.journal", batch_size=5)
+
+        runs = [await here.client.upload(here.dataset_id, LINKS, config=config) for _ in range(3)]
+
+        assert here.plan.count("POST", r"/url$") > len(LINKS) / config.batch_size
+        assert (runs[0].uploaded, runs[0].ok) == (len(LINKS), True)
+        assert {(each.skipped, each.resumed) for each in runs[1:]} == {(len(LINKS), len(LINKS))}
+        stored = Counter(media.stored_name for media in await here.media())
+        assert stored == Counter(url.rpartition("/")[2] for url in LINKS)
 
 
 LASTING: dict[str, tuple[Action, str]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable  # attrs may want them at run time
 from contextlib import asynccontextmanager
@@ -30,8 +31,8 @@ LARGE = 4_500_000
 
 
 def name_of(number: int) -> str:
-    """Return the name of the n-th image."""
-    return f"{number:03}.jpg"
+    """Return the name of the n-th image, as it is stored; on the disk some are decomposed."""
+    return f"{'' if number % 6 != 3 else 'Müller '}{number:03}.jpg"
 
 
 @attrs.define
@@ -106,7 +107,7 @@ async def job(folder: Path, *, images: dict[str, bytes] | None = None) -> AsyncI
     photos = folder / "photos"
     photos.mkdir()
     for name, content in good.items():
-        (photos / name).write_bytes(content)
+        (photos / unicodedata.normalize("NFD", name)).write_bytes(content)
     async with world(data=folder / "service", max_allowed_packet=64 << 20) as here:
         yield Job(here, photos, folder / "upload.journal", good)
 

@@ -13,9 +13,11 @@ import random
 import subprocess
 import sys
 import threading
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-COUNT = 60
+IMAGES = [f"{'Müller ' if number % 5 == 2 else ''}{number:03}.jpg" for number in range(50)]
+"""As they are stored; on the disk some are decomposed."""
+LINKS = [f"http://h/{odd}{number}.jpg" for number in range(5) for odd in ("a%20b", "\xfc")]
+COUNT = len(IMAGES) + len(LINKS)
 KILLS = int(os.environ.get("TEST_KILLS", "3"))
 """25 for the long run by hand."""
 IN_FLIGHT = 2
@@ -39,11 +44,11 @@ SCRIPT = """
 import asyncio, json, sys
 from datagym_async import DataGymClient, RetryPolicy, UploadConfig
 
-async def main(base_url, token, dataset_id, photos, journal):
-    config = UploadConfig(journal=journal, concurrency=4)
+async def main(base_url, token, dataset_id, photos, links, journal):
+    config = UploadConfig(journal=journal, concurrency=4, batch_size=2)
     retry = RetryPolicy(settle_after=0.2)
     async with DataGymClient(token, base_url, rate_limit=None, retry=retry) as client:
-        report = await client.upload(dataset_id, photos, config=config)
+        report = await client.upload(dataset_id, [links, photos], config=config)
     print(json.dumps(report.to_dict()))
 
 asyncio.run(main(*sys.argv[1:]))
@@ -74,7 +79,7 @@ class Holding:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Hold or pass a request."""
-        if self._left is None or not request.path.endswith("/file"):
+        if self._left is None or not request.path.endswith(("/file", "/url")):
             return await handler(request)
         if self._left > 0:
             self._left -= 1
@@ -96,7 +101,7 @@ async def prepare(base_url: str) -> str:
 async def held(base_url: str, dataset_id: str) -> Counter[str]:
     """Return how often each name is held."""
     async with DataGymClient(TOKEN, base_url) as client:
-        return Counter(media.name for media in (await client.datasets.get(dataset_id)).media)
+        return Counter(media.stored_name for media in (await client.datasets.get(dataset_id)).media)
 
 
 def upload(*arguments: str) -> subprocess.Popen[str]:
@@ -122,14 +127,22 @@ def test_killed_again_and_again_it_ends_complete(seed: int, tmp_path: Path) -> N
     """After each kill the journal reads; at the end each image is held once."""
     photos, journal = tmp_path / "photos", tmp_path / "a.journal"
     photos.mkdir()
-    for number in range(COUNT):
-        (photos / f"{number:03}.jpg").write_bytes(jpeg(2000, seed=number))
+    for number, name in enumerate(IMAGES):
+        (photos / unicodedata.normalize("NFD", name)).write_bytes(jpeg(2000, seed=number))
+    (tmp_path / "links.txt").write_text("\n".join(LINKS))
     chance = random.Random(seed)
     most = max(1, (COUNT - 10) // KILLS - 4)
     gate = Holding()
     with ServerThread(token=TOKEN, middlewares=(gate.middleware,)) as server:
         dataset_id = server.call(prepare(server.base_url))
-        job = (server.base_url, TOKEN, dataset_id, str(photos), str(journal))
+        job = (
+            server.base_url,
+            TOKEN,
+            dataset_id,
+            str(photos),
+            str(tmp_path / "links.txt"),
+            str(journal),
+        )
         for _ in range(KILLS):
             server.call(gate.hold_after(chance.randint(0, most)))
             with upload(*job) as process:
@@ -144,7 +157,7 @@ def test_killed_again_and_again_it_ends_complete(seed: int, tmp_path: Path) -> N
             report = report_of(process)
 
         assert server.call(held(server.base_url, dataset_id)) == Counter(
-            f"{number:03}.jpg" for number in range(COUNT)
+            [quote(name, safe=" ") for name in IMAGES] + [url[9:] for url in LINKS]
         )
     assert report["complete"]
     assert report["uploaded"] + report["skipped"] == report["planned"] == COUNT
