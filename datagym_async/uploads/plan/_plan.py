@@ -214,14 +214,12 @@ class Plan:
             rows.append(row_of(self._added, part, candidate, kept))
         with self._database.writing() as database:
             repeated = len(rows)
-            if depending:
-                rows = [
-                    row
-                    for row in rows
-                    if row.seq not in depending
-                    or database.execute(sql.NAME_PATH, (row.content, row.name)).rowcount
-                    or database.execute(sql.PATH_NAMED, (row.content,)).fetchone()[0] == row.name
-                ]
+            named = [(row.content, row.name, row.seq) for row in rows if row.seq in depending]
+            if named and database.executemany(sql.NAME_PATH, named).rowcount < len(named):
+                again = {
+                    each[2] for each in named if not database.execute(sql.IS_NAMED, each).fetchone()
+                }
+                rows = [row for row in rows if row.seq not in again]
             repeated -= len(rows)
             if self._resuming is None:
                 added = Added.of(rows)

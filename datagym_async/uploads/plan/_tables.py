@@ -82,7 +82,7 @@ CREATE TABLE renamed (identity BLOB PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 OF_ONE_RUN = """
 CREATE TEMP TABLE turn (turn INTEGER PRIMARY KEY, seq INTEGER, kind INTEGER NOT NULL DEFAULT 0);
 CREATE TEMP TABLE seen (seq INTEGER PRIMARY KEY, named INTEGER);
-CREATE TEMP TABLE path (path BLOB PRIMARY KEY, name BLOB) WITHOUT ROWID;
+CREATE TEMP TABLE path (path BLOB PRIMARY KEY, name BLOB, seq INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE number (key BLOB PRIMARY KEY, next INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE lost (seq INTEGER PRIMARY KEY);
 CREATE TEMP TABLE note (
@@ -193,8 +193,8 @@ SET state = $PLANNED, part = ?, size = ?, mtime = ?, sha = ? WHERE seq = ?""")
 
 # Of one file, the first name counts that it gets by a rule, not by its source.
 
-NAME_PATH = "INSERT OR IGNORE INTO path VALUES (?, ?)"
-PATH_NAMED = "SELECT name FROM path WHERE path = ?"
+NAME_PATH = "INSERT OR IGNORE INTO path VALUES (?, ?, ?)"
+IS_NAMED = "SELECT 1 FROM path WHERE path = ? AND (name = ? OR seq = ?)"
 
 # They are sorted, and claim their names.
 
