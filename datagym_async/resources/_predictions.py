@@ -25,6 +25,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeAlias, cast
+from unicodedata import normalize
 
 import attrs
 
@@ -380,7 +381,7 @@ class MediaNames:
         found = self._index.ids_of(name)
         if len(found) == 1:
             taken = self._taken.setdefault(found[0], name)
-            if taken.casefold() != name.casefold():
+            if len({normalize("NFC", each).casefold() for each in (taken, name)}) > 1:
                 return prediction, f"{taken!r} has the only media that {name!r} could be, already"
             if isinstance(prediction, LabeledImage):
                 return attrs.evolve(prediction, media_id=found[0]), ""

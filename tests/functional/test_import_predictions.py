@@ -398,12 +398,14 @@ async def test_names_that_look_encoded() -> None:
 
 async def test_a_media_is_not_given_to_two_names() -> None:
     """Names with folders go by their last part; a second name for one media is told."""
-    given = [LabeledImage(media_name=name) for name in ("x/ä.jpg", "X/ä.JPG", "y/ä.jpg")]
+    given = [
+        LabeledImage(media_name=name) for name in ("x/ä.jpg", "X/ä.JPG", "x/a\u0308.jpg", "y/ä.jpg")
+    ]
     report = await LabelsResource(FakeSession([*listing("%C3%A4.jpg"), STORED])).import_predictions(
         "P", given, keep_data=True, config=None, by_name=True
     )
-    assert [each.outcome for each in report.results] == ["stored", "stored", "rejected"]
-    assert "'x/ä.jpg' has the only media" in report.results[2].reasons[0]
+    assert [each.outcome for each in report.results] == ["stored", "stored", "stored", "rejected"]
+    assert "'x/ä.jpg' has the only media" in report.results[3].reasons[0]
 
 
 async def test_names_of_an_unknown_project() -> None:
