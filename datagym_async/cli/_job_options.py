@@ -279,6 +279,11 @@ DOWNLOAD: Final = OptionTable(
                 default=False,
             ),
             Option(
+                "--tree",
+                "Make the folders in names folders again, as `upload --name relative` wrote them: "
+                "`cam 1/a.jpg` and not `cam 1_a.jpg`.",
+            ),
+            Option(
                 "--verify",
                 "Hash what an earlier run has downloaded, and fetch again what has changed; by "
                 "default its size has to do.",

@@ -49,6 +49,9 @@ class DownloadConfig:
         bitmaps: Whether the segmentation bitmaps of finished tasks are fetched, too.
         project_id: The project whose labels and tasks a dataset is joined with; None takes the
             only one that it is attached to.
+        tree: Whether folders in the names of media become folders again, as an upload with
+            ``name="relative"`` wrote them: ``cam 1/a.jpg`` and not ``cam 1_a.jpg``. What an earlier
+            run gave a file keeps it.
         verify: Whether files that an earlier run has downloaded are hashed and compared with the
             manifest, and fetched again where they differ; otherwise their size has to do.
         concurrency: Downloads in flight, fixed; None to have the best number found out.
@@ -75,6 +78,7 @@ class DownloadConfig:
     )
     bitmaps: bool = False
     project_id: str | None = attrs.field(default=None, converter=_project)
+    tree: bool = False
     verify: bool = False
     concurrency: int | None = attrs.field(default=None, validator=within(1, MAX_CONCURRENCY))
     max_bytes: int = attrs.field(default=MAX_IN_PIECES, validator=above_zero)

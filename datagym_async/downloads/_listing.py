@@ -77,7 +77,8 @@ class Listing:
         async def enter(parts: AsyncIterator[Dataset]) -> str:
             name = ""
             async for part in parts:
-                await in_thread(manifest.enter, part, subfolder=subfolder)
+                tree = self._config.tree
+                await in_thread(manifest.enter, part, subfolder=subfolder, tree=tree)
                 name = part.name
             return name
 

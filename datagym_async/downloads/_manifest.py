@@ -37,7 +37,7 @@ from datagym_async._runs._database import (
 )
 from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, path_in, tidy
 from datagym_async._runs._text import csv_cells
-from datagym_async.downloads._plan import INDEXES, OF_ONE_RUN, Planning, claim_of
+from datagym_async.downloads._plan import INDEXES, KEPT_NAMES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._report import DownloadOutcome
 from datagym_async.exceptions import ConfigurationError, FileWriteError
 from datagym_async.models import MediaSourceType
@@ -48,16 +48,6 @@ if TYPE_CHECKING:
 
 STATE_FOLDER: Final = ".datagym"
 """Folder of the manifest; no media can have its name, since no safe name begins with a dot."""
-KEPT_NAMES: Final = (
-    "manifest.jsonl",
-    "manifest.csv",
-    "labels.json",
-    "labels.jsonl",
-    "labels.coco.json",
-    "labels.yolo",
-    "bitmaps",
-)
-"""Names beside the media that are ours, whether this run needs them or not."""
 VERSION: Final = 2
 _EXPORTED: Final = 1000  # media that are written out in one go
 _NOT_COUNTED: Final = frozenset(

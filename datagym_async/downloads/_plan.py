@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 
     from datagym_async.models import Dataset
 
+KEPT_NAMES: Final = (
+    "manifest.jsonl",
+    "manifest.csv",
+    "labels.json",
+    "labels.jsonl",
+    "labels.coco.json",
+    "labels.yolo",
+    "bitmaps",
+)
+"""Names beside the media that are ours, whether this run needs them or not."""
+
 OF_ONE_RUN: Final = """
 CREATE TEMP TABLE listed (
     dataset_id TEXT, media_id TEXT, name TEXT, stored_name TEXT, source TEXT, timestamp INTEGER,
@@ -96,15 +107,20 @@ class Planning:
         """Have the database for oneself, in one transaction."""
         return self.database.writing()
 
-    def enter(self, dataset: Dataset, *, subfolder: bool) -> None:
-        """Enter what a dataset lists, or a part of it; entering it again changes nothing."""
+    def enter(self, dataset: Dataset, *, subfolder: bool, tree: bool = False) -> None:
+        """Enter what a dataset lists, or a part of it; entering it again changes nothing.
+
+        With `tree` the folders in names become folders.
+        """
         with self.using() as database:
             folder = self._folder(database, dataset) if subfolder else ""
             known = (dataset.id, dataset.name, folder)
             database.execute("INSERT OR IGNORE INTO dataset VALUES (?, ?, ?)", known)
             start = f"{folder}/" if folder else ""
             said = attrgetter("id", "name", "stored_name", "source_type.value", "timestamp")
-            paths = (start + safe_name(media.name) for media in dataset.media)
+            paths = [start + safe_name(media.name) for media in dataset.media]
+            if tree:
+                paths = self._in_folders(database, start, dataset)
             rows = zip(map(said, dataset.media), paths, strict=True)
             listed = ((dataset.id, *media, path, claim_of(path)) for media, path in rows)
             database.executemany(_LIST, listed)
@@ -144,6 +160,30 @@ class Planning:
         path, claim = self._free(database, 0, safe, claim_of(safe))
         database.execute("INSERT OR IGNORE INTO kept VALUES (?)", (claim,))
         return path
+
+    def _in_folders(self, database: sqlite3.Connection, start: str, dataset: Dataset) -> list[str]:
+        """Return the paths of media whose names hold folders; flat where a file is in the way."""
+        ours = set(map(claim_of, KEPT_NAMES))
+        seen: dict[str, bool] = {}
+
+        def may_be(folder: str) -> bool:
+            if folder not in seen:
+                claim, path = claim_of(folder), self.root / folder
+                sql = "SELECT 1 FROM media WHERE claim = ? LIMIT 1"
+                is_taken = claim in ours or database.execute(sql, (claim,)).fetchone() is not None
+                is_in_the_way = os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
+                seen[folder] = not is_taken and not is_in_the_way
+                if seen[folder]:  # no file may have its name
+                    database.execute("INSERT OR IGNORE INTO kept VALUES (?)", (claim,))
+            return seen[folder]
+
+        paths = []
+        for media in dataset.media:
+            parts = [safe_name(part) for part in media.name.split("/") if part not in {"", "."}]
+            folders = [start + "/".join(parts[:count]) for count in range(1, len(parts))]
+            is_free = bool(parts) and all(map(may_be, folders))
+            paths.append(start + ("/".join(parts) if is_free else safe_name(media.name)))
+        return paths
 
     def _sort(self, database: sqlite3.Connection) -> None:
         """Find out what is known, what is new, in which order, and whose names clash."""

@@ -54,6 +54,31 @@ def test_a_dataset_comes_into_a_folder(at_service: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("project")
+def test_folders_come_back(at_service: Cli, tmp_path: Path) -> None:
+    """What was uploaded by relative names is downloaded into the same folders, with --tree."""
+    images = {
+        f"{folder}{number}.jpg": jpeg(2_000, seed=number + len(folder))
+        for folder in ("", "cam 1/", "cam 1/Tag/", "Zürich/")
+        for number in range(2)
+    }
+    for name, content in images.items():
+        (path := tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    source = tmp_path / "in"
+    up = at_service("upload", source, "--dataset", "Tree", "--create", "--name", "relative")
+    flat = at_service("download", tmp_path / "flat", "--dataset", "Tree")
+    down = at_service("download", tmp_path / "out", "--dataset", "Tree", "--tree")
+
+    assert (up.status, flat.status, down.status) == (0, 0, 0)
+    assert "cam 1_Tag_0.jpg" in images_in(tmp_path / "flat")
+    found = {
+        p.relative_to(tmp_path / "out").as_posix(): p.read_bytes()
+        for p in tmp_path.glob("out/**/*.jpg")
+    }
+    assert found == images
+
+
+@pytest.mark.usefixtures("project")
 def test_a_project_comes_into_a_folder(at_service: Cli, tmp_path: Path) -> None:
     """Each dataset has a folder of its own; --json prints the report and nothing else."""
     ran = at_service("download", tmp_path / "out", "--project", "Streets", "--json")

@@ -25,13 +25,15 @@ def media(number: int, name: str = "", *, at: int | None = None) -> DatasetMedia
     )
 
 
-def planned(root: Path, *parts: Sequence[DatasetMedia], portion: int = 1000) -> dict[int, str]:
+def planned(
+    root: Path, *parts: Sequence[DatasetMedia], portion: int = 1000, tree: bool = False
+) -> dict[int, str]:
     """Return the files of what a run lists, by the numbers of the media."""
     manifest = Manifest.open(root, JOB)
     try:
         for part in parts:
             dataset = Dataset(id="d", name="photos", timestamp=0, media=tuple(part))
-            manifest.enter(dataset, subfolder=False)
+            manifest.enter(dataset, subfolder=False, tree=tree)
         while manifest.allot(portion):
             pass
         assert manifest.count() == len({each.id for part in parts for each in part})
@@ -71,6 +73,49 @@ def test_what_has_a_file_keeps_it_and_what_is_new_gets_another(tmp_path: Path) -
     )
 
     assert found == {1: "a (2).jpg", 2: "c (2).jpg", 3: "labels (2).json", 5: "a.jpg"}
+
+
+def test_folders_in_names_are_folders_again(tmp_path: Path) -> None:
+    """Each part is made fit by itself; nothing leads out, and no file is where a folder is."""
+    names = [
+        "a/b/1.jpg",
+        "a/B/1.JPG",
+        "a",
+        "A/b",
+        "../../etc/passwd",
+        "/root//x/./y.jpg",
+        "c:\\windows/NUL/z.jpg",
+        "labels.json/x.jpg",
+        "///",
+        "z.jpg",
+    ]
+    found = planned(tmp_path, [media(at, name) for at, name in enumerate(names)], tree=True)
+
+    assert list(found.values()) == [
+        "a/b/1.jpg",
+        "a/B/1 (2).JPG",
+        "a (2)",
+        "A/b (2)",
+        "_/_/etc/passwd",
+        "root/x/y.jpg",
+        "c__windows/_NUL/z.jpg",
+        "labels.json_x.jpg",
+        "___",
+        "z.jpg",
+    ]
+
+
+def test_a_folder_gives_way_to_what_is_there(tmp_path: Path) -> None:
+    """Files of earlier runs and of others stay, and so do links; a later run keeps its folders."""
+    planned(tmp_path, [media(1, "a"), media(2, "b/1.jpg")])
+    (tmp_path / "c").touch()
+    (tmp_path / "d").symlink_to(tmp_path)
+    new = ["a/1.jpg", "b/1.jpg", "c/1.jpg", "d/1.jpg", "e/1.jpg"]
+    found = planned(tmp_path, [media(at, name) for at, name in enumerate(new, 3)], tree=True)
+    later = planned(tmp_path, [media(8, "e"), media(9, "e/2.jpg")], tree=True)
+
+    assert found == {3: "a_1.jpg", 4: "b/1.jpg", 5: "c_1.jpg", 6: "d_1.jpg", 7: "e/1.jpg"}
+    assert later == {8: "e (2)", 9: "e/2.jpg"}
 
 
 def test_what_is_listed_twice_has_one_file(tmp_path: Path) -> None:
