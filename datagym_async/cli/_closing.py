@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -129,32 +129,34 @@ def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
     return f"The same command{again} tries again what failed."
 
 
-def check_report_file(file: Path) -> None:
+def check_report_files(files: Sequence[Path]) -> None:
     """Raise a `CommandError` if a report could not be written there when all is done."""
-    if file.suffix.lower() not in {".json", ".csv"}:
-        raise CommandError(f"The report file {file} must end in .json or .csv.")
-    for is_wrong, reason in (
-        (not file.parent.is_dir(), f"there is no folder {file.parent}"),
-        (file.is_dir(), "it is a folder"),
-        (not os.access(file if file.exists() else file.parent, os.W_OK), "permission denied"),
-    ):
-        if is_wrong:
-            raise CommandError(f"The report {file} cannot be written: {reason}.")
+    for file in files:
+        if file.suffix.lower() not in {".json", ".csv"}:
+            raise CommandError(f"The report file {file} must end in .json or .csv.")
+        for is_wrong, reason in (
+            (not file.parent.is_dir(), f"there is no folder {file.parent}"),
+            (file.is_dir(), "it is a folder"),
+            (not os.access(file if file.exists() else file.parent, os.W_OK), "permission denied"),
+        ):
+            if is_wrong:
+                raise CommandError(f"The report {file} cannot be written: {reason}.")
 
 
-def write_report(output: Output, report: UploadReport | DownloadReport, file: Path | None) -> None:
-    """Write the report where programs find it: the report file, and standard output."""
+def write_report(
+    output: Output, report: UploadReport | DownloadReport, files: Sequence[Path]
+) -> None:
+    """Write the report where programs find it: the report files, and standard output."""
     if output.as_json:
         output.document(report.to_json())
-    if file is None:
-        return
-    try:
-        if file.suffix.lower() == ".csv":
-            report.to_csv(file)
-        else:
-            report.to_json(file)
-    except OSError as error:
-        raise CommandError(
-            f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
-        ) from None
-    output.message(f"The report is in {file}.")
+    for file in files:
+        try:
+            if file.suffix.lower() == ".csv":
+                report.to_csv(file)
+            else:
+                report.to_json(file)
+        except OSError as error:
+            raise CommandError(
+                f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
+            ) from None
+        output.message(f"The report is in {file}.")

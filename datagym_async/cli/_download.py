@@ -1,14 +1,14 @@
 """`download`: a dataset or a project, into a folder."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import attrs
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._closing import RESUME, check_report_file, write_report
+from datagym_async.cli._closing import RESUME, check_report_files, write_report
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import (
@@ -52,7 +52,7 @@ def download(
     dataset: str | None = None,
     project: str | None = None,
     stats: float = SAY_EVERY,
-    report: Path | None = None,
+    report: list[Path] | None = None,
 ) -> int:
     """Download the media of a dataset or a project, and their labels.
 
@@ -65,8 +65,7 @@ def download(
         raise CommandError("Nothing is named to download; add --dataset or --project.")
     if given.config["allow_private_links"] and given.config["links"] != "source":
         raise CommandError("--allow-private-links is for --links source; add it, or leave it out.")
-    if report is not None:
-        check_report_file(report)
+    check_report_files(report or ())
     config = DownloadConfig(**given.config)
     client = client_for(invocation, **given.client)
 
@@ -85,10 +84,10 @@ def download(
         account.is_stopping = True
     except TransferError as error:
         if isinstance(error.report, DownloadReport):
-            write_report(output, error.report, report)
+            write_report(output, error.report, report or ())
         output.warning(RESUME)
         raise  # its sentence holds the summary
-    return _close(output, account, report)
+    return _close(output, account, report or ())
 
 
 async def _download(
@@ -124,13 +123,13 @@ async def _download(
                 account.report = run.report
 
 
-def _close(output: Output, account: _Account, file: Path | None) -> int:
+def _close(output: Output, account: _Account, files: Sequence[Path]) -> int:
     """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.name:  # it ended before it began
         output.warning(f"Interrupted. {RESUME}")
         return INTERRUPTED
-    write_report(output, report, file)
+    write_report(output, report, files)
     summary = hint_in_shell_words(report.summary())
     for note in report.notes:
         output.warning(note)

@@ -34,6 +34,13 @@ _OTHERS: Final[Mapping[str, str]] = {
     "and base_url": "and --base-url",
     "base_url '": "--base-url '",
     'give proxy=""': "give --no-proxy",
+    "that `UploadReport.to_json` wrote": "that `datagym-async upload --report FILE.json` wrote",
+    "write it with `client.values.write`": "a program can write it (`client.values.write`)",
+    "set it with `client.values.write`": "a program can set it (`client.values.write`)",
+    "set the others with `client.values.write`": "a program can set the others "
+    "(`client.values.write`)",
+    "max_bytes=... says how many it may have": "that is more than this program takes",
+    "Timeout(read_rate=...) says how slow it may be": "try again on another line",
     "proxy '": "--proxy '",
     "ca_file ": "--ca-file ",
     'format="bmp"': "`datagym-async bitmaps --format bmp`",

@@ -237,7 +237,7 @@ UPLOAD: Final = OptionTable(
             Option(
                 "--report FILE",
                 "Write the report: `FILE.json` with all counts and problems, `FILE.csv` with a "
-                "line a problem.",
+                "line a problem. May be repeated.",
             ),
         ),
     },
@@ -321,7 +321,8 @@ DOWNLOAD: Final = OptionTable(
             _STATS,
             Option(
                 "--report FILE",
-                "Write the report: `FILE.json` with everything, `FILE.csv` with what failed.",
+                "Write the report: `FILE.json` with everything, `FILE.csv` with what failed. May "
+                "be repeated.",
             ),
         ),
     },

@@ -8,13 +8,13 @@ import shlex
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._job_options import UPLOAD
-from datagym_async.cli._options import Yes, argument, flag, parse_seconds
+from datagym_async.cli._options import OF_CLIENTS, Yes, argument, flag, parse_seconds
 from datagym_async.cli._screen import Column, plain
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
@@ -101,6 +101,7 @@ def quoted_for_eyes(word: str) -> str:
 app = group("jobs")
 
 _TIME: Final = "%Y-%m-%d %H:%M"
+_SHORT, _SOURCES = 6, 19
 _LEFT: Final = ("planned", "sending", "failed")
 _DONE: Final = ("uploaded", "skipped", "rejected")
 
@@ -108,7 +109,7 @@ _DONE: Final = ("uploaded", "skipped", "rejected")
 @command(app, "list", client=False)
 def list_(invocation: Invocation) -> int:
     """List the jobs whose journals lie in the state folder, the one written last first."""
-    jobs = list_jobs()
+    jobs, today = list_jobs(), datetime.now().astimezone().date()
     columns = (
         Column("Job", whole=True),
         Column("Dataset"),
@@ -118,7 +119,29 @@ def list_(invocation: Invocation) -> int:
         Column("Last active", whole=True),
         Column("State", whole=True),
     )
-    documents, rows = [job_document(each) for each in jobs], [_row(each) for each in jobs]
+    documents, names = [job_document(each) for each in jobs], [each.path.stem for each in jobs]
+    rows = []
+    for job in jobs:
+        full, when = job.path.stem, job.last_active and job.last_active.astimezone()
+        # What a row has to say fits into 80 columns: the beginning of a name that no other has, the
+        # end of long sources, and the time of today's jobs. --json has all of it.
+        lengths = range(_SHORT, len(full))
+        starts = (full[:size] for size in lengths if _is_one(full[:size], names))
+        sources = job.problem or job.sources
+        done, left = (sum(job.counts.get(each, 0) for each in some) for some in (_DONE, _LEFT))
+        rows.append(
+            (
+                next(starts, full),
+                job.dataset_name,
+                f"…{sources[-_SOURCES:]}"
+                if len(sources) > _SOURCES and not job.problem
+                else sources,
+                "" if job.problem else f"{done:,}",
+                "" if job.problem else f"{left:,}",
+                "" if when is None else f"{when:{'%H:%M' if when.date() == today else '%Y-%m-%d'}}",
+                "unreadable" if job.problem else _state(job),
+            )
+        )
     empty = f"There are no journals in {jobs_folder()}."
     invocation.output.listing(documents, columns, rows, empty=empty)
     return WELL
@@ -177,19 +200,10 @@ def resume(
     shared = invocation.shared
     if shared.base_url and shared.base_url.rstrip("/") != found.base_url.rstrip("/"):
         raise CommandError(f"The job is of {found.base_url}; leave --base-url out.")
-    for flag_, value in (
-        ("--token-file", shared.token_file),
-        ("--profile", shared.profile),
-        ("--retries", shared.retries),
-        ("--log-file", shared.log_file),
-    ):
-        words += [] if value is None else [flag_, str(value)]
-    for flag_, is_on in (
-        ("--json", shared.as_json),
-        ("--quiet", shared.quiet),
-        ("--debug", shared.debug),
-    ):
-        words += [flag_] * is_on
+    for name, kind in OF_CLIENTS.items():
+        value, flag_ = getattr(shared, name), get_args(kind)[1].param_decls[0]
+        if name != "base_url" and value is not None and value is not False:
+            words += [flag_] if value is True else [flag_, str(value)]
     # Not at the top: the application loads this module.
     from datagym_async.cli._app import run
 
@@ -241,12 +255,8 @@ def job_document(job: JobSummary) -> dict[str, Any]:
     return plain(job) | {"job": job.path.stem, "command": command_of(job)}
 
 
-def _row(job: JobSummary) -> tuple[str, ...]:
-    name, when = job.path.stem, _when(job.last_active)
-    if job.problem:
-        return name, "", job.problem, "", "", when, "unreadable"
-    done, left = (sum(job.counts.get(each, 0) for each in some) for some in (_DONE, _LEFT))
-    return name, job.dataset_name, job.sources, f"{done:,}", f"{left:,}", when, _state(job)
+def _is_one(start: str, names: list[str]) -> bool:
+    return sum(each.startswith(start) for each in names) == 1
 
 
 def _state(job: JobSummary) -> str:
@@ -262,6 +272,7 @@ def _path_of(job: str) -> Path:
     if (path := Path(job)).is_file():
         return path
     found = [each.path for each in list_jobs() if each.path.stem.startswith(job)]
+    found = [path for path in found if path.stem == job] or found
     if not found:
         raise CommandError(
             f"There is no job {job!r} in {jobs_folder()}; `datagym-async jobs list` shows them."

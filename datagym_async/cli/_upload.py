@@ -18,7 +18,7 @@ from datagym_async._runs._text import size
 from datagym_async._threads import in_thread
 from datagym_async.cli._closing import (
     Totals,
-    check_report_file,
+    check_report_files,
     how_to_resume,
     status_of,
     tell,
@@ -121,7 +121,7 @@ def upload(
     settle_after: float | None = None,
     dry_run: bool = False,
     stats: float = SAY_EVERY,
-    report: Path | None = None,
+    report: list[Path] | None = None,
 ) -> int:
     """Upload images into a dataset.
 
@@ -144,8 +144,10 @@ def upload(
     ):
         if is_wrong:
             raise CommandError(sentence)
-    if report is not None:
-        check_report_file(report)
+    check_report_files(report or ())
+    if failed and not output.as_json and not len(failed_items(failed)):
+        output.result(f"{failed} names nothing that failed; there is nothing to upload again.")
+        return WELL
     config = UploadConfig(**options | ({"journal": False} if no_journal else {}))
     source: Source = failed_items(failed) if failed else FolderWatch(named[0]) if watch else named
     client = client_for(invocation, settle_after=settle_after, **given.client)
@@ -167,10 +169,10 @@ def upload(
         if isinstance(error.report, UploadReport):
             account.report = error.report
         if account.report is not None:
-            write_report(output, account.report, report)
+            write_report(output, account.report, report or ())
         output.warning(how_to_resume(account.report))
         raise  # its sentence holds the summary
-    return _close(output, account, file=report, watched=watch)
+    return _close(output, account, files=report or (), watched=watch)
 
 
 _NO_SOURCE: Final = (
@@ -263,13 +265,13 @@ def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> Non
             output.message(f"Nothing is sent for {clock(seconds)}: {why}")
 
 
-def _close(output: Output, account: Account, *, file: Path | None, watched: bool) -> int:
+def _close(output: Output, account: Account, *, files: Sequence[Path], watched: bool) -> int:
     """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.dataset_name:  # it ended before it began
         output.warning(f"Interrupted. {how_to_resume(None)}")
         return INTERRUPTED
-    write_report(output, report, file)
+    write_report(output, report, files)
     status = status_of(report, watched=watched)
     if not output.quiet:
         tell(output, report, account.totals)
@@ -278,7 +280,7 @@ def _close(output: Output, account: Account, *, file: Path | None, watched: bool
     # An interruption has taken nothing away where nothing is left to be done.
     is_settled = not (report.pending or report.unsettled) if watched else report.complete
     is_cut_short = account.is_stopping and not is_settled
-    written = str(file) if file is not None and file.suffix.lower() == ".json" else ""
+    written = next((str(file) for file in files if file.suffix.lower() == ".json"), "")
     words = how_to_resume(report, written=written) if status != WELL else ""
     if words:
         output.warning(f"Interrupted. {words}" if is_cut_short else words)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import datagym_async
+from datagym_async._extras import how_to_install
 from datagym_async.cli import sentence_of
 from datagym_async.server import SeedDataset
 from datagym_async.testing import Hang, RefuseToken
@@ -330,7 +331,7 @@ def test_a_missing_extra(module: str, extra: str, argv: list[str]) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 2
-    assert f"pip install 'datagym-async[{extra}]'" in ran.stderr
+    assert how_to_install(extra) in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

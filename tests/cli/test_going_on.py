@@ -114,6 +114,17 @@ def test_retry_failed(at_service: Cli, many: Path, faults: FaultPlan, tmp_path: 
     assert len(names(at_service)) == 30
 
 
+def test_nothing_to_retry(at_service: Cli, many: Path, tmp_path: Path) -> None:
+    """It is said, and no run of nothing is."""
+    report = tmp_path / "report.json"
+    upload(at_service, many / "00.jpg", "--report", report)
+    ran = at_service("upload", "--retry-failed", report)
+
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == f"{report} names nothing that failed; there is nothing to upload again.\n"
+    assert at_service("upload", "--retry-failed", report, "--json").document["planned"] == 0
+
+
 @pytest.mark.parametrize("text", [None, "no JSON", "{}", '{"dataset_id": "x"}'])
 def test_no_report_to_retry(at_service: Cli, tmp_path: Path, text: str | None) -> None:
     """A file that is no report is named, with the way out."""
@@ -212,7 +223,7 @@ def test_jobs(at_service: Cli, many: Path) -> None:
         1,
     )
     listed = at_service("jobs", "list").out
-    assert str(job["job"]) in listed
+    assert f"{str(job['job'])[:6]} " in listed
     assert "unfinished" in listed
     shown = at_service("jobs", "show", str(job["job"])[:6])
     assert "20 uploaded" in shown.out
@@ -282,6 +293,39 @@ def test_a_file_that_is_no_journal(at_service: Cli, many: Path, state: Path) -> 
     assert (shown.status, "cannot be read as a journal" in shown.err) == (2, True)
     at_service("jobs", "clean", "--yes", "--unfinished")
     assert path.exists()
+
+
+def test_jobs_in_80_columns(at_service: Cli, many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line or two a job: the beginning of its name that no other has, and the end of paths."""
+    deep = many / "holiday-photographs" / "of-the-year-2026"
+    deep.mkdir(parents=True)
+    (deep / "a.jpg").write_bytes(jpeg(1500, seed=1))
+    upload(at_service, deep)
+    upload(at_service, many / "00.jpg")
+    first, second = at_service("jobs", "list", "--json").documents
+    lines = at_service("jobs", "list").out.splitlines()
+
+    assert [each.split()[0] for each in lines[1:]] == [
+        str(each["job"])[:6] for each in (first, second)
+    ]
+    assert "…" in lines[2]
+    assert lines[2].split()[2].endswith("of-the-year-2026")
+    assert max(len(each.rstrip()) for each in lines) <= 80
+    assert at_service("jobs", "show", str(first["job"])[:6]).status == 0
+
+
+def test_a_name_that_is_the_beginning_of_another(at_service: Cli, many: Path, state: Path) -> None:
+    """A whole name is never unclear, and the list says it whole."""
+    upload(at_service, many / "00.jpg")
+    (path,) = state.glob("*.journal")
+    path.rename(state / "short.journal")
+    upload(at_service, many / "00.jpg")
+    (other,) = (each for each in state.glob("*.journal") if each.stem != "short")
+    other.rename(state / "shorter-than-none.journal")
+    names = {line.split()[0] for line in at_service("jobs", "list").out.splitlines()[1:]}
+
+    assert names == {"short", "shorte"}
+    assert {at_service("jobs", "show", each).status for each in names} == {0}
 
 
 def test_several_jobs_of_one_beginning(at_service: Cli, many: Path) -> None:

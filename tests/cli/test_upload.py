@@ -142,6 +142,20 @@ def test_report_file(at_service: Cli, photos: Path, tmp_path: Path, suffix: str)
     assert suffix == "csv" or set(json.loads(text)) == REPORT
 
 
+def test_two_reports(at_service: Cli, photos: Path, tmp_path: Path) -> None:
+    """--report may be repeated; what resumes names the one that it can take."""
+    (photos / "no.jpg").write_bytes(gif())
+    files = [tmp_path / "r.csv", tmp_path / "r.json"]
+    reports = [word for file in files for word in ("--report", file)]
+    ran = at_service("upload", photos, "-d", "Photos", "--create", *reports)
+
+    assert ran.status == 1
+    assert all("no.jpg" in file.read_text() for file in files)
+    assert all(f"The report is in {file}." in ran.err for file in files)
+    refused = at_service("upload", photos, "-d", "Photos", *reports, "--report", "x.txt")
+    assert (refused.status, "x.txt must end in" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize("name", ["report.txt", "nowhere/report.json", "folder.json"])
 def test_a_useless_report_file_is_refused_at_once(
     at_service: Cli, photos: Path, tmp_path: Path, name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from datagym_async import ConfigurationError, UploadConfig
+from datagym_async._extras import how_to_install
 from datagym_async.data import LoaderConfig
 from datagym_async.formats import FormatError, coco, convert
 from datagym_async.labels import (
@@ -80,7 +82,7 @@ def test_a_missing_extra_is_named(
     monkeypatch.delitem(sys.modules, "datagym_async.labels._config_yaml", raising=False)
     with pytest.raises(ConfigurationError) as caught:
         call(tmp_path)
-    assert f"datagym-async[{extra}]" in str(caught.value)
+    assert how_to_install(extra) in str(caught.value)
     assert not isinstance(caught.value.__cause__, ModuleNotFoundError)
     assert list(tmp_path.iterdir()) == []
 
@@ -101,3 +103,49 @@ def test_a_format_is_refused_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "pycocotools.mask", raising=False)
     with pytest.raises(FormatError):
         masks(__file__)  # type: ignore[arg-type]  # nothing is written there
+
+
+@pytest.mark.parametrize(
+    ("origin", "prefix", "expected"),
+    [
+        (None, "/venv", "pip install 'datagym-async[cli]'"),
+        (
+            {"url": "file:///home/me/my%20code", "dir_info": {"editable": True}},
+            "/venv",
+            "pip install -e '/home/me/my code[cli]'",
+        ),
+        ({"url": "file:///a", "dir_info": {}}, "/venv", "pip install '/a[cli]'"),
+        (
+            {"url": "https://host/it.git", "vcs_info": {"vcs": "git", "commit_id": "1"}},
+            "/venv",
+            "pip install 'datagym-async[cli] @ git+https://host/it.git'",
+        ),
+        (None, "/home/me/.local/pipx/venvs/it", "pipx install --force 'datagym-async[cli]'"),
+        (None, "/home/me/.local/share/uv/tools/it", "uv tool install 'datagym-async[cli]'"),
+    ],
+    ids=["index", "editable", "folder", "repository", "pipx", "uv"],
+)
+def test_how_to_install(
+    monkeypatch: pytest.MonkeyPatch, origin: dict[str, object] | None, prefix: str, expected: str
+) -> None:
+    """The command is for where the package is, and for where it came from."""
+
+    class Known:
+        def read_text(self, name: str) -> str | None:
+            assert name == "direct_url.json"
+            return None if origin is None else json.dumps(origin)
+
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: Known())
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setattr(sys, "executable", "/venv/bin/python")
+    monkeypatch.setattr("shutil.which", lambda _: "/venv/bin/pip")
+    assert how_to_install("cli") == expected
+
+
+def test_how_to_install_beside_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `pip` that a shell finds first may be of another Python, or there is none."""
+    monkeypatch.setattr(sys, "executable", "/my venv/bin/python")
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/pip")
+    assert how_to_install("cli").startswith("'/my venv/bin/python' -m pip install ")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert how_to_install("cli").startswith("uv pip install --python '/my venv/bin/python' ")

@@ -8,6 +8,7 @@ from tests import house
 
 SUBJECTS: Final = {
     "cli/test_closing.py": {"cli._closing"},
+    "cli/test_errors.py": {"_extras"},
     "cli/test_export.py": {"cli._export"},
     "cli/test_output.py": {"_groups"},
     "faults/test_damage.py": {"downloads._manifest"},
@@ -27,6 +28,7 @@ SUBJECTS: Final = {
     "property/test_uploads_family.py": {"uploads._family"},
     "property/test_uploads_structure.py": {"server._images"},
     "unit/test_download_plan.py": {"downloads._manifest"},
+    "unit/test_extras.py": {"_extras"},
     "unit/test_files.py": {"_files"},
     "unit/test_home.py": {"_home"},
     "unit/test_json_depth.py": {"_json", "resources._exports", "uploads.sources._lists"},
@@ -36,6 +38,7 @@ SUBJECTS: Final = {
     "unit/test_loader_images.py": {"data._config", "data._images"},
     "unit/test_loader_listing.py": {"data._listing"},
     "unit/test_printable.py": {"_logs", "_printable", "labels._json"},
+    "unit/test_runs_decode.py": {"_extras"},
     "unit/test_server_config_input.py": {"server._errors"},
     "unit/test_server_prediction_schema.py": {"server._prediction_schema"},
     "unit/test_server_values.py": {"server._labels"},
@@ -60,6 +63,7 @@ SUBJECTS: Final = {
     "unit/test_uploads_target.py": {"uploads._family", "uploads._target"},
     "unit/test_uploads_verdicts.py": {"uploads._verdicts"},
     "unit/test_uploads_verify.py": {"uploads._tally", "uploads._verification"},
+    "unit/test_uploads_watch.py": {"_extras"},
     "unit/test_url_screening.py": {"resources._urls"},
     "unit/test_wire_names.py": {"models._names"},
     "unit/test_wire_routes.py": {"_wire._routes"},

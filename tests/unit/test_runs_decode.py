@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from datagym_async._extras import how_to_install
 from datagym_async._runs import Findings, decode
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
@@ -147,5 +149,5 @@ def test_without_pillow_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("importlib.util.find_spec", no_module)
 
-    with pytest.raises(ConfigurationError, match=r'pip install "datagym-async\[images\]"'):
+    with pytest.raises(ConfigurationError, match=re.escape(how_to_install("images"))):
         UploadConfig(check="decode")

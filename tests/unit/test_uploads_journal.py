@@ -110,7 +110,7 @@ def test_a_journal_is_of_one_job(path: Path, other: Job, words: str) -> None:
 
     assert refusal(path, other) == (
         f"The journal PATH is of another job ({words}); give this upload another path, or begin "
-        "anew with fresh=True (--fresh)."
+        "anew with fresh=True."
     )
     opened(path, other, fresh=True).close()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, Collection
 from pathlib import Path
 
 import pytest
 
+from datagym_async._extras import how_to_install
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads.sources import Filters, FolderWatch, Naming, Rules
@@ -207,7 +209,7 @@ def test_bad_options_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigurationError, match="settle is 0; a file needs"):
         FolderWatch(folder, settle=0)
     monkeypatch.setattr("importlib.util.find_spec", no_module)
-    with pytest.raises(ConfigurationError, match=r"pip install \"datagym-async\[watch\]\""):
+    with pytest.raises(ConfigurationError, match=re.escape(how_to_install("watch"))):
         FolderWatch(folder)
 
 

@@ -247,7 +247,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         which = "a newer" if version > sql.VERSION else "an older"
         raise ConfigurationError(
             f"The journal {_shown(path)} was written by {which} version of datagym-async; use that "
-            "one, give another path, or begin anew with fresh=True (--fresh)."
+            "one, give another path, or begin anew with fresh=True."
         )
     elif not is_whole:
         check(connection, sql.SCHEMA)
@@ -268,7 +268,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         theirs = known.get("sources" if other == "digest" else other, "")
         raise ConfigurationError(
             f"The journal {_shown(path)} is of another job ({what[other]} {theirs}); "
-            "give this upload another path, or begin anew with fresh=True (--fresh)."
+            "give this upload another path, or begin anew with fresh=True."
         )
     # For the command that resumes it; escaped, since a path may be no text.
     last = {name: json.dumps(getattr(job, name)) for name in ("words", "count", "options")}
@@ -322,8 +322,8 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
     """Return the error that says why a journal cannot be used, and what to do."""
     if isinstance(error, sqlite3.Error) and not is_of_the_disk(error):
         return ConfigurationError(
-            f"The journal {_shown(path)} is damaged ({error}); begin anew with fresh=True "
-            "(--fresh): what the dataset holds is skipped in any case."
+            f"The journal {_shown(path)} is damaged ({error}); begin anew with fresh=True: "
+            "what the dataset holds is skipped in any case."
         )
     words = error.strerror if isinstance(error, OSError) and error.strerror else error
     return ConfigurationError(

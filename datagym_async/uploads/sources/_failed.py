@@ -98,7 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
         msg = f"The report {shown} cannot be read: {error.strerror or error}."
         raise ConfigurationError(msg) from error
     except ValueError as error:
-        msg = f"{shown} is no JSON; give the report that an upload wrote (--report FILE.json)."
+        msg = f"{shown} is no JSON; give the report that `UploadReport.to_json` wrote."
         raise ConfigurationError(msg) from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         msg = f"{shown} is no report of an upload: it lacks the schema {SCHEMA!r}."

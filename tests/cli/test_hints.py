@@ -1,0 +1,82 @@
+"""Whoever types commands reads of flags, and whoever writes programs of arguments."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import datagym_async
+from datagym_async.cli import hint_in_shell_words
+
+HOME = Path(datagym_async.__file__).parent
+OF_COMMANDS = ("cli", "__main__.py")
+# What no command does: a loader, single calls of programs, the embedded server and its faults.
+OF_PROGRAMS = ("data", "resources", "labels", "server", "testing", "_client.py", *OF_COMMANDS)
+FLAG = re.compile(r"(?<![\w-])--[a-z]")
+ARGUMENT = re.compile(r"\b[a-z_]+=(?:True|False|None|\"|\.\.\.)|client\.[a-z]")
+# What a caller of a single method alone can meet.
+UNMET = (
+    "use download_bitmaps(",
+    "Enter the stream first",
+    "No API token: pass token=...",
+    "Pass it as DataGymClient(token=...)",
+    "client.projects.list() has them all",
+)
+
+
+def texts(*without: str) -> Iterator[str]:
+    """Yield the texts of the package but docstrings, with an option for what is filled in."""
+    for file in sorted(HOME.rglob("*.py")):
+        if file.relative_to(HOME).parts[0] in without:
+            continue
+        tree = ast.parse(file.read_text())
+        seen: set[int] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                seen.add(id(node.value))
+            if isinstance(node, ast.JoinedStr):
+                parts = [
+                    each.value if isinstance(each, ast.Constant) else "links"
+                    for each in node.values
+                ]
+                seen |= {id(each) for each in node.values}
+                yield "".join(map(str, parts))
+            elif isinstance(node, ast.Constant) and id(node) not in seen:
+                yield str(node.value)
+
+
+def test_no_text_of_the_library_names_a_flag() -> None:
+    """It may be read in a notebook."""
+    assert [each for each in texts("server", "_extras.py", *OF_COMMANDS) if FLAG.search(each)] == []
+
+
+def test_no_text_on_the_command_line_names_an_argument() -> None:
+    """Every hint of what commands do has words of a shell."""
+    said = [hint_in_shell_words(each) for each in texts(*OF_PROGRAMS) if ARGUMENT.search(each)]
+    assert len(said) > 10
+    left = [each for each in said if ARGUMENT.search(each)]
+    assert [each for each in left if not any(known in each for known in UNMET)] == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("begin anew with fresh=True: what is there", "begin anew with --fresh: what is there"),
+        (
+            "give the report that `UploadReport.to_json` wrote.",
+            "give the report that `datagym-async upload --report FILE.json` wrote.",
+        ),
+        (
+            "points are dropped; write it with `client.values.write`",
+            "points are dropped; a program can write it (`client.values.write`)",
+        ),
+        ("it has more than 5 bytes; max_bytes=... says how many it may have", "more than this"),
+    ],
+)
+def test_words_of_a_shell(sentence: str, words: str) -> None:
+    """What the library says of its arguments is said of flags, or of programs."""
+    assert words in hint_in_shell_words(sentence)
