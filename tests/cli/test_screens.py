@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from datagym_async.testing import Status
 from tests.helpers.photos import jpeg
 from tests.helpers.screens import check_screen
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.terminal import Terminal
 
 if TYPE_CHECKING:
+    from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli
     from tests.helpers.server_thread import Gate, ServerThread
 
@@ -79,6 +82,32 @@ def test_a_resumed_upload(at_service: Cli, service: ServerThread, gate: Gate, co
     with upload(service, columns) as terminal:
         assert terminal.wait() == 1
         check_screen("resume-nothing", columns, terminal.screen)
+
+
+def test_all_numbers_agree(
+    at_service: Cli, service: ServerThread, faults: FaultPlan, tmp_path: Path, columns: int
+) -> None:
+    """In each drawing of a run whose limit rises and falls."""
+    for number in range(200):
+        (tmp_path / "photos" / f"more {number}.jpg").write_bytes(jpeg(1500, seed=number))
+    for nth in (40, 80, 120, 160):
+        faults.add(Status(503, headers={"Retry-After": "0"}), path="/file$", nth=nth)
+    at_service("datasets", "create", "Photos")
+    command = ("upload", "photos", "-d", "Photos", "--rate", "0")
+    with Terminal(*command, environment=settings(service), columns=columns) as terminal:
+        assert terminal.wait() == 1
+        drawings = re.split(r"(?=Reading |Uploading |Done )", terminal.text)
+    seen = 0
+    for drawing in drawings:
+        for count, limit in re.findall(r"(\d+) in flight, limit (\d+)", drawing):
+            assert int(count) <= int(limit)
+            remark = re.search(r"^limit (\d+): ", drawing, re.MULTILINE)
+            assert remark is None or remark[1] == limit
+            seen += 1
+        for done, total in re.findall(r"(\d+)/(\d+) files", drawing):
+            assert int(done) <= int(total)
+        assert not ("Done " in drawing and "left" in drawing)
+    assert seen
 
 
 def test_a_download(at_service: Cli, service: ServerThread, columns: int) -> None:

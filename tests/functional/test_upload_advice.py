@@ -166,6 +166,19 @@ async def test_pauses() -> None:
     assert "it asked to wait for 9" in report.advice
 
 
+async def test_overload() -> None:
+    """A service that turns some away has said enough."""
+
+    async def service(dataset_id: str, size: int) -> Response | None:
+        await steady(dataset_id, size)
+        return Response(503, {}, b"") if CHANCE.random() < 0.05 else None
+
+    report = await simulated_run(service, images(600))
+
+    assert "it was overloaded (" in report.advice
+    assert " x 503)" in report.advice
+
+
 async def test_a_rate_that_is_reached() -> None:
     """The service could do more than the client asks for."""
     report = await simulated_run(steady, images(400), limits=LimitsConfig(rate=50.0))
