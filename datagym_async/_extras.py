@@ -22,6 +22,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "rich": "cli",
     "aiosqlite": "server",
     "PIL": "server",
+    "pillow_heif": "heic",
     "skimage": "demo",
     "watchfiles": "watch",
     "numpy": "formats",

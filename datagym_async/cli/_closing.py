@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from datagym_async._runs._text import counted, size
-from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, advice_in_shell_words
+from datagym_async.cli._errors import (
+    SOME_FAILED,
+    WELL,
+    CommandError,
+    advice_in_shell_words,
+    hint_in_shell_words,
+)
 from datagym_async.cli._screen import Column, Output
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
 from datagym_async.uploads._values import RESUMED
@@ -73,7 +79,7 @@ def tell(output: Output, report: UploadReport, totals: Totals) -> None:
         output.warning(line)
     if report.advice:
         output.result(advice_in_shell_words(report.advice))
-    output.result(report.summary())
+    output.result(hint_in_shell_words(report.summary()))
 
 
 def outcome_rows(report: UploadReport, totals: Totals) -> Iterator[tuple[str, str, str]]:

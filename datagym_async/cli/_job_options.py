@@ -134,6 +134,19 @@ UPLOAD: Final = OptionTable(
                 "MiB, which few services take, there is a warning in any case.",
             ),
             Option(
+                "--prepare STEPS",
+                "Before they are sent, turn images upright by their EXIF orientation "
+                "(`orientation`), make a JPEG or PNG of WebP, HEIC (needs the extra `heic`), AVIF, "
+                "TIFF, BMP and GIF (`convert`), make larger ones smaller (`resize=4096`: the most "
+                "pixels of the longer side); joined by commas. What needs none of it is sent byte "
+                "for byte. Needs the extra `images`.",
+            ),
+            Option(
+                "--dedupe",
+                "Of files with equal bytes send each with a warning (`report`), or the first alone "
+                "(`skip`). Each file is read once more when it is listed; not compared by default.",
+            ),
+            Option(
                 "--check-links",
                 "Ask for each URL, without credentials, and reject dead ones: the service never "
                 "looks, and takes them.",

@@ -354,7 +354,7 @@ async def _dry_run(
         counts = {"planned": summary.planned} | attrs.asdict(summary)
         output.json_line({"schema": PLAN_SCHEMA} | counts | {"summary": str(summary)})
     else:
-        output.result(str(summary))
+        output.result(hint_in_shell_words(str(summary)))
     return SOME_FAILED if summary.reject else WELL
 
 

@@ -11,10 +11,12 @@ import attrs
 from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
 from datagym_async._runs._options import above_zero, check_on_event, flags, one_of, within
+from datagym_async._runs._prepare import Steps, steps_in
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_of
 from datagym_async.uploads._events import OnEvent
 from datagym_async.uploads._screening import Check, Screening
+from datagym_async.uploads._values import Dedupe
 from datagym_async.uploads.sources._candidates import (
     Clashes,
     Filters,
@@ -132,6 +134,19 @@ class UploadConfig:
             (``"structure"``: finds what the service is sure to answer with 500), or decoded whole
             in a thread (``"decode"``: finds also cut JPEGs, which the service stores, and
             decompression bombs, and warns of EXIF orientation; needs ``datagym-async[images]``).
+        prepare: What is done with images before they are sent, in processes of their own, as
+            single words or joined by commas: ``"orientation"`` turns JPEG and PNG images as their
+            EXIF orientation says, which the service ignores; ``"convert"`` makes a JPEG or PNG of
+            WebP, HEIC (needs ``datagym-async[heic]``), AVIF, TIFF, BMP and GIF; ``"resize=4096"``
+            makes images smaller whose longer side has more pixels. What needs none of it is sent
+            byte for byte. Photographs (JPEG, HEIC, AVIF, lossy WebP) without transparency are
+            encoded as JPEG, all else as PNG, upright, with their colour profile and without other
+            metadata. The same release of Pillow gives the same bytes. Names stay as they are; links
+            are left alone. Needs ``datagym-async[images]``.
+        dedupe: What becomes of a file, or bytes, that another item of the run or of its journal is
+            equal to byte for byte: it is sent with a warning (``"report"``), or ``skipped``
+            (``"skip"``; also where its name clashes). Every file is read once more when it is
+            listed. Links and open files are left alone. None to not compare.
         check_links: Whether each URL is asked for, without credentials, before it is sent: the
             service never looks and takes dead links. A dead one is ``rejected``.
         allow_private_links: Whether `check_links` may ask hosts of private, loopback and other
@@ -189,6 +204,10 @@ class UploadConfig:
     exclude: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
     ignore_others: bool = False
     check: Check = attrs.field(default="structure", validator=_checking)
+    prepare: tuple[str, ...] = attrs.field(
+        default=(), converter=steps_in, validator=lambda _, __, value: Steps.of(value)
+    )
+    dedupe: Dedupe = attrs.field(default=None, validator=one_of("report", "skip", None))
     check_links: bool = False
     allow_private_links: bool = False
     max_bytes: int | None = attrs.field(default=None, validator=_positive)
@@ -209,14 +228,31 @@ class UploadConfig:
     verify_sample: int = attrs.field(default=100, validator=within(1, 1_000_000))
 
 
+def steps_of(config: UploadConfig) -> Steps | None:
+    """Return how the options of an upload want images prepared, or None if not at all."""
+    return Steps.of(config.prepare) if config.prepare else None
+
+
+def said_prepared(config: UploadConfig) -> str:
+    """Return the steps in words, for the journal: what they reject is of them; empty for none."""
+    return f", prepared by {', '.join(sorted(config.prepare))}" if config.prepare else ""
+
+
 def rules_of(config: UploadConfig) -> Rules:
     """Return the rules for sources that the options of an upload ask for."""
+    steps = steps_of(config)
     return Rules(
         Naming(config.name, config.name_separator),
         config.include_hidden,
         config.symlinks,
         Filters(config.include, config.exclude),
-        Screening(config.check, config.max_bytes, config.ignore_others),
+        Screening(
+            config.check,
+            config.max_bytes,
+            config.ignore_others,
+            steps is not None and steps.convert,
+        ),
         config.on_clash,
+        steps,
         journal_files(config.journal),
     )

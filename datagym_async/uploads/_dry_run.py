@@ -22,7 +22,13 @@ from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._sending import dead_links, prober_of
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
-from datagym_async.uploads._values import Outcome, UploadItem, said_left_out, said_repeated
+from datagym_async.uploads._values import (
+    Outcome,
+    UploadItem,
+    said_left_out,
+    said_repeated,
+    said_turned,
+)
 from datagym_async.uploads.plan._plan import Plan
 
 if TYPE_CHECKING:
@@ -65,8 +71,8 @@ class PlanSummary:
     """Count what an upload would do: items to send, skip and reject, and those with a warning.
 
     `left_out` are files that `include` and `exclude` leave out, `repeated` counts items that are
-    named again (see `UploadReport`), `bytes` are those of the files that would be sent; `complete`
-    says whether the sources were read to their end.
+    named again and `turned` images with an EXIF orientation (see `UploadReport`), `bytes` are those
+    of the files that would be sent; `complete` says whether the sources were read to their end.
     """
 
     dataset_id: str
@@ -75,6 +81,7 @@ class PlanSummary:
     skip: int = 0
     reject: int = 0
     warned: int = 0
+    turned: int = 0
     left_out: int = 0
     repeated: int = 0
     bytes: int = 0
@@ -91,6 +98,7 @@ class PlanSummary:
             f"{self.send:,} to send ({size(self.bytes)}), "
             f"{self.skip:,} to skip, {self.reject:,} to reject."
             f"{said_left_out(self.left_out)}{said_repeated(self.repeated)}"
+            f"{said_turned(self.turned)}"
         )
 
 
@@ -122,7 +130,7 @@ class DryRun:
         self._sources = sources
         self._dataset_id = dataset_id
         self._counts: Counter[str] = Counter()
-        self._plan = Plan(skip_existing=config.skip_existing)
+        self._plan = Plan(skip_existing=config.skip_existing, dedupe=config.dedupe)
         self._prober = prober_of(config)
         self._records: asyncio.Queue[PlannedUpload | Exception | None] = asyncio.Queue(READ_AHEAD)
         self._has_ended = self._complete = False
@@ -216,6 +224,7 @@ class DryRun:
             dataset_name=self._target.name,
             left_out=self._tally.left_out if self._complete else 0,
             repeated=self._tally.repeated if self._complete else 0,
+            turned=self._tally.turned,
             complete=self._complete,
             **self._counts,
         )

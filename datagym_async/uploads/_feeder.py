@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from datagym_async._threads import in_thread, in_thread_left_behind
-from datagym_async.uploads._reading import next_portion, read_awaited
+from datagym_async.uploads._preparing import PORTION_BYTES as PREPARED_BYTES
+from datagym_async.uploads._preparing import Preparer
+from datagym_async.uploads._reading import PORTION_BYTES, next_portion, read_awaited
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.sources._candidates import Rules
 from datagym_async.uploads.sources._leaves import Stream, leaves, nothing_to_upload
 
 if TYPE_CHECKING:
+    from datagym_async.uploads._screening import Screening
     from datagym_async.uploads.sources._candidates import Candidate
 
 
@@ -62,6 +65,11 @@ class Feeder:
     _waiting: list[Planned] = attrs.Factory(list)
     _links: list[Planned] = attrs.Factory(list)
     _parts: Iterator[int] = attrs.Factory(itertools.count)
+    _preparer: Preparer | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if (steps := self._rules.steps) is not None:
+            self._preparer = Preparer(steps, self._rules.screening)
 
     async def feed(self, source: object) -> None:
         """Hand out everything that the source names, to its end.
@@ -69,6 +77,13 @@ class Feeder:
         Raises:
             ConfigurationError: It names nothing that exists, is not empty and can be read.
         """
+        try:
+            await self._feed(source)
+        finally:
+            if self._preparer is not None:
+                await in_thread(self._preparer.close)
+
+    async def _feed(self, source: object) -> None:
         # What earlier runs have left comes before a million files are walked again.
         self._tally.added(await in_thread(self._plan.resume))
         await self._hand_out_taken()
@@ -112,11 +127,15 @@ class Feeder:
 
     async def _hand_out_taken(self) -> None:
         """Read what the plan has settled, portion by portion, and hand it out."""
-        clock = asyncio.get_running_loop().time
+        clock, preparer = asyncio.get_running_loop().time, self._preparer
+        screening = self._rules.screening if preparer is None else preparer.rough
         while True:
             began = clock()
-            portion = await in_thread(self._next_portion)
+            portion = await in_thread(self._next_portion, screening)
+            if preparer is not None:
+                await self._prepare(preparer, portion)
             self._tally.reading_seconds += clock() - began
+            self._tally.duplicates = self._plan.duplicates
             if not portion:
                 return
             ready: list[Work] = []
@@ -124,7 +143,11 @@ class Feeder:
                 if planned.is_awaited:
                     await self._hand_out(ready)
                     ready = []
-                    await read_awaited(planned, self._rules.screening)
+                    await read_awaited(planned, screening)
+                    if preparer is not None:
+                        await self._prepare(preparer, [planned])
+                if planned.is_turned and planned.verdict is None:
+                    self._tally.turned += 1
                 if planned.verdict is not None or planned.body is not None:
                     ready.append(planned)
                     continue
@@ -134,11 +157,19 @@ class Feeder:
                     self._links.clear()
             await self._hand_out(ready)
 
-    def _next_portion(self) -> list[Planned]:
+    async def _prepare(self, preparer: Preparer, portion: list[Planned]) -> None:
+        before = sum(each.size or 0 for each in portion)
+        # A cancelled run closes the preparer, and with that what is left behind ends.
+        sent = await in_thread_left_behind(preparer.prepare, portion)
+        self._tally.bytes_found += sum(each.size or 0 for each in portion) - before
+        await in_thread(self._plan.note_prepared, sent)
+
+    def _next_portion(self, screening: Screening) -> list[Planned]:
         self._waiting = self._waiting or self._plan.take(TAKEN_AT_ONCE)
         if not self._waiting:
             return []
-        portion = next_portion(self._plan, self._waiting, self._rules.screening)
+        most = PORTION_BYTES if self._preparer is None else PREPARED_BYTES
+        portion = next_portion(self._plan, self._waiting, screening, most)
         self._plan.note_read(portion)
         return portion
 

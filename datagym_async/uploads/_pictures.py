@@ -8,7 +8,6 @@ not. numpy and Pillow are looked at, and Pillow is used, only where a caller's v
 
 from __future__ import annotations
 
-import io
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, Final, Literal
 
@@ -16,12 +15,9 @@ import attrs
 
 from datagym_async._extras import extra_module
 from datagym_async._runs._decode import require_pillow
+from datagym_async._runs._prepare import MODES, encoded
 from datagym_async.exceptions import ConfigurationError
 
-_MODES: Final = {
-    "JPEG": frozenset({"L", "RGB", "CMYK"}),
-    "PNG": frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}),
-}
 _SHAPES: Final = "height x width, or height x width x 3 (RGB) or 4 (RGBA)"
 
 
@@ -69,9 +65,9 @@ class Picture:
         return attrs.evolve(picture, pixels=value.copy())
 
     def _check_mode(self, mode: str, name: str) -> None:
-        if mode not in _MODES[self.format]:
-            known = ", ".join(sorted(_MODES[self.format]))
-            hint = ", or name it .png" if mode in _MODES["PNG"] else ""
+        if mode not in MODES[self.format]:
+            known = ", ".join(sorted(MODES[self.format]))
+            hint = ", or name it .png" if mode in MODES["PNG"] else ""
             raise ConfigurationError(
                 f"An image of the mode {mode} cannot be sent as a {self.format}, which holds "
                 f"{known}; convert it{hint} ({name!a})."
@@ -82,12 +78,7 @@ class Picture:
         image = self.pixels
         if kind_of(image) == "array":
             image = extra_module("PIL.Image").fromarray(image)
-        options: dict[str, object] = {"icc_profile": image.info.get("icc_profile")}
-        if self.format == "JPEG":
-            options |= {"quality": 95, "subsampling": 0}
-        file = io.BytesIO()
-        image.save(file, self.format, **options)
-        return file.getvalue()
+        return encoded(image, self.format)
 
 
 def why_no_source(value: object) -> str:

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from datagym_async._regular_files import READ_FLAGS, check_regular
-from datagym_async._runs._decode import JPEG, decode
+from datagym_async._runs._decode import decode
 from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
@@ -47,21 +47,29 @@ PORTION_BYTES = 1 << 20
 """More would lie in the processor's cache no longer when its turn to be sent comes."""
 PORTION_SECONDS = 0.02
 """Time after which a slow disk's portion is handed out as it is: nobody waits for the rest."""
+LONG_HEAD = 4096
+"""Bytes that are read of a larger one: its EXIF orientation lies in them."""
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 DECODERS = min(8, os.cpu_count() or 1)
 """Images decoded at once, where they are; also the items of a portion then."""
 USUAL = Screening()
 
 
-def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUAL) -> list[Planned]:
+def next_portion(
+    plan: Plan,
+    waiting: list[Planned],
+    screening: Screening = USUAL,
+    most: int = PORTION_BYTES,
+) -> list[Planned]:
     """Return the next items of the plan, read: as many as one portion bears.
 
-    It has at most `PORTION_ITEMS` and about `PORTION_BYTES`, and takes about `PORTION_SECONDS`.
+    It has at most `PORTION_ITEMS` and about `most` bytes, and takes about `PORTION_SECONDS`.
 
     Args:
         plan: The plan.
         waiting: Items taken from the plan and not read yet; kept by the caller between calls.
         screening: How closely images are looked at.
+        most: Bytes of one portion.
     """
     if not waiting:
         waiting.extend(plan.take(PORTION_ITEMS))
@@ -73,16 +81,17 @@ def next_portion(plan: Plan, waiting: list[Planned], screening: Screening = USUA
         body = planned.body
         if body is not None and body.data is not None:
             weight += body.size
-        if weight >= PORTION_BYTES or monotonic() > until:
+        if weight >= most or monotonic() > until:
             break
     del waiting[: len(portion)]
     if is_decoding and any(each.body for each in portion):
         with ThreadPoolExecutor(DECODERS) as pool:
-            return list(pool.map(_decoded, portion))
+            return list(pool.map(decoded, portion))
     return portion
 
 
-def _decoded(planned: Planned) -> Planned:
+def decoded(planned: Planned) -> Planned:
+    """Return an item, rejected if its body cannot be decoded; blocks."""
     if (body := planned.body) is None:
         return planned
     if planned.source is not None:
@@ -138,6 +147,7 @@ def _read_open_file(planned: Planned, file: Readable, screening: Screening) -> N
                 planned.reject(reason)
             else:
                 _stream(planned, *body_of_open(file, head, size), screening)
+                planned.is_turned = screening.look(head[:LONG_HEAD])[1]
     except Exception as error:  # the caller's own file may raise anything; its item is at fault
         _reject_open_file(planned, error)
     _tell_start(planned, start)
@@ -168,25 +178,26 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
         start = await position_of_awaited(file)
         found = await spooled(file, SMALL)
         if isinstance(found, Spool):
-            head = await in_thread(found.read_at, 0, HEAD_SIZE)
+            head = await in_thread(found.read_at, 0, LONG_HEAD)
             planned.size = found.size
             if reason := screening.of_head(found.size, head):
                 planned.reject(reason)
             else:
                 _stream(planned, body_of_spool(found), found, screening)
+                planned.is_turned = screening.look(head)[1]
         else:
             _screen(planned, len(found), found, found, screening)
     except Exception as error:  # as above
         return _reject_open_file(planned, error)
     _tell_start(planned, start)
     _judged(planned, screening)
-    return await in_thread(_decoded, planned) if screening.check == "decode" else planned
+    return await in_thread(decoded, planned) if screening.check == "decode" else planned
 
 
 def _stream(planned: Planned, body: Body, source: ByteSource, screening: Screening) -> None:
     planned.size = body.size
-    if screening.max_bytes is not None and body.size > screening.max_bytes:
-        planned.reject(screening.of_head(body.size, JPEG))
+    if reason := screening.of_size(body.size):
+        planned.reject(reason)
         return
     planned.body, planned.source = body, source
     planned.warnings += warnings_of(body.size)
@@ -211,7 +222,7 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
                 # Likely an image: read whole before its first bytes have said so.
                 head = whole = _read_whole(file, size)
             else:
-                head = os.read(file, HEAD_SIZE)
+                head = os.read(file, HEAD_SIZE if size <= SMALL else LONG_HEAD)
                 if size <= SMALL and not screening.of_head(size, head):
                     # From the start, head and all: to join two parts would copy the file.
                     os.lseek(file, 0, os.SEEK_SET)
@@ -242,14 +253,16 @@ def _screen(
         return
     if data is None:
         planned.body = file_body(str(planned.item.content), size)
+        planned.is_turned = screening.look(head)[1]
     elif len(data) != size:
         change = "grew" if len(data) > size else "shrank"
         planned.reject(f"{planned.item.source} {change} while it was read.")
         return
-    elif reason := screening.of_whole(data):
-        planned.reject(reason)
-        return
     else:
+        reason, planned.is_turned = screening.look(data)
+        if reason:
+            planned.reject(reason)
+            return
         planned.body = Body.of_bytes(data)
     if size > WARN_BYTES:
         planned.warnings += warnings_of(size)

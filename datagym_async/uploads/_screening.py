@@ -17,6 +17,7 @@ import attrs
 
 from datagym_async._printable import quoted
 from datagym_async._runs._decode import JPEG
+from datagym_async._runs._prepare import CONVERTIBLE, other_kind
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import MAX_NAME_LENGTH, encode_name
 
@@ -40,13 +41,16 @@ class Screening:
     check: Check = "structure"
     max_bytes: int | None = None
     ignore_others: bool = False
+    converts: bool = False  # other kinds of images, before they are sent
 
     def of_head(self, size: int, head: bytes) -> str:
         """Return why an image is rejected by its size and first bytes, or an empty text."""
-        is_image = size > 0 and head.startswith((JPEG, PNG))
+        is_image = size > 0 and (
+            head.startswith((JPEG, PNG)) or (self.converts and bool(other_kind(head)))
+        )
         is_large = self.max_bytes is not None and size > self.max_bytes
         if is_large and (is_image or not self.ignore_others):
-            return f"The image has {size:,} bytes, more than max_bytes ({self.max_bytes:,})."
+            return self.of_size(size)
         if is_image or (self.check == "none" and not self.ignore_others):
             return ""
         if not size:
@@ -57,13 +61,27 @@ class Screening:
         """Return whether a file is left alone, and not rejected, that this is against."""
         return self.ignore_others and reason.startswith(_NO_IMAGE)
 
+    def of_size(self, size: int) -> str:
+        """Return why an image is rejected by its size alone, or an empty text."""
+        if self.max_bytes is None or size <= self.max_bytes:
+            return ""
+        return f"The image has {size:,} bytes, more than max_bytes ({self.max_bytes:,})."
+
     def of_whole(self, data: bytes) -> str:
         """Return why the service is sure to refuse a JPEG or PNG file, or an empty text."""
+        return self.look(data)[0]
+
+    def look(self, data: bytes) -> tuple[str, bool]:
+        """Return why the service is sure to refuse it, or an empty text, and whether it is turned.
+
+        Turned is what has an EXIF orientation other than upright, which the service ignores
+        (observed). Of a JPEG it is found in the first bytes of a file as well.
+        """
         if self.check in {"none", "signature"}:
-            return ""
+            return "", False
         if data.startswith(b"\xff\xd8"):
             return _screen_jpeg(data)
-        return _screen_png(data) if data.startswith(PNG) else ""
+        return _screen_png(data) if data.startswith(PNG) else ("", False)
 
 
 def warnings_of(size: int) -> tuple[str, ...]:
@@ -93,11 +111,31 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x00, 0x01, 0xD8, *range(0xD0, 0xD8)})
 """Markers that no segment follows; a 0 says that the byte before it was none."""
 _CUT = "The image is corrupt: it is cut off in its header."
+_EXIF_SEGMENT = 0xE1
+_ORIENTATIONS = {b"II": b"\x12\x01\x03\x00", b"MM": b"\x01\x12\x00\x03"}
+"""How the entry of the orientation begins, a number of 16 bits, by the order of bytes."""
 
 
-def _screen_jpeg(data: bytes) -> str:
+def _is_turned(exif: bytes) -> bool:
+    """Return whether the first folder of an EXIF has an orientation other than upright."""
+    order = exif[:2]
+    if (entry := _ORIENTATIONS.get(order)) is None:
+        return False
+    word: Literal["little", "big"] = "little" if order == b"II" else "big"
+    first = int.from_bytes(exif[4:8], word) + 2
+    last = first + 12 * int.from_bytes(exif[first - 2 : first], word)
+    at = exif.find(entry, first, last)
+    found = int.from_bytes(exif[at + 8 : at + 10], word)
+    return at >= 0 and not (at - first) % 12 and 1 < found < 9
+
+
+def _is_turned_jpeg(data: bytes, start: int) -> bool:
+    return data.startswith(b"Exif\0\0", start) and _is_turned(data[start + 6 : start + 4096])
+
+
+def _screen_jpeg(data: bytes) -> tuple[str, bool]:
     """Return what is wrong with the segments of a JPEG up to its picture; for each file."""
-    at, size, has_frame = 2, len(data), False
+    at, size, has_frame, is_turned = 2, len(data), False, False
     while (at := data.find(b"\xff", at)) >= 0:
         while data[at : at + 1] == b"\xff":  # a marker may be filled up with any number of them
             at += 1
@@ -107,13 +145,13 @@ def _screen_jpeg(data: bytes) -> str:
             continue
         start, end = at + 2, at + max(int.from_bytes(data[at : at + 2], "big"), 2)
         if marker == _END_OF_IMAGE or end > size:
-            return _CUT
+            return _CUT, is_turned or (marker == _EXIF_SEGMENT and _is_turned_jpeg(data, start))
         if marker in _FRAMES:
             # Precision, height, width and the number of components, with 3 bytes for each.
             if end - start < 6 or end - start != 6 + 3 * data[start + 5]:
-                return "The image is corrupt: its frame header makes no sense."
+                return "The image is corrupt: its frame header makes no sense.", is_turned
             if not any(data[start + 3 : start + 5]):
-                return "The image is corrupt: it is 0 pixels wide."
+                return "The image is corrupt: it is 0 pixels wide.", is_turned
             has_frame = True
         elif marker == _HUFFMAN_TABLES:
             while start < end:
@@ -122,11 +160,13 @@ def _screen_jpeg(data: bytes) -> str:
                     break
                 start += 17 + sum(counts)
             if start != end:
-                return "The image is corrupt: its Huffman tables make no sense."
+                return "The image is corrupt: its Huffman tables make no sense.", is_turned
         elif marker == _START_OF_SCAN:
-            return "" if has_frame else "The image is corrupt: its size is missing."
+            return "" if has_frame else "The image is corrupt: its size is missing.", is_turned
+        elif marker == _EXIF_SEGMENT and not is_turned:
+            is_turned = _is_turned_jpeg(data, start)
         at = end
-    return _CUT
+    return _CUT, is_turned
 
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
@@ -136,29 +176,31 @@ _PIECE = 1 << 20
 _MOST_INFLATED = 64 << 20
 
 
-def _screen_png(data: bytes) -> str:
+def _screen_png(data: bytes) -> tuple[str, bool]:
     """Return what is wrong with the chunks of a PNG that decoders look at."""
     has_extent = any(data[16:20]) and any(data[20:24])
-    at, has_size = len(PNG), False
+    at, has_size, is_turned = len(PNG), False, False
     pixels: list[bytes] = []
     while at < len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
         if not has_size and (kind != b"IHDR" or length != 13 or not has_extent):
-            return "The image is corrupt: it does not begin with its size."
+            return "The image is corrupt: it does not begin with its size.", False
         has_size = True
         if kind == b"IDAT":
             pixels.append(data[at + 8 : end - 4])
         if kind in _CRITICAL:
             if end > len(data):
                 is_enough = kind == b"IDAT" and _is_enough(data, pixels)
-                return "" if is_enough else "The image is corrupt: it is cut off."
+                return "" if is_enough else "The image is corrupt: it is cut off.", is_turned
             if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-                return "The image is corrupt: the checksum of one of its parts is wrong."
+                return "The image is corrupt: the checksum of one of its parts is wrong.", False
         if kind == b"IEND":
             break
+        if kind == b"eXIf":
+            is_turned = _is_turned(data[at + 8 : at + 4096])
         at = end
-    return "" if pixels else "The image is corrupt: it holds no picture."
+    return "" if pixels else "The image is corrupt: it holds no picture.", is_turned
 
 
 def _is_enough(data: bytes, pixels: list[bytes]) -> bool:
@@ -178,15 +220,7 @@ def _is_enough(data: bytes, pixels: list[bytes]) -> bool:
 
 # (offset, bytes, what it looks like)
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"GIF8", "a GIF image"),
-    (0, b"BM", "a BMP image"),
-    (8, b"WEBP", "a WebP image"),
-    (0, b"II*\x00", "a TIFF or camera raw image"),
-    (0, b"MM\x00*", "a TIFF or camera raw image"),
-    (4, b"ftypheic", "a HEIC image"),
-    (4, b"ftypheix", "a HEIC image"),
-    (4, b"ftypmif1", "a HEIC image"),
-    (4, b"ftypavif", "an AVIF image"),
+    *CONVERTIBLE,
     (4, b"ftyp", "a video (MP4 or QuickTime)"),
     (0, b"\xff\x0a", "a JPEG XL image"),
     (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),

@@ -48,6 +48,8 @@ class Tally(BulkTally[UploadResult]):
     next_mark: float = math.inf
     on_mark: Callable[[], None] = lambda: None
     warned: int = 0
+    turned: int = 0
+    duplicates: int = 0
     left_out: int = 0
     repeated: int = 0
     unsettled: int = 0
@@ -167,6 +169,8 @@ class Tally(BulkTally[UploadResult]):
             seconds=seconds,
             complete=self.complete,
             warned=self.warned,
+            turned=self.turned,
+            duplicates=self.duplicates,
             left_out=self.left_out,
             repeated=self.repeated,
             unsettled=self.unsettled,

@@ -23,7 +23,7 @@ from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._options import Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, TransferError
-from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
+from datagym_async.uploads._config import AUTO, UploadConfig, rules_of, said_prepared, steps_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._observer import Observer
 from datagym_async.uploads._sending import Sender, prober_of
@@ -111,7 +111,9 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             by_hash=config.identity == "sha256",
             keeps_hashes=config.verify is not None,
             screening=f"{config.check}, at most {config.max_bytes} bytes"
-            + (", others ignored" if config.ignore_others else ""),
+            + (", others ignored" if config.ignore_others else "")
+            + said_prepared(config),
+            dedupe=config.dedupe,
         )
         self._tally = Tally(config.max_problems, next_mark=1, on_mark=self._mark)
         self._prober = prober_of(config)
@@ -254,7 +256,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             sample = config.verify_sample if config.verify == "sample" else None
             chosen = images_of(self._plan.using, sample, self._dataset_id)
             async with aclosing(chosen) as images:
-                await verify(self._media.stream, images, self._tally)
+                await verify(self._media.stream, images, self._tally, steps_of(config))
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | sqlite3.Error):

@@ -6,7 +6,7 @@ import enum
 import os
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeGuard, cast
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeGuard, cast
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
@@ -41,6 +41,10 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes | Awaitable[bytes]:
         """Return the next bytes, at most `size`; none at the end."""
         ...
+
+
+Dedupe: TypeAlias = Literal["report", "skip"] | None
+"""What becomes of an item that another one is equal to, byte for byte."""
 
 
 class Outcome(enum.StrEnum):
@@ -340,6 +344,17 @@ def said_repeated(count: int) -> str:
     return f" Named more than once, and taken once: {count:,}." if count else ""
 
 
+def said_turned(count: int) -> str:
+    """Return the sentence about images that look otherwise in the service; empty without any."""
+    if not count:
+        return ""
+    have = counted(count, "image has", "images have")
+    return (
+        f" {have} an EXIF orientation, which the service ignores: they are shown and labelled as "
+        'they are stored (prepare="orientation" turns them).'
+    )
+
+
 @attrs.frozen(kw_only=True)
 class UploadReport(BulkReport):
     """Account for every item of a run.
@@ -367,6 +382,10 @@ class UploadReport(BulkReport):
             lost answers.
         journal: The journal's path, or empty.
         warned: Items with a warning, whatever became of them.
+        turned: Images that were sent with an EXIF orientation other than upright, as far as they
+            were looked at (``UploadConfig.check``). The service ignores it (observed).
+        duplicates: Items that are equal to others byte for byte, as far as they were compared
+            (``UploadConfig.dedupe``).
         left_out: Files that ``UploadConfig.include`` and ``exclude`` left out; they are not among
             `planned`. A folder that was not read for it counts as one; those of a folder that is
             watched are not counted.
@@ -396,6 +415,8 @@ class UploadReport(BulkReport):
     seconds: float
     complete: bool
     warned: int = 0
+    turned: int = 0
+    duplicates: int = 0
     left_out: int = 0
     repeated: int = 0
     unsettled: int = 0
@@ -451,6 +472,9 @@ class UploadReport(BulkReport):
         others = f" and {counted(more, 'more dataset')}" if more > 0 else ""
         remarks = f" It stopped at {self.stopped_by}." if self.stopped_by else ""
         remarks += said_left_out(self.left_out) + said_repeated(self.repeated)
+        remarks += said_turned(self.turned)
+        if self.duplicates:
+            remarks += f" Equal to others, byte for byte: {self.duplicates:,}."
         if self.verified:
             outcome = f"{self.mismatched:,} differ" if self.mismatched else "all are equal"
             remarks += f" {self.verified:,} were compared with the dataset: {outcome}."
@@ -474,6 +498,8 @@ class UploadReport(BulkReport):
             "failed": self.failed,
             "pending": self.pending,
             "warned": self.warned,
+            "turned": self.turned,
+            "duplicates": self.duplicates,
             "unsettled": self.unsettled,
             "resumed": self.resumed,
             "left_out": self.left_out,

@@ -22,14 +22,16 @@ from datagym_async._runs._disk import refusal
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
 from datagym_async.resources._work import for_each
+from datagym_async.uploads._preparing import Workers
 from datagym_async.uploads._screening import LEFT_ALONE
 from datagym_async.uploads._values import Mismatch
 from datagym_async.uploads.plan._rows import text
-from datagym_async.uploads.plan._tables import State
+from datagym_async.uploads.plan._tables import State, stated
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from datagym_async._runs._prepare import Steps
     from datagym_async.uploads._tally import Tally
 
 WORKERS = 8  # comparisons at once; the client's limit of downloads counts as well
@@ -48,17 +50,27 @@ class Stored:
     media_id: str  # empty where it is not known, which cannot be compared
     path: str | None = None  # the file that it was sent from
     sha256: bytes | None = None  # of the bytes that it was sent from, where there is no file
+    is_prepared: bool = False  # that is the hash of what was made of them before
 
 
-async def verify(stream: MediaStream, images: AsyncIterator[Stored], tally: Tally) -> None:
+async def verify(
+    stream: MediaStream,
+    images: AsyncIterator[Stored],
+    tally: Tally,
+    steps: Steps | None = None,
+) -> None:
     """Download images, a few at a time, and count in `tally` which are equal.
 
-    An image or a file that cannot be read is a mismatch, and no error.
+    An image or a file that cannot be read is a mismatch, and no error. Where images are prepared,
+    files are prepared once more; what was in memory when an earlier run sent it is left out.
     """
+    workers = None if steps is None else Workers(steps)
 
     async def compare(image: Stored) -> None:
+        if workers is not None and image.path is None and not image.is_prepared:
+            return
         try:
-            reason = await _difference(stream, image)
+            reason = await _difference(stream, image, workers)
         except APIError as error:
             reason = f"It could not be downloaded for the comparison: {error}"
         except OSError as error:
@@ -72,15 +84,24 @@ async def verify(stream: MediaStream, images: AsyncIterator[Stored], tally: Tall
         )
         tally.verified(mismatch if reason else None)
 
-    await for_each(images, compare, concurrency=WORKERS)
+    try:
+        await for_each(images, compare, concurrency=WORKERS)
+    finally:
+        if workers is not None:
+            await in_thread(workers.close)
 
 
-async def _difference(stream: MediaStream, image: Stored) -> str:
+async def _difference(stream: MediaStream, image: Stored, workers: Workers | None) -> str:
     if not image.media_id:
         return "The dataset does not list it."
     expected, size = image.sha256, None
     if image.path is not None:
         expected, size = await in_thread(_digest_of_file, image.path)
+        made = None if workers is None else await in_thread(workers.prepare, image.path)
+        if made is not None and made.reason:
+            return made.reason
+        if made is not None and made.data is not None:
+            expected, size = hashlib.sha256(made.data).digest(), len(made.data)
     if expected is None:
         return "Its bytes were in memory, and are not there any more to be compared."
     held, held_size = await media_digest(stream, image.media_id)
@@ -110,15 +131,21 @@ def _digest_of_file(path: str) -> tuple[bytes, int]:
 _SEQS = "SELECT seq FROM item WHERE state = ? AND link_key IS NULL"
 # One that was uploaded knows its image; one that was skipped is found by its name.
 _IMAGES = """
-SELECT item.name, content, sha, coalesce(item.media_id, listed.media_id, ''),
+SELECT item.name, item.content, coalesce(sent.sha, item.sha), sent.seq IS NOT NULL,
+       coalesce(item.media_id, listed.media_id, ''),
        coalesce(item.dataset_id, listed.dataset_id, '')
-FROM item LEFT JOIN listed ON listed.key = name_key AND item.media_id IS NULL AND NOT is_link
-WHERE seq IN ({}) GROUP BY seq ORDER BY seq
+FROM item LEFT JOIN sent USING (seq)
+LEFT JOIN listed ON listed.key = name_key AND item.media_id IS NULL AND NOT is_link
+WHERE item.seq IN ({}) GROUP BY item.seq ORDER BY item.seq
 """
-_PAGE = """
-SELECT seq FROM item WHERE seq > ? AND link_key IS NULL AND state IN (?, ?) AND reason IS NOT ?
+# Not what was left out since another item is equal to it: nothing has its name.
+_PAGE = stated("""
+SELECT seq FROM item WHERE seq > ? AND link_key IS NULL AND state IN ($UPLOADED, $SKIPPED)
+AND reason IS NOT ?
+AND NOT (state = $SKIPPED AND sha IN (SELECT sha FROM content)
+         AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key))
 ORDER BY seq LIMIT ?
-"""
+""")
 
 
 async def images_of(
@@ -138,12 +165,17 @@ async def images_of(
     def look_up(seqs: list[int] | None, last: int) -> tuple[list[Stored], int]:
         with using() as database:
             if seqs is None:
-                values = (last, State.UPLOADED, State.SKIPPED, LEFT_ALONE, PAGE)
+                values = (last, LEFT_ALONE, PAGE)
                 seqs = [seq for (seq,) in database.execute(_PAGE, values)]
             statement = _IMAGES.format(",".join("?" * len(seqs)))
             images = [
-                Stored(text(name), dataset_id, media_id, None if path is None else text(path), sha)
-                for name, path, sha, media_id, dataset_id in database.execute(statement, seqs)
+                Stored(
+                    *(text(name), dataset_id, media_id, None if path is None else text(path)),
+                    *(sha, bool(is_prepared)),
+                )
+                for name, path, sha, is_prepared, media_id, dataset_id in database.execute(
+                    statement, seqs
+                )
             ]
         return images, seqs[-1] if seqs else last
 

@@ -39,6 +39,8 @@ REPORT = {
     "mismatches",
     "advice",
     "warned",
+    "turned",
+    "duplicates",
     "bytes",
     "seconds",
     "items_per_second",

@@ -68,6 +68,9 @@ def test_without_options() -> None:
         ("--on-clash rename", "on_clash", "rename"),
         ("--check decode", "check", "decode"),
         ("--max-bytes 15M", "max_bytes", 15_000_000),
+        ("--prepare orientation,resize=4096", "prepare", ("orientation", "resize=4096")),
+        ("--prepare convert --prepare resize=99", "prepare", ("convert", "resize=99")),
+        ("--dedupe skip", "dedupe", "skip"),
         ("--check-links", "check_links", True),
         ("--check-links --allow-private-links", "allow_private_links", True),
         ("--verify all", "verify", "all"),
@@ -151,7 +154,15 @@ _OF_DOWNLOAD = ("dataset", "project", "stats", "report")
 
 
 @pytest.mark.parametrize(
-    "argv", ["--name nope", "--name {nope}", "--include /", "--max-duration 0", "--max-bytes 0"]
+    "argv",
+    [
+        "--name nope",
+        "--name {nope}",
+        "--include /",
+        "--max-duration 0",
+        "--max-bytes 0",
+        "--prepare turn",
+    ],
 )
 def test_what_the_library_refuses(argv: str) -> None:
     """What the command line does not know to be wrong the library does."""

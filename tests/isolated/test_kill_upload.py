@@ -1,5 +1,7 @@
 """kill -9 in the midst of an upload: the same upload again ends with every image once.
 
+With prepared images as well: their bytes are made anew in each run, and their processes end.
+
 The kill comes when the server has let a drawn number of uploads through and holds the next ones, so
 that each kill finds requests in flight; some of them are stored, and their answers never arrive.
 """
@@ -7,6 +9,7 @@ that each kill finds requests in flight; some of them are stored, and their answ
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import random
@@ -19,8 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 from aiohttp import web
+from PIL import Image
 
 from datagym_async import DataGymClient
 from datagym_async.uploads.plan import show_job
@@ -44,8 +49,11 @@ SCRIPT = """
 import asyncio, json, sys
 from datagym_async import DataGymClient, RetryPolicy, UploadConfig
 
-async def main(base_url, token, dataset_id, photos, links, journal):
-    config = UploadConfig(journal=journal, concurrency=4, batch_size=2)
+async def main(base_url, token, dataset_id, photos, links, journal, prepare):
+    verify = "all" if prepare else None
+    config = UploadConfig(
+        journal=journal, concurrency=4, batch_size=2, prepare=prepare, verify=verify
+    )
     retry = RetryPolicy(settle_after=0.2)
     async with DataGymClient(token, base_url, rate_limit=None, retry=retry) as client:
         report = await client.upload(dataset_id, [links, photos], config=config)
@@ -122,13 +130,24 @@ def report_of(process: subprocess.Popen[str]) -> dict[str, Any]:
     return report
 
 
+def webp(seed: int) -> bytes:
+    """Return a photograph that the service does not take."""
+    file = io.BytesIO()
+    Image.effect_noise((60, 40 + seed), 50).convert("RGB").save(file, "WEBP")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("prepare_as", ["", "convert,resize=50"], ids=["as-they-are", "prepared"])
 @pytest.mark.parametrize("seed", [7])
-def test_killed_again_and_again_it_ends_complete(seed: int, tmp_path: Path) -> None:
+def test_killed_again_and_again_it_ends_complete(
+    seed: int, prepare_as: str, tmp_path: Path
+) -> None:
     """After each kill the journal reads; at the end each image is held once."""
     photos, journal = tmp_path / "photos", tmp_path / "a.journal"
     photos.mkdir()
     for number, name in enumerate(IMAGES):
-        (photos / unicodedata.normalize("NFD", name)).write_bytes(jpeg(2000, seed=number))
+        data = webp(number) if prepare_as else jpeg(2000, seed=number)
+        (photos / unicodedata.normalize("NFD", name)).write_bytes(data)
     (tmp_path / "links.txt").write_text("\n".join(LINKS))
     chance = random.Random(seed)
     most = max(1, (COUNT - 10) // KILLS - 4)
@@ -142,12 +161,16 @@ def test_killed_again_and_again_it_ends_complete(seed: int, tmp_path: Path) -> N
             str(photos),
             str(tmp_path / "links.txt"),
             str(journal),
+            prepare_as,
         )
         for _ in range(KILLS):
             server.call(gate.hold_after(chance.randint(0, most)))
             with upload(*job) as process:
                 assert gate.reached.wait(30)
+                helpers = psutil.Process(process.pid).children()
                 process.kill()
+            _, left = psutil.wait_procs(helpers, timeout=30)
+            assert not left
             server.call(gate.release())
             summary = show_job(journal)
             assert (summary.problem, summary.in_use, summary.complete) == ("", False, False)
@@ -162,3 +185,5 @@ def test_killed_again_and_again_it_ends_complete(seed: int, tmp_path: Path) -> N
     assert report["complete"]
     assert report["uploaded"] + report["skipped"] == report["planned"] == COUNT
     assert show_job(journal).counts["uploaded"] == COUNT
+    compared = (len(IMAGES), 0) if prepare_as else (0, 0)
+    assert (report["verified"], report["mismatched"]) == compared

@@ -173,7 +173,7 @@ async def test_limits_and_decoding_hold_for_open_files(kind: type[io.BytesIO | P
 
     async def decoded(data: bytes) -> Planned:
         ready = await read(kind(data), decoding)
-        return ready if kind is Awaited else await asyncio.to_thread(reading._decoded, ready)
+        return ready if kind is Awaited else await asyncio.to_thread(reading.decoded, ready)
 
     too_large = await read(kind(LARGE), Screening(max_bytes=2_000_000))
 

@@ -92,3 +92,49 @@ def test_what_the_service_answers_with_500_is_found(data: bytes, words: str) -> 
     """The reason says what is broken."""
     assert words in Screening().of_whole(data)
     assert Screening().of_whole(data).startswith("The image is corrupt: ")
+
+
+def exif(orientation: int, order: str = "MM", before: bytes = b"") -> bytes:
+    """Return an EXIF whose first folder has an orientation, behind another entry."""
+    mark = ">" if order == "MM" else "<"
+    entries = [(0x010F, 2, len(before) + 1, 50), (0x0112, 3, 1, orientation)]
+    folder = struct.pack(f"{mark}H", len(entries))
+    for tag, kind, count, value in entries:
+        folder += struct.pack(f"{mark}HHI", tag, kind, count)
+        folder += struct.pack(f"{mark}HH" if kind == 3 else f"{mark}I", *(value, 0)[: kind - 1])
+    return order.encode() + struct.pack(f"{mark}HI", 42, 8) + folder + bytes(4) + before + b"\0"
+
+
+@pytest.mark.parametrize("order", ["MM", "II"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_an_orientation_is_found(orientation: int, order: str) -> None:
+    """In both orders of bytes, in JPEG and PNG; of a JPEG in its first bytes as well."""
+    found = exif(orientation, order, before=b"a camera \x01\x12\x00\x03 and \x12\x01\x03\x00 more")
+    large = exif(orientation, order, before=bytes(40_000))
+    jpeg = encoded("JPEG", exif=b"Exif\0\0" + large)
+    png = HEAD + IHDR + chunk(b"eXIf", found) + IDAT + IEND
+    late = HEAD + IHDR + IDAT + chunk(b"eXIf", found) + IEND
+    is_turned = orientation in range(2, 9)
+
+    assert Screening().look(encoded("JPEG", exif=b"Exif\0\0" + found)) == ("", is_turned)
+    assert Screening().look(jpeg) == ("", is_turned)
+    assert Screening().look(jpeg[:4096])[1] is is_turned
+    assert Screening().look(png) == ("", is_turned)
+    assert Screening().look(late) == ("", is_turned)
+    assert Screening("signature").look(jpeg) == ("", False)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"MM",
+        b"XX\0*\0\0\0\x08" + bytes(40),
+        b"MM\0*\xff\xff\xff\xff" + bytes(40),
+        exif(6)[:30],
+        exif(6).replace(b"\x01\x12\0\x03", b"\x01\x12\0\x04"),
+    ],
+)
+def test_a_broken_exif_has_none(data: bytes) -> None:
+    """And nothing is wrong with the image for it."""
+    assert Screening().look(encoded("JPEG", exif=b"Exif\0\0" + data)) == ("", False)

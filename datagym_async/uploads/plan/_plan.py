@@ -51,6 +51,7 @@ from datagym_async.uploads.sources._open_files import ByteSource
 
 if TYPE_CHECKING:
     from datagym_async.uploads._screening import Screening
+    from datagym_async.uploads._values import Dedupe
     from datagym_async.uploads.sources._candidates import Candidate
 
 
@@ -82,6 +83,7 @@ class Planned:
     source: ByteSource | None = None  # of the body's bytes, where that is no file of its own
     is_awaited: bool = False  # its open file is still to be read, in the event loop
     is_changed: bool = False  # its file was read as another one than it was listed as
+    is_turned: bool = False  # the service ignores its EXIF orientation, which is not upright
 
     def reject(self, reason: str) -> Planned:
         """Return it, rejected for a reason."""
@@ -100,7 +102,8 @@ class Plan:
 
     A context manager; without a journal, what it holds is gone when it closes. With `by_hash` a
     file of a journal is known by the hash of its bytes, too; `keeps_hashes` keeps that of what is
-    in memory, to be compared at the end.
+    in memory, to be compared at the end. With `dedupe` an item that is equal to another one is
+    warned of (``"report"``), or skipped (``"skip"``).
     """
 
     def __init__(
@@ -110,8 +113,11 @@ class Plan:
         by_hash: bool = False,
         keeps_hashes: bool = False,
         screening: str = "",
+        dedupe: Dedupe = None,
     ) -> None:
         self._skips = skip_existing
+        self._dedupe = dedupe
+        self.duplicates: int = 0  # items handed out that are equal to others
         self._by_hash, self._keeps_hashes = by_hash, keeps_hashes
         self._screening = screening
         self._in_memory: dict[int, UploadItem] = {}
@@ -136,7 +142,9 @@ class Plan:
                 connection.execute(sql.SET_META, ("screening", self._screening))
             self._settled = self._added
             keeps_verdicts = screened in {None, (self._screening,)}
-            self._resuming = Resuming(self._added, keeps_verdicts=keeps_verdicts)
+            self._resuming = Resuming(
+                self._added, keeps_verdicts=keeps_verdicts, finds_equals=self._dedupe is not None
+            )
 
     def __enter__(self) -> Self:
         self.open()
@@ -190,6 +198,9 @@ class Plan:
         with self._database.writing() as database:
             for statement in sql.RESUME:
                 database.execute(statement)
+            if self._dedupe is not None:
+                database.execute(sql.KNOWN_BYTES)
+                database.execute(sql.CLAIM_BYTES, (0,))
             count, size, lost = database.execute(sql.SUM_RESUMED).fetchone()
             (done,) = database.execute(sql.COUNT_DONE).fetchone()
             self._turned = _last_turn(database)
@@ -197,8 +208,8 @@ class Plan:
 
     def add(self, entries: Iterable[tuple[int, Candidate]]) -> Added:
         """Enter candidates, each with the number of its leaf: those of a lower one come first."""
-        known_by: KnownBy = "hash" if self._by_hash else "time"
-        of_files: KnownBy = "" if self._resuming is None else known_by
+        known_by: KnownBy = "hash" if self._by_hash or self._dedupe else "time"
+        of_files: KnownBy = known_by if self._resuming is not None or self._dedupe else ""
         of_bytes: KnownBy = known_by if self._keeps_hashes else of_files
         rows = []
         depending = set()
@@ -251,6 +262,8 @@ class Plan:
                     count, size = added.count + more.count, added.bytes + more.bytes
                     added = attrs.evolve(more, count=count, bytes=size, repeated=added.repeated)
                 self._keys = 0
+            if self._dedupe is not None:
+                database.execute(sql.CLAIM_BYTES, (self._turned,))
             self._turned = _last_turn(database)
         self._settled = self._added
         return added
@@ -269,6 +282,8 @@ class Plan:
             self.outcomes.write(database)
             rows = database.execute(sql.TAKE, (self._taken, count)).fetchall()
             found = [self._planned(database, row) for row in rows]
+            if self._dedupe is not None:
+                self._note_equals(database, found)
             if self._resuming is not None:  # else nobody comes who could want to know
                 # In one statement: many small ones fight the event loop for the interpreter.
                 sending = [each.seq for each in found if each.verdict is None]
@@ -307,6 +322,27 @@ class Plan:
         if planned.verdict is not None and planned.verdict.outcome is Outcome.SKIPPED:
             planned.there = database.execute(sql.LISTED_AT, (key,)).fetchone() or NOWHERE
         return planned
+
+    def _note_equals(self, database: sqlite3.Connection, found: list[Planned]) -> None:
+        """Note which items are equal to others, byte for byte, and which are left out for it."""
+        seqs = json.dumps([each.seq for each in found])
+        equal = {seq: item_of(*first) for seq, *first in database.execute(sql.EQUAL_BYTES, (seqs,))}
+        for planned in found:
+            first = equal.get(planned.seq)
+            if first is None or not (planned.verdict is None or planned.verdict.is_clash):
+                continue
+            said = f"It is equal to {first.source or printable(first.name)}, byte for byte"
+            self.duplicates += 1
+            if self._dedupe == "skip":
+                planned.verdict = Verdict(Outcome.SKIPPED, f'{said}, and left out (dedupe="skip").')
+            else:
+                planned.warnings += (f"{said}.",)
+
+    def note_prepared(self, sent: Iterable[tuple[int, bytes]]) -> None:
+        """Keep the hashes of what was made of images in memory, to be compared at the end."""
+        if self._keeps_hashes and sent:
+            with self._database.writing() as database:
+                database.executemany(sql.KEEP_SENT, sent)
 
     def note_read(self, portion: Iterable[Planned]) -> None:
         """Note in a journal which files were read, before they are sent, as others than listed."""

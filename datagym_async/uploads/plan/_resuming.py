@@ -64,6 +64,7 @@ class Resuming:
     last: int  # number of the last item that they have written
     # What they rejected is still rejected: not where images are looked at in another way now.
     keeps_verdicts: bool = True
+    finds_equals: bool = False  # the bytes of what is done are noted
 
     def sort_out(
         self, database: sqlite3.Connection, rows: Sequence[Row], in_memory: dict[int, UploadItem]
@@ -78,6 +79,7 @@ class Resuming:
         met: set[int] = set()
         turns: list[tuple[int, Kind]] = []
         again: list[tuple[object, ...]] = []
+        held: list[tuple[bytes, int]] = []
         known: dict[bytes | None, _Known] = {}
         keys = [row.link_key or row.name_key for row in rows]
         for start in range(0, len(keys), _PORTION):
@@ -100,6 +102,8 @@ class Resuming:
             kind = match.kind(row, keeps_verdicts=self.keeps_verdicts)
             if kind is None:
                 done.append(row)
+                if self.finds_equals and row.sha is not None:
+                    held.append((row.sha, match.seq))
                 continue
             turns.append((match.seq, kind))
             if kind is Kind.NORMAL:
@@ -109,5 +113,6 @@ class Resuming:
         database.executemany(sql.SEE, ((seq,) for seq in met))
         database.executemany(sql.GIVE_TURN, turns)
         database.executemany(sql.PLAN_AGAIN, again)
+        database.executemany(sql.HOLD_BYTES, held)
         added, resumed = Added.of((*new, *counted)), Added.of(done)
         return new, attrs.evolve(added, resumed=resumed.count, resumed_bytes=resumed.bytes)

@@ -20,6 +20,8 @@ What is of one run alone lies in temporary tables:
 * ``number``: which number the next clash over a name gets.
 * ``lost``: items whose answers are to be looked up.
 * ``note``: outcomes on their way to the items.
+* ``content``: which item has some bytes, where equal ones are looked for.
+* ``sent``: hashes of what was made of images in memory before they were sent.
 * ``listed``: what the target holds now. A listing comes in parts, and may break off. So it is
   gathered in ``arriving``, which replaces ``listed`` at its end.
 
@@ -89,6 +91,8 @@ CREATE TEMP TABLE note (
     seq INTEGER PRIMARY KEY, state INTEGER, dataset_id TEXT, media_id TEXT, attempts INTEGER,
     seconds REAL, status INTEGER, key TEXT, reason TEXT
 );
+CREATE TEMP TABLE content (sha BLOB PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
+CREATE TEMP TABLE sent (seq INTEGER PRIMARY KEY, sha BLOB);
 CREATE TEMP TABLE listed (key BLOB, media_id TEXT, dataset_id TEXT, at INTEGER, is_link INTEGER);
 """
 
@@ -223,6 +227,24 @@ JOIN item AS holder ON holder.seq = claimed.seq
 WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq AND holder.content = item.content"""
 TURN_TO = "UPDATE turn SET seq = ?, kind = ? WHERE turn = ?"
 
+# Equal bytes are found by their hash, where that is wanted: those of an item which has its name,
+# and which the target holds, or is to get.
+
+KNOWN_BYTES = stated("""INSERT OR IGNORE INTO content
+SELECT sha, item.seq FROM item JOIN claimed ON claimed.key = name_key AND claimed.seq = item.seq
+WHERE sha IS NOT NULL AND (state = $SENDING OR (state IN ($UPLOADED, $SKIPPED)
+AND EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)))
+ORDER BY state = $SENDING, item.seq""")
+HOLD_BYTES = "INSERT OR IGNORE INTO content VALUES (?, ?)"
+CLAIM_BYTES = """INSERT OR IGNORE INTO content
+SELECT sha, item.seq FROM turn JOIN item USING (seq)
+JOIN claimed ON claimed.key = name_key AND claimed.seq = item.seq
+WHERE turn > ? AND kind IN (0, 3) AND sha IS NOT NULL ORDER BY turn"""
+EQUAL_BYTES = """SELECT item.seq, first.name, first.content, first.origin
+FROM item JOIN content ON content.sha = item.sha AND content.seq <> item.seq
+JOIN item AS first ON first.seq = content.seq
+WHERE item.seq IN (SELECT value FROM json_each(?))"""
+
 # Clashes are numbered. A link has the name it has.
 
 CLASHES = """SELECT turn, holder.name, holder.content, holder.origin,
@@ -258,6 +280,7 @@ WHERE turn > ? ORDER BY turn LIMIT ?"""
 SENDING = stated("""UPDATE item SET state = $SENDING
 WHERE seq IN (SELECT value FROM json_each(?))""")
 IS_NOW = "UPDATE item SET size = ?, mtime = ?, sha = NULL WHERE seq = ?"
+KEEP_SENT = "INSERT OR REPLACE INTO sent VALUES (?, ?)"
 LISTED_AT = "SELECT dataset_id, media_id FROM listed WHERE key = ? ORDER BY is_link, at LIMIT 1"
 HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
 

@@ -28,6 +28,7 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import full_path
+from datagym_async._runs._prepare import Steps
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads._values import UploadItem
@@ -204,6 +205,7 @@ class Rules:
     filters: Filters = attrs.field(factory=Filters)
     screening: Screening = attrs.field(factory=Screening)
     on_clash: Clashes = "skip"
+    steps: Steps | None = None  # how images are prepared, where they are
     left_out: frozenset[str] = frozenset()  # absolute paths of files that the run itself keeps
     _resolved: Callable[[str], str] = attrs.field(
         factory=lambda: functools.lru_cache(1024)(os.path.realpath), eq=False, repr=False

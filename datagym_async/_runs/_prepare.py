@@ -1,0 +1,281 @@
+"""Prepare images before they are sent: turned upright, converted, made smaller.
+
+The rule, which gives the same bytes for the same file with the same release of Pillow:
+
+* What needs none of the steps is sent as it is, byte for byte.
+* A photograph stays one: what was a JPEG, a lossy WebP, an AVIF or a HEIC and has no transparency
+  becomes a JPEG of quality 95 without subsampling of its colours. All else becomes a PNG, which
+  keeps each pixel.
+* What is encoded anew is turned upright by its EXIF orientation, whichever the steps are: its
+  colour profile stays, other metadata does not, and could not tell of the orientation any more.
+* Of several pictures in one file the first is taken, and a warning says so, as it says what the
+  new format cannot hold.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
+
+import attrs
+
+from datagym_async._extras import extra_module
+from datagym_async._regular_files import regular_only
+from datagym_async._runs._decode import require_pillow
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MODES: Final = {
+    "JPEG": frozenset({"L", "RGB", "CMYK"}),
+    "PNG": frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}),
+}
+"""What the two formats hold of a picture without a change."""
+CONVERTIBLE: Final[tuple[tuple[int, bytes, str], ...]] = (
+    (0, b"GIF8", "a GIF image"),
+    (0, b"BM", "a BMP image"),
+    (8, b"WEBP", "a WebP image"),
+    (0, b"II*\x00", "a TIFF or camera raw image"),
+    (0, b"MM\x00*", "a TIFF or camera raw image"),
+    (4, b"ftypheic", "a HEIC image"),
+    (4, b"ftypheix", "a HEIC image"),
+    (4, b"ftypmif1", "a HEIC image"),
+    (4, b"ftypavif", "an AVIF image"),
+)
+"""The kinds that can be converted: offset, bytes there, and what it looks like."""
+_HEAD_SIZE: Final = 64
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+_ORIENTATION: Final = 0x0112
+_BITS, _SUBFILE, _DNG_VERSION = 258, 254, 50706
+"""Tags of a TIFF."""
+
+
+@attrs.frozen
+class Steps:
+    """What is done with images before they are sent (see `UploadConfig.prepare`)."""
+
+    orientation: bool = False
+    convert: bool = False
+    resize: int | None = None  # pixels that the longer side may have
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> Steps:
+        """Return the steps that some words name.
+
+        Raises:
+            ConfigurationError: One of them is no step, or Pillow is missing.
+        """
+        steps = cls()
+        for word in words:
+            name, is_given, value = str(word).partition("=")
+            if name in {"orientation", "convert"} and not is_given:
+                steps = attrs.evolve(steps, **{name: True})
+            elif name == "resize" and value.isascii() and value.isdecimal() and int(value) > 0:
+                steps = attrs.evolve(steps, resize=int(value))
+            else:
+                raise ConfigurationError(
+                    f"prepare holds {word!r}; its steps are orientation, convert and resize=N, "
+                    "where N is the most pixels of the longer side."
+                )
+        if steps != cls():
+            require_pillow("prepare", "upload without it")
+        return steps
+
+
+def steps_in(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return single words for steps that may be given joined by commas."""
+    words = (value,) if isinstance(value, str) else tuple(value or ())
+    parts = [part.strip() for word in words for part in str(word).split(",")]
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+@attrs.frozen
+class Prepared:
+    """What became of an image: its new bytes, none where it is sent as it is, or a reason."""
+
+    data: bytes | None = None
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def prepare(source: bytes | str, steps: Steps) -> Prepared:
+    """Prepare an image, given as its bytes or the path of its file; nothing that it holds raises.
+
+    What is no image known here is left as it is.
+    """
+    head = b""
+    try:
+        file = io.BytesIO(source) if isinstance(source, bytes) else _opened(source)
+        with file as stream:
+            head = stream.read(_HEAD_SIZE)
+            stream.seek(0)
+            return _prepared(stream, head, steps)
+    except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file
+        words = str(error) or type(error).__name__
+        if type(error).__name__ == "UnidentifiedImageError":
+            if not (kind := other_kind(head)):
+                return Prepared()
+            words = f"it looks like {kind}, but is none that can be read"
+        return Prepared(reason=f"The image cannot be prepared: {words.rstrip('.')}.")
+
+
+def other_kind(head: bytes) -> str:
+    """Return in words what can be converted, by its first bytes; empty for all else."""
+    return next((words for at, found, words in CONVERTIBLE if head.startswith(found, at)), "")
+
+
+def encoded(image: Any, kind: str) -> bytes:
+    """Return the JPEG or PNG file of a picture of Pillow's: the one way in which we make them."""
+    options: dict[str, object] = {"icc_profile": image.info.get("icc_profile")}
+    if kind == "JPEG":
+        options |= {"quality": 95, "subsampling": 0}
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _opened(path: str) -> BinaryIO:
+    return open(path, "rb", opener=regular_only)
+
+
+def _prepared(stream: BinaryIO, head: bytes, steps: Steps) -> Prepared:
+    from PIL import Image
+
+    formats: tuple[str, ...] = _FORMATS
+    if head[4:8] == b"ftyp" and head[8:12] != b"avif" and steps.convert:
+        extra_module("pillow_heif").register_heif_opener()
+        formats += ("HEIF",)
+    with Image.open(stream, formats=formats) as image:
+        kind = "JPEG" if image.format == "MPO" else image.format  # a JPEG with others behind it
+        is_sent_so = kind in {"JPEG", "PNG"}
+        is_large = steps.resize is not None and max(image.size) > steps.resize
+        # A PNG is decoded whole by a look at the EXIF that it may have at its end.
+        may_turn = steps.orientation and (kind == "JPEG" or _holds(stream, b"eXIf"))
+        is_turned = is_sent_so and may_turn and _orientation(image) > 1
+        if not (is_turned or is_large if is_sent_so else steps.convert):
+            return Prepared()
+        if kind == "TIFF" and _is_raw(image, head):
+            return Prepared(reason="A camera raw file cannot be converted; export it as a JPEG.")
+        warnings = []
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        if frames > 1:
+            warnings.append(f"Only the first of its {frames} pictures is taken.")
+        is_photograph = kind in {"JPEG", "HEIF", "AVIF"} or (kind == "WEBP" and _is_lossy(stream))
+        depth = _depth(image, head)
+        found = image if steps.resize is None or not is_large else _shrunk(image, steps.resize)
+        found = _upright(found)
+        if depth > 8 and not found.mode.startswith(("I", "F")):
+            warnings.append(f"Its {depth} bits a channel became 8.")
+        target = "JPEG" if is_photograph and found.mode in MODES["JPEG"] else "PNG"
+        if found.mode not in MODES[target]:
+            found = _converted(found)
+            if found.mode in {"RGB", "RGBA"}:
+                warnings.append(f"Its colours were converted from {image.mode} to {found.mode}.")
+        return Prepared(encoded(found, target), "", tuple(warnings))
+
+
+def _holds(stream: BinaryIO, name: bytes) -> bool:
+    at = stream.tell()
+    stream.seek(0)
+    found = name in stream.read()
+    stream.seek(at)
+    return found
+
+
+def _orientation(image: Image) -> int:
+    """Return the EXIF orientation, 1 where it is upright or nobody can say."""
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # whatever is wrong with the EXIF: the picture itself may be sound
+        return 1
+    return found if found in range(2, 9) else 1
+
+
+def _upright(image: Image) -> Image:
+    """Return the picture as it is meant to be seen."""
+    from PIL.Image import Transpose
+
+    image.load()  # first: the plugin of TIFF turns it then, and says so in its EXIF
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    turn = turns.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _shrunk(image: Image, most: int) -> Image:
+    """Return a picture whose longer side has so many pixels; colours are mixed, indices are not."""
+    from PIL.Image import Resampling
+
+    if image.mode in {"P", "PA", "1"} or "transparency" in image.info:
+        is_clear = image.mode == "PA" or "transparency" in image.info
+        image = image.convert("RGBA" if is_clear else "L" if image.mode == "1" else "RGB")
+    image.thumbnail((most, most), Resampling.LANCZOS)
+    return image
+
+
+def _converted(image: Image) -> Image:
+    """Return a picture in a mode that PNG holds."""
+    if image.mode.startswith("I;16"):  # in another order of its bytes
+        return image.convert("I").convert("I;16")
+    if image.mode in {"I", "F"}:
+        raise ValueError(f"a PNG holds no numbers of 32 bits (mode {image.mode})")
+    image.info.pop("icc_profile", None)  # it is of the colours that it had
+    return image.convert("RGBA" if image.mode in {"PA", "La", "RGBa"} else "RGB")
+
+
+def _is_lossy(stream: BinaryIO) -> bool:
+    """Return whether a WebP was encoded with losses, by the names of its chunks."""
+    stream.seek(12)
+    while len(chunk := stream.read(8)) == 8:
+        if chunk[:4] in {b"VP8 ", b"VP8L"}:
+            return chunk[:4] == b"VP8 "
+        length = int.from_bytes(chunk[4:], "little")
+        stream.seek(length + length % 2, os.SEEK_CUR)
+    return True
+
+
+def _is_raw(image: Image, head: bytes) -> bool:
+    """Return whether a TIFF is a camera's, whose first picture is a small one for display."""
+    tags = getattr(image, "tag_v2", {})
+    return head[8:10] == b"CR" or _DNG_VERSION in tags or bool(tags.get(_SUBFILE, 0) & 1)
+
+
+def _depth(image: Image, head: bytes) -> int:
+    """Return the bits a channel has in the file."""
+    if image.format == "PNG":
+        return head[24]
+    if image.format == "TIFF":
+        return int(max(getattr(image, "tag_v2", {}).get(_BITS, (8,))))
+    return int(image.info.get("bit_depth", 8))
+
+
+# What the processes run.
+
+
+def serve() -> None:
+    """Prepare what standard input asks for, until it ends: what the processes run."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    serve_on(sys.stdin.buffer, answers)
+
+
+def serve_on(questions: IO[bytes], answers: IO[bytes]) -> None:
+    """Prepare each image that is asked for, and answer in order."""
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            found = prepare(*pickle.load(questions))  # noqa: S301 -- our own process asks
+            pickle.dump(found, answers)
+            answers.flush()

@@ -1,0 +1,182 @@
+"""Prepare the images of a run (`_prepare`), several at once, in processes of their own.
+
+Foreign images are decoded in processes of their own: decoding takes a core for each, and what
+crashes one of these processes is an image that is rejected. They are plain subprocesses, not
+`multiprocessing`, which would run a script without a guard for its main module once more in each.
+They end with their standard input, however the run has ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from datagym_async._runs._prepare import Prepared, Steps
+from datagym_async._wire._messages import Body
+from datagym_async.uploads._reading import SMALL, decoded
+from datagym_async.uploads._screening import Screening, warnings_of
+from datagym_async.uploads.sources._open_files import Spool, as_stream, body_of_spool
+
+if TYPE_CHECKING:
+    from datagym_async.uploads.plan._plan import Planned
+
+WORKERS: Final = min(8, os.cpu_count() or 1)
+PORTION_BYTES: Final = 32 << 20
+"""What is prepared at a time: the more, the less often all wait for the slowest."""
+_COMMAND: Final = "from datagym_async._runs._prepare import serve; serve()"
+
+
+class Workers:
+    """Processes that prepare images, one for each thread that asks; begun when they are needed."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._lock = threading.Lock()
+        self._all: list[subprocess.Popen[bytes]] = []
+        self._idle: list[subprocess.Popen[bytes]] = []
+        self._is_open = True
+
+    def prepare(self, source: bytes | str) -> Prepared:
+        """Return what `prepare` does, from another process; blocks."""
+        worker = self._take()
+        if worker is None or worker.stdin is None or worker.stdout is None:
+            return Prepared(reason="The upload ended before the image was prepared.")
+        try:
+            pickle.dump((source, self._steps), worker.stdin)
+            worker.stdin.flush()
+            found: Prepared = pickle.load(worker.stdout)  # noqa: S301 -- our own process answers
+        except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+            with self._lock:
+                if worker in self._all:
+                    self._all.remove(worker)
+            _end(worker)
+            return Prepared(
+                reason="The image cannot be prepared: the process that decoded it crashed."
+            )
+        with self._lock:
+            self._idle.append(worker)
+        return found
+
+    def _take(self) -> subprocess.Popen[bytes] | None:
+        with self._lock:
+            if not self._is_open:
+                return None
+            if self._idle:
+                return self._idle.pop()
+            # In a session of its own: Ctrl-C is for the run to hear.
+            worker = subprocess.Popen(  # noqa: S603 -- our own interpreter
+                [sys.executable, "-P", "-c", _COMMAND],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,
+            )
+            self._all.append(worker)
+            return worker
+
+    def close(self) -> None:
+        """End the processes at once, busy or not; closing twice is fine."""
+        with self._lock:
+            self._is_open = False
+            ending, self._all = self._all, []
+        for worker in ending:
+            worker.kill()
+        for worker in ending:
+            _end(worker)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a worker: it finds what we find, and has no token to lose."""
+    found = {name: value for name, value in os.environ.items() if name != "DATAGYM_TOKEN"}
+    return found | {"PYTHONPATH": os.pathsep.join(each or os.getcwd() for each in sys.path)}  # noqa: PTH109 -- a text is wanted
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    worker.kill()
+    worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what was not written yet goes nowhere
+                pipe.close()
+
+
+class Preparer:
+    """Prepare the images of a run, several at once.
+
+    Args:
+        steps: What is done with them.
+        screening: How closely what is sent is looked at.
+
+    Attributes:
+        rough: How closely they are looked at before: their sizes are still to change.
+    """
+
+    def __init__(self, steps: Steps, screening: Screening) -> None:
+        self._workers = Workers(steps)
+        self._screening = screening
+        check = "structure" if screening.check == "decode" else screening.check
+        self.rough: Screening = attrs.evolve(screening, max_bytes=None, check=check)
+
+    def prepare(self, portion: Iterable[Planned]) -> list[tuple[int, bytes]]:
+        """Prepare what has a body; blocks.
+
+        Returns the numbers of images that were in memory, with the hashes of what is sent of them.
+        """
+        ready = [each for each in portion if each.body is not None]
+        if not ready:
+            return []
+        with ThreadPoolExecutor(WORKERS) as threads:
+            found = list(threads.map(self._prepare, ready))
+        return [
+            (each.seq, sha)
+            for each, sha in zip(ready, found, strict=True)
+            if sha is not None and not isinstance(each.item.content, str)
+        ]
+
+    def _prepare(self, planned: Planned) -> bytes | None:
+        body, source = planned.body, planned.source
+        if body is None:
+            return None
+        if body.data is None and source is not None:
+            given: bytes | str = as_stream(source, body.size).read()
+        else:
+            given = str(planned.item.content) if body.data is None else body.data
+        found = self._workers.prepare(given)
+        if found.reason:
+            planned.reject(found.reason)
+            return None
+        data, size = found.data, body.size
+        if data is not None:
+            size, planned.is_turned = len(data), False
+            if size <= SMALL:
+                planned.body, planned.source = Body.of_bytes(data), None
+            else:
+                spool = Spool()
+                spool.write(data)
+                planned.body, planned.source = body_of_spool(spool), spool
+        if reason := self._screening.of_size(size):
+            planned.reject(reason)
+            return None
+        if self._screening.check == "decode":
+            decoded(planned)
+        before = warnings_of(body.size)
+        planned.warnings = tuple(each for each in planned.warnings if each not in before)
+        planned.warnings += (*found.warnings, *warnings_of(size))
+        planned.size = size
+        sent = given if data is None else data
+        return hashlib.sha256(sent).digest() if isinstance(sent, bytes) else None
+
+    def close(self) -> None:
+        """End the processes, busy or not; blocks for a moment, and closing twice is fine."""
+        self._workers.close()
