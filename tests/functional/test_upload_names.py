@@ -78,6 +78,9 @@ async def test_both_forms_of_a_name_are_stored_once(name: str, here: World) -> N
     )
 
     assert (first.uploaded, again.uploaded, again.skipped, again.rejected) == (1, 0, 1, 1)
+    (clash,) = again.problems
+    assert "both would be named" in clash.reason
+    assert "takes for" not in clash.reason
     assert [media.stored_name for media in await here.media()] == ["M%C3%BCller.jpg"]
 
 

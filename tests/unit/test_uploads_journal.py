@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from datagym_async._runs import lock_path
@@ -201,6 +202,25 @@ def test_a_job_is_its_service_dataset_and_sources(tmp_path: Path) -> None:
     assert len({job.digest for job in jobs}) == len(jobs)
     many = Job.of("https://a.example", "d-1", [f"http://h/{number}.jpg" for number in range(9)])
     assert many.sources.endswith("http://h/2.jpg, and 6 more")
+
+
+def test_a_job_is_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whichever links and spellings; one that was named by a link before is found again."""
+    monkeypatch.setenv("DATAGYM_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "home" / "photos").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    monkeypatch.chdir(tmp_path / "home")
+    spellings = ["photos", "./photos/", "photos/../photos", tmp_path / "link" / "photos"]
+    jobs = [Job.of("u", "d", each) for each in spellings]
+    by_item = [Job.of("u", "d", [UploadItem("a", f"{each}/a.jpg")]) for each in spellings]
+
+    assert len({job.digest for job in jobs}) == len({job.digest for job in by_item}) == 1
+    (path,) = {journal_path(True, job) for job in jobs}
+    earlier = path.with_name(f"{jobs[3].spelled[:24]}.journal")
+    make(earlier, attrs.evolve(jobs[3], digest=jobs[3].spelled))
+    assert [journal_path(True, job) for job in jobs] == [path, path, path, earlier]
+    make(earlier, jobs[3])
+    assert show_job(earlier).runs == 2
 
 
 def test_a_set_of_sources_is_one_job_in_any_order() -> None:

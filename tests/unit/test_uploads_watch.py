@@ -237,6 +237,22 @@ async def test_a_touched_file_is_the_same_file(
 
 
 @pytest.mark.looptime
+async def test_the_journal_may_lie_in_the_folder(folder: Path, events: Events) -> None:
+    """It is no image that arrives, whenever it is written."""
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    journal = folder / "a.journal"
+    names: list[str] = []
+    async with asyncio.TaskGroup() as group:
+        rules = Rules(left_out=frozenset({str(journal)}))
+        group.create_task(given(watched, rules, names))
+        events.paths = {write(journal, age=60), write(folder / "new.jpg", age=60)}
+        await asyncio.sleep(9)
+        watched.stop()
+
+    assert [each.split()[1] for each in names] == ["old.jpg", "new.jpg"]
+
+
+@pytest.mark.looptime
 async def test_a_repaired_file_is_tried_again(folder: Path, events: Events) -> None:
     """What was refused is no longer the file that it was."""
     service = FakeService()

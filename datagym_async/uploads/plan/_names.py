@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import normalize
 
 import attrs
 
@@ -86,7 +87,8 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
     if other is not None and not (claim.is_link and claim.name_holder_is_link):
         first = holder(other)
         shown = printable(first.content or first.origin or first.name)
-        same = "" if item.name == first.name else f", which the service takes for {first.name!r}"
+        is_same = normalize("NFC", item.name) == normalize("NFC", first.name)
+        same = "" if is_same else f", which the service takes for {first.name!r}"
         return Verdict(
             Outcome.REJECTED,
             f"{item.source or 'This item'} clashes with {shown}: both would be named "

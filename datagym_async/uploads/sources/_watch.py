@@ -179,6 +179,7 @@ class _Arriving:
         # Seen more than once, so that it is named, and counted as left out, by nobody here.
         filters = Filters(self._rules.filters.include, self._rules.filters.exclude)
         rules = attrs.evolve(self._rules, naming=Naming(), filters=filters)
+        left_out = frozenset(map(rules.full, rules.left_out))
         for path in sorted(paths):
             relative = os.path.relpath(path, self._folder).replace(os.sep, "/")
             below = "" if relative == "." else relative
@@ -190,9 +191,9 @@ class _Arriving:
                 if is_link and is_left:
                     continue
             if is_folder:
-                yield from walk(path, rules, below=below)
-            elif not below or filters.takes(below):
-                yield rules.file(path, below)
+                yield from walk(os.path.realpath(path), rules, below=below)
+            elif (not below or filters.takes(below)) and (full := rules.full(path)) not in left_out:
+                yield rules.file(full, below)
 
     def met(self, found: Iterator[Candidate], now: float) -> list[Candidate] | None:
         """Look at the next entries; return those that can be given at once, None at the end."""
