@@ -15,6 +15,8 @@ and projects), `_signals` (Ctrl-C), `_screen` (the one way out for texts, tables
 Nobody imports it but `__main__` and the tests; a name loads its module when it is asked for.
 """
 
+# ruff: noqa: F401 -- what is imported for type checkers is what the tests may ask for
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -66,41 +68,3 @@ else:
         _signals="ending_in_two_steps on_stop_signals",
         _upload="upload",
     )
-
-__all__ = [
-    "COMMANDS",
-    "DOWNLOAD",
-    "LINES_OF_PROBLEMS",
-    "SHOWN",
-    "UPLOAD",
-    "Column",
-    "CommandError",
-    "DownloadSnapshot",
-    "Lines",
-    "Option",
-    "OptionTable",
-    "Output",
-    "Problems",
-    "Snapshot",
-    "advice_in_shell_words",
-    "app",
-    "arguments_of",
-    "choose",
-    "clock",
-    "command_of",
-    "download",
-    "ending_in_two_steps",
-    "hint_in_shell_words",
-    "how_to_resume",
-    "load",
-    "on_stop_signals",
-    "own_parameters",
-    "parse_bytes",
-    "parse_seconds",
-    "photographs",
-    "quoted_for_eyes",
-    "sentence_of",
-    "split_usage",
-    "status_of",
-    "upload",
-]

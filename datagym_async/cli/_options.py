@@ -3,16 +3,15 @@
 This module is loaded at every start: it needs typer and nothing else of weight.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_type_hints
 
 import typer
-
-_SHARED: Final = "Shared options (also before the command)"
 
 
 def split_usage(usage: str) -> tuple[list[str], str | None]:
@@ -26,6 +25,9 @@ def flag(usage: str, text: str, *, panel: str | None = None, **more: Any) -> Any
     """Return what typer makes an option of: what is typed, what it does, and in which group."""
     flags, metavar = split_usage(usage)
     return typer.Option(*flags, metavar=metavar, help=text, rich_help_panel=panel, **more)
+
+
+_shared: Final = functools.partial(flag, panel="Shared options (also before the command)")
 
 
 def argument(metavar: str, text: str) -> Any:
@@ -93,125 +95,14 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-BaseUrl: TypeAlias = Annotated[
-    str | None,
-    flag(
-        "--base-url URL",
-        "Address of the service, without `/api/v1`; else `DATAGYM_BASE_URL`, else "
-        "`https://app.datagym.ai`.",
-        panel=_SHARED,
-    ),
-]
-TokenFile: TypeAlias = Annotated[
-    Path | None,
-    flag(
-        "--token-file FILE",
-        "File that holds the token; else `DATAGYM_TOKEN`, else you are asked. There is no "
-        "option for the token itself: others can see arguments.",
-        panel=_SHARED,
-    ),
-]
-Json: TypeAlias = Annotated[
-    bool,
-    flag(
-        "--json",
-        "Print the result as one JSON document, and nothing else but errors.",
-        panel=_SHARED,
-    ),
-]
-Quiet: TypeAlias = Annotated[
-    bool,
-    flag(
-        "--quiet", "Say only what somebody should look at; nothing if all is well.", panel=_SHARED
-    ),
-]
-Debug: TypeAlias = Annotated[
-    bool,
-    flag(
-        "--debug",
-        "Log what happens to standard error, and show where errors come from.",
-        panel=_SHARED,
-    ),
-]
-LogFile: TypeAlias = Annotated[
-    Path | None,
-    flag(
-        "--log-file FILE",
-        "Append what happens to a file, each request too, whatever the screen says.",
-        panel=_SHARED,
-    ),
-]
 Profile: TypeAlias = Annotated[
     str | None,
-    flag(
+    _shared(
         "--profile NAME",
         "Address and token that `auth login` keeps under this name; else `DATAGYM_PROFILE`, else "
         "`default`. What the environment says wins.",
-        panel=_SHARED,
     ),
 ]
-Retries: TypeAlias = Annotated[
-    int | None,
-    flag("--retries N", "How often a request that failed is tried again.", panel=_SHARED, min=0),
-]
-Proxy: TypeAlias = Annotated[
-    str | None,
-    flag(
-        "--proxy URL",
-        "Proxy before the service, such as `http://proxy.example:3128`; else that of the "
-        "environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).",
-        panel=_SHARED,
-    ),
-]
-NoProxy: TypeAlias = Annotated[
-    bool, flag("--no-proxy", "Use no proxy, whatever the environment says.", panel=_SHARED)
-]
-CaFile: TypeAlias = Annotated[
-    Path | None,
-    flag(
-        "--ca-file FILE",
-        "Certificates (PEM) to trust besides the system's, as of a company's own authority.",
-        panel=_SHARED,
-    ),
-]
-Timeout: TypeAlias = Annotated[
-    float | None,
-    flag(
-        "--timeout TIME",
-        "How long to wait for a connection (10 seconds at most) and then for each sign of an "
-        "answer, before a request is tried again; 60 seconds by default.",
-        panel=_SHARED,
-        parser=parse_seconds,
-    ),
-]
-Auth: TypeAlias = Annotated[
-    Literal["header", "parameter"] | None,
-    flag(
-        "--auth",
-        "How the token goes to the service: in the Authorization header, which is the default, or "
-        "as a request parameter, for gateways that eat the header.",
-        panel=_SHARED,
-    ),
-]
-OF_ALL: Final[Mapping[str, object]] = {
-    "as_json": Json,
-    "quiet": Quiet,
-    "debug": Debug,
-    "log_file": LogFile,
-}
-OF_CLIENTS: Final[Mapping[str, object]] = {
-    "base_url": BaseUrl,
-    "token_file": TokenFile,
-    "profile": Profile,
-    "retries": Retries,
-    "proxy": Proxy,
-    "no_proxy": NoProxy,
-    "ca_file": CaFile,
-    "timeout": Timeout,
-    "auth": Auth,
-    **OF_ALL,
-}
-
 ProjectArgument: TypeAlias = Annotated[str, argument("PROJECT", "Name or id of the project.")]
 DatasetArgument: TypeAlias = Annotated[str, argument("DATASET", "Name or id of the dataset.")]
 Yes: TypeAlias = Annotated[
@@ -220,21 +111,81 @@ Yes: TypeAlias = Annotated[
 
 
 class Shared(NamedTuple):
-    """The shared options, as given in one place."""
+    """The shared options, as given in one place; the last four are of all commands."""
 
-    base_url: str | None = None
-    token_file: Path | None = None
-    profile: str | None = None
-    retries: int | None = None
-    proxy: str | None = None
-    no_proxy: bool = False
-    ca_file: Path | None = None
-    timeout: float | None = None
-    auth: Literal["header", "parameter"] | None = None
-    as_json: bool = False
-    quiet: bool = False
-    debug: bool = False
-    log_file: Path | None = None
+    base_url: Annotated[
+        str | None,
+        _shared(
+            "--base-url URL",
+            "Address of the service, without `/api/v1`; else `DATAGYM_BASE_URL`, else "
+            "`https://app.datagym.ai`.",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        _shared(
+            "--token-file FILE",
+            "File that holds the token; else `DATAGYM_TOKEN`, else you are asked. There is no "
+            "option for the token itself: others can see arguments.",
+        ),
+    ] = None
+    profile: Profile = None
+    retries: Annotated[
+        int | None, _shared("--retries N", "How often a request that failed is tried again.", min=0)
+    ] = None
+    proxy: Annotated[
+        str | None,
+        _shared(
+            "--proxy URL",
+            "Proxy before the service, such as `http://proxy.example:3128`; else that of the "
+            "environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).",
+        ),
+    ] = None
+    no_proxy: Annotated[
+        bool, _shared("--no-proxy", "Use no proxy, whatever the environment says.")
+    ] = False
+    ca_file: Annotated[
+        Path | None,
+        _shared(
+            "--ca-file FILE",
+            "Certificates (PEM) to trust besides the system's, as of a company's own authority.",
+        ),
+    ] = None
+    timeout: Annotated[
+        float | None,
+        _shared(
+            "--timeout TIME",
+            "How long to wait for a connection (10 seconds at most) and then for each sign of an "
+            "answer, before a request is tried again; 60 seconds by default.",
+            parser=parse_seconds,
+        ),
+    ] = None
+    auth: Annotated[
+        Literal["header", "parameter"] | None,
+        _shared(
+            "--auth",
+            "How the token goes to the service: in the Authorization header, which is the default, "
+            "or as a request parameter, for gateways that eat the header.",
+        ),
+    ] = None
+    as_json: Annotated[
+        bool,
+        _shared("--json", "Print the result as one JSON document, and nothing else but errors."),
+    ] = False
+    quiet: Annotated[
+        bool, _shared("--quiet", "Say only what somebody should look at; nothing if all is well.")
+    ] = False
+    debug: Annotated[
+        bool,
+        _shared("--debug", "Log what happens to standard error, and show where errors come from."),
+    ] = False
+    log_file: Annotated[
+        Path | None,
+        _shared(
+            "--log-file FILE",
+            "Append what happens to a file, each request too, whatever the screen says.",
+        ),
+    ] = None
 
     def followed_by(self, later: "Shared") -> "Shared":
         """Return both together; what was given later wins."""
@@ -244,6 +195,10 @@ class Shared(NamedTuple):
             if not (value is None or value is False)
         }
         return self._replace(**given)
+
+
+OF_CLIENTS: Final[Mapping[str, object]] = get_type_hints(Shared, include_extras=True)
+OF_ALL: Final[Mapping[str, object]] = {name: OF_CLIENTS[name] for name in Shared._fields[-4:]}
 
 
 def sign(
