@@ -209,7 +209,7 @@ def test_heic_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
     found = prepare(b"\0\0\0\x18ftypheic" + bytes(60), CONVERT)
 
-    assert "pip install 'datagym-async[heic]'" in found.reason
+    assert "This needs the extra 'heic' (no module pillow_heif here)" in found.reason
 
 
 def test_heic_becomes_a_jpeg() -> None:
