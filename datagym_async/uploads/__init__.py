@@ -7,7 +7,8 @@ In reading order:
 * `sources/`: whatever names images, taken apart. `plan/`: the plan of a run, and its journal.
 * `_pictures`: arrays and PIL images as items.
 * `_feeder`: sources are planned and handed out with backpressure; `_reading`, `_screening`: small
-  files are read ahead, and what the service is sure to refuse is rejected.
+  files are read ahead, and what the service is sure to refuse is rejected. `_preparing`: images
+  are made what is wanted, in processes.
 * `_sending`: one request, and what became of it; `_verdicts`: what an error means for an item.
 * `_settling`: what became of lost answers. `_verification`: held bytes against sent ones.
 * `_target`, `_family`: which dataset an image goes to; a family of datasets of a bounded size.
