@@ -83,10 +83,8 @@ def create(
             f"A dataset named {name!r} exists already (names are compared without case); take "
             "another name, or add --exist-ok."
         ) from None
-    if invocation.output.as_json:
-        invocation.output.document(_summary(Outline(made, len(made.media))))
-    elif not invocation.output.quiet:
-        invocation.output.result(f"Dataset {made.name!r} has the id {made.id}.")
+    document = _summary(Outline(made, len(made.media)))
+    invocation.output.outcome(document, f"Dataset {made.name!r} has the id {made.id}.")
     return WELL
 
 

@@ -1,13 +1,12 @@
 """`download`: a dataset or a project, into a folder."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import attrs
 
-from datagym_async._client import DataGymClient
 from datagym_async.cli._closing import RESUME, check_report_files, write_report
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
@@ -78,8 +77,33 @@ def download(
         joined = attrs.evolve(config, project_id=None if found is None else found.id)
         return client.downloader(source.id, folder, config=joined)
 
+    async def work() -> None:
+        async with client:
+            run, problems = await start(), ProblemLines(output)
+
+            def stop() -> None:
+                account.is_stopping = True
+                run.stop()
+                output.warning(STOPPING)
+
+            def look() -> DownloadSnapshot:
+                retries = client.statistics().retries
+                return DownloadSnapshot(
+                    run.progress, retries, client.download_limiter, account.is_stopping
+                )
+
+            with ending_in_two_steps(stop):
+                try:
+                    async with run, showing(output, look, every=stats):
+                        async for result in run:
+                            if result.is_problem:
+                                reason = hint_in_shell_words(result.reason)
+                                problems.say(f"failed: {result.printable_name}: {reason}")
+                finally:
+                    account.report = run.report
+
     try:
-        run_in_loop(_download(client, output, start, account, every=stats))
+        run_in_loop(work())
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except TransferError as error:
@@ -88,39 +112,6 @@ def download(
         output.warning(RESUME)
         raise  # its sentence holds the summary
     return _close(output, account, report or ())
-
-
-async def _download(
-    client: DataGymClient,
-    output: Output,
-    start: Callable[[], Awaitable[Downloader]],
-    account: _Account,
-    *,
-    every: float,
-) -> None:
-    async with client:
-        run, problems = await start(), ProblemLines(output)
-
-        def stop() -> None:
-            account.is_stopping = True
-            run.stop()
-            output.warning(STOPPING)
-
-        def look() -> DownloadSnapshot:
-            retries = client.statistics().retries
-            return DownloadSnapshot(
-                run.progress, retries, client.download_limiter, account.is_stopping
-            )
-
-        with ending_in_two_steps(stop):
-            try:
-                async with run, showing(output, look, every=every):
-                    async for result in run:
-                        if result.is_problem:
-                            reason = hint_in_shell_words(result.reason)
-                            problems.say(f"failed: {result.printable_name}: {reason}")
-            finally:
-                account.report = run.report
 
 
 def _close(output: Output, account: _Account, files: Sequence[Path]) -> int:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final
 
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
@@ -200,8 +200,9 @@ def resume(
     shared = invocation.shared
     if shared.base_url and shared.base_url.rstrip("/") != found.base_url.rstrip("/"):
         raise CommandError(f"The job is of {found.base_url}; leave --base-url out.")
-    for name, kind in OF_CLIENTS.items():
-        value, flag_ = getattr(shared, name), get_args(kind)[1].param_decls[0]
+    for name in OF_CLIENTS:
+        value = getattr(shared, name)
+        flag_ = "--json" if name == "as_json" else f"--{name.replace('_', '-')}"
         if name != "base_url" and value is not None and value is not False:
             words += [flag_] if value is True else [flag_, str(value)]
     # Not at the top: the application loads this module.
@@ -242,11 +243,9 @@ def clean(
     if not yes and not output.ask(question, otherwise="Nothing was deleted."):
         return WELL
     deleted = clean_jobs(older_than=age, unfinished=unfinished)
-    if output.as_json:
-        output.document([job_document(each) for each in deleted])
-    elif not output.quiet:
-        freed = size(sum(each.size for each in deleted))
-        output.result(f"Deleted {counted(len(deleted), 'journal')} ({freed}).")
+    freed = size(sum(each.size for each in deleted))
+    sentence = f"Deleted {counted(len(deleted), 'journal')} ({freed})."
+    output.outcome([job_document(each) for each in deleted], sentence)
     return WELL
 
 

@@ -84,10 +84,9 @@ async def _both(
 
 
 def _say(invocation: Invocation, dataset: Dataset, project: Project, *, attached: bool) -> int:
-    if invocation.output.as_json:
-        document = {"dataset_id": dataset.id, "project_id": project.id, "attached": attached}
-        invocation.output.document(document)
-    elif not invocation.output.quiet:
-        words = "is attached to" if attached else "is no longer attached to"
-        invocation.output.result(f"Dataset {dataset.name!r} {words} project {project.name!r}.")
+    words = "is attached to" if attached else "is no longer attached to"
+    invocation.output.outcome(
+        {"dataset_id": dataset.id, "project_id": project.id, "attached": attached},
+        f"Dataset {dataset.name!r} {words} project {project.name!r}.",
+    )
     return WELL

@@ -162,6 +162,13 @@ class Output:
             case OSError():
                 raise CommandError("The list is not written whole.", status=SOME_FAILED)
 
+    def outcome(self, document: object, sentence: str) -> None:
+        """Say what came of a command: the document, or unless it is to be quiet the sentence."""
+        if self.as_json:
+            self.document(document)
+        elif not self.quiet:
+            self.result(sentence)
+
     def json_line(self, record: object) -> None:
         """Say a part of the result as JSON on one line."""
         self.document(json.dumps(record))

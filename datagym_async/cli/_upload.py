@@ -145,12 +145,12 @@ def upload(
         if is_wrong:
             raise CommandError(sentence)
     check_report_files(report or ())
-    if failed and not output.as_json and not len(failed_items(failed)):
-        output.result(f"{failed} names nothing that failed; there is nothing to upload again.")
-        return WELL
     config = UploadConfig(**options | ({"journal": False} if no_journal else {}))
     source: Source = failed_items(failed) if failed else FolderWatch(named[0]) if watch else named
     client = client_for(invocation, settle_after=settle_after, **given.client)
+    if failed and not output.as_json and not len(failed_items(failed)):
+        output.result(f"{failed} names nothing that failed; there is nothing to upload again.")
+        return WELL
 
     async def find() -> tuple[list[Project], Dataset | Imagined]:
         async with waiting(invocation, client):
