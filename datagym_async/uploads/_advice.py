@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import attrs
 
-from datagym_async._extras import how_to_install
 from datagym_async._limits import LimiterState, SessionStatistics
 from datagym_async._runs._text import counted
 from datagym_async.uploads._growth import Growth
@@ -179,8 +178,8 @@ def _cpu(facts: RunFacts) -> str | None:
     if facts.cpu_seconds < _BUSY_CPU * facts.seconds:  # asyncio has no more than one core
         return None
     return (
-        f"This machine's CPU limited this run; uvloop ({how_to_install('speed')}) or several "
-        "processes, each with a part of the files, would help"
+        "This machine's CPU limited this run; uvloop (the extra 'speed') or several processes, each "
+        "with a part of the files, would help"
     )
 
 
