@@ -178,8 +178,8 @@ def _cpu(facts: RunFacts) -> str | None:
     if facts.cpu_seconds < _BUSY_CPU * facts.seconds:  # asyncio has no more than one core
         return None
     return (
-        "This machine's CPU limited this run; uvloop (the extra 'speed') or several processes, each "
-        "with a part of the files, would help"
+        "This machine's CPU limited this run; uvloop (the extra 'speed') or several processes, "
+        "each with a part of the files, would help"
     )
 
 
