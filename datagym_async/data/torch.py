@@ -169,6 +169,7 @@ class LoaderDataset(IterableDataset[object]):
         self._start: State | Sequence[State] | None = None  # where to resume
         self._is_used = False  # whether an iteration has begun there
         self._calls = self._loads = 0  # those on the board that this process knows of
+        self._process = 0  # that has begun an iteration
         self._last: State | None = None  # of an iteration that was left
         self._loader: DatasetLoader[object] | None = None
 
@@ -185,11 +186,21 @@ class LoaderDataset(IterableDataset[object]):
             ctypes.memmove(ctypes.addressof(self._board), copied, len(copied))
 
     def __iter__(self) -> Iterator[object]:
-        self._enter()
+        # A worker that is new is of the calls that it was made after, however late it begins.
+        if get_worker_info() is not None and self._process == os.getpid():
+            self._sync()
+        self._process = os.getpid()
+        return self._iterate(self._calls)
+
+    def _iterate(self, calls: int) -> Iterator[object]:
+        self._enter(calls)
         begun = self._position().state(None)
         with _LoopThread() as thread, ExitStack() as closing:
-            loader = self._open(thread, closing, self._shard())
-            thread.run(self._resume(loader))
+            loader = self._open(thread, closing)
+            if self._start is not None:
+                thread.run(loader.load_state_dict(self._start))
+            else:
+                thread.run(loader.set_epoch(begun.epoch))
             self._loader, self._last = loader, None
             try:
                 while True:
@@ -269,7 +280,9 @@ class LoaderDataset(IterableDataset[object]):
         """
         config, workers = self._config, self._board.workers
         if not workers:
-            return [self.state_dict()]
+            if self._start is None or self._is_used:
+                return [self.state_dict()]
+            return [self._start] if isinstance(self._start, Mapping) else list(self._start)
         size = config.batch_size
         if size is None or not config.ordered or (config.on_error != "raise" and not config.even):
             raise ConfigurationError(
@@ -322,15 +335,14 @@ class LoaderDataset(IterableDataset[object]):
         board.calls, board.epoch, board.workers = board.calls + 1, epoch, 0
         self._last, self._calls = None, board.calls
 
-    def _enter(self) -> None:
-        """Begin an iteration, or refuse one that cannot be right."""
+    def _enter(self, calls: int) -> None:
+        """Begin an iteration after so many calls, or refuse one that cannot be right."""
         board, info = self._board, get_worker_info()
         have = 0 if info is None else info.num_workers
         if self._num_workers not in {None, have}:
             raise ConfigurationError(
                 f"num_workers is {self._num_workers}, and the DataLoader has {have}; pass the same"
             )
-        self._sync()
         self._is_used = True
         if info is None:
             return
@@ -339,11 +351,12 @@ class LoaderDataset(IterableDataset[object]):
                 "load_state_dict was called after these workers had begun; call it before the "
                 "first epoch, or make the DataLoader anew"
             )
-        board.workers = info.num_workers
+        if calls == board.calls:
+            board.workers = info.num_workers
         if info.id < _WATCHED:
-            began, board.begun[info.id] = board.begun[info.id], board.calls + 1
+            began, board.begun[info.id] = board.begun[info.id], calls + 1
             depends = self._config.shuffle is not None or self._start is not None
-            if began == board.calls + 1 and depends:
+            if began == calls + 1 and depends:
                 raise ConfigurationError(
                     f"A worker begins epoch {board.epoch} a second time; call "
                     "dataset.set_epoch(...) before each epoch"
@@ -380,12 +393,10 @@ class LoaderDataset(IterableDataset[object]):
         """Return what is known of the listing; list the media if it is nothing."""
         if not self._board.listing:
             with _LoopThread() as thread, ExitStack() as closing:
-                self._open(thread, closing, self._shard())
+                self._open(thread, closing)
         return _Known(self._board.media, self._board.listing.decode())
 
-    def _open(
-        self, thread: _LoopThread, closing: ExitStack, shard: tuple[int, int]
-    ) -> DatasetLoader[object]:
+    def _open(self, thread: _LoopThread, closing: ExitStack) -> DatasetLoader[object]:
         """Return a loader in a thread; its media are listed, and those on the board."""
         stack = AsyncExitStack()
         closing.callback(lambda: thread.run(stack.aclose()))
@@ -397,7 +408,7 @@ class LoaderDataset(IterableDataset[object]):
                 dataset_id,
                 project_id=project_id,
                 transform=self._transform,
-                config=attrs.evolve(self._config, shard=shard),
+                config=attrs.evolve(self._config, shard=self._shard()),
             )
             await stack.enter_async_context(loader)
             await loader.length()
@@ -407,12 +418,6 @@ class LoaderDataset(IterableDataset[object]):
         found = LoaderState.of(loader.state_dict())
         self._board.media, self._board.listing = found.media, found.listing.encode()
         return loader
-
-    async def _resume(self, loader: DatasetLoader[object]) -> None:
-        if self._start is not None:
-            await loader.load_state_dict(self._start)
-        else:
-            await loader.set_epoch(self._board.epoch)
 
 
 def _epoch_of(state: State | Sequence[State]) -> int:

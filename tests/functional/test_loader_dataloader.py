@@ -75,6 +75,10 @@ def test_the_recipe(service: tuple[str, str], workers: int, persistent: bool) ->
     dataset.set_epoch(1)
     seen = list(islice(loader, 5))
     states = dataset.states_after(5)
+    dataset.set_epoch(2)  # an epoch that was left disturbs no other
+    next(iter(loader))
+    dataset.set_epoch(2)
+    assert list(loader) == whole[2]
 
     dataset, loader = pair_of(service, data.DataLoader, workers, persistent)
     dataset.load_state_dict(states)

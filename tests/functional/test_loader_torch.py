@@ -103,7 +103,10 @@ def forked(dataset: LoaderDataset) -> LoaderDataset:
 
 def given(torch: Standing, workers: list[LoaderDataset]) -> list[object]:
     """Return what a DataLoader gives of an epoch: in turn, those that have ended passed over."""
-    iterations, values = [iter(worker) for worker in workers], []
+    iterations, values = [], list[object]()
+    for number, worker in enumerate(workers):
+        torch.worker = Worker(number, len(workers))
+        iterations.append(iter(worker))
     active = list(range(len(workers)))
     while active:
         for number in list(active):
@@ -202,11 +205,13 @@ def test_one_recipe_is_right_for_workers(
 ) -> None:
     """With set_epoch before each epoch, workers give all of it, new ones and old ones alike."""
     dataset = dataset_of(service, LoaderConfig(shuffle=3, batch_size=2))
-    workers = [forked(dataset) for _ in range(3)]
+    workers: list[LoaderDataset] = []
     epochs = []
     for epoch in range(3):
         dataset.set_epoch(epoch)
-        epochs.append(given(torch, workers if persistent else [forked(dataset) for _ in workers]))
+        if not (persistent and workers):
+            workers = [forked(dataset) for _ in range(3)]
+        epochs.append(given(torch, workers))
     alone = dataset_of(service, LoaderConfig(shuffle=3, batch_size=2))
 
     assert [indexes(epoch) for epoch in epochs] == [list(range(COUNT))] * 3
@@ -229,11 +234,13 @@ def test_a_resume_is_of_one_epoch(
     dataset = dataset_of(service, config)
     dataset.load_state_dict(json.loads(json.dumps(states)))
     assert dataset.epoch == 1
-    workers = [forked(dataset) for _ in range(2)]  # another number of them
+    workers: list[LoaderDataset] = []
     epochs = []
     for epoch in range(dataset.epoch, 4):
         dataset.set_epoch(epoch)
-        epochs.append(given(torch, workers if persistent else [forked(dataset) for _ in workers]))
+        if not (persistent and workers):
+            workers = [forked(dataset) for _ in range(2)]  # another number of them
+        epochs.append(given(torch, workers))
 
     assert indexes([*seen, *epochs[0]]) == list(range(COUNT))
     assert [indexes(epoch) for epoch in epochs[1:]] == [list(range(COUNT))] * 2
@@ -255,6 +262,40 @@ def test_trainings_resume_each_on_its_own(service: tuple[str, str], torch: Stand
         seen += whole
 
     assert set(indexes(seen)) == set(range(COUNT))
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_worker_that_begins_late_disturbs_no_epoch(
+    service: tuple[str, str], torch: Standing, is_asked: bool
+) -> None:
+    """Whoever leaves an epoch may begin the next one, though a worker had not begun at all yet."""
+    dataset = dataset_of(service, LoaderConfig(shuffle=3))
+    worker = forked(dataset)
+    torch.worker = Worker(0, 1)
+    left = iter(worker) if is_asked else None
+    dataset.set_epoch(1)
+    next(left or iter(worker))
+    torch.worker = None
+    alone = dataset_of(service, LoaderConfig(shuffle=3))
+    alone.set_epoch(1)
+
+    assert dataset.state_dict()["epoch"] == 1
+    assert given(torch, [worker]) == list(alone)
+
+
+def test_states_are_those_that_were_loaded_until_workers_begin(
+    service: tuple[str, str], torch: Standing
+) -> None:
+    """Whoever saves before the first batch saves what was loaded."""
+    config = LoaderConfig(shuffle=3, batch_size=2)
+    dataset = dataset_of(service, config, rank=0, world_size=2)
+    given(torch, [forked(dataset) for _ in range(2)])
+    states = dataset.states_after(3)
+    resumed = dataset_of(service, config, rank=0, world_size=2)
+    resumed.load_state_dict(states)
+    resumed.set_epoch(0)
+
+    assert resumed.states_after(0) == states
 
 
 def test_what_would_repeat_an_epoch_is_an_error(service: tuple[str, str], torch: Standing) -> None:
