@@ -186,6 +186,18 @@ def test_warnings_are_said(at_service: Cli, many: Path) -> None:
     assert "large.jpg" in ran.err
 
 
+def test_a_dataset_that_is_not_there_leaves_no_job(
+    at_service: Cli, faults: FaultPlan, photos: Path, state: Path
+) -> None:
+    """Nor does a service that cannot be asked: a job has items."""
+    assert at_service("upload", photos, "--dataset", "Nowhere").status == 2
+    faults.add(Status(400), method="GET", path=r"/dataset/[^/]+$")
+    assert at_service("upload", photos, "--dataset", "New", "--create").status != 0
+
+    assert at_service("jobs", "list", "--json").documents == []
+    assert list(state.iterdir()) == []
+
+
 @pytest.mark.parametrize("slip", ["nowhere", "gs://bucket/x", "*.jgp", "x.csv"])
 def test_a_slip_leaves_no_job_and_no_dataset(
     at_service: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slip: str

@@ -30,7 +30,7 @@ from datagym_async._runs._database import (
     of_a_database,
     unseal,
 )
-from datagym_async._runs._disk import JournalLock, full_path, local_path
+from datagym_async._runs._disk import JournalLock, full_path, local_path, lock_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import name_key
 from datagym_async.uploads._pictures import why_no_source
@@ -312,10 +312,12 @@ def is_journal(path: Path) -> bool:
     return not head or (head[:16] == _MAGIC and head[68:72] == mark)
 
 
-def remove(path: Path) -> None:
-    """Delete a journal with what SQLite keeps beside it; its lock stays."""
+def remove(path: Path, *, lock: bool = False) -> None:
+    """Delete a journal with what SQLite keeps beside it; its lock goes with it or stays."""
     for each in (path, *(path.with_name(path.name + side) for side in SIDES)):
         each.unlink(missing_ok=True)
+    if lock:
+        lock_path(path).unlink(missing_ok=True)
 
 
 def unusable(path: Path, error: Exception) -> ConfigurationError:

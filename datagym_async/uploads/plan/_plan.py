@@ -167,6 +167,9 @@ class Plan:
                     if not complete:  # what was not begun is planned again
                         database.executemany(sql.LOSE, ((seq,) for seq in doubtful))
                         database.execute(sql.GIVE_BACK)
+                if not (complete or self._added) and self._database.path is not None:
+                    with contextlib.suppress(OSError):  # of a run that found no dataset, say
+                        journal_file.remove(self._database.path, lock=True)
         finally:
             self._database.close()
             self._in_memory.clear()
