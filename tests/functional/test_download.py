@@ -48,6 +48,10 @@ HOSTILE = (
     "PHOTO.JPG",
     "photo (2).jpg",
     "photo.jpg ",
+    "photo.jpg/inner.jpg",
+    "PHOTO.jpg/Inner.jpg",
+    "manifest.csv/a.jpg",
+    "a//b/./../c.jpg",
 )
 
 
@@ -154,11 +158,13 @@ async def test_new_media_are_added_and_deleted_ones_stay(tmp_path: Path) -> None
     }
 
 
-async def test_hostile_names_never_leave_the_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tree", [False, True])
+async def test_hostile_names_never_leave_the_folder(tmp_path: Path, tree: bool) -> None:
     """Whatever a media is called, its bytes are in the folder, once, in a file of their own."""
     out = tmp_path / "deep" / "out"
     async with world(*photos(HOSTILE)) as here:
-        report = await here.client.download_dataset(here.dataset_id, out)
+        config = DownloadConfig(tree=tree)
+        report = await here.client.download_dataset(here.dataset_id, out, config=config)
 
     expected = sorted(jpeg(2_000, seed=seed) for seed in range(len(HOSTILE)))
     assert report.ok
