@@ -183,7 +183,9 @@ def _weight(character: str) -> str:
     if ord(character) > 0xFFFF:
         # The collation gives every character beyond the basic plane one weight.
         return "\ufffd"
-    base = unicodedata.normalize("NFD", character)[0]
+    base, *marks = unicodedata.normalize("NFD", character)
+    if not all(map(unicodedata.combining, marks)):
+        base = character  # a syllable of Korean is no letter with accents
     upper = base.upper()
     return upper if len(upper) == 1 else base
 
