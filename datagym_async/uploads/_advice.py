@@ -51,6 +51,7 @@ class RunFacts:
         item_seconds: Seconds that items were under way, all waits included, summed over them.
         disk_seconds: Seconds in which a worker had nothing to send because files were being read,
             summed over workers.
+        preparing_seconds: Seconds in which images were being prepared.
         paused_seconds: Seconds in which the service had asked to send nothing.
         growth: How the time of an upload has grown with what its dataset held, if it has.
         max_per_dataset: The option.
@@ -67,6 +68,7 @@ class RunFacts:
     planning_seconds: float = 0.0
     item_seconds: float = 0.0
     disk_seconds: float = 0.0
+    preparing_seconds: float = 0.0
     paused_seconds: float = 0.0
     growth: Growth | None = None
     max_per_dataset: int | str | None = None
@@ -174,6 +176,16 @@ def _pace(facts: RunFacts) -> str | None:
     )
 
 
+def _preparing(facts: RunFacts) -> str | None:
+    share = facts.preparing_seconds / facts.seconds
+    if share < _REACHED:  # images that are ready would wait for those that send them
+        return None
+    return (
+        f"Preparing images limited this run: it took {share:.0%} of the time; a machine with more "
+        "processors would help"
+    )
+
+
 def _cpu(facts: RunFacts) -> str | None:
     if facts.cpu_seconds < _BUSY_CPU * facts.seconds:  # asyncio has no more than one core
         return None
@@ -255,6 +267,7 @@ _RULES: tuple[Callable[[RunFacts], str | None], ...] = (
     _repeated,
     _rate,
     _pace,
+    _preparing,
     _cpu,
     _disk,
     _sources,

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from datagym_async._threads import in_thread, in_thread_left_behind
-from datagym_async.uploads._preparing import PORTION_BYTES as PREPARED_BYTES
-from datagym_async.uploads._preparing import Preparer
-from datagym_async.uploads._reading import PORTION_BYTES, next_portion, read_awaited
+from datagym_async.uploads._preparing import PORTION, Preparer
+from datagym_async.uploads._reading import next_portion, read_awaited
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.sources._candidates import Rules
@@ -132,9 +131,9 @@ class Feeder:
         while True:
             began = clock()
             portion = await in_thread(self._next_portion, screening)
+            self._tally.reading_seconds += clock() - began
             if preparer is not None:
                 await self._prepare(preparer, portion)
-            self._tally.reading_seconds += clock() - began
             self._tally.duplicates = self._plan.duplicates
             if not portion:
                 return
@@ -158,9 +157,11 @@ class Feeder:
             await self._hand_out(ready)
 
     async def _prepare(self, preparer: Preparer, portion: list[Planned]) -> None:
-        before = sum(each.size or 0 for each in portion)
+        clock = asyncio.get_running_loop().time
+        before, began = sum(each.size or 0 for each in portion), clock()
         # A cancelled run closes the preparer, and with that what is left behind ends.
         sent = await in_thread_left_behind(preparer.prepare, portion)
+        self._tally.preparing_seconds += clock() - began
         self._tally.bytes_found += sum(each.size or 0 for each in portion) - before
         await in_thread(self._plan.note_prepared, sent)
 
@@ -168,8 +169,10 @@ class Feeder:
         self._waiting = self._waiting or self._plan.take(TAKEN_AT_ONCE)
         if not self._waiting:
             return []
-        most = PORTION_BYTES if self._preparer is None else PREPARED_BYTES
-        portion = next_portion(self._plan, self._waiting, screening, most)
+        if self._preparer is None:
+            portion = next_portion(self._plan, self._waiting, screening)
+        else:
+            portion = next_portion(self._plan, self._waiting, screening, PORTION)
         self._plan.note_read(portion)
         return portion
 

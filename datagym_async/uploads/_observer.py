@@ -191,6 +191,7 @@ class Observer(Listener):
                     planning_seconds=planning_seconds,
                     item_seconds=tally.item_seconds,
                     disk_seconds=tally.disk_seconds,
+                    preparing_seconds=tally.preparing_seconds,
                     paused_seconds=self._paused_by(asyncio.get_running_loop().time()),
                     growth=self.growth(),
                     max_per_dataset=max_per_dataset,

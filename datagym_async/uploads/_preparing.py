@@ -23,16 +23,15 @@ import attrs
 
 from datagym_async._runs._prepare import Prepared, Steps
 from datagym_async._wire._messages import Body
-from datagym_async.uploads._reading import SMALL, decoded
+from datagym_async.uploads._reading import DECODERS, SMALL, decoded
 from datagym_async.uploads._screening import Screening, warnings_of
 from datagym_async.uploads.sources._open_files import Spool, as_stream, body_of_spool
 
 if TYPE_CHECKING:
     from datagym_async.uploads.plan._plan import Planned
 
-WORKERS: Final = min(8, os.cpu_count() or 1)
-PORTION_BYTES: Final = 32 << 20
-"""What is prepared at a time: the more, the less often all wait for the slowest."""
+PORTION: Final = (4 * DECODERS, 32 << 20)
+"""Items and bytes prepared at a time: the more, the less often all wait for the slowest."""
 _COMMAND: Final = "from datagym_async._runs._prepare import serve; serve()"
 
 
@@ -48,7 +47,10 @@ class Workers:
 
     def prepare(self, source: bytes | str) -> Prepared:
         """Return what `prepare` does, from another process; blocks."""
-        worker = self._take()
+        try:
+            worker = self._take()
+        except OSError as error:
+            return Prepared(reason=f"No process could be begun to prepare the image: {error}.")
         if worker is None or worker.stdin is None or worker.stdout is None:
             return Prepared(reason="The upload ended before the image was prepared.")
         try:
@@ -136,7 +138,7 @@ class Preparer:
         ready = [each for each in portion if each.body is not None]
         if not ready:
             return []
-        with ThreadPoolExecutor(WORKERS) as threads:
+        with ThreadPoolExecutor(DECODERS) as threads:
             found = list(threads.map(self._prepare, ready))
         return [
             (each.seq, sha)

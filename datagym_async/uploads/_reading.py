@@ -59,29 +59,29 @@ def next_portion(
     plan: Plan,
     waiting: list[Planned],
     screening: Screening = USUAL,
-    most: int = PORTION_BYTES,
+    most: tuple[int, int] = (PORTION_ITEMS, PORTION_BYTES),
 ) -> list[Planned]:
     """Return the next items of the plan, read: as many as one portion bears.
 
-    It has at most `PORTION_ITEMS` and about `most` bytes, and takes about `PORTION_SECONDS`.
+    It takes about `PORTION_SECONDS`.
 
     Args:
         plan: The plan.
         waiting: Items taken from the plan and not read yet; kept by the caller between calls.
         screening: How closely images are looked at.
-        most: Bytes of one portion.
+        most: Items of one portion, and about how many bytes.
     """
     if not waiting:
         waiting.extend(plan.take(PORTION_ITEMS))
     is_decoding = screening.check == "decode"
     portion: list[Planned] = []
     weight, until = 0, monotonic() + PORTION_SECONDS
-    for planned in waiting[: DECODERS if is_decoding else PORTION_ITEMS]:
+    for planned in waiting[: DECODERS if is_decoding else most[0]]:
         portion.append(read(planned, screening))
         body = planned.body
         if body is not None and body.data is not None:
             weight += body.size
-        if weight >= most or monotonic() > until:
+        if weight >= most[1] or monotonic() > until:
             break
     del waiting[: len(portion)]
     if is_decoding and any(each.body for each in portion):

@@ -29,6 +29,7 @@ class Tally(BulkTally[UploadResult]):
 
     Attributes:
         reading_seconds: Time in which files were being read ahead.
+        preparing_seconds: Time in which images were being prepared.
         disk_seconds: Time that workers had nothing to send meanwhile, summed over workers.
         item_seconds: Time that files were under way, summed over them.
         next_mark: Images uploaded, from which on `on_mark` is called.
@@ -43,6 +44,7 @@ class Tally(BulkTally[UploadResult]):
     total_known: bool = False
     bytes_uploaded: int = 0
     reading_seconds: float = 0.0
+    preparing_seconds: float = 0.0
     disk_seconds: float = 0.0
     item_seconds: float = 0.0
     next_mark: float = math.inf

@@ -78,6 +78,7 @@ NOTHING: list[Any] = [
     ),
     pytest.param(facts({"retries": 2}, item_seconds=900.0), id="two answers were lost"),
     pytest.param(facts(disk_seconds=4.0), id="a moment of the disk"),
+    pytest.param(facts(preparing_seconds=4.0), id="images that were prepared meanwhile"),
 ]
 
 ROWS: list[Any] = [
@@ -99,6 +100,11 @@ ROWS: list[Any] = [
     ),
     pytest.param(facts(cpu_seconds=19.0), "machine's CPU", id="cpu"),
     pytest.param(facts(disk_seconds=80.0), "The disk limited", id="disk"),
+    pytest.param(
+        facts(preparing_seconds=18.0, disk_seconds=80.0),
+        "Preparing images limited this run: it took 90% of the time",
+        id="preparing",
+    ),
     pytest.param(facts({"reading_seconds": 60.0}), "The disk limited", id="disk, streamed"),
     pytest.param(
         facts({"sending_seconds": 20.0, "requests": 200}, item_seconds=20.0, planning_seconds=15.0),

@@ -289,6 +289,15 @@ def test_what_crashes_a_process_is_rejected(workers: Workers) -> None:
     assert workers.prepare(b"hello") == Prepared()
 
 
+def test_an_image_is_rejected_where_no_process_can_be_begun(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one item's end, and not that of the run."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+
+    assert "No process could be begun" in workers.prepare(b"").reason
+
+
 def test_closing_ends_processes_and_begins_none() -> None:
     """Those that are busy, too; closing twice is fine."""
     workers = Workers(ALL)
