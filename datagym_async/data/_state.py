@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -17,6 +17,7 @@ from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from datagym_async.data._config import LoaderConfig
+    from datagym_async.data._listing import Listing
 
 VERSION = 1
 
@@ -24,13 +25,15 @@ State: TypeAlias = "Mapping[str, object]"
 """What `DatasetLoader.state_dict` returns."""
 
 
-class Listed(Protocol):
-    """What is known of a `Listing`: how many media there are, and that they are the same ones."""
+@attrs.frozen
+class Known:
+    """What a position needs to know of a `Listing`: how many media, and that they are the same."""
 
-    @property
-    def fingerprint(self) -> str: ...
+    media: int
+    fingerprint: str
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return self.media
 
 
 _COUNT = (attrs.validators.instance_of(int), attrs.validators.ge(0))
@@ -161,11 +164,11 @@ class Position:
         passed = self._progress.passed if self._progress is not None else 0
         return f"epoch {self.epoch}, {passed} passed, shard {self._shard} of {self._shards}"
 
-    def length(self, listing: Listed) -> int:
+    def length(self, listing: Listing | Known) -> int:
         """Return how many samples the shard has in a whole epoch."""
         return len(self._whole(len(listing)))
 
-    def begin(self, listing: Listed) -> Progress:
+    def begin(self, listing: Listing | Known) -> Progress:
         """Return the shard's progress in this epoch; further marks go there."""
         if self._progress is None:
             self._progress = self._whole(len(listing))
@@ -179,7 +182,7 @@ class Position:
         """Go to the beginning of an epoch."""
         self.epoch, self._progress, self._loaded = epoch, None, None
 
-    def state(self, listing: Listed | None) -> LoaderState:
+    def state(self, listing: Listing | Known | None) -> LoaderState:
         """Return the state; without a listing it can only be the one that was begun with."""
         known, media, fingerprint = self._loaded, 0, ""
         if listing is not None:
@@ -212,7 +215,7 @@ class Position:
         if state.listing:  # else nothing had been listed, nor yielded
             self._loaded, self._progress = state, attrs.evolve(progress, even=self._even)
 
-    def check(self, listing: Listed) -> None:
+    def check(self, listing: Listing | Known) -> None:
         """Refuse to resume in a dataset that has changed: its positions mean other media."""
         known = self._loaded
         if known and (known.media, known.listing) != (len(listing), listing.fingerprint):

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 import attrs
 
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._state import LoaderState, Position, rounds
+from datagym_async.data._state import Known, LoaderState, Position, rounds
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_or_none
 
@@ -97,24 +97,6 @@ class _Board(ctypes.Structure):
         ("listing", ctypes.c_char * 16),
         ("begun", ctypes.c_uint64 * _WATCHED),  # by worker: 1 + the calls when it last began
     )
-    calls: int
-    loads: int
-    epoch: int
-    workers: int
-    media: int
-    listing: bytes
-    begun: list[int]
-
-
-@attrs.frozen
-class _Known:
-    """The listing that a board tells of."""
-
-    media: int
-    fingerprint: str
-
-    def __len__(self) -> int:
-        return self.media
 
 
 class LoaderDataset(IterableDataset[object]):
@@ -245,7 +227,7 @@ class LoaderDataset(IterableDataset[object]):
     @property
     def epoch(self) -> int:
         """Return the number of the epoch that the next iteration is of, or that runs."""
-        return self._board.epoch
+        return int(self._board.epoch)
 
     def state_dict(self) -> State:
         """Return where this process's iteration stands, or stood last (see `DatasetLoader`).
@@ -389,12 +371,12 @@ class LoaderDataset(IterableDataset[object]):
             return rank, world_size
         return rank * workers + (worker or 0), world_size * workers
 
-    def _known(self) -> _Known:
+    def _known(self) -> Known:
         """Return what is known of the listing; list the media if it is nothing."""
         if not self._board.listing:
             with _LoopThread() as thread, ExitStack() as closing:
                 self._open(thread, closing)
-        return _Known(self._board.media, self._board.listing.decode())
+        return Known(self._board.media, self._board.listing.decode())
 
     def _open(self, thread: _LoopThread, closing: ExitStack) -> DatasetLoader[object]:
         """Return a loader in a thread; its media are listed, and those on the board."""
