@@ -183,9 +183,9 @@ def _weight(character: str) -> str:
     if ord(character) > 0xFFFF:
         # The collation gives every character beyond the basic plane one weight.
         return "\ufffd"
-    base, *marks = unicodedata.normalize("NFD", character)
-    if not all(map(unicodedata.combining, marks)):
-        base = character  # a syllable of Korean is no letter with accents
+    decomposed = unicodedata.normalize("NFD", character)
+    # A syllable of Korean is no letter with accents.
+    base = decomposed[0] if all(map(unicodedata.combining, decomposed[1:])) else character
     upper = base.upper()
     return upper if len(upper) == 1 else base
 
