@@ -55,7 +55,8 @@ class Screening:
             return ""
         if not size:
             return "The file is empty."
-        return f"{_NO_IMAGE}: it looks like {looks_like(head)}."
+        way_out = ' (prepare="convert" makes it one)' if other_kind(head) else ""
+        return f"{_NO_IMAGE}: it looks like {looks_like(head)}{way_out}."
 
     def leaves_alone(self, reason: str) -> bool:
         """Return whether a file is left alone, and not rejected, that this is against."""

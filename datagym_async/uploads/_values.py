@@ -350,8 +350,8 @@ def said_turned(count: int) -> str:
         return ""
     have = counted(count, "image has", "images have")
     return (
-        f" {have} an EXIF orientation, which the service ignores: they are shown and labelled as "
-        'they are stored (prepare="orientation" turns them).'
+        f" {have} an EXIF orientation, which the service ignores: it shows pixels as they are "
+        'stored (prepare="orientation" applies it).'
     )
 
 

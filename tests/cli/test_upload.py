@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from tests.helpers.photos import gif, jpeg
 
@@ -93,6 +94,41 @@ def test_what_is_no_image_can_be_left_alone(at_service: Cli, photos: Path) -> No
         for each in (rejecting, ignoring, again, cut)
     ]
     assert counts == [(4, 0, 4, 0), (0, 8, 0, 0), (0, 8, 0, 0), (0, 8, 1, 0)]
+
+
+def test_images_are_prepared(at_service: Cli, tmp_path: Path) -> None:
+    """What is rejected or ignored otherwise says the option that helps, by its name here."""
+    folder = tmp_path / "phone"
+    folder.mkdir()
+    (folder / "a.gif").write_bytes(gif())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (90, 60)).save(folder / "b.jpg", exif=exif.tobytes())
+    command = ("upload", folder, "--dataset", "New", "--create")
+
+    plain = at_service(*command, "--dry-run")
+    sent = at_service(*command, "--prepare", "orientation,convert", "--verify", "all")
+    again = at_service(*command, "--prepare", "orientation,convert", "--verify", "all")
+
+    assert "it looks like a GIF image (--prepare convert makes it one)." in plain.out
+    assert "1 image has an EXIF orientation" in plain.out
+    assert "(--prepare orientation applies it)." in plain.out
+    assert [each.status for each in (plain, sent, again)] == [1, 0, 0]
+    assert "2 uploaded" in sent.out
+    assert "EXIF" not in sent.out
+    assert "2 were compared with the dataset: all are equal" in again.out
+
+
+def test_equal_images_are_sent_once(at_service: Cli, photos: Path) -> None:
+    """And counted."""
+    (photos / "copy.jpg").write_bytes((photos / "a.jpg").read_bytes())
+    command = ("upload", photos, "--dataset", "New", "--create", "--dedupe", "skip")
+
+    plan, sent = at_service(*command, "--dry-run"), at_service(*command)
+
+    assert "byte for byte, and left out (--dedupe skip)." in plan.out
+    assert (sent.status, "4 uploaded, 1 skipped" in sent.out) == (0, True)
+    assert "Equal to others, byte for byte: 1." in sent.out
 
 
 def test_json_is_one_document_and_nothing_else(at_service: Cli, photos: Path) -> None:

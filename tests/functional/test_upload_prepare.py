@@ -102,8 +102,8 @@ async def test_without_steps_other_kinds_are_rejected(here: World, folder: Path)
 
     assert (report.uploaded, report.rejected, report.turned, report.warned) == (6, 9, 4, 0)
     assert report.summary().endswith(
-        "4 images have an EXIF orientation, which the service ignores: they are shown and labelled "
-        'as they are stored (prepare="orientation" turns them).'
+        "4 images have an EXIF orientation, which the service ignores: it shows pixels as they are "
+        'stored (prepare="orientation" applies it).'
     )
     assert report.to_dict()["turned"] == 4
 

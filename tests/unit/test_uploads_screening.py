@@ -48,7 +48,9 @@ def test_bytes_decide(head: bytes, size: int, expected: str) -> None:
 
 def test_what_a_rejection_says() -> None:
     """The reason is one sentence with what the file looks like."""
-    expected = "Not a JPEG or PNG image: it looks like a GIF image."
+    expected = (
+        'Not a JPEG or PNG image: it looks like a GIF image (prepare="convert" makes it one).'
+    )
 
     assert expected == Screening().of_head(50, b"GIF89a")
     assert looks_like(b"GIF89a") == "a GIF image"
