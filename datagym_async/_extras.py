@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
-import json
-import shlex
-import shutil
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from datagym_async.exceptions import ConfigurationError
 
@@ -44,31 +36,9 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
 
 def how_to_install(extra: str) -> str:
     """Return the command that adds an extra to this package, where and as it is installed."""
-    from importlib import metadata
+    from datagym_async._installed import COMMAND
 
-    what, origin = f"datagym-async[{extra}]", {}
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        text = metadata.distribution("datagym-async").read_text("direct_url.json")  # PEP 610
-        origin = json.loads(text or "{}")
-    url = origin.get("url", "")
-    if url.startswith("file:"):
-        what = f"{url2pathname(urlsplit(url).path)}[{extra}]"
-    elif url:
-        kind = f"{origin['vcs_info']['vcs']}+" if "vcs_info" in origin else ""
-        what = f"{what} @ {kind}{url}"
-    folders, pip = Path(sys.prefix).parts, shutil.which("pip")
-    if "pipx" in folders:
-        tool = "pipx install --force"
-    elif {"uv", "tools"} <= {*folders}:
-        tool = "uv tool install"
-    elif importlib.util.find_spec("pip") is None:
-        tool = f"uv pip install --python {shlex.quote(sys.executable)}"
-    elif pip and Path(pip).parent == Path(sys.executable).parent:
-        tool = "pip install"
-    else:  # the one that is found first is of another Python
-        tool = f"{shlex.quote(sys.executable)} -m pip install"
-    is_editable = origin.get("dir_info", {}).get("editable")
-    return f"{tool} {'-e ' if is_editable else ''}{shlex.quote(what)}"
+    return COMMAND.replace("EXTRA", extra)
 
 
 def extra_module(name: str, error: type[ConfigurationError] = ConfigurationError) -> Any:

@@ -121,7 +121,7 @@ async def test_a_missing_extra_is_said_before_anything_is_fetched(
     async with project_of_two(plan) as (client, project_id):
         asked = plan.add(Hang(), path="/export")
         monkeypatch.setitem(sys.modules, "labelformat.formats", None)
-        with pytest.raises(ConfigurationError, match=r"datagym-async\[formats\]"):
+        with pytest.raises(ConfigurationError, match=r"install .*\[formats\]"):
             await client.export_labels(project_id, tmp_path / "x", "yolo")
         assert asked.matched == 0
         assert list(tmp_path.iterdir()) == []

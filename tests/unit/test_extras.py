@@ -105,6 +105,14 @@ def test_a_format_is_refused_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
         masks(__file__)  # type: ignore[arg-type]  # nothing is written there
 
 
+@pytest.fixture
+def reading_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known of the installation is read again, and the truth is back in the end."""
+    how_to_install("cli")
+    monkeypatch.delitem(sys.modules, "datagym_async._installed")
+
+
+@pytest.mark.usefixtures("reading_anew")
 @pytest.mark.parametrize(
     ("origin", "prefix", "expected"),
     [
@@ -142,10 +150,12 @@ def test_how_to_install(
     assert how_to_install("cli") == expected
 
 
+@pytest.mark.usefixtures("reading_anew")
 def test_how_to_install_beside_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """The `pip` that a shell finds first may be of another Python, or there is none."""
     monkeypatch.setattr(sys, "executable", "/my venv/bin/python")
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/pip")
     assert how_to_install("cli").startswith("'/my venv/bin/python' -m pip install ")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.delitem(sys.modules, "datagym_async._installed")
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     assert how_to_install("cli").startswith("uv pip install --python '/my venv/bin/python' ")

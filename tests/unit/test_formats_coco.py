@@ -373,7 +373,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for mapping in (coco.CocoMapping(), POLYGON, SEGMENTS):
         assert coco.to_document(coco.read(given, mapping=mapping).images).instances["annotations"]
     crowd = document(annotation(segmentation={"size": [1, 1], "counts": [0, 1]}))
-    with pytest.raises(FormatError, match=r"datagym-async\[formats\]"):
+    with pytest.raises(FormatError, match=r"install .*\[formats\]"):
         coco.read(crowd, mapping=POLYGON)
 
 
