@@ -51,7 +51,9 @@ def texts(*without: str) -> Iterator[str]:
 
 def test_no_text_of_the_library_names_a_flag() -> None:
     """It may be read in a notebook."""
-    assert [each for each in texts("server", "_installed.py", *OF_COMMANDS) if FLAG.search(each)] == []
+    assert [
+        each for each in texts("server", "_installed.py", *OF_COMMANDS) if FLAG.search(each)
+    ] == []
 
 
 def test_no_text_on_the_command_line_names_an_argument() -> None:
