@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -267,6 +268,7 @@ def _depth(image: Image, head: bytes) -> int:
 
 def serve() -> None:
     """Prepare what standard input asks for, until it ends: what the processes run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows a session of its own is not enough
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     serve_on(sys.stdin.buffer, answers)
