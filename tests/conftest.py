@@ -101,6 +101,9 @@ def steady_virtual_time(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail a test in which code of the package blocks the event loop."""
     blockbuster = BlockBuster("datagym_async")
+    # Read once a process, as a module loads, for the text of an error: as imports read the disk.
+    for each in blockbuster.functions.values():
+        each.can_block_in("datagym_async/_installed.py", "_command")
     blockbuster.activate()
     yield blockbuster
     blockbuster.deactivate()
