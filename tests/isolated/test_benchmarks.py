@@ -110,7 +110,7 @@ def test_resuming_is_measured(tmp_path: Path) -> None:
 
     figures = json.loads(file.read_text())
     assert 0 < figures["to_first"] <= figures["to_end"]
-    assert "200 uploaded, 1,900 skipped" in shown
+    assert "200 uploaded, 1,900 done by an earlier run" in shown
 
 
 @pytest.mark.slow
