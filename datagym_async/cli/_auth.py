@@ -5,13 +5,13 @@ from typing import Annotated
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation, command, group
 from datagym_async.cli._connect import (
     address_of,
+    change_profiles,
     find_token,
     profile_name,
     profiles_file,
     read_profiles,
     token_source,
     with_client,
-    write_profiles,
 )
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._options import Profile, Yes, flag
@@ -30,7 +30,7 @@ def login(invocation: Invocation) -> int:
     address, name = address_of(invocation), profile_name(invocation)
     token = find_token(invocation, is_new=True)
     with_client(invocation, lambda client: client.ping())
-    write_profiles({**read_profiles(), name: {"base_url": address, "token": token}})
+    change_profiles(lambda known: known | {name: {"base_url": address, "token": token}})
     if invocation.output.as_json:
         invocation.output.document({"profile": name, "base_url": address})
     else:
@@ -77,6 +77,6 @@ def logout(
     invocation.may_go_on(yes=yes)
     if not yes and not invocation.output.ask(f"Forget {', '.join(gone) or 'nothing'}?"):
         return WELL
-    write_profiles({each: what for each, what in profiles.items() if each not in gone})
+    change_profiles(lambda known: {each: known[each] for each in known if each not in gone})
     invocation.output.message(f"Forgotten: {', '.join(gone) or 'nothing'}.")
     return WELL

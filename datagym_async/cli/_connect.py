@@ -6,15 +6,16 @@ import getpass
 import json
 import os
 import sys
+import time
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
 from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, DataGymClient
-from datagym_async._files import private_folder, write_private
+from datagym_async._files import PRIVATE, lock, private_folder, telling, write_private
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import Timeout
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
@@ -22,11 +23,17 @@ from datagym_async.cli._errors import CommandError
 from datagym_async.cli._signals import run_in_loop
 
 T = TypeVar("T")
+Profiles: TypeAlias = dict[str, dict[str, str]]
+"""Address and token, by the names of profiles."""
 
+PROFILE_VARIABLE: Final = "DATAGYM_PROFILE"
 FIRST_WORD_AFTER: Final = 5.0
 """Seconds of silence before somebody is told that the service is waited for."""
 
 _PROFILES_BYTES: Final = 1024 * 1024
+_LOCK_SECONDS: Final = (
+    5.0  # another login needs milliseconds; a lock that stays is no reason to wait
+)
 _TOKEN_FILE_BYTES: Final = 64 * 1024  # of /dev/zero, for one, no more is read
 # Whoever waits at a screen would rather know soon that nobody answers.
 _FIRST_RETRIES: Final = 2
@@ -110,13 +117,19 @@ def address_of(invocation: Invocation) -> str:
 
 def profile_name(invocation: Invocation) -> str:
     """Return the name of the profile that counts."""
-    return invocation.shared.profile or os.environ.get("DATAGYM_PROFILE") or "default"
+    name = invocation.shared.profile or os.environ.get(PROFILE_VARIABLE) or "default"
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes of an argument that are none in UTF-8
+        raise CommandError(f"The profile's name {name!r} is no text; give another one.") from None
+    return name
 
 
 def _profile(invocation: Invocation) -> dict[str, str]:
     """Return the profile that counts; one that was asked for by name must be there."""
     name, profiles = profile_name(invocation), read_profiles()
-    if name not in profiles and invocation.shared.profile and not invocation.is_login:
+    is_named = invocation.shared.profile or os.environ.get(PROFILE_VARIABLE)
+    if name not in profiles and is_named and not invocation.is_login:
         known = ", ".join(sorted(profiles)) or "there is none"
         raise CommandError(
             f"There is no profile {name!r} ({known}); `datagym-async auth login --profile {name}` "
@@ -145,17 +158,22 @@ def profiles_file() -> Path:
     That is ``$XDG_CONFIG_HOME/datagym-async``, else ``~/.config/datagym-async``; on Windows the
     folder of application data.
     """
-    if given := os.environ.get("DATAGYM_CONFIG_DIR"):
-        folder = Path(given).expanduser()
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("APPDATA") or Path.home()) / "datagym-async"
-    else:
-        known = os.environ.get("XDG_CONFIG_HOME")
-        folder = (Path(known) if known else Path.home() / ".config") / "datagym-async"
+    try:
+        if given := os.environ.get("DATAGYM_CONFIG_DIR"):
+            folder = Path(given).expanduser()
+        elif sys.platform == "win32":
+            folder = Path(os.environ.get("APPDATA") or Path.home()) / "datagym-async"
+        else:
+            known = os.environ.get("XDG_CONFIG_HOME")
+            folder = (Path(known) if known else Path.home() / ".config") / "datagym-async"
+    except RuntimeError:  # Python finds no home for its user
+        raise CommandError(
+            "There is no home folder to keep profiles in; name one as DATAGYM_CONFIG_DIR."
+        ) from None
     return folder / "profiles.toml"
 
 
-def read_profiles() -> dict[str, dict[str, str]]:
+def read_profiles() -> Profiles:
     """Return what is kept: address and token, by the names of profiles."""
     file = profiles_file()
     try:
@@ -168,22 +186,53 @@ def read_profiles() -> dict[str, dict[str, str]]:
     except ValueError:  # never what it holds
         raise CommandError(f"{file} is no TOML; delete it and log in again.") from None
     if not all(
-        isinstance(each, dict) and each.keys() == {"base_url", "token"} for each in found.values()
+        isinstance(each, dict)
+        and each.keys() == {"base_url", "token"}
+        and all(isinstance(value, str) for value in each.values())
+        for each in found.values()
     ):
         raise CommandError(f"{file} is no file of profiles; delete it and log in again.")
     return found
 
 
-def write_profiles(profiles: dict[str, dict[str, str]]) -> None:
-    """Keep profiles, readable by nobody else."""
-    # What JSON makes of a text is what TOML takes as one.
-    lines = [
-        f"[{json.dumps(name)}]\nbase_url = {json.dumps(each['base_url'])}\n"
-        f"token = {json.dumps(each['token'])}\n"
-        for name, each in sorted(profiles.items())
-    ]
-    private_folder(profiles_file().parent)
-    write_private(profiles_file(), "\n".join(lines).encode())
+def change_profiles(change: Callable[[Profiles], Profiles]) -> None:
+    """Keep what a function makes of the profiles, readable by nobody else.
+
+    Nothing is lost between two commands that do so at once. A file that others could read until now
+    is closed to them before a token is written into it.
+
+    Raises:
+        FileWriteError: The file cannot be written.
+    """
+    file = profiles_file()
+    with telling(file):
+        private_folder(file.parent)
+        with _alone(file.with_suffix(".lock")):
+            profiles = change(read_profiles())
+            content = "\n".join(_table(*each) for each in sorted(profiles.items())).encode()
+            if file.is_file():
+                file.chmod(PRIVATE)
+            write_private(file, content)
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Keep other commands that ask for the same file out while the block runs."""
+    with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE), "rb") as held:
+        until = time.monotonic() + _LOCK_SECONDS
+        while lock(held.fileno()) is False and time.monotonic() < until:
+            time.sleep(0.01)
+        yield
+
+
+def _table(name: str, profile: dict[str, str]) -> str:
+    lines = (f"{key} = {_quoted(profile[key])}\n" for key in ("base_url", "token"))
+    return f"[{_quoted(name)}]\n{''.join(lines)}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as TOML has it: as in JSON, but for halves of characters and DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def find_token(invocation: Invocation, *, is_new: bool = False) -> str:

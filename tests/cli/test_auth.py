@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from datagym_async.cli._connect import change_profiles, read_profiles
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
@@ -99,7 +101,91 @@ def test_the_environment_wins(
     assert cli("datasets", "list").status == 2
 
 
-@pytest.mark.parametrize("content", ["[", "x = 1", '[a]\nbase_url = "b"\n'])
+@pytest.mark.parametrize("name", ["w\U0001f600", "a\x7fb", 'a"]\n[b\\', "a.b"])
+def test_a_profile_may_have_any_name(
+    service: ServerThread, cli: Cli, profiles: Path, token_file: Path, name: str
+) -> None:
+    """What was kept can be read again, with what was kept before."""
+    login = ("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
+    assert cli(*login).status == 0
+    assert cli(*login, "--profile", name).status == 0
+    status = cli("auth", "status", "--offline", "--json", "--profile", name)
+
+    assert (status.status, status.document["profiles"]) == (0, sorted(["default", name]))
+
+
+def test_a_name_that_is_no_text_is_refused(
+    service: ServerThread, cli: Cli, profiles: Path, token_file: Path
+) -> None:
+    """It could not be written; what is kept stays as it is."""
+    login = ("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
+    cli(*login)
+    refused = cli(*login, "--profile", "a\udcff")
+
+    assert (refused.status, "is no text" in refused.err.replace("\n", " ")) == (2, True)
+    assert cli("auth", "status", "--offline").status == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
+def test_a_file_that_others_can_read_is_closed_to_them(
+    service: ServerThread, cli: Cli, profiles: Path, token_file: Path, tmp_path: Path
+) -> None:
+    """Also where it is a link to one; the link stays."""
+    profiles.parent.mkdir()
+    (tmp_path / "real").touch(mode=0o644)
+    profiles.symlink_to(tmp_path / "real")
+    cli("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
+
+    assert (profiles.is_symlink(), TOKEN in profiles.read_text("utf-8")) == (True, True)
+    assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == 0o600
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    service: ServerThread,
+    cli: Cli,
+    profiles: Path,
+    token_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In one sentence; and one of a user who is none likewise."""
+    profiles.parent.symlink_to("nowhere/at/all")
+    login = ("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
+    for folder, word in (("", "profiles.toml"), ("~no-such-user/x", "DATAGYM_CONFIG_DIR")):
+        if folder:
+            monkeypatch.setenv("DATAGYM_CONFIG_DIR", folder)
+        failed = cli(*login)
+        assert (failed.status, word in failed.err.replace("\n", "")) == (2, True)
+        assert "unexpected" not in failed.err
+
+
+def test_two_logins_at_once_are_both_kept(cli: Cli, profiles: Path) -> None:
+    """Each reads what the other one has written."""
+    profile = {"base_url": "http://127.0.0.1:1/", "token": TOKEN}
+
+    def keep(name: str) -> None:
+        change_profiles(lambda known: known | {name: profile})
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(keep, map(str, range(40))))
+
+    assert len(read_profiles()) == 40
+
+
+def test_a_profile_that_the_environment_names_must_be_there(
+    cli: Cli, profiles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of the environment is not sent to another address than was meant."""
+    monkeypatch.setenv("DATAGYM_PROFILE", "wrok")
+    monkeypatch.setenv("DATAGYM_TOKEN", TOKEN)
+    missing = cli("auth", "status", "--offline")
+
+    assert (missing.status, "no profile 'wrok'" in missing.err.replace("\n", " ")) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[", "x = 1", '[a]\nbase_url = "b"\n', '[default]\nbase_url = "http://b"\ntoken = 6\n'],
+)
 def test_a_file_that_is_none_is_not_repeated(cli: Cli, profiles: Path, content: str) -> None:
     """One sentence that names it, for it may hold tokens."""
     profiles.parent.mkdir()
