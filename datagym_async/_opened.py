@@ -81,6 +81,8 @@ async def token_of(source: Secret | TokenSource) -> Secret:
 class Renewal:
     """Ask for the token once more when it was refused: once for all requests that met that.
 
+    Who waits while it is asked for gets what comes of that, be it the same token or an error.
+
     Args:
         source: The caller's function.
         transport: Sends the token.
@@ -90,13 +92,26 @@ class Renewal:
     def __init__(self, source: TokenSource, transport: AiohttpTransport, token: Secret) -> None:
         self._source, self._transport, self._token = source, transport, token
         self._asking = asyncio.Lock()
+        self._asked = 0
+        self._failure: Exception | None = None
 
     async def __call__(self, number: int) -> bool:
         """Return whether there is another token than the one of this number."""
+        asked = self._asked
         async with self._asking:
             if self._transport.token_number != number:
                 return True
-            token = await token_of(self._source)
+            if self._asked != asked:
+                if self._failure is not None:
+                    raise self._failure
+                return False
+            self._failure = None
+            try:
+                token = await token_of(self._source)
+            except Exception as failure:  # who is cancelled has not asked
+                self._failure, self._asked = failure, self._asked + 1
+                raise
+            self._asked += 1
             if token.reveal() == self._token.reveal():
                 return False
             self._token = token

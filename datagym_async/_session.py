@@ -282,7 +282,8 @@ class Session:
         """Return what an attempt gives, repeated by the retry table within the request's budget."""
         self._home.check()  # before anything waits for a lane, which elsewhere would hang
         began = self._limits.clock()
-        token = 0 if self._renew is None else self._transport.token_number
+        if self._renew is not None:
+            attempt = partial(self._renewing, attempt, self._renew)
         failure: APIError | None = None
         loop: RetryLoop[T] | None = None
         budget = None
@@ -303,14 +304,6 @@ class Session:
             if quota is not None and quota.tokens < quota.capacity:
                 quota.succeeded(0.0)
             return answer
-        if isinstance(failure, _REFUSED) and self._renew is not None:
-            try:
-                is_another = await self._renew(token)
-            except Exception as error:  # the caller's own function
-                failure.remark = f"The function that gives the token raised {error!r}."
-                raise failure from error
-            if is_another:
-                return await attempt()
         if failure is not None:
             # Only now: to set tenacity up costs as much as the rest of a small request, and most
             # succeed at once.
@@ -338,6 +331,28 @@ class Session:
             attempts=loop.sent if loop else 1,
             unknown=loop is None or loop.is_doubtful,
         )
+
+    async def _renewing(
+        self, attempt: Callable[[], Awaitable[T]], renew: Callable[[int], Awaitable[bool]]
+    ) -> T:
+        """Return what an attempt gives; once more where the token was refused and there is another.
+
+        Below the repetitions: any of them may meet a token that has run out meanwhile, and what
+        meets the next one may have to be repeated in its turn.
+        """
+        number = self._transport.token_number
+        try:
+            return await attempt()
+        except _REFUSED as refusal:
+            try:
+                is_another = await renew(number)
+            except Exception as error:  # the caller's own function
+                text = self._secrets.hide(repr(error))
+                refusal.remark = f"The function that gives the token raised {text}."
+                raise refusal from error
+            if not is_another:
+                raise
+        return await attempt()
 
     def _budget(self, request: Request) -> float:
         """Return the seconds for a request with all its repetitions; a large body needs more."""

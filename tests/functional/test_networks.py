@@ -16,6 +16,7 @@ from datagym_async import DataGymClient, RetryPolicy
 from datagym_async.exceptions import APIConnectionError, APIError, ConfigurationError
 from tests.helpers.raw_server import OK, Talk, raw_server, read_head, read_request
 from tests.helpers.sentinel import TOKEN
+from tests.helpers.service import until
 
 LIST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n[]"
 PROXY = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
@@ -314,6 +315,69 @@ async def test_a_token_that_stays_the_same_is_refused_as_ever() -> None:
             await client.projects.list()
 
     assert len(heads) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["the same", "an error"])
+async def test_a_refusal_that_many_meet_is_asked_about_once(fails: bool) -> None:
+    """Also where no other token comes of it; the first one who asks may be cancelled."""
+    asked, met, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def token() -> str:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            met.set()
+            await go_on.wait()
+            if fails:
+                raise OSError(f"the vault is closed to {TOKEN}")
+        return TOKEN
+
+    heads: list[bytes] = []
+    async with (
+        raw_server(refusing(lambda: "another-token", heads)) as base_url,
+        DataGymClient(token, base_url, max_calls=100) as client,
+    ):
+        calls = [asyncio.create_task(client.projects.list()) for _ in range(100)]
+        await met.wait()
+        met.clear()
+        await until(lambda: len(heads) == 100 and not client.statistics().in_flight)
+        calls[0].cancel()
+        go_on.set()
+        await asyncio.wait(calls)
+        failures = [str(each.exception()) for each in calls if not each.cancelled()]
+
+    assert len(failures) >= 99
+    assert asked <= 3
+    assert all(("the vault is closed" in each) is fails for each in failures)
+    assert not any(TOKEN in each for each in failures)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("order", ["BNL", "NBL", "BNBL"])
+async def test_a_token_may_run_out_between_repetitions(order: str) -> None:
+    """It is asked for in any of them, and what meets the next one is repeated like any other."""
+    answers = {
+        "B": b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+        "N": b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n",
+        "L": LIST,
+    }
+    script, heads, number = list(order), list[bytes](), 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            heads.append((await read_request(reader))[0])
+            writer.write(answers[script.pop(0)])
+
+    async def token() -> str:
+        nonlocal number
+        number += 1
+        return f"token-number-{number}"
+
+    async with raw_server(talk) as base_url, DataGymClient(token, base_url) as client:
+        assert await client.projects.list() == []
+
+    assert number == 2
+    assert b"token-number-2" in heads[-1]
 
 
 async def test_a_function_that_fails_says_so() -> None:
