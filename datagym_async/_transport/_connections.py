@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # A body in memory goes out in slices, and its end only when what is before it has gone: so one
 # that was cut short is known to have been. Each slice takes a turn of the loop.
 _SLICE = 1024 * 1024
-_END = 256 * 1024
+ALL_AT_ONCE = 256 * 1024
 # Up to here it goes out with the headers, in one piece; above, joining them would copy the body.
 WITH_HEAD = 64 * 1024
 LONGEST_FIELD = 64 * 1024
@@ -130,7 +130,7 @@ class BodyInMemory(OutgoingBody):
     def slices(self) -> Iterator[memoryview]:
         """Give a large body in slices; it counts as gone when the last one is asked for."""
         view = memoryview(self.data)
-        end = max(0, len(view) - _END)
+        end = max(0, len(view) - ALL_AT_ONCE)
         for start in range(0, end, _SLICE):
             yield view[start : min(start + _SLICE, end)]
         self.whole = True

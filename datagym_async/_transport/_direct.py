@@ -27,7 +27,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from datagym_async._logs import logger
-from datagym_async._transport._connections import BodyInMemory, Connector, Kept, OneAnswer
+from datagym_async._transport._connections import (
+    ALL_AT_ONCE,
+    BodyInMemory,
+    Connector,
+    Kept,
+    OneAnswer,
+)
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -235,6 +241,12 @@ class Direct:
                     # Noted before it is handed over: what comes after is out of our hands.
                     body.whole = True
                     transport.write(b"".join((head[0].value, head[1], body.data)))
+                elif len(body.data) <= ALL_AT_ONCE:
+                    # Not joined, which would copy it; and no task, for there is one slice.
+                    transport.write(head[0].value + head[1])
+                    body.whole = True
+                    transport.write(body.data)
+                    body.when_sent()
                 else:
                     transport.write(head[0].value + head[1])
                     writing = self._loop.create_task(_write(protocol, body))
