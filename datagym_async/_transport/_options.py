@@ -166,13 +166,19 @@ def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> 
         proxy = known.get(parts.scheme) or known.get("all") or ""
     secret = Secret(proxy)
     del proxy
+    if not isinstance(secret.reveal(), str):
+        kind = type(secret.reveal()).__name__
+        raise ConfigurationError(f"proxy is of the type {kind}; pass its URL as a text")
+    secret = Secret(secret.reveal().strip())
     if not secret:
         return secret
     # As curl has it: a proxy without a scheme is an http one.
     has_scheme = "://" in secret.reveal()
     secret = secret if has_scheme else Secret(f"http://{secret.reveal()}")
     given = _parts_of(secret.reveal())
-    if given.scheme not in {"http", "https"} or not given.hostname:
+    # Blanks and line breaks, which `urlsplit` leaves out in part, would stand in a head.
+    is_one = secret.reveal().isprintable() and " " not in secret.reveal()
+    if given.scheme not in {"http", "https"} or not is_host(given.hostname or "") or not is_one:
         raise ConfigurationError(
             f"{where} {_without_secrets(secret.reveal())!r} is no http or https URL; write it like "
             'http://proxy.example:3128, or give proxy="" for none'
@@ -198,14 +204,19 @@ def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool
     """
     if ca_file is None:
         return True
+    try:
+        name = os.fsdecode(ca_file)
+    except TypeError:
+        kind = type(ca_file).__name__
+        raise ConfigurationError(
+            f"ca_file is of the type {kind}; pass the path of a file"
+        ) from None
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(cafile=ca_file)
     except (OSError, ValueError) as error:
         reason = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error
-        raise ConfigurationError(
-            f"ca_file {printable(os.fspath(ca_file))} cannot be used: {reason}"
-        ) from None
+        raise ConfigurationError(f"ca_file {printable(name)} cannot be used: {reason}") from None
     return context
 
 

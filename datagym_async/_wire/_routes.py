@@ -32,6 +32,7 @@ Dialect: TypeAlias = Literal["image", "media"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _STEERING = re.compile(r"[/\\;]")
+_HALVES = re.compile("[\ud800-\udfff]")  # of characters, which no coding takes
 
 
 def segment(value: object, what: str) -> str:
@@ -296,23 +297,27 @@ def finish_segmentation(media_id: ids.MediaId) -> Request:
 
 
 def raw_request(
-    method: str,
-    path: str,
-    query: Mapping[str, str],
+    method: object,
+    path: object,
+    query: object,
     json: object,
     safe_to_repeat: bool | None,
 ) -> Request:
-    """Return a request to a route that is none of those above.
+    """Return a request to a route that is none of those above, made of whatever a caller gives.
 
     Raises:
-        ConfigurationError: The method or the path is none, or the path leads elsewhere.
+        ConfigurationError: The method, the path or the query is none, or the path leads elsewhere.
     """
-    if not (method.isascii() and method.isalpha()):
+    if not (isinstance(method, str) and method.isascii() and method.isalpha()):
         raise ConfigurationError(f"The method is {method!r}; give GET, POST, PUT, DELETE or HEAD")
-    if "?" in path or "#" in path or "://" in path:
+    if not isinstance(path, str) or "?" in path or "#" in path or "://" in path:
         raise ConfigurationError(
-            f"The path is {path[:80]!r}; give one below api/v1/, and the query as query={{...}}"
+            f"The path is {str(path)[:80]!r}; give one below api/v1/, "
+            "and the query as query={...}"
         )
+    # A URL holds text alone; None would go out as "None", half a character not at all.
+    if not isinstance(query, Mapping) or not all(map(_is_text, (*query, *query.values()))):
+        raise ConfigurationError('The query must map names to texts: query={"state": "OPEN"}')
     parts = path.strip("/").removeprefix("api/v1/").split("/")
     safe = method.upper() in {"GET", "HEAD"} if safe_to_repeat is None else safe_to_repeat
     return Request(
@@ -322,3 +327,7 @@ def raw_request(
         body=None if json is None else json_body(json),
         replay=Replay.SAFE if safe else Replay.NEVER,
     )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not _HALVES.search(value)

@@ -98,11 +98,31 @@ async def test_a_proxy_that_is_given_counts_for_this_machine_too() -> None:
     assert heads[0].startswith(b"GET http://127.0.0.1:1/api/v1/project")
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://", "http://a:b@c:port"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://127.0.0.1:1080",
+        "http://",
+        "http://a:b@c:port",
+        "a:b@::1:3128",
+        "http://a:b@c\nd:1",
+        "http://a:b@c d:1",
+        "http://a:b@c..d:1",
+    ],
+)
 def test_a_proxy_that_cannot_be_used_is_refused(proxy: str) -> None:
     """At once, with the way out, and without its credentials."""
     with pytest.raises(ConfigurationError, match=r'proxy .*give proxy="" for none') as raised:
         DataGymClient(TOKEN, "https://service.test", proxy=proxy)
+
+    assert "a:b" not in str(raised.value)
+
+
+@pytest.mark.parametrize("wrong", [{"proxy": b"http://a:b@c"}, {"proxy": 3}, {"ca_file": 3}])
+def test_options_of_another_type_are_named(wrong: dict[str, object]) -> None:
+    """As those of the token are, without what they hold."""
+    with pytest.raises(ConfigurationError, match=r"is of the type (bytes|int); pass") as raised:
+        no_retries("https://service.test", **wrong)
 
     assert "a:b" not in str(raised.value)
 
@@ -441,3 +461,29 @@ async def test_any_other_route_goes_through_the_same_rings() -> None:
                 await client.request(method, path)
 
     assert heads[0].startswith(b"GET /api/v1/project/P%201/statistics?a=b%20c HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query"),
+    [
+        (None, "a", {}),
+        (b"GET", "a", {}),
+        ("GET", None, {}),
+        ("GET", b"a", {}),
+        ("GET", "a", {"b": None}),
+        ("GET", "a", {"b": 1}),
+        ("GET", "a", {"b": ["1", "2"]}),
+        ("GET", "a", {"b": "\ud800"}),
+        ("GET", "a", {1: "b"}),
+        ("GET", "a", "b=c"),
+        ("GET", "a", [("b", "c")]),
+    ],
+)
+async def test_what_cannot_stand_in_a_request_is_refused(
+    method: object, path: object, query: object
+) -> None:
+    """Before anything is sent, as a fault of the call: not the service is out of reach."""
+    async with no_retries("http://127.0.0.1:1") as client:
+        with pytest.raises(ConfigurationError, match=r"The (method|path|query) "):
+            await client.request(method, path, query=query)  # type: ignore[arg-type]
+        assert client.statistics().requests == 0
