@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 import attrs
 
+from datagym_async._logs import logger
 from datagym_async._public import showing
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import (
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     )
     from datagym_async.uploads import DryRun, Source, UploadConfig, Uploader, UploadReport
 
+_log = logger(__name__)
 T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
@@ -223,13 +225,15 @@ class DataGymClient:
             allow_private_store=allow_private_store,
         )
         self._open: Opened | None = None
-        self._closed = self._is_view = False
+        self._closed = self._is_view = self._is_opening = False
 
     def __repr__(self) -> str:
         """Return address and state, without the token."""
         if not hasattr(self, "_closed"):
             return "<DataGymClient, not made: an option cannot be used>"
-        state = "open" if self._open else "closed" if self._closed else "not opened"
+        is_open = self._open is not None and not self._open.session.is_closed
+        is_closed = self._closed or self._open is not None
+        state = "open" if is_open else "closed" if is_closed else "not opened"
         return f"<DataGymClient {self._settings.base_url} {state}>"
 
     def __del__(self, _warn: type[ResourceWarning] = ResourceWarning) -> None:
@@ -249,11 +253,18 @@ class DataGymClient:
         Raises:
             ClientClosedError: It is open already, or was closed: clients are opened once.
         """
-        if self._open is not None or self._closed:
+        if self._open is not None or self._closed or self._is_opening:
             raise ClientClosedError(f"{self!r} can be opened once; make a new client")
         from datagym_async._opened import Opened, token_of
 
-        self._open = Opened.by(self._settings, await token_of(self._settings.token))
+        self._is_opening = True
+        try:
+            token = await token_of(self._settings.token)
+            if self._closed:  # while the token was asked for
+                raise ClientClosedError(f"{self!r} was closed; make a new client")
+            self._open = Opened.by(self._settings, token)
+        finally:
+            self._is_opening = False
         return self
 
     async def aclose(self) -> None:
@@ -284,14 +295,34 @@ class DataGymClient:
             timeout: Time limits; None keeps those of the client.
             retry: How failed requests are tried again; None keeps that of the client.
             on_answer: Is called in the event loop with each whole answer as it came, errors and
-                attempts that are repeated included; must return at once. Answers that are read
-                piece by piece (downloads, exports) are not among them.
+                attempts that are repeated included; must return at once. What it raises touches no
+                call; the first time it is logged. Answers that are read piece by piece (downloads,
+                exports) are not among them.
+
+        Raises:
+            ConfigurationError: An option is of another type, or `on_answer` a coroutine function.
+            ClientClosedError: The client is not open.
         """
+        has_failed = False
 
         def hear(request: Request, response: Response) -> None:
-            if on_answer is not None:
-                on_answer(RawAnswer.of(request, response))
+            nonlocal has_failed
+            try:
+                if on_answer is not None:
+                    on_answer(RawAnswer.of(request, response))
+            except Exception:
+                if not has_failed:
+                    has_failed = True
+                    _log.exception("on_answer failed, and the call goes on; this is logged once")
 
+        listener: object = on_answer  # whatever a caller gives
+        if listener is not None and (
+            not callable(listener)
+            or any(map(inspect.iscoroutinefunction, (listener, type(listener).__call__)))
+        ):
+            raise ConfigurationError(
+                f"on_answer is {on_answer!r}; it must be a plain function of one answer"
+            )
         check_kind("timeout", timeout, Timeout)
         check_kind("retry", retry, RetryPolicy)
         opened = self._opened
@@ -777,7 +808,7 @@ class DataGymClient:
 
     @property
     def _opened(self) -> Opened:
-        if self._open is None:
+        if self._open is None or self._open.session.is_closed:
             raise ClientClosedError(
                 f"{self!r} cannot be used; open it with `async with DataGymClient(...) as client`"
             )

@@ -141,6 +141,11 @@ class Session:
         other._on_answer = on_answer or self._on_answer
         return other
 
+    @property
+    def is_closed(self) -> bool:
+        """Return whether it, or one that it shares everything with, was closed."""
+        return self._counts.is_closed
+
     def __repr__(self) -> str:
         """Return address and state, without the token."""
         state = "closed" if self._counts.is_closed else "open"

@@ -51,6 +51,8 @@ def get(
 
     chosen = with_client(invocation, lambda client: _chosen(client, dataset, media))
     paths = {each.id: output / each.name for each in chosen}
+    if len({fold_written(each.name) for each in chosen}) < len(chosen):
+        raise CommandError("Two of them have one name; get them one by one, into other folders.")
     for each in chosen:
         if Path(each.name).name != each.name:
             raise CommandError(f"{each.name!r} is no file name; `download` finds one for it.")

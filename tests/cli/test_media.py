@@ -53,6 +53,20 @@ def test_media_are_fetched(at_service: Cli, streets: SeededDataset, tmp_path: Pa
     assert at_service("media", "get", "streets", "nobody.jpg").status == 2
 
 
+def test_media_of_one_name_are_not_fetched_over_one_another(
+    at_service: Cli, service: ServerThread, tmp_path: Path
+) -> None:
+    """Nothing is fetched: the second one would replace the first, or be it where case is none."""
+    media = [SeedMedia("a.jpg", jpeg(2000, seed=1)), SeedMedia("A.jpg", jpeg(2000, seed=2))]
+    seed = SeedProject("Street scenes", [SeedDataset("Twins", media)])
+    (project,) = service.call(service.server.seed(seed))
+    ids = project.datasets[0].media_ids.values()
+    both = at_service("media", "get", "twins", *ids, "-o", tmp_path / "out")
+
+    assert (both.status, "have one name" in both.err) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_media_are_removed(at_service: Cli, streets: SeededDataset) -> None:
     """Only with --yes where nobody can answer; those left stay."""
     assert at_service("media", "rm", "streets", "a.jpg").status == 2

@@ -13,7 +13,12 @@ import pytest
 import trustme
 
 from datagym_async import DataGymClient, RetryPolicy
-from datagym_async.exceptions import APIConnectionError, APIError, ConfigurationError
+from datagym_async.exceptions import (
+    APIConnectionError,
+    APIError,
+    ClientClosedError,
+    ConfigurationError,
+)
 from tests.helpers.raw_server import OK, Talk, raw_server, read_head, read_request
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.service import until
@@ -443,6 +448,68 @@ async def test_other_options_for_single_calls() -> None:
         assert await client.projects.list() == []
 
     assert seen == [("project", 200, [])]
+
+
+async def test_whoever_listens_touches_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    """What on_answer raises is logged once; what cannot be called is refused at once."""
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    async def later(_: object) -> None:
+        """Nobody would await this."""
+
+    async with raw_server(answering([])) as base_url, no_retries(base_url) as client:
+        other = client.with_options(on_answer=fail)
+        assert [await other.projects.list() for _ in range(3)] == [[], [], []]
+        for wrong in (3, later):
+            with pytest.raises(ConfigurationError, match="on_answer is"):
+                client.with_options(on_answer=wrong)  # type: ignore[arg-type]
+
+    assert caplog.text.count("on_answer failed") == 1
+
+
+async def test_a_view_ends_with_its_client() -> None:
+    """It says so, calls nothing and has no views of its own."""
+    async with raw_server(answering([])) as base_url:
+        async with no_retries(base_url) as client:
+            view, unused = client.with_options(), client.with_options()
+            await unused.aclose()
+            await unused.aclose()
+            assert ("closed" in repr(unused), await view.projects.list()) == (True, [])
+        assert "closed" in repr(view)
+        with pytest.raises(ClientClosedError):
+            await view.projects.list()
+        with pytest.raises(ClientClosedError):
+            await view.open()
+        for use in (view.with_options, view.statistics, lambda: view.limiter):
+            with pytest.raises(ClientClosedError):
+                use()
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_a_client_is_opened_once_while_its_token_is_asked_for(is_closed: bool) -> None:
+    """The second call is refused, and one that was closed meanwhile stays closed."""
+    go_on, asked = asyncio.Event(), asyncio.Event()
+
+    async def token() -> str:
+        asked.set()
+        await go_on.wait()
+        return TOKEN
+
+    client = DataGymClient(token, "http://127.0.0.1:1")
+    opening = asyncio.create_task(client.open())
+    await asked.wait()
+    with pytest.raises(ClientClosedError, match="opened once"):
+        await client.open()
+    if is_closed:
+        await client.aclose()
+    go_on.set()
+    await asyncio.wait([opening])
+
+    assert isinstance(opening.exception(), ClientClosedError) is is_closed
+    assert ("closed" in repr(client)) is is_closed
+    await client.aclose()
 
 
 async def test_any_other_route_goes_through_the_same_rings() -> None:
