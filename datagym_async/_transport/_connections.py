@@ -304,7 +304,8 @@ class Kept:
                     return connection
                 self._hang_ups += 1
                 if self._hang_ups >= _HANG_UPS:
-                    self._most_idle, self._learned = (now - since) / 2, now
+                    # Never nothing: the clock of some systems goes in steps.
+                    self._most_idle, self._learned = max(0.001, (now - since) / 2), now
             connection.close()
         return None
 
