@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 import attrs
 
-from datagym_async._logs import logger
 from datagym_async._public import showing
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import (
@@ -64,7 +63,6 @@ if TYPE_CHECKING:
     )
     from datagym_async.uploads import DryRun, Source, UploadConfig, Uploader, UploadReport
 
-_log = logger(__name__)
 T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://app.datagym.ai"
@@ -313,7 +311,10 @@ class DataGymClient:
             except Exception:
                 if not has_failed:
                     has_failed = True
-                    _log.exception("on_answer failed, and the call goes on; this is logged once")
+                    from datagym_async._logs import logger  # a start loads little
+
+                    what = "on_answer failed, and the call goes on; this is logged once"
+                    logger(__name__).exception(what)
 
         listener: object = on_answer  # whatever a caller gives
         if listener is not None and (
