@@ -209,17 +209,9 @@ class Direct:
         body: BodyInMemory | None,
         limits: aiohttp.ClientTimeout,
     ) -> DirectAnswer:
-        """Send a request and return its open answer.
+        """Send a request and return its open answer; it raises what aiohttp's session does.
 
-        Args:
-            method: HTTP method.
-            head: What `head` gave.
-            body: The body.
-            limits: Bounds the opening of a connection.
-
-        Raises:
-            aiohttp.ClientError: As its session does.
-            OSError: Likewise.
+        `head` is what `head` gave, and `limits` bound the opening of a connection.
         """
         may_repeat = method in _REPEATED
         while True:
