@@ -301,26 +301,16 @@ class DataGymClient:
             ConfigurationError: An option is of another type, or `on_answer` a coroutine function.
             ClientClosedError: The client is not open.
         """
-        has_failed = False
+        from datagym_async._runs._options import Listener
+        from datagym_async._threads import is_coroutine_function
+
+        listener = Listener(on_answer, "call", "on_answer")
 
         def hear(request: Request, response: Response) -> None:
-            nonlocal has_failed
-            try:
-                if on_answer is not None:
-                    on_answer(RawAnswer.of(request, response))
-            except Exception:
-                if not has_failed:
-                    has_failed = True
-                    from datagym_async._logs import logger  # a start loads little
+            listener.tell(RawAnswer.of(request, response))
 
-                    what = "on_answer failed, and the call goes on; this is logged once"
-                    logger(__name__).exception(what)
-
-        listener: object = on_answer  # whatever a caller gives
-        if listener is not None and (
-            not callable(listener)
-            or any(map(inspect.iscoroutinefunction, (listener, type(listener).__call__)))
-        ):
+        given: object = on_answer  # whatever a caller gives
+        if given is not None and (not callable(given) or is_coroutine_function(given)):
             raise ConfigurationError(
                 f"on_answer is {on_answer!r}; it must be a plain function of one answer"
             )
@@ -328,7 +318,7 @@ class DataGymClient:
         check_kind("retry", retry, RetryPolicy)
         opened = self._opened
         session = opened.session.with_options(
-            retry=retry, timeout=timeout, on_answer=None if on_answer is None else hear
+            retry=retry, timeout=timeout, on_answer=hear if listener.is_wanted else None
         )
         view = copy(self)
         view._open, view._is_view = opened.over(session), True

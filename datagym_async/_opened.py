@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -18,6 +17,7 @@ import attrs
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
+from datagym_async._threads import is_coroutine_function
 from datagym_async._transport import (
     AiohttpTransport,
     Auth,
@@ -69,7 +69,7 @@ async def token_of(source: Secret | TokenSource) -> Secret:
     """
     if isinstance(source, Secret):
         return source
-    is_coroutine = any(map(inspect.iscoroutinefunction, (source, type(source).__call__)))
+    is_coroutine = is_coroutine_function(source)
     given = source() if is_coroutine else await asyncio.to_thread(source)
     secret = await given if isinstance(given, Awaitable) else given
     del given

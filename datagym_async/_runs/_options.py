@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from datagym_async._logs import logger
+from datagym_async._threads import is_coroutine_function
 from datagym_async.exceptions import ConfigurationError
 
 _log = logger(__name__)
@@ -101,7 +101,7 @@ def check_on_event(_: object, __: object, value: Any) -> None:
         return
     if not callable(value):
         raise ConfigurationError(f"on_event is {value!r}; it must be a function of one event.")
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__):
+    if is_coroutine_function(value):
         raise ConfigurationError(
             "on_event is a coroutine function; it must be a plain one that returns at once."
         )
@@ -113,13 +113,16 @@ class Listener:
     Args:
         on_event: The callable, or None where nobody listens.
         job: What goes on, for the log: ``"upload"``.
+        option: The name that the callable was passed by.
 
     Attributes:
         is_wanted: Whether anybody listens.
     """
 
-    def __init__(self, on_event: Callable[[Any], object] | None, job: str) -> None:
-        self._job = job
+    def __init__(
+        self, on_event: Callable[[Any], object] | None, job: str, option: str = "on_event"
+    ) -> None:
+        self._names = option, job
         self.is_wanted = on_event is not None
         self._on_event = on_event
         self._has_failed = False
@@ -133,5 +136,4 @@ class Listener:
         except Exception:
             if not self._has_failed:
                 self._has_failed = True
-                what = "on_event failed, and the %s goes on; this is logged once"
-                _log.exception(what, self._job)
+                _log.exception("%s failed, and the %s goes on; this is logged once", *self._names)

@@ -80,7 +80,7 @@ class _Patience:
         One that goes out with its head, in one piece, is as good as gone.
         """
         if body is None or body.whole or body.goes_with_head:
-            return Deadline(self._deadlines, min(until, self._deadlines.now() + self._timeout.read))
+            return self.for_bytes(until)
         bound = Deadline(self._deadlines, until)
         body.when_sent = partial(bound.shorten, self._timeout.read)
         return bound

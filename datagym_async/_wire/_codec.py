@@ -114,15 +114,10 @@ def _is_listed(value: Any) -> bool:
 
 
 def _is_uploaded(value: Any) -> bool:
-    """Return whether it is an uploaded image that the service could read; asked for each file."""
+    """Return whether it is an uploaded image that the service could read."""
     return (
-        type(value) is dict
+        _is_listed(value)
         and value.keys() == _UPLOADED
-        and type(value["id"]) is type(value["mediaName"]) is str
-        and type(timestamp := value["timestamp"]) is int
-        and -LARGEST <= timestamp <= LARGEST
-        and type(source := value["mediaSourceType"]) is str
-        and source in _SOURCES
         and value["valid"] is True
         and value["reason"] is value["url"] is None
         and type(width := value["width"]) is type(height := value["height"]) is int

@@ -42,6 +42,7 @@ class Invocation:
     shared: Shared
     output: Output
     token: str = attrs.field(default="", repr=False)
+    profile: dict[str, str] | None = attrs.field(default=None, repr=False)  # read once
     is_login: bool = False  # whether the profile is about to be made
 
     def may_go_on(self, *, yes: bool, sentence: str = "Nobody is here to ask; add --yes.") -> None:

@@ -127,6 +127,8 @@ def profile_name(invocation: Invocation) -> str:
 
 def _profile(invocation: Invocation) -> dict[str, str]:
     """Return the profile that counts; one that was asked for by name must be there."""
+    if invocation.profile is not None:
+        return invocation.profile
     name, profiles = profile_name(invocation), read_profiles()
     is_named = invocation.shared.profile or os.environ.get(PROFILE_VARIABLE)
     if name not in profiles and is_named and not invocation.is_login:
@@ -135,7 +137,8 @@ def _profile(invocation: Invocation) -> dict[str, str]:
             f"There is no profile {name!r} ({known}); `datagym-async auth login --profile {name}` "
             "makes it."
         )
-    return profiles.get(name, {})
+    invocation.profile = profiles.get(name, {})
+    return invocation.profile
 
 
 def token_source(invocation: Invocation) -> str:
