@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         ExportProgress,
     )
     from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
-    from datagym_async.formats.coco import CocoMapping
+    from datagym_async.formats import LabelMapping
     from datagym_async.models import DatasetId, ProjectId
     from datagym_async.resources import (
         AiSegmentationResource,
@@ -660,7 +660,7 @@ class DataGymClient:
         path: str | os.PathLike[str],
         format: ExportFormat = "json",  # noqa: A002 -- what it is called everywhere
         *,
-        mapping: CocoMapping | None = None,
+        mapping: LabelMapping | None = None,
         sizes: bool = True,
         overwrite: bool = False,
         on_progress: Callable[[ExportProgress], None] | None = None,
@@ -694,12 +694,12 @@ class DataGymClient:
             OSError: They cannot be written.
         """
         from datagym_async.exports._label_files import ExportOptions, export_labels
-        from datagym_async.formats.coco import CocoMapping
+        from datagym_async.formats import LabelMapping
         from datagym_async.models._ids import id_of
 
         project = id_of(project_id, "project id")
         options = ExportOptions(
-            mapping=mapping or CocoMapping(),
+            mapping=mapping or LabelMapping(),
             sizes=sizes,
             overwrite=overwrite,
             on_progress=on_progress or (lambda _: None),

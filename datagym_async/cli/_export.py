@@ -18,7 +18,7 @@ from datagym_async.cli._progress import first_row, showing
 from datagym_async.cli._screen import Output, bar, plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.exports import ExportedLabels, ExportFormat, ExportProgress
-from datagym_async.formats.coco import CocoMapping
+from datagym_async.formats import LabelMapping
 
 _VERBS = {"export": "Exporting", "sizes": "Reading sizes", "write": "Writing"}
 
@@ -87,7 +87,7 @@ def export(
                     found.id,
                     output,
                     format,
-                    mapping=CocoMapping(by=by, select=select),
+                    mapping=LabelMapping(by=by, select=select),
                     sizes=sizes,
                     overwrite=overwrite,
                     on_progress=note,

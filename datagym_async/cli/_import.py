@@ -26,8 +26,7 @@ from datagym_async.cli._progress import ProblemLines
 from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
-from datagym_async.formats import PredictionFile, PredictionFormat
-from datagym_async.formats.coco import CocoMapping
+from datagym_async.formats import LabelMapping, PredictionFile, PredictionFormat
 from datagym_async.resources import ImportOutcome, ImportResult
 from datagym_async.resources._predictions import PredictionLike
 
@@ -136,7 +135,7 @@ def import_(
     source = PredictionFile(
         file,
         format=reading.file_format,
-        mapping=CocoMapping(shape=reading.coco_shape, by=reading.coco_by),
+        mapping=LabelMapping(shape=reading.coco_shape, by=reading.coco_by),
         unannotated=reading.unannotated,
     )
     source.format = source.found_format

@@ -18,8 +18,7 @@ from datagym_async._file_names import safe_name
 from datagym_async._files import replaced_file, telling
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.formats import LossKind, LossReport, coco, convert
-from datagym_async.formats.coco import CocoMapping
+from datagym_async.formats import LabelMapping, LossKind, LossReport, coco, convert
 from datagym_async.formats.convert import check_target
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._tasks import FINISHED
@@ -84,7 +83,7 @@ _SIZES = 8
 class ExportOptions:
     """What is asked for besides project, path and format."""
 
-    mapping: CocoMapping  # which select tells the category of COCO, and the class of other formats
+    mapping: LabelMapping  # which select tells the category of COCO, and the class of other formats
     sizes: bool = True  # whether widths and heights of images are read from the service
     overwrite: bool = False  # whether what a folder holds is deleted, once the new one is complete
     on_progress: Callable[[ExportProgress], None]

@@ -4,6 +4,7 @@ In reading order:
 
 * `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`;
   names that a target takes, made of names that it does not
+* `_raw`: what readers give; `_mapping`: what of it becomes what (`LabelMapping`)
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_prediction_files`: files in any of the forms that an import takes, and whose media they mean
@@ -23,22 +24,28 @@ from datagym_async.formats._losses import (
     LossReport,
     service_key,
 )
+from datagym_async.formats._mapping import By, LabelMapping, Shape
 from datagym_async.formats._prediction_files import (
     Matching,
     PredictionFile,
     PredictionFormat,
     match,
 )
+from datagym_async.formats._raw import Category
 
 __all__ = [
+    "By",
+    "Category",
     "Conversion",
     "FormatError",
+    "LabelMapping",
     "Loss",
     "LossKind",
     "LossReport",
     "Matching",
     "PredictionFile",
     "PredictionFormat",
+    "Shape",
     "match",
     "service_key",
 ]

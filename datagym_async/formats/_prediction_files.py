@@ -28,7 +28,7 @@ from datagym_async._wire._cutting import BrokenTextError, ElementCutter
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats import coco
 from datagym_async.formats._losses import FormatError, LossReport
-from datagym_async.formats.coco import CocoMapping
+from datagym_async.formats._mapping import LabelMapping
 from datagym_async.labels import LabeledImage
 from datagym_async.models import TaskDetail
 from datagym_async.models._names import MediaIndex
@@ -72,7 +72,7 @@ class PredictionFile:
     format: PredictionFormat | None = attrs.field(
         default=None, converter=attrs.converters.optional(PredictionFormat)
     )
-    mapping: CocoMapping | None = None
+    mapping: LabelMapping | None = None
     unannotated: bool = False
     losses: LossReport = attrs.field(factory=LossReport, init=False)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from datagym_async import DataGymClient, RetryPolicy
+from datagym_async import DataGymClient, RetryPolicy, formats
 from datagym_async.formats import coco, match
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
 from tests.helpers.coco_files import NUMPY_2, coco_files
@@ -28,10 +28,10 @@ PICTURE = jpeg(3000)
     ("shape", "by"),
     [("rectangle", "supercategory"), ("polygon", "category")],
 )
-async def test_coco_into_the_service_and_out_again(shape: coco.Shape, by: coco.By) -> None:
+async def test_coco_into_the_service_and_out_again(shape: formats.Shape, by: formats.By) -> None:
     """Counts and geometry are as before, but for fractions of pixels, which are cut off."""
     instances, captions = coco_files(images=60, annotations=2400)
-    mapping = coco.CocoMapping(shape=shape, by=by)
+    mapping = formats.LabelMapping(shape=shape, by=by)
     read = await asyncio.to_thread(coco.read, instances, captions, mapping=mapping)
     media = tuple(SeedMedia(each["file_name"].upper(), PICTURE) for each in instances["images"])
     async with Server(token=TOKEN) as server:

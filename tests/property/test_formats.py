@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datagym_async import formats
 from datagym_async.formats import coco
 from datagym_async.formats._losses import Keys, Losses
 from datagym_async.formats.coco import _masks
@@ -71,12 +72,12 @@ def test_rle_to_rings_to_rle(mask: NDArray[np.uint8]) -> None:
 @pytest.mark.slow
 @settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from(["supercategory", "category"]))
-def test_coco_to_values_to_coco(seed: int, by: coco.By) -> None:
+def test_coco_to_values_to_coco(seed: int, by: formats.By) -> None:
     """What the shape can hold comes back: numbers, categories, crowds, outlines, keypoints."""
     instances, captions = coco_files(seed=seed, images=4, annotations=12)
-    shapes: tuple[coco.Shape, ...] = ("rectangle", "polygon", "segmentation")
+    shapes: tuple[formats.Shape, ...] = ("rectangle", "polygon", "segmentation")
     for shape in shapes:
-        mapping = coco.CocoMapping(shape=shape, by=by)
+        mapping = formats.LabelMapping(shape=shape, by=by)
         images = coco.read(instances, captions, mapping=mapping).images
         document = coco.to_document(images, mapping=mapping, categories=instances)
         back = _by_number(document.instances)

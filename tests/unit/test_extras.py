@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from datagym_async import ConfigurationError, UploadConfig
+from datagym_async import ConfigurationError, UploadConfig, formats
 from datagym_async._extras import how_to_install
 from datagym_async.data import LoaderConfig
 from datagym_async.formats import FormatError, coco, convert
@@ -46,7 +46,7 @@ def read(name: convert.FormatName) -> Callable[[Path], object]:
 
 def masks(_: Path) -> object:
     """Read a mask."""
-    return coco.read(CROWD, mapping=coco.CocoMapping(shape="polygon"))
+    return coco.read(CROWD, mapping=formats.LabelMapping(shape="polygon"))
 
 
 WRITTEN = [each.name for each in convert.FORMATS if each.writer]

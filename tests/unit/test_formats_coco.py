@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
+from datagym_async import formats
 from datagym_async.exceptions import DataGymError
 from datagym_async.formats import FormatError, LossKind, coco
 from datagym_async.labels import (
@@ -33,8 +34,8 @@ pytestmark = pytest.mark.filterwarnings(NUMPY_2)
 
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 20, "height": 10}
 CAR = {"id": 3, "name": "car", "supercategory": "vehicle"}
-POLYGON = coco.CocoMapping(shape="polygon")
-SEGMENTS = coco.CocoMapping(shape="segmentation")
+POLYGON = formats.LabelMapping(shape="polygon")
+SEGMENTS = formats.LabelMapping(shape="segmentation")
 RING = [1, 1, 5, 1, 5, 4, 1, 4]
 # A square of 6 pixels with a hole of 2, in an image of 20 by 10.
 HOLED = Segmentation([[(1, 1), (7, 1), (7, 7), (1, 7)], [(3, 3), (5, 3), (5, 5), (3, 5)]])
@@ -60,7 +61,7 @@ def only(images: tuple[LabeledImage, ...]) -> LabeledImage:
 def test_what_the_official_sdk_makes(shape: Any) -> None:
     """One option gives exactly what the official SDK sends for the same files."""
     given = example("06_coco_to_import")
-    mapping = coco.CocoMapping(shape=shape, sdk=True)
+    mapping = formats.LabelMapping(shape=shape, sdk=True)
     read = coco.read(given["coco_instances"], given["coco_captions"], mapping=mapping)
     ids = given["image_name_to_media_id"]
     images = [attrs.evolve(each, media_id=ids[each.media_name]) for each in read.images]
@@ -78,7 +79,7 @@ def test_the_sdk_and_holes() -> None:
         ]
     )
     crowd = {**written.instances["annotations"][0], "iscrowd": 1, "category_id": 3}
-    mapping = coco.CocoMapping(shape="polygon", sdk=True)
+    mapping = formats.LabelMapping(shape="polygon", sdk=True)
     outline, hole = only(coco.read(document(crowd), mapping=mapping).images).annotations
     assert outline.shape == Polygon([(1, 1), (1, 6), (6, 6), (6, 1)])
     assert isinstance(hole.shape, Polygon)
@@ -99,7 +100,7 @@ def test_a_box_by_default() -> None:
 
 def test_categories_as_entries() -> None:
     """The other way round, the supercategory is the answer below the entry of the category."""
-    mapping = coco.CocoMapping(by="category", select="group")
+    mapping = formats.LabelMapping(by="category", select="group")
     given = document(annotation(bbox=[1, 2, 3, 4]))
     (car,) = only(coco.read(given, mapping=mapping).images).annotations
     assert (car.key, car.classifications) == ("car", (Classification.select("group", "vehicle"),))
@@ -370,7 +371,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
     monkeypatch.setitem(sys.modules, "numpy", None)
     given = document(annotation(bbox=[1, 1, 1, 1], segmentation=[RING]))
-    for mapping in (coco.CocoMapping(), POLYGON, SEGMENTS):
+    for mapping in (formats.LabelMapping(), POLYGON, SEGMENTS):
         assert coco.to_document(coco.read(given, mapping=mapping).images).instances["annotations"]
     crowd = document(annotation(segmentation={"size": [1, 1], "counts": [0, 1]}))
     with pytest.raises(FormatError, match=r"install .*\[formats\]"):
@@ -429,7 +430,7 @@ def test_label_config() -> None:
 @pytest.mark.parametrize("by", ["supercategory", "category"])
 def test_label_configs_are_valid(shape: Any, by: Any) -> None:
     """Whatever the mapping, the configuration breaks no rule, and has every key that is used."""
-    mapping = coco.CocoMapping(shape=shape, by=by)
+    mapping = formats.LabelMapping(shape=shape, by=by)
     instances, captions = coco_files(images=20, annotations=60)
     config = coco.label_config(instances, captions, mapping=mapping)
     assert config.problems() == []
@@ -442,4 +443,4 @@ def test_label_configs_are_valid(shape: Any, by: Any) -> None:
 def test_a_mapping_is_checked() -> None:
     """A word that no shape has is refused at once."""
     with pytest.raises(ValueError, match="shape"):
-        coco.CocoMapping(shape="circle")  # type: ignore[arg-type]  # the mistake
+        formats.LabelMapping(shape="circle")  # type: ignore[arg-type]  # the mistake

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from datagym_async import formats
 from datagym_async.exceptions import DataGymError
 from datagym_async.formats import coco
 from datagym_async.labels import (
@@ -135,9 +136,9 @@ def read_config(value: Any) -> None:
 
 def read_coco(value: Any) -> None:
     """Read COCO in each of the ways, and write it."""
-    shapes: tuple[coco.Shape, ...] = ("rectangle", "polygon", "segmentation")
+    shapes: tuple[formats.Shape, ...] = ("rectangle", "polygon", "segmentation")
     for shape in shapes:
-        mapping = coco.CocoMapping(shape=shape)
+        mapping = formats.LabelMapping(shape=shape)
         images = coco.read(value, mapping=mapping).images
         coco.to_document(images, mapping=mapping)
     coco.label_config(value)
@@ -145,7 +146,7 @@ def read_coco(value: Any) -> None:
 
 def read_coco_as_the_sdk(value: Any) -> None:
     """Read COCO as the official SDK does."""
-    mapping = coco.CocoMapping(shape="polygon", sdk=True)
+    mapping = formats.LabelMapping(shape="polygon", sdk=True)
     coco.sdk_items(coco.read(value, mapping=mapping).images)
 
 

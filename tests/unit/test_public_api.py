@@ -45,7 +45,7 @@ def test_packages_are_attributes_as_they_always_were() -> None:
     """`import datagym_async` is enough to reach its public packages and a star takes all names."""
     script = (
         "import datagym_async\n"
-        "print(datagym_async.formats.coco.CocoMapping.__module__)\n"
+        "print(datagym_async.formats.coco.CocoDocument.__module__)\n"
         "from datagym_async import *\n"
         "print([name for name in datagym_async.__all__ if name not in globals()])"
     )

@@ -3,7 +3,7 @@
 `read` gives values and a report of what the service cannot hold, `write` a file and a report of
 what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 
-* `_mapping`: what becomes what (`CocoMapping`), and the keys of categories in a configuration
+* `_mapping`: the keys of categories in a configuration
 * `_reading`: files joined by image, converted to values; the label configuration these need
 * `_writing`: values converted to objects of COCO, and written
 * `_masks`: masks to outlines with holes and back, pixel for pixel
@@ -13,17 +13,12 @@ what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.formats.coco._mapping import By, CocoCategory, CocoMapping, Shape
 from datagym_async.formats.coco._reading import label_config, read
 from datagym_async.formats.coco._sdk import sdk_items
 from datagym_async.formats.coco._writing import CocoDocument, to_document, write
 
 __all__ = [
-    "By",
-    "CocoCategory",
     "CocoDocument",
-    "CocoMapping",
-    "Shape",
     "label_config",
     "read",
     "sdk_items",

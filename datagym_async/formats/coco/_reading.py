@@ -27,11 +27,11 @@ from datagym_async.formats._losses import (
     LossKind,
     bare_letters,
 )
+from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._raw import Category
 from datagym_async.formats.coco import _sdk
 from datagym_async.formats.coco._mapping import (
     CategoryKeys,
-    CocoCategory,
-    CocoMapping,
     EntryKeys,
     are_numbers,
     box_of,
@@ -66,16 +66,16 @@ class RawImage:
     width: int | None
     height: int | None
     media_id: str
-    objects: dict[object, tuple[CocoCategory, dict[str, Any]]] = attrs.field(factory=dict)
+    objects: dict[object, tuple[Category, dict[str, Any]]] = attrs.field(factory=dict)
     captions: list[str] = attrs.field(factory=list)
 
 
 def _gather(
-    sources: Iterable[Source], mapping: CocoMapping, losses: Losses
+    sources: Iterable[Source], mapping: LabelMapping, losses: Losses
 ) -> tuple[list[RawImage], CategoryKeys]:
     """Read COCO files and join them by image; return the images, and the keys of categories."""
     joined: dict[tuple[str, str], RawImage] = {}
-    known: dict[tuple[str, str], CocoCategory] = {}
+    known: dict[tuple[str, str], Category] = {}
     for source in sources:
         document, where = _loaded(source)
         images = _images(document, where, joined, losses)
@@ -107,7 +107,7 @@ def _gather(
     return [*joined.values()], CategoryKeys(known.values(), mapping, losses)
 
 
-def categories_of(given: Source | Iterable[CocoCategory]) -> list[CocoCategory]:
+def categories_of(given: Source | Iterable[Category]) -> list[Category]:
     """Return categories, those of a file in its order; errors are as for `read`."""
     if isinstance(given, str | Path | Mapping):
         return list(_categories(*_loaded(given)).values())
@@ -160,8 +160,8 @@ def _images(
     return by_number
 
 
-def _categories(document: Mapping[str, Any], where: str) -> dict[object, CocoCategory]:
-    found: dict[object, CocoCategory] = {}
+def _categories(document: Mapping[str, Any], where: str) -> dict[object, Category]:
+    found: dict[object, Category] = {}
     for index, raw in enumerate(_objects(document, "categories", where)):
         at = f"{where}: categories[{index}]"
         name, number = raw.get("name"), raw.get("id")
@@ -175,7 +175,7 @@ def _categories(document: Mapping[str, Any], where: str) -> dict[object, CocoCat
             raise FormatError(f"{at}: skeleton must be a list of pairs of numbers")
         pairs: Any = tuple(map(tuple, skeleton))
         group = str(raw.get("supercategory") or "")
-        found[number] = CocoCategory(number, name, group, keypoints, pairs)
+        found[number] = Category(number, name, group, keypoints, pairs)
     return found
 
 
@@ -190,7 +190,7 @@ _TAKEN_OVER: Final = frozenset(
 )
 
 
-def read(*sources: Source, mapping: CocoMapping | None = None) -> Conversion:
+def read(*sources: Source, mapping: LabelMapping | None = None) -> Conversion:
     """Return the labels of COCO files: instances, captions and keypoints, in any order.
 
     Boxes and polygons need nothing besides this package; masks need the extra ``formats``. It
@@ -210,7 +210,7 @@ def read(*sources: Source, mapping: CocoMapping | None = None) -> Conversion:
             not installed.
         OSError: One cannot be read.
     """
-    losses, mapping = Losses(), mapping or CocoMapping()
+    losses, mapping = Losses(), mapping or LabelMapping()
     images, table = _gather(sources, mapping, losses)
     reader = _Reader(mapping, table, losses)
     return Conversion([*map(reader.image, images)], losses.report())
@@ -220,7 +220,7 @@ def read(*sources: Source, mapping: CocoMapping | None = None) -> Conversion:
 class _Reader:
     """Makes values of what files hold."""
 
-    _mapping: CocoMapping
+    _mapping: LabelMapping
     _table: CategoryKeys
     _losses: Losses
 
@@ -340,10 +340,10 @@ _TYPES: Final = {
 _STRANGE: Final = re.compile(r"[^a-zA-Z0-9_ !@#$%^&*()?-]+")
 
 
-def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelConfig:
+def label_config(*sources: Source, mapping: LabelMapping | None = None) -> LabelConfig:
     """Return a label configuration that takes all labels of COCO files.
 
-    It has an entry for each supercategory or category (`CocoMapping.by`) with a select of what is
+    It has an entry for each supercategory or category (`LabelMapping.by`) with a select of what is
     below, points for keypoints, and a free text for each caption that an image has at most.
 
     Args:
@@ -353,7 +353,7 @@ def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelC
         FormatError: One of them is no COCO file.
         OSError: One cannot be read.
     """
-    mapping = mapping or CocoMapping()
+    mapping = mapping or LabelMapping()
     images, table = _gather(sources, mapping, Losses())
     # An entry for each key, with options and points of all categories that share it.
     shared = grouped((keys.key, (category, keys)) for category, keys in table.items())
@@ -376,7 +376,7 @@ def label_config(*sources: Source, mapping: CocoMapping | None = None) -> LabelC
 
 
 def _entry(
-    key: str, members: Iterable[tuple[CocoCategory, EntryKeys]], mapping: CocoMapping
+    key: str, members: Iterable[tuple[Category, EntryKeys]], mapping: LabelMapping
 ) -> ConfigEntry:
     options: dict[str, str] = {}
     points: dict[str, str] = {}

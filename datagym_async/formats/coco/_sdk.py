@@ -27,7 +27,7 @@ Pixel: TypeAlias = tuple[int, int]
 def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
     """Return what the official SDK sends for images: the body of an import.
 
-    Together with ``CocoMapping(sdk=True)`` this gives what its `Coco` class gives for the same
+    Together with ``LabelMapping(sdk=True)`` this gives what its `Coco` class gives for the same
     files, but for other corners of simplified outlines that are not made of straight lines.
 
     Args:

@@ -21,7 +21,9 @@ from datagym_async.formats._losses import (
     outlines_of,
     paths_of_answers,
 )
-from datagym_async.formats.coco._mapping import CategoryKeys, CocoCategory, CocoMapping
+from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._raw import Category
+from datagym_async.formats.coco._mapping import CategoryKeys
 from datagym_async.formats.coco._masks import MOST_PIXELS, encode
 from datagym_async.formats.coco._reading import Source, categories_of
 from datagym_async.labels import (
@@ -56,15 +58,15 @@ class CocoDocument:
 def to_document(
     images: Iterable[LabeledImage],
     *,
-    mapping: CocoMapping | None = None,
-    categories: Source | Iterable[CocoCategory] = (),
+    mapping: LabelMapping | None = None,
+    categories: Source | Iterable[Category] = (),
     compressed: bool = True,
 ) -> CocoDocument:
     """Return label values as COCO.
 
     Boxes become boxes, polygons and segments without holes become polygons, segments with holes
     and crowds become masks (extra ``formats``), which need the image's width and height, of 2**28
-    pixels at most. Nested points become keypoints, free texts named after `CocoMapping.caption`
+    pixels at most. Nested points become keypoints, free texts named after `LabelMapping.caption`
     captions.
 
     Args:
@@ -78,7 +80,7 @@ def to_document(
         FormatError: The file of categories is no COCO file, or there are masks and the extra
             ``formats`` is not installed.
     """
-    losses, mapping, known = Losses(), mapping or CocoMapping(), categories_of(categories)
+    losses, mapping, known = Losses(), mapping or LabelMapping(), categories_of(categories)
     writer = _Writer(mapping, CategoryKeys(known, mapping, losses), losses, compressed)
     for image in images:
         writer.add(image)
@@ -90,8 +92,8 @@ def write(
     path: str | Path,
     *,
     captions: str | Path | None = None,
-    mapping: CocoMapping | None = None,
-    categories: Source | Iterable[CocoCategory] = (),
+    mapping: LabelMapping | None = None,
+    categories: Source | Iterable[Category] = (),
     compressed: bool = True,
 ) -> LossReport:
     """Write label values as a COCO file, and return what it cannot hold.
@@ -129,7 +131,7 @@ def write(
 class _Described:
     """An object as COCO has it, but for the numbers that are not known yet."""
 
-    category: CocoCategory
+    category: Category
     """Its category; one numbered 0 is new."""
     number: int | None
     """Its number in the COCO file it comes from, or None."""
@@ -148,7 +150,7 @@ def _carried(annotation: Annotation) -> Mapping[str, Any]:
 class _Writer:
     """Collects images, one after the other, and what is on each."""
 
-    _mapping: CocoMapping
+    _mapping: LabelMapping
     _table: CategoryKeys
     _losses: Losses
     _compressed: bool
@@ -241,7 +243,7 @@ class _Writer:
         return {"segmentation": flat, "iscrowd": 0}
 
     def _keypoints(
-        self, parts: Sequence[Annotation], category: CocoCategory
+        self, parts: Sequence[Annotation], category: Category
     ) -> dict[str, tuple[float, float, int]]:
         names = self._table.keypoint_names(category)
         found: dict[str, tuple[float, float, int]] = {}
@@ -263,7 +265,7 @@ class _Writer:
     def _lose(self, kind: LossKind, what: str) -> None:
         self._losses.add(kind, f"{self._image.media_name}: {what}")
 
-    def document(self, known: Iterable[CocoCategory]) -> CocoDocument:
+    def document(self, known: Iterable[Category]) -> CocoDocument:
         # All categories by name: the known ones, then the others with new numbers.
         categories = {each.names: each for each in known}
         free = count(max((each.id for each in categories.values()), default=0) + 1)
@@ -271,7 +273,7 @@ class _Writer:
         for _, each in self._objects:
             points.setdefault(each.category.names, {}).update(dict.fromkeys(each.keypoints))
         for names in sorted(points.keys() - categories.keys()):
-            categories[names] = CocoCategory(next(free), *names)
+            categories[names] = Category(next(free), *names)
         for names, drawn in points.items():
             every = dict.fromkeys((*categories[names].keypoints, *drawn))
             categories[names] = attrs.evolve(categories[names], keypoints=every)

@@ -1,0 +1,107 @@
+"""What files of labels hold, as their readers give it: categories, images, and what is on each.
+
+A reader of any format makes these values; one place (`_mapping`) turns them into label values and
+label configurations. Numbers are checked here already: finite, in pixels of the image, counted from
+the left upper corner of the first pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+
+from datagym_async.formats._losses import Losses
+
+Pair: TypeAlias = tuple[float, float]
+"""x and y."""
+Ring: TypeAlias = Sequence[Pair]
+"""The corners of an outline or of a hole, the first one not repeated at the end."""
+
+
+@attrs.frozen
+class Category:
+    """A class of objects in a file.
+
+    Args:
+        id: Its number in the file.
+        name: Its name.
+        supercategory: The group it belongs to; empty if it belongs to none.
+        keypoints: Names of its keypoints, in order.
+        skeleton: Pairs of keypoints that are joined, counted from 1.
+    """
+
+    id: int
+    name: str
+    supercategory: str = ""
+    keypoints: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
+    skeleton: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return name and supercategory, by which it is the same in several files."""
+        return self.name, self.supercategory
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a COCO file has it."""
+        whole: dict[str, Any] = {"id": self.id, "name": self.name}
+        if self.supercategory:
+            whole["supercategory"] = self.supercategory
+        if self.keypoints:
+            whole["keypoints"] = list(self.keypoints)
+            whole["skeleton"] = [list(pair) for pair in self.skeleton]
+        return whole
+
+
+@attrs.define(kw_only=True)
+class RawObject:
+    """An object on an image. Each part of it stands for itself: what is broken is not here."""
+
+    category: Category
+    where: str
+    """Where it stands, for people: file and line, or ``annotations[12]``."""
+    box: tuple[float, float, float, float] | None = None
+    """Left, top, width and height, as the file says it; None where it says none."""
+    parts: Sequence[Sequence[Ring]] = ()
+    """For each part of the object its outline, and then the holes in it."""
+    mask: Mapping[str, Any] | None = None
+    """A mask of COCO (RLE), instead of `parts`; decoded only where an outline is asked for."""
+    line: Ring = ()
+    """The points of an open line, where the object is one."""
+    keypoints: Sequence[tuple[float, float, int] | None] = ()
+    """x, y and visibility (1: hidden, 2: seen) for each of the category's; None if not labelled."""
+    number: int | str | None = None
+    """By which it is the same object in several files; None if it is told by its place alone."""
+    crowd: bool = False
+    score: float | None = None
+    """From 0 to 1, of results of a model."""
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+    """Members of the file that the service does not know, for the way back into the same format."""
+
+
+@attrs.define(kw_only=True)
+class RawImage:
+    """An image and all that files say of it."""
+
+    name: str
+    """As the file has it, folders included."""
+    where: str = ""
+    """The file, and where in it."""
+    width: int | None = None
+    height: int | None = None
+    media_id: str = ""
+    objects: list[RawObject] = attrs.field(factory=list)
+    captions: list[str] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class RawDataset:
+    """An opened file or folder of labels."""
+
+    where: str
+    """The file or folder, for people."""
+    categories: tuple[Category, ...]
+    """All classes in the order of the file, also those that are not used."""
+    images: Callable[[Losses], Iterator[RawImage]]
+    """Reads the images, one after the other, as often as it is called, and counts what is lost."""
