@@ -4,7 +4,8 @@ In reading order:
 
 * `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`;
   names that a target takes, made of names that it does not
-* `_raw`: what readers give; `_mapping`: what of it becomes what (`LabelMapping`)
+* `_raw`: what readers give; `_geometry`: shapes at the edges of their image; `_mapping`: what of it
+  becomes what (`LabelMapping`)
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_prediction_files`: files in any of the forms that an import takes, and whose media they mean
