@@ -1,32 +1,28 @@
-"""Shapes and the edges of their image: snapped to them, cut off at them, scaled with it.
+"""Numbers of files snapped to the edges of their image, and outlines of shapes the service lacks.
 
 All of it is in pixels, counted from the left upper corner of the first pixel: an image is the
-square from (0, 0) to (width, height). Nothing here changes a shape that lies within its image.
+square from (0, 0) to (width, height). What cuts and scales shapes is `labels._geometry`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from datagym_async.labels import (
-    Annotation,
-    Bounds,
-    Incomplete,
-    Line,
-    Point,
-    Polygon,
-    Rectangle,
-    Segmentation,
-    Shape,
+from datagym_async.labels._geometry import (
+    clip_line,
+    clip_ring,
+    clipped,
+    reshaped,
+    scaled,
+    sticks_out,
 )
 
 if TYPE_CHECKING:
-    from datagym_async.formats._raw import Pair
+    from datagym_async.labels._geometry import Pair
+
+__all__ = ["clip_line", "clip_ring", "clipped", "reshaped", "scaled", "sticks_out"]
 
 TOLERANCE: Final = 0.01
 """Pixels beyond an edge that are noise of rounding where a file has pixels: two decimals."""
@@ -59,135 +55,6 @@ def digits_tolerance(numbers: Iterable[str], size: float) -> float:
     fractions = (each.lower().partition("e")[0].partition(".")[2] for each in numbers)
     decimals = max(map(len, fractions), default=0)
     return size * 10.0 ** -min(max(decimals, 3), 6)
-
-
-def sticks_out(shape: Shape, width: float, height: float) -> bool:
-    """Return whether a shape goes beyond an image of so many pixels."""
-    return any(
-        not (left >= 0 and right <= width and top >= 0 and bottom <= height)
-        for left, top, right, bottom in _all_bounds(shape)
-    )
-
-
-def _all_bounds(shape: Shape) -> list[Bounds]:
-    match shape:
-        case Incomplete():
-            return []
-        case Segmentation(rings):
-            return [Polygon(ring).bounds for ring in rings if ring]
-        case Line(()) | Polygon(()):
-            return []
-    return [shape.bounds]
-
-
-def clipped(shape: Shape, width: float, height: float) -> list[Shape]:
-    """Return what of a shape lies within an image of so many pixels.
-
-    That is the shape itself if all of it does, and nothing if no area (of a line: no length) is
-    left. A line that leaves the image and comes back gives several. An outline that does so stays
-    one, joined along the edge, which covers nothing more; so does a hole.
-    """
-    if not sticks_out(shape, width, height):
-        return [shape]
-    match shape:
-        case Rectangle():
-            left, top, right, bottom = shape.bounds
-            left, right = (min(max(each, 0), width) for each in (left, right))
-            top, bottom = (min(max(each, 0), height) for each in (top, bottom))
-            inside = left < right and top < bottom
-            return [Rectangle(left, top, right - left, bottom - top)] if inside else []
-        case Polygon(points):
-            ring = clip_ring(_pairs(points), width, height)
-            return [Polygon(ring)] if ring else []
-        case Segmentation((outline, *holes)):
-            rings = [clip_ring(_pairs(each), width, height) for each in (outline, *holes)]
-            return [Segmentation([each for each in rings if each])] if rings[0] else []
-        case Line(points):
-            return [Line(each) for each in clip_line(_pairs(points), width, height)]
-    return []  # a point beyond the edge
-
-
-def _pairs(points: Sequence[Point]) -> list[Pair]:
-    return [(each.x, each.y) for each in points]
-
-
-def clip_ring(ring: Sequence[Pair], width: float, height: float) -> list[Pair]:
-    """Return the part of a closed outline within an image (Sutherland and Hodgman).
-
-    Nothing, if it covers nothing there.
-    """
-    found = list(ring)
-    for axis, edge, sign in ((0, 0.0, 1), (0, width, -1), (1, 0.0, 1), (1, height, -1)):
-        before, found = found, []
-        for start, end in zip([*before[-1:], *before[:-1]], before, strict=True):
-            from_inside = sign * (start[axis] - edge) >= 0
-            if from_inside != (sign * (end[axis] - edge) >= 0):
-                share = (edge - start[axis]) / (end[axis] - start[axis])
-                other = start[1 - axis] + share * (end[1 - axis] - start[1 - axis])
-                found.append((edge, other) if axis == 0 else (other, edge))
-            if sign * (end[axis] - edge) >= 0:
-                found.append(end)
-    unlike = [each for at, each in enumerate(found) if each != found[at - 1]]
-    return unlike if Polygon(unlike).area > 0 else []
-
-
-def clip_line(points: Sequence[Pair], width: float, height: float) -> list[list[Pair]]:
-    """Return the pieces of an open line within an image (Liang and Barsky)."""
-    pieces: list[list[Pair]] = []
-    for (x, y), (to_x, to_y) in pairwise(points):
-        first, last = 0.0, 1.0  # where the way enters and leaves, as shares of it
-        horizontal = ((x - to_x, x), (to_x - x, width - x))
-        vertical = ((y - to_y, y), (to_y - y, height - y))
-        for way, room in (*horizontal, *vertical):
-            if way < 0:
-                first = max(first, room / way)
-            elif way > 0:
-                last = min(last, room / way)
-            elif room < 0:
-                last = -1.0
-        if first >= last:
-            continue
-        start = (x, y) if first == 0 else (x + first * (to_x - x), y + first * (to_y - y))
-        end = (to_x, to_y) if last == 1 else (x + last * (to_x - x), y + last * (to_y - y))
-        if pieces and pieces[-1][-1] == start:
-            pieces[-1].append(end)
-        else:
-            pieces.append([start, end])
-    return pieces
-
-
-def scaled(shape: Shape, across: float, down: float) -> Shape:
-    """Return a shape of an image that was scaled by these factors."""
-
-    def ring(points: Iterable[Point]) -> list[Pair]:
-        return [(each.x * across, each.y * down) for each in points]
-
-    match shape:
-        case Rectangle(x, y, width, height):
-            return Rectangle(x * across, y * down, width * across, height * down)
-        case Point(x, y):
-            return Point(x * across, y * down)
-        case Line(points):
-            return Line(ring(points))
-        case Polygon(points):
-            return Polygon(ring(points))
-        case Segmentation(rings):
-            return Segmentation(map(ring, rings))
-    return shape
-
-
-def reshaped(
-    annotation: Annotation, change: Callable[[Shape], Sequence[Shape]]
-) -> list[Annotation]:
-    """Return an annotation for each shape that a change makes of its own; those nested, too.
-
-    What is nested stays with the first of them. Where none is left, what is nested goes with it.
-    """
-    nested = [each for inner in annotation.nested for each in reshaped(inner, change)]
-    return [
-        attrs.evolve(annotation, shape=shape, nested=() if at else nested)
-        for at, shape in enumerate(change(annotation.shape))
-    ]
 
 
 # --- Outlines of shapes that the service does not have --------------------------------------------

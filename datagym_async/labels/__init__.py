@@ -3,6 +3,7 @@
 In reading order:
 
 * `_values`: shapes, and the labels of an image, of a task and of a video
+* `_geometry`: shapes cut off at the edges of their image, and scaled with it
 * `_json`: checks of the kinds of JSON values, and the error that says where one is wrong
 * `_payload_annotations`: answers, shapes and annotations, read and written
 * `_payload`: classes, images, tasks, videos and whole exports, read and written
