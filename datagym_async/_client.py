@@ -136,7 +136,7 @@ class DataGymClient:
         dialect: ``"media"`` for the routes of today's servers, ``"image"`` for those of the public
             documentation, ``"auto"`` to find out on the first media call.
         auth: ``"header"`` sends the token in the Authorization header; ``"parameter"`` as the
-            request parameter ``token``, for gateways that eat the header. The service documents
+            request parameter ``token``, for gateways that remove the header. The service documents
             both; a URL comes to more places than a header does, so take it only where you must.
         proxy: URL of a proxy before the service, with user and password where it wants them; empty
             for none; None for what the environment says (``HTTPS_PROXY``, ``HTTP_PROXY``,

@@ -25,6 +25,7 @@ from datagym_async.cli._errors import (
     sentence_of,
     status_of,
 )
+from datagym_async.cli._examples import epilog_of
 from datagym_async.cli._option_table import Given, OptionTable
 from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared, sign
 from datagym_async.cli._screen import Output
@@ -82,8 +83,11 @@ def command(
         in_table = {row.name for row in table.rows} if table else set()
         options = (each for one in own if one.name not in in_table for each in _options_of(one))
         sign(run, (*options, *rows), shared)
-        run.__doc__ = function.__doc__
-        app.command(name)(run)
+        # A paragraph is one line for rich, which breaks it where the terminal ends.
+        paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+        run.__doc__ = "\n\n".join(each.replace("\n", " ") for each in paragraphs)
+        path = name if app.info.name == name else f"{app.info.name} {name}"
+        app.command(name, epilog=epilog_of(path))(run)
         return function
 
     return decorate

@@ -165,7 +165,7 @@ class Shared(NamedTuple):
         _shared(
             "--auth",
             "How the token goes to the service: in the Authorization header, which is the default, "
-            "or as a request parameter, for gateways that eat the header.",
+            "or as a request parameter, for gateways that remove the header.",
         ),
     ] = None
     as_json: Annotated[

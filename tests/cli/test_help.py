@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,12 @@ class Command:
 
     words: tuple[str, ...]
     options: frozenset[str]
+    found: Any = attrs.field(eq=False, repr=False)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Return whether it does something itself."""
+        return not hasattr(self.found, "commands")
 
 
 def commands(found: Any, words: tuple[str, ...] = ()) -> Iterator[Command]:  # typer's own classes
@@ -42,7 +49,7 @@ def commands(found: Any, words: tuple[str, ...] = ()) -> Iterator[Command]:  # t
         for name in (*parameter.opts, *parameter.secondary_opts)
         if name.startswith("-") and not parameter.hidden
     )
-    yield Command(words, options)
+    yield Command(words, options, found)
     for name, below in getattr(found, "commands", {}).items():
         yield from commands(below if words else load(name), (*words, name))
 
@@ -131,3 +138,18 @@ def _section(title: str) -> str:
     found = sections.get(title) or sections.get(f"`{title}`")
     assert found is not None, f"docs/cli.md has no section {title!r}"
     return found
+
+
+@pytest.mark.parametrize("command", [each for each in ALL if each.is_leaf], ids=names)
+def test_every_help_ends_with_examples_that_can_be_typed(command: Command, cli: Cli) -> None:
+    """Each command has one at least; its words and options are ones that the command takes."""
+    shown = cli(*command.words, "--help").out
+    _, _, lines = shown.partition("Examples:")
+    examples = re.findall(r"datagym-async (.+?)(?=\s*(?:datagym-async|$))", lines, re.DOTALL)
+    assert examples
+    for example in examples:
+        words = shlex.split(example.partition(">")[0])
+        assert tuple(words[: len(command.words)]) == command.words
+        arguments = words[len(command.words) :]
+        # Read, but not run: what is wrong with the words is an error here.
+        command.found.make_context(names(command), arguments, parent=None)

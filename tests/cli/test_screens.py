@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,3 +127,48 @@ def test_a_spread_upload(at_service: Cli, service: ServerThread, columns: int) -
     with upload(service, columns, "--max-per-dataset", "3") as terminal:
         assert terminal.wait() == 1
         check_screen("spread-done", columns, terminal.screen)
+
+
+def test_jobs(at_service: Cli, service: ServerThread, columns: int, tmp_path: Path) -> None:
+    """The list, and what one of them says."""
+    at_service("datasets", "create", "Photos")
+    with upload(service, columns, "--max-files", "3") as terminal:
+        assert terminal.wait() == 1
+    (job,) = at_service("jobs", "list", "--json").documents
+    with Terminal("jobs", "list", environment=settings(service), columns=columns) as terminal:
+        assert terminal.wait() == 0
+        listed = [re.sub(r"…\S+(?=/photos)", _some_folder, line) for line in terminal.screen]
+        check_screen("jobs-list", columns, [_at_home(line, job, tmp_path) for line in listed])
+    command = ("jobs", "show", str(job["job"]))
+    with Terminal(*command, environment=settings(service), columns=columns) as terminal:
+        assert terminal.wait() == 0
+        # Where a line is broken depends on the folder's name: each label has one line here.
+        shown = re.sub(r"\n(?![A-Z])", " ", "\n".join(terminal.screen).strip())
+        lines = _at_home(shown, job, tmp_path).split("\n")
+        wrapped = [part for line in lines for part in textwrap.wrap(line, columns)]
+        check_screen("jobs-show", columns, wrapped)
+
+
+def _some_folder(found: re.Match[str]) -> str:
+    return "…" + "folder"[: len(found[0]) - 1].ljust(len(found[0]) - 1, "-")
+
+
+def _at_home(text: str, job: dict[str, object], folder: Path) -> str:
+    """Return a text without what is different each time: folders, names and hours."""
+    text = text.replace(str(job["job"]), "155a0e8d57dbeaf21f7e8567")
+    text = text.replace(str(job["job"])[:6], "155a0e").replace(str(folder), "/home/me")
+    text = re.sub(r"\S+/(?=\w+\.journal)", "/home/me/.local/state/datagym_async/", text)
+    text = re.sub(r"\(\d+\.\d kB\)", "(28.7 kB)", text)
+    text = re.sub(r"[0-9a-f-]{36}", "e9ee2b36-0fb3-47ab-8147-463fc1ec90b9", text)
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d", "2026-11-29", text)
+    return re.sub(r"\b\d\d:\d\d\b", "01:19", text)
+
+
+@pytest.mark.parametrize("words", [(), ("jobs",), ("jobs", "clean")])
+def test_help(service: ServerThread, columns: int, words: tuple[str, ...]) -> None:
+    """The commands there are, and the help of a group and of one command."""
+    command = (*words, "--help")
+    with Terminal(*command, environment=settings(service), columns=columns) as terminal:
+        assert terminal.wait() == 0
+        check_screen("-".join(("help", *words)), columns, terminal.screen)

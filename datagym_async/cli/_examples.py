@@ -1,0 +1,49 @@
+"""One or two lines for each command, to be copied: they end its help, and a test runs them all."""
+
+from collections.abc import Mapping
+from typing import Final
+
+EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "auth login": ("auth login", "auth login --profile work --base-url https://datagym.example"),
+    "auth logout": ("auth logout --profile work",),
+    "auth status": ("auth status",),
+    "bitmaps": ("bitmaps Cars bitmaps",),
+    "config backup": ("config backup Cars --backup-folder backups",),
+    "config diff": ("config diff Cars config.yaml",),
+    "config restore": ("config restore Cars backups/cars",),
+    "config show": ("config show Cars --yaml > config.yaml",),
+    "config upload": ("config upload Cars config.yaml",),
+    "config validate": ("config validate config.yaml",),
+    "datasets create": ("datasets create Photos --exist-ok",),
+    "datasets list": ("datasets list",),
+    "datasets show": ("datasets show Photos",),
+    "demo": ("demo",),
+    "download": ("download photos -d Photos", "download cars --project Cars --labels coco"),
+    "export": ("export Cars -o labels.json", "export Cars -o cars.coco.json --format coco"),
+    "import": (
+        "import labels.coco.json -p Cars --check",
+        "import labels.coco.json -p Cars --replace",
+    ),
+    "jobs clean": ("jobs clean --older-than 30d",),
+    "jobs list": ("jobs list",),
+    "jobs resume": ("jobs resume 3f2a",),
+    "jobs show": ("jobs show 3f2a",),
+    "media get": ("media get Photos street.jpg -o photos",),
+    "media list": ("media list Photos",),
+    "media rm": ("media rm Photos street.jpg",),
+    "projects attach": ("projects attach Photos Cars",),
+    "projects detach": ("projects detach Photos Cars",),
+    "projects list": ("projects list",),
+    "serve": ("serve --port 8080",),
+    "tasks complete": ("tasks complete --project Cars --state in_progress",),
+    "tasks list": ("tasks list Cars --state waiting --limit 20",),
+    "tasks skip": ("tasks skip --project Cars --state waiting",),
+    "upload": ("upload photos -d Photos --create", "upload photos -d Photos --dry-run"),
+}
+"""What is typed behind the name of the program, by command."""
+
+
+def epilog_of(path: str) -> str:
+    """Return the last lines of a command's help."""
+    lines = (f"  datagym-async {line}" for line in EXAMPLES[path])
+    return "\n\n".join(("Examples:", *lines))
