@@ -6,6 +6,7 @@ In reading order:
   names that a target takes, made of names that it does not
 * `_raw`: what readers give; `_geometry`: shapes at the edges of their image; `_mapping`: what of it
   becomes what (`LabelMapping`)
+* `_writing`: label values as files of any format; `_splits`: which part an image belongs to
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_prediction_files`: files in any of the forms that an import takes, and whose media they mean
@@ -33,6 +34,8 @@ from datagym_async.formats._prediction_files import (
     match,
 )
 from datagym_async.formats._raw import Category
+from datagym_async.formats._splits import shares_of, split_of
+from datagym_async.formats._writing import Placing, WrittenFormat, write
 
 __all__ = [
     "By",
@@ -44,11 +47,16 @@ __all__ = [
     "LossKind",
     "LossReport",
     "Matching",
+    "Placing",
     "PredictionFile",
     "PredictionFormat",
     "Shape",
+    "WrittenFormat",
     "match",
     "service_key",
+    "shares_of",
+    "split_of",
+    "write",
 ]
 
 publish(globals())

@@ -1,0 +1,88 @@
+"""Which part of a dataset an image belongs to: by a hash, so that growth moves none. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from datagym_async.formats._losses import FormatError
+
+if TYPE_CHECKING:
+    from datagym_async.labels import LabeledImage
+
+SPLITS: Final = ("train", "val", "test")
+"""The parts that trainers know."""
+
+
+def shares_of(text: str) -> dict[str, float]:
+    """Return shares of a dataset as they are written: ``"train=0.8,val=0.1,test=0.1"``.
+
+    Raises:
+        FormatError: They are not written so.
+    """
+    shares = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        name, _, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise FormatError(
+                f"The split {text!r} holds {part!r}; write it as train=0.8,val=0.1,test=0.1"
+            ) from None
+    return checked_shares(shares)
+
+
+def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return shares that add up to 1, in the order of `SPLITS`; `FormatError` if they are none."""
+    strange = [name for name in shares if name not in SPLITS]
+    total = sum(shares.values())
+    if strange or "train" not in shares:
+        what = f"holds {strange[0]!r}" if strange else "has no 'train'"
+        raise FormatError(f"The split {what}; its parts are {', '.join(SPLITS)}")
+    if not all(share >= 0 for share in shares.values()) or not 0 < total < float("inf"):
+        raise FormatError(f"The shares of the split are {dict(shares)}; they must be above 0")
+    return {name: shares[name] / total for name in SPLITS if name in shares}
+
+
+def split_of(key: str, shares: Mapping[str, float]) -> str:
+    """Return the part that a key belongs to, the same whatever other keys there are.
+
+    Args:
+        key: What stays together: the id of a media, or the name of a scene.
+        shares: How much each part has of all, as `checked_shares` gives them.
+    """
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    at, below = int.from_bytes(digest) / 2**64, 0.0
+    for name, share in shares.items():
+        below += share
+        if at < below:
+            return name
+    return next(name for name in reversed([*shares]) if shares[name])
+
+
+def grouping(group: str | None) -> Callable[[LabeledImage], str]:
+    """Return what gives the key of an image: those with one key are in the same part.
+
+    Args:
+        group: None: each image for itself, by the id of its media, or by its name where there is
+            none. ``"folder"``: all images of one folder. Else a regular expression that is looked
+            for in the name: what its first group holds, or all of it; an image whose name it does
+            not match is for itself.
+
+    Raises:
+        FormatError: It is no regular expression.
+    """
+    try:
+        wanted = re.compile(r"(.*)[/\\]" if group == "folder" else group or r"(?!)")
+    except re.error as error:
+        raise FormatError(f"The group {group!r} is no regular expression: {error}") from None
+
+    def key(image: LabeledImage) -> str:
+        found = wanted.search(image.media_name)
+        if found is None:
+            return image.media_id or image.media_name
+        return next(filter(None, found.groups()), found[0])
+
+    return key
