@@ -21,6 +21,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "pycocotools": "formats",
     "labelformat": "formats",
     "yaml": "formats",
+    "anyascii": "formats",
 }
 _PACKAGES: Final[Mapping[str, str]] = {"PIL": "Pillow"}
 

@@ -67,9 +67,7 @@ class ExportedLabels:
     @property
     def left_out(self) -> int:
         """Return the number of tasks of which nothing was written."""
-        kinds = {LossKind.VIDEO, LossKind.SAME_FILE}
-        if self.format != "coco":  # which has images of unknown size
-            kinds.add(LossKind.SIZE)
+        kinds = (LossKind.VIDEO, LossKind.SAME_FILE, LossKind.NO_SIZE)
         return sum(self.losses.count(kind) for kind in kinds)
 
 

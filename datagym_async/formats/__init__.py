@@ -18,13 +18,13 @@ All of it blocks, but for the iteration of a `PredictionFile`: callers with an e
 from __future__ import annotations
 
 from datagym_async._public import publish
+from datagym_async.formats._classes import service_key
 from datagym_async.formats._losses import (
     Conversion,
     FormatError,
     Loss,
     LossKind,
     LossReport,
-    service_key,
 )
 from datagym_async.formats._mapping import By, LabelMapping, Shape
 from datagym_async.formats._prediction_files import (

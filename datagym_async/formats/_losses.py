@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import itertools
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
 
@@ -27,39 +26,66 @@ _EXAMPLES: Final = 5
 
 
 class LossKind(enum.StrEnum):
-    """Say what was lost; `text` is what it means, for people."""
+    """Say what was lost; `text` is what it means, for people.
+
+    `is_loss` says whether something of the file did not arrive; else it arrived in another form, or
+    without a mark that the target cannot hold.
+    """
 
     text: str
+    is_loss: bool
 
-    def __new__(cls, value: str, text: str) -> Self:
-        """Make a kind of its name and of what it means."""
+    def __new__(cls, value: str, text: str, is_loss: bool = False) -> Self:
+        """Make a kind of its name, of what it means, and of whether labels or images are gone."""
         kind = str.__new__(cls, value)
-        kind._value_, kind.text = value, text
+        kind._value_, kind.text, kind.is_loss = value, text, is_loss
         return kind
 
+    AROUND = "around", "objects of keypoints alone, now in the box around these"
     BOX = "box", "boxes without an outline, written as their four corners"
-    BROKEN = "broken", "annotations that cannot be read, left out"
-    CAPTION = "caption", "captions, left out"
+    BROKEN = "broken", "annotations that cannot be read, left out", True
+    CAPTION = "caption", "captions, left out", True
     CHARACTERS = "characters", "names with characters that a file cannot hold, now with _"
-    CLASSIFICATION = "classification", "answers to selects, checklists and free texts, left out"
-    COLLISION = "collision", "names that give one key, told apart by numbers"
+    CLASSIFICATION = (
+        "classification",
+        "answers to selects, checklists and free texts, left out",
+        True,
+    )
+    COLLISION = "collision", "names that give one key, told apart by a hash"
     CROWD = "crowd", "marks of a crowd: the service keeps the shape as that of one object"
     DOUBLED = "doubled", "images listed more than once under one name, taken together"
+    EXTRA = "extra", "annotations with attributes that the service does not know"
+    GROUP = "group", "supercategories without a select in the label configuration"
     HOLES = "holes", "outlines with holes, which are filled now"
-    INCOMPLETE = "incomplete", "shapes without all of their coordinates, left out"
+    INCOMPLETE = "incomplete", "shapes without all of their coordinates, left out", True
     KEYPOINTS = "keypoints", "keypoints without a shape to be nested in, now points of their own"
-    LINE = "line", "lines, left out"
+    LINE = "line", "lines, left out", True
     LONG_NAME = "long_name", "names of images too long for their label files, shortened"
-    LONG_TEXT = "long_text", "texts of more than 255 characters, which the service refuses"
+    LONG_TEXT = "long_text", "texts of more than 255 characters, which the service refuses", True
     NESTING = "nesting", "nested shapes, now shapes of their own"
+    NO_ENTRY = (
+        "no_entry",
+        "annotations of classes without an entry in the label configuration, left out",
+        True,
+    )
+    NO_POINT = "no_point", "keypoints without a point in the label configuration, left out", True
+    NO_SIZE = "no_size", "images of unknown width and height, left out", True
     OUTLINE = "outline", "outlines reduced to the box around them"
+    PART = "part", "parts of objects that cannot be read, left out", True
     PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
-    POINT = "point", "points, left out"
-    SAME_FILE = "same_file", "images whose label file would overwrite another's, left out"
+    POINT = "point", "points, left out", True
+    SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
+    SCORE = "score", "scores of results, which the service does not hold"
+    SHARED_ENTRY = (
+        "shared_entry",
+        "annotations of several classes that mean one entry of the label configuration, left out",
+        True,
+    )
     SIZE = "size", "images of unknown width and height"
-    UNKNOWN_CATEGORY = "unknown_category", "annotations of an unknown category, left out"
-    UNKNOWN_IMAGE = "unknown_image", "annotations of an unknown image, left out"
-    VIDEO = "video", "videos, left out"
+    SKELETON = "skeleton", "orders and skeletons of keypoints, which the service does not hold"
+    UNKNOWN_CATEGORY = "unknown_category", "annotations of an unknown category, left out", True
+    UNKNOWN_IMAGE = "unknown_image", "annotations of an unknown image, left out", True
+    VIDEO = "video", "videos, left out", True
     VISIBILITY = "visibility", "marks that a keypoint is hidden"
 
 
@@ -97,6 +123,11 @@ class LossReport:
     def __bool__(self) -> bool:
         """Return whether anything was lost."""
         return bool(self.items)
+
+    @property
+    def is_loss(self) -> bool:
+        """Return whether something of the file did not arrive (`LossKind.is_loss`)."""
+        return any(item.kind.is_loss for item in self.items)
 
     def __add__(self, other: LossReport) -> LossReport:
         """Return the losses of two conversions, one after the other."""
@@ -161,75 +192,28 @@ class Conversion:
 
 # --- Names that a target takes, made of names that it does not ------------------------------------
 
-# A key of the service has lower-case letters, digits, ``_`` and ``-``, 30 at most: what both the
-# service and its editor take. Its reserved words are refused. The name of a class in another format
-# has no control characters.
-
-MAX_KEY_LENGTH: Final = 30
-_STRANGE: Final = re.compile(r"[^a-z0-9_-]+")
-_NOTHING_LEFT: Final = "unnamed"
-
-
-def service_key(name: str, reserved: Iterable[str] = ()) -> str:
-    """Return a key for a name, the same for the same name.
-
-    Args:
-        name: Any text: ``"Traffic Light"`` gives ``"traffic_light"``.
-        reserved: Keys that must not come out.
-    """
-    letters = bare_letters(name).casefold()
-    key = _STRANGE.sub("_", letters).strip("_")[:MAX_KEY_LENGTH] or _NOTHING_LEFT
-    return f"{key[: MAX_KEY_LENGTH - 1]}_" if key in frozenset(reserved) else key
-
-
-def bare_letters(name: str) -> str:
-    """Return a name without accents, its letters written in the simplest way."""
-    plain = unicodedata.normalize("NFKD", name)
-    return "".join(each for each in plain if not unicodedata.combining(each))
-
 
 @attrs.define
-class Keys:
-    """Gives each name of a scope a key of its own: numbers tell apart what would be one."""
+class ClassNames:
+    """Gives each class of a dataset a name of its own that each format can hold."""
 
     _losses: Losses
-    _verbatim: bool = False
-    """Whether names are keys already, whatever the service says to them."""
-    _reserved: frozenset[str] = frozenset()
-    """Keys that are never given."""
     _given: dict[str, str] = attrs.field(factory=dict, init=False)
     _taken: dict[str, str] = attrs.field(factory=dict, init=False)
 
     def of(self, name: str) -> str:
-        """Return the key of a name, the same each time."""
+        """Return what a name is written as, the same each time."""
         if name not in self._given:
-            wanted = self._wanted(name)
-            tried = (self._numbered(wanted, number) for number in itertools.count(2))
+            wanted = writable(name)
+            if wanted != name:
+                self._losses.add(LossKind.CHARACTERS, f"the class {name!r}")
+            tried = (f"{wanted}_{number}" for number in itertools.count(2))
             key = next(each for each in itertools.chain([wanted], tried) if each not in self._taken)
             if key != wanted:
                 both = f"{self._taken[wanted]!r} is {wanted}, {name!r} is {key}"
                 self._losses.add(LossKind.COLLISION, both)
             self._given[name], self._taken[key] = key, name
         return self._given[name]
-
-    def _wanted(self, name: str) -> str:
-        return name if self._verbatim else service_key(name, self._reserved)
-
-    def _numbered(self, key: str, number: int) -> str:
-        return f"{key[: MAX_KEY_LENGTH - len(str(number)) - 1]}_{number}"
-
-
-class ClassNames(Keys):
-    """Gives each class of a dataset a name of its own that each format can hold."""
-
-    def _wanted(self, name: str) -> str:
-        written = writable(name)
-        if written != name:
-            self._losses.add(LossKind.CHARACTERS, f"the class {name!r}")
-        return written
-
-    def _numbered(self, key: str, number: int) -> str:
-        return f"{key}_{number}"
 
 
 # What XML 1.0 cannot hold, and what ends a line of text: controls of both sets, line separators,

@@ -17,12 +17,12 @@ import attrs
 from datagym_async._extras import extra_module
 from datagym_async._file_names import folded_name, safe_name, with_room
 from datagym_async._files import FolderPart, placed, telling
+from datagym_async.formats._classes import composed, keys_of
 from datagym_async.formats._losses import (
     SELECT,
     ClassNames,
     Conversion,
     FormatError,
-    Keys,
     Losses,
     LossKind,
     LossReport,
@@ -195,9 +195,9 @@ def read(
     info, losses = _format_info(format), Losses()
     if bad := [each for each in classes if "," in each]:
         raise FormatError(f"The class {bad[0]!r} holds a comma, which labelformat cannot read")
-    keys = Keys(losses, reserved=RESERVED)
     try:
         reader = info.open(Path(path), classes, split)
+        keys = keys_of((each.name for each in reader.get_categories()), RESERVED)
         with _Complaints(losses):
             labels = {label.image.filename: label for label in _labels(reader, info)}
         images = {each.filename: each for each in reader.get_images()}
@@ -259,8 +259,10 @@ def _labels(reader: Any, info: FormatInfo) -> Iterable[Any]:
         reader.get_images = all_images
 
 
-def _annotations(found: Any, keys: Keys, losses: Losses, image: str) -> list[Annotation]:
-    key = keys.of(found.category.name)
+def _annotations(
+    found: Any, keys: Mapping[str, str], losses: Losses, image: str
+) -> list[Annotation]:
+    key = keys[composed(found.category.name)]
     if hasattr(found, "box"):
         box = found.box
         size = (box.xmax - box.xmin, box.ymax - box.ymin)
@@ -367,7 +369,7 @@ def _chosen(
         if isinstance(image, LabeledTask) and image.task_export_url is not None:
             losses.add(LossKind.VIDEO, image.media_name)
         elif not image.width or not image.height:
-            losses.add(LossKind.SIZE, image.media_name)
+            losses.add(LossKind.NO_SIZE, image.media_name)
         elif stem in stems:
             losses.add(LossKind.SAME_FILE, image.media_name)
         else:

@@ -28,7 +28,9 @@ LONGEST_KEY = 56
 LONGEST_TEXT = 255
 """Characters that the service takes for keys and texts of entries, and for free texts."""
 _KEY = re.compile(r"[a-zA-Z0-9_ -]+")
-_VALUE = re.compile(r"[a-zA-Z0-9_ !@#$%^&*()?\-àâçéèêëîïôûùüÿñæœäöüß]+")
+TAKEN_IN_TEXTS = "_ !@#$%^&*()?-àâçéèêëîïôûùüÿñæœäöüß"
+"""What the text of an entry may hold besides ASCII letters and digits."""
+_VALUE = re.compile(rf"[a-zA-Z0-9{re.escape(TAKEN_IN_TEXTS)}]+")
 _OPTION = re.compile(r"[a-zA-Z0-9_ .-]+")
 _DIGIT = re.compile(r"[0-9]")
 # What the service's own editor lets people type, and the colours it writes.

@@ -11,10 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async import formats
-from datagym_async.formats import coco
-from datagym_async.formats._losses import Keys, Losses
-from datagym_async.formats.coco import _masks
-from datagym_async.formats.coco._masks import trace
+from datagym_async.formats import _masks, coco
+from datagym_async.formats._masks import trace
 from datagym_async.labels import Point
 from tests.helpers.coco_files import CATEGORIES, HEIGHT, NUMPY_2, WIDTH, coco_files
 
@@ -117,20 +115,6 @@ def _mask_of(annotation: dict[str, Any]) -> NDArray[np.uint8]:
 
 def _by_number(document: dict[str, Any]) -> dict[int, dict[str, Any]]:
     return {each["id"]: each for each in document["annotations"]}
-
-
-@given(st.lists(st.text(max_size=40), max_size=20))
-def test_keys_are_valid_and_distinct(names: list[str]) -> None:
-    """Each name has a key that service and editor take, always the same, and none has another's."""
-    keys, others = (Keys(Losses(), reserved=frozenset({"image"})) for _ in range(2))
-    given_ = {name: keys.of(name) for name in names}
-    assert {name: others.of(name) for name in names} == given_
-    assert len(set(given_.values())) == len(given_)
-    for name, key in given_.items():
-        assert keys.of(name) == key
-        assert 1 <= len(key) <= 30
-        assert key != "image"
-        assert set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 def _points(ring: list[tuple[int, int]]) -> list[Point]:

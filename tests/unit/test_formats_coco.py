@@ -123,9 +123,9 @@ def test_names_become_keys() -> None:
     )
     read = coco.read(given)
     keys = [each.key for each in only(read.images).annotations]
-    assert keys == ["traffic_light", "traffic_light_2", "image_", "apfel_grun"]
+    assert keys == ["traffic_light_f22682c2", "traffic_light", "image_", "apfel_grun"]
     assert read.losses.count(LossKind.COLLISION) == 1
-    assert "'traffic_light' is traffic_light_2" in str(read.losses)
+    assert "'Traffic Light' is traffic_light_f22682c2" in str(read.losses)
     back = coco.to_document(read.images, categories=given).instances
     assert back["categories"] == categories
     assert [each["category_id"] for each in back["annotations"]] == [1, 2, 3, 4]

@@ -166,7 +166,7 @@ def test_what_boxes_cannot_hold(tmp_path: Path) -> None:
     lost = convert.write([task, video, unknown, image("A.png")], tmp_path / "voc", "voc")
     assert {each.kind.value: each.count for each in lost.items} == {
         "video": 1,
-        "size": 1,
+        "no_size": 1,
         "same_file": 1,
         "point": 1,
         "line": 1,

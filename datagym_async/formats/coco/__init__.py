@@ -6,15 +6,13 @@ what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 * `_mapping`: the keys of categories in a configuration
 * `_reading`: files joined by image, converted to values; the label configuration these need
 * `_writing`: values converted to objects of COCO, and written
-* `_masks`: masks to outlines with holes and back, pixel for pixel
-* `_sdk`: what the official SDK makes of the same files, for those who move over
 """
 
 from __future__ import annotations
 
 from datagym_async._public import publish
+from datagym_async.formats._sdk import sdk_items
 from datagym_async.formats.coco._reading import label_config, read
-from datagym_async.formats.coco._sdk import sdk_items
 from datagym_async.formats.coco._writing import CocoDocument, to_document, write
 
 __all__ = [

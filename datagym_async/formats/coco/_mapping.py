@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, TypeGuard
 
 import attrs
 
-from datagym_async.formats._losses import BrokenError, Keys
+from datagym_async.formats._classes import class_names, composed, keys_of, service_key
+from datagym_async.formats._losses import BrokenError, LossKind
 from datagym_async.formats._raw import Category
 from datagym_async.labels import Annotation, Rectangle
-from datagym_async.labels._config_rules import RESERVED
+from datagym_async.labels._config_rules import RESERVED, grouped
 from datagym_async.labels._json import LARGEST
 
 if TYPE_CHECKING:
@@ -40,28 +40,43 @@ class CategoryKeys:
         self._mapping = mapping
         self._table: dict[tuple[str, str], tuple[Category, EntryKeys]] = {}
         self._categories: dict[tuple[str, str | None], Category] = {}
-        # Keys of entries; below each of them those of its options and of its keypoints.
-        keys_of = partial(Keys, losses, mapping.sdk)
-        roots = keys_of(RESERVED)
-        grouped: dict[str, str] = {}
-        options: dict[str, Keys] = {}
-        points: dict[str, Keys] = {}
-        for category in categories:
+        self._losses = losses
+        every = {each.names: each for each in categories}
+        labels = class_names(every)
+        wanted: list[tuple[Category, str, str]] = []
+        for category in every.values():
             name, group = category.names
             if mapping.shape == "segmentation" and not mapping.sdk:
-                first = grouped.setdefault(name, group)
-                root, answer = (name if first == group else f"{name} {group}"), ""
+                wanted.append((category, labels[composed(name), composed(group)], ""))
             elif mapping.by == "supercategory" and group:
-                root, answer = group, name
+                wanted.append((category, group, name))
             else:
-                root, answer = name, group
-            key = roots.of(root)
-            asked = options.setdefault(key, keys_of())
-            nested = points.setdefault(key, keys_of(RESERVED | {key, mapping.select_key}))
-            option = asked.of(answer) if answer else None
-            keys = EntryKeys(key, option, tuple(map(nested.of, category.keypoints)))
-            self._table[category.names] = (category, keys)
-            self._categories.setdefault((key, option), category)
+                wanted.append((category, name, group))
+        # Keys of entries; below each of them those of its options and of its keypoints.
+        roots = self._keys((root for _, root, _ in wanted), RESERVED)
+        below = grouped((roots[composed(root)], (own, answer)) for own, root, answer in wanted)
+        for key, members in below.items():
+            options = self._keys(filter(None, (answer for _, answer in members)))
+            names = (name for category, _ in members for name in category.keypoints)
+            points = self._keys(names, RESERVED | {key, mapping.select_key})
+            for category, answer in members:
+                option = options[composed(answer)] if answer else None
+                keypoints = tuple(points[composed(name)] for name in category.keypoints)
+                self._table[category.names] = (category, EntryKeys(key, option, keypoints))
+                self._categories.setdefault((key, option), category)
+
+    def _keys(self, names: Iterable[str], reserved: Collection[str] = ()) -> dict[str, str]:
+        every = [*map(composed, names)]
+        if self._mapping.sdk:
+            return {name: name for name in every}
+        keys = keys_of(every, reserved)
+        plain = grouped((service_key(name, reserved), name) for name in keys)
+        for same in plain.values():
+            if len(same) > 1:
+                self._losses.add(
+                    LossKind.COLLISION, ", ".join(f"{name!r} is {keys[name]}" for name in same)
+                )
+        return keys
 
     def of(self, category: Category) -> EntryKeys:
         return self._table[category.names][1]

@@ -8,7 +8,6 @@ They are joined.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,6 +17,8 @@ import orjson
 
 from datagym_async._json import BOM, loads
 from datagym_async._regular_files import regular_only
+from datagym_async.formats import _sdk
+from datagym_async.formats._classes import composed, entry_texts
 from datagym_async.formats._losses import (
     CARRIED,
     BrokenError,
@@ -25,18 +26,16 @@ from datagym_async.formats._losses import (
     FormatError,
     Losses,
     LossKind,
-    bare_letters,
 )
 from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._masks import decode, trace
 from datagym_async.formats._raw import Category
-from datagym_async.formats.coco import _sdk
 from datagym_async.formats.coco._mapping import (
     CategoryKeys,
     EntryKeys,
     are_numbers,
     box_of,
 )
-from datagym_async.formats.coco._masks import decode, trace
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -48,7 +47,7 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
-from datagym_async.labels._config_rules import LONGEST_KEY, LONGEST_TEXT, grouped
+from datagym_async.labels._config_rules import LONGEST_TEXT, grouped
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -337,7 +336,6 @@ _TYPES: Final = {
     "polygon": EntryType.POLYGON,
     "segmentation": EntryType.IMAGE_SEGMENTATION,
 }
-_STRANGE: Final = re.compile(r"[^a-zA-Z0-9_ !@#$%^&*()?-]+")
 
 
 def label_config(*sources: Source, mapping: LabelMapping | None = None) -> LabelConfig:
@@ -402,4 +400,4 @@ def _points(points: dict[str, str]) -> list[ConfigEntry]:
 
 def _value(name: str) -> str:
     """Return what people read, in letters that the service takes."""
-    return _STRANGE.sub(" ", bare_letters(name)).strip()[:LONGEST_KEY] or "unnamed"
+    return entry_texts([name])[composed(name)]

@@ -22,9 +22,9 @@ from datagym_async.formats._losses import (
     paths_of_answers,
 )
 from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._masks import MOST_PIXELS, encode
 from datagym_async.formats._raw import Category
 from datagym_async.formats.coco._mapping import CategoryKeys
-from datagym_async.formats.coco._masks import MOST_PIXELS, encode
 from datagym_async.formats.coco._reading import Source, categories_of
 from datagym_async.labels import (
     Annotation,

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
+from datagym_async.formats._masks import Ring, decode, trace
 from datagym_async.formats.coco._mapping import are_numbers, box_of
-from datagym_async.formats.coco._masks import Ring, decode, trace
 from datagym_async.labels import Point, Polygon, Rectangle
 from datagym_async.labels._payload_annotations import write_shape
 
