@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import attrs
 
@@ -146,12 +145,15 @@ class NamedMedia(Protocol):
 
 @attrs.define
 class MediaIndex:
-    """Media by id and by name, compared in the form in which names travel."""
+    """Media by id and by name, compared in the form in which names travel.
+
+    Composed and decomposed letters (``ü`` as one character or as two) are the same.
+    """
 
     _ids: set[str] = attrs.field(factory=set, init=False)
-    _by_name: defaultdict[str, list[str]] = attrs.field(
-        factory=lambda: defaultdict(list), init=False
-    )
+    # One id, or a tuple of several: there may be a million names.
+    _by_name: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
+    _by_escaped: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, media_id: str) -> bool:
         return media_id in self._ids
@@ -159,14 +161,34 @@ class MediaIndex:
     def add(self, media: Iterable[NamedMedia]) -> None:
         """Take media in; one that is listed twice, in two datasets or projects, is one."""
         for each in media:
-            if each.id not in self._ids:
-                self._ids.add(each.id)
-                self._by_name[_folded(each.name)].append(each.id)
+            if each.id in self._ids:
+                continue
+            self._ids.add(each.id)
+            places = [(self._by_name, _folded(each.name))]
+            if "%" in each.name:
+                places.append((self._by_escaped, _folded(unquote(each.name))))
+            for table, key in places:
+                before = table.get(key, ())
+                others = (before,) if isinstance(before, str) else before
+                table[key] = (*others, each.id) if others else each.id
 
     def ids_of(self, name: str) -> list[str]:
-        """Return the ids of the media of a name, decoded; if there are none, of its last part."""
-        last = name.replace("\\", "/").rpartition("/")[2]
-        return self._by_name.get(_folded(name)) or self._by_name.get(_folded(last)) or []
+        """Return the ids of the media of a name.
+
+        It is looked for as it is, then by its last part. Other tools escape names (``a%20b.jpg`` is
+        ``a b.jpg``), so that it is then tried decoded, and last among media whose names are
+        escaped.
+        """
+        plain = unquote(name)
+        for table, written in (
+            (self._by_name, name),
+            (self._by_name, plain),
+            (self._by_escaped, plain),
+        ):
+            for each in (written, written.replace("\\", "/").rpartition("/")[2]):
+                if found := table.get(_folded(each)):
+                    return [found] if isinstance(found, str) else [*found]
+        return []
 
 
 def _folded(name: str) -> str:

@@ -30,6 +30,15 @@ def test_names_match_as_the_service_compares_them() -> None:
     assert (found.unmatched, found.ambiguous) == ((), ())
 
 
+def test_names_match_in_either_form_and_decoded() -> None:
+    """Composed and decomposed letters are the same, and what other tools escape is decoded."""
+    found = match(
+        [image("Mu\u0308ller.jpg"), image("val/Stra%C3%9Fe%201.jpg"), image("50%.jpg")],
+        media("M\u00fcller.jpg", "Stra\u00dfe 1.jpg", "50%.jpg"),
+    )
+    assert [each.media_id for each in found.images] == ["1", "2", "3"]
+
+
 def test_what_does_not_match_is_named() -> None:
     """Images without media, with several, and with one that is taken already are named."""
     found = match(

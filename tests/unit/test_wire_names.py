@@ -81,6 +81,31 @@ def test_an_index_finds_a_media_in_either_form() -> None:
     assert index.ids_of("Müller.jpg") == index.ids_of("Mu\u0308ller.jpg") == ["m-1"]
 
 
+@pytest.mark.parametrize(
+    ("media", "name", "found"),
+    [
+        (["a b.jpg"], "a%20b.jpg", ["m-1"]),
+        (["a b.jpg", "a%20b.jpg"], "a%20b.jpg", ["m-2"]),
+        (["a b.jpg", "a%20b.jpg"], "a b.jpg", ["m-1"]),
+        (["a%20b.jpg"], "a b.jpg", ["m-1"]),
+        (["a b.jpg"], "day%2Fa%20b.jpg", ["m-1"]),
+        (["day/a.jpg", "a.jpg"], "day%2Fa.jpg", ["m-1"]),
+        (["M\u00fcller.jpg"], "val/Mu%CC%88ller.jpg", ["m-1"]),
+        (["t%c3%a4st.jpg"], "ta\u0308st.jpg", ["m-1"]),
+        (["100%.jpg"], "100%.jpg", ["m-1"]),
+        (["a b.jpg", "A B.jpg"], "x\\a%20b.jpg", ["m-1", "m-2"]),
+        (["a b.jpg"], "a+b.jpg", []),
+    ],
+)
+def test_a_name_as_other_tools_escape_it(media: list[str], name: str, found: list[str]) -> None:
+    """It is looked for as it is first, and then decoded; so is a media that is named like that."""
+    index = MediaIndex()
+    index.add(
+        DatasetMedia(f"m-{n}", 0, MediaSourceType.LOCAL, each) for n, each in enumerate(media, 1)
+    )
+    assert index.ids_of(name) == found
+
+
 FOREIGN = {
     "lower-case hex": "t%c3%a4st.jpg",
     "encoded blank": "Sequenz%2001.jpg",
