@@ -128,6 +128,7 @@ if TYPE_CHECKING:
     )
     from datagym_async.resources import (
         ImportOutcome,
+        ImportRemark,
         ImportReport,
         ImportResult,
         TaskOutcome,
@@ -203,8 +204,8 @@ else:
             "TaskType UrlResult UrlStatus ValueChange"
         ),
         resources=(
-            "ImportOutcome ImportReport ImportResult TaskOutcome TasksReport ValueOutcome "
-            "WriteReport"
+            "ImportOutcome ImportRemark ImportReport ImportResult TaskOutcome TasksReport "
+            "ValueOutcome WriteReport"
         ),
         uploads=(
             "DatasetCreated DatasetShare Double DryRun FolderWatch ItemSettled JobSummary "
@@ -269,6 +270,7 @@ __all__ = [
     "FolderWatch",
     "FrameType",
     "ImportOutcome",
+    "ImportRemark",
     "ImportReport",
     "ImportResult",
     "Incomplete",

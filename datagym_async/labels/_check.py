@@ -93,6 +93,7 @@ def prepare_prediction(
     *,
     keep_data: bool | None = None,
     partial: bool = False,
+    beyond: bool = True,
 ) -> Prepared:
     """Return a prediction in the form that goes in, and what cannot go.
 
@@ -103,6 +104,8 @@ def prepare_prediction(
         prediction: One item of an import or a task as exported, as values or as JSON.
         entries, keep_data: As for `check_prediction`.
         partial: True to leave out the parts that cannot go, where the rest then can.
+        beyond: Whether shapes beyond the left or upper edge of their image, which the service
+            refuses, are left out without `partial`.
     """
     check = _check(prediction, entries, keep_data)
     try:
@@ -111,8 +114,10 @@ def prepare_prediction(
         return Prepared({}, (Finding((), str(problem)),))
     found = [*check(present)]
     left_out: list[Finding] = []
-    for _ in range(_ROUNDS if partial else 0):
+    for _ in range(_ROUNDS):
         if not (wrong := _errors(found)) or any(each.part is None for each in wrong):
+            break
+        if not partial and not (beyond and all(each.alone for each in wrong)):
             break
         left_out += wrong
         present = _without(present, {each.part for each in wrong if each.part is not None})

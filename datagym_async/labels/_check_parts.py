@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real  # those of numpy are such
@@ -61,12 +62,20 @@ class Finding:
         severity: How bad it is.
         part: The smallest part to leave out so that the rest can go, or None if only the whole
             prediction can be left out.
+        alone: Whether the part is always left out alone: one shape beyond the edge of an image does
+            not cost the image its other labels.
+        kind: The message without what differs from place to place, by which findings are counted
+            together: without its numbers and ids, unless something else is given.
     """
 
     path: PartPath
     message: str
     severity: Severity = Severity.ERROR
     part: PartPath | None = attrs.field(default=None, repr=False)
+    alone: bool = attrs.field(default=False, repr=False)
+    kind: str = attrs.field(
+        default=attrs.Factory(lambda self: kind_of(self.message), takes_self=True), repr=False
+    )
 
     @property
     def where(self) -> str:
@@ -78,9 +87,23 @@ class Finding:
         return printable(f"{self.where}: {self.message}" if self.path else self.message)
 
 
-def error(path: PartPath, message: str, *, part: PartPath | None = None) -> Finding:
+# Names in quotes stay: they are keys.
+_DIFFERS = re.compile(
+    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|"""
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|-?\b\d[\d,.]*(?:e[+-]?\d+)?(?<![.,])"
+)
+
+
+def kind_of(message: str) -> str:
+    """Return a sentence with ``...`` for its numbers and ids."""
+    return _DIFFERS.sub(lambda found: found[1] or "...", message)
+
+
+def error(
+    path: PartPath, message: str, *, part: PartPath | None = None, alone: bool = False
+) -> Finding:
     """Return an error that goes with a part; by default with what is at the path."""
-    return Finding(path, message, Severity.ERROR, path if part is None else part)
+    return Finding(path, message, Severity.ERROR, path if part is None else part, alone)
 
 
 def warning(path: PartPath, message: str) -> Finding:
@@ -341,7 +364,7 @@ def _check_points(
     # It must go for the first as for a thousand.
     found = (_point_problem(point, (*at, index), shape) for index, point in enumerate(points))
     if wrong := next(filter(None, found), None):
-        yield error(*wrong, part=part)
+        yield attrs.evolve(wrong, part=part)
     # What lies beyond the image is stored as it is, and worth a warning.
     for name, length, limit in zip("xy", "wh", frame, strict=True):
         if limit is None:
@@ -353,17 +376,24 @@ def _check_points(
             )
 
 
-def _point_problem(
-    point: object, at: PartPath, shape: EntryType | None
-) -> tuple[PartPath, str] | None:
+def _point_problem(point: object, at: PartPath, shape: EntryType | None) -> Finding | None:
     if not isinstance(point, Mapping):
-        return at, "an object with x and y was expected; the service refuses it"
+        return error(at, "an object with x and y was expected; the service refuses it")
     is_rectangle = shape is EntryType.RECTANGLE or (shape is None and "w" in point)
     names = "xywh" if is_rectangle else "xy"
     if point.keys() != set(names):
-        return at, f"it must have {', '.join(names)} and nothing else; the service refuses it"
-    found = ((name, _coordinate_problem(value)) for name, value in point.items())
-    return next((((*at, name), wrong) for name, wrong in found if wrong), None)
+        message = f"it must have {', '.join(names)} and nothing else; the service refuses it"
+        return error(at, message)
+    for name, value in point.items():
+        if wrong := _coordinate_problem(value):
+            # Beyond the left or upper edge it is a shape like others; a width below 0 is not.
+            is_beyond = name in ("x", "y") and wrong.endswith(_NEGATIVE)
+            hint = "; clip=True cuts shapes off at the edges of the image" if is_beyond else ""
+            return error((*at, name), wrong + hint, alone=is_beyond)
+    return None
+
+
+_NEGATIVE = "is negative, and the service refuses it"
 
 
 def _coordinate_problem(value: object) -> str:
@@ -376,7 +406,7 @@ def _coordinate_problem(value: object) -> str:
         return f"a number was expected, not {type(value).__name__}; the service refuses it"
     if not -LARGEST <= cast("float", value) <= LARGEST:  # nor is what is no number
         return "it is too large, or no finite number, which JSON cannot carry"
-    return f"{value} is negative, and the service refuses it" if value < 0 else ""
+    return f"{value} {_NEGATIVE}" if value < 0 else ""
 
 
 def _edge(point: object, name: str, length: str) -> float:

@@ -6,16 +6,21 @@ square from (0, 0) to (width, height). Nothing here changes a shape that lies wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async.labels._check_parts import Finding, Severity
+from datagym_async.labels._payload import LABELS
 from datagym_async.labels._values import (
     Annotation,
     Bounds,
     Incomplete,
+    LabeledImage,
     Line,
     Point,
     Polygon,
@@ -23,6 +28,9 @@ from datagym_async.labels._values import (
     Segmentation,
     Shape,
 )
+
+if TYPE_CHECKING:
+    from datagym_async.labels._check_parts import PartPath
 
 Pair: TypeAlias = tuple[float, float]
 """x and y."""
@@ -154,4 +162,98 @@ def reshaped(
     return [
         attrs.evolve(annotation, shape=shape, nested=() if at else nested)
         for at, shape in enumerate(change(annotation.shape))
+    ]
+
+
+# --- The labels of a file, and the image that the service has under that name ---------------------
+
+
+@attrs.define
+class Fitted:
+    """The labels of an image, fitted to the image that the service has.
+
+    Args:
+        image: The labels, with the size of that image.
+        errors: Why they are not its labels; empty if they may be.
+        left_out: The shapes of which nothing is within it.
+        warnings: What was changed.
+    """
+
+    image: LabeledImage
+    errors: list[Finding] = attrs.field(factory=list)
+    left_out: list[Finding] = attrs.field(factory=list)
+    warnings: list[Finding] = attrs.field(factory=list)
+
+
+def fitted(
+    image: LabeledImage, size: tuple[int, int] | None, *, rescale: bool = False, clip: bool = False
+) -> Fitted:
+    """Return the labels of an image, compared with the size that it really has.
+
+    Args:
+        image: The labels, with the size that their file says, or none.
+        size: Width and height of the image as the service has it, in pixels; None if unknown.
+        rescale: Whether labels of an image of exactly the same ratio are scaled to it.
+        clip: Whether shapes are cut off at the edges.
+    """
+    found = Fitted(image)
+    if size is not None and image.width and image.height:
+        found.errors += _unlike((image.width, image.height), size, rescale=rescale)
+        if found.errors:
+            return found
+        across, down = size[0] / image.width, size[1] / image.height
+        if (across, down) != (1, 1):
+            found.image = attrs.evolve(
+                image,
+                annotations=[
+                    each
+                    for whole in image.annotations
+                    for each in reshaped(whole, lambda it: [scaled(it, across, down)])
+                ],
+            )
+            message = f"scaled from {image.width} x {image.height} to {size[0]} x {size[1]} pixels"
+            found.warnings.append(Finding((), message, Severity.WARNING))
+    if size is not None:
+        found.image = attrs.evolve(found.image, width=size[0], height=size[1])
+    if clip:
+        numbers, kept = Counter[str](), list[Annotation]()
+        for each in found.image.annotations:
+            kept += _cut(each, (LABELS, each.key, numbers[each.key]), found)
+            numbers[each.key] += 1
+        found.image = attrs.evolve(found.image, annotations=kept)
+    return found
+
+
+def _unlike(said: tuple[int, int], there: tuple[int, int], *, rescale: bool) -> Iterator[Finding]:
+    """Give why labels of an image of one size are not those of an image of another size."""
+    if said == there:
+        return
+    sizes = f"the file says {said[0]} x {said[1]} pixels, the image has {there[0]} x {there[1]}"
+    if said[0] * there[1] == said[1] * there[0]:
+        if not rescale:
+            hint = "of the same ratio; rescale=True scales the labels to it"
+            yield Finding((), f"{sizes}, {hint}")
+    elif said[0] * there[0] == said[1] * there[1]:
+        yield Finding(
+            (),
+            f"{sizes}: width and height are swapped, as by an EXIF orientation, which the service "
+            "does not apply; upload the image as it is shown, or label it as it is stored",
+        )
+    else:
+        yield Finding((), f"{sizes}: these are labels of another image")
+
+
+def _cut(annotation: Annotation, at: PartPath, found: Fitted) -> list[Annotation]:
+    """Return what of an annotation is within its image, and note what is not."""
+    width, height = found.image.width or math.inf, found.image.height or math.inf
+    shapes = clipped(annotation.shape, width, height)
+    if not shapes:
+        gone = Finding(at, "nothing of it is within the image")
+        found.left_out += [gone] * (1 + len(annotation.nested))
+    elif shapes != [annotation.shape]:
+        found.warnings.append(Finding(at, "cut off at the edge of the image", Severity.WARNING))
+    nested = [each for it in annotation.nested for each in _cut(it, at, found)] if shapes else []
+    return [
+        attrs.evolve(annotation, shape=shape, nested=() if number else nested)
+        for number, shape in enumerate(shapes)
     ]

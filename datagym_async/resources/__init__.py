@@ -21,7 +21,12 @@ from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._label_configs import LabelConfigsResource
 from datagym_async.resources._labels import LabelsResource
 from datagym_async.resources._media import Dialect, MediaResource, file_body
-from datagym_async.resources._predictions import ImportOutcome, ImportReport, ImportResult
+from datagym_async.resources._predictions import (
+    ImportOutcome,
+    ImportRemark,
+    ImportReport,
+    ImportResult,
+)
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import TaskOutcome, TasksReport, TasksResource
 from datagym_async.resources._values import ValueOutcome, ValuesResource, WriteReport
@@ -31,6 +36,7 @@ __all__ = [
     "DatasetsResource",
     "Dialect",
     "ImportOutcome",
+    "ImportRemark",
     "ImportReport",
     "ImportResult",
     "LabelConfigsResource",

@@ -25,9 +25,10 @@ from datagym_async.resources._predictions import (
     Importer,
     ImportReport,
     MediaNames,
+    MediaSizes,
     PredictionScreening,
 )
-from datagym_async.resources._tasks import read_task
+from datagym_async.resources._tasks import TasksResource, read_task
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, MOST, for_each
 
 if TYPE_CHECKING:
@@ -191,6 +192,9 @@ class LabelsResource(Resource):
         strict: bool = False,
         by_name: bool = False,
         dry_run: bool = False,
+        sizes: bool = True,
+        rescale: bool = False,
+        clip: bool = False,
         batch_size: int = DEFAULT_BATCH,
     ) -> ImportReport:
         """Import labels: each prediction is checked, sent in a batch, and has one result.
@@ -220,6 +224,16 @@ class LabelsResource(Resource):
             dry_run: True to send nothing and only say what would be done: what can be imported is
                 ``checked``. Whether the project has a task for each media is not looked at, unless
                 they are found by name.
+            sizes: Whether the width and height that a value has are compared with those of its
+                media: labels of an image of another size are held back. The service tells them in
+                the details of tasks alone: a listing of the tasks, and a request for each image of
+                which a size is said (or, with `clip`, for each), 8 at once. That has the service
+                create the empty answers of a task that nobody has opened.
+            rescale: True to scale labels whose image has another size of exactly the same ratio.
+            clip: True to cut shapes off at the edges of their image, and to leave out those of
+                which nothing is within it. Else what reaches beyond the right or lower edge is
+                stored and warned of; what reaches beyond the left or upper edge, which the service
+                refuses, is left out.
             batch_size: Predictions in one request, 1 to 500; more than 50 take longer each.
 
         Returns:
@@ -241,6 +255,9 @@ class LabelsResource(Resource):
             strict=strict,
             by_name=by_name,
             dry_run=dry_run,
+            sizes=sizes,
+            rescale=rescale,
+            clip=clip,
             batch_size=batch_size,
         )
         async with aclosing(results):
@@ -258,6 +275,9 @@ class LabelsResource(Resource):
         strict: bool = False,
         by_name: bool = False,
         dry_run: bool = False,
+        sizes: bool = True,
+        rescale: bool = False,
+        clip: bool = False,
         batch_size: int = DEFAULT_BATCH,
     ) -> AsyncGenerator[ImportResult, None]:
         """Import labels and give the result of each prediction as its batch is done.
@@ -295,8 +315,13 @@ class LabelsResource(Resource):
             partial=partial,
             strict=strict,
             check=check,
+            rescale=rescale,
+            clip=clip,
         )
-        importer = Importer(screening, None if dry_run else send, batch_size)
+        compared = None
+        if sizes and (check or rescale or clip):
+            compared = MediaSizes(TasksResource(self._session), project_id.lower(), always=clip)
+        importer = Importer(screening, None if dry_run else send, batch_size, compared)
         async with aclosing(importer.run(predictions)) as results:
             async for result in results:
                 yield result

@@ -1,7 +1,8 @@
 """Predictions on their way into a project: what becomes of them, and how.
 
 In reading order: the report (`ImportReport`), how they are sent (`Importer`), which are held back
-(`PredictionScreening`), how those without an id find their media (`MediaNames`).
+(`PredictionScreening`), how those without an id find their media (`MediaNames`), and how large the
+images are (`MediaSizes`).
 
 One batch is sent at a time. It is stored as a whole or not at all, so a refused one is halved until
 the bad predictions are alone and all others are stored. What the service says of a refusal is not
@@ -13,17 +14,19 @@ from __future__ import annotations
 import asyncio
 import enum
 import hashlib
-import itertools
+from collections import Counter
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
+    AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
     Mapping,
     Sequence,
 )
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from itertools import count, repeat
 from typing import TYPE_CHECKING, TypeAlias, cast
 from unicodedata import normalize
 
@@ -39,14 +42,25 @@ from datagym_async.exceptions import (
     PayloadTooLargeError,
     RequestRefusedError,
 )
-from datagym_async.labels import EntryLike, LabeledImage, prepare_prediction
-from datagym_async.models._basics import count
+from datagym_async.labels import (
+    EntryLike,
+    Finding,
+    LabeledImage,
+    parse_image,
+    prepare_prediction,
+)
+from datagym_async.labels._check_parts import kind_of
+from datagym_async.labels._geometry import Fitted, fitted
+from datagym_async.labels._json import ShapeError
+from datagym_async.models._basics import count as counted
 from datagym_async.models._names import MediaIndex, decode_name
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._projects import ProjectsResource
-from datagym_async.resources._work import in_batches, one_by_one
+from datagym_async.resources._tasks import TasksResource
+from datagym_async.resources._work import for_each, in_batches, one_by_one
 
 if TYPE_CHECKING:
+    from datagym_async.models import Dataset
     from datagym_async.resources._base import Door
 
 
@@ -71,6 +85,21 @@ class ImportOutcome(enum.StrEnum):
 
 
 @attrs.frozen
+class ImportRemark:
+    """Sentences of one kind about predictions.
+
+    Args:
+        word: ``"left out"``, ``"warning"``, or for reasons the outcome (``"rejected"``).
+        text: The sentence, without the place that it speaks of and what differs between places.
+        count: How often it was said.
+    """
+
+    word: str
+    text: str
+    count: int = 1
+
+
+@attrs.frozen
 class ImportResult:
     """What became of one prediction.
 
@@ -78,10 +107,12 @@ class ImportResult:
         index: Its place among the predictions given, counted from 0.
         media_id: UUID of its media; empty if it names none.
         outcome: What became of it.
-        reasons: Why it was not stored, a sentence each.
+        reasons: Why it was not stored, a sentence each; of very many the first 20.
         left_out: What was left out of it because it cannot be imported, a sentence each.
         warnings: What was stored and somebody should look at, a sentence each.
         key: The service's error key; empty where it gave none.
+        media_name: Name of its media as the prediction says it; empty where it says none.
+        remarks: All of these sentences, counted by kind.
     """
 
     index: int
@@ -91,6 +122,8 @@ class ImportResult:
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     key: str = ""
+    media_name: str = ""
+    remarks: tuple[ImportRemark, ...] = attrs.field(default=(), repr=False)
 
     @property
     def ok(self) -> bool:
@@ -102,7 +135,7 @@ class ImportResult:
 class ImportReport:
     """What became of all predictions of an import."""
 
-    results: tuple[ImportResult, ...] = attrs.field(default=(), repr=count)
+    results: tuple[ImportResult, ...] = attrs.field(default=(), repr=counted)
     """One result for each prediction, in their order."""
 
     def count(self, outcome: ImportOutcome) -> int:
@@ -131,13 +164,21 @@ class ImportReport:
 
     @property
     def ok(self) -> bool:
-        """Return whether every prediction was stored (or, where only checked, can be)."""
-        return all(each.ok for each in self.results)
+        """Return whether every prediction was stored (or, where only checked, can be) whole."""
+        return not self.problems
 
     @property
     def problems(self) -> tuple[ImportResult, ...]:
-        """Return the results of those that were not stored."""
-        return tuple(each for each in self.results if not each.ok)
+        """Return the results of those that were not stored, or of which something was left out."""
+        return tuple(each for each in self.results if not each.ok or each.left_out)
+
+    @property
+    def remarks(self) -> tuple[ImportRemark, ...]:
+        """Return what was said of all predictions, counted by kind."""
+        counts = Counter[tuple[str, str]]()
+        for result in self.results:
+            counts.update({(each.word, each.text): each.count for each in result.remarks})
+        return tuple(ImportRemark(*kind, count) for kind, count in counts.items())
 
 
 _log = logger(__name__)
@@ -161,8 +202,16 @@ class _Verdict:
 
     def of(self, result: ImportResult) -> ImportResult:
         """Return the result of one of them."""
-        reasons = (self.reason,) if self.reason else ()
-        return attrs.evolve(result, outcome=self.outcome, reasons=reasons, key=self.key)
+        if not self.reason:
+            return attrs.evolve(result, outcome=self.outcome, key=self.key)
+        remark = ImportRemark(self.outcome.value, kind_of(self.reason))
+        return attrs.evolve(
+            result,
+            outcome=self.outcome,
+            reasons=(self.reason,),
+            key=self.key,
+            remarks=(remark, *result.remarks),
+        )
 
 
 @attrs.define
@@ -175,6 +224,7 @@ class Importer:
     screening: PredictionScreening
     send: Callable[[Sequence[Mapping[str, object]]], Awaitable[str]] | None
     batch_size: int
+    sizes: MediaSizes | None = None
     _stored: int = attrs.field(default=0, init=False)
     _lost: int = attrs.field(default=0, init=False)
     _in_flight: Sequence[Screened] = attrs.field(default=(), init=False)
@@ -190,13 +240,15 @@ class Importer:
                 raise ConfigurationError(
                     "predictions is a single object; pass a list of predictions"
                 )
-            indexes = itertools.count()
+            indexes = count()
             async with (
                 aclosing(one_by_one(predictions)) as source,
                 aclosing(in_batches(source, self.batch_size)) as batches,
             ):
                 async for batch in batches:
-                    looked_at = map(self.screening.screen, batch, indexes)
+                    named = await asyncio.to_thread(list, map(self.screening.named, batch))
+                    sizes = {} if self.sizes is None else await self.sizes.of(named)
+                    looked_at = map(self.screening.screen, named, indexes, repeat(sizes))
                     items = await asyncio.to_thread(list, looked_at)
                     verdicts = await self._settle(
                         [each for each in items if each.payload is not None]
@@ -269,6 +321,8 @@ class Importer:
         return _Verdict(ImportOutcome.STORED)
 
 
+Size: TypeAlias = tuple[int, int]
+"""Width and height in pixels."""
 PredictionLike: TypeAlias = LabeledImage | Mapping[str, object]
 """Labels of one media: as values, as an import has them, or a task as exported."""
 
@@ -284,6 +338,33 @@ class Screened:
     payload: Mapping[str, object] | None
 
 
+@attrs.frozen
+class Named:
+    """A prediction with the id of its media, or why that is not known."""
+
+    prediction: PredictionLike
+    problem: Finding | None = None
+
+    @property
+    def media_id(self) -> str:
+        """Return the id, empty where it has none."""
+        given = cast("object", self.prediction)
+        if isinstance(given, LabeledImage):
+            return given.media_id
+        found = next(filter(None, map(given.get, _IDS)), "") if isinstance(given, Mapping) else ""
+        return found if isinstance(found, str) else ""
+
+    @property
+    def media_name(self) -> str:
+        """Return the name of the media, as it is meant; empty where none is said."""
+        given = cast("object", self.prediction)
+        if isinstance(given, LabeledImage):
+            return given.media_name
+        # Exports have names as they are stored, values as they are meant.
+        found = next(filter(None, map(given.get, _NAMES)), "") if isinstance(given, Mapping) else ""
+        return decode_name(str(found))
+
+
 @attrs.define
 class PredictionScreening:
     """Decide which predictions of one import are sent; see `LabelsResource.import_predictions`."""
@@ -294,18 +375,28 @@ class PredictionScreening:
     partial: bool = False
     strict: bool = False
     check: bool = True
+    rescale: bool = False
+    clip: bool = False
     _seen: dict[bytes, int] = attrs.field(factory=dict, init=False)
 
-    def screen(self, prediction: PredictionLike, index: int) -> Screened:
+    def named(self, prediction: PredictionLike) -> Named:
+        """Return a prediction with the id of its media, as far as that is known."""
+        return Named(prediction) if self.names is None else self.names.give_id(prediction)
+
+    def screen(self, named: Named, index: int, sizes: Mapping[str, Size]) -> Screened:
         """Look at one prediction, which has this index among all of them."""
-        missing = ""
-        if self.names is not None:
-            prediction, missing = self.names.give_id(prediction)
+        prediction, media_id = named.prediction, named.media_id
+        fit = self._fitted(prediction, sizes.get(media_id.lower()))
         found = prepare_prediction(
-            prediction, self.entries, keep_data=self.keep_data, partial=self.partial and self.check
+            prediction if fit is None else fit.image,
+            self.entries,
+            keep_data=self.keep_data,
+            partial=self.partial and self.check,
+            beyond=self.check,
         )
-        given_id = found.prediction.get("internal_media_ID")
-        media_id = given_id if isinstance(given_id, str) else ""
+        left_out, warnings = [*found.left_out], [*found.warnings]
+        if fit is not None:
+            left_out, warnings = fit.left_out + left_out, fit.warnings + warnings
 
         # Held back for its labels, or because they name no media?
         wrong = found.errors
@@ -314,35 +405,59 @@ class PredictionScreening:
             wrong = tuple(each for each in wrong if each.part is None)
         elif self.strict:
             wrong += found.warnings
-        reasons = [missing] if missing else [str(each) for each in wrong]
-        if not reasons and found.left_out:
+        if named.problem is not None:
+            wrong = (named.problem,)
+        elif fit is not None and fit.errors:
+            wrong = tuple(fit.errors)
+        if not wrong and left_out:
             labels = found.prediction.get("labels")
             drawn = isinstance(labels, Mapping) and any(labels.values())
             if not drawn and not found.prediction.get("global_classifications"):
-                reasons = ["nothing of it can be imported", *map(str, found.left_out)]
+                wrong = (Finding((), "nothing of it can be imported"), *left_out)
 
         # Held back for an earlier one? If not, it is remembered.
-        if not reasons and not self.keep_data:
+        if not wrong and not self.keep_data:
             digest = hashlib.blake2b(media_id.lower().encode(), digest_size=12).digest()
             earlier = self._seen.setdefault(digest, index)
             if earlier != index:
                 same = f"predictions[{earlier}] is for the same media {media_id}"
-                reasons = [f"{same}, and this one would replace its labels; put them into one"]
+                wrong = (
+                    Finding(
+                        (),
+                        f"{same}, and this one would replace its labels; put them into one",
+                        kind="another one before is for the same media; put them into one",
+                    ),
+                )
 
+        outcome = ImportOutcome.REJECTED if wrong else ImportOutcome.CHECKED
+        said = {outcome.value: wrong, "left out": left_out, "warning": warnings}
+        counts = Counter((word, each.kind) for word, findings in said.items() for each in findings)
         result = ImportResult(
             index,
             media_id,
-            ImportOutcome.REJECTED if reasons else ImportOutcome.CHECKED,
-            reasons=_cut(reasons),
-            left_out=_cut([str(each) for each in found.left_out]),
-            warnings=_cut([str(each) for each in found.warnings]),
+            outcome,
+            reasons=_cut(wrong),
+            left_out=_cut(left_out),
+            warnings=_cut(warnings),
+            media_name=named.media_name,
+            remarks=tuple(ImportRemark(*kind, number) for kind, number in counts.items()),
         )
-        return Screened(result, None if reasons else found.prediction)
+        return Screened(result, None if wrong else found.prediction)
+
+    def _fitted(self, prediction: PredictionLike, size: Size | None) -> Fitted | None:
+        """Return labels fitted to their image; None where there is nothing to do."""
+        if isinstance(prediction, LabeledImage):
+            return fitted(prediction, size, rescale=self.rescale, clip=self.clip)
+        if self.clip:
+            with suppress(ShapeError):  # the check says what is wrong with it
+                found = fitted(parse_image(prediction), size, clip=True)
+                return found if found.left_out or found.warnings else None
+        return None
 
 
-def _cut(sentences: Sequence[str]) -> tuple[str, ...]:
-    more = len(sentences) - _SHOWN
-    return (*sentences[:_SHOWN], *([f"and {more} more"] if more > 0 else ()))
+def _cut(findings: Sequence[Finding]) -> tuple[str, ...]:
+    more = len(findings) - _SHOWN
+    return (*map(str, findings[:_SHOWN]), *([f"and {more} more"] if more > 0 else ()))
 
 
 _NAMES = ("external_media_ID", "external_image_ID")
@@ -363,30 +478,85 @@ class MediaNames:
         project = next((each for each in projects if each.id == project_id.lower()), None)
         if project is None:
             raise NotFoundError(f"there is no project {project_id}", status=404, key="ex_notfound")
-        names = cls()
+        names, datasets = cls(), DatasetsResource(session)
+
+        async def take_in(parts: AsyncIterator[Dataset]) -> None:
+            async for part in parts:
+                names._index.add(part.media)
+
         for dataset in project.datasets:
-            names._index.add((await DatasetsResource(session).get(dataset.id)).media)
+            await datasets.read_parts(take_in, dataset.id)
         return names
 
-    def give_id(self, prediction: PredictionLike) -> tuple[PredictionLike, str]:
+    def give_id(self, prediction: PredictionLike) -> Named:
         """Return a prediction with the id of its media, or why none was found."""
-        name, given = "", cast("object", prediction)
-        if isinstance(given, LabeledImage):
-            name = "" if given.media_id else given.media_name
-        elif isinstance(given, Mapping) and not any(map(given.get, _IDS)):
-            # Exports have names as they are stored, values as they are meant.
-            name = decode_name(str(next(filter(None, map(given.get, _NAMES)), "")))
-        if not name:
-            return prediction, ""
+        given = Named(prediction)
+        name = given.media_name
+        if given.media_id or not name:
+            return given
         found = self._index.ids_of(name)
-        if len(found) == 1:
-            taken = self._taken.setdefault(found[0], name)
-            if len({normalize("NFC", each).casefold() for each in (taken, name)}) > 1:
-                return prediction, f"{taken!r} has the only media that {name!r} could be, already"
-            if isinstance(prediction, LabeledImage):
-                return attrs.evolve(prediction, media_id=found[0]), ""
-            return {**prediction, _IDS[0]: found[0]}, ""
-        if found:
+        if not found:
+            return Named(
+                prediction,
+                Finding(
+                    (),
+                    f"no media of the project is named {name!r}",
+                    kind="no media of the project has this name",
+                ),
+            )
+        if len(found) > 1:
             many = f"{len(found)} media of the project are named {name!r}: {', '.join(found)}"
-            return prediction, f"{many}; set the id of the one that is meant"
-        return prediction, f"no media of the project is named {name!r}"
+            kind = "several media of the project have this name"
+            hint = "; set the id of the one that is meant"
+            return Named(prediction, Finding((), many + hint, kind=kind + hint))
+        taken = self._taken.setdefault(found[0], name)
+        if len({normalize("NFC", each).casefold() for each in (taken, name)}) > 1:
+            return Named(
+                prediction,
+                Finding(
+                    (),
+                    f"{taken!r} has the only media that {name!r} could be, already",
+                    kind="another image before has the only media that it could be",
+                ),
+            )
+        if isinstance(prediction, LabeledImage):
+            return Named(attrs.evolve(prediction, media_id=found[0]))
+        return Named({**prediction, _IDS[0]: found[0]})
+
+
+@attrs.define
+class MediaSizes:
+    """Reads widths and heights of media, which the service tells in the details of tasks alone.
+
+    That is one listing of the tasks for an import, and then a request an image, a few at once.
+    """
+
+    _tasks: TasksResource
+    _project_id: str
+    always: bool
+    """Whether they are read of images too of which nobody says a size."""
+    _task_ids: dict[str, str] = attrs.field(factory=dict, init=False)
+    _is_listed: bool = attrs.field(default=False, init=False)
+
+    async def of(self, predictions: Iterable[Named]) -> dict[str, Size]:
+        """Return the sizes of the media of predictions by id, as far as the service tells them."""
+        wanted = {
+            each.media_id.lower()
+            for each in predictions
+            if each.media_id and (self.always or getattr(each.prediction, "width", None))
+        }
+        if wanted and not self._is_listed:
+            every = self._tasks.iter(self._project_id, state="all")
+            async with aclosing(every):
+                self._task_ids = {task.media_id: task.id async for task in every}
+            self._is_listed = True
+        sizes: dict[str, Size] = {}
+
+        async def read(media_id: str) -> None:
+            with suppress(NotFoundError):  # deleted in the meantime
+                media = (await self._tasks.get(self._task_ids[media_id])).media
+                if media.width and media.height:
+                    sizes[media_id] = (media.width, media.height)
+
+        await for_each(wanted & self._task_ids.keys(), read)
+        return sizes

@@ -46,7 +46,7 @@ async def test_coco_into_the_service_and_out_again(shape: formats.Shape, by: for
             found = match(read.images, dataset.media)
             assert (found.unmatched, len(found.unannotated)) == ((), 6)
             report = await client.labels.import_predictions(
-                project.id, found.images, keep_data=False
+                project.id, found.images, keep_data=False, sizes=False
             )
             assert report.stored == len(found.images)
             await client.tasks.complete_many(project.task_ids.values())

@@ -320,7 +320,7 @@ async def test_warnings_hold_back_on_request(strict: bool, outcome: str) -> None
         media_id="M", width=10, height=10, annotations=[Annotation("car", Rectangle(5, 5, 6, 2))]
     )
     report = await LabelsResource(FakeSession([STORED])).import_predictions(
-        "P", [far], keep_data=True, config=CONFIG, strict=strict
+        "P", [far], keep_data=True, config=CONFIG, strict=strict, sizes=False
     )
     (result,) = report.results
     assert result.outcome == outcome

@@ -115,7 +115,7 @@ async def test_what_cannot_go_is_listed() -> None:
 
         rest = await imported(there.project_id, [task], keep_data=False, partial=True)
         (result,) = rest.results
-        assert rest.ok
+        assert (rest.stored, rest.ok, rest.problems) == (1, False, (result,))
         assert sorted(each.partition(":")[0] for each in result.left_out) == [
             "global_classifications.weather[2]",
             "labels.car[0].classifications.kind[2]",

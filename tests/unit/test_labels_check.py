@@ -10,6 +10,7 @@ from datagym_async.labels import (
     Annotation,
     Classification,
     ConfigEntry,
+    Finding,
     Incomplete,
     LabelConfig,
     LabeledImage,
@@ -223,6 +224,33 @@ def test_old_names_and_ignored_members() -> None:
     """An export of an older service goes in, too."""
     old = {"internal_image_ID": "M", "external_image_ID": "a.jpg", "status": "completed"}
     assert prepare_prediction(old).prediction == {"internal_media_ID": "M"}
+
+
+def test_what_lies_beyond_the_upper_or_left_edge_goes_alone() -> None:
+    """The rest goes in without it, unless another fault holds all of it back, or it is to stay."""
+    good, beyond = {"point": [{"x": 1, "y": 2}]}, {"point": [{"x": 1, "y": -2}]}
+    given = item(labels={"hydrant": [good, beyond]})
+    prepared = prepare_prediction(given, ENTRIES)
+    assert (prepared.ok, prepared.prediction["labels"]) == (True, {"hydrant": [good]})
+    assert [each.where for each in prepared.left_out] == ["labels.hydrant[1].point[0].y"]
+    assert not prepare_prediction(given, ENTRIES, beyond=False).ok
+    broken = prepare_prediction(item(labels={"hydrant": [{}, beyond]}), ENTRIES)
+    assert (len(broken.errors), broken.left_out) == (2, ())
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("it ends at 200, not at -0.5 or 1e-05", "it ends at ..., not at ... or ..."),
+        ("no geometry 'class_1' here", "no geometry 'class_1' here"),
+        ("for 6d3a5b1e-0000-4000-8000-0123456789ab.", "for ...."),
+        ("12,345 characters, at least 3.", "... characters, at least ...."),
+        ("base64 of x1", "base64 of x1"),
+    ],
+)
+def test_findings_of_one_kind(message: str, kind: str) -> None:
+    """They are the same but for numbers and ids; what stands in quotes is a name."""
+    assert Finding((), message).kind == kind
 
 
 def test_parts_are_left_out_on_request() -> None:
