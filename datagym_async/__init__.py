@@ -214,6 +214,7 @@ else:
             "UploadReport UploadResult clean_jobs failed_items jobs_folder list_jobs show_job"
         ),
         formats="",
+        look="",
         server="",
         testing="",
     )

@@ -31,6 +31,7 @@ from datagym_async.exceptions import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
     import aiohttp
+    from PIL.Image import Image
 
     from datagym_async._limits import LimiterState
     from datagym_async._opened import Opened, TokenSource
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
     )
     from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
     from datagym_async.formats import LabelMapping
-    from datagym_async.models import DatasetId, ProjectId
+    from datagym_async.look._subjects import LookSources
+    from datagym_async.models import DatasetId, MediaId, ProjectId
     from datagym_async.resources import (
         AiSegmentationResource,
         DatasetsResource,
@@ -705,6 +707,56 @@ class DataGymClient:
             on_progress=on_progress or (lambda _: None),
         )
         return await export_labels(self.labels, self.tasks, project, Path(path), format, options)
+
+    async def preview(
+        self, media_id: MediaId, *, project_id: ProjectId | None = None, text: bool = True
+    ) -> Image:
+        """Return an image with its labels drawn on it, as an RGB image of Pillow's.
+
+        The labels are those of its task, in whatever state, with every digit of their coordinates;
+        the colours are those of the label configuration. To find the task, the tasks of the project
+        are listed. A task that nobody has opened is not read: the service would create values.
+        Needs ``datagym-async[look]``.
+
+        Args:
+            media_id: The image.
+            project_id: The project whose labels are drawn; None for the image alone.
+            text: Whether class and answers are written beside each shape.
+
+        Raises:
+            NotFoundError: The media is unknown, or the project has no task of it.
+            ConfigurationError: The extra is not installed.
+            OSError: The image cannot be decoded.
+        """
+        from datagym_async._threads import in_thread
+        from datagym_async.labels import LabeledImage
+        from datagym_async.look import draw
+        from datagym_async.look._drawing import require_look
+        from datagym_async.look._subjects import task_labels
+        from datagym_async.models._ids import id_of
+
+        require_look("client.preview")
+        media, sources = id_of(media_id, "media id"), self._look_sources()
+        labels, colors = None, None
+        if project_id is not None:
+            project = id_of(project_id, "project id")
+            labels, colors = await task_labels(sources, media, project)
+        content = await self.media.download(media)
+        drawn = labels or LabeledImage(media_id=media)
+        return await in_thread(draw, content, drawn, colors=colors, text=text)
+
+    def _look_sources(self) -> LookSources:
+        from datagym_async.data._listing import Library
+        from datagym_async.look._subjects import LookSources
+
+        lane = self._opened.lane(Lane.DOWNLOAD)
+        return LookSources(
+            self.base_url,
+            Library(self.media, self.datasets, self.projects, self.labels, lane),
+            self.media,
+            self.tasks,
+            self.label_configs,
+        )
 
     @overload
     def loader(

@@ -16,6 +16,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "PIL": "server",
     "pillow_heif": "heic",
     "skimage": "demo",
+    "jinja2": "look",
     "watchfiles": "watch",
     "numpy": "formats",
     "pycocotools": "formats",

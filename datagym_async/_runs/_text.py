@@ -24,6 +24,7 @@ import attrs
 
 from datagym_async._files import write_private
 from datagym_async._printable import printable
+from datagym_async._shown import Shown
 
 _STARTS = frozenset("'=@+-\t\r")
 _FORMULA = re.compile(r"'*[=@+\-\t\r]")
@@ -140,7 +141,7 @@ class BulkTally(Generic[R]):
         }
 
 
-class BulkReport(ABC):
+class BulkReport(Shown, ABC):
     """The account of a run as text: JSON for programs, CSV for spreadsheets."""
 
     __slots__ = ()

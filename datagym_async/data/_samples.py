@@ -11,6 +11,7 @@ import attrs
 from datagym_async._logs import logger
 from datagym_async._retry import SEEMS_DOWN
 from datagym_async._runs._engine import UNREACHABLE_AFTER
+from datagym_async._shown import Shown
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
@@ -39,7 +40,7 @@ def _shown(data: object) -> str:
 
 
 @attrs.frozen
-class Sample:
+class Sample(Shown):
     """One media with its labels.
 
     Args:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 import attrs
 
 from datagym_async._extras import extra_module
+from datagym_async._shown import Shown
 from datagym_async.models import EntryType, MediaId, TaskState
 from datagym_async.models._basics import count
 from datagym_async.models._ids import id_of
@@ -363,7 +364,7 @@ def _media_id(value: MediaId) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class LabeledImage:
+class LabeledImage(Shown):
     """The labels of one image, to be imported or converted.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from datagym_async._shown import Shown
 from datagym_async.models._basics import (
     Dated,
     MediaInvalidReason,
@@ -38,7 +39,7 @@ class DatasetMedia(Dated):
 
 
 @attrs.frozen
-class Dataset(Dated):
+class Dataset(Shown, Dated):
     """A dataset and its media.
 
     Args:

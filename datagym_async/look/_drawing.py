@@ -1,0 +1,170 @@
+"""Labels drawn on images, by Pillow; blocking."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Collection
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from datagym_async._extras import require_modules
+from datagym_async._regular_files import regular_only
+from datagym_async.look._marks import (
+    FILLED,
+    Colors,
+    Mark,
+    color_of,
+    ink_on,
+    marks_of,
+    rgb_of,
+    stroke_of,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+    from datagym_async.labels import LabeledImage, Point
+
+Drawable: TypeAlias = "Image | str | os.PathLike[str] | bytes | Any"
+"""An image of Pillow's, a path, the bytes of a file, or an array of numpy's."""
+
+
+def require_look(what: str) -> None:
+    """Raise `ConfigurationError` where what draws is not installed."""
+    require_modules(what, "look", "PIL", "jinja2")
+
+
+def opened(image: Drawable) -> Image:
+    """Return an image as Pillow opens it; it is loaded when it is used."""
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return image
+    if isinstance(image, bytes | bytearray | memoryview):
+        return Image.open(io.BytesIO(image))
+    if isinstance(image, str | os.PathLike):
+        with open(image, "rb", opener=regular_only) as file:
+            return Image.open(io.BytesIO(file.read()))
+    return Image.fromarray(image)
+
+
+def in_colors(image: Image) -> Image:
+    """Return an image as RGB: of 16 bits the upper 8, and transparency laid over white."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        return image.point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def draw(
+    image: Drawable,
+    labels: LabeledImage,
+    *,
+    colors: Colors | None = None,
+    classes: Collection[str] | None = None,
+    text: bool = True,
+    scale: float = 1.0,
+) -> Image:
+    """Return an image with labels drawn on it: an RGB image of Pillow's, as large as it is stored.
+
+    Boxes, polygons, lines, points; masks with their holes, half transparent; class and answers
+    beside each. Lines are wider on larger images, with a dark edge, so that they are seen on any
+    ground. Needs ``datagym-async[look]``; it blocks.
+
+    Args:
+        image: An image of Pillow's, a path, the bytes of a file, or an array of uint8
+            (height x width, or x 3 or 4). It is left as it is, EXIF orientation included, which
+            the service ignores too.
+        labels: What is drawn, in pixels of the image.
+        colors: Colours by the keys of classes (`colors_of`); others go by their names.
+        classes: Keys of the classes that are drawn; None for all.
+        text: Whether class and answers are written.
+        scale: Pixels of the image for each pixel of the labels, where it has been resized.
+
+    Raises:
+        ConfigurationError: Pillow is not installed.
+        OSError: The image cannot be read.
+    """
+    require_modules("Drawing labels", "look", "PIL")
+    canvas = in_colors(opened(image).copy())
+    marks = list(marks_of(labels, classes))
+    wide = stroke_of(*canvas.size)
+    for mark in marks:
+        rings = [_at(ring, canvas.size, scale) for ring in mark.rings]
+        _paint(canvas, mark, rings, color_of(mark.key, colors), wide)
+    for mark in marks if text else ():
+        _write(canvas, mark, color_of(mark.key, colors), wide, scale)
+    return canvas
+
+
+_Pairs: TypeAlias = list[tuple[float, float]]
+
+
+def _at(ring: tuple[Point, ...], size: tuple[int, int], scale: float) -> _Pairs:
+    # What lies far outside is moved nearer: Pillow walks along lines pixel by pixel.
+    (right, bottom), far = size, 2 * max(size)
+    return [
+        (
+            min(max(each.x * scale, -far), right + far),
+            min(max(each.y * scale, -far), bottom + far),
+        )
+        for each in ring
+    ]
+
+
+def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: float) -> None:
+    from PIL import Image, ImageChops, ImageDraw
+
+    pen, line = ImageDraw.Draw(canvas), max(2, round(wide))
+    edge = line + 2 * max(1, round(wide * 0.6))
+    if mark.kind == "point":
+        ((x, y),) = rings[0]
+        for radius, ink in ((wide * 3.6, "#000000"), (wide * 2.6, color)):
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
+        return
+    if cover := FILLED.get(mark.kind):
+        every = [pair for ring in rings for pair in ring]
+        left, top = (int(max(min(each[axis] for each in every), 0)) for axis in (0, 1))
+        right, bottom = (
+            int(min(max(each[axis] for each in every) + 1, canvas.size[axis])) for axis in (0, 1)
+        )
+        if right > left and bottom > top:
+            mask = Image.new("1", (right - left, bottom - top))
+            for ring in rings:  # what two rings cover is a hole: even-odd, as SVG fills
+                one = Image.new("1", mask.size)
+                if len(ring) > 1:
+                    ImageDraw.Draw(one).polygon([(x - left, y - top) for x, y in ring], fill=1)
+                mask = ImageChops.logical_xor(mask, one)
+            share = mask.convert("L").point(lambda value: round(value * cover))
+            canvas.paste(rgb_of(color), (left, top), share)
+    for width, ink in ((edge, "#000000"), (line, color)):
+        for ring in rings:
+            walk = ring if mark.kind == "line" else [*ring, *ring[:2]]
+            pen.line(walk, fill=ink, width=width, joint="curve")
+
+
+def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> None:
+    from PIL import ImageDraw
+
+    pen, font = ImageDraw.Draw(canvas), _font(max(10, round(6 * wide)))
+    left, top, right, bottom = pen.textbbox((0, 0), mark.caption, font=font)
+    pad = max(1, round(wide))
+    width, height = right - left + 2 * pad, bottom - top + 2 * pad
+    x = min(max(mark.bounds.left * scale, 0), max(0, canvas.width - width))
+    y = mark.bounds.top * scale - height
+    y = min(max(y, 0), max(0, canvas.height - height))
+    pen.rectangle((x, y, x + width, y + height), fill=color)
+    pen.text((x + pad - left, y + pad - top), mark.caption, fill=ink_on(color), font=font)
+
+
+@lru_cache(maxsize=16)
+def _font(size: int) -> FreeTypeFont | ImageFont:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
