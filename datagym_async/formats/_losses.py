@@ -52,16 +52,21 @@ class LossKind(enum.StrEnum):
         True,
     )
     COLLISION = "collision", "names that give one key, told apart by a hash"
+    CUBOID = "cuboid", "cuboids, left out", True
+    CURVE = "curve", "circles and ellipses, now outlines of many corners"
     CROWD = "crowd", "marks of a crowd: the service keeps the shape as that of one object"
     DOUBLED = "doubled", "images listed more than once under one name, taken together"
     EXTRA = "extra", "annotations with attributes that the service does not know"
     GROUP = "group", "supercategories without a select in the label configuration"
     HOLES = "holes", "outlines with holes, which are filled now"
+    IGNORED = "ignored", "regions that belong to no class (DontCare), left out"
     INCOMPLETE = "incomplete", "shapes without all of their coordinates, left out", True
     KEYPOINTS = "keypoints", "keypoints without a shape to be nested in, now points of their own"
     LINE = "line", "lines, left out", True
     LONG_NAME = "long_name", "names of images too long for their label files, shortened"
     LONG_TEXT = "long_text", "texts of more than 255 characters, which the service refuses", True
+    LOW_SCORE = "low_score", "objects below the score that was asked for, left out"
+    MISSING_IMAGE = "missing_image", "labels of images that cannot tell their size, left out", True
     NESTING = "nesting", "nested shapes, now shapes of their own"
     NO_ENTRY = (
         "no_entry",
@@ -83,6 +88,8 @@ class LossKind(enum.StrEnum):
     )
     SIZE = "size", "images of unknown width and height"
     SKELETON = "skeleton", "orders and skeletons of keypoints, which the service does not hold"
+    TRACK = "track", "objects followed through frames, now an object of its own in each"
+    TURNED = "turned", "images that EXIF turns: their labels are of the upright image"
     UNKNOWN_CATEGORY = "unknown_category", "annotations of an unknown category, left out", True
     UNKNOWN_IMAGE = "unknown_image", "annotations of an unknown image, left out", True
     VIDEO = "video", "videos, left out", True

@@ -69,6 +69,8 @@ class RawObject:
     """A mask of COCO (RLE), instead of `parts`; decoded only where an outline is asked for."""
     line: Ring = ()
     """The points of an open line, where the object is one."""
+    point: Pair | None = None
+    """A point, where the object is one."""
     keypoints: Sequence[tuple[float, float, int] | None] = ()
     """x, y and visibility (1: hidden, 2: seen) for each of the category's; None if not labelled."""
     number: int | str | None = None

@@ -1,0 +1,290 @@
+"""What readers of label files share: texts, images beside labels, numbers, and classes on the way.
+
+A record that cannot be read is a `BrokenError` or an `OSError`: its reader counts it, with its file
+and line, and goes on.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import attrs
+
+from datagym_async._extras import extra_module
+from datagym_async._regular_files import regular_only
+from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
+from datagym_async.formats._raw import Category, RawDataset, RawImage, RawObject
+from datagym_async.labels._json import LARGEST
+
+MOST_BYTES: Final = 256 * 2**20
+"""Of a label file of one image, or of a list of files: what is larger is none."""
+IMAGE_SUFFIXES: Final = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
+    ".webp", ".heic", ".heif", ".avif",
+))  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What a reader is told besides its path; `formats.read` says what each is."""
+
+    classes: tuple[str, ...] = ()
+    split: str | None = None
+    zero_based: bool = False
+    images: Path | None = None
+
+
+# --- Texts and numbers ----------------------------------------------------------------------------
+
+
+def bytes_of(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        BrokenError: It is larger than `MOST_BYTES`.
+        OSError: It cannot be read, or is no regular file.
+    """
+    with open(path, "rb", opener=regular_only) as file:
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise BrokenError(f"{MOST_BYTES >> 20} MB are more than a label file has")
+        return file.read(MOST_BYTES)
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 with its mark; errors as for `bytes_of`."""
+    data = bytes_of(path)
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise BrokenError(f"it is no text in UTF-8 (byte {error.start:,})") from None
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Give the words of each line that has any, with its number from 1; errors as for `text_of`."""
+    for number, line in enumerate(io.StringIO(text_of(path), newline=None), 1):
+        if words := line.split():
+            yield number, words
+
+
+def number_of(value: object, what: str = "a coordinate") -> float:
+    """Return a finite number, also one that is written as a text; else a `BrokenError`."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not -LARGEST <= number <= LARGEST:
+        raise BrokenError(f"{str(value)[:20]!r} is no number for {what}")
+    return number
+
+
+def pixels_of(value: object) -> int | None:
+    """Return a width or height: a whole number above 0, also as a text or as 640.0; else None."""
+    try:
+        number = number_of(value)
+    except BrokenError:
+        return None
+    return int(number) if number > 0 and number == int(number) else None
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Return the files below a folder with one of these suffixes, in order of their names.
+
+    Links are followed, also to folders, each of which is read once; what is hidden is left out.
+    """
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(place)  # noqa: PTH116 -- a text, as os.walk gives it
+        if (own := (status.st_dev, status.st_ino)) in seen:  # a link to where it came from
+            folders.clear()
+            continue
+        seen.add(own)
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        found.extend(
+            f"{place}{os.sep}{name}"
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122
+        )
+    return [Path(each) for each in sorted(found)]
+
+
+_PICTURES: Final = (
+    (b"\xff\xd8\xff", "Jpeg"),
+    (b"\x89PNG\r\n", "Png"),
+    (b"BM", "Bmp"),
+    (b"GIF8", "Gif"),
+    (b"II*\0", "Tiff"),
+    (b"MM\0*", "Tiff"),
+    (b"RIFF", "WebP"),
+)
+_ORIENTATION: Final = 0x0112
+_ON_ITS_SIDE: Final = 5  # EXIF orientations from here on swap width and height
+
+
+def size_of(path: Path) -> tuple[int, int, int]:
+    """Return width, height and EXIF orientation of an image, by its header alone.
+
+    Width and height are those of the upright image, as trainers load it: they turn a JPEG by its
+    EXIF orientation (Ultralytics, `exif_size`). It needs Pillow, whose classes are used as they
+    are: `PIL.Image.open` speaks its doubts of large images through `warnings`.
+
+    Raises:
+        BrokenError: It is no image that can be read.
+        OSError: It cannot be read, or is no regular file.
+        FormatError: Pillow is not installed.
+    """
+    with open(path, "rb", opener=regular_only) as file:
+        start = file.read(8)
+        file.seek(0)
+        kind = next((name for magic, name in _PICTURES if start.startswith(magic)), None)
+        if kind is None:
+            raise BrokenError("it is no image that can be read")
+        module = extra_module(f"PIL.{kind}ImagePlugin", FormatError)
+        try:
+            with getattr(module, f"{kind}ImageFile")(file) as image:
+                width, height = image.size
+                turned = image.getexif().get(_ORIENTATION) if kind == "Jpeg" else None
+        except Exception as error:  # whatever a hostile file provokes
+            raise BrokenError(f"it cannot be read as an image: {error}") from None
+    orientation = turned if isinstance(turned, int) and 1 <= turned <= 8 else 1
+    across, down = (height, width) if orientation >= _ON_ITS_SIDE else (width, height)
+    return across, down, orientation
+
+
+@attrs.define
+class Pictures:
+    """Finds images by the names that their label files have, in folders where they may lie."""
+
+    _folders: Sequence[Path]
+    _known: dict[str, Path] | None = None
+
+    def of(self, stem: str) -> Path | None:
+        """Return the image with a name without suffix, folders included; None if there is none."""
+        if self._known is None:
+            self._known = {}
+            for folder in self._folders:
+                for path in files_below(folder, IMAGE_SUFFIXES) if folder.is_dir() else ():
+                    self._known.setdefault(stem_of(path, folder), path)
+        return self._known.get(stem)
+
+
+def stem_of(path: Path, folder: Path) -> str:
+    """Return the name of a file below a folder, without suffix, with slashes."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def below(folder: Path, path: Path, name: str) -> str:
+    """Return the name that a label file gives its image, with the folders that the file lies in.
+
+    A name that has folders already is kept as it is.
+    """
+    parent = path.parent.relative_to(folder)
+    return name if "/" in name or "\\" in name else str(PurePosixPath(parent.as_posix(), name))
+
+
+# --- Classes and images that only the files themselves tell ---------------------------------------
+
+
+@attrs.define
+class Classes:
+    """Makes a category of each name, numbered as they come."""
+
+    _found: dict[str, Category] = attrs.field(factory=dict, init=False)
+
+    def of(self, name: object, **more: Any) -> Category:
+        """Return the category of a name, or raise `BrokenError` where it is none."""
+        if not isinstance(name, str) or not (name := name.strip()):
+            raise BrokenError("it has no class")
+        if name not in self._found:
+            self._found[name] = Category(len(self._found), name, **more)
+        return self._found[name]
+
+    def all(self) -> tuple[Category, ...]:
+        """Return all of them, in order."""
+        return tuple(self._found.values())
+
+
+def gathered(
+    where: str,
+    read: Callable[[Classes, Losses], Iterator[RawImage]],
+    options: Options,
+    looked_for: str,
+) -> RawDataset:
+    """Return a dataset of files that are read once before, for their classes and images.
+
+    Args:
+        where: The file or folder, for people.
+        read: Gives the images, with categories of the classes it is given.
+        options: Whose classes come first.
+        looked_for: What each image would have been, for the error where there is none.
+
+    Raises:
+        FormatError: There is no image.
+    """
+
+    def classes() -> Classes:
+        made = Classes()
+        for name in options.classes:
+            made.of(name)
+        return made
+
+    found, names = classes(), dict[str, int]()
+    losses = Losses()
+    for image in read(found, losses):
+        names[image.name] = names.get(image.name, 0) + 1
+    if not names:
+        lost = f": {losses.report()}" if losses.report() else ""
+        raise FormatError(f"{where} holds no images; looked for {looked_for}{lost}")
+    doubled = {name for name, times in names.items() if times > 1}
+
+    def images(losses: Losses) -> Iterator[RawImage]:
+        each_once = read(classes(), losses)
+        return joined(each_once, doubled, losses) if doubled else each_once
+
+    return RawDataset(where=where, categories=found.all(), images=images)
+
+
+def joined(
+    images: Iterator[RawImage], doubled: Collection[str], losses: Losses
+) -> Iterator[RawImage]:
+    """Give images, those of one name as one, behind all others, if they are of one size.
+
+    Else the first remains, and the objects on the others are lost. An object that is there twice
+    is one.
+    """
+    held: dict[str, RawImage] = {}
+    for image in images:
+        if image.name not in doubled:
+            yield image
+        elif (first := held.setdefault(image.name, image)) is not image:
+            sizes = (image.width, image.height), (first.width, first.height)
+            if None not in chain(*sizes) and sizes[0] != sizes[1]:
+                text = f"{image.where}: another image of the name {image.name} has another size"
+                losses.add(LossKind.BROKEN, text, count=max(1, len(image.objects)))
+                continue
+            losses.add(LossKind.DOUBLED, f"{image.name} ({image.where})")
+            known = [_what(each) for each in first.objects]
+            first.objects += [each for each in image.objects if _what(each) not in known]
+            first.width, first.height = first.width or image.width, first.height or image.height
+    yield from held.values()
+
+
+def _what(each: RawObject) -> tuple[object, ...]:
+    shape = (each.box, each.parts, each.line, each.point, each.keypoints, each.mask)
+    return (each.category.names, *shape)
+
+
+def answers(where: str, given: Mapping[str, object], losses: Losses) -> None:
+    """Count answers about an object or an image that a file has, and that no entry takes."""
+    for name in given:
+        losses.add(LossKind.CLASSIFICATION, f"{where}: {name}")

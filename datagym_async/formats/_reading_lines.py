@@ -1,0 +1,474 @@
+"""Labels in lines of numbers: YOLO in all its kinds, and KITTI.
+
+YOLO's rules are those of Ultralytics (docs.ultralytics.com/datasets: detect, segment, pose, obb),
+with what darknet, CVAT, Label Studio and Roboflow write: a folder of label files and a list of
+names. Numbers are shares of the width and height of the image as trainers see it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from datagym_async._extras import extra_module
+from datagym_async.formats._geometry import digits_tolerance, snapped
+from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
+from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject
+from datagym_async.formats._reading import (
+    IMAGE_SUFFIXES,
+    Classes,
+    Options,
+    Pictures,
+    files_below,
+    gathered,
+    lines_of,
+    number_of,
+    size_of,
+    stem_of,
+    text_of,
+)
+
+# --- YOLO: what a dataset is ----------------------------------------------------------------------
+
+PARTS: Final = ("train", "val", "test")
+_NAMES_FILES: Final = ("classes.txt", "obj.names", "_darknet.labels", "names.txt")
+_YAML: Final = (".yaml", ".yml")
+_NO_LABELS: Final = frozenset((
+    "classes", "predefined_classes", "names", "labels", "train", "val", "valid", "test", "notes",
+    "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
+))  # fmt: skip
+"""Stems of files beside those of labels."""
+_FARTHEST: Final = 2  # a share of a size beyond that is no share, but pixels
+
+
+@attrs.frozen
+class _Yolo:
+    """What a data.yaml or a list of names says."""
+
+    categories: Mapping[int, Category]
+    keypoints: int = 0
+    dimensions: int = 3
+    """Numbers of a keypoint: x, y and, if there are three, its visibility."""
+
+    @property
+    def pose(self) -> int:
+        """Return how many numbers of a line are keypoints."""
+        return self.keypoints * self.dimensions
+
+
+@attrs.frozen
+class _Labelled:
+    """An image and its label file, as far as they are there."""
+
+    name: str
+    image: Path | None
+    labels: Path
+
+
+def open_yolo(path: Path, options: Options) -> RawDataset:
+    """Open a data.yaml, a darknet data file, or a folder; errors as `formats.read` says."""
+    told = yolo_file(path) if path.is_dir() else path
+    if told is None:
+        yolo = _Yolo(_listed(path, options.classes))
+        found = _in_folder(path, options.images)
+        return _dataset(path, yolo, found, [], "images, and a .txt of labels for each")
+    try:
+        said = _said(told)
+    except BrokenError as error:
+        raise FormatError(f"{told} cannot be read as yolo: {error}") from None
+    yolo = _told(told, said, options.classes)
+    root, given = told.parent, str(said.get("path") or "")
+    roots = [each for each in (root / given, root) if each.is_dir()]
+    wanted = [options.split] if options.split else [each for each in PARTS if said.get(each)]
+    if not wanted or not said.get(wanted[0]):
+        known = ", ".join(each for each in said if each not in ("names", "nc", "path"))
+        text = f"{told} names no images under {options.split or 'train, val or test'}"
+        raise FormatError(f"{text}; it has {known or 'nothing'}")
+    found, problems = list[_Labelled](), list[str]()
+    for part in wanted:
+        values = said[part] if isinstance(said[part], list) else [said[part]]
+        for value in map(str, values):
+            place = _place(roots, value)
+            if place is None:
+                tried = " and ".join(dict.fromkeys(str(each / value) for each in roots))
+                problems.append(f"{part}: {value} is not there (looked for {tried})")
+            elif place.is_file():
+                found += _in_list(place, roots)
+            else:
+                found += _in_folder(place, None)
+    return _dataset(told, yolo, _told_apart(found, roots[-1]), problems, "images")
+
+
+def yolo_file(folder: Path) -> Path | None:
+    """Return the file of a folder that says what a dataset is: data.yaml, or darknet's."""
+    inside = sorted(each for each in folder.iterdir() if each.suffix.lower() in _YAML)
+    inside.sort(key=lambda each: each.stem != "data")
+    for each in (*inside, folder / "obj.data"):
+        try:
+            said = _said(each) if each.is_file() else {}
+        except (BrokenError, OSError):
+            continue
+        if said.get("names") or said.get("nc"):
+            return each
+    return None
+
+
+def _said(path: Path) -> Mapping[str, Any]:
+    said = _data_file(path) if path.suffix == ".data" else _yaml(path)
+    # darknet and Roboflow say valid.
+    return said if said.get("val") or not said.get("valid") else {**said, "val": said["valid"]}
+
+
+def _yaml(path: Path) -> Mapping[str, Any]:
+    yaml = extra_module("yaml", FormatError)
+    try:
+        # All scalars are texts: a class may be called no, 12 or 1e3.
+        said = yaml.load(text_of(path), yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BrokenError(f"it is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(said, dict):
+        raise BrokenError("it is no YAML with names, train and val")
+    return said
+
+
+def _data_file(path: Path) -> Mapping[str, Any]:
+    """Return what darknet's ``obj.data`` says: ``names = data/obj.names``, ``train = ...``."""
+    lines = [line.partition("=") for line in text_of(path).splitlines()]
+    said: dict[str, Any] = {key.strip(): value.strip() for key, is_said, value in lines if is_said}
+    if names := _place([path.parent], said.get("names", "")):
+        said["names"] = [each for each in text_of(names).splitlines() if each.strip()]
+    return said
+
+
+def _tried(roots: Sequence[Path], value: str) -> list[Path]:
+    """Return where a path may lead: below the roots, as Ultralytics and darknet have it."""
+    values = [value]
+    if value.startswith("../"):  # as Roboflow writes it, and Ultralytics corrects it
+        values.append(value[3:])
+    if value.startswith("data/"):
+        values.append(value[5:])
+    return [root / each for each in values for root in roots] if value else []
+
+
+def _place(roots: Sequence[Path], value: str) -> Path | None:
+    """Return where a path leads; where no folder of images is, one of labels will do."""
+    tried = _tried(roots, value)
+    labelled = (each for each in tried if _labels_of(each) != each and _labels_of(each).is_dir())
+    return next(chain((each for each in tried if each.exists()), labelled), None)
+
+
+def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
+    names = said.get("names") or list(classes)
+    try:
+        if isinstance(names, str):  # of a darknet data file, which is not there
+            raise BrokenError(f"the list of names {names} is not there")
+        pairs = names.items() if isinstance(names, dict) else enumerate(names)
+        by_number = {int(number): name for number, name in pairs}
+        if not by_number and said.get("nc"):
+            by_number = {each: f"class_{each}" for each in range(min(int(said["nc"]), 100_000))}
+        bad = [each for each in by_number.values() if not isinstance(each, str) or not each.strip()]
+        if bad or not by_number:
+            raise BrokenError("names must be a list of names, or a name for each number")
+        count, dimensions = map(int, said.get("kpt_shape") or (0, 3))
+        if not 0 <= count <= 1000 or dimensions not in (2, 3):
+            raise BrokenError("kpt_shape must be the number of keypoints, and 2 or 3")
+    except (BrokenError, TypeError, ValueError) as error:
+        raise FormatError(f"{path} cannot be read as yolo: {error}") from None
+    told = said.get("kpt_names") or {}
+    categories = {}
+    for number, name in by_number.items():
+        # Names of keypoints: a list for all classes, or a list for each by its number.
+        own = told.get(str(number), ()) if isinstance(told, dict) else told
+        points = [str(each) for each in own] if isinstance(own, list) else []
+        points += [f"keypoint_{each + 1}" for each in range(len(points), count)]
+        categories[number] = Category(number, name.strip(), keypoints=points[:count])
+    return _Yolo(categories, count, dimensions)
+
+
+def _listed(folder: Path, classes: Sequence[str]) -> Mapping[int, Category]:
+    """Return the classes of a folder without data.yaml: as given, else of a file of names."""
+    names = list(classes)
+    places = (folder, folder.parent, folder / "labels")
+    files = (place / name for place in places for name in _NAMES_FILES)
+    if not names and (file := next((each for each in files if each.is_file()), None)):
+        try:
+            names = [each.strip() for each in text_of(file).splitlines() if each.strip()]
+        except BrokenError as error:
+            raise FormatError(f"{file} cannot be read as a list of names: {error}") from None
+    if not names:
+        raise FormatError(
+            f"{folder} does not list its classes: there is no data.yaml, and no "
+            f"{', '.join(_NAMES_FILES[:-1])}; name them with classes"
+        )
+    return {number: Category(number, name) for number, name in enumerate(names)}
+
+
+# --- YOLO: which images there are, and where their labels ----------------------------------------
+
+
+def _labels_of(path: Path) -> Path:
+    """Return a path whose last ``images`` is ``labels``, as Ultralytics finds labels."""
+    *before, after = f"{path}{os.sep}".rsplit(f"{os.sep}images{os.sep}", 1)
+    return Path(f"{before[0]}{os.sep}labels{os.sep}{after}") if before else path
+
+
+def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
+    """Return the images below a folder, and the label files that have none."""
+    if images is None and (folder / "images").is_dir() and (folder / "labels").is_dir():
+        folder = folder / "images"
+    elif images is None and folder.name == "labels" and (folder.parent / "images").is_dir():
+        folder = folder.parent / "images"
+    root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
+    found: list[_Labelled] = []
+    for image in files_below(images or folder, IMAGE_SUFFIXES):
+        own = root / image.relative_to(images) if images else _labels_of(image)
+        name = image.relative_to(images or folder).as_posix()
+        found.append(_Labelled(_behind_images(name), image, own.with_suffix(".txt")))
+    claimed = {each.labels for each in found}
+    for place in dict.fromkeys((root, folder)):
+        found.extend(
+            _Labelled(stem_of(file, place), None, file)
+            for file in (files_below(place, {".txt"}) if place.is_dir() else ())
+            if file not in claimed and file.stem.lower() not in _NO_LABELS
+        )
+    return found
+
+
+def _behind_images(name: str) -> str:
+    """Return what of a path stands behind the last folder ``images``."""
+    return f"/{name}".rpartition("/images/")[2].removeprefix("/")
+
+
+def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
+    """Give the images of a list, one path a line: below its folder, or the dataset's."""
+    try:
+        lines = [each.strip() for each in text_of(path).splitlines()]
+    except BrokenError as error:
+        raise FormatError(f"{path} cannot be read as a list of images: {error}") from None
+    for line in filter(None, lines):
+        value = line.replace("\\", "/").removeprefix("./")
+        tried = _tried([path.parent, *roots], value)
+        image = next((each for each in tried if each.is_file()), None)
+        files = [_labels_of(each).with_suffix(".txt") for each in ([image] if image else tried)]
+        labels = next((each for each in files if each.is_file()), files[0])
+        behind = _behind_images(value)
+        name = behind if behind != value else _relative(image, roots[-1]) or value
+        yield _Labelled(name, image, labels)
+
+
+def _relative(image: Path | None, root: Path) -> str:
+    return image.relative_to(root).as_posix() if image and image.is_relative_to(root) else ""
+
+
+def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
+    """Return each image once; those of one name in several parts by their path in the dataset."""
+    once = {each.image or each.labels: each for each in reversed(found)}
+    kept, names = list(reversed(once.values())), dict[str, int]()
+    for each in kept:
+        names[each.name] = names.get(each.name, 0) + 1
+    return [
+        attrs.evolve(each, name=_relative(each.image, root) or each.name)
+        if names[each.name] > 1
+        else each
+        for each in kept
+    ]
+
+
+# --- YOLO: what a label file says -----------------------------------------------------------------
+
+
+def _dataset(
+    path: Path, yolo: _Yolo, found: Sequence[_Labelled], problems: Sequence[str], looked_for: str
+) -> RawDataset:
+    if not found:
+        why = f"; {'; '.join(problems)}" if problems else ""
+        raise FormatError(f"{path} leads to no images; looked for {looked_for}{why}")
+
+    def images(losses: Losses) -> Iterator[RawImage]:
+        for problem in problems:
+            losses.add(LossKind.BROKEN, f"{path}: {problem}")
+        for each in found:
+            if (image := _read(each, yolo, losses)) is not None:
+                yield image
+
+    once = {each.name: each for each in yolo.categories.values()}  # two of one name are one
+    return RawDataset(where=str(path), categories=tuple(once.values()), images=images)
+
+
+def _read(each: _Labelled, yolo: _Yolo, losses: Losses) -> RawImage | None:
+    """Return an image with its labels; None where only the labels are there."""
+    lines: list[tuple[int, list[str]]] = []
+    try:
+        if each.labels.is_file():
+            lines = list(lines_of(each.labels))
+    except (BrokenError, OSError) as error:
+        losses.add(LossKind.BROKEN, f"{each.labels}: {error}")
+    size: tuple[int, int] | None = None
+    reason = "there is no such image"
+    try:
+        if each.image is not None:
+            *across_and_down, orientation = size_of(each.image)
+            size = (across_and_down[0], across_and_down[1])
+            if orientation > 1:
+                losses.add(LossKind.TURNED, each.name)
+    except (BrokenError, OSError) as error:
+        reason = str(error)
+    if size is None:
+        if lines:
+            losses.add(LossKind.MISSING_IMAGE, f"{each.name}: {reason}", count=len(lines))
+        return RawImage(name=each.name, where=str(each.labels)) if each.image else None
+    objects = []
+    for number, words in lines:
+        where = f"{each.labels}, line {number}"
+        try:
+            objects.append(_object(words, yolo, size, where))
+        except BrokenError as error:
+            losses.add(LossKind.BROKEN, f"{where}: {error}")
+        except LookupError as error:
+            losses.add(LossKind.UNKNOWN_CATEGORY, f"{where}: class {error}")
+    return RawImage(
+        name=each.name, where=str(each.labels), width=size[0], height=size[1], objects=objects
+    )
+
+
+def _object(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str) -> RawObject:
+    """Return what a line says, by the number of its numbers; `LookupError` for its class.
+
+    4: middle, width and height of a box. Those and the keypoints of ``kpt_shape``. 6 and more, an
+    even number: the corners of an outline; 8 are those of a turned box, too. One more is a score.
+    """
+    number = number_of(words[0], "a class")
+    category = yolo.categories.get(int(number)) if number == int(number) else None
+    if category is None:
+        raise LookupError(words[0])
+    rest, score = words[1:], None
+    if len(rest) in (5, 5 + yolo.pose) or (len(rest) > 6 and len(rest) % 2 and not yolo.pose):
+        score = number_of(rest[-1], "a score")
+        rest = rest[:-1]
+    shares = [number_of(each) for each in rest]
+    is_box = len(shares) == 4 or (yolo.pose > 0 and len(shares) == 4 + yolo.pose)
+    if not is_box and (len(shares) < 6 or len(shares) % 2 or yolo.pose):
+        wanted = f"4 or {4 + yolo.pose}" if yolo.pose else "4, 6 or more"
+        raise BrokenError(f"{len(rest)} numbers behind the class, where {wanted} were expected")
+    if any(abs(each) > _FARTHEST for each in (shares[:4] if is_box else shares)):
+        raise BrokenError("its numbers are no shares of a width and height, from 0 to 1")
+    noise = [digits_tolerance(rest, each) for each in size]
+
+    def pixel(x: float, y: float) -> Pair:
+        return snapped(x * size[0], size[0], noise[0]), snapped(y * size[1], size[1], noise[1])
+
+    found = RawObject(category=category, where=where, score=score)
+    if is_box:
+        x, y, width, height = shares[:4]
+        if width < 0 or height < 0:
+            raise BrokenError("its width or height is negative")
+        left, top = pixel(x - width / 2, y - height / 2)
+        right, bottom = pixel(x + width / 2, y + height / 2)
+        found.box = (left, top, right - left, bottom - top)
+        step = yolo.dimensions
+        found.keypoints = [
+            _keypoint(shares[at : at + step], pixel) for at in range(4, len(shares), step)
+        ]
+    else:
+        ring = [pixel(x, y) for x, y in zip(shares[::2], shares[1::2], strict=True)]
+        closed = len(ring) > 3 and ring[0] == ring[-1]
+        found.parts = [[ring[:-1] if closed else ring]]
+    return found
+
+
+def _keypoint(
+    numbers: Sequence[float], pixel: Callable[[float, float], Pair]
+) -> tuple[float, float, int] | None:
+    """Return a keypoint; of two numbers it is there unless it is 0 0, or negative."""
+    x, y, *rest = numbers
+    seen = int(rest[0]) if rest else 2 * (x > 0 or y > 0) * (x >= 0 and y >= 0)
+    return (*pixel(x, y), min(seen, 2)) if seen > 0 else None
+
+
+# --- KITTI ----------------------------------------------------------------------------------------
+
+_KITTI: Final = {"truncated": -1, "occluded": -1, "alpha": -10, "left": 0, "top": 0, "right": 0,
+    "bottom": 0, "height": -1, "width": -1, "length": -1, "x": -1000, "y": -1000, "z": -1000,
+    "rotation_y": -10, "score": 0}  # fmt: skip
+"""The numbers behind the class, the last of which may be missing, and what each is if unknown.
+
+The box is in pixels from 0, the rest in metres and radians (readme of the development kit).
+"""
+_KITTI_NUMBERS: Final = 14
+
+
+def open_kitti(path: Path, options: Options) -> RawDataset:
+    """Open a folder of KITTI's label files, or one that holds ``label_2``."""
+    folder = next(
+        (each for each in (path / "label_2", path / "labels", path) if each.is_dir()), path
+    )
+    beside = ("image_2", "images", "JPEGImages")
+    places = [options.images] if options.images else [folder.parent / each for each in beside]
+    pictures = Pictures([*places, folder])
+
+    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        for file in files_below(folder, {".txt"}):
+            if file.stem.lower() in _NO_LABELS:
+                continue
+            stem = stem_of(file, folder)
+            picture, objects = pictures.of(stem), list[RawObject]()
+            name = f"{stem}{picture.suffix if picture else '.png'}"
+            image = RawImage(name=name, where=str(file), objects=objects)
+            try:
+                if picture is not None:
+                    image.width, image.height, _ = size_of(picture)
+                lines = list(lines_of(file))
+            except (BrokenError, OSError) as error:
+                losses.add(LossKind.BROKEN, f"{file}: {error}")
+                lines = []
+            for number, words in lines:
+                where = f"{file}, line {number}"
+                try:
+                    _kitti(words, where, classes, losses, objects)
+                except BrokenError as error:
+                    losses.add(LossKind.BROKEN, f"{where}: {error}")
+            yield image
+
+    return gathered(str(path), read, options, "a .txt of labels for each, 15 numbers a line")
+
+
+def _kitti(
+    words: Sequence[str], where: str, classes: Classes, losses: Losses, objects: list[RawObject]
+) -> None:
+    # A name may have blanks. Behind it come 14 numbers, and maybe a score.
+    count = next(
+        (at for at, word in enumerate(reversed(words)) if not _is_number(word)), len(words)
+    )
+    if count < _KITTI_NUMBERS or len(words) <= _KITTI_NUMBERS:
+        raise BrokenError(f"it has no class and {_KITTI_NUMBERS} numbers behind it")
+    count = min(count, _KITTI_NUMBERS + 1, len(words) - 1)
+    name, numbers = " ".join(words[:-count]), [number_of(each) for each in words[-count:]]
+    if name == "DontCare":
+        losses.add(LossKind.IGNORED, where)
+        return
+    marks = dict(zip(_KITTI, numbers, strict=False))
+    left, top, right, bottom = (marks.pop(side) for side in ("left", "top", "right", "bottom"))
+    if right < left or bottom < top:
+        raise BrokenError("its box ends before it begins")
+    objects.append(
+        RawObject(
+            category=classes.of(name),
+            where=where,
+            box=(left, top, right - left, bottom - top),
+            score=marks.pop("score", None),
+            extra={mark: value for mark, value in marks.items() if value != _KITTI[mark]},
+        )
+    )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,426 @@
+"""YOLO in all its kinds, and KITTI: every layout that people have, and every line that is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from datagym_async.formats import FormatError, LossKind
+from datagym_async.formats._losses import Losses
+from datagym_async.formats._table import open_dataset
+
+if TYPE_CHECKING:
+    from datagym_async.formats._raw import RawDataset, RawImage, RawObject
+
+
+def picture(path: Path, width: int = 200, height: int = 100, **more: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (width, height)).save(path, **more)
+
+
+def text(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def read(dataset: RawDataset) -> tuple[list[RawImage], dict[str, int]]:
+    """All images, and the counts of losses."""
+    losses = Losses()
+    images = list(dataset.images(losses))
+    return images, {each.kind.value: each.count for each in losses.report().items}
+
+
+def box(found: RawObject) -> Any:
+    """Its box, which a checker does not compare with whole numbers."""
+    return found.box
+
+
+def only(path: Path, line: str, yaml: str = "names: [car, dog]", **size: int) -> RawObject:
+    """The one object of a dataset with one image and one line."""
+    text(path / "data.yaml", f"train: images\n{yaml}\n")
+    picture(path / "images" / "a.png", **size)
+    text(path / "labels" / "a.txt", line)
+    (image,), lost = read(open_dataset(path / "data.yaml", "yolo"))
+    assert not lost
+    (found,) = image.objects
+    return found
+
+
+YAML = "path: {path}\ntrain: {train}\nval: images/val\nnames:\n  0: car\n  3: Traffic Light\n"
+LAYOUTS = [
+    ("", "images/train"),
+    (".", "images/train"),
+    ("./", "images/train/"),
+    ("/nowhere/datasets/mine", "images/train"),  # the machine that it was made on
+    ("", "../images/train"),  # as Roboflow writes it
+    ("", "[images/train]"),
+    ("", "train.txt"),
+    ("", "[train.txt]"),
+    ("", "{root}/images/train"),
+]
+
+
+@pytest.mark.parametrize(("path", "train"), LAYOUTS)
+@pytest.mark.parametrize(
+    "lines", ["./images/train/a.png\n", "images/train/a.png", "{root}/images/train/a.png"]
+)
+def test_every_way_to_say_where_the_images_are(
+    tmp_path: Path, path: str, train: str, lines: str
+) -> None:
+    """A folder, a list, a list of these; a path that is empty, absent or of another machine."""
+    train = train.replace("{root}", str(tmp_path))
+    text(tmp_path / "data.yaml", YAML.format(path=path, train=train))
+    text(tmp_path / "train.txt", lines.format("images/train/a.png", root=tmp_path))
+    for part, name in (("train", "a"), ("val", "b")):
+        picture(tmp_path / "images" / part / f"{name}.png")
+        text(tmp_path / "labels" / part / f"{name}.txt", "3 0.5 0.5 0.5 0.5\n")
+    for where in (tmp_path, tmp_path / "data.yaml"):
+        images, lost = read(dataset := open_dataset(where, "yolo"))
+        names = [each.name.rpartition("/")[2] for each in images]
+        assert names == ["a.png", "b.png"]
+        assert [box(each.objects[0]) for each in images] == [(50, 25, 100, 50)] * 2
+        assert [each.name for each in dataset.categories] == ["car", "Traffic Light"]
+        assert not lost
+    (image,), _ = read(open_dataset(tmp_path, "yolo", split="val"))
+    assert (image.name, image.width, image.height) == ("b.png", 200, 100)
+
+
+def test_one_name_in_two_parts_is_told_apart(tmp_path: Path) -> None:
+    """Images of one name in train and val go by their paths in the dataset; others by their own."""
+    text(tmp_path / "data.yaml", "train: images/train\nval: images/val\nnames: [car]\n")
+    for name in ("train/a", "val/a", "val/b"):
+        picture(tmp_path / "images" / f"{name}.png")
+    images, _ = read(open_dataset(tmp_path, "yolo"))
+    assert [each.name for each in images] == ["images/train/a.png", "images/val/a.png", "b.png"]
+
+
+NAMED = [
+    ("names: [car, dog]", ["car", "dog"]),
+    ("names: {1: car, 2: dog}", ["car", "dog"]),
+    ("names: {'5': no, 7: 1e3}", ["no", "1e3"]),
+    ("nc: 2", ["class_0", "class_1"]),
+    ("names: [' car ', car]", ["car"]),  # two of one name are one
+]
+
+
+@pytest.mark.parametrize(("yaml", "names"), NAMED)
+def test_names(tmp_path: Path, yaml: str, names: list[str]) -> None:
+    """A list, a dict from any number and with gaps, a count alone; each the text it is."""
+    text(tmp_path / "data.yaml", f"train: images\n{yaml}\n")
+    picture(tmp_path / "images" / "a.png")
+    assert [each.name for each in open_dataset(tmp_path, "yolo").categories] == names
+
+
+LINES = [
+    "0 0.5 0.5 0.5 0.5",
+    "  0\t0.5  0.5   0.5 0.5  ",
+    "\n\n0 0.5 0.5 0.5 0.5\r\n\r\n",
+    "\ufeff0 0.5 0.5 0.5 0.5",
+    "0.0 .5 5e-1 0.5 0.500000000",
+    "+0 0.5 0.5 0.5 0.5\r",
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_way_to_write_a_box(tmp_path: Path, line: str) -> None:
+    """Blank lines, tabs, double blanks, a mark in front, 0.0 as a class: all mean one box."""
+    assert box(only(tmp_path, line)) == (50, 25, 100, 50)
+
+
+def test_noise_of_rounding_stays_within_the_image(tmp_path: Path) -> None:
+    """Six digits put a box off its edge by some millionths: it is on the edge then."""
+    found = only(tmp_path, "1 0.133333 0.5 0.266667 1.0", width=15, height=8)
+    left, top, width, height = box(found)
+    assert (left, top, height) == (0, 0, 8)
+    assert width == pytest.approx(4, abs=1e-4)
+
+
+def test_what_is_beyond_the_image_stays_beyond(tmp_path: Path) -> None:
+    """More than noise is not changed here."""
+    found = only(tmp_path, "1 1.2 0.7 0.5 0.4")
+    assert box(found) == pytest.approx((190, 50, 100, 40))
+
+
+def test_shapes_by_the_number_of_columns(tmp_path: Path) -> None:
+    """A score behind a box or an outline, an outline, and a turned box, which is one of four."""
+    assert only(tmp_path / "0", "0 0.5 0.5 0.5 0.5 0.9").score == 0.9
+    outline = only(tmp_path / "1", "1 0 0 1 0 1 1 0 0")
+    assert [[*ring] for part in outline.parts for ring in part] == [[(0, 0), (200, 0), (200, 100)]]
+    assert (box(outline), outline.category.name) == (None, "dog")
+    turned = only(tmp_path / "2", "1 0.5 0 1 0.5 0.5 1 0 0.5")
+    assert [*turned.parts[0][0]] == [(100, 0), (200, 50), (100, 100), (0, 50)]
+    scored = only(tmp_path / "3", "1 0.5 0 1 0.5 0.5 1 0 0.5 0.25")
+    assert (scored.score, scored.parts) == (0.25, turned.parts)
+
+
+POSE = "names: [person]\nkpt_shape: [2, {d}]\n"
+
+
+@pytest.mark.parametrize(("d", "numbers"), [(3, "0.1 0.2 2 0 0 0"), (2, "0.1 0.2 0 0")])
+@pytest.mark.parametrize("score", ["", " 0.5"])
+def test_keypoints(tmp_path: Path, d: int, numbers: str, score: str) -> None:
+    """They are of the category in the order of the file; what is not labelled is not there."""
+    found = only(tmp_path, f"0 0.5 0.5 0.5 0.5 {numbers}{score}", POSE.format(d=d))
+    assert box(found) == (50, 25, 100, 50)
+    assert found.keypoints == [(20, 20, 2), None]
+    assert found.category.keypoints == ("keypoint_1", "keypoint_2")
+    assert found.score == (0.5 if score else None)
+
+
+def test_keypoints_have_their_names(tmp_path: Path) -> None:
+    """As Ultralytics has them, a list for each class."""
+    yaml = POSE.format(d=3) + "kpt_names:\n  0: [nose, tail]\n"
+    found = only(tmp_path, "0 0.5 0.5 0.5 0.5 0.1 0.2 1 0.3 0.4 2.0", yaml)
+    assert found.category.keypoints == ("nose", "tail")
+    assert found.keypoints == [(20, 20, 1), (60, 40, 2)]
+
+
+WRONG = [
+    ("7 0.5 0.5 0.5 0.5", "unknown_category", "class 7"),
+    ("0.5 0.5 0.5 0.5 0.5", "unknown_category", "class 0.5"),
+    ("-1 0.5 0.5 0.5 0.5", "unknown_category", "class -1"),
+    ("car 0.5 0.5 0.5 0.5", "broken", "'car' is no number"),
+    ("0 0.5 0.5 0.5", "broken", "3 numbers behind the class"),
+    ("0", "broken", "0 numbers"),
+    ("0 nan 0.5 0.5 0.5", "broken", "'nan' is no number"),
+    ("0 0.5 0.5 inf 0.5", "broken", "'inf' is no number"),
+    ("0 0.5 0.5 -0.5 0.5", "broken", "negative"),
+    ("0 120 50 64 48", "broken", "no shares"),
+    ("0 0.5 0.5 0.5 0,5", "broken", "'0,5' is no number"),
+    ("9" * 400 + " 0.5 0.5 0.5 0.5", "broken", "is no number"),
+    ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "", ""),  # three corners and a score
+]
+
+
+@pytest.mark.parametrize(("line", "kind", "words"), WRONG)
+def test_a_wrong_line_is_one_loss(tmp_path: Path, line: str, kind: str, words: str) -> None:
+    """It is named by file and line, and the rest of the file goes on."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car, dog]\n")
+    picture(tmp_path / "images" / "a.png")
+    good = "0 0.5 0.5 0.5 0.5\n"
+    text(tmp_path / "labels" / "a.txt", f"{good}\n{line}\n{good}")
+    losses = Losses()
+    (image,) = open_dataset(tmp_path, "yolo").images(losses)
+    assert len(image.objects) == (2 if kind else 3)
+    assert {each.kind.value: each.count for each in losses.report().items} == (
+        {kind: 1} if kind else {}
+    )
+    if kind:
+        (lost,) = losses.report().items
+        assert (lost.kind, lost.count) == (kind, 1)
+        assert f"{tmp_path}/labels/a.txt, line 3: " in lost.examples[0]
+        assert words in lost.examples[0]
+
+
+def test_labels_without_an_image_are_told_by_name(tmp_path: Path) -> None:
+    """A share of an unknown width is no coordinate; labels of an image that is not there count."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "images" / "bad.jpg", b"\xff\xd8\xff no picture")
+    for name, count in (("a", 1), ("gone", 3), ("bad", 2)):
+        text(tmp_path / "labels" / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n" * count)
+    losses = Losses()
+    images = list(open_dataset(tmp_path, "yolo").images(losses))
+    assert [(each.name, len(each.objects)) for each in images] == [("a.png", 1), ("bad.jpg", 0)]
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count) == (LossKind.MISSING_IMAGE, 5)
+    assert "gone: there is no such image" in str(lost)
+    assert "bad.jpg: it cannot be read as an image" in str(lost)
+
+
+def test_labels_without_images_at_all(tmp_path: Path) -> None:
+    """They are all counted, whether the folder of images is there or not."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n" * 30)
+    assert read(open_dataset(tmp_path, "yolo")) == ([], {"missing_image": 30})
+
+
+def test_the_upright_image_is_measured(tmp_path: Path) -> None:
+    """Trainers turn a JPEG by its EXIF orientation, so its labels are of the turned image: told."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    picture(tmp_path / "images" / "a.jpg", exif=exif)
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5")
+    (image,), lost = read(open_dataset(tmp_path, "yolo"))
+    assert (image.width, image.height) == (100, 200)
+    assert box(image.objects[0]) == (25, 50, 50, 100)
+    assert lost == {"turned": 1}
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "tif", "gif"])
+def test_sizes_of_pictures(tmp_path: Path, suffix: str) -> None:
+    """The header of each kind tells width and height."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    picture(tmp_path / "images" / f"a.{suffix}")
+    (image,), lost = read(open_dataset(tmp_path, "yolo"))
+    assert (image.width, image.height, lost) == (200, 100, {})
+
+
+def bare(root: Path, names: str, images: str, labels: str) -> None:
+    text(root / names, "car\nTraffic Light\n")
+    picture(root / images / "a.png")
+    text(root / labels / "a.txt", "1 0.5 0.5 0.5 0.5\n")
+
+
+FOLDERS = [
+    ("classes.txt", ".", ".", "."),  # LabelImg
+    ("classes.txt", "images", "labels", "."),  # Label Studio
+    ("classes.txt", "images", "labels", "labels"),
+    ("labels/classes.txt", "images", "labels", "."),
+    ("obj.names", "obj_train_data", "obj_train_data", "."),  # darknet, without obj.data
+    ("train/_darknet.labels", "train", "train", "train"),  # Roboflow
+    ("classes.txt", "train/images", "train/labels", "."),
+]
+
+
+@pytest.mark.parametrize(("names", "images", "labels", "given"), FOLDERS)
+def test_a_folder_without_data_yaml(
+    tmp_path: Path, names: str, images: str, labels: str, given: str
+) -> None:
+    """Labels lie beside images, or in labels; names in a file, or in what the call says."""
+    bare(tmp_path, names, images, labels)
+    (image,), lost = read(dataset := open_dataset(tmp_path / given, "yolo"))
+    assert image.name.endswith("a.png")
+    assert box(image.objects[0]) == (50, 25, 100, 50)
+    assert [each.name for each in dataset.categories] == ["car", "Traffic Light"]
+    assert not lost
+    (tmp_path / names).unlink()
+    with pytest.raises(FormatError, match="does not list its classes"):
+        open_dataset(tmp_path / given, "yolo")
+    (image,), _ = read(open_dataset(tmp_path / given, "yolo", classes=["a", "b"]))
+    assert image.objects[0].category.name == "b"
+
+
+def test_images_elsewhere(tmp_path: Path) -> None:
+    """The folder of images may be told, and is searched by name."""
+    bare(tmp_path, "labels/classes.txt", "photos", "labels")
+    (image,), lost = read(open_dataset(tmp_path / "labels", "yolo", images=tmp_path / "photos"))
+    assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
+
+
+def test_darknet(tmp_path: Path) -> None:
+    """CVAT writes obj.data, with paths below a folder data that its archive has not."""
+    text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
+    text(tmp_path / "obj.names", "car\ndog\n")
+    text(tmp_path / "train.txt", "data/obj_train_data/a.png\ndata/obj_train_data/gone.png\n")
+    for name in ("a", "gone"):
+        text(tmp_path / "obj_train_data" / f"{name}.txt", "1 0.5 0.5 0.5 0.5\n")
+    picture(tmp_path / "obj_train_data" / "a.png")
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert [each.name for each in images] == ["obj_train_data/a.png"]
+    assert images[0].objects[0].category.name == "dog"
+    assert lost == {"missing_image": 1}
+
+
+NOTHING = [
+    ("train: images\nnames: [a]", "leads to no images; looked for images; train: images is not"),
+    ("names: [a]", "names no images under train, val or test; it has nothing"),
+    ("train: images", "names must be a list"),
+    ("names: {a: b}\ntrain: images", "cannot be read as yolo"),
+    ("names: [[a]]\ntrain: images", "names must be a list"),
+    ("kpt_shape: [3]\nnames: [a]\ntrain: images", "cannot be read as yolo"),
+    ("- a", "no YAML with names"),
+    ("a: [", "is no YAML"),
+    (b"\xff\xfe\x00", "no text"),
+    (b"\x80", "no text in UTF-8"),
+    ("a: " + "[" * 5000, "is no YAML"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("yaml", "words"), NOTHING)
+def test_what_is_no_dataset(tmp_path: Path, yaml: str | bytes, words: str) -> None:
+    """Zero images is an error that says what was looked for, and where."""
+    text(tmp_path / "data.yaml", yaml)
+    with pytest.raises(FormatError, match=words):
+        open_dataset(tmp_path / "data.yaml", "yolo")
+
+
+def test_a_part_that_is_not_there_is_a_loss(tmp_path: Path) -> None:
+    """Where another is; asked for by name, it is an error."""
+    text(tmp_path / "data.yaml", "train: images\nval: other\nnames: [car]\n")
+    picture(tmp_path / "images" / "a.png")
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert (len(images), lost) == (1, {"broken": 1})
+    with pytest.raises(FormatError, match="other is not there"):
+        open_dataset(tmp_path, "yolo", split="val")
+    with pytest.raises(FormatError, match="no images under test; it has train, val"):
+        open_dataset(tmp_path, "yolo", split="test")
+
+
+def test_what_a_folder_may_hold_besides(tmp_path: Path) -> None:
+    """A pipe, a circle of links, and a file that is no text end nothing."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    for name in ("a", "b", "c"):
+        picture(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "labels").mkdir()
+    os.mkfifo(tmp_path / "labels" / "a.txt")
+    os.mkfifo(tmp_path / "images" / "pipe.png")
+    (tmp_path / "images" / "again").symlink_to(tmp_path / "images")
+    text(tmp_path / "labels" / "b.txt", b"0 0.5 0.5 0.5 0.5\n\xff\xff")
+    text(tmp_path / "labels" / "c.txt", "0 0.5 0.5 0.5 0.5\n".encode("utf-16"))
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert [(each.name, len(each.objects)) for each in images] == [
+        ("a.png", 0), ("b.png", 0), ("c.png", 1), ("pipe.png", 0)
+    ]  # fmt: skip
+    assert lost == {"broken": 1}
+
+
+# --- KITTI ----------------------------------------------------------------------------------------
+
+TRUCK = "Truck 0.00 0 -1.57 599.41 156.40 629.75 189.25 2.85 2.63 12.34 0.47 1.49 69.44 -1.56"
+OWN = "traffic light -1 -1 -10 1 2 11.5 22 -1 -1 -1 -1000 -1000 -1000 -10"
+
+
+def test_kitti_as_it_is_published(tmp_path: Path) -> None:
+    """label_2 beside image_2, 15 or 16 columns, names with blanks, and DontCare, which is told."""
+    care = "DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000 -1000 -10"
+    text(tmp_path / "label_2" / "000000.txt", f"{TRUCK}\n{care}\n\n{TRUCK} 0.75\n")
+    text(tmp_path / "label_2" / "000001.txt", f"{OWN}\n")
+    picture(tmp_path / "image_2" / "000000.png", 1224, 370)
+    for where in (tmp_path, tmp_path / "label_2"):
+        images, lost = read(dataset := open_dataset(where, "kitti"))
+        assert [each.name for each in images] == ["000000.png", "000001.png"]
+        assert (images[0].width, images[0].height, images[1].width) == (1224, 370, None)
+        assert lost == {"ignored": 1}
+        assert [each.name for each in dataset.categories] == ["Truck", "traffic light"]
+        assert box(images[0].objects[0]) == pytest.approx((599.41, 156.40, 30.34, 32.85))
+        assert [each.score for each in images[0].objects] == [None, 0.75]
+        assert images[0].objects[0].extra["length"] == 12.34
+        assert (box(images[1].objects[0]), images[1].objects[0].extra) == ((1, 2, 10.5, 20), {})
+
+
+@pytest.mark.parametrize(
+    "line", ["Van", "Van 1 2 3", TRUCK.replace("629.75", "nan"), TRUCK.replace("629.75", "1"),
+             TRUCK.split(" ", 1)[1]]
+)  # fmt: skip
+def test_a_wrong_line_of_kitti_is_one_loss(tmp_path: Path, line: str) -> None:
+    """It is named by file and line, and the rest of the file goes on."""
+    text(tmp_path / "a.txt", f"{TRUCK}\n{line}\n{TRUCK}\n")
+    losses = Losses()
+    (image,) = open_dataset(tmp_path, "kitti").images(losses)
+    assert len(image.objects) == 2
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
+    assert "a.txt, line 2: " in lost.examples[0]
+
+
+def test_an_empty_folder_is_no_kitti(tmp_path: Path) -> None:
+    """Nor is a file."""
+    with pytest.raises(FormatError, match=r"holds no images; looked for a \.txt of labels"):
+        open_dataset(tmp_path, "kitti")
+    text(tmp_path / "a.txt", TRUCK)
+    with pytest.raises(FormatError, match="holds no images"):
+        open_dataset(tmp_path / "a.txt", "kitti")
+
+
+def test_scores_are_a_threshold(tmp_path: Path) -> None:
+    """Objects below the score that was asked for are left out and counted; those of none stay."""
+    text(tmp_path / "a.txt", f"{TRUCK} 0.25\n{TRUCK} 0.75\n{TRUCK}\n")
+    (image,), lost = read(open_dataset(tmp_path, "kitti", min_score=0.5))
+    assert [each.score for each in image.objects] == [0.75, None]
+    assert lost == {"low_score": 1}
