@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from datagym_async._extras import extra_module
-from datagym_async.formats._losses import FormatError, writable
+from datagym_async.formats._losses import FormatError, Losses, LossKind, writable
 from datagym_async.labels._config_rules import LONGEST_KEY, LONGEST_TEXT, TAKEN_IN_TEXTS
 
 Names: TypeAlias = tuple[str, str]
@@ -121,14 +121,20 @@ def _told_apart(
     return made
 
 
-def keys_of(names: Iterable[str], reserved: Collection[str] = ()) -> dict[str, str]:
+def keys_of(
+    names: Iterable[str], reserved: Collection[str] = (), losses: Losses | None = None
+) -> dict[str, str]:
     """Return the key of each name (`composed`) of a set, whatever their order.
 
     Args:
         names: Any texts.
         reserved: As for `service_key`.
+        losses: Counts names that carry a hash because they meet others.
     """
     found = _told_apart(names, _plain_key, _hashed_key)
+    for name, key in found.items() if losses else ():
+        if losses and key != _plain_key(name):
+            losses.add(LossKind.COLLISION, f"{name!r} is {key}")
     return {name: _free(name, key, reserved) for name, key in found.items()}
 
 
@@ -197,6 +203,15 @@ def class_names(classes: Iterable[Names]) -> dict[Names, str]:
         names: text if often[text] == 1 or names == (text, "") else f"{text} {_hash(_both(names))}"
         for names, text in found.items()
     }
+
+
+def texts_for(names: Names) -> tuple[str, ...]:
+    """Return the texts that `class_names` may give a class in some set, those with most first."""
+    name, group = map(composed, names)
+    if not group:
+        return (name,)
+    scoped = f"{group} {name}"
+    return f"{scoped} {_hash(_both((name, group)))}", scoped, name
 
 
 def _folded(name: str) -> str:

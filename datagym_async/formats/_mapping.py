@@ -1,10 +1,51 @@
-"""What of a file of labels becomes what."""
+"""What of a file of labels becomes what: label values, and the configuration that these need.
+
+`images_of` and `config_of` are the one way from what readers of any format give. Each class is
+looked for by its name in a label configuration: the one that is there, else the one that
+`config_of` makes. Its entry says what shape the objects become.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
+
+from datagym_async.formats import _sdk
+from datagym_async.formats._classes import (
+    Entries,
+    Names,
+    class_names,
+    composed,
+    entry_texts,
+    keys_of,
+    option_texts,
+    texts_for,
+)
+from datagym_async.formats._losses import CARRIED, BrokenError, Losses, LossKind
+from datagym_async.formats._masks import decode, trace
+from datagym_async.labels import (
+    Annotation,
+    Classification,
+    ConfigEntry,
+    LabelConfig,
+    LabeledImage,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
+from datagym_async.labels import Shape as AnyShape
+from datagym_async.labels._config_rules import LONGEST_TEXT, RESERVED
+from datagym_async.models import EntryType
+
+if TYPE_CHECKING:
+    from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
+
+K = TypeVar("K", bound=Hashable)
 
 Shape: TypeAlias = Literal["rectangle", "polygon", "segmentation"]
 By: TypeAlias = Literal["supercategory", "category"]
@@ -15,9 +56,9 @@ class LabelMapping:
     """What of a file becomes what.
 
     Args:
-        shape: What an instance becomes. ``"rectangle"``: its box. ``"polygon"``: each of its parts
-            a polygon. ``"segmentation"``: each of its parts an outline with its holes, which the
-            service stores, but does not import.
+        shape: What an instance becomes, where no configuration says it. ``"rectangle"``: its box.
+            ``"polygon"``: each of its parts a polygon. ``"segmentation"``: each of its parts an
+            outline with its holes, which the service stores, but does not import.
         by: ``"supercategory"``: the supercategory is the entry, and the category the answer to a
             select nested in it, as the official SDK has it. ``"category"``: the category is the
             entry, and the supercategory the answer. A segmentation nests nothing in the service:
@@ -44,3 +85,490 @@ class LabelMapping:
     def caption_key(self, number: int) -> str:
         """Return the key of a caption, counted from 1."""
         return self.caption if number == 1 else f"{self.caption}_{number}"
+
+
+# --- The label configuration that classes need ----------------------------------------------------
+
+_TYPES: Final = {
+    "rectangle": EntryType.RECTANGLE,
+    "polygon": EntryType.POLYGON,
+    "segmentation": EntryType.IMAGE_SEGMENTATION,
+}
+_AREAS: Final = frozenset(_TYPES.values())
+_BESIDE: Final = {EntryType.LINE: " (line)", EntryType.POINT: " (point)"}
+"""What is behind the name of an entry for lines and points, where one for areas has the name."""
+_ORDER: Final = (EntryType.RECTANGLE, *_BESIDE)
+_CAPTIONS: Final = 10
+"""Captions of an image whose keys no class is given."""
+
+
+def config_of(dataset: RawDataset, mapping: LabelMapping) -> LabelConfig:
+    """Return a label configuration that takes all labels of a file.
+
+    It has an entry for each supercategory or category (`LabelMapping.by`), in the order of the
+    file, with a select of what is below it, points for keypoints in the category's order, and a
+    free text for each caption that an image has at most. Classes that are drawn as lines or points
+    besides have further entries for these. Where keys or texts of names meet, they carry a hash.
+    """
+    drawn: dict[Names, set[EntryType]] = {}
+    captions = 0
+    for image in dataset.images(Losses()):
+        captions = max(
+            captions, min(len(image.captions), 1) if mapping.sdk else len(image.captions)
+        )
+        for each in image.objects:
+            drawn.setdefault(_names(each.category), set()).add(_family(each))
+    return _config(dataset.categories, mapping, None, drawn, captions)
+
+
+def _names(category: Category) -> Names:
+    return composed(category.name), composed(category.supercategory)
+
+
+def _family(found: RawObject) -> EntryType:
+    """Return what an object is drawn as: RECTANGLE stands for all that has an area."""
+    if found.line:
+        return EntryType.LINE
+    return EntryType.POINT if found.point is not None else EntryType.RECTANGLE
+
+
+def _config(
+    categories: Iterable[Category],
+    mapping: LabelMapping,
+    losses: Losses | None = None,
+    drawn: Mapping[Names, Collection[EntryType]] | None = None,
+    captions: int = 0,
+) -> LabelConfig:
+    nests = mapping.shape != "segmentation" or mapping.sdk
+    classes: dict[Names, list[str]] = {}
+    for category in categories:
+        points = classes.setdefault(_names(category), [])
+        points += (name for name in keypoint_names(category) if name not in points)
+    labels = class_names(classes)
+    # For each entry what it is drawn as, and its classes with the answers that tell them apart.
+    types: dict[str, dict[EntryType, None]] = {}
+    below: dict[str, list[tuple[Names, str]]] = {}
+    for names in classes:
+        name, group = names
+        root, answer = (name, group) if nests else (labels[names], "")
+        if nests and mapping.by == "supercategory" and group:
+            root, answer = group, name
+        below.setdefault(root, []).append((names, answer))
+        for each in sorted((drawn or {}).get(names, [EntryType.RECTANGLE]), key=_ORDER.index):
+            kind = each if each in _BESIDE else _TYPES[mapping.shape]
+            types.setdefault(root, {})[kind] = None
+    texts = {
+        (root, kind): root if kind in _AREAS or len(kinds) == 1 else root + _BESIDE[kind]
+        for root, kinds in types.items()
+        for kind in kinds
+    }
+    # Nothing can be nested in a segmentation: its keypoints are entries of their own.
+    apart = [] if nests else [(point, labels[each]) for each in classes for point in classes[each]]
+    beside = class_names([*((text, "") for text in texts.values()), *apart])
+    own = [*texts.values(), *(beside[names] for names in apart)]
+    captioned = {mapping.caption_key(number) for number in range(1, _CAPTIONS + 1)}
+
+    def _keys(names: Iterable[str], reserved: Collection[str]) -> dict[str, str]:
+        return {name: name for name in names} if mapping.sdk else keys_of(names, reserved, losses)
+
+    keys = _keys(own, RESERVED | {mapping.select_key} | captioned)
+    shown = entry_texts(own)
+    entries = []
+    for (root, kind), text in texts.items():
+        children = []
+        key, select = keys[text], mapping.select_key
+        if answers := [answer for _, answer in below[root] if answer]:
+            options, said = _keys(answers, ()), option_texts(answers)
+            given = {options[each]: said[each] for each in options}
+            children.append(_entry(select, EntryType.SELECT, options=given))
+        if kind in _AREAS and nests and not mapping.sdk:
+            points = [point for names, _ in below[root] for point in classes[names]]
+            inner, said = _keys(points, RESERVED | {key, select}), entry_texts(points)
+            children += (ConfigEntry(inner[each], said[each], EntryType.POINT) for each in inner)
+        entries.append(ConfigEntry(key, shown[text], kind, children=children))
+    alone = (beside[names] for names in apart)
+    entries += (ConfigEntry(keys[each], shown[each], EntryType.POINT) for each in alone)
+    for number in range(1, captions + 1):
+        free = _entry(mapping.caption_key(number), EntryType.FREETEXT, max_length=LONGEST_TEXT)
+        entries.append(free)
+    return LabelConfig(entries)
+
+
+def _entry(key: str, kind: EntryType, **others: Any) -> ConfigEntry:
+    return ConfigEntry(key, entry_texts([key])[composed(key)], kind, **others)
+
+
+def keypoint_names(category: Category) -> list[str]:
+    """Return the names of a category's keypoints, each once: further ones of a name numbered."""
+    found: list[str] = []
+    for name in map(composed, category.keypoints):
+        tried = (name if number == 1 else f"{name} {number}" for number in count(1))
+        found.append(next(each for each in tried if each not in found))
+    return found
+
+
+# --- The place of each class in a configuration ---------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """Where the objects of a class go.
+
+    Args:
+        key: Key of the entry.
+        type: Its type.
+        select: Key of the select nested in it that says the class; empty where there is none.
+        option: Key of the answer to it.
+        points: Key of the point for each keypoint of the class; None where there is no such point.
+    """
+
+    key: str
+    type: EntryType
+    select: str = ""
+    option: str | None = None
+    points: tuple[str | None, ...] = ()
+
+
+@attrs.frozen
+class NoPlace:
+    """Why the objects of a class go nowhere."""
+
+    kind: LossKind
+    why: str
+
+
+Places: TypeAlias = Mapping[tuple[Names, EntryType], "Place | NoPlace"]
+"""By class, and by what it is drawn as: RECTANGLE (all that has an area), LINE or POINT."""
+
+
+def places_of(
+    categories: Iterable[Category],
+    mapping: LabelMapping,
+    config: LabelConfig | None = None,
+    losses: Losses | None = None,
+) -> Places:
+    """Find each class in a label configuration, by default in the one that these classes need.
+
+    A class is the option by its name in the entry by its supercategory, or the other way round
+    (`LabelMapping.by` says which comes first); else the entry by its name; else the one option that
+    has its name. Two classes that mean one place have none, unless one alone is sure to be meant
+    (`Entries.find`).
+    """
+    classes = {_names(each): each for each in categories}
+    if mapping.sdk:
+        return {(names, EntryType.RECTANGLE): _as_the_sdk(names, mapping) for names in classes}
+    entries = config.entries if config else _config(classes.values(), mapping, losses).entries
+    places: dict[tuple[Names, EntryType], Place | NoPlace] = {}
+    for family in (EntryType.RECTANGLE, *_BESIDE):
+        if family in _BESIDE and not config:  # nobody said that there are entries for these
+            for names in classes:
+                area = places[names, EntryType.RECTANGLE]
+                places[names, family] = (
+                    area if isinstance(area, NoPlace) else attrs.evolve(area, type=family)
+                )
+            continue
+        roots = _Roots(entries, mapping, family)
+        hits = {names: hit for names in classes if (hit := roots.find(names))}
+        shared = _shared({names: (target, sure) for names, (target, sure) in hits.items()})
+        for names, category in classes.items():
+            if names in shared:
+                both = f"{_said(names)} and {_said(shared[names])} mean {hits[names][0][0]!r}"
+                places[names, family] = NoPlace(LossKind.SHARED_ENTRY, both)
+            elif names in hits:
+                places[names, family] = roots.place(category, *hits[names][0])
+            else:
+                others = roots.others.find(names[0])
+                why = (
+                    f"{_said(names)}, of which {others[0]!r} takes another shape" if others else ""
+                )
+                places[names, family] = NoPlace(LossKind.NO_ENTRY, why or _said(names))
+    return places
+
+
+def _said(names: Names) -> str:
+    name, group = names
+    return f"{name!r} of {group!r}" if group else repr(name)
+
+
+def _as_the_sdk(names: Names, mapping: LabelMapping) -> Place:
+    name, group = names
+    root, answer = (group, name) if mapping.by == "supercategory" and group else (name, group)
+    select = mapping.select_key if answer else ""
+    return Place(key=root, type=_TYPES[mapping.shape], select=select, option=answer or None)
+
+
+def _shared(hits: Mapping[K, tuple[Hashable, bool]]) -> dict[K, K]:
+    """Return the names that mean what others mean, each with another one; a sure one has it."""
+    meant: dict[Hashable, list[K]] = {}
+    for name, (target, _) in hits.items():
+        meant.setdefault(target, []).append(name)
+    found: dict[K, K] = {}
+    for names in meant.values():
+        sure = [name for name in names if hits[name][1]]
+        for name in names:
+            if len(names) > 1 and [name] != sure:
+                found[name] = next(each for each in names if each != name)
+    return found
+
+
+Target: TypeAlias = tuple[str, str, str | None]
+"""Key of an entry, of the select nested in it (or nothing), and of the option there (or None)."""
+
+
+class _Roots:
+    """The root entries of a configuration that take one family of shapes, and their selects."""
+
+    def __init__(
+        self, entries: Iterable[ConfigEntry], mapping: LabelMapping, family: EntryType
+    ) -> None:
+        taken = _AREAS if family is EntryType.RECTANGLE else {family}
+        every = {each.key: each for each in entries}
+        self._entries = {key: each for key, each in every.items() if each.type in taken}
+        self._index = Entries({key: each.value for key, each in self._entries.items()})
+        self.others = Entries(
+            {k: each.value for k, each in every.items() if k not in self._entries}
+        )
+        points = {k: each.value for k, each in every.items() if each.type is EntryType.POINT}
+        self._points = Entries(points)
+        self._by, self._behind = mapping.by, _BESIDE.get(family, "")
+        self._selects: dict[str, list[tuple[str, Entries]]] = {}
+        for key, entry in self._entries.items():
+            asked = [each for each in entry.children if each.type is EntryType.SELECT]
+            asked.sort(key=lambda each: each.key != mapping.select_key)
+            self._selects[key] = [(each.key, Entries(each.options)) for each in asked]
+
+    def find(self, names: Names) -> tuple[Target, bool] | None:
+        """Return where a class goes, and whether it can be no other that goes there."""
+        name, group = names
+        ways = [(group, name), (name, group)] if group else []
+        for root, answer in ways if self._by == "supercategory" else ways[::-1]:
+            if entry := self._root(root):
+                for select, options in self._selects[entry[0]]:
+                    if option := options.find(answer):
+                        return (entry[0], select, option[0]), entry[1] and option[1]
+        hits = [hit for text in texts_for(names) if (hit := self._root(text))]
+        for key, sure in sorted(hits, key=lambda hit: not hit[1])[:1]:
+            return (key, "", None), sure
+        answers = [
+            ((key, select, option[0]), option[1])
+            for key, selects in self._selects.items()
+            for select, options in selects
+            if (option := options.find(name))
+        ]
+        return answers[0] if len(answers) == 1 else None
+
+    def _root(self, text: str) -> tuple[str, bool] | None:
+        behind = self._index.find(text + self._behind) if self._behind else None
+        return behind or self._index.find(text)
+
+    def place(self, category: Category, key: str, select: str, option: str | None) -> Place:
+        """Return a place with the points for the keypoints of a class."""
+        entry, hits = self._entries[key], dict[str, tuple[str, bool]]()
+        points = Entries({e.key: e.value for e in entry.children if e.type is EntryType.POINT})
+        for name in keypoint_names(category):
+            if entry.type is EntryType.IMAGE_SEGMENTATION:
+                texts = (
+                    text for of in texts_for(_names(category)) for text in texts_for((name, of))
+                )
+                found = next(filter(None, map(self._points.find, texts)), None)
+            else:
+                found = points.find(name)
+            hits |= {name: found} if found else {}
+        shared = _shared(hits)
+        return Place(
+            key=key,
+            type=entry.type,
+            select=select,
+            option=option,
+            points=tuple(
+                hits[name][0] if name in hits and name not in shared else None
+                for name in keypoint_names(category)
+            ),
+        )
+
+
+# --- From what readers give to label values -------------------------------------------------------
+
+
+def images_of(
+    dataset: RawDataset,
+    mapping: LabelMapping,
+    losses: Losses,
+    config: LabelConfig | None = None,
+) -> Iterator[LabeledImage]:
+    """Give the labels of a file as label values, one image after the other.
+
+    Args:
+        dataset: What a reader gives.
+        mapping: What becomes what.
+        losses: Counts what the service, or the configuration, cannot hold.
+        config: The label configuration that is there. Its entries say what shapes objects become:
+            an entry of the type polygon takes outlines, one of rectangle boxes. What it has no
+            entry for is left out and counted by name. None for the one that `config_of` makes.
+
+    Raises:
+        FormatError: The file is broken, or the extra ``formats`` is needed and not installed.
+    """
+    texts: dict[str, int] | None = None
+    if config:
+        frees = (each for each in config.entries if each.type is EntryType.FREETEXT)
+        texts = {each.key: each.max_length or LONGEST_TEXT for each in frees}
+    places = places_of(dataset.categories, mapping, config, losses)
+    mapper = _Mapper(mapping, losses, places, texts)
+    for image in dataset.images(losses):
+        yield mapper.image(image)
+
+
+@attrs.define
+class _Mapper:
+    """Makes values of what readers give."""
+
+    _mapping: LabelMapping
+    _losses: Losses
+    _places: Places
+    _texts: Mapping[str, int] | None
+    """Key of each free text to its longest answer; None where any key will be there."""
+    _told: set[Names] = attrs.field(factory=set, init=False)
+
+    def image(self, raw: RawImage) -> LabeledImage:
+        annotations = [made for found in raw.objects for made in self._annotations(found, raw)]
+        # As the official SDK does it, the last caption remains.
+        answers = []
+        for number, caption in enumerate(
+            raw.captions[-1:] if self._mapping.sdk else raw.captions, 1
+        ):
+            key = self._mapping.caption_key(number)
+            if self._texts is not None and key not in self._texts:
+                self._losses.add(LossKind.CAPTION, f"{raw.name}: {key}")
+                continue
+            if len(caption) > (self._texts or {}).get(key, LONGEST_TEXT):
+                self._losses.add(LossKind.LONG_TEXT, raw.name)
+            answers.append(Classification.freetext(key, caption))
+        if self._mapping.sdk and len(raw.captions) > 1:
+            self._losses.add(LossKind.CAPTION, raw.name, count=len(raw.captions) - 1)
+        return LabeledImage(
+            media_id=raw.media_id,
+            media_name=raw.name,
+            annotations=annotations,
+            classifications=answers,
+            width=raw.width,
+            height=raw.height,
+        )
+
+    def _annotations(self, found: RawObject, raw: RawImage) -> list[Annotation]:
+        """Return the annotations that an object becomes: one for each of its parts."""
+        names, where = _names(found.category), f"{raw.name}: {found.where}"
+        place = self._places[names, _family(found)]
+        if isinstance(place, NoPlace):
+            self._losses.add(place.kind, place.why)
+            return []
+        try:
+            if self._mapping.sdk:
+                shapes = _sdk.shapes(found, self._mapping.shape, self._losses, where)
+            else:
+                shapes = self._shapes(found, place, where)
+        except BrokenError as error:
+            self._losses.add(LossKind.BROKEN, f"{where}: {error}")
+            return []
+        self._tell(found, names, place, where)
+        carried = dict(found.extra)
+        if found.number is not None or len(shapes) > 1:  # parts are one object again by it
+            carried["id"] = where if found.number is None else found.number
+        carried |= {"iscrowd": 1} if found.crowd else {}
+        carried |= {} if found.score is None else {"score": found.score}
+        answers = []
+        if place.option is not None:
+            answers.append(Classification.select(place.select, place.option))
+        extra = {CARRIED: carried} if carried else {}
+        whole = [Annotation(place.key, shape, answers, extra=extra) for shape in shapes]
+        points = self._keypoints(found, place, where)
+        if not points:
+            return whole
+        if not whole or isinstance(whole[0].shape, Segmentation):
+            self._losses.add(LossKind.KEYPOINTS, where, count=len(points))
+            return [*whole, *points]
+        return [attrs.evolve(whole[0], nested=points), *whole[1:]]
+
+    def _tell(self, found: RawObject, names: Names, place: Place, where: str) -> None:
+        """Count what is not kept of an object, and once what is not of its class."""
+        if found.extra:
+            self._losses.add(LossKind.EXTRA, where)
+        if found.score is not None:
+            self._losses.add(LossKind.SCORE, where)
+        if names not in self._told and not self._mapping.sdk:
+            self._told.add(names)
+            if names[1] and not place.select:
+                self._losses.add(LossKind.GROUP, _said(names))
+            if found.category.keypoints:
+                self._losses.add(LossKind.SKELETON, _said(names))
+
+    def _shapes(self, found: RawObject, place: Place, where: str) -> list[AnyShape]:
+        if found.line:
+            return [Line(found.line)]
+        if found.point is not None:
+            return [Point(*found.point)]
+        if found.crowd:
+            self._losses.add(LossKind.CROWD, where)
+        wants_box = place.type is EntryType.RECTANGLE
+        if wants_box and found.box is not None:
+            if found.parts or found.mask is not None:
+                self._losses.add(LossKind.OUTLINE, where)
+            return [Rectangle(*found.box)]
+        parts = self._parts(found, where)
+        if wants_box and parts:
+            self._losses.add(LossKind.OUTLINE, where)
+            return [_around([point for outline, *_ in parts for point in outline])]
+        if not parts:
+            box = Rectangle(*found.box) if found.box is not None else None
+            self._losses.add(LossKind.BOX if box else LossKind.AROUND, where)
+            if box is None:
+                box = _around([(x, y) for x, y, seen in filter(None, found.keypoints) if seen])
+            if wants_box:
+                return [box]
+            parts = [[[*map(attrs.astuple, box.bounds.corners)]]]
+        if len(parts) > 1:
+            self._losses.add(LossKind.PARTS, where)
+        if place.type is EntryType.IMAGE_SEGMENTATION:
+            return [Segmentation(rings) for rings in parts]
+        if holed := sum(len(rings) > 1 for rings in parts):
+            self._losses.add(LossKind.HOLES, where, count=holed)
+        return [Polygon(outline) for outline, *_ in parts]
+
+    def _parts(self, found: RawObject, where: str) -> Sequence[Sequence[Ring]]:
+        """Return for each part its outline and the holes in it; none where there is a box alone.
+
+        Raises:
+            BrokenError: There is neither, nor a keypoint.
+        """
+        has_more = found.box is not None or any(each and each[2] for each in found.keypoints)
+        parts = found.parts
+        if found.mask is not None:
+            try:
+                parts = [(each.outline, *each.holes) for each in trace(decode(found.mask))]
+            except BrokenError as error:
+                if not has_more:
+                    raise
+                self._losses.add(LossKind.PART, f"{where}: {error}")
+        if not parts and not has_more:
+            raise BrokenError("it has no box, no outline and no keypoint")
+        return parts
+
+    def _keypoints(self, found: RawObject, place: Place, where: str) -> list[Annotation]:
+        """Return the keypoints that are labelled."""
+        points = []
+        for index, (key, each) in enumerate(zip(place.points, found.keypoints, strict=False)):
+            if each is None or not each[2]:
+                continue
+            if key is None:
+                self._losses.add(LossKind.NO_POINT, f"{where}: {found.category.keypoints[index]}")
+                continue
+            x, y, seen = each
+            if seen == 1:
+                self._losses.add(LossKind.VISIBILITY, f"{where}: {key}")
+            points.append(Annotation(key, Point(x, y), extra={CARRIED: {"v": seen}}))
+        return points
+
+
+def _around(points: Sequence[Pair]) -> Rectangle:
+    bounds = Polygon(points).bounds
+    return Rectangle(bounds.left, bounds.top, bounds.width, bounds.height)

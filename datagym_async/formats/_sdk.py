@@ -7,17 +7,17 @@ Outlines of masks go through the middle of pixels there and are simplified: corn
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats._masks import Ring, decode, trace
-from datagym_async.formats.coco._mapping import are_numbers, box_of
 from datagym_async.labels import Point, Polygon, Rectangle
 from datagym_async.labels._payload_annotations import write_shape
 
 if TYPE_CHECKING:
+    from datagym_async.formats._raw import RawObject
     from datagym_async.labels import Annotation, LabeledImage, Shape
 
 _TOLERANCE: Final = 0.009
@@ -50,26 +50,24 @@ def _answers(of: Annotation | LabeledImage) -> dict[str, list[str | None]]:
     return {each.key: [*each.values] for each in of.classifications}
 
 
-def shapes(raw: Mapping[str, Any], wanted: str, losses: Losses, where: str) -> list[Shape]:
+def shapes(found: RawObject, wanted: str, losses: Losses, where: str) -> list[Shape]:
     """Return the shapes that the official SDK makes of an object; `BrokenError` where it fails."""
     if wanted == "rectangle":
-        return [box_of(raw.get("bbox"))]
-    segmentation = raw.get("segmentation")
-    if isinstance(segmentation, Mapping):
+        if found.box is None:
+            raise BrokenError("it has no box of four numbers")
+        return [Rectangle(*found.box)]
+    if found.mask is not None:
         return [
             Polygon(_simplified(_pixels(walk)))
-            for outline, holes in trace(decode(segmentation))
+            for outline, holes in trace(decode(found.mask))
             for walk in ([outline[0], *outline[:0:-1]], *holes)
         ]
-    if raw.get("iscrowd") or not isinstance(segmentation, list) or not segmentation:
+    if found.crowd or not found.parts:
         losses.add(LossKind.OUTLINE, where)
         return []
-    if len(segmentation) > 1:
+    if len(found.parts) > 1:
         losses.add(LossKind.PARTS, where)
-    first = segmentation[0]
-    if not are_numbers(first):
-        raise BrokenError("a polygon must be a list of numbers")
-    return [Polygon(list(zip(first[::2], first[1::2], strict=False)))]
+    return [Polygon(found.parts[0][0])]
 
 
 def _pixels(walk: Ring) -> list[Pixel]:

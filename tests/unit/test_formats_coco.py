@@ -308,9 +308,11 @@ def test_what_cannot_be_read() -> None:
     )
     read = coco.read(given, mapping=POLYGON)
     assert [each.shape for each in only(read.images).annotations] == [
-        Polygon([(1, 1), (5, 1), (5, 4), (1, 4)])
+        Polygon([(1, 1), (2, 1), (2, 2), (1, 2)]),  # the box of what has broken keypoints
+        Polygon([(1, 1), (5, 1), (5, 4), (1, 4)]),
     ]
-    assert read.losses.count(LossKind.BROKEN) == 6
+    assert read.losses.count(LossKind.BROKEN) == 5
+    assert read.losses.count(LossKind.PART) == 1
     assert read.losses.count(LossKind.UNKNOWN_IMAGE) == 1
     assert read.losses.count(LossKind.UNKNOWN_CATEGORY) == 1
 
