@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         TasksResource,
         ValuesResource,
     )
+    from datagym_async.resources._tasks import States
     from datagym_async.uploads import DryRun, Source, UploadConfig, Uploader, UploadReport
 
 T = TypeVar("T")
@@ -663,15 +664,24 @@ class DataGymClient:
         format: ExportFormat = "json",  # noqa: A002 -- what it is called everywhere
         *,
         mapping: LabelMapping | None = None,
+        exact: bool | None = None,
         sizes: bool = True,
+        states: States = None,
+        datasets: str | Iterable[DatasetId] = (),
+        only_labelled: bool = False,
+        captions: bool = True,
         overwrite: bool = False,
         on_progress: Callable[[ExportProgress], None] | None = None,
     ) -> ExportedLabels:
-        """Write the labels of a project's finished tasks to a file or folder.
+        """Write the labels of a project's tasks to a file or folder.
 
         ``"json"`` is what the service sends, byte by byte, and ``"jsonl"`` a line a task; both are
         written as they arrive. The other formats take all labels at once and need the extra
         ``formats`` (COCO only where it needs masks). A file or folder is there whole or not at all.
+
+        The service exports finished tasks, with coordinates cut to whole pixels and without the
+        sizes of images (observed). Formats but the first two need these, so that each task is read
+        for them, and its labels are taken from there with every digit.
 
         Args:
             project_id: UUID of the project.
@@ -682,31 +692,51 @@ class DataGymClient:
                 ``"kitti"`` or ``"cvat"``.
             mapping: For COCO as `formats.coco.to_document` takes it; other formats take the class
                 of an object from its select.
-            sizes: Whether widths and heights are read from the service, a request an image. All
+            exact: Whether coordinates have every digit, a request a task (the service then creates
+                the empty answers of one that nobody has opened). None for the formats that need the
+                sizes of images, unless `sizes` is False; False for whole pixels, as in an export.
+            sizes: Whether widths and heights are read from the service, a request a task. All
                 formats but ``"json"`` and ``"jsonl"`` leave out what needs them otherwise.
+            states: The states of the tasks, or ``"all"``; None for the finished ones (completed,
+                skipped, reviewed). Others are in no export: all are then read one by one, exactly.
+            datasets: UUIDs of the datasets whose tasks are wanted; none for all of the project.
+            only_labelled: Whether tasks without any shape and answer are left out.
+            captions: Whether captions go to a file beside that of COCO; else they are left out.
             overwrite: Whether a folder that holds something is deleted, once the new one is
                 complete.
             on_progress: Called now and then, in the event loop; must not raise.
 
         Raises:
-            ConfigurationError: There is no such format, the path cannot be used, or an extra is
-                missing.
-            NotFoundError: The project is unknown.
+            ConfigurationError: There is no such format, the path cannot be used, an extra is
+                missing, or options cannot go together.
+            NotFoundError: The project or a dataset is unknown.
             APIError: The labels cannot be read.
             OSError: They cannot be written.
         """
         from datagym_async.exports._label_files import ExportOptions, export_labels
+        from datagym_async.exports._tasks import TaskSource, states_of
         from datagym_async.formats import LabelMapping
         from datagym_async.models._ids import id_of
 
-        project = id_of(project_id, "project id")
+        several = (datasets,) if isinstance(datasets, str) else datasets
+        source = TaskSource(
+            self.labels,
+            self.tasks,
+            self.datasets,
+            id_of(project_id, "project id"),
+            states_of(states),
+            tuple(id_of(each, "dataset id") for each in several),
+            only_labelled,
+        )
         options = ExportOptions(
             mapping=mapping or LabelMapping(),
+            exact=exact,
             sizes=sizes,
+            captions=captions,
             overwrite=overwrite,
             on_progress=on_progress or (lambda _: None),
         )
-        return await export_labels(self.labels, self.tasks, project, Path(path), format, options)
+        return await export_labels(source, Path(path), format, options)
 
     async def preview(
         self, media_id: MediaId, *, project_id: ProjectId | None = None, text: bool = True

@@ -19,7 +19,11 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "datasets show": ("datasets show Photos",),
     "demo": ("demo",),
     "download": ("download photos -d Photos", "download cars --project Cars --labels coco"),
-    "export": ("export Cars -o labels.json", "export Cars -o cars.coco.json --format coco"),
+    "export": (
+        "export Cars -o labels.json",
+        "export Cars -o cars.coco.json --format coco",
+        "export Cars -o - --format jsonl --exact",
+    ),
     "import": (
         "import labels.coco.json -p Cars --check",
         "import labels.coco.json -p Cars --replace",

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import attrs
@@ -11,16 +13,21 @@ from rich.console import RenderableType
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
-from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL
-from datagym_async.cli._lookup import project_of
+from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._lookup import dataset_of, project_of
 from datagym_async.cli._options import ProjectArgument, flag
 from datagym_async.cli._progress import first_row, showing
 from datagym_async.cli._screen import Output, bar, plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.exports import ExportedLabels, ExportFormat, ExportProgress
+from datagym_async.exports._label_files import ONE_FILE
 from datagym_async.formats import LabelMapping
 
-_VERBS = {"export": "Exporting", "sizes": "Reading sizes", "write": "Writing"}
+_VERBS = {
+    "export": "Exporting",
+    "sizes": "Reading sizes",
+    "write": "Writing",
+}
 
 app = group("export")
 
@@ -33,7 +40,8 @@ def export(
         Path,
         flag(
             "--output -o PATH",
-            "The file of json, jsonl and coco, replaced if it is there; the folder of others.",
+            "The file of json, jsonl and coco, replaced if it is there, or - for standard output; "
+            "the folder of others.",
             show_default=False,
         ),
     ],
@@ -53,21 +61,58 @@ def export(
             "supercategory with --by category).",
         ),
     ] = None,
+    exact: Annotated[
+        bool | None,
+        flag(
+            "--exact/--no-exact",
+            "Take coordinates with every digit from each task, a request each; else whole pixels, "
+            "as the service exports them. Default: where sizes are read in the same request.",
+            show_default=False,
+        ),
+    ] = None,
     sizes: Annotated[
         bool,
         flag(
             "--sizes/--no-sizes",
-            "Read width and height of each image from the service, a request each; coco, yolo "
-            "and voc need them.",
+            "Read width and height of each image from the service, a request each; all formats "
+            "but json and jsonl need them.",
         ),
     ] = True,
+    state: Annotated[
+        list[str] | None,
+        flag(
+            "--state STATE",
+            "Only tasks in this state, or all; may be given again. Default: completed, skipped "
+            "and reviewed, which alone are in an export; others are read one by one.",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        flag(
+            "--dataset NAME|ID",
+            "Only tasks of this dataset; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    only_labelled: Annotated[
+        bool, flag("--only-labelled", "Leave out tasks without any shape and answer.")
+    ] = False,
     overwrite: Annotated[bool, flag("--overwrite", "Replace a folder that is not empty.")] = False,
+    lossy_ok: Annotated[
+        bool, flag("--lossy-ok", "Exit with 0 also where the format has left something out.")
+    ] = False,
 ) -> int:
     """Export the labels of a project's finished tasks.
 
-    What the format cannot hold is counted and named at the end; the exit status is 1 if there are
-    tasks of which nothing could be written. A file or folder is there whole or not at all.
+    What the format cannot hold is counted and named at the end; the exit status is 1 if something
+    was left out, unless --lossy-ok is given. A file or folder is there whole or not at all.
     """
+    to_stdout = output == Path("-")
+    if to_stdout and format not in ONE_FILE:
+        raise CommandError(f"--format {format} is a folder of files; name it with --output.")
+    if to_stdout and invocation.output.as_json:
+        raise CommandError("Standard output takes the export (-o -) or the summary (--json).")
     client, shown = client_for(invocation), invocation.output
     progress, began = ExportProgress(phase="export"), time.monotonic()
 
@@ -78,27 +123,42 @@ def export(
     def look() -> _Snapshot:
         return _Snapshot(progress, time.monotonic() - began)
 
-    async def run() -> ExportedLabels:
+    async def run(target: Path) -> ExportedLabels:
         task = asyncio.current_task()
         with on_stop_signals(lambda: task and task.cancel()):
             async with client, waiting(invocation, client), showing(shown, look):
                 found = await project_of(client, project)
+                chosen = [await dataset_of(client, each) for each in dataset or ()]
                 return await client.export_labels(
                     found.id,
-                    output,
+                    target,
                     format,
                     mapping=LabelMapping(by=by, select=select),
+                    exact=exact,
                     sizes=sizes,
+                    states=states,
+                    datasets=chosen,
+                    only_labelled=only_labelled,
+                    captions=not to_stdout,
                     overwrite=overwrite,
                     on_progress=note,
                 )
 
+    states = "all" if state == ["all"] else state or None
     try:
-        exported = run_in_loop(run())
+        with ExitStack() as stack:
+            if to_stdout:  # whole or not at all, there too
+                folder = stack.enter_context(TemporaryDirectory(prefix="datagym-async-"))
+                exported = run_in_loop(run(Path(folder, "export")))
+                shown.file(exported.path)
+            else:
+                exported = run_in_loop(run(output))
     except (KeyboardInterrupt, asyncio.CancelledError):
         shown.warning("Interrupted; nothing half-written is left.")
         return INTERRUPTED
-    return _close(shown, exported)
+    is_whole = not (exported.left_out or exported.losses.is_loss)
+    _close(shown, exported, to_stdout=to_stdout)
+    return WELL if is_whole or lossy_ok else SOME_FAILED
 
 
 @attrs.frozen
@@ -123,8 +183,8 @@ class _Snapshot:
         return size(done) if self.progress.unit == "bytes" else counted(done, "task")
 
 
-def _close(output: Output, exported: ExportedLabels) -> int:
-    """Say what came of an export; return the exit status."""
+def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None:
+    """Say what came of an export."""
     if output.as_json:
         names = ("format", "size", "tasks", "annotations", "left_out")
         document = {"path": str(exported.path)} | {name: getattr(exported, name) for name in names}
@@ -137,5 +197,7 @@ def _close(output: Output, exported: ExportedLabels) -> int:
         if exported.tasks is not None:
             shapes = counted(exported.annotations or 0, "shape")
             what = f"{counted(exported.tasks, 'task')} with {shapes}"
-        output.result(f"Wrote {what} to {exported.path}.")
-    return SOME_FAILED if exported.left_out else WELL
+        if to_stdout:
+            output.message(f"Wrote {what}.")
+        else:
+            output.result(f"Wrote {what} to {exported.path}.")

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -184,6 +185,17 @@ class Output:
             said = ascii_json(said)
         self._out.file.write(said.rstrip("\n") + "\n")
         self._out.file.flush()
+
+    def file(self, path: Path) -> None:
+        """Say the bytes of a file as the whole result.
+
+        Raises:
+            BrokenPipeError: Who read it has left.
+        """
+        self._out.file.flush()
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
     def message(self, text: str, *, style: str = "") -> None:
         """Say what is going on."""

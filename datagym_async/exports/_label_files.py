@@ -7,7 +7,7 @@ written in a thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias, cast, get_args
 
@@ -17,16 +17,14 @@ import orjson
 from datagym_async._file_names import safe_name
 from datagym_async._files import replaced_file, telling
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import LabelMapping, LossKind, LossReport, coco, convert
 from datagym_async.formats.convert import check_target
-from datagym_async.labels import LabeledTask, to_payload
-from datagym_async.resources._tasks import FINISHED
-from datagym_async.resources._work import for_each, in_batches
+from datagym_async.labels import LabelConfig, LabeledTask, to_payload
+from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
-    from datagym_async.resources import LabelsResource, TasksResource
-
+    from datagym_async.exports._tasks import TaskSource
 
 ExportFormat: TypeAlias = Literal[
     "json", "jsonl", "coco", "yolo", "yolo-seg", "voc", "kitti", "cvat"
@@ -34,6 +32,8 @@ ExportFormat: TypeAlias = Literal[
 """What an export is written as."""
 
 EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
+ONE_FILE: Final = frozenset({"json", "jsonl", "coco"})
+"""Formats that are a file; the others are folders."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +41,8 @@ class ExportProgress:
     """How far an export is."""
 
     phase: Literal["export", "sizes", "write"]
-    """Labels arrive, widths and heights of images are read, the format is written."""
+    """Labels arrive; tasks are read, for sizes of images and exact coordinates; the format is
+    written."""
     done: int = 0
     total: int | None = None
     """Of how much; None where nobody knows."""
@@ -61,6 +62,8 @@ class ExportedLabels:
     tasks: int | None = None
     annotations: int | None = None
     """Shapes, the nested ones too."""
+    exact: bool = False
+    """Whether coordinates have every digit; else they are whole pixels, as the service exports."""
     losses: LossReport = attrs.field(factory=LossReport)
     """What the format cannot hold."""
 
@@ -71,29 +74,28 @@ class ExportedLabels:
         return sum(self.losses.count(kind) for kind in kinds)
 
 
-_LINES = 256
+_LINES: Final = 256
 """Tasks written in one hop to a thread."""
-_SIZES = 8
-"""Tasks read at once, to know the sizes of their images."""
 
 
 @attrs.frozen(kw_only=True)
 class ExportOptions:
-    """What is asked for besides project, path and format."""
+    """What is asked for besides tasks, path and format."""
 
     mapping: LabelMapping  # which select tells the category of COCO, and the class of other formats
+    exact: bool | None = None  # whether tasks are read one by one; None where sizes need that
     sizes: bool = True  # whether widths and heights of images are read from the service
+    captions: bool = True  # whether those of COCO go to a file beside it
     overwrite: bool = False  # whether what a folder holds is deleted, once the new one is complete
     on_progress: Callable[[ExportProgress], None]
 
+    def on_read(self, done: int, total: int) -> None:
+        """Say how many tasks of how many were read."""
+        self.on_progress(ExportProgress(phase="sizes", done=done, total=total))
+
 
 async def export_labels(
-    labels: LabelsResource,
-    tasks: TasksResource,
-    project_id: str,
-    path: Path,
-    wanted: ExportFormat,
-    options: ExportOptions,
+    source: TaskSource, path: Path, wanted: ExportFormat, options: ExportOptions
 ) -> ExportedLabels:
     """Write the labels of a project to a file or folder.
 
@@ -105,24 +107,38 @@ async def export_labels(
     if wanted not in EXPORT_FORMATS:
         known = ", ".join(EXPORT_FORMATS)
         raise ConfigurationError(f"There is no export format {wanted!r}; use one of {known}")
+    _check_choice(source, wanted, options)
     path = await in_thread(_prepared, path, wanted, options)
     if wanted == "json":
 
         def tell(written: int) -> None:
             options.on_progress(ExportProgress(phase="export", done=written, unit="bytes"))
 
-        size = await labels.export_to(project_id, path, on_bytes=tell)
+        size = await source.labels.export_to(source.project_id, path, on_bytes=tell)
         return ExportedLabels(path=path, format=wanted, size=size)
     if wanted == "jsonl":
-        return await _lines(labels, project_id, path, options)
-    return await _converted(labels, tasks, project_id, path, wanted, options)
+        return await _lines(source, path, options)
+    return await _converted(source, path, wanted, options)
+
+
+def _check_choice(source: TaskSource, wanted: ExportFormat, options: ExportOptions) -> None:
+    if wanted == "json" and (options.exact or not source.is_all):
+        raise ConfigurationError(
+            "The format json is what the service sends: all finished tasks, in whole pixels; use "
+            "jsonl to choose tasks, or for exact coordinates."
+        )
+    if options.exact is False and source.needs_details:
+        raise ConfigurationError(
+            "The service exports finished tasks alone (completed, skipped, reviewed); tasks in "
+            "other states are read one by one, so that exact=False cannot be."
+        )
 
 
 def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
     """Return where to write, once it is sure that something can be written there."""
     if path.is_symlink():
         path = path.resolve()  # what it leads to is replaced, never the link (think of /dev/stdout)
-    if wanted in ("json", "jsonl", "coco"):
+    if wanted in ONE_FILE:
         if path.is_dir():
             raise ConfigurationError(
                 f"{path} is a folder, and a file is to be written; name a file"
@@ -136,66 +152,72 @@ def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
     return path
 
 
-async def _lines(
-    labels: LabelsResource, project_id: str, path: Path, options: ExportOptions
-) -> ExportedLabels:
+async def _lines(source: TaskSource, path: Path, options: ExportOptions) -> ExportedLabels:
     """Write a line a task, in memory that does not grow with them."""
 
     def write(file: BinaryIO, batch: Iterable[LabeledTask]) -> int:
         return file.write(b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in batch))
 
     counted = size = annotations = 0
+    exact = bool(options.exact) or source.needs_details
     async with (
         replaced_file(path) as file,
-        aclosing(labels.iter_export(project_id)) as tasks,
+        aclosing(source.exact(options.on_read) if exact else source.exported()) as tasks,
         aclosing(in_batches(tasks, _LINES)) as batches,
     ):
         async for batch in batches:
             size += await in_thread(write, file, batch)
             counted += len(batch)
             annotations += sum(1 for task in batch for _ in task.walk())
-            options.on_progress(ExportProgress(phase="export", done=counted))
+            if not exact:
+                options.on_progress(ExportProgress(phase="export", done=counted))
     return ExportedLabels(
-        path=path, format="jsonl", size=size, tasks=counted, annotations=annotations
+        path=path, format="jsonl", size=size, tasks=counted, annotations=annotations, exact=exact
     )
 
 
 async def _converted(
-    labels: LabelsResource,
-    tasks: TasksResource,
-    project_id: str,
-    path: Path,
-    wanted: ExportFormat,
-    options: ExportOptions,
+    source: TaskSource, path: Path, wanted: ExportFormat, options: ExportOptions
 ) -> ExportedLabels:
     """Write a format that takes all labels at once."""
     found: list[LabeledTask] = []
-    async with aclosing(labels.iter_export(project_id)) as exported:
-        async for task in exported:
-            found.append(task)
-            options.on_progress(ExportProgress(phase="export", done=len(found)))
-    if options.sizes:
-        sizes = await _sizes(tasks, project_id, {task.media_id for task in found}, options)
-        for at, task in enumerate(found):
-            width, height = sizes.get(task.media_id, (task.width, task.height))
-            found[at] = attrs.evolve(task, width=width, height=height)
+    losses, exact = LossReport(), options.exact
+    if source.needs_details:
+        exact = True
+        async with aclosing(source.exact(options.on_read)) as tasks:
+            found += [task async for task in tasks]
+    else:
+        async with aclosing(source.exported()) as tasks:
+            async for task in tasks:
+                found.append(task)
+                options.on_progress(ExportProgress(phase="export", done=len(found)))
+        exact = options.sizes if exact is None else exact
+        if options.sizes or exact:
+            losses = await source.read(found, options.on_read, exact=exact)
+    config = await source.config()
     options.on_progress(ExportProgress(phase="write", done=len(found), total=len(found)))
-    losses = await in_thread(_write, found, path, wanted, options)
+    losses += await in_thread(_write, found, path, wanted, config, options)
     return ExportedLabels(
         path=path,
         format=wanted,
         tasks=len(found),
         annotations=sum(1 for task in found for _ in task.walk()),
+        exact=exact,
         losses=losses,
     )
 
 
 def _write(
-    found: list[LabeledTask], path: Path, wanted: ExportFormat, options: ExportOptions
+    found: list[LabeledTask],
+    path: Path,
+    wanted: ExportFormat,
+    config: LabelConfig | None,
+    options: ExportOptions,
 ) -> LossReport:
     if wanted == "coco":
         captions = None
-        if any(task.classification(options.mapping.caption) for task in found):
+        has_any = any(task.classification(options.mapping.caption) for task in found)
+        if has_any and options.captions:
             captions = path.with_name(f"{path.stem}.captions.json")
         return coco.write(found, path, captions=captions, mapping=options.mapping)
     names_class = options.mapping.by == "supercategory"
@@ -207,25 +229,3 @@ def _write(
         overwrite=options.overwrite,
         file_name=safe_name,
     )
-
-
-async def _sizes(
-    tasks: TasksResource, project_id: str, media_ids: set[str], options: ExportOptions
-) -> dict[str, tuple[int, int]]:
-    """Return width and height of images, which the service says in the details of tasks alone.
-
-    An image whose task cannot be read has none.
-    """
-    listed = await tasks.list(project_id, state=FINISHED)
-    wanted = {task.id: task.media_id for task in listed if task.media_id in media_ids}
-    sizes: dict[str, tuple[int, int]] = {}
-
-    async def read(task_id: str) -> None:
-        with suppress(NotFoundError):  # deleted in the meantime
-            media = (await tasks.get(task_id)).media
-            if media.width and media.height:
-                sizes[wanted[task_id]] = (media.width, media.height)
-        options.on_progress(ExportProgress(phase="sizes", done=len(sizes), total=len(wanted)))
-
-    await for_each(wanted, read, concurrency=_SIZES)
-    return sizes

@@ -45,6 +45,7 @@ class LossKind(enum.StrEnum):
     BOX = "box", "boxes without an outline, written as their four corners"
     BROKEN = "broken", "annotations that cannot be read, left out", True
     CAPTION = "caption", "captions, left out", True
+    CHANGED = "changed", "tasks that changed while they were exported, in whole pixels"
     CHARACTERS = "characters", "names with characters that a file cannot hold, now with _"
     CLASSIFICATION = (
         "classification",

@@ -27,9 +27,11 @@ _PIECE = 32 * 1024
 """Bytes parsed in one step: about 1 ms of work."""
 
 
-def iter_tasks(door: Door, request: Request) -> AsyncGenerator[LabeledTask, None]:
+def iter_tasks(
+    door: Door, request: Request, reader: ExportReader | None = None
+) -> AsyncGenerator[LabeledTask, None]:
     """Give the tasks of an export as they arrive; see `iter_items`."""
-    read = partial(decode_with, request, read=ExportReader().read)
+    read = partial(decode_with, request, read=(reader or ExportReader()).read)
     return iter_items(door, request, read, beginning=TASK)
 
 

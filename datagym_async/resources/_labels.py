@@ -32,7 +32,13 @@ from datagym_async.resources._tasks import TasksResource, read_task
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, MOST, for_each
 
 if TYPE_CHECKING:
-    from datagym_async.labels import EntryLike, LabelConfig, LabeledTask, LabelExport
+    from datagym_async.labels import (
+        EntryLike,
+        ExportReader,
+        LabelConfig,
+        LabeledTask,
+        LabelExport,
+    )
     from datagym_async.models import LabelConfiguration
     from datagym_async.resources._predictions import ImportResult, PredictionLike
 
@@ -59,13 +65,18 @@ class LabelsResource(Resource):
             return read_export(request, response)
         return await asyncio.to_thread(read_export, request, response)
 
-    def iter_export(self, project_id: ProjectId) -> AsyncGenerator[LabeledTask, None]:
+    def iter_export(
+        self, project_id: ProjectId, *, reader: ExportReader | None = None
+    ) -> AsyncGenerator[LabeledTask, None]:
         """Give the labels of each task as they arrive, in memory that does not grow with them.
 
         The answer is closed when the iteration ends; one that is left early is best wrapped in
         ``contextlib.aclosing``. An answer that breaks off is an `APIError`.
+
+        Args:
+            reader: Holds the classes that the export begins with, once a task was given.
         """
-        return iter_tasks(self._session, routes.export_labels(project_id))
+        return iter_tasks(self._session, routes.export_labels(project_id), reader)
 
     async def export_to(
         self,

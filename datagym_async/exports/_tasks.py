@@ -1,0 +1,273 @@
+"""Which tasks of a project are exported, and their labels: as an export has them, or exact.
+
+An export holds finished tasks alone and cuts coordinates to whole pixels; it says no size of an
+image. The details of a task, a request each, say all of it with every digit (observed).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from datagym_async._runs._needs import DatasetLookup
+from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.formats import LossKind, LossReport
+from datagym_async.formats._losses import Losses
+from datagym_async.labels import (
+    Classification,
+    ExportReader,
+    Incomplete,
+    LabelConfig,
+    LabeledImage,
+    LabeledTask,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
+from datagym_async.models import MediaType, TaskDetail, TaskState
+from datagym_async.resources import LabelsResource, TasksResource
+from datagym_async.resources._tasks import FINISHED, queries
+from datagym_async.resources._values import labels_of
+from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
+
+if TYPE_CHECKING:
+    from datagym_async.labels import Shape
+    from datagym_async.models import Dataset, LabelEntry, Task
+    from datagym_async.resources._tasks import States
+
+_BATCH: Final = 256  # tasks that are read before the first of them is given: they keep their order
+
+
+def states_of(given: States) -> frozenset[TaskState]:
+    """Return the states that are meant, by default those of an export; for errors `tasks.list`."""
+    if given is None:
+        return frozenset(FINISHED)
+    return frozenset(TaskState(each["state"]) for each in queries(given, search=None, limit=0))
+
+
+def is_labelled(image: LabeledImage) -> bool:
+    """Return whether something is drawn on an image, or said of it."""
+
+    def said(answers: Sequence[Classification]) -> bool:
+        return any(each.is_set or said(each.children) for each in answers)
+
+    return bool(image.annotations) or said(image.classifications)
+
+
+@attrs.define
+class TaskSource:
+    """The tasks that are wanted of one project."""
+
+    labels: LabelsResource
+    tasks: TasksResource
+    datasets: DatasetLookup
+    project_id: str
+    states: frozenset[TaskState] = frozenset(FINISHED)
+    dataset_ids: Sequence[str] = ()  # none for all
+    only_labelled: bool = False
+    _reader: ExportReader = attrs.field(factory=ExportReader, init=False)
+    _shown: TaskDetail | None = attrs.field(default=None, init=False)  # the first that was read
+
+    @property
+    def is_all(self) -> bool:
+        """Return whether they are all that the service exports."""
+        return self.states == frozenset(FINISHED) and not (self.dataset_ids or self.only_labelled)
+
+    @property
+    def needs_details(self) -> bool:
+        """Return whether an export does not hold all of them."""
+        return not self.states <= frozenset(FINISHED)
+
+    async def exported(self) -> AsyncGenerator[LabeledTask, None]:
+        """Give the tasks as the service exports them, in memory that does not grow with them."""
+        media = await self._media_ids()
+        exported = self.labels.iter_export(self.project_id, reader=self._reader)
+        async with aclosing(exported) as tasks:
+            async for task in tasks:
+                is_chosen = media is None or task.media_id in media
+                if task.state in self.states and is_chosen and self._wants(task):
+                    yield task
+
+    async def read(
+        self, exported: list[LabeledTask], on_read: Callable[[int, int], None], *, exact: bool
+    ) -> LossReport:
+        """Put sizes of images, and exact shapes, into exported tasks, from the details of each.
+
+        Where a task changed in between, the exported shapes stay, and are counted as a loss. An
+        image whose task cannot be read any more has no size. `on_read` is called with how many of
+        how many were read.
+        """
+        losses, places, done = Losses(), dict[str, list[int]](), 0
+        for at, task in enumerate(exported):
+            if task.task_export_url is None:  # videos have no shapes there
+                places.setdefault(task.media_id, []).append(at)
+        wanted = [each for each in await self._listed() if each.media_id in places]
+        left = {media_id: [*each] for media_id, each in places.items()}  # that are not exact yet
+        seen = dict[str, str]()
+
+        async def read(task: Task) -> None:
+            nonlocal done
+            with suppress(NotFoundError):  # deleted in the meantime
+                known = labels_of(await self._detail(task.id))
+                if known.width and known.height:
+                    for at in places[task.media_id]:
+                        sized = attrs.evolve(exported[at], width=known.width, height=known.height)
+                        exported[at] = sized
+                # A media may have several tasks; which of them was exported, its shapes tell.
+                own = [at for at in left[task.media_id] if is_cut_of(exported[at], known)]
+                if exact and own:
+                    exported[own[0]] = attrs.evolve(exported[own[0]], annotations=known.annotations)
+                    left[task.media_id].remove(own[0])
+                seen[task.media_id] = task.media_name
+            done += 1
+            on_read(done, len(wanted))
+
+        await for_each(wanted, read, concurrency=DEFAULT_CONCURRENCY)
+        for media_id, name in seen.items():
+            if exact and left[media_id]:
+                losses.add(LossKind.CHANGED, name, count=len(left[media_id]))
+        return losses.report()
+
+    async def exact(self, on_read: Callable[[int, int], None]) -> AsyncGenerator[LabeledTask, None]:
+        """Give the tasks as they are now, by the details of each alone, sorted by media names.
+
+        Those that are gone by now, or in a state that is not wanted, are left out, as in an export
+        of this moment. Memory holds some hundred of them.
+
+        Raises:
+            ConfigurationError: The project is of videos.
+        """
+        wanted, done = await self._listed(), 0
+        for start in range(0, len(wanted), _BATCH):
+            batch, found = wanted[start : start + _BATCH], dict[str, LabeledTask]()
+
+            async def read(task: Task, found: dict[str, LabeledTask] = found) -> None:
+                nonlocal done
+                with suppress(NotFoundError):
+                    detail = await self._detail(task.id)
+                    if detail.project_type is MediaType.VIDEO:
+                        raise ConfigurationError(
+                            "The labels of videos are keyframes, which no task shows as an image "
+                            "does; leave exact and states out, or use labels.export_videos."
+                        )
+                    if detail.state in self.states:
+                        found[task.id] = _labelled(detail, task)
+                done += 1
+                on_read(done, len(wanted))
+
+            await for_each(batch, read, concurrency=DEFAULT_CONCURRENCY)
+            for task in batch:
+                known = found.pop(task.id, None)
+                if known is not None and self._wants(known):
+                    yield known
+
+    async def config(self) -> LabelConfig | None:
+        """Return the label configuration, in an order that stays; None if there is no task.
+
+        The service shows its entries in an order that changes between calls; an export lists them
+        in one that does not (both observed).
+        """
+        for task in () if self._shown else await self.tasks.list(self.project_id, state="all"):
+            with suppress(NotFoundError):
+                await self._detail(task.id)
+                break
+        if self._shown is None:
+            return None
+        if not self._reader.classes:
+            async with aclosing(
+                self.labels.iter_export(self.project_id, reader=self._reader)
+            ) as tasks:
+                await anext(tasks, None)
+        names = [each.name for each in self._reader.classes]
+        rank = {name: at for at, name in reversed([*enumerate(names)])}
+
+        def ordered(entries: Sequence[LabelEntry]) -> list[LabelEntry]:
+            found = [attrs.evolve(each, children=(*ordered(each.children),)) for each in entries]
+            return sorted(found, key=lambda one: (rank.get(one.key, len(rank)), one.timestamp or 0))
+
+        return LabelConfig.from_entries(ordered(self._shown.label_config.entries))
+
+    async def _detail(self, task_id: str) -> TaskDetail:
+        detail = await self.tasks.get(task_id)
+        self._shown = self._shown or detail
+        return detail
+
+    def _wants(self, task: LabeledTask) -> bool:
+        return not self.only_labelled or is_labelled(task)
+
+    async def _listed(self) -> list[Task]:
+        media = await self._media_ids()
+        found = await self.tasks.list(self.project_id, state=sorted(self.states))
+        kept = [each for each in found if media is None or each.media_id in media]
+        return sorted(kept, key=lambda each: (each.media_name, each.media_id, each.id))
+
+    async def _media_ids(self) -> frozenset[str] | None:
+        if not self.dataset_ids:
+            return None
+
+        async def gather(parts: AsyncIterator[Dataset]) -> set[str]:
+            return {media.id async for part in parts for media in part.media}
+
+        found = [await self.datasets.read_parts(gather, each) for each in self.dataset_ids]
+        return frozenset().union(*found)
+
+
+def is_cut_of(exported: LabeledImage, exact: LabeledImage) -> bool:
+    """Return whether exported shapes are these, with coordinates cut to whole pixels.
+
+    A shape that is incomplete there may be any of the same key: of one with a negative coordinate
+    the service exports none at all (observed).
+    """
+    cut, whole = _cut(exported), _cut(exact)
+    if Counter(key for key, _ in cut) != Counter(key for key, _ in whole):
+        return False
+    complete = Counter(each for each in cut if each[1] is not None)
+    return complete <= Counter(whole)
+
+
+def _cut(image: LabeledImage) -> list[tuple[str, tuple[int, ...] | None]]:
+    """Return path and whole coordinates of each shape, None for one without all of them."""
+    found = []
+    for root in image.annotations:
+        for each in (root, *root.nested):
+            path = each.key if each is root else f"{root.key}/{each.key}"
+            found.append((path, _coordinates(each.shape)))
+    return found
+
+
+def _coordinates(shape: Shape) -> tuple[int, ...] | None:
+    numbers: Iterable[float] = ()
+    match shape:
+        case Incomplete():
+            return None
+        case Point(x, y):
+            numbers = (x, y)
+        case Rectangle(x, y, width, height):
+            numbers = (x, y, width, height)
+        case Line(points) | Polygon(points):
+            numbers = (number for point in points for number in (point.x, point.y))
+        case Segmentation():
+            numbers = (n for ring in shape.rings for each in ring for n in (each.x, each.y))
+    return tuple(map(int, numbers))
+
+
+def _labelled(detail: TaskDetail, task: Task) -> LabeledTask:
+    known = labels_of(detail)
+    return LabeledTask(
+        media_id=known.media_id,
+        media_name=known.media_name,
+        annotations=known.annotations,
+        classifications=known.classifications,
+        width=known.width,
+        height=known.height,
+        stored_media_name=detail.media.stored_name,
+        labeler=task.labeler,
+        state=detail.state,
+        task_id=detail.id,
+    )
