@@ -30,6 +30,8 @@ from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     import aiohttp
     from PIL.Image import Image
 
@@ -51,7 +53,11 @@ if TYPE_CHECKING:
     from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
     from datagym_async.formats import LabelMapping
     from datagym_async.look._subjects import LookSources
-    from datagym_async.models import DatasetId, MediaId, ProjectId
+    from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
+    from datagym_async.predict import PredictProgress, PredictReport
+    from datagym_async.predict._chunk import Loading
+    from datagym_async.predict._models import Model
+    from datagym_async.predict._run import States
     from datagym_async.resources import (
         AiSegmentationResource,
         DatasetsResource,
@@ -794,6 +800,7 @@ class DataGymClient:
         dataset_id: DatasetId | None = None,
         *,
         project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
         transform: None = None,
         batch_size: None = None,
         **options: Unpack[LoaderOptions],
@@ -804,6 +811,7 @@ class DataGymClient:
         dataset_id: DatasetId | None = None,
         *,
         project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
         transform: None = None,
         batch_size: int,
         **options: Unpack[LoaderOptions],
@@ -814,6 +822,7 @@ class DataGymClient:
         dataset_id: DatasetId | None = None,
         *,
         project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
         transform: Callable[[Sample], T],
         batch_size: None = None,
         **options: Unpack[LoaderOptions],
@@ -824,6 +833,7 @@ class DataGymClient:
         dataset_id: DatasetId | None = None,
         *,
         project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
         transform: Callable[[Sample], T],
         batch_size: int,
         **options: Unpack[LoaderOptions],
@@ -834,6 +844,7 @@ class DataGymClient:
         dataset_id: DatasetId | None = None,
         *,
         project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
         transform: Callable[[Sample], object] | None = None,
         batch_size: int | None = None,
         config: LoaderConfig | None,
@@ -845,6 +856,7 @@ class DataGymClient:
         dataset_id: DatasetId | None = None,
         *,
         project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
         transform: Callable[[Sample], object] | None = None,
         config: LoaderConfig | None = None,
         **options: Any,
@@ -856,6 +868,8 @@ class DataGymClient:
         Args:
             dataset_id: UUID of the dataset; None for all datasets of the project.
             project_id: UUID of the project whose labels the samples carry; None for no labels.
+            media: The media to load, as listings give them, in place of a whole dataset: nothing is
+                listed then, and link images among them are asked of the service.
             transform: Called in a thread with each sample; what it returns is yielded instead.
             config: The options as one value; those that are passed by name go before it.
             **options: Options by name.
@@ -875,8 +889,104 @@ class DataGymClient:
             Library(self.media, self.datasets, self.projects, self.labels, lane),
             id_or_none(dataset_id, "dataset id"),
             project_id=id_or_none(project_id, "project id"),
+            media=media,
             transform=transform,
             config=attrs.evolve(config or LoaderConfig(), **options),
+        )
+
+    async def predict(
+        self,
+        project_id: ProjectId,
+        model: Model,
+        *,
+        setup: Callable[[], object] | None = None,
+        states: States = "open",
+        keep_data: bool = False,
+        batch_size: int = 16,
+        processes: int = 0,
+        client: Callable[[], AbstractAsyncContextManager[Loading]] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        partial: bool = False,
+        strict: bool = False,
+        on_progress: Callable[[PredictProgress], object] | None = None,
+        **options: Unpack[LoaderOptions],
+    ) -> PredictReport:
+        """Show the images of a project to a model, and import what it says of them.
+
+        ::
+
+            def model(samples, network):
+                boxes = network([sample.data for sample in samples])
+                return [[Annotation("car", Rectangle(*box)) for box in each] for each in boxes]
+
+            report = await client.predict(project_id, model, setup=load_network)
+
+        Images are loaded ahead while the model is busy. Its answers are checked against the label
+        configuration and imported as they come, one request at a time. An image that cannot be
+        loaded, or at which the model fails, is named in the report, and the others go on. With a
+        journal, the same call again does what is left.
+
+        Args:
+            project_id: UUID of a project of images.
+            model: Is called with a list of `Sample`, and with what `setup` gave if there is one. It
+                returns one answer a sample: a list of `Annotation` and `Classification`, a
+                `LabeledImage`, or None to leave alone what the service has. It runs in a thread, or
+                in worker processes, one batch at a time in each.
+            setup: Loads what the model needs, once a process.
+            states: Of which tasks: ``"open"`` for those that people have not finished, ``"all"``,
+                a `TaskState`, or several.
+            keep_data: Whether labels are added to those that there are, instead of replacing them.
+            batch_size: Samples that the model gets at once; the last ones may be fewer.
+            processes: Worker processes, each with a model of its own; 0 for a thread of this one.
+            client: Makes a client in a worker process; None takes address and token from the
+                environment there, as `DataGymClient` does.
+            journal: File in which it is kept what was done; None for none.
+            partial: Whether an answer is imported without the labels that do not fit.
+            strict: Whether answers with warnings are held back, too.
+            on_progress: Is called in the event loop with each image that is settled; must not
+                raise.
+            **options: Options of `loader`, for example ``decode="pillow"``; arrays by default.
+
+        Raises:
+            ConfigurationError: An option cannot be used, or the journal is of another job.
+            APIError: The project cannot be listed.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        from datagym_async.data._listing import Library
+        from datagym_async.models._ids import id_of
+        from datagym_async.predict import _run as predicting
+
+        lane, address = self._opened.lane(Lane.DOWNLOAD), self._settings.base_url
+        environment = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+        is_same = check_base_url(environment) == address and TOKEN_VARIABLE in os.environ
+        if processes and client is None and not is_same:
+            raise ConfigurationError(
+                f"Worker processes open clients of their own, and {BASE_URL_VARIABLE} and "
+                f"{TOKEN_VARIABLE} do not name this service; set them, or pass client="
+            )
+        return await predicting.predict(
+            predicting.PredictParts(
+                base_url=address,
+                client=self,
+                library=Library(self.media, self.datasets, self.projects, self.labels, lane),
+                tasks=self.tasks,
+                labels=self.labels,
+            ),
+            id_of(project_id, "project id"),
+            predicting.PredictOptions(
+                model=model,
+                setup=setup,
+                states=states,
+                keep_data=keep_data,
+                batch_size=batch_size,
+                processes=processes,
+                connect=client or DataGymClient,
+                journal=journal,
+                partial=partial,
+                strict=strict,
+                on_progress=on_progress,
+                loader={"decode": "numpy", **options},
+            ),
         )
 
     @property

@@ -9,13 +9,14 @@ wherever the loader is stopped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from datagym_async._home import Home
+from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._listing import export_labels, list_media
+from datagym_async.data._listing import Listing, export_labels, list_media, pack
 from datagym_async.data._order import Order
 from datagym_async.data._prefetch import Prefetcher
 from datagym_async.data._samples import SampleLoader
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from datagym_async.data._prefetch import Loaded
     from datagym_async.data._samples import Sample
     from datagym_async.data._state import State
+    from datagym_async.models import DatasetMedia
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -60,6 +62,7 @@ class DatasetLoader(Generic[T_co]):
         library: The parts of a client.
         dataset_id: UUID of the dataset, or None for all of the project's.
         project_id: UUID of the project whose labels the samples carry, or None.
+        media: What is loaded, as a listing gives it; None to list the dataset or project.
         transform: Called in a thread with each sample; what it returns is yielded instead.
         config: The options.
     """
@@ -70,12 +73,18 @@ class DatasetLoader(Generic[T_co]):
         dataset_id: str | None = None,
         *,
         project_id: str | None = None,
+        media: Iterable[DatasetMedia] | None = None,
         transform: Callable[[Sample], object] | None = None,
         config: LoaderConfig | None = None,
     ) -> None:
-        if dataset_id is None and project_id is None:
-            raise ConfigurationError("There is nothing to load; pass dataset_id or project_id")
+        if dataset_id is None and project_id is None and media is None:
+            raise ConfigurationError(
+                "There is nothing to load; pass dataset_id, project_id or media"
+            )
+        if dataset_id is not None and media is not None:
+            raise ConfigurationError("dataset_id and media both say what is loaded; pass one")
         self._library = library
+        self._media = None if media is None else tuple(map(pack, media))
         self._config = config or LoaderConfig()
         self._source = dataset_id, project_id
         self._transform = transform
@@ -190,7 +199,10 @@ class DatasetLoader(Generic[T_co]):
             return self._samples
         library, config = self._library, self._config
         dataset_id, project_id = self._source
-        listing = await list_media(library, dataset_id, project_id, links=config.links)
+        if self._media is None:
+            listing = await list_media(library, dataset_id, project_id, links=config.links)
+        else:
+            listing = await in_thread(Listing, self._media)
         self._position.check(listing)
         labels = None
         if project_id is not None and config.labels:

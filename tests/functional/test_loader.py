@@ -62,6 +62,19 @@ async def test_each_media_comes_once_with_its_bytes(full: World) -> None:
     assert {sample.labels for sample in samples} == {None}
 
 
+async def test_only_the_media_given_are_loaded(full: World) -> None:
+    """Nothing is listed then, the order is that of all loaders, and labels come along."""
+    chosen = [each for each in await full.media() if int(each.name[:2]) % 3 == 0]
+    before = full.plan.count("GET", r"/dataset")
+    loader = full.client.loader(media=iter(chosen), project_id=full.project_id)
+    samples = [sample async for sample in loader]
+    assert [sample.media for sample in samples] == sorted(chosen, key=lambda media: media.id)
+    assert all(sample.labels is not None for sample in samples)
+    assert full.plan.count("GET", r"/dataset") == before
+    with pytest.raises(ConfigurationError, match="both say what is loaded"):
+        full.client.loader(full.dataset_id, media=chosen)
+
+
 async def test_epochs_follow_each_other(full: World) -> None:
     """Each `async for` is an epoch; each has a shuffle of its own, the same in every loader."""
     async with full.client.loader(full.dataset_id, shuffle=5) as loader:
@@ -367,7 +380,7 @@ async def test_a_loader_belongs_to_one_loop(full: World) -> None:
 
 async def test_a_loader_needs_something_to_load(full: World) -> None:
     """A loader without dataset and project is refused, an unknown project when it is asked."""
-    with pytest.raises(ConfigurationError, match="pass dataset_id or project_id"):
+    with pytest.raises(ConfigurationError, match="pass dataset_id, project_id or media"):
         full.client.loader()
     with pytest.raises(NotFoundError, match="no project"):
         await anext(full.client.loader(project_id="0" * 8))

@@ -1,0 +1,124 @@
+"""What became of each image of a prediction: in a file, or in memory while there is none.
+
+The file is an SQLite database of one job. What is about to be sent is written down before, so that
+a kill leaves no doubt about which predictions may have been stored. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from datagym_async._files import PRIVATE
+from datagym_async._printable import printable
+from datagym_async._runs._database import Database, check, of_a_database, unseal
+from datagym_async._runs._disk import JournalLock
+from datagym_async.exceptions import ConfigurationError
+
+SENDING: Final = "sending"
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE media (media_id TEXT PRIMARY KEY, outcome TEXT NOT NULL) WITHOUT ROWID;
+"""
+_SETTINGS: Final = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+_NOTE: Final = "INSERT OR REPLACE INTO media VALUES (?, ?)"
+
+
+_WHAT: Final = "The journal of this prediction"
+
+
+@attrs.define
+class PredictJournal:
+    """Says which images are done, for this run and the next: opened once, closed in any case.
+
+    Args:
+        given: Its file; None keeps it in memory.
+        job: What it is the journal of.
+    """
+
+    _given: str | os.PathLike[str] | None
+    _job: Mapping[str, str]
+    _database: Database = attrs.field(factory=lambda: Database(None, _WHAT), init=False)
+
+    def open(self) -> None:
+        """Open it, made if it is not there.
+
+        Raises:
+            ConfigurationError: It is of another job, in use, no journal, or cannot be written.
+        """
+        if self._given is None:
+            memory = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            memory.executescript(_SCHEMA)
+            self._database = Database(memory, _WHAT)
+            return
+        path, job = Path(self._given).expanduser().absolute(), dict(self._job)
+        shown = printable(str(path))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=PRIVATE)
+            lock = JournalLock.take(path)
+        except OSError as error:
+            text = f"The journal {shown} cannot be written ({error.strerror}); give another path."
+            raise ConfigurationError(text) from None
+        if lock is None:
+            raise ConfigurationError(
+                f"Another process is using the journal {shown}; wait for it to end, or give "
+                "another one."
+            )
+        connection = None
+        try:
+            is_whole = unseal(path, lock)
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connection.executescript(_SETTINGS)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0 and not connection.execute("SELECT * FROM sqlite_master").fetchone():
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION};")
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", job.items())
+                connection.execute("COMMIT")
+            elif version != _VERSION:
+                raise sqlite3.DatabaseError("it has another version")
+            elif not is_whole:
+                check(connection, _SCHEMA)
+            known = dict(connection.execute("SELECT name, value FROM meta"))
+            if known != job:
+                raise ConfigurationError(
+                    f"The journal {shown} is of another prediction (project {known.get('project')} "
+                    f"of {known.get('base_url')}, keep_data {known.get('keep_data')}); give "
+                    "another path."
+                )
+            self._database = Database(connection, _WHAT, path, lock)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            lock.release()
+            if (found := of_a_database(error)) is not None:
+                raise ConfigurationError(
+                    f"The file {shown} is not the journal of a prediction, or is damaged ({found});"
+                    " give another path."
+                ) from error
+            raise
+
+    def outcomes(self, media_ids: Iterable[str]) -> dict[str, str]:
+        """Return what is known of these media, a few hundred at most, by id."""
+        ids = [*media_ids]
+        marks = ",".join("?" * len(ids))
+        with self._database.using() as connection:
+            query = f"SELECT media_id, outcome FROM media WHERE media_id IN ({marks})"  # noqa: S608
+            return dict(connection.execute(query, ids))
+
+    def note(self, outcomes: Iterable[tuple[str, str]]) -> None:
+        """Write down what became of media, by id."""
+        with self._database.writing() as connection:
+            connection.executemany(_NOTE, outcomes)
+
+    def close(self) -> None:
+        """Close it; may be called again."""
+        with contextlib.suppress(sqlite3.Error):
+            self._database.close()

@@ -1,0 +1,451 @@
+"""One prediction of a project: images in chunks to a model, its answers checked and imported.
+
+Chunks of images are given out to as many workers as there are (a thread of this process, worker
+processes, a cluster). What they say goes through one queue to the import, which sends one request
+at a time, since the service deadlocks where several import into one project (observed). So memory
+holds the chunks in work and two batches of predictions, whatever the size of the project.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import os
+import pickle
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from uuid import uuid4
+
+import attrs
+
+from datagym_async._groups import first_of
+from datagym_async._runs._options import within
+from datagym_async._runs._text import counted, said_counts
+from datagym_async._threads import in_thread
+from datagym_async.data import LoaderConfig
+from datagym_async.data._listing import Library, Listing, list_media, pack
+from datagym_async.exceptions import (
+    ConfigurationError,
+    DataGymError,
+    TransferError,
+)
+from datagym_async.models import DatasetMedia, TaskState
+from datagym_async.predict._chunk import Job, Loading, predict_chunk, run_chunk
+from datagym_async.predict._journal import SENDING, PredictJournal
+from datagym_async.predict._models import LoadedModel, Model, ModelError, Predicted
+from datagym_async.resources import ImportOutcome, ImportResult, LabelsResource, TasksResource
+
+if TYPE_CHECKING:
+    from datagym_async.labels import LabeledImage
+
+OPEN: Final = (
+    TaskState.BACKLOG,
+    TaskState.WAITING,
+    TaskState.WAITING_CHANGED,
+    TaskState.IN_PROGRESS,
+)
+"""States of tasks that people have not finished."""
+States: TypeAlias = "Literal['open', 'all'] | TaskState | Sequence[TaskState]"
+Runner: TypeAlias = Callable[[Sequence[DatasetMedia]], Awaitable[list[Predicted]]]
+"""Has a worker look at a chunk."""
+Workers: TypeAlias = AbstractAsyncContextManager[tuple[Runner, int]]
+"""What gives a runner, and says how many workers it has."""
+
+_CHUNK: Final = 32  # images that a worker gets at once, at least
+_BATCH: Final = 50  # predictions in one request
+_MOST_PROBLEMS: Final = 1000
+_PATIENCE: Final = 64  # images without any success after which a model counts as unfit
+_LIVES: Final = 2  # workers that may die of a chunk before it is halved
+
+
+class PredictOutcome(enum.StrEnum):
+    """Say what became of an image."""
+
+    STORED = "stored"
+    """Its prediction is in the service."""
+    EMPTY = "empty"
+    """The model had nothing to say of it (None); what the service has is left as it is."""
+    REJECTED = "rejected"
+    """The prediction does not fit the label configuration, and was not sent."""
+    FAILED = "failed"
+    """The image cannot be loaded, the model failed at it, or the service refused the prediction."""
+    UNKNOWN = "unknown"
+    """The answer was lost, and to append once more could double it: see in the project."""
+
+
+@attrs.frozen
+class PredictProblem:
+    """An image without its prediction, and why."""
+
+    media_id: str
+    name: str
+    outcome: PredictOutcome
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class PredictProgress:
+    """How far a prediction is, in images."""
+
+    planned: int
+    settled: int
+    """Of these there is an outcome, from an earlier run too."""
+    problems: int
+
+
+@attrs.frozen(kw_only=True)
+class PredictReport:
+    """What became of all images of a prediction.
+
+    Args:
+        planned: Images whose tasks are in the states asked for.
+        skipped: How many of them an earlier run with this journal had done.
+        counts: How many there are of each outcome, of this run.
+        problems: The first thousand without their prediction, and why.
+        complete: Whether each planned image has an outcome.
+    """
+
+    planned: int = 0
+    skipped: int = 0
+    counts: dict[PredictOutcome, int] = attrs.field(factory=dict)
+    problems: tuple[PredictProblem, ...] = attrs.field(default=(), repr=False)
+    complete: bool = False
+
+    @property
+    def stored(self) -> int:
+        """Return how many predictions this run has stored."""
+        return self.counts.get(PredictOutcome.STORED, 0)
+
+    @property
+    def ok(self) -> bool:
+        """Return whether each image has its prediction, or the model had nothing to say of it."""
+        fine = {PredictOutcome.STORED, PredictOutcome.EMPTY}
+        return self.complete and all(not n or each in fine for each, n in self.counts.items())
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        counts = [(each.value, self.counts.get(each, 0)) for each in PredictOutcome]
+        counts.append(("done before", self.skipped))
+        left = self.planned - self.skipped - sum(self.counts.values())
+        counts.append(("left", left))
+        return f"{counted(self.planned, 'image')}: {said_counts(*counts)}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as values that JSON takes."""
+        counts = {each.value: self.counts.get(each, 0) for each in PredictOutcome}
+        problems = [attrs.asdict(each) for each in self.problems]
+        whole = {"planned": self.planned, "skipped": self.skipped, **counts}
+        return {**whole, "ok": self.ok, "complete": self.complete, "problems": problems}
+
+
+class WorkerLostError(Exception):
+    """A worker ended in the midst of a chunk; what it had found is gone."""
+
+
+@attrs.frozen(kw_only=True)
+class PredictParts:
+    """What a prediction works with, of an open client."""
+
+    base_url: str
+    client: Loading
+    library: Library
+    tasks: TasksResource
+    labels: LabelsResource
+
+
+def _function(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not attribute.default and not callable(value):
+        raise ConfigurationError(f"{attribute.name} is {value!r}; it must be a function")
+
+
+@attrs.frozen(kw_only=True)
+class PredictOptions:
+    """What is asked for; ``DataGymClient.predict`` explains it."""
+
+    model: Model = attrs.field(validator=_function)
+    setup: Callable[[], object] | None = attrs.field(default=None, validator=_function)
+    states: States = "open"
+    keep_data: bool = False
+    batch_size: int = attrs.field(default=16, validator=within(1, 10_000))
+    processes: int = attrs.field(default=0, validator=within(0, 1000))
+    connect: Callable[[], AbstractAsyncContextManager[Loading]] = attrs.field(validator=_function)
+    journal: str | os.PathLike[str] | None = None
+    partial: bool = False
+    strict: bool = False
+    on_progress: Callable[[PredictProgress], object] | None = None
+    loader: dict[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def job(self) -> Job:
+        """Return what each worker is told; `ConfigurationError` where the loader takes it not."""
+        loader = {**self.loader, "batch_size": self.batch_size}
+        attrs.evolve(LoaderConfig(), **loader)
+        return Job(
+            key=uuid4().hex,
+            model=self.model,
+            setup=self.setup,
+            connect=self.connect,
+            loader=loader,
+        )
+
+
+# --- Workers --------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def in_this_process(client: Loading, job: Job) -> AsyncIterator[tuple[Runner, int]]:
+    """Give a runner whose model runs in a thread of this process, one batch at a time."""
+    model, executor = LoadedModel(job.model, job.setup), ThreadPoolExecutor(1, "datagym-model")
+
+    async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
+        return await predict_chunk(client, media, job, model, executor)
+
+    try:
+        yield run, 1
+    finally:
+        await in_thread(executor.shutdown)  # the batch that it is at ends first
+
+
+@contextlib.asynccontextmanager
+async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, int]]:
+    """Give a runner with worker processes, each with a model and a client of its own.
+
+    Raises:
+        ConfigurationError: The model cannot be sent to another process.
+    """
+    try:
+        await in_thread(pickle.dumps, job)
+    except Exception as error:
+        raise ConfigurationError(
+            f"model, setup and client go to other processes, and one of them cannot be pickled "
+            f"({error}); define them at the top of a module, or leave processes at 0"
+        ) from error
+    pool: Executor | None = None
+    asking = asyncio.Lock()
+
+    async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
+        nonlocal pool
+        used: Executor | None = None
+        try:
+            async with asking:  # in a thread, since it starts processes
+                if (used := pool) is None:
+                    used = pool = await in_thread(_pool, processes)
+                future = await in_thread(used.submit, run_chunk, job, media)
+            return await asyncio.wrap_future(future)
+        except BrokenExecutor as error:
+            if pool is used:  # the first to notice; who comes next has a new one
+                pool = None
+            raise WorkerLostError("the process ended while it had this image") from error
+
+    try:
+        yield run, processes
+    finally:
+        if pool is not None:
+            await in_thread(partial(pool.shutdown, cancel_futures=True))
+
+
+def _pool(processes: int) -> Executor:
+    # Loaded here: multiprocessing asks for the folder as it loads, and few need it.
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Forked, a process would inherit locks that threads hold, and the event loop.
+    return ProcessPoolExecutor(processes, get_context("spawn"))
+
+
+# --- The run --------------------------------------------------------------------------------------
+
+
+async def predict(
+    parts: PredictParts, project_id: str, options: PredictOptions, workers: Workers | None = None
+) -> PredictReport:
+    """Predict the images of a project; without `workers`, on this machine.
+
+    Raises:
+        ConfigurationError: An option cannot be used, or the journal is of another job.
+        TransferError: The run had to stop before its end; its `report` says what was done.
+        APIError: The project cannot be listed.
+    """
+    if workers is None:
+        job, several = options.job, options.processes
+        workers = in_processes(job, several) if several else in_this_process(parts.client, job)
+    # Which images: those of tasks in these states, and of them what no earlier run has done.
+    asked: Any = [*OPEN] if options.states == "open" else options.states
+    wanted: set[str] = set()
+    async with aclosing(parts.tasks.iter(project_id, state=asked)) as tasks:
+        async for task in tasks:
+            wanted.add(task.media_id)
+    listing = await list_media(parts.library, None, project_id, links="service")
+    listing = await in_thread(lambda: Listing([pack(it) for it in listing if it.id in wanted]))
+    of = {"base_url": parts.base_url, "project": project_id, "keep_data": str(options.keep_data)}
+    journal = PredictJournal(options.journal, of)
+    run = _Run(parts, project_id, options, journal, len(listing))
+    try:
+        await in_thread(journal.open)
+        async with workers as (runner, count), asyncio.TaskGroup() as group:
+            # One chunk more than there are workers is loaded while these are busy.
+            group.create_task(run.ask(runner, listing, count + 1))
+            await run.bring_in()
+    except ExceptionGroup as errors:
+        error = first_of(errors)
+        if not isinstance(error, DataGymError | OSError):
+            raise error from errors
+        text = f"The prediction stopped: {error}"
+        raise TransferError(text, report=run.report(complete=False)) from error
+    finally:
+        await in_thread(journal.close)
+    return run.report(complete=True)
+
+
+@attrs.define
+class _Run:
+    """What is known while a prediction runs."""
+
+    _parts: PredictParts
+    _project_id: str
+    _options: PredictOptions
+    _journal: PredictJournal
+    _planned: int
+    _skipped: int = 0
+    _counts: Counter[PredictOutcome] = attrs.field(factory=Counter)
+    _problems: list[PredictProblem] = attrs.field(factory=list)
+    _answered: int = 0
+    """Images of which the model has said something, be it nothing."""
+    _out: asyncio.Queue[Predicted | None] = attrs.field(factory=lambda: asyncio.Queue(_BATCH))
+    _names: dict[str, str] = attrs.field(factory=dict)
+    """Names of the media on their way into the service."""
+
+    def report(self, *, complete: bool) -> PredictReport:
+        return PredictReport(
+            planned=self._planned,
+            skipped=self._skipped,
+            counts=dict(self._counts),
+            problems=tuple(self._problems),
+            complete=complete,
+        )
+
+    async def ask(self, runner: Runner, listing: Listing, at_once: int) -> None:
+        """Have the model look at all images, and put its answers into the queue."""
+        # Whole batches, so that none but the last is short.
+        batch_size = self._options.batch_size
+        chunks = _chunks(listing, -(-_CHUNK // batch_size) * batch_size)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(self._work(runner, chunks))
+        await self._out.put(None)
+
+    async def _work(self, runner: Runner, chunks: Iterator[Sequence[DatasetMedia]]) -> None:
+        for chunk in chunks:  # each goes to the worker that asks first
+            known = await in_thread(self._journal.outcomes, [media.id for media in chunk])
+            left = []
+            for media in chunk:
+                before = known.get(media.id, "")
+                if before in (PredictOutcome.STORED, PredictOutcome.EMPTY):
+                    self._skipped += 1
+                elif self._options.keep_data and before in (SENDING, PredictOutcome.UNKNOWN):
+                    why = "an earlier run may have stored it; see in the project"
+                    self._settle(media.id, media.name, PredictOutcome.UNKNOWN, why)
+                else:
+                    left.append(media)
+            ready = []
+            for each in await _looked_at(runner, left) if left else ():
+                self._answered += not each.error
+                if each.labels is not None:
+                    ready.append(each)
+                    continue
+                outcome = PredictOutcome.FAILED if each.error else PredictOutcome.EMPTY
+                self._settle(each.media_id, each.name, outcome, each.error)
+                await in_thread(self._journal.note, [(each.media_id, outcome.value)])
+            if not self._answered and self._counts[PredictOutcome.FAILED] >= _PATIENCE:
+                raise ModelError(
+                    f"there is no prediction for any of the first {_PATIENCE} images; of "
+                    f"{self._problems[0].name}: {self._problems[0].reason}"
+                )
+            # Whatever happens from here on, it may have been sent.
+            await in_thread(self._journal.note, [(each.media_id, SENDING) for each in ready])
+            for each in ready:
+                await self._out.put(each)
+
+    async def bring_in(self) -> None:
+        """Import what is in the queue until its end."""
+        options, settled = self._options, []
+
+        async def predictions() -> AsyncGenerator[LabeledImage, None]:
+            while (each := await self._out.get()) is not None:
+                if each.labels is not None:
+                    self._names[each.media_id] = each.name
+                    yield each.labels
+
+        results = self._parts.labels.iter_import_predictions(
+            self._project_id,
+            predictions(),
+            keep_data=options.keep_data,
+            partial=options.partial,
+            strict=options.strict,
+            batch_size=_BATCH,
+        )
+        try:
+            async with aclosing(results):
+                async for result in results:
+                    outcome = self._take(result)
+                    settled.append((result.media_id, outcome.value))
+                    if len(settled) >= _BATCH:
+                        await in_thread(self._journal.note, settled)
+                        settled = []
+        finally:
+            await in_thread(self._journal.note, settled)
+
+    def _take(self, result: ImportResult) -> PredictOutcome:
+        """Count what became of a prediction, and return it."""
+        outcome = _OUTCOMES[result.outcome]
+        name = self._names.pop(result.media_id, "")
+        self._settle(result.media_id, name, outcome, "; ".join(result.reasons))
+        return outcome
+
+    def _settle(self, media_id: str, name: str, outcome: PredictOutcome, reason: str) -> None:
+        self._counts[outcome] += 1
+        is_fine = outcome in (PredictOutcome.STORED, PredictOutcome.EMPTY)
+        if not is_fine and len(self._problems) < _MOST_PROBLEMS:
+            self._problems.append(PredictProblem(media_id, name, outcome, reason))
+        if self._options.on_progress is not None:
+            done = self._counts[PredictOutcome.STORED] + self._counts[PredictOutcome.EMPTY]
+            settled = self._counts.total()
+            progress = PredictProgress(
+                planned=self._planned, settled=self._skipped + settled, problems=settled - done
+            )
+            self._options.on_progress(progress)
+
+
+_OUTCOMES: Final = {
+    ImportOutcome.STORED: PredictOutcome.STORED,
+    ImportOutcome.CHECKED: PredictOutcome.STORED,
+    ImportOutcome.REJECTED: PredictOutcome.REJECTED,
+    ImportOutcome.FAILED: PredictOutcome.FAILED,
+    ImportOutcome.UNKNOWN: PredictOutcome.UNKNOWN,
+}
+
+
+def _chunks(listing: Listing, size: int) -> Iterator[Sequence[DatasetMedia]]:
+    for start in range(0, len(listing), size):
+        yield [listing[at] for at in range(start, min(start + size, len(listing)))]
+
+
+async def _looked_at(
+    runner: Runner, media: Sequence[DatasetMedia], lives: int = _LIVES
+) -> list[Predicted]:
+    """Return what the model says of each media; what a worker dies of is narrowed down."""
+    try:
+        return await runner(media)
+    except WorkerLostError as error:
+        if lives > 1:
+            return await _looked_at(runner, media, lives - 1)
+        if len(media) == 1:
+            return [Predicted(media[0].id, media[0].name, error=str(error))]
+    middle = len(media) // 2
+    halves = media[:middle], media[middle:]
+    return [each for half in halves for each in await _looked_at(runner, half)]

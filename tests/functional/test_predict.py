@@ -1,0 +1,290 @@
+"""`client.predict`: each image of a project is predicted once, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from datagym_async import ConfigurationError, RetryPolicy, TaskState, TransferError
+from datagym_async.labels import Annotation, LabelConfig, LabeledImage, Rectangle
+from datagym_async.predict import PredictOutcome, PredictProgress, PredictReport
+from datagym_async.server import SeedMedia
+from datagym_async.testing import CommitThenDrop, Drop, Status
+from tests.helpers import models
+from tests.helpers.photos import jpeg
+from tests.helpers.world import World, world
+
+if TYPE_CHECKING:
+    from datagym_async.data import Sample
+
+PHOTO = jpeg(2000)
+IMAGES = 90
+
+
+@attrs.frozen
+class Bench:
+    """A project of small images, whose labels are boxes named car."""
+
+    here: World
+
+    async def predict(self, model: Any = models.boxes, **options: Any) -> PredictReport:
+        """Predict the project; bytes do for the models of these tests."""
+        client, project = self.here.client, self.here.project_id
+        return await client.predict(project, model, **{"decode": "bytes", **options})
+
+    async def held(self) -> dict[str, list[int]]:
+        """Return the left edges of the boxes on each image, by name, faults taken away."""
+        self.here.plan.clear()
+        client, found = self.here.client, {}
+        for name, task_id in self.here.project.task_ids.items():
+            values = (await client.tasks.get(task_id)).label_iteration.values
+            found[name] = [int(each.point.x or 0) for each in values if each.point is not None]
+        return found
+
+    @property
+    def wanted(self) -> dict[str, list[int]]:
+        """Return what is held once each image has its prediction."""
+        return {name: [int(name[:2])] for name in self.here.project.task_ids}
+
+
+@asynccontextmanager
+async def bench(images: int = IMAGES) -> AsyncIterator[Bench]:
+    media = (SeedMedia(f"{number:02}.jpg", content=PHOTO) for number in range(images))
+    retry = RetryPolicy(initial_delay=0.001, settle_after=0.001)
+    async with world(*media, retry=retry) as here:
+        config = LabelConfig()
+        config.add_rectangle("car", "Car")
+        await here.client.label_configs.upload(here.project.label_configuration_id, config)
+        yield Bench(here)
+
+
+def report_of(error: TransferError) -> PredictReport:
+    """Return the report that an error brings."""
+    assert isinstance(error.report, PredictReport)
+    return error.report
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50, 1000])
+async def test_each_image_gets_its_own_prediction(batch_size: int) -> None:
+    """Whatever the size of batches; the report counts all, and progress ends at all."""
+    seen: list[PredictProgress] = []
+    async with bench() as there:
+        report = await there.predict(batch_size=batch_size, on_progress=seen.append)
+        assert report.ok
+        assert (report.planned, report.stored, report.problems) == (IMAGES, IMAGES, ())
+        assert seen[-1] == PredictProgress(planned=IMAGES, settled=IMAGES, problems=0)
+        assert await there.held() == there.wanted
+        assert str(report) == "90 images: 90 stored."
+
+
+async def test_what_a_model_may_answer() -> None:
+    """A labelled image, a list, one annotation, or None, which leaves alone what is there."""
+
+    def model(samples: Sequence[Sample]) -> list[object]:
+        answers: list[object] = []
+        for each in samples:
+            found = models.box(each)
+            kinds = (LabeledImage(annotations=[found]), [found], found, None)
+            answers.append(kinds[int(each.media.name[:2]) % 4])
+        return answers
+
+    async with bench(8) as there:
+        report = await there.predict(model)
+        assert report.ok
+        assert report.counts == {PredictOutcome.STORED: 6, PredictOutcome.EMPTY: 2}
+        held = await there.held()
+        assert held == there.wanted | {"03.jpg": [], "07.jpg": []}
+
+
+async def test_setup_runs_once_and_the_model_gets_what_it_gave() -> None:
+    """However many batches there are."""
+    loaded: list[str] = []
+
+    def setup() -> str:
+        loaded.append("once")
+        return "weights"
+
+    def model(samples: Sequence[Sample], given: str) -> list[object]:
+        assert given == "weights"
+        return [None] * len(samples)
+
+    async with bench(20) as there:
+        report = await there.predict(model, setup=setup, batch_size=2)
+    assert (report.ok, loaded) == (True, ["once"])
+
+
+async def test_an_image_at_which_the_model_fails_is_named_and_the_others_go_on() -> None:
+    """It raises, or returns nonsense: the batch is shown again image by image."""
+
+    def model(samples: Sequence[Sample]) -> list[object]:
+        names = {each.media.name for each in samples}
+        if "03.jpg" in names:
+            raise RuntimeError("out of luck")
+        if "05.jpg" in names and len(samples) == 1:
+            return ["a car"]
+        if "05.jpg" in names:
+            return []
+        return list(models.boxes(samples))
+
+    async with bench(40) as there:
+        report = await there.predict(model)
+        assert not report.ok
+        assert report.complete
+        assert report.counts == {PredictOutcome.STORED: 38, PredictOutcome.FAILED: 2}
+        reasons = {each.name: each.reason for each in report.problems}
+        assert reasons["03.jpg"] == "the model raised RuntimeError: out of luck"
+        assert reasons["05.jpg"].startswith("the model raised TypeError: an answer holds str")
+        assert await there.held() == there.wanted | {"03.jpg": [], "05.jpg": []}
+
+
+async def test_images_that_cannot_be_loaded_or_do_not_fit_are_named() -> None:
+    """An image that is gone, and a label that the configuration does not know."""
+
+    def model(samples: Sequence[Sample]) -> list[object]:
+        return [
+            Annotation("boat", Rectangle(1, 1, 2, 2)) if each.media.name == "01.jpg" else found
+            for each, (found,) in zip(samples, models.boxes(samples), strict=True)
+        ]
+
+    async with bench(6) as there:
+        lost = there.here.project.datasets[0].media_ids["04.jpg"]
+        there.here.plan.add(Status(404), path=f"/{lost}$")
+        report = await there.predict(model, decode="numpy")
+        assert {each.name: each.outcome for each in report.problems} == {
+            "01.jpg": PredictOutcome.REJECTED,
+            "04.jpg": PredictOutcome.FAILED,
+        }
+        assert "boat" in {each.name: each.reason for each in report.problems}["01.jpg"]
+        assert await there.held() == there.wanted | {"01.jpg": [], "04.jpg": []}
+
+
+async def test_a_model_that_is_unfit_ends_the_run() -> None:
+    """It fails at each of the first images, or cannot be loaded: the rest is not asked for."""
+
+    def model(samples: Sequence[Sample]) -> list[object]:
+        raise ValueError("no such layer")
+
+    def setup() -> None:
+        raise OSError("no weights")
+
+    async with bench() as there:
+        with pytest.raises(TransferError, match="no such layer") as unfit:
+            await there.predict(model)
+        report = report_of(unfit.value)
+        assert report.counts[PredictOutcome.FAILED] < IMAGES
+        assert not report.complete
+        with pytest.raises(TransferError, match="setup raised OSError: no weights"):
+            await there.predict(setup=setup)
+
+
+async def test_only_open_tasks_unless_told() -> None:
+    """What people have finished is left alone; states choose."""
+    async with bench(6) as there:
+        ids = there.here.project.task_ids
+        await there.here.client.tasks.complete(ids["02.jpg"])
+        await there.here.client.tasks.skip(ids["03.jpg"])
+        report = await there.predict(states=TaskState.COMPLETED)
+        assert (report.planned, report.stored) == (1, 1)
+        report = await there.predict()
+        assert (report.planned, report.stored) == (4, 4)
+        assert await there.held() == there.wanted | {"03.jpg": []}
+        assert (await there.predict(states="all")).planned == 6
+
+
+@pytest.mark.parametrize("keep_data", [False, True])
+async def test_stopped_anywhere_the_same_call_does_the_rest(
+    tmp_path: Path, keep_data: bool
+) -> None:
+    """Cancelled again and again: nothing is lost, and what is replaced is not doubled.
+
+    What is appended is not sent twice: where it is not known, the report says so.
+    """
+    journal, rounds = tmp_path / "predict.journal", 0
+    async with bench() as there:
+        report = PredictReport()
+        for step in itertools.count(1):
+            task = asyncio.create_task(
+                there.predict(journal=journal, keep_data=keep_data, batch_size=4)
+            )
+            for _ in range(int(20 * 1.4**step)):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                report = await task
+            except asyncio.CancelledError:
+                rounds += 1
+                continue
+            break
+        unknown = report.counts.get(PredictOutcome.UNKNOWN, 0)
+        held = await there.held()
+        assert rounds > 2
+        assert report.complete
+        assert all(len(each) <= 1 for each in held.values())
+        assert sum(not each for each in held.values()) <= unknown
+        assert keep_data or (held == there.wanted and report.ok)
+        again = await there.predict(journal=journal, keep_data=keep_data)
+        assert again.skipped + again.counts.get(PredictOutcome.UNKNOWN, 0) == IMAGES
+
+
+async def test_faults_of_the_service_lose_and_double_nothing() -> None:
+    """Answers are lost after they were carried out, requests dropped or refused for a while."""
+    async with bench() as there:
+        for nth in range(3, 60, 5):
+            there.here.plan.add(Status(503), method="GET", nth=nth)
+            there.here.plan.add(Drop(), method="GET", nth=nth + 2)
+        there.here.plan.add(CommitThenDrop(), method="POST", path="/prediction$", nth=1)
+        report = await there.predict()
+        assert report.ok
+        assert await there.held() == there.wanted
+
+
+async def test_a_service_that_is_gone_ends_the_run_with_its_report(tmp_path: Path) -> None:
+    """The error names the cause; later the same call does what is left."""
+    journal = tmp_path / "predict.journal"
+    async with bench() as there:
+        there.here.plan.add(Status(403), method="POST", path="/prediction$", nth=2)
+        with pytest.raises(TransferError) as stopped:
+            await there.predict(journal=journal)
+        assert report_of(stopped.value).stored == 50
+        there.here.plan.clear()
+        report = await there.predict(journal=journal)
+        assert (report.skipped, report.stored, report.ok) == (50, 40, True)
+        assert await there.held() == there.wanted
+
+
+async def test_a_journal_is_of_one_job(tmp_path: Path) -> None:
+    """Another project, a damaged file, or one in use is refused with a way out."""
+    journal = tmp_path / "predict.journal"
+    async with bench(3) as there:
+        await there.predict(journal=journal)
+        with pytest.raises(ConfigurationError, match="of another prediction"):
+            await there.predict(journal=journal, keep_data=True)
+        text = tmp_path / "notes.txt"
+        text.write_text("buy milk, and much more of it than fits on this one line of text")
+        with pytest.raises(ConfigurationError, match="not the journal of a prediction"):
+            await there.predict(journal=text)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"model": "yolo"}, "model is 'yolo'"),
+        ({"setup": 3}, "setup is 3"),
+        ({"decode": "jpeg"}, "decode is 'jpeg'"),
+        ({"processes": 2}, "DATAGYM_TOKEN do not name this service"),
+        ({"processes": 2, "client": models.patient_client, "model": lambda _: []}, "be pickled"),
+    ],
+)
+async def test_what_cannot_be_used_is_refused(options: dict[str, Any], words: str) -> None:
+    """At the door, by name."""
+    async with bench(2) as there:
+        with pytest.raises(ConfigurationError, match=words):
+            await there.predict(**options)

@@ -1,0 +1,80 @@
+"""`client.predict` with worker processes: one that dies costs no image its prediction."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from multiprocessing.resource_tracker import ensure_running
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async import DataGymClient
+from datagym_async.labels import LabelConfig
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
+from tests.helpers import models
+from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from blockbuster import BlockBuster
+
+    from datagym_async.predict import PredictReport
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL"),
+]
+
+
+ensure_running()  # the one process of multiprocessing's own that stays
+
+
+@pytest.fixture(autouse=True)
+def blocking_allowed(no_blocking_calls: BlockBuster) -> None:
+    """Let the finalisers of multiprocessing's semaphores write, wherever the collector runs."""
+    no_blocking_calls.deactivate()
+
+
+@pytest.mark.parametrize("is_deadly", [False, True])
+def test_a_worker_that_is_killed_costs_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_deadly: bool
+) -> None:
+    """Its images are shown to the next one; an image that kills each is found out and named."""
+    monkeypatch.setenv("DATAGYM_TOKEN", TOKEN)
+    monkeypatch.setenv("MARKER", str(tmp_path / "died"))
+
+    async def run() -> tuple[PredictReport, dict[str, list[float | None]]]:
+        media = [SeedMedia(f"{number:02}.jpg", jpeg(2000)) for number in range(40)]
+        async with Server(token=TOKEN) as server:
+            os.environ["DATAGYM_BASE_URL"] = server.base_url
+            seed = SeedProject("Street", datasets=[SeedDataset("Photos", media=media)])
+            (project,) = await server.seed(seed)
+            async with DataGymClient(rate_limit=None) as client:
+                config = LabelConfig()
+                config.add_rectangle("car", "Car")
+                await client.label_configs.upload(project.label_configuration_id, config)
+                report = await client.predict(
+                    project.id,
+                    models.dies_always if is_deadly else models.dies_once,
+                    setup=None if is_deadly else models.marker,
+                    processes=2,
+                    batch_size=4,
+                    decode="bytes",
+                )
+                held = {}
+                for name, task_id in project.task_ids.items():
+                    values = (await client.tasks.get(task_id)).label_iteration.values
+                    held[name] = [each.point.x for each in values if each.point is not None]
+                return report, held
+
+    monkeypatch.setenv("DATAGYM_BASE_URL", "")  # so that it is taken away again
+    report, held = asyncio.run(run())
+    lost = {"07.jpg"} if is_deadly else set()
+    assert report.complete
+    assert {each.name for each in report.problems} == lost
+    assert is_deadly or (tmp_path / "died").exists()
+    assert held == {name: [] if name in lost else [int(name[:2])] for name in held}
+    assert len(held) == 40
