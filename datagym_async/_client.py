@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from datagym_async.predict import PredictProgress, PredictReport
     from datagym_async.predict._chunk import Loading
     from datagym_async.predict._models import Model
-    from datagym_async.predict._run import States
+    from datagym_async.predict._run import OpenStates
     from datagym_async.resources import (
         AiSegmentationResource,
         DatasetsResource,
@@ -900,7 +900,7 @@ class DataGymClient:
         model: Model,
         *,
         setup: Callable[[], object] | None = None,
-        states: States = "open",
+        states: OpenStates = "open",
         keep_data: bool = False,
         batch_size: int = 16,
         processes: int = 0,

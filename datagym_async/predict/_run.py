@@ -50,7 +50,7 @@ OPEN: Final = (
     TaskState.IN_PROGRESS,
 )
 """States of tasks that people have not finished."""
-States: TypeAlias = "Literal['open', 'all'] | TaskState | Sequence[TaskState]"
+OpenStates: TypeAlias = "Literal['open', 'all'] | TaskState | Sequence[TaskState]"
 Runner: TypeAlias = Callable[[Sequence[DatasetMedia]], Awaitable[list[Predicted]]]
 """Has a worker look at a chunk."""
 Workers: TypeAlias = AbstractAsyncContextManager[tuple[Runner, int]]
@@ -169,7 +169,7 @@ class PredictOptions:
 
     model: Model = attrs.field(validator=_function)
     setup: Callable[[], object] | None = attrs.field(default=None, validator=_function)
-    states: States = "open"
+    states: OpenStates = "open"
     keep_data: bool = False
     batch_size: int = attrs.field(default=16, validator=within(1, 10_000))
     processes: int = attrs.field(default=0, validator=within(0, 1000))
