@@ -7,6 +7,8 @@ In reading order:
 * `_raw`: what readers give; `_geometry`: shapes at the edges of their image; `_mapping`: what of it
   becomes what (`LabelMapping`)
 * `_writing`: label values as files of any format; `_splits`: which part an image belongs to
+* `_reading`: what all readers share; `_reading_lines`: YOLO and KITTI; `_table`: which format a
+  file or folder has, and the one way to read any
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_prediction_files`: files in any of the forms that an import takes, and whose media they mean

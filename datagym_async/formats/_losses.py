@@ -95,6 +95,7 @@ class LossKind(enum.StrEnum):
     UNKNOWN_IMAGE = "unknown_image", "annotations of an unknown image, left out", True
     VIDEO = "video", "videos, left out", True
     VISIBILITY = "visibility", "marks that a keypoint is hidden"
+    ZERO_BASED = "zero_based", "boxes at 0, which Pascal VOC does not have, moved to the edge"
 
 
 @attrs.frozen

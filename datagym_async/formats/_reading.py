@@ -9,18 +9,21 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
-from datagym_async.formats._raw import Category, RawDataset, RawImage, RawObject
+from datagym_async.formats._raw import Category, RawDataset, RawImage, RawObject, Ring
 from datagym_async.labels._json import LARGEST
+
+if TYPE_CHECKING:
+    from datagym_async.formats._masks import Segment
 
 MOST_BYTES: Final = 256 * 2**20
 """Of a label file of one image, or of a list of files: what is larger is none."""
@@ -282,6 +285,14 @@ def joined(
 def _what(each: RawObject) -> tuple[object, ...]:
     shape = (each.box, each.parts, each.line, each.point, each.keypoints, each.mask)
     return (each.category.names, *shape)
+
+
+def moved(segments: Iterable[Segment], left: float, top: float) -> list[list[Ring]]:
+    """Return the outlines and holes of segments of a mask whose upper left corner lies there."""
+    return [
+        [[(x + left, y + top) for x, y in ring] for ring in (each.outline, *each.holes)]
+        for each in segments
+    ]
 
 
 def answers(where: str, given: Mapping[str, object], losses: Losses) -> None:

@@ -1,0 +1,518 @@
+"""Labels in XML: Pascal VOC, and CVAT for images and for video.
+
+XML is read by expat, an element at a time, with the number of its line. Entities are refused, which
+no label file needs and a few lines of which fill any memory (defusedxml).
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+from xml.sax import SAXParseException
+from xml.sax.handler import ContentHandler
+
+import attrs
+import orjson
+
+from datagym_async._extras import extra_module
+from datagym_async._regular_files import regular_only
+from datagym_async.formats._geometry import ellipse_ring, from_voc, snapped, turned_box
+from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
+from datagym_async.formats._masks import MOST_PIXELS, trace
+from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
+from datagym_async.formats._reading import (
+    Classes,
+    Options,
+    Pictures,
+    answers,
+    below,
+    files_below,
+    gathered,
+    moved,
+    number_of,
+    pixels_of,
+    size_of,
+    stem_of,
+    text_of,
+)
+
+_PIECE: Final = 256 * 1024
+_MOST_OF_ONE: Final = 16 * 2**20  # bytes of one tag or text
+_MOST_LEVELS: Final = 64
+
+
+# --- Elements -------------------------------------------------------------------------------------
+
+
+@attrs.define
+class Element:
+    """An element with all that is in it."""
+
+    tag: str
+    line: int
+    given: dict[str, str]
+    """Its attributes."""
+    text: str = ""
+    children: list[Element] = attrs.field(factory=list)
+
+    def all(self, tag: str) -> list[Element]:
+        return [each for each in self.children if each.tag == tag]
+
+    def find(self, *tags: str) -> Element | None:
+        """Return the first element on a way down, or None."""
+        found: Element | None = self
+        for tag in tags:
+            found = next(iter(found.all(tag)), None) if found else None
+        return found
+
+    def said(self, *tags: str) -> str:
+        """Return the text of the first element on a way down, without blanks around it."""
+        found = self.find(*tags)
+        return found.text.strip() if found else ""
+
+
+class _Builder(ContentHandler):
+    """Builds the elements that are wanted, wherever they stand, and keeps no others."""
+
+    def __init__(self, wanted: Collection[str]) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._open: list[Element] = []
+        self._texts: list[list[str]] = []
+        self._levels = 0
+        self._place: Any = None
+        self.root = ""
+        self.tags = 0
+        self.done: list[Element] = []
+
+    def setDocumentLocator(self, locator: Any) -> None:  # noqa: N802 -- the names of SAX
+        self._place = locator
+
+    def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802
+        self.root = self.root or name
+        self.tags += 1
+        self._levels += 1
+        if self._levels > _MOST_LEVELS:
+            raise BrokenError(f"it is nested deeper than {_MOST_LEVELS} levels")
+        if self._open or name in self._wanted:
+            self._open.append(Element(name, self._place.getLineNumber(), dict(attrs.items())))
+            self._texts.append([])
+
+    def characters(self, content: str) -> None:
+        if self._texts:
+            self._texts[-1].append(content)
+
+    def endElement(self, name: str) -> None:  # noqa: N802
+        self.tags += 1
+        self._levels -= 1
+        if self._open:
+            element = self._open.pop()
+            element.text = "".join(self._texts.pop())
+            (self._open[-1].children if self._open else self.done).append(element)
+
+
+def elements(
+    path: Path, root: str, wanted: Collection[str], text: str | None = None
+) -> Iterator[Element]:
+    """Give the elements with these tags as they end, each with all that is in it.
+
+    Args:
+        path: The file.
+        root: The tag that the first element must have.
+        wanted: Tags.
+        text: What the file holds, where it is known already.
+
+    Raises:
+        BrokenError: It is no XML, or of another root; the text says the line.
+        OSError: It cannot be read, or is no regular file.
+        FormatError: The extra ``formats`` is not installed.
+    """
+    refused = extra_module("defusedxml", FormatError).DefusedXmlException
+    parser = extra_module("defusedxml.sax", FormatError).make_parser()
+    builder = _Builder(wanted)
+    parser.setContentHandler(builder)
+
+    def pieces() -> Iterator[bytes]:
+        if text is not None:
+            yield text.encode("utf-8", "replace")
+            return
+        with open(path, "rb", opener=regular_only) as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    tags, since = 0, 0
+    try:
+        for piece in pieces():
+            parser.feed(piece)
+            if builder.root and builder.root != root:
+                raise BrokenError(
+                    f"it begins with <{builder.root[:40]}>, where <{root}> was expected"
+                )
+            tags, since = builder.tags, (0 if builder.tags != tags else since + len(piece))
+            if since > _MOST_OF_ONE:
+                raise BrokenError(f"a tag or text has more than {_MOST_OF_ONE >> 20} MB")
+            yield from builder.done
+            builder.done.clear()
+        parser.close()
+        yield from builder.done
+    except SAXParseException as error:
+        yield from builder.done
+        text = f"line {error.getLineNumber()}: it is no XML: {error.getMessage()}"
+        raise BrokenError(text) from None
+    except refused as error:
+        raise BrokenError(
+            f"it declares entities, which are not read ({type(error).__name__})"
+        ) from None
+
+
+# --- Pascal VOC -----------------------------------------------------------------------------------
+
+_MARKS: Final = {"pose": "Unspecified", "truncated": "0", "difficult": "0", "occluded": "0"}
+"""What VOC says of objects besides, and what it says where there is nothing to say."""
+_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
+
+
+def open_voc(path: Path, options: Options) -> RawDataset:
+    """Open a folder of VOC's files, one that holds ``Annotations``, or one such file."""
+    folder = path.parent if path.is_file() else path / "Annotations"
+    folder = folder if folder.is_dir() else path
+    root = folder.parent if folder.name == "Annotations" else folder
+    files = [path] if path.is_file() else files_below(folder, {".xml"})
+    if options.split:
+        listed = root / "ImageSets" / "Main" / f"{options.split}.txt"
+        try:
+            stems = {each.split()[0] for each in text_of(listed).splitlines() if each.strip()}
+        except (BrokenError, OSError) as error:
+            raise FormatError(f"{path} has no part {options.split!r}: {listed}: {error}") from None
+        files = [each for each in files if {each.stem, stem_of(each, folder)} & stems]
+    places = [root / "JPEGImages", root / "images", root.parent / "images", folder]
+    pictures = Pictures([options.images] if options.images else places)
+
+    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        voc = _Voc(folder, pictures, options.zero_based, classes, losses)
+        for file in files:
+            try:
+                yield voc.image(file, next(elements(file, "annotation", {"annotation"})))
+            except (BrokenError, OSError) as error:
+                losses.add(LossKind.BROKEN, f"{file}: {error}")
+
+    return gathered(str(path), read, options, ".xml files that begin with <annotation>")
+
+
+@attrs.define
+class _Voc:
+    _folder: Path
+    _pictures: Pictures
+    _zero_based: bool
+    _classes: Classes
+    _losses: Losses
+
+    def image(self, file: Path, whole: Element) -> RawImage:
+        name, stem = whole.said("filename"), stem_of(file, self._folder)
+        width, height = (pixels_of(whole.said("size", side)) for side in ("width", "height"))
+        if not name or not width or not height:
+            picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
+            if not name and picture is None:
+                raise BrokenError("it has no <filename>, and no image of its name lies beside it")
+            name = name or (picture.name if picture else "")
+            try:
+                width, height, _ = size_of(picture) if picture else (None, None, 1)
+            except (BrokenError, OSError):
+                width = height = None
+            if not width:
+                self._losses.add(LossKind.SIZE, f"{file}: no <size>, and no image beside it")
+        image = RawImage(
+            name=below(self._folder, file, name), where=str(file), width=width, height=height
+        )
+        for each in whole.all("object"):
+            self._add(each, image, file)
+        return image
+
+    def _add(self, each: Element, image: RawImage, file: Path) -> None:
+        where = f"{file}, line {each.line}"
+        try:
+            found = RawObject(category=self._classes.of(each.said("name")), where=where)
+            self._outline(each, found, image)
+        except BrokenError as error:
+            self._losses.add(LossKind.BROKEN, f"{where}: {error}")
+        else:
+            said = {mark: each.said(mark) for mark in _MARKS}
+            found.extra = {
+                mark: said[mark] for mark in _MARKS if said[mark] not in ("", _MARKS[mark])
+            }
+            named = each.find("attributes")
+            if named:  # as CVAT writes them
+                given = {one.said("name"): 1 for one in named.all("attribute") if one.said("value")}
+                answers(where, given, self._losses)
+            image.objects.append(found)
+        for part in each.all("part"):  # of a person: a head, hands and feet, each with its box
+            self._losses.add(LossKind.NESTING, where)
+            self._add(part, image, file)
+
+    def _outline(self, each: Element, found: RawObject, image: RawImage) -> None:
+        width, height = image.width or math.inf, image.height or math.inf
+        if polygon := each.find("polygon"):
+            # x1, y1, x2, ... or pt with x and y: no part of VOC, and taken as it stands.
+            numbers = [one.text for one in polygon.children if one.tag[:1] in "xy"]
+            numbers += [point.said(axis) for point in polygon.all("pt") for axis in "xy"]
+            found.parts = [[_ring([*map(number_of, numbers)], width, height)]]
+        if box := each.find("bndbox"):
+            sides = [number_of(box.said(side), f"<{side}>") for side in _SIDES]
+            left, top, right, bottom = from_voc(*sides, zero_based=self._zero_based)
+            if right < left or bottom < top:
+                raise BrokenError("its box ends before it begins")
+            if not self._zero_based and min(sides[:2]) < 1 and min(left, top) >= -1:
+                # There is no pixel 0 where the first one is 1.
+                self._losses.add(LossKind.ZERO_BASED, found.where)
+                left, top = max(left, 0), max(top, 0)
+            left, right = snapped(left, width), snapped(right, width)
+            top, bottom = snapped(top, height), snapped(bottom, height)
+            found.box = (left, top, right - left, bottom - top)
+        elif box := each.find("robndbox"):  # as roLabelImg writes it, the angle in radians
+            x, y, across, down, angle = (
+                number_of(box.said(it)) for it in ("cx", "cy", "w", "h", "angle")
+            )
+            edges = (x - across / 2, y - down / 2, x + across / 2, y + down / 2)
+            found.parts = [[turned_box(*edges, math.degrees(angle))]]
+        elif not found.parts:
+            raise BrokenError("it has no <bndbox>")
+
+
+def _ring(numbers: Sequence[float], width: float, height: float, least: int = 3) -> list[Pair]:
+    """Return the points of an outline, a line or points: x and y in turn."""
+    if len(numbers) % 2 or len(numbers) < 2 * least:
+        raise BrokenError(f"{len(numbers)} numbers are not x and y of {least} points or more")
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    return [(snapped(x, width), snapped(y, height)) for x, y in pairs]
+
+
+# --- CVAT -----------------------------------------------------------------------------------------
+
+# docs.cvat.ai/docs/other/xml_format, version 1.1: <image> with shapes and tags for images, <track>
+# with a shape for each frame for videos. Coordinates are in pixels, fractions allowed.
+
+
+def open_cvat(path: Path, options: Options) -> RawDataset:
+    """Open CVAT's ``annotations.xml``, or a folder that holds it."""
+    file = path / "annotations.xml" if path.is_dir() else path
+    pictures = Pictures([options.images or file.parent / "images"])
+
+    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        cvat = _Cvat(str(file), classes, losses)
+        # Tracks go on disk until all are read: what is on a frame stands in any of them. A file
+        # without a name is temporary, and gone when it is closed.
+        with closing(sqlite3.connect("", check_same_thread=False)) as frames:
+            frames.execute("CREATE TABLE shapes (frame INTEGER, label TEXT, body BLOB)")
+            try:
+                for each in elements(file, "annotations", {"meta", "image", "track"}):
+                    if each.tag == "meta":
+                        cvat.learn(each)
+                    elif each.tag == "image":
+                        if (image := cvat.image(each)) is not None:
+                            yield image
+                    else:
+                        frames.executemany("INSERT INTO shapes VALUES (?, ?, ?)", cvat.track(each))
+            except (BrokenError, OSError) as error:
+                losses.add(LossKind.BROKEN, f"{file}: {error}")
+            yield from cvat.frames(frames, pictures)
+
+    return gathered(str(path), read, options, "<image> or <track> in <annotations>")
+
+
+@attrs.define
+class _Cvat:
+    _file: str
+    _classes: Classes
+    _losses: Losses
+    _size: tuple[int | None, int | None] = (None, None)
+    """Of the frames of a video."""
+
+    def learn(self, meta: Element) -> None:
+        """Take the labels and the size of frames of a task, a project or a job."""
+        for task in meta.children:
+            self._size = (
+                pixels_of(task.said("original_size", "width")) or self._size[0],
+                pixels_of(task.said("original_size", "height")) or self._size[1],
+            )
+            labels = found.all("label") if (found := task.find("labels")) else []
+            for label in labels:
+                parts = [each for each in labels if each.said("parent") == label.said("name")]
+                if label.said("parent") or not label.said("name"):
+                    continue
+                names = tuple(each.said("name") for each in parts)
+                edges = self._skeleton(label.said("svg"), names)
+                self._classes.of(label.said("name"), keypoints=names, skeleton=edges)
+
+    def _skeleton(self, svg: str, names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+        """Return the pairs that are joined in the drawing of a skeleton."""
+        try:
+            whole = "".join(("<svg>", svg, "</svg>"))
+            drawn = list(elements(Path(self._file), "svg", {"circle", "line"}, whole))
+        except BrokenError:
+            return ()
+        at = {each.given.get("data-node-id"): each.given.get("data-label-name") for each in drawn}
+        ends = ("data-node-from", "data-node-to")
+        pairs = [
+            [at.get(each.given.get(end)) for end in ends] for each in drawn if each.tag == "line"
+        ]
+        known = [pair for pair in pairs if all(name in names for name in pair)]
+        return tuple((names.index(str(a)) + 1, names.index(str(b)) + 1) for a, b in known)
+
+    def image(self, whole: Element) -> RawImage | None:
+        where = f"{self._file}, line {whole.line}"
+        name = whole.given.get("name", "").strip()
+        if not name:
+            lost = max(1, len(whole.children))
+            self._losses.add(LossKind.BROKEN, f"{where}: an image without a name", count=lost)
+            return None
+        width, height = (pixels_of(whole.given.get(side)) for side in ("width", "height"))
+        if not width or not height:
+            self._losses.add(LossKind.SIZE, where)
+        image = RawImage(name=name, where=where, width=width, height=height)
+        for each in whole.children:
+            image.objects += self._objects(each, each.given.get("label"), image)
+        return image
+
+    def track(self, whole: Element) -> Iterator[tuple[int, str, bytes]]:
+        """Give the frames on which the object of a track is seen."""
+        label, seen = whole.given.get("label", ""), 0
+        for each in whole.children:
+            if each.given.get("outside") == "1":
+                continue
+            try:
+                frame = int(number_of(each.given.get("frame"), "a frame"))
+            except BrokenError as error:
+                self._losses.add(LossKind.BROKEN, f"{self._file}, line {each.line}: {error}")
+                continue
+            seen += 1
+            yield frame, label, orjson.dumps(attrs.asdict(each))
+        if seen > 1:
+            number = whole.given.get("id", "")
+            self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
+
+    def frames(self, rows: sqlite3.Connection, pictures: Pictures) -> Iterator[RawImage]:
+        """Give a frame after the other, named as CVAT names their images."""
+        image: RawImage | None = None
+        stem = ""
+        for frame, label, body in rows.execute("SELECT * FROM shapes ORDER BY frame, rowid"):
+            if image is None or stem != f"frame_{frame:06}":
+                if image is not None:
+                    yield image
+                stem = f"frame_{frame:06}"
+                picture = pictures.of(stem)
+                width, height = self._size
+                name = picture.name if picture else f"{stem}.png"
+                image = RawImage(name=name, where=self._file, width=width, height=height)
+            image.objects += self._objects(_element(orjson.loads(body)), label, image)
+        if image is not None:
+            yield image
+
+    def _objects(self, each: Element, label: str | None, image: RawImage) -> list[RawObject]:
+        """Return the objects that a shape becomes: of points one each, else one or none."""
+        where = f"{self._file}, line {each.line}"
+        named = {one.given.get("name", ""): 1 for one in each.all("attribute") if one.text.strip()}
+        if each.tag == "tag":
+            named = {f"tag {label}": 1, **named}
+        elif each.tag == "cuboid":
+            self._losses.add(LossKind.CUBOID, where)
+            return []
+        found: list[RawObject] = []
+        if each.tag != "tag":
+            try:
+                found = self._shaped(each, self._classes.of(label), image, where)
+            except BrokenError as error:
+                self._losses.add(LossKind.BROKEN, f"{where}: {error}")
+                return []
+        answers(where, named, self._losses)
+        return found
+
+    def _shaped(
+        self, each: Element, category: Category, image: RawImage, where: str
+    ) -> list[RawObject]:
+        width, height = image.width or math.inf, image.height or math.inf
+
+        def numbers(*names: str) -> list[float]:
+            return [number_of(each.given.get(name), f"{name!r}") for name in names]
+
+        def points(of: Element, least: int) -> list[Pair]:
+            flat = of.given.get("points", "").replace(";", ",").strip(",").split(",")
+            return _ring([*map(number_of, filter(None, flat))], width, height, least)
+
+        marks = {
+            it: each.given[it] for it in ("occluded", "group_id") if each.given.get(it, "0") != "0"
+        }
+        found = RawObject(category=category, where=where, extra=marks)
+        match each.tag:
+            case "box":
+                left, top, right, bottom = numbers("xtl", "ytl", "xbr", "ybr")
+                if right < left or bottom < top:
+                    raise BrokenError("its box ends before it begins")
+                turn = number_of(each.given.get("rotation", 0), "'rotation'")
+                left, right = snapped(left, width), snapped(right, width)
+                top, bottom = snapped(top, height), snapped(bottom, height)
+                if turn % 360:
+                    found.parts = [[turned_box(left, top, right, bottom, turn)]]
+                else:
+                    found.box = (left, top, right - left, bottom - top)
+            case "polygon":
+                found.parts = [[points(each, 3)]]
+            case "polyline":
+                found.line = points(each, 2)
+            case "points":
+                every = points(each, 1)
+                if len(every) > 1:
+                    self._losses.add(LossKind.PARTS, where)
+                return [attrs.evolve(found, point=point) for point in every]
+            case "ellipse":
+                x, y, across, down = numbers("cx", "cy", "rx", "ry")
+                turn = number_of(each.given.get("rotation", 0), "'rotation'")
+                found.parts = [[ellipse_ring((x, y), across, down, turn)]]
+                self._losses.add(LossKind.CURVE, where)
+            case "mask":
+                found.parts = _mask(each, *map(int, numbers("left", "top", "width", "height")))
+            case "skeleton":
+                drawn = {one.given.get("label", ""): one for one in each.all("points")}
+                if strange := drawn.keys() - set(category.keypoints):
+                    text = f"{where}: {', '.join(sorted(strange))} are no points of it"
+                    self._losses.add(LossKind.PART, text, count=len(strange))
+                found.keypoints = [
+                    self._keypoint(drawn.get(name), points, where) for name in category.keypoints
+                ]
+                if not any(found.keypoints):
+                    raise BrokenError("none of its points is seen")
+            case _:
+                raise BrokenError(f"<{each.tag[:40]}> is no shape")
+        return [found]
+
+    def _keypoint(
+        self, drawn: Element | None, points: Callable[[Element, int], list[Pair]], where: str
+    ) -> tuple[float, float, int] | None:
+        if drawn is None or drawn.given.get("outside") == "1":
+            return None
+        try:
+            x, y = points(drawn, 1)[0]
+        except BrokenError as error:
+            self._losses.add(LossKind.PART, f"{where}: {error}")
+            return None
+        return x, y, 1 if drawn.given.get("occluded") == "1" else 2
+
+
+def _element(known: dict[str, Any]) -> Element:
+    children = [_element(each) for each in known.pop("children")]
+    return Element(**known, children=children)
+
+
+def _mask(each: Element, left: int, top: int, width: int, height: int) -> list[list[Ring]]:
+    """Return the outlines of a mask: runs along the rows of its box, the first one empty."""
+    numpy = extra_module("numpy", FormatError)
+    runs = [int(number_of(run)) for run in each.given.get("rle", "").split(",") if run.strip()]
+    if min(width, height) < 1 or width * height > MOST_PIXELS:
+        raise BrokenError(f"a mask of {width} by {height} pixels is not read")
+    if min(runs, default=-1) < 0 or sum(runs) != width * height:
+        raise BrokenError(f"'rle' covers {sum(runs):,} pixels of {width * height:,}")
+    filled = numpy.repeat(numpy.arange(len(runs)) % 2, runs).reshape(height, width)
+    return moved(trace(filled), left, top)
