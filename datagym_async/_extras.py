@@ -23,6 +23,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "labelformat": "formats",
     "yaml": "formats",
     "anyascii": "formats",
+    "defusedxml": "formats",
 }
 _PACKAGES: Final[Mapping[str, str]] = {"PIL": "Pillow"}
 

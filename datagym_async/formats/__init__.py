@@ -7,8 +7,9 @@ In reading order:
 * `_raw`: what readers give; `_geometry`: shapes at the edges of their image; `_mapping`: what of it
   becomes what (`LabelMapping`)
 * `_writing`: label values as files of any format; `_splits`: which part an image belongs to
-* `_reading`: what all readers share; `_reading_lines`: YOLO and KITTI; `_table`: which format a
-  file or folder has, and the one way to read any
+* `_reading`: what all readers share; `_reading_lines`: YOLO and KITTI; `_reading_xml`: Pascal VOC
+  and CVAT; `_reading_json`: LabelMe, Lightly and Labelbox
+* `_table`: the table of formats, which of them a file or folder has, and the one way to read any
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_prediction_files`: files in any of the forms that an import takes, and whose media they mean
@@ -37,13 +38,17 @@ from datagym_async.formats._prediction_files import (
 )
 from datagym_async.formats._raw import Category
 from datagym_async.formats._splits import shares_of, split_of
+from datagym_async.formats._table import FORMATS, FormatInfo, FormatName, label_config, read, sniff
 from datagym_async.formats._writing import Placing, WrittenFormat, write
 
 __all__ = [
+    "FORMATS",
     "By",
     "Category",
     "Conversion",
     "FormatError",
+    "FormatInfo",
+    "FormatName",
     "LabelMapping",
     "Loss",
     "LossKind",
@@ -54,9 +59,12 @@ __all__ = [
     "PredictionFormat",
     "Shape",
     "WrittenFormat",
+    "label_config",
     "match",
+    "read",
     "service_key",
     "shares_of",
+    "sniff",
     "split_of",
     "write",
 ]

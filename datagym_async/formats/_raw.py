@@ -107,3 +107,5 @@ class RawDataset:
     """All classes in the order of the file, also those that are not used."""
     images: Callable[[Losses], Iterator[RawImage]]
     """Reads the images, one after the other, as often as it is called, and counts what is lost."""
+    outlines: bool = False
+    """Whether it has outlines of objects without their boxes, so that boxes would be less."""

@@ -242,9 +242,10 @@ def gathered(
         return made
 
     found, names = classes(), dict[str, int]()
-    losses = Losses()
+    losses, outlines = Losses(), False
     for image in read(found, losses):
         names[image.name] = names.get(image.name, 0) + 1
+        outlines = outlines or any(each.parts and each.box is None for each in image.objects)
     if not names:
         lost = f": {losses.report()}" if losses.report() else ""
         raise FormatError(f"{where} holds no images; looked for {looked_for}{lost}")
@@ -254,7 +255,7 @@ def gathered(
         each_once = read(classes(), losses)
         return joined(each_once, doubled, losses) if doubled else each_once
 
-    return RawDataset(where=where, categories=found.all(), images=images)
+    return RawDataset(where=where, categories=found.all(), images=images, outlines=outlines)
 
 
 def joined(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -35,6 +35,7 @@ from datagym_async.formats._reading import (
 
 # --- YOLO: what a dataset is ----------------------------------------------------------------------
 
+YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb"]
 PARTS: Final = ("train", "val", "test")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "_darknet.labels", "names.txt")
 _YAML: Final = (".yaml", ".yml")
@@ -43,6 +44,7 @@ _NO_LABELS: Final = frozenset((
     "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
 ))  # fmt: skip
 """Stems of files beside those of labels."""
+_FIRST: Final = 20  # label files that say of which kind a dataset is
 _FARTHEST: Final = 2  # a share of a size beyond that is no share, but pixels
 
 
@@ -74,20 +76,69 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     """Open a data.yaml, a darknet data file, or a folder; errors as `formats.read` says."""
     told = yolo_file(path) if path.is_dir() else path
     if told is None:
-        yolo = _Yolo(_listed(path, options.classes))
+        yolo, problems = _Yolo(_listed(path, options.classes)), list[str]()
         found = _in_folder(path, options.images)
-        return _dataset(path, yolo, found, [], "images, and a .txt of labels for each")
+        looked_for = "images, and a .txt of labels for each"
+    else:
+        try:
+            said = _said(told)
+        except BrokenError as error:
+            raise FormatError(f"{told} cannot be read as yolo: {error}") from None
+        yolo, looked_for = _told(told, said, options.classes), "images"
+        found, problems = _in_parts(told, said, options.split)
+    if not found:
+        why = f"; {'; '.join(problems)}" if problems else ""
+        raise FormatError(f"{told or path} leads to no images; looked for {looked_for}{why}")
+
+    def images(losses: Losses) -> Iterator[RawImage]:
+        for problem in problems:
+            losses.add(LossKind.BROKEN, f"{told}: {problem}")
+        for each in found:
+            if (image := _read(each, yolo, losses)) is not None:
+                yield image
+
+    once = {each.name: each for each in yolo.categories.values()}  # two of one name are one
+    return RawDataset(
+        where=str(path),
+        categories=tuple(once.values()),
+        images=images,
+        outlines=not yolo.pose and any(count > 6 for count in _columns(found)),
+    )
+
+
+def yolo_kind(path: Path) -> YoloName:
+    """Return which kind of YOLO a file or folder is, by the first label files."""
+    told = yolo_file(path) if path.is_dir() else path
     try:
-        said = _said(told)
-    except BrokenError as error:
-        raise FormatError(f"{told} cannot be read as yolo: {error}") from None
-    yolo = _told(told, said, options.classes)
+        said = _said(told) if told else {}
+        if said.get("kpt_shape"):
+            return "yolo-pose"
+        found = _in_parts(told, said, None)[0] if told else _in_folder(path, None)
+    except (BrokenError, FormatError):
+        return "yolo"
+    columns = {count for count in _columns(found) if count > 6}
+    return "yolo-obb" if columns == {9} else "yolo-seg" if columns else "yolo"
+
+
+def _columns(found: Sequence[_Labelled]) -> Iterator[int]:
+    """Give the numbers of columns of lines of the first label files that are there."""
+    for each in islice((each for each in found if each.labels.is_file()), _FIRST):
+        try:
+            yield from (len(words) for _, words in lines_of(each.labels))
+        except (BrokenError, OSError):
+            continue
+
+
+def _in_parts(
+    told: Path, said: Mapping[str, Any], split: str | None
+) -> tuple[list[_Labelled], list[str]]:
+    """Return the images of the parts of a dataset, and what is not there."""
     root, given = told.parent, str(said.get("path") or "")
     roots = [each for each in (root / given, root) if each.is_dir()]
-    wanted = [options.split] if options.split else [each for each in PARTS if said.get(each)]
+    wanted = [split] if split else [each for each in PARTS if said.get(each)]
     if not wanted or not said.get(wanted[0]):
         known = ", ".join(each for each in said if each not in ("names", "nc", "path"))
-        text = f"{told} names no images under {options.split or 'train, val or test'}"
+        text = f"{told} names no images under {split or 'train, val or test'}"
         raise FormatError(f"{text}; it has {known or 'nothing'}")
     found, problems = list[_Labelled](), list[str]()
     for part in wanted:
@@ -101,7 +152,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
                 found += _in_list(place, roots)
             else:
                 found += _in_folder(place, None)
-    return _dataset(told, yolo, _told_apart(found, roots[-1]), problems, "images")
+    return _told_apart(found, roots[-1]), problems
 
 
 def yolo_file(folder: Path) -> Path | None:
@@ -282,24 +333,6 @@ def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
 # --- YOLO: what a label file says -----------------------------------------------------------------
 
 
-def _dataset(
-    path: Path, yolo: _Yolo, found: Sequence[_Labelled], problems: Sequence[str], looked_for: str
-) -> RawDataset:
-    if not found:
-        why = f"; {'; '.join(problems)}" if problems else ""
-        raise FormatError(f"{path} leads to no images; looked for {looked_for}{why}")
-
-    def images(losses: Losses) -> Iterator[RawImage]:
-        for problem in problems:
-            losses.add(LossKind.BROKEN, f"{path}: {problem}")
-        for each in found:
-            if (image := _read(each, yolo, losses)) is not None:
-                yield image
-
-    once = {each.name: each for each in yolo.categories.values()}  # two of one name are one
-    return RawDataset(where=str(path), categories=tuple(once.values()), images=images)
-
-
 def _read(each: _Labelled, yolo: _Yolo, losses: Losses) -> RawImage | None:
     """Return an image with its labels; None where only the labels are there."""
     lines: list[tuple[int, list[str]]] = []
@@ -472,3 +505,24 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_kitti(path: Path) -> bool:
+    """Return whether the first line of a file is one of KITTI."""
+    words = _first_words(path)
+    has_name = len(words) > _KITTI_NUMBERS and not _is_number(words[0])
+    return has_name and all(map(_is_number, words[-_KITTI_NUMBERS:]))
+
+
+def is_yolo(path: Path) -> bool:
+    """Return whether the first line of a file is one of YOLO, or there is none."""
+    words = _first_words(path)
+    is_labels = path.stem.lower() not in _NO_LABELS
+    return is_labels and (len(words) > 4 or not words) and all(map(_is_number, words))
+
+
+def _first_words(path: Path) -> list[str]:
+    try:
+        return next(lines_of(path), (0, []))[1]
+    except (BrokenError, OSError):
+        return []

@@ -78,28 +78,24 @@ class Element:
 class _Builder(ContentHandler):
     """Builds the elements that are wanted, wherever they stand, and keeps no others."""
 
-    def __init__(self, wanted: Collection[str]) -> None:
+    def __init__(self, wanted: Collection[str], line: Callable[[], int]) -> None:
         super().__init__()
-        self._wanted = wanted
+        self._wanted, self._line = wanted, line
         self._open: list[Element] = []
         self._texts: list[list[str]] = []
         self._levels = 0
-        self._place: Any = None
         self.root = ""
         self.tags = 0
         self.done: list[Element] = []
 
-    def setDocumentLocator(self, locator: Any) -> None:  # noqa: N802 -- the names of SAX
-        self._place = locator
-
-    def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802
+    def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802 -- the names of SAX
         self.root = self.root or name
         self.tags += 1
         self._levels += 1
         if self._levels > _MOST_LEVELS:
             raise BrokenError(f"it is nested deeper than {_MOST_LEVELS} levels")
         if self._open or name in self._wanted:
-            self._open.append(Element(name, self._place.getLineNumber(), dict(attrs.items())))
+            self._open.append(Element(name, self._line(), dict(attrs.items())))
             self._texts.append([])
 
     def characters(self, content: str) -> None:
@@ -133,7 +129,7 @@ def elements(
     """
     refused = extra_module("defusedxml", FormatError).DefusedXmlException
     parser = extra_module("defusedxml.sax", FormatError).make_parser()
-    builder = _Builder(wanted)
+    builder = _Builder(wanted, parser.getLineNumber)
     parser.setContentHandler(builder)
 
     def pieces() -> Iterator[bytes]:

@@ -2,47 +2,78 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
-from datagym_async.formats._losses import FormatError, Losses, LossKind
+from datagym_async._regular_files import regular_only
+from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
+from datagym_async.formats._mapping import LabelMapping, config_of, images_of
 from datagym_async.formats._raw import RawDataset, RawImage
-from datagym_async.formats._reading import Options
-from datagym_async.formats._reading_lines import open_kitti, open_yolo
+from datagym_async.formats._reading import Options, files_below
+from datagym_async.formats._reading_json import open_labelbox, open_labelme, open_lightly
+from datagym_async.formats._reading_lines import (
+    is_kitti,
+    is_yolo,
+    open_kitti,
+    open_yolo,
+    yolo_file,
+    yolo_kind,
+)
+from datagym_async.formats._reading_xml import open_cvat, open_voc
 
-FormatName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "kitti"]
-"""What a format is called."""
+if TYPE_CHECKING:
+    from datagym_async.labels import LabelConfig
+
+FormatName: TypeAlias = Literal[
+    "yolo",
+    "yolo-seg",
+    "yolo-pose",
+    "yolo-obb",
+    "voc",
+    "cvat",
+    "kitti",
+    "labelme",
+    "lightly",
+    "labelbox",
+]
+"""What a format is called that can be read."""
 
 
 @attrs.frozen(kw_only=True)
 class FormatInfo:
-    """A format.
+    """A format that can be read.
 
     Args:
         name: What it is called.
-        holds: What it holds, in a few words.
-        path: What a reader is given: which file or folder.
+        path: What its reader is given: which file or folder.
         open: Opens it.
     """
 
     name: FormatName
-    holds: str
     path: str
     open: Callable[[Path, Options], RawDataset] = attrs.field(repr=False)
 
 
-_YOLO_PATH: Final = "data.yaml, obj.data, or the folder of images and labels"
+_YOLO: Final = "data.yaml, obj.data, or the folder of images and labels"
 FORMATS: Final = (
-    FormatInfo(name="yolo", holds="boxes", path=_YOLO_PATH, open=open_yolo),
-    FormatInfo(name="yolo-seg", holds="outlines", path=_YOLO_PATH, open=open_yolo),
-    FormatInfo(name="yolo-pose", holds="boxes with keypoints", path=_YOLO_PATH, open=open_yolo),
-    FormatInfo(name="yolo-obb", holds="turned boxes", path=_YOLO_PATH, open=open_yolo),
-    FormatInfo(name="kitti", holds="boxes", path="the folder of label files", open=open_kitti),
+    FormatInfo(name="yolo", path=_YOLO, open=open_yolo),
+    FormatInfo(name="yolo-seg", path=_YOLO, open=open_yolo),
+    FormatInfo(name="yolo-pose", path=_YOLO, open=open_yolo),
+    FormatInfo(name="yolo-obb", path=_YOLO, open=open_yolo),
+    FormatInfo(name="voc", path="the folder of Annotations, or one .xml", open=open_voc),
+    FormatInfo(name="cvat", path="annotations.xml, or its folder", open=open_cvat),
+    FormatInfo(name="kitti", path="the folder of label files, or of label_2", open=open_kitti),
+    FormatInfo(name="labelme", path="the folder of .json files, or one", open=open_labelme),
+    FormatInfo(name="lightly", path="the folder of schema.json", open=open_lightly),
+    FormatInfo(name="labelbox", path="the file of a line an image", open=open_labelbox),
 )
-"""All formats that are read here."""
+"""All formats that are read."""
 
 
 def format_info(name: str) -> FormatInfo:
@@ -50,17 +81,102 @@ def format_info(name: str) -> FormatInfo:
     found = next((each for each in FORMATS if each.name == name), None)
     if found is None:
         known = ", ".join(each.name for each in FORMATS)
-        raise FormatError(f"There is no format {name!r}; use one of {known}")
+        raise FormatError(f"There is no format {name!r} to be read; use one of {known}")
     return found
+
+
+# --- Which format it is ---------------------------------------------------------------------------
+
+_HEAD: Final = 64 * 1024
+_TRIED: Final = 5  # files of a suffix, before others in a folder are taken for something else
+_ROOT: Final = re.compile(r"<\s*([A-Za-z_][\w.:-]*)")
+_ROOTS: Final[dict[str, FormatName]] = {"annotation": "voc", "annotations": "cvat"}
+_MEMBER: Final = re.compile(r'"(\w+)"\s*:')
+_MEMBERS: Final[dict[str, FormatName]] = {
+    "shapes": "labelme",
+    "imagePath": "labelme",
+    "imageData": "labelme",
+    "data_row": "labelbox",
+}
+_MARKERS: Final[dict[str, FormatName]] = {
+    "label_2": "kitti",
+    "annotations.xml": "cvat",
+    "schema.json": "lightly",
+}
+_LOOKED_FOR: Final = (
+    "data.yaml or obj.data (yolo), label_2 (kitti), annotations.xml (cvat), schema.json (lightly), "
+    "and .xml, .json and .txt files that voc, cvat, labelme, yolo or kitti have"
+)
 
 
 def sniff(path: str | Path) -> FormatName:
     """Return the format of a file or folder, by what it holds.
 
     Raises:
-        FormatError: It is of none of them; the text says what was looked for and what is there.
+        FormatError: It is of none that is known, or of several; the text says what was looked for,
+            and what is there.
+        OSError: It cannot be read.
     """
-    raise FormatError(f"{path} is of no format known here; name it with format")
+    place = Path(path)
+    found = _of_folder(place) if place.is_dir() else _of_file(place)
+    if found is None:
+        raise FormatError(
+            f"{path} is of no format that is known by its content; name it with format: "
+            f"{', '.join(each.name for each in FORMATS)}"
+        )
+    return found
+
+
+def _of_file(path: Path) -> FormatName | None:
+    if path.suffix.lower() in (".yaml", ".yml", ".data"):
+        return yolo_kind(path)
+    with open(path, "rb", opener=regular_only) as file:
+        head = file.read(_HEAD)
+    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = head.decode(encoding, "replace").lstrip()
+    if text.startswith("<"):
+        root = _ROOT.search(text)
+        return _ROOTS.get(root[1]) if root else None
+    if text.startswith("{"):
+        members = (_MEMBERS.get(each[1]) for each in _MEMBER.finditer(text))
+        return next(filter(None, members), None)
+    return None
+
+
+def _of_folder(path: Path) -> FormatName:
+    if yolo_file(path):
+        return yolo_kind(path)
+    for marker, marked in _MARKERS.items():
+        if (path / marker).exists():
+            return marked
+    files = files_below(path, {".xml", ".json", ".txt"})
+    found: dict[FormatName, Path] = {}
+    for suffix in (".xml", ".json", ".txt"):
+        for file in islice((each for each in files if each.suffix.lower() == suffix), _TRIED):
+            name: FormatName | None = None
+            if suffix != ".txt":
+                name = _of_file(file)
+            elif is_kitti(file):
+                name = "kitti"
+            elif is_yolo(file):
+                name = yolo_kind(path)
+            if name:
+                found.setdefault(name, file)
+    if len(found) == 1:
+        return next(iter(found))
+    if found:
+        both = " and ".join(f"{file} ({name})" for name, file in found.items())
+        raise FormatError(f"{path} holds files of several formats: {both}; name one with format")
+    there = Counter(each.suffix.lower() or each.name for each in path.iterdir() if each.is_file())
+    folders = [f"{each.name}/" for each in sorted(path.iterdir()) if each.is_dir()]
+    kinds = [f"{count} {suffix}" for suffix, count in there.most_common(5)]
+    listed = ", ".join([*kinds, *folders[:5]]) or "nothing"
+    raise FormatError(
+        f"{path} holds no labels that are known; looked for {_LOOKED_FOR}; found {listed}"
+    )
+
+
+# --- The one way to read --------------------------------------------------------------------------
 
 
 def open_dataset(
@@ -75,18 +191,17 @@ def open_dataset(
 ) -> RawDataset:
     """Open a file or folder of any format; arguments and errors are those of `read`."""
     place = Path(path)
-    info = format_info(format or sniff(place))
-    options = Options(
-        classes=tuple(classes),
-        split=split,
-        zero_based=zero_based,
-        images=None if images is None else Path(images),
-    )
     try:
+        info = format_info(format or sniff(place))
+        options = Options(
+            classes=tuple(classes),
+            split=split,
+            zero_based=zero_based,
+            images=None if images is None else Path(images),
+        )
         found = info.open(place, options)
     except OSError as error:
-        text = f"{path} cannot be read as {info.name}: {error.strerror or error}"
-        raise FormatError(text) from None
+        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from None
     return found if min_score is None else _scored(found, min_score)
 
 
@@ -102,3 +217,77 @@ def _scored(dataset: RawDataset, least: float) -> RawDataset:
             yield image
 
     return attrs.evolve(dataset, images=images)
+
+
+def usual_mapping(dataset: RawDataset) -> LabelMapping:
+    """Return what a file becomes where nothing is said: boxes, or polygons if it has outlines."""
+    return LabelMapping(shape="polygon" if dataset.outlines else "rectangle")
+
+
+def read(
+    path: str | Path,
+    format: FormatName | None = None,  # noqa: A002 - as above
+    *,
+    mapping: LabelMapping | None = None,
+    config: LabelConfig | None = None,
+    classes: Iterable[str] = (),
+    split: str | None = None,
+    min_score: float | None = None,
+    zero_based: bool = False,
+    images: str | Path | None = None,
+) -> Conversion:
+    """Return the labels of a file or folder of any format.
+
+    It blocks: call it with `asyncio.to_thread` where an event loop runs. It needs the extra
+    ``formats``.
+
+    Args:
+        path: The file or folder; `FORMATS` says for each format what it is.
+        format: Its format; None to find out by its content.
+        mapping: What becomes what. By default boxes, and polygons where the files have outlines.
+        config: The label configuration that is there, whose entries are then looked for by name.
+        classes: Names of the classes. YOLO needs them where no file lists them; elsewhere they come
+            first, in this order.
+        split: Which part of a dataset (``train``, ``val``, ``test``); None for all.
+        min_score: The least score of objects that have one.
+        zero_based: Of Pascal VOC: whether the first pixel is 0, where the format has 1.
+        images: The folder of the images, where it is not beside the labels: YOLO needs their sizes.
+
+    Returns:
+        All images, also those without labels, without ids of media (`formats.match` finds these),
+        and what was lost.
+
+    Raises:
+        FormatError: There is nothing of the format, or no image; the text says what was looked for.
+            Or the extra ``formats`` is not installed.
+    """
+    dataset = open_dataset(
+        path,
+        format,
+        classes=classes,
+        split=split,
+        min_score=min_score,
+        zero_based=zero_based,
+        images=images,
+    )
+    losses = Losses()
+    found = tuple(images_of(dataset, mapping or usual_mapping(dataset), losses, config))
+    return Conversion(found, losses.report())
+
+
+def label_config(
+    path: str | Path,
+    format: FormatName | None = None,  # noqa: A002 - as above
+    *,
+    mapping: LabelMapping | None = None,
+    classes: Iterable[str] = (),
+    split: str | None = None,
+    images: str | Path | None = None,
+) -> LabelConfig:
+    """Return the label configuration that the labels of a file or folder need.
+
+    Args:
+        path, format, mapping, classes, split, images: As for `read`; errors, too.
+    """
+    dataset = open_dataset(path, format, classes=classes, split=split, images=images)
+    return config_of(dataset, mapping or usual_mapping(dataset))

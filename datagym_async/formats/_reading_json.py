@@ -1,0 +1,384 @@
+"""Labels in JSON of a file or line an image: LabelMe, Lightly and Labelbox.
+
+COCO, which has all images in one document, is a package of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from datagym_async._extras import extra_module
+from datagym_async._json import BOM, loads
+from datagym_async._regular_files import regular_only
+from datagym_async.formats._geometry import ellipse_ring
+from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
+from datagym_async.formats._masks import MOST_PIXELS, trace
+from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
+from datagym_async.formats._reading import (
+    Classes,
+    Options,
+    Pictures,
+    answers,
+    below,
+    bytes_of,
+    files_below,
+    gathered,
+    moved,
+    number_of,
+    pixels_of,
+    size_of,
+    stem_of,
+)
+
+_MOST_OF_A_LINE: Final = 64 * 2**20  # bytes
+
+
+def _object_of(text: bytes) -> Mapping[str, Any]:
+    """Return the object that a text holds, or raise `BrokenError`."""
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = text.decode("utf-16", "replace").encode("utf-8", "replace")
+    try:
+        found = loads(text.removeprefix(BOM))
+    except orjson.JSONDecodeError as error:
+        raise BrokenError(f"it is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise BrokenError("an object was expected at its root")
+    return found
+
+
+def _list(holder: Mapping[str, Any], member: str) -> list[Any]:
+    found = holder.get(member)
+    if not isinstance(found, list):
+        raise BrokenError(f"the member {member} must be a list")
+    return found
+
+
+def _members(holder: object, member: str) -> Mapping[str, Any]:
+    found = holder.get(member) if isinstance(holder, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _folder_of(path: Path) -> Path:
+    return path.parent if path.is_file() else path
+
+
+def _pictures(folder: Path, options: Options) -> Pictures:
+    return Pictures([options.images] if options.images else [folder, folder.parent / "images"])
+
+
+def _measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
+    """Take the size of an image from its file, where the labels do not say it."""
+    try:
+        if picture is not None:
+            image.width, image.height, _ = size_of(picture)
+    except (BrokenError, OSError):
+        pass
+    if not image.width:
+        losses.add(LossKind.SIZE, image.where)
+
+
+# --- LabelMe --------------------------------------------------------------------------------------
+
+# A file an image, with imagePath, imageWidth, imageHeight, maybe the image itself, and shapes:
+# label, points, shape_type, group_id, flags and mask (github.com/wkentaro/labelme).
+
+_IMAGE_DATA: Final = re.compile(rb'(?<!\\)"imageData"\s*:\s*"[^"\\]*+"')
+
+
+def open_labelme(path: Path, options: Options) -> RawDataset:
+    """Open a folder of LabelMe's files, or one of them."""
+    folder = _folder_of(path)
+    files = [path] if path.is_file() else files_below(path, {".json"})
+    pictures = _pictures(folder, options)
+
+    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        for file in files:
+            try:
+                # The image is cut out before it is read: it may be most of the file.
+                said = _object_of(_IMAGE_DATA.sub(b'"imageData":null', bytes_of(file)))
+                shapes = _list(said, "shapes")
+                picture = pictures.of(stem_of(file, folder))
+                name = said.get("imagePath") or (picture.name if picture else "")
+                if not isinstance(name, str) or not name:
+                    raise BrokenError("it has no imagePath, and no image of its name is beside it")
+                image = RawImage(name=below(folder, file, name), where=str(file))
+                image.width, image.height = (pixels_of(said.get(f"image{it}")) for it in _SIZES)
+                if not image.width or not image.height:
+                    _measure(image, picture or pictures.of(Path(name).stem), losses)
+            except (BrokenError, OSError) as error:
+                losses.add(LossKind.BROKEN, f"{file}: {error}")
+                continue
+            answers(str(file), _set(said.get("flags")), losses)
+            image.objects = _labelme(shapes, str(file), classes, losses)
+            yield image
+
+    return gathered(str(path), read, options, ".json files with the member shapes")
+
+
+_SIZES: Final = ("Width", "Height")
+
+
+def _set(flags: object) -> Mapping[str, object]:
+    return {name: 1 for name, is_set in flags.items() if is_set} if isinstance(flags, dict) else {}
+
+
+def _labelme(
+    shapes: Sequence[object], file: str, classes: Classes, losses: Losses
+) -> list[RawObject]:
+    """Return the objects; shapes of one label and one group are the parts of one."""
+    found: list[RawObject] = []
+    groups: dict[object, RawObject] = {}
+    for index, each in enumerate(shapes):
+        where = f"{file}: shapes[{index}]"
+        try:
+            if not isinstance(each, dict):
+                raise BrokenError("an object was expected")
+            category = classes.of(each.get("label"))
+            made = _labelme_objects(each, category, where, losses)
+        except BrokenError as error:
+            losses.add(LossKind.BROKEN, f"{where}: {error}")
+            continue
+        said = {"description": 1} if each.get("description") else {}
+        answers(where, {**_set(each.get("flags")), **said}, losses)
+        group = each.get("group_id")
+        if group is not None and (made[0].parts or made[0].box):
+            first = groups.setdefault((category.name, str(group)), made[0])
+            if first is not made[0]:
+                first.parts, first.box = [*_parts(first), *_parts(made[0])], None
+                continue
+        found += made
+    return found
+
+
+def _parts(each: RawObject) -> Sequence[Sequence[Ring]]:
+    if each.parts or each.box is None:
+        return each.parts
+    left, top, width, height = each.box
+    right, bottom = left + width, top + height
+    return [[[(left, top), (right, top), (right, bottom), (left, bottom)]]]
+
+
+def _labelme_objects(
+    shape: Mapping[str, Any], category: Category, where: str, losses: Losses
+) -> list[RawObject]:
+    kind = shape.get("shape_type") or "polygon"
+    points: list[Pair] = []
+    for each in _list(shape, "points"):
+        if not isinstance(each, list) or len(each) != 2:
+            raise BrokenError("each of its points must be x and y")
+        points.append((number_of(each[0]), number_of(each[1])))
+    found = RawObject(category=category, where=where)
+    least = _LEAST.get(kind)
+    if least is None:
+        raise BrokenError(f"{str(kind)[:40]!r} is no kind of shape")
+    if len(points) < least:
+        raise BrokenError(f"a {kind} of {len(points)} points")
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    if kind == "mask":
+        found.parts = _mask(shape.get("mask"), min(xs), min(ys))
+    elif kind == "circle":
+        losses.add(LossKind.CURVE, where)
+        radius = math.dist(points[0], points[1])
+        found.parts = [[ellipse_ring(points[0], radius, radius)]]
+    elif kind == "rectangle" and all(x in (min(xs), max(xs)) for x in xs) and len(points) in (2, 4):
+        found.box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+    elif kind in ("line", "linestrip"):
+        found.line = points
+    elif kind in ("point", "points"):
+        if len(points) > 1:
+            losses.add(LossKind.PARTS, where)
+        return [RawObject(category=category, where=where, point=each) for each in points]
+    else:
+        found.parts = [[points]]
+    return [found]
+
+
+_LEAST: Final = {
+    "polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2, "point": 1, "points": 1,
+    "mask": 1, "rotation": 3, "oriented_rectangle": 3, "quadrilateral": 3,
+}  # fmt: skip
+"""Points that a shape has at least; the last three are X-AnyLabeling's, and polygons."""
+
+
+def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
+    """Return the outlines of a mask: a PNG in base64, whose upper left corner lies there."""
+    numpy = extra_module("numpy", FormatError)
+    plugin = extra_module("PIL.PngImagePlugin", FormatError)
+    try:
+        data = base64.b64decode(text if isinstance(text, str) else "", validate=True)
+        with plugin.PngImageFile(io.BytesIO(data)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise BrokenError(f"a mask of {image.width} by {image.height} pixels is too large")
+            filled = numpy.asarray(image.convert("L"))
+    except BrokenError:
+        raise
+    except Exception as error:  # whatever a hostile file provokes
+        raise BrokenError(f"its mask is no PNG in base64: {error}") from None
+    return moved(trace(filled), left, top)
+
+
+# --- Lightly --------------------------------------------------------------------------------------
+
+# schema.json lists the categories, and a .json an image has file_name and predictions: category_id,
+# bbox (left, top, width, height in pixels) and score (docs.lightly.ai).
+
+
+def open_lightly(path: Path, options: Options) -> RawDataset:
+    """Open a folder of Lightly's predictions."""
+    schema, known = path / "schema.json", dict[int, str]()
+    try:
+        for each in _list(_object_of(bytes_of(schema)), "categories"):
+            if isinstance(each, dict) and type(each.get("id")) is int:
+                known[each["id"]] = str(each.get("name") or "")
+    except (BrokenError, OSError) as error:
+        raise FormatError(f"{path} cannot be read as lightly: {schema}: {error}") from None
+    pictures = Pictures([options.images or path.parent / "images", path])
+
+    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        categories = {number: classes.of(name) for number, name in known.items() if name.strip()}
+        for file in files_below(path, {".json"}):
+            if file == schema:
+                continue
+            try:
+                said = _object_of(bytes_of(file))
+                name, predictions = said.get("file_name"), _list(said, "predictions")
+                if not isinstance(name, str) or not name:
+                    raise BrokenError("it has no file_name")
+            except (BrokenError, OSError) as error:
+                losses.add(LossKind.BROKEN, f"{file}: {error}")
+                continue
+            image = RawImage(name=name, where=str(file))
+            _measure(image, pictures.of(Path(name).with_suffix("").as_posix()), losses)
+            for index, each in enumerate(predictions):
+                where = f"{file}: predictions[{index}]"
+                number = each.get("category_id") if isinstance(each, dict) else None
+                if not isinstance(number, int) or number not in categories:
+                    losses.add(LossKind.UNKNOWN_CATEGORY, f"{where}: {number}")
+                    continue
+                try:
+                    box = _box(_list(each, "bbox"))
+                    score = number_of(each["score"], "a score") if "score" in each else None
+                except BrokenError as error:
+                    losses.add(LossKind.BROKEN, f"{where}: {error}")
+                    continue
+                if each.get("segmentation"):
+                    losses.add(LossKind.PART, f"{where}: a mask")
+                image.objects.append(
+                    RawObject(category=categories[number], where=where, box=box, score=score)
+                )
+            yield image
+
+    return gathered(str(path), read, options, ".json files with file_name and predictions")
+
+
+def _box(numbers: Sequence[object]) -> tuple[float, float, float, float]:
+    if len(numbers) != 4:
+        raise BrokenError(f"a box has 4 numbers, not {len(numbers)}")
+    left, top, width, height = map(number_of, numbers)
+    if width < 0 or height < 0:
+        raise BrokenError("its width or height is negative")
+    return left, top, width, height
+
+
+# --- Labelbox -------------------------------------------------------------------------------------
+
+# A line an image: data_row, media_attributes, and for each project its labels, each of which has
+# annotations with objects (docs.labelbox.com/reference/export-image-annotations).
+
+
+def open_labelbox(path: Path, options: Options) -> RawDataset:
+    """Open a file that Labelbox exported, of a line an image."""
+
+    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        try:
+            with open(path, "rb", opener=regular_only) as file:
+                number = 0
+                while line := file.readline(_MOST_OF_A_LINE):
+                    number += 1
+                    where = f"{path}, line {number}"
+                    try:
+                        if len(line) == _MOST_OF_A_LINE:
+                            while line and not line.endswith(b"\n"):
+                                line = file.readline(_MOST_OF_A_LINE)
+                            raise BrokenError(f"it has more than {_MOST_OF_A_LINE >> 20} MB")
+                        if line.strip():
+                            yield _labelbox(_object_of(line), where, classes, losses)
+                    except BrokenError as error:
+                        losses.add(LossKind.BROKEN, f"{where}: {error}")
+        except OSError as error:
+            raise FormatError(f"{path} cannot be read as labelbox: {error}") from None
+
+    return gathered(str(path), read, options, "lines with the member data_row")
+
+
+def _labelbox(row: Mapping[str, Any], where: str, classes: Classes, losses: Losses) -> RawImage:
+    known = [_members(row, "data_row").get(key) for key in ("external_id", "global_key", "id")]
+    names = [each for each in known if isinstance(each, str) and each]
+    if not names:
+        raise BrokenError("it has no data_row with external_id, global_key or id")
+    # The name of the file is one of them, which one is up to those who put it there.
+    name = next((each for each in names if Path(each).suffix), names[0])
+    width, height = (
+        pixels_of(_members(row, "media_attributes").get(side)) for side in ("width", "height")
+    )
+    image = RawImage(name=name, where=where, width=width, height=height)
+    if not width or not height:
+        losses.add(LossKind.SIZE, where)
+    for project in _members(row, "projects").values():
+        labels = project.get("labels") if isinstance(project, dict) else None
+        for index, label in enumerate(labels if isinstance(labels, list) else []):
+            said = _members(label, "annotations")
+            objects = said.get("objects")
+            objects = objects if isinstance(objects, list) else []
+            if "frames" in said:
+                losses.add(LossKind.VIDEO, where)
+            elif index:  # by somebody else, of the same image
+                text = f"{where}: further labels of the same image"
+                losses.add(LossKind.BROKEN, text, count=max(1, len(objects)))
+            else:
+                _classified(said, where, losses)
+                for each in objects:
+                    try:
+                        image.objects.append(_labelbox_object(each, where, classes))
+                    except BrokenError as error:
+                        losses.add(LossKind.BROKEN, f"{where}: {error}")
+                    else:
+                        _classified(each, where, losses)
+    return image
+
+
+def _classified(holder: Mapping[str, Any], where: str, losses: Losses) -> None:
+    given = holder.get("classifications")
+    named = [str(_members({"x": each}, "x").get("name")) for each in given or []]
+    answers(where, dict.fromkeys(named, 1), losses)
+
+
+def _labelbox_object(each: object, where: str, classes: Classes) -> RawObject:
+    if not isinstance(each, Mapping):
+        raise BrokenError("an object was expected among its objects")
+    found = RawObject(category=classes.of(each.get("name")), where=where)
+
+    def pairs(member: str) -> list[Pair]:
+        points = [_members({"x": point}, "x") for point in _list(each, member)]
+        return [(number_of(point.get("x")), number_of(point.get("y"))) for point in points]
+
+    if box := _members(each, "bounding_box"):
+        found.box = _box([box.get(side) for side in ("left", "top", "width", "height")])
+    elif "polygon" in each:
+        found.parts = [[pairs("polygon")]]
+    elif "line" in each:
+        found.line = pairs("line")
+    elif point := _members(each, "point"):
+        found.point = (number_of(point.get("x")), number_of(point.get("y")))
+    else:
+        kind = str(each.get("annotation_kind"))[:40]
+        raise BrokenError(f"an object of the kind {kind}, of which the file holds no coordinates")
+    return found
