@@ -46,6 +46,9 @@ _OTHERS: Final[Mapping[str, str]] = {
     'format="bmp"': "`datagym-async bitmaps --format bmp`",
     "backup=None": "--no-backup",
     "overwrite=True": "--overwrite",
+    "clip=True": "--clip",
+    "rescale=True": "--rescale",
+    "create_config=True": "--create-config",
 }
 # What the errors of the client say is meant for code; these two are put in the words of a shell.
 _REFUSED: Final[Mapping[type[DataGymError], str]] = {

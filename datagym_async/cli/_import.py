@@ -1,13 +1,13 @@
 """`import`: predictions from a file into a project."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import attrs
 
+from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
@@ -22,15 +22,17 @@ from datagym_async.cli._errors import (
 )
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import argument, flag
-from datagym_async.cli._progress import ProblemLines
+from datagym_async.cli._progress import LINES_OF_PROBLEMS
 from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
-from datagym_async.formats import LabelMapping, PredictionFile, PredictionFormat
+from datagym_async.formats import LabelMapping, LossKind, PredictionFile
+from datagym_async.imports import LabelImport
 from datagym_async.resources import ImportOutcome, ImportResult
-from datagym_async.resources._predictions import PredictionLike
 
 _FINE: Final = {ImportOutcome.STORED, ImportOutcome.CHECKED}
+_NAMES: Final = 3
+"""Names in a line about several images."""
 
 app = group("import")
 
@@ -54,6 +56,31 @@ class HowOptions:
         flag("--partial", "Leave out the labels that cannot be imported, and import the rest."),
     ] = False
     strict: Annotated[bool, flag("--strict", "Hold back predictions with warnings, too.")] = False
+    lossy_ok: Annotated[
+        bool,
+        flag("--lossy-ok", "End with status 0 though some of the file was left out, and told."),
+    ] = False
+    create_config: Annotated[
+        bool,
+        flag(
+            "--create-config",
+            "Make a label configuration of the file if that of the project is empty.",
+        ),
+    ] = False
+    sizes: Annotated[
+        bool,
+        flag(
+            "--sizes/--no-sizes",
+            "Compare width and height in the file with those of the image, a request an image.",
+        ),
+    ] = True
+    rescale: Annotated[
+        bool,
+        flag("--rescale", "Scale labels whose image has another size of exactly the same ratio."),
+    ] = False
+    clip: Annotated[
+        bool, flag("--clip", "Cut shapes off at the edges of their image; told and counted.")
+    ] = False
     batch_size: Annotated[
         int, flag("--batch-size", "Predictions in one request.", min=1, max=500)
     ] = 50
@@ -64,33 +91,47 @@ class FileOptions:
     """How the file is read."""
 
     file_format: Annotated[
-        PredictionFormat | None,
-        flag("--format", "What the file is; else by its suffix and beginning."),
+        str | None, flag("--format -f FORMAT", "What it is; else by what is there.")
     ] = None
-    by_name: Annotated[
-        bool, flag("--by-name", "Find images without an id by their names; always so for COCO.")
-    ] = False
-    coco_shape: Annotated[
-        Literal["rectangle", "polygon"], flag("--coco-shape", "What a COCO instance becomes.")
+    shape: Annotated[
+        Literal["rectangle", "polygon"], flag("--shape", "What an object with an outline becomes.")
     ] = "rectangle"
-    coco_by: Annotated[
+    by: Annotated[
         Literal["supercategory", "category"],
-        flag("--coco-by", "Which name of a COCO category is the key of the entry."),
+        flag("--by", "Which name of a class is the entry; the other answers its nested select."),
     ] = "supercategory"
     unannotated: Annotated[
         bool,
-        flag("--unannotated", "Import COCO images without labels, too; --replace empties them."),
+        flag("--unannotated", "Import images without labels, too; --replace empties them."),
     ] = False
+
+    def source(self, path: Path) -> PredictionFile:
+        """Return the file, to be read like this."""
+        return PredictionFile(
+            path,
+            format=self.file_format,
+            mapping=LabelMapping(shape=self.shape, by=self.by),
+            unannotated=self.unannotated,
+        )
+
+
+@attrs.define
+class _Kind:
+    """What was said in one way: how often, and where first."""
+
+    count: int = 0
+    first: str = ""
+    names: list[str] = attrs.field(factory=list)
 
 
 @attrs.define
 class _Account:
     """What has become of the predictions so far, kept where an interruption cannot take it."""
 
-    lines: ProblemLines
     counts: dict[ImportOutcome, int] = attrs.field(factory=lambda: dict.fromkeys(ImportOutcome, 0))
+    kinds: dict[tuple[str, str], _Kind] = attrs.field(factory=dict)
     told: list[ImportResult] = attrs.field(factory=list)
-    is_stopping: bool = False
+    left_out: int = 0
     is_complete: bool = False
 
     @property
@@ -98,20 +139,34 @@ class _Account:
         return sum(self.counts.values())
 
     def note(self, output: Output, result: ImportResult) -> None:
-        """Count a result, and say it if somebody should look at it."""
+        """Count a result, and what was said of it, by kind."""
         self.counts[result.outcome] += 1
-        if not result.ok or result.left_out or result.warnings:
-            who = f"predictions[{result.index}] {result.media_id}".rstrip()
-            sentences = (
-                *((result.outcome.value, each) for each in result.reasons),
-                *(("left out", each) for each in result.left_out),
-                *(("warning", each) for each in result.warnings),
-            )
-            self.lines.say(*(f"{kind}: {who}: {hint_in_shell_words(it)}" for kind, it in sentences))
-            if output.as_json:
-                self.told.append(result)
+        name = result.media_name or result.media_id
+        for remark in result.remarks:
+            kind = self.kinds.setdefault((remark.word, remark.text), _Kind())
+            kind.first = kind.first or f"predictions[{result.index}] {name}".rstrip()
+            kind.first += "" if kind.count else f": {remark.first}"
+            kind.count += remark.count
+            if len(kind.names) <= _NAMES:
+                kind.names.append(name or f"predictions[{result.index}]")
+        self.left_out += bool(result.left_out)
+        if output.as_json and result.remarks:
+            self.told.append(result)
         if self.total % 1000 == 0:
             output.message(f"{self.total:,} predictions")
+
+    def lines(self) -> list[str]:
+        """Return a line for each kind: what was held back first, and what was said most often."""
+        ranks = {"warning": 2, "left out": 1}
+        ordered = sorted(
+            self.kinds.items(), key=lambda each: (ranks.get(each[0][0], 0), -each[1].count)
+        )
+        lines = []
+        for (word, text), kind in ordered:
+            names = ", ".join(kind.names[:_NAMES]) + ", ..." * (len(kind.names) > _NAMES)
+            said = kind.first if kind.count == 1 else f"{kind.count:,} x {text} ({names})"
+            lines.append(f"{word}: {hint_in_shell_words(said)}")
+        return lines
 
 
 @command(app, "import")
@@ -119,94 +174,135 @@ def import_(
     invocation: Invocation,
     how: HowOptions,
     reading: FileOptions,
-    file: Annotated[Path, argument("FILE", "Predictions: .json, .jsonl, an export, or COCO.")],
+    file: Annotated[
+        Path, argument("FILE", "A file or folder of labels: COCO, YOLO, an export and others.")
+    ],
     project: Annotated[str, flag("--project -p NAME|ID", "The project.", show_default=False)],
+    by_name: Annotated[
+        bool, flag("--by-name", "Find images without an id in JSON by their names.")
+    ] = False,
 ) -> int:
-    """Import predictions into a project; each is checked first.
+    """Import labels of a file or folder into a project; each image is checked first.
 
     Say --append or --replace, or --check to see what would be imported. What the service would
-    drop, break or refuse is held back and told.
+    drop, break or refuse is held back and told. The exit status is 1 if something of the file did
+    not arrive.
     """
     if how.append == how.replace and not how.check:
         raise CommandError("Say what becomes of the labels there are: --append or --replace.")
-    if not file.is_file():
+    if not file.exists():
         raise CommandError(f"There is no file {file}.")
     output = invocation.output
-    source = PredictionFile(
-        file,
-        format=reading.file_format,
-        mapping=LabelMapping(shape=reading.coco_shape, by=reading.coco_by),
-        unannotated=reading.unannotated,
-    )
+    source = reading.source(file)
     source.format = source.found_format
-    account = _Account(ProblemLines(output, kept_by="--json lists them all"))
+    account = _Account()
     client = client_for(invocation)
-
-    async def predictions() -> AsyncGenerator[PredictionLike, None]:
-        """Give the predictions until the command is to stop: the batch begun then ends well."""
-        async with aclosing(aiter(source)) as items:
-            async for item in items:
-                if account.is_stopping:
-                    return
-                yield item
+    running: list[LabelImport] = []
 
     def stop() -> None:
-        account.is_stopping = True
+        for each in running:
+            each.is_stopping = True
         output.warning("Stopping: what is on its way ends first. Ctrl-C again stops at once.")
 
-    async def run() -> None:
-        async with client, waiting(invocation, client):
-            results = client.labels.iter_import_predictions(
-                (await project_of(client, project)).id,
-                predictions(),
-                keep_data=how.append,
-                partial=how.partial,
-                strict=how.strict,
-                by_name=reading.by_name or source.format is PredictionFormat.COCO,
-                dry_run=how.check,
-                batch_size=how.batch_size,
+    async def run(client: DataGymClient) -> None:
+        running.append(
+            LabelImport(
+                client.labels,
+                client.label_configs,
+                await project_of(client, project),
+                source,
+                {
+                    "keep_data": how.append,
+                    "partial": how.partial,
+                    "strict": how.strict,
+                    "by_name": by_name or source.has_classes,
+                    "dry_run": how.check,
+                    "sizes": how.sizes,
+                    "rescale": how.rescale,
+                    "clip": how.clip,
+                    "batch_size": how.batch_size,
+                },
+                create_config=how.create_config,
             )
-            with ending_in_two_steps(stop):
-                async with aclosing(results):
-                    async for result in results:
-                        account.note(output, result)
-        account.is_complete = not account.is_stopping
+        )
+        with ending_in_two_steps(stop):
+            async with aclosing(running[0].results()) as results:
+                async for result in results:
+                    account.note(output, result)
 
+    async def whole() -> None:
+        async with client, waiting(invocation, client):
+            await run(client)
+        account.is_complete = not running[0].is_stopping
+
+    interrupted = False
     try:
-        run_in_loop(run())
+        run_in_loop(whole())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        account.is_stopping = True
+        interrupted = True
     except DataGymError as error:
         if account.total:
-            _close(output, account, source)
+            _close(output, account, source, how)
         status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
         raise CommandError(sentence_of(error), status=status) from error
-    return _close(output, account, source)
+    created = running[0].created if running else None
+    if created is not None and not how.check:
+        output.message(f"The label configuration was made: {counted(len(created), 'class')}.")
+    status = _close(output, account, source, how)
+    if interrupted or (running and running[0].is_stopping):
+        output.warning("Interrupted; the predictions that were not named are not imported.")
+        return INTERRUPTED
+    return status
 
 
-def _close(output: Output, account: _Account, source: PredictionFile) -> int:
+def _close(output: Output, account: _Account, source: PredictionFile, how: HowOptions) -> int:
     """Say how a run ended; return the exit status."""
+    losses = source.losses
     counts = {outcome.value: count for outcome, count in account.counts.items()}
     all_fine = all(count == 0 or outcome in _FINE for outcome, count in account.counts.items())
+    is_whole = how.lossy_ok or not (account.left_out or losses.is_loss)
+    ok = all_fine and is_whole and account.total > 0 and account.is_complete
     if output.as_json:
         output.document(
             {
                 **counts,
-                "ok": all_fine and account.is_complete,
+                "ok": ok,
                 "complete": account.is_complete,
+                "unannotated": source.skipped,
+                "kinds": [
+                    {"word": word, "text": text, "count": kind.count, "names": kind.names[:_NAMES]}
+                    for (word, text), kind in account.kinds.items()
+                ],
                 "results": [plain(each) for each in account.told],
-                "losses": [str(each) for each in source.losses.items],
+                "losses": [
+                    plain(each) | {"text": each.kind.text, "is_loss": each.kind.is_loss}
+                    for each in losses.items
+                ],
             }
         )
-    for loss in source.losses.items:
-        output.warning(str(loss))
+    lines = account.lines()
+    for line in lines[:LINES_OF_PROBLEMS]:
+        output.warning(line)
+    if (more := len(lines) - LINES_OF_PROBLEMS) > 0:
+        output.warning(f"(and {counted(more, 'further kind')}; --json lists them all)")
+    for loss in losses.items:
+        output.warning(f"{'lost' if loss.kind.is_loss else 'changed'}: {loss}")
+    if losses.count(LossKind.NO_ENTRY):
+        output.warning(
+            f"`datagym-async config from {source.path}` makes a label configuration with all "
+            "classes of the file; --upload PROJECT puts it in the place of that of the project."
+        )
+    if source.skipped:
+        images = counted(source.skipped, "image")
+        output.message(f"{images} without labels stay as they are (--unannotated imports them).")
     parts = [f"{count:,} {outcome}" for outcome, count in counts.items() if count]
+    if account.left_out:
+        parts.append(f"of {account.left_out:,} something was left out")
     sentence = f"{counted(account.total, 'prediction')}: {', '.join(parts) or 'none'}."
-    if not all_fine or not account.is_complete:
+    if not account.total:
+        sentence = f"Nothing was imported: {source.path} has no labels for the project."
+    if not ok:
         output.warning(sentence)
     elif not output.quiet:
         output.result(sentence)
-    if account.is_stopping:
-        output.warning("Interrupted; the predictions that were not named are not imported.")
-        return INTERRUPTED
-    return WELL if all_fine else SOME_FAILED
+    return WELL if ok else SOME_FAILED

@@ -33,7 +33,6 @@ from datagym_async.formats._mapping import By, LabelMapping, Shape
 from datagym_async.formats._prediction_files import (
     Matching,
     PredictionFile,
-    PredictionFormat,
     match,
 )
 from datagym_async.formats._raw import Category
@@ -56,7 +55,6 @@ __all__ = [
     "Matching",
     "Placing",
     "PredictionFile",
-    "PredictionFormat",
     "Shape",
     "WrittenFormat",
     "label_config",

@@ -9,7 +9,6 @@ annotations may stand anywhere in it.
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import closing, suppress
 from itertools import islice
@@ -27,9 +26,9 @@ from datagym_async._wire._codec import decode_value
 from datagym_async._wire._cutting import BrokenTextError, ElementCutter
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats import coco
-from datagym_async.formats._losses import FormatError, LossReport
+from datagym_async.formats._losses import FormatError, Losses, LossReport
 from datagym_async.formats._mapping import LabelMapping
-from datagym_async.labels import LabeledImage
+from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
 from datagym_async.models._names import MediaIndex
 from datagym_async.resources._values import labels_of
@@ -44,59 +43,75 @@ _AT_ONCE = 50
 """Items read in one step in a thread: as many as go into one request."""
 
 
-class PredictionFormat(enum.StrEnum):
-    """Say how a file holds predictions."""
-
-    JSON = "json"
-    """An array of items of an import, or an export of the service."""
-    JSONL = "jsonl"
-    """Such an item a line, or a task as the service shows it: the unfinished ones of a backup."""
-    COCO = "coco"
-    """COCO instances, captions or keypoints; images go by their names."""
-
-
 @attrs.define
 class PredictionFile:
-    """A file of predictions that can be iterated, once or more often.
+    """A file of labels in any of the forms that an import takes; it can be iterated again.
+
+    Its images are values, or items as JSON where the format is the service's own.
 
     Args:
-        path: The file.
-        format: How it holds them; None to find out by its suffix and first character.
-        mapping: What of COCO becomes what.
-        unannotated: Whether images of a COCO file without any label are given. Where labels are
-            replaced, that deletes those that the images have.
-        losses: What of a COCO file the service cannot hold; known when its iteration began.
+        path: The file, or the folder of the formats that have one.
+        format: How it holds them: ``"json"`` is an array of items of an import or an export of the
+            service; ``"jsonl"`` such an item a line, or a task as the service shows it (the
+            unfinished ones of a backup); else one of `FORMATS`. None to find out by what is there.
+        mapping: What becomes what; of no use to the service's own formats.
+        config: The label configuration in which classes are found by name; None to give them the
+            keys that `label_config` gives them.
+        unannotated: Whether images without any label are given. Where labels are replaced, that
+            deletes those that the images have.
+        skipped: How many images were not given for that; known when an iteration has ended.
     """
 
     path: Path = attrs.field(converter=Path)
-    format: PredictionFormat | None = attrs.field(
-        default=None, converter=attrs.converters.optional(PredictionFormat)
-    )
+    format: str | None = None
     mapping: LabelMapping | None = None
+    config: LabelConfig | None = None
     unannotated: bool = False
-    losses: LossReport = attrs.field(factory=LossReport, init=False)
+    skipped: int = attrs.field(default=0, init=False)
+    _losses: Losses = attrs.field(factory=Losses, init=False)
 
     @property
-    def found_format(self) -> PredictionFormat:
+    def losses(self) -> LossReport:
+        """Return what of the file, as far as it was iterated, did not become a label as it is."""
+        return self._losses.report()
+
+    @property
+    def found_format(self) -> str:
         """Return the format as given, else as the file looks. Blocks for a moment.
 
         Raises:
             OSError: The file cannot be read.
-            FormatError: It begins like no such file.
+            FormatError: It is none of the formats.
         """
         if self.format:
             return self.format
         if self.path.suffix.lower() in {".jsonl", ".ndjson"}:
-            return PredictionFormat.JSONL
+            return "jsonl"
         with open(self.path, "rb", opener=regular_only) as file:
             start = file.read(_PIECE).removeprefix(BOM).lstrip()[:1]
         if start == b"[":
-            return PredictionFormat.JSON
+            return "json"
         if start == b"{":
-            return PredictionFormat.COCO
+            return "coco"
         raise FormatError(
             f"{self.path} is no JSON: predictions begin with a bracket, COCO with a brace"
         )
+
+    @property
+    def has_classes(self) -> bool:
+        """Return whether it names classes; the service's own formats have keys of entries."""
+        return self.found_format not in ("json", "jsonl")
+
+    def label_config(self) -> LabelConfig:
+        """Return a label configuration that takes all of its labels. Blocks.
+
+        Raises:
+            FormatError: It is broken, or in a format of the service, which names no classes.
+            OSError: It cannot be read.
+        """
+        if not self.has_classes:
+            raise FormatError(f"{self.path} holds keys of a label configuration that there is")
+        return coco.label_config(self.path, mapping=self.mapping)
 
     async def __aiter__(self) -> AsyncGenerator[Item, None]:
         """Give the items, read in a thread.
@@ -116,18 +131,19 @@ class PredictionFile:
                 items.close()
 
     def _items(self) -> Generator[Item, None, None]:
-        kind = self.found_format
-        if kind is PredictionFormat.COCO:
+        self._losses, self.skipped = Losses(), 0
+        if self.has_classes:
             try:
                 read = coco.read(self.path, mapping=self.mapping)
             except FormatError as error:
                 raise FormatError(f"{error}; predictions in JSON are an array of items") from None
-            self.losses = read.losses
             for image in read.images:
                 if self.unannotated or image.annotations or image.classifications:
                     yield image
+                else:
+                    self.skipped += 1
         else:
-            parts = _lines if kind is PredictionFormat.JSONL else _elements
+            parts = _lines if self.found_format == "jsonl" else _elements
             with closing(parts(self.path)) as found:
                 for each in found:
                     if isinstance(each, dict) and each.keys() == {"label_classes"}:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import hashlib
-from collections import Counter
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -92,11 +91,13 @@ class ImportRemark:
         word: ``"left out"``, ``"warning"``, or for reasons the outcome (``"rejected"``).
         text: The sentence, without the place that it speaks of and what differs between places.
         count: How often it was said.
+        first: The first of these sentences as it is.
     """
 
     word: str
     text: str
     count: int = 1
+    first: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen
@@ -175,10 +176,19 @@ class ImportReport:
     @property
     def remarks(self) -> tuple[ImportRemark, ...]:
         """Return what was said of all predictions, counted by kind."""
-        counts = Counter[tuple[str, str]]()
-        for result in self.results:
-            counts.update({(each.word, each.text): each.count for each in result.remarks})
-        return tuple(ImportRemark(*kind, count) for kind, count in counts.items())
+        return _summed(each for result in self.results for each in result.remarks)
+
+
+def _summed(remarks: Iterable[ImportRemark]) -> tuple[ImportRemark, ...]:
+    """Return remarks with each kind once."""
+    found: dict[tuple[str, str], ImportRemark] = {}
+    for each in remarks:
+        kind = (each.word, each.text)
+        known = found.get(kind)
+        found[kind] = (
+            attrs.evolve(each, count=each.count + known.count, first=known.first) if known else each
+        )
+    return tuple(found.values())
 
 
 _log = logger(__name__)
@@ -204,7 +214,7 @@ class _Verdict:
         """Return the result of one of them."""
         if not self.reason:
             return attrs.evolve(result, outcome=self.outcome, key=self.key)
-        remark = ImportRemark(self.outcome.value, kind_of(self.reason))
+        remark = ImportRemark(self.outcome.value, kind_of(self.reason), first=self.reason)
         return attrs.evolve(
             result,
             outcome=self.outcome,
@@ -431,7 +441,6 @@ class PredictionScreening:
 
         outcome = ImportOutcome.REJECTED if wrong else ImportOutcome.CHECKED
         said = {outcome.value: wrong, "left out": left_out, "warning": warnings}
-        counts = Counter((word, each.kind) for word, findings in said.items() for each in findings)
         result = ImportResult(
             index,
             media_id,
@@ -440,7 +449,11 @@ class PredictionScreening:
             left_out=_cut(left_out),
             warnings=_cut(warnings),
             media_name=named.media_name,
-            remarks=tuple(ImportRemark(*kind, number) for kind, number in counts.items()),
+            remarks=_summed(
+                ImportRemark(word, each.kind, first=str(each))
+                for word, findings in said.items()
+                for each in findings
+            ),
         )
         return Screened(result, None if wrong else found.prediction)
 

@@ -144,7 +144,11 @@ def test_the_rest_goes_on_request(bench: Bench) -> None:
     item = bench.item(labels={"vehicle": [{"rectangle": BOX}, {}]}, score=1)
     file = bench.file("a.json", [item])
     ran = bench.run(file, "--append", "--partial")
-    assert (ran.status, "left out: predictions[0]" in ran.err) == (0, True)
+    assert (ran.status, "left out: predictions[0]" in ran.err) == (1, True)
+    assert ran.err.endswith("1 prediction: 1 stored, of 1 something was left out.\n")
+    assert bench.boxes() == [1, 0, 0]
+    ran = bench.run(file, "--replace", "--partial", "--lossy-ok", "--json")
+    assert (ran.status, ran.document["ok"]) == (0, True)
     ran = bench.run(file, "--append", "--partial", "--strict")
     assert (ran.status, "score: the service ignores it" in ran.err) == (1, True)
     assert bench.boxes() == [1, 0, 0]
@@ -222,17 +226,55 @@ def test_an_import_that_stops_says_what_was_stored(bench: Bench, faults: FaultPl
     assert bench.run(file, "--append", "--batch-size", "1").status == 2
 
 
-def test_many_problems_are_not_all_said(bench: Bench) -> None:
+def test_many_kinds_of_problems_are_not_all_said(bench: Bench) -> None:
     """A few are said; --json has all of them."""
-    count = LINES_OF_PROBLEMS + 2
-    file = bench.file("a.json", [{"labels": {}}] * count)
+    kinds = LINES_OF_PROBLEMS + 2
+    file = bench.file("a.json", [bench.item(key=f"car_{n}") for n in range(kinds)])
     ran = bench.run(file, "--check")
-    assert (ran.status, ran.err.count("rejected: predictions["), "--json" in ran.err) == (
-        1,
-        LINES_OF_PROBLEMS,
-        True,
-    )
-    assert len(bench.run(file, "--check", "--json").document["results"]) == count
+    assert (ran.status, ran.err.count("rejected: predictions[")) == (1, LINES_OF_PROBLEMS)
+    assert "(and 2 further kinds; --json lists them all)" in ran.err
+    assert len(bench.run(file, "--check", "--json").document["results"]) == kinds
+
+
+def test_what_is_said_is_counted_by_kind(bench: Bench) -> None:
+    """One line a kind, with a count and a few names, what was held back first; in JSON all."""
+    beyond = [{"rectangle": [{"x": -1 - n, "y": 2, "w": 3, "h": 4}]} for n in range(30)]
+    good = {"rectangle": BOX}
+    names = ("a.jpg", "b.jpg", "c.jpg", "a.jpg")
+    items = [bench.item(name, labels={"vehicle": [*beyond, good]}) for name in names]
+    items += [bench.item("c.jpg", key="lorry")]
+    file = bench.file("a.json", items)
+    ran = bench.run(file, "--check", "--append")
+    ids = [item["internal_media_ID"] for item in items]
+    assert ran.err.splitlines() == [
+        (
+            f"rejected: predictions[4] {ids[2]}: labels.lorry: the label configuration has no geometry"
+            " 'lorry' here, and the service refuses the whole request for it"
+        ),
+        (
+            "left out: 120 x ... is negative, and the service refuses it; --clip cuts shapes off at the"
+            f" edges of the image ({ids[0]}, {ids[1]}, {ids[2]}, ...)"
+        ),
+        "5 predictions: 1 rejected, 4 checked, of 4 something was left out.",
+    ]
+    assert ran.status == 1
+    document = bench.run(file, "--check", "--append", "--json").document
+    assert [(each["word"], each["count"]) for each in document["kinds"]] == [
+        ("left out", 120),
+        ("rejected", 1),
+    ]
+    assert len(document["results"]) == 5
+
+
+def test_nothing_to_import_is_no_success(bench: Bench) -> None:
+    """Status 1, and a sentence; whatever else may be lost."""
+    empty = coco(annotated="b") | {"annotations": []}
+    for file in (bench.file("a.json", []), bench.file("coco.json", empty)):
+        for more in ((), ("--lossy-ok",)):
+            ran = bench.run(file, "--replace", *more)
+            assert (ran.status, "Nothing was imported" in ran.err) == (1, True)
+        assert bench.run(file, "--replace", "--json").document["ok"] is False
+    assert "3 images without labels stay as they are" in bench.run(file, "--replace").err
 
 
 def test_asked_to_stop(bench: Bench, faults: FaultPlan) -> None:

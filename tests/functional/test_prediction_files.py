@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from datagym_async.exceptions import DataGymError
-from datagym_async.formats import FormatError, PredictionFile, PredictionFormat
+from datagym_async.formats import FormatError, PredictionFile
 from datagym_async.labels import LabeledImage
 from tests.helpers.examples import example
 
@@ -26,20 +26,18 @@ async def read(file: PredictionFile) -> list[Any]:
 
 ARRAY = json.dumps(ITEMS).encode()
 LINES = b"\n\n".join(json.dumps(each).encode() for each in ITEMS)
-FILES: dict[str, tuple[str, bytes, PredictionFormat]] = {
-    "array": ("a.json", ARRAY, PredictionFormat.JSON),
-    "indented": ("a.json", json.dumps(ITEMS, indent=2).encode(), PredictionFormat.JSON),
-    "with a mark": ("a.json", b"\xef\xbb\xbf \n" + ARRAY, PredictionFormat.JSON),
-    "lines with a mark": ("a.jsonl", b"\xef\xbb\xbf" + LINES, PredictionFormat.JSONL),
-    "lines": ("a.jsonl", LINES, PredictionFormat.JSONL),
-    "other suffix": ("a.ndjson", LINES + b"\n", PredictionFormat.JSONL),
+FILES: dict[str, tuple[str, bytes, str]] = {
+    "array": ("a.json", ARRAY, "json"),
+    "indented": ("a.json", json.dumps(ITEMS, indent=2).encode(), "json"),
+    "with a mark": ("a.json", b"\xef\xbb\xbf \n" + ARRAY, "json"),
+    "lines with a mark": ("a.jsonl", b"\xef\xbb\xbf" + LINES, "jsonl"),
+    "lines": ("a.jsonl", LINES, "jsonl"),
+    "other suffix": ("a.ndjson", LINES + b"\n", "jsonl"),
 }
 
 
 @pytest.mark.parametrize(("name", "data", "expected"), FILES.values(), ids=FILES)
-async def test_all_items_are_given(
-    tmp_path: Path, name: str, data: bytes, expected: PredictionFormat
-) -> None:
+async def test_all_items_are_given(tmp_path: Path, name: str, data: bytes, expected: str) -> None:
     """Whatever the file looks like, its items come in order, and a second time, too."""
     path = tmp_path / name
     path.write_bytes(data)

@@ -1,0 +1,112 @@
+"""Labels of a file or folder into a project: read, matched with its images and entries, imported.
+
+All of it goes piece by piece: no step holds more than a batch of images, and a few numbers for each
+media of the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from datagym_async._threads import in_thread_left_behind
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.formats import LossReport, PredictionFile
+from datagym_async.labels import LabelConfig
+from datagym_async.models import Project
+from datagym_async.resources import ImportReport, LabelConfigsResource, LabelsResource
+
+if TYPE_CHECKING:
+    from datagym_async.resources import ImportResult
+    from datagym_async.resources._predictions import PredictionLike
+
+
+@attrs.frozen(kw_only=True)
+class ImportedLabels:
+    """What came of an import."""
+
+    report: ImportReport
+    """One result for each image of which there was something to import."""
+    losses: LossReport
+    """What of the file did not become a label, or one in another form."""
+    unannotated: int = 0
+    """Images without labels that were left as they are."""
+    created: LabelConfig | None = None
+    """The label configuration that was made of the file, because that of the project was empty."""
+
+    @property
+    def ok(self) -> bool:
+        """Return whether something was imported (or can be), and all that the file holds."""
+        return bool(self.report.results) and self.report.ok and not self.losses.is_loss
+
+
+@attrs.define
+class LabelImport:
+    """One import of a file; `results` brings it about.
+
+    Args:
+        labels, configs: The resources.
+        project: Where to.
+        source: The file.
+        options: Those of `LabelsResource.iter_import_predictions`.
+        create_config: Whether a label configuration is made of the file if that of the project is
+            empty.
+    """
+
+    labels: LabelsResource
+    configs: LabelConfigsResource
+    project: Project
+    source: PredictionFile
+    options: Mapping[str, Any]
+    create_config: bool = False
+    created: LabelConfig | None = attrs.field(default=None, init=False)
+    is_stopping: bool = attrs.field(default=False, init=False)
+
+    async def results(self) -> AsyncGenerator[ImportResult, None]:
+        """Give the result of each image, in the order of the file.
+
+        Where `is_stopping` is set, the batch that was begun is the last one.
+
+        Raises:
+            FormatError: The file is not of its format, or holds no image.
+            ConfigurationError: The label configuration is empty, and `create_config` is not set.
+            APIError: The service cannot be asked any more.
+        """
+        config: Any = "read"
+        if self.source.has_classes:
+            view = await self.configs.read(self.project.id)
+            self.source.config = None if view is None else LabelConfig.from_entries(view)
+            if self.create_config if view is None else not view.entries:
+                config = self.source.config = self.created = await self._made()
+        async with (
+            aclosing(self._predictions()) as predictions,
+            aclosing(
+                self.labels.iter_import_predictions(
+                    self.project.id, predictions, config=config, **self.options
+                )
+            ) as results,
+        ):
+            async for result in results:
+                yield result
+
+    async def _made(self) -> LabelConfig:
+        """Return the label configuration that the file needs, stored if this is no dry run."""
+        if not self.create_config:
+            raise ConfigurationError(
+                f"The label configuration of {self.project.name!r} is empty, so that no label can "
+                "be stored; create_config=True makes one of the file"
+            )
+        made = await in_thread_left_behind(self.source.label_config)
+        if not self.options.get("dry_run"):
+            await self.configs.upload(self.project.label_configuration_id, made)
+        return made
+
+    async def _predictions(self) -> AsyncGenerator[PredictionLike, None]:
+        async with aclosing(aiter(self.source)) as items:
+            async for item in items:
+                if self.is_stopping:
+                    return
+                yield item
