@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from datagym_async._client import DataGymClient
+from datagym_async._files import write_file
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._import import FileOptions
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._screen import Column, Output, plain
@@ -106,6 +108,48 @@ def upload(
     config = _read(file)
     if problems := config.problems():
         raise CommandError(f"{file} breaks rules; nothing was changed.", *problems)
+    return _replace(invocation, project, config, None if no_backup else backup_folder, yes=yes)
+
+
+@command(app, "from")
+def from_labels(
+    invocation: Invocation,
+    reading: FileOptions,
+    file: Annotated[
+        Path, argument("FILE", "A file or folder of labels: COCO, YOLO, Pascal VOC and others.")
+    ],
+    output: Annotated[
+        Path | None,
+        flag("--output -o FILE", "Save it, as JSON or YAML (.yaml, .yml), instead of printing it."),
+    ] = None,
+    as_yaml: Annotated[bool, flag("--yaml", "Print it as YAML.")] = False,
+    project: Annotated[
+        str | None, flag("--upload NAME|ID", "Replace that of this project, as `upload` does.")
+    ] = None,
+    backup_folder: BackupFolder = _BACKUPS,
+    no_backup: NoBackup = False,
+    yes: Yes = False,
+) -> int:
+    """Make a label configuration that takes all labels of a file or folder.
+
+    It is printed, saved with --output, or put in the place of that of a project with --upload,
+    with the questions and the backup of `config upload`.
+    """
+    config = reading.source(file).label_config()
+    if problems := config.problems():
+        raise CommandError(f"The classes of {file} make no label configuration.", *problems)
+    for sentence in config.warnings():
+        invocation.output.warning(f"warning: {sentence}")
+    if output is not None:
+        in_yaml = output.suffix.lower() in (".yaml", ".yml")
+        write_file(output, (config.to_yaml() if in_yaml else config.to_json()).encode())
+        if not invocation.output.quiet and project is None:
+            entries = counted(len(config), "entry", "entries")
+            invocation.output.outcome({"path": str(output)}, f"Wrote {entries} to {output}.")
+    elif project is None:
+        invocation.output.document(config.to_yaml() if as_yaml else config.to_json())
+    if project is None:
+        return WELL
     return _replace(invocation, project, config, None if no_backup else backup_folder, yes=yes)
 
 

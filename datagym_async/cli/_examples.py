@@ -10,6 +10,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "bitmaps": ("bitmaps Cars bitmaps",),
     "config backup": ("config backup Cars --backup-folder backups",),
     "config diff": ("config diff Cars config.yaml",),
+    "config from": (
+        "config from labels.coco.json -o config.yaml",
+        "config from yolo/data.yaml --upload Cars",
+    ),
     "config restore": ("config restore Cars backups/cars",),
     "config show": ("config show Cars --yaml > config.yaml",),
     "config upload": ("config upload Cars config.yaml",),
@@ -27,6 +31,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "import": (
         "import labels.coco.json -p Cars --check",
         "import labels.coco.json -p Cars --replace",
+        "import yolo/data.yaml -p Cars --replace --create-config",
     ),
     "jobs clean": ("jobs clean --older-than 30d",),
     "jobs list": ("jobs list",),

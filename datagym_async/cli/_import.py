@@ -1,4 +1,4 @@
-"""`import`: predictions from a file into a project."""
+"""`import`: labels of a file or folder into a project."""
 
 import asyncio
 from contextlib import aclosing
@@ -27,10 +27,12 @@ from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
 from datagym_async.formats import LabelMapping, LossKind, PredictionFile
+from datagym_async.formats._table import FORMATS
 from datagym_async.imports import LabelImport
 from datagym_async.resources import ImportOutcome, ImportResult
 
 _FINE: Final = {ImportOutcome.STORED, ImportOutcome.CHECKED}
+_FORMATS: Final = ("json", "jsonl", *(each.name for each in FORMATS))
 _NAMES: Final = 3
 """Names in a line about several images."""
 
@@ -56,6 +58,13 @@ class HowOptions:
         flag("--partial", "Leave out the labels that cannot be imported, and import the rest."),
     ] = False
     strict: Annotated[bool, flag("--strict", "Hold back predictions with warnings, too.")] = False
+    unannotated: Annotated[
+        bool,
+        flag("--unannotated", "Import images without labels, too; --replace empties them."),
+    ] = False
+    by_name: Annotated[
+        bool, flag("--by-name", "Find images without an id in JSON by their names.")
+    ] = False
     lossy_ok: Annotated[
         bool,
         flag("--lossy-ok", "End with status 0 though some of the file was left out, and told."),
@@ -91,27 +100,48 @@ class FileOptions:
     """How the file is read."""
 
     file_format: Annotated[
-        str | None, flag("--format -f FORMAT", "What it is; else by what is there.")
+        str | None,
+        flag("--format -f FORMAT", f"{', '.join(_FORMATS)}; else by what is there."),
     ] = None
     shape: Annotated[
-        Literal["rectangle", "polygon"], flag("--shape", "What an object with an outline becomes.")
+        Literal["rectangle", "polygon", "segmentation"],
+        flag("--shape", "What an object with an outline becomes where a configuration is made."),
     ] = "rectangle"
     by: Annotated[
         Literal["supercategory", "category"],
         flag("--by", "Which name of a class is the entry; the other answers its nested select."),
     ] = "supercategory"
-    unannotated: Annotated[
-        bool,
-        flag("--unannotated", "Import images without labels, too; --replace empties them."),
+    classes: Annotated[
+        Path | None,
+        flag("--classes FILE", "Names of classes where labels have numbers alone, a name a line."),
+    ] = None
+    split: Annotated[
+        str | None, flag("--split NAME", "The part to read, such as train or val; else all.")
+    ] = None
+    images: Annotated[
+        Path | None, flag("--images FOLDER", "Where the images are, if not beside the labels.")
+    ] = None
+    min_score: Annotated[
+        float | None, flag("--min-score N", "Leave out what a model was less sure of.", min=0.0)
+    ] = None
+    zero_based: Annotated[
+        bool, flag("--zero-based", "Pascal VOC whose first pixel is 0; it is 1 by its own rule.")
     ] = False
 
-    def source(self, path: Path) -> PredictionFile:
+    def source(self, path: Path, *, unannotated: bool = False) -> PredictionFile:
         """Return the file, to be read like this."""
+        if not path.exists():
+            raise CommandError(f"There is no file or folder {path}.")
         return PredictionFile(
             path,
             format=self.file_format,
             mapping=LabelMapping(shape=self.shape, by=self.by),
-            unannotated=self.unannotated,
+            classes=() if self.classes is None else self.classes.read_text().split("\n"),
+            split=self.split,
+            min_score=self.min_score,
+            zero_based=self.zero_based,
+            images=self.images,
+            unannotated=unannotated,
         )
 
 
@@ -178,11 +208,8 @@ def import_(
         Path, argument("FILE", "A file or folder of labels: COCO, YOLO, an export and others.")
     ],
     project: Annotated[str, flag("--project -p NAME|ID", "The project.", show_default=False)],
-    by_name: Annotated[
-        bool, flag("--by-name", "Find images without an id in JSON by their names.")
-    ] = False,
 ) -> int:
-    """Import labels of a file or folder into a project; each image is checked first.
+    """Import labels of a file or folder into a project; each image is checked.
 
     Say --append or --replace, or --check to see what would be imported. What the service would
     drop, break or refuse is held back and told. The exit status is 1 if something of the file did
@@ -190,10 +217,7 @@ def import_(
     """
     if how.append == how.replace and not how.check:
         raise CommandError("Say what becomes of the labels there are: --append or --replace.")
-    if not file.exists():
-        raise CommandError(f"There is no file {file}.")
-    output = invocation.output
-    source = reading.source(file)
+    output, source = invocation.output, reading.source(file, unannotated=how.unannotated)
     source.format = source.found_format
     account = _Account()
     client = client_for(invocation)
@@ -215,7 +239,7 @@ def import_(
                     "keep_data": how.append,
                     "partial": how.partial,
                     "strict": how.strict,
-                    "by_name": by_name or source.has_classes,
+                    "by_name": how.by_name or source.has_classes,
                     "dry_run": how.check,
                     "sizes": how.sizes,
                     "rescale": how.rescale,

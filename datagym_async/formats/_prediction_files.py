@@ -9,7 +9,8 @@ annotations may stand anywhere in it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+import re
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
@@ -25,20 +26,24 @@ from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async._wire._cutting import BrokenTextError, ElementCutter
 from datagym_async.exceptions import APIResponseValidationError
-from datagym_async.formats import coco
 from datagym_async.formats._losses import FormatError, Losses, LossReport
-from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._mapping import LabelMapping, config_of, images_of
+from datagym_async.formats._table import open_dataset, sniff
+from datagym_async.formats.coco._reading import _gather
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
 from datagym_async.models._names import MediaIndex
 from datagym_async.resources._values import labels_of
 
 if TYPE_CHECKING:
+    from datagym_async.formats._raw import RawDataset
     from datagym_async.models._names import NamedMedia
 
     Item: TypeAlias = LabeledImage | Mapping[str, Any]
 
 _PIECE = 64 * 1024
+_RESULTS = re.compile(rb'"(?:image_id|category_id)"')
+_OWN = re.compile(rb'^\{[^{\[]*"internal_(?:media|image)_ID"')
 _AT_ONCE = 50
 """Items read in one step in a thread: as many as go into one request."""
 
@@ -57,6 +62,7 @@ class PredictionFile:
         mapping: What becomes what; of no use to the service's own formats.
         config: The label configuration in which classes are found by name; None to give them the
             keys that `label_config` gives them.
+        classes, split, min_score, zero_based, images: See `read`.
         unannotated: Whether images without any label are given. Where labels are replaced, that
             deletes those that the images have.
         skipped: How many images were not given for that; known when an iteration has ended.
@@ -64,8 +70,13 @@ class PredictionFile:
 
     path: Path = attrs.field(converter=Path)
     format: str | None = None
-    mapping: LabelMapping | None = None
+    mapping: LabelMapping = attrs.field(factory=LabelMapping)
     config: LabelConfig | None = None
+    classes: Sequence[str] = ()
+    split: str | None = None
+    min_score: float | None = None
+    zero_based: bool = False
+    images: Path | None = None
     unannotated: bool = False
     skipped: int = attrs.field(default=0, init=False)
     _losses: Losses = attrs.field(factory=Losses, init=False)
@@ -87,15 +98,16 @@ class PredictionFile:
             return self.format
         if self.path.suffix.lower() in {".jsonl", ".ndjson"}:
             return "jsonl"
-        with open(self.path, "rb", opener=regular_only) as file:
-            start = file.read(_PIECE).removeprefix(BOM).lstrip()[:1]
-        if start == b"[":
-            return "json"
-        if start == b"{":
-            return "coco"
-        raise FormatError(
-            f"{self.path} is no JSON: predictions begin with a bracket, COCO with a brace"
-        )
+        if not self.path.is_dir():
+            with open(self.path, "rb", opener=regular_only) as file:
+                start = file.read(_PIECE).removeprefix(BOM).lstrip()
+            # A list of results of COCO is an array, too.
+            is_own = start.startswith(b"[") and not _RESULTS.search(start)
+            if is_own or _OWN.search(start):
+                return "json"
+            if start.startswith(b"{"):
+                return "coco"
+        return sniff(self.path)
 
     @property
     def has_classes(self) -> bool:
@@ -109,9 +121,24 @@ class PredictionFile:
             FormatError: It is broken, or in a format of the service, which names no classes.
             OSError: It cannot be read.
         """
+        return config_of(self._dataset(), self.mapping)
+
+    def _dataset(self) -> RawDataset:
         if not self.has_classes:
-            raise FormatError(f"{self.path} holds keys of a label configuration that there is")
-        return coco.label_config(self.path, mapping=self.mapping)
+            raise FormatError(
+                f"{self.path} has keys of a label configuration that is there, and no classes"
+            )
+        if self.found_format == "coco":
+            return _gather((self.path,), Losses())
+        return open_dataset(
+            self.path,
+            self.found_format,
+            classes=self.classes,
+            split=self.split,
+            min_score=self.min_score,
+            zero_based=self.zero_based,
+            images=self.images,
+        )
 
     async def __aiter__(self) -> AsyncGenerator[Item, None]:
         """Give the items, read in a thread.
@@ -133,11 +160,8 @@ class PredictionFile:
     def _items(self) -> Generator[Item, None, None]:
         self._losses, self.skipped = Losses(), 0
         if self.has_classes:
-            try:
-                read = coco.read(self.path, mapping=self.mapping)
-            except FormatError as error:
-                raise FormatError(f"{error}; predictions in JSON are an array of items") from None
-            for image in read.images:
+            dataset = self._dataset()
+            for image in images_of(dataset, self.mapping, self._losses, self.config):
                 if self.unannotated or image.annotations or image.classifications:
                     yield image
                 else:

@@ -387,6 +387,7 @@ class _Run:
             keep_data=options.keep_data,
             partial=options.partial,
             strict=options.strict,
+            sizes=False,  # they are those of the images that the model was shown
             batch_size=_BATCH,
         )
         try:

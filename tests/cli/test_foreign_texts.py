@@ -144,6 +144,8 @@ class World:
         yield "config validate", [config]
         yield "config validate", [self.file(f"wrong {EVIL}.json", [{"entryKey": EVIL}])]
         yield "config diff", [project, config]
+        yield "config from", [self.file(f"made of {EVIL}.json", coco), "--output", evil / "c.json"]
+        yield "config from", [self.file(f"no classes {EVIL}.json", predictions)]
         yield "tasks list", [project]
         yield "tasks complete", [tasks[0], EVIL]
         yield "tasks skip", [tasks[0], EVIL]
