@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
     from datagym_async.formats import LabelMapping
+    from datagym_async.look import LabelStatistics
     from datagym_async.look._subjects import LookSources
     from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
     from datagym_async.predict import PredictProgress, PredictReport
@@ -780,6 +781,38 @@ class DataGymClient:
         content = await self.media.download(media)
         drawn = labels or LabeledImage(media_id=media)
         return await in_thread(draw, content, drawn, colors=colors, text=text)
+
+    async def stats(
+        self,
+        *,
+        project_id: ProjectId | None = None,
+        dataset_id: DatasetId | None = None,
+        tiny: float = 4.0,
+    ) -> LabelStatistics:
+        """Return what the labels of a project, or of a dataset in all its projects, hold.
+
+        The export is read as it arrives, in memory that does not grow with it. Needs
+        ``datagym-async[look]``.
+
+        Args:
+            project_id: The project; with a dataset, the labels of that one in it.
+            dataset_id: The dataset.
+            tiny: Pixels that a side of a tiny object is shorter than.
+
+        Raises:
+            NotFoundError: There is no such project or dataset.
+            ConfigurationError: Neither is given, or the extra is not installed.
+        """
+        from datagym_async.look._drawing import require_look
+        from datagym_async.look._subjects import service_statistics
+        from datagym_async.models._ids import id_or_none
+
+        require_look("client.stats")
+        project = id_or_none(project_id, "project id")
+        dataset = id_or_none(dataset_id, "dataset id")
+        if project is None and dataset is None:
+            raise ConfigurationError("Nothing is named; give project_id, dataset_id or both")
+        return await service_statistics(self._look_sources(), project, dataset, tiny=tiny)
 
     def _look_sources(self) -> LookSources:
         from datagym_async.data._listing import Library

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "export": "Export the labels of a project's finished tasks.",
     "import": "Import labels of a file or folder into a project; each image is checked.",
     "bitmaps": "Download the segmentation bitmaps of a project's finished tasks.",
+    "stats": "Count what labels hold: classes, sizes, states, and what somebody should look at.",
     "demo": "Show the main job on this machine: no account, no network.",
     "serve": "Run a DataGym-compatible server on this machine, for tests.",
     "projects": "List projects; attach and detach datasets.",

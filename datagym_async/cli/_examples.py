@@ -44,6 +44,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "projects detach": ("projects detach Photos Cars",),
     "projects list": ("projects list",),
     "serve": ("serve --port 8080",),
+    "stats": ("stats Cars", "stats labels.coco.json -o stats.html --fail-on tiny,double"),
     "tasks complete": ("tasks complete --project Cars --state in_progress",),
     "tasks list": ("tasks list Cars --state waiting --limit 20",),
     "tasks skip": ("tasks skip --project Cars --state waiting",),

@@ -93,6 +93,20 @@ async def project_of(client: DataGymClient, wanted: str) -> Project:
     return found
 
 
+async def subject_of(client: DataGymClient, wanted: str) -> Project | Dataset:
+    """Return the project or else the dataset with this id or name, without its media."""
+    projects = await client.projects.list()
+    found = choose(wanted, projects, kind="project") or await find_dataset(client, wanted)
+    if found is None:
+        near = difflib.get_close_matches(wanted, [each.name for each in projects], n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise CommandError(
+            f"There is no file, project or dataset {wanted!r}.{meant} `datagym-async projects list`"
+            " and `datagym-async datasets list` show what there is."
+        )
+    return found
+
+
 def is_id(text: str) -> bool:
     """Return whether a text can only be meant as an id."""
     return _UUID.fullmatch(text) is not None

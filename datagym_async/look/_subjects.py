@@ -6,25 +6,26 @@ them); the bytes of an image are read when its turn comes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
-from datagym_async.data._listing import Library
+from datagym_async._runs._text import counted
+from datagym_async._threads import in_thread
+from datagym_async.data._listing import Library, list_media
 from datagym_async.exceptions import NotFoundError
-from datagym_async.labels import LabeledImage
+from datagym_async.formats import PredictionFile, convert
+from datagym_async.labels import LabeledImage, parse_image, parse_task
 from datagym_async.look._marks import Colors, colors_of
-from datagym_async.models import TaskState
+from datagym_async.look._stats import LabelStatistics, StatisticsTally
 from datagym_async.resources import LabelConfigsResource, MediaResource, TasksResource
+from datagym_async.resources._tasks import begun, finished
 from datagym_async.resources._values import labels_of
 
-if TYPE_CHECKING:
-    from datagym_async.models import Task
-
-_UNTOUCHED: Final = frozenset({TaskState.BACKLOG, TaskState.WAITING})
+_JSON: Final = frozenset({".json", ".jsonl", ".ndjson"})
 
 
 @attrs.frozen
@@ -38,51 +39,6 @@ class LookSources:
     label_configs: LabelConfigsResource
 
 
-@attrs.frozen(kw_only=True)
-class Subject:
-    """One image that is looked at.
-
-    Args:
-        name: Its name.
-        media_id: Its media at the service; empty for a file.
-        labels: Its labels; None where there are none.
-        state: Where its task stands; empty where there is none.
-        task_id: Its task; empty where there is none, or it is not known.
-        is_link: Whether the service only has a link to it.
-        path: The file, of a folder.
-    """
-
-    name: str
-    media_id: str = ""
-    labels: LabeledImage | None = None
-    state: str = ""
-    task_id: str = ""
-    is_link: bool = False
-    path: Path | None = None
-
-
-@attrs.frozen
-class Looked:
-    """All that is looked at.
-
-    Args:
-        title: What it is called.
-        subjects: Its images.
-        load: Gives the bytes of an image, or its file, and its labels with what only a request
-            of its own tells.
-        colors: Colours of its label configuration.
-        editor: Address of the service's editor of a task, without the id; empty without one.
-        notes: What should be known of it, in sentences.
-    """
-
-    title: str
-    subjects: Sequence[Subject]
-    load: Callable[[Subject], Awaitable[tuple[bytes | Path, LabeledImage | None]]]
-    colors: Colors = attrs.field(factory=dict)
-    editor: str = ""
-    notes: tuple[str, ...] = ()
-
-
 async def task_labels(
     sources: LookSources, media_id: str, project_id: str
 ) -> tuple[LabeledImage | None, Colors]:
@@ -94,12 +50,96 @@ async def task_labels(
     async with aclosing(sources.tasks.iter(project_id, state="all")) as tasks:
         found = [task async for task in tasks if task.media_id == media_id.lower()]
     for task in found[:1]:
-        if not _may_have_labels(task):  # to read it would make the service create values
+        if not (finished([task]) or begun([task])):  # read, the service would create its values
             return None, {}
         detail = await sources.tasks.get(task.id)
         return labels_of(detail), colors_of(detail.label_config)
     raise NotFoundError(f"The project {project_id} has no task of the media {media_id}", status=404)
 
 
-def _may_have_labels(task: Task) -> bool:
-    return task.state not in _UNTOUCHED or task.has_json_upload
+# --- Labels as they come: of a project, a dataset, a file -----------------------------------------
+
+
+async def service_statistics(
+    sources: LookSources, project_id: str | None, dataset_id: str | None, *, tiny: float
+) -> LabelStatistics:
+    """Return what the labels of a project hold, or those that all projects have of a dataset.
+
+    Raises:
+        NotFoundError: There is no such project or dataset.
+    """
+    projects = await sources.library.projects.list()
+    listing, name = None, ""
+    if project_id is not None:
+        projects = [each for each in projects if each.id == project_id.lower()]
+        name = projects[0].name if projects else ""
+        if not projects:
+            raise NotFoundError(f"There is no project {project_id}", status=404)
+    if dataset_id is not None:
+        listing = await list_media(sources.library, dataset_id, None, links="service")
+        attached = [
+            (project, dataset)
+            for project in projects
+            for dataset in project.datasets
+            if dataset.id == dataset_id.lower()
+        ]
+        projects = [project for project, _ in attached]
+        name = attached[0][1].name if attached else dataset_id
+    tally = StatisticsTally(name, tiny=tiny)
+    if listing is not None:
+        for media in listing:
+            ending = Path(media.name).suffix.lower()
+            kind = f"{media.source_type.value.lower()} {ending if len(ending) < 8 else ''}"
+            tally.kinds[kind.rstrip()] += 1
+        tally.notes.append(
+            f"{len(listing):,} media; labels of {counted(len(projects), 'project')}."
+        )
+    videos = 0
+    for project in projects:
+        async with aclosing(sources.library.labels.iter_export(project.id)) as exported:
+            async for task in exported:
+                if listing is not None and listing.find(task.media_id) is None:
+                    continue
+                if task.task_export_url:
+                    videos += 1
+                    tally.states[task.state.value] += 1
+                else:
+                    tally.add(task)
+        async with aclosing(sources.tasks.iter(project.id, state="all")) as tasks:
+            async for each in tasks:
+                is_of_it = listing is None or listing.find(each.media_id) is not None
+                if is_of_it and not finished([each]):  # the others are exported
+                    tally.states[each.state.value] += 1
+    if videos:
+        tally.notes.append(f"{counted(videos, 'video')}: their labels are not looked at.")
+    return tally.statistics()
+
+
+async def file_statistics(path: Path, *, tiny: float) -> LabelStatistics:
+    """Return what the labels of a file hold; for what it may be see `labels_in`."""
+    tally = StatisticsTally(path.name, tiny=tiny)
+    async with aclosing(labels_in(path)) as images:
+        async for image in images:
+            tally.add(image)
+    return tally.statistics()
+
+
+async def labels_in(path: Path) -> AsyncGenerator[LabeledImage, None]:
+    """Give the labels of a file or folder.
+
+    An export or a file of predictions is read as it goes; COCO and the others as a whole.
+
+    Raises:
+        FormatError: It holds labels in no way that is known here.
+        OSError: It cannot be read.
+    """
+    if path.suffix.lower() in _JSON and not await in_thread(path.is_dir):
+        async with aclosing(aiter(PredictionFile(path, unannotated=True))) as items:
+            async for item in items:
+                if isinstance(item, Mapping):
+                    yield parse_task(item) if "status" in item else parse_image(item)
+                else:
+                    yield item
+        return
+    for image in (await in_thread(convert.read, path, "yolo")).images:
+        yield image

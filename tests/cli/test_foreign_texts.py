@@ -160,6 +160,8 @@ class World:
             yield "jobs show", [journal]
             yield "jobs resume", [journal]
         yield "jobs resume", ["nothing " + EVIL]
+        yield "stats", [project]
+        yield "stats", [f"no {EVIL}"]
         yield "auth logout", ["--all", "--yes"]
         yield "auth logout", ["--profile", EVIL, "--yes"]
         yield "jobs clean", ["--yes", "--unfinished"]

@@ -41,6 +41,7 @@ SUBJECTS: Final = {
     "unit/test_loader_cache.py": {"data._cache"},
     "unit/test_loader_images.py": {"data._config", "data._images"},
     "unit/test_loader_listing.py": {"data._listing"},
+    "unit/test_look_stats.py": {"look._overlap", "look._pages", "look._stats"},
     "unit/test_printable.py": {"_logs", "_printable", "labels._json"},
     "unit/test_runs_decode.py": {"_extras"},
     "unit/test_server_config_input.py": {"server._errors"},

@@ -1,0 +1,164 @@
+"""`stats`: what the labels of a project, a dataset or a file hold."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+from datagym_async._client import DataGymClient
+from datagym_async._files import write_file
+from datagym_async._runs._text import counted
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import with_client
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
+from datagym_async.cli._lookup import subject_of
+from datagym_async.cli._options import argument, flag
+from datagym_async.cli._screen import Column, Output
+from datagym_async.look import LabelStatistics
+from datagym_async.look import stats as stats_of_file
+from datagym_async.look._pages import few, statistics_page, statistics_svg
+from datagym_async.look._stats import FindingKind, Histogram
+from datagym_async.models import Project
+
+_BAR = 40  # signs of the longest bar
+_SUFFIXES = {".html", ".svg", ".json"}
+
+app = group("stats")
+
+
+@command(app, "stats")
+def stats(
+    invocation: Invocation,
+    subject: Annotated[
+        str,
+        argument(
+            "PROJECT|DATASET|FILE",
+            "Name or id at the service, or a file of labels: an export, predictions, COCO, YOLO's "
+            "data.yaml. What is on the disk goes first.",
+        ),
+    ],
+    output: Annotated[
+        list[Path] | None,
+        flag(
+            "--output -o FILE",
+            "Write it as a page (.html), as charts (.svg) or as .json; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    tiny: Annotated[
+        float, flag("--tiny PIXELS", "What a side of a tiny object is shorter than.", min=0)
+    ] = 4.0,
+    fail_on: Annotated[
+        str | None,
+        flag(
+            "--fail-on KINDS",
+            "End with status 1 if there are any: tiny, edge, double, incomplete, unlabelled, "
+            "unanswered; joined by commas.",
+        ),
+    ] = None,
+) -> int:
+    """Count what labels hold: classes, sizes, states, and what somebody should look at.
+
+    An export is read as it arrives, however large it is.
+    """
+    shown, files = invocation.output, output or []
+    wanted = [word.strip() for word in (fail_on or "").split(",") if word.strip()]
+    if unknown := [word for word in wanted if word not in get_args(FindingKind)]:
+        raise CommandError(
+            f"--fail-on does not know {unknown[0]!r}; it takes {', '.join(get_args(FindingKind))}."
+        )
+    for file in files:
+        if file.suffix.lower() not in _SUFFIXES:
+            raise CommandError(f"The file {file} must end in .html, .svg or .json.")
+    path = Path(subject)
+    if path.exists():
+        found = asyncio.run(stats_of_file(path, tiny=tiny))
+    else:
+
+        async def work(client: DataGymClient) -> LabelStatistics:
+            of = await subject_of(client, subject)
+            if isinstance(of, Project):
+                return await client.stats(project_id=of.id, tiny=tiny)
+            return await client.stats(dataset_id=of.id, tiny=tiny)
+
+        found = with_client(invocation, work)
+    for file in files:
+        match file.suffix.lower():
+            case ".html":
+                text = statistics_page(found)
+            case ".svg":
+                text = statistics_svg(found)
+            case _:
+                text = json.dumps(found.to_dict(), indent=2)
+        write_file(file, text.encode())
+    if shown.as_json:
+        shown.document(found.to_dict())
+    elif not shown.quiet:
+        _tell(shown, found)
+    for file in files:
+        shown.message(f"The statistics are in {file}.")
+    findings = [found.finding(cast("FindingKind", kind)) for kind in wanted]
+    bad = [each for each in findings if each.count]
+    for each in bad:
+        shown.warning(f"--fail-on {each.kind}: {each.count:,} {each.text}.")
+    return SOME_FAILED if bad else WELL
+
+
+def _tell(output: Output, found: LabelStatistics) -> None:
+    classes = counted(len(found.classes), "class", "classes")
+    output.result(
+        f"{found.name}: {counted(found.images, 'image')} with {counted(found.objects, 'object')} "
+        f"of {classes}."
+    )
+    for note in found.notes:
+        output.result(note)
+    if found.classes:
+        output.result("")
+        columns = ("Class", "Images", "Objects", "Smallest", "Mean", "Largest")
+        output.table(
+            [Column(name, "right" if at else "left") for at, name in enumerate(columns)],
+            [
+                (
+                    each.key,
+                    *(f"{count:,}" for count in (each.images, each.objects)),
+                    *(f"{side:,.1f} px" for side in (each.smallest, each.mean, each.largest)),
+                )
+                for each in found.classes
+            ],
+        )
+    _bars(output, "State", tuple(found.states.items()))
+    _bars(output, "Objects by size", found.sizes)
+    _bars(output, "Images by objects", found.per_image)
+    _bars(output, "Images by size", found.image_sizes)
+    _bars(output, "Media", found.kinds)
+    if found.answers:
+        output.result("")
+        output.table(
+            (Column("Question"), Column("Answers"), Column("Without", "right")),
+            [
+                (
+                    each.key,
+                    ", ".join(f"{key} {count:,}" for key, count in each.answers.items()),
+                    f"{each.unanswered:,}",
+                )
+                for each in found.answers
+            ],
+        )
+    output.result("")
+    rows = [
+        (each.kind, f"{each.count:,}", each.text, "; ".join(each.examples[:1]))
+        for each in found.findings
+    ]
+    output.table((Column("To look at"), Column("", "right"), Column(""), Column("First")), rows)
+
+
+def _bars(output: Output, title: str, rows: Histogram) -> None:
+    if not rows:
+        return
+    shown = few(rows)
+    most = max(count for _, count in shown)
+    output.result("")
+    output.table(
+        (Column(title), Column("", "right"), Column("")),
+        [(label, f"{count:,}", "█" * round(_BAR * count / (most or 1))) for label, count in shown],
+    )

@@ -1,0 +1,153 @@
+"""How much shapes overlap, and what two sets of labels agree on; blocking, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle
+from datagym_async.look._marks import Mark, bounds_of, marks_of, size_of
+
+if TYPE_CHECKING:
+    from datagym_async.labels import Shape
+
+_GRID: Final = 256
+"""Steps of the longer side of what two shapes cover, where areas are painted."""
+
+
+def box_overlap(a: Bounds, b: Bounds) -> float:
+    """Return intersection over union of two boxes, from 0 to 1."""
+    width = min(a.right, b.right) - max(a.left, b.left)
+    height = min(a.bottom, b.bottom) - max(a.top, b.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    union = a.width * a.height + b.width * b.height - both
+    return both / union if isfinite(union) else 0.0
+
+
+def overlap(a: Shape, b: Shape, slack: float = 0.0) -> float:
+    """Return intersection over union of two shapes, from 0 to 1.
+
+    Rectangles are compared exactly, polygons and masks as they are painted; points and lines count
+    as the boxes around them. Needs Pillow where one of them has corners.
+
+    Args:
+        a: A shape.
+        b: Another one.
+        slack: Pixels by which the boxes of points and lines grow on each side.
+    """
+    boxes = []
+    for shape in (a, b):
+        if (box := bounds_of(shape)) is None:
+            return 0.0
+        if isinstance(shape, Point | Line):
+            box = Bounds(box.left - slack, box.top - slack, box.right + slack, box.bottom + slack)
+        boxes.append(box)
+    share = box_overlap(*boxes)
+    if not share or all(isinstance(shape, Rectangle | Point | Line) for shape in (a, b)):
+        return share
+    return _painted_overlap(a, b, boxes)
+
+
+def _painted_overlap(a: Shape, b: Shape, boxes: Sequence[Bounds]) -> float:
+    from PIL import Image, ImageChops, ImageDraw
+
+    left, top = min(box.left for box in boxes), min(box.top for box in boxes)
+    right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
+    scale = _GRID / max(right - left, bottom - top)
+    size = (round((right - left) * scale) + 1, round((bottom - top) * scale) + 1)
+    masks = []
+    for shape, box in zip((a, b), boxes, strict=True):
+        mask = Image.new("1", size)
+        if isinstance(shape, Rectangle | Point | Line):
+            rings: Sequence[Sequence[Point]] = (box.corners,)
+        else:
+            rings = getattr(shape, "rings", None) or (getattr(shape, "points", ()),)
+        for ring in rings:
+            one = Image.new("1", size)
+            if len(ring) > 1:
+                corners = [((each.x - left) * scale, (each.y - top) * scale) for each in ring]
+                ImageDraw.Draw(one).polygon(corners, fill=1)
+            mask = ImageChops.logical_xor(mask, one)
+        masks.append(mask)
+    both = ImageChops.logical_and(*masks).histogram()[-1]
+    either = ImageChops.logical_or(*masks).histogram()[-1]
+    return both / either if either else 0.0
+
+
+@attrs.frozen
+class Comparison:
+    """What two sets of labels of one image agree on.
+
+    Args:
+        ours: For each mark of the first set the number of its partner in the second, or None: it
+            was missed.
+        theirs: For each mark of the second set the number of its partner, or None: it is false.
+        shares: IoU of each pair.
+    """
+
+    ours: tuple[int | None, ...]
+    theirs: tuple[int | None, ...]
+    shares: tuple[float, ...]
+
+    @property
+    def missed(self) -> int:
+        """Return how many of the first set have no partner."""
+        return self.ours.count(None)
+
+    @property
+    def false(self) -> int:
+        """Return how many of the second set have none."""
+        return self.theirs.count(None)
+
+    @property
+    def disagreement(self) -> float:
+        """Return by how many objects both differ: those without partner, and what pairs lack."""
+        return self.missed + self.false + sum(1 - share for share in self.shares)
+
+
+def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> Comparison:
+    """Return which objects of two sets are the same: of one class, and overlapping enough.
+
+    The pair that overlaps most is taken first; each object has one partner at most.
+
+    Args:
+        ours: The labels.
+        theirs: What they are compared with, for example a model's.
+        least: IoU from which two objects are the same, above 0 to 1.
+    """
+    first, second = list(marks_of(ours)), list(marks_of(theirs))
+    slack = max(*size_of(ours), *size_of(theirs)) / 100
+    pairs = sorted(_pairs(first, second, slack, least), reverse=True)
+    partner: dict[int, int] = {}
+    back: dict[int, int] = {}
+    shares = []
+    for share, minus_a, minus_b in pairs:
+        a, b = -minus_a, -minus_b
+        if a not in partner and b not in back:
+            partner[a], back[b] = b, a
+            shares.append(share)
+    return Comparison(
+        tuple(partner.get(index) for index in range(len(first))),
+        tuple(back.get(index) for index in range(len(second))),
+        tuple(shares),
+    )
+
+
+def _pairs(
+    first: Sequence[Mark], second: Sequence[Mark], slack: float, least: float
+) -> list[tuple[float, int, int]]:
+    by_key: dict[str, list[tuple[int, Mark]]] = {}
+    for index, mark in enumerate(second):
+        by_key.setdefault(mark.key, []).append((index, mark))
+    found = []
+    for index, mark in enumerate(first):
+        for other, candidate in by_key.get(mark.key, ()):
+            share = overlap(mark.annotation.shape, candidate.annotation.shape, slack)
+            if share >= least:
+                found.append((share, -index, -other))  # of equal shares the first ones go first
+    return found

@@ -1,0 +1,120 @@
+"""`stats`, `gallery` and `preview` on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from datagym_async import DataGymClient
+from datagym_async.labels import (
+    Annotation,
+    Classification,
+    LabelConfig,
+    LabeledImage,
+    Rectangle,
+)
+from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
+from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli
+    from tests.helpers.server_thread import ServerThread
+
+NAMES = ("a.jpg", "<script>alert(1)<.jpg", "new.jpg")
+CAR = Annotation("car", Rectangle(2, 3, 10, 8), [Classification.select("kind", "bus")])
+
+
+@pytest.fixture
+def project(service: ServerThread) -> SeededProject:
+    """A project with two finished tasks, on one of which a box is drawn twice."""
+    media = [SeedMedia(name, jpeg(3000)) for name in NAMES]
+    seed = SeedProject("Cars", datasets=[SeedDataset("Photos", media=media)])
+    (made,) = service.call(service.server.seed(seed))
+    asyncio.run(_label(service.base_url, made))
+    return made
+
+
+async def _label(base_url: str, project: SeededProject) -> None:
+    config = LabelConfig()
+    config.add_rectangle("car", "Car", color="#00ff00").add_select("kind", "K", {"bus": "Bus"})
+    ids = project.datasets[0].media_ids
+    async with DataGymClient(TOKEN, base_url) as client:
+        await client.label_configs.upload(project.label_configuration_id, config)
+        images = [
+            LabeledImage(media_id=ids[NAMES[0]], annotations=[CAR, CAR]),
+            LabeledImage(media_id=ids[NAMES[1]], annotations=[CAR]),
+        ]
+        report = await client.labels.import_predictions(project.id, images, keep_data=False)
+        assert report.ok
+        await client.tasks.complete_many([project.task_ids[name] for name in NAMES[:2]])
+
+
+@pytest.mark.parametrize("of", ["Cars", "Photos"])
+@pytest.mark.usefixtures("project")
+def test_statistics_of_a_project_and_a_dataset(at_service: Cli, of: str) -> None:
+    """Classes, states, doubles; a dataset has the labels that its projects have."""
+    ran = at_service("stats", of, "--json", "--fail-on", "double")
+
+    assert ran.status == 1
+    assert ran.document["objects"] == 3
+    states = ran.document["states"]
+    assert isinstance(states, dict)
+    assert states["COMPLETED"] == 2
+    assert sum(states.values()) == 3
+    findings = ran.document["findings"]
+    assert isinstance(findings, list)
+    assert {each["kind"]: each["count"] for each in findings}["double"] == 1
+
+
+@pytest.mark.usefixtures("project")
+def test_statistics_on_a_screen_and_in_files(at_service: Cli, tmp_path: Path) -> None:
+    """A page, charts and JSON are written beside what the screen says; no kind, no failure."""
+    files = [tmp_path / name for name in ("a.html", "b.svg", "c.json")]
+
+    ran = at_service("stats", "Cars", *(word for file in files for word in ("-o", file)))
+
+    assert ran.status == 0
+    assert "Cars: 2 images with 3 objects of 1 class." in ran.out
+    assert "█" in ran.out
+    assert "<script" not in files[0].read_text()
+    assert ET.parse(files[1]).getroot().tag.endswith("svg")
+    assert json.loads(files[2].read_text())["images"] == 2
+
+
+def test_statistics_of_a_file(cli: Cli, tmp_path: Path) -> None:
+    """A file needs no service and no token."""
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [60, 10, 2, 20]}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+
+    ran = cli("stats", tmp_path / "coco.json", "--fail-on", "tiny", "--quiet")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert "--fail-on tiny: 1 objects with a side below the least." in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing"], "There is no file, project or dataset 'nothing'."),
+        (["Car"], "Did you mean 'Cars'?"),
+        (["Cars", "--fail-on", "ugly"], "--fail-on does not know 'ugly'"),
+        (["Cars", "-o", "a.png"], "must end in .html, .svg or .json"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_what_statistics_cannot_do(at_service: Cli, arguments: list[str], said: str) -> None:
+    """A wrong word is said to be one, with the way out."""
+    ran = at_service("stats", *arguments)
+
+    assert ran.status == 2
+    assert said in ran.err

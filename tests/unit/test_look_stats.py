@@ -1,0 +1,290 @@
+"""Statistics of labels, and what two sets of labels agree on."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datagym_async import LabeledTask, TaskState, look
+from datagym_async.formats import FormatError
+from datagym_async.labels import (
+    Annotation,
+    Bounds,
+    Classification,
+    Incomplete,
+    LabeledImage,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+    to_payload,
+)
+from datagym_async.look._overlap import box_overlap, overlap
+from datagym_async.look._pages import statistics_page, statistics_svg
+from datagym_async.look._stats import FindingKind, StatisticsTally
+from datagym_async.models import EntryType
+
+SQUARE = [(10, 10), (50, 10), (50, 50), (10, 50)]
+
+
+def counted(*images: LabeledImage, tiny: float = 4.0) -> look.LabelStatistics:
+    """Return the statistics of images."""
+    tally = StatisticsTally("test", tiny=tiny)
+    for each in images:
+        tally.add(each)
+    return tally.statistics()
+
+
+def image(*shapes: object, key: str = "car") -> LabeledImage:
+    """Return an image of 100 x 80 pixels with objects of one class."""
+    annotations = [Annotation(key, shape) for shape in shapes]  # type: ignore[arg-type]
+    return LabeledImage(media_name="a.jpg", annotations=annotations, width=100, height=80)
+
+
+def test_classes_and_sizes() -> None:
+    """Each class has its images, its objects and their sides; nested objects count as well."""
+    plate = Annotation("plate", Rectangle(12, 12, 8, 2))
+    car = Annotation("car", Rectangle(10, 10, 40, 10), nested=[plate])
+
+    found = counted(
+        LabeledImage(annotations=[car]), image(Rectangle(5, 5, 30, 30), Polygon(SQUARE)), image()
+    )
+
+    assert [(each.key, each.images, each.objects) for each in found.classes] == [
+        ("car", 2, 3),
+        ("plate", 1, 1),
+    ]
+    car_count = found.classes[0]
+    assert (car_count.smallest, car_count.mean, car_count.largest) == (20, 30, 40)
+    assert (found.images, found.labelled, found.objects) == (3, 2, 4)
+    assert dict(found.sizes) == {
+        "4 to 8 px": 1,
+        "8 to 16 px": 0,
+        "16 to 32 px": 2,
+        "32 to 64 px": 1,
+    }
+    assert found.per_image == (("0", 1), ("1", 0), ("2 to 3", 2))
+    assert found.image_sizes == (("100 x 80", 2),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes", "count"),
+    [
+        ("tiny", [Rectangle(5, 5, 3, 50), Rectangle(5, 5, 4, 4)], 1),
+        ("tiny", [Point(5, 5), Line([(5, 5), (9, 5)])], 0),
+        ("edge", [Rectangle(0, 5, 9, 9), Rectangle(5, 5, 95, 9), Rectangle(5, 5, 9, 75)], 3),
+        ("edge", [Polygon([(5, 5), (120, 9), (9, 9)]), Rectangle(1, 1, 98, 78)], 1),
+        ("double", [Rectangle(5, 5, 40, 40), Rectangle(5, 5.5, 40, 40)], 1),
+        ("double", [Rectangle(5, 5, 40, 40), Rectangle(5, 9, 40, 40)], 0),
+        ("double", [Polygon(SQUARE), Segmentation([SQUARE]), Polygon(SQUARE)], 2),
+        # The boxes are the same, what they surround is not.
+        ("double", [Polygon(SQUARE), Polygon([*SQUARE[:3]])], 0),
+        ("double", [Point(5, 5), Point(5, 5), Point(6, 5)], 1),
+        ("double", [Line([(1, 1), (50, 1)]), Line([(50, 1), (1, 1)])], 0),
+        ("double", [Rectangle(5, 5, 40, 40)] * 5, 4),
+        ("incomplete", [Incomplete(EntryType.POINT, [{}]), Polygon([])], 2),
+        ("incomplete", [Rectangle(float("nan"), 1, 1, 1), Point(float("inf"), 1)], 2),
+        ("incomplete", [Rectangle(1, 1, -5, 5), Rectangle(1, 1, 1e300, 5)], 2),
+    ],
+)
+def test_what_to_look_at(kind: FindingKind, shapes: list[object], count: int) -> None:
+    """Objects that are likely to be wrong are counted, and the first of them named."""
+    found = counted(image(*shapes)).finding(kind)
+
+    assert found.count == count
+    assert len(found.examples) == count
+    assert all(each.startswith("a.jpg: car") for each in found.examples)
+
+
+def test_doubles_are_of_one_class_and_one_image() -> None:
+    """What covers an object of another class, or lies on another image, is no double."""
+    box = Rectangle(5, 5, 40, 40)
+    both = [Annotation("car", box), Annotation("bus", box)]
+
+    found = counted(LabeledImage(annotations=both), image(box))
+
+    assert found.finding("double").count == 0
+
+
+def test_who_is_unlabelled() -> None:
+    """Finished images without object and answer; what was skipped has none on purpose."""
+    answered, unset = Classification.select("w", "rain"), Classification.select("w", None)
+    tasks = [
+        LabeledTask(media_id=name, media_name=name, state=state, classifications=answers)
+        for name, state, answers in (
+            ("none", TaskState.COMPLETED, []),
+            ("unset", TaskState.REVIEWED, [unset]),
+            ("answered", TaskState.COMPLETED, [answered]),
+            ("skipped", TaskState.SKIPPED, []),
+        )
+    ]
+
+    found = counted(*tasks)
+
+    assert found.finding("unlabelled").examples == ("none", "unset")
+    assert (found.images, found.labelled) == (4, 1)
+    assert found.states == {"COMPLETED": 2, "REVIEWED": 1, "SKIPPED": 1}
+
+
+def test_answers() -> None:
+    """Each answer and each question without one is counted, nested ones too; texts are not told."""
+    damage = Classification.checklist("damage", ["dent", "rust"])
+    kinds = [Classification.select("kind", "bus", damage), Classification.select("kind", None)]
+    texts = [Classification.freetext("note", "secret"), Classification("note", ("x" * 99,))]
+    cars = [
+        Annotation("car", Point(1, 2), [kind, text])
+        for kind, text in zip(kinds, texts, strict=True)
+    ]
+
+    found = counted(LabeledImage(media_name="a", annotations=cars))
+
+    assert [(each.key, each.answers, each.unanswered) for each in found.answers] == [
+        ("damage", {"dent": 1, "rust": 1}, 0),
+        ("kind", {"bus": 1}, 1),
+        ("note", {"(text)": 2}, 0),
+    ]
+    assert found.finding("unanswered").count == 1
+    assert found.finding("unanswered").examples == ("a: kind",)
+
+
+def test_memory_does_not_grow_with_what_is_counted() -> None:
+    """Answers, sizes and examples are kept up to a number, and all of them are counted."""
+    tally = StatisticsTally("test")
+    for n in range(30_000):
+        answer = Classification.select("kind", f"option {n}")
+        tally.add(LabeledImage(media_name=str(n), classifications=[answer], width=n + 1, height=1))
+    found = tally.statistics()
+
+    (kind,) = found.answers
+    assert len(kind.answers) == 201
+    assert sum(kind.answers.values()) == 30_000
+    assert len(found.image_sizes) == 201
+    assert sum(count for _, count in found.image_sizes) == 30_000
+
+
+def test_pages_and_charts_are_well_formed_and_escaped() -> None:
+    """Whatever names hold, a page is a page, and charts are SVG."""
+    hostile = "<script>alert(1)</script>&\x1b"
+    answer = Classification.select(hostile, hostile)
+    found = counted(
+        LabeledImage(
+            media_name=hostile,
+            annotations=[Annotation(hostile, Rectangle(0, 0, 1, 1), [answer])],
+            classifications=[Classification.select(hostile, None)],
+        )
+    )
+
+    page, charts = statistics_page(found), statistics_svg(found)
+
+    assert "<script" not in page
+    assert "\x1b" not in page + charts
+    assert ET.fromstring(charts).tag == "{http://www.w3.org/2000/svg}svg"
+    assert json.loads(json.dumps(found.to_dict()))["classes"][0]["key"] == hostile
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+async def test_files(tmp_path: Path, suffix: str) -> None:
+    """An export is read as it comes, with the states of its tasks."""
+    tasks = [
+        LabeledTask(
+            media_id=str(n),
+            media_name=f"{n}.jpg",
+            state=TaskState.COMPLETED,
+            annotations=[Annotation("car", Rectangle(1, 2, 30, 40))],
+        )
+        for n in range(120)
+    ]
+    lines = [json.dumps(to_payload(task)) for task in tasks]
+    text = "[" + ",".join(lines) + "]" if suffix == "json" else "\n".join(lines)
+    (tmp_path / f"a.{suffix}").write_text(text)
+
+    found = await look.stats(tmp_path / f"a.{suffix}")
+
+    assert (found.images, found.objects, found.states) == (120, 120, {"COMPLETED": 120})
+
+
+async def test_coco_says_the_sizes_of_images(tmp_path: Path) -> None:
+    """Images without labels count as well."""
+    document = {
+        "images": [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 80} for n in (1, 2)],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [60, 10, 40, 20]}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+
+    found = await look.stats(tmp_path / "coco.json")
+
+    assert (found.images, found.labelled, found.finding("edge").count) == (2, 1, 1)
+
+
+async def test_what_is_no_file_of_labels(tmp_path: Path) -> None:
+    """It is said to be none."""
+    (tmp_path / "a.json").write_text("hello")
+
+    with pytest.raises(FormatError):
+        await look.stats(tmp_path / "a.json")
+
+
+# --- Overlaps -------------------------------------------------------------------------------------
+
+sides = st.floats(0.5, 500)
+boxes = st.builds(Rectangle, sides, sides, sides, sides)
+
+
+@settings(max_examples=60)
+@given(boxes, boxes)
+def test_overlap_of_boxes_and_their_painted_areas(a: Rectangle, b: Rectangle) -> None:
+    """IoU is symmetric, 1 with itself, and about the same where the boxes are given as polygons."""
+    exact = overlap(a, b)
+    as_polygons = [Polygon([(c.x, c.y) for c in each.bounds.corners]) for each in (a, b)]
+
+    assert exact == pytest.approx(overlap(b, a))
+    assert overlap(a, a) == pytest.approx(1)
+    assert 0 <= exact <= 1
+    smallest = min(a.width, a.height, b.width, b.height)
+    if smallest > max(a.x + a.width, b.x + b.width, a.y + a.height, b.y + b.height) / 5:
+        assert overlap(as_polygons[0], as_polygons[1]) == pytest.approx(exact, abs=0.06)
+
+
+def test_overlap_of_shapes_that_are_nowhere_or_apart() -> None:
+    """It is 0, whatever the coordinates are."""
+    assert overlap(Polygon([]), Polygon(SQUARE)) == 0
+    assert overlap(Rectangle(0, 0, 1, 1), Rectangle(1, 0, 1, 1)) == 0
+    assert overlap(Rectangle(0, 0, 1e200, 1e200), Rectangle(0, 0, 1e200, 1e200)) == 0
+    assert box_overlap(Bounds(0, 0, 2, 2), Bounds(1, 0, 3, 2)) == pytest.approx(1 / 3)
+    assert overlap(Point(5, 5), Point(6, 5), slack=4) > 0.5
+
+
+def test_holes_do_not_overlap() -> None:
+    """What a mask leaves open is no part of it."""
+    hole = [(20, 20), (40, 20), (40, 40), (20, 40)]
+
+    share = overlap(Segmentation([SQUARE, hole]), Polygon(SQUARE))
+
+    assert share == pytest.approx(0.75, abs=0.02)
+
+
+def test_two_sets_of_labels() -> None:
+    """Pairs are of one class, the best first; what is left was missed, or is false."""
+    ours = image(Rectangle(10, 10, 20, 20), Rectangle(12, 10, 20, 20), Rectangle(60, 60, 9, 9))
+    theirs = LabeledImage(
+        annotations=[
+            Annotation("car", Rectangle(12, 10, 20, 20)),
+            Annotation("bus", Rectangle(60, 60, 9, 9)),
+        ]
+    )
+
+    found = look.compare(ours, theirs)
+
+    assert found.ours == (None, 0, None)
+    assert found.theirs == (1, None)
+    assert (found.missed, found.false, found.shares) == (2, 1, (1.0,))
+    assert found.disagreement == 3
+    assert look.compare(ours, ours).disagreement == 0
+    assert look.compare(LabeledImage(), LabeledImage()).disagreement == 0
