@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from datagym_async.look._subjects import LookSources
     from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
     from datagym_async.predict import PredictProgress, PredictReport
-    from datagym_async.predict._chunk import Loading
+    from datagym_async.predict._chunk import Job, Loading
     from datagym_async.predict._models import Model
-    from datagym_async.predict._run import OpenStates
+    from datagym_async.predict._run import OpenStates, Workers
     from datagym_async.resources import (
         AiSegmentationResource,
         DatasetsResource,
@@ -942,6 +942,7 @@ class DataGymClient:
         partial: bool = False,
         strict: bool = False,
         on_progress: Callable[[PredictProgress], object] | None = None,
+        workers: Callable[[Job], Workers] | None = None,
         **options: Unpack[LoaderOptions],
     ) -> PredictReport:
         """Show the images of a project to a model, and import what it says of them.
@@ -978,6 +979,8 @@ class DataGymClient:
             strict: Whether answers with warnings are held back, too.
             on_progress: Is called in the event loop with each image that is settled; must not
                 raise.
+            workers: Gives workers elsewhere, in place of a thread or processes here; it is what
+                `distributed.predict` says.
             **options: Options of `loader`, for example ``decode="pillow"``; arrays by default.
 
         Raises:
@@ -992,7 +995,7 @@ class DataGymClient:
         lane, address = self._opened.lane(Lane.DOWNLOAD), self._settings.base_url
         environment = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         is_same = check_base_url(environment) == address and TOKEN_VARIABLE in os.environ
-        if processes and client is None and not is_same:
+        if processes and client is None and workers is None and not is_same:
             raise ConfigurationError(
                 f"Worker processes open clients of their own, and {BASE_URL_VARIABLE} and "
                 f"{TOKEN_VARIABLE} do not name this service; set them, or pass client="
@@ -1020,6 +1023,7 @@ class DataGymClient:
                 on_progress=on_progress,
                 loader={"decode": "numpy", **options},
             ),
+            workers,
         )
 
     @property

@@ -18,6 +18,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "skimage": "demo",
     "jinja2": "look",
     "watchfiles": "watch",
+    "distributed": "distributed",
     "numpy": "formats",
     "pycocotools": "formats",
     "labelformat": "formats",

@@ -262,18 +262,25 @@ def _pool(processes: int) -> Executor:
 
 
 async def predict(
-    parts: PredictParts, project_id: str, options: PredictOptions, workers: Workers | None = None
+    parts: PredictParts,
+    project_id: str,
+    options: PredictOptions,
+    elsewhere: Callable[[Job], Workers] | None = None,
 ) -> PredictReport:
-    """Predict the images of a project; without `workers`, on this machine.
+    """Predict the images of a project, on this machine if there are no workers elsewhere.
 
     Raises:
         ConfigurationError: An option cannot be used, or the journal is of another job.
         TransferError: The run had to stop before its end; its `report` says what was done.
         APIError: The project cannot be listed.
     """
-    if workers is None:
-        job, several = options.job, options.processes
-        workers = in_processes(job, several) if several else in_this_process(parts.client, job)
+    job = options.job
+    if elsewhere is not None:
+        workers = elsewhere(job)
+    elif options.processes:
+        workers = in_processes(job, options.processes)
+    else:
+        workers = in_this_process(parts.client, job)
     # Which images: those of tasks in these states, and of them what no earlier run has done.
     asked: Any = [*OPEN] if options.states == "open" else options.states
     wanted: set[str] = set()

@@ -29,6 +29,7 @@ SUBJECTS: Final = {
     "property/test_names.py": {"_printable", "models._names", "uploads._screening"},
     "property/test_uploads_family.py": {"uploads._family"},
     "property/test_uploads_structure.py": {"server._images"},
+    "helpers/cluster_job.py": {"distributed._cluster"},
     "unit/test_download_plan.py": {"downloads._manifest"},
     "unit/test_extras.py": {"_extras"},
     "unit/test_files.py": {"_files"},

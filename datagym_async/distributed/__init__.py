@@ -1,0 +1,18 @@
+"""The same jobs on a Dask cluster; needs the extra ``distributed``.
+
+Dask has the workers, carries what they are told and what they find, and shows it on its dashboard;
+there is no membership, queue or transport of our own. In reading order:
+
+* `_cluster`: a cluster is opened and looked at, and what is asked of its workers
+* `_predict`: `predict`, a model on every worker
+"""
+
+from __future__ import annotations
+
+from datagym_async._public import publish
+from datagym_async.distributed._cluster import Scheduler
+from datagym_async.distributed._predict import predict
+
+__all__ = ["Scheduler", "predict"]
+
+publish(globals())

@@ -1,0 +1,50 @@
+"""Jobs on a cluster of processes: workers die and come, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.helpers.sentinel import TOKEN
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL"),
+]
+
+
+def run(program: str) -> Any:
+    """Return what a program of `tests.helpers.cluster_job` says; nothing of it is the token."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.cluster_job", program],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert TOKEN not in ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_workers_die_and_come_and_each_image_has_its_prediction() -> None:
+    """One is killed in mid-run, one is added, the service fails now and then."""
+    found = run("predict")
+    assert (found["killed"], found["added"]) == (True, True)
+    assert (found["ok"], found["stored"], found["problems"]) == (True, 99, [])
+    assert found["held"] == {f"{number:02}.jpg": [number] for number in range(99)}
+
+
+def test_a_cluster_that_cannot_be_used_is_refused() -> None:
+    """No scheduler, no worker, another version, no client: each with a way out."""
+    said = run("refused")
+    assert said.keys() == {"nobody", "nonsense", "no client", "no worker", "version"}
+    assert said["nobody"].startswith("No scheduler answers at tcp://127.0.0.1:9 (")
+    assert said["nonsense"].startswith("No scheduler answers at nonsense://there (")
+    assert "asynchronous=True" in said["no client"]
+    assert said["no worker"].endswith("start one with `dask worker ADDRESS`")
+    assert "and here is 0.0.9 on 3.11.0; install the same" in said["version"]
