@@ -33,6 +33,8 @@ _STRANGE: Final = re.compile(r"[^a-z0-9_-]+")
 _HASHED: Final = re.compile(rf"_[0-9a-f]{{{_HASH_LENGTH}}}$")
 # What parts words, and tells no two names apart that people mean; `C` and `C++` are two.
 _SEPARATORS: Final = re.compile(r"[\s_./\\,:;|()\[\]{}'\"`-]+")
+_UNKNOWN: Final = "="
+"""For a letter that cannot be transliterated: a sign that is lost."""
 # Latin letters that are no letter with an accent.
 _LATIN: Final = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
@@ -92,7 +94,12 @@ def _in_ascii(name: str) -> str:
     if bare.isascii():
         return bare
     # Not of the letters without accents: those of Cyrillic and of kana are others with them.
-    return str(extra_module("anyascii", FormatError).anyascii(composed(name)))
+    write = extra_module("anyascii", FormatError).anyascii
+    silent = ("Mn", "Me", "Cf")  # marks, and what is not seen
+    return "".join(
+        write(each) or ("" if unicodedata.category(each) in silent else _UNKNOWN)
+        for each in composed(name)
+    )
 
 
 def _signs(text: str, taken: str) -> str:
@@ -187,17 +194,19 @@ def class_names(classes: Iterable[Names]) -> dict[Names, str]:
     """Return one text for each class: its name, and its supercategory before it where it must be.
 
     It must be where two classes have one name (``vehicle other`` and ``animal other``), or where
-    name and supercategory of a class are the name of another. What is still one text carries the
-    hash of both.
+    name and supercategory of a class would be taken for those of another. What is still one text
+    carries the hash of both.
     """
     every = dict.fromkeys((composed(name), composed(group)) for name, group in classes)
     often = Counter(name for name, _ in every)
-    folded = Counter(_folded(name) for name, _ in every)
+    scoped = {(name, group): f"{group} {name}" for name, group in every if group}
+    keys = Counter(_plain_key(name) for name, _ in every) if scoped else Counter[str]()
+    keys += Counter(map(_plain_key, scoped.values()))
     found: dict[Names, str] = {}
-    for name, group in every:
-        scoped = f"{group} {name}" if group else name
-        is_scoped = often[name] > 1 or (group and folded[_folded(scoped)])
-        found[name, group] = scoped if is_scoped else name
+    for names in every:
+        text = scoped.get(names, names[0])
+        is_scoped = often[names[0]] > 1 or (names[1] and keys[_plain_key(text)] > 1)
+        found[names] = text if is_scoped else names[0]
     often = Counter(found.values())
     return {
         names: text if often[text] == 1 or names == (text, "") else f"{text} {_hash(_both(names))}"
@@ -212,10 +221,6 @@ def texts_for(names: Names) -> tuple[str, ...]:
         return (name,)
     scoped = f"{group} {name}"
     return f"{scoped} {_hash(_both((name, group)))}", scoped, name
-
-
-def _folded(name: str) -> str:
-    return _SEPARATORS.sub(" ", name).casefold()
 
 
 def _caseless(name: str) -> str:
@@ -244,7 +249,12 @@ class Entries:
             self._folded.setdefault(_caseless(text), []).append(key)
             self._keys.setdefault(service_key(key), []).append(key)
 
-    def find(self, name: str) -> tuple[str, bool] | None:
+    def find(self, *names: str) -> tuple[str, bool] | None:
+        """Return the key of the first name whose entry can be no other's, else of the first one."""
+        hits = [hit for name in names if (hit := self._find(name))]
+        return next((hit for hit in hits if hit[1]), hits[0] if hits else None)
+
+    def _find(self, name: str) -> tuple[str, bool] | None:
         """Return the key of a name's entry and whether it can be no other's, or None.
 
         By the text as it is, by the key with the name's hash, by the key itself, by key and text

@@ -346,9 +346,8 @@ class _Roots:
                 for select, options in self._selects[entry[0]]:
                     if option := options.find(answer):
                         return (entry[0], select, option[0]), entry[1] and option[1]
-        hits = [hit for text in texts_for(names) if (hit := self._root(text))]
-        for key, sure in sorted(hits, key=lambda hit: not hit[1])[:1]:
-            return (key, "", None), sure
+        if entry := self._root(*texts_for(names)):
+            return (entry[0], "", None), entry[1]
         answers = [
             ((key, select, option[0]), option[1])
             for key, selects in self._selects.items()
@@ -357,9 +356,9 @@ class _Roots:
         ]
         return answers[0] if len(answers) == 1 else None
 
-    def _root(self, text: str) -> tuple[str, bool] | None:
-        behind = self._index.find(text + self._behind) if self._behind else None
-        return behind or self._index.find(text)
+    def _root(self, *texts: str) -> tuple[str, bool] | None:
+        behind = [text + self._behind for text in texts if self._behind]
+        return self._index.find(*behind) or self._index.find(*texts)
 
     def place(self, category: Category, key: str, select: str, option: str | None) -> Place:
         """Return a place with the points for the keypoints of a class."""
@@ -367,10 +366,9 @@ class _Roots:
         points = Entries({e.key: e.value for e in entry.children if e.type is EntryType.POINT})
         for name in keypoint_names(category):
             if entry.type is EntryType.IMAGE_SEGMENTATION:
-                texts = (
-                    text for of in texts_for(_names(category)) for text in texts_for((name, of))
-                )
-                found = next(filter(None, map(self._points.find, texts)), None)
+                groups = texts_for(_names(category))
+                scoped = [text for group in groups for text in texts_for((name, group))[:-1]]
+                found = self._points.find(*scoped, name)
             else:
                 found = points.find(name)
             hits |= {name: found} if found else {}

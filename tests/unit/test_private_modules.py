@@ -22,6 +22,12 @@ SUBJECTS: Final = {
     "property/test_bytes_in_flight.py": {"uploads._sending"},
     "property/test_file_names.py": {"_file_names"},
     "property/test_formats.py": {"formats._masks"},
+    "property/test_formats_classes.py": {
+        "formats._classes",
+        "formats._losses",
+        "formats._mapping",
+        "formats._raw",
+    },
     "property/test_json_depth.py": {"_json"},
     "property/test_listings.py": {"_wire._codec"},
     "property/test_loader_order.py": {"data._order"},
