@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 import unicodedata
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import attrs
 from hypothesis import given
@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from datagym_async.formats import Category, LabelMapping
 from datagym_async.formats._classes import class_names, entry_texts, keys_of, option_texts
-from datagym_async.formats._losses import Losses
 from datagym_async.formats._mapping import Place, config_of, places_of
 from datagym_async.formats._raw import RawDataset, RawImage
 from datagym_async.models import EntryType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from datagym_async.formats._losses import Losses
 
 # Few letters, so that many names meet: in case, accents, separators, signs, scripts and lengths.
 NAMES = st.one_of(
