@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from datagym_async.labels import Annotation, Classification, Point
 
 _EXAMPLES: Final = 5
+_CLASSES: Final = 25
+"""Of losses of whole classes, which are named."""
 
 
 class LossKind(enum.StrEnum):
@@ -163,10 +165,11 @@ class Losses:
     def add(self, kind: LossKind, *where: str, count: int = 1) -> None:
         """Count a loss, and keep where it was if few are known."""
         known = self._found.get(kind, Loss(kind, 0))
+        most = _CLASSES if kind in (LossKind.NO_ENTRY, LossKind.SHARED_ENTRY) else _EXAMPLES
         examples = (*known.examples, *where)
-        if len(known.examples) < _EXAMPLES:
+        if len(known.examples) < most:
             examples = tuple(filter(None, dict.fromkeys(examples)))
-        self._found[kind] = Loss(kind, known.count + count, examples[:_EXAMPLES])
+        self._found[kind] = Loss(kind, known.count + count, examples[:most])
 
     def report(self) -> LossReport:
         """Return what was counted so far."""

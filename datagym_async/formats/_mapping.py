@@ -257,17 +257,17 @@ def places_of(
     classes = {_names(each): each for each in categories}
     if mapping.sdk:
         return {(names, EntryType.RECTANGLE): _as_the_sdk(names, mapping) for names in classes}
-    entries = config.entries if config else _config(classes.values(), mapping, losses).entries
+    wanted = _config(classes.values(), mapping, losses) if config is None else config
     places: dict[tuple[Names, EntryType], Place | NoPlace] = {}
     for family in (EntryType.RECTANGLE, *_BESIDE):
-        if family in _BESIDE and not config:  # nobody said that there are entries for these
+        if family in _BESIDE and config is None:  # nobody said that there are entries for these
             for names in classes:
                 area = places[names, EntryType.RECTANGLE]
                 places[names, family] = (
                     area if isinstance(area, NoPlace) else attrs.evolve(area, type=family)
                 )
             continue
-        roots = _Roots(entries, mapping, family)
+        roots = _Roots(wanted.entries, mapping, family)
         hits = {names: hit for names in classes if (hit := roots.find(names))}
         shared = _shared({names: (target, sure) for names, (target, sure) in hits.items()})
         for names, category in classes.items():
@@ -408,7 +408,7 @@ def images_of(
         FormatError: The file is broken, or the extra ``formats`` is needed and not installed.
     """
     texts: dict[str, int] | None = None
-    if config:
+    if config is not None:
         frees = (each for each in config.entries if each.type is EntryType.FREETEXT)
         texts = {each.key: each.max_length or LONGEST_TEXT for each in frees}
     places = places_of(dataset.categories, mapping, config, losses)

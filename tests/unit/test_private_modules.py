@@ -40,6 +40,7 @@ SUBJECTS: Final = {
     "unit/test_extras.py": {"_extras"},
     "unit/test_files.py": {"_files"},
     "unit/test_formats_geometry.py": {"formats._geometry"},
+    "unit/test_formats_mapping.py": {"formats._losses", "formats._mapping", "formats._raw"},
     "unit/test_formats_yolo.py": {"formats._losses", "formats._raw", "formats._table"},
     "unit/test_home.py": {"_home"},
     "unit/test_json_depth.py": {"_json", "resources._exports", "uploads.sources._lists"},

@@ -1,0 +1,359 @@
+"""What readers give as label values: which class is which entry, and what becomes of each part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from datagym_async.formats import Category, LabelMapping, LossKind
+from datagym_async.formats._losses import Losses
+from datagym_async.formats._mapping import config_of, images_of
+from datagym_async.formats._raw import RawDataset, RawImage, RawObject
+from datagym_async.labels import (
+    Annotation,
+    LabelConfig,
+    LabeledImage,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
+from datagym_async.models import EntryType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOX = (1.0, 2.0, 3.0, 4.0)
+RING = [(1.0, 1.0), (5.0, 1.0), (5.0, 4.0), (1.0, 4.0)]
+CORNERS = Polygon([(1, 2), (4, 2), (4, 6), (1, 6)])
+BY_CATEGORY = LabelMapping(by="category")
+
+
+def named(name: str, group: str = "", **more: Any) -> Category:
+    return Category(0, name, group, **more)
+
+
+def found(category: Category, **members: Any) -> RawObject:
+    return RawObject(category=category, where="line 1", **members)
+
+
+def dataset(*objects: RawObject, classes: tuple[Category, ...] = (), **more: Any) -> RawDataset:
+    """A file with one image; its classes are those of the objects, and others."""
+
+    def images(_: Losses) -> Iterator[RawImage]:
+        yield RawImage(name="a.jpg", objects=[*objects], **more)
+
+    categories = {each.category.names: each.category for each in objects}
+    categories |= {each.names: each for each in classes}
+    return RawDataset(where="a file", categories=tuple(categories.values()), images=images)
+
+
+def mapped(
+    given: RawDataset, config: LabelConfig | None = None, mapping: LabelMapping | None = None
+) -> tuple[LabeledImage, dict[str, int], str]:
+    """Return the one image, how often what was lost, and the report."""
+    losses = Losses()
+    (image,) = images_of(given, mapping or LabelMapping(), losses, config)
+    counts = {each.kind.value: each.count for each in losses.report().items}
+    return image, counts, str(losses.report())
+
+
+def keys(image: LabeledImage) -> list[object]:
+    """Return the key of each annotation, with its answer if there is one."""
+    answers = [[each.value for each in found.classifications] for found in image.annotations]
+    return [
+        (found.key, *values) if values else found.key
+        for found, values in zip(image.annotations, answers, strict=True)
+    ]
+
+
+# --- Which class is which entry -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("кошка", "собака", "машина"), ("猫", "狗"), ("Car", "car"), ("C", "C++", "C#"), ("♂", "♀")],
+)
+def test_classes_keep_their_entries_in_any_company(names: tuple[str, ...]) -> None:
+    """A class of a later file is the entry that it was, wherever it stands, and alone as well."""
+    classes = [named(name) for name in names]
+    config = config_of(dataset(classes=(*classes,)), LabelMapping())
+    assert config.problems() == []
+    own = {}
+    for each in classes:
+        image, lost, _ = mapped(dataset(found(each, box=BOX)), config)
+        assert lost == {}
+        own[each.name] = image.annotations[0].key
+    assert len({*own.values()}) == len(names)
+    image, _, _ = mapped(dataset(*(found(each, box=BOX) for each in reversed(classes))), config)
+    assert keys(image) == [own[name] for name in reversed(names)]
+
+
+def test_a_class_without_an_entry_is_left_out_by_name() -> None:
+    """It is nothing that is near, and neither the first entry nor the only one."""
+    config = LabelConfig()
+    config.add_rectangle("dog", "Dog")
+    config.add_point("cat", "Cat")
+    given = dataset(*(found(named(name), box=BOX) for name in ("fox", "dog", "fox", "cat")))
+    image, lost, text = mapped(given, config)
+    assert keys(image) == ["dog"]
+    assert lost == {"no_entry": 3}
+    assert "'fox'" in text
+    assert "'cat', of which 'cat' takes another shape" in text
+
+
+def test_an_empty_configuration_takes_nothing() -> None:
+    """A configuration without entries is one all the same."""
+    image, lost, _ = mapped(dataset(found(named("dog"), box=BOX)), LabelConfig())
+    assert (image.annotations, lost) == ((), {"no_entry": 1})
+
+
+def test_entries_are_found_by_text_before_case_and_key() -> None:
+    """The text as it is comes first, then the text in any case, then the key."""
+    config = LabelConfig()
+    for key, text in (("a", "Traffic Light"), ("b", "traffic light"), ("stop sign", "Halt")):
+        config.add_rectangle(key, text)
+    config.add_rectangle("auto", "Straße")
+    names = ("traffic light", "Traffic Light", "Stop Sign", "STRASSE")
+    image, lost, _ = mapped(dataset(*(found(named(each), box=BOX) for each in names)), config)
+    assert (keys(image), lost) == (["b", "a", "stop sign", "auto"], {})
+    image, lost, _ = mapped(dataset(found(named("TRAFFIC LIGHT"), box=BOX)), config)
+    assert (keys(image), lost) == ([], {"no_entry": 1})  # which of the two, nothing says
+
+
+def test_two_classes_for_one_entry() -> None:
+    """Where one of them is sure to be meant, the others are left out by name; else all of them."""
+    config = LabelConfig()
+    config.add_rectangle("car", "Car")
+    given = dataset(found(named("Car"), box=BOX), found(named("CAR"), box=BOX))
+    image, lost, text = mapped(given, config)
+    assert (keys(image), lost) == (["car"], {"shared_entry": 1})
+    assert "'CAR' and 'Car' mean 'car'" in text
+    given = dataset(found(named("cAR"), box=BOX), found(named("CAR"), box=BOX))
+    assert mapped(given, config)[1] == {"shared_entry": 2}
+    given = dataset(*(found(named("Car", group), box=BOX) for group in ("toy", "real")))
+    image, lost, _ = mapped(given, config)
+    assert (image.annotations, lost) == ((), {"shared_entry": 2})
+
+
+def test_composed_and_decomposed_names_are_one() -> None:
+    """Two forms of one name in Unicode are one class."""
+    given = dataset(found(named("Caf\u00e9"), box=BOX), found(named("Cafe\u0301"), box=BOX))
+    assert [each.key for each in config_of(given, LabelMapping()).entries] == ["cafe"]
+    assert keys(mapped(given)[0]) == ["cafe", "cafe"]
+
+
+def test_nested_and_flat_configurations() -> None:
+    """Classes are found in a select below their group, below any one, or as entries themselves."""
+    nested = LabelConfig()
+    select = {"car": "Car", "bus": "Bus"}
+    nested.add_rectangle("vehicle", "Vehicle").add_select("kind", "Kind", select)
+    nested.add_rectangle("animal", "Animal").add_select("kind", "Kind", {"dog": "Dog"})
+    car, dog = named("car", "vehicle"), named("dog")
+    image, lost, _ = mapped(dataset(found(car, box=BOX), found(dog, box=BOX)), nested)
+    assert (keys(image), lost) == ([("vehicle", "car"), ("animal", "dog")], {})
+    flat = LabelConfig()
+    flat.add_rectangle("car", "Car")
+    flat.add_rectangle("animal_dog", "animal dog")
+    given = dataset(found(car, box=BOX), found(named("dog", "animal"), box=BOX))
+    image, lost, _ = mapped(given, flat)
+    assert (keys(image), lost) == (["car", "animal_dog"], {"group": 2})
+
+
+def test_the_select_of_the_mapping_comes_first() -> None:
+    """Where several selects have the option, the one that the mapping names takes it."""
+    config = LabelConfig()
+    vehicle = config.add_rectangle("vehicle", "Vehicle")
+    vehicle.add_select("front", "In front", {"car": "car"})
+    vehicle.add_select("kind", "Kind", {"car": "car"})
+    mapping = LabelMapping(select="kind")
+    image, _, _ = mapped(dataset(found(named("car", "vehicle"), box=BOX)), config, mapping)
+    (answer,) = image.annotations[0].classifications
+    assert (answer.key, answer.value) == ("kind", "car")
+
+
+def test_names_that_are_not_unique_carry_their_group() -> None:
+    """`other` of two groups is two classes where nothing can be nested, too."""
+    given = dataset(
+        *(found(named("other", group), parts=[[RING]]) for group in ("vehicle", "animal"))
+    )
+    mapping = LabelMapping(shape="segmentation")
+    image, lost, _ = mapped(given, mapping=mapping)
+    assert keys(image) == ["vehicle_other", "animal_other"]
+    assert lost == {"group": 2}
+    assert keys(mapped(given)[0]) == [("vehicle", "other"), ("animal", "other")]
+    assert keys(mapped(given, mapping=BY_CATEGORY)[0]) == [
+        ("other", "vehicle"),
+        ("other", "animal"),
+    ]
+
+
+# --- What shape an object becomes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("members", "kind", "shape", "lost"),
+    [
+        ({"box": BOX}, EntryType.RECTANGLE, Rectangle(*BOX), {}),
+        ({"box": BOX}, EntryType.POLYGON, CORNERS, {"box": 1}),
+        ({"parts": [[RING]]}, EntryType.POLYGON, Polygon(RING), {}),
+        ({"parts": [[RING]]}, EntryType.RECTANGLE, Rectangle(1, 1, 4, 3), {"outline": 1}),
+        ({"box": BOX, "parts": [[RING]]}, EntryType.RECTANGLE, Rectangle(*BOX), {"outline": 1}),
+        ({"parts": [[RING]]}, EntryType.IMAGE_SEGMENTATION, Segmentation([RING]), {}),
+        ({"line": RING}, EntryType.LINE, Line(RING), {}),
+        ({"point": (7.0, 8.0)}, EntryType.POINT, Point(7, 8), {}),
+    ],
+)
+def test_the_entry_says_the_shape(
+    members: dict[str, Any], kind: EntryType, shape: object, lost: dict[str, int]
+) -> None:
+    """An entry takes the shape of its type, and what that changes is told."""
+    config = LabelConfig.from_payload(
+        [{"entryKey": "car", "entryValue": "Car", "type": kind.value}]
+    )
+    image, counts, _ = mapped(dataset(found(named("car"), **members)), config)
+    assert ([each.shape for each in image.annotations], counts) == ([shape], lost)
+
+
+def test_lines_and_points_have_entries_of_their_own() -> None:
+    """A class that is drawn in several ways has an entry for each, found again by name."""
+    lane, pole = named("lane"), named("pole")
+    given = dataset(found(lane, line=RING), found(pole, point=(1.0, 1.0)), found(pole, box=BOX))
+    config = config_of(given, LabelMapping())
+    assert [(each.key, each.value, each.type) for each in config.entries] == [
+        ("lane", "lane", EntryType.LINE),
+        ("pole", "pole", EntryType.RECTANGLE),
+        ("pole_point", "pole (point)", EntryType.POINT),
+    ]
+    image, lost, _ = mapped(given, config)
+    assert (keys(image), lost) == (["lane", "pole_point", "pole"], {})
+
+
+def test_each_part_stands_for_itself() -> None:
+    """A mask that cannot be read does not cost the box; a box that is missing not the outline."""
+    car = named("car")
+    mask = {"size": [2, 2], "counts": [1, 1]}
+    polygon = LabelMapping(shape="polygon")
+    image, lost, _ = mapped(dataset(found(car, box=BOX, mask=mask)), mapping=polygon)
+    assert ([each.shape for each in image.annotations], lost) == ([CORNERS], {"part": 1, "box": 1})
+    image, lost, _ = mapped(dataset(found(car, parts=[[RING]])))
+    assert image.annotations[0].shape == Rectangle(1, 1, 4, 3)
+    _, lost, text = mapped(dataset(found(car, mask=mask), found(car)), mapping=polygon)
+    assert lost == {"broken": 2}
+    assert "a.jpg: line 1: it has no box, no outline and no keypoint" in text
+
+
+def test_what_the_service_does_not_hold_is_told() -> None:
+    """Scores, attributes, crowds and holes are counted, and carried on for the way back."""
+    hole = [(2.0, 2.0), (3.0, 2.0), (3.0, 3.0)]
+    given = dataset(
+        found(
+            named("car"), parts=[[RING, hole], [RING]], crowd=True, score=0.5, extra={"pose": "L"}
+        )
+    )
+    image, lost, _ = mapped(given, mapping=LabelMapping(shape="polygon"))
+    assert lost == {"extra": 1, "score": 1, "crowd": 1, "parts": 1, "holes": 1}
+    assert not any(kind.is_loss for kind in LossKind if kind.value in lost)
+    carried = {"pose": "L", "id": "a.jpg: line 1", "iscrowd": 1, "score": 0.5}
+    assert [each.extra["coco"] for each in image.annotations] == [carried, carried]
+
+
+# --- Keypoints ------------------------------------------------------------------------------------
+
+PERSON = named("person", keypoints=("nose", "Left Eye", "right eye"), skeleton=((1, 2), (1, 3)))
+
+
+def points(annotation: Annotation) -> list[tuple[str, object]]:
+    return [(each.key, each.shape) for each in annotation.nested]
+
+
+def test_the_order_of_keypoints_is_that_of_the_category() -> None:
+    """Not that of their first appearance; and that the service keeps none is told."""
+    given = dataset(found(PERSON, box=BOX, keypoints=[None, None, (5.0, 6.0, 1)]))
+    config = config_of(given, LabelMapping())
+    (person,) = config.entries
+    assert [each.key for each in person.children] == ["nose", "left_eye", "right_eye"]
+    image, lost, text = mapped(given, config)
+    assert points(image.annotations[0]) == [("right_eye", Point(5, 6))]
+    assert lost == {"skeleton": 1, "visibility": 1}
+    assert "'person'" in text
+
+
+def test_keypoints_are_found_by_name() -> None:
+    """By text, then by key; one that the entry does not have is left out and named."""
+    config = LabelConfig()
+    person = config.add_polygon("person", "Person")
+    person.add_point("p1", "right eye")
+    person.add_point("nose", "N")
+    keypoints = [(1.0, 1.0, 2), (2.0, 2.0, 2), (3.0, 3.0, 2)]
+    given = dataset(found(PERSON, parts=[[RING]], keypoints=keypoints))
+    image, lost, text = mapped(given, config)
+    assert points(image.annotations[0]) == [("nose", Point(1, 1)), ("p1", Point(3, 3))]
+    assert lost == {"skeleton": 1, "no_point": 1}
+    assert "Left Eye" in text
+
+
+def test_keypoints_alone_have_a_box_around_them() -> None:
+    """An object of keypoints alone is one object all the same; that its box was made is told."""
+    keypoints = [(1.0, 2.0, 2), (0.0, 0.0, 0), (4.0, 6.0, 2)]
+    image, lost, _ = mapped(dataset(found(PERSON, keypoints=keypoints)))
+    (person,) = image.annotations
+    assert person.shape == Rectangle(1, 2, 3, 4)
+    assert points(person) == [("nose", Point(1, 2)), ("right_eye", Point(4, 6))]
+    assert lost == {"around": 1, "skeleton": 1}
+
+
+def test_nothing_is_nested_in_a_segmentation() -> None:
+    """Keypoints stand beside it, under keys that no class has, and that is told."""
+    nose = named("nose")
+    keypoints = [(1.0, 2.0, 2), None, None]
+    given = dataset(found(PERSON, parts=[[RING]], keypoints=keypoints), found(nose, parts=[[RING]]))
+    mapping = LabelMapping(shape="segmentation")
+    config = config_of(given, mapping)
+    assert config.problems() == []
+    assert [each.key for each in config.entries] == [
+        "person",
+        "nose",
+        "person_nose",
+        "left_eye",
+        "right_eye",
+    ]
+    image, lost, _ = mapped(given, config, mapping)
+    assert keys(image) == ["person", "person_nose", "nose"]
+    assert lost == {"skeleton": 1, "keypoints": 1}
+
+
+def test_keypoints_of_one_name_are_told_apart() -> None:
+    """By their place in the category, which is theirs."""
+    twice = named("hand", keypoints=("tip", "tip"))
+    given = dataset(found(twice, box=BOX, keypoints=[(1.0, 1.0, 2), (2.0, 2.0, 2)]))
+    image, _, _ = mapped(given, config_of(given, LabelMapping()))
+    assert points(image.annotations[0]) == [("tip", Point(1, 1)), ("tip_2", Point(2, 2))]
+
+
+# --- Captions -------------------------------------------------------------------------------------
+
+
+def test_captions_go_where_there_are_free_texts() -> None:
+    """A caption without a free text in the configuration is left out, a long one told."""
+    config = LabelConfig()
+    config.add_freetext("caption", "Caption", 5)
+    image, lost, _ = mapped(dataset(captions=["A long one.", "Two."]), config)
+    assert [(each.key, each.value) for each in image.classifications] == [
+        ("caption", "A long one.")
+    ]
+    assert lost == {"long_text": 1, "caption": 1}
+
+
+def test_a_class_has_the_key_of_no_caption_and_no_select() -> None:
+    """Classes may be called what the mapping needs for itself."""
+    given = dataset(
+        found(named("caption"), box=BOX),
+        found(named("subcategory", "subcategory"), box=BOX),
+        captions=["One."],
+    )
+    config = config_of(given, LabelMapping())
+    assert config.problems() == []
+    assert [each.key for each in config.entries] == ["caption_", "subcategory_", "caption"]
