@@ -7,8 +7,10 @@ reader sees the text: `loads` does so, `check_depth` and `DepthGuard` serve read
 
 from __future__ import annotations
 
+import codecs
 import re
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, chain
 from typing import Any, Final
 
 import orjson
@@ -49,6 +51,41 @@ def loads(text: bytes | bytearray) -> Any:
     """
     check_depth(text)
     return orjson.loads(text)
+
+
+_NO_NUMBER: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+")|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+
+
+def loads_of_python(text: bytes) -> Any:
+    """Return what JSON says, as Python's own writer has it: what is no finite number is null.
+
+    Raises:
+        orjson.JSONDecodeError: It is no JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in text and b"Infinity" not in text:
+            raise
+        return orjson.loads(_NO_NUMBER.sub(lambda found: found[1] or b"null", text))
+
+
+def in_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Give JSON in UTF-8, without a mark before it, that comes in any encoding of Unicode.
+
+    Raises:
+        UnicodeDecodeError: What seems to be UTF-16 or UTF-32 is not.
+    """
+    import json  # here, since a start needs only the reader above
+
+    pieces = iter(pieces)
+    first = next(pieces, b"")
+    if (encoding := json.detect_encoding(first)) in {"utf-8", "utf-8-sig"}:
+        yield first.removeprefix(BOM)
+        yield from pieces
+    else:
+        for text in codecs.iterdecode(chain([first], pieces), encoding):
+            yield text.encode()
 
 
 def check_depth(text: bytes | bytearray | str) -> None:

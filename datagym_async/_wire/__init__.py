@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         BrokenTextError,
         ElementCutter,
         ListingCutter,
+        MemberCutter,
         Portion,
     )
     from datagym_async._wire._errors import DETAILS, SENTENCES, STATUSES, decode_error
@@ -55,7 +56,7 @@ else:
         __name__,
         _codec="ClearedConfig ImportAnswer check_empty check_image decode decode_value read_json"
         " register_media",
-        _cutting="BrokenTextError ElementCutter ListingCutter Portion TASK",
+        _cutting="BrokenTextError ElementCutter ListingCutter MemberCutter Portion TASK",
         _errors="DETAILS SENTENCES STATUSES decode_error",
         _messages="BINARY_TYPE Body JSON_TYPE Lane MAX_BITMAP MAX_DOCUMENT MAX_ERROR MAX_VALUE"
         " Replay Request Response",
@@ -84,6 +85,7 @@ __all__ = [
     "ImportAnswer",
     "Lane",
     "ListingCutter",
+    "MemberCutter",
     "Portion",
     "Replay",
     "Request",

@@ -15,6 +15,8 @@ as much and is always right.
   one answer, ``{"id":..,"name":..,"media":[{..},{..}]}`` with 160 bytes a media, and all datasets
   are an array of such objects. The head is read up to the list of media; what stands behind the
   list is read with the last portion.
+* `MemberCutter` gives what some members of an object hold: of files of others (COCO), in which
+  lists of any length stand in any order.
 
 What a parser keeps of each value grows with the depth. So the depth is looked at before it reads,
 and what one element may take is bounded.
@@ -23,7 +25,7 @@ and what one element may take is bounded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any, Final, cast
 
 import attrs
@@ -203,6 +205,152 @@ class ElementCutter:
             if between := _BEFORE.search(self._text[before:found]):
                 return _Cut(before + between.start(1), before + between.end(1))
         return None
+
+
+# --- the members of an object ---------------------------------------------------------------------
+
+_SCALAR: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s,:"\[\]{}]++', re.DOTALL)
+
+
+class MemberCutter:
+    """Take a text piece by piece, and give what some members of the object that it is hold.
+
+    `loads` reads what is cut, and raises a `ValueError` for what is no JSON.
+    """
+
+    def __init__(
+        self, pieces: Iterable[bytes], loads: Callable[[bytes], Any] = orjson.loads
+    ) -> None:
+        self._pieces = iter(pieces)
+        self._loads = loads
+        self._text = bytearray()
+        self._at = 0
+        self._depth = DepthGuard()
+
+    def members(self, wanted: Container[str]) -> Iterator[tuple[str, Any]]:
+        """Give name and value of each member that is wanted.
+
+        A list comes in as many parts as it is cut into, the first one empty, and an object as an
+        empty one. Where the text is a list itself, the name is empty.
+
+        Raises:
+            BrokenTextError: The text is no JSON, nested too deep, or one element is too long.
+        """
+        sign = self._next()
+        if not sign:
+            raise BrokenTextError("it is empty")
+        if sign == b"[":
+            yield from (("", part) for part in self._list())
+        else:
+            self._take(b"{")
+            sign = self._take(b"}") if self._next() == b"}" else b""
+            while sign != b"}":
+                if self._next() != b'"':
+                    raise BrokenTextError("the name of a member is missing")
+                name = _loads(self._scalar())
+                self._take(b":")
+                sign = self._next()
+                if name in wanted and sign == b"[":
+                    yield from ((name, part) for part in self._list())
+                elif name in wanted and sign != b"{":
+                    yield name, self._parsed(self._scalar())
+                else:
+                    self._skip()
+                    if name in wanted:
+                        yield name, {}
+                sign = self._take(b",}")
+        if self._next():
+            raise BrokenTextError("there is more behind its end")
+
+    def _list(self) -> Iterator[list[Any]]:
+        self._take(b"[")
+        yield []
+        guesses, is_last = True, False
+        while not is_last:
+            cut = _last_meeting(self._text, self._at) if guesses else None
+            elements = None if cut is None else self._guessed(cut)
+            if cut is None or elements is None:
+                guess, cut = cut, _scanned(self._text, self._at)
+                if cut is None:
+                    self._more()
+                    continue
+                # Since it is no sign, or the list has ended before it.
+                guesses = guesses and (guess is None or cut.is_last)
+                elements = self._parsed(b"[" + self._text[self._at : cut.end] + b"]")
+            self._at, is_last = cut.following, cut.is_last
+            yield elements
+        self._take(b"]")
+
+    def _guessed(self, cut: _Cut) -> list[Any] | None:
+        try:
+            return cast("list[Any]", self._loads(b"[" + self._text[self._at : cut.end] + b"]"))
+        except ValueError:
+            return None
+
+    def _skip(self) -> None:
+        """Go behind a value of any length."""
+        if self._next() not in {b"[", b"{"}:
+            self._scalar()
+            return
+        depth = 0
+        while True:
+            step = 0
+            for step, end in _brackets(self._text, self._at):
+                self._at = end
+                if depth + step == 0:
+                    return
+            depth += step
+            self._more()
+
+    def _scalar(self) -> bytes:
+        """Return the text of a text, a number or a word, and go behind it."""
+        while True:
+            found = _SCALAR.match(self._text, self._at)
+            if found is not None and found.end() < len(self._text):
+                self._at = found.end()
+                return found.group()
+            self._more()
+
+    def _next(self) -> bytes:
+        """Return the next byte that is no blank, having gone there; empty if there is none."""
+        while True:
+            if blank := _BLANKS.match(self._text, self._at):
+                self._at = blank.end()
+            if self._at < len(self._text) or not self._grow():
+                return bytes(self._text[self._at : self._at + 1])
+
+    def _take(self, signs: bytes) -> bytes:
+        """Go behind the next byte, which must be one of these, and return it."""
+        sign = self._next()
+        if not sign or sign not in signs:
+            wanted, found = " or ".join(signs.decode()), sign.decode(errors="replace")
+            raise BrokenTextError(f"{wanted} is missing before {found or 'its end'}")
+        self._at += 1
+        return sign
+
+    def _more(self) -> None:
+        """Have more of the text."""
+        if not self._grow():
+            raise BrokenTextError("it ends too early")
+
+    def _grow(self) -> bool:
+        """Return whether more of the text came: as much again as is left, or the rest."""
+        del self._text[: self._at]
+        self._at, size = 0, len(self._text)
+        if size > LONGEST_ELEMENT:
+            raise BrokenTextError(f"one element has more than {LONGEST_ELEMENT >> 20} MiB")
+        for piece in self._pieces:
+            _look_at_depth(self._depth, piece)
+            self._text += piece
+            if len(self._text) > 2 * size:
+                break
+        return len(self._text) > size
+
+    def _parsed(self, text: bytes) -> Any:
+        try:
+            return self._loads(text)
+        except ValueError as error:
+            raise BrokenTextError(getattr(error, "msg", str(error))) from None
 
 
 # --- the media of datasets -----------------------------------------------------------------------

@@ -43,12 +43,18 @@ class LossKind(enum.StrEnum):
         kind._value_, kind.text, kind.is_loss = value, text, is_loss
         return kind
 
+    AMBIGUOUS = (
+        "ambiguous",
+        "annotations that could be of two images or two classes, left out",
+        True,
+    )
     AROUND = "around", "objects of keypoints alone, now in the box around these"
     BOX = "box", "boxes without an outline, written as their four corners"
     BROKEN = "broken", "annotations that cannot be read, left out", True
     CAPTION = "caption", "captions, left out", True
     CHANGED = "changed", "tasks that changed while they were exported, in whole pixels"
     CHARACTERS = "characters", "names with characters that a file cannot hold, now with _"
+    CLASH = "clash", "images that share a number or a name with another one, left out", True
     CLASSIFICATION = (
         "classification",
         "answers to selects, checklists and free texts, left out",
@@ -59,6 +65,7 @@ class LossKind(enum.StrEnum):
     CURVE = "curve", "circles and ellipses, now outlines of many corners"
     CROWD = "crowd", "marks of a crowd: the service keeps the shape as that of one object"
     DOUBLED = "doubled", "images listed more than once under one name, taken together"
+    DOUBLED_CLASS = "doubled_class", "classes listed more than once, taken together"
     EXTRA = "extra", "annotations with attributes that the service does not know"
     GROUP = "group", "supercategories without a select in the label configuration"
     HOLES = "holes", "outlines with holes, which are filled now"
@@ -82,7 +89,9 @@ class LossKind(enum.StrEnum):
     PART = "part", "parts of objects that cannot be read, left out", True
     PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
     POINT = "point", "points, left out", True
+    RECORD = "record", "images and classes of a file that cannot be read, left out", True
     SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
+    SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
     SCORE = "score", "scores of results, which the service does not hold"
     SHARED_ENTRY = (
         "shared_entry",

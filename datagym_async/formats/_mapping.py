@@ -464,7 +464,7 @@ class _Mapper:
             if self._mapping.sdk:
                 shapes = _sdk.shapes(found, self._mapping.shape, self._losses, where)
             else:
-                shapes = self._shapes(found, place, where)
+                shapes = self._shapes(found, raw, place, where)
         except BrokenError as error:
             self._losses.add(LossKind.BROKEN, f"{where}: {error}")
             return []
@@ -500,7 +500,7 @@ class _Mapper:
             if found.category.keypoints:
                 self._losses.add(LossKind.SKELETON, _said(names))
 
-    def _shapes(self, found: RawObject, place: Place, where: str) -> list[AnyShape]:
+    def _shapes(self, found: RawObject, raw: RawImage, place: Place, where: str) -> list[AnyShape]:
         if found.line:
             return [Line(found.line)]
         if found.point is not None:
@@ -512,7 +512,7 @@ class _Mapper:
             if found.parts or found.mask is not None:
                 self._losses.add(LossKind.OUTLINE, where)
             return [Rectangle(*found.box)]
-        parts = self._parts(found, where)
+        parts = self._parts(found, raw, where)
         if wants_box and parts:
             self._losses.add(LossKind.OUTLINE, where)
             return [_around([point for outline, *_ in parts for point in outline])]
@@ -532,7 +532,7 @@ class _Mapper:
             self._losses.add(LossKind.HOLES, where, count=holed)
         return [Polygon(outline) for outline, *_ in parts]
 
-    def _parts(self, found: RawObject, where: str) -> Sequence[Sequence[Ring]]:
+    def _parts(self, found: RawObject, raw: RawImage, where: str) -> Sequence[Sequence[Ring]]:
         """Return for each part its outline and the holes in it; none where there is a box alone.
 
         Raises:
@@ -542,7 +542,8 @@ class _Mapper:
         parts = found.parts
         if found.mask is not None:
             try:
-                parts = [(each.outline, *each.holes) for each in trace(decode(found.mask))]
+                mask = decode(found.mask, raw.width, raw.height)
+                parts = [(each.outline, *each.holes) for each in trace(mask)]
             except BrokenError as error:
                 if not has_more:
                     raise

@@ -143,36 +143,84 @@ MOST_PIXELS: Final = 1 << 28
 """Pixels of the largest mask: a few bytes of a file or an answer could ask for any size."""
 
 
-def decode(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
+def check_mask(
+    rle: Mapping[str, Any], width: int | None = None, height: int | None = None
+) -> tuple[int, int]:
+    """Return height and width of a mask, once it has what can be seen without decoding it.
+
+    Args:
+        rle: As for `decode`.
+        width, height: Those of its image, where they are known.
+
+    Raises:
+        BrokenError: It is no mask, or one of an image of another size.
+    """
+    size, counts = rle.get("size"), rle.get("counts")
+    good = isinstance(size, list | tuple) and len(size) == 2 and all(type(n) is int for n in size)
+    if not isinstance(size, list | tuple) or not good or min(size) < 1:
+        raise BrokenError("size must be height and width in pixels")
+    high, wide = size
+    if high * wide > MOST_PIXELS:
+        raise BrokenError(f"a mask of {high} by {wide} pixels is too large")
+    if (high, wide) != (height or high, width or wide):
+        raise BrokenError(f"a mask of {wide} by {high} pixels on an image of {width} by {height}")
+    if isinstance(counts, list):
+        if not all(type(n) is int and n >= 0 for n in counts):
+            raise BrokenError("counts must be numbers of pixels")
+        if sum(counts) != high * wide:
+            raise BrokenError(f"counts cover {sum(counts)} pixels of {high * wide}")
+    elif not isinstance(counts, str | bytes) or not counts:
+        raise BrokenError("counts must be a list, or text in compressed form")
+    return high, wide
+
+
+def decode(
+    rle: Mapping[str, Any], width: int | None = None, height: int | None = None
+) -> NDArray[np.uint8]:
     """Return a mask, shape (height, width), 1 where the object is.
 
     Args:
         rle: Members ``size`` (height, width) and ``counts`` (a list, or text in compressed form).
+        width, height: Those of its image, where they are known.
 
     Raises:
-        BrokenError: It is no mask.
+        BrokenError: It is no mask, or one of an image of another size.
         FormatError: The extra ``formats`` is not installed.
     """
-    masks = _pycocotools()
-    size, counts = rle.get("size"), rle.get("counts")
-    good = isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)
-    if not isinstance(size, list) or not good or min(size) < 1:
-        raise BrokenError("size must be height and width in pixels")
-    height, width = size
-    if height * width > MOST_PIXELS:
-        raise BrokenError(f"a mask of {height} by {width} pixels is too large")
-    try:
-        whole = {"size": [height, width], "counts": counts}
-        if isinstance(counts, list):
-            if not all(type(n) is int and n >= 0 for n in counts):
-                raise BrokenError("counts must be numbers of pixels")
-            if sum(counts) != height * width:
-                raise BrokenError(f"counts cover {sum(counts)} pixels of {height * width}")
-            whole = masks.frPyObjects(whole, height, width)
-        mask: NDArray[np.uint8] = masks.decode(whole)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise BrokenError(f"counts are no run-length encoding: {error}") from None
-    return mask
+    extra_module("numpy", FormatError)
+    import numpy as np
+
+    height, width = check_mask(rle, width, height)
+    counts = np.array(rle["counts"]) if isinstance(rle["counts"], list) else _plain(rle["counts"])
+    if counts.min(initial=0) < 0 or counts.sum() != height * width:
+        raise BrokenError("counts are no run-length encoding of so many pixels")
+    runs = (np.arange(counts.size) & 1).astype(np.uint8)
+    return np.repeat(runs, counts).reshape(width, height).T
+
+
+def _plain(text: str | bytes) -> NDArray[np.int64]:
+    """Return the counts that a text of the compressed form says.
+
+    Each is written in groups of five bits, the lowest first, one a character from ``0`` on; a sixth
+    bit says that more follow. From the fourth count on it is the difference to the one before the
+    last (``rleToString`` in maskApi.c of https://github.com/cocodataset/cocoapi). pycocotools
+    itself would give pixels that nobody wrote where the text ends too early.
+    """
+    import numpy as np
+
+    raw = text if isinstance(text, bytes) else text.encode("ascii", "replace")
+    groups = np.frombuffer(raw, np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(groups & 32 == 0)
+    lengths = np.diff(ends, prepend=-1)
+    if not 0 <= groups.min() <= groups.max() < 64 or groups[-1] & 32 or lengths.max() > 7:
+        raise BrokenError("counts are no run-length encoding")
+    starts = ends - lengths + 1
+    shifts = 5 * (np.arange(groups.size) - np.repeat(starts, lengths))
+    counts = np.add.reduceat((groups & 31) << shifts, starts)
+    counts -= np.where(groups[ends] & 16, 1 << 5 * lengths, 0)
+    for first in (1, 2):
+        counts[first::2] = counts[first::2].cumsum()
+    return counts
 
 
 def encode(
@@ -190,8 +238,15 @@ def encode(
     mask = np.zeros((height, width), dtype=np.uint8, order="F")
     for outline, *holes in rings:
         mask |= filled([outline]) & (1 - filled(holes) if holes else 1)
-    counts = masks.encode(mask)["counts"].decode("ascii") if compressed else _counts(mask)
-    return {"size": [height, width], "counts": counts}
+    return compress(mask) if compressed else {"size": [height, width], "counts": _counts(mask)}
+
+
+def compress(mask: NDArray[np.uint8]) -> dict[str, Any]:
+    """Return a mask in compressed form, its counts as text."""
+    import numpy as np
+
+    whole = _pycocotools().encode(np.asfortranarray(mask))
+    return {"size": [*mask.shape], "counts": whole["counts"].decode("ascii")}
 
 
 def _counts(mask: NDArray[np.uint8]) -> list[int]:

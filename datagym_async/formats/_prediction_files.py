@@ -2,8 +2,8 @@
 
 What an import takes may stand there as JSON, JSON lines, an export, or COCO.
 
-Files of the service's own format are read piece by piece; a COCO file is read whole, because its
-annotations may stand anywhere in it.
+Files of the service's own format are read piece by piece; those of COCO go by a database, because
+annotations may stand anywhere in them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats._losses import FormatError, Losses, LossReport
 from datagym_async.formats._mapping import LabelMapping, config_of, images_of
 from datagym_async.formats._table import open_dataset, sniff
-from datagym_async.formats.coco._reading import _gather
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
 from datagym_async.models._names import MediaIndex
@@ -128,8 +127,6 @@ class PredictionFile:
             raise FormatError(
                 f"{self.path} has keys of a label configuration that is there, and no classes"
             )
-        if self.found_format == "coco":
-            return _gather((self.path,), Losses())
         return open_dataset(
             self.path,
             self.found_format,

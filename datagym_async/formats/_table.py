@@ -26,6 +26,7 @@ from datagym_async.formats._reading_lines import (
     yolo_kind,
 )
 from datagym_async.formats._reading_xml import open_cvat, open_voc
+from datagym_async.formats.coco._reading import open_dataset as open_files_of_coco
 
 if TYPE_CHECKING:
     from datagym_async.labels import LabelConfig
@@ -35,6 +36,7 @@ FormatName: TypeAlias = Literal[
     "yolo-seg",
     "yolo-pose",
     "yolo-obb",
+    "coco",
     "voc",
     "cvat",
     "kitti",
@@ -60,12 +62,18 @@ class FormatInfo:
     open: Callable[[Path, Options], RawDataset] = attrs.field(repr=False)
 
 
+def _open_coco(path: Path, options: Options) -> RawDataset:
+    listed = options.images
+    return open_files_of_coco(path, images=None if listed and listed.is_dir() else listed)
+
+
 _YOLO: Final = "data.yaml, obj.data, or the folder of images and labels"
 FORMATS: Final = (
     FormatInfo(name="yolo", path=_YOLO, open=open_yolo),
     FormatInfo(name="yolo-seg", path=_YOLO, open=open_yolo),
     FormatInfo(name="yolo-pose", path=_YOLO, open=open_yolo),
     FormatInfo(name="yolo-obb", path=_YOLO, open=open_yolo),
+    FormatInfo(name="coco", path="the .json of annotations or of results", open=_open_coco),
     FormatInfo(name="voc", path="the folder of Annotations, or one .xml", open=open_voc),
     FormatInfo(name="cvat", path="annotations.xml, or its folder", open=open_cvat),
     FormatInfo(name="kitti", path="the folder of label files, or of label_2", open=open_kitti),
@@ -97,6 +105,7 @@ _MEMBERS: Final[dict[str, FormatName]] = {
     "imagePath": "labelme",
     "imageData": "labelme",
     "data_row": "labelbox",
+    **dict.fromkeys(("images", "annotations", "categories", "image_id", "category_id"), "coco"),
 }
 _MARKERS: Final[dict[str, FormatName]] = {
     "label_2": "kitti",
@@ -137,7 +146,7 @@ def _of_file(path: Path) -> FormatName | None:
     if text.startswith("<"):
         root = _ROOT.search(text)
         return _ROOTS.get(root[1]) if root else None
-    if text.startswith("{"):
+    if text.startswith(("{", "[")):
         members = (_MEMBERS.get(each[1]) for each in _MEMBER.finditer(text))
         return next(filter(None, members), None)
     return None
@@ -252,6 +261,7 @@ def read(
         min_score: The least score of objects that have one.
         zero_based: Of Pascal VOC: whether the first pixel is 0, where the format has 1.
         images: The folder of the images, where it is not beside the labels: YOLO needs their sizes.
+            For results of COCO the file that lists the images and categories they mean.
 
     Returns:
         All images, also those without labels, without ids of media (`formats.match` finds these),

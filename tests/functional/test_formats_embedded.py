@@ -40,7 +40,9 @@ async def test_coco_into_the_service_and_out_again(shape: formats.Shape, by: for
         async with DataGymClient(
             TOKEN, server.base_url, rate_limit=None, retry=RetryPolicy(max_retries=0)
         ) as client:
-            config = coco.label_config(instances, captions, mapping=mapping)
+            config = await asyncio.to_thread(
+                coco.label_config, instances, captions, mapping=mapping
+            )
             await client.label_configs.upload(project.label_configuration_id, config)
             dataset = await client.datasets.get(project.datasets[0].id)
             found = match(read.images, dataset.media)

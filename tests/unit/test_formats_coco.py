@@ -327,10 +327,13 @@ def test_what_is_broken_is_lost_once() -> None:
     ("text", "said"),
     [
         ("{", "no JSON"),
-        ("[]", "an object was expected"),
+        ("5", "no JSON"),
         ("{}", "no member images"),
-        ('{"images": [{}]}', "images[0] needs id and file_name"),
-        ('{"images": [], "categories": [{"id": 1}]}', "categories[0] needs id and name"),
+        ('{"images": [{}]}', "images[0]: it needs id and file_name"),
+        (
+            '{"images": [], "categories": [{"id": 1}]}',
+            "categories[0]: it needs id, a whole number, and name",
+        ),
         ('{"images": [], "annotations": {}}', "must be a list of objects"),
     ],
 )
@@ -375,7 +378,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     given = document(annotation(bbox=[1, 1, 1, 1], segmentation=[RING]))
     for mapping in (formats.LabelMapping(), POLYGON, SEGMENTS):
         assert coco.to_document(coco.read(given, mapping=mapping).images).instances["annotations"]
-    crowd = document(annotation(segmentation={"size": [1, 1], "counts": [0, 1]}))
+    crowd = document(annotation(segmentation={"size": [10, 20], "counts": [199, 1]}))
     with pytest.raises(FormatError, match=r"install .*\[formats\]"):
         coco.read(crowd, mapping=POLYGON)
 

@@ -39,6 +39,12 @@ SUBJECTS: Final = {
     "unit/test_download_plan.py": {"downloads._manifest"},
     "unit/test_extras.py": {"_extras"},
     "unit/test_files.py": {"_files"},
+    "unit/test_formats_coco_files.py": {
+        "formats._losses",
+        "formats._masks",
+        "formats._raw",
+        "formats.coco._reading",
+    },
     "unit/test_formats_geometry.py": {"formats._geometry"},
     "unit/test_formats_mapping.py": {"formats._losses", "formats._mapping", "formats._raw"},
     "unit/test_formats_yolo.py": {"formats._losses", "formats._raw", "formats._table"},

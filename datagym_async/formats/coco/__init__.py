@@ -1,9 +1,11 @@
-"""COCO: instances, captions and keypoints as label values, and label values as COCO.
+"""COCO: all that its files hold as label values, and label values as COCO.
 
 `read` gives values and a report of what the service cannot hold, `write` a file and a report of
 what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 
 * `_mapping`: the keys of categories in a configuration
+* `_objects`: JSON as categories and objects, each part of them for itself; `_panoptic`: those of
+  PNGs
 * `_reading`: files joined by image, converted to values; the label configuration these need
 * `_writing`: values converted to objects of COCO, and written
 """

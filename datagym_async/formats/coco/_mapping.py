@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 import attrs
 
 from datagym_async.formats._classes import class_names, composed, keys_of, service_key
-from datagym_async.formats._losses import BrokenError, LossKind
+from datagym_async.formats._losses import LossKind
 from datagym_async.formats._raw import Category
-from datagym_async.labels import Annotation, Rectangle
 from datagym_async.labels._config_rules import RESERVED, grouped
-from datagym_async.labels._json import LARGEST
 
 if TYPE_CHECKING:
     from datagym_async.formats._losses import Losses
     from datagym_async.formats._mapping import LabelMapping
+    from datagym_async.labels import Annotation
 
 
 @attrs.frozen
@@ -101,21 +100,3 @@ class CategoryKeys:
         """Return the name of each keypoint of a category by its key."""
         known = self._table.get(category.names)
         return dict(zip(known[1].keypoints, known[0].keypoints, strict=True)) if known else {}
-
-
-# --- Numbers of a file ----------------------------------------------------------------------------
-
-
-def are_numbers(values: object) -> TypeGuard[list[float]]:
-    """Return whether a JSON value is a list of finite numbers."""
-    return isinstance(values, list) and all(
-        isinstance(each, int | float) and not isinstance(each, bool) and -LARGEST <= each <= LARGEST
-        for each in values
-    )
-
-
-def box_of(bbox: object) -> Rectangle:
-    """Return the box of an object, or raise `BrokenError` where it has none."""
-    if not are_numbers(bbox) or len(bbox) != 4:
-        raise BrokenError("it has no box of four numbers")
-    return Rectangle(*bbox)

@@ -1,252 +1,130 @@
-"""COCO files as label values, and the label configuration that these need.
+"""COCO files joined by image, in memory that does not grow with them, and what becomes of them.
 
-What files hold is joined by image first, and then converted.
+Annotations may stand before the images, and in any order. So one pass puts what files hold into a
+temporary database, by image (docs/decisions/0035); then images are given one by one. The database
+is a file without a name: it is gone with the process, whatever ends it.
 
 The same objects may be in several files: those of keypoints repeat instances under their number.
-They are joined.
+They are joined. What stands twice in one file is joined where that is safe, and otherwise left out
+by name: the last one never wins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+import sqlite3
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, groupby
+from operator import itemgetter
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import attrs
 import orjson
 
-from datagym_async._json import BOM, loads
+from datagym_async._json import in_utf8, loads_of_python
 from datagym_async._regular_files import regular_only
-from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
+from datagym_async._wire._cutting import BrokenTextError, MemberCutter
+from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of, images_of
-from datagym_async.formats._raw import Category, RawDataset, RawImage, RawObject
-from datagym_async.formats.coco._mapping import are_numbers
+from datagym_async.formats._raw import Category, RawDataset, RawImage
+from datagym_async.formats.coco._objects import (
+    category_of,
+    identifier,
+    in_order_of,
+    object_of,
+    text,
+    whole,
+)
+from datagym_async.formats.coco._panoptic import Segments
 
 if TYPE_CHECKING:
     from datagym_async.labels import LabelConfig
 
-Source: TypeAlias = str | Path | Mapping[str, Any]
-"""A COCO file, or what it holds."""
+Source: TypeAlias = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""A COCO file, or what it holds; a list is results of a model."""
 
-
-@attrs.define
-class _Joined:
-    """An image and all that the files say of it."""
-
-    name: str
-    width: int | None
-    height: int | None
-    media_id: str
-    objects: dict[object, tuple[Category, dict[str, Any]]] = attrs.field(factory=dict)
-    captions: list[str] = attrs.field(factory=list)
-
-
-def _gather(sources: Iterable[Source], losses: Losses) -> RawDataset:
-    """Read COCO files and join them by image."""
-    joined: dict[tuple[str, str], _Joined] = {}
-    known: dict[tuple[str, str], Category] = {}
-    for source in sources:
-        document, where = _loaded(source)
-        images = _images(document, where, joined, losses)
-        categories = _categories(document, where)
-        for category in categories.values():
-            if category.names not in known or not known[category.names].keypoints:
-                known[category.names] = category
-        # Join the annotations with the images, and with what other files say of them.
-        seen: set[object] = set()
-        for index, raw in enumerate(_objects(document, "annotations", where)):
-            at = f"annotations[{index}]"
-            image = images.get(_number(raw.get("image_id")))
-            if image is None:
-                losses.add(LossKind.UNKNOWN_IMAGE, at)
-            elif isinstance(caption := raw.get("caption"), str):
-                image.captions.append(caption)
-            elif (found := categories.get(_number(raw.get("category_id")))) is None:
-                losses.add(LossKind.UNKNOWN_CATEGORY, at)
-            else:
-                # An object has its number in all files; one that is doubled in a file has none.
-                number = _number(raw.get("id"))
-                own = (image.name, found.names, number)
-                if number is None or own in seen:
-                    number = f"{where}: {at}"
-                seen.add(own)
-                key = (found.names, number)
-                _, fields = image.objects.get(key, (found, {}))
-                image.objects[key] = (found, {**fields, **raw, "id": number})
-
-    def read_images(losses: Losses) -> Iterator[RawImage]:
-        for each in joined.values():
-            where = [f"annotation {fields['id']}" for _, fields in each.objects.values()]
-            objects = [
-                _object(known[category.names], fields, at, each.name, losses)
-                for (category, fields), at in zip(each.objects.values(), where, strict=True)
-            ]
-            yield RawImage(
-                name=each.name,
-                width=each.width,
-                height=each.height,
-                media_id=each.media_id,
-                objects=objects,
-                captions=each.captions,
-            )
-
-    return RawDataset(where="COCO", categories=tuple(known.values()), images=read_images)
-
-
-def categories_of(given: Source | Iterable[Category]) -> list[Category]:
-    """Return categories, those of a file in its order; errors are as for `read`."""
-    if isinstance(given, str | Path | Mapping):
-        return list(_categories(*_loaded(given)).values())
-    return list(given)
-
-
-def _loaded(source: Source) -> tuple[Mapping[str, Any], str]:
-    if isinstance(source, Mapping):
-        return source, "the COCO document"
-    path = Path(source)
-    try:
-        with open(path, "rb", opener=regular_only) as file:
-            document = loads(file.read().removeprefix(BOM))
-    except orjson.JSONDecodeError as error:
-        raise FormatError(f"{path} is no JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise FormatError(f"{path} is no COCO file: an object was expected at its root")
-    return document, str(path)
-
-
-def _objects(document: Mapping[str, Any], member: str, where: str) -> list[Mapping[str, Any]]:
-    found = document.get(member, [])
-    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
-        raise FormatError(f"{where}: the member {member} must be a list of objects")
-    return found
-
-
-def _images(
-    document: Mapping[str, Any],
-    where: str,
-    joined: dict[tuple[str, str], _Joined],
-    losses: Losses,
-) -> dict[object, _Joined]:
-    """Return the images of one file by their numbers there."""
-    if "images" not in document:
-        raise FormatError(f"{where} is no COCO file: it has no member images")
-    by_number: dict[object, _Joined] = {}
-    names = set()
-    for index, raw in enumerate(_objects(document, "images", where)):
-        name, number = raw.get("file_name"), _number(raw.get("id"))
-        if not isinstance(name, str) or not name or number is None:
-            raise FormatError(f"{where}: images[{index}] needs id and file_name")
-        width, height = (n if type(n := raw.get(it)) is int else None for it in ("width", "height"))
-        media_id = found if isinstance(found := raw.get("media_id"), str) else ""
-        key = (name, media_id)
-        if key in names:
-            losses.add(LossKind.DOUBLED, name)
-        names.add(key)
-        by_number[number] = joined.setdefault(key, _Joined(name, width, height, media_id))
-    return by_number
-
-
-def _categories(document: Mapping[str, Any], where: str) -> dict[object, Category]:
-    found: dict[object, Category] = {}
-    for index, raw in enumerate(_objects(document, "categories", where)):
-        at = f"{where}: categories[{index}]"
-        name, number = raw.get("name"), raw.get("id")
-        if not isinstance(name, str) or not name or type(number) is not int:
-            raise FormatError(f"{at} needs id and name")
-        keypoints = raw.get("keypoints") or []
-        if not isinstance(keypoints, list) or not all(isinstance(each, str) for each in keypoints):
-            raise FormatError(f"{at}: keypoints must be a list of names")
-        skeleton = raw.get("skeleton") or []
-        if not isinstance(skeleton, list) or not all(are_numbers(pair) for pair in skeleton):
-            raise FormatError(f"{at}: skeleton must be a list of pairs of numbers")
-        pairs: Any = tuple(map(tuple, skeleton))
-        group = str(raw.get("supercategory") or "")
-        found[number] = Category(number, name, group, keypoints, pairs)
-    return found
-
-
-def _number(value: object) -> int | str | None:
-    return value if isinstance(value, int | str) else None
-
-
-# --- From COCO to label values --------------------------------------------------------------------
-
-_TAKEN_OVER: Final = frozenset(
-    {
-        *("id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrowd"),
-        *("keypoints", "num_keypoints"),
-    }
+_MEMBERS: Final = ("categories", "images", "annotations")
+_RESULTS: Final = ""
+"""The member that results are in: none, since their file is a list."""
+_PIECE: Final = 16 * 1024  # whose values stay in the memory of the processor
+_TABLES: Final = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+PRAGMA cache_size = -8192;
+CREATE TABLE images (
+    row INTEGER PRIMARY KEY, name, media_id, width, height, file, place, latest, fault,
+    UNIQUE (name, media_id)
+);
+-- By which number (or name) a file means which image; no image where it could be two.
+CREATE TABLE numbers (space, number, image, PRIMARY KEY (space, number)) WITHOUT ROWID;
+CREATE TABLE objects (row INTEGER PRIMARY KEY, file, place, space, image, number, text);
+BEGIN;
+"""
+_INDEXES: Final = """
+CREATE INDEX numbers_of_images ON numbers (image, space, number);
+CREATE INDEX objects_of_images ON objects (space, image);
+"""
+_BY_IMAGE: Final = """
+SELECT images.row, images.name, images.media_id, images.width, images.height,
+    images.file, images.place, objects.file, objects.place, objects.text
+FROM numbers JOIN images ON images.row = numbers.image
+    LEFT JOIN objects ON objects.space = numbers.space AND objects.image = numbers.number
+WHERE images.fault IS NULL
+ORDER BY numbers.image, numbers.space, numbers.number
+"""  # and in their own order, as the index has them
+_WITHOUT_IMAGE: Final = """
+SELECT objects.file, objects.place, objects.image, lost.is_unknown FROM (
+    SELECT named.space, named.image, numbers.number IS NULL AS is_unknown
+    FROM (SELECT DISTINCT space, image FROM objects) AS named
+        LEFT JOIN numbers ON numbers.space = named.space AND numbers.number = named.image
+        LEFT JOIN images ON images.row = numbers.image
+    WHERE images.row IS NULL OR images.fault IS NOT NULL
+) AS lost CROSS JOIN objects ON objects.space = lost.space AND objects.image IS lost.image
+ORDER BY objects.row
+"""
+_CLASHES: Final = "SELECT fault, COUNT(*) FROM images WHERE fault IS NOT NULL GROUP BY fault"
+_INSERT_IMAGE: Final = """
+INSERT INTO images (name, media_id, width, height, file, latest, place) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_OBJECT: Final = (
+    "INSERT INTO objects (file, place, space, image, number, text) VALUES (?, ?, ?, ?, ?, ?)"
 )
+_DOUBLED: Final = """
+SELECT file, number, COUNT(*) - 1 FROM objects
+WHERE number IS NOT NULL GROUP BY file, number HAVING COUNT(*) > 1
+"""
 
 
-def read(*sources: Source, mapping: LabelMapping | None = None) -> Conversion:
-    """Return the labels of COCO files: instances, captions and keypoints, in any order.
+def read(
+    *sources: Source, mapping: LabelMapping | None = None, images: Source | None = None
+) -> Conversion:
+    """Return the labels of COCO files: instances, captions, keypoints, panoptic, and results.
 
     Boxes and polygons need nothing besides this package; masks need the extra ``formats``. It
     blocks: call it with `asyncio.to_thread` where an event loop runs.
 
     Args:
-        sources: Paths of files, or what they hold. Objects and images that are in several of them
-            are joined, by number and by name.
+        sources: Paths of files, or what they hold, in any order. Objects and images that are in
+            several of them are joined, by number and by name.
         mapping: What becomes what.
+        images: A file that lists the images and categories that results of a model mean; its
+            annotations are not read. Without it, results must say ``file_name`` and
+            ``category_name``.
 
     Returns:
         All images, also those without labels, without ids of media (`formats.match` finds these),
         and what was lost.
 
     Raises:
-        FormatError: One of them is no COCO file, or there are masks and the extra ``formats`` is
-            not installed.
+        FormatError: One of them is no COCO file, there is no image, or the extra ``formats`` is
+            needed and not installed.
         OSError: One cannot be read.
     """
-    losses, mapping = Losses(), mapping or LabelMapping()
-    dataset = _gather(sources, losses)
-    images = [*images_of(dataset, mapping, losses)]
-    return Conversion(images, losses.report())
-
-
-def _object(
-    category: Category, raw: Mapping[str, Any], where: str, image: str, losses: Losses
-) -> RawObject:
-    """Return an object with all of its parts that can be read; the others are counted."""
-    found = RawObject(
-        category=category,
-        where=where,
-        number=_number(raw.get("id")),
-        crowd=bool(raw.get("iscrowd")),
-        extra={name: value for name, value in raw.items() if name not in _TAKEN_OVER},
-    )
-    broken = []
-    bbox, segmentation = raw.get("bbox"), raw.get("segmentation")
-    if are_numbers(bbox) and len(bbox) == 4:
-        found.box = (bbox[0], bbox[1], bbox[2], bbox[3])
-    elif bbox is not None:
-        broken.append("bbox must be four numbers")
-    if isinstance(segmentation, Mapping):
-        found.mask = segmentation
-    elif not isinstance(segmentation, list | None):
-        broken.append("segmentation must be a list of polygons, or a mask")
-    else:
-        parts = []
-        for part in segmentation or []:
-            if are_numbers(part) and len(part) >= 6 and len(part) % 2 == 0:
-                parts.append([list(zip(part[::2], part[1::2], strict=True))])
-            else:
-                broken.append("a polygon must be pairs of x and y of three points at least")
-        found.parts = parts
-    numbers = raw.get("keypoints") or []
-    if are_numbers(numbers) and len(numbers) in (0, 3 * len(category.keypoints)):
-        triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
-        found.keypoints = [(x, y, int(v)) if v else None for x, y, v in triples]
-    else:
-        broken.append(f"keypoints must be {3 * len(category.keypoints)} numbers")
-    has_some = found.box or found.parts or found.mask is not None or any(found.keypoints)
-    for each in broken if has_some else ():  # else the whole object is lost, once
-        losses.add(LossKind.PART, f"{image}: {where}: {each}")
-    return found
-
-
-# --- The label configuration that the labels of files need ----------------------------------------
+    losses, dataset = Losses(), open_dataset(*sources, images=images)
+    found = [*images_of(dataset, mapping or LabelMapping(), losses)]
+    return Conversion(found, losses.report())
 
 
 def label_config(*sources: Source, mapping: LabelMapping | None = None) -> LabelConfig:
@@ -259,7 +137,376 @@ def label_config(*sources: Source, mapping: LabelMapping | None = None) -> Label
         sources, mapping: As for `read`.
 
     Raises:
-        FormatError: One of them is no COCO file.
+        FormatError: One of them is no COCO file, or there is no image.
         OSError: One cannot be read.
     """
-    return config_of(_gather(sources, Losses()), mapping or LabelMapping())
+    return config_of(open_dataset(*sources), mapping or LabelMapping())
+
+
+def open_dataset(*sources: Source, images: Source | None = None) -> RawDataset:
+    """Return what COCO files say, joined by image, in the order of the images.
+
+    They are read once; what they hold stays on the disk for as long as the dataset is kept.
+    Arguments and errors are those of `read`.
+    """
+    opened = _Opened(len(sources) + (images is not None) > 1)
+    if images is not None:
+        opened.add_images(images)
+    for source in sources:
+        opened.add(source)
+    opened.finish()
+    where = ", ".join(each.where for each in opened.files)
+    return RawDataset(where=where, categories=opened.categories, images=opened.images)
+
+
+def categories_of(given: Source | Iterable[Category]) -> list[Category]:
+    """Return categories, those of a file in its order; errors are as for `open_dataset`."""
+    if not isinstance(given, str | Path | Mapping):
+        return [each for each in given if isinstance(each, Category)]
+    file, found = _File(given), list[Category]()
+    for index, raw in enumerate(chain.from_iterable(part for _, part in file.parts(_MEMBERS[:1]))):
+        try:
+            found.append(category_of(raw if isinstance(raw, Mapping) else {}, []))
+        except BrokenError as error:
+            raise FormatError(f"{file.where}: categories[{index}]: {error}") from None
+    return found
+
+
+@attrs.define(eq=False)
+class _File:
+    """One of the files, or a document that somebody has read already."""
+
+    source: Source
+    prefix: str = ""
+    """Its name, before what stands in it, where there are several."""
+    categories: dict[int | str, Category | str] = attrs.field(factory=dict)
+    """By number, and for results by name; a text says which two it could be."""
+    has_results: bool = False
+    segments: Segments | None = None
+
+    @property
+    def where(self) -> str:
+        return str(self.source) if isinstance(self.source, str | Path) else "the COCO document"
+
+    @property
+    def objects(self) -> str:
+        return "results" if self.has_results else "annotations"
+
+    def place(self, member: str, index: int) -> str:
+        return f"{self.prefix}{member}[{index}]"
+
+    def record(self, index: int) -> Mapping[str, Any]:
+        """Return an annotation or a result of a document."""
+        source: Any = self.source
+        return cast(
+            "Mapping[str, Any]", (source if self.has_results else source["annotations"])[index]
+        )
+
+    def parts(self, wanted: Sequence[str]) -> Iterator[tuple[str, Sequence[Any]]]:
+        """Give the lists that are wanted, in parts."""
+        for member, part in self._members(wanted):
+            if isinstance(part, list | tuple):
+                yield member, part
+            elif part is not None or member != "categories":
+                msg = f"{self.where}: the member {member} must be a list of objects"
+                raise FormatError(msg)
+
+    def _members(self, wanted: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        source = self.source
+        if isinstance(source, Mapping):
+            yield from ((name, source[name]) for name in wanted if name in source)
+        elif not isinstance(source, str | Path):
+            yield _RESULTS, source
+        else:
+            with open(source, "rb", opener=regular_only) as file:
+                pieces = iter(partial(file.read, _PIECE), b"")
+                try:
+                    yield from MemberCutter(in_utf8(pieces), loads_of_python).members(wanted)
+                except (BrokenTextError, UnicodeDecodeError) as error:
+                    raise FormatError(f"{source} is no JSON: {error}") from None
+
+
+class _Opened:
+    """Puts what files hold into the database, and gives it by image."""
+
+    def __init__(self, several: bool) -> None:
+        self._several = several
+        self.files: list[_File] = []
+        self._losses = Losses()
+        self._known: dict[tuple[str, str], Category] = {}
+        self._lists_images = False  # whether the first file does so, for results
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._database.close)
+        self._database.executescript(_TABLES)
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        return tuple(self._known.values())
+
+    # --- Reading the files ------------------------------------------------------------------------
+
+    def add_images(self, source: Source) -> None:
+        """Read what results mean: images by number or by name, also without folder or ending."""
+        self.add(source, _MEMBERS[:2])
+        self._lists_images = True
+        for row, name in self._database.execute("SELECT row, name FROM images").fetchall():
+            last = PurePosixPath(name)
+            for alias in dict.fromkeys((name, last.name, last.stem)):
+                self._mean(0, alias, row)
+
+    def add(self, source: Source, wanted: Sequence[str] = _MEMBERS) -> None:
+        """Read a file."""
+        file, space = _File(source), len(self.files)
+        file.prefix = f"{Path(file.where).name}: " if self._several else ""
+        self.files.append(file)
+        counts: dict[str, int] = {}
+        for member, part in file.parts(wanted):
+            if member == _RESULTS and not file.has_results:
+                file.has_results = True
+                file.categories = self._categories_by_name()
+            rows = []
+            for index, raw in enumerate(part, counts.get(member, 0)):
+                if not isinstance(raw, Mapping):
+                    is_listed = member in {"images", "categories"}
+                    at = file.place(member or file.objects, index)
+                    kind = LossKind.RECORD if is_listed else LossKind.BROKEN
+                    self._losses.add(kind, f"{at}: it is no object")
+                elif member == "images":
+                    self._add_image(space, raw, index)
+                elif member == "categories":
+                    self._add_category(space, raw, index)
+                else:
+                    means, number = identifier(raw.get("image_id")), identifier(raw.get("id"))
+                    if file.has_results:
+                        means, number = self._named(space, raw, means), None
+                    elif file.segments is None and "segments_info" in raw:
+                        file.segments = _segments_of(file, raw)
+                    of = 0 if file.has_results and self._lists_images else space
+                    # A document is in memory already.
+                    kept = orjson.dumps(raw) if isinstance(source, str | Path) else None
+                    rows.append((space, index, of, means, number, kept))
+            counts[member] = counts.get(member, 0) + len(part)
+            self._database.executemany(_INSERT_OBJECT, rows)
+        if not file.has_results and "images" not in counts:
+            raise FormatError(f"{file.where} is no COCO file: it has no member images")
+
+    def _add_image(self, space: int, raw: Mapping[str, Any], index: int) -> None:
+        name, number = text(raw.get("file_name")), identifier(raw.get("id"))
+        if name is None and (url := text(raw.get("coco_url"))):  # all that LVIS has
+            name = url.rpartition("/")[2]
+        if not name or number is None:
+            at = self.files[space].place("images", index)
+            self._losses.add(LossKind.RECORD, f"{at}: it needs id and file_name")
+            return
+        size = [
+            n if (n := whole(raw.get(each))) and n > 0 else None for each in ("width", "height")
+        ]
+        names, execute = (name, text(raw.get("media_id")) or ""), self._database.execute
+        found = execute(
+            "SELECT row, latest, width, height FROM images WHERE name = ? AND media_id = ?", names
+        ).fetchone()
+        if found is None:
+            row = execute(_INSERT_IMAGE, (*names, *size, space, space, index)).lastrowid
+        else:
+            row, latest, *known = found
+            if latest == space:
+                self._losses.add(LossKind.DOUBLED, name)
+            if None in known:
+                execute("UPDATE images SET width = ?, height = ? WHERE row = ?", (*size, row))
+            elif None not in size and known != size:
+                both = " and ".join(f"{width} by {height}" for width, height in (known, size))
+                self._refuse(f"{name} is listed with two sizes, {both}", row)
+            execute("UPDATE images SET latest = ? WHERE row = ?", (space, row))
+        if other := self._mean(space, number, row):
+            called = execute("SELECT name FROM images WHERE row = ?", (other,)).fetchone()
+            fault = f"id {number} is that of {name} and of {called[0] if called else 'others'}"
+            self._refuse(fault, row, other)
+
+    def _mean(self, space: int, number: int | str, row: int | None) -> int | None:
+        """Let a number mean an image, or none where it means another one; return that one."""
+        execute, key = self._database.execute, (space, number)
+        if execute("INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)", (*key, row)).rowcount:
+            return None
+        (known,) = execute(
+            "SELECT image FROM numbers WHERE (space, number) = (?, ?)", key
+        ).fetchone()
+        if known == row:
+            return None
+        execute("UPDATE numbers SET image = -1 WHERE (space, number) = (?, ?)", key)
+        return cast("int", known)
+
+    def _refuse(self, fault: str, *rows: int | None) -> None:
+        refuse = "UPDATE images SET fault = ? WHERE row = ?"
+        self._database.executemany(refuse, [(fault, row) for row in rows])
+
+    def _add_category(self, space: int, raw: Mapping[str, Any], index: int) -> None:
+        file = self.files[space]
+        at, categories = file.place("categories", index), file.categories
+        faults: list[str] = []
+        try:
+            category = category_of(raw, faults)
+        except BrokenError as error:
+            self._losses.add(LossKind.RECORD, f"{at}: {error}")
+            return
+        for fault in faults:
+            self._losses.add(LossKind.PART, f"{at}: {fault}")
+        named = {each.names for each in categories.values() if isinstance(each, Category)}
+        if category.names in named:
+            self._losses.add(LossKind.DOUBLED_CLASS, f"{at}: {category.name}")
+        other = categories.setdefault(category.id, category)
+        if isinstance(other, str) or other.names != category.names:
+            both = other if isinstance(other, str) else f"id {category.id} is that of {other.name}"
+            categories[category.id] = f"{both} and of {category.name}"
+        elif category.keypoints and not other.keypoints:
+            categories[category.id] = category
+        # In all files together it has every keypoint that one of them names.
+        known = self._known.setdefault(category.names, category)
+        if not known.keypoints:
+            self._known[category.names] = attrs.evolve(category, id=known.id)
+        elif new := [each for each in category.keypoints if each not in known.keypoints]:
+            every = (*known.keypoints, *new)
+            self._known[category.names] = attrs.evolve(known, keypoints=every)
+
+    def _categories_by_name(self) -> dict[int | str, Category | str]:
+        """Return what results mean: categories by number, or by a name that one has alone."""
+        found = dict(self.files[0].categories) if self._lists_images else {}
+        for each in [*found.values()]:
+            if isinstance(each, Category):
+                other = found.setdefault(each.name, each)
+                if isinstance(other, str) or other.names != each.names:
+                    found[each.name] = f"several categories have the name {each.name}"
+        return found
+
+    def _named(
+        self, space: int, raw: Mapping[str, Any], number: int | str | None
+    ) -> int | str | None:
+        """Return by what a result means its image. Where no file lists images, results do."""
+        means = text(raw.get("file_name")) or number
+        if not self._lists_images and isinstance(means, str):
+            is_known = "SELECT 1 FROM numbers WHERE (space, number) = (?, ?)"
+            if not self._database.execute(is_known, (space, means)).fetchone():
+                self._add_image(space, {"id": means, "file_name": means}, 0)
+            categories, name = self.files[space].categories, text(raw.get("category_name"))
+            if name and name not in categories:
+                new = Category(len(self._known) + 1, name)
+                categories[name] = self._known.setdefault(new.names, new)
+        return means
+
+    def finish(self) -> None:
+        """Count what is not given by image, and refuse files without any."""
+        execute = self._database.execute
+        self._database.executescript(_INDEXES)
+        for fault, count in execute(_CLASHES):
+            self._losses.add(LossKind.CLASH, fault, count=count)
+        (images,) = execute("SELECT COUNT(*) FROM images WHERE fault IS NULL").fetchone()
+        if not images:
+            raise FormatError(self._without_images())
+        for file, index, means, is_unknown in execute(_WITHOUT_IMAGE):
+            at = self.files[file].place(self.files[file].objects, index)
+            kind = LossKind.UNKNOWN_IMAGE if is_unknown else LossKind.AMBIGUOUS
+            self._losses.add(kind, f"{at}: image {means}")
+        for file, number, count in execute(_DOUBLED):
+            self._losses.add(
+                LossKind.SAME_NUMBER, f"{self.files[file].prefix}id {number}", count=count
+            )
+
+    def _without_images(self) -> str:
+        where = ", ".join(each.where for each in self.files)
+        if any(each.has_results for each in self.files) and not self._lists_images:
+            return (
+                f"{where} has results, which mean images and categories by their numbers: name the "
+                "COCO file that lists both (images=, on the command line --images FILE)"
+            )
+        of_images = (LossKind.RECORD, LossKind.CLASH)
+        faults = [each for each in self._losses.report().items if each.kind in of_images]
+        why = f": {'; '.join(map(str, faults))}" if faults else ""
+        return f"{where} has no image in its list images{why}"
+
+    # --- Giving the images ------------------------------------------------------------------------
+
+    def images(self, losses: Losses) -> Iterator[RawImage]:
+        """Give the images one by one, and count what is lost."""
+        for each in self._losses.report().items:
+            losses.add(each.kind, *each.examples, count=each.count)
+        for _, rows in groupby(self._database.execute(_BY_IMAGE), itemgetter(0)):
+            yield self._image([*rows], losses)
+
+    def _image(self, rows: Sequence[Sequence[Any]], losses: Losses) -> RawImage:
+        _, name, media_id, width, height, file, index, *_ = rows[0]
+        at = self.files[file].place("images", index)
+        image = RawImage(name=name, where=at, width=width, height=height, media_id=media_id)
+        found: dict[object, tuple[Category, dict[str, Any], str, bool]] = {}
+        seen: set[object] = set()
+        for file, raw, number, at in self._records(image, rows, losses):
+            if isinstance(caption := raw.get("caption"), str):
+                image.captions.append(caption)
+                if "category_id" not in raw:
+                    continue
+            category = self._category(file, raw)
+            if not isinstance(category, Category):
+                kind = LossKind.AMBIGUOUS if category else LossKind.UNKNOWN_CATEGORY
+                losses.add(kind, f"{name}: {at}: {category or raw.get('category_id')}")
+                continue
+            # An object has its number in all files; one that is doubled in a file has none.
+            own = (id(file), category.names, number)
+            told_by = at if number is None or own in seen else number
+            seen.add(own)
+            key = (category.names, told_by)
+            first, fields, place, _ = found.get(key, (category, {}, at, False))
+            if not raw.get("keypoints"):
+                category = first
+            fields = {**fields, **raw, "id": told_by}
+            found[key] = (category, fields, place, file.has_results)
+        for category, fields, at, is_result in found.values():
+            faults: list[str] = []
+            try:
+                each = object_of(fields, category, at, faults, is_result=is_result)
+            except BrokenError as error:
+                losses.add(LossKind.BROKEN, f"{image.name}: {at}: {error}")
+                continue
+            each.number = fields["id"]
+            whole_category = self._known[category.names]
+            if each.keypoints and whole_category.keypoints != category.keypoints:
+                each.keypoints = in_order_of(whole_category, each)
+            each.category = whole_category
+            image.objects.append(each)
+            for fault in faults:
+                losses.add(LossKind.PART, f"{name}: {at}: {fault}")
+        return image
+
+    def _records(
+        self, image: RawImage, rows: Sequence[Sequence[Any]], losses: Losses
+    ) -> Iterator[tuple[_File, Mapping[str, Any], int | str | None, str]]:
+        """Give the file, the members, the number and the place of all annotations of an image."""
+        kept = b",".join(row[-1] for row in rows if row[-1] is not None)
+        parsed = iter(orjson.loads(b"[%b]" % kept))
+        for *_, number, index, saved in rows:
+            if number is None:
+                continue
+            file = self.files[number]
+            raw = next(parsed) if saved is not None else file.record(index)
+            at = file.place(file.objects, index)
+            if file.segments is None or "segments_info" not in raw:
+                yield file, raw, None if file.has_results else identifier(raw.get("id")), at
+                continue
+            try:
+                for segment, fault in file.segments.of(raw, image.width, image.height):
+                    place = f"{at}, segment {segment.get('id')}"
+                    if fault:
+                        losses.add(LossKind.PART, f"{image.name}: {at}: {fault}")
+                    yield file, segment, None, place
+            except BrokenError as error:
+                losses.add(LossKind.BROKEN, f"{image.name}: {at}: {error}")
+
+    def _category(self, file: _File, raw: Mapping[str, Any]) -> Category | str | None:
+        """Return the category of an annotation, which it could be, or None for an unknown one."""
+        found = file.categories.get(identifier(raw.get("category_id")) or 0)
+        if found is None and file.has_results and isinstance(name := raw.get("category_name"), str):
+            found = file.categories.get(name)
+        return found
+
+
+def _segments_of(file: _File, raw: Mapping[str, Any]) -> Segments:
+    if not isinstance(file.source, str | Path):
+        raise FormatError("a panoptic document must be a file, since its PNGs stand beside it")
+    return Segments.beside(Path(file.source), str(raw.get("file_name") or ""))

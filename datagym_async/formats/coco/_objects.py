@@ -1,0 +1,234 @@
+"""Values of COCO's JSON as categories and objects: what is broken is named, and the rest is kept.
+
+Each part of an object stands for itself: keypoints that cannot be read do not cost the box.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from datagym_async.formats._losses import BrokenError
+from datagym_async.formats._masks import check_mask
+from datagym_async.formats._raw import Category, RawObject, Ring
+from datagym_async.labels._json import LARGEST
+
+_READ: Final = frozenset(
+    {
+        "id",
+        "image_id",
+        "category_id",
+        "bbox",
+        "segmentation",
+        "iscrowd",
+        "area",
+        "keypoints",
+        "num_keypoints",
+    }
+)
+"""Members of an annotation that are read, or follow from others."""
+_WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.0+)?", re.ASCII)
+_HALVES: Final = re.compile("[\ud800-\udfff]")
+_NUMERIC: Final = frozenset({int, float})
+_HIDDEN, _SEEN = 1, 2
+
+
+# --- Numbers: also as texts, and whole ones with a point ------------------------------------------
+
+
+def number(value: object) -> float | None:
+    """Return the number that a JSON value is: ``640``, ``640.0`` or ``"640"``; None if it is none.
+
+    One that is infinite, or too large for others to read (2**53), is none.
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return None
+    return value if -LARGEST <= value <= LARGEST else None
+
+
+def whole(value: object) -> int | None:
+    """Return the whole number that a JSON value is, or None."""
+    found = number(value)
+    return int(found) if found is not None and found == int(found) else None
+
+
+def identifier(value: object) -> int | str | None:
+    """Return by what something is told from others: a whole number, or a text that is none."""
+    if type(value) is int and value.bit_length() < 64:  # at once, as nearly all are
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        value = int(value.partition(".")[0])
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value.bit_length() < 64 else str(value)  # as databases hold it
+    return text(value)
+
+
+def text(value: object) -> str | None:
+    """Return a text that says something, in whole characters: no database holds others."""
+    return value if isinstance(value, str) and value and not _HALVES.search(value) else None
+
+
+def numbers(values: object) -> Sequence[float] | None:
+    """Return the numbers of a list; None if it is no list, or one of them is no number."""
+    if not isinstance(values, list | tuple):
+        return None
+    if _NUMERIC.issuperset(map(type, values)):
+        good = not values or (min(values) >= -LARGEST and max(values) <= LARGEST)
+        return values if good and all(map(math.isfinite, values)) else None
+    found = [*map(number, values)]
+    return None if None in found else [each for each in found if each is not None]
+
+
+# --- Categories -----------------------------------------------------------------------------------
+
+
+def category_of(raw: Mapping[str, Any], faults: list[str]) -> Category:
+    """Return the category of a file, without those of its parts that are among the faults now.
+
+    Raises:
+        BrokenError: It has no name, or no number.
+    """
+    name, own = raw.get("name"), whole(raw.get("id"))
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
+    if not isinstance(name, str) or not name or own is None:
+        raise BrokenError("it needs id, a whole number, and name")
+    keypoints = raw.get("keypoints") or []
+    if not isinstance(keypoints, list) or not all(isinstance(each, str) for each in keypoints):
+        faults.append("keypoints must be a list of names")
+        keypoints = []
+    skeleton = raw.get("skeleton") or []
+    pairs = [_joined(each, len(keypoints)) for each in skeleton] if _is_list(skeleton) else [None]
+    if None in pairs:
+        faults.append(f"skeleton must be pairs of numbers of its {len(keypoints)} keypoints")
+    kept = tuple(each for each in pairs if each is not None)
+    group = raw.get("supercategory")
+    return Category(own, name, group if isinstance(group, str) else "", keypoints, kept)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _joined(pair: object, most: int) -> tuple[int, int] | None:
+    ends = [*map(whole, pair)] if isinstance(pair, list | tuple) else []
+    found = [each for each in ends if each is not None and 1 <= each <= most]
+    return (found[0], found[1]) if len(ends) == len(found) == 2 else None
+
+
+# --- Objects --------------------------------------------------------------------------------------
+
+
+def object_of(
+    raw: Mapping[str, Any],
+    category: Category,
+    where: str,
+    faults: list[str],
+    *,
+    is_result: bool = False,
+) -> RawObject:
+    """Return the object that an annotation is, without its parts that are among the faults now.
+
+    Args:
+        raw: The members of the annotation.
+        category: What its number stands for.
+        where: Where it stands.
+        faults: Takes what cannot be read of it.
+        is_result: Whether it is a result of a model, whose keypoints have no marks of visibility
+            (https://cocodataset.org/#format-results).
+
+    Raises:
+        BrokenError: Nothing of it can be read.
+    """
+    found = RawObject(
+        category=category,
+        where=where,
+        crowd=bool(number(raw.get("iscrowd"))) or raw.get("iscrowd") is True,
+        extra={} if _READ.issuperset(raw) else {n: v for n, v in raw.items() if n not in _READ},
+    )
+    if (bbox := raw.get("bbox")) is not None and bbox != []:
+        box = numbers(bbox)
+        if box is None or len(box) != 4:
+            faults.append("it has no box of four numbers")
+        elif box[2] < 0 or box[3] < 0:
+            faults.append("its box has a width or height below 0")
+        else:
+            found.box = (box[0], box[1], box[2], box[3])
+    segmentation = raw.get("segmentation")
+    if isinstance(segmentation, Mapping):
+        try:
+            check_mask(segmentation)
+            found.mask = segmentation
+        except BrokenError as error:
+            faults.append(str(error))
+    elif segmentation is not None:
+        found.parts = [[ring] for ring in _outlines(segmentation, faults)]
+    if raw.get("keypoints"):
+        found.keypoints = _keypoints(raw["keypoints"], category, faults, is_result)
+    if raw.get("score") is not None and (score := number(raw["score"])) is not None:
+        found.score = score
+    if found.box is None and found.mask is None and not found.parts and not any(found.keypoints):
+        raise BrokenError("; ".join(faults) or "it has neither a box nor an outline nor keypoints")
+    return found
+
+
+def _outlines(parts: object, faults: list[str]) -> Iterator[Ring]:
+    """Give the outline of each part; a list of numbers or of pairs is one, too."""
+    if not isinstance(parts, list | tuple):
+        faults.append("segmentation must be a list of polygons, or a mask")
+        return
+    if not any(map(_is_list, parts)) or _are_pairs(parts):
+        parts = [parts]
+    for part in parts:
+        pairs = _is_list(part) and _are_pairs(part)
+        flat = numbers([each for pair in part for each in pair] if pairs else part)
+        if flat is None:
+            faults.append("a polygon must be a list of numbers")
+        elif len(flat) % 2:
+            faults.append(f"a polygon of {len(flat)} numbers, which are no pairs of x and y")
+        elif 0 < len(flat) < 6:
+            faults.append("a polygon of fewer than 3 points")
+        elif flat:
+            yield [*zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _are_pairs(part: Sequence[object]) -> bool:
+    """Return whether something is the points of one polygon, as pairs."""
+    return len(part) > 2 and all(
+        isinstance(each, list | tuple) and len(each) == 2 and not any(map(_is_list, each))
+        for each in part
+    )
+
+
+def _keypoints(
+    values: object, category: Category, faults: list[str], is_result: bool
+) -> list[tuple[float, float, int] | None]:
+    flat, count = numbers(values), len(category.keypoints)
+    if flat is not None and not any(flat):
+        return []  # none is labelled, however many zeros say so
+    if flat is None or len(flat) != 3 * count or not count:
+        names = f"its category has {count} names of keypoints"
+        faults.append(f"keypoints must be {3 * count} numbers, since {names}")
+        return []
+    found: list[tuple[float, float, int] | None] = []
+    for x, y, visibility in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+        mark = (_SEEN if x or y else 0) if is_result else visibility
+        if mark not in {0, _HIDDEN, _SEEN}:
+            faults.append(f"a keypoint's visibility must be 0, 1 or 2, not {mark:g}")
+        found.append((x, y, int(mark)) if mark in {_HIDDEN, _SEEN} else None)
+    return found
+
+
+def in_order_of(category: Category, known: RawObject) -> Sequence[tuple[float, float, int] | None]:
+    """Return the keypoints of an object in the order that a category has."""
+    by_name = dict(zip(known.category.keypoints, known.keypoints, strict=False))
+    return [by_name.get(each) for each in category.keypoints] if any(by_name.values()) else ()

@@ -1,0 +1,551 @@
+"""COCO files as people have them: joined by image, and read but for what is broken in them."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datagym_async.formats import FormatError, LabelMapping, LossKind, LossReport, coco
+from datagym_async.formats._losses import Losses
+from datagym_async.formats._masks import decode, trace
+from datagym_async.formats._raw import Category, RawImage, RawObject
+from datagym_async.formats.coco._reading import Source, open_dataset
+from datagym_async.labels import Polygon
+from tests.helpers.coco_files import NUMPY_2, coco_files
+
+pytestmark = pytest.mark.filterwarnings(NUMPY_2)
+
+IMAGE = {"id": 1, "file_name": "a.jpg", "width": 20, "height": 10}
+CAR = {"id": 3, "name": "car", "supercategory": "vehicle"}
+DOG = {"id": 4, "name": "dog"}
+PERSON = {"id": 5, "name": "person", "keypoints": ["nose", "eye"], "skeleton": [[1, 2]]}
+BOX = [1, 2, 3, 4]
+RING = [1, 1, 5, 1, 5, 4, 1, 4]
+
+
+def document(*annotations: Any, images: Any = (IMAGE,), categories: Any = (CAR, DOG)) -> Any:
+    """A COCO file of lists."""
+    lists = {"images": images, "annotations": annotations, "categories": categories}
+    return {name: list(each) for name, each in lists.items()}
+
+
+def annotation(**members: Any) -> dict[str, Any]:
+    """An annotation of a car on the first image."""
+    return {"image_id": 1, "category_id": 3, "bbox": BOX, **members}
+
+
+def opened(*sources: Source, images: Source | None = None) -> tuple[list[RawImage], LossReport]:
+    """All images, and what was lost."""
+    losses = Losses()
+    found = [*open_dataset(*sources, images=images).images(losses)]
+    return found, losses.report()
+
+
+def objects(*sources: Source, images: Source | None = None) -> tuple[list[RawObject], LossReport]:
+    """All objects on all images, and what was lost."""
+    found, losses = opened(*sources, images=images)
+    return [each for image in found for each in image.objects], losses
+
+
+def counts(losses: LossReport) -> dict[str, int]:
+    """How often each kind of loss occurred."""
+    return {each.kind.value: each.count for each in losses.items}
+
+
+def saved(path: Path, content: Any) -> Path:
+    """A file of JSON."""
+    path.write_text(json.dumps(content))
+    return path
+
+
+# --- Files and documents, in any order ------------------------------------------------------------
+
+
+def test_a_file_is_what_it_holds(tmp_path: Path) -> None:
+    """A file gives what its document gives, whichever member stands first."""
+    instances, captions = coco_files(images=40, annotations=300)
+    expected, _ = opened(instances, captions)
+    turned = dict(reversed(instances.items()))
+    found, losses = opened(saved(tmp_path / "i.json", turned), saved(tmp_path / "c.json", captions))
+    assert not losses
+    assert [each.name for each in found] == [each.name for each in expected]
+    for image, other in zip(found, expected, strict=True):
+        assert image.captions == other.captions
+        for each, same in zip(image.objects, other.objects, strict=True):
+            place = each.where.removeprefix("i.json: ")
+            assert same.where == f"the COCO document: {place}"
+            each.where = same.where
+            assert each == same
+
+
+def test_it_is_read_as_often_as_asked() -> None:
+    """Images and losses are the same each time, also of two readings at once."""
+    dataset = open_dataset(document(annotation(), annotation(image_id=9)))
+    first, second = Losses(), Losses()
+    pairs = [*zip(dataset.images(first), dataset.images(second), strict=True)]
+    assert [one.name for one, _ in pairs] == ["a.jpg"]
+    assert pairs[0][0].objects == pairs[0][1].objects
+    assert counts(first.report()) == counts(second.report()) == {"unknown_image": 1}
+
+
+def test_the_database_goes_with_the_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was kept on the disk is gone once nobody has the dataset, also half-way."""
+    closed = []
+
+    class Connection(sqlite3.Connection):
+        def close(self) -> None:
+            closed.append(True)
+            super().close()
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **named: connect(*a, **named, factory=Connection)
+    )
+    images = open_dataset(document(annotation())).images(Losses())
+    assert next(images).name == "a.jpg"
+    assert not closed
+    del images
+    gc.collect()
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    """Other encodings of Unicode, and a mark before the text, are taken."""
+    text = json.dumps(document(annotation(note="über")), ensure_ascii=False)
+    (tmp_path / "coco.json").write_bytes(text.encode(encoding))
+    (found,), losses = objects(tmp_path / "coco.json")
+    assert (found.box, found.extra, counts(losses)) == ((1, 2, 3, 4), {"note": "über"}, {})
+
+
+def test_what_python_writes_for_no_number(tmp_path: Path) -> None:
+    """NaN in a member that is not read costs nothing; in a box it costs the box alone."""
+    nan = float("nan")
+    given = document(annotation(area=nan, note="NaN"), annotation(bbox=[1, 2, nan, 4]))
+    (found,), losses = objects(saved(tmp_path / "coco.json", given))
+    assert (found.box, found.extra) == ((1, 2, 3, 4), {"note": "NaN"})
+    assert counts(losses) == {"broken": 1}
+    assert "a.jpg: annotations[1]: it has no box of four numbers" in str(losses)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "is no JSON: it is empty"),
+        (b"{", "is no JSON: the name of a member is missing"),
+        (b'{"images": [{"id": 1}', "is no JSON: it ends too early"),
+        (b'{"images": [{"id": 1 2}]}', "is no JSON"),
+        (b'{"images": []} x', "is no JSON: there is more behind its end"),
+        (b"5", "is no JSON: { is missing before 5"),
+        (b'{"images": ' + b"[" * 70, "nested deeper than 64 levels"),
+        ("{}x".encode("utf-16")[:-1], "is no JSON"),
+        (b"{}", "is no COCO file: it has no member images"),
+        (b'{"images": {}}', "the member images must be a list of objects"),
+        (b'{"images": [], "annotations": null}', "the member annotations must be a list"),
+        (b'{"images": []}', "has no image in its list images"),
+        (b'{"images": [{"id": 1}]}', "images[0]: it needs id and file_name"),
+        (b"[]", "has results, which mean images and categories by their numbers"),
+    ],
+)
+def test_what_is_no_coco_file(tmp_path: Path, text: bytes, said: str) -> None:
+    """What cannot be read as a whole is refused, with its path and what is wrong."""
+    path = tmp_path / "coco.json"
+    path.write_bytes(text)
+    with pytest.raises(FormatError) as refused:
+        open_dataset(path)
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+# --- One bad record -------------------------------------------------------------------------------
+
+
+def test_bad_records_are_told_one_by_one(tmp_path: Path) -> None:
+    """What is no image, class or annotation is one loss with its index, and the rest is read."""
+    given = document(
+        None,
+        annotation(),
+        annotation(image_id=None),
+        annotation(category_id=None),
+        annotation(image_id=2),
+        annotation(bbox=None),
+        images=[{"id": 2}, IMAGE, 5, {"file_name": "b.jpg"}],
+        categories=[{"id": 1}, CAR, "x", {"name": "cat", "id": "x"}, {"id": 7, "name": ""}],
+    )
+    for source in (given, saved(tmp_path / "coco.json", given)):
+        (found,), losses = objects(source)
+        assert found.where == "annotations[1]"
+        assert counts(losses) == {
+            "record": 7,
+            "broken": 2,
+            "unknown_image": 2,
+            "unknown_category": 1,
+        }
+        assert "images[0]: it needs id and file_name" in str(losses)
+        assert "a.jpg: annotations[5]: it has neither a box nor an outline" in str(losses)
+
+
+@pytest.mark.parametrize("number", [3, 3.0, "3", "3.0"])
+def test_numbers_that_mean_one_integer(number: Any) -> None:
+    """Ids, widths and heights are numbers as texts and with a point, too."""
+    image = {"id": 1, "file_name": "a.jpg", "width": "20", "height": 10.0}
+    given = document(annotation(category_id=number, image_id="1"), images=[image])
+    (found,), losses = opened(given)
+    assert (found.width, found.height) == (20, 10)
+    assert [each.category.name for each in found.objects] == ["car"]
+    assert not losses
+    given = document(annotation(), categories=[{**CAR, "id": number}])
+    assert [each.category.id for each in objects(given)[0]] == [3]
+
+
+def test_ids_that_are_no_numbers() -> None:
+    """Images may have ids of letters, and such as no database holds as a number."""
+    for own in ("0007", "a-b", 2**70, 2**63 - 1):
+        given = document(annotation(image_id=own), images=[{**IMAGE, "id": own}])
+        assert len(objects(given)[0]) == 1
+
+
+def test_categories_without_a_list() -> None:
+    """Where no categories are listed, annotations are told, and captions are read."""
+    given = document(annotation(), {"image_id": 1, "caption": "A car."})
+    for nothing in ({"categories": None}, {}):
+        given.pop("categories", None)
+        (found,), losses = opened({**given, **nothing})
+        assert found.captions == ["A car."]
+        assert counts(losses) == {"unknown_category": 1}
+
+
+def test_the_parts_of_a_category() -> None:
+    """A skeleton or keypoints that cannot be read do not cost the class."""
+    flat = {**PERSON, "skeleton": [1, 2]}
+    beyond = {**PERSON, "id": 6, "name": "cyclist", "skeleton": [[0, 1], [1, 2]]}
+    worse = {"id": 7, "name": "robot", "keypoints": "nose", "supercategory": None}
+    losses = Losses()
+    dataset = open_dataset(document(categories=[flat, beyond, worse]))
+    assert [each.name for each in dataset.images(losses)] == ["a.jpg"]
+    assert dataset.categories == (
+        Category(5, "person", "", ("nose", "eye")),
+        Category(6, "cyclist", "", ("nose", "eye"), ((1, 2),)),
+        Category(7, "robot"),
+    )
+    assert counts(losses.report()) == {"part": 3}
+    assert "categories[0]: skeleton must be pairs of numbers of its 2 keypoints" in str(
+        losses.report()
+    )
+
+
+# --- Each part of an object stands for itself -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"bbox": None}, ""),
+        ({"bbox": []}, ""),
+        ({"bbox": [1, 2, 3]}, "it has no box of four numbers"),
+        ({"bbox": [1, 2, -3, 4]}, "its box has a width or height below 0"),
+        ({"bbox": "1 2 3 4"}, "it has no box of four numbers"),
+    ],
+)
+def test_a_bad_box_keeps_the_outline(members: dict[str, Any], said: str) -> None:
+    """A box that is missing or broken does not cost the outline."""
+    (found,), losses = objects(document(annotation(segmentation=[RING], **members)))
+    assert (found.box, [*found.parts]) == (None, [[[(1, 1), (5, 1), (5, 4), (1, 4)]]])
+    assert counts(losses) == ({"part": 1} if said else {})
+    assert said in str(losses)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        ([], ""),
+        ([[]], ""),
+        (None, ""),
+        ("no", "must be a list of polygons, or a mask"),
+        ([[1, 2, 3, 4]], "a polygon of fewer than 3 points"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "a polygon of 7 numbers, which are no pairs of x and y"),
+        ([1, 2, 3, 4, 5], "a polygon of 5 numbers, which are no pairs of x and y"),
+        ([["a", "b"]], "a polygon must be a list of numbers"),
+        ({"size": [10, 20], "counts": [1, 1]}, "counts cover 2 pixels of 200"),
+        ({"size": [10, 20], "counts": [-1, 201]}, "counts must be numbers of pixels"),
+        ({"size": [10], "counts": [200]}, "size must be height and width in pixels"),
+        ({"size": [10, 20]}, "counts must be a list, or text in compressed form"),
+    ],
+)
+def test_a_bad_outline_keeps_the_box(segmentation: Any, said: str) -> None:
+    """An outline that is missing or broken does not cost the box; each fault has a sentence."""
+    (found,), losses = objects(document(annotation(segmentation=segmentation)))
+    assert (found.box, [*found.parts], found.mask) == ((1, 2, 3, 4), [], None)
+    assert counts(losses) == ({"part": 1} if said else {})
+    assert said in str(losses)
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [RING],
+        RING,
+        [[1, 1], [5, 1], [5, 4], [1, 4]],
+        [[[1, 1], [5, 1], [5, 4], [1, 4]]],
+        [["1", 1.0, 5, 1, 5, 4, 1, 4]],
+    ],
+)
+def test_one_polygon_in_any_form(segmentation: Any) -> None:
+    """A flat list, and pairs of x and y, are one polygon."""
+    (found,), losses = objects(document(annotation(segmentation=segmentation)))
+    assert [*found.parts] == [[[(1, 1), (5, 1), (5, 4), (1, 4)]]]
+    assert not losses
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "kept", "said"),
+    [
+        ([2, 3, 2, 4, 3, 1], [(2, 3, 2), (4, 3, 1)], ""),
+        ([2, 3, 2, 0, 0, 0], [(2, 3, 2), None], ""),
+        ([0] * 51, [], ""),
+        ([2, 3, 2], [], "keypoints must be 6 numbers"),
+        ("no", [], "keypoints must be 6 numbers"),
+        ([2, 3, 7, 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not 7"),
+    ],
+)
+def test_bad_keypoints_keep_the_box(keypoints: Any, kept: list[Any], said: str) -> None:
+    """Keypoints that cannot be read do not cost the box, nor the other keypoints."""
+    given = document(annotation(category_id=5, keypoints=keypoints), categories=[PERSON])
+    (found,), losses = objects(given)
+    assert (found.box, [*found.keypoints]) == ((1, 2, 3, 4), kept)
+    assert counts(losses) == ({"part": 1} if said else {})
+    assert said in str(losses)
+
+
+def test_nothing_left_is_one_loss() -> None:
+    """An object of which no part can be read is one loss that says all of it."""
+    found, losses = objects(document(annotation(bbox=[1], segmentation=[[1, 2]])))
+    assert found == []
+    assert counts(losses) == {"broken": 1}
+    assert "it has no box of four numbers; a polygon of fewer than 3 points" in str(losses)
+
+
+def test_a_caption_beside_a_box() -> None:
+    """An annotation may be a caption and an object at once."""
+    (image,), losses = opened(document(annotation(caption="A car.")))
+    assert (image.captions, len(image.objects), counts(losses)) == (["A car."], 1, {})
+
+
+@pytest.mark.parametrize(
+    "rle",
+    [
+        {"size": [2, 2], "counts": [4]},
+        {"size": [10, 20], "counts": "zzzzzz"},
+        {"size": [10, 20], "counts": "01"},
+        {"size": [10, 20], "counts": "x"},
+        {"size": [10, 20], "counts": "\u00ff"},
+    ],
+    ids=["of another image", "negative", "too short", "unfinished", "no letter"],
+)
+def test_a_mask_without_sense(rle: dict[str, Any]) -> None:
+    """It is one part that cannot be read, and no pixel of it is made up; the box is kept."""
+    given = document(annotation(segmentation=rle))
+    read = coco.read(given, mapping=LabelMapping(shape="polygon"))
+    assert [each.shape for each in read.images[0].annotations] == [
+        Polygon([(1, 2), (4, 2), (4, 6), (1, 6)])
+    ]
+    assert counts(read.losses) == {"part": 1, "box": 1}
+
+
+# --- What stands twice ----------------------------------------------------------------------------
+
+
+def test_two_images_of_one_id() -> None:
+    """Neither takes the labels of the other: both are left out by name, with what is on them."""
+    images = [IMAGE, {**IMAGE, "file_name": "b.jpg"}, {**IMAGE, "id": 2, "file_name": "c.jpg"}]
+    found, losses = opened(document(annotation(), annotation(image_id=2), images=images))
+    assert [(each.name, len(each.objects)) for each in found] == [("c.jpg", 1)]
+    assert counts(losses) == {"clash": 2, "ambiguous": 1}
+    assert "id 1 is that of b.jpg and of a.jpg" in str(losses)
+    assert losses.is_loss
+
+
+def test_three_images_of_one_id() -> None:
+    """The third is left out, too."""
+    images = [{**IMAGE, "file_name": name} for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")]
+    images[3]["id"] = 2
+    found, losses = opened(document(annotation(), images=images))
+    assert [each.name for each in found] == ["d.jpg"]
+    assert counts(losses) == {"clash": 3, "ambiguous": 1}
+
+
+@pytest.mark.parametrize("other", [1, 2])
+def test_two_images_of_one_name(other: int) -> None:
+    """They are one image, which is told; of two sizes they are none."""
+    images = [{"id": 1, "file_name": "a.jpg"}, {**IMAGE, "id": other}]
+    given = document(annotation(), annotation(image_id=other), images=images)
+    (found,), losses = opened(given)
+    assert (found.width, len(found.objects), counts(losses)) == (20, 2, {"doubled": 1})
+    images.append({**IMAGE, "id": 7, "width": 99})
+    with pytest.raises(FormatError, match="listed with two sizes, 20 by 10 and 99 by 10"):
+        opened({**given, "images": images})
+
+
+def test_two_categories_of_one_id() -> None:
+    """Of one name they are one, which is told; of two names their annotations are left out."""
+    same = document(annotation(), categories=[CAR, CAR])
+    assert counts(objects(same)[1]) == {"doubled_class": 1}
+    given = document(
+        annotation(), annotation(category_id=4), categories=[CAR, {**DOG, "id": 3}, DOG]
+    )
+    (found,), losses = objects(given)
+    assert found.category.name == "dog"
+    assert counts(losses) == {"ambiguous": 1}
+    assert "a.jpg: annotations[0]: id 3 is that of car and of dog" in str(losses)
+
+
+def test_two_ids_of_one_category() -> None:
+    """A class is known by its name: two numbers of it are one class."""
+    dataset = open_dataset(
+        document(categories=[CAR, {**CAR, "id": 9}, {**CAR, "supercategory": ""}])
+    )
+    assert [each.names for each in dataset.categories] == [("car", "vehicle"), ("car", "")]
+
+
+def test_two_annotations_of_one_id() -> None:
+    """They are two objects, and that is told."""
+    found, losses = objects(document(annotation(id=1), annotation(id=1), annotation(id=2)))
+    assert [each.number for each in found] == [1, "annotations[1]", 2]
+    assert counts(losses) == {"same_number": 1}
+    assert not losses.is_loss
+
+
+def test_files_are_joined_by_number_and_name() -> None:
+    """Instances and keypoints of one number are one object, in the order of all keypoints."""
+    instances = document(annotation(id=1, category_id=5), categories=[{"id": 5, "name": "person"}])
+    turned = {**PERSON, "id": 8, "keypoints": ["eye", "ear"], "skeleton": []}
+    points = {"id": 1, "image_id": 4, "category_id": 8, "keypoints": [1, 1, 2, 2, 2, 2]}
+    others = document(points, images=[{**IMAGE, "id": 4}], categories=[turned])
+    first = document(annotation(id=7, category_id=5), categories=[PERSON])
+    losses = Losses()
+    dataset = open_dataset(first, instances, others)
+    assert dataset.categories == (Category(5, "person", "", ("nose", "eye", "ear"), ((1, 2),)),)
+    (image,) = dataset.images(losses)
+    assert [(each.number, each.box, each.keypoints) for each in image.objects] == [
+        (7, (1, 2, 3, 4), ()),
+        (1, (1, 2, 3, 4), [None, (1, 1, 2), (2, 2, 2)]),
+    ]
+    assert not losses.report()
+
+
+# --- Results of a model ---------------------------------------------------------------------------
+
+RESULT = {"image_id": 1, "category_id": 3, "bbox": BOX, "score": 0.75}
+
+
+def test_results_by_number(tmp_path: Path) -> None:
+    """A list of results means the images and categories of the file that lists them."""
+    listed = document(annotation(id=1))
+    results: Any = [RESULT, {**RESULT, "image_id": 2}, {**RESULT, "category_id": 9}, 5]
+    for source in (results, saved(tmp_path / "results.json", results)):
+        (found,), losses = objects(source, images=listed)
+        assert (found.box, found.score, found.category.name) == ((1, 2, 3, 4), 0.75, "car")
+        assert counts(losses) == {"broken": 1, "unknown_image": 1, "unknown_category": 1}
+
+
+@pytest.mark.parametrize("name", ["sub/a.jpg", "a.jpg", "a"])
+def test_results_by_name(name: str) -> None:
+    """Results may say names, with or without folder and ending, where one image has them alone."""
+    listed = document(images=[{**IMAGE, "file_name": "sub/a.jpg"}])
+    by_id, by_name = {**RESULT, "image_id": name}, {**RESULT, "image_id": 77, "file_name": name}
+    assert len(objects([by_id, by_name, {**by_id, "image_id": "b"}], images=listed)[0]) == 2
+    two = [{**IMAGE, "file_name": "x/a.jpg"}, {**IMAGE, "id": 2, "file_name": "y/a.jpg"}]
+    found, losses = objects([{**RESULT, "image_id": "a.jpg"}], images=document(images=two))
+    assert (found, counts(losses)) == ([], {"ambiguous": 1})
+
+
+def test_results_that_say_all_names() -> None:
+    """Where no file lists them, results list images and classes themselves, if they name them."""
+    named = {"file_name": "a.jpg", "category_name": "car", "bbox": BOX, "score": 0.5}
+    results = [named, {**named, "category_name": "dog"}, {**named, "file_name": "b.jpg"}, RESULT]
+    found, losses = objects(results)
+    assert [each.category.name for each in found] == ["car", "dog", "car"]
+    assert counts(losses) == {"unknown_image": 1}
+    with pytest.raises(FormatError, match="--images FILE"):
+        open_dataset([RESULT])
+
+
+def test_results_of_keypoints() -> None:
+    """Their marks of visibility mean nothing: what has a place is seen."""
+    keypoints = [1, 2, 0.25, 0, 0, 0.5]
+    result = {**RESULT, "category_id": 5, "keypoints": keypoints}
+    (found,), losses = objects([result], images=document(categories=[PERSON]))
+    assert (found.keypoints, counts(losses)) == ([(1, 2, 2), None], {})
+
+
+# --- Panoptic -------------------------------------------------------------------------------------
+
+
+def panoptic(folder: Path, pixels: Any, *segments: dict[str, Any]) -> Path:
+    """A panoptic file beside a folder with one PNG, in which pixels have these numbers."""
+    (folder / "panoptic").mkdir()
+    numbers = np.zeros((10, 20), np.uint32)
+    for rows, columns, number in pixels:
+        numbers[rows, columns] = number
+    colours = np.stack([numbers >> shift & 255 for shift in (0, 8, 16)], -1).astype(np.uint8)
+    Image.fromarray(colours).save(folder / "panoptic" / "a.png")
+    listed = {"image_id": 1, "file_name": "a.png", "segments_info": [*segments]}
+    return saved(folder / "panoptic.json", document(listed))
+
+
+def test_segments(tmp_path: Path) -> None:
+    """Each segment is an object with a mask; those without pixels or class are told."""
+    square = (slice(2, 5), slice(3, 8))
+    path = panoptic(
+        tmp_path,
+        [(*square, 1 + 256 * 2 + 65536 * 3), (0, slice(0, 20), 7), (9, 0, 500)],
+        {"id": 1 + 256 * 2 + 65536 * 3, "category_id": 3, "bbox": [3, 2, 5, 3], "iscrowd": 0},
+        {"id": 7, "category_id": 4, "iscrowd": 1},
+        {"id": 8, "category_id": 4, "bbox": BOX},
+    )
+    (car, dog, empty), losses = objects(path)
+    assert (car.category.name, car.box, car.crowd) == ("car", (3, 2, 5, 3), False)
+    assert (dog.category.name, dog.box, dog.crowd) == ("dog", None, True)
+    assert car.mask is not None
+    assert dog.mask is not None
+    assert trace(decode(car.mask))[0].outline == [(3, 2), (8, 2), (8, 5), (3, 5)]
+    assert decode(dog.mask).sum() == 20
+    assert (empty.mask, empty.box) == (None, (1, 2, 3, 4))
+    assert counts(losses) == {"part": 1, "unknown_category": 1}
+    assert "its segment 8 has no pixel in a.png" in str(losses)
+    assert "a.jpg: annotations[0], segment 500" in str(losses)
+
+
+def test_bad_segments(tmp_path: Path) -> None:
+    """A PNG that is broken or of another size is one loss; a missing folder is an error."""
+    path = panoptic(tmp_path, [], {"id": 7, "category_id": 4})
+    (tmp_path / "panoptic" / "a.png").write_bytes(b"no")
+    assert "a.png cannot be read" in str(objects(path)[1])
+    Image.new("RGB", (5, 5)).save(tmp_path / "panoptic" / "a.png")
+    assert "a.png has 5 by 5 pixels" in str(objects(path)[1])
+    path = path.rename(tmp_path / "other.json")
+    with pytest.raises(FormatError, match=r"is panoptic, and a\.png was found in none of"):
+        open_dataset(path)
+    with pytest.raises(FormatError, match="its PNGs stand beside it"):
+        open_dataset(json.loads(path.read_text()))
+
+
+def test_lvis() -> None:
+    """Images of LVIS have a URL in place of a name."""
+    image = {"id": 1, "coco_url": "http://images.cocodataset.org/val2017/000000397133.jpg"}
+    assert [each.name for each in opened(document(images=[image]))[0]] == ["000000397133.jpg"]
+
+
+def test_kinds_of_losses() -> None:
+    """What is gone is a loss, and what is joined is none."""
+    gone = {LossKind.AMBIGUOUS, LossKind.BROKEN, LossKind.CLASH, LossKind.PART, LossKind.RECORD}
+    kept = {LossKind.DOUBLED, LossKind.DOUBLED_CLASS, LossKind.SAME_NUMBER}
+    assert all(each.is_loss for each in gone)
+    assert not any(each.is_loss for each in kept)
