@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         RateLimitError,
         RequestRefusedError,
         ServiceUnavailableError,
+        StoreError,
         TransferError,
     )
     from datagym_async.exports import (
@@ -185,7 +186,7 @@ else:
             "ClientClosedError ConfigurationError ConflictError DataGymError ErrorDetail "
             "FileChangedError FileWriteError InternalServerError LabelConfigError "
             "LimitReachedError NotFoundError PayloadTooLargeError PermissionDeniedError "
-            "RateLimitError RequestRefusedError ServiceUnavailableError TransferError"
+            "RateLimitError RequestRefusedError ServiceUnavailableError StoreError TransferError"
         ),
         exports=(
             "Bitmap BitmapReport BitmapResult BitmapSample BitmapStream ExportedLabels "
@@ -325,6 +326,7 @@ __all__ = [
     "Segmentation",
     "ServiceUnavailableError",
     "SessionStatistics",
+    "StoreError",
     "StoredPoint",
     "Task",
     "TaskDetail",

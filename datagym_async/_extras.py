@@ -25,6 +25,8 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "yaml": "formats",
     "anyascii": "formats",
     "defusedxml": "formats",
+    "obstore": "cloud",
+    "zstandard": "cloud",
 }
 _PACKAGES: Final[Mapping[str, str]] = {"PIL": "Pillow"}
 

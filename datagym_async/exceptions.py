@@ -23,6 +23,7 @@
     ├── TransferError                         a whole job stopped; carries its report
     ├── FileChangedError                      a local file changed while it was read (an OSError)
     ├── FileWriteError                        a local file cannot be written        (an OSError)
+    ├── StoreError                            an object store does not give or take (an OSError)
     ├── LabelConfigError                      a label configuration cannot be used   (a ValueError)
     ├── ConfigurationError                    an option or argument cannot be used   (a ValueError)
     └── ClientClosedError                     the client is not open                (a RuntimeError)
@@ -67,6 +68,7 @@ __all__ = [
     "RateLimitError",
     "RequestRefusedError",
     "ServiceUnavailableError",
+    "StoreError",
     "TransferError",
 ]
 
@@ -316,6 +318,24 @@ class FileWriteError(DataGymError, OSError):
     def __str__(self) -> str:
         """Return the sentence, where an `OSError` with a number would make its own."""
         return str(self.args[0])
+
+
+class StoreError(DataGymError, OSError):
+    """An object store does not give or take something; the text has no word of the store's own.
+
+    Attributes:
+        trouble: What it is: ``"gone"``, ``"denied"``, ``"changed"``, ``"wrong"`` or ``"passing"``,
+            where the store did not answer, or could not, in all attempts.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        trouble: Literal["gone", "denied", "changed", "wrong", "passing"] = "passing",
+    ) -> None:
+        super().__init__(message)
+        self.trouble = trouble
 
 
 class LabelConfigError(DataGymError, ValueError):

@@ -48,6 +48,15 @@ def opened_uvloop() -> None:
         uvloop.new_event_loop().close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def opened_obstore() -> None:
+    """Open the threads of obstore once: they keep what wakes them until the process ends."""
+    with contextlib.suppress(ImportError):
+        from obstore.store import MemoryStore
+
+        MemoryStore().put("x", b"")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unset the settings of whoever runs the tests, but for the address of a live server."""

@@ -8,6 +8,7 @@ In reading order:
 * `_text`: how counts and sizes are said; the tally and the report of a run.
 * `_disk`: reading, locking, and putting files in their places.
 * `_database`: journals and manifests: one thread at a time, sealed, checked.
+* `_stores`: object stores, and what their errors mean.
 * `_decode`: images as Pillow sees them. `_prepare`: what is made of them before they are sent.
 """
 

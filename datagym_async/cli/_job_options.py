@@ -44,6 +44,13 @@ _STATS: Final = Option(
     "--stats SECONDS",
     "Seconds between two lines of progress where there is no terminal; 0 for none.",
 )
+_STORE_OPTION: Final = Option(
+    "--store-option KEY=VALUE",
+    "How object stores (`s3://`, `gs://`, `az://`) are opened: `region=`, `endpoint=`, "
+    "`skip_signature=true`, `request_payer=true` and the other options of obstore. Credentials are "
+    "better set in the environment. May be repeated. Needs the extra `cloud`.",
+    field="store_options",
+)
 
 UPLOAD: Final = OptionTable(
     UploadConfig,
@@ -121,6 +128,7 @@ UPLOAD: Final = OptionTable(
                 "(`rename`: `photo (2).jpg`), or nothing is sent at all (`error`).",
             ),
         ),
+        "Stores": (_STORE_OPTION,),
         "Checks": (
             Option(
                 "--check",

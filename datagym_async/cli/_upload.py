@@ -108,8 +108,9 @@ def upload(
         list[str] | None,
         argument(
             "SOURCE...",
-            "Files, folders (with all below them), globs, lists (.txt .csv .jsonl), "
-            "URLs, or - for a list on standard input.",
+            "Files, folders (with all below them), globs, lists (.txt .csv .jsonl), archives (.zip "
+            ".tar .tar.gz .tar.zst), any of these in a store (s3:// gs:// az://), URLs, or - for a "
+            "list on standard input.",
         ),
     ] = None,
     dataset: str | None = None,

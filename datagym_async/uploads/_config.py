@@ -12,6 +12,7 @@ from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
 from datagym_async._runs._options import above_zero, check_on_event, flags, one_of, within
 from datagym_async._runs._prepare import Steps, steps_in
+from datagym_async._runs._stores import Stores, check_store_options, store_options
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_of
 from datagym_async.uploads._events import OnEvent
@@ -103,6 +104,11 @@ class UploadConfig:
     Args:
         concurrency: Requests in flight at once, 1 to 256, pinned while the upload runs; None to
             have the best number found out, up to the client's ``max_uploads``.
+        store_options: How object stores are opened (``s3://``, ``gs://``, ``az://``), as a mapping
+            or texts ``key=value``: options of obstore, such as ``region``, ``endpoint``,
+            ``skip_signature`` (no credentials), ``request_payer``. Credentials are better set in
+            the environment. Those that may be secrets are kept nowhere. Needs
+            ``datagym-async[cloud]``.
         batch_size: URLs in one request, 1 to 500.
         name: How files are named in the dataset: by their last part (``"basename"``), by their
             path below the folder, glob or list that named them (``"relative"``), by a
@@ -193,6 +199,9 @@ class UploadConfig:
     """
 
     concurrency: int | None = attrs.field(default=None, validator=within(1, MAX_CONCURRENCY))
+    store_options: tuple[str, ...] = attrs.field(
+        default=(), converter=store_options, validator=check_store_options, repr=False
+    )
     batch_size: int = attrs.field(default=50, validator=within(1, MAX_BATCH_SIZE))
     name: Name = attrs.field(default="basename", validator=lambda _, __, value: check_name(value))
     name_separator: str = attrs.field(default="/", validator=_separating)
@@ -255,4 +264,5 @@ def rules_of(config: UploadConfig) -> Rules:
         config.on_clash,
         steps,
         journal_files(config.journal),
+        Stores(config.store_options),
     )

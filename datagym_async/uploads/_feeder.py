@@ -12,18 +12,30 @@ import itertools
 import threading
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async._groups import first_of
 from datagym_async._threads import in_thread, in_thread_left_behind
 from datagym_async.uploads._preparing import PORTION, Preparer
-from datagym_async.uploads._reading import next_portion, read_awaited
+from datagym_async.uploads._reading import (
+    DECODERS,
+    PORTION_BYTES,
+    PORTION_ITEMS,
+    SMALL,
+    next_portion,
+    read_awaited,
+    read_stored,
+)
+from datagym_async.uploads._sending import BytesInFlight
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
+from datagym_async.uploads.sources._archives import Archives
 from datagym_async.uploads.sources._candidates import Rules
 from datagym_async.uploads.sources._leaves import Stream, leaves, nothing_to_upload
+from datagym_async.uploads.sources._stored import looked_up
 
 if TYPE_CHECKING:
     from datagym_async.uploads._screening import Screening
@@ -33,6 +45,8 @@ if TYPE_CHECKING:
 STEP = 256  # candidates in one thread hop of planning, elements of a stream in one portion
 TAKEN_AT_ONCE = 256
 """Items of the plan in one transaction; with a journal they count as being sent from then on."""
+READERS = 32  # objects of stores that are read at once
+READ_AHEAD = 32 << 20  # bytes of them that wait for a worker, besides the last few
 STEP_SECONDS = 0.05  # after which a slow iterator's portion is planned as it is
 
 Work: TypeAlias = "Planned | tuple[Planned, ...]"
@@ -65,8 +79,14 @@ class Feeder:
     _links: list[Planned] = attrs.Factory(list)
     _parts: Iterator[int] = attrs.Factory(itertools.count)
     _preparer: Preparer | None = attrs.field(default=None, init=False)
+    _archives: Archives = attrs.field(init=False)
+    _ahead: BytesInFlight = attrs.field(factory=lambda: BytesInFlight(READ_AHEAD), init=False)
+    _looking: asyncio.Semaphore = attrs.field(
+        factory=lambda: asyncio.Semaphore(DECODERS), init=False
+    )
 
     def __attrs_post_init__(self) -> None:
+        self._archives = Archives(self._rules.stores)
         if (steps := self._rules.steps) is not None:
             self._preparer = Preparer(steps, self._rules.screening)
 
@@ -79,6 +99,7 @@ class Feeder:
         try:
             await self._feed(source)
         finally:
+            await in_thread(self._archives.close)
             if self._preparer is not None:
                 await in_thread(self._preparer.close)
 
@@ -106,7 +127,8 @@ class Feeder:
         """Plan the finite part of some sources; return the rest, and what is wrong as a whole."""
         streams: list[Stream] = []
         wrong: list[Candidate] = []
-        with closing(_entries(elements, self._rules, self._parts)) as entries:
+        found = _entries(elements, self._rules, self._parts)
+        with closing(found), closing(looked_up(found, self._rules)) as entries:
             while step := await in_thread(self._plan_step, entries):
                 for entry in step:
                     if isinstance(entry, Stream):
@@ -125,7 +147,50 @@ class Feeder:
         return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
 
     async def _hand_out_taken(self) -> None:
-        """Read what the plan has settled, portion by portion, and hand it out."""
+        """Read what the plan has settled, portion by portion, and hand it out.
+
+        Objects of stores are read by tasks of their own, several at once, ahead of the workers.
+        """
+        stored: asyncio.Queue[Planned | None] = asyncio.Queue(READERS)
+        readers: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._hand_out_read(stored, readers, group)
+                for _ in readers:
+                    await stored.put(None)
+        except BaseExceptionGroup as errors:
+            raise first_of(errors) from None
+
+    async def _read_ahead(self, stored: asyncio.Queue[Planned | None]) -> None:
+        """Read objects of stores as they are asked for, and hand them out one by one."""
+        preparer = self._preparer
+        screening = self._rules.screening if preparer is None else preparer.rough
+        while (planned := await stored.get()) is not None:
+            weight = min(planned.size or 0, SMALL)
+            await self._ahead.acquire(weight)
+            try:
+                screening = (
+                    self._rules.screening if self._preparer is None else self._preparer.rough
+                )
+                async with self._looking if screening.check == "decode" else nullcontext():
+                    await read_stored(planned, self._rules.stores, screening)
+                if planned.is_changed or planned.is_unread:
+                    await in_thread(self._plan.note_read, [planned])
+                if preparer is not None:
+                    async with self._looking:
+                        await self._prepare(preparer, [planned])
+                if planned.is_turned and planned.verdict is None:
+                    self._tally.turned += 1
+                await self._hand_out([planned])
+            finally:
+                self._ahead.release(weight)
+
+    async def _hand_out_read(
+        self,
+        stored: asyncio.Queue[Planned | None],
+        readers: list[asyncio.Task[None]],
+        group: asyncio.TaskGroup,
+    ) -> None:
         clock, preparer = asyncio.get_running_loop().time, self._preparer
         screening = self._rules.screening if preparer is None else preparer.rough
         while True:
@@ -139,6 +204,14 @@ class Feeder:
                 return
             ready: list[Work] = []
             for planned in portion:
+                if planned.is_stored:
+                    if len(readers) < READERS:
+                        readers.append(group.create_task(self._read_ahead(stored)))
+                    if stored.full() and ready:
+                        await self._hand_out(ready)
+                        ready = []
+                    await stored.put(planned)
+                    continue
                 if planned.is_awaited:
                     await self._hand_out(ready)
                     ready = []
@@ -169,10 +242,8 @@ class Feeder:
         self._waiting = self._waiting or self._plan.take(TAKEN_AT_ONCE)
         if not self._waiting:
             return []
-        if self._preparer is None:
-            portion = next_portion(self._plan, self._waiting, screening)
-        else:
-            portion = next_portion(self._plan, self._waiting, screening, PORTION)
+        most = (PORTION_ITEMS, PORTION_BYTES) if self._preparer is None else PORTION
+        portion = next_portion(self._plan, self._waiting, screening, most, self._archives)
         self._plan.note_read(portion)
         return portion
 

@@ -12,19 +12,26 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import TYPE_CHECKING
 
+import attrs
+
+from datagym_async._printable import printable
 from datagym_async._regular_files import READ_FLAGS, check_regular
 from datagym_async._runs._decode import decode
 from datagym_async._runs._disk import refusal
+from datagym_async._runs._stores import Stores, identity_of, is_stored
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
+from datagym_async.exceptions import DataGymError, StoreError
 from datagym_async.resources._media import file_body
 from datagym_async.uploads._screening import HEAD_SIZE, WARN_BYTES, Screening, warnings_of
-from datagym_async.uploads._values import is_readable, is_url
+from datagym_async.uploads._values import MEMBER, is_readable, is_url
+from datagym_async.uploads.sources._archives import Archives
 from datagym_async.uploads.sources._open_files import (
     ByteSource,
     Spool,
     UnreadableFileError,
     as_stream,
+    body_of,
     body_of_open,
     body_of_spool,
     is_async,
@@ -60,6 +67,7 @@ def next_portion(
     waiting: list[Planned],
     screening: Screening = USUAL,
     most: tuple[int, int] = (PORTION_ITEMS, PORTION_BYTES),
+    archives: Archives | None = None,
 ) -> list[Planned]:
     """Return the next items of the plan, read: as many as one portion bears.
 
@@ -70,6 +78,7 @@ def next_portion(
         waiting: Items taken from the plan and not read yet; kept by the caller between calls.
         screening: How closely images are looked at.
         most: Items of one portion, and about how many bytes.
+        archives: What finds members of archives; kept by the caller between calls.
     """
     if not waiting:
         waiting.extend(plan.take(PORTION_ITEMS))
@@ -77,7 +86,7 @@ def next_portion(
     portion: list[Planned] = []
     weight, until = 0, monotonic() + PORTION_SECONDS
     for planned in waiting[: DECODERS if is_decoding else most[0]]:
-        portion.append(read(planned, screening))
+        portion.append(read(planned, screening, archives))
         body = planned.body
         if body is not None and body.data is not None:
             weight += body.size
@@ -102,15 +111,25 @@ def decoded(planned: Planned) -> Planned:
     return planned.reject(found.reason) if found.reason else planned
 
 
-def read(planned: Planned, screening: Screening = USUAL) -> Planned:
-    """Return a planned item with its body noted in it, or with the reason why it has none."""
+def read(
+    planned: Planned, screening: Screening = USUAL, archives: Archives | None = None
+) -> Planned:
+    """Return a planned item with its body noted in it, or with the reason why it has none.
+
+    An object of a store, and an open file that has to be awaited, are only marked.
+    """
     content, verdict, size = planned.item.content, planned.verdict, planned.size
     if verdict is not None and not verdict.is_clash:
         return planned
     if isinstance(content, str):
         if is_url(content):
             return planned
-        _read_file(planned, content, screening)
+        if MEMBER in content:
+            _read_member(planned, content, screening, archives or Archives(Stores()))
+        elif is_stored(content):
+            planned.is_stored = True
+        else:
+            _read_file(planned, content, screening)
     elif is_readable(planned.item.file):
         _read_open_file(planned, planned.item.file, screening)
     else:
@@ -118,7 +137,8 @@ def read(planned: Planned, screening: Screening = USUAL) -> Planned:
     if verdict is not None:
         # It was read to find out whether it is an image at all, which is the better reason.
         planned.body = planned.source = None
-        planned.is_awaited, planned.size = False, size
+        planned.is_awaited = planned.is_stored = False
+        planned.size = size
         planned.verdict = planned.verdict or verdict
     return _judged(planned, screening) if screening.ignore_others else planned
 
@@ -162,6 +182,84 @@ def _tell_start(planned: Planned, start: int) -> None:
         planned.reject(f"{planned.verdict.reason} {told}")
     else:
         planned.warnings += (told,)
+
+
+def _read_member(planned: Planned, address: str, screening: Screening, archives: Archives) -> None:
+    try:
+        member = archives.member(address)
+        if planned.mtime is not None and planned.mtime != member.identity:
+            planned.reject(f"{printable(address)} has changed since it was listed.")
+            return
+        with member.open() as file:
+            head = read_open(file, SMALL + 1)
+            if len(head) <= SMALL:
+                _screen(planned, member.size, head, head, screening)
+            elif reason := screening.of_head(member.size, head):
+                planned.reject(reason)
+            else:
+                source = member.raw
+                body = body_of(source, member.size) if source is not None else None
+                if source is None or body is None:
+                    body, source = body_of_open(file, head, None)
+                _stream(planned, body, source, screening)
+                planned.is_turned = screening.look(head[:LONG_HEAD])[1]
+        archives.stores.noted(None)
+    except Exception as error:  # whatever a foreign archive provokes: it is a verdict on its member
+        _not_read(planned, address, error, archives.stores)
+
+
+async def read_stored(planned: Planned, stores: Stores, screening: Screening = USUAL) -> Planned:
+    """Return an item that is an object of a store, with its body or a reason against it.
+
+    A small one that is likely an image is read in one request. Each answer must have the ETag that
+    was listed. A store that gives nothing, again and again, is a `StoreError`.
+
+    Args:
+        planned: What `read` gave.
+        stores: Where it lies.
+        screening: How closely images are looked at.
+    """
+    address, planned.is_stored = str(planned.item.content), False
+    size = planned.size or 0
+    try:
+        found, head, data = stores.at(address), b"", b""
+        if size:
+            is_likely = address.lower().endswith(_IMAGE_ENDINGS) and size <= SMALL
+            first = size if is_likely else HEAD_SIZE if size <= SMALL else LONG_HEAD
+            head, meta = await found.read(0, first)
+            if identity_of(meta) != planned.mtime or meta["size"] != size:
+                raise StoreError(
+                    f"{address}: it has changed since it was listed.", trouble="changed"
+                )
+            found, data = attrs.evolve(found, etag=meta["e_tag"]), head
+        reason = screening.of_head(size, head)
+        if not reason and len(head) < size <= SMALL:
+            data, _ = await found.read(0, size)
+        stores.noted(None)
+        if reason:
+            planned.reject(reason)
+        elif size > SMALL:
+            _stream(planned, found.body(size), found, screening)
+            planned.is_turned = screening.look(head)[1]
+        else:
+            _screen(planned, size, data, data, screening)
+    except StoreError as error:
+        _not_read(planned, address, error, stores)
+    _judged(planned, screening)
+    return await in_thread(decoded, planned) if screening.check == "decode" else planned
+
+
+def _not_read(planned: Planned, address: str, error: Exception, stores: Stores) -> None:
+    """Note why something elsewhere than on a disk was not read; what may pass is no verdict."""
+    if isinstance(error, StoreError):
+        stores.noted(error)
+        if error.trouble == "passing":
+            planned.fail(str(error))
+            return
+    planned.is_unread = not isinstance(error, StoreError) or error.trouble == "denied"
+    said = isinstance(error, DataGymError)
+    words = str(error) or type(error).__name__
+    planned.reject(words if said else f"{printable(address)} cannot be read: {words}.")
 
 
 async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planned:
@@ -230,6 +328,7 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
         finally:
             os.close(file)
     except (OSError, ValueError) as error:
+        planned.is_unread = True
         planned.reject(refusal(path, error))
         return
     _screen(planned, size, head, whole, screening)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._options import Stops
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import APIError, TransferError
+from datagym_async.exceptions import APIError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of, said_prepared, steps_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._observer import Observer
@@ -254,13 +254,16 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         config = self._config
         if config.verify is not None:
             sample = config.verify_sample if config.verify == "sample" else None
-            chosen = images_of(self._plan.using, sample, self._dataset_id)
+            stores = rules_of(config).stores
+            chosen = images_of(self._plan.using, sample, self._dataset_id, stores)
             async with aclosing(chosen) as images:
-                await verify(self._media.stream, images, self._tally, steps_of(config))
+                await verify(self._media.stream, images, self._tally, steps_of(config), stores)
 
     def _outcome_of(self, error: Exception) -> Exception:
-        if isinstance(error, APIError | sqlite3.Error):
-            words = str(error) if isinstance(error, APIError) else self._plan.failure_text(error)
+        if isinstance(error, APIError | StoreError | sqlite3.Error):
+            words = str(error)
+            if isinstance(error, sqlite3.Error):
+                words = self._plan.failure_text(error)
             text = f"The upload stopped: {words.rstrip('.')}. {self.report.summary()}"
             return TransferError(text, report=self.report)
         return error

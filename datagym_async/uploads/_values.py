@@ -6,12 +6,13 @@ import enum
 import os
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeGuard, cast
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias, TypeGuard, cast
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
 
 from datagym_async._printable import printable, quoted
+from datagym_async._runs._stores import is_stored
 from datagym_async._runs._text import BulkReport, counted, problem_row, said_counts, size
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
 from datagym_async.uploads._pictures import Picture, kind_of
@@ -20,6 +21,15 @@ from datagym_async.uploads._pictures import Picture, kind_of
 def is_url(text: str) -> bool:
     """Return whether a text given as a source is an address rather than a path."""
     return text[:8].lower().startswith(("http://", "https://"))
+
+
+MEMBER: Final = "!//"
+"""Between an archive and one of its members: ``/data/a.zip!//cam 1/x.jpg``."""
+
+
+def is_elsewhere(content: str) -> bool:
+    """Return whether the bytes of an item lie in a store or an archive, and in no file."""
+    return MEMBER in content or is_stored(content)
 
 
 def last_part(path: str) -> str:
@@ -87,7 +97,9 @@ class UploadItem:
         name: Name in the dataset, any text; None takes the last part of the path or URL. A link
             image is always named by the service, after its URL.
         content: A path, the bytes themselves, or an address that begins with ``http://`` or
-            ``https://`` (a link image: the service keeps the link and not the bytes). Or an open
+            ``https://`` (a link image: the service keeps the link and not the bytes). Or the
+            address of an object in a store (``s3://bucket/key``, ``gs://``, ``az://``), or of a
+            member of an archive (``/data/a.zip!//inside/b.jpg``). Or an open
             binary file, whose ``read`` may be a coroutine function: it is read from where it
             stands when its turn comes, so it must stay open until its result is there, and it is
             the caller who closes it. One that cannot be rewound goes into a temporary file first,
@@ -156,8 +168,10 @@ class UploadItem:
 
     @property
     def path(self) -> Path | None:
-        """Return the file, or None where the item is bytes or a link."""
-        return Path(self.content) if isinstance(self.content, str) and not self.url else None
+        """Return the file, or None for bytes, a link, or what lies in a store or an archive."""
+        if not isinstance(self.content, str) or self.url or is_elsewhere(self.content):
+            return None
+        return Path(self.content)
 
     @property
     def url(self) -> str | None:

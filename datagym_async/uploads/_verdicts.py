@@ -9,6 +9,7 @@ from datagym_async.exceptions import (
     APIError,
     APIStatusError,
     ConfigurationError,
+    StoreError,
 )
 from datagym_async.models import UrlStatus
 from datagym_async.uploads._values import Outcome, UploadResult
@@ -47,6 +48,8 @@ def of_error(
         # Not in the listing at the start: somebody else stored it since.
         outcome = Outcome.SKIPPED
         reason = "The dataset holds this name already; it was stored meanwhile."
+    elif isinstance(error, StoreError) and error.trouble == "passing":
+        pass  # the next run tries again
     elif isinstance(error, OSError | ConfigurationError) and not isinstance(error, APIError):
         outcome = Outcome.REJECTED  # a missing answer is a ConnectionError, too, and failed
     answer = error if isinstance(error, APIStatusError) and outcome is Outcome.FAILED else None

@@ -19,14 +19,16 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal
+from datagym_async._runs._stores import RANGE, Stores, is_stored
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import APIError
+from datagym_async.exceptions import APIError, DataGymError
 from datagym_async.resources._work import for_each
 from datagym_async.uploads._preparing import Workers
 from datagym_async.uploads._screening import LEFT_ALONE
-from datagym_async.uploads._values import Mismatch
+from datagym_async.uploads._values import MEMBER, Mismatch
 from datagym_async.uploads.plan._rows import text
 from datagym_async.uploads.plan._tables import State, stated
+from datagym_async.uploads.sources._archives import Archives
 
 if TYPE_CHECKING:
     import sqlite3
@@ -51,6 +53,8 @@ class Stored:
     path: str | None = None  # the file that it was sent from
     sha256: bytes | None = None  # of the bytes that it was sent from, where there is no file
     is_prepared: bool = False  # that is the hash of what was made of them before
+    data: bytes | None = None  # what the path leads to, where that is a member of an archive
+    problem: str = ""  # why that could not be read
 
 
 async def verify(
@@ -58,6 +62,7 @@ async def verify(
     images: AsyncIterator[Stored],
     tally: Tally,
     steps: Steps | None = None,
+    stores: Stores | None = None,
 ) -> None:
     """Download images, a few at a time, and count in `tally` which are equal.
 
@@ -70,11 +75,12 @@ async def verify(
         if workers is not None and image.path is None and not image.is_prepared:
             return
         try:
-            reason = await _difference(stream, image, workers)
+            reason = await _difference(stream, image, workers, stores or Stores())
         except APIError as error:
             reason = f"It could not be downloaded for the comparison: {error}"
         except OSError as error:
-            reason = refusal(image.path or image.name, error)
+            is_said = isinstance(error, DataGymError)
+            reason = str(error) if is_said else refusal(image.path or image.name, error)
         mismatch = Mismatch(
             name=printable(image.name),
             source=printable(image.path or ""),
@@ -91,13 +97,17 @@ async def verify(
             await in_thread(workers.close)
 
 
-async def _difference(stream: MediaStream, image: Stored, workers: Workers | None) -> str:
+async def _difference(
+    stream: MediaStream, image: Stored, workers: Workers | None, stores: Stores
+) -> str:
+    if image.problem:
+        return image.problem
     if not image.media_id:
         return "The dataset does not list it."
     expected, size = image.sha256, None
     if image.path is not None:
-        expected, size = await in_thread(_digest_of_file, image.path)
-        made = None if workers is None else await in_thread(workers.prepare, image.path)
+        given, expected, size = await _given(image, stores, whole=workers is not None)
+        made = None if workers is None else await in_thread(workers.prepare, given)
         if made is not None and made.reason:
             return made.reason
         if made is not None and made.data is not None:
@@ -120,6 +130,33 @@ async def media_digest(stream: MediaStream, media_id: str) -> tuple[bytes, int]:
             digest.update(chunk)
             size += len(chunk)
     return digest.digest(), size
+
+
+async def _given(image: Stored, stores: Stores, *, whole: bool) -> tuple[bytes | str, bytes, int]:
+    """Return what an image was sent from, its hash and its size; `whole` objects as their bytes."""
+    path = image.path or ""
+    if image.data is not None:
+        return image.data, hashlib.sha256(image.data).digest(), len(image.data)
+    if not is_stored(path):
+        return path, *await in_thread(_digest_of_file, path)
+    found, digest, size, kept = stores.at(path), hashlib.sha256(), 0, []
+    meta = await in_thread(stores.head, found.at)
+    found = attrs.evolve(found, etag=meta["e_tag"])
+    while size < meta["size"]:
+        data, _ = await found.read(size, RANGE)
+        digest.update(data)
+        size += len(data)
+        kept += [data] if whole else []
+    return b"".join(kept), digest.digest(), size
+
+
+def _with_member(image: Stored, archives: Archives) -> Stored:
+    """Return an image with the bytes of the member that it was sent from."""
+    try:
+        with (member := archives.member(image.path or "")).open() as file:
+            return attrs.evolve(image, data=file.read(member.size))
+    except Exception as error:  # whatever a foreign archive provokes
+        return attrs.evolve(image, problem=f"{printable(image.path or '')}: {error}")
 
 
 def _digest_of_file(path: str) -> tuple[bytes, int]:
@@ -149,13 +186,17 @@ ORDER BY seq LIMIT ?
 
 
 async def images_of(
-    using: Callable[[], AbstractContextManager[sqlite3.Connection]], sample: int | None, seed: str
+    using: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    sample: int | None,
+    seed: str,
+    stores: Stores | None = None,
 ) -> AsyncGenerator[Stored, None]:
     """Yield images of a run by its plan, all outcomes of which must be written.
 
     They are a sample of the uploaded ones, the same for the same seed, or all of those and the
-    skipped ones.
+    skipped ones. Members of archives are read here, in their order.
     """
+    archives = Archives(stores or Stores())
 
     def choose(count: int) -> list[int]:
         with using() as database:
@@ -185,8 +226,11 @@ async def images_of(
         page = None if chosen is None else chosen[start : start + PAGE]
         images, last = await in_thread(look_up, page, last)
         if not images:
+            await in_thread(archives.close)
             return
         for image in images:
+            if image.path is not None and MEMBER in image.path:
+                image = await in_thread(_with_member, image, archives)  # noqa: PLW2901
             yield image
         start += PAGE
 

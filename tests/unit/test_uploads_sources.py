@@ -381,8 +381,8 @@ def test_paths_of_windows_get_a_hint(photos: Path) -> None:
 
 SLIPS = [
     "nowhere",
-    "gs://bucket/x",
-    "s3://bucket/*.jpg",
+    "ftp://bucket/x",
+    "ftp://bucket/*.jpg",
     "*.jgp",
     "empty",
     "c:\\x.jpg",

@@ -31,10 +31,11 @@ from datagym_async._runs._database import (
     unseal,
 )
 from datagym_async._runs._disk import JournalLock, full_path, local_path, lock_path
+from datagym_async._runs._stores import shown_options
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import name_key
 from datagym_async.uploads._pictures import why_no_source
-from datagym_async.uploads._values import UploadItem, is_url, url_name
+from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url, url_name
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import blob, text
 from datagym_async.uploads.sources._watch import FolderWatch
@@ -99,6 +100,8 @@ class Job:
         options: dict[str, object] = {"watch": True} if isinstance(sources, FolderWatch) else {}
         for field in () if config is None else attrs.fields(type(config)):
             value = getattr(config, field.name)
+            if field.name == "store_options":  # others of them may be secrets
+                value = shown_options(value)
             if not (field.name in _OF_ONE_RUN or callable(value) or value == field.default):
                 options[field.name] = value
         words = tuple(kept) if are_words else None
@@ -160,6 +163,8 @@ def _described(source: object, resolved: Callable[[str], str]) -> Iterator[tuple
 def _full(text: str, resolved: Callable[[str], str]) -> tuple[str, str]:
     if text == "-" or is_url(text):
         return text, text
+    if is_elsewhere(text):
+        return text.rstrip("/"), text
     path = os.path.expanduser(local_path(text))  # noqa: PTH111 -- takes any text
     spelled = os.path.abspath(path)  # noqa: PTH100
     try:

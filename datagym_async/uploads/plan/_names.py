@@ -27,7 +27,7 @@ from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import fold_written
 from datagym_async.uploads._screening import HEAD_SIZE, Screening, screen_name
-from datagym_async.uploads._values import Outcome, UploadItem
+from datagym_async.uploads._values import Outcome, UploadItem, is_elsewhere
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
 from datagym_async.uploads.plan._tables import Kind, State
@@ -233,6 +233,8 @@ def _is_image(item: UploadItem, screening: Screening) -> bool:
     data = item.data
     if item.url or item.file is not None:
         return True
+    if data is None and is_elsewhere(str(item.content)):  # not read before its turn
+        return item.name.lower().endswith((".jpg", ".jpeg", ".png"))
     if data is None:
         try:
             with open(str(item.content), "rb", buffering=0, opener=regular_only) as file:

@@ -82,6 +82,8 @@ class Planned:
     body: Body | None = None  # what to send; None for a link, and for what is not sent
     source: ByteSource | None = None  # of the body's bytes, where that is no file of its own
     is_awaited: bool = False  # its open file is still to be read, in the event loop
+    is_stored: bool = False  # likewise the object of a store that it is
+    is_unread: bool = False  # what it was rejected for may pass: the next run reads it again
     is_changed: bool = False  # its file was read as another one than it was listed as
     is_turned: bool = False  # the service ignores its EXIF orientation, which is not upright
 
@@ -90,6 +92,11 @@ class Planned:
         self.body = self.source = None
         self.verdict = Verdict(Outcome.REJECTED, reason)
         return self
+
+    def fail(self, reason: str) -> None:
+        """Let it fail, so that the next run tries again."""
+        self.body = self.source = None
+        self.verdict = Verdict(Outcome.FAILED, reason)
 
     def leave_alone(self) -> None:
         """Skip it, since it is no image."""
@@ -351,11 +358,12 @@ class Plan:
         """Note in a journal which files were read, before they are sent, as others than listed."""
         if self._resuming is None:
             return
-        changed = [
+        changed: list[tuple[int | None, int | None, int]] = [
             (each.size, each.mtime, each.seq)
             for each in portion
             if each.is_changed and each.body is not None and each.mtime is not None
         ]
+        changed += [(each.size, None, each.seq) for each in portion if each.is_unread]
         if changed:
             with self._database.writing() as database:
                 database.executemany(sql.IS_NOW, changed)

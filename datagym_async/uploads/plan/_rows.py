@@ -18,7 +18,7 @@ from datagym_async.models import MediaSourceType
 from datagym_async.models._names import fold_link, fold_written, name_key
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._screening import screen_name
-from datagym_async.uploads._values import UploadItem, is_url, url_name
+from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url, url_name
 from datagym_async.uploads.plan import _tables as sql
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
     elif not refusal and not (refusal := screen_name(item.name)):
         key = f"n{fold_written(item.name)}".encode("utf-8", "surrogatepass")
 
-    if known_by and item.file is None:  # an open file is known by its name and size
+    # An open file is known by its name and size; elsewhere than on a disk `mtime` says it all.
+    if known_by and item.file is None and not (mtime and is_elsewhere(str(content))):
         if isinstance(content, bytes):
             sha = hashlib.sha256(content).digest()
         elif key is not None and link is None and (mtime is None or known_by == "hash"):

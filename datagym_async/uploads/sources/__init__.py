@@ -3,6 +3,7 @@
 * `_leaves`: what a source may be: a path, a glob, a list, an item, a stream, a collection of these.
 * `_candidates`: what a source yields; how files are named, and which patterns leave out.
 * `_folders`: folders are walked, and globs matched.
+* `_stored`: the same of object stores. `_archives`: members of archives.
 * `_lists`: lists of paths and URLs as .txt, .csv or .jsonl.
 * `_open_files`: open files of the caller's are sized, read and rewound.
 * `_watch`: a folder that gives each file as it arrives.

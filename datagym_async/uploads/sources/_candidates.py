@@ -29,9 +29,10 @@ from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import full_path
 from datagym_async._runs._prepare import Steps
+from datagym_async._runs._stores import Stores
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import Screening
-from datagym_async.uploads._values import UploadItem
+from datagym_async.uploads._values import UploadItem, is_elsewhere
 
 Name: TypeAlias = str | Callable[[UploadItem], str]
 """``"basename"``, ``"relative"``, a template such as ``"{parent}_{name}"``, or a function."""
@@ -125,6 +126,9 @@ class Naming:
         if "index" in fields:
             values["index"] = next(self._numbers)
         if "sha256" in fields:
+            if is_elsewhere(path):
+                msg = f"{printable(path)} has no hash in its name: its bytes are not read before."
+                raise UnnamableError(msg)
             try:
                 with open(path, "rb", buffering=0, opener=regular_only) as stream:
                     values["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -191,7 +195,9 @@ class Candidate:
     refusal: str = ""  # why it cannot be uploaded, if something is known against it
     whole_source: bool = False  # the refusal is about a source as a whole (no such folder)
     place: str = ""  # what sorts it among the others of its source: its relative path
-    mtime: int | None = None  # in nanoseconds, where it is known without another look
+    # In nanoseconds, where it is known without another look; elsewhere than on a disk what stands
+    # for its bytes, as an ETag does.
+    mtime: int | None = None
     depends: bool = False  # its name depends on how its file was named: that may come again
 
 
@@ -207,6 +213,7 @@ class Rules:
     on_clash: Clashes = "skip"
     steps: Steps | None = None  # how images are prepared, where they are
     left_out: frozenset[str] = frozenset()  # absolute paths of files that the run itself keeps
+    stores: Stores = attrs.field(factory=Stores, eq=False)
     _resolved: Callable[[str], str] = attrs.field(
         factory=lambda: functools.lru_cache(1024)(os.path.realpath), eq=False, repr=False
     )
@@ -222,6 +229,7 @@ class Rules:
         size: int | None = None,
         refusal: str = "",
         mtime: int | None = None,
+        place: str | None = None,
     ) -> Candidate:
         """Return a file as a candidate, named; with a reason against it where it has no name.
 
@@ -237,7 +245,8 @@ class Rules:
         # For each file: without the constructor's looks at what a caller gives.
         item = UploadItem.__new__(UploadItem)
         item.__attrs_init__(name, path)
-        return Candidate(item, size, refusal, False, relative, mtime, depends)
+        place = relative if place is None else place
+        return Candidate(item, size, refusal, False, place, mtime, depends)
 
 
 def refused_source(name: str, reason: str) -> Candidate:

@@ -47,7 +47,7 @@ class _File(NamedTuple):
 def in_folder(folder: str, rules: Rules) -> Iterator[Candidate]:
     """Yield every file below a folder that counts."""
     but = "" if rules.include_hidden else " (hidden ones do not count)"
-    nothing = f"The folder {printable(folder)} holds no files{_left_by(rules) or but}."
+    nothing = f"The folder {printable(folder)} holds no files{left_by(rules) or but}."
     return walk(os.path.realpath(folder), rules, nothing=refused_source(folder, nothing))
 
 
@@ -73,11 +73,12 @@ def in_glob(pattern: str, rules: Rules) -> Iterator[Candidate]:
         rules,
         depth=None if "**" in segments else len(segments),
         matches=matcher(("/".join(segments),), any_case=os.name == "nt"),
-        nothing=refused_source(pattern, f"No file matches {printable(pattern)}{_left_by(rules)}."),
+        nothing=refused_source(pattern, f"No file matches {printable(pattern)}{left_by(rules)}."),
     )
 
 
-def _left_by(rules: Rules) -> str:
+def left_by(rules: Rules) -> str:
+    """Return who may have left nothing of a source, in words; empty without patterns."""
     has_patterns = rules.filters.include or rules.filters.exclude
     return " that the patterns of include and exclude leave" if has_patterns else ""
 

@@ -16,12 +16,14 @@ import attrs
 
 from datagym_async._printable import printable
 from datagym_async._runs._disk import local_path, look, size_of
+from datagym_async._runs._stores import is_stored
 from datagym_async._runs._text import counted
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._pictures import Picture, kind_of, why_no_source
 from datagym_async.uploads._values import (
+    MEMBER,
     Pixels,
     Readable,
     UploadItem,
@@ -29,10 +31,12 @@ from datagym_async.uploads._values import (
     is_url,
     last_part,
 )
-from datagym_async.uploads.sources._candidates import Candidate, Naming, refused_source
+from datagym_async.uploads.sources._archives import asks_archives, in_archive, is_archive
+from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, refused_source
 from datagym_async.uploads.sources._folders import in_folder, in_glob, is_glob
 from datagym_async.uploads.sources._lists import in_list, in_standard_input, is_list
 from datagym_async.uploads.sources._open_files import size_of_open
+from datagym_async.uploads.sources._stored import in_store
 from datagym_async.uploads.sources._watch import FolderWatch
 
 if TYPE_CHECKING:
@@ -136,7 +140,7 @@ def _of_item(item: UploadItem, rules: Rules) -> Candidate:
         return Candidate(item, size_of_open(item.file))
     if isinstance(item.content, bytes):
         return Candidate(item, len(item.content))
-    if is_url(item.content):
+    if is_url(item.content) or is_stored(item.content) or MEMBER in item.content:
         return Candidate(item)
     size = size_of(path := local_path(item.content))
     if isinstance(size, str):
@@ -150,14 +154,26 @@ def _of_text(text: str, rules: Rules) -> Leaf:
         return Stream(in_standard_input(rules))
     if is_url(text):
         return (Candidate(UploadItem(None, text)),)
+    if is_stored(text):
+        return in_store(text, rules)
     if not text.strip():
         return (refused_source(text, "A source is an empty text; name a file or folder."),)
     path = os.path.expanduser(local_path(text))  # noqa: PTH111 -- Path raises where there is no home
     missing = isinstance(look(path), str)
     if missing and foreign_scheme(text):
         return (refused_source(text, f"{printable(text)}: {screen_url(text)}."),)
-    pattern = missing and is_glob(path)
-    return in_glob(path, rules) if pattern else _of_path(path, rules)
+    if not (missing and is_glob(path)):
+        return _of_path(path, rules)
+    return _in_archives(path, rules) if asks_archives(path) else in_glob(path, rules)
+
+
+def _in_archives(pattern: str, rules: Rules) -> Iterator[Candidate]:
+    """Yield the members of archives that match a pattern; other patterns are for the members."""
+    for found in in_glob(pattern, attrs.evolve(rules, naming=Naming(), filters=Filters())):
+        if not found.refusal and is_archive(str(found.item.content)):
+            yield from in_archive(str(found.item.content), rules)
+        elif found.refusal or rules.filters.takes(found.place):
+            yield found
 
 
 def _of_path(path: str, rules: Rules) -> Leaf:
@@ -170,4 +186,6 @@ def _of_path(path: str, rules: Rules) -> Leaf:
         return (refused_source(path, size + (_PIPED if is_pipe else "")),)
     if is_list(path):
         return in_list(path, rules)
+    if is_archive(path):
+        return in_archive(rules.full(path), rules)
     return (rules.file(rules.full(path), last_part(path), size),)

@@ -8,8 +8,9 @@
 * ``.jsonl``: a string a line, or an object with such members.
 
 A row again, as lists of boxes have one each, is the same item (see the plan). Paths are relative to
-the folder of the list, or URLs of files. Bytes that are not UTF-8 are kept, since file names
-may hold them. A line that names no image becomes a refused candidate which says file and line.
+the folder of the list, also where that lies in a store; or they are URLs of files, or of objects in
+stores. Bytes that are not UTF-8 are kept, since file names may hold them. A line that names no
+image becomes a refused candidate which says file and line.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import csv
 import itertools
 import json
 import os
+import posixpath
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -32,11 +34,14 @@ from datagym_async._json import check_depth
 from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import local_path, look, refusal, size_of
+from datagym_async._runs._stores import RANGE, is_stored
 from datagym_async._runs._text import plain_cell
+from datagym_async.exceptions import StoreError
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._values import UploadItem, is_url, last_part
 from datagym_async.uploads.sources._candidates import Candidate, refused_source
+from datagym_async.uploads.sources._open_files import as_stream
 
 if TYPE_CHECKING:
     from datagym_async.uploads.sources._candidates import Rules
@@ -76,8 +81,16 @@ def is_list(path: str) -> bool:
 def in_list(path: str, rules: Rules) -> Iterator[Candidate]:
     """Yield what a list names."""
     try:
+        if is_stored(path):
+            found = rules.stores.at(path)
+            meta = rules.stores.head(found.at)
+            source = attrs.evolve(found, etag=meta["e_tag"])
+            yield from _candidates(as_stream(source, meta["size"], buffered=RANGE), path, rules)
+            return
         with open(path, "rb", opener=regular_only) as stream:
             yield from _candidates(stream, path, rules)
+    except StoreError as error:
+        yield refused_source(path, str(error))
     except OSError as error:
         yield refused_source(path, f"The list {refusal(path, error)}")
 
@@ -103,6 +116,16 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
         return refused_source(path, f"{origin}: {line.wrong}")
     if line.wrong:
         return Candidate(UploadItem(origin, b"", origin=origin), refusal=f"{origin}: {line.wrong}")
+    below, folder = last_part(content), path.rpartition("/")[0]
+    if is_stored(path) and not (is_stored(content) or is_url(content) or foreign_scheme(content)):
+        below = content.removeprefix("./")
+        root, _, key = folder.partition("://")
+        content = f"{root}://{posixpath.normpath(f'{key}/{content}')}"
+    if is_stored(content):
+        if line.name:
+            return Candidate(UploadItem(line.name, content, origin=origin))
+        found = rules.file(content, below, place="")
+        return attrs.evolve(found, item=attrs.evolve(found.item, origin=origin))
     if is_url(content) or foreign_scheme(content):
         wrong = "" if is_url(content) else f"{origin}: {screen_url(content)}."
         return Candidate(UploadItem(line.name, content, origin=origin), refusal=wrong)

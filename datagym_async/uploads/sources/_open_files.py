@@ -133,7 +133,7 @@ def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, B
     """
     if size is not None:
         source = _Rewound(file, cast("io.IOBase", file).tell() - len(head))
-        return _body_of(source, size), source
+        return body_of(source, size), source
     spool = Spool()
     spool.write(head)
     while data := read_open(file, CHUNK):
@@ -143,10 +143,11 @@ def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, B
 
 def body_of_spool(spool: Spool) -> Body:
     """Return the body that a temporary file makes."""
-    return _body_of(spool, spool.size)
+    return body_of(spool, spool.size)
 
 
-def _body_of(source: ByteSource, size: int) -> Body:
+def body_of(source: ByteSource, size: int) -> Body:
+    """Return the body that a source makes."""
     return Body(size=size, open=lambda: nullcontext(_chunks(source, size)))
 
 
@@ -179,9 +180,9 @@ async def _chunks(source: ByteSource, size: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def as_stream(source: ByteSource, size: int) -> BinaryIO:
+def as_stream(source: ByteSource, size: int, *, buffered: int = io.DEFAULT_BUFFER_SIZE) -> BinaryIO:
     """Return a seekable stream over a source, for those who look into it; blocks."""
-    return cast("BinaryIO", io.BufferedReader(_Raw(source, size)))
+    return cast("BinaryIO", io.BufferedReader(_Raw(source, size), buffered))
 
 
 class _Raw(io.RawIOBase):

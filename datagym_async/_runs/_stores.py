@@ -1,0 +1,310 @@
+"""Object stores (S3, Google, Azure): how one is opened and read, and what its errors mean.
+
+An address is ``s3://bucket/key``, ``gs://bucket/key`` or ``az://container/key``; the key stands as
+it is, with nothing encoded. `obstore` does the rest, its credentials come from its own environment
+variables and options. It repeats what may pass by itself: answers 429 and 5xx (S3's SlowDown is a
+503), timeouts and connections that fail, and it goes on where a body breaks off, if the object is
+still the same (tried against its version 0.12). What is left is judged here, in one table:
+
+===================================  ===================================================
+what a store says                    what it is
+===================================  ===================================================
+404 of an object                     `gone`: the item is rejected
+401, 403, no credentials             `denied`: the item is rejected, like a file without permission
+412, or another ETag than listed     `changed`: the item is rejected
+404 of a bucket, a key like ``a//b`` `wrong`: the source, or the item, is rejected
+429, 5xx, no answer, after all waits `passing`: the item failed, and `PATIENCE` in a row end the job
+===================================  ===================================================
+
+Texts of a store are never shown: they quote keys of access, signatures and URLs with tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
+
+import attrs
+
+from datagym_async._extras import extra_module
+from datagym_async._printable import printable
+from datagym_async._threads import in_thread
+from datagym_async._wire._messages import Body
+from datagym_async.exceptions import ConfigurationError, FileChangedError, StoreError
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+SCHEMES: Final = ("s3", "gs", "az", "memory")
+"""``memory`` is a store of this process, for tests; it is gone with it."""
+RANGE: Final = 4 << 20  # bytes of a large object in one request
+PATIENCE: Final = 8  # objects in a row that a store does not give: it counts as gone
+LISTED: Final = 1000  # objects of a listing in one step
+_ADDRESS: Final = re.compile(rf"({'|'.join(SCHEMES)})://([^/]*)/?(.*)", re.IGNORECASE | re.DOTALL)
+_STATUS: Final = re.compile(r"status code: (\d{3})")
+_CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
+_PATH: Final = re.compile(r'[Pp]ath "([^"]*)"')
+_RETRIES: Final = {
+    "max_retries": 6,
+    "retry_timeout": timedelta(minutes=2),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=200),
+        "max_backoff": timedelta(seconds=10),
+        "base": 2,
+    },
+}
+_OF_THE_CLIENT: Final = re.compile(
+    "allow_http|allow_invalid_certificates|(connect_|read_|pool_idle_)?timeout|http[12]_only|"
+    "proxy_(url|ca_certificate|excludes)|root_certificate"
+)
+_SHOWN: Final = re.compile(
+    "allow_http|anonymous|endpoint(_url)?|(default_)?region|request_payer|skip_signature|"
+    "virtual_hosted_style_request|account_name|timeout"
+)
+"""Options that hold no secret, and may stand in a journal."""
+_MEMORY: Final[dict[str, Any]] = {}
+
+Trouble: TypeAlias = Literal["gone", "denied", "changed", "wrong", "passing"]
+
+
+def is_stored(text: str) -> bool:
+    """Return whether a text is the address of a store, or of something in one."""
+    return _ADDRESS.match(text) is not None
+
+
+def store_options(value: Mapping[str, object] | Iterable[str] | None) -> tuple[str, ...]:
+    """Return options as texts ``key=value``, however they are given."""
+    if isinstance(value, Mapping):
+        return tuple(f"{key}={each}" for key, each in value.items())
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+def check_store_options(_: object, __: object, value: tuple[object, ...]) -> None:
+    """Refuse what are no options; no text of them is shown, since it may be a secret."""
+    for each in value:
+        if not isinstance(each, str) or not re.match(r"[A-Za-z]\w*=", each):
+            raise ConfigurationError(
+                "An option of a store is no text of the form key=value, such as region=eu-west-1."
+            )
+
+
+def shown_options(options: Iterable[str]) -> tuple[str, ...]:
+    """Return the options that hold no secret."""
+
+    def is_shown(option: str) -> bool:
+        return bool(_SHOWN.fullmatch(_name_of(option.partition("=")[0]))) and "@" not in option
+
+    return tuple(filter(is_shown, options))
+
+
+def _name_of(key: str) -> str:
+    return re.sub(r"^(aws|google|azure|azure_storage)_", "", key.lower())
+
+
+def trouble_of(error: Exception) -> tuple[Trouble, str]:
+    """Return what an error of obstore is, and what to say of it, without its own words."""
+    kind, text = type(error).__name__, str(error)
+    status, code = ("".join(each.findall(text)[:1]) for each in (_STATUS, _CODE))
+    said = f"the store answered {status}{f' {code}' if code else ''}" if status else ""
+    if kind in {"PermissionDeniedError", "UnauthenticatedError"} or status in {"401", "403"}:
+        if "169.254." in text or "metadata" in text:
+            return "denied", _NO_CREDENTIALS
+        return "denied", f"access is denied ({said or 'the store refuses the credentials'})"
+    if code == "NoSuchBucket":
+        return "wrong", "there is no such bucket"
+    if isinstance(error, FileNotFoundError):
+        return "gone", "it is not there"
+    if kind == "PreconditionError":
+        return "changed", "it has changed since it was listed"
+    if kind == "InvalidPathError" or "parse path" in text:
+        where = _PATH.search(text)
+        named = f" {printable(where[1])!r}" if where else ""
+        return "wrong", f"the key{named} has empty or dotted parts, which cannot be read"
+    if "169.254." in text or "metadata.google" in text:
+        return "denied", _NO_CREDENTIALS
+    if status and status[0] == "4" and status not in {"408", "429"}:
+        return "wrong", said
+    hints = ("dns error", "tcp connect", "timed out", "TimedOut", "certificate", "body")
+    hint = next((each for each in hints if each in text), "")
+    return "passing", said or f"the store cannot be reached or broke off ({hint or kind})"
+
+
+_NO_CREDENTIALS: Final = (
+    "there are no credentials for the store; set them in the environment (AWS_ACCESS_KEY_ID and "
+    "the like), or give the option skip_signature=true where none are needed"
+)
+
+
+def failed(address: str, error: Exception) -> StoreError:
+    """Return the error to raise for an error of obstore; it has neither its text nor its cause."""
+    trouble, words = trouble_of(error)
+    return StoreError(f"{address}: {words}.", trouble=trouble)
+
+
+def identity_of(meta: ObjectMeta) -> int:
+    """Return what stands for the bytes of an object: its ETag, or else its time of change."""
+    mark = meta["e_tag"] or f"{meta['last_modified'].timestamp()} {meta['version']}"
+    return int.from_bytes(hashlib.blake2b(mark.encode(), digest_size=8).digest()) >> 1
+
+
+@attrs.frozen
+class StoredAt:
+    """An address, taken apart."""
+
+    root: str  # "s3://bucket"
+    key: str  # of an object, or the prefix before some, without slashes around it
+
+    @classmethod
+    def of(cls, address: str) -> Self:
+        """Take an address apart; one that nobody could read is a `ConfigurationError`."""
+        found = _ADDRESS.match(address)
+        bucket = found[2] if found else ""
+        if found is None or not bucket or "@" in bucket or ":" in bucket:
+            raise ConfigurationError(
+                f"{'' if '@' in bucket else printable(address)!r} is no address in a store, which "
+                "is like s3://bucket/key; credentials have no place in it."
+            )
+        return cls(f"{found[1].lower()}://{bucket}", found[3].strip("/"))
+
+    @property
+    def address(self) -> str:
+        return f"{self.root}/{self.key}"
+
+
+@attrs.define
+class Stores:
+    """Open each store once, with the options of a job; for any thread."""
+
+    options: tuple[str, ...] = attrs.field(default=(), repr=False)
+    unanswered: int = attrs.field(default=0, init=False)  # objects in a row that were not given
+    opened: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
+
+    def open(self, root: str) -> Any:
+        """Return the store of a bucket or container; options that it does not know are an error."""
+        if (store := self.opened.get(root)) is not None:
+            return store
+        stores = extra_module("obstore.store")
+        if root.startswith("memory:"):
+            store = _MEMORY.setdefault(root, stores.MemoryStore())
+            return self.opened.setdefault(root, store)
+        given = dict(each.split("=", 1) for each in self.options)
+        client = {key: given.pop(key) for key in list(given) if _OF_THE_CLIENT.fullmatch(key)}
+        if "anonymous" in given:
+            given["skip_signature"] = given.pop("anonymous")
+        # Who names an address without TLS, wants it.
+        known = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+        endpoints = [value for key, value in given.items() if "endpoint" in key]
+        endpoints += [os.environ.get(name, "") for name in known]
+        if any(each.lower().startswith("http://") for each in endpoints):
+            client.setdefault("allow_http", "true")
+        client.setdefault("timeout", "120s")
+        try:
+            store = stores.from_url(
+                root, config=given, client_options=client, retry_config=_RETRIES
+            )
+        except Exception as error:
+            found = re.search(r"Configuration key: '(\w+)'", str(error))
+            which = f"does not know the option {found[1]}" if found else "cannot use its options"
+            names = ", ".join(sorted((*given, *client))) if given else "none were given"
+            raise ConfigurationError(f"The store {root} {which} (options: {names}).") from None
+        self.opened[root] = store
+        return store
+
+    def list(self, at: StoredAt) -> Iterator[ObjectMeta]:
+        """Yield the objects below a prefix, in memory that does not grow with them; blocks."""
+        store = self.open(at.root)
+        try:
+            stream = store.list(at.key or None, chunk_size=LISTED)
+            yield from itertools.chain.from_iterable(stream)
+        except Exception as error:
+            raise failed(at.address, error) from None
+
+    def head(self, at: StoredAt) -> ObjectMeta:
+        """Return what a store says of an object; blocks."""
+        store = self.open(at.root)
+        try:
+            meta: ObjectMeta = store.head(at.key)
+        except Exception as error:
+            raise failed(at.address, error) from None
+        return meta
+
+    def at(self, address: str) -> Object:
+        """Return an object to read."""
+        return Object(self, StoredAt.of(address))
+
+    def noted(self, error: StoreError | None) -> None:
+        """Count what a store did not give in a row; at `PATIENCE` the error is raised."""
+        self.unanswered = self.unanswered + 1 if error and error.trouble == "passing" else 0
+        if error and self.unanswered >= PATIENCE:
+            raise error
+
+
+@attrs.frozen
+class Object:
+    """One object, read by ranges; each answer says whether it is still the same."""
+
+    stores: Stores
+    at: StoredAt
+    etag: str | None = None  # that it must have
+
+    def _options(self, start: int, size: int) -> dict[str, Any]:
+        wanted: dict[str, Any] = {"range": (start, start + size)}
+        return wanted if self.etag is None else wanted | {"if_match": self.etag}
+
+    async def read(self, start: int, size: int) -> tuple[bytes, ObjectMeta]:
+        """Return bytes, fewer only at its end, and what the store says of the object."""
+        # Opened in a thread, where it is the first time: that imports, and may look at files.
+        opened, root = self.stores.opened, self.at.root
+        store = opened[root] if root in opened else await in_thread(self.stores.open, root)
+        try:
+            found = await store.get_async(self.at.key, options=self._options(start, size))
+            return bytes(await found.bytes_async()), found.meta
+        except Exception as error:
+            raise failed(self.at.address, error) from None
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return the bytes at an offset, fewer only at its end; blocks."""
+        store = self.stores.open(self.at.root)
+        try:
+            return bytes(store.get(self.at.key, options=self._options(offset, size)).bytes())
+        except Exception as error:
+            raise failed(self.at.address, error) from None
+
+    def body(self, size: int) -> Body:
+        """Return the body that sends it by ranges, the next one read while one is sent."""
+        return Body(size=size, open=partial(self._chunks, size))
+
+    @asynccontextmanager
+    async def _chunks(self, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        ahead: list[asyncio.Task[tuple[bytes, ObjectMeta]]] = []
+
+        def begin(at: int) -> None:
+            if at < size:
+                ahead.append(asyncio.create_task(self.read(at, min(RANGE, size - at))))
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for at in range(0, size, RANGE):
+                data, _ = await ahead.pop()
+                if len(data) != min(RANGE, size - at):
+                    raise FileChangedError(f"{self.at.address} is shorter than it was listed")
+                begin(at + RANGE)
+                yield data
+
+        begin(0)
+        try:
+            yield chunks()
+        except StoreError as error:
+            self.stores.noted(error)
+            raise
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)

@@ -1,0 +1,311 @@
+"""Archives as sources: zip and tar files, on a disk or in a store, member by member; it blocks.
+
+An archive is read twice, once to list its members and once to send them, and never unpacked to a
+disk. A zip is listed by its directory alone, in a store too, where that takes a few requests. A tar
+that is not compressed is listed by its headers; one that is has to be unpacked in memory each time.
+The members of one archive are read in its order: what asks for them in another begins anew.
+
+The address of a member is ``PATH!//MEMBER``: no full path, and no key of a store, holds ``//``.
+A member of a zip is known by size and checksum, one of a tar by its archive's identity and its
+header. Never read are encrypted members, links and devices, paths that lead out of the archive,
+names that come twice, members of more than `MAX_MEMBER` bytes, and what unpacks to more than
+`MAX_RATIO` times its size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import re
+import stat
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, cast
+
+import attrs
+
+from datagym_async._extras import extra_module
+from datagym_async._printable import printable
+from datagym_async._regular_files import regular_only
+from datagym_async._runs._stores import RANGE, Stores, identity_of, is_stored
+from datagym_async._runs._text import size as said_size
+from datagym_async.exceptions import ConfigurationError, FileChangedError, StoreError
+from datagym_async.uploads._values import MEMBER
+from datagym_async.uploads.sources._candidates import Candidate, refused_source
+from datagym_async.uploads.sources._open_files import ByteSource, as_stream
+
+if TYPE_CHECKING:
+    from datagym_async.uploads.sources._candidates import Rules
+
+SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst")
+MAX_MEMBER: Final = 1 << 30
+MAX_RATIO: Final = 200
+FREE: Final = 64 << 20  # bytes that any archive or member may unpack to
+
+
+def is_archive(path: str) -> bool:
+    """Return whether a file named as a source is an archive, by its suffix."""
+    return path.lower().endswith(SUFFIXES)
+
+
+def asks_archives(pattern: str) -> bool:
+    """Return whether a pattern means archives: their members count then, instead of themselves."""
+    return re.search(r"\.(zip|tar|tgz)", pattern.rpartition("/")[2].lower()) is not None
+
+
+@attrs.frozen
+class Member:
+    """A member of an open archive; it is to be read before the next one is asked for."""
+
+    name: str
+    size: int
+    identity: int
+    refusal: str  # why it is not read
+    open: Callable[[], IO[bytes]]
+    raw: ByteSource | None = None  # its bytes where they lie, if they are not compressed
+
+
+class Archive:
+    """An open archive: its members in order."""
+
+    def __init__(self, path: str, stores: Stores) -> None:
+        self.path, self._at = path, 0
+        self._opened = contextlib.ExitStack()
+        if is_stored(path):
+            found = stores.at(path)
+            meta = stores.head(found.at)
+            source: ByteSource = attrs.evolve(found, etag=meta["e_tag"])
+            size, mark = meta["size"], identity_of(meta)
+        else:
+            status = os.stat(path, follow_symlinks=True)  # noqa: PTH116 -- as in `_disk.look`
+            source, size, mark = _Local(path), status.st_size, status.st_mtime_ns
+        self._source, self._mark = source, f"{size} {mark}"
+        self._raw: BinaryIO = as_stream(
+            source, size, buffered=RANGE if is_stored(path) else 1 << 20
+        )
+
+    def close(self) -> None:
+        self._opened.close()
+
+    def members(self) -> Iterator[Member]:
+        """Yield what is no folder; what is wrong with the archive itself is raised."""
+        kind = self.path.lower()
+        yield from self._of_zip() if kind.endswith(".zip") else self._of_tar(kind)
+
+    def _of_zip(self) -> Iterator[Member]:
+        archive = self._opened.enter_context(zipfile.ZipFile(self._raw))
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            mode = info.external_attr >> 16
+            unpacks = info.file_size > max(FREE, MAX_RATIO * info.compress_size)
+            refusal = "is encrypted" if info.flag_bits & 1 else ""
+            refusal = refusal or ("is a link" if stat.S_ISLNK(mode) else "")
+            refusal = refusal or ("unpacks to too many times its size" if unpacks else "")
+            name = info.filename.replace("\\", "/")
+            raw = None
+            if info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size:
+                raw = _InZip(self._source, info.header_offset, info.file_size)
+
+            def opened(info: zipfile.ZipInfo = info) -> IO[bytes]:
+                return archive.open(info)
+
+            yield self._member(name, info.file_size, f"{info.CRC}", refusal, opened, raw)
+
+    def _of_tar(self, kind: str) -> Iterator[Member]:
+        file: Any = self._raw
+        if kind.endswith((".gz", ".tgz")):
+            file = gzip.GzipFile(fileobj=file)
+        elif kind.endswith(".zst"):
+            file = _unzstd(file)
+        is_plain = file is self._raw
+        mode = "r:" if is_plain else "r|"
+        if not is_plain:
+            file = _Unpacked(file, self._raw)
+        tar: tarfile.TarFile = self._opened.enter_context(
+            cast("Any", tarfile.open)(fileobj=file, mode=mode, bufsize=1 << 18, tarinfo=_Header)
+        )
+        while (info := tar.next()) is not None:
+            cast("Any", tar).members = []  # or all of them stay in memory
+            if info.isdir():
+                continue
+            refusal = "" if info.isreg() and not info.issparse() else "is a link or a device"
+            raw = _Slice(self._source, info.offset_data, info.size) if is_plain else None
+
+            def opened(info: tarfile.TarInfo = info) -> IO[bytes]:
+                return cast("IO[bytes]", tar.extractfile(info))
+
+            mark = f"{self._mark} {info.chksum}"
+            yield self._member(info.name, info.size, mark, refusal, opened, raw)
+
+    def _member(
+        self,
+        name: str,
+        size: int,
+        mark: str,
+        refusal: str,
+        opened: Callable[[], IO[bytes]],
+        raw: ByteSource | None,
+    ) -> Member:
+        if name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name):
+            refusal = "has a path that leads out of its archive"
+        elif not refusal and size > MAX_MEMBER:
+            refusal = f"has {said_size(size)}; at most {said_size(MAX_MEMBER)} of a member are read"
+        name = re.sub(r"/{2,}", "/", name.removeprefix("./"))
+        digest = blake2b(f"{size} {mark} {name}".encode("utf-8", "replace"), digest_size=8)
+        return Member(name, size, int.from_bytes(digest.digest()) >> 1, refusal, opened, raw)
+
+
+def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
+    """Yield the members of an archive that count; what is wrong with one is said by name."""
+    filters, count, seen = rules.filters, 0, set[int]()
+    try:
+        with contextlib.closing(Archive(path, rules.stores)) as archive:
+            for member in archive.members():
+                name = member.name
+                is_hidden = any(one[:1] == "." and one != ".." for one in name.split("/"))
+                if is_hidden and not rules.include_hidden:
+                    continue
+                if (filters.include or filters.exclude) and not filters.takes(name):
+                    filters.left_out += 1
+                    continue
+                count += 1
+                address, reason = f"{path}{MEMBER}{name}", member.refusal
+                if not reason and hash(name) in seen:
+                    reason = "has a name that comes twice in its archive"
+                seen.add(hash(name))
+                said = f"{printable(address)} {reason}." if reason else ""
+                yield rules.file(address, name, member.size, said, member.identity, place="")
+    except Exception as error:  # whatever a foreign archive provokes
+        if isinstance(error, ConfigurationError):
+            raise
+        yield attrs.evolve(
+            refused_source(path, f"The archive {_said(path, error, count)}"), whole_source=not count
+        )
+        return
+    if not count:
+        yield refused_source(path, f"The archive {printable(path)} holds no files that count.")
+
+
+def _said(path: str, error: Exception, count: int) -> str:
+    if isinstance(error, StoreError):
+        return str(error)
+    after = f" after {count:,} members" if count else ""
+    words = (error.strerror if isinstance(error, OSError) else "") or str(error)
+    return f"{printable(path)} cannot be read{after}: {words or type(error).__name__}."
+
+
+@attrs.define
+class Archives:
+    """Find members again, in the order of their archives; one thread at a time."""
+
+    stores: Stores
+    _archive: Archive | None = attrs.field(default=None, init=False)
+    _members: Iterator[Member] = attrs.field(factory=lambda: iter(()), init=False)
+
+    def member(self, address: str) -> Member:
+        """Return a member by its address.
+
+        Raises:
+            FileChangedError: It is not there any more.
+            OSError: The archive cannot be read.
+        """
+        path, _, name = address.partition(MEMBER)
+        for _ in range(2):
+            if self._archive is not None and self._archive.path == path:
+                for member in self._members:
+                    if member.name == name:
+                        return member
+            self.close()
+            self._archive = Archive(path, self.stores)
+            self._members = self._archive.members()
+        for member in self._members:
+            if member.name == name:
+                return member
+        raise FileChangedError(f"{printable(address)} is not in its archive any more")
+
+    def close(self) -> None:
+        if self._archive is not None:
+            self._archive.close()
+        self._archive = None
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar; where one is damaged, `tarfile` would take it for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Header:
+        try:
+            return super().fromtarfile(tarfile)
+        except Exception as error:
+            if type(error).__name__ in {"EOFHeaderError", "ReadError"}:
+                raise
+            words = "it is damaged, or cut off"
+            raise ValueError(f"{words} ({error})") from None
+
+
+def _unzstd(file: BinaryIO) -> Any:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+
+        return zstd.ZstdFile(file)
+    reader = extra_module("zstandard").ZstdDecompressor()
+    return reader.stream_reader(file, read_across_frames=True, closefd=False)
+
+
+@attrs.define
+class _Unpacked:
+    """What comes out of a compressed archive, bounded by what goes in."""
+
+    file: Any
+    packed: BinaryIO
+    count: int = 0
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self.file.read(size)
+        self.count += len(data)
+        if self.count > max(FREE, MAX_RATIO * self.packed.tell()):
+            raise ValueError(f"it unpacks to more than {MAX_RATIO} times its size")
+        return data
+
+
+@attrs.frozen
+class _Local:
+    """A file, opened for each look: a body may be read long after the archive is closed."""
+
+    path: str
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        with open(self.path, "rb", buffering=0, opener=regular_only) as file:
+            file.seek(offset)
+            return file.read(size)
+
+
+@attrs.frozen
+class _Slice:
+    """A part of a file."""
+
+    source: ByteSource
+    start: int
+    size: int
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self.source.read_at(self.start + offset, min(size, self.size - offset))
+
+
+@attrs.frozen
+class _InZip:
+    """A member of a zip that is not compressed, behind its own header."""
+
+    source: ByteSource
+    header: int
+    size: int
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        head = self.source.read_at(self.header, 30)
+        start = 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+        return _Slice(self.source, self.header + start, self.size).read_at(offset, size)

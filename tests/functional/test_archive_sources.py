@@ -1,0 +1,270 @@
+"""Archives as sources: member by member, on a disk and in a store, sound and hostile ones."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import tarfile
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import attrs
+import pytest
+import zstandard
+
+from datagym_async import DataGymClient
+from datagym_async.server import Server
+from datagym_async.uploads import UploadConfig, UploadReport, failed_items
+from datagym_async.uploads.sources import Candidate, Filters, Rules, leaves
+from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
+from tests.helpers.stores import opened
+
+PHOTOS = {f"cam {at % 2}/{at}.jpg": jpeg(2000 + at, seed=at) for at in range(9)}
+LARGE = {"large.jpg": jpeg(5_000_000, seed=1)}
+KINDS = ["zip", "deflated.zip", "tar", "tar.gz", "tgz", "tar.zst"]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[DataGymClient]:
+    """Return a client of an embedded service."""
+    async with (
+        Server(token=TOKEN) as server,
+        DataGymClient(server.token, server.base_url, rate_limit=None) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def dataset_id(client: DataGymClient) -> str:
+    """Return a new dataset."""
+    return (await client.datasets.create("Photos")).id
+
+
+def tar_of(members: dict[str, bytes], *odd: tarfile.TarInfo) -> bytes:
+    """Return a tar of files, and of what else is given."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        for info in odd:
+            tar.addfile(info)
+    return file.getvalue()
+
+
+def zip_of(members: dict[str, bytes], *, packs: bool = False) -> bytes:
+    """Return a zip of files."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", 8 if packs else 0) as zipped:
+        for name, data in members.items():
+            zipped.writestr(zipfile.ZipInfo(name), data, compress_type=zipped.compression)
+    return file.getvalue()
+
+
+def archive_of(kind: str, members: dict[str, bytes]) -> bytes:
+    """Return an archive of a kind, by its suffix."""
+    if kind.endswith("zip"):
+        return zip_of(members, packs=kind != "zip")
+    pack: dict[str, Callable[[bytes], bytes]] = {
+        "tar.gz": gzip.compress,
+        "tgz": gzip.compress,
+        "tar.zst": zstandard.compress,
+    }
+    return pack.get(kind, bytes)(tar_of(members))
+
+
+def found_in(path: Path, rules: Rules | None = None) -> list[Candidate]:
+    """Return what a source names."""
+    (leaf,) = leaves(path, rules or Rules())
+    return list(leaf)  # type: ignore[arg-type]
+
+
+def refusals(path: Path) -> dict[str, str]:
+    """Return what is refused, by the name of the member, in the words about it."""
+    return {
+        each.item.name: each.refusal.removeprefix(f"{path}!//{each.item.name}").strip(" .")
+        for each in found_in(path)
+        if each.refusal
+    }
+
+
+async def stored(client: DataGymClient, dataset_id: str) -> dict[str, bytes]:
+    """Return what the dataset holds, by name."""
+    dataset = await client.datasets.get(dataset_id)
+    return {each.name: await client.media.download(each.id) for each in dataset.media}
+
+
+@pytest.mark.parametrize("place", ["disk", "store"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_kind_is_uploaded_and_resumed(
+    client: DataGymClient, dataset_id: str, tmp_path: Path, kind: str, place: str
+) -> None:
+    """Small and large members, byte for byte; a stopped run goes on with what is left."""
+    data = archive_of(kind, PHOTOS | LARGE)
+    source = f"memory://archives/{tmp_path.name}/a.{kind}"
+    if place == "store":
+        opened("memory://archives").put(source.split("/", 3)[3], data)
+    else:
+        source = str(tmp_path / f"a.{kind}")
+        Path(source).write_bytes(data)
+    config = UploadConfig(name="relative", journal=tmp_path / "j", max_files=4)
+    first = await client.upload(dataset_id, source, config=config)
+    assert (first.uploaded, first.complete) == (4, False)
+    config = attrs.evolve(config, max_files=None, verify="all")
+    report = await client.upload(dataset_id, source, config=config)
+    assert (report.uploaded, report.resumed, report.ok) == (6, 4, True)
+    assert (report.verified, report.mismatches) == (10, ())
+    assert await stored(client, dataset_id) == PHOTOS | LARGE
+    again = await client.upload(dataset_id, source, config=config)
+    assert (again.uploaded, again.resumed) == (0, 10)
+
+
+async def test_a_glob_of_shards_means_their_members(
+    client: DataGymClient, dataset_id: str, tmp_path: Path
+) -> None:
+    """Filters and names are of the members; an archive that lies in a folder is no image."""
+    for at in range(3):
+        shard = tar_of({f"{at}.jpg": jpeg(2000, seed=at), f"{at}.json": b"{}", ".x.jpg": b""})
+        (tmp_path / f"{at}.tar").write_bytes(shard)
+    config = UploadConfig(include="*.jpg")
+    report = await client.upload(dataset_id, f"{tmp_path}/*.tar", config=config)
+    assert (report.uploaded, report.rejected, report.left_out) == (3, 0, 3)
+    async with client.plan(dataset_id, tmp_path) as plan:
+        assert {each.action async for each in plan} == {"reject"}
+
+
+async def test_members_are_known_by_their_bytes(
+    client: DataGymClient, dataset_id: str, tmp_path: Path
+) -> None:
+    """A zip that is written again with one member changed: that one is told of."""
+    path, config = tmp_path / "a.zip", UploadConfig(name="relative", journal=tmp_path / "j")
+    path.write_bytes(zip_of(PHOTOS))
+    await client.upload(dataset_id, path, config=config)
+    path.write_bytes(zip_of(PHOTOS | {"cam 0/0.jpg": jpeg(2000, seed=5), "new.jpg": jpeg(2000)}))
+    report = await client.upload(dataset_id, path, config=config)
+    assert (report.uploaded, report.resumed, report.skipped) == (1, 8, 9)
+
+
+async def test_failed_members_are_found_again(
+    client: DataGymClient, dataset_id: str, tmp_path: Path
+) -> None:
+    """A report names them by their address."""
+    path, report_file = tmp_path / "a.tgz", tmp_path / "report.json"
+    path.write_bytes(archive_of("tgz", PHOTOS))
+    report = await client.upload(dataset_id, path, config=UploadConfig(max_bytes=2003))
+    assert report.rejected == 5
+    await asyncio.to_thread(report.to_json, report_file)
+    again = await client.upload(dataset_id, failed_items(report_file, rejected=True))
+    assert (again.uploaded, again.rejected) == (5, 0)
+
+
+# Hostile ones.
+
+
+def test_members_that_lead_out_or_are_no_files(tmp_path: Path) -> None:
+    """Each is refused by its name, and nothing is read of it."""
+    link, hard, device = (tarfile.TarInfo(name) for name in ("link.jpg", "hard.jpg", "null.jpg"))
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    hard.type, hard.linkname = tarfile.LNKTYPE, "good.jpg"
+    device.type = tarfile.CHRTYPE
+    names = ("../up.jpg", "/abs.jpg", "a/../../b.jpg", "C:x.jpg", "good.jpg", "./good.jpg")
+    (tmp_path / "a.tar").write_bytes(
+        tar_of({name: jpeg(2000) for name in names}, link, hard, device)
+    )
+    out, other = "has a path that leads out of its archive", "is a link or a device"
+    said = [
+        (each.item.name, each.refusal.rstrip(".").rpartition(".jpg ")[2])
+        for each in found_in(tmp_path / "a.tar")
+    ]
+    assert said == [
+        *((name, out) for name in ("up.jpg", "abs.jpg", "b.jpg", "C:x.jpg")),
+        ("good.jpg", ""),
+        ("good.jpg", "has a name that comes twice in its archive"),
+        *((name, other) for name in ("link.jpg", "hard.jpg", "null.jpg")),
+    ]
+
+
+def test_encrypted_links_and_bombs_in_a_zip(tmp_path: Path) -> None:
+    """They are told by the directory of the zip."""
+    data = bytearray(zip_of({"a.jpg": jpeg(2000)}))
+    at = data.index(b"PK\1\2")
+    data[at + 8] |= 1  # the flag of encryption
+    (tmp_path / "a.zip").write_bytes(data)
+    assert refusals(tmp_path / "a.zip") == {"a.jpg": "is encrypted"}
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:
+        info = zipfile.ZipInfo("link.jpg")
+        info.external_attr = 0o120777 << 16
+        zipped.writestr(info, "/etc/passwd")
+        zipped.writestr("win\\dows.jpg", b"")
+    (tmp_path / "b.zip").write_bytes(file.getvalue())
+    assert refusals(tmp_path / "b.zip") == {"link.jpg": "is a link"}
+    assert found_in(tmp_path / "b.zip")[1].place == ""
+    (tmp_path / "c.zip").write_bytes(zip_of({"bomb.jpg": bytes(80_000_000)}, packs=True))
+    assert refusals(tmp_path / "c.zip") == {"bomb.jpg": "unpacks to too many times its size"}
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.zst"])
+def test_a_compressed_tar_that_is_a_bomb(tmp_path: Path, kind: str) -> None:
+    """It is left as soon as it shows; the members before it count."""
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(archive_of(kind, {"a.jpg": jpeg(2000), "bomb.jpg": bytes(90_000_000)}))
+    *members, end = found_in(path)
+    assert [each.item.name for each in members][:1] == ["a.jpg"]
+    assert "it unpacks to more than 200 times its size" in end.refusal
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "words"),
+    [
+        ("tar", 9 * 512, "it is damaged, or cut off (empty header)"),
+        ("tar", 3 * 512 + 100, "after 1 members"),
+        ("tar.gz", -2000, "Compressed file ended"),
+        ("tar.zst", -2000, "it is damaged, or cut off (empty header)"),
+        ("zip", -10, "File is not a zip file"),
+    ],
+)
+def test_an_archive_that_is_cut_off(tmp_path: Path, kind: str, end: int, words: str) -> None:
+    """The members before are named, and the damage is, also where the end looks like an end."""
+    path = tmp_path / f"a.{kind}"
+    members = {f"{at}.jpg": jpeg(2000, seed=at)[:1024] for at in range(6)}
+    path.write_bytes(archive_of(kind, members)[:end])
+    found = found_in(path)
+    assert words in found[-1].refusal
+    assert found[-1].whole_source == (len(found) == 1)
+
+
+def test_damaged_headers_are_no_end(tmp_path: Path) -> None:
+    """`tarfile` would take one in the midst for the end of the archive, and say nothing."""
+    data = bytearray(tar_of(dict.fromkeys(("a.jpg", "b.jpg", "c.jpg"), jpeg(2000)[:1000])))
+    data[3 * 512 + 20] ^= 0xFF
+    (tmp_path / "a.tar").write_bytes(data)
+    *members, end = found_in(tmp_path / "a.tar")
+    assert [each.item.name for each in members] == ["a.jpg"]
+    assert "cannot be read after 1 members: it is damaged, or cut off" in end.refusal
+
+
+async def test_a_member_whose_bytes_are_not_what_its_zip_says(
+    client: DataGymClient, dataset_id: str, tmp_path: Path
+) -> None:
+    """The checksum is held against it; the others are sent."""
+    data = bytearray(zip_of({"a.jpg": jpeg(2000), "b.jpg": jpeg(2000, seed=1)}))
+    data[1500] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(data)
+    report: UploadReport = await client.upload(dataset_id, tmp_path / "a.zip")
+    assert (report.uploaded, report.rejected) == (1, 1)
+    assert "Bad CRC-32" in report.problems[0].reason
+
+
+def test_filters_leave_members_out(tmp_path: Path) -> None:
+    """They are counted, as files of a folder are; an archive without any says so."""
+    (tmp_path / "a.zip").write_bytes(zip_of(PHOTOS))
+    rules = Rules(filters=Filters(exclude=("cam 0",)))
+    assert len(found_in(tmp_path / "a.zip", rules)) == 4
+    assert rules.filters.left_out == 5
+    (end,) = found_in(tmp_path / "a.zip", Rules(filters=Filters(include=("*.png",))))
+    assert end.refusal == f"The archive {tmp_path / 'a.zip'} holds no files that count."
