@@ -41,7 +41,7 @@ from datagym_async.formats._reading import (
 )
 
 _PIECE: Final = 256 * 1024
-_MOST_OF_ONE: Final = 16 * 2**20  # bytes of one tag or text
+_MOST_OF_ONE: Final = 8 * 2**20  # bytes of one tag or text
 _MOST_LEVELS: Final = 64
 
 
@@ -153,6 +153,8 @@ def elements(
                 raise BrokenError(f"a tag or text has more than {_MOST_OF_ONE >> 20} MB")
             yield from builder.done
             builder.done.clear()
+        if not builder.root:
+            raise BrokenError("it is no XML: there is nothing in it")
         parser.close()
         yield from builder.done
     except SAXParseException as error:

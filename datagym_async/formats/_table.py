@@ -97,6 +97,7 @@ def format_info(name: str) -> FormatInfo:
 
 _HEAD: Final = 64 * 1024
 _TRIED: Final = 5  # files of a suffix, before others in a folder are taken for something else
+_COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
 _ROOT: Final = re.compile(r"<\s*([A-Za-z_][\w.:-]*)")
 _ROOTS: Final[dict[str, FormatName]] = {"annotation": "voc", "annotations": "cvat"}
 _MEMBER: Final = re.compile(r'"(\w+)"\s*:')
@@ -144,7 +145,7 @@ def _of_file(path: Path) -> FormatName | None:
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = head.decode(encoding, "replace").lstrip()
     if text.startswith("<"):
-        root = _ROOT.search(text)
+        root = _ROOT.search(_COMMENT.sub("", text))
         return _ROOTS.get(root[1]) if root else None
     if text.startswith(("{", "[")):
         members = (_MEMBERS.get(each[1]) for each in _MEMBER.finditer(text))

@@ -1,0 +1,406 @@
+"""LabelMe, Lightly and Labelbox, and how a format is found by what files and folders hold."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from PIL import Image
+
+from datagym_async import formats
+from datagym_async.formats import FormatError, LossKind
+from datagym_async.formats._table import open_dataset
+from tests.helpers.label_files import box, picture, read, rings, text, told
+
+
+def shape(label: str | None, points: Any, kind: str | None = "polygon", **more: Any) -> Any:
+    return {"label": label, "points": points, "shape_type": kind, **more}
+
+
+def labelme(path: Path, *shapes: Any, **more: Any) -> Path:
+    whole = {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": list(shapes),
+        "imagePath": "a.png",
+        "imageData": None,
+        "imageHeight": 100,
+        "imageWidth": 200,
+        **more,
+    }
+    return text(path, orjson.dumps(whole, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+TRIANGLE = [[0, 0], [10, 0], [10, 10.5]]
+
+
+def one(tmp_path: Path, found: Any) -> tuple[Any, dict[str, int]]:
+    labelme(tmp_path / "a.json", found)
+    (image,), lost = read(open_dataset(tmp_path))
+    (made,) = image.objects
+    return made, lost
+
+
+def test_labelme_shapes(tmp_path: Path) -> None:
+    """Each kind of shape is what it is; a circle is an outline, which is told."""
+    made, lost = one(tmp_path, shape("car", TRIANGLE))
+    assert (rings(made), lost) == ([[[(0, 0), (10, 0), (10, 10.5)]]], {})
+    assert rings(one(tmp_path, shape("car", TRIANGLE, None))[0]) == rings(made)
+    made, _ = one(tmp_path, shape("car", [[30, 40], [10, 20]], "rectangle"))
+    assert box(made) == (10, 20, 20, 20)
+    made, _ = one(tmp_path, shape("car", [[10, 20], [30, 20], [30, 40], [10, 40]], "rectangle"))
+    assert box(made) == (10, 20, 20, 20)
+    made, lost = one(tmp_path, shape("car", [[50, 50], [53, 54]], "circle"))
+    assert rings(made)[0][0][0] == (55, 50)
+    assert lost == {"curve": 1}
+    for kind, points in (("line", [[1, 2], [3, 4]]), ("linestrip", [[1, 2], [3, 4], [5, 6]])):
+        made, lost = one(tmp_path, shape("car", points, kind))
+        assert (made.line, lost) == ([(x, y) for x, y in points], {})
+    made, _ = one(tmp_path, shape("car", [[1.5, 2]], "point"))
+    assert made.point == (1.5, 2)
+    made, _ = one(tmp_path, shape("car", [[0, 5], [5, 0], [10, 5], [5, 10]], "rotation"))
+    assert len(rings(made)[0][0]) == 4
+
+
+def png(mask: Any) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(np.asarray(mask, dtype=np.uint8)).save(stream, "png")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def test_labelme_masks(tmp_path: Path) -> None:
+    """A picture that begins at the upper left of its box."""
+    mask = png([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
+    made, lost = one(tmp_path, shape("car", [[5, 6], [7, 8]], "mask", mask=mask))
+    outline, hole = rings(made)[0]
+    assert (outline, hole) == ([(5, 6), (8, 6), (8, 9), (5, 9)], [(6, 7), (7, 7), (7, 8), (6, 8)])
+    assert not lost
+
+
+def test_labelme_groups_are_one_object(tmp_path: Path) -> None:
+    """Shapes of one label and one group are its parts; those of other labels are not."""
+    labelme(
+        tmp_path / "a.json",
+        shape("car", TRIANGLE, group_id=1),
+        shape("car", [[0, 0], [2, 2]], "rectangle", group_id=1),
+        shape("car", TRIANGLE),
+        shape("dog", TRIANGLE, group_id=1),
+        shape("dog", [[1, 1]], "point", group_id=1),
+    )
+    (image,), lost = read(open_dataset(tmp_path))
+    assert [(each.category.name, len(each.parts)) for each in image.objects] == [
+        ("car", 2), ("car", 1), ("dog", 1), ("dog", 0)
+    ]  # fmt: skip
+    assert rings(image.objects[0])[1] == [[(0, 0), (2, 0), (2, 2), (0, 2)]]
+    assert not lost
+
+
+def test_labelme_answers_are_counted(tmp_path: Path) -> None:
+    """Flags that are set, of the image and of shapes, and descriptions."""
+    flags = {"blurred": True, "dark": False}
+    labelme(
+        tmp_path / "a.json", shape("car", TRIANGLE, flags=flags, description="old"), flags=flags
+    )
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (len(image.objects), lost) == (1, {"classification": 3})
+
+
+def test_the_image_in_a_file_of_labelme_is_not_read(tmp_path: Path) -> None:
+    """It may be most of the file; what only looks like it stays."""
+    data = "A" * 3_000_000
+    labelme(tmp_path / "a.json", shape('"imageData": "x"', TRIANGLE), imageData=data)
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.objects[0].category.name, lost) == ('"imageData": "x"', {})
+
+
+def test_names_and_sizes_of_labelme(tmp_path: Path) -> None:
+    """Folders and backslashes stay; a size that is not told is that of the image beside."""
+    labelme(tmp_path / "a.json", imagePath="..\\images\\a.png")
+    labelme(tmp_path / "s" / "b.json", imagePath="b.png", imageWidth=None)
+    labelme(tmp_path / "s" / "c.json", imagePath="", imageWidth="640", imageHeight=480.0)
+    picture(tmp_path / "s" / "b.png", 30, 20)
+    picture(tmp_path / "s" / "c.jpg")
+    images, lost = read(open_dataset(tmp_path, "labelme"))
+    assert [(each.name, each.width, each.height) for each in images] == [
+        ("..\\images\\a.png", 200, 100), ("s/b.png", 30, 20), ("s/c.jpg", 640, 480)
+    ]  # fmt: skip
+    assert not lost
+    (image,), lost = read(open_dataset(tmp_path / "s" / "b.json"))
+    assert image.name == "b.png"
+
+
+BAD_SHAPES = [
+    (None, "an object was expected"),
+    (shape(None, TRIANGLE), "no class"),
+    (shape("car", TRIANGLE[:2]), "a polygon of 2 points"),
+    (shape("car", None), "points must be a list"),
+    (shape("car", [[1, 2, 3]] * 3), "must be x and y"),
+    (shape("car", [["a", 2]] * 3), "'a' is no number"),
+    (shape("car", [[None, 2]] * 3), "is no number"),
+    (shape("car", [[True, 2]] * 3), "is no number"),
+    (shape("car", [[1e300, 2]] * 3), "is no number"),
+    (shape("car", TRIANGLE, "spline"), "'spline' is no kind of shape"),
+    (shape("car", [[1, 1]], "mask"), "no PNG in base64"),
+    (shape("car", [[1, 1]], "mask", mask="AAAA"), "no PNG in base64"),
+    (shape("car", [[1, 1]], "rectangle"), "a rectangle of 1 points"),
+]
+
+
+@pytest.mark.parametrize(("bad", "words"), BAD_SHAPES)
+def test_a_bad_shape_of_labelme_is_one_loss(tmp_path: Path, bad: Any, words: str) -> None:
+    """It is named by file and index, and the others are read."""
+    path = labelme(tmp_path / "a.json", shape("car", TRIANGLE), bad, shape("car", TRIANGLE))
+    (image,), losses = told(open_dataset(tmp_path, "labelme"))
+    assert len(image.objects) == 2
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
+    assert f"{path}: shapes[1]: " in lost.examples[0]
+    assert words in lost.examples[0]
+
+
+BAD_FILES = [
+    (b"[]", "an object was expected"),
+    (b"{", "it is no JSON"),
+    (b'{"shapes": {}}', "shapes must be a list"),
+    (b'{"shapes": []}', "no imagePath"),
+    (b'{"shapes": [], "imagePath": 3}', "no imagePath"),
+    (b'{"shapes":' + b"[" * 100_000, "nested deeper"),
+    (b'{"shapes": [NaN]}', "it is no JSON"),
+    (b"\xff\xfe\x00", "it is no JSON"),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), BAD_FILES)
+def test_a_bad_file_of_labelme_is_one_loss(tmp_path: Path, content: bytes, words: str) -> None:
+    """It is named, and the folder is read."""
+    labelme(tmp_path / "a.json", shape("car", TRIANGLE))
+    bad = text(tmp_path / "b.json", content)
+    images, losses = told(open_dataset(tmp_path, "labelme"))
+    assert [each.name for each in images] == ["a.png"]
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
+    assert f"{bad}: " in lost.examples[0]
+    assert words in lost.examples[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_marks_in_front_are_taken(tmp_path: Path, encoding: str) -> None:
+    """A mark of order, and UTF-16, are JSON."""
+    path = labelme(tmp_path / "a.json", shape("猫", TRIANGLE))
+    path.write_bytes(path.read_text().encode(encoding))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.objects[0].category.name, lost) == ("猫", {})
+
+
+# --- Lightly and Labelbox -------------------------------------------------------------------------
+
+
+def lightly(folder: Path, *predictions: Any, name: str = "a.png") -> None:
+    schema = {"task_type": "object-detection", "categories": [{"id": 3, "name": "car"}, {"id": 9}]}
+    text(folder / "schema.json", orjson.dumps(schema))
+    whole = {"file_name": name, "predictions": list(predictions)}
+    text(folder / "a.json", orjson.dumps(whole))
+
+
+def test_lightly(tmp_path: Path) -> None:
+    """Categories are those of the schema; the size is that of an image beside, or told."""
+    good = {"category_id": 3, "bbox": [1, 2, 3.5, 4], "score": 0.5}
+    bad = {"category_id": 3, "bbox": [1, 2, 3]}
+    lightly(tmp_path / "boxes", good, {**good, "category_id": 4}, bad, None, {"category_id": 3})
+    (image,), lost = read(dataset := open_dataset(tmp_path / "boxes"))
+    assert [each.name for each in dataset.categories] == ["car"]
+    assert (box(image.objects[0]), image.objects[0].score) == ((1, 2, 3.5, 4), 0.5)
+    assert lost == {"unknown_category": 2, "broken": 2, "size": 1}
+    picture(tmp_path / "images" / "a.png")
+    (image,), _ = read(open_dataset(tmp_path / "boxes"))
+    assert image.width == 200
+    (tmp_path / "boxes" / "schema.json").unlink()
+    with pytest.raises(FormatError, match=r"cannot be read as lightly: .*schema\.json"):
+        open_dataset(tmp_path / "boxes", "lightly")
+
+
+def labelbox(*objects: Any, row: Any = None, **annotations: Any) -> bytes:
+    said = {"objects": list(objects), "classifications": [], **annotations}
+    whole = {
+        "data_row": row or {"id": "x", "global_key": "key", "external_id": "a.png"},
+        "media_attributes": {"width": 200, "height": 100},
+        "projects": {"p": {"labels": [{"annotations": said}]}},
+    }
+    return orjson.dumps(whole) + b"\n"
+
+
+def test_labelbox(tmp_path: Path) -> None:
+    """Boxes, outlines, lines and points; what is elsewhere, or of somebody else, is counted."""
+    points = [{"x": 1, "y": 2}, {"x": 3, "y": 4}, {"x": 5, "y": 0}]
+    sides = {"left": 1, "top": 2, "width": 3.5, "height": 4}
+    answer = {"name": "color", "radio_answer": {}}
+    content = labelbox(
+        {"name": "car", "bounding_box": sides, "classifications": [answer]},
+        {"name": "roof", "polygon": points},
+        {"name": "lane", "line": points},
+        {"name": "spot", "point": points[0]},
+        {"name": "mask", "annotation_kind": "ImageSegmentationMask", "mask": {"url": "https://x"}},
+        {"name": "car", "bounding_box": {**sides, "left": None}},
+        None,
+        classifications=[answer],
+    )
+    video = orjson.loads(labelbox(row={"global_key": "v.mp4"}))
+    video["projects"]["p"]["labels"] = [{"annotations": {"frames": {}}}]
+    twice = orjson.loads(labelbox({"name": "car", "bounding_box": sides}, row={"id": "b"}))
+    twice["projects"]["p"]["labels"] *= 2
+    bad = b"{\n\n" + orjson.dumps({"data_row": {}}) + b"\n"
+    path = text(
+        tmp_path / "export.ndjson",
+        content + b"\n".join(map(orjson.dumps, (video, twice))) + b"\n" + bad,
+    )
+    images, losses = told(dataset := open_dataset(path))
+    assert [(each.name, each.width, len(each.objects)) for each in images] == [
+        ("a.png", 200, 4), ("v.mp4", 200, 0), ("b", 200, 1)
+    ]  # fmt: skip
+    car, roof, lane, spot = images[0].objects
+    assert (box(car), rings(roof)) == ((1, 2, 3.5, 4), [[[(1, 2), (3, 4), (5, 0)]]])
+    assert (lane.line, spot.point) == ([(1, 2), (3, 4), (5, 0)], (1, 2))
+    assert {each.kind.value: each.count for each in losses.report().items} == {
+        "classification": 2, "broken": 6, "video": 1
+    }  # fmt: skip
+    broken = next(each for each in losses.report().items if each.kind is LossKind.BROKEN)
+    assert broken.examples[0].startswith(f"{path}, line 1: an object of the kind ImageSegm")
+    assert [each.name for each in dataset.categories] == ["car", "roof", "lane", "spot", "mask"]
+
+
+# --- Which format it is ---------------------------------------------------------------------------
+
+
+def _voc(root: Path) -> Path:
+    text(root / "a.xml", "<annotation><filename>a.png</filename></annotation>")
+    return root
+
+
+def _cvat(root: Path) -> Path:
+    return text(
+        root / "x.xml", '<?xml version="1.0"?>\n<!-- <x> -->\n<annotations><image name="a"/>'
+    )
+
+
+def _yolo(line: str, yaml: str = "names: [a]\ntrain: images\n") -> Callable[[Path], Path]:
+    def make(root: Path) -> Path:
+        text(root / "my.yaml", yaml)
+        picture(root / "images" / "a.png")
+        text(root / "labels" / "a.txt", line)
+        return root
+
+    return make
+
+
+def _bare(root: Path) -> Path:
+    text(root / "notes.txt", "some words\n")
+    text(root / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    return root
+
+
+def _kitti(root: Path) -> Path:
+    text(root / "0.txt", "Car 0 0 0 1 2 3 4 0 0 0 0 0 0 0\n")
+    return root
+
+
+def _label_2(root: Path) -> Path:
+    _kitti(root / "label_2")
+    return root
+
+
+def _lightly(root: Path) -> Path:
+    lightly(root)
+    return root
+
+
+def _labelbox(root: Path) -> Path:
+    return text(root / "a.ndjson", labelbox())
+
+
+def _labelme(root: Path) -> Path:
+    labelme(root / "deep" / "a.json")
+    text(root / "package.json", '{"name": "other"}')
+    return root
+
+
+FOUND = [
+    (_voc, "voc"),
+    (_cvat, "cvat"),
+    (_yolo("0 0.5 0.5 0.5 0.5"), "yolo"),
+    (_yolo(""), "yolo"),
+    (_yolo("0 0 0 1 0 1 1"), "yolo-seg"),
+    (_yolo("0 0 0 1 0 1 1 0 1"), "yolo-obb"),
+    (_yolo("0 0 0 1 0 1 1 0 1\n0 0 0 1 0 1 1"), "yolo-seg"),
+    (_yolo("", "names: [a]\nkpt_shape: [2, 3]\ntrain: images\n"), "yolo-pose"),
+    (_bare, "yolo"),
+    (_kitti, "kitti"),
+    (_label_2, "kitti"),
+    (_lightly, "lightly"),
+    (_labelbox, "labelbox"),
+    (_labelme, "labelme"),
+]
+
+
+@pytest.mark.parametrize(("make", "name"), FOUND)
+def test_a_format_is_found_by_what_is_there(
+    tmp_path: Path, make: Callable[[Path], Path], name: str
+) -> None:
+    """No suffix and no word is needed where the content says it."""
+    assert formats.sniff(make(tmp_path)) == name
+
+
+def test_what_is_of_no_format(tmp_path: Path) -> None:
+    """The error says what was looked for, and what is there."""
+    with pytest.raises(FormatError, match=r"looked for data\.yaml.*found nothing"):
+        formats.read(tmp_path)
+    text(tmp_path / "a.pdf", "")
+    text(tmp_path / "images" / "b", "")
+    with pytest.raises(FormatError, match=r"found 1 \.pdf, images/"):
+        formats.read(tmp_path)
+    _voc(tmp_path)
+    _kitti(tmp_path)
+    with pytest.raises(FormatError, match=r"several formats: .*a\.xml \(voc\) and .*0\.txt"):
+        formats.read(tmp_path)
+    for content in ("{}", "", "<html>", "words"):
+        with pytest.raises(FormatError, match=r"of no format that is known.*format: yolo"):
+            formats.read(text(tmp_path / "x", content))
+    with pytest.raises(FormatError, match="cannot be read: No such file"):
+        formats.read(tmp_path / "gone")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FormatError, match="a pipe, and only regular files are read"):
+        formats.read(tmp_path / "pipe")
+    with pytest.raises(FormatError, match="no format 'tfrecord' to be read; use one of yolo"):
+        formats.read(tmp_path, "tfrecord")  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize("name", [each.name for each in formats.FORMATS])
+def test_nothing_of_a_format_is_an_error(tmp_path: Path, name: Any) -> None:
+    """An empty folder, a pipe and what is not there: each format says so, and waits for nothing."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "pipe", tmp_path / "gone"):
+        with pytest.raises(FormatError, match=str(path)):
+            formats.read(path, name, classes=["a"])
+
+
+def test_values_and_configuration_in_one_call(tmp_path: Path) -> None:
+    """Outlines become polygons where nothing is said; a mapping says otherwise."""
+    labelme(tmp_path / "a.json", shape("Traffic Light", TRIANGLE))
+    found = formats.read(tmp_path)
+    (annotation,) = found.images[0].annotations
+    assert (annotation.key, annotation.shape.type, bool(found.losses)) == (
+        "traffic_light",
+        "POLYGON",
+        False,
+    )
+    (entry,) = formats.label_config(tmp_path).entries
+    assert (entry.key, entry.value, entry.type) == ("traffic_light", "Traffic Light", "POLYGON")
+    boxes = formats.read(tmp_path, mapping=formats.LabelMapping(shape="rectangle"))
+    assert boxes.losses.count(LossKind.OUTLINE) == 1

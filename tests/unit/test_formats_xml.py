@@ -1,0 +1,468 @@
+"""Pascal VOC and CVAT: every kind of shape, every layout, and every record that is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datagym_async import formats
+from datagym_async.formats import FormatError, LossKind
+from datagym_async.formats._table import open_dataset
+from tests.helpers.label_files import box, picture, read, rings, text, told
+
+
+def voc(*objects: str, name: str = "a.png", size: str | None = None) -> str:
+    """A file of VOC."""
+    told_size = "<width>200</width><height>100</height><depth>3</depth>" if size is None else size
+    file_name = f"<filename>{name}</filename>" if name else ""
+    parts = (f"\n<object>{each}</object>" for each in objects)
+    return f"<annotation>{file_name}<size>{told_size}</size>{''.join(parts)}</annotation>"
+
+
+def bndbox(*edges: object, name: str = "car") -> str:
+    """What stands in an object of VOC."""
+    sides = zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=False)
+    inside = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
+    return f"<name>{name}</name><bndbox>{inside}</bndbox>"
+
+
+CAR = bndbox(1, 11, 200, 100)
+
+
+@pytest.mark.parametrize("folder", ["", "Annotations", "Annotations/2012", "a/b"])
+def test_voc_wherever_its_files_lie(tmp_path: Path, folder: str) -> None:
+    """Pixels are counted from 1, and the last one belongs to the box; classes are gathered."""
+    text(tmp_path / folder / "a.xml", voc(CAR, bndbox(7, 9, 7, 9, name="Traffic Light")))
+    for path in (tmp_path, tmp_path / folder, tmp_path / folder / "a.xml"):
+        (image,), lost = read(dataset := open_dataset(path))
+        assert not lost
+        assert (image.name.rpartition("/")[2], image.width, image.height) == ("a.png", 200, 100)
+        assert [box(each) for each in image.objects] == [(0, 10, 200, 90), (6, 8, 1, 1)]
+        assert [each.name for each in dataset.categories] == ["car", "Traffic Light"]
+    (image,), _ = read(open_dataset(tmp_path, "voc", zero_based=True))
+    assert [box(each) for each in image.objects] == [(1, 11, 199, 89), (7, 9, 0, 0)]
+
+
+def test_classes_only_come_first(tmp_path: Path) -> None:
+    """What is not among them is read all the same."""
+    text(tmp_path / "a.xml", voc(CAR, bndbox(1, 1, 2, 2, name="dog")))
+    dataset = open_dataset(tmp_path, "voc", classes=["dog", "cat"])
+    assert [each.name for each in dataset.categories] == ["dog", "cat", "car"]
+    assert [each.id for each in dataset.categories] == [0, 1, 2]
+
+
+def test_files_that_count_from_zero_are_told(tmp_path: Path) -> None:
+    """There is no pixel 0 in VOC: the box is moved to the edge, and the report says so."""
+    text(tmp_path / "a.xml", voc(bndbox(0, 0, 10, 10)))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (box(image.objects[0]), lost) == ((0, 0, 10, 10), {"zero_based": 1})
+
+
+SIZES: list[tuple[str, tuple[int, int], dict[str, int]]] = [
+    ("<width>640.0</width><height>480.0</height>", (640, 480), {}),
+    ("<width> 640 </width><height>480</height>", (640, 480), {}),
+    ("", (200, 100), {}),
+    ("<width>0</width><height>0</height>", (200, 100), {}),
+    ("<width>x</width>", (200, 100), {}),
+]
+
+
+@pytest.mark.parametrize(("size", "found", "lost"), SIZES)
+def test_a_size_that_is_missing_is_that_of_the_image(
+    tmp_path: Path, size: str, found: tuple[int, int], lost: dict[str, int]
+) -> None:
+    """640.0 is a number; 0 0 is read from the image, or told where there is none."""
+    text(tmp_path / "Annotations" / "a.xml", voc(CAR, size=size))
+    if found == (200, 100):
+        (image,), without = read(open_dataset(tmp_path))
+        assert (image.width, image.height, without) == (None, None, {"size": 1})
+    picture(tmp_path / "JPEGImages" / "a.png")
+    (image,), told_now = read(open_dataset(tmp_path))
+    assert ((image.width, image.height), told_now) == (found, lost)
+
+
+def test_marks_and_parts_of_voc(tmp_path: Path) -> None:
+    """Marks travel with the object; a part is an object of its own, which is told."""
+    part = f"<part>{bndbox(11, 11, 20, 20, name='head')}</part>"
+    marks = "<pose>Left</pose><truncated>1</truncated><difficult>0</difficult>"
+    text(tmp_path / "a.xml", voc(f"{CAR}{marks}{part}"))
+    (image,), lost = read(open_dataset(tmp_path))
+    car, head = image.objects
+    assert car.extra == {"pose": "Left", "truncated": "1"}
+    assert (head.category.name, box(head)) == ("head", (10, 10, 10, 10))
+    assert lost == {"nesting": 1}
+
+
+OUTLINES = [
+    "<x1>1</x1><y1>2</y1><x2>11</x2><y2>2</y2><x3>11</x3><y3>12.5</y3>",
+    "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in ((1, 2), (11, 2), (11, 12.5))),
+]
+
+
+@pytest.mark.parametrize("points", OUTLINES)
+def test_outlines_beside_voc(tmp_path: Path, points: str) -> None:
+    """Tools write them in two ways; with a box or without."""
+    text(tmp_path / "a.xml", voc(f"<name>a</name><polygon>{points}</polygon>"))
+    text(tmp_path / "b.xml", voc(f"{CAR}<polygon>{points}</polygon>", name="b.png"))
+    (first, second), lost = read(dataset := open_dataset(tmp_path))
+    assert rings(first.objects[0]) == [[[(1, 2), (11, 2), (11, 12.5)]]]
+    assert rings(second.objects[0]) == rings(first.objects[0])
+    assert box(second.objects[0]) == (0, 10, 200, 90)
+    assert (lost, dataset.outlines) == ({}, True)
+
+
+def test_turned_boxes_beside_voc(tmp_path: Path) -> None:
+    """roLabelImg has a middle and an angle in radians."""
+    inside = "<cx>50</cx><cy>40</cy><w>20</w><h>10</h><angle>1.5707963267948966</angle>"
+    text(tmp_path / "a.xml", voc(f"<name>a</name><robndbox>{inside}</robndbox>"))
+    (image,), _ = read(open_dataset(tmp_path))
+    ((ring,),) = rings(image.objects[0])
+    assert ring[0] == pytest.approx((55, 30))
+
+
+BAD_OBJECTS = [
+    ("<name>car</name>", "it has no <bndbox>"),
+    (bndbox(1, 2, 3, name="car"), "'' is no number for <ymax>"),
+    (bndbox(1, 2, "nan", 4), "'nan' is no number for <xmax>"),
+    (bndbox(10, 2, 3, 4), "its box ends before it begins"),
+    (bndbox(1, 2, 3, 4, name=""), "it has no class"),
+    ("", "it has no class"),
+    ("<name>a</name><polygon><x1>1</x1><y1>2</y1></polygon>", "x and y of 3 points"),
+]
+
+
+@pytest.mark.parametrize(("inside", "words"), BAD_OBJECTS)
+def test_a_bad_object_of_voc_is_one_loss(tmp_path: Path, inside: str, words: str) -> None:
+    """It is named by file and line, and the others are read."""
+    text(tmp_path / "a.xml", voc(CAR, inside, CAR))
+    (image,), losses = told(open_dataset(tmp_path, "voc"))
+    assert len(image.objects) == 2
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
+    assert f"{tmp_path}/a.xml, line 3: " in lost.examples[0]
+    assert words in lost.examples[0]
+
+
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
+    "<annotation><filename>&b;</filename></annotation>"
+)
+OUTSIDE = (
+    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+    "<annotation><filename>&x;</filename></annotation>"
+)
+BAD_FILES: list[tuple[str | bytes, str]] = [
+    ("<resources><string/></resources>", "it begins with <resources>"),
+    ("<annotation><filename>", "it is no XML"),
+    ("", "it is no XML"),
+    ("no XML", "line 1: it is no XML"),
+    (b"\xff\xfe\xff", "it is no XML"),
+    (BOMB, "entities"),
+    (OUTSIDE, "entities"),
+    ("<annotation>" + "<a>" * 100_000, "nested deeper than 64"),
+    (voc(CAR, name=""), "no <filename>"),
+    (f"<annotation><x>{'y' * 9_000_000}", "more than 8 MB"),
+    (f'<annotation x="{"y" * 9_000_000}', "more than 8 MB"),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), BAD_FILES, ids=[words for _, words in BAD_FILES])
+def test_a_bad_file_of_voc_is_one_loss(tmp_path: Path, content: str | bytes, words: str) -> None:
+    """What is no VOC, or hostile, is named by its file, and the folder is read."""
+    text(tmp_path / "a.xml", voc(CAR))
+    bad = text(tmp_path / "b.xml", content)
+    images, losses = told(open_dataset(tmp_path, "voc"))
+    assert [each.name for each in images] == ["a.png"]
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
+    assert f"{bad}: " in lost.examples[0]
+    assert words in lost.examples[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_marks_in_front_are_taken(tmp_path: Path, encoding: str) -> None:
+    """A mark of order, and UTF-16, are XML."""
+    text(tmp_path / "a.xml", voc(bndbox(1, 2, 3, 4, name="猫")).encode(encoding))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.objects[0].category.name, lost) == ("猫", {})
+
+
+def test_a_pipe_and_a_circle_of_links(tmp_path: Path) -> None:
+    """Neither is waited for, nor gone around."""
+    text(tmp_path / "a.xml", voc(CAR))
+    os.mkfifo(tmp_path / "b.xml")
+    (tmp_path / "again").symlink_to(tmp_path)
+    images, lost = read(open_dataset(tmp_path, "voc"))
+    assert (len(images), lost) == (1, {"broken": 1})
+
+
+def test_names_of_images(tmp_path: Path) -> None:
+    """A name without folders has those of its file; without a name, that of the image beside."""
+    for folder in ("train", "valid"):
+        text(tmp_path / folder / "a.xml", voc(CAR))
+    text(tmp_path / "b.xml", voc(CAR, name="pictures\\b.png"))
+    text(tmp_path / "c.xml", voc(CAR, name=""))
+    text(tmp_path / "d.xml", voc(CAR, name="my%20image.png"))
+    picture(tmp_path / "c.jpg")
+    images, lost = read(open_dataset(tmp_path, "voc"))
+    names = ["pictures\\b.png", "c.jpg", "my%20image.png", "train/a.png", "valid/a.png"]
+    assert [each.name for each in images] == names
+    assert not lost
+
+
+def test_images_of_one_name(tmp_path: Path) -> None:
+    """Those of one size are one image with the objects of all, each once; else the first stays."""
+    text(tmp_path / "1.xml", voc(CAR))
+    text(tmp_path / "2.xml", voc(CAR, bndbox(1, 1, 5, 5)))
+    text(tmp_path / "3.xml", voc(CAR, CAR, size="<width>100</width><height>200</height>"))
+    (image,), losses = told(open_dataset(tmp_path, "voc"))
+    assert [box(each) for each in image.objects] == [(0, 10, 200, 90), (0, 0, 5, 5)]
+    assert {each.kind: each.count for each in losses.report().items} == {
+        LossKind.DOUBLED: 1,
+        LossKind.BROKEN: 2,
+    }
+    assert "3.xml: another image of the name a.png has another size" in str(losses.report())
+
+
+def test_parts_of_voc(tmp_path: Path) -> None:
+    """ImageSets list which images a part has."""
+    for name in ("a", "b"):
+        text(tmp_path / "Annotations" / f"{name}.xml", voc(CAR, name=f"{name}.png"))
+    text(tmp_path / "ImageSets" / "Main" / "train.txt", "b\n")
+    (image,), _ = read(open_dataset(tmp_path, split="train"))
+    assert image.name == "b.png"
+    with pytest.raises(FormatError, match=r"has no part 'val': .*val\.txt"):
+        open_dataset(tmp_path, split="val")
+
+
+# --- CVAT -----------------------------------------------------------------------------------------
+
+LABELS = """
+<label><name>car</name><type>any</type></label>
+<label><name>person</name><type>skeleton</type><svg>
+&lt;line x1="3" data-type="edge" data-node-from="2" data-node-to="1"&gt;&lt;/line&gt;
+&lt;circle data-type="element node" data-node-id="1" data-label-name="nose"&gt;&lt;/circle&gt;
+&lt;circle data-type="element node" data-node-id="2" data-label-name="tail"&gt;&lt;/circle&gt;
+</svg></label>
+<label><name>nose</name><type>points</type><parent>person</parent></label>
+<label><name>tail</name><type>points</type><parent>person</parent></label>
+<label><name>unused</name></label>"""
+
+
+def cvat(*shapes: str, name: str = "a.png", meta: str = LABELS, more: str = "") -> str:
+    """A file of CVAT for images, with one image."""
+    inside = "\n".join(shapes)
+    return (
+        f"<annotations><version>1.1</version><meta><task><labels>{meta}</labels></task></meta>"
+        f'<image id="0" name="{name}" width="200" height="100">\n{inside}\n</image>'
+        f"{more}</annotations>"
+    )
+
+
+def one(tmp_path: Path, shape: str) -> tuple[Any, dict[str, int]]:
+    """The one object that a shape becomes, and what is lost."""
+    text(tmp_path / "annotations.xml", cvat(shape))
+    (image,), lost = read(open_dataset(tmp_path))
+    (found,) = image.objects
+    return found, lost
+
+
+def test_cvat_boxes(tmp_path: Path) -> None:
+    """Classes are those of the file, in its order, used or not, but for parts of skeletons."""
+    found, lost = one(tmp_path, '<box label="car" xtl="1.5" ytl="2" xbr="10.25" ybr="20"/>')
+    assert (found.box, found.category.name, lost) == ((1.5, 2, 8.75, 18), "car", {})
+    dataset = open_dataset(tmp_path / "annotations.xml")
+    assert [each.name for each in dataset.categories] == ["car", "person", "unused"]
+    assert dataset.categories[1].keypoints == ("nose", "tail")
+    assert dataset.categories[1].skeleton == ((2, 1),)
+
+
+def test_cvat_turned_boxes(tmp_path: Path) -> None:
+    """Four corners, exactly."""
+    found, lost = one(
+        tmp_path, '<box label="car" xtl="0" ytl="0" xbr="20" ybr="10" rotation="90.0"/>'
+    )
+    ((ring,),) = rings(found)
+    assert [each for corner in ring for each in corner] == pytest.approx(
+        [15, -5, 15, 15, 5, 15, 5, -5]
+    )
+    assert (found.box, lost) == (None, {})
+
+
+def test_cvat_outlines_lines_and_points(tmp_path: Path) -> None:
+    """Each is what it is; several points are told apart, and noise beyond the edge is snapped."""
+    found, _ = one(tmp_path, '<polygon label="car" points="-0.001,0;200.004,0.5;3,100.00"/>')
+    assert rings(found) == [[[(0, 0), (200, 0.5), (3, 100)]]]
+    found, _ = one(tmp_path, '<polyline label="car" points="1,2;3.5,4"/>')
+    assert found.line == [(1, 2), (3.5, 4)]
+    found, lost = one(tmp_path, '<points label="car" points="1,2"/>')
+    assert (found.point, lost) == ((1, 2), {})
+    text(tmp_path / "annotations.xml", cvat('<points label="car" points="1,2;3,4"/>'))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert [each.point for each in image.objects] == [(1, 2), (3, 4)]
+    assert lost == {"parts": 1}
+
+
+def test_cvat_masks(tmp_path: Path) -> None:
+    """Runs along the rows of their box become outlines with holes, pixel for pixel."""
+    rle = "0, 3, 1, 0, 0, 1, 1, 1, 1, 3, 1"  # XXX. X.X. XXX.
+    found, lost = one(
+        tmp_path,
+        f'<mask label="car" rle="{rle}" left="5" top="6" width="4" height="3"/>',
+    )
+    assert rings(found) == [
+        [[(5, 6), (8, 6), (8, 9), (5, 9)], [(6, 7), (7, 7), (7, 8), (6, 8)]],
+    ]
+    assert not lost
+
+
+def test_cvat_ellipses(tmp_path: Path) -> None:
+    """An outline of many corners, which is told."""
+    found, lost = one(tmp_path, '<ellipse label="car" cx="50" cy="50" rx="20" ry="10"/>')
+    ((ring,),) = rings(found)
+    assert ring[0] == (70, 50)
+    assert max(y for _, y in ring) == pytest.approx(60, abs=0.1)
+    assert lost == {"curve": 1}
+
+
+def test_cvat_skeletons(tmp_path: Path) -> None:
+    """Points go by their names: hidden, seen, or not there."""
+    shape = (
+        '<skeleton label="person"><points label="tail" outside="1" occluded="0" points="9,9"/>'
+        '<points label="nose" outside="0" occluded="1" points="1.5,2"/></skeleton>'
+    )
+    found, lost = one(tmp_path, shape)
+    assert found.keypoints == [(1.5, 2, 1), None]
+    assert (found.box, lost) == (None, {})
+    _, lost = one(
+        tmp_path, shape.replace("</skeleton>", '<points label="x" points="1,1"/></skeleton>')
+    )
+    assert lost == {"part": 1}
+    _, lost = one(tmp_path, shape.replace("9,9", "9").replace('outside="1"', 'outside="0"'))
+    assert lost == {"part": 1}
+
+
+def test_what_cvat_has_besides_is_counted(tmp_path: Path) -> None:
+    """Cuboids, tags and attributes are told by kind; marks travel with the object."""
+    attribute = '<attribute name="color">red</attribute><attribute name="empty"></attribute>'
+    shapes = (
+        f'<box label="car" occluded="1" xtl="1" ytl="2" xbr="3" ybr="4">{attribute}</box>',
+        '<cuboid label="car" xtl1="1"/>',
+        f'<tag label="rainy">{attribute}</tag>',
+    )
+    text(tmp_path / "annotations.xml", cvat(*shapes))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert [each.extra for each in image.objects] == [{"occluded": "1"}]
+    assert lost == {"classification": 3, "cuboid": 1}
+
+
+BAD_SHAPES = [
+    ('<box label="car" xtl="1" ytl="2" xbr="3"/>', "no number for 'ybr'"),
+    ('<box label="car" xtl="1" ytl="2" xbr="inf" ybr="4"/>', "no number for 'xbr'"),
+    ('<box label="car" xtl="9" ytl="2" xbr="3" ybr="4"/>', "ends before it begins"),
+    ('<box xtl="1" ytl="2" xbr="3" ybr="4"/>', "no class"),
+    ('<polygon label="car" points="1,2;3,4"/>', "x and y of 3 points"),
+    ('<polygon label="car" points="1,2;3,4;5"/>', "5 numbers"),
+    ('<polygon label="car" points="1,2;3,4;a,b"/>', "'a' is no number"),
+    ('<polyline label="car"/>', "x and y of 2 points"),
+    ('<mask label="car" rle="1,2" left="0" top="0" width="2" height="2"/>', "covers 3 pixels of 4"),
+    ('<mask label="car" rle="-1,5" left="0" top="0" width="2" height="2"/>', "covers"),
+    ('<mask label="car" rle="1" left="0" top="0" width="99999" height="99999"/>', "is not read"),
+    ('<skeleton label="person"><points label="nose" outside="1" points="1,1"/></skeleton>', "none"),
+    ('<blob label="car"/>', "<blob> is no shape"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "words"), BAD_SHAPES)
+def test_a_bad_shape_of_cvat_is_one_loss(tmp_path: Path, shape: str, words: str) -> None:
+    """It is named by file and line, and the others are read."""
+    good = '<box label="car" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+    text(tmp_path / "annotations.xml", cvat(good, shape, good, meta=LABELS.replace("\n", "")))
+    (image,), losses = told(open_dataset(tmp_path))
+    assert len(image.objects) == 2
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
+    assert f"{tmp_path}/annotations.xml, line 3: " in lost.examples[0]
+    assert words in lost.examples[0]
+
+
+def test_images_of_cvat(tmp_path: Path) -> None:
+    """One without a name is lost with its shapes; those of one name are one."""
+    good = '<box label="car" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+    more = (
+        f'<image id="1" width="200" height="100">{good}{good}</image>'
+        f'<image id="2" name="b.png" width="640.0" height="480">{good}</image>'
+        f'<image id="3" name="a.png" width="200" height="100">{good.replace("car", "dog")}</image>'
+        '<image id="4" name="c.png"/>'
+    )
+    text(tmp_path / "annotations.xml", cvat(good, more=more))
+    images, lost = read(dataset := open_dataset(tmp_path))
+    assert [(each.name, each.width, len(each.objects)) for each in images] == [
+        ("b.png", 640, 1), ("c.png", None, 0), ("a.png", 200, 2)
+    ]  # fmt: skip
+    assert lost == {"broken": 2, "doubled": 1, "size": 1}
+    assert [each.name for each in dataset.categories] == ["car", "person", "unused", "dog"]
+
+
+def test_cvat_that_is_cut_off(tmp_path: Path) -> None:
+    """What stands before the cut is read, and the place is told."""
+    good = '<box label="car" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+    text(tmp_path / "annotations.xml", cvat(good).replace("</annotations>", "\n<image"))
+    images, losses = told(open_dataset(tmp_path))
+    assert len(images) == 1
+    assert "annotations.xml: line 13: it is no XML" in str(losses.report())
+    text(tmp_path / "annotations.xml", "<annotations>&nothing;")
+    with pytest.raises(FormatError, match=r"no images; looked for <image> or <track>.*no XML"):
+        open_dataset(tmp_path)
+
+
+VIDEO = """<annotations><version>1.1</version><meta><task>
+<labels><label><name>car</name></label></labels>
+<original_size><width>200</width><height>100</height></original_size></task></meta>
+<track id="7" label="car">
+<box frame="2" keyframe="1" outside="0" occluded="0" xtl="1" ytl="2" xbr="3" ybr="4"/>
+<box frame="10" keyframe="0" outside="0" occluded="0" xtl="2" ytl="2" xbr="4" ybr="4"/>
+<box frame="11" keyframe="1" outside="1" occluded="0" xtl="2" ytl="2" xbr="4" ybr="4"/>
+<box xtl="2" ytl="2" xbr="4" ybr="4"/>
+</track>
+<track id="8" label="dog">
+<polygon frame="2" outside="0" points="1,2;3,4;5,0"/>
+</track></annotations>"""
+
+
+def test_cvat_for_video(tmp_path: Path) -> None:
+    """A track is an object in each frame in which it is seen, which is told; frames have names."""
+    text(tmp_path / "annotations.xml", VIDEO)
+    picture(tmp_path / "images" / "frame_000010.jpg")
+    images, lost = read(dataset := open_dataset(tmp_path))
+    assert [(each.name, each.width, each.height) for each in images] == [
+        ("frame_000002.png", 200, 100), ("frame_000010.jpg", 200, 100)
+    ]  # fmt: skip
+    assert [[each.category.name for each in image.objects] for image in images] == [
+        ["car", "dog"], ["car"]
+    ]  # fmt: skip
+    assert box(images[1].objects[0]) == (2, 2, 2, 2)
+    assert images[0].objects[1].where == f"{tmp_path}/annotations.xml, line 11"
+    assert lost == {"track": 1, "broken": 1}
+    assert [each.name for each in dataset.categories] == ["car", "dog"]
+
+
+def test_values_of_cvat(tmp_path: Path) -> None:
+    """What becomes of a whole file, without a word of its format: polygons, since it has them."""
+    shapes = (
+        '<box label="car" xtl="1" ytl="2" xbr="3" ybr="4"/>',
+        '<polygon label="car" points="1,2;3,4;5,0"/>',
+        '<polyline label="lane" points="1,2;3,4"/>',
+    )
+    path = text(tmp_path / "annotations.xml", cvat(*shapes))
+    config = formats.label_config(path)
+    assert {each.key: each.type for each in config.entries} == {
+        "car": "POLYGON", "person": "POLYGON", "unused": "POLYGON", "lane": "LINE"
+    }  # fmt: skip
+    found = formats.read(path, config=config)
+    (image,) = found.images
+    assert [each.shape.type for each in image.annotations] == ["POLYGON", "POLYGON", "LINE"]
+    assert {each.kind.value: each.count for each in found.losses.items} == {"box": 1}
