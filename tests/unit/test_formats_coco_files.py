@@ -16,6 +16,7 @@ from datagym_async.formats import FormatError, LabelMapping, LossKind, LossRepor
 from datagym_async.formats._losses import Losses
 from datagym_async.formats._masks import decode, trace
 from datagym_async.formats._raw import Category, RawImage, RawObject
+from datagym_async.formats.coco import _reading
 from datagym_async.formats.coco._reading import Source, open_dataset
 from datagym_async.labels import Polygon
 from tests.helpers.coco_files import NUMPY_2, coco_files
@@ -114,6 +115,17 @@ def test_the_database_goes_with_the_dataset(monkeypatch: pytest.MonkeyPatch) -> 
     del images
     gc.collect()
     assert closed == [True]
+
+
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the database has no room, the error says whose it is and how to have it elsewhere."""
+    tables = f"PRAGMA max_page_count = 10;{_reading._TABLES}"
+    monkeypatch.setattr(_reading, "_TABLES", tables)
+    given = saved(
+        tmp_path / "coco.json", document(*(annotation(note="x" * 999) for _ in range(99)))
+    )
+    with pytest.raises(FormatError, match=r"is full; make room, or name .* SQLITE_TMPDIR"):
+        open_dataset(given)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
@@ -402,7 +414,7 @@ def test_two_categories_of_one_id() -> None:
     )
     (found,), losses = objects(given)
     assert found.category.name == "dog"
-    assert counts(losses) == {"ambiguous": 1}
+    assert counts(losses) == {"doubled_class": 1, "ambiguous": 1}
     assert "a.jpg: annotations[0]: id 3 is that of car and of dog" in str(losses)
 
 

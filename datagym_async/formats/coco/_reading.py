@@ -11,6 +11,7 @@ by name: the last one never wins.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -150,13 +151,25 @@ def open_dataset(*sources: Source, images: Source | None = None) -> RawDataset:
     Arguments and errors are those of `read`.
     """
     opened = _Opened(len(sources) + (images is not None) > 1)
-    if images is not None:
-        opened.add_images(images)
-    for source in sources:
-        opened.add(source)
-    opened.finish()
+    with _room_on_disk():
+        if images is not None:
+            opened.add_images(images)
+        for source in sources:
+            opened.add(source)
+        opened.finish()
     where = ", ".join(each.where for each in opened.files)
     return RawDataset(where=where, categories=opened.categories, images=opened.images)
+
+
+@contextlib.contextmanager
+def _room_on_disk() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise FormatError(
+            f"the temporary database of a COCO file cannot be written: {error}; make room, or name "
+            "another folder for it in the environment variable SQLITE_TMPDIR"
+        ) from None
 
 
 def categories_of(given: Source | Iterable[Category]) -> list[Category]:
@@ -181,6 +194,8 @@ class _File:
     """Its name, before what stands in it, where there are several."""
     categories: dict[int | str, Category | str] = attrs.field(factory=dict)
     """By number, and for results by name; a text says which two it could be."""
+    names: set[tuple[str, str]] = attrs.field(factory=set)
+    """Of its categories, each with its supercategory."""
     has_results: bool = False
     segments: Segments | None = None
 
@@ -350,9 +365,9 @@ class _Opened:
             return
         for fault in faults:
             self._losses.add(LossKind.PART, f"{at}: {fault}")
-        named = {each.names for each in categories.values() if isinstance(each, Category)}
-        if category.names in named:
+        if category.names in file.names:
             self._losses.add(LossKind.DOUBLED_CLASS, f"{at}: {category.name}")
+        file.names.add(category.names)
         other = categories.setdefault(category.id, category)
         if isinstance(other, str) or other.names != category.names:
             both = other if isinstance(other, str) else f"id {category.id} is that of {other.name}"
