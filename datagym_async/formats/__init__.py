@@ -39,6 +39,7 @@ from datagym_async.formats._raw import Category
 from datagym_async.formats._splits import shares_of, split_of
 from datagym_async.formats._table import FORMATS, FormatInfo, FormatName, label_config, read, sniff
 from datagym_async.formats._writing import Placing, WrittenFormat, write
+from datagym_async.formats._written import classes_from
 
 __all__ = [
     "FORMATS",
@@ -57,6 +58,7 @@ __all__ = [
     "PredictionFile",
     "Shape",
     "WrittenFormat",
+    "classes_from",
     "label_config",
     "match",
     "read",

@@ -49,12 +49,14 @@ class LossKind(enum.StrEnum):
         True,
     )
     AROUND = "around", "objects of keypoints alone, now in the box around these"
+    BITMAP = "bitmap", "segments that an export has as bitmaps alone, left out", True
     BOX = "box", "boxes without an outline, written as their four corners"
     BROKEN = "broken", "annotations that cannot be read, left out", True
     CAPTION = "caption", "captions, left out", True
     CHANGED = "changed", "tasks that changed while they were exported, in whole pixels"
     CHARACTERS = "characters", "names with characters that a file cannot hold, now with _"
     CLASH = "clash", "images that share a number or a name with another one, left out", True
+    CLIPPED = "clipped", "shapes cut off at the edges of their image"
     CLASSIFICATION = (
         "classification",
         "answers to selects, checklists and free texts, left out",
@@ -66,7 +68,10 @@ class LossKind(enum.StrEnum):
     CROWD = "crowd", "marks of a crowd: the service keeps the shape as that of one object"
     DOUBLED = "doubled", "images listed more than once under one name, taken together"
     DOUBLED_CLASS = "doubled_class", "classes listed more than once, taken together"
+    EMPTY = "empty", "shapes of which nothing is within their image, left out", True
     EXTRA = "extra", "annotations with attributes that the service does not know"
+    FLAT = "flat", "boxes without a width or height in whole pixels, which trainers leave out"
+    FLIP = "flip", "keypoints whose names tell no left from right: images cannot be mirrored"
     GROUP = "group", "supercategories without a select in the label configuration"
     HOLES = "holes", "outlines with holes, which are filled now"
     IGNORED = "ignored", "regions that belong to no class (DontCare), left out"
@@ -83,15 +88,20 @@ class LossKind(enum.StrEnum):
         "annotations of classes without an entry in the label configuration, left out",
         True,
     )
+    NO_FILE = "no_file", "images without a file: their labels are there alone"
     NO_POINT = "no_point", "keypoints without a point in the label configuration, left out", True
     NO_SIZE = "no_size", "images of unknown width and height, left out", True
+    ORDER = "order", "classes whose keypoints no configuration orders: they are ordered by name"
     OUTLINE = "outline", "outlines reduced to the box around them"
+    OUTSIDE = "outside", "shapes that go beyond their image, for which trainers leave it out"
     PART = "part", "parts of objects that cannot be read, left out", True
     PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
     POINT = "point", "points, left out", True
     RECORD = "record", "images and classes of a file that cannot be read, left out", True
     SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
     SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
+    RENAMED = "renamed", "images whose files have other names than their media"
+    SCOPE = "scope", "names of classes that several have, now with the group before them"
     SCORE = "score", "scores of results, which the service does not hold"
     SHARED_ENTRY = (
         "shared_entry",

@@ -1,19 +1,32 @@
-"""Label values as files that trainers take: YOLO, Pascal VOC, KITTI, CVAT, COCO and others."""
+"""Label values as files that trainers take: a table of formats, and one path through it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias, get_args
 
-from datagym_async._file_names import safe_name
-from datagym_async.formats import coco, convert
+import attrs
+
+from datagym_async._file_names import folded_name, numbered_file, safe_name, with_room
+from datagym_async._files import FolderPart, placed, telling
+from datagym_async.formats import _label_texts as texts
+from datagym_async.formats._label_texts import Sheet
+from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport, writable
 from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._splits import checked_shares, grouping, shares_of, split_of
+from datagym_async.formats._written import COVERING, Classes, Fixed, classes_of, fitted
+from datagym_async.formats.coco._writing import document_of, save
+from datagym_async.labels import LabeledImage, LabeledTask
+from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
-    from datagym_async.formats._losses import LossReport
-    from datagym_async.formats._raw import Category
-    from datagym_async.labels import LabeledImage
     from datagym_async.labels._config import Entries
 
 WrittenFormat: TypeAlias = Literal[
@@ -33,6 +46,128 @@ WrittenFormat: TypeAlias = Literal[
 Placing: TypeAlias = Literal["link", "copy"]
 """How images come beside their labels: by a link where there can be one, or as a copy."""
 
+ImagesFrom: TypeAlias = Mapping[str, Path] | Callable[[LabeledImage], Path | None]
+"""Where the files of images are: by the id or the name of the media, or a function."""
+
+# --- The table of formats -------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class _Layout:
+    """Where the files of a format lie in their folder, and what stands in them.
+
+    In names of files ``{part}`` is the part of the dataset.
+    """
+
+    text: Callable[[Sheet], str] | None
+    """What stands in the file of an image; None for COCO, which is written as a whole."""
+    labels: str
+    """The folder of the files, one an image; or the file that holds all."""
+    images: str
+    suffix: str = ""
+    """Of the label file of an image; empty where one file holds all."""
+    only_part: str = ""
+    """What ``{part}`` is where there is but one."""
+    sets: str = ""
+    """The file that lists the images of a part."""
+    own_file: str = ""
+    """The file beside those of the images whose name none of them may have."""
+    needs_size: bool = False
+    types: frozenset[EntryType] = COVERING
+    word: Callable[[str], str] = writable
+    """Gives the name of a class in the characters that the format can hold."""
+
+
+def _yolo(text: Callable[[Sheet], str]) -> _Layout:
+    # Trainers look for labels where `images` stands last in the path of an image.
+    return _Layout(
+        text=text,
+        labels="labels/{part}",
+        images="images/{part}",
+        suffix=".txt",
+        only_part="train",
+        needs_size=True,
+    )
+
+
+_LAYOUTS: Final[Mapping[str, _Layout]] = {
+    "coco": _Layout(text=None, labels="annotations", images="images/{part}"),
+    "yolo": _yolo(texts.yolo),
+    "yolo-seg": _yolo(texts.yolo_seg),
+    "yolo-pose": _yolo(texts.yolo_pose),
+    "yolo-obb": _yolo(texts.yolo_obb),
+    "voc": _Layout(
+        text=texts.voc,
+        labels="Annotations",
+        images="JPEGImages",
+        suffix=".xml",
+        sets="ImageSets/Main/{part}.txt",
+    ),
+    "kitti": _Layout(
+        text=texts.kitti,
+        labels="training/label_2",
+        images="training/image_2",
+        suffix=".txt",
+        sets="ImageSets/{part}.txt",
+        word=texts.kitti_word,
+    ),
+    "cvat": _Layout(
+        text=texts.cvat,
+        labels="annotations.xml",
+        images="images",
+        types=COVERING | {EntryType.LINE, EntryType.POINT},
+    ),
+    "imagefolder": _Layout(
+        text=texts.imagefolder,
+        labels="{part}/metadata.jsonl",
+        images="{part}",
+        only_part="train",
+        own_file="metadata.jsonl",
+    ),
+    "lightly": _Layout(
+        text=texts.lightly, labels="", images="images", suffix=".json", own_file="schema.json"
+    ),
+}
+
+
+def _layout(format: str) -> _Layout:  # noqa: A002 - as for `write`
+    if format not in _LAYOUTS:
+        known = ", ".join(get_args(WrittenFormat))
+        raise FormatError(f"Nothing writes a format {format!r}; use one of {known}")
+    return _LAYOUTS[format]
+
+
+def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: A002 - as for `write`
+    """Make sure that a folder can be written, before anything is fetched; errors are `write`'s."""
+    _layout(format)
+    if path.exists() and not path.is_dir():
+        raise FormatError(f"{path} is a file, and a folder is to be written; name another path")
+    if not overwrite and path.is_dir() and any(path.iterdir()):
+        text = f"The folder {path} is not empty; name another one, or add overwrite=True"
+        raise FormatError(text)
+
+
+def kept_folders(name: str) -> str:
+    """Return the name of a media as that of a file, in the folders that it has."""
+    parts = [part for part in re.split(r"[/\\]", name) if part not in {"", ".", ".."}]
+    return "/".join(map(safe_name, parts)) or safe_name(name)
+
+
+# --- From label values to files -------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Chosen:
+    """An image that is written."""
+
+    image: LabeledImage
+    name: str
+    """Of its file, below the folder of images."""
+    source: Path | None
+    """The file that is put there."""
+    part: str
+    """Empty where there is one part alone."""
+
 
 def write(
     images: Iterable[LabeledImage],
@@ -41,47 +176,252 @@ def write(
     *,
     mapping: LabelMapping | None = None,
     config: Entries = (),
-    classes: str | Path | Iterable[str | Category] = (),
+    classes: Fixed = (),
     clip: bool = False,
     zero_based: bool = False,
-    images_from: Mapping[str, Path] | Callable[[LabeledImage], Path | None] | None = None,
+    images_from: ImagesFrom | None = None,
     placing: Placing = "link",
     split: Mapping[str, float] | str | None = None,
     group: str | None = None,
     overwrite: bool = False,
-    file_name: Callable[[str], str] = safe_name,
+    file_name: Callable[[str], str] = kept_folders,
 ) -> LossReport:
     """Write label values as files of a format, and return what these cannot hold.
 
+    The folder is complete or not there at all. Images without labels get files, too. Control
+    characters and halves of characters in names are written as ``_``, in each format but COCO. It
+    blocks: call it with `asyncio.to_thread` where an event loop runs.
+
     Args:
         images: Images, or tasks of an export.
-        path: A folder that is not there, or empty; for ``"coco"`` without images and split a file.
-        format: One of `WrittenFormat`.
+        path: A folder that is not there, or empty; for ``"coco"`` without `images_from` and `split`
+            a file, with captions in a file ``….captions.json`` beside it.
+        format: ``"yolo"`` (boxes), ``"yolo-seg"`` (outlines), ``"yolo-pose"`` (boxes and
+            keypoints), ``"yolo-obb"`` (turned boxes), ``"voc"`` (Pascal VOC), ``"kitti"``,
+            ``"cvat"`` (CVAT for images), ``"coco"``, ``"imagefolder"`` (Hugging Face's
+            ``metadata.jsonl``), or ``"lightly"``.
         mapping: What was made of what when they were read; which select tells the class.
-        config: The label configuration, whose order and texts the classes have, also those that are
-            not used; without it classes are those found, by name.
-        classes: Names of classes, or a file of them (`classes_from`), whose numbers are kept.
-            Others come after them.
-        clip: Whether shapes are cut off at the edges of their image.
+        config: The label configuration: classes have its order and its texts, also those that are
+            not used, and so do keypoints. Without it classes are those of the images, by name.
+        classes: A file of classes, their names, or categories, as `classes_from` takes them: these
+            come first and keep their numbers.
+        clip: Whether shapes are cut off at the edges of their image. What goes beyond is counted in
+            either case.
         zero_based: Of ``"voc"``: whether the first pixel is 0, where the format has 1.
-        images_from: Where the files of the images are: by the id or name of the media, or a
-            function. They are put beside their labels.
-        placing: ``"link"``: by a hard link, else by a symbolic one, else as a copy. ``"copy"``.
-        split: Shares of ``train``, ``val`` and ``test``; None for one part.
-        group: What stays in one part: ``"folder"``, or a regular expression for names.
+        images_from: Where the files of the images are; these are put beside their labels.
+        placing: ``"link"``: as a hard link, else as a symbolic one, else as a copy; or ``"copy"``.
+        split: Shares of ``train``, ``val`` and ``test`` as ``{"train": 0.8, "val": 0.2}`` or
+            ``"train=0.8,val=0.2"``; None for one part. See `split_of`.
+        group: What stays in one part: ``"folder"``, or a regular expression that is looked for in
+            names: images are together where its first group, or all it found, is the same.
         overwrite: Whether a folder that holds something is deleted, once the new one is complete.
-        file_name: Gives the name of an image's file, of which the label file takes the stem.
+        file_name: Gives the name of an image's file, by default its own with its folders. The label
+            file takes its stem, cut where its suffix would not fit behind it.
 
     Raises:
-        FormatError: The folder holds something or is a file, there is no such format, or an
-            argument is wrong.
+        FormatError: The folder holds something or is a file, there is no such format, classes or
+            shares cannot be read, or there are no keypoints for ``"yolo-pose"``.
         FileWriteError: It cannot be written.
     """
-    mapping = mapping or LabelMapping()
-    if format == "coco":
-        return coco.write(images, path, mapping=mapping)
-    select = mapping.select_key if mapping.by == "supercategory" else ""
-    name = cast("convert.FormatName", format)
-    return convert.write(
-        images, path, name, select=select, overwrite=overwrite, file_name=file_name
+    path, every, layout = Path(path), [*images], _layout(format)
+    is_file = format == "coco" and images_from is None and split is None
+    if not is_file:
+        check_target(path, format, overwrite=overwrite)
+    if split and "{part}" not in layout.images + layout.sets and format != "cvat":
+        raise FormatError(f"The format {format} has no parts; leave out the split")
+    shares = checked_shares(shares_of(split) if isinstance(split, str) else split or {"train": 1})
+    order = _Order(format, mapping or LabelMapping(), zero_based=zero_based)
+    key_of, losses, taken = grouping(group), order.losses, {layout.own_file}
+    chosen: list[_Chosen] = []
+    for image in every:
+        if isinstance(image, LabeledTask) and image.task_export_url is not None:
+            losses.add(LossKind.VIDEO, image.media_name)
+        elif layout.needs_size and not (image.width and image.height):
+            losses.add(LossKind.NO_SIZE, image.media_name)
+        else:
+            source = None if images_from is None else _source(image, images_from, losses)
+            name: str | None = image.media_name
+            if not is_file:
+                name = _named(image.media_name, file_name, source, layout, taken, losses)
+            if name is not None:
+                part = split_of(key_of(image), shares) if split else ""
+                # COCO holds what goes beyond an image as it is.
+                inside = fitted(image, losses, clip=clip) if clip or layout.text else image
+                chosen.append(_Chosen(inside, name, source, part))
+                if isinstance(image, LabeledTask) and EntryType.IMAGE_SEGMENTATION not in {
+                    each.shape.type for each in image.annotations
+                }:
+                    for _ in image.segmentations:
+                        losses.add(LossKind.BITMAP, image.media_name)
+    drawn = [each.image for each in chosen]
+    order.classes = classes_of(
+        drawn, order.mapping, config, classes, losses, layout.types, layout.word
     )
+    if is_file:
+        order.coco(chosen, path, path.with_name(f"{path.stem}.captions.json"))
+        return losses.report()
+    with telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # Filled beside its place, and moved there when it is whole.
+    with placed(partial(FolderPart.beside, path), path) as whole:
+        for one in chosen:
+            if one.source is not None:
+                folder = whole.filled / layout.images.format(part=one.part or layout.only_part)
+                _put(one.source, folder / one.name, placing)
+        order.fill(whole.filled, chosen, [*shares] if split else [""])
+    return losses.report()
+
+
+@attrs.define
+class _Order:
+    """What is to be written, once it is sure that it can be."""
+
+    _format: str
+    mapping: LabelMapping
+    _zero_based: bool = attrs.field(kw_only=True)
+    losses: Losses = attrs.field(factory=Losses, init=False)
+    classes: Classes = attrs.field(init=False)
+
+    def coco(self, chosen: Iterable[_Chosen], instances: Path, captions: Path) -> None:
+        """Write COCO files, that of captions only if there are any."""
+        images = [attrs.evolve(each.image, media_name=each.name) for each in chosen]
+        document = document_of(images, self.classes, self.mapping, self.losses)
+        save(document.instances, instances)
+        if document.captions["annotations"]:
+            save(document.captions, captions)
+
+    def fill(self, root: Path, chosen: Sequence[_Chosen], parts: Sequence[str]) -> None:
+        """Write all label files, and what goes with them."""
+        layout = _LAYOUTS[self._format]
+        folders = {part: part or layout.only_part for part in parts}
+        files = {part: root / layout.labels.format(part=folders[part]) for part in parts}
+        joints: tuple[str, ...] = ()
+        if self._format == "yolo-pose":
+            joints = self._joints()
+        with ExitStack() as stack:
+            # A file for all images of a part, or of the whole, stays open.
+            is_one = not layout.suffix and layout.text is not None
+            shared = dict.fromkeys(files.values()) if is_one else ()
+            opened = {path: stack.enter_context(_new(path)) for path in shared}
+            if self._format == "cvat":
+                opened[files[parts[0]]].write(texts.cvat_head(self.classes))
+            for number, each in enumerate(chosen if layout.text else ()):
+                sheet = Sheet(
+                    image=each.image,
+                    name=each.name,
+                    part=each.part,
+                    number=number,
+                    classes=self.classes,
+                    mapping=self.mapping,
+                    losses=self.losses,
+                    zero_based=self._zero_based,
+                    joints=joints,
+                )
+                text, at = layout.text(sheet) if layout.text else "", files[each.part]
+                if layout.suffix:
+                    with _new(at / PurePosixPath(each.name).with_suffix(layout.suffix)) as file:
+                        file.write(text)
+                else:
+                    opened[at].write(text)
+            if self._format == "cvat":
+                opened[files[parts[0]]].write(texts.CVAT_TAIL)
+        if self._format == "lightly":
+            with _new(root / layout.own_file) as file:
+                file.write(texts.lightly_schema(self.classes))
+        if self._format.startswith("yolo"):
+            images = {name: layout.images.format(part=name) for name in folders.values()}
+            for folder in (*files.values(), *(root / each for each in images.values())):
+                folder.mkdir(parents=True, exist_ok=True)
+            images.setdefault("val", images["train"])  # which trainers insist on
+            with _new(root / "data.yaml") as file:
+                file.write(texts.data_yaml(self.classes, images, joints))
+        for part in parts:
+            inside = [each for each in chosen if each.part == part]
+            if layout.text is None:
+                mark = f"_{part}" if part else ""
+                instances, captions = (
+                    files[part] / f"{name}{mark}.json" for name in ("instances", "captions")
+                )
+                self.coco(inside, instances, captions)
+            if layout.sets and part:
+                names = (PurePosixPath(each.name).with_suffix("") for each in inside)
+                with _new(root / layout.sets.format(part=part)) as file:
+                    file.write("".join(f"{name}\n" for name in names))
+
+    def _joints(self) -> tuple[str, ...]:
+        """Return the keypoints of all classes, since there is one list of them."""
+        every = (name for each in self.classes.all for name in each.category.keypoints)
+        joints = tuple(dict.fromkeys(every))
+        if not joints:
+            raise FormatError("There are no keypoints for yolo-pose; take yolo instead")
+        if texts.flipped(joints) is None:
+            self.losses.add(LossKind.FLIP, ", ".join(joints[:3]))
+        return joints
+
+
+def _new(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("w", encoding="utf-8", newline="\n")
+
+
+def _source(image: LabeledImage, images_from: ImagesFrom, losses: Losses) -> Path | None:
+    """Return the file of an image, or None if there is none."""
+    if callable(images_from):
+        found = images_from(image)
+    else:
+        found = images_from.get(image.media_id) or images_from.get(image.media_name)
+    if found is None or not Path(found).is_file():
+        losses.add(LossKind.NO_FILE, image.media_name)
+        return None
+    return Path(found)
+
+
+def _named(
+    media_name: str,
+    file_name: Callable[[str], str],
+    source: Path | None,
+    layout: _Layout,
+    taken: set[str],
+    losses: Losses,
+) -> str | None:
+    """Return the name of an image's file, or None if its label file would be another's."""
+    whole = wanted = writable(file_name(media_name))
+    if layout.suffix == ".txt" and layout.only_part:  # trainers replace the last `images` of a path
+        whole = re.sub(r"(?<![^/])images(?=/)", "images_", whole)
+    if source is not None and not PurePosixPath(whole).suffix:
+        whole += source.suffix
+    name = with_room(whole, layout.suffix) if layout.suffix else whole
+    path = PurePosixPath(name)
+    # Where the image is put beside its label, another name for both does no harm.
+    tried = count(2)
+    while folded_name(label := _label_file(path, layout)) in taken:
+        if source is None:
+            losses.add(LossKind.SAME_FILE, media_name)
+            return None
+        whole_name = PurePosixPath(name).name
+        path = PurePosixPath(name).with_name(numbered_file(whole_name, next(tried)))
+    taken.add(folded_name(label))
+    if name != whole:
+        losses.add(LossKind.LONG_NAME, f"{media_name[:40]!r}...")
+    if writable(media_name) != media_name:
+        losses.add(LossKind.CHARACTERS, f"the image {media_name!r}")
+    elif str(path) not in {media_name, name} or whole != wanted or wanted != media_name:
+        losses.add(LossKind.RENAMED, f"{media_name!r} is {str(path)!r}")
+    return str(path)
+
+
+def _label_file(path: PurePosixPath, layout: _Layout) -> str:
+    return str(path.with_suffix(layout.suffix) if layout.suffix else path)
+
+
+def _put(source: Path, target: Path, placing: Placing) -> None:
+    """Put the file of an image at its place in the dataset."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = source.resolve()
+    for put in (os.link, os.symlink) if placing == "link" else ():
+        try:
+            put(source, target)
+        except OSError:  # another disk, or one without links
+            continue
+        return
+    shutil.copyfile(source, target)

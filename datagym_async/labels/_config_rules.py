@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from datagym_async._printable import printable
@@ -19,6 +19,7 @@ from datagym_async.models import EntryType
 if TYPE_CHECKING:
     from datagym_async.labels._config_entries import ConfigEntry
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 MAX_DEPTH = 4
@@ -197,9 +198,9 @@ def _duplicates(prefix: str, entries: Iterable[ConfigEntry]) -> Iterator[str]:
             yield f"{where}{count} entries have the key {key!r} (upper and lower case are one)."
 
 
-def grouped(pairs: Iterable[tuple[str, V]]) -> dict[str, list[V]]:
+def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
     """Return all second members of each first one, in order."""
-    found: dict[str, list[V]] = {}
+    found: dict[K, list[V]] = {}
     for first, second in pairs:
         found.setdefault(first, []).append(second)
     return found

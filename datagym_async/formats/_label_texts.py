@@ -1,0 +1,410 @@
+"""What stands in label files: one image in each format, and what goes around all of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+from xml.etree.ElementTree import Element, SubElement, indent, tostring  # only to write
+
+import attrs
+import orjson
+
+from datagym_async.formats._geometry import to_voc
+from datagym_async.formats._losses import Losses, LossKind, outlines_of, writable
+from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._written import (
+    Classes,
+    Shown,
+    carried,
+    count_answers,
+    shown_on,
+)
+from datagym_async.labels import Bounds, LabeledImage, Line, Point, Polygon, Rectangle
+
+if TYPE_CHECKING:
+    from datagym_async.labels import Annotation, Classification
+
+
+@attrs.frozen(kw_only=True)
+class Sheet:
+    """An image that is to be written, and what is asked for."""
+
+    image: LabeledImage
+    name: str
+    """Its file below the folder of images."""
+    part: str
+    """Which part of the dataset it belongs to; empty where there is one alone."""
+    number: int
+    """Its number in the dataset, from 0."""
+    classes: Classes
+    mapping: LabelMapping
+    losses: Losses
+    zero_based: bool
+    joints: tuple[str, ...] = ()
+    """Names of the keypoints of all classes, where a format has one list."""
+
+    @property
+    def select(self) -> str:
+        """Return the key of the select whose answer is the class."""
+        return self.mapping.select_key
+
+    def shown(self, *, kept: Collection[str] = (), with_joints: bool = False) -> list[Shown]:
+        """Return the objects; what the format cannot hold is counted."""
+        count_answers(self.image, self.select, self.losses, kept)
+        shown = shown_on(self.image, self.classes, self.losses)
+        for each in () if with_joints else shown:
+            for name in each.joints(self.losses):
+                self.losses.add(LossKind.POINT, f"{each.where}.{name}")
+        return shown
+
+    def boxes(
+        self, *, kept: Collection[str] = (), with_joints: bool = False
+    ) -> Iterator[tuple[Shown, Bounds]]:
+        """Give each object with the box around it."""
+        for each in self.shown(kept=kept, with_joints=with_joints):
+            box = each.bounds
+            if not each.is_box:
+                self.losses.add(LossKind.OUTLINE, each.where)
+            if box.width <= 0 or box.height <= 0:
+                self.losses.add(LossKind.FLAT, each.where)
+            yield each, box
+
+
+def number(value: float) -> str:
+    """Return a number with as many decimals as it needs, ten at most, and no exponent."""
+    text = f"{value:.10f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+# --- YOLO: https://docs.ultralytics.com/datasets --------------------------------------------------
+
+# A line an object: the number of its class, and shares of the width and height of the image. Ten
+# decimals bring pixels back within a millionth, up to a width of 10,000 pixels.
+
+
+def _line(sheet: Sheet, shown: Shown, pairs: Iterable[Sequence[float]]) -> str:
+    """Return a line of x and y (or of width and height) in pixels; what is behind these stays."""
+    width, height = sheet.image.width or 1, sheet.image.height or 1
+    shares = ((x / width, y / height, *rest) for x, y, *rest in pairs)
+    return " ".join([str(shown.kind.at), *(number(each) for share in shares for each in share)])
+
+
+def _middle_and_size(box: Bounds) -> list[tuple[float, float]]:
+    middle = ((box.left + box.right) / 2, (box.top + box.bottom) / 2)
+    return [middle, (box.width, box.height)]
+
+
+def yolo(sheet: Sheet) -> str:
+    """Boxes: middle, width and height."""
+    return _lines(_line(sheet, each, _middle_and_size(box)) for each, box in sheet.boxes())
+
+
+def yolo_seg(sheet: Sheet) -> str:
+    """Outlines, one for each part: the format has neither holes nor objects of several parts."""
+    lines = []
+    for each in sheet.shown():
+        if len(each.parts) > 1:
+            sheet.losses.add(LossKind.PARTS, each.where)
+        for outline, *holes in each.rings:
+            if holes:
+                sheet.losses.add(LossKind.HOLES, each.where)
+            lines.append(_line(sheet, each, [(point.x, point.y) for point in outline]))
+    return _lines(lines)
+
+
+def yolo_pose(sheet: Sheet) -> str:
+    """Boxes, and behind each x, y and visibility of every keypoint; 0 0 0 for one that is not."""
+    lines = []
+    for each, box in sheet.boxes(with_joints=True):
+        drawn = each.joints(sheet.losses)
+        joints = [drawn.get(name, (0, 0, 0)) for name in sheet.joints]
+        lines.append(_line(sheet, each, [*_middle_and_size(box), *joints]))
+    return _lines(lines)
+
+
+def yolo_obb(sheet: Sheet) -> str:
+    """Turned boxes by their four corners: of an outline the smallest one around it."""
+    lines = []
+    for each in sheet.shown():
+        ring = [(point.x, point.y) for outline, *_ in each.rings for point in outline]
+        if not each.is_box:
+            corners = smallest_box(ring)
+            area, shapes = Polygon(corners).area, [Polygon(outline) for outline, *_ in each.rings]
+            if len(each.parts) > 1 or not math.isclose(area, shapes[0].area, rel_tol=1e-6):
+                sheet.losses.add(LossKind.OUTLINE, each.where)
+            ring = ring if len(ring) == 4 and math.isclose(area, shapes[0].area) else corners
+        lines.append(_line(sheet, each, ring))
+    return _lines(lines)
+
+
+def smallest_box(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the corners of the smallest box around points, however it is turned.
+
+    One of its sides lies on a side of the convex hull.
+    """
+    hull: list[tuple[float, float]] = []
+    ordered = sorted(set(points))
+    for way in (ordered, ordered[::-1]):  # the lower half, and then the upper one
+        half: list[tuple[float, float]] = []
+        for x, y in way:
+            while len(half) > 1 and _turn(half[-2], half[-1], (x, y)) <= 0:
+                half.pop()
+            half.append((x, y))
+        hull += half[:-1]
+    best: list[tuple[float, float]] = []
+    smallest = math.inf
+    for (x, y), (to_x, to_y) in pairwise([*hull, *hull[:1]]):
+        length = math.hypot(to_x - x, to_y - y)
+        a, b = (to_x - x) / length, (to_y - y) / length
+        along = [a * x + b * y for x, y in hull]
+        across = [a * y - b * x for x, y in hull]
+        edges = [(u, v) for v in (min(across), max(across)) for u in (min(along), max(along))]
+        area = (edges[1][0] - edges[0][0]) * (edges[2][1] - edges[0][1])
+        if area < smallest:
+            smallest = area
+            first, second, fourth, third = edges
+            best = [(a * u - b * v, b * u + a * v) for u, v in (first, second, third, fourth)]
+    return best or [*points[:1]] * 4
+
+
+def _turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+_SIDES: Final = {"left": "right", "right": "left", "l": "r", "r": "l"}
+_WORD: Final = re.compile(r"left|right|(?<![a-z])[lr](?![a-z])", re.IGNORECASE)
+
+
+def flipped(names: Sequence[str]) -> list[int] | None:
+    """Return the place of each keypoint in a mirrored image, or None where names do not say it."""
+
+    def other(found: re.Match[str]) -> str:
+        word = _SIDES[found[0].lower()]
+        return word.upper() if found[0].isupper() else word.title() if found[0].istitle() else word
+
+    places = {name: place for place, name in enumerate(names)}
+    mirrored = [_WORD.sub(other, name) for name in names]
+    if mirrored == [*names] or not set(mirrored) <= places.keys():
+        return None
+    return [places[name] for name in mirrored]
+
+
+def data_yaml(classes: Classes, folders: Mapping[str, str], joints: Sequence[str]) -> str:
+    """Return the ``data.yaml`` of a dataset.
+
+    An empty `path` is the folder of this file for Ultralytics, wherever it was moved to; ``.`` and
+    other relative ones it looks for below the working directory, and then in its own folder.
+    """
+    lines = ["# An empty path is the folder of this file.", "path: ''"]
+    lines += (f"{part}: {folder}" for part, folder in folders.items())
+    if joints:
+        lines.append(f"kpt_shape: [{len(joints)}, 3]")
+        if places := flipped(joints):
+            lines.append(f"flip_idx: {places}")
+    lines += ["names:", *(f"  {each.at}: {_quoted(each.text)}" for each in classes.all)]
+    if joints:
+        lines.append("kpt_names:")
+        for each in classes.all:
+            lines += [f"  {each.at}:", *(f"    - {_quoted(name)}" for name in joints)]
+    return _lines(lines)
+
+
+def _quoted(text: str) -> str:
+    # JSON is YAML, and a number or `no` must not be read as something else than text.
+    return orjson.dumps(writable(text)).decode()
+
+
+# --- Pascal VOC: the development kit of VOC2012, section 3 ----------------------------------------
+
+
+def voc(sheet: Sheet) -> str:
+    """Boxes. Their edges have decimals where they are no whole numbers, as some of VOC's own."""
+    root = Element("annotation")
+    _add(root, "folder", "JPEGImages")
+    _add(root, "filename", sheet.name)
+    size = _add(root, "size")
+    _add(size, "width", str(sheet.image.width or 0))
+    _add(size, "height", str(sheet.image.height or 0))
+    _add(size, "depth", "3")
+    _add(root, "segmented", "0")
+    for each, box in sheet.boxes():
+        edges = to_voc(*box, zero_based=sheet.zero_based)
+        left, top, right, bottom = map(int, edges)
+        if box.width > 0 and box.height > 0 and (left >= right or top >= bottom):
+            sheet.losses.add(LossKind.FLAT, each.where)
+        found = _add(root, "object")
+        _add(found, "name", each.kind.text)
+        _add(found, "pose", "Unspecified")
+        for name in ("truncated", "occluded", "difficult"):
+            _add(found, name, "0")
+        around = _add(found, "bndbox")
+        for name, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True):
+            _add(around, name, number(edge))
+    indent(root)
+    return tostring(root, "unicode") + "\n"
+
+
+def _add(parent: Element, tag: str, text: str = "", **about: str) -> Element:
+    element = SubElement(parent, tag, {key: writable(v) for key, v in about.items()})
+    element.text = writable(text) or None
+    return element
+
+
+# --- KITTI: the readme of its object development kit ----------------------------------------------
+
+
+def kitti_word(text: str) -> str:
+    """Return the name of a class as KITTI has it: one word."""
+    return "_".join(text.split()) or "_"
+
+
+def kitti(sheet: Sheet) -> str:
+    """Boxes. What is not known has the values of ``DontCare``."""
+    lines = []
+    for each, box in sheet.boxes():
+        name = kitti_word(each.kind.text)
+        edges = " ".join(map(number, box))
+        lines.append(f"{name} -1 -1 -10 {edges} -1 -1 -1 -1000 -1000 -1000 -10")
+    return _lines(lines)
+
+
+# --- CVAT for images 1.1: https://docs.cvat.ai/docs/manual/advanced/formats/format-cvat/ ----------
+
+
+def cvat(sheet: Sheet) -> str:
+    """Every shape, its answers as attributes, what is nested in it as of its group, and tags.
+
+    A tag is an answer about the whole image.
+    """
+    image = sheet.image
+    about = {"width": str(image.width or 0), "height": str(image.height or 0)}
+    about |= {"subset": sheet.part} if sheet.part else {}
+    root = Element("image", {"id": str(sheet.number), "name": sheet.name, **about})
+    groups = 0
+    for outer in image.annotations:
+        groups += bool(outer.nested)
+        for each in (outer, *outer.nested):
+            if each is not outer:
+                sheet.losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
+            if drawn := _cvat_shape(each, sheet):
+                tag, place = drawn
+                is_hidden = each is not outer and carried(each).get("v") == 1
+                own = {"label": _cvat_label(each, outer, sheet.classes), "source": "manual"}
+                own |= {"occluded": str(int(is_hidden)), **place, "z_order": "0"}
+                own |= {"group_id": str(groups)} if outer.nested else {}
+                found = _add(root, tag, **own)
+                for path, text in _told(each.classifications, but=sheet.select):
+                    _add(found, "attribute", text, name=path)
+    for answer in image.classifications:
+        told = [*_told([answer])]
+        found = _add(root, "tag", label=answer.key, source="manual") if told else root
+        for path, text in told:
+            _add(found, "attribute", text, name=path)
+    indent(root)
+    return tostring(root, "unicode") + "\n"
+
+
+def _cvat_shape(annotation: Annotation, sheet: Sheet) -> tuple[str, dict[str, str]] | None:
+    """Return the tag of a shape and where it is, or None if it is none."""
+    shape, rings = annotation.shape, outlines_of(annotation)
+    if isinstance(shape, Rectangle):
+        edges = zip(("xtl", "ytl", "xbr", "ybr"), shape.bounds, strict=True)
+        return "box", {name: number(edge) for name, edge in edges}
+    where = f"{sheet.image.media_name}: {annotation.key}"
+    points: Sequence[Point] = ()
+    if isinstance(shape, Point):
+        tag, points = "points", [shape]
+    elif isinstance(shape, Line):
+        tag, points = "polyline", shape.points
+    else:
+        tag, points = "polygon", rings[0] if rings else ()
+        if len(rings) > 1:
+            sheet.losses.add(LossKind.HOLES, where)
+    if not points:
+        sheet.losses.add(LossKind.INCOMPLETE, where)
+        return None
+    return tag, {"points": ";".join(f"{number(each.x)},{number(each.y)}" for each in points)}
+
+
+def _cvat_label(annotation: Annotation, outer: Annotation, classes: Classes) -> str:
+    parent = None if annotation is outer else outer
+    if parent and isinstance(annotation.shape, Point):
+        return classes.of(parent, None).point(annotation.key)
+    return classes.of(annotation, parent).text
+
+
+def _told(
+    answers: Iterable[Classification], above: str = "", but: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Give the path and the text of each answer that is set, but for the class."""
+    for each in answers:
+        if each.is_set and each.key != but:
+            yield f"{above}{each.key}", ", ".join(each.options)
+        yield from _told(each.children, f"{above}{each.key}.")
+
+
+def cvat_head(classes: Classes) -> str:
+    """Return what is before the images: the labels, keypoints behind classes."""
+    root = Element("annotations")
+    _add(root, "version", "1.1")
+    labels = _add(_add(_add(root, "meta"), "task"), "labels")
+    points = (name for each in classes.all for name in each.category.keypoints)
+    for name in dict.fromkeys([*(each.text for each in classes.all), *points]):
+        _add(_add(labels, "label"), "name", name)
+    indent(root)
+    text = tostring(root, "unicode").removesuffix("</annotations>")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}'
+
+
+CVAT_TAIL: Final = "</annotations>\n"
+
+
+# --- Formats of JSON ------------------------------------------------------------------------------
+
+
+def imagefolder(sheet: Sheet) -> str:
+    """A line of ``metadata.jsonl``: https://huggingface.co/docs/datasets/image_dataset.
+
+    Boxes are left, top, width and height; a caption is the `text`.
+    """
+    image = sheet.image
+    found: dict[str, list[Any]] = {"bbox": [], "categories": [], "names": []}
+    caption = image.classification(sheet.mapping.caption)
+    kept = [caption.key] if caption and caption.value else []
+    for each, box in sheet.boxes(kept=kept):
+        found["bbox"].append([box.left, box.top, box.width, box.height])
+        found["categories"].append(each.kind.at)
+        found["names"].append(each.kind.text)
+    line: dict[str, Any] = {"file_name": sheet.name}
+    line |= {"width": image.width, "height": image.height, "objects": found}
+    if caption and caption.value:
+        line["text"] = writable(caption.value)
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def lightly(sheet: Sheet) -> str:
+    """Boxes, as predictions."""
+    found = [
+        {
+            "category_id": each.kind.at,
+            "bbox": [box.left, box.top, box.width, box.height],
+            "score": 0.0,
+        }
+        for each, box in sheet.boxes()
+    ]
+    line = {"file_name": sheet.name, "predictions": found}
+    return orjson.dumps(line, option=orjson.OPT_INDENT_2).decode()
+
+
+def lightly_schema(classes: Classes) -> str:
+    """Return the ``schema.json`` beside the files of Lightly."""
+    names = [{"id": each.at, "name": each.text} for each in classes.all]
+    schema = {"task_type": "object-detection", "categories": names}
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode()

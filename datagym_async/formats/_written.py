@@ -1,0 +1,521 @@
+"""What all writers ask of label values: classes with their numbers, and objects within the image.
+
+A class is known by its name. Its number is its place in the label configuration, which more labels
+do not change: first all classes of the configuration, used or not; then, if there is one that has
+no answer to the select of its entry, a class for each such entry; then what no configuration lists,
+by name. Classes that somebody fixes come before all these, with the numbers they were given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from datagym_async._extras import extra_module
+from datagym_async.formats._classes import Names, class_names, composed, service_key
+from datagym_async.formats._geometry import clipped, snapped, sticks_out
+from datagym_async.formats._losses import (
+    CARRIED,
+    FormatError,
+    Losses,
+    LossKind,
+    outlines_of,
+    paths_of_answers,
+    writable,
+)
+from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._raw import Category
+from datagym_async.labels import (
+    Annotation,
+    Bounds,
+    Incomplete,
+    LabeledImage,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+    Shape,
+)
+from datagym_async.labels._config import entries_of
+from datagym_async.labels._config_rules import grouped
+from datagym_async.models import EntryType
+
+if TYPE_CHECKING:
+    from datagym_async.labels import ConfigEntry
+    from datagym_async.labels._config import Entries as GivenEntries
+
+Fixed: TypeAlias = "str | Path | Iterable[str | Category]"
+"""Classes whose numbers are fixed: a file of them, their names, or categories."""
+
+COVERING: Final = frozenset({EntryType.RECTANGLE, EntryType.POLYGON, EntryType.IMAGE_SEGMENTATION})
+_Place: TypeAlias = tuple[str, str, str]
+"""Where a class is in a configuration: the key of the entry around its own, its own, its option."""
+
+
+# --- Classes that somebody fixes ------------------------------------------------------------------
+
+
+def classes_from(given: Fixed) -> tuple[Category, ...]:
+    """Return the classes of a file in the order of their numbers, which they keep.
+
+    Args:
+        given: A ``data.yaml`` of YOLO (`names`, `kpt_names`), a COCO file (`categories`), or any
+            other file: a name a line. Or names, counted from 0, or categories.
+
+    Raises:
+        FormatError: It cannot be read, it lists no classes, or one of them twice.
+    """
+    if not isinstance(given, str | Path):
+        every = enumerate(given)
+        found = [each if isinstance(each, Category) else Category(n, each) for n, each in every]
+        return _distinct(found, "the classes given")
+    path = Path(given)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        match path.suffix.lower():
+            case ".json":
+                found = _of_coco(json.loads(text))
+            case ".yaml" | ".yml":
+                found = _of_yolo(extra_module("yaml", FormatError).safe_load(text))
+            case _:
+                lines = filter(None, map(str.strip, text.splitlines()))
+                found = [Category(number, name) for number, name in enumerate(lines)]
+    except FormatError:
+        raise
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # each of the three kinds of file has errors of its own
+        raise FormatError(f"{path} lists no classes that can be read: {error}") from error
+    if not found:
+        raise FormatError(
+            f"{path} lists no classes; what is read of it are the names of a data.yaml, "
+            "the categories of a COCO file, or a name a line"
+        )
+    return _distinct(found, str(path))
+
+
+def _of_yolo(document: Any) -> list[Category]:
+    names, points = document["names"], document.get("kpt_names") or {}
+    numbered = dict(enumerate(names)) if isinstance(names, list) else dict(names)
+    points = dict(enumerate(points)) if isinstance(points, list) else dict(points)
+    named = {int(number): str(name) for number, name in numbered.items()}
+    every = range(max(named, default=-1) + 1)
+    # A number that is nobody's stays so: trainers want numbers without gaps.
+    return [
+        Category(each, named.get(each, f"unused {each}"), keypoints=map(str, points.get(each, ())))
+        for each in every
+    ]
+
+
+def _of_coco(document: Any) -> list[Category]:
+    return [
+        Category(
+            int(each["id"]),
+            str(each["name"]),
+            str(each.get("supercategory") or ""),
+            map(str, each.get("keypoints") or ()),
+            tuple((int(a), int(b)) for a, b in each.get("skeleton") or ()),
+        )
+        for each in document["categories"]
+    ]
+
+
+def _distinct(found: Iterable[Category], where: str) -> tuple[Category, ...]:
+    seen: set[object] = set()
+    kept = tuple(found)
+    for each in kept:
+        for what in (each.id, (composed(each.name), composed(each.supercategory))):
+            if what in seen:
+                raise FormatError(f"{where}: the class {each.name!r} or its number is there twice")
+            seen.add(what)
+    return kept
+
+
+# --- All classes of a dataset ---------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class WrittenClass:
+    """A class as files have it."""
+
+    at: int
+    """Its place among all classes, from 0: its number in YOLO."""
+    category: Category
+    """As COCO has it."""
+    text: str
+    """Its name where a file has names alone: with the group before it if the name is not unique."""
+    points: Mapping[str, int]
+    """Keys of its keypoints, to their places in `category`."""
+
+    def point(self, key: str) -> str:
+        """Return the name of one of its keypoints."""
+        return self.category.keypoints[self.points[key]]
+
+
+@attrs.define
+class _Known:
+    """A class of the configuration, or one that was found."""
+
+    names: Names
+    keys: Names
+    """What they are in the service."""
+    points: dict[str, str]
+    """Key to name of its keypoints, in order."""
+    is_rest: bool = False
+    """Whether it takes the objects of an entry that has a select and no answer to it."""
+
+
+@attrs.frozen
+class Classes:
+    """The classes of a dataset, with their numbers."""
+
+    all: tuple[WrittenClass, ...]
+    _mapping: LabelMapping
+    _of: Mapping[_Place, WrittenClass]
+    _known: Mapping[_Place, _Known]
+
+    def of(self, annotation: Annotation, parent: Annotation | None) -> WrittenClass:
+        """Return the class of an annotation of one of the images."""
+        return self._of[_place_of(annotation, parent, self._mapping, self._known)]
+
+
+def classes_of(
+    images: Iterable[LabeledImage],
+    mapping: LabelMapping,
+    config: GivenEntries,
+    fixed: Fixed,
+    losses: Losses,
+    types: frozenset[EntryType] = COVERING,
+    written: Callable[[str], str] = writable,
+) -> Classes:
+    """Return the classes of a dataset; names that had to be changed for it are counted.
+
+    Args:
+        images: All images.
+        mapping: Which select tells the class.
+        config: The entries of the label configuration, or none.
+        fixed: The classes that come first.
+        losses: Where losses are counted.
+        types: Types of entries that are classes.
+        written: Gives a name in the characters that a format can hold.
+
+    Raises:
+        FormatError: As for `classes_from`.
+    """
+    known: dict[_Place, _Known] = {}
+    for entry in entries_of(config):
+        _enter(known, entry, None, mapping, types)
+    # What images have and no configuration says: classes, and keypoints of classes.
+    found: dict[_Place, set[str]] = {}
+    for image in images:
+        for each, parent in with_parents(image):
+            if each.shape.type in types and not (parent and isinstance(each.shape, Point)):
+                at = _place_of(each, parent, mapping, known)
+                drawn = {inner.key for inner in each.nested if isinstance(inner.shape, Point)}
+                found.setdefault(at, set()).update(drawn)
+    strangers = {}
+    for at in found.keys() - known.keys():
+        _, key, option = at
+        pair = (key, option) if mapping.by == "category" or not option else (option, key)
+        strangers[at] = _Known(pair, pair, {})
+    known |= sorted(strangers.items(), key=lambda each: (each[1].names, each[0]))
+    _tell_apart(known)
+    # Those that are fixed, each with the place that it means, and then all others in order.
+    listed = _placed(classes_from(fixed), known)
+    free = count(max((each.id for each, _ in listed), default=0) + 1)
+    placed = {at for _, at in listed}
+    needs_rest = any(known[at].is_rest for at in found.keys() - placed)
+    others = [at for at in known if at not in placed and (needs_rest or not known[at].is_rest)]
+    for at in sorted(others, key=lambda at: (at in strangers, known[at].is_rest)):
+        listed.append((Category(next(free), *known[at].names), at))
+    texts = _texts([each for each, _ in listed], losses, written)
+    every: list[WrittenClass] = []
+    of: dict[_Place, WrittenClass] = {}
+    for (category, place), text in zip(listed, texts, strict=True):
+        points = known[place].points if place else {}
+        new = sorted(found.get(place, set()) - points.keys()) if place else []
+        names, numbers = _keypoints(category, {**points, **{key: key for key in new}})
+        if sum(numbers[key] >= len(category.keypoints) for key in new) > 1:
+            losses.add(LossKind.ORDER, category.name)
+        whole = attrs.evolve(category, keypoints=names)
+        every.append(WrittenClass(at=len(every), category=whole, text=text, points=numbers))
+        if place:
+            of[place] = every[-1]
+    return Classes(tuple(every), mapping, of, known)
+
+
+def _enter(
+    known: dict[_Place, _Known],
+    entry: ConfigEntry,
+    parent: ConfigEntry | None,
+    mapping: LabelMapping,
+    types: frozenset[EntryType],
+) -> None:
+    """Enter the classes of an entry, and of those nested in it."""
+    if entry.type in types and not (parent and entry.type is EntryType.POINT):
+        drawn = [each for each in entry.children if each.type is EntryType.POINT]
+        points = {each.key: each.value or each.key for each in drawn}
+        inner, own = parent.key if parent else "", composed(entry.value or entry.key)
+        asked = (each for each in entry.children if each.key == mapping.select_key)
+        options = next((each.options for each in asked), {})
+        for key, text in options.items():
+            answer = composed(text or key)
+            pair, keys = (answer, own), (key, entry.key)
+            if mapping.by == "category":
+                pair, keys = pair[::-1], keys[::-1]
+            known[inner, entry.key, key] = _Known(pair, keys, points)
+        # Where the group is the answer and there is but one, what has none is of that one.
+        if mapping.by == "supercategory" or len(options) != 1:
+            rest = _Known((own, ""), (entry.key, ""), points, is_rest=bool(options))
+            known[inner, entry.key, ""] = rest
+    for child in entry.children:
+        _enter(known, child, entry, mapping, types)
+
+
+def _place_of(
+    annotation: Annotation,
+    parent: Annotation | None,
+    mapping: LabelMapping,
+    known: Mapping[_Place, _Known],
+) -> _Place:
+    inner, key = parent.key if parent else "", annotation.key
+    answers = annotation.classifications
+    asked = (each.value for each in answers if each.key == mapping.select_key)
+    option = next(asked, None) or ""
+    if not option and mapping.by == "category" and (inner, key, "") not in known:
+        option = next((at[2] for at in known if at[:2] == (inner, key)), "")
+    return inner, key, option
+
+
+def _tell_apart(known: Mapping[_Place, _Known]) -> None:
+    """Give classes of several entries that have one name and one group names of their own."""
+    for names, places in grouped((each.names, at) for at, each in known.items()).items():
+        for inner, key, option in places if len(places) > 1 else ():
+            path = "/".join(filter(None, (inner, key, option)))
+            known[inner, key, option].names = (f"{names[0]} ({path})", names[1])
+
+
+def _placed(
+    fixed: Sequence[Category], known: Mapping[_Place, _Known]
+) -> list[tuple[Category, _Place | None]]:
+    """Return each fixed class with the place that it means, if there is one.
+
+    The surest ways come first, and what could mean several means none of them.
+    """
+    texts = class_names(each.names for each in known.values())
+    pairs = [(composed(each.name), composed(each.supercategory)) for each in fixed]
+    keys = [(service_key(name), service_key(group) if group else "") for name, group in pairs]
+    ways: list[tuple[Sequence[object], Mapping[_Place, object]]] = [
+        (pairs, {at: each.names for at, each in known.items()}),
+        ([name for name, _ in pairs], {at: texts[each.names] for at, each in known.items()}),
+        (keys, {at: each.keys for at, each in known.items()}),
+        ([name for name, _ in pairs], {at: each.names[0] for at, each in known.items()}),
+        (
+            [name.casefold() for name, _ in pairs],
+            {at: each.names[0].casefold() for at, each in known.items()},
+        ),
+        ([key for key, _ in keys], {at: each.keys[0] for at, each in known.items()}),
+    ]
+    means: dict[int, _Place] = {}
+    for theirs, ours in ways if fixed else ():
+        left = grouped((value, n) for n, value in enumerate(theirs) if n not in means)
+        open_ = grouped((value, at) for at, value in ours.items() if at not in means.values())
+        for value, places in open_.items():
+            if len(places) == len(left.get(value, ())) == 1:
+                means[left[value][0]] = places[0]
+    return [(each, means.get(number)) for number, each in enumerate(fixed)]
+
+
+def _texts(listed: Iterable[Category], losses: Losses, written: Callable[[str], str]) -> list[str]:
+    """Return the name of each class for files that have names alone, no two of them the same."""
+    pairs = [(composed(each.name), composed(each.supercategory)) for each in listed]
+    texts, found = class_names(pairs), dict[str, None]()
+    for pair in pairs:
+        text, fit = texts[pair], written(texts[pair])
+        if text != pair[0]:
+            losses.add(LossKind.SCOPE, f"{pair[0]!r} is {text!r}")
+        if fit != text:
+            losses.add(LossKind.CHARACTERS, f"the class {text!r}")
+        tried = (fit if number == 1 else f"{fit}_{number}" for number in count(1))
+        found[one := next(each for each in tried if each not in found)] = None
+        if one != fit:
+            losses.add(LossKind.COLLISION, f"{text!r} is {one!r}")
+    return [*found]
+
+
+def _keypoints(
+    category: Category, drawn: Mapping[str, str]
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the names of all keypoints of a class, and the place of each key among them.
+
+    Args:
+        category: It has the order, as far as it was fixed.
+        drawn: Key to name of those of the configuration and of the images.
+    """
+    names = [*category.keypoints]
+    by_name = {composed(name): number for number, name in enumerate(names)}
+    by_key = {service_key(name): number for number, name in enumerate(names)}
+    numbers = {}
+    for key, name in drawn.items():
+        number = by_name.get(composed(name), by_key.get(key))
+        if number is None:
+            number = len(names)
+            names.append(name)
+        numbers[key] = number
+    return tuple(names), numbers
+
+
+# --- Objects of an image --------------------------------------------------------------------------
+
+
+def with_parents(image: LabeledImage) -> Iterator[tuple[Annotation, Annotation | None]]:
+    """Give all annotations of an image, each with the one it is nested in."""
+    for each in image.annotations:
+        yield each, None
+        for inner in each.nested:
+            yield inner, each
+
+
+@attrs.frozen(kw_only=True)
+class Shown:
+    """An object that covers something: its parts, of which there may be several."""
+
+    parts: Sequence[Annotation]
+    kind: WrittenClass
+    where: str
+    """For people: the image and the key."""
+
+    @property
+    def is_box(self) -> bool:
+        """Return whether it is nothing but an upright rectangle."""
+        return len(self.parts) == 1 and isinstance(self.parts[0].shape, Rectangle)
+
+    @property
+    def rings(self) -> list[list[Sequence[Point]]]:
+        """Return the outline of each part, and then the holes in it."""
+        return [outlines_of(each) for each in self.parts]
+
+    @property
+    def bounds(self) -> Bounds:
+        """Return the edges of the box around all parts."""
+        found = [each.shape for each in self.parts if not isinstance(each.shape, Incomplete)]
+        left, top, right, bottom = zip(*(each.bounds for each in found), strict=True)
+        return Bounds(min(left), min(top), max(right), max(bottom))
+
+    def joints(self, losses: Losses) -> dict[str, tuple[float, float, int]]:
+        """Return x, y and visibility of its keypoints by their names; what is double is counted."""
+        found: dict[str, tuple[float, float, int]] = {}
+        for each in (inner for part in self.parts for inner in part.nested):
+            if isinstance(each.shape, Point):
+                name = self.kind.point(each.key)
+                if name in found:
+                    losses.add(LossKind.POINT, f"{self.where}.{each.key}")
+                else:
+                    found[name] = (each.shape.x, each.shape.y, carried(each).get("v", 2))
+        return found
+
+
+def carried(annotation: Annotation) -> Mapping[str, Any]:
+    """Return what an annotation carries of the COCO file it comes from."""
+    found = annotation.extra.get(CARRIED)
+    return found if isinstance(found, Mapping) else {}
+
+
+def shown_on(image: LabeledImage, classes: Classes, losses: Losses) -> list[Shown]:
+    """Return the objects that cover something, also the nested ones; count the others.
+
+    Parts that were one object in COCO are one again.
+    """
+    kinds = {Point: LossKind.POINT, Line: LossKind.LINE}
+    groups: dict[object, tuple[list[Annotation], Annotation | None]] = {}
+    for at, (each, parent) in enumerate(with_parents(image)):
+        if parent and isinstance(each.shape, Point):
+            if not outlines_of(parent):
+                losses.add(LossKind.POINT, f"{image.media_name}: {each.key}")
+            continue  # else a keypoint
+        if not outlines_of(each):
+            kind = kinds.get(type(each.shape), LossKind.INCOMPLETE)
+            losses.add(kind, f"{image.media_name}: {each.key}")
+            continue
+        if parent:
+            losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
+        own = None if parent else carried(each).get("id")
+        answers = tuple((answer.key, answer.values) for answer in each.classifications)
+        name = at if own is None else (each.key, answers, own)
+        groups.setdefault(name, ([], parent))[0].append(each)
+    return [
+        Shown(
+            parts=parts,
+            kind=classes.of(parts[0], parent),
+            where=f"{image.media_name}: {parts[0].key}",
+        )
+        for parts, parent in groups.values()
+    ]
+
+
+def count_answers(
+    image: LabeledImage, select: str, losses: Losses, kept: Collection[str] = ()
+) -> None:
+    """Count the answers that a file cannot hold: all but the class, and some about the image."""
+    for each, _ in with_parents(image):
+        where = f"{image.media_name}: {each.key}."
+        for lost in paths_of_answers(where, each.classifications, but=select):
+            losses.add(LossKind.CLASSIFICATION, lost)
+    for answer in image.classifications:
+        but = answer.key if answer.key in kept else ""
+        for lost in paths_of_answers(f"{image.media_name}: ", [answer], but=but):
+            losses.add(LossKind.CLASSIFICATION, lost)
+
+
+def fitted(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
+    """Return an image whose shapes end at its edges, where its size is known.
+
+    What goes beyond by no more than the noise of rounding (`TOLERANCE`) ends at the edge. What
+    else does is cut off on request, and counted in any case.
+    """
+    width, height = image.width, image.height
+    if not width or not height:
+        return image
+
+    def fit(annotation: Annotation) -> Iterator[Annotation]:
+        nested = [each for inner in annotation.nested for each in fit(inner)]
+        shape, where = annotation.shape, f"{image.media_name}: {annotation.key}"
+        kept = [shape]
+        if sticks_out(shape, width, height):
+            kept = [shape := _snapped(shape, width, height)]
+        if sticks_out(shape, width, height):
+            kept = clipped(shape, width, height) if clip else kept
+            kind = LossKind.OUTSIDE if not clip else LossKind.CLIPPED if kept else LossKind.EMPTY
+            losses.add(kind, where)
+        for inner in nested if not kept else ():
+            losses.add(LossKind.EMPTY, f"{where}.{inner.key}")
+        for at, each in enumerate(kept):
+            yield attrs.evolve(annotation, shape=each, nested=() if at else nested)
+
+    annotations = [each for root in image.annotations for each in fit(root)]
+    return attrs.evolve(image, annotations=annotations)
+
+
+def _snapped(shape: Shape, width: int, height: int) -> Shape:
+    def near(points: Iterable[Point]) -> list[Point]:
+        return [Point(snapped(each.x, width), snapped(each.y, height)) for each in points]
+
+    match shape:
+        case Rectangle():
+            (left, top), _, (right, bottom), _ = map(attrs.astuple, near(shape.bounds.corners))
+            return Rectangle(left, top, right - left, bottom - top)
+        case Point():
+            return near([shape])[0]
+        case Line(points):
+            return Line(near(points))
+        case Polygon(points):
+            return Polygon(near(points))
+        case Segmentation(rings):
+            return Segmentation(map(near, rings))
+    return shape
