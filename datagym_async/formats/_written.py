@@ -28,12 +28,13 @@ from datagym_async.formats._losses import (
     paths_of_answers,
     writable,
 )
-from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._mapping import LabelMapping, Place, places_of
 from datagym_async.formats._raw import Category
 from datagym_async.labels import (
     Annotation,
     Bounds,
     Incomplete,
+    LabelConfig,
     LabeledImage,
     Line,
     Point,
@@ -215,7 +216,10 @@ def classes_of(
     found: dict[_Place, set[str]] = {}
     for image in images:
         for each, parent in with_parents(image):
-            if each.shape.type in types and not (parent and isinstance(each.shape, Point)):
+            is_drawn = isinstance(each.shape, Line) or (
+                not parent and isinstance(each.shape, Point)
+            )
+            if outlines_of(each) or (is_drawn and each.shape.type in types):
                 at = _place_of(each, parent, mapping, known)
                 drawn = {inner.key for inner in each.nested if isinstance(inner.shape, Point)}
                 found.setdefault(at, set()).update(drawn)
@@ -227,8 +231,10 @@ def classes_of(
     known |= sorted(strangers.items(), key=lambda each: (each[1].names, each[0]))
     _tell_apart(known)
     # Those that are fixed, each with the place that it means, and then all others in order.
-    listed = _placed(classes_from(fixed), known)
-    free = count(max((each.id for each, _ in listed), default=0) + 1)
+    given = classes_from(fixed)
+    listed, imported = _placed(given, known, mapping, LabelConfig(entries_of(config)))
+    orders_points = any(each.keypoints for each in given)
+    free = count(max((each.id for each in given), default=0) + 1)
     placed = {at for _, at in listed}
     needs_rest = any(known[at].is_rest for at in found.keys() - placed)
     others = [at for at in known if at not in placed and (needs_rest or not known[at].is_rest)]
@@ -239,8 +245,12 @@ def classes_of(
     of: dict[_Place, WrittenClass] = {}
     for (category, place), text in zip(listed, texts, strict=True):
         points = known[place].points if place else {}
-        new = sorted(found.get(place, set()) - points.keys()) if place else []
-        names, numbers = _keypoints(category, {**points, **{key: key for key in new}})
+        drawn = found.get(place, set()) if place else set()
+        new = {key: key for key in sorted(drawn - points.keys())}
+        if orders_points and len(every) < len(given):  # of others those alone that are there
+            points = {key: name for key, name in points.items() if key in drawn}
+        places = imported[len(every)] if len(every) < len(given) else {}
+        names, numbers = _keypoints(category, {**points, **new}, places)
         if sum(numbers[key] >= len(category.keypoints) for key in new) > 1:
             losses.add(LossKind.ORDER, category.name)
         whole = attrs.evolve(category, keypoints=names)
@@ -302,34 +312,48 @@ def _tell_apart(known: Mapping[_Place, _Known]) -> None:
 
 
 def _placed(
-    fixed: Sequence[Category], known: Mapping[_Place, _Known]
-) -> list[tuple[Category, _Place | None]]:
+    fixed: Sequence[Category],
+    known: Mapping[_Place, _Known],
+    mapping: LabelMapping,
+    config: LabelConfig,
+) -> tuple[list[tuple[Category, _Place | None]], list[dict[str, int]]]:
     """Return each fixed class with the place that it means, if there is one.
 
-    The surest ways come first, and what could mean several means none of them.
+    The surest ways come first: the name with its group, the text that files have, what an import
+    finds (`places_of`), the name alone, and the key that it would have. What could mean several
+    means none of them. With each go the keys that an import gives its keypoints.
     """
     texts = class_names(each.names for each in known.values())
     pairs = [(composed(each.name), composed(each.supercategory)) for each in fixed]
-    keys = [(service_key(name), service_key(group) if group else "") for name, group in pairs]
+    found = places_of(fixed, mapping, config if len(config) else None) if fixed else {}
+    imported = [found.get((pair, EntryType.RECTANGLE)) for pair in pairs]
     ways: list[tuple[Sequence[object], Mapping[_Place, object]]] = [
         (pairs, {at: each.names for at, each in known.items()}),
         ([name for name, _ in pairs], {at: texts[each.names] for at, each in known.items()}),
-        (keys, {at: each.keys for at, each in known.items()}),
+        (
+            [(e.key, e.option or "") if isinstance(e, Place) else None for e in imported],
+            {at: at[1:] for at in known if not at[0]},
+        ),
         ([name for name, _ in pairs], {at: each.names[0] for at, each in known.items()}),
         (
-            [name.casefold() for name, _ in pairs],
-            {at: each.names[0].casefold() for at, each in known.items()},
+            [service_key(name) for name, _ in pairs],
+            {at: each.keys[0] for at, each in known.items()},
         ),
-        ([key for key, _ in keys], {at: each.keys[0] for at, each in known.items()}),
     ]
     means: dict[int, _Place] = {}
     for theirs, ours in ways if fixed else ():
         left = grouped((value, n) for n, value in enumerate(theirs) if n not in means)
-        open_ = grouped((value, at) for at, value in ours.items() if at not in means.values())
-        for value, places in open_.items():
+        free = grouped((value, at) for at, value in ours.items() if at not in means.values())
+        for value, places in free.items():
             if len(places) == len(left.get(value, ())) == 1:
                 means[left[value][0]] = places[0]
-    return [(each, means.get(number)) for number, each in enumerate(fixed)]
+    points = [
+        {key: number for number, key in enumerate(each.points) if key}
+        if isinstance(each, Place)
+        else {}
+        for each in imported
+    ]
+    return [(each, means.get(number)) for number, each in enumerate(fixed)], points
 
 
 def _texts(listed: Iterable[Category], losses: Losses, written: Callable[[str], str]) -> list[str]:
@@ -350,20 +374,21 @@ def _texts(listed: Iterable[Category], losses: Losses, written: Callable[[str], 
 
 
 def _keypoints(
-    category: Category, drawn: Mapping[str, str]
+    category: Category, drawn: Mapping[str, str], by_key: Mapping[str, int]
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Return the names of all keypoints of a class, and the place of each key among them.
 
     Args:
         category: It has the order, as far as it was fixed.
         drawn: Key to name of those of the configuration and of the images.
+        by_key: Key to place of those that are sure.
     """
     names = [*category.keypoints]
     by_name = {composed(name): number for number, name in enumerate(names)}
-    by_key = {service_key(name): number for number, name in enumerate(names)}
+    likely = {service_key(name): number for number, name in enumerate(names)}
     numbers = {}
     for key, name in drawn.items():
-        number = by_name.get(composed(name), by_key.get(key))
+        number = by_key.get(key, by_name.get(composed(name), likely.get(key)))
         if number is None:
             number = len(names)
             names.append(name)
