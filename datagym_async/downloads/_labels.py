@@ -21,7 +21,7 @@ from datagym_async._runs._disk import PARTS, HashedPart, path_in
 from datagym_async._threads import in_thread
 from datagym_async.downloads._manifest import STATE_FOLDER, Manifest
 from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, check_format, save_bitmaps
-from datagym_async.formats import coco, convert
+from datagym_async.formats import coco, write
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
 
@@ -133,7 +133,7 @@ def _write_format(name: str, root: Path, labelled: Sequence[Labelled]) -> tuple[
         losses = coco.write(images, root / file)
     else:
         file = "labels.yolo"
-        losses = convert.write(images, root / file, "yolo", overwrite=True, file_name=str)
+        losses = write(images, root / file, "yolo", overwrite=True, file_name=str)
     return file, [f"{name}: {loss}" for loss in losses.items]
 
 

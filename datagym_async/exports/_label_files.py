@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias, cast, get
 import attrs
 import orjson
 
-from datagym_async._file_names import safe_name
 from datagym_async._files import replaced_file, telling
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.formats import LabelMapping, LossKind, LossReport, coco, convert
-from datagym_async.formats.convert import check_target
+from datagym_async.formats import LabelMapping, LossKind, LossReport, WrittenFormat, coco, write
+from datagym_async.formats._writing import check_target
 from datagym_async.labels import LabelConfig, LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
 
@@ -219,13 +218,14 @@ def _write(
         has_any = any(task.classification(options.mapping.caption) for task in found)
         if has_any and options.captions:
             captions = path.with_name(f"{path.stem}.captions.json")
-        return coco.write(found, path, captions=captions, mapping=options.mapping)
-    names_class = options.mapping.by == "supercategory"
-    return convert.write(
+        return coco.write(
+            found, path, captions=captions, mapping=options.mapping, config=config or ()
+        )
+    return write(
         found,
         path,
-        cast("convert.FormatName", wanted),
-        select=options.mapping.select_key if names_class else "",
+        cast("WrittenFormat", wanted),
+        mapping=options.mapping,
+        config=config or (),
         overwrite=options.overwrite,
-        file_name=safe_name,
     )

@@ -51,6 +51,12 @@ class Sheet:
         """Return the key of the select whose answer is the class."""
         return self.mapping.select_key
 
+    def size(self) -> tuple[int, int]:
+        """Return width and height, 0 where they are not known."""
+        if not self.image.width or not self.image.height:
+            self.losses.add(LossKind.SIZE, self.image.media_name)
+        return self.image.width or 0, self.image.height or 0
+
     def shown(self, *, kept: Collection[str] = (), with_joints: bool = False) -> list[Shown]:
         """Return the objects; what the format cannot hold is counted."""
         count_answers(self.image, self.select, self.losses, kept)
@@ -230,9 +236,8 @@ def voc(sheet: Sheet) -> str:
     _add(root, "folder", "JPEGImages")
     _add(root, "filename", sheet.name)
     size = _add(root, "size")
-    _add(size, "width", str(sheet.image.width or 0))
-    _add(size, "height", str(sheet.image.height or 0))
-    _add(size, "depth", "3")
+    for name, pixels in zip(("width", "height", "depth"), (*sheet.size(), 3), strict=True):
+        _add(size, name, str(pixels))
     _add(root, "segmented", "0")
     for each, box in sheet.boxes():
         edges = to_voc(*box, zero_based=sheet.zero_based)
@@ -262,7 +267,7 @@ def _add(parent: Element, tag: str, text: str = "", **about: str) -> Element:
 
 def kitti_word(text: str) -> str:
     """Return the name of a class as KITTI has it: one word."""
-    return "_".join(text.split()) or "_"
+    return "_".join(writable(text).split()) or "_"
 
 
 def kitti(sheet: Sheet) -> str:
@@ -284,8 +289,8 @@ def cvat(sheet: Sheet) -> str:
     A tag is an answer about the whole image.
     """
     image = sheet.image
-    about = {"width": str(image.width or 0), "height": str(image.height or 0)}
-    about |= {"subset": sheet.part} if sheet.part else {}
+    width, height = map(str, sheet.size())
+    about = {"width": width, "height": height} | ({"subset": sheet.part} if sheet.part else {})
     root = Element("image", {"id": str(sheet.number), "name": sheet.name, **about})
     groups = 0
     for outer in image.annotations:

@@ -69,6 +69,7 @@ class LossKind(enum.StrEnum):
     DOUBLED = "doubled", "images listed more than once under one name, taken together"
     DOUBLED_CLASS = "doubled_class", "classes listed more than once, taken together"
     EMPTY = "empty", "shapes of which nothing is within their image, left out", True
+    EMPTY_PART = "empty_part", "parts of the dataset without any image"
     EXTRA = "extra", "annotations with attributes that the service does not know"
     FLAT = "flat", "boxes without a width or height in whole pixels, which trainers leave out"
     FLIP = "flip", "keypoints whose names tell no left from right: images cannot be mirrored"

@@ -74,8 +74,8 @@ class _Layout:
     """The file beside those of the images whose name none of them may have."""
     needs_size: bool = False
     types: frozenset[EntryType] = COVERING
-    word: Callable[[str], str] = writable
-    """Gives the name of a class in the characters that the format can hold."""
+    word: Callable[[str], str] | None = writable
+    """Gives the name of a class in the characters that the format can hold; see `classes_of`."""
 
 
 def _yolo(text: Callable[[Sheet], str]) -> _Layout:
@@ -91,7 +91,7 @@ def _yolo(text: Callable[[Sheet], str]) -> _Layout:
 
 
 _LAYOUTS: Final[Mapping[str, _Layout]] = {
-    "coco": _Layout(text=None, labels="annotations", images="images/{part}"),
+    "coco": _Layout(text=None, labels="annotations", images="images/{part}", word=None),
     "yolo": _yolo(texts.yolo),
     "yolo-seg": _yolo(texts.yolo_seg),
     "yolo-pose": _yolo(texts.yolo_pose),
@@ -337,6 +337,8 @@ class _Order:
                 file.write(texts.data_yaml(self.classes, images, joints))
         for part in parts:
             inside = [each for each in chosen if each.part == part]
+            if part and not inside:
+                self.losses.add(LossKind.EMPTY_PART, part)
             if layout.text is None:
                 mark = f"_{part}" if part else ""
                 instances, captions = (
@@ -421,6 +423,8 @@ def _put(source: Path, target: Path, placing: Placing) -> None:
     for put in (os.link, os.symlink) if placing == "link" else ():
         try:
             put(source, target)
+        except FileNotFoundError:  # a link would lead nowhere
+            raise
         except OSError:  # another disk, or one without links
             continue
         return

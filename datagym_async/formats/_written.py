@@ -26,7 +26,6 @@ from datagym_async.formats._losses import (
     LossKind,
     outlines_of,
     paths_of_answers,
-    writable,
 )
 from datagym_async.formats._mapping import LabelMapping, Place, places_of
 from datagym_async.formats._raw import Category
@@ -193,7 +192,7 @@ def classes_of(
     fixed: Fixed,
     losses: Losses,
     types: frozenset[EntryType] = COVERING,
-    written: Callable[[str], str] = writable,
+    written: Callable[[str], str] | None = None,
 ) -> Classes:
     """Return the classes of a dataset; names that had to be changed for it are counted.
 
@@ -204,7 +203,8 @@ def classes_of(
         fixed: The classes that come first.
         losses: Where losses are counted.
         types: Types of entries that are classes.
-        written: Gives a name in the characters that a format can hold.
+        written: Gives a name in the characters that a format can hold; None for COCO, where a name
+            has its group beside it.
 
     Raises:
         FormatError: As for `classes_from`.
@@ -356,9 +356,13 @@ def _placed(
     return [(each, means.get(number)) for number, each in enumerate(fixed)], points
 
 
-def _texts(listed: Iterable[Category], losses: Losses, written: Callable[[str], str]) -> list[str]:
+def _texts(
+    listed: Iterable[Category], losses: Losses, written: Callable[[str], str] | None
+) -> list[str]:
     """Return the name of each class for files that have names alone, no two of them the same."""
     pairs = [(composed(each.name), composed(each.supercategory)) for each in listed]
+    if written is None:
+        return [name for name, _ in pairs]
     texts, found = class_names(pairs), dict[str, None]()
     for pair in pairs:
         text, fit = texts[pair], written(texts[pair])

@@ -34,11 +34,6 @@ CROWD = {
 }
 
 
-def write(name: convert.FormatName) -> Callable[[Path], object]:
-    """Write a format."""
-    return lambda folder: convert.write([IMAGE], folder / "out", name)
-
-
 def read(name: convert.FormatName) -> Callable[[Path], object]:
     """Read a format."""
     return lambda folder: convert.read(folder, name, classes=["a"])
@@ -49,9 +44,18 @@ def masks(_: Path) -> object:
     return coco.read(CROWD, mapping=formats.LabelMapping(shape="polygon"))
 
 
-WRITTEN = [each.name for each in convert.FORMATS if each.writer]
+def classes(folder: Path) -> object:
+    """Read the names of a data.yaml."""
+    path = folder / "data.yaml"
+    path.write_text("names: [a]")
+    try:
+        return formats.classes_from(path)
+    finally:
+        path.unlink()
+
+
 CALLS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
-    **{f"write {name}": ("labelformat", "formats", write(name)) for name in WRITTEN},
+    "a data.yaml of classes": ("yaml", "formats", classes),
     **{
         f"read {each.name}": ("labelformat", "formats", read(each.name)) for each in convert.FORMATS
     },

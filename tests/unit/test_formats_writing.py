@@ -1,0 +1,606 @@
+"""Files that trainers take: where they lie, what stands in them, and what is lost."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, get_args
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from datagym_async import formats
+from datagym_async.formats import Category, FormatError, LabelMapping, LossKind, WrittenFormat
+from datagym_async.formats._label_texts import flipped, smallest_box
+from datagym_async.labels import (
+    Annotation,
+    Classification,
+    Incomplete,
+    LabelConfig,
+    LabeledImage,
+    LabeledTask,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
+from datagym_async.models import TaskState
+
+WIDTH, HEIGHT = 200, 100
+BOX = Rectangle(20, 10, 60, 40)
+OUTLINE = Polygon([(20, 10), (80, 10), (80, 50)])
+WRITTEN: tuple[WrittenFormat, ...] = get_args(WrittenFormat)
+FILE_AN_IMAGE = ("yolo", "yolo-seg", "yolo-obb", "voc", "kitti", "lightly")
+
+
+def image(name: str, *annotations: Annotation, **more: Any) -> LabeledImage:
+    """An image of known size."""
+    known: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, **more}
+    return LabeledImage(media_name=name, annotations=annotations, **known)
+
+
+def car(shape: Any, kind: str = "car", *nested: Annotation) -> Annotation:
+    """A vehicle, labelled as COCO files are by default."""
+    return Annotation("vehicle", shape, [Classification.select("subcategory", kind)], nested)
+
+
+def config() -> LabelConfig:
+    """Two entries that have an option of one name, and a text with capitals and blanks."""
+    config = LabelConfig()
+    vehicle = config.add_polygon("vehicle", "Vehicle")
+    vehicle.add_select("subcategory", "Kind", {"car": "Car", "other": "other"})
+    config.add_rectangle("traffic_light", "Traffic Light")
+    animal = config.add_rectangle("animal", "Animal")
+    animal.add_select("subcategory", "Kind", {"other": "other", "cat": "Cat"})
+    return config
+
+
+IMAGES = [image("a.png", car(BOX), Annotation("cat", Rectangle(0, 0, 10, 10))), image("b.png")]
+
+
+def counts(report: formats.LossReport) -> dict[str, int]:
+    """The kinds of loss, and how often."""
+    return {each.kind.value: each.count for each in report.items}
+
+
+def names_in(folder: Path) -> dict[int, str]:
+    """The classes of a YOLO dataset."""
+    found: dict[int, str] = yaml.safe_load((folder / "data.yaml").read_text())["names"]
+    return found
+
+
+def test_yolo(tmp_path: Path) -> None:
+    """Labels lie beside where images lie, also empty ones, and shares have all digits needed."""
+    given = [image("a.png", car(Rectangle(1 / 3, 10, 60, 40))), image("b.png")]
+    assert not formats.write(given, tmp_path / "yolo", "yolo")
+    labels = tmp_path / "yolo" / "labels" / "train"
+    assert sorted(each.name for each in labels.iterdir()) == ["a.txt", "b.txt"]
+    number, *shares = (labels / "a.txt").read_text().split()
+    x, y, width, height = map(float, shares)
+    assert number == "0"
+    assert (x - width / 2) * WIDTH == pytest.approx(1 / 3, abs=1e-6)
+    assert (y, width, height) == (0.3, 0.3, 0.4)
+    assert (labels / "b.txt").read_text() == ""
+    assert yaml.safe_load((tmp_path / "yolo" / "data.yaml").read_text()) == {
+        "path": "",
+        "train": "images/train",
+        "val": "images/train",
+        "names": {0: "car"},
+    }
+
+
+def test_classes_of_the_configuration(tmp_path: Path) -> None:
+    """Order and texts are those of the configuration, unused ones stay, none are merged."""
+    given = [image("a.png", car(BOX, "other"), Annotation("animal", BOX))]
+    lost = formats.write(given, tmp_path / "yolo", "yolo", config=config())
+    texts = ["Car", "Vehicle other", "Traffic Light", "Animal other", "Cat", "Vehicle", "Animal"]
+    assert names_in(tmp_path / "yolo") == dict(enumerate(texts))
+    assert lost.count(LossKind.SCOPE) == 2
+    lines = (tmp_path / "yolo" / "labels" / "train" / "a.txt").read_text().split("\n")
+    assert [line.split()[0] for line in lines[:-1]] == ["1", "6"]
+    formats.write(given, tmp_path / "coco.json", "coco", config=config())
+    categories = json.loads((tmp_path / "coco.json").read_text())["categories"]
+    assert [(each["id"], each["name"], each.get("supercategory")) for each in categories] == [
+        (1, "Car", "Vehicle"),
+        (2, "other", "Vehicle"),
+        (3, "Traffic Light", None),
+        (4, "other", "Animal"),
+        (5, "Cat", "Animal"),
+        (6, "Vehicle", None),
+        (7, "Animal", None),
+    ]
+
+
+def test_unanswered_entries_come_last(tmp_path: Path) -> None:
+    """Their classes are there only where one is needed, behind all others, whose numbers stay."""
+    formats.write([image("a.png")], tmp_path / "none", "yolo", config=config())
+    assert len(names_in(tmp_path / "none")) == 5
+    some = [image("a.png", Annotation("animal", BOX))]
+    formats.write(some, tmp_path / "some", "yolo", config=config())
+    assert names_in(tmp_path / "some")[6] == "Animal"
+
+
+def test_supercategories_as_answers(tmp_path: Path) -> None:
+    """With ``by="category"`` the entry is the class, and its one answer the group, given or not."""
+    given = LabelConfig()
+    given.add_rectangle("car", "Car").add_select("supercategory", "Group", {"toy": "Toy"})
+    mapping = LabelMapping(by="category")
+    images = [
+        image("a.png", Annotation("car", BOX)),
+        image("b.png", Annotation("car", BOX, [Classification.select("supercategory", "toy")])),
+    ]
+    formats.write(images, tmp_path / "yolo", "yolo", config=given, mapping=mapping)
+    assert names_in(tmp_path / "yolo") == {0: "Car"}
+    formats.write(images, tmp_path / "coco.json", "coco", config=given, mapping=mapping)
+    (category,) = json.loads((tmp_path / "coco.json").read_text())["categories"]
+    assert (category["name"], category["supercategory"]) == ("Car", "Toy")
+
+
+@pytest.mark.parametrize("kind", ["data.yaml", "names.txt", "coco.json"])
+def test_numbers_can_be_fixed(tmp_path: Path, kind: str) -> None:
+    """A file of classes comes first and keeps its numbers, found by text, key or name and group."""
+    if kind == "data.yaml":
+        (tmp_path / kind).write_text("names: {2: Traffic Light, 0: cat}\nnc: 3\n")
+    elif kind == "names.txt":
+        (tmp_path / kind).write_text("cat\n\nunused 1\nTraffic Light\n")
+    else:
+        listed = [
+            {"id": 7, "name": "cat", "supercategory": "animal"},
+            {"id": 9, "name": "unused 1"},
+            {"id": 2, "name": "Traffic Light"},
+        ]
+        (tmp_path / kind).write_text(json.dumps({"categories": listed}))
+    given = [image("a.png", Annotation("traffic_light", BOX), car(BOX))]
+    formats.write(given, tmp_path / "yolo", "yolo", config=config(), classes=tmp_path / kind)
+    texts = ["cat", "unused 1", "Traffic Light", "Car", "Vehicle other", "Animal other"]
+    assert names_in(tmp_path / "yolo") == dict(enumerate(texts))
+    formats.write(given, tmp_path / "new.json", "coco", config=config(), classes=tmp_path / kind)
+    categories = json.loads((tmp_path / "new.json").read_text())["categories"]
+    numbers = {"coco.json": [7, 9, 2, 10]}.get(kind, [0, 1, 2, 3])
+    assert [each["id"] for each in categories[:4]] == numbers
+
+
+@pytest.mark.parametrize("text", ["", "names: 3\n", "names: [a, a]\n", "{", "\xff"])
+def test_files_without_classes(tmp_path: Path, text: str) -> None:
+    """A file that lists none, or one twice, is refused with its name."""
+    path = tmp_path / "data.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(FormatError, match=r"data\.yaml"):
+        formats.classes_from(path)
+    with pytest.raises(FormatError, match="cannot be read"):
+        formats.classes_from(tmp_path / "none.txt")
+
+
+def test_yolo_outlines(tmp_path: Path) -> None:
+    """Boxes are their corners; holes are filled, and parts are objects of their own, both told."""
+    holed = Segmentation([OUTLINE.points, [(60, 20), (70, 20), (70, 25)]])
+    parts = [Annotation("dog", OUTLINE, extra={"coco": {"id": 4}}) for _ in range(2)]
+    lost = formats.write([image("a.png", car(holed), car(BOX), *parts)], tmp_path / "y", "yolo-seg")
+    assert counts(lost) == {"holes": 1, "parts": 1}
+    lines = (tmp_path / "y" / "labels" / "train" / "a.txt").read_text().splitlines()
+    assert [len(line.split()) for line in lines] == [7, 9, 7, 7]
+    assert lines[0] == "0 0.1 0.1 0.4 0.1 0.4 0.5"
+    formats.write([image("a.png", *parts)], tmp_path / "box", "yolo")
+    assert len((tmp_path / "box/labels/train/a.txt").read_text().splitlines()) == 1
+
+
+def test_yolo_pose(tmp_path: Path) -> None:
+    """Keypoints have the order of the configuration, whatever an image shows; hidden ones are 1."""
+    given = LabelConfig()
+    person = given.add_rectangle("person", "Person")
+    for name in ("nose", "left_eye", "right_eye"):
+        person.add_point(name, name)
+    given.add_rectangle("dog", "Dog")
+    hidden = {"coco": {"v": 1}}
+    nested = [Annotation("right_eye", Point(20, 10), extra=hidden), Annotation("nose", Point(1, 2))]
+    images = [image("a.png", Annotation("person", BOX, nested=nested), Annotation("dog", BOX))]
+    lost = formats.write(images, tmp_path / "pose", "yolo-pose", config=given)
+    assert not lost
+    said = yaml.safe_load((tmp_path / "pose" / "data.yaml").read_text())
+    assert (said["kpt_shape"], said["flip_idx"]) == ([3, 3], [0, 2, 1])
+    assert said["kpt_names"][0] == ["nose", "left_eye", "right_eye"]
+    lines = (tmp_path / "pose" / "labels" / "train" / "a.txt").read_text().splitlines()
+    assert lines == [
+        "0 0.25 0.3 0.3 0.4 0.005 0.02 2 0 0 0 0.1 0.1 1",
+        "1 0.25 0.3 0.3 0.4 0 0 0 0 0 0 0 0 0",
+    ]
+    document = formats.coco.to_document(images, config=given).instances
+    assert document["categories"][0]["keypoints"] == ["nose", "left_eye", "right_eye"]
+    assert document["annotations"][0]["keypoints"] == [1, 2, 2, 0, 0, 0, 20, 10, 1]
+    with pytest.raises(FormatError, match="no keypoints"):
+        formats.write(IMAGES, tmp_path / "none", "yolo-pose")
+
+
+def test_keypoints_of_fixed_categories() -> None:
+    """Order and skeleton are those of the category that is given, found by key."""
+    eyes = Category(4, "person", "", ("Nose", "Left Eye", "Right Eye"), ((1, 2), (1, 3)))
+    nested = [Annotation("right_eye", Point(20, 10)), Annotation("nose", Point(1, 2))]
+    given = image("a.png", Annotation("person", BOX, nested=nested))
+    document = formats.coco.to_document([given], categories=[eyes])
+    assert document.instances["categories"] == [eyes.document()]
+    assert document.instances["annotations"][0]["keypoints"] == [1, 2, 2, 0, 0, 0, 20, 10, 2]
+    assert not document.losses
+
+
+@pytest.mark.parametrize(
+    ("names", "places"),
+    [
+        (["nose", "left_eye", "right_eye"], [0, 2, 1]),
+        (["Left Ear", "Right Ear"], [1, 0]),
+        (["top-left", "top-right", "bottom-right", "bottom-left"], [1, 0, 3, 2]),
+        (["l_hip", "r_hip", "hip"], [1, 0, 2]),
+        (["wheel", "tail"], None),
+        (["left_eye", "nose"], None),
+    ],
+)
+def test_mirrored_keypoints(names: list[str], places: list[int] | None) -> None:
+    """Names that say left and right give the other side; where one has none, nothing is said."""
+    assert flipped(names) == places
+
+
+def test_yolo_turned_boxes(tmp_path: Path) -> None:
+    """Boxes and outlines that are boxes stay as they are, of others the smallest box is made."""
+    slanted = Polygon([(50, 10), (90, 50), (80, 60), (40, 20)])
+    given = image(
+        "a.png", car(BOX), car(slanted), car(Polygon([(0, 0), (40, 0), (40, 20), (9, 9)]))
+    )
+    lost = formats.write([given], tmp_path / "obb", "yolo-obb")
+    assert counts(lost) == {"outline": 1}
+    lines = (tmp_path / "obb" / "labels" / "train" / "a.txt").read_text().splitlines()
+    found = [[float(each) for each in line.split()[1:]] for line in lines]
+    assert all(len(each) == 8 for each in found)
+    assert found[0] == [0.1, 0.1, 0.4, 0.1, 0.4, 0.5, 0.1, 0.5]
+    assert found[1] == [0.25, 0.1, 0.45, 0.5, 0.4, 0.6, 0.2, 0.2]
+
+
+def test_smallest_box() -> None:
+    """It holds all points and none is smaller; points on a line, and one alone, have one, too."""
+    ring = [(3.0, 1.0), (7.0, 4.0), (5.0, 9.0), (1.0, 6.0), (4.0, 4.0)]
+    box = Polygon(smallest_box(ring))
+    for x, y in ring:
+        sides = zip(box.points, (*box.points[1:], box.points[0]), strict=True)
+        assert all((b.x - a.x) * (y - a.y) - (b.y - a.y) * (x - a.x) >= -1e-9 for a, b in sides)
+    angles = (math.radians(each / 10) for each in range(900))
+    turned = (
+        [(x * math.cos(a) + y * math.sin(a), y * math.cos(a) - x * math.sin(a)) for x, y in ring]
+        for a in angles
+    )
+    areas = (Polygon(each).bounds for each in turned)
+    assert box.area <= min(each.width * each.height for each in areas) + 1e-9
+    assert Polygon(smallest_box([(0, 0), (1, 1), (2, 2)])).area == 0
+    assert smallest_box([(1, 2)]) == [(1, 2)] * 4
+
+
+def test_voc(tmp_path: Path) -> None:
+    """The first pixel is 1, as in VOC, unless asked otherwise; decimals stay."""
+    given = [image("a.png", car(Rectangle(0, 0, WIDTH, HEIGHT)), car(Rectangle(5.5, 7, 0.25, 9)))]
+    lost = formats.write(given, tmp_path / "voc", "voc")
+    assert counts(lost) == {"flat": 1}
+    root = ElementTree.parse(tmp_path / "voc" / "Annotations" / "a.xml").getroot()
+    edges = [[each.text for each in box] for box in root.iter("bndbox")]
+    assert edges == [["1", "1", "200", "100"], ["6.5", "8", "5.75", "16"]]
+    assert [root.findtext(f"size/{each}") for each in ("width", "height")] == ["200", "100"]
+    formats.write(given, tmp_path / "zero", "voc", zero_based=True)
+    text = (tmp_path / "zero" / "Annotations" / "a.xml").read_text()
+    assert "<xmin>0</xmin>" in text
+    unknown = [image("a.png", car(BOX), width=None, height=None)]
+    assert counts(formats.write(unknown, tmp_path / "size", "voc")) == {"size": 1}
+
+
+def test_kitti(tmp_path: Path) -> None:
+    """A line has 15 words, the class one of them; the layout is that of the benchmark."""
+    given = [image("a.png", Annotation("traffic_light", BOX))]
+    lost = formats.write(given, tmp_path / "kitti", "kitti", config=config(), split="train=1")
+    assert counts(lost) == {"scope": 2, "characters": 3}
+    line = (tmp_path / "kitti" / "training" / "label_2" / "a.txt").read_text()
+    assert line.split()[:8] == ["Traffic_Light", "-1", "-1", "-10", "20", "10", "80", "50"]
+    assert len(line.split()) == 15
+    assert (tmp_path / "kitti" / "ImageSets" / "train.txt").read_text() == "a\n"
+
+
+def test_cvat(tmp_path: Path) -> None:
+    """Every shape is kept, answers are attributes, nested shapes are of a group, answers tags."""
+    answers = [
+        Classification.select("subcategory", "car", Classification.select("doors", "two")),
+        Classification.checklist("damage", ["dent", "rust"]),
+    ]
+    inner = [Annotation("plate", Rectangle(1, 2, 3, 4)), Annotation("spot", Point(5, 6))]
+    given = image(
+        "a.png",
+        Annotation("vehicle", OUTLINE, answers, inner),
+        Annotation("lane", Line([(0, 0), (1.5, 2)])),
+        Annotation("tree", Point(7, 8)),
+        Annotation("gap", Incomplete(None, [])),
+        classifications=[Classification.select("weather", "rain")],
+    )
+    lost = formats.write([given], tmp_path / "cvat", "cvat")
+    assert counts(lost) == {"nesting": 2, "incomplete": 1}
+    root = ElementTree.parse(tmp_path / "cvat" / "annotations.xml").getroot()
+    (found,) = root.iter("image")
+    assert [(each.tag, each.get("label"), each.get("group_id")) for each in found] == [
+        ("polygon", "car", "1"),
+        ("box", "plate", "1"),
+        ("points", "spot", "1"),
+        ("polyline", "lane", None),
+        ("points", "tree", None),
+        ("tag", "weather", None),
+    ]
+    told = [(each.get("name"), each.text) for each in found[0]]
+    assert told == [("subcategory.doors", "two"), ("damage", "dent, rust")]
+    assert found[3].get("points") == "0,0;1.5,2"
+    labels = {each.text for each in root.iter("name")}
+    assert labels == {"car", "lane", "plate", "spot", "tree"}
+
+
+def test_imagefolder(tmp_path: Path) -> None:
+    """A line an image, in the folder of its part, with a caption where there is one."""
+    caption = Classification.freetext("caption", "A car")
+    given = [image("a.png", car(BOX), classifications=[caption]), image("b.png")]
+    assert not formats.write(given, tmp_path / "hf", "imagefolder")
+    lines = (tmp_path / "hf" / "train" / "metadata.jsonl").read_text().splitlines()
+    objects = {"bbox": [[20, 10, 60, 40]], "categories": [0], "names": ["car"]}
+    assert json.loads(lines[0]) == {
+        "file_name": "a.png",
+        "width": WIDTH,
+        "height": HEIGHT,
+        "objects": objects,
+        "text": "A car",
+    }
+    assert json.loads(lines[1])["objects"] == {"bbox": [], "categories": [], "names": []}
+
+
+def test_beyond_the_image(tmp_path: Path) -> None:
+    """What goes beyond is told; on request it is cut off, or left out, and both are counted."""
+    given = [image("a.png", car(Rectangle(190, 50, 100, 40)), car(Rectangle(300, 0, 5, 5)))]
+    assert counts(formats.write(given, tmp_path / "as", "yolo")) == {"outside": 2}
+    lost = formats.write(given, tmp_path / "cut", "yolo", clip=True)
+    assert counts(lost) == {"clipped": 1, "empty": 1}
+    assert LossKind.EMPTY.is_loss
+    line = (tmp_path / "cut" / "labels" / "train" / "a.txt").read_text()
+    assert line == "0 0.975 0.7 0.05 0.4\n"
+    noise = [image("a.png", car(Rectangle(-7.5e-06, 50, 200.001, 50.004)))]
+    assert not formats.write(noise, tmp_path / "noise", "yolo")
+    assert (tmp_path / "noise/labels/train/a.txt").read_text() == "0 0.5 0.75 1 0.5\n"
+    joints = [Annotation("vehicle", BOX, nested=[Annotation("nose", Point(-5, 0))])]
+    lost = formats.write([image("a.png", *joints)], tmp_path / "c.json", "coco", clip=True)
+    assert counts(lost) == {"empty": 1}
+
+
+@pytest.mark.parametrize("placing", ["link", "copy"])
+def test_images_beside_labels(tmp_path: Path, placing: formats.Placing) -> None:
+    """Files come by id or name or a function; two that one label file would have are told apart."""
+    for name in ("one.png", "two.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    files = {"id-1": tmp_path / "one.png", "sub/a.jpg": tmp_path / "two.jpg"}
+    given = [
+        image("sub/a.png", car(BOX), media_id="id-1"),
+        image("sub/a.jpg", car(BOX)),
+        image("images/plain", media_id="id-1"),
+        image("none.png"),
+    ]
+    lost = formats.write(given, tmp_path / "yolo", "yolo", images_from=files, placing=placing)
+    assert counts(lost) == {"renamed": 2, "no_file": 1}
+    images, labels = (tmp_path / "yolo" / each / "train" for each in ("images", "labels"))
+    found = {str(e.relative_to(images)): e.read_text() for e in images.rglob("*") if e.is_file()}
+    assert found == {
+        "sub/a.png": "one.png",
+        "sub/a (2).jpg": "two.jpg",
+        "images_/plain.png": "one.png",  # trainers replace the last `images` of a path
+    }
+    assert sorted(str(each.relative_to(labels)) for each in labels.rglob("*.txt")) == [
+        "images_/plain.txt",
+        "none.txt",
+        "sub/a (2).txt",
+        "sub/a.txt",
+    ]
+    same = (images / "sub/a.png").samefile(tmp_path / "one.png")
+    assert same == (placing == "link")
+
+
+@pytest.mark.parametrize("name", ["yolo", "voc", "kitti", "cvat", "imagefolder", "coco"])
+def test_parts_of_a_dataset(tmp_path: Path, name: WrittenFormat) -> None:
+    """Each image is in one part, with its file and its labels; an empty part is told."""
+    for number in range(40):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    given = [image(f"{number}.png", car(BOX)) for number in range(40)]
+
+    def find(one: LabeledImage) -> Path:
+        return tmp_path / one.media_name
+
+    shares = {"train": 0.5, "val": 0.5, "test": 0}
+    lost = formats.write(given, tmp_path / "out", name, images_from=find, split=shares)
+    assert counts(lost) == {"empty_part": 1}
+    root = tmp_path / "out"
+    sets: dict[str, set[str]] = {}
+    for part in ("train", "val"):
+        match name:
+            case "voc" | "kitti":
+                file = root / "ImageSets" / ("Main" if name == "voc" else "") / f"{part}.txt"
+                sets[part] = set(file.read_text().split())
+            case "cvat":
+                found = ElementTree.parse(root / "annotations.xml").getroot().iter("image")
+                sets[part] = {str(e.get("name"))[:-4] for e in found if e.get("subset") == part}
+            case _:
+                folder = root / part if name == "imagefolder" else root / "images" / part
+                sets[part] = {each.stem for each in folder.glob("*.png")}
+        assert 5 < len(sets[part]) < 35
+    assert not sets["train"] & sets["val"]
+    assert len(sets["train"] | sets["val"]) == 40
+    if name == "coco":
+        instances = json.loads((root / "annotations" / "instances_val.json").read_text())
+        assert {each["file_name"][:-4] for each in instances["images"]} == sets["val"]
+    if name == "yolo":
+        assert {each.stem for each in (root / "labels/val").iterdir()} == sets["val"]
+
+
+def test_growth_moves_no_image() -> None:
+    """The part is that of the key alone; shares are kept, and scenes are not torn apart."""
+    shares = formats.shares_of("train=8, val=1,test=1")
+    assert shares == {"train": 0.8, "val": 0.1, "test": 0.1}
+    parts = [formats.split_of(f"media {number}", shares) for number in range(2000)]
+    assert parts[:1000] == [formats.split_of(f"media {number}", shares) for number in range(1000)]
+    assert 0.77 < parts.count("train") / 2000 < 0.83
+    assert {formats.split_of(str(each), {"train": 0, "val": 1}) for each in range(99)} == {"val"}
+
+
+@pytest.mark.parametrize("group", ["folder", r"scene(\d+)", r"^[^/]+"])
+def test_scenes_stay_together(tmp_path: Path, group: str) -> None:
+    """Images of one folder, or with one part of their names, are in one part."""
+    names = [f"scene{scene}/{frame}.png" for scene in range(20) for frame in range(3)]
+    shares = "train=0.5,val=0.5"
+    given = [image(name) for name in names]
+    formats.write(given, tmp_path / "out", "yolo", split=shares, group=group)
+    for part in ("train", "val"):
+        scenes = [e.parent.name for e in (tmp_path / "out/labels" / part).rglob("*.txt")]
+        assert scenes
+        assert all(scenes.count(scene) == 3 for scene in scenes)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"split": "train=0.8,dev=0.2"}, "'dev'"),
+        ({"split": "val=1"}, "'train'"),
+        ({"split": "train=x"}, "'train=x'"),
+        ({"split": {"train": -1}}, "above 0"),
+        ({"group": "("}, "regular expression"),
+        ({"format": "lightly", "split": "train=1"}, "no parts"),
+        ({"format": "tfrecord"}, "use one of coco"),
+        ({"classes": ["a", "a"]}, "twice"),
+    ],
+)
+def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    """Each is said with what would be right, and nothing is written."""
+    more = {"format": "yolo", **wrong}
+    with pytest.raises(FormatError, match=said):
+        formats.write(IMAGES, tmp_path / "out", **more)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nested_answers_are_counted(tmp_path: Path) -> None:
+    """Those below the class, too, which itself is not lost."""
+    size = Classification.freetext("size", "XL", Classification.select("unit", "m"))
+    given = Annotation("vehicle", BOX, [Classification.select("subcategory", "car", size)])
+    weather = Classification.select("weather", None, Classification.select("rain", "some"))
+    one = image("a.png", given, classifications=[weather])
+    (lost,) = formats.write([one], tmp_path / "voc", "voc").items
+    places = ("vehicle.subcategory.size", "vehicle.subcategory.size.unit", "weather.rain")
+    assert lost.examples == tuple(f"a.png: {each}" for each in places)
+
+
+def test_what_boxes_cannot_hold(tmp_path: Path) -> None:
+    """Everything that is left out or reduced is counted under its name."""
+    task = LabeledTask(
+        media_name="a.jpg",
+        state=TaskState.COMPLETED,
+        width=WIDTH,
+        height=HEIGHT,
+        annotations=[
+            Annotation("spot", Point(1, 1)),
+            Annotation("lane", Line([(1, 1), (2, 2)])),
+            Annotation("gap", Incomplete(None, [])),
+            Annotation("stub", Polygon([(1, 1)])),
+            Annotation("roof", OUTLINE, [Classification.freetext("note", "red")]),
+            Annotation(
+                "house", BOX, nested=[Annotation("door", BOX), Annotation("bell", Point(30, 20))]
+            ),
+        ],
+        classifications=[Classification.select("weather", "rain")],
+        segmentations=("http://x/1",),
+    )
+    video = LabeledTask(media_name="v.mp4", state=TaskState.COMPLETED, task_export_url="http://x/")
+    unknown = LabeledImage(media_name="u.jpg", annotations=[car(BOX)])
+    lost = formats.write([task, video, unknown, image("A.png")], tmp_path / "yolo", "yolo")
+    assert counts(lost) == {
+        "video": 1,
+        "no_size": 1,
+        "same_file": 1,
+        "bitmap": 1,
+        "point": 2,
+        "line": 1,
+        "incomplete": 2,
+        "outline": 1,
+        "classification": 2,
+        "nesting": 1,
+    }
+    assert [each.name for each in (tmp_path / "yolo/labels/train").iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["../../evil.jpg", "/etc/evil.jpg", "a/b.jpg", "..", "c:\\d.jpg"])
+def test_names_are_no_paths(tmp_path: Path, name: str) -> None:
+    """Whatever a media is called, its label file lies in the folder."""
+    formats.write([image(name, car(BOX))], tmp_path / "in" / "voc", "voc")
+    (found,) = tmp_path.rglob("*.xml")
+    assert found.is_relative_to(tmp_path / "in" / "voc" / "Annotations")
+    assert ".." not in found.parts
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    """What is in a folder is not touched unless asked for, nor when writing fails."""
+    (tmp_path / "voc").mkdir()
+    (tmp_path / "voc" / "mine.txt").write_text("mine")
+    with pytest.raises(FormatError, match="not empty"):
+        formats.write(IMAGES, tmp_path / "voc", "voc")
+    (tmp_path / "a.png").write_bytes(b"")
+
+    def fail(one: LabeledImage) -> Path:
+        if one.media_name == "b.png":
+            (tmp_path / "a.png").unlink()  # in the middle, as another process may
+        return tmp_path / "a.png"
+
+    with pytest.raises(OSError, match="voc"):
+        formats.write(IMAGES, tmp_path / "voc", "voc", overwrite=True, images_from=fail)
+    assert [each.name for each in (tmp_path / "voc").iterdir()] == ["mine.txt"]
+    formats.write(IMAGES, tmp_path / "voc", "voc", overwrite=True)
+    assert [each.name for each in (tmp_path / "voc").iterdir()] == ["Annotations"]
+    assert [each.name for each in tmp_path.iterdir()] == ["voc"]
+    with pytest.raises(FormatError, match="is a file"):
+        formats.write(IMAGES, tmp_path / "voc" / "Annotations" / "a.xml", "voc")
+
+
+ODD = "\x00\x0b\x1b\x85\u2028\ud800\ufffe"
+"""One of each kind of character that some format cannot hold."""
+
+
+@pytest.mark.parametrize("name", [each for each in WRITTEN if each not in ("coco", "yolo-pose")])
+def test_no_character_breaks_a_format(tmp_path: Path, name: WrittenFormat) -> None:
+    """What XML or a line of text cannot hold is written as _, in each format, and reported."""
+    odd = f"a{ODD}b"
+    given = [
+        image(f"{odd}.png", car(BOX, odd), car(BOX, "a_______b")),
+        image("plain.png", car(BOX, "plain")),
+    ]
+    lost = formats.write(given, tmp_path / "out", name, classes=["\x07", "_"], file_name=str)
+    assert lost.count(LossKind.CHARACTERS) == 3  # two classes and an image
+    assert lost.count(LossKind.COLLISION) == 2  # both classes have a twin, which gets a number
+    assert "a_______b_2" in str(lost)
+    written = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.*") if path.is_file())
+    assert not set(written) & set(ODD)
+    for path in tmp_path.rglob("*.xml"):
+        ElementTree.parse(path)
+
+
+LONG = ["x" * 254, "é" * 127, "y" * 251 + ".jpg", "z" * 253 + ".j", "w" * 255]
+
+
+@pytest.mark.parametrize("name", FILE_AN_IMAGE)
+def test_a_long_name_ends_no_export(tmp_path: Path, name: WrittenFormat) -> None:
+    """A label file's suffix fits behind any name; that the name was cut for it is reported."""
+    given = [image(each, car(BOX)) for each in LONG]
+    lost = formats.write(given, tmp_path / "out", name)
+    suffix = {"voc": ".xml", "lightly": ".json"}.get(name, ".txt")
+    names = [path.name for path in tmp_path.rglob(f"*{suffix}")]
+    assert len({*names} - {"schema.json"}) == len(LONG)
+    cut = [each for each in LONG if len(f"{Path(each).stem}{suffix}".encode()) > 255]
+    assert lost.count(LossKind.LONG_NAME) == len(cut) > 1
+
+
+def test_an_image_named_like_the_schema(tmp_path: Path) -> None:
+    """The file that a format has for itself is not overwritten by that of an image."""
+    given = [image("schema.png", car(BOX)), image("a.png", car(BOX))]
+    lost = formats.write(given, tmp_path / "out", "lightly")
+    assert lost.count(LossKind.SAME_FILE) == 1
+    assert "task_type" in (tmp_path / "out" / "schema.json").read_text()
