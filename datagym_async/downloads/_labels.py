@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._decode import require_pillow, size_of
 from datagym_async._runs._disk import PARTS, HashedPart, path_in
@@ -46,8 +45,6 @@ def require_extras(config: DownloadConfig) -> None:
         require_pillow(f'links="{config.links}"', 'download with links="skip"')
     if config.bitmaps:
         check_format("png")
-    if "yolo" in config.labels:
-        require_modules('labels="yolo"', "formats", "labelformat", instead="take another format")
 
 
 async def write_labels(

@@ -6,7 +6,8 @@ In reading order:
   names that a target takes, made of names that it does not
 * `_raw`: what readers give; `_geometry`: shapes at the edges of their image; `_mapping`: what of it
   becomes what (`LabelMapping`)
-* `_writing`: label values as files of any format; `_splits`: which part an image belongs to
+* `_writing`: label values as files of any format; `_label_texts`: what stands in these;
+  `_written`: classes with their numbers, objects; `_splits`: which part an image belongs to
 * `_reading`: what all readers share; `_reading_lines`: YOLO and KITTI; `_reading_xml`: Pascal VOC
   and CVAT; `_reading_json`: LabelMe, Lightly and Labelbox
 * `_table`: the table of formats, which of them a file or folder has, and the one way to read any

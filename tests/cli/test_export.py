@@ -126,7 +126,7 @@ def test_coco(bench: Bench) -> None:
     assert len(written["images"]) == 3
     assert all(each["width"] and each["height"] for each in written["images"])
     assert [each["bbox"] for each in written["annotations"]] == [[1.75, 2.5, 3.5, 4]] * 2
-    assert written["categories"] == [{"id": 1, "name": "car", "supercategory": "vehicle"}]
+    assert written["categories"] == [{"id": 1, "name": "Car", "supercategory": "Vehicle"}]
     captions = json.loads((bench.folder / "coco.captions.json").read_bytes())
     assert [each["caption"] for each in captions["annotations"]] == ["A car."]
 
@@ -136,10 +136,10 @@ def test_yolo(bench: Bench) -> None:
     """Each image has a label file; the class is the answer to the nested select."""
     ran = bench.run("yolo", "yolo", "--json")
     assert ran.status == 1
-    labels = bench.folder / "yolo" / "labels"
+    labels = bench.folder / "yolo" / "labels" / "train"
     assert sorted(each.name for each in labels.iterdir()) == ["a.txt", "b.txt", "c.txt"]
     assert (labels / "c.txt").read_text() == ""
-    assert "0: car" in (bench.folder / "yolo" / "data.yaml").read_text()
+    assert '0: "Car"' in (bench.folder / "yolo" / "data.yaml").read_text()
     losses: Any = ran.document["losses"]
     assert {each["kind"] for each in losses} == {"line", "classification"}
 
@@ -147,11 +147,11 @@ def test_yolo(bench: Bench) -> None:
 def test_voc_with_the_entries_as_classes(bench: Bench) -> None:
     """The entry can be the class; a folder that holds something is replaced only when asked."""
     assert bench.run("voc", "voc", "--by", "category", "--lossy-ok").status == 0
-    assert "<name>vehicle</name>" in (bench.folder / "voc" / "a.xml").read_text()
+    assert "<name>Vehicle</name>" in (bench.folder / "voc" / "Annotations" / "a.xml").read_text()
     again = bench.run("voc", "voc")
     assert (again.status, "--overwrite" in again.err) == (2, True)
     assert bench.run("voc", "voc", "--overwrite").status == 1
-    assert "<name>car</name>" in (bench.folder / "voc" / "a.xml").read_text()
+    assert "<name>Car</name>" in (bench.folder / "voc" / "Annotations" / "a.xml").read_text()
 
 
 def test_tasks_that_are_left_out(bench: Bench) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -111,20 +110,6 @@ async def test_a_task_that_is_gone(tmp_path: Path) -> None:
         plan.add(ServiceError(500, "ex_system"), path=r"/task/[^/]+$")
         with pytest.raises(APIError):
             await client.export_labels(project_id, tmp_path / "coco.json", "coco")
-
-
-async def test_a_missing_extra_is_said_before_anything_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for an export that cannot be written."""
-    plan = FaultPlan()
-    async with project_of_two(plan) as (client, project_id):
-        asked = plan.add(Hang(), path="/export")
-        monkeypatch.setitem(sys.modules, "labelformat.formats", None)
-        with pytest.raises(ConfigurationError, match=r"install .*\[formats\]"):
-            await client.export_labels(project_id, tmp_path / "x", "yolo")
-        assert asked.matched == 0
-        assert list(tmp_path.iterdir()) == []
 
 
 async def test_what_cannot_be_exported(tmp_path: Path) -> None:
