@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         ExportedLabels,
         ExportProgress,
     )
+    from datagym_async.imports import ImportedLabels
     from datagym_async.labels import (
         Annotation,
         Classification,
@@ -192,6 +193,7 @@ else:
             "Bitmap BitmapReport BitmapResult BitmapSample BitmapStream ExportedLabels "
             "ExportProgress"
         ),
+        imports="ImportedLabels",
         labels=(
             "Annotation Classification ConfigDiff ConfigEntry Incomplete Keyframe LabelClass "
             "LabelConfig LabeledImage LabeledTask LabelExport Line Point Polygon Rectangle "
@@ -275,6 +277,7 @@ __all__ = [
     "ImportRemark",
     "ImportReport",
     "ImportResult",
+    "ImportedLabels",
     "Incomplete",
     "InternalServerError",
     "ItemSettled",

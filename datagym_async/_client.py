@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
     from datagym_async.formats import LabelMapping
+    from datagym_async.imports import ImportedLabels
     from datagym_async.look import LabelStatistics
     from datagym_async.look._subjects import LookSources
     from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         AiSegmentationResource,
         DatasetsResource,
         Dialect,
+        ImportResult,
         LabelConfigsResource,
         LabelsResource,
         MediaResource,
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
         TasksResource,
         ValuesResource,
     )
+    from datagym_async.resources._labels import ImportHow
     from datagym_async.resources._tasks import States
     from datagym_async.uploads import DryRun, Source, UploadConfig, Uploader, UploadReport
 
@@ -826,6 +829,82 @@ class DataGymClient:
             self.tasks,
             self.label_configs,
         )
+
+    async def import_labels(
+        self,
+        project_id: ProjectId,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002 -- what it is called everywhere
+        *,
+        keep_data: bool,
+        create_config: bool = False,
+        mapping: LabelMapping | None = None,
+        classes: Sequence[str] = (),
+        split: str | None = None,
+        min_score: float | None = None,
+        zero_based: bool = False,
+        images: str | os.PathLike[str] | None = None,
+        unannotated: bool = False,
+        on_result: Callable[[ImportResult], None] | None = None,
+        **how: Unpack[ImportHow],
+    ) -> ImportedLabels:
+        """Import the labels of a file or folder, in any format that `formats.read` reads.
+
+        Images are found by their names, and classes by theirs in the label configuration of the
+        project. Nothing is lost in silence: the report has a result for each image, and what else
+        the file holds is among the losses.
+
+        Args:
+            project_id: UUID of the project; the datasets of the images must be attached to it.
+            path: The file or folder.
+            format: As for `formats.read`; also ``"json"`` (items of an import, or an export of the
+                service) and ``"jsonl"`` (such an item a line). None to find out by what is there.
+            keep_data: False to replace all labels of each image that the file names, True to append
+                to them; see `LabelsResource.import_predictions`.
+            create_config: Whether a label configuration is made of the file if that of the project
+                is empty; else that is an error.
+            mapping: What becomes what.
+            classes, split, min_score, zero_based, images: See `formats.read`.
+            unannotated: Whether images without any label are imported: with `keep_data` False, that
+                deletes the labels that they have.
+            on_result: Called with each result, in the event loop; must not raise.
+            **how: Further options of `LabelsResource.import_predictions`: `partial`, `strict`,
+                `dry_run`, `sizes`, `rescale`, `clip`, `batch_size`; and `by_name`, for JSON.
+
+        Raises:
+            FormatError: The file is not of its format, or holds no image.
+            ConfigurationError: The label configuration is empty, or an option cannot be used.
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked any more; a note says how many were stored.
+            OSError: The file cannot be read.
+        """
+        from datagym_async.formats import LabelMapping, PredictionFile
+        from datagym_async.imports._label_files import LabelImport, import_labels
+        from datagym_async.models._ids import id_of
+        from datagym_async.resources._projects import chosen
+
+        project = chosen(await self.projects.list(), id_of(project_id, "project id"))
+        source = PredictionFile(
+            Path(path),
+            format=format,
+            mapping=mapping or LabelMapping(),
+            classes=classes,
+            split=split,
+            min_score=min_score,
+            zero_based=zero_based,
+            images=None if images is None else Path(images),
+            unannotated=unannotated,
+        )
+        run = LabelImport(
+            self.labels,
+            self.label_configs,
+            project,
+            source,
+            keep_data=keep_data,
+            how=how,
+            create_config=create_config,
+        )
+        return await import_labels(run, on_result)
 
     @overload
     def loader(

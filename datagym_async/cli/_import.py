@@ -235,11 +235,11 @@ def import_(
                 client.label_configs,
                 await project_of(client, project),
                 source,
-                {
-                    "keep_data": how.append,
+                keep_data=how.append,
+                how={
                     "partial": how.partial,
                     "strict": how.strict,
-                    "by_name": how.by_name or source.has_classes,
+                    "by_name": how.by_name,
                     "dry_run": how.check,
                     "sizes": how.sizes,
                     "rescale": how.rescale,

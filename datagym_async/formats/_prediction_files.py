@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _PIECE = 64 * 1024
 _RESULTS = re.compile(rb'"(?:image_id|category_id)"')
+_LINES = re.compile(rb'"data_row"')  # of Labelbox
 _OWN = re.compile(rb'^\{[^{\[]*"internal_(?:media|image)_ID"')
 _AT_ONCE = 50
 """Items read in one step in a thread: as many as go into one request."""
@@ -95,17 +96,20 @@ class PredictionFile:
         """
         if self.format:
             return self.format
-        if self.path.suffix.lower() in {".jsonl", ".ndjson"}:
-            return "jsonl"
         if not self.path.is_dir():
             with open(self.path, "rb", opener=regular_only) as file:
                 start = file.read(_PIECE).removeprefix(BOM).lstrip()
+            if self.path.suffix.lower() in {".jsonl", ".ndjson"} and not _LINES.search(start):
+                return "jsonl"
             # A list of results of COCO is an array, too.
             is_own = start.startswith(b"[") and not _RESULTS.search(start)
             if is_own or _OWN.search(start):
                 return "json"
             if start.startswith(b"{"):
-                return "coco"
+                try:
+                    return sniff(self.path)
+                except FormatError:
+                    return "coco"
         return sniff(self.path)
 
     @property

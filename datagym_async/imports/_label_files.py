@@ -6,9 +6,9 @@ media of the project.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -18,6 +18,7 @@ from datagym_async.formats import LossReport, PredictionFile
 from datagym_async.labels import LabelConfig
 from datagym_async.models import Project
 from datagym_async.resources import ImportReport, LabelConfigsResource, LabelsResource
+from datagym_async.resources._labels import ConfigSource, ImportHow
 
 if TYPE_CHECKING:
     from datagym_async.resources import ImportResult
@@ -43,6 +44,24 @@ class ImportedLabels:
         return bool(self.report.results) and self.report.ok and not self.losses.is_loss
 
 
+async def import_labels(
+    run: LabelImport, on_result: Callable[[ImportResult], None] | None
+) -> ImportedLabels:
+    """Bring an import to its end."""
+    results: list[ImportResult] = []
+    async with aclosing(run.results()) as given:
+        async for result in given:
+            results.append(result)
+            if on_result is not None:
+                on_result(result)
+    return ImportedLabels(
+        report=ImportReport(tuple(results)),
+        losses=run.source.losses,
+        unannotated=run.source.skipped,
+        created=run.created,
+    )
+
+
 @attrs.define
 class LabelImport:
     """One import of a file; `results` brings it about.
@@ -51,7 +70,7 @@ class LabelImport:
         labels, configs: The resources.
         project: Where to.
         source: The file.
-        options: Those of `LabelsResource.iter_import_predictions`.
+        keep_data, how: See `LabelsResource.import_predictions`.
         create_config: Whether a label configuration is made of the file if that of the project is
             empty.
     """
@@ -60,7 +79,8 @@ class LabelImport:
     configs: LabelConfigsResource
     project: Project
     source: PredictionFile
-    options: Mapping[str, Any]
+    keep_data: bool = attrs.field(kw_only=True)
+    how: ImportHow = attrs.field(factory=ImportHow)
     create_config: bool = False
     created: LabelConfig | None = attrs.field(default=None, init=False)
     is_stopping: bool = attrs.field(default=False, init=False)
@@ -75,8 +95,11 @@ class LabelImport:
             ConfigurationError: The label configuration is empty, and `create_config` is not set.
             APIError: The service cannot be asked any more.
         """
-        config: Any = "read"
-        if self.source.has_classes:
+        config: ConfigSource = "read"
+        how = self.how.copy()
+        has_classes = await in_thread_left_behind(lambda: self.source.has_classes)
+        if has_classes:
+            how["by_name"] = True
             view = await self.configs.read(self.project.id)
             self.source.config = None if view is None else LabelConfig.from_entries(view)
             if self.create_config if view is None else not view.entries:
@@ -85,7 +108,11 @@ class LabelImport:
             aclosing(self._predictions()) as predictions,
             aclosing(
                 self.labels.iter_import_predictions(
-                    self.project.id, predictions, config=config, **self.options
+                    self.project.id,
+                    predictions,
+                    keep_data=self.keep_data,
+                    config=config,
+                    **how,
                 )
             ) as results,
         ):
@@ -100,7 +127,7 @@ class LabelImport:
                 "be stored; create_config=True makes one of the file"
             )
         made = await in_thread_left_behind(self.source.label_config)
-        if not self.options.get("dry_run"):
+        if not self.how.get("dry_run"):
             await self.configs.upload(self.project.label_configuration_id, made)
         return made
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from datagym_async._files import replaced_file
 from datagym_async._threads import in_thread
@@ -45,6 +45,19 @@ if TYPE_CHECKING:
 
 ConfigSource: TypeAlias = "LabelConfiguration | LabelConfig | Literal['read'] | None"
 """A label configuration; ``"read"`` for that of the project; None to check without one."""
+
+
+class ImportHow(TypedDict, total=False):
+    """Options of `LabelsResource.import_predictions`, as `client.import_labels` hands them on."""
+
+    partial: bool
+    strict: bool
+    by_name: bool
+    dry_run: bool
+    sizes: bool
+    rescale: bool
+    clip: bool
+    batch_size: int
 
 
 class LabelsResource(Resource):

@@ -54,7 +54,7 @@ from datagym_async.labels._json import ShapeError
 from datagym_async.models._basics import count as counted
 from datagym_async.models._names import MediaIndex, decode_name
 from datagym_async.resources._datasets import DatasetsResource
-from datagym_async.resources._projects import ProjectsResource
+from datagym_async.resources._projects import ProjectsResource, chosen
 from datagym_async.resources._tasks import TasksResource
 from datagym_async.resources._work import for_each, in_batches, one_by_one
 
@@ -487,10 +487,7 @@ class MediaNames:
     @classmethod
     async def of_project(cls, session: Door, project_id: str) -> MediaNames:
         """Return the names of all media in a project's datasets."""
-        projects = await ProjectsResource(session).list()
-        project = next((each for each in projects if each.id == project_id.lower()), None)
-        if project is None:
-            raise NotFoundError(f"there is no project {project_id}", status=404, key="ex_notfound")
+        project = chosen(await ProjectsResource(session).list(), project_id)
         names, datasets = cls(), DatasetsResource(session)
 
         async def take_in(parts: AsyncIterator[Dataset]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from datagym_async._wire import _routes as routes
+from datagym_async.exceptions import NotFoundError
 from datagym_async.models import DatasetId, Project, ProjectId
 from datagym_async.resources._base import Resource, check_name, find_by_name
 
@@ -50,3 +53,15 @@ class ProjectsResource(Resource):
         The service deletes the tasks of its media **and all their labels** in this project.
         """
         await self._do(routes.remove_dataset(project_id, dataset_id), "ex_gen_does_not_contain")
+
+
+def chosen(projects: Iterable[Project], project_id: str) -> Project:
+    """Return the one of some projects that has an id.
+
+    Raises:
+        NotFoundError: None has it.
+    """
+    found = next((each for each in projects if each.id == project_id.lower()), None)
+    if found is None:
+        raise NotFoundError(f"there is no project {project_id}", status=404, key="ex_notfound")
+    return found
