@@ -28,6 +28,7 @@ from datagym_async._wire._cutting import BrokenTextError, ElementCutter
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats._losses import FormatError, Losses, LossReport
 from datagym_async.formats._mapping import LabelMapping, config_of, images_of
+from datagym_async.formats._raw import RawDataset
 from datagym_async.formats._table import open_dataset, sniff
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
@@ -35,7 +36,6 @@ from datagym_async.models._names import MediaIndex
 from datagym_async.resources._values import labels_of
 
 if TYPE_CHECKING:
-    from datagym_async.formats._raw import RawDataset
     from datagym_async.models._names import NamedMedia
 
     Item: TypeAlias = LabeledImage | Mapping[str, Any]
@@ -80,6 +80,7 @@ class PredictionFile:
     unannotated: bool = False
     skipped: int = attrs.field(default=0, init=False)
     _losses: Losses = attrs.field(factory=Losses, init=False)
+    _opened: RawDataset | None = attrs.field(default=None, init=False)
 
     @property
     def losses(self) -> LossReport:
@@ -94,8 +95,11 @@ class PredictionFile:
             OSError: The file cannot be read.
             FormatError: It is none of the formats.
         """
-        if self.format:
-            return self.format
+        if self.format is None:
+            self.format = self._by_content()
+        return self.format
+
+    def _by_content(self) -> str:
         if not self.path.is_dir():
             with open(self.path, "rb", opener=regular_only) as file:
                 start = file.read(_PIECE).removeprefix(BOM).lstrip()
@@ -105,11 +109,6 @@ class PredictionFile:
             is_own = start.startswith(b"[") and not _RESULTS.search(start)
             if is_own or _OWN.search(start):
                 return "json"
-            if start.startswith(b"{"):
-                try:
-                    return sniff(self.path)
-                except FormatError:
-                    return "coco"
         return sniff(self.path)
 
     @property

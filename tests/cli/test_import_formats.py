@@ -170,8 +170,8 @@ def test_labels_of_another_image(bench: Bench, size: Any, option: str, said: str
 
 
 def test_a_scale_of_the_same_ratio(bench: Bench) -> None:
-    """On request, and told."""
-    file = bench.file("a.json", coco({"car": [10, 20, 30, 45]}, size=(2000, 1000)))
+    """On request, and told; a size may be a float or a text."""
+    file = bench.file("a.json", coco({"car": [10, 20, 30, 45]}, size=(2000.0, "1000")))
     ran = bench.run(file, "--create-config", "--rescale")
     assert (ran.status, bench.boxes()) == (0, {"car": [(1, 2, 3, 4.5)]})
     assert "scaled from 2000 x 1000 to 200 x 100 pixels" in ran.err
