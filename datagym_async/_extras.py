@@ -21,7 +21,6 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "distributed": "distributed",
     "numpy": "formats",
     "pycocotools": "formats",
-    "labelformat": "formats",
     "yaml": "formats",
     "anyascii": "formats",
     "defusedxml": "formats",

@@ -12,7 +12,6 @@ In reading order:
   and CVAT; `_reading_json`: LabelMe, Lightly and Labelbox
 * `_table`: the table of formats, which of them a file or folder has, and the one way to read any
 * `coco/`: COCO, both ways, and the label configuration that its labels need
-* `convert`: YOLO, Pascal VOC, KITTI, CVAT, Lightly and Labelbox, by labelformat
 * `_prediction_files`: files in any of the forms that an import takes, and whose media they mean
 
 All of it blocks, but for the iteration of a `PredictionFile`: callers with an event loop use

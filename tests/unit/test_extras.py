@@ -13,7 +13,7 @@ import pytest
 from datagym_async import ConfigurationError, UploadConfig, formats
 from datagym_async._extras import how_to_install
 from datagym_async.data import LoaderConfig
-from datagym_async.formats import FormatError, coco, convert
+from datagym_async.formats import FormatError, coco
 from datagym_async.labels import (
     Annotation,
     LabelConfig,
@@ -34,11 +34,6 @@ CROWD = {
 }
 
 
-def read(name: convert.FormatName) -> Callable[[Path], object]:
-    """Read a format."""
-    return lambda folder: convert.read(folder, name, classes=["a"])
-
-
 def masks(_: Path) -> object:
     """Read a mask."""
     return coco.read(CROWD, mapping=formats.LabelMapping(shape="polygon"))
@@ -56,9 +51,6 @@ def classes(folder: Path) -> object:
 
 CALLS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "a data.yaml of classes": ("yaml", "formats", classes),
-    **{
-        f"read {each.name}": ("labelformat", "formats", read(each.name)) for each in convert.FORMATS
-    },
     "masks are read": ("pycocotools", "formats", masks),
     "masks are read as arrays": ("numpy", "formats", masks),
     "masks are written": ("pycocotools", "formats", lambda _: coco.to_document([IMAGE])),

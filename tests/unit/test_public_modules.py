@@ -28,7 +28,6 @@ EXPORTING = [
     "datagym_async.downloads",
     "datagym_async.exceptions",
     "datagym_async.exports",
-    "datagym_async.formats.convert",
     "datagym_async.uploads",
 ]
 
