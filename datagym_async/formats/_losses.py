@@ -99,6 +99,7 @@ class LossKind(enum.StrEnum):
     PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
     POINT = "point", "points, left out", True
     RECORD = "record", "images and classes of a file that cannot be read, left out", True
+    SAME_CLASS = "same_class", "classes listed more than once under one name, taken together"
     SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
     SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
     RENAMED = "renamed", "images whose files have other names than their media"

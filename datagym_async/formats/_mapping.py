@@ -8,7 +8,8 @@ looked for by its name in a label configuration: the one that is there, else the
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from functools import lru_cache
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
@@ -198,13 +199,14 @@ def _entry(key: str, kind: EntryType, **others: Any) -> ConfigEntry:
     return ConfigEntry(key, entry_texts([key])[composed(key)], kind, **others)
 
 
-def keypoint_names(category: Category) -> list[str]:
+@lru_cache(maxsize=1024)
+def keypoint_names(category: Category) -> tuple[str, ...]:
     """Return the names of a category's keypoints, each once: further ones of a name numbered."""
     found: list[str] = []
     for name in map(composed, category.keypoints):
         tried = (name if number == 1 else f"{name} {number}" for number in count(1))
         found.append(next(each for each in tried if each not in found))
-    return found
+    return tuple(found)
 
 
 # --- The place of each class in a configuration ---------------------------------------------------
@@ -219,14 +221,14 @@ class Place:
         type: Its type.
         select: Key of the select nested in it that says the class; empty where there is none.
         option: Key of the answer to it.
-        points: Key of the point for each keypoint of the class; None where there is no such point.
+        points: Name to the key of the point for each keypoint of the class that has one.
     """
 
     key: str
     type: EntryType
     select: str = ""
     option: str | None = None
-    points: tuple[str | None, ...] = ()
+    points: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -254,28 +256,36 @@ def places_of(
     has its name. Two classes that mean one place have none, unless one alone is sure to be meant
     (`Entries.find`).
     """
-    classes = {_names(each): each for each in categories}
+    classes: dict[Names, list[Category]] = {}
+    for each in categories:
+        classes.setdefault(_names(each), []).append(each)
+    for names, same in classes.items() if losses else ():
+        if losses and len(same) > 1:
+            losses.add(LossKind.SAME_CLASS, _said(names), count=len(same) - 1)
     if mapping.sdk:
         return {(names, EntryType.RECTANGLE): _as_the_sdk(names, mapping) for names in classes}
-    wanted = _config(classes.values(), mapping, losses) if config is None else config
+    every = chain(*classes.values())
+    wanted = _config(every, mapping, losses) if config is None else config
     places: dict[tuple[Names, EntryType], Place | NoPlace] = {}
     for family in (EntryType.RECTANGLE, *_BESIDE):
         if family in _BESIDE and config is None:  # nobody said that there are entries for these
             for names in classes:
                 area = places[names, EntryType.RECTANGLE]
                 places[names, family] = (
-                    area if isinstance(area, NoPlace) else attrs.evolve(area, type=family)
+                    area
+                    if isinstance(area, NoPlace)
+                    else attrs.evolve(area, type=family, points={})
                 )
             continue
         roots = _Roots(wanted.entries, mapping, family)
         hits = {names: hit for names in classes if (hit := roots.find(names))}
         shared = _shared({names: (target, sure) for names, (target, sure) in hits.items()})
-        for names, category in classes.items():
+        for names, same in classes.items():
             if names in shared:
                 both = f"{_said(names)} and {_said(shared[names])} mean {hits[names][0][0]!r}"
                 places[names, family] = NoPlace(LossKind.SHARED_ENTRY, both)
             elif names in hits:
-                places[names, family] = roots.place(category, *hits[names][0])
+                places[names, family] = roots.place(names, same, *hits[names][0])
             else:
                 others = roots.others.find(names[0])
                 why = (
@@ -360,29 +370,23 @@ class _Roots:
         behind = [text + self._behind for text in texts if self._behind]
         return self._index.find(*behind) or self._index.find(*texts)
 
-    def place(self, category: Category, key: str, select: str, option: str | None) -> Place:
+    def place(
+        self, names: Names, same: Iterable[Category], key: str, select: str, option: str | None
+    ) -> Place:
         """Return a place with the points for the keypoints of a class."""
         entry, hits = self._entries[key], dict[str, tuple[str, bool]]()
         points = Entries({e.key: e.value for e in entry.children if e.type is EntryType.POINT})
-        for name in keypoint_names(category):
+        for name in dict.fromkeys(name for each in same for name in keypoint_names(each)):
             if entry.type is EntryType.IMAGE_SEGMENTATION:
-                groups = texts_for(_names(category))
+                groups = texts_for(names)
                 scoped = [text for group in groups for text in texts_for((name, group))[:-1]]
                 found = self._points.find(*scoped, name)
             else:
                 found = points.find(name)
             hits |= {name: found} if found else {}
         shared = _shared(hits)
-        return Place(
-            key=key,
-            type=entry.type,
-            select=select,
-            option=option,
-            points=tuple(
-                hits[name][0] if name in hits and name not in shared else None
-                for name in keypoint_names(category)
-            ),
-        )
+        own = {name: point for name, (point, _) in hits.items() if name not in shared}
+        return Place(key=key, type=entry.type, select=select, option=option, points=own)
 
 
 # --- From what readers give to label values -------------------------------------------------------
@@ -554,12 +558,14 @@ class _Mapper:
 
     def _keypoints(self, found: RawObject, place: Place, where: str) -> list[Annotation]:
         """Return the keypoints that are labelled."""
-        points = []
-        for index, (key, each) in enumerate(zip(place.points, found.keypoints, strict=False)):
+        points: list[Annotation] = []
+        if not found.keypoints or self._mapping.sdk:
+            return points
+        for name, each in zip(keypoint_names(found.category), found.keypoints, strict=False):
             if each is None or not each[2]:
                 continue
-            if key is None:
-                self._losses.add(LossKind.NO_POINT, f"{where}: {found.category.keypoints[index]}")
+            if (key := place.points.get(name)) is None:
+                self._losses.add(LossKind.NO_POINT, f"{where}: {name}")
                 continue
             x, y, seen = each
             if seen == 1:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from datagym_async.formats import Category, LabelMapping
 from datagym_async.formats._classes import class_names, entry_texts, keys_of, option_texts
-from datagym_async.formats._mapping import Place, config_of, places_of
+from datagym_async.formats._mapping import Place, config_of, keypoint_names, places_of
 from datagym_async.formats._raw import RawDataset, RawImage
 from datagym_async.models import EntryType
 
@@ -105,15 +105,22 @@ def test_a_configuration_knows_the_classes_it_was_made_of(
     whole = places_of(categories, mapping, config)
     areas = {names: place for (names, kind), place in whole.items() if kind is EntryType.RECTANGLE}
     targets = []
-    for place in areas.values():
+    for names, place in areas.items():
         assert isinstance(place, Place)
-        assert None not in place.points
         targets.append((place.key, place.option))
+        own = [each for each in categories if composed_names(each) == names]
+        points = {name for each in own for name in keypoint_names(each)}
+        assert place.points.keys() == points
+        assert len({*place.points.values()}) == len(points)
     assert len(set(targets)) == len(targets)
     part = data.draw(st.permutations(categories).map(_half))
-    for names, place in places_of(part, mapping, config).items():
-        if names[1] is EntryType.RECTANGLE:
-            assert _without_points(place) == _without_points(areas[names[0]])
+    for (names, kind), place in places_of(part, mapping, config).items():
+        if kind is EntryType.RECTANGLE:
+            assert _without_points(place) == _without_points(areas[names])
+
+
+def composed_names(category: Category) -> tuple[str, ...]:
+    return tuple(unicodedata.normalize("NFC", each) for each in category.names)
 
 
 def _half(categories: list[Category]) -> list[Category]:
@@ -121,4 +128,4 @@ def _half(categories: list[Category]) -> list[Category]:
 
 
 def _without_points(place: object) -> object:
-    return attrs.evolve(place, points=()) if isinstance(place, Place) else place
+    return attrs.evolve(place, points={}) if isinstance(place, Place) else place

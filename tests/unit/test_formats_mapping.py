@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from datagym_async.formats import Category, LabelMapping, LossKind
@@ -331,6 +332,16 @@ def test_keypoints_of_one_name_are_told_apart() -> None:
     given = dataset(found(twice, box=BOX, keypoints=[(1.0, 1.0, 2), (2.0, 2.0, 2)]))
     image, _, _ = mapped(given, config_of(given, LabelMapping()))
     assert points(image.annotations[0]) == [("tip", Point(1, 1)), ("tip_2", Point(2, 2))]
+
+
+def test_two_categories_of_one_name_are_one_class() -> None:
+    """Each object has the keypoints of its own category; that they are one class is told."""
+    turned = named("person", keypoints=("nose", "right eye"))
+    given = dataset(found(PERSON, box=BOX, keypoints=[None, None, (5.0, 6.0, 2)]))
+    both = attrs.evolve(given, categories=(PERSON, turned))
+    image, lost, _ = mapped(both, config_of(both, LabelMapping()))
+    assert points(image.annotations[0]) == [("right_eye", Point(5, 6))]
+    assert lost == {"same_class": 1, "skeleton": 1}
 
 
 # --- Captions -------------------------------------------------------------------------------------
