@@ -83,15 +83,15 @@ def main() -> None:
     read, modules = WAYS[options.way]
     for module in modules:
         importlib.import_module(module)
-    before, cpu, start = _memory("VmRSS"), time.process_time(), time.perf_counter()
+    before, cpu, start = memory("VmRSS"), time.process_time(), time.perf_counter()
     tasks = read(options.base_url, options.file)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     taken = {"tasks": tasks, "seconds": seconds, "cpu_seconds": cpu_seconds}
-    taken["grown"] = _memory("VmHWM") - before
+    taken["grown"] = memory("VmHWM") - before
     sys.stdout.write(json.dumps(taken) + "\n")
 
 
-def _memory(name: str) -> int:
+def memory(name: str) -> int:
     """Return a figure of /proc/self/status in bytes; 0 where there is none."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import startup
+from benchmarks import formats, startup
 from benchmarks.growing_server import OBSERVED, cost
 from benchmarks.runner import Contender, ContenderError, minimal_server, run
 from benchmarks.table import LOOP, OURS, SDK, THREADS, Row, make_ratios
@@ -195,3 +195,25 @@ def test_the_begin_of_a_large_download_is_measured() -> None:
 
     assert "2,000 media, first run: " in shown
     assert "2,000 media, second run: " in shown
+
+
+@pytest.mark.slow
+def test_reading_coco_is_measured(tmp_path: Path) -> None:
+    """Every reader finds all objects, memory stays flat, and all images are imported."""
+    file = tmp_path / "figures.json"
+    bench("benchmarks.formats", "--annotations", "2000", "--rounds", "1", "--json", str(file))
+
+    readings = json.loads(file.read_text())["readings"]
+    found = {way: reading["found"] for way, reading in readings.items()}
+    labelled = found.pop("import")
+    assert 450 < labelled <= 500
+    assert found == {
+        "ours": 2000,
+        "ours-as-values": 2000,
+        "pycocotools": 2000,
+        "labelformat": 2000,
+        "ours, 10 times": 20_000,
+        "pycocotools, 10 times": 20_000,
+    }
+    growth = readings["ours, 10 times"]["peak"] - readings["ours"]["peak"]
+    assert growth < formats.GOAL_GROWTH_MB * 1e6 / 4

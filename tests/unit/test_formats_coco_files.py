@@ -189,7 +189,14 @@ def test_bad_records_are_told_one_by_one(tmp_path: Path) -> None:
         annotation(image_id=2),
         annotation(bbox=None),
         images=[{"id": 2}, IMAGE, 5, {"file_name": "b.jpg"}],
-        categories=[{"id": 1}, CAR, "x", {"name": "cat", "id": "x"}, {"id": 7, "name": ""}],
+        categories=[
+            {"id": 1},
+            CAR,
+            {"id": 0, "name": "nothing"},
+            "x",
+            {"name": "cat", "id": "x"},
+            {"id": 7, "name": ""},
+        ],
     )
     for source in (given, saved(tmp_path / "coco.json", given)):
         (found,), losses = objects(source)

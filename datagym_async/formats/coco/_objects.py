@@ -152,7 +152,7 @@ def object_of(
     found = RawObject(
         category=category,
         where=where,
-        crowd=bool(number(raw.get("iscrowd"))) or raw.get("iscrowd") is True,
+        crowd=(crowd := raw.get("iscrowd")) is True or bool(crowd and number(crowd)),
         extra={} if _READ.issuperset(raw) else {n: v for n, v in raw.items() if n not in _READ},
     )
     if (bbox := raw.get("bbox")) is not None and bbox != []:
@@ -189,8 +189,8 @@ def _outlines(parts: object, faults: list[str]) -> Iterator[Ring]:
     if not any(map(_is_list, parts)) or _are_pairs(parts):
         parts = [parts]
     for part in parts:
-        pairs = _is_list(part) and _are_pairs(part)
-        flat = numbers([each for pair in part for each in pair] if pairs else part)
+        has_pairs = _is_list(part) and part and _is_list(part[0]) and _are_pairs(part)
+        flat = numbers([each for pair in part for each in pair] if has_pairs else part)
         if flat is None:
             faults.append("a polygon must be a list of numbers")
         elif len(flat) % 2:

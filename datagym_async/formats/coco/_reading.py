@@ -203,12 +203,11 @@ class _File:
     def where(self) -> str:
         return str(self.source) if isinstance(self.source, str | Path) else "the COCO document"
 
-    @property
-    def objects(self) -> str:
-        return "results" if self.has_results else "annotations"
-
-    def place(self, member: str, index: int) -> str:
-        return f"{self.prefix}{member}[{index}]"
+    def place(self, index: int, member: str = "") -> str:
+        """Return where something stands; without a member an annotation or a result."""
+        return (
+            f"{self.prefix}{member or ('results' if self.has_results else 'annotations')}[{index}]"
+        )
 
     def record(self, index: int) -> Mapping[str, Any]:
         """Return an annotation or a result of a document."""
@@ -239,6 +238,17 @@ class _File:
                     yield from MemberCutter(in_utf8(pieces), loads_of_python).members(wanted)
                 except (BrokenTextError, UnicodeDecodeError) as error:
                     raise FormatError(f"{source} is no JSON: {error}") from None
+
+
+@attrs.define
+class _Found:
+    """An object of an image, as the files have it that were looked at so far."""
+
+    category: Category
+    fields: Mapping[str, Any]
+    at: str
+    latest: _File
+    number: int | str
 
 
 class _Opened:
@@ -283,7 +293,7 @@ class _Opened:
             for index, raw in enumerate(part, counts.get(member, 0)):
                 if not isinstance(raw, Mapping):
                     is_listed = member in {"images", "categories"}
-                    at = file.place(member or file.objects, index)
+                    at = file.place(index, member)
                     kind = LossKind.RECORD if is_listed else LossKind.BROKEN
                     self._losses.add(kind, f"{at}: it is no object")
                 elif member == "images":
@@ -310,7 +320,7 @@ class _Opened:
         if name is None and (url := text(raw.get("coco_url"))):  # all that LVIS has
             name = url.rpartition("/")[2]
         if not name or number is None:
-            at = self.files[space].place("images", index)
+            at = self.files[space].place(index, "images")
             self._losses.add(LossKind.RECORD, f"{at}: it needs id and file_name")
             return
         size = [
@@ -356,7 +366,7 @@ class _Opened:
 
     def _add_category(self, space: int, raw: Mapping[str, Any], index: int) -> None:
         file = self.files[space]
-        at, categories = file.place("categories", index), file.categories
+        at, categories = file.place(index, "categories"), file.categories
         faults: list[str] = []
         try:
             category = category_of(raw, faults)
@@ -417,7 +427,7 @@ class _Opened:
         if not images:
             raise FormatError(self._without_images())
         for file, index, means, is_unknown in execute(_WITHOUT_IMAGE):
-            at = self.files[file].place(self.files[file].objects, index)
+            at = self.files[file].place(index)
             kind = LossKind.UNKNOWN_IMAGE if is_unknown else LossKind.AMBIGUOUS
             self._losses.add(kind, f"{at}: image {means}")
         for file, number, count in execute(_DOUBLED):
@@ -448,10 +458,9 @@ class _Opened:
 
     def _image(self, rows: Sequence[Sequence[Any]], losses: Losses) -> RawImage:
         _, name, media_id, width, height, file, index, *_ = rows[0]
-        at = self.files[file].place("images", index)
+        at = self.files[file].place(index, "images")
         image = RawImage(name=name, where=at, width=width, height=height, media_id=media_id)
-        found: dict[object, tuple[Category, dict[str, Any], str, bool]] = {}
-        seen: set[object] = set()
+        found: dict[object, _Found] = {}
         for file, raw, number, at in self._records(image, rows, losses):
             if isinstance(caption := raw.get("caption"), str):
                 image.captions.append(caption)
@@ -463,31 +472,40 @@ class _Opened:
                 losses.add(kind, f"{name}: {at}: {category or raw.get('category_id')}")
                 continue
             # An object has its number in all files; one that is doubled in a file has none.
-            own = (id(file), category.names, number)
-            told_by = at if number is None or own in seen else number
-            seen.add(own)
-            key = (category.names, told_by)
-            first, fields, place, _ = found.get(key, (category, {}, at, False))
-            if not raw.get("keypoints"):
-                category = first
-            fields = {**fields, **raw, "id": told_by}
-            found[key] = (category, fields, place, file.has_results)
-        for category, fields, at, is_result in found.values():
-            faults: list[str] = []
-            try:
-                each = object_of(fields, category, at, faults, is_result=is_result)
-            except BrokenError as error:
-                losses.add(LossKind.BROKEN, f"{image.name}: {at}: {error}")
-                continue
-            each.number = fields["id"]
-            whole_category = self._known[category.names]
-            if each.keypoints and whole_category.keypoints != category.keypoints:
-                each.keypoints = in_order_of(whole_category, each)
-            each.category = whole_category
-            image.objects.append(each)
-            for fault in faults:
-                losses.add(LossKind.PART, f"{name}: {at}: {fault}")
+            key = (category.names, at if number is None else number)
+            known = found.get(key)
+            if known is None:
+                found[key] = _Found(category, raw, at, file, key[1])
+            elif known.latest is file:
+                found[at] = _Found(category, raw, at, file, at)
+            else:
+                known.fields, known.latest = {**known.fields, **raw}, file
+                if raw.get("keypoints"):
+                    known.category = category
+        for each in found.values():
+            self._add_object(image, each, losses)
         return image
+
+    def _add_object(self, image: RawImage, found: _Found, losses: Losses) -> None:
+        faults: list[str] = []
+        try:
+            made = object_of(
+                found.fields,
+                found.category,
+                found.at,
+                faults,
+                is_result=found.latest.has_results,
+            )
+        except BrokenError as error:
+            losses.add(LossKind.BROKEN, f"{image.name}: {found.at}: {error}")
+            return
+        for fault in faults:
+            losses.add(LossKind.PART, f"{image.name}: {found.at}: {fault}")
+        made.number, category = found.number, self._known[found.category.names]
+        if made.keypoints and category.keypoints != found.category.keypoints:
+            made.keypoints = in_order_of(category, made)
+        made.category = category
+        image.objects.append(made)
 
     def _records(
         self, image: RawImage, rows: Sequence[Sequence[Any]], losses: Losses
@@ -500,7 +518,7 @@ class _Opened:
                 continue
             file = self.files[number]
             raw = next(parsed) if saved is not None else file.record(index)
-            at = file.place(file.objects, index)
+            at = file.place(index)
             if file.segments is None or "segments_info" not in raw:
                 yield file, raw, None if file.has_results else identifier(raw.get("id")), at
                 continue
@@ -515,7 +533,8 @@ class _Opened:
 
     def _category(self, file: _File, raw: Mapping[str, Any]) -> Category | str | None:
         """Return the category of an annotation, which it could be, or None for an unknown one."""
-        found = file.categories.get(identifier(raw.get("category_id")) or 0)
+        number = identifier(raw.get("category_id"))
+        found = None if number is None else file.categories.get(number)
         if found is None and file.has_results and isinstance(name := raw.get("category_name"), str):
             found = file.categories.get(name)
         return found
