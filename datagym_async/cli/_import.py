@@ -104,9 +104,9 @@ class FileOptions:
         flag("--format -f FORMAT", f"{', '.join(_FORMATS)}; else by what is there."),
     ] = None
     shape: Annotated[
-        Literal["rectangle", "polygon", "segmentation"],
+        Literal["rectangle", "polygon", "segmentation"] | None,
         flag("--shape", "What an object with an outline becomes where a configuration is made."),
-    ] = "rectangle"
+    ] = None
     by: Annotated[
         Literal["supercategory", "category"],
         flag("--by", "Which name of a class is the entry; the other answers its nested select."),

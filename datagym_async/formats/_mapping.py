@@ -59,7 +59,8 @@ class LabelMapping:
     Args:
         shape: What an instance becomes, where no configuration says it. ``"rectangle"``: its box.
             ``"polygon"``: each of its parts a polygon. ``"segmentation"``: each of its parts an
-            outline with its holes, which the service stores, but does not import.
+            outline with its holes, which the service stores, but does not import. None: its box,
+            but polygons of files that have outlines without boxes (not of COCO, which has both).
         by: ``"supercategory"``: the supercategory is the entry, and the category the answer to a
             select nested in it, as the official SDK has it. ``"category"``: the category is the
             entry, and the supercategory the answer. A segmentation nests nothing in the service:
@@ -72,7 +73,10 @@ class LabelMapping:
             out, outlines of crowds are simplified, and holes are objects of their own.
     """
 
-    shape: Shape = attrs.field(default="rectangle", validator=attrs.validators.in_(get_args(Shape)))
+    shape: Shape | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(attrs.validators.in_(get_args(Shape))),
+    )
     by: By = attrs.field(default="supercategory", validator=attrs.validators.in_(get_args(By)))
     select: str | None = None
     caption: str = "caption"
@@ -82,6 +86,11 @@ class LabelMapping:
     def select_key(self) -> str:
         """Return the key of the nested select."""
         return self.select or ("subcategory" if self.by == "supercategory" else "supercategory")
+
+    def settled(self, dataset: RawDataset) -> LabelMapping:
+        """Return it with the shape that the objects of a file become."""
+        shape: Shape = "polygon" if dataset.outlines else "rectangle"
+        return self if self.shape else attrs.evolve(self, shape=shape)
 
     def caption_key(self, number: int) -> str:
         """Return the key of a caption, counted from 1."""
@@ -112,7 +121,7 @@ def config_of(dataset: RawDataset, mapping: LabelMapping) -> LabelConfig:
     besides have further entries for these. Where keys or texts of names meet, they carry a hash.
     """
     drawn: dict[Names, set[EntryType]] = {}
-    captions = 0
+    captions, mapping = 0, mapping.settled(dataset)
     for image in dataset.images(Losses()):
         captions = max(
             captions, min(len(image.captions), 1) if mapping.sdk else len(image.captions)
@@ -156,7 +165,7 @@ def _config(
             root, answer = group, name
         below.setdefault(root, []).append((names, answer))
         for each in sorted((drawn or {}).get(names, [EntryType.RECTANGLE]), key=_ORDER.index):
-            kind = each if each in _BESIDE else _TYPES[mapping.shape]
+            kind = each if each in _BESIDE else _TYPES[mapping.shape or "rectangle"]
             types.setdefault(root, {})[kind] = None
     texts = {
         (root, kind): root if kind in _AREAS or len(kinds) == 1 else root + _BESIDE[kind]
@@ -304,7 +313,9 @@ def _as_the_sdk(names: Names, mapping: LabelMapping) -> Place:
     name, group = names
     root, answer = (group, name) if mapping.by == "supercategory" and group else (name, group)
     select = mapping.select_key if answer else ""
-    return Place(key=root, type=_TYPES[mapping.shape], select=select, option=answer or None)
+    return Place(
+        key=root, type=_TYPES[mapping.shape or "rectangle"], select=select, option=answer or None
+    )
 
 
 def _shared(hits: Mapping[K, tuple[Hashable, bool]]) -> dict[K, K]:
@@ -412,6 +423,7 @@ def images_of(
         FormatError: The file is broken, or the extra ``formats`` is needed and not installed.
     """
     texts: dict[str, int] | None = None
+    mapping = mapping.settled(dataset)
     if config is not None:
         frees = (each for each in config.entries if each.type is EntryType.FREETEXT)
         texts = {each.key: each.max_length or LONGEST_TEXT for each in frees}
@@ -466,7 +478,7 @@ class _Mapper:
             return []
         try:
             if self._mapping.sdk:
-                shapes = _sdk.shapes(found, self._mapping.shape, self._losses, where)
+                shapes = _sdk.shapes(found, self._mapping.shape or "rectangle", self._losses, where)
             else:
                 shapes = self._shapes(found, raw, place, where)
         except BrokenError as error:

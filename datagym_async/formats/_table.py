@@ -63,17 +63,27 @@ class FormatInfo:
 
 
 def _open_coco(path: Path, options: Options) -> RawDataset:
+    """Open a file of COCO, or all those in a folder together, of a part those that name it."""
     listed = options.images
-    return open_files_of_coco(path, images=None if listed and listed.is_dir() else listed)
+    files = [path]
+    if path.is_dir():
+        found = [each for each in files_below(path, {".json"}) if _of_file(each) == "coco"]
+        part = options.split or ""
+        files = [each for each in found if part in each.relative_to(path).as_posix()]
+        if not files:
+            text = f"{path} holds no images; looked for .json files of COCO"
+            raise FormatError(f"{text} with {part!r} in their names" if part else text)
+    return open_files_of_coco(*files, images=None if listed and listed.is_dir() else listed)
 
 
+_COCO: Final = "the .json of annotations or of results, or a folder of such files"
 _YOLO: Final = "data.yaml, obj.data, or the folder of images and labels"
 FORMATS: Final = (
     FormatInfo(name="yolo", path=_YOLO, open=open_yolo),
     FormatInfo(name="yolo-seg", path=_YOLO, open=open_yolo),
     FormatInfo(name="yolo-pose", path=_YOLO, open=open_yolo),
     FormatInfo(name="yolo-obb", path=_YOLO, open=open_yolo),
-    FormatInfo(name="coco", path="the .json of annotations or of results", open=_open_coco),
+    FormatInfo(name="coco", path=_COCO, open=_open_coco),
     FormatInfo(name="voc", path="the folder of Annotations, or one .xml", open=open_voc),
     FormatInfo(name="cvat", path="annotations.xml, or its folder", open=open_cvat),
     FormatInfo(name="kitti", path="the folder of label files, or of label_2", open=open_kitti),
@@ -229,11 +239,6 @@ def _scored(dataset: RawDataset, least: float) -> RawDataset:
     return attrs.evolve(dataset, images=images)
 
 
-def usual_mapping(dataset: RawDataset) -> LabelMapping:
-    """Return what a file becomes where nothing is said: boxes, or polygons if it has outlines."""
-    return LabelMapping(shape="polygon" if dataset.outlines else "rectangle")
-
-
 def read(
     path: str | Path,
     format: FormatName | None = None,  # noqa: A002 - as above
@@ -254,7 +259,7 @@ def read(
     Args:
         path: The file or folder; `FORMATS` says for each format what it is.
         format: Its format; None to find out by its content.
-        mapping: What becomes what. By default boxes, and polygons where the files have outlines.
+        mapping: What becomes what.
         config: The label configuration that is there, whose entries are then looked for by name.
         classes: Names of the classes. YOLO needs them where no file lists them; elsewhere they come
             first, in this order.
@@ -282,7 +287,7 @@ def read(
         images=images,
     )
     losses = Losses()
-    found = tuple(images_of(dataset, mapping or usual_mapping(dataset), losses, config))
+    found = tuple(images_of(dataset, mapping or LabelMapping(), losses, config))
     return Conversion(found, losses.report())
 
 
@@ -301,4 +306,4 @@ def label_config(
         path, format, mapping, classes, split, images: As for `read`; errors, too.
     """
     dataset = open_dataset(path, format, classes=classes, split=split, images=images)
-    return config_of(dataset, mapping or usual_mapping(dataset))
+    return config_of(dataset, mapping or LabelMapping())

@@ -9,23 +9,19 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
 
 import attrs
 
 from datagym_async._runs._text import counted
-from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, list_media
 from datagym_async.exceptions import NotFoundError
-from datagym_async.formats import PredictionFile, convert
+from datagym_async.formats import PredictionFile
 from datagym_async.labels import LabeledImage, parse_image, parse_task
 from datagym_async.look._marks import Colors, colors_of
 from datagym_async.look._stats import LabelStatistics, StatisticsTally
 from datagym_async.resources import LabelConfigsResource, MediaResource, TasksResource
 from datagym_async.resources._tasks import begun, finished
 from datagym_async.resources._values import labels_of
-
-_JSON: Final = frozenset({".json", ".jsonl", ".ndjson"})
 
 
 @attrs.frozen
@@ -127,19 +123,15 @@ async def file_statistics(path: Path, *, tiny: float) -> LabelStatistics:
 async def labels_in(path: Path) -> AsyncGenerator[LabeledImage, None]:
     """Give the labels of a file or folder.
 
-    An export or a file of predictions is read as it goes; COCO and the others as a whole.
+    It may be an export or any file that an import takes.
 
     Raises:
         FormatError: It holds labels in no way that is known here.
         OSError: It cannot be read.
     """
-    if path.suffix.lower() in _JSON and not await in_thread(path.is_dir):
-        async with aclosing(aiter(PredictionFile(path, unannotated=True))) as items:
-            async for item in items:
-                if isinstance(item, Mapping):
-                    yield parse_task(item) if "status" in item else parse_image(item)
-                else:
-                    yield item
-        return
-    for image in (await in_thread(convert.read, path, "yolo")).images:
-        yield image
+    async with aclosing(aiter(PredictionFile(path, unannotated=True))) as items:
+        async for item in items:
+            if isinstance(item, Mapping):
+                yield parse_task(item) if "status" in item else parse_image(item)
+            else:
+                yield item

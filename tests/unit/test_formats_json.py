@@ -390,6 +390,27 @@ def test_nothing_of_a_format_is_an_error(tmp_path: Path, name: Any) -> None:
             formats.read(path, name, classes=["a"])
 
 
+def test_a_folder_of_coco_is_read_together(tmp_path: Path) -> None:
+    """What its files say of one image is joined; a part is those files that name it."""
+    for part in ("train", "valid"):
+        whole = {
+            "images": [{"id": 1, "file_name": f"{part}.png", "width": 200, "height": 100}],
+            "categories": [{"id": 1, "name": "car"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+        }
+        text(tmp_path / part / "_annotations.coco.json", orjson.dumps(whole))
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, len(each.objects)) for each in images] == [
+        ("train.png", 1),
+        ("valid.png", 1),
+    ]
+    assert not lost
+    (image,), _ = read(open_dataset(tmp_path, split="valid"))
+    assert image.name == "valid.png"
+    with pytest.raises(FormatError, match="files of COCO with 'test' in their names"):
+        open_dataset(tmp_path, "coco", split="test")
+
+
 def test_values_and_configuration_in_one_call(tmp_path: Path) -> None:
     """Outlines become polygons where nothing is said; a mapping says otherwise."""
     labelme(tmp_path / "a.json", shape("Traffic Light", TRIANGLE))
