@@ -7,7 +7,6 @@ thing of it, and counts it in a `LossReport`. A `FormatError` stops it altogethe
 from __future__ import annotations
 
 import enum
-import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
@@ -99,7 +98,6 @@ class LossKind(enum.StrEnum):
     PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
     POINT = "point", "points, left out", True
     RECORD = "record", "images and classes of a file that cannot be read, left out", True
-    SAME_CLASS = "same_class", "classes listed more than once under one name, taken together"
     SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
     SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
     RENAMED = "renamed", "images whose files have other names than their media"
@@ -224,29 +222,6 @@ class Conversion:
 
 
 # --- Names that a target takes, made of names that it does not ------------------------------------
-
-
-@attrs.define
-class ClassNames:
-    """Gives each class of a dataset a name of its own that each format can hold."""
-
-    _losses: Losses
-    _given: dict[str, str] = attrs.field(factory=dict, init=False)
-    _taken: dict[str, str] = attrs.field(factory=dict, init=False)
-
-    def of(self, name: str) -> str:
-        """Return what a name is written as, the same each time."""
-        if name not in self._given:
-            wanted = writable(name)
-            if wanted != name:
-                self._losses.add(LossKind.CHARACTERS, f"the class {name!r}")
-            tried = (f"{wanted}_{number}" for number in itertools.count(2))
-            key = next(each for each in itertools.chain([wanted], tried) if each not in self._taken)
-            if key != wanted:
-                both = f"{self._taken[wanted]!r} is {wanted}, {name!r} is {key}"
-                self._losses.add(LossKind.COLLISION, both)
-            self._given[name], self._taken[key] = key, name
-        return self._given[name]
 
 
 # What XML 1.0 cannot hold, and what ends a line of text: controls of both sets, line separators,

@@ -270,7 +270,7 @@ def places_of(
         classes.setdefault(_names(each), []).append(each)
     for names, same in classes.items() if losses else ():
         if losses and len(same) > 1:
-            losses.add(LossKind.SAME_CLASS, _said(names), count=len(same) - 1)
+            losses.add(LossKind.DOUBLED_CLASS, _said(names), count=len(same) - 1)
     if mapping.sdk:
         return {(names, EntryType.RECTANGLE): _as_the_sdk(names, mapping) for names in classes}
     every = chain(*classes.values())

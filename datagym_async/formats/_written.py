@@ -27,7 +27,7 @@ from datagym_async.formats._losses import (
     outlines_of,
     paths_of_answers,
 )
-from datagym_async.formats._mapping import LabelMapping, Place, places_of
+from datagym_async.formats._mapping import LabelMapping, Place, keypoint_names, places_of
 from datagym_async.formats._raw import Category
 from datagym_async.labels import (
     Annotation,
@@ -347,12 +347,11 @@ def _placed(
         for value, places in free.items():
             if len(places) == len(left.get(value, ())) == 1:
                 means[left[value][0]] = places[0]
-    points = [
-        {key: number for number, key in enumerate(each.points) if key}
-        if isinstance(each, Place)
-        else {}
-        for each in imported
-    ]
+    points = []
+    for category, each in zip(fixed, imported, strict=True):
+        keys = each.points if isinstance(each, Place) else {}
+        names = enumerate(keypoint_names(category))
+        points.append({keys[name]: number for number, name in names if name in keys})
     return [(each, means.get(number)) for number, each in enumerate(fixed)], points
 
 

@@ -341,7 +341,7 @@ def test_two_categories_of_one_name_are_one_class() -> None:
     both = attrs.evolve(given, categories=(PERSON, turned))
     image, lost, _ = mapped(both, config_of(both, LabelMapping()))
     assert points(image.annotations[0]) == [("right_eye", Point(5, 6))]
-    assert lost == {"same_class": 1, "skeleton": 1}
+    assert lost == {"doubled_class": 1, "skeleton": 1}
 
 
 # --- Captions -------------------------------------------------------------------------------------

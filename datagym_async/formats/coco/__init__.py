@@ -3,7 +3,6 @@
 `read` gives values and a report of what the service cannot hold, `write` a file and a report of
 what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 
-* `_mapping`: the keys of categories in a configuration
 * `_objects`: JSON as categories and objects, each part of them for itself; `_panoptic`: those of
   PNGs
 * `_reading`: files joined by image, converted to values; the label configuration these need
