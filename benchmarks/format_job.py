@@ -56,14 +56,14 @@ def imported(file: Path, base_url: str, token: str, project: str) -> int:
 
     async def run() -> int:
         async with DataGymClient(token, base_url, rate_limit=None) as client:
-            options = {"keep_data": True, "by_name": True, "sizes": False}
             found = next(each for each in await client.projects.list() if each.name == project)
             making = LabelImport(
                 client.labels,
                 client.label_configs,
                 found,
                 PredictionFile(file),
-                options,
+                keep_data=True,
+                how={"by_name": True, "sizes": False},
                 create_config=True,
             )
             stored = 0
