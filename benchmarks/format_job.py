@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 from pathlib import Path
 
 from benchmarks.label_job import memory
@@ -51,26 +50,11 @@ def labelformat(file: Path) -> int:
 def imported(file: Path, base_url: str, token: str, project: str) -> int:
     """Import a file into a project whose label configuration is empty."""
     from datagym_async import DataGymClient
-    from datagym_async.formats import PredictionFile
-    from datagym_async.imports import LabelImport
 
     async def run() -> int:
         async with DataGymClient(token, base_url, rate_limit=None) as client:
-            found = next(each for each in await client.projects.list() if each.name == project)
-            making = LabelImport(
-                client.labels,
-                client.label_configs,
-                found,
-                PredictionFile(file),
-                keep_data=True,
-                how={"by_name": True, "sizes": False},
-                create_config=True,
-            )
-            stored = 0
-            async with aclosing(making.results()) as results:
-                async for result in results:
-                    stored += result.outcome == "stored"
-            return stored
+            done = await client.import_labels(project, file, keep_data=True, create_config=True)
+        return len(done.report.results)
 
     return asyncio.run(run())
 

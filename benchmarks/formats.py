@@ -108,7 +108,7 @@ async def take_import(file: Path, images: int, scratch: Path) -> Reading:
     media = [SeedMedia(f"{n:06}.jpg", content=content.getvalue()) for n in range(images)]
     async with Server(scratch / "service") as server:
         (project,) = await server.seed(SeedProject("Made", [SeedDataset("Made", media)]))
-        return await take("import", file, server.base_url, server.token, project.name)
+        return await take("import", file, server.base_url, server.token, project.id)
 
 
 async def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Reading]:
