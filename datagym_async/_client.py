@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -51,7 +51,9 @@ if TYPE_CHECKING:
         ExportProgress,
     )
     from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
+    from datagym_async.exports._label_files import ImagesWay
     from datagym_async.formats import LabelMapping
+    from datagym_async.formats._written import Fixed
     from datagym_async.imports import ImportedLabels
     from datagym_async.look import LabelStatistics
     from datagym_async.look._subjects import LookSources
@@ -574,6 +576,7 @@ class DataGymClient:
         found_by: DatasetId | ProjectId,
         folder: str | os.PathLike[str],
         config: DownloadConfig | None,
+        only: Collection[str] | None = None,
     ) -> Downloader:
         from datagym_async._runs._needs import DownloadSources
         from datagym_async.downloads import DownloadConfig, Downloader
@@ -589,6 +592,7 @@ class DataGymClient:
             config=config,
             retry=self._settings.retry,
             lane=self._opened.lane(Lane.DOWNLOAD),
+            only=only,
         )
 
     async def download_bitmaps(
@@ -680,6 +684,13 @@ class DataGymClient:
         datasets: str | Iterable[DatasetId] = (),
         only_labelled: bool = False,
         captions: bool = True,
+        classes: Fixed = (),
+        clip: bool = False,
+        zero_based: bool = False,
+        images: ImagesWay | None = None,
+        images_from: str | os.PathLike[str] | None = None,
+        split: str | Mapping[str, float] | None = None,
+        group: str | None = None,
         overwrite: bool = False,
         on_progress: Callable[[ExportProgress], None] | None = None,
     ) -> ExportedLabels:
@@ -698,8 +709,9 @@ class DataGymClient:
             path: The file of ``"json"``, ``"jsonl"`` and ``"coco"``, replaced if it is there; else
                 the folder, which must not be there, or be empty. Captions go to a file beside
                 that of COCO, ``NAME.captions.json``.
-            format: ``"json"``, ``"jsonl"``, ``"coco"``, ``"yolo"``, ``"yolo-seg"``, ``"voc"``,
-                ``"kitti"`` or ``"cvat"``.
+            format: ``"json"``, ``"jsonl"``, or one that `formats.write` writes: ``"coco"``,
+                ``"yolo"``, ``"yolo-seg"``, ``"yolo-pose"``, ``"yolo-obb"``, ``"voc"``,
+                ``"kitti"``, ``"cvat"``, ``"imagefolder"`` or ``"lightly"``.
             mapping: For COCO as `formats.coco.to_document` takes it; other formats take the class
                 of an object from its select.
             exact: Whether coordinates have every digit, a request a task (the service then creates
@@ -712,6 +724,21 @@ class DataGymClient:
             datasets: UUIDs of the datasets whose tasks are wanted; none for all of the project.
             only_labelled: Whether tasks without any shape and answer are left out.
             captions: Whether captions go to a file beside that of COCO; else they are left out.
+            classes: Names of classes, or a file of them (a ``data.yaml``, a COCO file, or a name a
+                line): these come first and keep their numbers. The others have the order and the
+                texts of the label configuration, used or not.
+            clip: Whether shapes are cut off at the edges of their image.
+            zero_based: Of ``"voc"``: whether the first pixel is 0, where the format has 1.
+            images: Whether images are put beside their labels, as trainers expect: as a ``"link"``
+                to, or a ``"copy"`` of, a file in `images_from`, or after a ``"download"``. COCO is
+                then a folder, too.
+            images_from: The folder of the files: that of a download, or any in which files are
+                named like media. Of ``"download"`` where to (default: beside `path`, with
+                ``.media`` behind its name); what is there is not fetched again, and it can be
+                deleted afterwards, but for what could not be hard-linked.
+            split: Shares of the parts of the dataset, ``"train=0.8,val=0.1,test=0.1"``: an image
+                belongs to a part by a hash of the id of its media, so that growth moves none.
+            group: What stays in one part: ``"folder"``, or a regular expression for names.
             overwrite: Whether a folder that holds something is deleted, once the new one is
                 complete.
             on_progress: Called now and then, in the event loop; must not raise.
@@ -738,12 +765,29 @@ class DataGymClient:
             tuple(id_of(each, "dataset id") for each in several),
             only_labelled,
         )
+
+        async def download(
+            folder: Path, media_ids: Collection[str], tell: Callable[[int, int], None]
+        ) -> None:
+            async with self._downloader("project", project_id, folder, None, media_ids) as run:
+                async for _ in run:
+                    tell(run.progress.items_done, run.progress.items_total)
+                tell(run.progress.items_done, run.progress.items_total)
+
         options = ExportOptions(
             mapping=mapping or LabelMapping(),
             exact=exact,
             sizes=sizes,
             captions=captions,
+            classes=classes,
+            clip=clip,
+            zero_based=zero_based,
+            images=images,
+            images_from=None if images_from is None else Path(images_from),
+            split=split,
+            group=group,
             overwrite=overwrite,
+            download=download,
             on_progress=on_progress or (lambda _: None),
         )
         return await export_labels(source, Path(path), format, options)

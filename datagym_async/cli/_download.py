@@ -50,6 +50,7 @@ def download(
     ],
     dataset: str | None = None,
     project: str | None = None,
+    lossy_ok: bool = False,
     stats: float = SAY_EVERY,
     report: list[Path] | None = None,
 ) -> int:
@@ -111,10 +112,10 @@ def download(
             write_report(output, error.report, report or ())
         output.warning(RESUME)
         raise  # its sentence holds the summary
-    return _close(output, account, report or ())
+    return _close(output, account, report or (), lossy_ok=lossy_ok)
 
 
-def _close(output: Output, account: _Account, files: Sequence[Path]) -> int:
+def _close(output: Output, account: _Account, files: Sequence[Path], *, lossy_ok: bool) -> int:
     """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.name:  # it ended before it began
@@ -133,4 +134,4 @@ def _close(output: Output, account: _Account, files: Sequence[Path]) -> int:
         return INTERRUPTED
     if not report.ok:
         output.warning("The same command tries again what failed." if report.complete else RESUME)
-    return WELL if report.ok else SOME_FAILED
+    return WELL if report.ok and (lossy_ok or not report.left_out) else SOME_FAILED

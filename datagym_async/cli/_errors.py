@@ -49,6 +49,10 @@ _OTHERS: Final[Mapping[str, str]] = {
     "clip=True": "--clip",
     "rescale=True": "--rescale",
     "create_config=True": "--create-config",
+    "images_from=...": "--images-from",
+    'images="download"': "--images download",
+    'images=..., "link", "copy" or "download"': "--images link, copy or download",
+    "exact=False": "--no-exact",
 }
 # What the errors of the client say is meant for code; these two are put in the words of a shell.
 _REFUSED: Final[Mapping[type[DataGymError], str]] = {

@@ -26,7 +26,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "export": (
         "export Cars -o labels.json",
         "export Cars -o cars.coco.json --format coco",
-        "export Cars -o - --format jsonl --exact",
+        "export Cars -o cars --format yolo --images download --split train=0.8,val=0.2",
     ),
     "import": (
         "import labels.coco.json -p Cars --check",

@@ -20,12 +20,13 @@ from datagym_async.cli._progress import first_row, showing
 from datagym_async.cli._screen import Output, bar, plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.exports import ExportedLabels, ExportFormat, ExportProgress
-from datagym_async.exports._label_files import ONE_FILE
+from datagym_async.exports._label_files import ONE_FILE, ImagesWay
 from datagym_async.formats import LabelMapping
 
 _VERBS = {
     "export": "Exporting",
     "sizes": "Reading sizes",
+    "images": "Downloading",
     "write": "Writing",
 }
 
@@ -98,6 +99,56 @@ def export(
     only_labelled: Annotated[
         bool, flag("--only-labelled", "Leave out tasks without any shape and answer.")
     ] = False,
+    classes: Annotated[
+        Path | None,
+        flag(
+            "--classes --categories FILE",
+            "A data.yaml, a COCO file, or a file with a name a line: these classes come first and "
+            "keep their numbers. The others have the order of the label configuration. "
+            "--categories is the same.",
+            show_default=False,
+        ),
+    ] = None,
+    clip: Annotated[bool, flag("--clip", "Cut shapes off at the edges of their image.")] = False,
+    zero_based: Annotated[
+        bool, flag("--zero-based", "Of voc: the first pixel is 0, where the format has 1.")
+    ] = False,
+    images: Annotated[
+        ImagesWay | None,
+        flag(
+            "--images",
+            "Put images beside their labels, as trainers expect: links to, or copies of, the files "
+            "in --images-from, or downloaded.",
+            show_default=False,
+        ),
+    ] = None,
+    images_from: Annotated[
+        Path | None,
+        flag(
+            "--images-from FOLDER",
+            "The folder of an earlier download, or any with files named like the images; with "
+            "--images download where to (default: PATH.media), where what is there stays.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        flag(
+            "--split SHARES",
+            "Parts of the dataset, such as train=0.8,val=0.1,test=0.1, by a hash of the id of each "
+            "image: growth moves none.",
+            show_default=False,
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        flag(
+            "--group HOW",
+            "Keep together in one part what has one folder (folder), or the same match of a "
+            "regular expression in its name.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace a folder that is not empty.")] = False,
     lossy_ok: Annotated[
         bool, flag("--lossy-ok", "Exit with 0 also where the format has left something out.")
@@ -109,8 +160,8 @@ def export(
     was left out, unless --lossy-ok is given. A file or folder is there whole or not at all.
     """
     to_stdout = output == Path("-")
-    if to_stdout and format not in ONE_FILE:
-        raise CommandError(f"--format {format} is a folder of files; name it with --output.")
+    if to_stdout and (format not in ONE_FILE or images or split):
+        raise CommandError("What is exported is a folder of files; name it with --output.")
     if to_stdout and invocation.output.as_json:
         raise CommandError("Standard output takes the export (-o -) or the summary (--json).")
     client, shown = client_for(invocation), invocation.output
@@ -140,6 +191,13 @@ def export(
                     datasets=chosen,
                     only_labelled=only_labelled,
                     captions=not to_stdout,
+                    classes=classes or (),
+                    clip=clip,
+                    zero_based=zero_based,
+                    images=images,
+                    images_from=images_from,
+                    split=split,
+                    group=group,
                     overwrite=overwrite,
                     on_progress=note,
                 )
@@ -156,9 +214,8 @@ def export(
     except (KeyboardInterrupt, asyncio.CancelledError):
         shown.warning("Interrupted; nothing half-written is left.")
         return INTERRUPTED
-    is_whole = not (exported.left_out or exported.losses.is_loss)
     _close(shown, exported, to_stdout=to_stdout)
-    return WELL if is_whole or lossy_ok else SOME_FAILED
+    return WELL if exported.ok or lossy_ok else SOME_FAILED
 
 
 @attrs.frozen

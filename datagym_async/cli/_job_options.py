@@ -278,7 +278,36 @@ DOWNLOAD: Final = OptionTable(
             Option(
                 "--labels FORMAT",
                 "Write the labels of finished tasks beside the media, in this format: `json`, "
-                "`jsonl`, `coco` or `yolo`. May be repeated.",
+                "`jsonl`, `coco`, `yolo`, `yolo-seg`, `yolo-pose`, `yolo-obb`, `voc`, `kitti`, "
+                "`cvat` or `imagefolder`. All but the first three are folders that trainers take, "
+                "with links to the images. May be repeated.",
+            ),
+            Option(
+                "--no-exact",
+                "Take whole pixels, as the service exports them, and not exact coordinates from "
+                "each task, a request each. `json` and `jsonl` are what is exported in any case.",
+                field="exact",
+            ),
+            Option(
+                "--classes --categories FILE",
+                "A data.yaml, a COCO file, or a file with a name a line: these classes come first "
+                "and keep their numbers. The others have the order of the label configuration.",
+            ),
+            Option("--clip", "Cut shapes of labels off at the edges of their image."),
+            Option("--zero-based", "Of `--labels voc`: the first pixel is 0, not 1."),
+            Option(
+                "--split SHARES",
+                "Parts of the labelled dataset, such as `train=0.8,val=0.1,test=0.1`, by a hash of "
+                "the id of each image: growth moves none.",
+            ),
+            Option(
+                "--group HOW",
+                "Keep together in one part what has one folder (`folder`), or the same match of a "
+                "regular expression in the name of its file.",
+            ),
+            Option(
+                "--lossy-ok",
+                "Exit with 0 also where a format of `--labels` has left something out.",
             ),
             Option("--bitmaps", "Fetch the segmentation bitmaps of finished tasks, too."),
             Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
@@ -10,13 +11,26 @@ import attrs
 from datagym_async._runs._options import Stops, above_zero, check_on_event, flags, one_of, within
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.downloads._events import OnDownloadEvent
+from datagym_async.formats import shares_of
 from datagym_async.models._ids import id_or_none
 
 if TYPE_CHECKING:
     from datagym_async.models import ProjectId
 
 Links: TypeAlias = Literal["skip", "source", "service"]
-LabelFormat: TypeAlias = Literal["json", "jsonl", "coco", "yolo"]
+LabelFormat: TypeAlias = Literal[
+    "json",
+    "jsonl",
+    "coco",
+    "yolo",
+    "yolo-seg",
+    "yolo-pose",
+    "yolo-obb",
+    "voc",
+    "kitti",
+    "cvat",
+    "imagefolder",
+]
 MAX_CONCURRENCY = 64
 
 
@@ -24,6 +38,11 @@ def _formats(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     return tuple(map(str, value)) if isinstance(value, Iterable) else (str(value),)
+
+
+def _split(_: object, __: object, value: str | None) -> None:
+    if value is not None:
+        shares_of(value)
 
 
 def _project(value: ProjectId | None) -> str | None:
@@ -44,8 +63,18 @@ class DownloadConfig:
             project, whose details the service fills with empty values when they are first read.
         allow_private_links: Whether ``links="source"`` may ask private, loopback and other special
             addresses.
-        labels: Labels that are written beside the media: ``"json"``, ``"jsonl"``, ``"coco"``,
-            ``"yolo"``, or several of them. Empty for none.
+        labels: Labels that are written beside the media: ``"json"``, ``"jsonl"``, or formats of
+            `formats.write` but for ``"lightly"``, one or several. Empty for none. All but the first
+            two and ``"coco"`` are folders, with links to the images as trainers look for them.
+        exact: Whether the formats but ``"json"`` and ``"jsonl"`` have coordinates with every digit,
+            a request a task; else whole pixels, as the service exports them.
+        classes: A file of classes that come first and keep their numbers, as `formats.classes_from`
+            takes it.
+        clip: Whether shapes are cut off at the edges of their image, in these formats.
+        zero_based: Of ``"voc"``: whether the first pixel is 0, where the format has 1.
+        split: Shares of the parts of these formats, such as ``"train=0.8,val=0.1,test=0.1"``; COCO
+            is a folder then, too.
+        group: What stays in one part: ``"folder"``, or a regular expression for names of files.
         bitmaps: Whether the segmentation bitmaps of finished tasks are fetched, too.
         project_id: The project whose labels and tasks a dataset is joined with; None takes the
             only one that it is attached to.
@@ -76,6 +105,12 @@ class DownloadConfig:
     labels: tuple[str, ...] = attrs.field(
         default=(), converter=_formats, validator=one_of(*get_args(LabelFormat))
     )
+    exact: bool = True
+    classes: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    clip: bool = False
+    zero_based: bool = False
+    split: str | None = attrs.field(default=None, validator=_split)
+    group: str | None = None
     bitmaps: bool = False
     project_id: str | None = attrs.field(default=None, converter=_project)
     tree: bool = False

@@ -16,6 +16,7 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         config: The options.
         retry: How often, and with which waits, an answer that broke off is asked for again.
         lane: Where the client's downloads wait; without it nothing but the workers bounds them.
+        only: The ids of those media that are downloaded; None for all.
     """
 
     def __init__(
@@ -95,13 +97,14 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         config: DownloadConfig | None = None,
         retry: RetryPolicy | None = None,
         lane: RunLane | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
         self._config = config = config or DownloadConfig()
         super().__init__(lane, config.concurrency, config.stops)
         self._job, self._sources = job, sources
         self._root = Path(folder).expanduser().absolute()
         self._tally = DownloadTally(config.max_problems)
-        self._listing = Listing(job, sources, config, self._tally)
+        self._listing = Listing(job, sources, config, self._tally, only)
         policy, patience = retry or RetryPolicy(), self._patience
         self._fetcher = Fetcher(self._root, sources, config, policy, self._tally, patience)
         self._manifest: Manifest | None = None
@@ -112,7 +115,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         return f"<Downloader {self._tally.done} of {self._tally.planned} media done>"
 
     async def _open(self) -> None:
-        require_extras(self._config)
+        await in_thread(require_extras, self._config)
         await in_thread(self._open_manifest)
         await self._listing.enter(self._opened_manifest)
         planned, root = self._tally.planned, str(self._root)
@@ -190,8 +193,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             config, manifest, tally = self._config, self._opened_manifest, self._tally
             if (project := self._listing.project) is not None:
                 if config.labels:
-                    labels = self._sources.labels
-                    await write_labels(labels, project, manifest, config.labels, tally)
+                    await write_labels(self._sources, project, manifest, config, tally)
                 if config.bitmaps:
                     await write_bitmaps(self._sources, project, manifest, config, tally)
             self._tally.phase = "done"
@@ -247,6 +249,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             seconds=self._now() - self._began,
             complete=has_ended and tally.phase == "done" and tally.done == tally.planned,
             labelled=tally.labelled,
+            left_out=tally.left_out,
             bitmaps=tally.bitmaps,
             bitmaps_failed=tally.bitmaps_failed,
             written=tuple(tally.written),

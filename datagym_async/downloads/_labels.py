@@ -1,16 +1,17 @@
 """What follows a download once all media are settled: labels and bitmaps, joined by media ids.
 
-JSON and JSON Lines are written as the export arrives, in memory that does not grow with it. COCO
-and YOLO need all labels at once. Of the bitmaps, those of the media in the manifest are fetched.
+JSON and JSON Lines are written as the export arrives, in memory that does not grow with it. The
+other formats need all labels at once, and take exact coordinates from the details of each task. Of
+the bitmaps, those of the media in the manifest are fetched.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import attrs
 
@@ -20,7 +21,8 @@ from datagym_async._runs._disk import PARTS, HashedPart, path_in
 from datagym_async._threads import in_thread
 from datagym_async.downloads._manifest import STATE_FOLDER, Manifest
 from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, check_format, save_bitmaps
-from datagym_async.formats import coco, write
+from datagym_async.exports._tasks import TaskSource
+from datagym_async.formats import LossReport, classes_from, write
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
 
@@ -29,38 +31,45 @@ if TYPE_CHECKING:
     from datagym_async.downloads._config import DownloadConfig
     from datagym_async.downloads._report import DownloadTally
     from datagym_async.exports._bitmaps import Bitmap, BitmapResult
+    from datagym_async.formats import WrittenFormat
+    from datagym_async.labels import LabelConfig
     from datagym_async.models import Project
-    from datagym_async.resources import LabelsResource
 
 Labelled: TypeAlias = tuple[LabeledTask, str]
 """A task and its media's file, relative to the folder; empty where it was not downloaded."""
 
+TEXTS: Final = ("json", "jsonl")  # written as the export arrives
 _BATCH: Final = 200  # tasks or bitmaps that are joined with their files in one go
 _NAMED: Final = 20  # failed bitmaps that are named in the notes; the count is exact
 
 
 def require_extras(config: DownloadConfig) -> None:
-    """Refuse to begin what could not be ended for want of an extra."""
+    """Refuse to begin what could not be ended for want of an extra, or of a file."""
     if config.links != "skip":
         require_pillow(f'links="{config.links}"', 'download with links="skip"')
     if config.bitmaps:
         check_format("png")
+    if config.classes is not None:
+        classes_from(config.classes)
 
 
 async def write_labels(
-    exports: LabelsResource,
+    sources: DownloadSources,
     project: Project,
     manifest: Manifest,
-    formats: Sequence[str],
+    config: DownloadConfig,
     tally: DownloadTally,
 ) -> None:
     """Write the labels of a project in some formats, but for those of media not in the manifest."""
-    kept: list[Labelled] = []
+    source = TaskSource(sources.labels, sources.tasks, sources.datasets, project.id)
+    others = [name for name in config.labels if name not in TEXTS]
+    kept: dict[str, str] = {}
+    found: list[LabeledTask] = []
     texts = _Texts(manifest.root)
     try:
-        await in_thread(texts.begin, project, formats)
+        await in_thread(texts.begin, project, config.labels)
         async with (
-            aclosing(exports.iter_export(project.id)) as tasks,
+            aclosing(source.exported()) as tasks,
             aclosing(in_batches(tasks, _BATCH)) as batches,
         ):
             async for batch in batches:
@@ -68,17 +77,27 @@ async def write_labels(
                 joined = [(one, files[one.media_id]) for one in batch if one.media_id in files]
                 await in_thread(texts.write, joined)
                 tally.labelled += len(joined)
-                if "coco" in formats or "yolo" in formats:
-                    kept += [each for each in joined if each[1]]
+                if others:
+                    found += [task for task, file in joined if file]
+                    kept |= {task.media_id: file for task, file in joined if file}
         await in_thread(texts.put)
         tally.written += [f"labels.{name}" for name in texts.parts]
     finally:
         await in_thread(texts.drop)
-    for name in formats:
-        if name in ("coco", "yolo"):
-            file, losses = await in_thread(_write_format, name, manifest.root, kept)
-            tally.written.append(file)
-            tally.notes += losses
+    if not others:
+        return
+    changed = LossReport()
+    if config.exact:
+        changed = await source.read(found, lambda *_: None, exact=True)
+    labelling = await source.config()
+    for name in others:
+        file, losses = await in_thread(
+            _write_format, name, manifest.root, found, kept, labelling, config
+        )
+        losses = changed + losses
+        tally.written.append(file)
+        tally.notes += [f"{name}: {loss}" for loss in losses.items]
+        tally.left_out += sum(each.count for each in losses.items if each.kind.is_loss)
 
 
 @attrs.define
@@ -90,7 +109,7 @@ class _Texts:
     is_first: bool = True
 
     def begin(self, project: Project, formats: Sequence[str]) -> None:
-        for name in ("json", "jsonl"):
+        for name in TEXTS:
             if name in formats:
                 target = self.root / f"labels.{name}"
                 self.parts[name] = HashedPart.within(self.root / STATE_FOLDER / PARTS, target)
@@ -119,19 +138,37 @@ class _Texts:
             part.drop()
 
 
-def _write_format(name: str, root: Path, labelled: Sequence[Labelled]) -> tuple[str, list[str]]:
+def _write_format(
+    name: str,
+    root: Path,
+    found: Sequence[LabeledTask],
+    files: Mapping[str, str],
+    labelling: LabelConfig | None,
+    config: DownloadConfig,
+) -> tuple[str, LossReport]:
     """Write labels in a format, its images the files of the download; return file and losses."""
     images = []
-    for task, file in labelled:
+    for task in found:
+        file = files[task.media_id]
         width, height = size_of(path_in(root, file)) or (task.width, task.height)
         images.append(attrs.evolve(task, media_name=file, width=width, height=height))
-    if name == "coco":
-        file = "labels.coco.json"
-        losses = coco.write(images, root / file)
-    else:
-        file = "labels.yolo"
-        losses = write(images, root / file, "yolo", overwrite=True, file_name=str)
-    return file, [f"{name}: {loss}" for loss in losses.items]
+    is_file = name == "coco" and config.split is None
+    target = f"labels.{name}{'.json' if is_file else ''}"
+    losses = write(
+        images,
+        root / target,
+        cast("WrittenFormat", name),
+        config=labelling or (),
+        classes=config.classes or (),
+        clip=config.clip,
+        zero_based=config.zero_based,
+        # Linked into the folder of the labels, where trainers look for them.
+        images_from=None if is_file else lambda one: path_in(root, one.media_name),
+        split=config.split,
+        group=config.group,
+        overwrite=True,
+    )
+    return target, losses
 
 
 @attrs.frozen

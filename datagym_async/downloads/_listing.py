@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ class Listing:
     _sources: DownloadSources
     _config: DownloadConfig
     _tally: DownloadTally
+    _only: Collection[str] | None = None  # ids of media; None for all
     name: str = attrs.field(default="", init=False)  # of the dataset or project, once known
     project: Project | None = attrs.field(default=None, init=False)  # that is joined with it
 
@@ -77,9 +78,11 @@ class Listing:
         async def enter(parts: AsyncIterator[Dataset]) -> str:
             name = ""
             async for part in parts:
-                tree = self._config.tree
-                await in_thread(manifest.enter, part, subfolder=subfolder, tree=tree)
-                name = part.name
+                name, tree, kept = part.name, self._config.tree, part
+                if self._only is not None:
+                    own = [each for each in part.media if each.id in self._only]
+                    kept = attrs.evolve(part, media=tuple(own))
+                await in_thread(manifest.enter, kept, subfolder=subfolder, tree=tree)
             return name
 
         return await self._sources.datasets.read_parts(enter, dataset_id)

@@ -19,12 +19,13 @@ import os
 from contextlib import AbstractContextManager
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import attrs
 
 from datagym_async._file_names import folded_name, numbered_file, safe_name
 from datagym_async._runs._database import Database
+from datagym_async.downloads._config import LabelFormat
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,10 +35,9 @@ if TYPE_CHECKING:
 KEPT_NAMES: Final = (
     "manifest.jsonl",
     "manifest.csv",
-    "labels.json",
-    "labels.jsonl",
+    *(f"labels.{name}" for name in get_args(LabelFormat)),
     "labels.coco.json",
-    "labels.yolo",
+    "labels.coco.captions.json",
     "bitmaps",
 )
 """Names beside the media that are ours, whether this run needs them or not."""

@@ -121,6 +121,7 @@ class DownloadReport(BulkReport):
         complete: Whether each media has an outcome, and the labels and bitmaps that were asked for
             are written.
         labelled: Media whose labels were written, or 0.
+        left_out: Labels that the formats do not hold, or 0; `notes` name their kinds.
         bitmaps: Bitmaps that are in the folder, or 0.
         bitmaps_failed: Bitmaps that could not be fetched, or 0.
         written: Files with labels, relative to the folder.
@@ -142,6 +143,7 @@ class DownloadReport(BulkReport):
     seconds: float
     complete: bool
     labelled: int = 0
+    left_out: int = 0
     bitmaps: int = 0
     bitmaps_failed: int = 0
     written: tuple[str, ...] = ()
@@ -208,6 +210,7 @@ class DownloadTally(BulkTally[DownloadResult]):
     bytes_arrived: int = 0
     bytes_downloaded: int = 0
     labelled: int = 0
+    left_out: int = 0
     bitmaps: int = 0
     bitmaps_failed: int = 0
     written: list[str] = attrs.Factory(list)

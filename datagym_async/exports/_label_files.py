@@ -6,7 +6,7 @@ written in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias, cast, get_args
@@ -17,8 +17,19 @@ import orjson
 from datagym_async._files import replaced_file, telling
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.formats import LabelMapping, LossKind, LossReport, WrittenFormat, coco, write
+from datagym_async.exports._images import files_in
+from datagym_async.formats import (
+    Category,
+    LabelMapping,
+    LossKind,
+    LossReport,
+    WrittenFormat,
+    classes_from,
+    shares_of,
+    write,
+)
 from datagym_async.formats._writing import check_target
+from datagym_async.formats._written import Fixed
 from datagym_async.labels import LabelConfig, LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
 
@@ -26,22 +37,36 @@ if TYPE_CHECKING:
     from datagym_async.exports._tasks import TaskSource
 
 ExportFormat: TypeAlias = Literal[
-    "json", "jsonl", "coco", "yolo", "yolo-seg", "voc", "kitti", "cvat"
+    "json",
+    "jsonl",
+    "coco",
+    "yolo",
+    "yolo-seg",
+    "yolo-pose",
+    "yolo-obb",
+    "voc",
+    "kitti",
+    "cvat",
+    "imagefolder",
+    "lightly",
 ]
 """What an export is written as."""
 
 EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
 ONE_FILE: Final = frozenset({"json", "jsonl", "coco"})
-"""Formats that are a file; the others are folders."""
+"""Formats that are a file; the others are folders, and so is COCO with images or parts."""
+
+ImagesWay: TypeAlias = Literal["link", "copy", "download"]
+"""How images come beside their labels: from files that are there, or downloaded and then linked."""
 
 
 @attrs.frozen(kw_only=True)
 class ExportProgress:
     """How far an export is."""
 
-    phase: Literal["export", "sizes", "write"]
-    """Labels arrive; tasks are read, for sizes of images and exact coordinates; the format is
-    written."""
+    phase: Literal["export", "sizes", "images", "write"]
+    """Labels arrive; tasks are read, for sizes of images and exact coordinates; images are
+    downloaded; the format is written."""
     done: int = 0
     total: int | None = None
     """Of how much; None where nobody knows."""
@@ -72,6 +97,11 @@ class ExportedLabels:
         kinds = (LossKind.VIDEO, LossKind.SAME_FILE, LossKind.NO_SIZE)
         return sum(self.losses.count(kind) for kind in kinds)
 
+    @property
+    def ok(self) -> bool:
+        """Return whether all labels are written, and all images that were asked for are there."""
+        return not (self.losses.is_loss or self.losses.count(LossKind.NO_FILE))
+
 
 _LINES: Final = 256
 """Tasks written in one hop to a thread."""
@@ -81,12 +111,33 @@ _LINES: Final = 256
 class ExportOptions:
     """What is asked for besides tasks, path and format."""
 
-    mapping: LabelMapping  # which select tells the category of COCO, and the class of other formats
-    exact: bool | None = None  # whether tasks are read one by one; None where sizes need that
-    sizes: bool = True  # whether widths and heights of images are read from the service
-    captions: bool = True  # whether those of COCO go to a file beside it
-    overwrite: bool = False  # whether what a folder holds is deleted, once the new one is complete
+    mapping: LabelMapping = attrs.field(factory=LabelMapping)
+    """Which select tells the category of COCO, and the class of other formats."""
+    exact: bool | None = None
+    """Whether tasks are read one by one; None where sizes need that."""
+    sizes: bool = True
+    """Whether widths and heights of images are read from the service."""
+    captions: bool = True
+    """Whether those of COCO go to a file beside it."""
+    classes: Fixed = ()
+    """Classes whose numbers are fixed."""
+    clip: bool = False
+    zero_based: bool = False
+    images: ImagesWay | None = None
+    images_from: Path | None = None
+    """The folder of the files of images: where they are, or are downloaded to."""
+    split: str | Mapping[str, float] | None = None
+    group: str | None = None
+    overwrite: bool = False
+    """Whether what a folder holds is deleted, once the new one is complete."""
+    download: Callable[[Path, Collection[str], Callable[[int, int], None]], Awaitable[None]]
+    """Downloads media, by their ids, into a folder; tells how many of how many are there."""
     on_progress: Callable[[ExportProgress], None]
+
+    @property
+    def is_dataset(self) -> bool:
+        """Return whether what is written is a folder in any case."""
+        return self.images is not None or self.split is not None
 
     def on_read(self, done: int, total: int) -> None:
         """Say how many tasks of how many were read."""
@@ -107,7 +158,8 @@ async def export_labels(
         known = ", ".join(EXPORT_FORMATS)
         raise ConfigurationError(f"There is no export format {wanted!r}; use one of {known}")
     _check_choice(source, wanted, options)
-    path = await in_thread(_prepared, path, wanted, options)
+    path, classes = await in_thread(_prepared, path, wanted, options)
+    options = attrs.evolve(options, classes=classes)
     if wanted == "json":
 
         def tell(written: int) -> None:
@@ -129,15 +181,28 @@ def _check_choice(source: TaskSource, wanted: ExportFormat, options: ExportOptio
     if options.exact is False and source.needs_details:
         raise ConfigurationError(
             "The service exports finished tasks alone (completed, skipped, reviewed); tasks in "
-            "other states are read one by one, so that exact=False cannot be."
+            "other states are read one by one, exactly: leave out exact=False."
         )
+    if wanted in ("json", "jsonl") and options.is_dataset:
+        raise ConfigurationError(f"The format {wanted} has no place for images, and no parts.")
+    if options.images in ("link", "copy") and options.images_from is None:
+        raise ConfigurationError(
+            f"Where are the images to {options.images}? Name their folder with images_from=..., or "
+            'use images="download".'
+        )
+    if options.images_from is not None and options.images is None:
+        raise ConfigurationError('images_from=... needs images=..., "link", "copy" or "download".')
+    if isinstance(options.split, str):
+        shares_of(options.split)  # what is wrong with it is said before anything is fetched
 
 
-def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
-    """Return where to write, once it is sure that something can be written there."""
+def _prepared(
+    path: Path, wanted: ExportFormat, options: ExportOptions
+) -> tuple[Path, tuple[Category, ...]]:
+    """Return where to write, and the classes that are fixed, once it is sure that both can be."""
     if path.is_symlink():
         path = path.resolve()  # what it leads to is replaced, never the link (think of /dev/stdout)
-    if wanted in ONE_FILE:
+    if wanted in ONE_FILE and not options.is_dataset:
         if path.is_dir():
             raise ConfigurationError(
                 f"{path} is a folder, and a file is to be written; name a file"
@@ -146,9 +211,12 @@ def _prepared(path: Path, wanted: ExportFormat, options: ExportOptions) -> Path:
             raise ConfigurationError(f"{path} is no file that could be replaced; name a file")
     else:
         check_target(path, wanted, overwrite=options.overwrite)
+    if options.images in ("link", "copy") and options.images_from is not None:
+        files_in(options.images_from)
+    classes = classes_from(options.classes)
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    return path, classes
 
 
 async def _lines(source: TaskSource, path: Path, options: ExportOptions) -> ExportedLabels:
@@ -194,8 +262,16 @@ async def _converted(
         if options.sizes or exact:
             losses = await source.read(found, options.on_read, exact=exact)
     config = await source.config()
+    folder = options.images_from
+    if options.images == "download":
+        folder = folder or path.with_name(f"{path.name}.media")
+
+        def tell(done: int, total: int) -> None:
+            options.on_progress(ExportProgress(phase="images", done=done, total=total))
+
+        await options.download(folder, {task.media_id for task in found}, tell)
     options.on_progress(ExportProgress(phase="write", done=len(found), total=len(found)))
-    losses += await in_thread(_write, found, path, wanted, config, options)
+    losses += await in_thread(_write, found, path, wanted, config, folder, options)
     return ExportedLabels(
         path=path,
         format=wanted,
@@ -211,21 +287,22 @@ def _write(
     path: Path,
     wanted: ExportFormat,
     config: LabelConfig | None,
+    folder: Path | None,
     options: ExportOptions,
 ) -> LossReport:
-    if wanted == "coco":
-        captions = None
-        has_any = any(task.classification(options.mapping.caption) for task in found)
-        if has_any and options.captions:
-            captions = path.with_name(f"{path.stem}.captions.json")
-        return coco.write(
-            found, path, captions=captions, mapping=options.mapping, config=config or ()
-        )
     return write(
         found,
         path,
         cast("WrittenFormat", wanted),
         mapping=options.mapping,
         config=config or (),
+        classes=options.classes,
+        clip=options.clip,
+        zero_based=options.zero_based,
+        images_from=None if folder is None else files_in(folder),
+        placing="copy" if options.images == "copy" else "link",
+        split=options.split,
+        group=options.group,
+        captions=options.captions,
         overwrite=options.overwrite,
     )

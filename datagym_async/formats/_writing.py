@@ -183,6 +183,7 @@ def write(
     placing: Placing = "link",
     split: Mapping[str, float] | str | None = None,
     group: str | None = None,
+    captions: bool = True,
     overwrite: bool = False,
     file_name: Callable[[str], str] = kept_folders,
 ) -> LossReport:
@@ -214,6 +215,7 @@ def write(
             ``"train=0.8,val=0.2"``; None for one part. See `split_of`.
         group: What stays in one part: ``"folder"``, or a regular expression that is looked for in
             names: images are together where its first group, or all it found, is the same.
+        captions: Of ``"coco"``: whether captions have a file; else they are left out.
         overwrite: Whether a folder that holds something is deleted, once the new one is complete.
         file_name: Gives the name of an image's file, by default its own with its folders. The label
             file takes its stem, cut where its suffix would not fit behind it.
@@ -230,7 +232,7 @@ def write(
     if split and "{part}" not in layout.images + layout.sets and format != "cvat":
         raise FormatError(f"The format {format} has no parts; leave out the split")
     shares = checked_shares(shares_of(split) if isinstance(split, str) else split or {"train": 1})
-    order = _Order(format, mapping or LabelMapping(), zero_based=zero_based)
+    order = _Order(format, mapping or LabelMapping(), zero_based=zero_based, captions=captions)
     key_of, losses, taken = grouping(group), order.losses, {layout.own_file}
     chosen: list[_Chosen] = []
     for image in every:
@@ -279,6 +281,7 @@ class _Order:
     _format: str
     mapping: LabelMapping
     _zero_based: bool = attrs.field(kw_only=True)
+    _captions: bool = attrs.field(kw_only=True)
     losses: Losses = attrs.field(factory=Losses, init=False)
     classes: Classes = attrs.field(init=False)
 
@@ -287,8 +290,11 @@ class _Order:
         images = [attrs.evolve(each.image, media_name=each.name) for each in chosen]
         document = document_of(images, self.classes, self.mapping, self.losses)
         save(document.instances, instances)
-        if document.captions["annotations"]:
-            save(document.captions, captions)
+        if found := document.captions["annotations"]:
+            if self._captions:
+                save(document.captions, captions)
+            else:
+                self.losses.add(LossKind.CAPTION, count=len(found))
 
     def fill(self, root: Path, chosen: Sequence[_Chosen], parts: Sequence[str]) -> None:
         """Write all label files, and what goes with them."""

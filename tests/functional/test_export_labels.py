@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,26 @@ async def test_a_task_that_is_gone(tmp_path: Path) -> None:
         plan.add(ServiceError(500, "ex_system"), path=r"/task/[^/]+$")
         with pytest.raises(APIError):
             await client.export_labels(project_id, tmp_path / "coco.json", "coco")
+
+
+async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    """Nobody waits for an export that cannot be written: its classes, its parts, its images."""
+    plan = FaultPlan()
+    async with project_of_two(plan) as (client, project_id):
+        asked = plan.add(Hang(), path="/export")
+        export = partial(client.export_labels, project_id, tmp_path / "x", "yolo")
+        with pytest.raises(ConfigurationError, match=r"none.yaml cannot be read"):
+            await export(classes=tmp_path / "none.yaml")
+        with pytest.raises(ConfigurationError, match="holds 'rest'"):
+            await export(split="train=0.9,rest=0.1")
+        with pytest.raises(ConfigurationError, match="is no folder"):
+            await export(images="link", images_from=tmp_path / "nowhere")
+        with pytest.raises(ConfigurationError, match="Name their folder"):
+            await export(images="copy")
+        with pytest.raises(ConfigurationError, match="has no place for images"):
+            await client.export_labels(project_id, tmp_path / "x", images="download")
+        assert asked.matched == 0
+        assert list(tmp_path.iterdir()) == []
 
 
 async def test_what_cannot_be_exported(tmp_path: Path) -> None:
