@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from datagym_async import formats
-from datagym_async.formats import Category, FormatError, LabelMapping, LossKind, WrittenFormat
+from datagym_async.formats import Category, FormatError, LabelMapping, LossKind, WrittenFormat, coco
 from datagym_async.formats._label_texts import flipped, smallest_box
 from datagym_async.labels import (
     Annotation,
@@ -207,7 +207,7 @@ def test_yolo_pose(tmp_path: Path) -> None:
         "0 0.25 0.3 0.3 0.4 0.005 0.02 2 0 0 0 0.1 0.1 1",
         "1 0.25 0.3 0.3 0.4 0 0 0 0 0 0 0 0 0",
     ]
-    document = formats.coco.to_document(images, config=given).instances
+    document = coco.to_document(images, config=given).instances
     assert document["categories"][0]["keypoints"] == ["nose", "left_eye", "right_eye"]
     assert document["annotations"][0]["keypoints"] == [1, 2, 2, 0, 0, 0, 20, 10, 1]
     with pytest.raises(FormatError, match="no keypoints"):
@@ -219,7 +219,7 @@ def test_keypoints_of_fixed_categories() -> None:
     eyes = Category(4, "person", "", ("Nose", "Left Eye", "Right Eye"), ((1, 2), (1, 3)))
     nested = [Annotation("right_eye", Point(20, 10)), Annotation("nose", Point(1, 2))]
     given = image("a.png", Annotation("person", BOX, nested=nested))
-    document = formats.coco.to_document([given], categories=[eyes])
+    document = coco.to_document([given], categories=[eyes])
     assert document.instances["categories"] == [eyes.document()]
     assert document.instances["annotations"][0]["keypoints"] == [1, 2, 2, 0, 0, 0, 20, 10, 2]
     assert not document.losses
