@@ -121,6 +121,36 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     return [Path(each) for each in sorted(found)]
 
 
+def of_part(files: list[Path], folder: Path, listed: Path, options: Options) -> list[Path]:
+    """Return the files of the part of a dataset that is asked for; all of them if none is.
+
+    Args:
+        files: Label files.
+        folder: Where they are.
+        listed: The file that names the images of the part, which is looked for first; then a folder
+            of its name will do.
+        options: What is asked for.
+
+    Raises:
+        FormatError: There is no such part.
+    """
+    part = options.split
+    if not part:
+        return files
+    try:
+        names = [each.split()[0] for each in text_of(listed).splitlines() if each.strip()]
+    except (BrokenError, OSError):
+        names, found = [], [each for each in files if part in each.relative_to(folder).parts[:-1]]
+    else:
+        stems = {*names, *(os.path.splitext(each)[0] for each in names)}  # noqa: PTH122 -- texts
+        found = [each for each in files if {each.stem, stem_of(each, folder)} & stems]
+    if not found:
+        raise FormatError(
+            f"{folder} has no part {part!r}; looked for {listed}, and for a folder {part}"
+        )
+    return found
+
+
 _PICTURES: Final = (
     (b"\xff\xd8\xff", "Jpeg"),
     (b"\x89PNG\r\n", "Png"),

@@ -33,6 +33,7 @@ from datagym_async.formats._reading import (
     gathered,
     moved,
     number_of,
+    of_part,
     pixels_of,
     size_of,
     stem_of,
@@ -97,6 +98,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
     """Open a folder of LabelMe's files, or one of them."""
     folder = _folder_of(path)
     files = [path] if path.is_file() else files_below(path, {".json"})
+    files = of_part(files, folder, folder / f"{options.split}.txt", options)
     pictures = _pictures(folder, options)
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
@@ -225,6 +227,11 @@ def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
     return moved(trace(filled), left, top)
 
 
+def _has_no_parts(path: Path, options: Options) -> None:
+    if options.split:
+        raise FormatError(f"{path} is of a format without parts; leave out split")
+
+
 # --- Lightly --------------------------------------------------------------------------------------
 
 # schema.json lists the categories, and a .json an image has file_name and predictions: category_id,
@@ -233,6 +240,7 @@ def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
 
 def open_lightly(path: Path, options: Options) -> RawDataset:
     """Open a folder of Lightly's predictions."""
+    _has_no_parts(path, options)
     schema, known = path / "schema.json", dict[int, str]()
     try:
         for each in _list(_object_of(bytes_of(schema)), "categories"):
@@ -240,7 +248,8 @@ def open_lightly(path: Path, options: Options) -> RawDataset:
                 known[each["id"]] = str(each.get("name") or "")
     except (BrokenError, OSError) as error:
         raise FormatError(f"{path} cannot be read as lightly: {schema}: {error}") from None
-    pictures = Pictures([options.images or path.parent / "images", path])
+    places = [path / "images", path.parent / "images", path]
+    pictures = Pictures([options.images] if options.images else places)
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
         categories = {number: classes.of(name) for number, name in known.items() if name.strip()}
@@ -296,6 +305,7 @@ def _box(numbers: Sequence[object]) -> tuple[float, float, float, float]:
 
 def open_labelbox(path: Path, options: Options) -> RawDataset:
     """Open a file that Labelbox exported, of a line an image."""
+    _has_no_parts(path, options)
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
         try:

@@ -28,6 +28,7 @@ from datagym_async.formats._reading import (
     gathered,
     lines_of,
     number_of,
+    of_part,
     size_of,
     stem_of,
     text_of,
@@ -433,21 +434,22 @@ _KITTI: Final = {"truncated": -1, "occluded": -1, "alpha": -10, "left": 0, "top"
 The box is in pixels from 0, the rest in metres and radians (readme of the development kit).
 """
 _KITTI_NUMBERS: Final = 14
+KITTI_FOLDERS: Final = ("label_2", "training/label_2", "labels")
 
 
 def open_kitti(path: Path, options: Options) -> RawDataset:
     """Open a folder of KITTI's label files, or one that holds ``label_2``."""
-    folder = next(
-        (each for each in (path / "label_2", path / "labels", path) if each.is_dir()), path
-    )
+    inside = (path / each for each in KITTI_FOLDERS)
+    folder = next((each for each in inside if each.is_dir()), path)
     beside = ("image_2", "images", "JPEGImages")
     places = [options.images] if options.images else [folder.parent / each for each in beside]
     pictures = Pictures([*places, folder])
+    files = [each for each in files_below(folder, {".txt"}) if each.stem.lower() not in _NO_LABELS]
+    root = folder.parent.parent if folder.parent.name == "training" else folder.parent
+    files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
-        for file in files_below(folder, {".txt"}):
-            if file.stem.lower() in _NO_LABELS:
-                continue
+        for file in files:
             stem = stem_of(file, folder)
             picture, objects = pictures.of(stem), list[RawObject]()
             name = f"{stem}{picture.suffix if picture else '.png'}"

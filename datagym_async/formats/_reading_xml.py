@@ -34,10 +34,10 @@ from datagym_async.formats._reading import (
     gathered,
     moved,
     number_of,
+    of_part,
     pixels_of,
     size_of,
     stem_of,
-    text_of,
 )
 
 _PIECE: Final = 256 * 1024
@@ -180,13 +180,7 @@ def open_voc(path: Path, options: Options) -> RawDataset:
     folder = folder if folder.is_dir() else path
     root = folder.parent if folder.name == "Annotations" else folder
     files = [path] if path.is_file() else files_below(folder, {".xml"})
-    if options.split:
-        listed = root / "ImageSets" / "Main" / f"{options.split}.txt"
-        try:
-            stems = {each.split()[0] for each in text_of(listed).splitlines() if each.strip()}
-        except (BrokenError, OSError) as error:
-            raise FormatError(f"{path} has no part {options.split!r}: {listed}: {error}") from None
-        files = [each for each in files if {each.stem, stem_of(each, folder)} & stems]
+    files = of_part(files, folder, root / "ImageSets" / "Main" / f"{options.split}.txt", options)
     places = [root / "JPEGImages", root / "images", root.parent / "images", folder]
     pictures = Pictures([options.images] if options.images else places)
 
@@ -310,7 +304,8 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
                     if each.tag == "meta":
                         cvat.learn(each)
                     elif each.tag == "image":
-                        if (image := cvat.image(each)) is not None:
+                        is_asked = options.split in (None, each.given.get("subset"))
+                        if is_asked and (image := cvat.image(each)) is not None:
                             yield image
                     else:
                         frames.executemany("INSERT INTO shapes VALUES (?, ?, ?)", cvat.track(each))

@@ -18,6 +18,7 @@ from datagym_async.formats._raw import RawDataset, RawImage
 from datagym_async.formats._reading import Options, files_below
 from datagym_async.formats._reading_json import open_labelbox, open_labelme, open_lightly
 from datagym_async.formats._reading_lines import (
+    KITTI_FOLDERS,
     is_kitti,
     is_yolo,
     open_kitti,
@@ -119,7 +120,7 @@ _MEMBERS: Final[dict[str, FormatName]] = {
     **dict.fromkeys(("images", "annotations", "categories", "image_id", "category_id"), "coco"),
 }
 _MARKERS: Final[dict[str, FormatName]] = {
-    "label_2": "kitti",
+    **dict.fromkeys(KITTI_FOLDERS[:2], "kitti"),
     "annotations.xml": "cvat",
     "schema.json": "lightly",
 }

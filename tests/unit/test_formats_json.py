@@ -275,6 +275,13 @@ def test_labelbox(tmp_path: Path) -> None:
     assert [each.name for each in dataset.categories] == ["car", "roof", "lane", "spot", "mask"]
 
 
+@pytest.mark.parametrize("name", ["lightly", "labelbox"])
+def test_what_has_no_parts(tmp_path: Path, name: Any) -> None:
+    """A part that is asked for is not all of it."""
+    with pytest.raises(FormatError, match="without parts"):
+        formats.read(tmp_path, name, split="val")
+
+
 # --- Which format it is ---------------------------------------------------------------------------
 
 

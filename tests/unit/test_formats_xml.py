@@ -228,14 +228,17 @@ def test_images_of_one_name(tmp_path: Path) -> None:
 
 
 def test_parts_of_voc(tmp_path: Path) -> None:
-    """ImageSets list which images a part has."""
+    """ImageSets list which images a part has; else it is a folder."""
     for name in ("a", "b"):
         text(tmp_path / "Annotations" / f"{name}.xml", voc(CAR, name=f"{name}.png"))
     text(tmp_path / "ImageSets" / "Main" / "train.txt", "b\n")
     (image,), _ = read(open_dataset(tmp_path, split="train"))
     assert image.name == "b.png"
-    with pytest.raises(FormatError, match=r"has no part 'val': .*val\.txt"):
-        open_dataset(tmp_path, split="val")
+    text(tmp_path / "Annotations" / "val" / "c.xml", voc(CAR, name="c.png"))
+    (image,), _ = read(open_dataset(tmp_path, split="val"))
+    assert image.name == "val/c.png"
+    with pytest.raises(FormatError, match=r"has no part 'test'; looked for .*Main/test\.txt, and"):
+        open_dataset(tmp_path, split="test")
 
 
 # --- CVAT -----------------------------------------------------------------------------------------
@@ -405,6 +408,16 @@ def test_images_of_cvat(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert lost == {"broken": 2, "doubled": 1, "size": 1}
     assert [each.name for each in dataset.categories] == ["car", "person", "unused", "dog"]
+
+
+def test_parts_of_cvat(tmp_path: Path) -> None:
+    """An image says of which subset it is."""
+    more = '<image name="b.png" subset="val" width="200" height="100"/>'
+    text(tmp_path / "annotations.xml", cvat(more=more))
+    (image,), _ = read(open_dataset(tmp_path, split="val"))
+    assert image.name == "b.png"
+    with pytest.raises(FormatError, match="holds no images"):
+        open_dataset(tmp_path, split="test")
 
 
 def test_cvat_that_is_cut_off(tmp_path: Path) -> None:

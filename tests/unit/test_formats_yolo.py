@@ -388,6 +388,20 @@ def test_a_wrong_line_of_kitti_is_one_loss(tmp_path: Path, line: str) -> None:
     assert "a.txt, line 2: " in lost.examples[0]
 
 
+def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
+    """training/label_2 beside training/image_2, with lists of the images of each part."""
+    for name in ("a", "b"):
+        text(tmp_path / "training" / "label_2" / "s" / f"{name}.txt", f"{TRUCK}\n")
+    picture(tmp_path / "training" / "image_2" / "s" / "a.jpg")
+    text(tmp_path / "ImageSets" / "val.txt", "s/b\n")
+    images, lost = read(open_dataset(tmp_path))
+    assert [each.name for each in images] == ["s/a.jpg", "s/b.png"]
+    (image,), lost = read(open_dataset(tmp_path, split="val"))
+    assert (image.name, lost) == ("s/b.png", {})
+    with pytest.raises(FormatError, match="has no part 'test'"):
+        open_dataset(tmp_path, split="test")
+
+
 def test_an_empty_folder_is_no_kitti(tmp_path: Path) -> None:
     """Nor is a file."""
     with pytest.raises(FormatError, match=r"holds no images; looked for a \.txt of labels"):
