@@ -243,6 +243,7 @@ class Entries:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
+        self._hashed = {key[-_HASH_LENGTH:]: key for key in texts if _HASHED.search(key)}
         self._exact, self._folded, self._keys = (dict[str, list[str]]() for _ in range(3))
         for key, text in texts.items():
             self._exact.setdefault(composed(text), []).append(key)
@@ -264,7 +265,7 @@ class Entries:
         name = composed(name)
         if len(exact := self._exact.get(name, [])) == 1:
             return exact[0], True
-        if (hashed := _hashed_key(name)) in self._texts:
+        if hashed := self._hashed.get(_hash(name)):
             return hashed, True
         if name in self._texts:
             return name, True

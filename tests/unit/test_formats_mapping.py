@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -368,3 +369,9 @@ def test_a_class_has_the_key_of_no_caption_and_no_select() -> None:
     config = config_of(given, LabelMapping())
     assert config.problems() == []
     assert [each.key for each in config.entries] == ["caption_", "subcategory_", "caption"]
+
+
+def test_each_kind_of_loss_is_in_the_documentation() -> None:
+    """The table of docs/formats.md has a row for it."""
+    table = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+    assert [kind.value for kind in LossKind if f"`{kind.value}`" not in table] == []
