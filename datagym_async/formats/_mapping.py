@@ -23,6 +23,7 @@ from datagym_async.formats._classes import (
     entry_texts,
     keys_of,
     option_texts,
+    service_key,
     texts_for,
 )
 from datagym_async.formats._losses import CARRIED, BrokenError, Losses, LossKind
@@ -40,7 +41,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.labels import Shape as AnyShape
-from datagym_async.labels._config_rules import LONGEST_TEXT, RESERVED
+from datagym_async.labels._config_rules import LONGEST_TEXT, RESERVED, grouped
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -357,6 +358,16 @@ class _Roots:
             asked = [each for each in entry.children if each.type is EntryType.SELECT]
             asked.sort(key=lambda each: each.key != mapping.select_key)
             self._selects[key] = [(each.key, Entries(each.options)) for each in asked]
+        # Options with their entries before them, as files of names alone have them (`class_names`).
+        scoped = [
+            (f"{entry.value} {text}", (key, each.key, option))
+            for key, entry in self._entries.items()
+            for each in entry.children
+            if each.type is EntryType.SELECT
+            for option, text in each.options.items()
+        ]
+        self._scoped = grouped((composed(text), target) for text, target in scoped)
+        self._scoped_keys = grouped((service_key(text), target) for text, target in scoped)
 
     def find(self, names: Names) -> tuple[Target, bool] | None:
         """Return where a class goes, and whether it can be no other that goes there."""
@@ -375,7 +386,11 @@ class _Roots:
             for select, options in selects
             if (option := options.find(name))
         ]
-        return answers[0] if len(answers) == 1 else None
+        if len(answers) == 1:
+            return answers[0]
+        exact = self._scoped.get(composed(name), [])
+        hits = exact or self._scoped_keys.get(service_key(name), [])
+        return ((*hits[0],), bool(exact)) if len(hits) == 1 and not group else None
 
     def _root(self, *texts: str) -> tuple[str, bool] | None:
         behind = [text + self._behind for text in texts if self._behind]
