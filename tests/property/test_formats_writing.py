@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datagym_async import formats
+from datagym_async.formats import coco
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -189,7 +190,7 @@ def test_more_labels_change_no_number(images: list[LabeledImage], more: list[Lab
             path = Path(folder, str(number))
             formats.write(every, path / "yolo", "yolo-pose", config=config())
             said = yaml.safe_load((path / "yolo" / "data.yaml").read_text())
-            document = formats.coco.to_document(every, config=config()).instances
+            document = coco.to_document(every, config=config()).instances
             found.append((said["names"], said["kpt_names"], document["categories"]))
     assert found[0] == found[1]
     assert list(found[0][0].values()) == ["Person", "Car", "Vehicle other", "Animal other", "Cat"]

@@ -12,7 +12,14 @@ import pytest
 import yaml
 
 from datagym_async import formats
-from datagym_async.formats import Category, FormatError, LabelMapping, LossKind, WrittenFormat, coco
+from datagym_async.formats import (
+    Category,
+    FormatError,
+    LabelMapping,
+    LossKind,
+    WrittenFormat,
+    coco,
+), coco
 from datagym_async.formats._label_texts import flipped, smallest_box
 from datagym_async.labels import (
     Annotation,
