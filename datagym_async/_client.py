@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from datagym_async._limits import LimiterState
     from datagym_async._opened import Opened, TokenSource
-    from datagym_async._session import SessionStatistics
+    from datagym_async._session import Session, SessionStatistics
+    from datagym_async._transport import Transport
     from datagym_async._wire import Request, Response
     from datagym_async.data import DatasetLoader, LoaderConfig, Sample
     from datagym_async.data._config import LoaderOptions
@@ -239,6 +240,7 @@ class DataGymClient:
         )
         self._open: Opened | None = None
         self._closed = self._is_view = self._is_opening = False
+        self._sends_elsewhere = False
 
     def __repr__(self) -> str:
         """Return address and state, without the token."""
@@ -335,8 +337,17 @@ class DataGymClient:
         session = opened.session.with_options(
             retry=retry, timeout=timeout, on_answer=hear if listener.is_wanted else None
         )
+        return self._view(session)
+
+    def _view(self, session: Session) -> DataGymClient:
         view = copy(self)
-        view._open, view._is_view = opened.over(session), True
+        view._open, view._is_view = self._opened.over(session), True
+        return view
+
+    def _sent_by(self, wrap: Callable[[Transport], Transport]) -> DataGymClient:
+        """Return this open client with a transport that has others read and send the files."""
+        view = self._view(self._opened.session.over(wrap))
+        view._sends_elsewhere = True
         return view
 
     async def request(
@@ -473,6 +484,7 @@ class DataGymClient:
                 max_upload_rate=self._settings.limits.upload_rate,
             ),
             lane=self._opened.lane(Lane.UPLOAD),
+            sent_elsewhere=self._sends_elsewhere,
         )
 
     def plan(

@@ -141,6 +141,16 @@ class Session:
         other._on_answer = on_answer or self._on_answer
         return other
 
+    def over(self, wrap: Callable[[Transport], Transport]) -> Session:
+        """Return a session that shares everything with this one but its transport."""
+        other = copy(self)
+        other._transport = wrap(self._transport)
+        return other
+
+    def exchange_once(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """Return the answer to one attempt, neither limited nor repeated: others see to that."""
+        return self._transport.exchange(request)
+
     @property
     def is_closed(self) -> bool:
         """Return whether it, or one that it shares everything with, was closed."""

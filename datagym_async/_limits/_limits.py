@@ -130,6 +130,11 @@ class Limits:
             return body
         return watched(body, pacer=pacer, waited=self.waited)
 
+    async def spend(self, count: int) -> None:
+        """Wait until so many bytes of a file upload may go, for one that is read elsewhere."""
+        if self._pacer is not None:
+            self.waited.pace += await self._pacer.spend(count)
+
     def free_slot(self, lane: Lane) -> Slot | None:
         """Return a slot where neither lane, rate nor pause makes it wait, or None."""
         bound, rate, now = self._lanes[lane], self._rate, self.clock()

@@ -56,12 +56,15 @@ class Body:
         content_type: MIME type; never a form type.
         open: Gives an async context manager over the chunks (bytes) of one attempt.
         data: The whole body, where it is in memory; `open` is then not used.
+        again: Makes the same body in another process, and can be pickled; None where it lies in
+            the memory of this one.
     """
 
     size: int
     content_type: str = BINARY_TYPE
     open: Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]] | None = None
     data: bytes | None = attrs.field(default=None, repr=False)
+    again: Callable[[], Body] | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def of_bytes(cls, data: bytes, *, content_type: str = BINARY_TYPE) -> Body:

@@ -16,9 +16,9 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._database import DamagedError
@@ -107,12 +107,23 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self._listing = Listing(job, sources, config, self._tally, only)
         policy, patience = retry or RetryPolicy(), self._patience
         self._fetcher = Fetcher(self._root, sources, config, policy, self._tally, patience)
+        self._fetch = self._fetcher.fetch
         self._manifest: Manifest | None = None
         self._listener = Listener(config.on_event, "download")
         self._unwritten: deque[DownloadResult] = deque()
 
     def __repr__(self) -> str:
         return f"<Downloader {self._tally.done} of {self._tally.planned} media done>"
+
+    def fetch_by(self, fetch: Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]) -> None:
+        """Have another one fetch each media into the folder, as `Fetcher.fetch` does."""
+
+        async def counted(wanted: Wanted) -> DownloadResult:
+            result = await fetch(wanted)
+            self._tally.bytes_arrived += result.size or 0
+            return result
+
+        self._fetch = counted
 
     async def _open(self) -> None:
         await in_thread(require_extras, self._config)
@@ -168,7 +179,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self.begun += 1
         self._tally.in_flight += 1
         try:
-            result = await self._fetcher.fetch(work)
+            result = await self._fetch(work)
         finally:
             self._tally.in_flight -= 1
         self.failed += result.outcome is DownloadOutcome.FAILED

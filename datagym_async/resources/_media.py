@@ -373,7 +373,8 @@ def file_body(path: str | os.PathLike[str], size: int) -> Body:
     Sending it raises `FileChangedError` if the file is not of that size in bytes, vanishes, grows,
     shrinks or is written to meanwhile: before the last chunk, so that the service stores nothing.
     """
-    return Body(size=size, open=partial(_open_body, Path(path), size))
+    again = partial(file_body, str(path), size)
+    return Body(size=size, open=partial(_open_body, Path(path), size), again=again)
 
 
 def _body_of(path: Path) -> Body:

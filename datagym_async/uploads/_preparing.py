@@ -23,7 +23,7 @@ import attrs
 
 from datagym_async._runs._prepare import Prepared, Steps
 from datagym_async._wire._messages import Body
-from datagym_async.uploads._reading import DECODERS, SMALL, decoded
+from datagym_async.uploads._reading import DECODERS, decoded
 from datagym_async.uploads._screening import Screening, warnings_of
 from datagym_async.uploads.sources._open_files import Spool, as_stream, body_of_spool
 
@@ -161,7 +161,7 @@ class Preparer:
         data, size = found.data, body.size
         if data is not None:
             size, planned.is_turned = len(data), False
-            if size <= SMALL:
+            if size <= self._screening.small:
                 planned.body, planned.source = Body.of_bytes(data), None
             else:
                 spool = Spool()

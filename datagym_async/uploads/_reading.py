@@ -23,7 +23,7 @@ from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.exceptions import DataGymError, StoreError
 from datagym_async.resources._media import file_body
-from datagym_async.uploads._screening import HEAD_SIZE, WARN_BYTES, Screening, warnings_of
+from datagym_async.uploads._screening import HEAD_SIZE, SMALL, WARN_BYTES, Screening, warnings_of
 from datagym_async.uploads._values import MEMBER, is_readable, is_url
 from datagym_async.uploads.sources._archives import Archives
 from datagym_async.uploads.sources._open_files import (
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from datagym_async.uploads.plan._plan import Plan, Planned
 
 
-SMALL = 4 << 20
-"""Bytes up to which a file is read whole: most photographs. In chunks they take twice the CPU."""
 PORTION_ITEMS = 128
 PORTION_BYTES = 1 << 20
 """More would lie in the processor's cache no longer when its turn to be sent comes."""
@@ -316,12 +314,12 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
             # What was a file when it was planned may be a pipe by now.
             check_regular(path, found.st_mode)
             size, whole = found.st_size, None
-            if size <= SMALL and path.lower().endswith(_IMAGE_ENDINGS):
+            if size <= screening.small and path.lower().endswith(_IMAGE_ENDINGS):
                 # Likely an image: read whole before its first bytes have said so.
                 head = whole = _read_whole(file, size)
             else:
-                head = os.read(file, HEAD_SIZE if size <= SMALL else LONG_HEAD)
-                if size <= SMALL and not screening.of_head(size, head):
+                head = os.read(file, HEAD_SIZE if size <= screening.small else LONG_HEAD)
+                if size <= screening.small and not screening.of_head(size, head):
                     # From the start, head and all: to join two parts would copy the file.
                     os.lseek(file, 0, os.SEEK_SET)
                     whole = _read_whole(file, size)

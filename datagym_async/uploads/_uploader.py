@@ -19,6 +19,8 @@ import sqlite3
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+import attrs
+
 from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._options import Stops
 from datagym_async._threads import in_thread
@@ -75,7 +77,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
 
     See `Source` for the sources; a sync iterator is advanced in a thread. Projects are needed for
     ``attach_to`` alone. Without meters, which say what the client is doing, there is no advice;
-    without a lane, where its uploads wait, nothing but the workers bounds them.
+    without a lane, where its uploads wait, nothing but the workers bounds them. Where files are
+    sent from elsewhere, they are not read here but for their first bytes.
     """
 
     def __init__(
@@ -89,8 +92,13 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         projects: Attachments | None = None,
         meters: Meters | None = None,
         lane: RunLane | None = None,
+        sent_elsewhere: bool = False,
     ) -> None:
         self._config = config = config or UploadConfig()
+        self._rules = rules_of(config)
+        if sent_elsewhere:
+            screening = attrs.evolve(self._rules.screening, small=0)
+            self._rules = attrs.evolve(self._rules, screening=screening)
         stops = Stops(
             max_files=config.max_files,
             max_bytes_total=config.max_bytes_total,
@@ -143,7 +151,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             job = Job.of(self._media.base_url, self._dataset_id, self._sources, config=config)
             path = journal_path(config.journal, job)
             if config.fresh or not path.exists():
-                check_there(self._sources, rules_of(config))
+                check_there(self._sources, self._rules)
             self._plan.open(journal_file.journal(path, job, fresh=config.fresh))
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -171,7 +179,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     # What the engine asks for.
 
     async def _feed(self) -> None:
-        rules, size = rules_of(self._config), self._config.batch_size
+        rules, size = self._rules, self._config.batch_size
         settle = self._settler.at_start
         feeder = Feeder(self._plan, rules, size, self._tally, self._hand_out, settle)
         await feeder.feed(self._sources)

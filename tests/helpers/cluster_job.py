@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,13 +16,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import distributed as dask
+from aiohttp import web
 
-from datagym_async import ConfigurationError, DataGymClient, RetryPolicy
-from datagym_async.distributed import _cluster, predict
+from datagym_async import ConfigurationError, DataGymClient, RetryPolicy, UploadConfig
+from datagym_async.distributed import _cluster, downloader, predict, upload, uploader
 from datagym_async.labels import LabelConfig
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, Server
-from datagym_async.testing import FaultPlan, Status
+from datagym_async.testing import CommitThenDrop, FaultPlan, Status
 from tests.helpers import models
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
@@ -30,11 +33,33 @@ IMAGES = 99
 QUIET: dict[str, Any] = {"asynchronous": True, "dashboard_address": None, "silence_logs": 50}
 
 
+@attrs.define
+class Gauge:
+    """Counts file uploads that are being answered."""
+
+    now: int = 0
+    peak: int = 0
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Pass a request on, and count it if it is one."""
+        is_file = request.method == "POST" and request.path.endswith("/file")
+        self.now += is_file
+        self.peak = max(self.peak, self.now)
+        try:
+            answer: web.StreamResponse = await handler(request)
+            return answer
+        finally:
+            self.now -= is_file
+
+
 @asynccontextmanager
-async def project(plan: FaultPlan) -> AsyncIterator[tuple[DataGymClient, SeededProject]]:
+async def project(
+    plan: FaultPlan, *more: Any
+) -> AsyncIterator[tuple[DataGymClient, SeededProject]]:
     """Give a client, and a project of images without labels; workers find it by environment."""
     media = [SeedMedia(f"{number:02}.jpg", jpeg(2000)) for number in range(IMAGES)]
-    async with Server(token=TOKEN, middlewares=[plan.middleware]) as server:
+    async with Server(token=TOKEN, middlewares=[*more, plan.middleware]) as server:
         os.environ |= {"DATAGYM_TOKEN": TOKEN, "DATAGYM_BASE_URL": server.base_url}
         seed = SeedProject("Street", datasets=[SeedDataset("Photos", media=media)])
         (made,) = await server.seed(seed)
@@ -107,8 +132,79 @@ async def refused() -> dict[str, Any]:
     return said
 
 
+async def uploaded() -> dict[str, Any]:
+    """Upload while one of two workers is killed and a third one comes, and then once more."""
+    plan, gauge, images = FaultPlan(), Gauge(), 240
+    for nth in range(20, 200, 40):
+        plan.add(Status(503), path="/file$", nth=nth)
+    plan.add(CommitThenDrop(), path="/file$", nth=70)
+    folder = Path(tempfile.mkdtemp(dir=os.environ["WHERE"]))
+    for number in range(images):
+        (folder / f"{number:03}.jpg").write_bytes(jpeg(3000, seed=number))
+    cluster = dask.LocalCluster(n_workers=2, threads_per_worker=1, **QUIET)  # type: ignore[no-untyped-call]
+    async with project(plan, gauge.middleware) as (client, _), cluster:
+        dataset = (await client.datasets.create("Shared")).id
+        job = uploader(
+            client,
+            dataset,
+            folder,
+            scheduler=cluster.scheduler_address,
+            config=UploadConfig(journal=folder.with_suffix(".journal"), concurrency=6),
+        )
+        async with job as run:
+            seen = 0
+            async for _ in run:
+                seen += 1
+                if seen == 60:
+                    os.kill(await _a_worker(cluster), signal.SIGKILL)
+                    cluster.scale(3)  # type: ignore[no-untyped-call]
+        plan.clear()
+        media = (await client.datasets.get(dataset)).media
+        same = {
+            each.name: await client.media.download(each.id) == (folder / each.name).read_bytes()
+            for each in media
+        }
+        again = await upload(
+            client,
+            dataset,
+            folder,
+            scheduler=cluster.scheduler_address,
+            config=UploadConfig(journal=folder.with_suffix(".journal")),
+        )
+        there = folder.with_name("there")
+        async with downloader(
+            client, dataset, there, scheduler=cluster.scheduler_address
+        ) as fetching:
+            seen = 0
+            async for _ in fetching:
+                seen += 1
+                if seen == 60:
+                    os.kill(await _a_worker(cluster), signal.SIGKILL)
+    counts = {name: getattr(run.report, name) for name in ("uploaded", "failed", "rejected")}
+    return counts | {
+        "complete": run.report.complete,
+        "listed": len(media),
+        "names": len(same),
+        "equal": all(same.values()),
+        "peak": gauge.peak,
+        "again": again.skipped,
+        "downloaded": fetching.report.downloaded,
+        "fetched": sum(
+            (there / each.name).read_bytes() == (folder / each.name).read_bytes() for each in media
+        ),
+    }
+
+
+async def _a_worker(cluster: Any) -> int:
+    """Return the process of a worker."""
+    async with dask.Client(cluster, asynchronous=True) as client:  # type: ignore[no-untyped-call]
+        processes: dict[str, int] = await client.run(os.getpid)
+    return next(iter(processes.values()))
+
+
 PROGRAMS: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
     "predict": predicted,
+    "upload": uploaded,
     "refused": refused,
 }
 

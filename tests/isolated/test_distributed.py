@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ pytestmark = [
 ]
 
 
-def run(program: str) -> Any:
+def run(program: str, where: Path | None = None) -> Any:
     """Return what a program of `tests.helpers.cluster_job` says; nothing of it is the token."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.helpers.cluster_job", program],
@@ -25,6 +27,7 @@ def run(program: str) -> Any:
         text=True,
         timeout=100,
         check=False,
+        env={**os.environ, "WHERE": str(where)},
     )
     assert ran.returncode == 0, ran.stderr
     assert TOKEN not in ran.stdout + ran.stderr
@@ -37,6 +40,25 @@ def test_workers_die_and_come_and_each_image_has_its_prediction() -> None:
     assert (found["killed"], found["added"]) == (True, True)
     assert (found["ok"], found["stored"], found["problems"]) == (True, 99, [])
     assert found["held"] == {f"{number:02}.jpg": [number] for number in range(99)}
+
+
+def test_workers_die_and_come_and_each_image_is_uploaded_once(tmp_path: Path) -> None:
+    """So is each downloaded; limits are those of the job, and the same upload finds all done."""
+    found = run("upload", tmp_path)
+    assert found == {
+        "uploaded": 240,
+        "failed": 0,
+        "rejected": 0,
+        "complete": True,
+        "listed": 240,
+        "names": 240,
+        "equal": True,
+        "peak": found["peak"],
+        "again": 240,
+        "downloaded": 240,
+        "fetched": 240,
+    }
+    assert 1 < found["peak"] <= 6
 
 
 def test_a_cluster_that_cannot_be_used_is_refused() -> None:

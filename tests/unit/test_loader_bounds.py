@@ -155,7 +155,7 @@ def test_the_options_are_shown() -> None:
     options = {field.name: field.default for field in attrs.fields(LoaderConfig)}
 
     assert {name: shown[name].default for name in options} == options
-    assert list(shown)[:4] == ["dataset_id", "project_id", "transform", "config"]
+    assert list(shown)[:5] == ["dataset_id", "project_id", "media", "transform", "config"]
     assert {*LoaderOptions.__annotations__, "batch_size"} == set(options)
 
 

@@ -16,6 +16,8 @@ from datagym_async.uploads.plan import Plan, Planned, Verdict
 from datagym_async.uploads.sources import Candidate, Screening
 from tests.helpers.photos import SOUND_JPEG
 
+SMALL = Screening().small
+
 JPEG = SOUND_JPEG
 
 
@@ -27,13 +29,13 @@ def planned(path: Path, verdict: Verdict | None = None) -> Planned:
 def test_a_small_file_is_in_memory(tmp_path: Path) -> None:
     """Up to 4 MiB the body is there before its request begins."""
     path = tmp_path / "a.jpg"
-    path.write_bytes(JPEG + b"x" * (reading.SMALL - len(JPEG)))
+    path.write_bytes(JPEG + b"x" * (SMALL - len(JPEG)))
 
     ready = reading.read(planned(path))
 
     assert ready.body is not None
     assert ready.body.data == path.read_bytes()
-    assert ready.size == reading.SMALL
+    assert ready.size == SMALL
 
 
 @pytest.mark.parametrize("check", ["none", "structure", "decode"])
@@ -53,12 +55,12 @@ def test_a_file_that_became_a_pipe_is_rejected(
 def test_a_large_file_is_a_recipe(tmp_path: Path) -> None:
     """Beyond that it is opened when it is sent."""
     path = tmp_path / "a.jpg"
-    path.write_bytes(JPEG + b"x" * reading.SMALL)
+    path.write_bytes(JPEG + b"x" * SMALL)
 
     ready = reading.read(planned(path))
 
     assert ready.body is not None
-    assert (ready.body.data, ready.body.size) == (None, reading.SMALL + len(JPEG))
+    assert (ready.body.data, ready.body.size) == (None, SMALL + len(JPEG))
 
 
 def test_of_what_is_no_image_only_the_head_is_read(

@@ -1,0 +1,211 @@
+"""One actor of Dask on each worker, with an open client: it sends files and fetches media.
+
+An actor is asked directly, without a turn at the scheduler, and Dask runs nothing of it again: a
+worker that dies is a lost answer, which whoever asked knows how to settle. `Hands` has the actors
+of the workers that there are now, and deals out by a hash of what is sent, so that a name goes to
+the same worker as long as that one lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import attrs
+
+from datagym_async._logs import logger
+from datagym_async._printable import printable
+from datagym_async._runs._needs import DownloadSources
+from datagym_async.distributed._cluster import Cluster
+from datagym_async.downloads._fetching import Fetcher
+from datagym_async.downloads._report import DownloadResult, DownloadTally
+from datagym_async.exceptions import APIConnectionError, ConfigurationError, DataGymError
+
+if TYPE_CHECKING:
+    from datagym_async import DataGymClient
+    from datagym_async._retry import RetryPolicy
+    from datagym_async._wire import Request
+    from datagym_async._wire._messages import Body
+    from datagym_async.downloads import DownloadConfig
+    from datagym_async.downloads._manifest import Wanted
+
+Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[DataGymClient]]"
+"""Makes a client on a worker; `DataGymClient` itself asks the environment there."""
+
+_log = logger(__name__)
+_LOOK_EVERY = 2.0  # seconds after which workers that have come get their share
+_PATIENCE = 30.0  # that the last worker may be gone before another one comes
+_UNREACHABLE_AFTER = 8  # media in a row without an answer, as in a download of one machine
+
+
+class Hand:
+    """What lives on a worker. An error of ours is returned, so that any other one is of Dask."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect, self._opened = connect, AsyncExitStack()
+        self._client: DataGymClient | None = None
+        self._fetchers: dict[str, Fetcher] = {}
+
+    async def open(self) -> str | DataGymError:
+        """Open the client; return the address of its service."""
+        try:
+            self._client = await self._opened.enter_async_context(self._connect())
+        except DataGymError as error:
+            return error
+        return self._client.media.base_url
+
+    async def exchange(
+        self, request: Request, again: Callable[[], Body]
+    ) -> tuple[int, dict[str, str], bytes] | DataGymError | OSError:
+        """Send a request once, with a body that is opened here; return the parts of its answer."""
+        assert self._client is not None  # noqa: S101 -- `open` is asked first
+        try:
+            whole = attrs.evolve(request, body=again())
+            answer = await self._client._opened.session.exchange_once(whole)
+        except (DataGymError, OSError) as error:
+            return error
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return answer.status, headers, bytes(answer.body)
+
+    async def fetch(
+        self, root: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
+    ) -> DownloadResult | DataGymError | OSError:
+        """Fetch a media into the folder, which all workers and the caller see."""
+        assert self._client is not None  # noqa: S101 -- as above
+        client = self._client
+        if (fetcher := self._fetchers.get(root)) is None:
+            fetcher = self._fetchers[root] = Fetcher(
+                Path(root),
+                DownloadSources(
+                    client.media, client.datasets, client.projects, client.tasks, client.labels
+                ),
+                config,
+                retry,
+                DownloadTally(1),
+                _UNREACHABLE_AFTER,
+            )
+            self._opened.push_async_callback(fetcher.aclose)
+        try:
+            return await fetcher.fetch(wanted)
+        except (DataGymError, OSError) as error:
+            return error
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._opened.aclose()
+
+
+@attrs.define
+class Hands:
+    """The actors of a cluster, for one job: an async context manager.
+
+    Args:
+        cluster: The cluster.
+        connect: Makes the client of each.
+        base_url: Address of the service that all of them must have.
+    """
+
+    _cluster: Cluster
+    _connect: Connect
+    _base_url: str
+    _actors: dict[str, tuple[Any, Any]] = attrs.field(factory=dict, init=False)
+    """The actor of each worker, with the future that keeps it."""
+    _looking: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    _looked: float = attrs.field(default=float("-inf"), init=False)
+
+    async def __aenter__(self) -> Self:
+        """Give each worker its actor.
+
+        Raises:
+            ConfigurationError: A worker cannot open its client, or has one of another service.
+        """
+        await self._look()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for actor, _future in self._actors.values():
+            with suppress(OSError, RuntimeError, TimeoutError):  # one that is gone has closed it
+                async with asyncio.timeout(_PATIENCE):
+                    await actor.close()
+        self._actors.clear()
+
+    async def ask(self, about: str, method: str, *arguments: object) -> Any:
+        """Return what the worker says that has this part of the work.
+
+        Raises:
+            DataGymError, OSError: What it met, as it met it.
+            APIConnectionError: It is lost: nobody knows what it has done.
+        """
+        address = await self._address(about)
+        actor, _ = self._actors[address]
+        try:
+            answer = await getattr(actor, method)(*arguments)
+        except (Exception, asyncio.CancelledError) as error:
+            # Dask cancels what a lost scheduler owes; a task of ours is cancelled by its own count.
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            self._actors.pop(address, None)
+            self._looked = float("-inf")
+            text = f"The worker {address} was lost while it had this ({printable(repr(error))})"
+            _log.warning("%s", text)
+            raise APIConnectionError(text, request_sent=True) from error
+        if isinstance(answer, DataGymError | OSError):
+            raise answer
+        return answer
+
+    async def _address(self, about: str) -> str:
+        """Return the worker of a part of the work: the one whose hash with it is highest."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _PATIENCE
+        while loop.time() - self._looked > _LOOK_EVERY or not self._actors:
+            async with self._looking:
+                if loop.time() - self._looked > _LOOK_EVERY or not self._actors:
+                    await self._look()
+            if not self._actors:
+                if loop.time() > until:
+                    raise APIConnectionError("The cluster has no workers", request_sent=False)
+                await asyncio.sleep(0.2)
+        key = about.encode()
+        return max(
+            self._actors,
+            key=lambda each: hashlib.blake2b(each.encode() + b"\0" + key, digest_size=8).digest(),
+        )
+
+    async def _look(self) -> None:
+        """Give those who have come an actor, and forget those who are gone."""
+        present = await self._cluster.workers()
+        for address in self._actors.keys() - set(present):
+            del self._actors[address]
+        for address in present:
+            if address in self._actors:
+                continue
+            future = self._cluster.client.submit(
+                Hand,
+                self._connect,
+                actor=True,
+                workers=[address],
+                allow_other_workers=False,
+                pure=False,
+            )
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    actor = await future
+                    answer = await actor.open()
+            except (OSError, RuntimeError, TimeoutError) as error:
+                _log.warning("The worker %s takes no part: %s", address, printable(repr(error)))
+                continue
+            if isinstance(answer, DataGymError):
+                text = f"The worker {address} cannot open a client: {answer}"
+                raise ConfigurationError(text) from answer
+            if answer != self._base_url:
+                raise ConfigurationError(
+                    f"The worker {address} has a client of {answer}, and here it is "
+                    f"{self._base_url}; set DATAGYM_BASE_URL there, or pass connect="
+                )
+            self._actors[address] = actor, future
+        self._looked = asyncio.get_running_loop().time()

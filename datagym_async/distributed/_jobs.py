@@ -1,0 +1,218 @@
+"""`upload` and `download` on a cluster: the ordinary job here, its bytes through the workers.
+
+Planning, names, limits, repetitions, settling, journal and report are those of a job on one
+machine, and stay with the caller. What is done elsewhere is one attempt: a worker opens the file
+and sends it, or fetches a media into its place. So a limit is that of the job, whoever comes or
+goes, a pause that the service asks for holds for all, and a worker that dies is a lost answer,
+which is settled by a listing like any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import attrs
+
+from datagym_async._transport import Transport
+from datagym_async._wire import Response
+from datagym_async._wire._messages import Lane
+from datagym_async.distributed._cluster import Scheduler, opened
+from datagym_async.distributed._hands import Connect, Hands
+from datagym_async.downloads import DownloadConfig
+from datagym_async.exceptions import APIConnectionError
+
+if TYPE_CHECKING:
+    from datagym_async import DataGymClient
+    from datagym_async._retry import RetryPolicy
+    from datagym_async._transport import StreamedResponse, Timeout
+    from datagym_async._wire import Request
+    from datagym_async.downloads import Downloader, DownloadReport, DownloadResult
+    from datagym_async.downloads._manifest import Wanted
+    from datagym_async.models import DatasetId
+    from datagym_async.uploads import Source, UploadConfig, Uploader, UploadReport
+
+_ATTEMPTS = 3  # workers that may be lost with a media before the run is told
+
+
+@attrs.frozen
+class ClusterTransport:
+    """Have workers send the files of uploads; all other requests go out from here.
+
+    Args:
+        base: The transport of this process.
+        hands: The workers.
+        spend: Waits until so many bytes may go.
+    """
+
+    _base: Transport
+    _hands: Hands
+    _spend: Callable[[int], Awaitable[None]]
+
+    @property
+    def token_number(self) -> int:
+        """Return how many tokens were used here so far."""
+        return self._base.token_number
+
+    def with_timeout(self, timeout: Timeout) -> Self:
+        """Return the same transport with other time limits, for what goes out from here."""
+        return attrs.evolve(self, base=self._base.with_timeout(timeout))
+
+    async def exchange(self, request: Request) -> Response:
+        """Send a request once; see `Transport`."""
+        body = request.body
+        if request.lane is not Lane.UPLOAD or body is None or body.again is None:
+            return await self._base.exchange(request)
+        await self._spend(body.size)
+        about = request.headers.get("X-filename", "")
+        bare = attrs.evolve(request, body=None)
+        return Response(*await self._hands.ask(about, "exchange", bare, body.again))
+
+    def send(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Send a request from here, and give its open answer."""
+        return self._base.send(request)
+
+    def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Get a pre-signed URL from here."""
+        return self._base.fetch(url)
+
+    async def aclose(self) -> None:
+        """Close the transport of this process."""
+        await self._base.aclose()
+
+
+@asynccontextmanager
+async def uploader(
+    client: DataGymClient,
+    dataset_id: DatasetId,
+    sources: Source,
+    *,
+    scheduler: Scheduler,
+    connect: Connect | None = None,
+    config: UploadConfig | None = None,
+) -> AsyncIterator[Uploader]:
+    """Give an open upload whose files the workers of a cluster read and send.
+
+    It is `Uploader` in all else: iterate over its results, look at its progress and report. Files
+    must lie at the same paths on each worker; here only their first bytes are read. What is no file
+    (bytes, open files, prepared images) goes out from here.
+
+    Args:
+        client: An open client, whose limits are those of the job.
+        dataset_id, sources, config: As for ``client.uploader``.
+        scheduler: The address of a scheduler, or an asynchronous client of Dask.
+        connect: Makes a client on a worker; None takes address and token from the worker's
+            environment, as `DataGymClient` does. Its limits and repetitions do not count.
+
+    Raises:
+        ConfigurationError: There is no such scheduler, it has no workers, they have other versions,
+            or cannot open their clients.
+    """
+    async with (
+        opened(scheduler) as cluster,
+        Hands(cluster, connect or type(client), client.media.base_url) as hands,
+    ):
+        spend = client._opened.limits.spend
+        view = client._sent_by(lambda base: ClusterTransport(base, hands, spend))
+        async with view.uploader(dataset_id, sources, config=config) as run:
+            yield run
+
+
+async def upload(
+    client: DataGymClient,
+    dataset_id: DatasetId,
+    sources: Source,
+    *,
+    scheduler: Scheduler,
+    connect: Connect | None = None,
+    config: UploadConfig | None = None,
+) -> UploadReport:
+    """Upload everything that `sources` names by a cluster, and return the report; see `uploader`.
+
+    Raises:
+        TransferError: The run had to stop before its end; its `report` says what was done.
+    """
+    job = uploader(client, dataset_id, sources, scheduler=scheduler, connect=connect, config=config)
+    async with job as run:
+        return await run.finish()
+
+
+@asynccontextmanager
+async def downloader(
+    client: DataGymClient,
+    dataset_id: DatasetId,
+    folder: str | os.PathLike[str],
+    *,
+    scheduler: Scheduler,
+    connect: Connect | None = None,
+    config: DownloadConfig | None = None,
+) -> AsyncIterator[Downloader]:
+    """Give an open download of a dataset whose media the workers of a cluster fetch.
+
+    It is `Downloader` in all else. The folder must be the same one on each worker: a shared drive.
+
+    Args:
+        client: An open client, whose limits are those of the job.
+        dataset_id, folder, config: As for ``client.downloader``.
+        scheduler, connect: As for `uploader`.
+
+    Raises:
+        ConfigurationError: As for `uploader`, or the folder cannot be used.
+    """
+    config = config or DownloadConfig()
+    root = str(Path(folder).expanduser().absolute())  # noqa: ASYNC240 -- asks no disk
+    told = attrs.evolve(config, on_event=None)
+    limits, retry = client._opened.limits, client._settings.retry
+    async with (
+        opened(scheduler) as cluster,
+        Hands(cluster, connect or type(client), client.media.base_url) as hands,
+    ):
+
+        async def fetch(wanted: Wanted) -> DownloadResult:
+            with await limits.slot(Lane.DOWNLOAD):
+                return await _fetched(hands, root, wanted, told, retry)
+
+        run = client.downloader(dataset_id, root, config=config)
+        run.fetch_by(fetch)
+        async with run:
+            yield run
+
+
+async def _fetched(
+    hands: Hands, root: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
+) -> DownloadResult:
+    """Return what became of a media; one whose worker is lost is fetched by another one."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            found: DownloadResult = await hands.ask(
+                wanted.media_id, "fetch", root, wanted, config, retry
+            )
+            return found
+        except APIConnectionError as error:
+            if not left or error.__cause__ is None:  # the service is gone, not the worker
+                raise
+    raise AssertionError("unreachable")
+
+
+async def download(
+    client: DataGymClient,
+    dataset_id: DatasetId,
+    folder: str | os.PathLike[str],
+    *,
+    scheduler: Scheduler,
+    connect: Connect | None = None,
+    config: DownloadConfig | None = None,
+) -> DownloadReport:
+    """Download a dataset by a cluster, and return the report; see `downloader`.
+
+    Raises:
+        TransferError: The run had to stop before its end; its `report` says what was done.
+    """
+    job = downloader(
+        client, dataset_id, folder, scheduler=scheduler, connect=connect, config=config
+    )
+    async with job as run:
+        return await run.finish()
