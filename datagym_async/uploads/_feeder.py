@@ -24,11 +24,11 @@ from datagym_async.uploads._reading import (
     DECODERS,
     PORTION_BYTES,
     PORTION_ITEMS,
-    SMALL,
     next_portion,
     read_awaited,
     read_stored,
 )
+from datagym_async.uploads._screening import SMALL, Screening
 from datagym_async.uploads._sending import BytesInFlight
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
@@ -38,7 +38,6 @@ from datagym_async.uploads.sources._leaves import Stream, leaves, nothing_to_upl
 from datagym_async.uploads.sources._stored import looked_up
 
 if TYPE_CHECKING:
-    from datagym_async.uploads._screening import Screening
     from datagym_async.uploads.sources._candidates import Candidate
 
 
