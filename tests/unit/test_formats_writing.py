@@ -19,7 +19,7 @@ from datagym_async.formats import (
     LossKind,
     WrittenFormat,
     coco,
-), coco
+)
 from datagym_async.formats._label_texts import flipped, smallest_box
 from datagym_async.labels import (
     Annotation,
