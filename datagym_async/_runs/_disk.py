@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, TypeAlias
@@ -91,6 +92,17 @@ def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> s
     if name in {"", ".", ".."}:
         return resolved(path)
     return os.path.join(resolved(folder), name)  # noqa: PTH118 -- for each file of a list
+
+
+def state_folder() -> Path:
+    """Return the folder of what jobs keep between runs (`jobs_folder` says which it is)."""
+    if given := os.environ.get("DATAGYM_STATE_DIR"):
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "datagym-async"
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state) / "datagym-async"
+    return Path.home() / ".local" / "state" / "datagym-async"
 
 
 _NOTE: Final = 200  # bytes that the file of a lock may hold

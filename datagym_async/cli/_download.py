@@ -43,9 +43,11 @@ def download(
     invocation: Invocation,
     given: Given,
     folder: Annotated[
-        Path,
+        str,
         argument(
-            "FOLDER", "Where to: a new or an empty folder, or that of the same download before."
+            "FOLDER",
+            "Where to: a new or an empty folder, or that of the same download before; or a prefix "
+            "in a store (s3://bucket/out/).",
         ),
     ],
     dataset: str | None = None,

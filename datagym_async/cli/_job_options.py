@@ -309,6 +309,12 @@ DOWNLOAD: Final = OptionTable(
                 "--lossy-ok",
                 "Exit with 0 also where a format of `--labels` has left something out.",
             ),
+            Option(
+                "--shards N|SIZE",
+                "Write WebDataset shards instead of files: tars of N images, or of about SIZE "
+                "bytes (`500M`); with `--labels json` each image has its labels beside it.",
+                type=str | None,
+            ),
             Option("--bitmaps", "Fetch the segmentation bitmaps of finished tasks, too."),
             Option(
                 "--links",
@@ -358,6 +364,7 @@ DOWNLOAD: Final = OptionTable(
             ),
             _RATE,
         ),
+        "Stores": (_STORE_OPTION,),
         _STOPS: (
             Option("--max-files N", "Stop after N media were asked for.", least=1),
             Option(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import attrs
 
 from datagym_async._runs._options import Stops, above_zero, check_on_event, flags, one_of, within
+from datagym_async._runs._stores import check_store_options, store_options
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.downloads._events import OnDownloadEvent
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import shares_of
 from datagym_async.models._ids import id_or_none
 
@@ -49,6 +52,31 @@ def _project(value: ProjectId | None) -> str | None:
     return id_or_none(value, "project id")
 
 
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([kMGT])(i?)B?")
+
+
+def bound_of(value: int | str) -> tuple[int, int]:
+    """Return the most media and the most bytes of a shard, one of them 0 for no bound.
+
+    Raises:
+        ConfigurationError: It is neither a number nor a size.
+    """
+    text = str(value).strip()
+    if text.isdecimal() and int(text):
+        return int(text), 0
+    if (found := _SIZE.fullmatch(text)) and float(found[1]):
+        step = 1024 if found[3] else 1000
+        return 0, int(float(found[1]) * step ** ("kMGT".index(found[2]) + 1))
+    raise ConfigurationError(
+        f"shards is {value!r}; give the media of one, such as 1000, or its size, such as '500M'."
+    )
+
+
+def _bounded(_: object, __: object, value: int | str | None) -> None:
+    if value is not None:
+        bound_of(value)
+
+
 @attrs.frozen(kw_only=True, field_transformer=flags)
 class DownloadConfig:
     """Say how a bulk download is done.
@@ -76,6 +104,11 @@ class DownloadConfig:
             is a folder then, too.
         group: What stays in one part: ``"folder"``, or a regular expression for names of files.
         bitmaps: Whether the segmentation bitmaps of finished tasks are fetched, too.
+        shards: Write WebDataset shards instead of files: tars of so many media (``1000``), or of
+            about so many bytes (``"500M"``). With ``labels="json"`` each image has its labels
+            beside it; other labels and bitmaps are not for shards.
+        store_options: How the object store is opened that the folder is in (``s3://bucket/out/``);
+            as in `UploadConfig`.
         project_id: The project whose labels and tasks a dataset is joined with; None takes the
             only one that it is attached to.
         tree: Whether folders in the names of media become folders again, as an upload with
@@ -112,6 +145,10 @@ class DownloadConfig:
     split: str | None = attrs.field(default=None, validator=_split)
     group: str | None = None
     bitmaps: bool = False
+    shards: int | str | None = attrs.field(default=None, validator=_bounded)
+    store_options: tuple[str, ...] = attrs.field(
+        default=(), converter=store_options, validator=check_store_options, repr=False
+    )
     project_id: str | None = attrs.field(default=None, converter=_project)
     tree: bool = False
     verify: bool = False
@@ -123,6 +160,13 @@ class DownloadConfig:
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
     on_event: OnDownloadEvent | None = attrs.field(default=None, validator=check_on_event)
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
+
+    def __attrs_post_init__(self) -> None:
+        if self.shards is not None and (self.bitmaps or set(self.labels) - {"json"}):
+            raise ConfigurationError(
+                'Shards hold images and labels="json"; download bitmaps and other labels into a '
+                "folder."
+            )
 
     @property
     def stops(self) -> Stops:

@@ -17,15 +17,19 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._database import DamagedError
 from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._options import Listener
+from datagym_async._runs._stores import is_stored
 from datagym_async._threads import in_thread
-from datagym_async.downloads._config import DownloadConfig
+from datagym_async.downloads._config import DownloadConfig, bound_of
 from datagym_async.downloads._events import DownloadEnded, DownloadStarted, MediaSettled
 from datagym_async.downloads._fetching import Fetcher
 from datagym_async.downloads._labels import require_extras, write_bitmaps, write_labels
@@ -37,6 +41,7 @@ from datagym_async.downloads._manifest import (
     manifest_path,
     trouble,
 )
+from datagym_async.downloads._prefix import Prefix
 from datagym_async.downloads._report import (
     DownloadOutcome,
     DownloadProgress,
@@ -44,11 +49,13 @@ from datagym_async.downloads._report import (
     DownloadResult,
     DownloadTally,
 )
+from datagym_async.downloads._shards import Shards
 from datagym_async.exceptions import (
     APIError,
     ClientClosedError,
     DataGymError,
     FileWriteError,
+    StoreError,
     TransferError,
 )
 
@@ -81,7 +88,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     Args:
         sources: The resources of a client.
         job: What is downloaded.
-        folder: Where to; new, empty, or of the same download.
+        folder: Where to; new, empty, or of the same download. Or a prefix in an object store, such
+            as ``s3://bucket/out/``.
         config: The options.
         retry: How often, and with which waits, an answer that broke off is asked for again.
         lane: Where the client's downloads wait; without it nothing but the workers bounds them.
@@ -101,12 +109,22 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     ) -> None:
         self._config = config = config or DownloadConfig()
         super().__init__(lane, config.concurrency, config.stops)
-        self._job, self._sources = job, sources
-        self._root = Path(folder).expanduser().absolute()
+        self._job = job = attrs.evolve(job, shards="shards" if config.shards else "")
+        self._sources, address = sources, str(os.fspath(folder))
+        self._prefix: Prefix | None = None
+        self._shards: Shards | None = None
+        if is_stored(address):
+            self._prefix = Prefix.of(address, config.store_options, *attrs.astuple(job))
+            self._root, self._place = self._prefix.root, self._prefix.at.address
+        else:
+            self._root = Path(folder).expanduser().absolute()
+            self._place = str(self._root)
         self._tally = DownloadTally(config.max_problems)
         self._listing = Listing(job, sources, config, self._tally, only)
         policy, patience = retry or RetryPolicy(), self._patience
-        self._fetcher = Fetcher(self._root, sources, config, policy, self._tally, patience)
+        self._fetcher = Fetcher(
+            self._root, sources, config, policy, self._tally, patience, self._prefix
+        )
         self._fetch = self._fetcher.fetch
         self._manifest: Manifest | None = None
         self._listener = Listener(config.on_event, "download")
@@ -129,11 +147,27 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         await in_thread(require_extras, self._config)
         await in_thread(self._open_manifest)
         await self._listing.enter(self._opened_manifest)
-        planned, root = self._tally.planned, str(self._root)
-        self._listener.tell(DownloadStarted(self._listing.name, root, planned))
+        if self._config.shards is not None:
+            await self._begin_shards(bound_of(self._config.shards))
+        if self._prefix is not None:
+            await in_thread(self._prefix.begin_state, self._opened_manifest.database)
+        planned, place = self._tally.planned, self._place
+        self._listener.tell(DownloadStarted(self._listing.name, place, planned))
+
+    async def _begin_shards(self, bound: tuple[int, int]) -> None:
+        config, project = self._config, self._listing.project
+        self._shards = self._fetcher.shards = await in_thread(
+            Shards, bound, self._opened_manifest, self._prefix, self._tally, bool(config.labels)
+        )
+        if config.labels and project is not None:
+            async with aclosing(self._sources.labels.iter_export(project.id)) as tasks:
+                await self._shards.take_labels(tasks)
 
     def _open_manifest(self) -> None:
+        if self._prefix is not None:
+            self._prefix.take_state()
         self._manifest = Manifest.open(self._root, self._job)
+        self._manifest.prefix = self._prefix
 
     @property
     def _opened_manifest(self) -> Manifest:
@@ -151,9 +185,16 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             await in_thread(self._close_manifest)
 
     def _close_manifest(self) -> None:
+        if self._shards is not None:
+            self._shards.close()
         if self._manifest is not None:
             with contextlib.closing(self._manifest), contextlib.suppress(sqlite3.Error):
                 self._write_down()  # what is not noted is fetched again
+            if self._prefix is not None:
+                with contextlib.suppress(StoreError, OSError):  # the next run here has its own
+                    self._prefix.keep_state()
+        if self._prefix is not None:
+            self._prefix.close()
 
     # What the engine asks for.
 
@@ -183,7 +224,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         finally:
             self._tally.in_flight -= 1
         self.failed += result.outcome is DownloadOutcome.FAILED
-        self._unwritten.append(result)
+        if self._shards is None or result.outcome is not DownloadOutcome.DOWNLOADED:
+            self._unwritten.append(result)  # else it is noted with its shard
         self._tally.settled(result)
         if self._listener.is_wanted:
             self._listener.tell(MediaSettled(result))
@@ -199,16 +241,20 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._opened_manifest.note(noted)
 
     async def _finish(self) -> None:
+        if self._shards is not None and self.error is None:
+            await self._shards.end()
         if self.error is None and not self.stopped:
             self._tally.phase = "labels"
             config, manifest, tally = self._config, self._opened_manifest, self._tally
-            if (project := self._listing.project) is not None:
+            if (project := self._listing.project) is not None and self._shards is None:
                 if config.labels:
                     await write_labels(self._sources, project, manifest, config, tally)
                 if config.bitmaps:
                     await write_bitmaps(self._sources, project, manifest, config, tally)
             self._tally.phase = "done"
         await in_thread(export_manifest, self._opened_manifest)
+        if self._prefix is not None:
+            await self._prefix.put_rest()
 
     def _outcome_of(self, error: Exception) -> Exception:
         if not isinstance(error, APIError | OSError | sqlite3.Error):
@@ -253,7 +299,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         tally, has_ended = self._tally, self._running is not None and self.error is None
         return DownloadReport(
             name=self._listing.name,
-            folder=str(self._root),
+            folder=self._place,
             planned=tally.planned,
             **tally.counts(*DownloadOutcome),
             bytes=tally.bytes_downloaded,

@@ -24,8 +24,9 @@ from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
 from datagym_async._transport import LinkError, LinkFetcher
 from datagym_async.downloads._config import DownloadConfig
-from datagym_async.downloads._manifest import STATE_FOLDER
+from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadOutcome, DownloadResult, DownloadTally
+from datagym_async.downloads._shards import Shards
 from datagym_async.exceptions import (
     APIConnectionError,
     APIError,
@@ -33,7 +34,9 @@ from datagym_async.exceptions import (
     BadRequestError,
     ClientClosedError,
     DataGymError,
+    FileWriteError,
     NotFoundError,
+    StoreError,
 )
 from datagym_async.models import MediaSourceType
 
@@ -74,16 +77,17 @@ class _Incoming:
         self.held, self.held_bytes = [], 0
         return part
 
-    def finish(self, *, is_link: bool) -> tuple[int, str]:
-        """Put the file in its place; return its size and hash."""
+    def finish(self, *, is_link: bool, goes_on: bool) -> HashedPart:
+        """Put the file in its place, unless it goes on elsewhere, and return it."""
         part = self.write()
-        if is_link:
+        if is_link or goes_on:
             part.file.close()
-            if reason := decode(str(part.path)).reason:
-                raise _BadImageError(reason)
-        part.put()
-        self.part = None
-        return part.size, part.hash.hexdigest()
+        if is_link and (reason := decode(str(part.path)).reason):
+            raise _BadImageError(reason)
+        if not goes_on:
+            part.put()
+            self.part = None
+        return part
 
 
 @attrs.define
@@ -96,6 +100,8 @@ class Fetcher:
     _retry: RetryPolicy  # how a broken answer is asked for again
     _tally: DownloadTally
     _patience: int  # media in a row without an answer, after which the service counts as gone
+    _prefix: Prefix | None = None  # where they go on to: a store
+    shards: Shards | None = None  # or shards, wherever these go
     _unanswered: int = attrs.field(default=0, init=False)
     _links: LinkFetcher = attrs.field(init=False)
 
@@ -134,7 +140,12 @@ class Fetcher:
                         incoming.held_bytes += len(chunk)
                         if incoming.held_bytes >= _HELD:
                             await in_thread(incoming.write)
-                size, sha256 = await in_thread(incoming.finish, is_link=is_link)
+                goes_on = self._prefix is not None or self.shards is not None
+                part = await in_thread(incoming.finish, is_link=is_link, goes_on=goes_on)
+                if self.shards is not None:
+                    await self.shards.add(wanted, part)
+                elif self._prefix is not None:
+                    await self._prefix.put(part.path, wanted.path)
             except (DataGymError, LinkError, OSError, _BadImageError) as error:
                 if _is_of_all(error):
                     raise
@@ -144,7 +155,7 @@ class Fetcher:
                     # The service moves the tasks of a link that it cannot fetch: never ask twice.
                     may_pass = is_open and not is_link and isinstance(error, APIConnectionError)
                 if not may_pass or attempts > self._retry.max_retries:
-                    is_unanswered = isinstance(error, APIConnectionError)
+                    is_unanswered = isinstance(error, APIConnectionError | StoreError)
                     self._unanswered = self._unanswered + 1 if is_unanswered else 0
                     if self._unanswered >= self._patience:  # the service is gone
                         raise
@@ -161,8 +172,8 @@ class Fetcher:
                 self._unanswered = 0
                 return result(
                     outcome=DownloadOutcome.DOWNLOADED,
-                    size=size,
-                    sha256=sha256,
+                    size=part.size,
+                    sha256=part.hash.hexdigest(),
                     attempts=attempts,
                     seconds=clock() - began,
                 )
@@ -196,6 +207,10 @@ def _is_of_all(error: Exception) -> bool:
     """Return whether every other media would meet the error as well."""
     if isinstance(error, APIError | ClientClosedError):
         return is_fatal(error) and not isinstance(error, NotFoundError)
+    if isinstance(error, StoreError):
+        return error.trouble != "passing"
+    if isinstance(error, FileWriteError):  # of a shard
+        return True
     return isinstance(error, OSError) and is_full(error)
 
 
@@ -204,6 +219,6 @@ def _reason(error: Exception, *, is_link: bool) -> str:
         return "The media was deleted since it was listed."
     if isinstance(error, BadRequestError) and is_link:
         return _BROKEN_LINK.format(error)
-    if isinstance(error, OSError) and not isinstance(error, APIError):
+    if isinstance(error, OSError) and not isinstance(error, APIError | StoreError):
         return f"Its file cannot be written ({error.strerror or error})."
     return str(error)

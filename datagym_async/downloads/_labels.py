@@ -19,7 +19,8 @@ from datagym_async._printable import printable
 from datagym_async._runs._decode import require_pillow, size_of
 from datagym_async._runs._disk import PARTS, HashedPart, path_in
 from datagym_async._threads import in_thread
-from datagym_async.downloads._manifest import STATE_FOLDER, Manifest
+from datagym_async.downloads._manifest import Manifest
+from datagym_async.downloads._prefix import STATE_FOLDER
 from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, check_format, save_bitmaps
 from datagym_async.exports._tasks import TaskSource
 from datagym_async.formats import LossReport, classes_from, write

@@ -20,8 +20,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -38,6 +38,7 @@ from datagym_async._runs._database import (
 from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, path_in, tidy
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, KEPT_NAMES, OF_ONE_RUN, Planning, claim_of
+from datagym_async.downloads._prefix import MANIFEST, STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadOutcome
 from datagym_async.exceptions import ConfigurationError, FileWriteError
 from datagym_async.models import MediaSourceType
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from datagym_async.downloads._report import DownloadResult
 
 
-STATE_FOLDER: Final = ".datagym"
-"""Folder of the manifest; no media can have its name, since no safe name begins with a dot."""
 VERSION: Final = 2
 _EXPORTED: Final = 1000  # media that are written out in one go
 _NOT_COUNTED: Final = frozenset(
@@ -74,6 +73,15 @@ CREATE TABLE media (
 CREATE TABLE kept (claim INTEGER PRIMARY KEY);
 CREATE TABLE numbered (claim INTEGER PRIMARY KEY, next INTEGER);
 """
+_SHARDS = """
+CREATE TABLE IF NOT EXISTS shard (
+    number INTEGER PRIMARY KEY, shard TEXT, shard_size INTEGER, shard_sha TEXT
+);
+CREATE TABLE IF NOT EXISTS sample (
+    media_id TEXT PRIMARY KEY, number INTEGER, member TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sample_key (claim INTEGER PRIMARY KEY);
+"""
 
 
 @attrs.frozen
@@ -83,11 +91,12 @@ class DownloadJob:
     base_url: str
     kind: str  # "dataset" or "project"
     id: str
+    shards: str = ""  # "shards" where it goes into such
 
 
 def manifest_path(root: Path) -> Path:
     """Return where the manifest of a folder lies."""
-    return root / STATE_FOLDER / "manifest.sqlite3"
+    return root / MANIFEST
 
 
 def _opened(root: Path, job: DownloadJob) -> Database:
@@ -195,7 +204,12 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
         )
     known = dict(connection.execute("SELECT name, value FROM meta"))
     for name, mine in attrs.asdict(job).items():
-        if known.get(name) != mine:
+        if known.get(name, "") != mine and name == "shards":
+            other = "files" if mine else "shards"
+            raise ConfigurationError(
+                f"The download in {_shown(root)} is one into {other}; give another folder."
+            )
+        if known.get(name, "") != mine:
             raise ConfigurationError(
                 f"The folder {_shown(root)} holds a download of the {known.get('kind')} "
                 f"{known.get('id')} of {known.get('base_url')}; give another folder."
@@ -205,7 +219,9 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
     except (KeyError, TypeError, ValueError):
         raise DamagedError("it does not say how many runs there were") from None
     connection.execute("UPDATE meta SET value = ? WHERE name = 'run'", (str(run),))
-    connection.executescript(INDEXES + OF_ONE_RUN)  # a kill may have come before there were any
+    connection.executescript(
+        INDEXES + OF_ONE_RUN + _SHARDS
+    )  # a kill may have come before there were any
     return run
 
 
@@ -214,8 +230,11 @@ def _shown(path: Path) -> str:
 
 
 _TAKE = """
-SELECT seq, media_id, name, path, source, task_id, outcome, size, sha256
-FROM now CROSS JOIN media USING (seq) WHERE seq > ? ORDER BY seq LIMIT ?
+SELECT seq, media_id, name, path, source, task_id, outcome, size, sha256,
+       shard, shard_size, shard_sha
+FROM now CROSS JOIN media USING (seq)
+LEFT JOIN sample USING (media_id) LEFT JOIN shard USING (number)
+WHERE seq > ? ORDER BY seq LIMIT ?
 """
 _NOTE = """
 UPDATE media SET outcome = ?, size = ?, sha256 = ?, status = ?, key = ?, reason = ?
@@ -226,10 +245,12 @@ SELECT media_id, CASE outcome WHEN 'downloaded' THEN path ELSE '' END FROM media
 WHERE media_id IN (SELECT value FROM json_each(?)) AND seq IN (SELECT seq FROM now)
 """
 _ALL = """
-SELECT path AS file, coalesce(outcome, 'pending') AS outcome, media.name, media_id, dataset_id,
+SELECT coalesce(shard || '/' || member, path) AS file, coalesce(outcome, 'pending') AS outcome,
+       media.name, media_id, dataset_id,
        dataset.name AS dataset, source, size, sha256, stored_name, reason,
        EXISTS (SELECT 1 FROM now WHERE now.seq = media.seq) AS listed
-FROM media LEFT JOIN dataset USING (dataset_id) ORDER BY seq
+FROM media LEFT JOIN dataset USING (dataset_id)
+LEFT JOIN sample USING (media_id) LEFT JOIN shard USING (number) ORDER BY seq
 """
 _SOURCES: Final = {each.value: each for each in MediaSourceType}
 _GONE = "UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE seq = ?"
@@ -258,6 +279,9 @@ class Portion:
 @attrs.define
 class Manifest(Planning):
     """An open manifest; may be used from any thread, by one at a time."""
+
+    prefix: Prefix | None = None  # where the files are, unless they are in its folder
+    _shards_there: dict[str, bool] = attrs.Factory(dict)
 
     @classmethod
     def open(cls, root: Path, job: DownloadJob) -> Self:
@@ -289,11 +313,11 @@ class Manifest(Planning):
         with self.using() as database:
             rows = database.execute(_TAKE, (after, count)).fetchall()
         wanted, changed = [], []
-        for seq, media_id, name, path, source, task_id, outcome, size, sha in rows:
+        for seq, media_id, name, path, source, task_id, outcome, size, sha, *shard in rows:
             if not isinstance(path, str) or "\0" in path:
                 raise DamagedError("a file in it has no name")
             if outcome == DownloadOutcome.DOWNLOADED:
-                if is_still_there(path_in(self.root, path), size, sha if verify else ""):
+                if self._is_there(path, size, sha, shard, verify=verify):
                     continue
                 changed.append((seq,))
             is_text = isinstance(media_id, str) and isinstance(name, str)
@@ -305,6 +329,54 @@ class Manifest(Planning):
                 database.executemany(_GONE, changed)
         last = rows[-1][0] if rows else 0
         return Portion(last, len(rows) - len(wanted), tuple(wanted))
+
+    def _is_there(
+        self, path: str, size: int | None, sha: str, shard: list[Any], *, verify: bool
+    ) -> bool:
+        if shard[0] is None:
+            sha = sha if verify else ""
+            if self.prefix is not None:
+                return self.prefix.holds(path, size, sha)
+            return is_still_there(path_in(self.root, path), size, sha)
+        name, *known = shard
+        if name not in self._shards_there:  # once for all that are in it
+            size, sha = known
+            self._shards_there[name] = self._is_there(name, size, sha, [None], verify=verify)
+        return self._shards_there[name]
+
+    # Shards.
+
+    def next_shard(self) -> str:
+        """Return the name of the next shard."""
+        with self.using() as database:
+            (last,) = database.execute("SELECT max(number) FROM shard").fetchone()
+        return f"shard-{0 if last is None else last + 1:06}.tar"
+
+    def claim_key(self, key: str, media_id: str) -> str:
+        """Return the key of a sample that no other one has."""
+        with self.using() as database:
+            kept = database.execute(
+                "SELECT member FROM sample WHERE media_id = ?", (media_id,)
+            ).fetchone()
+            sql = "INSERT OR IGNORE INTO sample_key VALUES (?)"
+            if kept is None and not database.execute(sql, (claim_of(key),)).rowcount:
+                key = f"{key}_{media_id[:13]}"
+                database.execute(sql, (claim_of(key),))
+        return key if kept is None else str(PurePosixPath(kept[0]).with_suffix(""))
+
+    def note_shard(
+        self, name: str, size: int, sha256: str, samples: Sequence[tuple[str, int, str, str]]
+    ) -> None:
+        """Note a shard that is in its place, and its media: ids, sizes, hashes and members."""
+        number = int(name[6:12])
+        with self.using() as database:
+            shard = (number, name, size, sha256)
+            database.execute("INSERT INTO shard VALUES (?, ?, ?, ?)", shard)
+            for media_id, media_size, sha, member in samples:
+                row = (DownloadOutcome.DOWNLOADED.value, media_size, sha, None, "", "", media_id)
+                database.execute(_NOTE, row)
+                sample = (media_id, number, member)
+                database.execute("INSERT OR REPLACE INTO sample VALUES (?, ?, ?)", sample)
 
     def note(self, results: Sequence[DownloadResult]) -> None:
         """Write outcomes down."""

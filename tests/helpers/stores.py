@@ -85,6 +85,9 @@ class BrokenStore:
             def do_GET(self) -> None:
                 store.answer(self)
 
+            def do_PUT(self) -> None:
+                store.take(self)
+
             do_HEAD = do_GET  # noqa: N815 -- the name that http.server looks for
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -133,6 +136,17 @@ class BrokenStore:
                 end = int(first) + len(data) - 1
                 fields["Content-Range"] = f"bytes {first}-{end}/{size}"
             self._send(request, status, data, fields, cut=fault == "reset")
+
+    def take(self, request: BaseHTTPRequestHandler) -> None:
+        """Take an object."""
+        key = unquote(urlsplit(request.path).path).removeprefix("/b/")
+        data = request.rfile.read(int(request.headers["Content-Length"]))
+        self.asked[key] += 1
+        if fault := self.fault(key, self.asked[key]):
+            self._send(request, int(fault), b"<Error><Code>AccessDenied</Code></Error>")
+            return
+        self.objects[key] = data
+        self._send(request, 200, b"", {"ETag": self.etag(key)})
 
     def etag(self, key: str) -> str:
         """Return the ETag of an object."""

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -30,7 +29,7 @@ from datagym_async._runs._database import (
     of_a_database,
     unseal,
 )
-from datagym_async._runs._disk import JournalLock, full_path, local_path, lock_path
+from datagym_async._runs._disk import JournalLock, full_path, local_path, lock_path, state_folder
 from datagym_async._runs._stores import shown_options
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import name_key
@@ -121,13 +120,7 @@ def jobs_folder() -> Path:
     It is ``$DATAGYM_STATE_DIR``, else ``$XDG_STATE_HOME/datagym-async``, else
     ``~/.local/state/datagym-async``; on Windows the folder of local application data.
     """
-    if given := os.environ.get("DATAGYM_STATE_DIR"):
-        return Path(given).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "datagym-async"
-    if state := os.environ.get("XDG_STATE_HOME"):
-        return Path(state) / "datagym-async"
-    return Path.home() / ".local" / "state" / "datagym-async"
+    return state_folder()
 
 
 def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:

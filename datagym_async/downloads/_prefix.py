@@ -1,0 +1,153 @@
+"""A prefix in an object store as the place of a download.
+
+Each file is written, hashed and checked in a folder of ours on this machine, and goes to the store
+whole: in one request, or in parts of `PART` bytes, which count once the last one is there. The
+manifest lies in that folder. A copy of it is put beside the files when all have their names, and at
+the end of a run; whoever finds a copy that is not their own last one takes it. So another machine
+goes on where this one has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from pathlib import Path
+from typing import Final, Self
+
+import attrs
+
+from datagym_async._files import PRIVATE, private_folder, write_private
+from datagym_async._runs._database import SIDES, Database
+from datagym_async._runs._disk import PARTS, JournalLock, state_folder
+from datagym_async._runs._stores import RANGE, StoredAt, Stores, failed
+from datagym_async._threads import in_thread
+from datagym_async.exceptions import ConfigurationError, StoreError
+
+STATE_FOLDER: Final = ".datagym"
+"""Folder of the manifest; no media can have its name, since no safe name begins with a dot."""
+MANIFEST: Final = f"{STATE_FOLDER}/manifest.sqlite3"
+PART: Final = 8 << 20
+
+
+@attrs.define
+class Prefix:
+    """Where the files of a download go."""
+
+    stores: Stores
+    at: StoredAt
+    root: Path  # the folder of ours
+    _held: sqlite3.Connection | None = attrs.field(default=None, init=False)
+
+    @classmethod
+    def of(cls, address: str, options: tuple[str, ...], *job: str) -> Self:
+        """Return the place that an address names, for one job; nothing is asked yet."""
+        at = StoredAt.of(address)
+        known = "\0".join((*job, at.address))
+        name = hashlib.sha256(known.encode()).hexdigest()[:24]
+        return cls(Stores(options), at, state_folder() / "downloads" / name)
+
+    def _at(self, path: str) -> StoredAt:
+        return attrs.evolve(self.at, key=f"{self.at.key}/{path}".strip("/"))
+
+    async def put(self, file: Path, path: str) -> None:
+        """Put a file of this machine in its place; it is there whole, or not at all."""
+        at, store = self._at(path), await in_thread(self.stores.open, self.at.root)
+        try:
+            await store.put_async(at.key, file, chunk_size=PART, max_concurrency=4)
+        except Exception as error:
+            raise failed(at.address, error) from None
+
+    async def put_rest(self) -> None:
+        """Put what has been written beside the media, labels and lists, and delete it here."""
+        for file in await in_thread(self._rest):
+            await self.put(file, file.relative_to(self.root).as_posix())
+            await in_thread(file.unlink)
+
+    def _rest(self) -> list[Path]:
+        found = (path for path in self.root.rglob("*") if path.is_file())
+        return [path for path in found if path.relative_to(self.root).parts[0] != STATE_FOLDER]
+
+    def holds(self, path: str, size: int | None, sha256: str) -> bool:
+        """Return whether a file is the one that is known, by its hash or its size; blocks.
+
+        What is there is listed once, into a temporary file.
+        """
+        if self._held is None:
+            self._held = sqlite3.connect("", check_same_thread=False)
+            self._held.execute("CREATE TABLE held (path PRIMARY KEY, size) WITHOUT ROWID")
+            start = len(self.at.key) + 1 if self.at.key else 0
+            found = ((each["path"][start:], each["size"]) for each in self.stores.list(self.at))
+            self._held.executemany("INSERT OR REPLACE INTO held VALUES (?, ?)", found)
+        known = self._held.execute("SELECT size FROM held WHERE path = ?", (path,)).fetchone()
+        if known is None or known[0] != size or not sha256:
+            return known is not None and known[0] == size
+        digest = hashlib.sha256()
+        source = self.stores.at(self._at(path).address)
+        for start in range(0, size or 0, RANGE):
+            digest.update(source.read_at(start, RANGE))
+        return digest.hexdigest() == sha256
+
+    # The manifest.
+
+    def take_state(self) -> None:
+        """Take the copy of the manifest, where it is newer than what is here; blocks.
+
+        Raises:
+            ConfigurationError: Something lies at the prefix, and no copy.
+            StoreError: The store does not say.
+        """
+        target, at = self.root / MANIFEST, self._at(MANIFEST)
+        try:
+            meta = self.stores.head(at)
+        except StoreError as error:
+            if error.trouble != "gone":
+                raise
+            if not target.exists() and next(iter(self.stores.list(self.at)), None) is not None:
+                raise ConfigurationError(
+                    f"There is something at {self.at.address}, and no download to resume; give an "
+                    "empty prefix."
+                ) from None
+            return
+        private_folder(target.parent)
+        mark, etag = target.with_name("copy"), meta["e_tag"] or ""
+        if target.exists() and mark.exists() and mark.read_text("utf-8") == etag:
+            return
+        if (lock := JournalLock.take(target)) is None:  # in use: opening it says so
+            return
+        try:
+            source, fresh = self.stores.at(at.address), target.with_name("fetched")
+            fresh.touch(mode=PRIVATE)
+            with fresh.open("wb") as file:
+                for start in range(0, meta["size"], RANGE):
+                    file.write(source.read_at(start, RANGE))
+            for side in SIDES:
+                target.with_name(target.name + side).unlink(missing_ok=True)
+            fresh.replace(target)
+            lock.write("")  # it has no seal
+            write_private(mark, etag.encode())
+        finally:
+            lock.release()
+
+    def begin_state(self, database: Database) -> None:
+        """Put a first copy of the manifest, which is open, where there is none; blocks."""
+        if (self.root / STATE_FOLDER / "copy").exists():
+            return
+        source = self.root / STATE_FOLDER / PARTS / "manifest"
+        with contextlib.closing(sqlite3.connect(source)) as copy, database.using() as connection:
+            connection.backup(copy)
+        self.keep_state(source)
+        source.unlink()
+
+    def keep_state(self, source: Path | None = None) -> None:
+        """Put a copy of the manifest, which is closed, beside the files; blocks."""
+        source, at = source or self.root / MANIFEST, self._at(MANIFEST)
+        try:
+            put = self.stores.open(at.root).put(at.key, source, chunk_size=PART)
+        except Exception as error:
+            raise failed(at.address, error) from None
+        write_private(self.root / STATE_FOLDER / "copy", (put["e_tag"] or "").encode())
+
+    def close(self) -> None:
+        if self._held is not None:
+            self._held.close()

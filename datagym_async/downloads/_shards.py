@@ -1,0 +1,150 @@
+"""WebDataset shards as the place of a download: tars of samples, in a folder or in a store.
+
+A sample are the files of one key, one after the other: the image, and its labels as ``KEY.json`` if
+these are wanted. WebDataset takes a name up to its first dot for the key, so dots before the suffix
+become underscores; a key that is taken gets the beginning of the media's id behind it.
+
+Media come in the order in which they arrive. A shard is written aside, and is in its place when it
+is full; only then are its media noted as downloaded. What a kill interrupts is fetched again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sqlite3
+import tarfile
+from collections.abc import AsyncIterable
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+
+from datagym_async._runs._disk import PARTS, HashedPart
+from datagym_async._threads import in_thread
+from datagym_async.downloads._manifest import Manifest
+from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
+from datagym_async.downloads._report import DownloadTally
+from datagym_async.exceptions import FileWriteError, StoreError
+from datagym_async.labels import LabeledTask, to_payload
+from datagym_async.resources._work import in_batches
+
+if TYPE_CHECKING:
+    from datagym_async.downloads._manifest import Wanted
+
+_BATCH: Final = 200
+
+
+@attrs.define
+class Shards:
+    """Write media into shards, one after the other."""
+
+    _bound: tuple[int, int]
+    _manifest: Manifest
+    _prefix: Prefix | None
+    _tally: DownloadTally
+    _has_labels: bool
+    _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    _part: HashedPart | None = attrs.field(default=None, init=False)
+    _tar: tarfile.TarFile | None = attrs.field(default=None, init=False)
+    _rows: list[tuple[str, int, str, str]] = attrs.field(factory=list, init=False)
+    _texts: sqlite3.Connection = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # On disk once it is large: the labels of a project, and the keys that are taken.
+        self._texts = sqlite3.connect("", check_same_thread=False)
+        self._texts.execute("CREATE TABLE label (media_id PRIMARY KEY, text) WITHOUT ROWID")
+
+    async def take_labels(self, tasks: AsyncIterable[LabeledTask]) -> None:
+        """Keep the labels that the samples are to have."""
+
+        def keep(batch: list[LabeledTask]) -> None:
+            texts = ((one.media_id, json.dumps(to_payload(one))) for one in batch)
+            self._texts.executemany("INSERT OR REPLACE INTO label VALUES (?, ?)", texts)
+
+        async for batch in in_batches(tasks, _BATCH):
+            await in_thread(keep, batch)
+
+    async def add(self, wanted: Wanted, part: HashedPart) -> None:
+        """Add a media that has arrived; a shard that is full is put in its place.
+
+        Where that fails it is a `FileWriteError`: it would fail all that are in it.
+        """
+        async with self._lock:
+            try:
+                await in_thread(self._append, wanted, part)
+                media, size = self._bound
+                if len(self._rows) == media or 0 < size <= (self._part.size if self._part else 0):
+                    await self._seal()
+            except OSError as error:
+                if isinstance(error, StoreError):
+                    raise FileWriteError(str(error)) from None
+                raise FileWriteError.of(self._manifest.root, error) from error
+
+    async def end(self) -> None:
+        """Put the last shard in its place."""
+        async with self._lock:
+            if self._rows:
+                await self._seal()
+
+    def _append(self, wanted: Wanted, part: HashedPart) -> None:
+        part.file.close()
+        if self._tar is None:
+            parts = self._manifest.root / STATE_FOLDER / PARTS
+            name = self._manifest.next_shard()
+            self._part = HashedPart.within(parts, self._manifest.root / name)
+            stream = cast("Any", _Writing(self._part))
+            self._tar = tarfile.open(fileobj=stream, mode="w|")  # noqa: SIM115 -- over several calls
+        path = PurePosixPath(wanted.path)
+        key = str(path.with_name(path.stem.replace(".", "_")))
+        key = self._manifest.claim_key(key, wanted.media_id)
+        member = key + path.suffix.lower()
+        with part.path.open("rb") as file:
+            self._tar.addfile(_header(member, part.size), file)
+        if self._has_labels:
+            sql = "SELECT text FROM label WHERE media_id = ?"
+            found = self._texts.execute(sql, (wanted.media_id,)).fetchone()
+            about = {"media_id": wanted.media_id, "name": wanted.name}
+            labels = json.loads(found[0]) if found else None
+            text = json.dumps(about | {"labels": labels}).encode()
+            self._tar.addfile(_header(f"{key}.json", len(text)), io.BytesIO(text))
+            self._tally.labelled += found is not None
+        self._rows.append((wanted.media_id, part.size, part.hash.hexdigest(), member))
+
+    async def _seal(self) -> None:
+        part, tar, rows = self._part, self._tar, self._rows
+        if part is None or tar is None:
+            return
+        name = part.target.name
+        await in_thread(tar.close)
+        if self._prefix is None:
+            await in_thread(part.put)
+        else:
+            await in_thread(part.file.close)
+            await self._prefix.put(part.path, name)
+            await in_thread(part.drop)
+        self._part, self._tar, self._rows = None, None, []
+        await in_thread(self._manifest.note_shard, name, part.size, part.hash.hexdigest(), rows)
+        if self._has_labels:
+            self._tally.written.append(name)
+
+    def close(self) -> None:
+        """Drop what is not in its place; blocks."""
+        self._texts.close()
+        if self._part is not None:
+            self._part.drop()
+
+
+def _header(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    return info
+
+
+@attrs.frozen
+class _Writing:
+    part: HashedPart
+
+    def write(self, data: bytes) -> None:
+        self.part.write([data])

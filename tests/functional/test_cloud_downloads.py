@@ -1,0 +1,286 @@
+"""Downloads into object stores, and into WebDataset shards in a folder or a store."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datagym_async import ConfigurationError, DataGymClient, DownloadConfig, TransferError
+from datagym_async.labels import Annotation, Rectangle
+from datagym_async.server import SeedMedia, Server
+from datagym_async.uploads import UploadItem
+from tests.helpers.photos import jpeg
+from tests.helpers.sentinel import TOKEN
+from tests.helpers.stores import BrokenStore, make_bucket, moto_server, opened, options_of
+from tests.helpers.world import world
+
+PHOTOS = {f"{at}.jpg": jpeg(2000 + at, seed=at) for at in range(12)}
+
+
+@pytest.fixture(autouse=True)
+def no_open_descriptors() -> None:
+    """Look for no open sockets: obstore's threads close theirs some time after its stores."""
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of what is kept of downloads into stores."""
+    monkeypatch.setenv("DATAGYM_STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[DataGymClient]:
+    """Return a client of an embedded service."""
+    async with (
+        Server(token=TOKEN) as server,
+        DataGymClient(server.token, server.base_url, rate_limit=None) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def dataset_id(client: DataGymClient) -> str:
+    """Return a dataset of a dozen photos."""
+    dataset = await client.datasets.create("Photos")
+    await client.upload(dataset.id, [UploadItem(name, data) for name, data in PHOTOS.items()])
+    return dataset.id
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    """Return a prefix in a store of its own."""
+    return f"memory://{tmp_path.name}{id(tmp_path)}/out"
+
+
+def held(place: str, options: dict[str, str] | None = None) -> dict[str, bytes]:
+    """Return what lies at a prefix, by path."""
+    root, key = place.rsplit("/", 1)
+    store = opened(root, options)
+    found = [each["path"] for each in store.list(key).collect()]
+    return {path[len(key) + 1 :]: bytes(store.get(path).bytes()) for path in found}
+
+
+def samples(tars: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """Return what shards hold as WebDataset reads them: files of one key that follow each other."""
+    found: dict[str, dict[str, bytes]] = {}
+    for name, data in sorted(tars.items()):
+        last = ""
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            for info in tar:
+                folder, _, base = info.name.rpartition("/")
+                key, _, suffix = base.partition(".")
+                key = f"{name}/{folder}/{key}"
+                assert key == last or key not in found, "the files of a key lie together"
+                last = key
+                file = tar.extractfile(info)
+                assert file is not None
+                found.setdefault(key, {})[suffix] = file.read()
+    return found
+
+
+async def test_a_dataset_goes_to_a_prefix(
+    client: DataGymClient, dataset_id: str, place: str
+) -> None:
+    """Each file is there whole, the lists and the manifest beside them; a stopped run resumes."""
+    config = DownloadConfig(max_files=5)
+    first = await client.download_dataset(dataset_id, f"{place}/", config=config)
+    assert (first.downloaded, first.folder) == (5, place)
+    second = await client.download_dataset(dataset_id, place)
+    assert (second.downloaded, second.present, second.ok) == (7, 5, True)
+    files = held(place)
+    assert {name: files[name] for name in PHOTOS} == PHOTOS
+    assert set(files) - set(PHOTOS) == {
+        ".datagym/manifest.sqlite3",
+        "manifest.csv",
+        "manifest.jsonl",
+    }
+    rows = [json.loads(line) for line in files["manifest.jsonl"].splitlines()]
+    assert {row["outcome"] for row in rows} == {"downloaded"}
+
+
+async def test_what_is_missing_or_changed_is_fetched_again(
+    client: DataGymClient, dataset_id: str, place: str
+) -> None:
+    """What is missing always; what has other bytes with `verify`."""
+    await client.download_dataset(dataset_id, place)
+    store = opened(place.rsplit("/", 1)[0])
+    store.delete("out/3.jpg")
+    store.put("out/4.jpg", jpeg(2004, seed=99))
+    report = await client.download_dataset(dataset_id, place)
+    assert (report.downloaded, report.present) == (1, 11)
+    report = await client.download_dataset(dataset_id, place, config=DownloadConfig(verify=True))
+    assert (report.downloaded, report.present) == (1, 11)
+    assert held(place)["4.jpg"] == PHOTOS["4.jpg"]
+
+
+async def test_another_machine_goes_on(
+    client: DataGymClient, dataset_id: str, place: str, state: Path
+) -> None:
+    """By the copy of the manifest; this machine then takes that of the other one."""
+    config = DownloadConfig(max_files=5)
+    await client.download_dataset(dataset_id, place, config=config)
+    state.rename(state.with_name("here"))
+    report = await client.download_dataset(dataset_id, place)
+    assert (report.downloaded, report.present) == (7, 5)
+    shutil.rmtree(state)
+    state.with_name("here").rename(state)
+    report = await client.download_dataset(dataset_id, place)
+    assert (report.downloaded, report.present) == (0, 12)
+
+
+async def test_a_prefix_that_holds_something_else_is_left_alone(
+    client: DataGymClient, dataset_id: str, place: str
+) -> None:
+    """As a folder is; so is one of another download."""
+    opened(place.rsplit("/", 1)[0]).put("out/mine.txt", b"x")
+    with pytest.raises(ConfigurationError, match="no download to resume; give an empty prefix"):
+        await client.download_dataset(dataset_id, place)
+    assert set(held(place)) == {"mine.txt"}
+    other = await client.datasets.create("Other")
+    await client.download_dataset(other.id, f"{place}/a")
+    with pytest.raises(ConfigurationError, match="holds a download of the dataset"):
+        await client.download_dataset(dataset_id, f"{place}/a")
+
+
+async def test_large_media_go_in_parts_to_a_server_of_s3(
+    client: DataGymClient, dataset_id: str
+) -> None:
+    """Of others' make; the parts are one object, byte for byte."""
+    large = jpeg(12_000_000, seed=1)
+    await client.upload(dataset_id, UploadItem("large.jpg", large))
+    with moto_server() as endpoint:
+        make_bucket(endpoint, "bucket")
+        options = options_of(endpoint)
+        config = DownloadConfig(store_options=options)
+        report = await client.download_dataset(dataset_id, "s3://bucket/out", config=config)
+        again = await client.download_dataset(dataset_id, "s3://bucket/out", config=config)
+        files = await asyncio.to_thread(held, "s3://bucket/out", options)
+    assert (report.downloaded, again.present) == (13, 13)
+    assert {name: files[name] for name in PHOTOS} == PHOTOS
+    assert files["large.jpg"] == large
+
+
+async def test_a_store_that_takes_nothing_stops_the_download(
+    client: DataGymClient, dataset_id: str
+) -> None:
+    """Every other file would meet the same; the text has no word of the store's own."""
+    store = BrokenStore(fault=lambda key, _: "403" if key.endswith(".jpg") else "")
+    with store.serving():
+        config = DownloadConfig(store_options=store.options)
+        with pytest.raises(TransferError, match=r"s3://b/out/\d+\.jpg: access is denied"):
+            await client.download_dataset(dataset_id, "s3://b/out", config=config)
+        store.fault = lambda key, _: ""
+        report = await client.download_dataset(dataset_id, "s3://b/out", config=config)
+    assert report.ok
+    assert {name: store.objects[f"out/{name}"] for name in PHOTOS} == PHOTOS
+
+
+async def test_labels_lie_beside_the_media_in_a_store(tmp_path: Path, place: str) -> None:
+    """Whatever a download writes into a folder is in the prefix in the end, and not here."""
+    media = [SeedMedia(name, jpeg(2000, seed=3)) for name in ("a.jpg", "b.jpg")]
+    async with world(*media) as here:
+        await label(here, "a.jpg")
+        config = DownloadConfig(labels=("jsonl", "coco"))
+        report = await here.client.download_dataset(here.dataset_id, place, config=config)
+    files = held(place)
+    assert set(report.written) == {"labels.jsonl", "labels.coco.json"} < set(files)
+    assert json.loads(files["labels.jsonl"])["file"] == "a.jpg"
+    left = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert {path.parent.name for path in left} == {".datagym"}
+
+
+async def label(here: Any, name: str) -> None:
+    """Label a media with a box, and complete its task."""
+    project, client = here.project, here.client
+    entry = {"entryKey": "box", "entryValue": "box", "type": "RECTANGLE"}
+    await client.label_configs.upload(project.label_configuration_id, [entry])
+    task_id = project.task_ids[name]
+    await client.values.write(task_id, [Annotation("box", Rectangle(4, 6, 20, 10))])
+    await client.tasks.complete(task_id)
+
+
+# Shards.
+
+
+@pytest.mark.parametrize("where", ["folder", "store"])
+async def test_shards_are_complete_and_resumed(
+    client: DataGymClient, dataset_id: str, place: str, tmp_path: Path, where: str
+) -> None:
+    """By number or size; each image once, whatever stopped the run before; a lost one is remade."""
+    folder = place if where == "store" else str(tmp_path / "out")
+
+    async def tars() -> dict[str, bytes]:
+        if where == "store":
+            return {name: data for name, data in held(place).items() if name.endswith(".tar")}
+        found = await asyncio.to_thread(lambda: sorted((tmp_path / "out").glob("*.tar")))
+        return {path.name: await asyncio.to_thread(path.read_bytes) for path in found}
+
+    config = DownloadConfig(shards=5, max_files=7)
+    first = await client.download_dataset(dataset_id, folder, config=config)
+    assert (first.downloaded, len(await tars())) == (7, 2)
+    report = await client.download_dataset(dataset_id, folder, config=DownloadConfig(shards=5))
+    assert (report.downloaded, report.present, report.ok) == (5, 7, True)
+    shards = await tars()
+    assert sorted(shards) == [f"shard-00000{at}.tar" for at in range(3)]
+    found = samples(shards)
+    assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
+    if where == "store":
+        opened(place.rsplit("/", 1)[0]).delete("out/shard-000000.tar")
+    else:
+        await asyncio.to_thread((tmp_path / "out" / "shard-000000.tar").unlink)
+    again = await client.download_dataset(dataset_id, folder, config=DownloadConfig(shards="8k"))
+    assert (again.downloaded, again.present) == (5, 7)
+    found = samples(await tars())
+    assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
+    with pytest.raises(ConfigurationError, match="is one into shards"):
+        await client.download_dataset(dataset_id, folder)
+
+
+async def test_keys_are_one_for_each_image_and_labels_lie_beside(tmp_path: Path) -> None:
+    """Dots and equal stems do not merge samples; what has no labels says so."""
+    names = ("a.b.jpg", "a_b.jpg", "a_b.JPG.jpg", "c.jpg")
+    async with world(
+        *(SeedMedia(name, jpeg(2000, seed=at)) for at, name in enumerate(names))
+    ) as here:
+        await label(here, "c.jpg")
+        config = DownloadConfig(shards=100, labels="json")
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "o", config=config)
+        rows = (tmp_path / "o" / "manifest.csv").read_text().splitlines()
+    data = (tmp_path / "o" / "shard-000000.tar").read_bytes()
+    found = samples({"": data})
+    assert len(found) == 4
+    about = [json.loads(each["json"]) for each in found.values()]
+    assert {each["name"] for each in about} == set(names)
+    labelled = {each["name"]: each["labels"] for each in about if each["labels"]}
+    assert labelled["c.jpg"]["labels"]["box"][0]["rectangle"] == [
+        {"x": 4, "y": 6, "w": 20, "h": 10}
+    ]
+    assert (len(labelled), report.labelled, report.written) == (1, 1, ("shard-000000.tar",))
+    files = [row["file"] for row in csv.DictReader(rows)]
+    with tarfile.open(tmp_path / "o" / "shard-000000.tar") as tar:
+        assert {f"shard-000000.tar/{name}" for name in tar.getnames()} > set(files)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shards": 0}, "shards is 0; give the media of one"),
+        ({"shards": "many"}, "shards is 'many'"),
+        ({"shards": 5, "labels": "coco"}, "Shards hold images and"),
+        ({"shards": 5, "bitmaps": True}, "Shards hold images and"),
+    ],
+)
+def test_what_shards_cannot_be(options: dict[str, Any], words: str) -> None:
+    """It is said before anything is asked for."""
+    with pytest.raises(ConfigurationError, match=words):
+        DownloadConfig(**options)
