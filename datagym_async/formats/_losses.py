@@ -69,6 +69,7 @@ class LossKind(enum.StrEnum):
     DOUBLED_CLASS = "doubled_class", "classes listed more than once, taken together"
     EMPTY = "empty", "shapes of which nothing is within their image, left out", True
     EMPTY_PART = "empty_part", "parts of the dataset without any image"
+    EXIF = "exif", "images that EXIF turns: trainers turn them, and their labels are not turned"
     EXTRA = "extra", "annotations with attributes that the service does not know"
     FLAT = "flat", "boxes without a width or height in whole pixels, which trainers leave out"
     FLIP = "flip", "keypoints whose names tell no left from right: images cannot be mirrored"
@@ -98,6 +99,7 @@ class LossKind(enum.StrEnum):
     PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
     POINT = "point", "points, left out", True
     RECORD = "record", "images and classes of a file that cannot be read, left out", True
+    RESIZED = "resized", "images whose files are of another size than their labels"
     SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
     SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
     RENAMED = "renamed", "images whose files have other names than their media"

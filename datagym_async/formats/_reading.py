@@ -161,7 +161,7 @@ _PICTURES: Final = (
     (b"RIFF", "WebP"),
 )
 _ORIENTATION: Final = 0x0112
-_ON_ITS_SIDE: Final = 5  # EXIF orientations from here on swap width and height
+ON_ITS_SIDE: Final = 5  # EXIF orientations from here on swap width and height
 
 
 def size_of(path: Path) -> tuple[int, int, int]:
@@ -190,7 +190,7 @@ def size_of(path: Path) -> tuple[int, int, int]:
         except Exception as error:  # whatever a hostile file provokes
             raise BrokenError(f"it cannot be read as an image: {error}") from None
     orientation = turned if isinstance(turned, int) and 1 <= turned <= 8 else 1
-    across, down = (height, width) if orientation >= _ON_ITS_SIDE else (width, height)
+    across, down = (height, width) if orientation >= ON_ITS_SIDE else (width, height)
     return across, down, orientation
 
 

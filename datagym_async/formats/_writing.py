@@ -18,8 +18,16 @@ from datagym_async._file_names import folded_name, numbered_file, safe_name, wit
 from datagym_async._files import FolderPart, placed, telling
 from datagym_async.formats import _label_texts as texts
 from datagym_async.formats._label_texts import Sheet
-from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport, writable
+from datagym_async.formats._losses import (
+    BrokenError,
+    FormatError,
+    Losses,
+    LossKind,
+    LossReport,
+    writable,
+)
 from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._reading import ON_ITS_SIDE, size_of
 from datagym_async.formats._splits import checked_shares, grouping, shares_of, split_of
 from datagym_async.formats._written import COVERING, Classes, Fixed, classes_of, fitted
 from datagym_async.formats.coco._writing import document_of, save
@@ -238,23 +246,25 @@ def write(
     for image in every:
         if isinstance(image, LabeledTask) and image.task_export_url is not None:
             losses.add(LossKind.VIDEO, image.media_name)
-        elif layout.needs_size and not (image.width and image.height):
+            continue
+        source = None if images_from is None else _source(image, images_from, losses)
+        sized = image if source is None else _measured(image, source, losses)
+        if layout.needs_size and not (sized.width and sized.height):
             losses.add(LossKind.NO_SIZE, image.media_name)
-        else:
-            source = None if images_from is None else _source(image, images_from, losses)
-            name: str | None = image.media_name
-            if not is_file:
-                name = _named(image.media_name, file_name, source, layout, taken, losses)
-            if name is not None:
-                part = split_of(key_of(image), shares) if split else ""
-                # COCO holds what goes beyond an image as it is.
-                inside = fitted(image, losses, clip=clip) if clip or layout.text else image
-                chosen.append(_Chosen(inside, name, source, part))
-                if isinstance(image, LabeledTask) and EntryType.IMAGE_SEGMENTATION not in {
-                    each.shape.type for each in image.annotations
-                }:
-                    for _ in image.segmentations:
-                        losses.add(LossKind.BITMAP, image.media_name)
+            continue
+        name: str | None = image.media_name
+        if not is_file:
+            name = _named(image.media_name, file_name, source, layout, taken, losses)
+        if name is None:
+            continue
+        # COCO holds what goes beyond an image as it is.
+        inside = fitted(sized, losses, clip=clip) if clip or layout.text else sized
+        part = split_of(key_of(image), shares) if split else ""
+        chosen.append(_Chosen(inside, name, source, part))
+        types = {each.shape.type for each in image.annotations}
+        if isinstance(image, LabeledTask) and EntryType.IMAGE_SEGMENTATION not in types:
+            for _ in image.segmentations:
+                losses.add(LossKind.BITMAP, image.media_name)
     drawn = [each.image for each in chosen]
     order.classes = classes_of(
         drawn, order.mapping, config, classes, losses, layout.types, layout.word
@@ -382,6 +392,29 @@ def _source(image: LabeledImage, images_from: ImagesFrom, losses: Losses) -> Pat
         losses.add(LossKind.NO_FILE, image.media_name)
         return None
     return Path(found)
+
+
+def _measured(image: LabeledImage, source: Path, losses: Losses) -> LabeledImage:
+    """Return an image whose size is known if its file says it, and count what does not fit.
+
+    Labels are of the image as it is stored; trainers turn it by EXIF, which the service ignores.
+    """
+    try:
+        across, down, orientation = size_of(source)
+    except (BrokenError, OSError):
+        return image
+    except FormatError:  # nothing here reads images
+        if image.width and image.height:
+            return image
+        raise
+    if orientation > 1:
+        losses.add(LossKind.EXIF, image.media_name)
+    width, height = (down, across) if orientation >= ON_ITS_SIDE else (across, down)
+    if not image.width or not image.height:
+        return attrs.evolve(image, width=width, height=height)
+    if (image.width, image.height) != (width, height):
+        losses.add(LossKind.RESIZED, f"{image.media_name}: {width} by {height}")
+    return image
 
 
 def _named(

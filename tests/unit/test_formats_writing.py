@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from PIL import Image
 
 from datagym_async import formats
 from datagym_async.formats import (
@@ -405,6 +406,26 @@ def test_images_beside_labels(tmp_path: Path, placing: formats.Placing) -> None:
     ]
     same = (images / "sub/a.png").samefile(tmp_path / "one.png")
     assert same == (placing == "link")
+
+
+def test_sizes_of_files(tmp_path: Path) -> None:
+    """A size that is not known is read; one that differs, and an image that EXIF turns, is told."""
+    photo = Image.new("L", (WIDTH, HEIGHT))
+    photo.save(tmp_path / "plain.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo.save(tmp_path / "turned.jpg", exif=turned)
+    given = [
+        image("plain.png", car(BOX), width=None, height=None),
+        image("turned.jpg", car(BOX)),
+        image("other.png", car(BOX), width=400),
+    ]
+    files = {each.media_name: tmp_path / each.media_name for each in given}
+    files["other.png"] = tmp_path / "plain.png"
+    lost = formats.write(given, tmp_path / "yolo", "yolo", images_from=files)
+    assert counts(lost) == {"exif": 1, "resized": 1}
+    text = (tmp_path / "yolo" / "labels" / "train" / "plain.txt").read_text()
+    assert text == "0 0.25 0.3 0.3 0.4\n"
 
 
 @pytest.mark.parametrize("name", ["yolo", "voc", "kitti", "cvat", "imagefolder", "coco"])
