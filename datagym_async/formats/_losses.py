@@ -56,6 +56,7 @@ class LossKind(enum.StrEnum):
     CHARACTERS = "characters", "names with characters that a file cannot hold, now with _"
     CLASH = "clash", "images that share a number or a name with another one, left out", True
     CLIPPED = "clipped", "shapes cut off at the edges of their image"
+    CLASS_PART = "class_part", "names of keypoints and skeletons of classes that cannot be read"
     CLASSIFICATION = (
         "classification",
         "answers to selects, checklists and free texts, left out",
@@ -115,6 +116,7 @@ class LossKind(enum.StrEnum):
     TRACK = "track", "objects followed through frames, now an object of its own in each"
     TURNED = "turned", "images that EXIF turns: their labels are of the upright image"
     UNKNOWN_CATEGORY = "unknown_category", "annotations of an unknown category, left out", True
+    UNNAMED = "unnamed", "classes whose keypoints have no names, called by their numbers"
     UNKNOWN_IMAGE = "unknown_image", "annotations of an unknown image, left out", True
     VIDEO = "video", "videos, left out", True
     VISIBILITY = "visibility", "marks that a keypoint is hidden"

@@ -244,17 +244,19 @@ def test_categories_without_a_list() -> None:
 def test_the_parts_of_a_category() -> None:
     """A skeleton or keypoints that cannot be read do not cost the class."""
     flat = {**PERSON, "skeleton": [1, 2]}
-    beyond = {**PERSON, "id": 6, "name": "cyclist", "skeleton": [[0, 1], [1, 2]]}
+    beyond = {**PERSON, "id": 6, "name": "cyclist", "skeleton": [[3, 1], [1, 2]]}
     worse = {"id": 7, "name": "robot", "keypoints": "nose", "supercategory": None}
+    from_0 = {**PERSON, "id": 8, "name": "rider", "skeleton": [[0, 1], ["1", 0.0]]}
     losses = Losses()
-    dataset = open_dataset(document(categories=[flat, beyond, worse]))
+    dataset = open_dataset(document(categories=[flat, beyond, from_0, worse]))
     assert [each.name for each in dataset.images(losses)] == ["a.jpg"]
     assert dataset.categories == (
         Category(5, "person", "", ("nose", "eye")),
         Category(6, "cyclist", "", ("nose", "eye"), ((1, 2),)),
+        Category(8, "rider", "", ("nose", "eye"), ((1, 2), (2, 1))),
         Category(7, "robot"),
     )
-    assert counts(losses.report()) == {"part": 3}
+    assert counts(losses.report()) == {"class_part": 3}
     assert "categories[0]: skeleton must be pairs of numbers of its 2 keypoints" in str(
         losses.report()
     )
@@ -329,6 +331,7 @@ def test_one_polygon_in_any_form(segmentation: Any) -> None:
         ([2, 3, 2, 4, 3, 1], [(2, 3, 2), (4, 3, 1)], ""),
         ([2, 3, 2, 0, 0, 0], [(2, 3, 2), None], ""),
         ([0] * 51, [], ""),
+        ([[2, 3, 2], [4, 3, 1]], [(2, 3, 2), (4, 3, 1)], ""),
         ([2, 3, 2], [], "keypoints must be 6 numbers"),
         ("no", [], "keypoints must be 6 numbers"),
         ([2, 3, 7, 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not 7"),
@@ -341,6 +344,19 @@ def test_bad_keypoints_keep_the_box(keypoints: Any, kept: list[Any], said: str) 
     assert (found.box, [*found.keypoints]) == ((1, 2, 3, 4), kept)
     assert counts(losses) == ({"part": 1} if said else {})
     assert said in str(losses)
+
+
+def test_keypoints_without_names() -> None:
+    """Where no file names the keypoints of a class, they are kept and called by their numbers."""
+    given = document(annotation(keypoints=[2, 3, 2, 4, 3, 1]), annotation(keypoints=[0] * 9))
+    losses = Losses()
+    dataset = open_dataset(given)
+    (image,) = dataset.images(losses)
+    assert [each.keypoints for each in dataset.categories] == [("keypoint 1", "keypoint 2"), ()]
+    assert [[*each.keypoints] for each in image.objects] == [[(2, 3, 2), (4, 3, 1)], []]
+    assert counts(losses.report()) == {"unnamed": 1}
+    given["annotations"][1]["keypoints"] = [1, 1, 2]  # so that nobody knows how many it has
+    assert counts(opened(given)[1]) == {"part": 2}
 
 
 def test_nothing_left_is_one_loss() -> None:

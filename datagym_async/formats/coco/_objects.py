@@ -26,6 +26,7 @@ _READ: Final = frozenset(
         "area",
         "keypoints",
         "num_keypoints",
+        "score",
     }
 )
 """Members of an annotation that are read, or follow from others."""
@@ -106,11 +107,7 @@ def category_of(raw: Mapping[str, Any], faults: list[str]) -> Category:
     if not isinstance(keypoints, list) or not all(isinstance(each, str) for each in keypoints):
         faults.append("keypoints must be a list of names")
         keypoints = []
-    skeleton = raw.get("skeleton") or []
-    pairs = [_joined(each, len(keypoints)) for each in skeleton] if _is_list(skeleton) else [None]
-    if None in pairs:
-        faults.append(f"skeleton must be pairs of numbers of its {len(keypoints)} keypoints")
-    kept = tuple(each for each in pairs if each is not None)
+    kept = _skeleton(raw.get("skeleton") or [], len(keypoints), faults)
     group = raw.get("supercategory")
     return Category(own, name, group if isinstance(group, str) else "", keypoints, kept)
 
@@ -119,10 +116,16 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _joined(pair: object, most: int) -> tuple[int, int] | None:
-    ends = [*map(whole, pair)] if isinstance(pair, list | tuple) else []
-    found = [each for each in ends if each is not None and 1 <= each <= most]
-    return (found[0], found[1]) if len(ends) == len(found) == 2 else None
+def _skeleton(skeleton: object, count: int, faults: list[str]) -> tuple[tuple[int, int], ...]:
+    """Return which keypoints are joined, counted from 1; many files count from 0."""
+    listed = skeleton if isinstance(skeleton, list | tuple) else [skeleton]
+    pairs = [[*map(whole, each)] if isinstance(each, list | tuple) else [] for each in listed]
+    first = 0 if any(0 in each for each in pairs) else 1
+    known: set[int | None] = {*range(first, first + count)}
+    kept = [each for each in pairs if len(each) == 2 and known.issuperset(each)]
+    if len(kept) < len(pairs):
+        faults.append(f"skeleton must be pairs of numbers of its {count} keypoints")
+    return tuple((1 - first + (a or 0), 1 - first + (b or 0)) for a, b in kept)
 
 
 # --- Objects --------------------------------------------------------------------------------------
@@ -149,12 +152,16 @@ def object_of(
     Raises:
         BrokenError: Nothing of it can be read.
     """
+    score, crowd = number(raw.get("score")), raw.get("iscrowd")
     found = RawObject(
         category=category,
         where=where,
-        crowd=(crowd := raw.get("iscrowd")) is True or bool(crowd and number(crowd)),
+        crowd=crowd is True or bool(crowd and number(crowd)),
+        score=score,
         extra={} if _READ.issuperset(raw) else {n: v for n, v in raw.items() if n not in _READ},
     )
+    if score is None and "score" in raw:
+        found.extra = {**found.extra, "score": raw["score"]}
     if (bbox := raw.get("bbox")) is not None and bbox != []:
         box = numbers(bbox)
         if box is None or len(box) != 4:
@@ -174,8 +181,6 @@ def object_of(
         found.parts = [[ring] for ring in _outlines(segmentation, faults)]
     if raw.get("keypoints"):
         found.keypoints = _keypoints(raw["keypoints"], category, faults, is_result)
-    if raw.get("score") is not None and (score := number(raw["score"])) is not None:
-        found.score = score
     if found.box is None and found.mask is None and not found.parts and not any(found.keypoints):
         raise BrokenError("; ".join(faults) or "it has neither a box nor an outline nor keypoints")
     return found
@@ -212,6 +217,8 @@ def _are_pairs(part: Sequence[object]) -> bool:
 def _keypoints(
     values: object, category: Category, faults: list[str], is_result: bool
 ) -> list[tuple[float, float, int] | None]:
+    if isinstance(values, list) and all(_is_list(each) and len(each) == 3 for each in values):
+        values = [number for each in values for number in each]
     flat, count = numbers(values), len(category.keypoints)
     if flat is not None and not any(flat):
         return []  # none is labelled, however many zeros say so

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
 
 import attrs
 import orjson
@@ -150,7 +150,7 @@ def open_dataset(*sources: Source, images: Source | None = None) -> RawDataset:
     They are read once; what they hold stays on the disk for as long as the dataset is kept.
     Arguments and errors are those of `read`.
     """
-    opened = _Opened(len(sources) + (images is not None) > 1)
+    opened = _Opened(len(sources) > 1)
     with _room_on_disk():
         if images is not None:
             opened.add_images(images)
@@ -196,6 +196,8 @@ class _File:
     """By number, and for results by name; a text says which two it could be."""
     names: set[tuple[str, str]] = attrs.field(factory=set)
     """Of its categories, each with its supercategory."""
+    lengths: dict[object, set[int]] = attrs.field(factory=dict)
+    """How many numbers its annotations of each category have for keypoints."""
     has_results: bool = False
     segments: Segments | None = None
 
@@ -282,7 +284,8 @@ class _Opened:
     def add(self, source: Source, wanted: Sequence[str] = _MEMBERS) -> None:
         """Read a file."""
         file, space = _File(source), len(self.files)
-        file.prefix = f"{Path(file.where).name}: " if self._several else ""
+        has_prefix = self._several or wanted is not _MEMBERS
+        file.prefix = f"{Path(file.where).name}: " if has_prefix else ""
         self.files.append(file)
         counts: dict[str, int] = {}
         for member, part in file.parts(wanted):
@@ -306,6 +309,9 @@ class _Opened:
                         means, number = self._named(space, raw, means), None
                     elif file.segments is None and "segments_info" in raw:
                         file.segments = _segments_of(file, raw)
+                    if _is_filled(points := raw.get("keypoints")):
+                        category = identifier(raw.get("category_id"))
+                        file.lengths.setdefault(category, set()).add(len(points))
                     of = 0 if file.has_results and self._lists_images else space
                     # A document is in memory already.
                     kept = orjson.dumps(raw) if isinstance(source, str | Path) else None
@@ -374,7 +380,7 @@ class _Opened:
             self._losses.add(LossKind.RECORD, f"{at}: {error}")
             return
         for fault in faults:
-            self._losses.add(LossKind.PART, f"{at}: {fault}")
+            self._losses.add(LossKind.CLASS_PART, f"{at}: {fault}")
         if category.names in file.names:
             self._losses.add(LossKind.DOUBLED_CLASS, f"{at}: {category.name}")
         file.names.add(category.names)
@@ -384,7 +390,10 @@ class _Opened:
             categories[category.id] = f"{both} and of {category.name}"
         elif category.keypoints and not other.keypoints:
             categories[category.id] = category
-        # In all files together it has every keypoint that one of them names.
+        self._know(category)
+
+    def _know(self, category: Category) -> None:
+        """Let a category have every keypoint that one of the files names."""
         known = self._known.setdefault(category.names, category)
         if not known.keypoints:
             self._known[category.names] = attrs.evolve(category, id=known.id)
@@ -417,8 +426,23 @@ class _Opened:
                 categories[name] = self._known.setdefault(new.names, new)
         return means
 
+    def _name_keypoints(self, file: _File) -> None:
+        """Call keypoints by their numbers where no file names those of their category."""
+        for number, lengths in file.lengths.items():
+            category, length = file.categories.get(cast("int", number)), min(lengths)
+            if not isinstance(category, Category) or self._known[category.names].keypoints:
+                continue
+            if len(lengths) == 1 and length % 3 == 0:
+                names = [f"keypoint {each}" for each in range(1, length // 3 + 1)]
+                named = attrs.evolve(category, keypoints=names)
+                file.categories[category.id] = named
+                self._know(named)
+                self._losses.add(LossKind.UNNAMED, f"{file.prefix}{category.name}: {len(names)}")
+
     def finish(self) -> None:
         """Count what is not given by image, and refuse files without any."""
+        for each in self.files:
+            self._name_keypoints(each)
         execute = self._database.execute
         self._database.executescript(_INDEXES)
         for fault, count in execute(_CLASHES):
@@ -538,6 +562,10 @@ class _Opened:
         if found is None and file.has_results and isinstance(name := raw.get("category_name"), str):
             found = file.categories.get(name)
         return found
+
+
+def _is_filled(points: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(points, list | tuple) and any(points)
 
 
 def _segments_of(file: _File, raw: Mapping[str, Any]) -> Segments:
