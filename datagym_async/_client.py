@@ -895,7 +895,7 @@ class DataGymClient:
         keep_data: bool,
         create_config: bool = False,
         mapping: LabelMapping | None = None,
-        classes: Sequence[str] = (),
+        classes: Fixed = (),
         split: str | None = None,
         min_score: float | None = None,
         zero_based: bool = False,
@@ -920,7 +920,9 @@ class DataGymClient:
             create_config: Whether a label configuration is made of the file if that of the project
                 is empty; else that is an error.
             mapping: What becomes what.
-            classes, split, min_score, zero_based, images: See `formats.read`.
+            classes: Names of the classes by their numbers, or a file of them (see
+                `formats.classes_from`), where labels have numbers alone.
+            split, min_score, zero_based, images: See `formats.read`.
             unannotated: Whether images without any label are imported: with `keep_data` False, that
                 deletes the labels that they have.
             on_result: Called with each result, in the event loop; must not raise.

@@ -27,12 +27,13 @@ from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
 from datagym_async.formats import LabelMapping, LossKind, PredictionFile
+from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.formats._table import FORMATS
 from datagym_async.imports import LabelImport
 from datagym_async.resources import ImportOutcome, ImportResult
 
 _FINE: Final = {ImportOutcome.STORED, ImportOutcome.CHECKED}
-_FORMATS: Final = ("json", "jsonl", *(each.name for each in FORMATS))
+_FORMATS: Final = (*OWN_FORMATS, *(each.name for each in FORMATS))
 _NAMES: Final = 3
 """Names in a line about several images."""
 
@@ -113,7 +114,10 @@ class FileOptions:
     ] = "supercategory"
     classes: Annotated[
         Path | None,
-        flag("--classes FILE", "Names of classes where labels have numbers alone, a name a line."),
+        flag(
+            "--classes FILE",
+            "Names of classes where labels have numbers: a data.yaml, COCO, or a name a line.",
+        ),
     ] = None
     split: Annotated[
         str | None, flag("--split NAME", "The part to read, such as train or val; else all.")
@@ -136,7 +140,7 @@ class FileOptions:
             path,
             format=self.file_format,
             mapping=LabelMapping(shape=self.shape, by=self.by),
-            classes=() if self.classes is None else self.classes.read_text().split("\n"),
+            classes=self.classes or (),
             split=self.split,
             min_score=self.min_score,
             zero_based=self.zero_based,

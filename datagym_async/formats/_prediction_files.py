@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import orjson
@@ -29,7 +29,8 @@ from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats._losses import FormatError, Losses, LossReport
 from datagym_async.formats._mapping import LabelMapping, config_of, images_of
 from datagym_async.formats._raw import RawDataset
-from datagym_async.formats._table import open_dataset, sniff
+from datagym_async.formats._table import format_info, open_dataset, sniff
+from datagym_async.formats._written import Fixed, classes_from
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
 from datagym_async.models._names import MediaIndex
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
     Item: TypeAlias = LabeledImage | Mapping[str, Any]
 
+OWN_FORMATS: Final = ("json", "jsonl")
+"""Those of the service, whose labels have keys of entries and no classes."""
 _PIECE = 64 * 1024
 _RESULTS = re.compile(rb'"(?:image_id|category_id)"')
 _LINES = re.compile(rb'"data_row"')  # of Labelbox
@@ -62,7 +65,9 @@ class PredictionFile:
         mapping: What becomes what; of no use to the service's own formats.
         config: The label configuration in which classes are found by name; None to give them the
             keys that `label_config` gives them.
-        classes, split, min_score, zero_based, images: See `read`.
+        classes: Names of the classes by their numbers, or a file of them (see `classes_from`),
+            where labels have numbers alone.
+        split, min_score, zero_based, images: See `read`.
         unannotated: Whether images without any label are given. Where labels are replaced, that
             deletes those that the images have.
         skipped: How many images were not given for that; known when an iteration has ended.
@@ -72,7 +77,7 @@ class PredictionFile:
     format: str | None = None
     mapping: LabelMapping = attrs.field(factory=LabelMapping)
     config: LabelConfig | None = None
-    classes: Sequence[str] = ()
+    classes: Fixed = ()
     split: str | None = None
     min_score: float | None = None
     zero_based: bool = False
@@ -97,6 +102,8 @@ class PredictionFile:
         """
         if self.format is None:
             self.format = self._by_content()
+        elif self.format not in OWN_FORMATS:
+            format_info(self.format)
         return self.format
 
     def _by_content(self) -> str:
@@ -114,7 +121,7 @@ class PredictionFile:
     @property
     def has_classes(self) -> bool:
         """Return whether it names classes; the service's own formats have keys of entries."""
-        return self.found_format not in ("json", "jsonl")
+        return self.found_format not in OWN_FORMATS
 
     def label_config(self) -> LabelConfig:
         """Return a label configuration that takes all of its labels. Blocks.
@@ -133,12 +140,15 @@ class PredictionFile:
         return open_dataset(
             self.path,
             self.found_format,
-            classes=self.classes,
+            classes=self._names(),
             split=self.split,
             min_score=self.min_score,
             zero_based=self.zero_based,
             images=self.images,
         )
+
+    def _names(self) -> list[str]:
+        return [] if self.classes == () else [each.name for each in classes_from(self.classes)]
 
     async def __aiter__(self) -> AsyncGenerator[Item, None]:
         """Give the items, read in a thread.

@@ -18,6 +18,7 @@ import attrs
 
 from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
+from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._raw import Category, RawDataset, RawImage, RawObject, Ring
 from datagym_async.labels._json import LARGEST
@@ -202,13 +203,16 @@ class Pictures:
     _known: dict[str, Path] | None = None
 
     def of(self, stem: str) -> Path | None:
-        """Return the image with a name without suffix, folders included; None if there is none."""
+        """Return the image with a name without suffix, folders included; None if there is none.
+
+        Letters are the same in either form of Unicode, composed or not.
+        """
         if self._known is None:
             self._known = {}
             for folder in self._folders:
                 for path in files_below(folder, IMAGE_SUFFIXES) if folder.is_dir() else ():
-                    self._known.setdefault(stem_of(path, folder), path)
-        return self._known.get(stem)
+                    self._known.setdefault(composed(stem_of(path, folder)), path)
+        return self._known.get(composed(stem))
 
 
 def stem_of(path: Path, folder: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from datagym_async._extras import extra_module
+from datagym_async.formats._classes import composed
 from datagym_async.formats._geometry import digits_tolerance, snapped
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject
@@ -276,18 +277,22 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     elif images is None and folder.name == "labels" and (folder.parent / "images").is_dir():
         folder = folder.parent / "images"
     root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
+    places = [each for each in dict.fromkeys((root, folder)) if each.is_dir()]
+    texts = [(place, file) for place in places for file in files_below(place, {".txt"})]
+    by_name = {composed(str(file)): file for _, file in texts}
     found: list[_Labelled] = []
     for image in files_below(images or folder, IMAGE_SUFFIXES):
         own = root / image.relative_to(images) if images else _labels_of(image)
+        own = own.with_suffix(".txt")
         name = image.relative_to(images or folder).as_posix()
-        found.append(_Labelled(_behind_images(name), image, own.with_suffix(".txt")))
+        labels = by_name.get(composed(str(own)), own)
+        found.append(_Labelled(_behind_images(name), image, labels))
     claimed = {each.labels for each in found}
-    for place in dict.fromkeys((root, folder)):
-        found.extend(
-            _Labelled(stem_of(file, place), None, file)
-            for file in (files_below(place, {".txt"}) if place.is_dir() else ())
-            if file not in claimed and file.stem.lower() not in _NO_LABELS
-        )
+    found.extend(
+        _Labelled(stem_of(file, place), None, file)
+        for place, file in texts
+        if file not in claimed and file.stem.lower() not in _NO_LABELS
+    )
     return found
 
 

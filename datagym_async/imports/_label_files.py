@@ -16,9 +16,9 @@ from datagym_async._threads import in_thread_left_behind
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import LossReport, PredictionFile
 from datagym_async.labels import LabelConfig
-from datagym_async.models import Project
+from datagym_async.models import MediaType, Project
 from datagym_async.resources import ImportReport, LabelConfigsResource, LabelsResource
-from datagym_async.resources._labels import ConfigSource, ImportHow
+from datagym_async.resources._labels import ConfigSource, ImportHow, of_videos
 
 if TYPE_CHECKING:
     from datagym_async.resources import ImportResult
@@ -95,6 +95,8 @@ class LabelImport:
             ConfigurationError: The label configuration is empty, and `create_config` is not set.
             APIError: The service cannot be asked any more.
         """
+        if self.project.media_type is MediaType.VIDEO:
+            raise of_videos(self.project.id)
         config: ConfigSource = "read"
         how = self.how.copy()
         has_classes = await in_thread_left_behind(lambda: self.source.has_classes)

@@ -47,6 +47,14 @@ ConfigSource: TypeAlias = "LabelConfiguration | LabelConfig | Literal['read'] | 
 """A label configuration; ``"read"`` for that of the project; None to check without one."""
 
 
+def of_videos(project: str) -> ConfigurationError:
+    """Return the error about an import into a project of videos."""
+    return ConfigurationError(
+        f"The project {project} is of videos, of which no label can be imported: the service would"
+        " store some that neither its editor nor an export shows"
+    )
+
+
 class ImportHow(TypedDict, total=False):
     """Options of `LabelsResource.import_predictions`, as `client.import_labels` hands them on."""
 
@@ -327,10 +335,7 @@ class LabelsResource(Resource):
         elif check and config is not None:
             task = await read_task(self._session, project_id)
             if task is not None and task.project_type is MediaType.VIDEO:
-                raise ConfigurationError(
-                    f"The project {project_id} is of videos, of which no label can be imported: the"
-                    " service would store some that neither its editor nor an export shows"
-                )
+                raise of_videos(project_id)
             entries = None if task is None else task.label_config.entries
         screening = PredictionScreening(
             keep_data,

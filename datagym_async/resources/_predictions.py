@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import hashlib
+from bisect import bisect_left
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -28,6 +29,7 @@ from contextlib import aclosing, suppress
 from itertools import count, repeat
 from typing import TYPE_CHECKING, TypeAlias, cast
 from unicodedata import normalize
+from uuid import UUID
 
 import attrs
 
@@ -545,8 +547,8 @@ class MediaSizes:
     _project_id: str
     always: bool
     """Whether they are read of images too of which nobody says a size."""
-    _task_ids: dict[str, str] = attrs.field(factory=dict, init=False)
-    _is_listed: bool = attrs.field(default=False, init=False)
+    _rows: list[bytes] | None = attrs.field(default=None, init=False)
+    """The id of each media and of its task, sorted: 90 bytes a media, where a dict has 300."""
 
     async def of(self, predictions: Iterable[Named]) -> dict[str, Size]:
         """Return the sizes of the media of predictions by id, as far as the service tells them."""
@@ -555,18 +557,29 @@ class MediaSizes:
             for each in predictions
             if each.media_id and (self.always or getattr(each.prediction, "width", None))
         }
-        if wanted and not self._is_listed:
-            every = self._tasks.iter(self._project_id, state="all")
-            async with aclosing(every):
-                self._task_ids = {task.media_id: task.id async for task in every}
-            self._is_listed = True
+        if wanted and self._rows is None:
+            async with aclosing(self._tasks.iter(self._project_id, state="all")) as every:
+                rows = [UUID(each.media_id).bytes + UUID(each.id).bytes async for each in every]
+            self._rows = sorted(rows)
         sizes: dict[str, Size] = {}
 
         async def read(media_id: str) -> None:
             with suppress(NotFoundError):  # deleted in the meantime
-                media = (await self._tasks.get(self._task_ids[media_id])).media
+                media = (await self._tasks.get(tasks[media_id])).media
                 if media.width and media.height:
                     sizes[media_id] = (media.width, media.height)
 
-        await for_each(wanted & self._task_ids.keys(), read)
+        tasks = {each: task for each in wanted if (task := self._task_of(each))}
+        await for_each(tasks, read)
         return sizes
+
+    def _task_of(self, media_id: str) -> str:
+        """Return the id of the task of a media, empty if it has none."""
+        rows = self._rows or []
+        try:
+            media = UUID(media_id).bytes
+        except ValueError:  # the check says so
+            return ""
+        at = bisect_left(rows, media)
+        is_there = at < len(rows) and rows[at].startswith(media)
+        return str(UUID(bytes=rows[at][16:])) if is_there else ""

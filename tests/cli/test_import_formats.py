@@ -286,6 +286,47 @@ def test_formats_are_known_by_what_is_there(
     assert box == pytest.approx((10, 20, 30, 40))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("names.txt", "bus\ncar\n"),
+        ("data.yaml", "names: {1: car, 0: bus}"),
+        ("coco.json", json.dumps(coco({}, names=("bus", "car")))),
+    ],
+)
+def test_labels_beside_images_and_classes_in_a_file_of_their_own(
+    bench: Bench, name: str, text: str
+) -> None:
+    """A label file may write the letters of its image's name in the other form of Unicode."""
+    for form, folder, suffix in (
+        ("M\u00fcller 1", "images", "png"),
+        ("Mu\u0308ller 1", "labels", "txt"),
+    ):
+        (bench.folder / "set" / folder).mkdir(parents=True)
+        content = picture() if suffix == "png" else YOLO.replace("0 0.125", "1 0.125").encode()
+        (bench.folder / "set" / folder / f"{form}.{suffix}").write_bytes(content)
+    classes = bench.file(name, text)
+    ran = bench.run(bench.folder / "set", "--create-config", "--classes", str(classes))
+    assert ran.status == 0, ran.err
+    ((label, (box,)),) = bench.boxes("M\u00fcller 1.png").items()
+    assert label == "car"
+    assert box == pytest.approx((10, 20, 30, 40))
+    assert [each.value for each in bench.config().entries] == ["bus", "car"]
+
+
+def test_results_of_a_model(bench: Bench) -> None:
+    """A list of boxes with scores; those that it was less sure of are left out, and counted."""
+    truth = bench.file("truth.json", coco({"car": [1, 2, 3, 4]}))
+    assert bench.run(truth, "--create-config").status == 0
+    results = [
+        {"image_id": 1, "category_id": 1, "bbox": [n, n, 5, 5], "score": n / 10} for n in (2, 9)
+    ]
+    file = bench.file("results.json", results)
+    ran = bench.run(file, "--images", str(truth), "--min-score", "0.5", "--json")
+    assert bench.boxes() == {"car": [(9, 9, 5, 5)]}
+    assert {each["kind"]: each["count"] for each in ran.document["losses"]}["low_score"] == 1
+
+
 def test_a_configuration_out_of_a_file(bench: Bench) -> None:
     """Printed as JSON or YAML that `config upload` takes, and saved; no service is asked."""
     file = bench.file("a.json", coco({"Car": [1, 2, 3, 4]}))
