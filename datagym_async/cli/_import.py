@@ -123,7 +123,12 @@ class FileOptions:
         str | None, flag("--split NAME", "The part to read, such as train or val; else all.")
     ] = None
     images: Annotated[
-        Path | None, flag("--images FOLDER", "Where the images are, if not beside the labels.")
+        Path | None,
+        flag(
+            "--images PATH",
+            "Where the images are, if not beside the labels; for results of COCO the file that "
+            "lists the images and categories.",
+        ),
     ] = None
     min_score: Annotated[
         float | None, flag("--min-score N", "Leave out what a model was less sure of.", min=0.0)

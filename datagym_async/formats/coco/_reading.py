@@ -488,7 +488,7 @@ class _Opened:
         for file, raw, number, at in self._records(image, rows, losses):
             if isinstance(caption := raw.get("caption"), str):
                 image.captions.append(caption)
-                if "category_id" not in raw:
+                if not (raw.get("bbox") or raw.get("segmentation")):
                     continue
             category = self._category(file, raw)
             if not isinstance(category, Category):
