@@ -135,10 +135,11 @@ def from_labels(
     It is printed, saved with --output, or put in the place of that of a project with --upload,
     with the questions and the backup of `config upload`.
     """
-    config = reading.source(file).label_config()
+    source = reading.source(file)
+    config = source.label_config()
     if problems := config.problems():
         raise CommandError(f"The classes of {file} make no label configuration.", *problems)
-    for sentence in config.warnings():
+    for sentence in (*source.losses.items, *config.warnings()):
         invocation.output.warning(f"warning: {sentence}")
     if output is not None:
         in_yaml = output.suffix.lower() in (".yaml", ".yml")

@@ -113,6 +113,7 @@ class LossKind(enum.StrEnum):
     )
     SIZE = "size", "images of unknown width and height"
     SKELETON = "skeleton", "orders and skeletons of keypoints, which the service does not hold"
+    SPELLED = "spelled", "names in letters that no entry may have, which labellers see in others"
     TRACK = "track", "objects followed through frames, now an object of its own in each"
     TURNED = "turned", "images that EXIF turns: their labels are of the upright image"
     UNKNOWN_CATEGORY = "unknown_category", "annotations of an unknown category, left out", True

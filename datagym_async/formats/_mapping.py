@@ -23,7 +23,6 @@ from datagym_async.formats._classes import (
     entry_texts,
     keys_of,
     option_texts,
-    service_key,
     texts_for,
 )
 from datagym_async.formats._losses import CARRIED, BrokenError, Losses, LossKind
@@ -41,7 +40,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.labels import Shape as AnyShape
-from datagym_async.labels._config_rules import LONGEST_TEXT, RESERVED, grouped
+from datagym_async.labels._config_rules import LONGEST_TEXT, RESERVED
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -113,23 +112,31 @@ _CAPTIONS: Final = 10
 """Captions of an image whose keys no class is given."""
 
 
-def config_of(dataset: RawDataset, mapping: LabelMapping) -> LabelConfig:
+def config_of(
+    dataset: RawDataset, mapping: LabelMapping, losses: Losses | None = None
+) -> LabelConfig:
     """Return a label configuration that takes all labels of a file.
 
     It has an entry for each supercategory or category (`LabelMapping.by`), in the order of the
     file, with a select of what is below it, points for keypoints in the category's order, and a
     free text for each caption that an image has at most. Classes that are drawn as lines or points
     besides have further entries for these. Where keys or texts of names meet, they carry a hash.
+
+    Args:
+        dataset, mapping: As for `images_of`.
+        losses: Counts what cannot be read, names that meet, and names that labellers will see in
+            other letters.
     """
+    losses = losses or Losses()
     drawn: dict[Names, set[EntryType]] = {}
     captions, mapping = 0, mapping.settled(dataset)
-    for image in dataset.images(Losses()):
+    for image in dataset.images(losses):
         captions = max(
             captions, min(len(image.captions), 1) if mapping.sdk else len(image.captions)
         )
         for each in image.objects:
             drawn.setdefault(_names(each.category), set()).add(_family(each))
-    return _config(dataset.categories, mapping, None, drawn, captions)
+    return _config(dataset.categories, mapping, losses, drawn, captions)
 
 
 def _names(category: Category) -> Names:
@@ -184,7 +191,7 @@ def _config(
 
     keys = _keys(own, RESERVED | {mapping.select_key} | captioned)
     shown = entry_texts(own)
-    entries = []
+    entries, spelled = [], {**shown}
     for (root, kind), text in texts.items():
         children = []
         key, select = keys[text], mapping.select_key
@@ -195,10 +202,14 @@ def _config(
         if kind in _AREAS and nests and not mapping.sdk:
             points = [point for names, _ in below[root] for point in classes[names]]
             inner, said = _keys(points, RESERVED | {key, select}), entry_texts(points)
+            spelled |= said
             children += (ConfigEntry(inner[each], said[each], EntryType.POINT) for each in inner)
         entries.append(ConfigEntry(key, shown[text], kind, children=children))
     alone = (beside[names] for names in apart)
     entries += (ConfigEntry(keys[each], shown[each], EntryType.POINT) for each in alone)
+    for name, text in spelled.items() if losses and drawn is not None else ():
+        if losses and name != text:
+            losses.add(LossKind.SPELLED, f"{name!r} is {text!r}")
     for number in range(1, captions + 1):
         free = _entry(mapping.caption_key(number), EntryType.FREETEXT, max_length=LONGEST_TEXT)
         entries.append(free)
@@ -263,8 +274,8 @@ def places_of(
 
     A class is the option by its name in the entry by its supercategory, or the other way round
     (`LabelMapping.by` says which comes first); else the entry by its name; else the one option that
-    has its name. Two classes that mean one place have none, unless one alone is sure to be meant
-    (`Entries.find`).
+    has its name, alone or behind that of its entry. Two classes that mean one place have none,
+    unless one alone is sure to be meant (`Entries.find`).
     """
     classes: dict[Names, list[Category]] = {}
     for each in categories:
@@ -354,20 +365,17 @@ class _Roots:
         self._points = Entries(points)
         self._by, self._behind = mapping.by, _BESIDE.get(family, "")
         self._selects: dict[str, list[tuple[str, Entries]]] = {}
+        self._scoped, scopes = dict[str, Target](), dict[str, str]()
         for key, entry in self._entries.items():
             asked = [each for each in entry.children if each.type is EntryType.SELECT]
             asked.sort(key=lambda each: each.key != mapping.select_key)
             self._selects[key] = [(each.key, Entries(each.options)) for each in asked]
-        # Options with their entries before them, as files of names alone have them (`class_names`).
-        scoped = [
-            (f"{entry.value} {text}", (key, each.key, option))
-            for key, entry in self._entries.items()
-            for each in entry.children
-            if each.type is EntryType.SELECT
-            for option, text in each.options.items()
-        ]
-        self._scoped = grouped((composed(text), target) for text, target in scoped)
-        self._scoped_keys = grouped((service_key(text), target) for text, target in scoped)
+            for select in asked:
+                for option, text in select.options.items():
+                    place = f"{key} {select.key} {option}"
+                    self._scoped[place] = key, select.key, option
+                    scopes[place] = f"{entry.value} {text}"
+        self._scopes = Entries(scopes)
 
     def find(self, names: Names) -> tuple[Target, bool] | None:
         """Return where a class goes, and whether it can be no other that goes there."""
@@ -388,9 +396,9 @@ class _Roots:
         ]
         if len(answers) == 1:
             return answers[0]
-        exact = self._scoped.get(composed(name), [])
-        hits = exact or self._scoped_keys.get(service_key(name), [])
-        return ((*hits[0],), bool(exact)) if len(hits) == 1 and not group else None
+        # As files have it in which names alone tell classes (`class_names`): "vehicle other".
+        hit = None if group else self._scopes.find(name)
+        return (self._scoped[hit[0]], hit[1]) if hit else None
 
     def _root(self, *texts: str) -> tuple[str, bool] | None:
         behind = [text + self._behind for text in texts if self._behind]

@@ -130,7 +130,8 @@ class PredictionFile:
             FormatError: It is broken, or in a format of the service, which names no classes.
             OSError: It cannot be read.
         """
-        return config_of(self._dataset(), self.mapping)
+        self._losses = Losses()
+        return config_of(self._dataset(), self.mapping, self._losses)
 
     def _dataset(self) -> RawDataset:
         if not self.has_classes:

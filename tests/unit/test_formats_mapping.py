@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from datagym_async.formats import Category, LabelMapping, LossKind
+from datagym_async.formats import Category, FormatError, LabelMapping, LossKind, service_key
 from datagym_async.formats._losses import Losses
 from datagym_async.formats._mapping import config_of, images_of
 from datagym_async.formats._raw import RawDataset, RawImage, RawObject
@@ -162,6 +163,46 @@ def test_nested_and_flat_configurations() -> None:
     given = dataset(found(car, box=BOX), found(named("dog", "animal"), box=BOX))
     image, lost, _ = mapped(given, flat)
     assert (keys(image), lost) == (["car", "animal_dog"], {"group": 2})
+
+
+def test_names_with_their_group_before_them_are_found() -> None:
+    """Files in which names alone tell classes have them like this, and come back."""
+    config = LabelConfig()
+    for group in ("vehicle", "animal"):
+        root = config.add_rectangle(group, group.capitalize())
+        root.add_select("kind", "Kind", {"other": "other", group[0]: f"a {group}"})
+    names = ("Vehicle other", "animal other", "a vehicle")
+    image, lost, _ = mapped(dataset(*(found(named(each), box=BOX) for each in names)), config)
+    assert keys(image) == [("vehicle", "other"), ("animal", "other"), ("vehicle", "v")]
+    assert lost == {}
+    assert mapped(dataset(found(named("other"), box=BOX)), config)[1] == {"no_entry": 1}
+
+
+def test_names_in_other_letters_are_told() -> None:
+    """A configuration says which names labellers will see in other letters, and which met."""
+    losses = Losses()
+    given = dataset(classes=(named("кошка"), named("Car"), named("car"), named("пёс", "zoo")))
+    config = config_of(given, LabelMapping(), losses)
+    assert [each.value for each in config.entries] == ["koshka", "Car", "car", "zoo"]
+    assert config.entries[3].children[0].options == {"pes": "пёс"}
+    assert str(losses.report()) == (
+        "1 x names that give one key, told apart by a hash ('Car' is car_a5cdf07d)\n"
+        "1 x names in letters that no entry may have, which labellers see in others"
+        " ('кошка' is 'koshka')"
+    )
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latin letters need no extra; others name the one that they need."""
+    monkeypatch.setitem(sys.modules, "anyascii", None)
+    assert [service_key(name) for name in ("Äpfel", "Straße", "Ærø", "C++")] == [
+        "apfel",
+        "strasse",
+        "aero",
+        "c_f1deb75f",
+    ]
+    with pytest.raises(FormatError, match=r"install .*\[formats\]"):
+        service_key("кошка")
 
 
 def test_the_select_of_the_mapping_comes_first() -> None:
