@@ -224,7 +224,8 @@ def texts_for(names: Names) -> tuple[str, ...]:
 
 
 def _caseless(name: str) -> str:
-    return composed(composed(name).strip().casefold())
+    """Return a name in lower case, whatever parts its words."""
+    return composed((_SEPARATORS.sub(" ", name).strip() or name).casefold())
 
 
 def _both(names: Names) -> str:
@@ -259,8 +260,8 @@ class Entries:
         """Return the key of a name's entry and whether it can be no other's, or None.
 
         By the text as it is, by the key with the name's hash, by the key itself, by key and text
-        that the name would be given; then, less surely, by the text in any case and by the key
-        that the name would have, where one alone has these.
+        that the name would be given; then, less surely, by the text in any case and with any
+        separators, and by the key that the name would have, where one alone has these.
         """
         name = composed(name)
         if len(exact := self._exact.get(name, [])) == 1:
