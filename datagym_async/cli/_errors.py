@@ -49,6 +49,7 @@ _OTHERS: Final[Mapping[str, str]] = {
     "clip=True": "--clip",
     "rescale=True": "--rescale",
     "create_config=True": "--create-config",
+    "give a file of classes, or create_config=False": "give no --create-config",
     "images_from=...": "--images-from",
     'images="download"': "--images download",
     'images=..., "link", "copy" or "download"': "--images link, copy or download",

@@ -100,6 +100,11 @@ class LabelImport:
         config: ConfigSource = "read"
         how = self.how.copy()
         has_classes = await in_thread_left_behind(lambda: self.source.has_classes)
+        if self.create_config and not has_classes:
+            raise ConfigurationError(
+                f"{self.source.path} has keys of a label configuration and no classes, so that none"
+                " can be made of it; give a file of classes, or create_config=False"
+            )
         if has_classes:
             how["by_name"] = True
             view = await self.configs.read(self.project.id)

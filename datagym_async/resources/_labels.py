@@ -251,8 +251,9 @@ class LabelsResource(Resource):
             partial: True to leave out the parts that cannot be imported and send the rest; the
                 result says what was left out. A prediction of which nothing is left is held back.
             strict: True to hold back predictions with warnings as well.
-            by_name: True to find the media of predictions without an id by their names, as the
-                service compares names. The names of all media of the project are read for that.
+            by_name: True to find the media of predictions without an id, or with one of another
+                project, by their names, as the service compares names. The names of all media of
+                the project are read for that.
             dry_run: True to send nothing and only say what would be done: what can be imported is
                 ``checked``. Whether the project has a task for each media is not looked at, unless
                 they are found by name.

@@ -501,12 +501,17 @@ class MediaNames:
         return names
 
     def give_id(self, prediction: PredictionLike) -> Named:
-        """Return a prediction with the id of its media, or why none was found."""
+        """Return a prediction with the id of its media, or why none was found.
+
+        An id that no media of the project has is one of another project: it goes by its name.
+        """
         given = Named(prediction)
         name = given.media_name
-        if given.media_id or not name:
+        if not name or given.media_id.lower() in self._index:
             return given
         found = self._index.ids_of(name)
+        if given.media_id and len(found) != 1:
+            return given
         if not found:
             return Named(
                 prediction,

@@ -127,6 +127,22 @@ async def test_items_of_the_service_have_keys(tmp_path: Path) -> None:
         imported = await client.import_labels(project.id, file, keep_data=False, by_name=True)
         assert imported.report.stored == 1
         assert imported.report.results[0].media_id == project.datasets[0].media_ids["1.jpg"]
+        with pytest.raises(ConfigurationError, match=r"items\.json has keys of a label config"):
+            await client.import_labels(project.id, file, keep_data=False, create_config=True)
+
+
+async def test_an_id_of_another_project_goes_by_its_name(tmp_path: Path) -> None:
+    """A file that one project gave goes into another with the same images."""
+    file = coco(tmp_path / "a.json")
+    document = json.loads(file.read_text())
+    document["images"][0]["media_id"] = "00000000-0000-4000-8000-000000000000"
+    async with bench() as (client, project):
+        ids = project.datasets[0].media_ids
+        document["images"][1] |= {"media_id": ids["1.jpg"], "file_name": "another name.jpg"}
+        file.write_text(json.dumps(document))
+        imported = await client.import_labels(project.id, file, keep_data=False, create_config=True)
+        assert [each.media_id for each in imported.report.results] == [*ids.values()]
+        assert imported.ok
 
 
 async def test_the_mapping_says_what_becomes_what(tmp_path: Path) -> None:
