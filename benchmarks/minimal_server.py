@@ -51,9 +51,11 @@ class Counts:
 
     Args:
         held: Images that every dataset lists.
+        takes: Seconds between the last byte of an upload and its answer.
     """
 
-    def __init__(self, held: int = 0) -> None:
+    def __init__(self, held: int = 0, takes: float = 0.0) -> None:
+        self.takes = takes
         self.uploads = 0
         self.bytes = 0
         self.first_upload = 0.0  # on the wall clock; 0 for none
@@ -100,7 +102,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._left:
             rest, self._left = bytes(self._buffer[self._left : nbytes]), 0
-            self._transport.write(self._answer)
+            self._say()
             self._head = rest
         else:
             self._head += self._buffer[:nbytes]
@@ -128,11 +130,18 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._answer = self.answer(method, parts, rest[:size])
         if len(rest) >= size:
-            self._transport.write(self._answer)
+            self._say(is_upload=is_upload)
             self._head = rest[size:]
         else:
             self._left, self._head = size - len(rest), b""
         return True
+
+    def _say(self, *, is_upload: bool = True) -> None:
+        if is_upload and self._counts.takes:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._counts.takes, self._transport.write, self._answer)
+        else:
+            self._transport.write(self._answer)
 
     def answer_upload(self, parts: list[bytes], name: str, size: int) -> bytes:
         """Return the answer to an upload, which is sent when the body has come."""
@@ -183,10 +192,11 @@ def main() -> None:
     """Serve as the command line asks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.minimal_server")
     parser.add_argument("--held", type=int, default=0, help="images that every dataset lists")
+    parser.add_argument("--takes", type=float, default=0.0, help="seconds of each upload")
     parser.add_argument("--core", type=int, help="the processor core to stay on (Linux)")
     options = parser.parse_args()
     stay_on(options.core)
-    counts = Counts(options.held)
+    counts = Counts(options.held, options.takes)
     asyncio.run(serve(lambda: Connection(counts)))
 
 
