@@ -217,3 +217,13 @@ def test_reading_coco_is_measured(tmp_path: Path) -> None:
     }
     growth = readings["ours, 10 times"]["peak"] - readings["ours"]["peak"]
     assert growth < formats.GOAL_GROWTH_MB * 1e6 / 4
+
+
+@pytest.mark.slow
+def test_uploads_from_a_store_are_measured(tmp_path: Path) -> None:
+    """The quick run has both rates, and the peaks of memory by keys."""
+    file = tmp_path / "figures.json"
+    bench("benchmarks.cloud", "--quick", "--json", str(file))
+    figures = json.loads(file.read_text())
+    assert figures["ratio"] > 0
+    assert "60 keys" in bench("benchmarks.cloud", "--quick", "--memory")
