@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from datagym_async._limits import LimiterState
-    from datagym_async._opened import Opened, TokenSource
+    from datagym_async._opened import Elsewhere, Opened, TokenSource
     from datagym_async._session import Session, SessionStatistics
-    from datagym_async._transport import Transport
     from datagym_async._wire import Request, Response
     from datagym_async.data import DatasetLoader, LoaderConfig, Sample
     from datagym_async.data._config import LoaderOptions
@@ -240,7 +239,7 @@ class DataGymClient:
         )
         self._open: Opened | None = None
         self._closed = self._is_view = self._is_opening = False
-        self._sends_elsewhere = False
+        self._others: Elsewhere | None = None
 
     def __repr__(self) -> str:
         """Return address and state, without the token."""
@@ -344,10 +343,10 @@ class DataGymClient:
         view._open, view._is_view = self._opened.over(session), True
         return view
 
-    def _sent_by(self, wrap: Callable[[Transport], Transport]) -> DataGymClient:
-        """Return this open client with a transport that has others read and send the files."""
-        view = self._view(self._opened.session.over(wrap))
-        view._sends_elsewhere = True
+    def _elsewhere(self, others: Elsewhere) -> DataGymClient:
+        """Return this open client with others to do its jobs."""
+        view = self._view(self._opened.session.over(others.transport))
+        view._others = others
         return view
 
     async def request(
@@ -484,7 +483,7 @@ class DataGymClient:
                 max_upload_rate=self._settings.limits.upload_rate,
             ),
             lane=self._opened.lane(Lane.UPLOAD),
-            sent_elsewhere=self._sends_elsewhere,
+            sent_elsewhere=self._others is not None,
         )
 
     def plan(
@@ -597,7 +596,7 @@ class DataGymClient:
 
         check_kind("config", config, DownloadConfig)
         of = id_of(found_by, f"{kind} id").lower()
-        return Downloader(
+        run = Downloader(
             DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels),
             DownloadJob(self._settings.base_url, kind, of),
             folder,
@@ -606,6 +605,9 @@ class DataGymClient:
             lane=self._opened.lane(Lane.DOWNLOAD),
             only=only,
         )
+        if self._others is not None:
+            run.fetch_by(self._others.fetch(run.root, config or DownloadConfig()))
+        return run
 
     async def download_bitmaps(
         self,
@@ -1129,6 +1131,8 @@ class DataGymClient:
         from datagym_async.models._ids import id_of
         from datagym_async.predict import _run as predicting
 
+        if self._others is not None and workers is None:
+            workers, client = self._others.workers, client or self._others.connect
         lane, address = self._opened.lane(Lane.DOWNLOAD), self._settings.base_url
         environment = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         is_same = check_base_url(environment) == address and TOKEN_VARIABLE in os.environ

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from typing import TypeAlias, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiohttp
 import attrs
@@ -40,6 +41,13 @@ from datagym_async.resources import (
     ValuesResource,
 )
 
+if TYPE_CHECKING:
+    from datagym_async._transport import Transport
+    from datagym_async.downloads import DownloadConfig, DownloadResult
+    from datagym_async.downloads._manifest import Wanted
+    from datagym_async.predict._chunk import Job, Loading
+    from datagym_async.predict._run import Workers
+
 TokenSource: TypeAlias = Callable[[], "str | Awaitable[str]"]
 """Gives the token; a plain function is called in a thread, since it may read a file or ask."""
 
@@ -59,6 +67,33 @@ class Settings:
     verify: ssl.SSLContext | bool
     session: aiohttp.ClientSession | None
     allow_private_store: bool
+
+
+Fetch: TypeAlias = "Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]"
+"""Fetches a media into its place in the folder of a download."""
+
+
+_Transports: TypeAlias = "Callable[[Transport], Transport]"
+_Fetches: TypeAlias = "Callable[[Path, DownloadConfig], Fetch]"
+_Workers: TypeAlias = "Callable[[Job], Workers]"
+_Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[Loading]] | None"
+
+
+@attrs.frozen(kw_only=True)
+class Elsewhere:
+    """How others do the jobs of a client: what `distributed.through` says.
+
+    Args:
+        transport: Gives a transport that has others send the files of uploads.
+        fetch: Gives what fetches the media of a download, by its folder and options.
+        workers: Gives the workers of a prediction.
+        connect: Makes the client of a worker; None for one by the environment there.
+    """
+
+    transport: _Transports
+    fetch: _Fetches
+    workers: _Workers
+    connect: _Connect = None
 
 
 async def token_of(source: Secret | TokenSource) -> Secret:

@@ -1,4 +1,4 @@
-"""`upload` and `download` on a cluster: the ordinary job here, its bytes through the workers.
+"""`through`: the ordinary jobs of a client here, their bytes through the workers of a cluster.
 
 Planning, names, limits, repetitions, settling, journal and report are those of a job on one
 machine, and stay with the caller. What is done elsewhere is one attempt: a worker opens the file
@@ -9,20 +9,21 @@ which is settled by a listing like any other.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import attrs
 
+from datagym_async._opened import Elsewhere, Fetch
 from datagym_async._transport import Transport
 from datagym_async._wire import Response
 from datagym_async._wire._messages import Lane
 from datagym_async.distributed._cluster import Scheduler, opened
 from datagym_async.distributed._hands import Connect, Hands
-from datagym_async.downloads import DownloadConfig
+from datagym_async.distributed._predict import workers_of
 from datagym_async.exceptions import APIConnectionError
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
     from datagym_async._retry import RetryPolicy
     from datagym_async._transport import StreamedResponse, Timeout
     from datagym_async._wire import Request
-    from datagym_async.downloads import Downloader, DownloadReport, DownloadResult
+    from datagym_async.downloads import DownloadConfig, DownloadResult
     from datagym_async.downloads._manifest import Wanted
-    from datagym_async.models import DatasetId
-    from datagym_async.uploads import Source, UploadConfig, Uploader, UploadReport
 
 _ATTEMPTS = 3  # workers that may be lost with a media before the run is told
 
@@ -85,24 +84,23 @@ class ClusterTransport:
 
 
 @asynccontextmanager
-async def uploader(
-    client: DataGymClient,
-    dataset_id: DatasetId,
-    sources: Source,
-    *,
-    scheduler: Scheduler,
-    connect: Connect | None = None,
-    config: UploadConfig | None = None,
-) -> AsyncIterator[Uploader]:
-    """Give an open upload whose files the workers of a cluster read and send.
+async def through(
+    client: DataGymClient, *, scheduler: Scheduler, connect: Connect | None = None
+) -> AsyncIterator[DataGymClient]:
+    """Give a client whose uploads, downloads and predictions go through the workers of a cluster.
 
-    It is `Uploader` in all else: iterate over its results, look at its progress and report. Files
-    must lie at the same paths on each worker; here only their first bytes are read. What is no file
-    (bytes, open files, prepared images) goes out from here.
+    ::
+
+        async with through(client, scheduler="tcp://10.0.0.1:8786") as there:
+            await there.upload(dataset_id, "/shared/photos")
+            await there.download_dataset(dataset_id, "/shared/out")
+
+    It is the client that is passed in all else, and its limits are those of the jobs. Files and
+    folders must lie at the same paths on each worker: of files only the first bytes are read here.
+    What is no file (bytes, open files, prepared images, links) goes out from here.
 
     Args:
-        client: An open client, whose limits are those of the job.
-        dataset_id, sources, config: As for ``client.uploader``.
+        client: An open client.
         scheduler: The address of a scheduler, or an asynchronous client of Dask.
         connect: Makes a client on a worker; None takes address and token from the worker's
             environment, as `DataGymClient` does. Its limits and repetitions do not count.
@@ -111,74 +109,29 @@ async def uploader(
         ConfigurationError: There is no such scheduler, it has no workers, they have other versions,
             or cannot open their clients.
     """
-    async with (
-        opened(scheduler) as cluster,
-        Hands(cluster, connect or type(client), client.media.base_url) as hands,
-    ):
-        spend = client._opened.limits.spend
-        view = client._sent_by(lambda base: ClusterTransport(base, hands, spend))
-        async with view.uploader(dataset_id, sources, config=config) as run:
-            yield run
-
-
-async def upload(
-    client: DataGymClient,
-    dataset_id: DatasetId,
-    sources: Source,
-    *,
-    scheduler: Scheduler,
-    connect: Connect | None = None,
-    config: UploadConfig | None = None,
-) -> UploadReport:
-    """Upload everything that `sources` names by a cluster, and return the report; see `uploader`.
-
-    Raises:
-        TransferError: The run had to stop before its end; its `report` says what was done.
-    """
-    job = uploader(client, dataset_id, sources, scheduler=scheduler, connect=connect, config=config)
-    async with job as run:
-        return await run.finish()
-
-
-@asynccontextmanager
-async def downloader(
-    client: DataGymClient,
-    dataset_id: DatasetId,
-    folder: str | os.PathLike[str],
-    *,
-    scheduler: Scheduler,
-    connect: Connect | None = None,
-    config: DownloadConfig | None = None,
-) -> AsyncIterator[Downloader]:
-    """Give an open download of a dataset whose media the workers of a cluster fetch.
-
-    It is `Downloader` in all else. The folder must be the same one on each worker: a shared drive.
-
-    Args:
-        client: An open client, whose limits are those of the job.
-        dataset_id, folder, config: As for ``client.downloader``.
-        scheduler, connect: As for `uploader`.
-
-    Raises:
-        ConfigurationError: As for `uploader`, or the folder cannot be used.
-    """
-    config = config or DownloadConfig()
-    root = str(Path(folder).expanduser().absolute())  # noqa: ASYNC240 -- asks no disk
-    told = attrs.evolve(config, on_event=None)
     limits, retry = client._opened.limits, client._settings.retry
     async with (
         opened(scheduler) as cluster,
         Hands(cluster, connect or type(client), client.media.base_url) as hands,
     ):
 
-        async def fetch(wanted: Wanted) -> DownloadResult:
-            with await limits.slot(Lane.DOWNLOAD):
-                return await _fetched(hands, root, wanted, told, retry)
+        def fetching(root: Path, config: DownloadConfig) -> Fetch:
+            told = attrs.evolve(config, on_event=None)
 
-        run = client.downloader(dataset_id, root, config=config)
-        run.fetch_by(fetch)
-        async with run:
-            yield run
+            async def fetch(wanted: Wanted) -> DownloadResult:
+                with await limits.slot(Lane.DOWNLOAD):
+                    return await _fetched(hands, str(root), wanted, told, retry)
+
+            return fetch
+
+        yield client._elsewhere(
+            Elsewhere(
+                transport=lambda base: ClusterTransport(base, hands, limits.spend),
+                fetch=fetching,
+                workers=partial(workers_of, cluster),
+                connect=connect,
+            )
+        )
 
 
 async def _fetched(
@@ -195,24 +148,3 @@ async def _fetched(
             if not left or error.__cause__ is None:  # the service is gone, not the worker
                 raise
     raise AssertionError("unreachable")
-
-
-async def download(
-    client: DataGymClient,
-    dataset_id: DatasetId,
-    folder: str | os.PathLike[str],
-    *,
-    scheduler: Scheduler,
-    connect: Connect | None = None,
-    config: DownloadConfig | None = None,
-) -> DownloadReport:
-    """Download a dataset by a cluster, and return the report; see `downloader`.
-
-    Raises:
-        TransferError: The run had to stop before its end; its `report` says what was done.
-    """
-    job = downloader(
-        client, dataset_id, folder, scheduler=scheduler, connect=connect, config=config
-    )
-    async with job as run:
-        return await run.finish()

@@ -52,12 +52,14 @@ async def predict(
     """
     async with opened(scheduler) as cluster:
         return await client.predict(
-            project_id, model, client=connect, workers=partial(_on, cluster), **options
+            project_id, model, client=connect, workers=partial(workers_of, cluster), **options
         )
 
 
 @asynccontextmanager
-async def _on(cluster: Cluster, job: Job) -> AsyncIterator[tuple[Runner, int]]:
+async def workers_of(cluster: Cluster, job: Job) -> AsyncIterator[tuple[Runner, int]]:
+    """Give a runner whose chunks go to the workers of a cluster."""
+
     async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
         return await cluster.call(run_chunk, job, media)
 

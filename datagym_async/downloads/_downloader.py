@@ -133,6 +133,11 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     def __repr__(self) -> str:
         return f"<Downloader {self._tally.done} of {self._tally.planned} media done>"
 
+    @property
+    def root(self) -> Path:
+        """Return the folder, in full."""
+        return self._root
+
     def fetch_by(self, fetch: Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]) -> None:
         """Have another one fetch each media into the folder, as `Fetcher.fetch` does."""
 

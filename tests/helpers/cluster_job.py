@@ -21,7 +21,7 @@ import distributed as dask
 from aiohttp import web
 
 from datagym_async import ConfigurationError, DataGymClient, RetryPolicy, UploadConfig
-from datagym_async.distributed import _cluster, downloader, predict, upload, uploader
+from datagym_async.distributed import _cluster, predict, through
 from datagym_async.labels import LabelConfig
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, Server
 from datagym_async.testing import CommitThenDrop, FaultPlan, Status
@@ -144,55 +144,36 @@ async def uploaded() -> dict[str, Any]:
     cluster = dask.LocalCluster(n_workers=2, threads_per_worker=1, **QUIET)  # type: ignore[no-untyped-call]
     async with project(plan, gauge.middleware) as (client, _), cluster:
         dataset = (await client.datasets.create("Shared")).id
-        job = uploader(
-            client,
-            dataset,
-            folder,
-            scheduler=cluster.scheduler_address,
-            config=UploadConfig(journal=folder.with_suffix(".journal"), concurrency=6),
-        )
-        async with job as run:
-            seen = 0
-            async for _ in run:
-                seen += 1
-                if seen == 60:
-                    os.kill(await _a_worker(cluster), signal.SIGKILL)
-                    cluster.scale(3)  # type: ignore[no-untyped-call]
-        plan.clear()
+        config = UploadConfig(journal=folder.with_suffix(".journal"), concurrency=6)
+        async with through(client, scheduler=cluster.scheduler_address) as there:
+            async with there.uploader(dataset, folder, config=config) as run:
+                await _killing(run, cluster)
+            plan.clear()
+            again = await there.upload(dataset, folder, config=config)
+            target = folder.with_name("there")
+            async with there.downloader(dataset, target) as fetching:
+                await _killing(fetching, cluster)
         media = (await client.datasets.get(dataset)).media
-        same = {
-            each.name: await client.media.download(each.id) == (folder / each.name).read_bytes()
-            for each in media
-        }
-        again = await upload(
-            client,
-            dataset,
-            folder,
-            scheduler=cluster.scheduler_address,
-            config=UploadConfig(journal=folder.with_suffix(".journal")),
-        )
-        there = folder.with_name("there")
-        async with downloader(
-            client, dataset, there, scheduler=cluster.scheduler_address
-        ) as fetching:
-            seen = 0
-            async for _ in fetching:
-                seen += 1
-                if seen == 60:
-                    os.kill(await _a_worker(cluster), signal.SIGKILL)
     counts = {name: getattr(run.report, name) for name in ("uploaded", "failed", "rejected")}
+    equal = [(target / it.name).read_bytes() == (folder / it.name).read_bytes() for it in media]
     return counts | {
         "complete": run.report.complete,
-        "listed": len(media),
-        "names": len(same),
-        "equal": all(same.values()),
+        "names": len({each.name for each in media}),
         "peak": gauge.peak,
         "again": again.skipped,
         "downloaded": fetching.report.downloaded,
-        "fetched": sum(
-            (there / each.name).read_bytes() == (folder / each.name).read_bytes() for each in media
-        ),
+        "equal": sum(equal),
     }
+
+
+async def _killing(run: Any, cluster: Any) -> None:
+    """Iterate over a run to its end; at its 60th result a worker is killed, and one is added."""
+    seen = 0
+    async for _ in run:
+        seen += 1
+        if seen == 60:
+            os.kill(await _a_worker(cluster), signal.SIGKILL)
+            cluster.scale(3)
 
 
 async def _a_worker(cluster: Any) -> int:
