@@ -7,7 +7,9 @@ from typing import Annotated
 
 import attrs
 
+from datagym_async._client import DataGymClient
 from datagym_async.cli._closing import RESUME, check_report_files, write_report
+from datagym_async.cli._cluster import Workers
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import (
@@ -53,6 +55,8 @@ def download(
     dataset: str | None = None,
     project: str | None = None,
     lossy_ok: bool = False,
+    scheduler: str | None = None,
+    workers_local: int | None = None,
     stats: float = SAY_EVERY,
     report: list[Path] | None = None,
 ) -> int:
@@ -68,21 +72,22 @@ def download(
     if given.config["allow_private_links"] and given.config["links"] != "source":
         raise CommandError("--allow-private-links is for --links source; add it, or leave it out.")
     check_report_files(report or ())
+    workers = Workers(scheduler, workers_local)
     config = DownloadConfig(**given.config)
     client = client_for(invocation, **given.client)
 
-    async def start() -> Downloader:
+    async def start(there: DataGymClient) -> Downloader:
         async with waiting(invocation, client):
             found = None if project is None else await project_of(client, project)
             if dataset is None and found is not None:
-                return client.project_downloader(found.id, folder, config=config)
+                return there.project_downloader(found.id, folder, config=config)
             source = await dataset_of(client, dataset or "")
         joined = attrs.evolve(config, project_id=None if found is None else found.id)
-        return client.downloader(source.id, folder, config=joined)
+        return there.downloader(source.id, folder, config=joined)
 
     async def work() -> None:
-        async with client:
-            run, problems = await start(), ProblemLines(output)
+        async with client, workers.through(invocation, client) as there:
+            run, problems = await start(there), ProblemLines(output)
 
             def stop() -> None:
                 account.is_stopping = True

@@ -52,6 +52,15 @@ _STORE_OPTION: Final = Option(
     field="store_options",
 )
 
+_CLUSTER: Final = (
+    Option(
+        "--scheduler ADDRESS",
+        "Work through the Dask cluster of this scheduler, for example `tcp://10.0.0.1:8786`; its "
+        "workers must see the same files, and have `DATAGYM_TOKEN` and `DATAGYM_BASE_URL`.",
+    ),
+    Option("--workers-local N", "Work through N processes of this machine.", least=1, most=256),
+)
+
 UPLOAD: Final = OptionTable(
     UploadConfig,
     {
@@ -207,6 +216,7 @@ UPLOAD: Final = OptionTable(
                 client="max_upload_rate",
                 type=int | None,
             ),
+            *_CLUSTER,
         ),
         "Resuming where a run stopped": (
             Option(
@@ -363,6 +373,7 @@ DOWNLOAD: Final = OptionTable(
                 most=64,
             ),
             _RATE,
+            *_CLUSTER,
         ),
         "Stores": (_STORE_OPTION,),
         _STOPS: (

@@ -24,6 +24,7 @@ from datagym_async.cli._closing import (
     tell,
     write_report,
 )
+from datagym_async.cli._cluster import Workers
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import (
@@ -120,6 +121,8 @@ def upload(
     retry_failed: Path | None = None,
     watch: bool = False,
     settle_after: float | None = None,
+    scheduler: str | None = None,
+    workers_local: int | None = None,
     dry_run: bool = False,
     stats: float = SAY_EVERY,
     report: list[Path] | None = None,
@@ -146,6 +149,7 @@ def upload(
         if is_wrong:
             raise CommandError(sentence)
     check_report_files(report or ())
+    workers = Workers(scheduler, workers_local)
     config = UploadConfig(**options | ({"journal": False} if no_journal else {}))
     source: Source = failed_items(failed) if failed else FolderWatch(named[0]) if watch else named
     client = client_for(invocation, settle_after=settle_after, **given.client)
@@ -159,11 +163,25 @@ def upload(
             projects = await _image_projects(client, project or ())
             return projects, await _look_for(client, dataset, failed, create=create)
 
+    async def start(dataset: Dataset, config: UploadConfig) -> None:
+        async with workers.through(invocation, client) as there:
+            run = there.uploader(dataset.id, source, config=config)
+
+            def stop() -> None:
+                account.is_stopping = True
+                if isinstance(source, FolderWatch):
+                    source.stop()
+                run.stop()
+                output.warning(STOPPING)
+
+            with ending_in_two_steps(stop):
+                await run_upload(client, output, run, account, every=stats)
+
     account = Account()
     if dry_run:
         return run_in_loop(_dry_run(client, output, source, find, config))
     try:
-        run_in_loop(_upload(client, output, source, find, config, account, every=stats))
+        run_in_loop(_upload(client, output, source, find, config, start))
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except TransferError as error:
@@ -197,9 +215,7 @@ async def _upload(
     source: Source,
     find: Callable[[], Awaitable[tuple[list[Project], Dataset | Imagined]]],
     config: UploadConfig,
-    account: Account,
-    *,
-    every: float,
+    start: Callable[[Dataset, UploadConfig], Awaitable[None]],
 ) -> None:
     async with client:
         projects, dataset = await find()
@@ -213,17 +229,7 @@ async def _upload(
             attach_to=[each.id for each in projects],
             on_event=lambda event: _say(output, event, projects),
         )
-        run = client.uploader(dataset.id, source, config=config)
-
-        def stop() -> None:
-            account.is_stopping = True
-            if isinstance(source, FolderWatch):
-                source.stop()
-            run.stop()
-            output.warning(STOPPING)
-
-        with ending_in_two_steps(stop):
-            await run_upload(client, output, run, account, every=every)
+        await start(dataset, config)
 
 
 async def run_upload(

@@ -223,3 +223,13 @@ def test_no_lengths_of_time(text: str) -> None:
     """What is no length of time is refused with examples."""
     with pytest.raises(typer.BadParameter, match="1h30m"):
         parse_seconds(text)
+
+
+@pytest.mark.parametrize(
+    "words", [("upload", "photos", "-d", "Photos"), ("download", "out", "-d", "Photos")]
+)
+def test_one_cluster_at_a_time(cli: Cli, words: tuple[str, ...]) -> None:
+    """Processes of this machine or the workers of a scheduler: said before a token is asked for."""
+    ran = cli(*words, "--scheduler", "tcp://127.0.0.1:9", "--workers-local", "2")
+    assert ran.status == 2
+    assert "--workers-local contradicts --scheduler; leave one out." in ran.err

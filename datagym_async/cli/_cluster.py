@@ -1,0 +1,61 @@
+"""The workers that `--scheduler` and `--workers-local` name, for the time of a command."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import attrs
+
+from datagym_async._client import BASE_URL_VARIABLE, DataGymClient
+from datagym_async._extras import extra_module
+from datagym_async._threads import in_thread
+from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
+from datagym_async.cli._connect import address_of, find_token
+from datagym_async.cli._errors import CommandError
+
+
+@attrs.frozen
+class Workers:
+    """Who does a job: this process, the workers of a scheduler, or processes of this machine."""
+
+    scheduler: str | None = None
+    count: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse both at once, and what is not installed, before anybody is asked for a token."""
+        if self.scheduler is not None and self.count is not None:
+            raise CommandError("--workers-local contradicts --scheduler; leave one out.")
+        if self.scheduler is not None or self.count is not None:
+            extra_module("distributed")
+
+    @asynccontextmanager
+    async def through(
+        self, invocation: Invocation, client: DataGymClient
+    ) -> AsyncIterator[DataGymClient]:
+        """Give the client whose jobs these workers do."""
+        if self.scheduler is None and self.count is None:
+            yield client
+            return
+        from datagym_async.distributed import through
+
+        async with AsyncExitStack() as stack:
+            scheduler = self.scheduler or ""
+            if self.count is not None:
+                # The token goes to processes of our own, by their environment alone.
+                environment = {
+                    TOKEN_VARIABLE: await in_thread(find_token, invocation),
+                    BASE_URL_VARIABLE: address_of(invocation),
+                }
+                cluster: Any = extra_module("distributed").LocalCluster(
+                    n_workers=self.count,
+                    threads_per_worker=1,
+                    asynchronous=True,
+                    dashboard_address=None,
+                    silence_logs=50,
+                    env=environment,
+                )
+                await stack.enter_async_context(cluster)
+                scheduler = cluster.scheduler_address
+            there = await stack.enter_async_context(through(client, scheduler=scheduler))
+            invocation.output.message(f"Working through the cluster of {scheduler}.")
+            yield there
