@@ -95,9 +95,14 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     def images(losses: Losses) -> Iterator[RawImage]:
         for problem in problems:
             losses.add(LossKind.BROKEN, f"{told}: {problem}")
+        is_any = bool(problems)
         for each in found:
-            if (image := _read(each, yolo, losses)) is not None:
+            image, lost = _read(each, yolo, losses)
+            is_any = is_any or image is not None or lost
+            if image is not None:
                 yield image
+        if not is_any:
+            raise FormatError(f"{path} holds empty files of labels, and none of their images")
 
     once = {each.name: each for each in yolo.categories.values()}  # two of one name are one
     return RawDataset(
@@ -339,40 +344,40 @@ def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
 # --- YOLO: what a label file says -----------------------------------------------------------------
 
 
-def _read(each: _Labelled, yolo: _Yolo, losses: Losses) -> RawImage | None:
-    """Return an image with its labels; None where only the labels are there."""
-    lines: list[tuple[int, list[str]]] = []
+def _read(each: _Labelled, yolo: _Yolo, losses: Losses) -> tuple[RawImage | None, bool]:
+    """Return an image with its labels, and whether all of these are lost.
+
+    An image of which nothing is known but that labels are lost is none: it would be taken for one
+    without labels. So is one whose name only its label file tells.
+    """
     try:
-        if each.labels.is_file():
-            lines = list(lines_of(each.labels))
+        lines = list(lines_of(each.labels)) if each.labels.exists() else []
     except (BrokenError, OSError) as error:
         losses.add(LossKind.BROKEN, f"{each.labels}: {error}")
-    size: tuple[int, int] | None = None
-    reason = "there is no such image"
+        return None, True
+    image, reason = RawImage(name=each.name, where=str(each.labels)), "there is no such image"
     try:
         if each.image is not None:
-            *across_and_down, orientation = size_of(each.image)
-            size = (across_and_down[0], across_and_down[1])
+            image.width, image.height, orientation = size_of(each.image)
             if orientation > 1:
                 losses.add(LossKind.TURNED, each.name)
     except (BrokenError, OSError) as error:
         reason = str(error)
-    if size is None:
+    if image.width is None or image.height is None:
         if lines:
             losses.add(LossKind.MISSING_IMAGE, f"{each.name}: {reason}", count=len(lines))
-        return RawImage(name=each.name, where=str(each.labels)) if each.image else None
-    objects = []
+            return None, True
+        return (image if Path(each.name).suffix.lower() in IMAGE_SUFFIXES else None), False
+    size = (image.width, image.height)
     for number, words in lines:
         where = f"{each.labels}, line {number}"
         try:
-            objects.append(_object(words, yolo, size, where))
+            image.objects.append(_object(words, yolo, size, where))
         except BrokenError as error:
             losses.add(LossKind.BROKEN, f"{where}: {error}")
         except LookupError as error:
             losses.add(LossKind.UNKNOWN_CATEGORY, f"{where}: class {error}")
-    return RawImage(
-        name=each.name, where=str(each.labels), width=size[0], height=size[1], objects=objects
-    )
+    return image, False
 
 
 def _object(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str) -> RawObject:

@@ -204,7 +204,7 @@ def test_labels_without_an_image_are_told_by_name(tmp_path: Path) -> None:
         text(tmp_path / "labels" / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n" * count)
     losses = Losses()
     images = list(open_dataset(tmp_path, "yolo").images(losses))
-    assert [(each.name, len(each.objects)) for each in images] == [("a.png", 1), ("bad.jpg", 0)]
+    assert [(each.name, len(each.objects)) for each in images] == [("a.png", 1)]
     (lost,) = losses.report().items
     assert (lost.kind, lost.count) == (LossKind.MISSING_IMAGE, 5)
     assert "gone: there is no such image" in str(lost)
@@ -216,6 +216,20 @@ def test_labels_without_images_at_all(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
     text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n" * 30)
     assert read(open_dataset(tmp_path, "yolo")) == ([], {"missing_image": 30})
+
+
+def test_a_list_of_images_that_are_not_there(tmp_path: Path) -> None:
+    """They are given if they lose no labels; what has neither images nor labels is an error."""
+    text(tmp_path / "data.yaml", "train: l.txt\nnames: [car]\n")
+    text(tmp_path / "l.txt", "a.png\nb.png\n")
+    text(tmp_path / "b.txt", "0 0.5 0.5 0.5 0.5\n")
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert [(each.name, each.width) for each in images] == [("a.png", None)]
+    assert lost == {"missing_image": 1}
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    text(tmp_path / "labels" / "a.txt", "")
+    with pytest.raises(FormatError, match="empty files of labels, and none of their images"):
+        read(open_dataset(tmp_path, "yolo"))
 
 
 def test_the_upright_image_is_measured(tmp_path: Path) -> None:
@@ -344,9 +358,9 @@ def test_what_a_folder_may_hold_besides(tmp_path: Path) -> None:
     text(tmp_path / "labels" / "c.txt", "0 0.5 0.5 0.5 0.5\n".encode("utf-16"))
     images, lost = read(open_dataset(tmp_path, "yolo"))
     assert [(each.name, len(each.objects)) for each in images] == [
-        ("a.png", 0), ("b.png", 0), ("c.png", 1), ("pipe.png", 0)
+        ("c.png", 1), ("pipe.png", 0)
     ]  # fmt: skip
-    assert lost == {"broken": 1}
+    assert lost == {"broken": 2}
 
 
 # --- KITTI ----------------------------------------------------------------------------------------
