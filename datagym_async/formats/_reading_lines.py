@@ -8,6 +8,7 @@ names. Numbers are shares of the width and height of the image as trainers see i
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -91,6 +92,9 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     if not found:
         why = f"; {'; '.join(problems)}" if problems else ""
         raise FormatError(f"{told or path} leads to no images; looked for {looked_for}{why}")
+    if not any(each.labels.exists() for each in found):
+        where = f"none of its {len(found):,} images; looked for {found[0].labels}"
+        raise FormatError(f"{told or path} leads to labels of {where}")
 
     def images(losses: Losses) -> Iterator[RawImage]:
         for problem in problems:
@@ -293,12 +297,20 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
         labels = by_name.get(composed(str(own)), own)
         found.append(_Labelled(_behind_images(name), image, labels))
     claimed = {each.labels for each in found}
-    found.extend(
+    orphans = [
         _Labelled(stem_of(file, place), None, file)
         for place, file in texts
         if file not in claimed and file.stem.lower() not in _NO_LABELS
-    )
-    return found
+    ]
+    # Where labels lie in some other folder, they are of the image of their name if there is but one.
+    names, stems = (Counter(each.labels.stem for each in some) for some in (found, orphans))
+    meant = {
+        each.labels.stem: each.labels
+        for each in orphans
+        if names[each.labels.stem] == stems[each.labels.stem] == 1
+    }
+    found = [attrs.evolve(each, labels=meant.get(each.labels.stem, each.labels)) for each in found]
+    return found + [each for each in orphans if each.labels.stem not in meant]
 
 
 def _behind_images(name: str) -> str:

@@ -176,9 +176,11 @@ _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 
 def open_voc(path: Path, options: Options) -> RawDataset:
     """Open a folder of VOC's files, one that holds ``Annotations``, or one such file."""
-    folder = path.parent if path.is_file() else path / "Annotations"
-    folder = folder if folder.is_dir() else path
-    root = folder.parent if folder.name == "Annotations" else folder
+    inside = (path / each for each in ("Annotations", "annotations", ""))
+    folder = (
+        path.parent if path.is_file() else next((each for each in inside if each.is_dir()), path)
+    )
+    root = folder.parent if folder.name.lower() == "annotations" else folder
     files = [path] if path.is_file() else files_below(folder, {".xml"})
     files = of_part(files, folder, root / "ImageSets" / "Main" / f"{options.split}.txt", options)
     places = [root / "JPEGImages", root / "images", root.parent / "images", folder]
@@ -289,11 +291,18 @@ def _ring(numbers: Sequence[float], width: float, height: float, least: int = 3)
 
 
 def open_cvat(path: Path, options: Options) -> RawDataset:
-    """Open CVAT's ``annotations.xml``, or a folder that holds it."""
-    file = path / "annotations.xml" if path.is_dir() else path
-    pictures = Pictures([options.images or file.parent / "images"])
+    """Open CVAT's ``annotations.xml``, or a folder that holds it, or files of other names."""
+    usual = path / "annotations.xml"
+    files = (
+        ([usual] if usual.is_file() else files_below(path, {".xml"})) if path.is_dir() else [path]
+    )
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        for file in files:
+            yield from read_one(file, classes, losses)
+
+    def read_one(file: Path, classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        pictures = Pictures([options.images or file.parent / "images"])
         cvat = _Cvat(str(file), classes, losses)
         # Tracks go on disk until all are read: what is on a frame stands in any of them. A file
         # without a name is temporary, and gone when it is closed.
@@ -323,10 +332,13 @@ class _Cvat:
     _losses: Losses
     _size: tuple[int | None, int | None] = (None, None)
     """Of the frames of a video."""
+    _is_project: bool = False
+    """Then images lie in a folder for each subset, and several may have one name."""
 
     def learn(self, meta: Element) -> None:
         """Take the labels and the size of frames of a task, a project or a job."""
         for task in meta.children:
+            self._is_project = self._is_project or task.tag == "project"
             self._size = (
                 pixels_of(task.said("original_size", "width")) or self._size[0],
                 pixels_of(task.said("original_size", "height")) or self._size[1],
@@ -362,6 +374,8 @@ class _Cvat:
             lost = max(1, len(whole.children))
             self._losses.add(LossKind.BROKEN, f"{where}: an image without a name", count=lost)
             return None
+        if self._is_project and (subset := whole.given.get("subset")):
+            name = f"{subset}/{name}"
         width, height = (pixels_of(whole.given.get(side)) for side in ("width", "height"))
         if not width or not height:
             self._losses.add(LossKind.SIZE, where)

@@ -112,12 +112,13 @@ _COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
 _ROOT: Final = re.compile(r"<\s*([A-Za-z_][\w.:-]*)")
 _ROOTS: Final[dict[str, FormatName]] = {"annotation": "voc", "annotations": "cvat"}
 _MEMBER: Final = re.compile(r'"(\w+)"\s*:')
+_RESULTS: Final = ("image_id", "category_id")  # members of a list of results of COCO
 _MEMBERS: Final[dict[str, FormatName]] = {
     "shapes": "labelme",
     "imagePath": "labelme",
     "imageData": "labelme",
     "data_row": "labelbox",
-    **dict.fromkeys(("images", "annotations", "categories", "image_id", "category_id"), "coco"),
+    **dict.fromkeys(("images", "annotations", "categories", *_RESULTS), "coco"),
 }
 _MARKERS: Final[dict[str, FormatName]] = {
     **dict.fromkeys(KITTI_FOLDERS[:2], "kitti"),
@@ -159,7 +160,8 @@ def _of_file(path: Path) -> FormatName | None:
         root = _ROOT.search(_COMMENT.sub("", text))
         return _ROOTS.get(root[1]) if root else None
     if text.startswith(("{", "[")):
-        members = (_MEMBERS.get(each[1]) for each in _MEMBER.finditer(text))
+        known = _MEMBERS if text.startswith("{") else dict.fromkeys(_RESULTS, _MEMBERS["images"])
+        members = (known.get(each[1]) for each in _MEMBER.finditer(text))
         return next(filter(None, members), None)
     return None
 
@@ -170,7 +172,8 @@ def _of_folder(path: Path) -> FormatName:
     for marker, marked in _MARKERS.items():
         if (path / marker).exists():
             return marked
-    files = files_below(path, {".xml", ".json", ".txt"})
+    every = files_below(path, {".xml", ".json", ".txt"})
+    files = [each for each in every if "ImageSets" not in each.relative_to(path).parts]
     found: dict[FormatName, Path] = {}
     for suffix in (".xml", ".json", ".txt"):
         for file in islice((each for each in files if each.suffix.lower() == suffix), _TRIED):

@@ -317,6 +317,12 @@ def _kitti(root: Path) -> Path:
     return root
 
 
+def _image_sets(root: Path) -> Path:
+    text(root / "ImageSets" / "Main" / "train.txt", "000001 1\n")
+    text(root / "ImageSets" / "Main" / "val.txt", "")
+    return _voc(root)
+
+
 def _label_2(root: Path) -> Path:
     _kitti(root / "label_2")
     return root
@@ -340,6 +346,7 @@ def _labelme(root: Path) -> Path:
 FOUND = [
     (_voc, "voc"),
     (_cvat, "cvat"),
+    (_image_sets, "voc"),
     (_yolo("0 0.5 0.5 0.5 0.5"), "yolo"),
     (_yolo(""), "yolo"),
     (_yolo("0 0 0 1 0 1 1"), "yolo-seg"),

@@ -410,6 +410,14 @@ def test_images_of_cvat(tmp_path: Path) -> None:
     assert [each.name for each in dataset.categories] == ["car", "person", "unused", "dog"]
 
 
+def test_projects_of_cvat(tmp_path: Path) -> None:
+    """Its images lie in a folder for each subset, where several may have one name."""
+    images = "".join(f'<image name="a.png" subset="{part}"/>' for part in ("Train", "Test"))
+    text(tmp_path / "p.xml", f"<annotations><meta><project/></meta>{images}</annotations>")
+    found, _ = read(open_dataset(tmp_path))
+    assert [each.name for each in found] == ["Train/a.png", "Test/a.png"]
+
+
 def test_parts_of_cvat(tmp_path: Path) -> None:
     """An image says of which subset it is."""
     more = '<image name="b.png" subset="val" width="200" height="100"/>'

@@ -73,6 +73,7 @@ def test_one_name_in_two_parts_is_told_apart(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", "train: images/train\nval: images/val\nnames: [car]\n")
     for name in ("train/a", "val/a", "val/b"):
         picture(tmp_path / "images" / f"{name}.png")
+    text(tmp_path / "labels" / "val" / "b.txt", "")
     images, _ = read(open_dataset(tmp_path, "yolo"))
     assert [each.name for each in images] == ["images/train/a.png", "images/val/a.png", "b.png"]
 
@@ -91,6 +92,7 @@ def test_names(tmp_path: Path, yaml: str, names: list[str]) -> None:
     """A list, a dict from any number and with gaps, a count alone; each the text it is."""
     text(tmp_path / "data.yaml", f"train: images\n{yaml}\n")
     picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "")
     assert [each.name for each in open_dataset(tmp_path, "yolo").categories] == names
 
 
@@ -250,6 +252,7 @@ def test_sizes_of_pictures(tmp_path: Path, suffix: str) -> None:
     """The header of each kind tells width and height."""
     text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
     picture(tmp_path / "images" / f"a.{suffix}")
+    text(tmp_path / "labels" / "a.txt", "")
     (image,), lost = read(open_dataset(tmp_path, "yolo"))
     assert (image.width, image.height, lost) == (200, 100, {})
 
@@ -337,12 +340,36 @@ def test_a_part_that_is_not_there_is_a_loss(tmp_path: Path) -> None:
     """Where another is; asked for by name, it is an error."""
     text(tmp_path / "data.yaml", "train: images\nval: other\nnames: [car]\n")
     picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "")
     images, lost = read(open_dataset(tmp_path, "yolo"))
     assert (len(images), lost) == (1, {"broken": 1})
     with pytest.raises(FormatError, match="other is not there"):
         open_dataset(tmp_path, "yolo", split="val")
     with pytest.raises(FormatError, match="no images under test; it has train, val"):
         open_dataset(tmp_path, "yolo", split="test")
+
+
+def test_images_without_any_label_file(tmp_path: Path) -> None:
+    """Labels that lie where nobody looks are not said to be none."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labelTxt" / "a.txt", "0 0 0 2 2 2 2 0 car 0")
+    with pytest.raises(FormatError, match=r"labels of none of its 1 images; .*labels/a\.txt"):
+        open_dataset(tmp_path, "yolo")
+
+
+def test_labels_in_a_folder_of_another_name(tmp_path: Path) -> None:
+    """They are of the image of their name, if there is but one."""
+    text(tmp_path / "obj.names", "car\n")
+    for name in ("a", "b"):
+        text(tmp_path / "Annotations" / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n")
+    for place in ("Images/a.png", "Images/b.png", "others/b.png"):
+        picture(tmp_path / place)
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, len(each.objects)) for each in images] == [
+        ("Images/a.png", 1), ("Images/b.png", 0), ("others/b.png", 0)
+    ]  # fmt: skip
+    assert lost == {"missing_image": 1}
 
 
 def test_what_a_folder_may_hold_besides(tmp_path: Path) -> None:
