@@ -302,15 +302,21 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
         for place, file in texts
         if file not in claimed and file.stem.lower() not in _NO_LABELS
     ]
-    # Where labels lie in some other folder, they are of the image of their name if there is but one.
-    names, stems = (Counter(each.labels.stem for each in some) for some in (found, orphans))
+    # Labels in some other folder are of the image of their name, if there is one alone without any.
+    there = {file for _, file in texts}
+    bare = Counter(each.labels.stem for each in found if each.labels not in there)
+    free = Counter(each.labels.stem for each in orphans)
     meant = {
         each.labels.stem: each.labels
         for each in orphans
-        if names[each.labels.stem] == stems[each.labels.stem] == 1
+        if bare[each.labels.stem] == free[each.labels.stem] == 1
     }
-    found = [attrs.evolve(each, labels=meant.get(each.labels.stem, each.labels)) for each in found]
-    return found + [each for each in orphans if each.labels.stem not in meant]
+    return [
+        attrs.evolve(each, labels=meant.get(each.labels.stem, each.labels))
+        if each.labels not in there
+        else each
+        for each in found
+    ] + [each for each in orphans if each.labels.stem not in meant]
 
 
 def _behind_images(name: str) -> str:

@@ -363,13 +363,16 @@ def test_labels_in_a_folder_of_another_name(tmp_path: Path) -> None:
     text(tmp_path / "obj.names", "car\n")
     for name in ("a", "b"):
         text(tmp_path / "Annotations" / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n")
-    for place in ("Images/a.png", "Images/b.png", "others/b.png"):
+    for place in ("Images/a.png", "Images/b.png", "others/b.png", "Images/c.png"):
         picture(tmp_path / place)
+    text(tmp_path / "Images" / "c.txt", "")
+    for place in ("Annotations/c.txt", "x/d.txt", "y/d.txt"):
+        text(tmp_path / place, "0 0.5 0.5 0.5 0.5\n")
     images, lost = read(open_dataset(tmp_path))
     assert [(each.name, len(each.objects)) for each in images] == [
-        ("Images/a.png", 1), ("Images/b.png", 0), ("others/b.png", 0)
+        ("Images/a.png", 1), ("Images/b.png", 0), ("Images/c.png", 0), ("others/b.png", 0)
     ]  # fmt: skip
-    assert lost == {"missing_image": 1}
+    assert lost == {"missing_image": 4}
 
 
 def test_what_a_folder_may_hold_besides(tmp_path: Path) -> None:
