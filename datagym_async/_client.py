@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from datagym_async.formats import LabelMapping
     from datagym_async.formats._written import Fixed
     from datagym_async.imports import ImportedLabels
-    from datagym_async.look import LabelStatistics
+    from datagym_async.look import Gallery, GalleryOptions, LabelStatistics
     from datagym_async.look._subjects import LookSources
     from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
     from datagym_async.predict import PredictProgress, PredictReport
@@ -866,14 +866,58 @@ class DataGymClient:
         """
         from datagym_async.look._drawing import require_look
         from datagym_async.look._subjects import service_statistics
-        from datagym_async.models._ids import id_or_none
 
         require_look("client.stats")
-        project = id_or_none(project_id, "project id")
-        dataset = id_or_none(dataset_id, "dataset id")
-        if project is None and dataset is None:
+        named = self._named(project_id, dataset_id)
+        return await service_statistics(self._look_sources(), *named, tiny=tiny)
+
+    async def gallery(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        project_id: ProjectId | None = None,
+        dataset_id: DatasetId | None = None,
+        options: GalleryOptions | None = None,
+    ) -> Gallery:
+        """Make a gallery: a page that a browser opens from the disk, without a server or a network.
+
+        It shows all images with the labels of finished tasks. Each image is downloaded once; for
+        one with segments its task is read as well, for an export has them as bitmaps alone. Needs
+        ``datagym-async[look]``.
+
+        Args:
+            folder: Where to: a new or an empty folder, or that of a gallery before.
+            project_id: The project; with a dataset, the images and labels of that one in it.
+            dataset_id: The dataset. Without a project, the labels are those of the first of its
+                projects.
+            options: How it is made, and what it is compared with.
+
+        Raises:
+            NotFoundError: There is no such project or dataset.
+            ConfigurationError: Neither is given, the folder cannot be used, or an extra is missing.
+            APIError: The service cannot be asked any more.
+            FileWriteError: The folder cannot be written to.
+        """
+        from datagym_async.look import GalleryOptions
+        from datagym_async.look._drawing import require_look
+        from datagym_async.look._gallery import build_gallery
+        from datagym_async.look._subjects import of_service
+
+        require_look("client.gallery")
+        check_kind("options", options, GalleryOptions)
+        named = self._named(project_id, dataset_id)
+        looked = await of_service(self._look_sources(), *named)
+        return await build_gallery(looked, Path(folder), options or GalleryOptions())
+
+    def _named(
+        self, project_id: ProjectId | None, dataset_id: DatasetId | None
+    ) -> tuple[str | None, str | None]:
+        """Return the ids of what is looked at."""
+        from datagym_async.models._ids import id_or_none
+
+        if project_id is None and dataset_id is None:
             raise ConfigurationError("Nothing is named; give project_id, dataset_id or both")
-        return await service_statistics(self._look_sources(), project, dataset, tiny=tiny)
+        return id_or_none(project_id, "project id"), id_or_none(dataset_id, "dataset id")
 
     def _look_sources(self) -> LookSources:
         from datagym_async.data._listing import Library

@@ -24,6 +24,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "import": "Import labels of a file or folder into a project; each image is checked.",
     "bitmaps": "Download the segmentation bitmaps of a project's finished tasks.",
     "stats": "Count what labels hold: classes, sizes, states, and what somebody should look at.",
+    "gallery": "Make a gallery of images and labels that a browser opens from the disk.",
+    "preview": "Draw labels on images: a contact sheet of some, or one image.",
     "demo": "Show the main job on this machine: no account, no network.",
     "serve": "Run a DataGym-compatible server on this machine, for tests.",
     "projects": "List projects; attach and detach datasets.",

@@ -28,6 +28,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "export Cars -o cars.coco.json --format coco",
         "export Cars -o cars --format yolo --images download --split train=0.8,val=0.2",
     ),
+    "gallery": (
+        "gallery Cars -o cars",
+        "gallery photos --labels labels.coco.json --compare predictions.json",
+    ),
     "import": (
         "import labels.coco.json -p Cars --check",
         "import labels.coco.json -p Cars --replace",
@@ -40,6 +44,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "media get": ("media get Photos street.jpg -o photos",),
     "media list": ("media list Photos",),
     "media rm": ("media rm Photos street.jpg",),
+    "preview": ("preview Cars -o cars.png", "preview photos --class car -n 12 -o cars.pdf"),
     "projects attach": ("projects attach Photos Cars",),
     "projects detach": ("projects detach Photos Cars",),
     "projects list": ("projects list",),

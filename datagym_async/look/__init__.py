@@ -8,6 +8,8 @@ In reading order:
 * `_overlap`: how much shapes overlap, and what two sets of labels agree on
 * `_stats`: statistics of labels, counted as they come
 * `_subjects`: what is looked at: the images of a project, a dataset or a folder; files of labels
+* `_thumbnails`: made in processes; `_gallery`: a folder that a browser opens from the disk
+* `_sheet`: a contact sheet
 * `_pages`, with `templates/`: pages that need nothing besides themselves
 
 Drawing and pages need ``datagym-async[look]``; SVG needs nothing.
@@ -20,20 +22,28 @@ from pathlib import Path
 
 from datagym_async._public import publish
 from datagym_async.look._drawing import draw, require_look
+from datagym_async.look._gallery import Gallery, GalleryOptions, build_gallery
 from datagym_async.look._marks import colors_of, svg
 from datagym_async.look._overlap import Comparison, compare
+from datagym_async.look._sheet import Choice, build_sheet
 from datagym_async.look._stats import AnswerCount, ClassCount, FindingCount, LabelStatistics
-from datagym_async.look._subjects import file_statistics
+from datagym_async.look._subjects import file_statistics, of_folder
 
 __all__ = [
     "AnswerCount",
+    "Choice",
     "ClassCount",
     "Comparison",
     "FindingCount",
+    "Gallery",
+    "GalleryOptions",
     "LabelStatistics",
+    "build_gallery",
+    "build_sheet",
     "colors_of",
     "compare",
     "draw",
+    "gallery",
     "stats",
     "svg",
 ]
@@ -43,8 +53,8 @@ async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStat
     """Return what the labels of a file hold.
 
     Args:
-        path: An export of the service or predictions (``.json``, ``.jsonl``), which are read as
-            they come; COCO (``.json``); YOLO (``data.yaml``).
+        path: A file or folder in any format that an import takes. Those of the service (an export,
+            predictions) are read as they come.
         tiny: Pixels that a side of a tiny object is shorter than.
 
     Raises:
@@ -54,6 +64,31 @@ async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStat
     """
     require_look("look.stats")
     return await file_statistics(Path(path), tiny=tiny)
+
+
+async def gallery(
+    folder: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    options: GalleryOptions = GalleryOptions(),  # noqa: B008 -- a frozen value
+) -> Gallery:
+    """Make a gallery of the images of a folder: a page that a browser opens from the disk.
+
+    Args:
+        folder: Where the images are, also in folders below it. The page links them.
+        output: Where the gallery goes: a new or an empty folder, or that of a gallery before.
+        labels: A file or folder of labels in any format that an import takes; None for what the
+            folder of the images holds of them, if anything.
+        options: How it is made.
+
+    Raises:
+        ConfigurationError: There is no image, the output cannot be used, or an extra is missing.
+        FormatError: The labels are of no known format.
+        OSError: Something cannot be read, or the output not be written.
+    """
+    looked = await of_folder(Path(folder), None if labels is None else Path(labels))
+    return await build_gallery(looked, Path(output), options)
 
 
 publish(globals())

@@ -70,6 +70,7 @@ def draw(
     classes: Collection[str] | None = None,
     text: bool = True,
     scale: float = 1.0,
+    pen: float = 1.0,
 ) -> Image:
     """Return an image with labels drawn on it: an RGB image of Pillow's, as large as it is stored.
 
@@ -86,6 +87,7 @@ def draw(
         classes: Keys of the classes that are drawn; None for all.
         text: Whether class and answers are written.
         scale: Pixels of the image for each pixel of the labels, where it has been resized.
+        pen: How much wider than usual lines and letters are.
 
     Raises:
         ConfigurationError: Pillow is not installed.
@@ -94,7 +96,7 @@ def draw(
     require_modules("Drawing labels", "look", "PIL")
     canvas = in_colors(opened(image).copy())
     marks = list(marks_of(labels, classes))
-    wide = stroke_of(*canvas.size)
+    wide = stroke_of(*canvas.size) * pen
     for mark in marks:
         rings = [_at(ring, canvas.size, scale) for ring in mark.rings]
         _paint(canvas, mark, rings, color_of(mark.key, colors), wide)
@@ -152,7 +154,7 @@ def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: flo
 def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> None:
     from PIL import ImageDraw
 
-    pen, font = ImageDraw.Draw(canvas), _font(max(10, round(6 * wide)))
+    pen, font = ImageDraw.Draw(canvas), font_of(max(10, round(6 * wide)))
     left, top, right, bottom = pen.textbbox((0, 0), mark.caption, font=font)
     pad = max(1, round(wide))
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
@@ -164,7 +166,8 @@ def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> 
 
 
 @lru_cache(maxsize=16)
-def _font(size: int) -> FreeTypeFont | ImageFont:
+def font_of(size: int) -> FreeTypeFont | ImageFont:
+    """Return a font whose letters are so many pixels high; Pillow brings it."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -107,7 +107,7 @@ def marks_of(labels: LabeledImage, classes: Collection[str] | None = None) -> It
             continue
         if (bounds := bounds_of(each.shape)) is not None and each.shape.type is not None:
             kind = _KINDS[each.shape.type]
-            yield Mark(kind, _rings(each.shape), bounds, caption_of(each), each)
+            yield Mark(kind, rings_of(each.shape), bounds, caption_of(each), each)
 
 
 def undrawn(labels: LabeledImage) -> int:
@@ -126,7 +126,8 @@ def bounds_of(shape: Shape) -> Bounds | None:
     return bounds if all(map(isfinite, bounds)) else None
 
 
-def _rings(shape: Shape) -> tuple[tuple[Point, ...], ...]:
+def rings_of(shape: Shape) -> tuple[tuple[Point, ...], ...]:
+    """Return the corners of a shape: of a mask the outline first, then its holes."""
     match shape:
         case Point():
             return ((shape,),)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle
-from datagym_async.look._marks import Mark, bounds_of, marks_of, size_of
+from datagym_async.look._marks import Mark, bounds_of, marks_of, rings_of, size_of
 
 if TYPE_CHECKING:
     from datagym_async.labels import Shape
@@ -32,8 +32,8 @@ def box_overlap(a: Bounds, b: Bounds) -> float:
 def overlap(a: Shape, b: Shape, slack: float = 0.0) -> float:
     """Return intersection over union of two shapes, from 0 to 1.
 
-    Rectangles are compared exactly, polygons and masks as they are painted; points and lines count
-    as the boxes around them. Needs Pillow where one of them has corners.
+    Polygons and masks are compared as they are painted, which needs Pillow. Where one of the two is
+    a rectangle, a point or a line, the boxes around them are: that is what a model of boxes gives.
 
     Args:
         a: A shape.
@@ -48,7 +48,7 @@ def overlap(a: Shape, b: Shape, slack: float = 0.0) -> float:
             box = Bounds(box.left - slack, box.top - slack, box.right + slack, box.bottom + slack)
         boxes.append(box)
     share = box_overlap(*boxes)
-    if not share or all(isinstance(shape, Rectangle | Point | Line) for shape in (a, b)):
+    if not share or any(isinstance(shape, Rectangle | Point | Line) for shape in (a, b)):
         return share
     return _painted_overlap(a, b, boxes)
 
@@ -61,13 +61,9 @@ def _painted_overlap(a: Shape, b: Shape, boxes: Sequence[Bounds]) -> float:
     scale = _GRID / max(right - left, bottom - top)
     size = (round((right - left) * scale) + 1, round((bottom - top) * scale) + 1)
     masks = []
-    for shape, box in zip((a, b), boxes, strict=True):
+    for shape in (a, b):
         mask = Image.new("1", size)
-        if isinstance(shape, Rectangle | Point | Line):
-            rings: Sequence[Sequence[Point]] = (box.corners,)
-        else:
-            rings = getattr(shape, "rings", None) or (getattr(shape, "points", ()),)
-        for ring in rings:
+        for ring in rings_of(shape):
             one = Image.new("1", size)
             if len(ring) > 1:
                 corners = [((each.x - left) * scale, (each.y - top) * scale) for each in ring]

@@ -329,11 +329,13 @@ def _doubled(group: list[_Box]) -> Iterator[Annotation]:
                 break
             if abs(other[1] - top) > high * (1 - _DOUBLE) or type(each.shape) in _THIN:
                 continue
-            if box_overlap(_bounds(box), _bounds(other)) > _DOUBLE:
-                both_boxes = type(each.shape) is type(candidate.shape) is Rectangle
-                if both_boxes or overlap(each.shape, candidate.shape) > _DOUBLE:
-                    yield candidate
-                    break
+            # Boxes first: corners are looked at where both have some, which takes longer.
+            if (
+                box_overlap(_bounds(box), _bounds(other)) > _DOUBLE
+                and overlap(each.shape, candidate.shape) > _DOUBLE
+            ):
+                yield candidate
+                break
 
 
 def _bounds(box: _Box) -> Bounds:

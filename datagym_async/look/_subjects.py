@@ -6,22 +6,41 @@ them); the bytes of an image are read when its turn comes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import os
+from array import array
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from datagym_async._runs._text import counted
-from datagym_async.data._listing import Library, list_media
-from datagym_async.exceptions import NotFoundError
-from datagym_async.formats import PredictionFile
-from datagym_async.labels import LabeledImage, parse_image, parse_task
+from datagym_async._threads import in_thread
+from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
+from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.formats import FormatError, LabelMapping, PredictionFile
+from datagym_async.labels import (
+    Annotation,
+    LabelConfig,
+    LabeledImage,
+    LabeledTask,
+    Polygon,
+    Rectangle,
+    Segmentation,
+    Shape,
+    parse_image,
+    parse_task,
+)
 from datagym_async.look._marks import Colors, colors_of
 from datagym_async.look._stats import LabelStatistics, StatisticsTally
+from datagym_async.models import MediaSourceType, Project
 from datagym_async.resources import LabelConfigsResource, MediaResource, TasksResource
 from datagym_async.resources._tasks import begun, finished
 from datagym_async.resources._values import labels_of
+
+_IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 
 @attrs.frozen
@@ -33,6 +52,55 @@ class LookSources:
     media: MediaResource
     tasks: TasksResource
     label_configs: LabelConfigsResource
+
+
+@attrs.frozen(kw_only=True)
+class Subject:
+    """One image that is looked at.
+
+    Args:
+        name: Its name.
+        media_id: Its media at the service; empty for a file.
+        labels: Its labels; None where there are none.
+        state: Where its task stands; empty where there is none.
+        task_id: Its task; empty where there is none, or it is not known.
+        is_link: Whether the service only has a link to it.
+        path: The file, of a folder.
+    """
+
+    name: str
+    media_id: str = ""
+    labels: LabeledImage | None = None
+    state: str = ""
+    task_id: str = ""
+    is_link: bool = False
+    path: Path | None = None
+
+
+Loaded: TypeAlias = tuple[bytes | Path, LabeledImage | None]
+"""The bytes of an image or its file, and its labels."""
+
+
+@attrs.frozen
+class Looked:
+    """All that is looked at.
+
+    Args:
+        title: What it is called.
+        subjects: Its images.
+        load: Gives the bytes of an image, or its file, and its labels with what only a request
+            of its own tells.
+        config: Its label configuration, or None.
+        editor: Address of the service's editor of a task, without the id; empty without one.
+        notes: What should be known of it, in sentences.
+    """
+
+    title: str
+    subjects: Sequence[Subject]
+    load: Callable[[Subject], Awaitable[Loaded]]
+    config: LabelConfig | None = None
+    editor: str = ""
+    notes: tuple[str, ...] = ()
 
 
 async def task_labels(
@@ -64,32 +132,16 @@ async def service_statistics(
     Raises:
         NotFoundError: There is no such project or dataset.
     """
-    projects = await sources.library.projects.list()
-    listing, name = None, ""
-    if project_id is not None:
-        projects = [each for each in projects if each.id == project_id.lower()]
-        name = projects[0].name if projects else ""
-        if not projects:
-            raise NotFoundError(f"There is no project {project_id}", status=404)
+    name, projects = await _found(sources, project_id, dataset_id)
+    listing, tally = None, StatisticsTally(name, tiny=tiny)
     if dataset_id is not None:
         listing = await list_media(sources.library, dataset_id, None, links="service")
-        attached = [
-            (project, dataset)
-            for project in projects
-            for dataset in project.datasets
-            if dataset.id == dataset_id.lower()
-        ]
-        projects = [project for project, _ in attached]
-        name = attached[0][1].name if attached else dataset_id
-    tally = StatisticsTally(name, tiny=tiny)
-    if listing is not None:
         for media in listing:
             ending = Path(media.name).suffix.lower()
             kind = f"{media.source_type.value.lower()} {ending if len(ending) < 8 else ''}"
             tally.kinds[kind.rstrip()] += 1
-        tally.notes.append(
-            f"{len(listing):,} media; labels of {counted(len(projects), 'project')}."
-        )
+        of = counted(len(projects), "project")
+        tally.notes.append(f"{len(listing):,} media; labels of {of}.")
     videos = 0
     for project in projects:
         async with aclosing(sources.library.labels.iter_export(project.id)) as exported:
@@ -111,27 +163,243 @@ async def service_statistics(
     return tally.statistics()
 
 
+async def _found(
+    sources: LookSources, project_id: str | None, dataset_id: str | None
+) -> tuple[str, list[Project]]:
+    """Return what is looked at by name, and the projects that have its labels.
+
+    Raises:
+        NotFoundError: There is no such project, or the dataset is not in it.
+    """
+    projects = [*await sources.library.projects.list()]
+    if project_id is not None:
+        projects = [each for each in projects if each.id == project_id.lower()]
+        if not projects:
+            raise NotFoundError(f"There is no project {project_id}", status=404)
+        if dataset_id is None:
+            return projects[0].name, projects
+    attached = [
+        (project, dataset)
+        for project in projects
+        for dataset in project.datasets
+        if dataset.id == str(dataset_id).lower()
+    ]
+    if project_id is not None and not attached:
+        raise NotFoundError(
+            f"The dataset {dataset_id} is not attached to the project {project_id}", status=404
+        )
+    return attached[0][1].name if attached else str(dataset_id), [each for each, _ in attached]
+
+
 async def file_statistics(path: Path, *, tiny: float) -> LabelStatistics:
-    """Return what the labels of a file hold; for what it may be see `labels_in`."""
+    """Return what the labels of a file or folder hold, in any format that an import takes."""
     tally = StatisticsTally(path.name, tiny=tiny)
-    async with aclosing(labels_in(path)) as images:
+    async with aclosing(labels_in(path, tally.notes)) as images:
         async for image in images:
             tally.add(image)
     return tally.statistics()
 
 
-async def labels_in(path: Path) -> AsyncGenerator[LabeledImage, None]:
-    """Give the labels of a file or folder.
-
-    It may be an export or any file that an import takes.
+async def labels_in(
+    path: Path, notes: list[str], config: LabelConfig | None = None
+) -> AsyncGenerator[LabeledImage, None]:
+    """Give the labels of a file or folder as values; what is not read goes into the notes.
 
     Raises:
         FormatError: It holds labels in no way that is known here.
         OSError: It cannot be read.
     """
-    async with aclosing(aiter(PredictionFile(path, unannotated=True))) as items:
+    # Of the shapes there are, segmentations alone hold all that a file may have.
+    mapping = LabelMapping(shape="segmentation")
+    file = PredictionFile(path, mapping=mapping, config=config, unannotated=True)
+    async with aclosing(aiter(file)) as items:
         async for item in items:
-            if isinstance(item, Mapping):
+            if not isinstance(item, LabeledImage):
                 yield parse_task(item) if "status" in item else parse_image(item)
+            elif config is None:
+                annotations = map(_as_drawn, item.annotations)
+                yield attrs.evolve(item, annotations=annotations)
             else:
                 yield item
+    notes += [f"not read: {loss}" for loss in file.losses.items if loss.kind.is_loss]
+
+
+def _as_drawn(annotation: Annotation) -> Annotation:
+    """Return a box or a polygon as what it was before it became a segmentation."""
+    shape = annotation.shape
+    if not isinstance(shape, Segmentation) or len(shape.rings) != 1:
+        return annotation
+    (ring,) = shape.rings
+    if len(ring) == 4 and ring == (box := shape.bounds).corners:
+        drawn: Shape = Rectangle(box.left, box.top, box.width, box.height)
+    else:
+        drawn = Polygon(ring)
+    return attrs.evolve(annotation, shape=drawn)
+
+
+# --- Images with their labels ---------------------------------------------------------------------
+
+
+async def of_service(
+    sources: LookSources, project_id: str | None, dataset_id: str | None
+) -> Looked:
+    """Return the images of a project or dataset, with their labels as exported.
+
+    Raises:
+        NotFoundError: There is no such project or dataset.
+    """
+    name, projects = await _found(sources, project_id, dataset_id)
+    only = project_id if dataset_id is None else None
+    listing = await list_media(sources.library, dataset_id, only, links="service")
+    if not projects:
+        return Looked(name, _Listed(listing), partial(_load, sources))
+    project = projects[0]
+    notes: tuple[str, ...] = ()
+    if len(projects) > 1:
+        others = ", ".join(each.name for each in projects[1:])
+        notes = (f"The labels are those of the project {project.name}, not of {others}.",)
+    labels = await export_labels(sources.library.labels, project.id, listing)
+    tasks: dict[int, tuple[str, str]] = {}
+    async with aclosing(sources.tasks.iter(project.id, state="all")) as found:
+        async for task in found:
+            if (index := listing.find(task.media_id)) is not None:
+                tasks[index] = (task.id, task.state.value)
+    config = await sources.label_configs.read(project.id)
+    return Looked(
+        name,
+        _Listed(listing, labels, tasks),
+        partial(_load, sources),
+        None if config is None else LabelConfig.of(config),
+        # The route of the service's own front end (seen in its source).
+        f"{sources.base_url}label-mode/task/",
+        notes,
+    )
+
+
+class _Listed(Sequence[Subject]):
+    """The images of a listing in the order of their names, each made when it is asked for."""
+
+    def __init__(
+        self,
+        listing: Listing,
+        labels: PackedLabels | None = None,
+        tasks: Mapping[int, tuple[str, str]] | None = None,
+    ) -> None:
+        self._listing, self._labels, self._tasks = listing, labels, tasks or {}
+        order = sorted(range(len(listing)), key=lambda index: listing[index].name)
+        self._order = array("L", order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, at: Any) -> Any:
+        index = self._order[at]
+        media = self._listing[index]
+        labels = self._labels[index] if self._labels is not None else None
+        task_id, state = self._tasks.get(index, ("", ""))
+        return Subject(
+            name=media.name,
+            media_id=media.id,
+            labels=labels,
+            state=state or (labels.state.value if labels is not None else ""),
+            task_id=task_id or (labels.task_id if labels is not None else "") or "",
+            is_link=media.source_type is MediaSourceType.SHAREABLE_LINK,
+        )
+
+
+async def _load(sources: LookSources, subject: Subject) -> Loaded:
+    content = await sources.media.download(subject.media_id, link=subject.is_link)
+    labels = subject.labels
+    if isinstance(labels, LabeledTask) and labels.segmentations and subject.task_id:
+        # An export has segments as bitmaps alone; the task has their outlines.
+        labels = labels_of(await sources.tasks.get(subject.task_id))
+    return content, labels
+
+
+async def of_folder(folder: Path, labels: Path | None) -> Looked:
+    """Return the images of a folder, with the labels of a file or folder in any format.
+
+    An image is found by its path below the folder, or by its last part where that is the only one.
+
+    Args:
+        folder: The folder.
+        labels: Where the labels are; None for what the folder itself holds of them, if anything.
+
+    Raises:
+        FormatError: The labels are of no known format.
+        ConfigurationError: There is no image.
+        OSError: The folder or the labels cannot be read.
+    """
+    files = await in_thread(_images_below, folder)
+    if not files:
+        raise ConfigurationError(f"There is no image in {folder}; name a folder of images")
+    names = [path.relative_to(folder).as_posix() for path in files]
+    path = labels if labels is not None else await in_thread(_labels_below, folder)
+    by_name, notes = await labels_by_name(path, names, may_lack=labels is None)
+    subjects = [
+        Subject(name=name, path=path, labels=by_name.get(name))
+        for name, path in zip(names, files, strict=True)
+    ]
+
+    async def load(subject: Subject) -> Loaded:
+        return subject.path or b"", subject.labels
+
+    return Looked(folder.name or str(folder), subjects, load, notes=notes)
+
+
+async def labels_by_name(
+    path: Path,
+    names: Sequence[str],
+    *,
+    config: LabelConfig | None = None,
+    may_lack: bool = False,
+) -> tuple[dict[str, LabeledImage], tuple[str, ...]]:
+    """Return labels by the names of the images that they are of, and what should be known.
+
+    Args:
+        path: A file or folder of labels in any format that an import takes.
+        names: Names of images. One is found as it is, by its id, or by its last part.
+        config: The label configuration whose keys classes are to have; None for their names.
+        may_lack: Whether there may be no labels at all.
+    """
+    last: dict[str, str | None] = {}
+    for name in names:
+        part = name.rpartition("/")[2]
+        last[part] = None if part in last else name  # two of one name: neither
+    known, found, lost = set(names), dict[str, LabeledImage](), 0
+    notes: list[str] = []
+    try:
+        async with aclosing(labels_in(path, notes, config)) as images:
+            async for image in images:
+                whole = image.media_name.replace("\\", "/")
+                ids = (image.media_id, whole)
+                own = next((each for each in ids if each in known), None)
+                own = own or last.get(whole.rpartition("/")[2])
+                if own is None:
+                    lost += 1
+                else:
+                    found[own] = image
+    except FormatError as error:
+        if not may_lack:
+            raise
+        return {}, (f"No labels were found: {error}",)
+    if lost:
+        notes.append(f"{counted(lost, 'image')} of {path.name} not found here.")
+    return found, tuple(notes)
+
+
+def _labels_below(folder: Path) -> Path:
+    """Return the one JSON file of a folder, or the folder itself."""
+    found = [path for pattern in ("*.json", "annotations/*.json") for path in folder.glob(pattern)]
+    return found[0] if len(found) == 1 else folder
+
+
+def _images_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder")
+    return sorted(
+        Path(at, name)
+        for at, _, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in _IMAGES and not name.startswith(".")
+    )

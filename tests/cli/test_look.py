@@ -118,3 +118,124 @@ def test_what_statistics_cannot_do(at_service: Cli, arguments: list[str], said: 
 
     assert ran.status == 2
     assert said in ran.err
+
+
+# --- gallery and preview --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", ["Cars", "Photos"])
+@pytest.mark.usefixtures("project")
+def test_a_gallery_of_a_project_and_a_dataset(at_service: Cli, tmp_path: Path, of: str) -> None:
+    """It says what to open, and what is there."""
+    ran = at_service("gallery", of, "-o", tmp_path / "site", "--workers", 0)
+
+    assert (ran.status, ran.err.count("Error")) == (0, 0)
+    assert f"3 images with 3 objects: open {tmp_path / 'site' / 'index.html'}." in ran.out
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_a_gallery_of_a_folder_needs_no_token(cli: Cli, tmp_path: Path) -> None:
+    """What cannot be decoded is named, and makes status 1."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(jpeg(3000))
+    (tmp_path / "in" / "b.jpg").write_bytes(b"nothing")
+
+    ran = cli("gallery", tmp_path / "in", "-o", tmp_path / "site", "--workers", 0, "--json")
+    said = cli("gallery", tmp_path / "in", "-o", tmp_path / "site", "--workers", 0)
+
+    assert (ran.status, ran.document["images"], ran.document["failed"]) == (1, 2, 1)
+    assert "not shown: b.jpg: " in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing"], "There is no file, project or dataset 'nothing'."),
+        (["Cars", "--labels", "a.json"], "--labels is for a folder"),
+        (["Cars", "--compare", "no.json"], "no.json"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_what_a_gallery_cannot_do(
+    at_service: Cli, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    """A wrong word is said to be one."""
+    ran = at_service("gallery", *arguments, "-o", tmp_path / "site", "--workers", 0)
+
+    assert ran.status == 2
+    assert said in ran.err
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "pdf"])
+@pytest.mark.usefixtures("project")
+def test_a_contact_sheet(at_service: Cli, tmp_path: Path, suffix: str) -> None:
+    """It is a picture or a document; images are chosen by what they are."""
+    ran = at_service("preview", "Cars", "--class", "car", "-o", tmp_path / f"a.{suffix}")
+
+    assert ran.status == 0
+    assert "2 images in" in ran.out
+    start = {"png": b"\x89PNG", "jpg": b"\xff\xd8", "pdf": b"%PDF"}[suffix]
+    assert (tmp_path / f"a.{suffix}").read_bytes().startswith(start)
+
+
+def test_the_same_seed_chooses_the_same_images(
+    at_service: Cli, project: SeededProject, tmp_path: Path
+) -> None:
+    """State and name choose as well; a media is drawn alone."""
+
+    def run(*arguments: object) -> tuple[int, bytes]:
+        ran = at_service("preview", *arguments, "-o", tmp_path / "a.png", "--json")
+        assert ran.status == 0, ran.err
+        return int(str(ran.document["images"])), (tmp_path / "a.png").read_bytes()
+
+    assert run("Cars", "-n", 1, "--seed", 5) == run("Cars", "-n", 1, "--seed", 5)
+    assert run("Cars", "--state", "completed")[0] == 2
+    assert run("Photos", "-p", "Cars", "--query", "SCRIPT")[0] == 1
+    media_id = project.datasets[0].media_ids["a.jpg"]
+    with_labels, plain = run(media_id, "-p", "Cars"), run(media_id)
+    assert with_labels[0] == plain[0] == 1
+    assert with_labels != plain
+
+
+def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
+    """It is drawn with the labels of its folder."""
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 9, 9]}],
+    }
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(jpeg(3000))
+    drawn = []
+    for _ in range(2):
+        assert cli("preview", tmp_path / "a.jpg", "-o", tmp_path / "out.png").status == 0
+        drawn.append((tmp_path / "out.png").read_bytes())
+        (tmp_path / "labels.json").write_text(json.dumps(document))
+
+    assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["Cars", "-o", "a.gif"], "must end in .png, .jpg, .webp or .pdf"),
+        (["Cars", "--class", "bike"], "None of 3 images of Cars is meant"),
+        (["00000000-0000-0000-0000-000000000000"], "There is no project, dataset or media"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_what_a_preview_cannot_do(
+    at_service: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    """A wrong word is said to be one, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+
+    ran = at_service("preview", *arguments)
+
+    assert ran.status == 2
+    assert said in ran.err
+    assert not list(tmp_path.glob("*.png"))

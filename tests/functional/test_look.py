@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
-from datagym_async import ConfigurationError, NotFoundError
+from datagym_async import AuthenticationError, ConfigurationError, NotFoundError, look
+from datagym_async.formats import FormatError
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -15,7 +22,9 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
+from datagym_async.look import GalleryOptions
 from datagym_async.server import SeedMedia
+from datagym_async.testing import Status
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
@@ -70,3 +79,218 @@ async def test_previews_of_what_is_not_there(here: World) -> None:
         )
     with pytest.raises(ConfigurationError):
         await here.client.preview(LabeledImage())  # type: ignore[arg-type]
+
+
+# --- Galleries ------------------------------------------------------------------------------------
+
+IN_THREADS = GalleryOptions(workers=0, size=64)
+
+
+def data(gallery: look.Gallery, kind: str, number: int = 0) -> Any:
+    """Return what a file of data holds."""
+    text = (gallery.path.parent / "data" / f"{kind}-{number}.js").read_text("ascii")
+    assert text.startswith(f'datagymLook("{kind}",{number},')
+    return json.loads(text.partition(f'"{kind}",{number},')[2].removesuffix(");\n"))
+
+
+async def test_a_gallery_of_a_project(here: World, tmp_path: Path) -> None:
+    """All images are there with their states; segments have their outlines, tasks their editor."""
+    gallery = await here.client.gallery(
+        tmp_path / "site", project_id=here.project.id, options=IN_THREADS
+    )
+
+    rows, meta = data(gallery, "page"), data(gallery, "meta")
+    assert (gallery.images, gallery.objects, gallery.failed) == (3, 3, 0)
+    assert [row["n"] for row in rows] == sorted(MEDIA)
+    assert [[mark[1] for mark in row["m"]] for row in rows] == [["mask", "box"], ["box"], []]
+    assert rows[0]["m"][0][2] == "M0 0L20 0L20 20L0 20ZM5 5L9 5L9 9L5 9Z"
+    assert rows[0]["e"].endswith(f"/label-mode/task/{here.project.task_ids['a.jpg']}")
+    assert {name: color for name, color, _ in meta["classes"]} == {
+        "car": "#00ff00",
+        "road": "#ff0000",
+    }
+    assert sorted(filter(None, meta["states"])) == ["BACKLOG", "COMPLETED"]
+    with Image.open(gallery.path.parent / rows[0]["t"]) as thumbnail:
+        assert (thumbnail.format, max(thumbnail.size) <= 64) == ("WEBP", True)
+
+
+async def test_a_gallery_of_a_dataset(here: World, tmp_path: Path) -> None:
+    """Its labels are those of its project; originals are kept where that is asked for."""
+    options = GalleryOptions(workers=0, originals=True)
+    gallery = await here.client.gallery(tmp_path, dataset_id=here.dataset_id, options=options)
+
+    rows = data(gallery, "page")
+    assert gallery.objects == 3
+    kept = [(tmp_path / row["o"]).read_bytes() for row in rows]
+    ids = here.project.datasets[0].media_ids
+    assert kept == [await here.client.media.download(ids[row["n"]]) for row in rows]
+    with pytest.raises(NotFoundError, match="is not attached"):
+        await here.client.gallery(
+            tmp_path, project_id=here.project.id, dataset_id="00000000-0000-0000-0000-000000000000"
+        )
+
+
+async def test_predictions_are_compared(here: World, tmp_path: Path) -> None:
+    """Classes are found in the configuration of the project; what has no partner is said."""
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "gone.jpg"}],
+        "categories": [{"id": 1, "name": "Car"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 10, 8]},
+            {"id": 2, "image_id": 1, "category_id": 1, "bbox": [30, 3, 10, 8]},
+        ],
+    }
+    (tmp_path / "p.json").write_text(json.dumps(document))
+    options = GalleryOptions(workers=0, compare=tmp_path / "p.json")
+
+    gallery = await here.client.gallery(
+        tmp_path / "site", project_id=here.project.id, options=options
+    )
+
+    assert (gallery.missed, gallery.false) == (2, 1)
+    assert gallery.notes == ("1 image of p.json not found here.",)
+    row = data(gallery, "page")[0]
+    assert [mark[5] for mark in row["m"]] == [-1, 0]
+    assert [mark[5] for mark in row["p"]] == [1, -1]
+    assert [short[6] for short in data(gallery, "index")] == [2, 1, 0]
+
+
+async def test_an_image_that_cannot_be_had_is_said_to_be_so(here: World, tmp_path: Path) -> None:
+    """All others are shown, and it is there with what is known of it."""
+    media_id = here.project.datasets[0].media_ids["a.jpg"]
+    here.plan.add(Status(404), path=media_id)
+
+    gallery = await here.client.gallery(tmp_path, project_id=here.project.id, options=IN_THREADS)
+
+    assert gallery.failed == 1
+    assert gallery.problems[0].startswith("a.jpg: ")
+    row = data(gallery, "page")[0]
+    assert (row["t"], row["n"], len(row["m"])) == ("", "a.jpg", 2)
+    assert row["x"]
+
+
+def photos(folder: Path, *names: str) -> None:
+    """Write images of 64 x 48 pixels."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 48), "gray").save(folder / name, "JPEG")
+
+
+async def test_a_gallery_of_a_folder(tmp_path: Path) -> None:
+    """Labels are found by path or last part; two of one last part take nobody else's."""
+    photos(tmp_path / "in", "a/1.jpg", "b/1.jpg", "b/2.jpg", "broken.png")
+    (tmp_path / "in" / "broken.png").write_bytes(b"nothing")
+    document = {
+        "images": [
+            {"id": n, "file_name": name}
+            for n, name in enumerate(("b/1.jpg", "elsewhere/2.jpg", "1.jpg"))
+        ],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 1, "bbox": [1, 2, 30, 9]} for n in range(3)
+        ],
+    }
+    (tmp_path / "in" / "labels.json").write_text(json.dumps(document))
+
+    gallery = await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
+
+    rows = data(gallery, "page")
+    assert [(row["n"], len(row["m"])) for row in rows] == [
+        ("a/1.jpg", 0),
+        ("b/1.jpg", 1),
+        ("b/2.jpg", 1),
+        ("broken.png", 0),
+    ]
+    assert rows[1]["m"][0][1:3] == ["box", "M1 2H31V11H1Z"]
+    assert gallery.failed == 1
+    assert gallery.notes == ("1 image of labels.json not found here.",)
+
+
+async def test_a_gallery_of_yolo(tmp_path: Path) -> None:
+    """A dataset of YOLO is its own labels."""
+    photos(tmp_path / "images" / "train", "a.jpg")
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "labels" / "train" / "a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (tmp_path / "data.yaml").write_text("path: .\ntrain: images/train\nnames: [car]\n")
+
+    gallery = await look.gallery(tmp_path, tmp_path / "site", options=IN_THREADS)
+
+    assert data(gallery, "page")[0]["m"][0][:3] == [0, "box", "M24 12H40V36H24Z"]
+
+
+async def test_turned_images_are_shown_as_they_are_stored(tmp_path: Path) -> None:
+    """A browser would turn them by EXIF, the labels not: the page has the thumbnail alone."""
+    (tmp_path / "in").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 48)).save(tmp_path / "in" / "a.jpg", exif=exif)
+
+    gallery = await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
+
+    (row,) = data(gallery, "page")
+    assert (row["w"], row["h"], row["o"]) == (64, 48, "")
+    with Image.open(gallery.path.parent / row["t"]) as thumbnail:
+        assert (thumbnail.size, dict(thumbnail.getexif())) == ((64, 48), {})
+
+
+async def test_thumbnails_are_made_in_processes(tmp_path: Path) -> None:
+    """Fresh ones make the same as threads do, and are gone in the end."""
+    photos(tmp_path / "in", "a.jpg", "b.jpg")
+    options = GalleryOptions(workers=1, size=32)
+
+    gallery = await look.gallery(tmp_path / "in", tmp_path / "site", options=options)
+
+    rows = data(gallery, "page")
+    assert gallery.failed == 0
+    with Image.open(gallery.path.parent / rows[1]["t"]) as thumbnail:
+        assert thumbnail.size == (32, 24)
+    # What Python starts beside the first process that is not forked stays for the life of this one.
+    tracker: Any = resource_tracker
+    await asyncio.to_thread(tracker._resource_tracker._stop)
+
+
+async def test_what_lies_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    """A folder that holds other things is refused; that of a gallery before is made anew."""
+    photos(tmp_path / "in", "a.jpg")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "thesis.tex").write_text("all of it")
+
+    with pytest.raises(ConfigurationError, match="holds other things"):
+        await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
+    with pytest.raises(ConfigurationError, match="There is no image"):
+        await look.gallery(tmp_path / "site", tmp_path / "new", options=IN_THREADS)
+    await look.gallery(tmp_path / "in", tmp_path / "new", options=IN_THREADS)
+    photos(tmp_path / "in", "b.jpg")
+    again = await look.gallery(tmp_path / "in", tmp_path / "new", options=IN_THREADS)
+
+    assert again.images == 2
+    assert (tmp_path / "site" / "thesis.tex").read_text() == "all of it"
+
+
+async def test_labels_of_no_known_format(tmp_path: Path) -> None:
+    """Asked for, they are an error; a folder may have none."""
+    photos(tmp_path / "in", "a.jpg")
+    (tmp_path / "labels.json").write_text("hello")
+
+    with pytest.raises(FormatError):
+        await look.gallery(
+            tmp_path / "in", tmp_path / "site", labels=tmp_path / "labels.json", options=IN_THREADS
+        )
+    gallery = await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
+    assert gallery.notes[0].startswith("No labels were found")
+
+
+@pytest.mark.parametrize("wrong", [{"size": 8}, {"least": 0}, {"least": 2}])
+def test_options_of_a_gallery(wrong: dict[str, Any]) -> None:
+    """What is out of range is said at once."""
+    with pytest.raises(ConfigurationError):
+        GalleryOptions(**wrong)
+
+
+async def test_a_service_that_is_gone_ends_a_gallery(here: World, tmp_path: Path) -> None:
+    """Its error comes out: each image would say the same."""
+    with pytest.raises(ConfigurationError, match="Nothing is named"):
+        await here.client.gallery(tmp_path)
+    here.plan.add(Status(401))
+    with pytest.raises(AuthenticationError):
+        await here.client.gallery(tmp_path, project_id=here.project.id, options=IN_THREADS)

@@ -15,6 +15,7 @@ SUBJECTS: Final = {
     "faults/test_damage.py": {"downloads._manifest"},
     "functional/test_bitmaps.py": {"exports._bitmaps"},
     "functional/test_cloud_sources.py": {"_runs._stores"},
+    "functional/test_look_browser.py": {"look._pages"},
     "functional/test_upload_links.py": {"uploads._sending"},
     "functional/test_upload_prepare.py": {"_runs._prepare", "uploads._preparing"},
     "helpers/fake_library.py": {"data._listing"},

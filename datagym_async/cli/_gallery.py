@@ -1,0 +1,183 @@
+"""`gallery`: a folder that a browser opens from the disk."""
+
+import asyncio
+import time
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+from rich.console import RenderableType
+
+from datagym_async._client import DataGymClient
+from datagym_async._runs._text import counted
+from datagym_async._threads import in_thread
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import client_for, waiting
+from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._lookup import is_id, project_of, subject_of
+from datagym_async.cli._options import argument, flag
+from datagym_async.cli._progress import first_row, showing
+from datagym_async.cli._screen import bar, plain
+from datagym_async.cli._signals import on_stop_signals, run_in_loop
+from datagym_async.look import Gallery, GalleryOptions, build_gallery
+from datagym_async.look._subjects import Looked, of_folder, of_service
+from datagym_async.models import Project
+
+app = group("gallery")
+
+
+@attrs.frozen
+class Subjects:
+    """What is looked at; a project or a dataset, or a folder."""
+
+    subject: str
+    project: str | None = None
+    labels: Path | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Return whether it lies on the disk, which goes first; an id never does."""
+        return not is_id(self.subject) and Path(self.subject).exists()
+
+    async def local(self) -> Looked:
+        """Return the images of a folder, or an image alone."""
+        path = Path(self.subject)
+        if not await in_thread(path.is_file):
+            return await of_folder(path, self.labels)
+        looked = await of_folder(path.parent, self.labels)
+        only = [each for each in looked.subjects if each.path == path]
+        return attrs.evolve(looked, title=path.name, subjects=only)
+
+    async def at(self, client: DataGymClient) -> Looked:
+        """Return the images of a project or a dataset."""
+        if self.labels is not None:
+            raise CommandError("--labels is for a folder; the labels of a service are its own.")
+        found = await subject_of(client, self.subject)
+        sources = client._look_sources()
+        if isinstance(found, Project):
+            return await of_service(sources, found.id, None)
+        of = None if self.project is None else (await project_of(client, self.project)).id
+        return await of_service(sources, of, found.id)
+
+
+@command(app, "gallery")
+def gallery(
+    invocation: Invocation,
+    subject: Annotated[
+        str,
+        argument(
+            "PROJECT|DATASET|FOLDER",
+            "Name or id at the service, or a folder of images. What is on the disk goes first.",
+        ),
+    ],
+    output: Annotated[
+        Path, flag("--output -o FOLDER", "Where to: a new folder, or that of a gallery before.")
+    ] = Path("gallery"),
+    project: Annotated[
+        str | None, flag("--project -p PROJECT", "Of a dataset: whose labels are shown.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        flag(
+            "--labels PATH",
+            "Of a folder: the file or folder of its labels, in any format that `import` takes; "
+            "else what the folder holds of them.",
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        flag("--compare PATH", "Other labels of the images, to be shown and compared by IoU."),
+    ] = None,
+    iou: Annotated[
+        float, flag("--iou SHARE", "IoU from which two objects are the same.", min=0.01, max=1.0)
+    ] = 0.5,
+    size: Annotated[
+        int, flag("--size PIXELS", "Longer side of the thumbnails.", min=32, max=4096)
+    ] = 480,
+    originals: Annotated[
+        bool, flag("--originals", "Keep the images of a service as they are, too.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        flag("--workers N", "Processes that make thumbnails; one a core by default.", min=0),
+    ] = None,
+    open_it: Annotated[bool, flag("--open", "Open it in the browser.")] = False,
+) -> int:
+    """Make a gallery of images and labels that a browser opens from the disk.
+
+    It needs no server and no network: thumbnails with the labels over them, filters, orders, and a
+    page for each image. With --compare, what differs most comes first.
+    """
+    shown, done, began = invocation.output, 0, time.monotonic()
+    subjects, total = Subjects(subject, project, labels), 0
+
+    def note(count: int) -> None:
+        nonlocal done
+        done = count
+
+    options = GalleryOptions(
+        size=size,
+        originals=originals,
+        compare=compare,
+        least=iou,
+        workers=workers,
+        on_progress=note,
+    )
+
+    async def build(looked: Looked) -> Gallery:
+        nonlocal total
+        total = len(looked.subjects)
+        return await build_gallery(looked, output, options)
+
+    def look() -> _Snapshot:
+        return _Snapshot(done, total, time.monotonic() - began)
+
+    async def run() -> Gallery:
+        task = asyncio.current_task()
+        with on_stop_signals(lambda: task and task.cancel()):
+            if client is None:
+                async with showing(shown, look):
+                    return await build(await subjects.local())
+            async with client, waiting(invocation, client), showing(shown, look):
+                return await build(await subjects.at(client))
+
+    client = None if subjects.is_local else client_for(invocation)
+    try:
+        made = run_in_loop(run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        shown.warning("Interrupted; the same command makes the gallery anew.")
+        return INTERRUPTED
+    for problem in made.problems[:10]:
+        shown.warning(f"not shown: {problem}")
+    if (more := made.failed - 10) > 0:
+        shown.warning(f"... and {more:,} more")
+    for line in made.notes:
+        shown.warning(line)
+    images, objects = counted(made.images, "image"), counted(made.objects, "object")
+    compared = ""
+    if made.missed is not None:
+        compared = f" Compared: {made.missed:,} without a partner here, {made.false:,} there."
+    shown.outcome(plain(made), f"{images} with {objects}: open {made.path}.{compared}")
+    if open_it:
+        webbrowser.open(made.path.resolve().as_uri())
+    return SOME_FAILED if made.failed else WELL
+
+
+@attrs.frozen
+class _Snapshot:
+    """How far a gallery is, as it is shown."""
+
+    done: int
+    total: int
+    seconds: float
+
+    def drawing(self) -> RenderableType:
+        drawn = bar(self.done, self.total or 1, pulse=not self.total)
+        return first_row("Images", drawn, self._figure())
+
+    def line(self) -> str:
+        return f"Images: {self._figure()}"
+
+    def _figure(self) -> str:
+        return f"{self.done:,}/{self.total:,}" if self.total else "listing"

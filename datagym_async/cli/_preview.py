@@ -1,0 +1,100 @@
+"""`preview`: a contact sheet of some images, or one image, with labels drawn."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+from datagym_async._client import DataGymClient
+from datagym_async._files import replaced_file
+from datagym_async._runs._text import counted
+from datagym_async._threads import in_thread
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import with_client
+from datagym_async.cli._errors import WELL, CommandError
+from datagym_async.cli._gallery import Subjects
+from datagym_async.cli._lookup import is_id, project_of
+from datagym_async.cli._options import argument, flag
+from datagym_async.cli._signals import run_in_loop
+from datagym_async.exceptions import NotFoundError
+from datagym_async.look import Choice, build_sheet
+from datagym_async.look._sheet import FORMS
+
+app = group("preview")
+
+
+@command(app, "preview")
+def preview(
+    invocation: Invocation,
+    subject: Annotated[
+        str,
+        argument(
+            "PROJECT|DATASET|IMAGE",
+            "Name or id of a project or dataset, id of a media, or a folder or an image on the "
+            "disk. What is on the disk goes first.",
+        ),
+    ],
+    output: Annotated[
+        Path, flag("--output -o FILE", "The picture (.png, .jpg, .webp), or pages (.pdf).")
+    ] = Path("preview.png"),
+    count: Annotated[int, flag("--count -n N", "Images at most.", min=1, max=400)] = 24,
+    seed: Annotated[int, flag("--seed N", "The same seed chooses the same images.")] = 0,
+    of_class: Annotated[
+        list[str] | None,
+        flag("--class KEY", "Only images with it; may be given again.", show_default=False),
+    ] = None,
+    state: Annotated[str, flag("--state STATE", "Only images whose tasks are in it.")] = "",
+    query: Annotated[str, flag("--query TEXT", "Only images with it in their names.")] = "",
+    project: Annotated[
+        str | None, flag("--project -p PROJECT", "Of a dataset or a media: whose labels.")
+    ] = None,
+    labels: Annotated[
+        Path | None, flag("--labels PATH", "Of a folder: the file or folder of its labels.")
+    ] = None,
+    text: Annotated[bool, flag("--text/--no-text", "Write class and answers.")] = True,
+    open_it: Annotated[bool, flag("--open", "Open it in the browser.")] = False,
+) -> int:
+    """Draw labels on images: a contact sheet of some, or one image.
+
+    The images are chosen by chance, always the same ones for one seed.
+    """
+    if output.suffix.lower() not in FORMS:
+        raise CommandError(f"The file {output} must end in .png, .jpg, .webp or .pdf.")
+    subjects = Subjects(subject, project, labels)
+    choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
+
+    async def local() -> int:
+        return await build_sheet(await subjects.local(), output, choice, text=text)
+
+    async def at(client: DataGymClient) -> int:
+        try:
+            looked = await subjects.at(client)
+        except CommandError:
+            if not is_id(subject):
+                raise
+            return await _one(client, subject, project, output, text=text)
+        return await build_sheet(looked, output, choice, text=text)
+
+    shown = run_in_loop(local()) if subjects.is_local else with_client(invocation, at)
+    images = counted(shown, "image")
+    document = {"path": str(output), "images": shown}
+    invocation.output.outcome(document, f"{images} in {output}.")
+    if open_it:
+        webbrowser.open(output.resolve().as_uri())
+    return WELL
+
+
+async def _one(
+    client: DataGymClient, media_id: str, project: str | None, output: Path, *, text: bool
+) -> int:
+    of = None if project is None else (await project_of(client, project)).id
+    try:
+        image = await client.preview(media_id, project_id=of, text=text)
+    except NotFoundError as error:
+        if of is not None:
+            raise
+        raise CommandError(
+            f"There is no project, dataset or media with the id {media_id!r}."
+        ) from error
+    async with replaced_file(output) as file:
+        await in_thread(image.save, file, FORMS[output.suffix.lower()])
+    return 1

@@ -1,0 +1,352 @@
+"""A gallery: a folder that a browser opens from the disk, without a server and without a network.
+
+A page from ``file://`` may not fetch, so the data are scripts that call one function with JSON:
+``index-N.js`` has a short row for each image (what filters and orders ask for), ``page-N.js`` all
+that is shown of 200 images, loaded when somebody scrolls there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from math import sqrt
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import attrs
+
+from datagym_async._file_names import safe_name
+from datagym_async._files import write_file
+from datagym_async._printable import printable
+from datagym_async._runs._engine import UNREACHABLE_AFTER
+from datagym_async._threads import in_thread
+from datagym_async.exceptions import (
+    APIConnectionError,
+    APIError,
+    AuthenticationError,
+    ConfigurationError,
+    PermissionDeniedError,
+)
+from datagym_async.labels import Classification, LabeledImage
+from datagym_async.look._drawing import require_look
+from datagym_async.look._marks import (
+    FILLED,
+    answers_of,
+    color_of,
+    colors_of,
+    marks_of,
+    undrawn,
+)
+from datagym_async.look._overlap import Comparison, compare
+from datagym_async.look._pages import page
+from datagym_async.look._subjects import Looked, Subject, labels_by_name
+from datagym_async.look._thumbnails import Thumbnail, Thumbnails
+from datagym_async.resources._work import for_each
+
+PAGE: Final = 200
+"""Images of one file of data."""
+_CHUNK: Final = 5000
+_AT_ONCE: Final = 16
+_MARKER: Final = ".datagym-gallery"
+_COPIED: Final = ("gallery.js", "gallery.css", "style.css")
+
+
+@attrs.frozen(kw_only=True)
+class GalleryOptions:
+    """How a gallery is made.
+
+    Args:
+        size: Pixels of the longer side of thumbnails.
+        originals: Whether the images of a service are kept as they are too, to look at closely;
+            those of a folder are linked.
+        compare: A file or folder of other labels of the images, to be compared; None for none.
+        least: IoU from which two objects are the same, above 0 to 1.
+        workers: Processes that make thumbnails; None for one a core, 0 for threads.
+        on_progress: Called with how many images are done; must not raise.
+    """
+
+    size: int = 480
+    originals: bool = False
+    compare: Path | None = None
+    least: float = 0.5
+    workers: int | None = None
+    on_progress: Callable[[int], None] = lambda _: None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the options."""
+        if not 32 <= self.size <= 4096:
+            raise ConfigurationError(f"size is {self.size}; use 32 to 4096 pixels")
+        if not 0 < self.least <= 1:
+            raise ConfigurationError(f"least is {self.least}; use an IoU above 0, 1 at most")
+
+
+@attrs.frozen(kw_only=True)
+class Gallery:
+    """What came of making a gallery.
+
+    Attributes:
+        path: The page to open.
+        images: How many images it shows.
+        objects: How many objects are drawn on them.
+        problems: Images that could not be read or decoded, at most a hundred, a line each.
+        failed: How many there are.
+        missed: Objects of the labels without a partner in the labels compared, or None.
+        false: Objects of the labels compared without a partner, or None.
+        notes: What should be known of it, in sentences.
+    """
+
+    path: Path
+    images: int
+    objects: int
+    problems: tuple[str, ...] = ()
+    failed: int = 0
+    missed: int | None = None
+    false: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+async def build_gallery(looked: Looked, folder: Path, options: GalleryOptions) -> Gallery:
+    """Make a gallery in a folder: a new or an empty one, or that of a gallery before.
+
+    Memory holds the images being worked on, a short row for each image, and the pages that are not
+    complete yet.
+
+    Raises:
+        ConfigurationError: The folder cannot be used, or the options.
+        FormatError: The labels to compare are of no known format.
+        APIError: The service does not answer any more, or refuses the token.
+        FileWriteError: The folder cannot be written to.
+    """
+    require_look("A gallery")
+    await in_thread(_prepared, folder)
+    others: dict[str, LabeledImage] = {}
+    notes = looked.notes
+    if options.compare is not None:
+        names = [each.media_id or each.name for each in looked.subjects]
+        by_name = {each.name: each.media_id for each in looked.subjects if each.media_id}
+        others, more = await labels_by_name(
+            options.compare, [*names, *by_name], config=looked.config
+        )
+        others |= {by_name[name]: others[name] for name in by_name if name in others}
+        notes += more
+    made = _Making(looked, folder, options, others)
+    async with Thumbnails.within(options.size, options.workers) as thumbnails:
+        await for_each(
+            range(len(looked.subjects)),
+            lambda index: made.add(index, thumbnails),
+            concurrency=_AT_ONCE,
+        )
+    await in_thread(made.finish, notes)
+    compared = options.compare is not None
+    return Gallery(
+        path=folder / "index.html",
+        images=len(looked.subjects),
+        objects=made.objects,
+        problems=tuple(made.problems),
+        failed=made.failed,
+        missed=made.missed if compared else None,
+        false=made.false if compared else None,
+        notes=notes,
+    )
+
+
+def _prepared(folder: Path) -> None:
+    """Make the folder; of a gallery before, delete what is replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(f"{folder} is no folder; name a new one")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARKER).is_file():
+        raise ConfigurationError(
+            f"The folder {folder} holds other things than a gallery; name a new or an empty one"
+        )
+    write_file(folder / _MARKER, b"")
+    for name in ("data", "thumbs", "images"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "index.html").unlink(missing_ok=True)
+
+
+class _Making:
+    """Gathers what is known of each image, and writes it page by page."""
+
+    def __init__(
+        self,
+        looked: Looked,
+        folder: Path,
+        options: GalleryOptions,
+        others: dict[str, LabeledImage],
+    ) -> None:
+        self._looked, self._folder, self._options = looked, folder, options
+        self._others = others
+        self._index: list[bytes | None] = [None] * len(looked.subjects)
+        self._pages: dict[int, dict[int, Any]] = {}
+        self._classes: dict[str, list[int]] = {}  # number, objects
+        self._states: dict[str, int] = {}
+        self._done = self.objects = self.failed = self.missed = self.false = 0
+        self.problems: list[str] = []
+        self._unreachable = 0
+        self._turn = asyncio.Lock()
+
+    async def add(self, index: int, thumbnails: Thumbnails) -> None:
+        """Add an image: load it, make its thumbnail, and keep what is said of it."""
+        subject = self._looked.subjects[index]
+        thumb = f"thumbs/{index // 1000:03}/{index:06}.webp"
+        target, original = self._folder / thumb, ""
+        try:
+            content, labels = await self._looked.load(subject)
+        except (AuthenticationError, PermissionDeniedError):
+            raise
+        except (APIError, OSError) as error:
+            self._unreachable += isinstance(error, APIConnectionError)
+            if self._unreachable >= UNREACHABLE_AFTER:
+                raise  # each other image would say the same
+            made, labels = Thumbnail(problem=printable(str(error))), subject.labels
+        else:
+            self._unreachable = 0
+            await in_thread(target.parent.mkdir, parents=True, exist_ok=True)
+            made = await thumbnails.make(content, target)
+            if not made.problem and made.is_upright:
+                original = await self._original(index, subject, content)
+        async with self._turn:
+            await in_thread(self._keep, index, subject, labels, made, thumb, original)
+        self._done += 1
+        self._options.on_progress(self._done)
+
+    async def _original(self, index: int, subject: Subject, content: bytes | Path) -> str:
+        """Return the address of the image as it is, as the page sees it; empty for none."""
+        if isinstance(content, Path):
+            return await in_thread(_address_of, content)
+        if not self._options.originals:
+            return ""
+        name = f"images/{index:06}-{safe_name(subject.name)[:120]}"
+        await in_thread(write_file, self._folder / name, content)
+        return quote(name)
+
+    def _keep(
+        self,
+        index: int,
+        subject: Subject,
+        labels: LabeledImage | None,
+        made: Thumbnail,
+        thumb: str,
+        original: str,
+    ) -> None:
+        ours = labels or LabeledImage()
+        width, height = made.width or ours.width or 0, made.height or ours.height or 0
+        ours = attrs.evolve(ours, width=width or None, height=height or None)
+        theirs = self._others.get(subject.media_id or subject.name, LabeledImage())
+        found = compare(ours, theirs, least=self._options.least) if self._options.compare else None
+        marks = self._marks(ours, found.ours if found else None)
+        row: dict[str, Any] = {
+            "n": printable(subject.name),
+            "i": subject.media_id,
+            "w": width,
+            "h": height,
+            "t": "" if made.problem else thumb,
+            "o": original,
+            "m": marks,
+            "a": _answers(ours.classifications),
+        }
+        if subject.task_id and self._looked.editor:
+            row["e"] = self._looked.editor + quote(subject.task_id)
+        if left_out := undrawn(ours):
+            row["u"] = left_out
+        if made.problem:
+            row["x"] = made.problem
+            self.failed += 1
+            if len(self.problems) < 100:
+                self.problems.append(f"{printable(subject.name)}: {made.problem}")
+        if found is not None:
+            row["p"] = self._marks(theirs, found.theirs, others=True)
+            row["b"] = _answers(theirs.classifications)
+            self.missed += found.missed
+            self.false += found.false
+        self.objects += len(marks)
+        self._index[index] = _dumped(self._short(subject, row, found)).encode()
+        number = index // PAGE
+        rows = self._pages.setdefault(number, {})
+        rows[index] = row
+        if len(rows) == min(PAGE, len(self._index) - number * PAGE):
+            del self._pages[number]
+            self._write("page", number, _dumped([rows[at] for at in sorted(rows)]))
+
+    def _marks(
+        self, labels: LabeledImage, partners: Sequence[int | None] | None, *, others: bool = False
+    ) -> list[Any]:
+        """Return marks as the page takes them: class, kind, path, caption, side, partner."""
+        rows = []
+        for at, mark in enumerate(marks_of(labels)):
+            known = self._classes.setdefault(mark.key, [len(self._classes), 0])
+            known[1] += not others
+            side = sqrt(mark.bounds.width * mark.bounds.height)
+            row = [known[0], mark.kind, mark.path, mark.caption, round(side, 1)]
+            if partners is not None:
+                partner = partners[at]
+                row.append(-1 if partner is None else partner)
+            rows.append(row)
+        return rows
+
+    def _short(self, subject: Subject, row: dict[str, Any], found: Comparison | None) -> list[Any]:
+        """Return what filters and orders ask for of an image."""
+        state = self._states.setdefault(subject.state, len(self._states))
+        marks = [*row["m"], *row.get("p", ())]
+        sides = [mark[4] for mark in marks if mark[1] not in {"point", "line"}]
+        return [
+            row["n"],
+            state,
+            sorted({mark[0] for mark in marks}),
+            len(row["m"]),
+            min(sides, default=0),
+            max(sides, default=0),
+            round(found.disagreement, 3) if found else 0,
+        ]
+
+    def finish(self, notes: Sequence[str]) -> None:
+        """Write the index and the page itself; that goes last, so that it shows whole galleries."""
+        for first in range(0, len(self._index), _CHUNK):
+            rows = b",".join(row or b"[]" for row in self._index[first : first + _CHUNK])
+            self._write("index", first // _CHUNK, f"[{rows.decode()}]")
+        colors = colors_of(self._looked.config)
+        meta = {
+            "title": printable(self._looked.title),
+            "images": len(self._index),
+            "page": PAGE,
+            "chunk": _CHUNK,
+            "classes": [
+                [printable(key), color_of(key, colors), count]
+                for key, (_, count) in self._classes.items()
+            ],
+            "states": [printable(state) for state in self._states],
+            "cover": dict(FILLED),
+            "compared": self._options.compare is not None,
+            "notes": [printable(note) for note in notes],
+            "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        }
+        self._write("meta", 0, _dumped(meta))
+        templates = files("datagym_async.look") / "templates"
+        for name in _COPIED:
+            write_file(self._folder / name, (templates / name).read_bytes())
+        write_file(
+            self._folder / "index.html",
+            page("gallery.html", title=self._looked.title).encode(),
+        )
+
+    def _write(self, kind: str, number: int, data: str) -> None:
+        script = f'datagymLook("{kind}",{number},{data});\n'
+        write_file(self._folder / "data" / f"{kind}-{number}.js", script.encode())
+
+
+def _address_of(path: Path) -> str:
+    return path.resolve().as_uri()
+
+
+def _dumped(value: object) -> str:
+    # Escaped to ASCII: a script from a disk says no encoding.
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _answers(roots: Sequence[Classification]) -> list[tuple[str, str]]:
+    return [(printable(key), printable(answer)) for key, answer in answers_of(roots)]

@@ -1,0 +1,178 @@
+"""A contact sheet: some images with their labels drawn on them, as one picture or as pages."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from math import ceil, sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import attrs
+
+from datagym_async._files import replaced_file
+from datagym_async._printable import printable
+from datagym_async._threads import in_thread
+from datagym_async.exceptions import APIError, AuthenticationError, ConfigurationError
+from datagym_async.look._drawing import draw, font_of, in_colors, opened, require_look
+from datagym_async.look._marks import Colors, colors_of
+from datagym_async.resources._work import for_each
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from datagym_async.labels import LabeledImage
+    from datagym_async.look._subjects import Looked
+
+_CELL: Final = (320, 240)
+_CAPTION: Final = 24
+_GAP: Final = 10
+_ON_A_PAGE: Final = 20
+_MOST: Final = 400
+FORMS: Final = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
+"""What a file holds, by its ending."""
+_GROUND, _INK, _BROKEN = "#ffffff", "#16181d", "#d3d7de"
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """Which images are shown.
+
+    Args:
+        count: How many at most, 1 to 400.
+        seed: Of the choice among them; the same seed chooses the same.
+        classes: Keys of which an image has an object at least; none for any image.
+        state: State of their tasks in any case; empty for any.
+        query: Part of their names in any case; empty for any.
+    """
+
+    count: int = 24
+    seed: int = 0
+    classes: Collection[str] = ()
+    state: str = ""
+    query: str = ""
+
+    def of(self, looked: Looked) -> list[int]:
+        """Return the numbers of the images, in order.
+
+        Raises:
+            ConfigurationError: There is none, or the count is out of range.
+        """
+        if not 1 <= self.count <= _MOST:
+            raise ConfigurationError(f"count is {self.count}; use 1 to {_MOST}")
+        found = []
+        for index in range(len(looked.subjects)):
+            subject = looked.subjects[index]
+            labels = subject.labels
+            if (
+                self.query.lower() in subject.name.lower()
+                and (not self.state or subject.state.lower() == self.state.lower())
+                and (
+                    not self.classes
+                    or (labels and any(each.key in self.classes for each in labels.walk()))
+                )
+            ):
+                found.append(index)
+        if not found:
+            raise ConfigurationError(
+                f"None of {len(looked.subjects):,} images of {looked.title} is meant; ask for less"
+            )
+        return sorted(random.Random(self.seed).sample(found, min(self.count, len(found))))
+
+
+async def build_sheet(looked: Looked, path: Path, choice: Choice, *, text: bool = True) -> int:
+    """Write a contact sheet and return how many images it shows.
+
+    Args:
+        looked: What there is.
+        path: The file: one picture, or pages of 20 images where it ends in ``.pdf``.
+        choice: Which images are shown.
+        text: Whether class and answers are written beside each shape.
+
+    Raises:
+        ConfigurationError: No image is meant.
+        APIError: The service cannot be asked.
+        FileWriteError: The file cannot be written.
+    """
+    require_look("A contact sheet")
+    chosen = await in_thread(choice.of, looked)
+    cells: dict[int, Image] = {}
+    colors = colors_of(looked.config)
+
+    async def load(index: int) -> None:
+        subject = looked.subjects[index]
+        content: bytes | Path | None
+        try:
+            content, labels = await looked.load(subject)
+        except AuthenticationError:
+            raise
+        except (APIError, OSError):
+            content, labels = None, None
+        cells[index] = await in_thread(_cell, content, labels, subject.name, colors, text)
+
+    await for_each(chosen, load)
+    async with replaced_file(path) as file:
+        form = FORMS.get(path.suffix.lower(), "PNG")
+        await in_thread(_save, [cells[index] for index in chosen], file, form)
+    return len(chosen)
+
+
+def _save(cells: Sequence[Image], file: BinaryIO, form: str) -> None:
+    if form != "PDF":
+        whole: dict[str, Any] = {"optimize": True} if form == "PNG" else {"quality": 88}
+        _page(cells).save(file, form, **whole)
+        return
+    first, *others = [
+        _page(cells[start : start + _ON_A_PAGE]) for start in range(0, len(cells), _ON_A_PAGE)
+    ]
+    first.save(file, form, save_all=True, append_images=others)
+
+
+def _page(cells: Sequence[Image]) -> Image:
+    from PIL import Image
+
+    columns = ceil(sqrt(len(cells) * 1.2))
+    rows = ceil(len(cells) / columns)
+    wide, high = _CELL[0] + _GAP, _CELL[1] + _CAPTION + _GAP
+    sheet = Image.new("RGB", (columns * wide + _GAP, rows * high + _GAP), _GROUND)
+    for at, cell in enumerate(cells):
+        sheet.paste(cell, (_GAP + at % columns * wide, _GAP + at // columns * high))
+    return sheet
+
+
+def _cell(
+    content: bytes | Path | None, labels: LabeledImage | None, name: str, colors: Colors, text: bool
+) -> Image:
+    """Return an image with its labels and its name; one that cannot be read is a gray field."""
+    from PIL import Image, ImageDraw
+
+    cell = Image.new("RGB", (_CELL[0], _CELL[1] + _CAPTION), _GROUND)
+    words = printable(name)
+    try:
+        image = opened(content) if content is not None else None
+        if image is not None:
+            width = image.width
+            # Drawn at twice the size and then reduced, so that lines are smooth.
+            image.draft("RGB", (2 * _CELL[0], 2 * _CELL[1]))
+            image = in_colors(image)
+            share = min(2 * _CELL[0] / image.width, 2 * _CELL[1] / image.height)
+            size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+            image = image.resize(size, reducing_gap=2.0)
+            if labels is not None:
+                image = draw(
+                    image, labels, colors=colors, text=text, scale=image.width / width, pen=1.7
+                )
+            image = image.resize((max(1, size[0] // 2), max(1, size[1] // 2)))
+            at = ((_CELL[0] - image.width) // 2, (_CELL[1] - image.height) // 2)
+            cell.paste(image, at)
+    except Exception:  # whatever a hostile file provokes
+        image = None
+    pen = ImageDraw.Draw(cell)
+    if image is None:
+        pen.rectangle((0, 0, _CELL[0], _CELL[1]), fill=_BROKEN)
+        words = f"{words} (cannot be read)"
+    font = font_of(14)
+    while len(words) > 4 and pen.textlength(words, font=font) > _CELL[0]:
+        words = words[: max(1, min(len(words) - 2, int(len(words) * 0.9)))].rstrip("…") + "…"
+    pen.text((0, _CELL[1] + 4), words, fill=_INK, font=font)
+    return cell
