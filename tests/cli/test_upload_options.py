@@ -150,7 +150,10 @@ def test_download_without_options() -> None:
     assert DownloadConfig(**given.config) == DownloadConfig()
 
 
-_OF_DOWNLOAD = ("dataset", "project", "stats", "report")
+_OF_DOWNLOAD = (
+    *("dataset", "project", "stats", "report"),
+    *("lossy_ok", "scheduler", "workers_local"),
+)
 
 
 @pytest.mark.parametrize(
