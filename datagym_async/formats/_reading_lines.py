@@ -159,6 +159,9 @@ def _in_parts(
             if place is None:
                 tried = " and ".join(dict.fromkeys(str(each / value) for each in roots))
                 problems.append(f"{part}: {value} is not there (looked for {tried})")
+            elif place.suffix.lower() in IMAGE_SUFFIXES:
+                name = _behind_images(value)
+                found.append(_Labelled(name, place, _labels_of(place).with_suffix(".txt")))
             elif place.is_file():
                 found += _in_list(place, roots)
             else:

@@ -387,9 +387,15 @@ class _Cvat:
     def track(self, whole: Element) -> Iterator[tuple[int, str, bytes]]:
         """Give the frames on which the object of a track is seen."""
         label, seen = whole.given.get("label", ""), 0
+        points: dict[str | None, list[Element]] = {}
+        for inner in whole.all("track"):  # of a point of a skeleton
+            for each in inner.children:
+                each.given["label"] = inner.given.get("label", "")
+                points.setdefault(each.given.get("frame"), []).append(each)
         for each in whole.children:
-            if each.given.get("outside") == "1":
+            if each.tag == "track" or each.given.get("outside") == "1":
                 continue
+            each.children += points.get(each.given.get("frame"), [])
             try:
                 frame = int(number_of(each.given.get("frame"), "a frame"))
             except BrokenError as error:

@@ -471,6 +471,22 @@ def test_cvat_for_video(tmp_path: Path) -> None:
     assert [each.name for each in dataset.categories] == ["car", "dog"]
 
 
+def test_skeletons_of_tracks(tmp_path: Path) -> None:
+    """Their points are in a track each, which is in that of the skeleton."""
+    inner = "".join(
+        f'<track label="{name}"><points frame="2" outside="{out}" points="1,2"/></track>'
+        for name, out in (("nose", 0), ("tail", 1))
+    )
+    track = (
+        f'<track label="person"><skeleton frame="2" outside="0" points="1,2;3,4"/>{inner}</track>'
+    )
+    meta = f"<meta><task><labels>{LABELS}</labels></task></meta>"
+    text(tmp_path / "annotations.xml", f"<annotations>{meta}{track}</annotations>")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert [each.keypoints for each in image.objects] == [[(1, 2, 2), None]]
+    assert not lost
+
+
 def test_values_of_cvat(tmp_path: Path) -> None:
     """What becomes of a whole file, without a word of its format: polygons, since it has them."""
     shapes = (

@@ -40,6 +40,7 @@ LAYOUTS = [
     ("", "train.txt"),
     ("", "[train.txt]"),
     ("", "{root}/images/train"),
+    ("", "[images/train/a.png]"),
 ]
 
 
