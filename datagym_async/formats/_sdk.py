@@ -7,47 +7,20 @@ Outlines of masks go through the middle of pixels there and are simplified: corn
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats._masks import Ring, decode, trace
 from datagym_async.labels import Point, Polygon, Rectangle
-from datagym_async.labels._payload_annotations import write_shape
 
 if TYPE_CHECKING:
     from datagym_async.formats._raw import RawObject
-    from datagym_async.labels import Annotation, LabeledImage, Shape
+    from datagym_async.labels import Shape
 
 _TOLERANCE: Final = 0.009
 Pixel: TypeAlias = tuple[int, int]
-
-
-def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
-    """Return what the official SDK sends for images: the body of an import.
-
-    Together with ``LabelMapping(sdk=True)`` this gives what its `Coco` class gives for the same
-    files, but for other corners of simplified outlines that are not made of straight lines.
-
-    Args:
-        images: Images as `read` gives them, their media known (`formats.match`).
-    """
-    items = []
-    for image in images:
-        labels: dict[str, list[dict[str, Any]]] = {}
-        for each in image.annotations:
-            is_made = isinstance(each.shape, Rectangle | Polygon)
-            geometry = write_shape(each.shape) if is_made else []
-            item = {"geometry": geometry, "classifications": _answers(each)}
-            labels.setdefault(each.key, []).append(item)
-        whole = {"internal_media_ID": image.media_id, "keepData": False}
-        items.append({**whole, "global_classifications": _answers(image), "labels": labels})
-    return items
-
-
-def _answers(of: Annotation | LabeledImage) -> dict[str, list[str | None]]:
-    return {each.key: [*each.values] for each in of.classifications}
 
 
 def shapes(found: RawObject, wanted: str, losses: Losses, where: str) -> list[Shape]:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from datagym_async.labels import ConfigEntry
     from datagym_async.labels._config import Entries as GivenEntries
 
-Fixed: TypeAlias = "str | Path | Iterable[str | Category]"
+Fixed: TypeAlias = str | Path | Iterable[str | Category]
 """Classes whose numbers are fixed: a file of them, their names, or categories."""
 
 COVERING: Final = frozenset({EntryType.RECTANGLE, EntryType.POLYGON, EntryType.IMAGE_SEGMENTATION})

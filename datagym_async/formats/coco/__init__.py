@@ -6,15 +6,14 @@ what COCO cannot hold. Masks need the extra ``formats``. In reading order:
 * `_objects`: JSON as categories and objects, each part of them for itself; `_panoptic`: those of
   PNGs
 * `_reading`: files joined by image, converted to values; the label configuration these need
-* `_writing`: values converted to objects of COCO, and written
+* `_writing`: values converted to objects of COCO, and written; the body that the official SDK sends
 """
 
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.formats._sdk import sdk_items
 from datagym_async.formats.coco._reading import label_config, read
-from datagym_async.formats.coco._writing import CocoDocument, to_document, write
+from datagym_async.formats.coco._writing import CocoDocument, sdk_items, to_document, write
 
 __all__ = [
     "CocoDocument",

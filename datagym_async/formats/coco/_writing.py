@@ -29,10 +29,12 @@ from datagym_async.formats._written import (
     shown_on,
 )
 from datagym_async.formats.coco._reading import Source, categories_of
-from datagym_async.labels import Incomplete, LabeledImage, LabeledTask, Rectangle
+from datagym_async.labels import Incomplete, LabeledImage, LabeledTask, Polygon, Rectangle
+from datagym_async.labels._payload_annotations import write_shape
 
 if TYPE_CHECKING:
     from datagym_async.formats._raw import Category
+    from datagym_async.labels import Annotation
     from datagym_async.labels._config import Entries
 
 _OWN: Final = frozenset({"id", "iscrowd"})
@@ -240,3 +242,32 @@ class _Writer:
         }
         captions = {"images": self._images, "annotations": self._captions}
         return CocoDocument(instances, captions, self._losses.report())
+
+
+# --- As the official SDK sends it -----------------------------------------------------------------
+
+
+def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
+    """Return what the official SDK sends for images: the body of an import.
+
+    Together with ``LabelMapping(sdk=True)`` this gives what its `Coco` class gives for the same
+    files, but for other corners of simplified outlines that are not made of straight lines.
+
+    Args:
+        images: Images as `read` gives them, their media known (`formats.match`).
+    """
+    items = []
+    for image in images:
+        labels: dict[str, list[dict[str, Any]]] = {}
+        for each in image.annotations:
+            is_made = isinstance(each.shape, Rectangle | Polygon)
+            geometry = write_shape(each.shape) if is_made else []
+            item = {"geometry": geometry, "classifications": _answers(each)}
+            labels.setdefault(each.key, []).append(item)
+        whole = {"internal_media_ID": image.media_id, "keepData": False}
+        items.append({**whole, "global_classifications": _answers(image), "labels": labels})
+    return items
+
+
+def _answers(of: Annotation | LabeledImage) -> dict[str, list[str | None]]:
+    return {each.key: [*each.values] for each in of.classifications}
