@@ -606,7 +606,7 @@ class DataGymClient:
             only=only,
         )
         if self._others is not None:
-            run.fetch_by(self._others.fetch(run.root, config or DownloadConfig()))
+            run.fetch_by(self._others.fetch(run.place, config or DownloadConfig()))
         return run
 
     async def download_bitmaps(

@@ -9,7 +9,6 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiohttp
@@ -74,7 +73,7 @@ Fetch: TypeAlias = "Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]"
 
 
 _Transports: TypeAlias = "Callable[[Transport], Transport]"
-_Fetches: TypeAlias = "Callable[[Path, DownloadConfig], Fetch]"
+_Fetches: TypeAlias = "Callable[[str, DownloadConfig], Fetch]"
 _Workers: TypeAlias = "Callable[[Job], Workers]"
 _Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[Loading]] | None"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from pathlib import Path
@@ -19,9 +20,12 @@ import attrs
 
 from datagym_async._logs import logger
 from datagym_async._printable import printable
+from datagym_async._runs._disk import tidy
 from datagym_async._runs._needs import DownloadSources
+from datagym_async._runs._stores import is_stored
 from datagym_async.distributed._cluster import Cluster
 from datagym_async.downloads._fetching import Fetcher
+from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadResult, DownloadTally
 from datagym_async.exceptions import APIConnectionError, ConfigurationError, DataGymError
 
@@ -72,14 +76,19 @@ class Hand:
         return answer.status, headers, bytes(answer.body)
 
     async def fetch(
-        self, root: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
+        self, place: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
     ) -> DownloadResult | DataGymError | OSError:
-        """Fetch a media into the folder, which all workers and the caller see."""
+        """Fetch a media into the folder, which all workers and the caller see, or into a store."""
         assert self._client is not None  # noqa: S101 -- as above
         client = self._client
-        if (fetcher := self._fetchers.get(root)) is None:
-            fetcher = self._fetchers[root] = Fetcher(
-                Path(root),
+        if (fetcher := self._fetchers.get(place)) is None:
+            prefix, root = None, Path(place)
+            if is_stored(place):
+                prefix = Prefix.of(place, config.store_options, f"worker {os.getpid()}")
+                root = prefix.root
+                await asyncio.to_thread(tidy, root / STATE_FOLDER)
+            fetcher = self._fetchers[place] = Fetcher(
+                root,
                 DownloadSources(
                     client.media, client.datasets, client.projects, client.tasks, client.labels
                 ),
@@ -87,6 +96,7 @@ class Hand:
                 retry,
                 DownloadTally(1),
                 _UNREACHABLE_AFTER,
+                prefix,
             )
             self._opened.push_async_callback(fetcher.aclose)
         try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import attrs
@@ -115,12 +114,12 @@ async def through(
         Hands(cluster, connect or type(client), client.media.base_url) as hands,
     ):
 
-        def fetching(root: Path, config: DownloadConfig) -> Fetch:
+        def fetching(place: str, config: DownloadConfig) -> Fetch:
             told = attrs.evolve(config, on_event=None)
 
             async def fetch(wanted: Wanted) -> DownloadResult:
                 with await limits.slot(Lane.DOWNLOAD):
-                    return await _fetched(hands, str(root), wanted, told, retry)
+                    return await _fetched(hands, place, wanted, told, retry)
 
             return fetch
 
@@ -135,13 +134,13 @@ async def through(
 
 
 async def _fetched(
-    hands: Hands, root: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
+    hands: Hands, place: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
 ) -> DownloadResult:
     """Return what became of a media; one whose worker is lost is fetched by another one."""
     for left in reversed(range(_ATTEMPTS)):
         try:
             found: DownloadResult = await hands.ask(
-                wanted.media_id, "fetch", root, wanted, config, retry
+                wanted.media_id, "fetch", place, wanted, config, retry
             )
             return found
         except APIConnectionError as error:

@@ -53,6 +53,7 @@ from datagym_async.downloads._shards import Shards
 from datagym_async.exceptions import (
     APIError,
     ClientClosedError,
+    ConfigurationError,
     DataGymError,
     FileWriteError,
     StoreError,
@@ -134,12 +135,14 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         return f"<Downloader {self._tally.done} of {self._tally.planned} media done>"
 
     @property
-    def root(self) -> Path:
-        """Return the folder, in full."""
-        return self._root
+    def place(self) -> str:
+        """Return the folder in full, or the address of the prefix."""
+        return self._place
 
     def fetch_by(self, fetch: Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]) -> None:
         """Have another one fetch each media into the folder, as `Fetcher.fetch` does."""
+        if self._config.shards is not None:
+            raise ConfigurationError("Shards are written by one process; leave the cluster out.")
 
         async def counted(wanted: Wanted) -> DownloadResult:
             result = await fetch(wanted)
