@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 
 import attrs
 
-from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
@@ -30,6 +29,7 @@ from datagym_async.formats import LabelMapping, LossKind, PredictionFile
 from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.formats._table import FORMATS
 from datagym_async.imports import LabelImport
+from datagym_async.labels import LabelConfig
 from datagym_async.resources import ImportOutcome, ImportResult
 
 _FINE: Final = {ImportOutcome.STORED, ImportOutcome.CHECKED}
@@ -171,6 +171,7 @@ class _Account:
     kinds: dict[tuple[str, str], _Kind] = attrs.field(factory=dict)
     told: list[ImportResult] = attrs.field(factory=list)
     left_out: int = 0
+    created: LabelConfig | None = None
     is_complete: bool = False
 
     @property
@@ -237,9 +238,9 @@ def import_(
             each.is_stopping = True
         output.warning("Stopping: what is on its way ends first. Ctrl-C again stops at once.")
 
-    async def run(client: DataGymClient) -> None:
-        running.append(
-            LabelImport(
+    async def run() -> None:
+        async with client, waiting(invocation, client):
+            job = LabelImport(
                 client.labels,
                 client.label_configs,
                 await project_of(client, project),
@@ -257,32 +258,27 @@ def import_(
                 },
                 create_config=how.create_config,
             )
-        )
-        with ending_in_two_steps(stop):
-            async with aclosing(running[0].results()) as results:
-                async for result in results:
-                    account.note(output, result)
+            running.append(job)
+            with ending_in_two_steps(stop):
+                async with aclosing(job.results()) as results:
+                    async for result in results:
+                        account.note(output, result)
+        account.is_complete = not job.is_stopping
 
-    async def whole() -> None:
-        async with client, waiting(invocation, client):
-            await run(client)
-        account.is_complete = not running[0].is_stopping
-
-    interrupted = False
     try:
-        run_in_loop(whole())
+        run_in_loop(run())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        interrupted = True
+        stopped = True
     except DataGymError as error:
         if account.total:
             _close(output, account, source, how)
         status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
         raise CommandError(sentence_of(error), status=status) from error
-    created = running[0].created if running else None
-    if created is not None and not how.check:
-        output.message(f"The label configuration was made: {counted(len(created), 'class')}.")
+    else:
+        stopped = running[0].is_stopping
+    account.created = running[0].created if running else None
     status = _close(output, account, source, how)
-    if interrupted or (running and running[0].is_stopping):
+    if stopped:
         output.warning("Interrupted; the predictions that were not named are not imported.")
         return INTERRUPTED
     return status
@@ -301,6 +297,7 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
                 **counts,
                 "ok": ok,
                 "complete": account.is_complete,
+                "created": account.created and account.created.to_payload(),
                 "unannotated": source.skipped,
                 "kinds": [
                     {"word": word, "text": text, "count": kind.count, "names": kind.names[:_NAMES]}
@@ -313,6 +310,10 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
                 ],
             }
         )
+    if account.created is not None:
+        entries = counted(len(account.created), "entry", "entries")
+        would = "would be" if how.check else "was"
+        output.message(f"A label configuration of {entries} {would} made of the file.")
     lines = account.lines()
     for line in lines[:LINES_OF_PROBLEMS]:
         output.warning(line)

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SERVICE = ("aiohttp.web", "aiosqlite", "datagym_async.server", "PIL")
-JOBS = ("data", "downloads", "exports", "formats", "uploads")
+JOBS = ("data", "downloads", "exports", "formats", "imports", "uploads")
 SLOW = ("aiohttp", "cattrs", "orjson", "rich", "sqlite3", "tenacity", "typer")
 
 

@@ -28,6 +28,7 @@ EXPORTING = [
     "datagym_async.downloads",
     "datagym_async.exceptions",
     "datagym_async.exports",
+    "datagym_async.imports",
     "datagym_async.uploads",
 ]
 
