@@ -102,6 +102,7 @@ class LossKind(enum.StrEnum):
     RECORD = "record", "images and classes of a file that cannot be read, left out", True
     RESIZED = "resized", "images whose files are of another size than their labels"
     SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
+    SAME_NAME = "same_name", "images of one name, which readers take for one"
     SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
     RENAMED = "renamed", "images whose files have other names than their media"
     SCOPE = "scope", "names of classes that several have, now with the group before them"

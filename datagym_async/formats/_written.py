@@ -167,6 +167,8 @@ class _Known:
     """What they are in the service."""
     points: dict[str, str]
     """Key to name of its keypoints, in order."""
+    around: str = ""
+    """The text of the entry that its own is nested in."""
     is_rest: bool = False
     """Whether it takes the objects of an entry that has a select and no answer to it."""
 
@@ -272,6 +274,7 @@ def _enter(
         drawn = [each for each in entry.children if each.type is EntryType.POINT]
         points = {each.key: each.value or each.key for each in drawn}
         inner, own = parent.key if parent else "", composed(entry.value or entry.key)
+        around = composed(parent.value or parent.key) if parent else ""
         asked = (each for each in entry.children if each.key == mapping.select_key)
         options = next((each.options for each in asked), {})
         for key, text in options.items():
@@ -279,10 +282,10 @@ def _enter(
             pair, keys = (answer, own), (key, entry.key)
             if mapping.by == "category":
                 pair, keys = pair[::-1], keys[::-1]
-            known[inner, entry.key, key] = _Known(pair, keys, points)
+            known[inner, entry.key, key] = _Known(pair, keys, points, around)
         # Where the group is the answer and there is but one, what has none is of that one.
         if mapping.by == "supercategory" or len(options) != 1:
-            rest = _Known((own, ""), (entry.key, ""), points, is_rest=bool(options))
+            rest = _Known((own, ""), (entry.key, ""), points, around, is_rest=bool(options))
             known[inner, entry.key, ""] = rest
     for child in entry.children:
         _enter(known, child, entry, mapping, types)
@@ -304,11 +307,18 @@ def _place_of(
 
 
 def _tell_apart(known: Mapping[_Place, _Known]) -> None:
-    """Give classes of several entries that have one name and one group names of their own."""
-    for names, places in grouped((each.names, at) for at, each in known.items()).items():
-        for inner, key, option in places if len(places) > 1 else ():
-            path = "/".join(filter(None, (inner, key, option)))
-            known[inner, key, option].names = (f"{names[0]} ({path})", names[1])
+    """Give classes of several entries that have one name and one group names of their own.
+
+    Nested entries have the one around them as their group; what is still the same, its keys.
+    """
+    for is_last in (False, True):
+        for names, places in grouped((each.names, at) for at, each in known.items()).items():
+            for at in places if len(places) > 1 else ():
+                name, group = names
+                if is_last:
+                    known[at].names = (f"{name} ({'/'.join(filter(None, at))})", group)
+                elif not group:
+                    known[at].names = (name, known[at].around)
 
 
 def _placed(
@@ -509,6 +519,8 @@ def fitted(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
     """
     width, height = image.width, image.height
     if not width or not height:
+        return image
+    if not any(sticks_out(each.shape, width, height) for each in image.walk()):
         return image
 
     def fit(annotation: Annotation) -> Iterator[Annotation]:

@@ -147,6 +147,30 @@ def test_supercategories_as_answers(tmp_path: Path) -> None:
     assert (category["name"], category["supercategory"]) == ("Car", "Toy")
 
 
+def test_entries_of_one_text(tmp_path: Path) -> None:
+    """Nested ones have the entry around them as their group; what is still one has its key."""
+    given = LabelConfig()
+    given.add_polygon("house", "House").add_rectangle("door", "Door")
+    given.add_rectangle("car", "Car").add_rectangle("door", "Door")
+    given.add_rectangle("car_2", "Car")
+    inner = [Annotation("door", Rectangle(21, 11, 5, 5))]
+    images = [
+        image("a.png", Annotation("car", BOX, nested=inner), Annotation("house", OUTLINE)),
+        image("a.png", Annotation("car_2", BOX)),
+    ]
+    formats.write(images[:1], tmp_path / "yolo", "yolo", config=given)
+    texts = ["House", "House Door", "Car (car)", "Car Door", "Car (car_2)"]
+    assert names_in(tmp_path / "yolo") == dict(enumerate(texts))
+    lines = (tmp_path / "yolo" / "labels" / "train" / "a.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["2", "3", "0"]
+    document = coco.to_document(images, config=given)
+    groups = [
+        (each["name"], each.get("supercategory")) for each in document.instances["categories"]
+    ]
+    assert groups[1] == ("Door", "House")
+    assert document.losses.count(LossKind.SAME_NAME) == 1
+
+
 @pytest.mark.parametrize("kind", ["data.yaml", "names.txt", "coco.json"])
 def test_numbers_can_be_fixed(tmp_path: Path, kind: str) -> None:
     """A file of classes comes first and keeps its numbers, found by text, key or name and group."""

@@ -158,6 +158,7 @@ class _Writer:
     _classes: Classes
     _losses: Losses
     _compressed: bool
+    _names: set[str] = attrs.field(factory=set, init=False)
     _images: list[dict[str, Any]] = attrs.field(factory=list, init=False)
     _objects: list[tuple[int | None, dict[str, Any]]] = attrs.field(factory=list, init=False)
     """Each with its number in the COCO file it comes from, or None."""
@@ -173,6 +174,9 @@ class _Writer:
             known |= {"width": image.width, "height": image.height}
         else:
             self._losses.add(LossKind.SIZE, image.media_name)
+        if image.media_name in self._names:
+            self._losses.add(LossKind.SAME_NAME, image.media_name)
+        self._names.add(image.media_name)
         self._images.append({**known, "media_id": image.media_id} if image.media_id else known)
         # Answers about the whole image: captions are kept, the others are lost.
         keys = {self._mapping.caption_key(1 + each) for each in range(len(image.classifications))}
