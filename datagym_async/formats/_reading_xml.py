@@ -402,7 +402,7 @@ class _Cvat:
                 self._losses.add(LossKind.BROKEN, f"{self._file}, line {each.line}: {error}")
                 continue
             seen += 1
-            yield frame, label, orjson.dumps(attrs.asdict(each))
+            yield frame, label, orjson.dumps(_packed(each))
         if seen > 1:
             number = whole.given.get("id", "")
             self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
@@ -420,7 +420,7 @@ class _Cvat:
                 width, height = self._size
                 name = picture.name if picture else f"{stem}.png"
                 image = RawImage(name=name, where=self._file, width=width, height=height)
-            image.objects += self._objects(_element(orjson.loads(body)), label, image)
+            image.objects += self._objects(_unpacked(orjson.loads(body)), label, image)
         if image is not None:
             yield image
 
@@ -514,9 +514,13 @@ class _Cvat:
         return x, y, 1 if drawn.given.get("occluded") == "1" else 2
 
 
-def _element(known: dict[str, Any]) -> Element:
-    children = [_element(each) for each in known.pop("children")]
-    return Element(**known, children=children)
+def _packed(each: Element) -> list[Any]:
+    return [each.tag, each.line, each.given, each.text, [*map(_packed, each.children)]]
+
+
+def _unpacked(packed: list[Any]) -> Element:
+    tag, line, given, text, children = packed
+    return Element(tag, line, given, text, [*map(_unpacked, children)])
 
 
 def _mask(each: Element, left: int, top: int, width: int, height: int) -> list[list[Ring]]:
