@@ -16,6 +16,7 @@ from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
+from datagym_async.formats._mapping import extended
 from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff
 from datagym_async.models import ConfigBackup, ConfigStakes, Project
 
@@ -126,6 +127,9 @@ def from_labels(
     project: Annotated[
         str | None, flag("--upload NAME|ID", "Replace that of this project, as `upload` does.")
     ] = None,
+    add: Annotated[
+        bool, flag("--add", "With --upload: keep what the project has, and add what it lacks.")
+    ] = False,
     backup_folder: BackupFolder = _BACKUPS,
     no_backup: NoBackup = False,
     yes: Yes = False,
@@ -135,8 +139,12 @@ def from_labels(
     It is printed, saved with --output, or put in the place of that of a project with --upload,
     with the questions and the backup of `config upload`.
     """
+    if add and project is None:
+        raise CommandError("--add is for a project; name it with --upload.")
     source = reading.source(file)
     config = source.label_config()
+    if add and project is not None:
+        config = LabelConfig(extended(_seen(invocation, project).entries, config.entries))
     if problems := config.problems():
         raise CommandError(f"The classes of {file} make no label configuration.", *problems)
     for sentence in (*source.losses.items, *config.warnings()):

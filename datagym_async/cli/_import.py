@@ -321,10 +321,10 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
         output.warning(f"(and {counted(more, 'further kind')}; --json lists them all)")
     for loss in losses.items:
         output.warning(f"{'lost' if loss.kind.is_loss else 'changed'}: {loss}")
-    if losses.count(LossKind.NO_ENTRY):
+    if any(losses.count(kind) for kind in (LossKind.NO_ENTRY, LossKind.NO_POINT)):
         output.warning(
-            f"`datagym-async config from {source.path}` makes a label configuration with all "
-            "classes of the file; --upload PROJECT puts it in the place of that of the project."
+            f"`datagym-async config from {source.path} --add --upload PROJECT` adds what is "
+            "missing; that empties all tasks of the project, whose labels are saved before."
         )
     if source.skipped:
         images = counted(source.skipped, "image")

@@ -612,3 +612,28 @@ class _Mapper:
 def _around(points: Sequence[Pair]) -> Rectangle:
     bounds = Polygon(points).bounds
     return Rectangle(bounds.left, bounds.top, bounds.width, bounds.height)
+
+
+# --- A configuration that is there, and what it lacks ---------------------------------------------
+
+
+def extended(present: Iterable[ConfigEntry], needed: Iterable[ConfigEntry]) -> list[ConfigEntry]:
+    """Return entries that are there, and those that are needed and are not, nested ones too.
+
+    An entry is there if it is found as labels find theirs, by its text and its key (`Entries`). It
+    stays as it is, but for options and nested entries that it lacks.
+    """
+    found = {each.key: each for each in present}
+    index, taken = Entries({key: each.value for key, each in found.items()}), set[str]()
+    for each in needed:
+        key, is_sure = index.find(each.value) or (each.key, each.key in found)
+        if key not in found or (key in taken and not is_sure):
+            found[each.key] = each
+            continue
+        taken.add(key)
+        same = found[key]
+        there = Entries(same.options)
+        more = {key: text for key, text in each.options.items() if there.find(text) is None}
+        children = extended(same.children, each.children)
+        found[key] = attrs.evolve(same, options={**same.options, **more}, children=children)
+    return [*found.values()]

@@ -144,7 +144,7 @@ def test_a_class_that_is_not_there_is_named(bench: Bench) -> None:
     ran = bench.run(file)
     assert ran.status == 1
     assert "lorry" in ran.err
-    assert f"datagym-async config from {file}" in ran.err
+    assert f"datagym-async config from {file} --add --upload" in ran.err
     assert bench.boxes() == {"car": [(3, 3, 3, 3)]}
     ran = bench.run(file, "--json")
     assert (ran.status, ran.document["ok"]) == (1, False)
@@ -363,6 +363,37 @@ def test_a_configuration_out_of_a_file_into_a_project(bench: Bench) -> None:
     assert (ran.status, bench.boxes(), len(bench.config())) == (0, {}, 2)
     ran = bench.cli("config", "from", second, "--upload", "streets")
     assert (ran.status, "Nothing differs" in ran.err) == (0, True)
+
+
+def test_what_a_configuration_lacks_is_added(bench: Bench) -> None:
+    """What is there stays as it is, with its colours; entries, options and keypoints are added."""
+    present = [
+        {"entryKey": "auto", "entryValue": "Car", "type": "POLYGON", "color": "#112233"},
+        {"entryKey": "animal", "entryValue": "Animal", "type": "RECTANGLE", "children": [
+            {"entryKey": "subcategory", "entryValue": "Which", "type": "SELECT",
+             "options": {"hund": "dog"}, "required": True}]},
+        {"entryKey": "note", "entryValue": "Note", "type": "FREETEXT", "maxLength": 20},
+    ]  # fmt: skip
+    bench.cli("config", "upload", "streets", bench.file("config.json", present), "--yes")
+    document = coco({"Car": [1, 1, 1, 1], "Bus": [2, 2, 2, 2], "dog": [3, 3, 3, 3]})
+    document["categories"][2]["supercategory"] = "animal"
+    cat = {"id": 9, "name": "cat", "supercategory": "animal", "keypoints": ["nose"]}
+    document["categories"].append(cat)
+    file = bench.file("a.json", document)
+    ran = bench.cli("config", "from", file, "--add")
+    assert (ran.status, "--upload" in ran.err) == (2, True)
+    how = ("--add", "--upload", "streets", "--yes", "--no-backup")
+    assert bench.cli("config", "from", file, *how).status == 0
+    entries = {each.key: each for each in bench.config().entries}
+    assert entries.keys() == {"auto", "animal", "note", "bus"}
+    assert (entries["auto"].type, entries["auto"].color) == ("POLYGON", "#112233")
+    children = {each.key: each for each in entries["animal"].children}
+    assert children.keys() == {"subcategory", "nose"}
+    assert children["subcategory"].options == {"hund": "dog", "cat": "cat"}
+    assert children["subcategory"].required
+    ran = bench.cli("config", "from", file, *how)
+    assert (ran.status, "Nothing differs" in ran.err) == (0, True)
+    assert bench.run(file, "--lossy-ok").status == 0
 
 
 def test_what_makes_no_configuration(bench: Bench) -> None:
