@@ -375,6 +375,7 @@ class _Roots:
                     place = f"{key} {select.key} {option}"
                     self._scoped[place] = key, select.key, option
                     scopes[place] = f"{entry.value} {text}"
+        self._asked = [(key, *each) for key, selects in self._selects.items() for each in selects]
         self._scopes = Entries(scopes)
 
     def find(self, names: Names) -> tuple[Target, bool] | None:
@@ -390,8 +391,7 @@ class _Roots:
             return (entry[0], "", None), entry[1]
         answers = [
             ((key, select, option[0]), option[1])
-            for key, selects in self._selects.items()
-            for select, options in selects
+            for key, select, options in self._asked
             if (option := options.find(name))
         ]
         if len(answers) == 1:
