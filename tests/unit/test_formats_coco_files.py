@@ -137,6 +137,17 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     assert (found.box, found.extra, counts(losses)) == ((1, 2, 3, 4), {"note": "über"}, {})
 
 
+def test_other_members_may_be_anything(tmp_path: Path) -> None:
+    """What is not read of a file may be of any kind and size, and look like what is read."""
+    others = (
+        b'"info": NaN, "a": "},{", "images2": [{"}],{": [1, {"]": -1.5e3}]}], "licenses": null,'
+    )
+    text = b"{%b %b}" % (others, json.dumps(document(annotation())).encode()[1:-1])
+    (tmp_path / "coco.json").write_bytes(text)
+    found, losses = objects(tmp_path / "coco.json")
+    assert (len(found), counts(losses)) == (1, {})
+
+
 def test_what_python_writes_for_no_number(tmp_path: Path) -> None:
     """NaN in a member that is not read costs nothing; in a box it costs the box alone."""
     nan = float("nan")
@@ -157,7 +168,8 @@ def test_what_python_writes_for_no_number(tmp_path: Path) -> None:
         (b'{"images": []} x', "is no JSON: there is more behind its end"),
         (b"5", "is no JSON: { is missing before 5"),
         (b'{"images": ' + b"[" * 70, "nested deeper than 64 levels"),
-        ("{}x".encode("utf-16")[:-1], "is no JSON"),
+        ("{}x".encode("utf-16")[:-1], "is no JSON: it is in no encoding of Unicode"),
+        ('{"images": ["ü"]}'.encode("latin-1"), "is no JSON: it is in no encoding of Unicode"),
         (b"{}", "is no COCO file: it has no member images"),
         (b'{"images": {}}', "the member images must be a list of objects"),
         (b'{"images": [], "annotations": null}', "the member annotations must be a list"),

@@ -239,7 +239,9 @@ class _File:
                 try:
                     yield from MemberCutter(in_utf8(pieces), loads_of_python).members(wanted)
                 except (BrokenTextError, UnicodeDecodeError) as error:
-                    raise FormatError(f"{source} is no JSON: {error}") from None
+                    is_other = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
+                    why = "it is in no encoding of Unicode" if is_other else error
+                    raise FormatError(f"{source} is no JSON: {why}") from None
 
 
 @attrs.define
