@@ -10,6 +10,12 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from labelformat.formats import (
+    CVATObjectDetectionInput,
+    KittiObjectDetectionInput,
+    PascalVOCObjectDetectionInput,
+    YOLOv8ObjectDetectionInput,
+)
 from PIL import Image
 
 from datagym_async import formats
@@ -486,6 +492,25 @@ def test_parts_of_a_dataset(tmp_path: Path, name: WrittenFormat) -> None:
         assert {each["file_name"][:-4] for each in instances["images"]} == sets["val"]
     if name == "yolo":
         assert {each.stem for each in (root / "labels/val").iterdir()} == sets["val"]
+
+
+@pytest.mark.parametrize("name", ["yolo", "voc", "kitti", "cvat"])
+def test_others_read_what_is_written(tmp_path: Path, name: WrittenFormat) -> None:
+    """labelformat, which knows the formats from elsewhere, reads classes and boxes as they are."""
+    Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "a.png")
+    given, root = [image("a.png", car(BOX))], tmp_path / "out"
+    formats.write(given, root, name, images_from={"a.png": tmp_path / "a.png"}, zero_based=True)
+    readers: dict[str, Any] = {
+        "yolo": lambda: YOLOv8ObjectDetectionInput(root / "data.yaml", "train"),
+        "voc": lambda: PascalVOCObjectDetectionInput(root / "Annotations", "car"),
+        "kitti": lambda: KittiObjectDetectionInput(root / "training/label_2", "car", "../image_2"),
+        "cvat": lambda: CVATObjectDetectionInput(root / "annotations.xml"),
+    }
+    (found,) = readers[name]().get_labels()
+    (one,) = found.objects
+    assert (found.image.filename, one.category.name) == ("a.png", "car")
+    edges = (one.box.xmin, one.box.ymin, one.box.xmax, one.box.ymax)
+    assert edges == pytest.approx(tuple(BOX.bounds))
 
 
 def test_growth_moves_no_image() -> None:
