@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from datagym_async._extras import require_modules
+from datagym_async._files import write_private
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._errors import (
     SOME_FAILED,
@@ -23,6 +25,7 @@ from datagym_async.uploads._values import RESUMED
 
 if TYPE_CHECKING:
     from datagym_async.downloads import DownloadReport
+    from datagym_async.look._run_page import RunRecord
 
 RESUME: Final = "The same command resumes where this one stopped."
 
@@ -138,8 +141,10 @@ def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
 def check_report_files(files: Sequence[Path]) -> None:
     """Raise a `CommandError` if a report could not be written there when all is done."""
     for file in files:
-        if file.suffix.lower() not in {".json", ".csv"}:
-            raise CommandError(f"The report file {file} must end in .json or .csv.")
+        if file.suffix.lower() not in {".json", ".csv", ".html"}:
+            raise CommandError(f"The report file {file} must end in .json, .csv or .html.")
+        if file.suffix.lower() == ".html":
+            require_modules("A report as a page", "look", "jinja2", instead="name a .json file")
         for is_wrong, reason in (
             (not file.parent.is_dir(), f"there is no folder {file.parent}"),
             (file.is_dir(), "it is a folder"),
@@ -149,8 +154,20 @@ def check_report_files(files: Sequence[Path]) -> None:
                 raise CommandError(f"The report {file} cannot be written: {reason}.")
 
 
+def record_for(files: Sequence[Path]) -> RunRecord | None:
+    """Return what keeps how a run goes over time, where a page is to show it."""
+    if all(file.suffix.lower() != ".html" for file in files):
+        return None
+    from datagym_async.look._run_page import RunRecord  # loaded by those who want one
+
+    return RunRecord()
+
+
 def write_report(
-    output: Output, report: UploadReport | DownloadReport, files: Sequence[Path]
+    output: Output,
+    report: UploadReport | DownloadReport,
+    files: Sequence[Path],
+    record: RunRecord | None = None,
 ) -> None:
     """Write the report where programs find it: the report files, and standard output."""
     if output.as_json:
@@ -159,6 +176,10 @@ def write_report(
         try:
             if file.suffix.lower() == ".csv":
                 report.to_csv(file)
+            elif file.suffix.lower() == ".html":
+                from datagym_async.look._run_page import run_page  # loaded by those who want one
+
+                write_private(file, run_page(report, record).encode())
             else:
                 report.to_json(file)
         except OSError as error:

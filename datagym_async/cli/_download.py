@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
 
 from datagym_async._client import DataGymClient
-from datagym_async.cli._closing import RESUME, check_report_files, write_report
+from datagym_async.cli._closing import RESUME, check_report_files, record_for, write_report
 from datagym_async.cli._cluster import Workers
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
@@ -29,6 +29,9 @@ from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loo
 from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
 from datagym_async.exceptions import TransferError
 
+if TYPE_CHECKING:
+    from datagym_async.look._run_page import RunRecord
+
 app = group("download")
 
 
@@ -38,6 +41,7 @@ class _Account:
 
     report: DownloadReport | None = None
     is_stopping: bool = False
+    record: "RunRecord | None" = None
 
 
 @command(app, "download", table=DOWNLOAD)
@@ -72,6 +76,7 @@ def download(
     if given.config["allow_private_links"] and given.config["links"] != "source":
         raise CommandError("--allow-private-links is for --links source; add it, or leave it out.")
     check_report_files(report or ())
+    account.record = record_for(report or ())
     workers = Workers(scheduler, workers_local)
     config = DownloadConfig(**given.config)
     client = client_for(invocation, **given.client)
@@ -95,6 +100,8 @@ def download(
                 output.warning(STOPPING)
 
             def look() -> DownloadSnapshot:
+                if account.record is not None:
+                    account.record.note(run.progress, client.download_limiter, client.statistics())
                 retries = client.statistics().retries
                 return DownloadSnapshot(
                     run.progress, retries, client.download_limiter, account.is_stopping
@@ -104,6 +111,8 @@ def download(
                 try:
                     async with run, showing(output, look, every=stats):
                         async for result in run:
+                            if account.record is not None:
+                                account.record.took(result.seconds)
                             if result.is_problem:
                                 reason = hint_in_shell_words(result.reason)
                                 problems.say(f"failed: {result.printable_name}: {reason}")
@@ -116,7 +125,7 @@ def download(
         account.is_stopping = True
     except TransferError as error:
         if isinstance(error.report, DownloadReport):
-            write_report(output, error.report, report or ())
+            write_report(output, error.report, report or (), account.record)
         output.warning(RESUME)
         raise  # its sentence holds the summary
     return _close(output, account, report or (), lossy_ok=lossy_ok)
@@ -128,7 +137,7 @@ def _close(output: Output, account: _Account, files: Sequence[Path], *, lossy_ok
     if report is None or not report.name:  # it ended before it began
         output.warning(f"Interrupted. {RESUME}")
         return INTERRUPTED
-    write_report(output, report, files)
+    write_report(output, report, files, account.record)
     summary = hint_in_shell_words(report.summary())
     for note in report.notes:
         output.warning(note)

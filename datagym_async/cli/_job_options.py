@@ -268,7 +268,8 @@ UPLOAD: Final = OptionTable(
             Option(
                 "--report FILE",
                 "Write the report: `FILE.json` with all counts and problems, `FILE.csv` with a "
-                "line a problem. May be repeated.",
+                "line a problem, `FILE.html` as a page that shows how the run went (needs the "
+                "extra `look`). May be repeated.",
             ),
         ),
     },
@@ -389,7 +390,8 @@ DOWNLOAD: Final = OptionTable(
             _STATS,
             Option(
                 "--report FILE",
-                "Write the report: `FILE.json` with everything, `FILE.csv` with what failed. May "
+                "Write the report: `FILE.json` with everything, `FILE.csv` with what failed, "
+                "`FILE.html` as a page that shows how the run went (needs the extra `look`). May "
                 "be repeated.",
             ),
         ),

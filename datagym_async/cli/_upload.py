@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import attrs
 
@@ -20,6 +20,7 @@ from datagym_async.cli._closing import (
     Totals,
     check_report_files,
     how_to_resume,
+    record_for,
     status_of,
     tell,
     write_report,
@@ -60,6 +61,9 @@ from datagym_async.uploads import (
 from datagym_async.uploads._config import rules_of
 from datagym_async.uploads.sources import check_there
 
+if TYPE_CHECKING:
+    from datagym_async.look._run_page import RunRecord
+
 T = TypeVar("T")
 
 PLAN_SCHEMA: Final = "datagym_async.upload_plan/1"
@@ -74,6 +78,7 @@ class Account:
     report: UploadReport | None = None
     totals: Totals = attrs.field(factory=Totals)
     is_stopping: bool = False
+    record: "RunRecord | None" = None
 
 
 @attrs.frozen
@@ -177,7 +182,7 @@ def upload(
             with ending_in_two_steps(stop):
                 await run_upload(client, output, run, account, every=stats)
 
-    account = Account()
+    account = Account(record=record_for(report or ()))
     if dry_run:
         return run_in_loop(_dry_run(client, output, source, find, config))
     try:
@@ -188,7 +193,7 @@ def upload(
         if isinstance(error.report, UploadReport):
             account.report = error.report
         if account.report is not None:
-            write_report(output, account.report, report or ())
+            write_report(output, account.report, report or (), account.record)
         output.warning(how_to_resume(account.report))
         raise  # its sentence holds the summary
     return _close(output, account, files=report or (), watched=watch)
@@ -244,6 +249,8 @@ async def run_upload(
     problems = await in_thread(Problems, output)  # it asks for the working directory
 
     def look() -> Snapshot:
+        if account.record is not None:
+            account.record.note(run.progress, client.limiter, client.statistics())
         return Snapshot(
             run.progress,
             client.statistics().retries,
@@ -257,6 +264,8 @@ async def run_upload(
             async for result in run:
                 problems.note(result)
                 account.totals.note(result)
+                if account.record is not None:
+                    account.record.took(result.seconds)
     finally:
         account.report = run.report
 
@@ -278,7 +287,7 @@ def _close(output: Output, account: Account, *, files: Sequence[Path], watched: 
     if report is None or not report.dataset_name:  # it ended before it began
         output.warning(f"Interrupted. {how_to_resume(None)}")
         return INTERRUPTED
-    write_report(output, report, files)
+    write_report(output, report, files, account.record)
     status = status_of(report, watched=watched)
     if not output.quiet:
         tell(output, report, account.totals)

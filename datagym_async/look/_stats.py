@@ -7,7 +7,7 @@ of them as little as Python allows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import sqrt
 from operator import itemgetter
 from typing import Any, Final, Literal, TypeAlias
@@ -279,8 +279,8 @@ class StatisticsTally:
             states=dict(self.states.most_common()),
             classes=tuple(sorted(classes, key=lambda each: (-each.objects, each.key))),
             answers=tuple(sorted(answers, key=lambda each: each.key)),
-            sizes=_ranges(self._sides, lambda at: 0 if at == 0 else 1 << (at - 1), unit=" px"),
-            per_image=_ranges(self._per_image, lambda at: 0 if at == 0 else 1 << (at - 1)),
+            sizes=binned(self._sides, " px"),
+            per_image=binned(self._per_image),
             image_sizes=tuple(self._image_sizes.most_common()),
             kinds=tuple(self.kinds.most_common()),
             findings=tuple(
@@ -342,17 +342,20 @@ def _bounds(box: _Box) -> Bounds:
     return Bounds(box[0], box[1], box[0] + box[2], box[1] + box[3])
 
 
-def _ranges(counts: Iterable[int], start: Any, unit: str = "") -> Histogram:
-    """Return bins of powers of two, from the first to the last that is not empty."""
-    found = list(counts)
-    filled = [at for at, count in enumerate(found) if count]
-    if not filled:
-        return ()
-    bins = range(filled[0], filled[-1] + 1)
-    return tuple((_range_text(start(at), start(at + 1), unit), found[at]) for at in bins)
+def binned(counts: Sequence[int], unit: str = "") -> Histogram:
+    """Return bins of powers of two, from the first to the last that is not empty.
 
-
-def _range_text(first: int, after: int, unit: str) -> str:
-    if unit:
-        return f"{first:,} to {after:,}{unit}"
-    return f"{first:,}" if after == first + 1 else f"{first:,} to {after - 1:,}"
+    Args:
+        counts: How many there are of 0, of 1, of 2 to 4, of 4 to 8 and so on.
+        unit: What is measured; nothing for whole numbers.
+    """
+    filled = [at for at, count in enumerate(counts) if count]
+    rows = []
+    for at in range(filled[0], filled[-1] + 1) if filled else ():
+        first, after = 1 << at >> 1, 1 << at
+        if unit:
+            text = f"{first:,} to {after:,}{unit}"
+        else:
+            text = f"{first:,}" if after - first < 2 else f"{first:,} to {after - 1:,}"
+        rows.append((text, counts[at]))
+    return tuple(rows)

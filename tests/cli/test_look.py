@@ -239,3 +239,23 @@ def test_what_a_preview_cannot_do(
     assert ran.status == 2
     assert said in ran.err
     assert not list(tmp_path.glob("*.png"))
+
+
+# --- Reports as pages -----------------------------------------------------------------------------
+
+
+def test_a_run_is_told_on_a_page(at_service: Cli, tmp_path: Path) -> None:
+    """Uploads and downloads write one, with how they went over time."""
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "in" / name).write_bytes(jpeg(3000, seed=ord(name[0])))
+    pages = [tmp_path / name for name in ("up.html", "down.html")]
+
+    up = at_service("upload", tmp_path / "in", "-d", "New", "--create", "--report", pages[0])
+    down = at_service("download", tmp_path / "out", "-d", "New", "--report", pages[1])
+
+    assert (up.status, down.status) == (0, 0)
+    for page, word in zip(pages, ("uploaded", "downloaded"), strict=True):
+        text = page.read_text()
+        assert f"<b>2</b> {word}" in text
+        assert "Items by the time they took" in text

@@ -20,8 +20,16 @@ import attrs
 import pytest
 from PIL import Image
 
-from datagym_async import look
+from datagym_async import (
+    DownloadOutcome,
+    DownloadReport,
+    DownloadResult,
+    LimiterState,
+    SessionStatistics,
+    look,
+)
 from datagym_async.look._pages import statistics_page
+from datagym_async.look._run_page import RunRecord, run_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -84,10 +92,11 @@ def statistics(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(site: look.Gallery, statistics: Path) -> Iterator[Browser]:
+def browser(site: look.Gallery, statistics: Path, report: Path) -> Iterator[Browser]:
     """A headless Chromium; playwright keeps a loop running in this thread, so files come first."""
     assert site.path.is_file()
     assert statistics.is_file()
+    assert report.is_file()
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed (DATAGYM_CHROMIUM names one)")
@@ -95,6 +104,50 @@ def browser(site: look.Gallery, statistics: Path) -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield running
         running.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of a run of two seconds, with problems."""
+    record = RunRecord()
+    for at in range(9):
+        limiter = LimiterState(limit=at + 1, in_flight=at, reason="", maximum=16)
+        record.note(Going(at / 4, 10 * at, 999 * at, at), limiter, SessionStatistics(p50=at / 9))
+        record.took(at / 100)
+    problems = [
+        DownloadResult(
+            media_id=str(n),
+            name=HOSTILE if n == 7 else f"{n:02}.jpg",
+            path="x.jpg",
+            outcome=DownloadOutcome.FAILED,
+            reason="It is gone.",
+        )
+        for n in range(30)
+    ]
+    counts: dict[str, Any] = {"downloaded": 50, "present": 0, "skipped": 0, "failed": 30}
+    whole = DownloadReport(
+        name=HOSTILE,
+        folder="out",
+        planned=80,
+        bytes=999,
+        seconds=2.0,
+        complete=True,
+        problems=tuple(problems),
+        **counts,
+    )
+    path = tmp_path_factory.mktemp("report") / "run.html"
+    path.write_text(run_page(whole, record))
+    return path
+
+
+@attrs.frozen
+class Going:
+    """How far a run is."""
+
+    seconds: float
+    items_done: int
+    bytes_done: int
+    in_flight: int
 
 
 @attrs.frozen
@@ -300,4 +353,20 @@ def test_the_page_of_statistics(visit: Visit, statistics: Path) -> None:
 
     visit.shoot(f"stats-{visit.page.evaluate('innerWidth')}")
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert visit.serious() == []
+
+
+def test_the_page_of_a_run(visit: Visit, report: Path) -> None:
+    """Its table is filtered as one types; charts say what they show in words as well."""
+    page = visit.page
+    page.goto(report.as_uri())
+
+    visit.shoot(f"run-{page.evaluate('innerWidth')}")
+    assert page.locator("svg.chart").count() == 5
+    assert page.inner_text("#left") == "30 of 30"
+    page.fill("#filter", "12.JPG")
+    assert page.inner_text("#left") == "1 of 30"
+    page.fill("#filter", "onerror")
+    assert page.locator("#problems tbody tr:visible").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert visit.serious() == []
