@@ -128,7 +128,7 @@ def trouble_of(error: Exception) -> tuple[Trouble, str]:
         where = _PATH.search(text)
         named = f" {printable(where[1])!r}" if where else ""
         return "wrong", f"the key{named} has empty or dotted parts, which cannot be read"
-    if "169.254." in text or "metadata.google" in text:
+    if "169.254." in text or "metadata.google" in text or "latest/api/token" in text:
         return "denied", _NO_CREDENTIALS
     if status and status[0] == "4" and status not in {"408", "429"}:
         return "wrong", said

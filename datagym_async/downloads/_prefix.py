@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Final, Self
@@ -62,11 +63,18 @@ class Prefix:
         """Put what has been written beside the media, labels and lists, and delete it here."""
         for file in await in_thread(self._rest):
             await self.put(file, file.relative_to(self.root).as_posix())
-            await in_thread(file.unlink)
+        await in_thread(self._clear)
 
     def _rest(self) -> list[Path]:
         found = (path for path in self.root.rglob("*") if path.is_file())
         return [path for path in found if path.relative_to(self.root).parts[0] != STATE_FOLDER]
+
+    def _clear(self) -> None:
+        for path in self.root.iterdir():
+            if path.is_dir() and path.name != STATE_FOLDER:
+                shutil.rmtree(path)
+            elif not path.is_dir():
+                path.unlink()
 
     def holds(self, path: str, size: int | None, sha256: str) -> bool:
         """Return whether a file is the one that is known, by its hash or its size; blocks.

@@ -291,6 +291,19 @@ async def test_slips_are_told_before_anything_is_sent(
     assert all(each not in repr(caught.value) for each in (ACCESS, SECRET))
 
 
+async def test_no_credentials(
+    client: DataGymClient, dataset_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what to set, whichever way the machine has none."""
+    monkeypatch.setattr("datagym_async._runs._stores._RETRIES", {"max_retries": 0})
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    options = {"region": "here", "metadata_endpoint": "http://127.0.0.1:9", "allow_http": "true"}
+    config = UploadConfig(store_options=options)
+    with pytest.raises(ConfigurationError, match="there are no credentials for the store; set"):
+        await client.upload(dataset_id, "s3://bucket/p/", config=config)
+
+
 async def test_a_listing_that_is_refused(
     client: DataGymClient, dataset_id: str, broken: BrokenStore
 ) -> None:
@@ -359,6 +372,45 @@ async def test_no_secret_is_kept_or_shown(
     assert SECRET not in str(caught.value)
 
 
+async def test_leaving_early_leaves_nothing_behind(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore
+) -> None:
+    """No task, whether the block is left or cancelled, whatever is being read or sent."""
+    broken.objects |= {f"p/large {at}.jpg": jpeg(9_000_000, seed=at) for at in range(3)}
+    broken.latency = 0.005
+    config = UploadConfig(store_options=broken.options)
+    async with client.uploader(dataset_id, "s3://b/p/", config=config) as run:
+        async for _ in run:
+            break
+    assert run.report.unsettled == 0
+    begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def fault(key: str, _: int) -> str:
+        if key.startswith("p/large"):
+            loop.call_soon_threadsafe(begun.set)
+        return ""
+
+    broken.fault = fault
+    task = asyncio.create_task(client.upload(dataset_id, "s3://b/p/", config=config))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize(
+    ("root", "options"),
+    [
+        ("gs://bucket", ("anonymous=true",)),
+        ("az://container", ("account_name=me", "skip_signature=true", "timeout=5s")),
+        ("s3://bucket", ("request_payer=true", "virtual_hosted_style_request=true")),
+    ],
+)
+def test_other_services_are_opened_by_the_same_options(root: str, options: tuple[str, ...]) -> None:
+    """An address and options are enough; nothing is asked before something is read."""
+    assert root.partition("://")[2] in repr(Stores(options).open(root))
+
+
 # A real S3 server.
 
 
@@ -375,6 +427,7 @@ async def test_thousands_of_objects_at_a_server_of_s3(
             store.put(f"set/{at % 7}/{at}.jpg", jpeg(2000, seed=at % 50))
         for name in odd:
             store.put(f"set/{name}", jpeg(3000))
+        make_bucket(endpoint, "photos/set/0/")  # what a console shows as a folder, not an image
         store.put("set/large.jpg", jpeg(12_000_000, seed=1))
         config = UploadConfig(
             name="relative", store_options=options, journal=tmp_path / "j", max_files=45

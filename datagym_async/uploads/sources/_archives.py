@@ -81,8 +81,9 @@ class Archive:
             source: ByteSource = attrs.evolve(found, etag=meta["e_tag"])
             size, mark = meta["size"], identity_of(meta)
         else:
-            status = os.stat(path, follow_symlinks=True)  # noqa: PTH116 -- as in `_disk.look`
-            source, size, mark = _Local(path), status.st_size, status.st_mtime_ns
+            status = os.stat(path)  # noqa: PTH116 -- as in `_disk.look`
+            size, mark = status.st_size, status.st_mtime_ns
+            source = _Local(path, size, mark)
         self._source, self._mark = source, f"{size} {mark}"
         self._raw: BinaryIO = as_stream(
             source, size, buffered=RANGE if is_stored(path) else 1 << 20
@@ -278,9 +279,14 @@ class _Local:
     """A file, opened for each look: a body may be read long after the archive is closed."""
 
     path: str
+    size: int
+    mtime: int
 
     def read_at(self, offset: int, size: int) -> bytes:
         with open(self.path, "rb", buffering=0, opener=regular_only) as file:
+            found = os.fstat(file.fileno())
+            if (found.st_size, found.st_mtime_ns) != (self.size, self.mtime):
+                raise FileChangedError(f"{self.path} has changed since it was opened")
             file.seek(offset)
             return file.read(size)
 

@@ -143,13 +143,16 @@ def _with_size(entry: T, rules: Rules) -> T | tuple[int, Candidate]:
     part, found = entry
     address, origin = str(found.item.content), found.item.origin
     try:
-        meta = rules.stores.head(StoredAt.of(address))
-    except (StoreError, ConfigurationError) as error:
-        if isinstance(error, StoreError):
-            rules.stores.noted(error)
-        # What is no address may hold a secret.
-        item = found.item if "@" not in address else UploadItem("", b"", origin=origin)
+        at = StoredAt.of(address)
+    except ConfigurationError as error:  # it may hold a secret
+        item = UploadItem(last_part(address), b"", origin=origin)
         said = f"{printable(origin)}: {error}" if origin else str(error)
-        return part, attrs.evolve(found, item=item, refusal=said, whole_source=not origin)
+        return part, attrs.evolve(found, item=item, refusal=said)
+    try:
+        meta = rules.stores.head(at)
+    except StoreError as error:
+        rules.stores.noted(error)
+        said = f"{printable(origin)}: {error}" if origin else str(error)
+        return part, attrs.evolve(found, refusal=said, whole_source=not origin)
     rules.stores.noted(None)
     return part, attrs.evolve(found, size=meta["size"], mtime=identity_of(meta))
