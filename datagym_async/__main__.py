@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.machinery import PathFinder
 from typing import Any, TextIO
 
 from datagym_async._version import __version__
@@ -30,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with _left_quietly(for_good=argv is None), _steady_streams():
         if arguments in (["--version"], ["-V"]):  # answered before anything is loaded
             sys.stdout.write(f"datagym-async {__version__}\n")
+            if any(PathFinder.find_spec(name) is None for name in ("typer", "rich")):
+                from datagym_async._extras import how_to_install
+
+                needed = how_to_install("cli")
+                sys.stderr.write(f"Its commands need the extra 'cli', which is missing: {needed}\n")
             return 0
         try:
             from datagym_async.cli._app import run

@@ -1,6 +1,6 @@
 """Every check there is, in one command: `python -m tests.check [step ...]`.
 
-Runs format, lint, types, layers, circles, public and tests with the interpreter that runs this
+Runs format, lint, types, layers, circles, public, docs, wheel and tests with the interpreter that runs this
 file; all of them by default, or the named ones. Stops at the first that fails, with its exit
 status. The tests run on all cores and under branch coverage, which has a least (`fail_under` in
 pyproject.toml); what only processes run that tests start is not measured.
@@ -23,6 +23,8 @@ STEPS: dict[str, list[str]] = {
     "layers": ["-c", _LAYERS],
     "circles": ["-m", "tests.house", "--circles"],
     "public": ["-m", "tests.public"],
+    "docs": ["-m", "mkdocs", "build", "--strict", "--quiet"],
+    "wheel": ["-m", "tests.wheel"],
     "tests": ["-m", "pytest", *_ON_ALL_CORES, "--cov", "--cov-report=term:skip-covered"],
 }
 
