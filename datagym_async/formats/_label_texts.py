@@ -45,6 +45,8 @@ class Sheet:
     zero_based: bool
     joints: tuple[str, ...] = ()
     """Names of the keypoints of all classes, where a format has one list."""
+    captioned: bool = False
+    """Whether any image of the dataset has a caption."""
 
     @property
     def select(self) -> str:
@@ -384,13 +386,14 @@ def imagefolder(sheet: Sheet) -> str:
     caption = image.classification(sheet.mapping.caption)
     kept = [caption.key] if caption and caption.value else []
     for each, box in sheet.boxes(kept=kept):
-        found["bbox"].append([box.left, box.top, box.width, box.height])
+        # All of one type, which is guessed from the first ones.
+        found["bbox"].append([*map(float, (box.left, box.top, box.width, box.height))])
         found["categories"].append(each.kind.at)
         found["names"].append(each.kind.text)
     line: dict[str, Any] = {"file_name": sheet.name}
     line |= {"width": image.width, "height": image.height, "objects": found}
-    if caption and caption.value:
-        line["text"] = writable(caption.value)
+    if sheet.captioned:  # in every line, or the parts differ in their columns
+        line["text"] = writable(caption.value) if caption and caption.value else None
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 

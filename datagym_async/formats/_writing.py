@@ -311,15 +311,16 @@ class _Order:
         layout = _LAYOUTS[self._format]
         folders = {part: part or layout.only_part for part in parts}
         files = {part: root / layout.labels.format(part=folders[part]) for part in parts}
+        caption = self.mapping.caption
+        captioned = any(each.image.classification(caption) for each in chosen)
         joints: tuple[str, ...] = ()
         if self._format == "yolo-pose":
             joints = self._joints()
         with ExitStack() as stack:
             # A file for all images of a part, or of the whole, stays open.
-            is_one = not layout.suffix and layout.text is not None
-            shared = dict.fromkeys(files.values()) if is_one else ()
-            opened = {path: stack.enter_context(_new(path)) for path in shared}
+            opened: dict[Path, TextIO] = {}
             if self._format == "cvat":
+                opened[files[parts[0]]] = stack.enter_context(_new(files[parts[0]]))
                 opened[files[parts[0]]].write(texts.cvat_head(self.classes))
             for number, each in enumerate(chosen if layout.text else ()):
                 sheet = Sheet(
@@ -332,12 +333,15 @@ class _Order:
                     losses=self.losses,
                     zero_based=self._zero_based,
                     joints=joints,
+                    captioned=captioned,
                 )
                 text, at = layout.text(sheet) if layout.text else "", files[each.part]
                 if layout.suffix:
                     with _new(at / PurePosixPath(each.name).with_suffix(layout.suffix)) as file:
                         file.write(text)
                 else:
+                    if at not in opened:
+                        opened[at] = stack.enter_context(_new(at))
                     opened[at].write(text)
             if self._format == "cvat":
                 opened[files[parts[0]]].write(texts.CVAT_TAIL)
