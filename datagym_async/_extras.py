@@ -30,10 +30,10 @@ _EXTRAS: Final[Mapping[str, str]] = {
 _PACKAGES: Final[Mapping[str, str]] = {"PIL": "Pillow"}
 
 
-def missing_extra(error: ModuleNotFoundError) -> str | None:
+def missing_extra(error: ModuleNotFoundError, extra: str | None = None) -> str | None:
     """Return the sentence that names the extra to install, or None if no extra would help."""
     module = (error.name or "").partition(".")[0]
-    extra = _EXTRAS.get(module)
+    extra = extra or _EXTRAS.get(module)
     if extra is None:
         return None
     return f"This needs the extra '{extra}' (no module {module} here): {how_to_install(extra)}"
@@ -46,12 +46,15 @@ def how_to_install(extra: str) -> str:
     return COMMAND.replace("EXTRA", extra)
 
 
-def extra_module(name: str, error: type[ConfigurationError] = ConfigurationError) -> Any:
+def extra_module(
+    name: str, error: type[ConfigurationError] = ConfigurationError, extra: str | None = None
+) -> Any:
     """Import a module of an extra and return it.
 
     Args:
         name: Its full name, for example ``"pycocotools.mask"``.
         error: The class of the error if it is not installed.
+        extra: The extra that brings it here, where several bring it.
 
     Raises:
         ConfigurationError: It is not installed; the text names the extra.
@@ -59,7 +62,9 @@ def extra_module(name: str, error: type[ConfigurationError] = ConfigurationError
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as missing:
-        raise error(missing_extra(missing) or f"{name} cannot be imported: {missing}") from None
+        raise error(
+            missing_extra(missing, extra) or f"{name} cannot be imported: {missing}"
+        ) from None
 
 
 def require_modules(what: str, extra: str, *names: str, instead: str = "") -> None:

@@ -183,7 +183,7 @@ def size_of(path: Path) -> tuple[int, int, int]:
         kind = next((name for magic, name in _PICTURES if start.startswith(magic)), None)
         if kind is None:
             raise BrokenError("it is no image that can be read")
-        module = extra_module(f"PIL.{kind}ImagePlugin", FormatError)
+        module = extra_module(f"PIL.{kind}ImagePlugin", FormatError, "formats")
         try:
             with getattr(module, f"{kind}ImageFile")(file) as image:
                 width, height = image.size

@@ -213,7 +213,7 @@ _LEAST: Final = {
 def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
     """Return the outlines of a mask: a PNG in base64, whose upper left corner lies there."""
     numpy = extra_module("numpy", FormatError)
-    plugin = extra_module("PIL.PngImagePlugin", FormatError)
+    plugin = extra_module("PIL.PngImagePlugin", FormatError, "formats")
     try:
         data = base64.b64decode(text if isinstance(text, str) else "", validate=True)
         with plugin.PngImageFile(io.BytesIO(data)) as image:

@@ -49,10 +49,32 @@ def classes(folder: Path) -> object:
         path.unlink()
 
 
+def labels(name: str, content: str) -> Callable[[Path], object]:
+    """Read a file of labels beside an image."""
+    beside = {"a.png": b"\x89PNG\r\n\x1a\n", "a.txt": b"0 0.5 0.5 0.5 0.5"}
+
+    def read(folder: Path) -> object:
+        files = {name: content.encode(), **beside}
+        for each, data in files.items():
+            (folder / each).write_bytes(data)
+        try:
+            return formats.read(folder / name)
+        finally:
+            for each in files:
+                (folder / each).unlink()
+
+    return read
+
+
+YAML = "train: .\nnames: [a]\n"
+MASK = '{"shapes": [{"label": "a", "points": [[1, 1]], "shape_type": "mask"}], "imagePath": "a"}'
 CALLS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
+    "a data.yaml of labels": ("yaml", "formats", labels("data.yaml", YAML)),
+    "sizes of images": ("PIL", "formats", labels("data.yaml", YAML)),
+    "labels in XML": ("defusedxml", "formats", labels("annotations.xml", "<annotations/>")),
+    "masks in JSON": ("numpy", "formats", labels("a.json", MASK)),
     "a data.yaml of classes": ("yaml", "formats", classes),
-    "masks are read": ("pycocotools", "formats", masks),
-    "masks are read as arrays": ("numpy", "formats", masks),
+    "masks are read": ("numpy", "formats", masks),
     "masks are written": ("pycocotools", "formats", lambda _: coco.to_document([IMAGE])),
     "masks are drawn": ("numpy", "formats", lambda _: coco.to_document([IMAGE])),
     "point": ("numpy", "formats", lambda _: Point(1, 1).to_numpy()),
@@ -95,8 +117,7 @@ def test_the_server_says_what_it_needs(module: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_format_is_refused_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Formats keep their own class of error."""
-    monkeypatch.setitem(sys.modules, "pycocotools", None)
-    monkeypatch.delitem(sys.modules, "pycocotools.mask", raising=False)
+    monkeypatch.setitem(sys.modules, "numpy", None)
     with pytest.raises(FormatError):
         masks(__file__)  # type: ignore[arg-type]  # nothing is written there
 
