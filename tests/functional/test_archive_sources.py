@@ -248,6 +248,18 @@ def test_damaged_headers_are_no_end(tmp_path: Path) -> None:
     assert "cannot be read after 1 members: it is damaged, or cut off" in end.refusal
 
 
+def test_nothing_lies_behind_the_end(tmp_path: Path) -> None:
+    """An empty header in the midst, and a tar behind another one, would end it in silence."""
+    two = dict.fromkeys(("a.jpg", "b.jpg"), jpeg(2000)[:1000])
+    data = bytearray(tar_of(two))
+    data[3 * 512 : 4 * 512] = bytes(512)
+    for number, held in enumerate((bytes(data), tar_of(two) + tar_of({"c.jpg": jpeg(2000)}))):
+        for kind, pack in (("tar", bytes), ("tar.gz", gzip.compress)):
+            path = tmp_path / f"{number}.{kind}"
+            path.write_bytes(pack(held))
+            assert "something lies behind its end mark" in found_in(path)[-1].refusal
+
+
 async def test_a_member_whose_bytes_are_not_what_its_zip_says(
     client: DataGymClient, dataset_id: str, tmp_path: Path
 ) -> None:

@@ -236,14 +236,18 @@ class Archives:
 
 
 class _Header(tarfile.TarInfo):
-    """A header of a tar; where one is damaged, `tarfile` would take it for the end."""
+    """A header of a tar; where one is damaged or empty, `tarfile` would take it for the end."""
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Header:
         try:
             return super().fromtarfile(tarfile)
         except Exception as error:
-            if type(error).__name__ in {"EOFHeaderError", "ReadError"}:
+            kind = type(error).__name__
+            while kind == "EOFHeaderError" and (rest := cast("Any", tarfile).fileobj.read(1 << 16)):
+                if rest.strip(b"\0"):
+                    raise ValueError("something lies behind its end mark") from None
+            if kind in {"EOFHeaderError", "ReadError"}:
                 raise
             words = "it is damaged, or cut off"
             raise ValueError(f"{words} ({error})") from None
