@@ -1,9 +1,9 @@
 """Every check there is, in one command: `python -m tests.check [step ...]`.
 
-Runs format, lint, types, layers, circles, public, docs, wheel and tests with the interpreter that runs this
-file; all of them by default, or the named ones. Stops at the first that fails, with its exit
-status. The tests run on all cores and under branch coverage, which has a least (`fail_under` in
-pyproject.toml); what only processes run that tests start is not measured.
+Runs format, lint, types, layers, circles, public, docs, wheel and tests with the interpreter that
+runs this file; all of them by default, or the named ones. Stops at the first that fails, with its
+exit status. The tests run on all cores and under branch coverage, which has a least (`fail_under`
+in pyproject.toml); what only processes run that tests start is not measured.
 """
 
 from __future__ import annotations

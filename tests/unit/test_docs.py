@@ -56,7 +56,8 @@ def test_every_page_is_found(index: str) -> None:
     """The README and the guide lead to every page."""
     page = ROOT / index
     found = {(page.parent / link.partition("#")[0]).resolve() for link in links(page)}
-    assert set(PAGES) - found - {page} == set()
+    first = ROOT / "docs" / "index.md"  # of the site, which has its own list
+    assert set(PAGES) - found - {page, first} == set()
 
 
 def test_decisions_are_numbered_without_gaps() -> None:
