@@ -25,6 +25,7 @@ SUBJECTS: Final = {
     "helpers/simulated_run.py": {"_session", "uploads._observer"},
     "property/test_bytes_in_flight.py": {"uploads._sending"},
     "property/test_file_names.py": {"_file_names"},
+    "property/test_fitted_labels.py": {"labels._geometry"},
     "property/test_formats.py": {"formats._masks"},
     "property/test_formats_classes.py": {
         "formats._classes",
