@@ -60,7 +60,7 @@ class LabelMapping:
         shape: What an instance becomes, where no configuration says it. ``"rectangle"``: its box.
             ``"polygon"``: each of its parts a polygon. ``"segmentation"``: each of its parts an
             outline with its holes, which the service stores, but does not import. None: its box,
-            but polygons of files that have outlines without boxes (not of COCO, which has both).
+            but polygons of files that have outlines without boxes, and of panoptic COCO.
         by: ``"supercategory"``: the supercategory is the entry, and the category the answer to a
             select nested in it, as the official SDK has it. ``"category"``: the category is the
             entry, and the supercategory the answer. A segmentation nests nothing in the service:

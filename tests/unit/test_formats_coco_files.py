@@ -371,6 +371,13 @@ def test_keypoints_without_names() -> None:
     assert counts(opened(given)[1]) == {"part": 2}
 
 
+def test_what_it_has_more_of() -> None:
+    """Where most objects have an outline and no box, boxes would be less than what is there."""
+    boxes, outlines = annotation(segmentation=[RING]), annotation(bbox=None, segmentation=[RING])
+    assert not open_dataset(document(boxes, outlines)).outlines
+    assert open_dataset(document(boxes, outlines, outlines)).outlines
+
+
 def test_nothing_left_is_one_loss() -> None:
     """An object of which no part can be read is one loss that says all of it."""
     found, losses = objects(document(annotation(bbox=[1], segmentation=[[1, 2]])))
@@ -559,6 +566,7 @@ def test_segments(tmp_path: Path) -> None:
         {"id": 7, "category_id": 4, "iscrowd": 1},
         {"id": 8, "category_id": 4, "bbox": BOX},
     )
+    assert open_dataset(path).outlines
     (car, dog, empty), losses = objects(path)
     assert (car.category.name, car.box, car.crowd) == ("car", (3, 2, 5, 3), False)
     assert (dog.category.name, dog.box, dog.crowd) == ("dog", None, True)

@@ -158,7 +158,12 @@ def open_dataset(*sources: Source, images: Source | None = None) -> RawDataset:
             opened.add(source)
         opened.finish()
     where = ", ".join(each.where for each in opened.files)
-    return RawDataset(where=where, categories=opened.categories, images=opened.images)
+    return RawDataset(
+        where=where,
+        categories=opened.categories,
+        images=opened.images,
+        outlines=opened.outlines,
+    )
 
 
 @contextlib.contextmanager
@@ -264,6 +269,7 @@ class _Opened:
         self._losses = Losses()
         self._known: dict[tuple[str, str], Category] = {}
         self._lists_images = False  # whether the first file does so, for results
+        self._boxes = self._outlines = 0  # objects with a box, and those with an outline alone
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         weakref.finalize(self, self._database.close)
         self._database.executescript(_TABLES)
@@ -271,6 +277,11 @@ class _Opened:
     @property
     def categories(self) -> tuple[Category, ...]:
         return tuple(self._known.values())
+
+    @property
+    def outlines(self) -> bool:
+        """Return whether boxes would be less than what is there, at most objects."""
+        return any(each.segments for each in self.files) or self._outlines > self._boxes
 
     # --- Reading the files ------------------------------------------------------------------------
 
@@ -311,6 +322,10 @@ class _Opened:
                         means, number = self._named(space, raw, means), None
                     elif file.segments is None and "segments_info" in raw:
                         file.segments = _segments_of(file, raw)
+                    if raw.get("bbox"):
+                        self._boxes += 1
+                    elif raw.get("segmentation"):
+                        self._outlines += 1
                     if _is_filled(points := raw.get("keypoints")):
                         category = identifier(raw.get("category_id"))
                         file.lengths.setdefault(category, set()).add(len(points))
