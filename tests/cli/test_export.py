@@ -314,6 +314,7 @@ def test_what_is_shown() -> None:
             ExportProgress(phase="export", done=2_000_000, unit="bytes"),
             ExportProgress(phase="export", done=12),
             ExportProgress(phase="sizes", done=1, total=12),
+            ExportProgress(phase="images", done=3, total=12),
             ExportProgress(phase="write", done=12, total=12),
         )
     ]
@@ -321,5 +322,6 @@ def test_what_is_shown() -> None:
         "Exporting: 2.0 MB",
         "Exporting: 12 tasks",
         "Reading sizes: 1/12 tasks",
+        "Downloading: 3/12 tasks",
         "Writing: 12/12 tasks",
     ]

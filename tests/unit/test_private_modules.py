@@ -42,6 +42,7 @@ SUBJECTS: Final = {
     "property/test_uploads_structure.py": {"server._images"},
     "helpers/cluster_job.py": {"distributed._cluster"},
     "unit/test_download_plan.py": {"downloads._manifest"},
+    "unit/test_exports_tasks.py": {"exports._tasks"},
     "unit/test_extras.py": {"_extras"},
     "unit/test_files.py": {"_files"},
     "unit/test_formats_coco_files.py": {
