@@ -18,7 +18,9 @@ import attrs
 from aiohttp import web
 
 from datagym_async._client import DataGymClient
+from datagym_async._extras import how_to_install
 from datagym_async._runs._text import counted, size
+from datagym_async._threads import in_thread
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._datasets import show_dataset
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
@@ -29,6 +31,7 @@ from datagym_async.uploads import UploadReport, UploadResult
 
 if TYPE_CHECKING:
     from datagym_async.cli._screen import Output
+    from datagym_async.server import SeededProject
 
 # Photographs alone, of which its folder also holds drawings, masks and test patterns.
 _NAMES: Final = (
@@ -61,6 +64,7 @@ class Play:
     files: UploadReport | None = None
     links: UploadReport | None = None
     verified: str = ""
+    gallery: str = ""
 
 
 @command(app, "demo", client=False)
@@ -79,7 +83,8 @@ def demo(
 ) -> int:
     """Show the main job on this machine: no account, no network.
 
-    Uploads photographs, lists them, reads one back and compares its bytes, uploads links.
+    Uploads photographs, lists them, reads one back and compares its bytes, uploads links, and ends
+    with a gallery of labels to open in a browser, which stays.
     """
     output, play = invocation.output, Play()
     if folder is None:
@@ -94,7 +99,8 @@ def demo(
         files, sources = tuple(path for path in found if path.is_file()), (str(folder),)
     with _data_folder(data, keep=keep) as used:
         try:
-            asyncio.run(_demo(output, used, files, sources, play))
+            place = used / "gallery" if keep or data is not None else None
+            asyncio.run(_demo(output, used, files, sources, play, place))
         except KeyboardInterrupt:
             output.warning("Interrupted.")
             return INTERRUPTED
@@ -119,7 +125,12 @@ def _data_folder(data: Path | None, *, keep: bool) -> Iterator[Path]:
 
 
 async def _demo(
-    output: Output, data: Path, files: tuple[Path, ...], sources: tuple[str, ...], play: Play
+    output: Output,
+    data: Path,
+    files: tuple[Path, ...],
+    sources: tuple[str, ...],
+    play: Play,
+    place: Path | None,
 ) -> None:
     _heading(output, "1. A DataGym-compatible server on this machine")
     async with running_server(data) as server:
@@ -148,10 +159,13 @@ async def _demo(
             named = [path for path in files if path.name.isprintable()][:_LINKS]
             if not named:
                 output.tell("There are no files to make links of.")
+                await _look(client, output, projects[0], place, play)
                 return
             async with _photo_server(named) as urls:
                 output.tell(f"{counted(len(urls), 'URL')}, the first is {urls[0]}")
                 play.links = (await _upload(client, output, dataset.id, urls)).report
+                # While the links can be followed.
+                await _look(client, output, projects[0], place, play)
 
 
 async def _upload(
@@ -161,6 +175,26 @@ async def _upload(
     await run_upload(client, output, client.uploader(dataset_id, sources), account)
     output.tell(account.report.summary() if account.report else "")
     return account
+
+
+async def _look(
+    client: DataGymClient, output: Output, project: SeededProject, place: Path | None, play: Play
+) -> None:
+    _heading(output, "6. Labels to look at: open it in a browser, from the disk")
+    if any(importlib.util.find_spec(name) is None for name in ("PIL", "jinja2")):
+        output.tell(f"This step needs the extra 'look': {how_to_install('look')}")
+        return
+    from datagym_async.cli._demo_labels import label_photographs
+    from datagym_async.look import GalleryOptions
+
+    labelled = await label_photographs(client, project.id, project.label_configuration_id)
+    if place is None:
+        place = Path(await in_thread(tempfile.mkdtemp, prefix="datagym-gallery-"))
+    gallery = await client.gallery(
+        place, project_id=project.id, options=GalleryOptions(size=320, workers=0)
+    )
+    play.gallery = str(gallery.path)
+    output.tell(f"{counted(labelled, 'photograph')} labelled, {gallery.images:,} shown.")
 
 
 async def _read_back(client: DataGymClient, output: Output, uploaded: UploadResult | None) -> str:
@@ -212,6 +246,7 @@ def _close(output: Output, play: Play, *, kept: Path | None) -> None:
                 "links": play.links.to_dict() if play.links else None,
                 "verified": play.verified,
                 "data": None if kept is None else str(kept),
+                "gallery": play.gallery or None,
             }
         )
     _heading(output, "Where to go from here")
@@ -221,5 +256,6 @@ def _close(output: Output, play: Play, *, kept: Path | None) -> None:
         "datagym-async upload FOLDER --dataset NAME --create",
         "    uploads your own images, here or to your account",
         "docs/cli.md tells about all commands, README.md how to do it from code.",
+        *([f"The gallery to open is {play.gallery}"] if play.gallery else ()),
     ):
         output.tell(line)

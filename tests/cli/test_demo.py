@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,18 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
 
 
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what a demo leaves behind among the files of its test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 @pytest.mark.slow
-def test_the_demo_shows_the_whole_way(cli: Cli) -> None:
-    """With no folder: real photographs in, listed, one compared, links in, and where to go next."""
+def test_the_demo_shows_the_whole_way(cli: Cli, tmp_path: Path) -> None:
+    """With no folder: real photographs in, listed, one compared, links in, and where to go next.
+
+    The last line is the path of a gallery with their labels, which stays.
+    """
     ran = cli("demo")
     count = len(photographs())
     assert ran.status == 0
@@ -31,9 +41,14 @@ def test_the_demo_shows_the_whole_way(cli: Cli) -> None:
         "datagym-async serve --data",
         "datagym-async upload FOLDER",
         "docs/cli.md",
+        "7 photographs labelled",
     ):
         assert words in ran.out
-    assert max(map(len, ran.out.splitlines())) <= 100
+    page = Path(ran.out.rstrip().rpartition(" ")[2])
+    assert page.is_relative_to(tmp_path)
+    assert "astronaut.png" in (page.parent / "data" / "index-0.js").read_text()
+    *lines, _path = ran.out.splitlines()
+    assert max(map(len, lines)) <= 100
 
 
 @pytest.mark.slow
@@ -55,6 +70,7 @@ def test_the_demo_with_a_folder_and_kept_data(cli: Cli, photos: Path, tmp_path: 
     assert (files["uploaded"], links["uploaded"]) == (4, 4)
     assert first.document["verified"] in {"a.jpg", "b.jpg", "c.png", "ü.jpg"}
     assert first.document["data"] == str(data)
+    assert first.document["gallery"] == str(data / "gallery" / "index.html")
     again = cli("demo", photos, "--data", data, "--json").document["files"]
     assert isinstance(again, dict)
     assert (again["uploaded"], again["skipped"]) == (0, 4)
