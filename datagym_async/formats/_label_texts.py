@@ -15,6 +15,8 @@ import orjson
 from datagym_async.formats._geometry import to_voc
 from datagym_async.formats._losses import Losses, LossKind, outlines_of, writable
 from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._reading_lines import KITTI_MARKS
+from datagym_async.formats._reading_xml import VOC_MARKS
 from datagym_async.formats._written import (
     Classes,
     Shown,
@@ -63,6 +65,9 @@ class Sheet:
         """Return the objects; what the format cannot hold is counted."""
         count_answers(self.image, self.select, self.losses, kept)
         shown = shown_on(self.image, self.classes, self.losses)
+        for each in shown:
+            if carried(each.parts[0]).get("iscrowd"):
+                self.losses.add(LossKind.CROWD, each.where)
         for each in () if with_joints else shown:
             for name in each.joints(self.losses):
                 self.losses.add(LossKind.POINT, f"{each.where}.{name}")
@@ -248,9 +253,9 @@ def voc(sheet: Sheet) -> str:
             sheet.losses.add(LossKind.FLAT, each.where)
         found = _add(root, "object")
         _add(found, "name", each.kind.text)
-        _add(found, "pose", "Unspecified")
-        for name in ("truncated", "occluded", "difficult"):
-            _add(found, name, "0")
+        own = carried(each.parts[0])
+        for name, usual in VOC_MARKS.items():
+            _add(found, name, mark if isinstance(mark := own.get(name), str) else usual)
         around = _add(found, "bndbox")
         for name, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True):
             _add(around, name, number(edge))
@@ -273,12 +278,14 @@ def kitti_word(text: str) -> str:
 
 
 def kitti(sheet: Sheet) -> str:
-    """Boxes. What is not known has the values of ``DontCare``."""
+    """Boxes. What no file of KITTI said before has the values of ``DontCare``."""
     lines = []
     for each, box in sheet.boxes():
-        name = kitti_word(each.kind.text)
-        edges = " ".join(map(number, box))
-        lines.append(f"{name} -1 -1 -10 {edges} -1 -1 -1 -1000 -1000 -1000 -10")
+        edges = dict(zip(("left", "top", "right", "bottom"), box, strict=True))
+        marks = {**KITTI_MARKS, **carried(each.parts[0]), **edges}
+        every = (marks[name] for name in KITTI_MARKS if name != "score")
+        numbers = (number(mark) if isinstance(mark, int | float) else "-1" for mark in every)
+        lines.append(" ".join([each.kind.text, *numbers]))
     return _lines(lines)
 
 
@@ -302,7 +309,8 @@ def cvat(sheet: Sheet) -> str:
                 sheet.losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
             if drawn := _cvat_shape(each, sheet):
                 tag, place = drawn
-                is_hidden = each is not outer and carried(each).get("v") == 1
+                marks = carried(each)
+                is_hidden = marks.get("v") == 1 or marks.get("occluded") == "1"
                 own = {"label": _cvat_label(each, outer, sheet.classes), "source": "manual"}
                 own |= {"occluded": str(int(is_hidden)), **place, "z_order": "0"}
                 own |= {"group_id": str(groups)} if outer.nested else {}

@@ -457,9 +457,11 @@ def _keypoint(
 
 # --- KITTI ----------------------------------------------------------------------------------------
 
-_KITTI: Final = {"truncated": -1, "occluded": -1, "alpha": -10, "left": 0, "top": 0, "right": 0,
-    "bottom": 0, "height": -1, "width": -1, "length": -1, "x": -1000, "y": -1000, "z": -1000,
-    "rotation_y": -10, "score": 0}  # fmt: skip
+KITTI_MARKS: Final = {
+    "truncated": -1, "occluded": -1, "alpha": -10, "left": 0, "top": 0, "right": 0, "bottom": 0,
+    "height": -1, "width": -1, "length": -1, "x": -1000, "y": -1000, "z": -1000,
+    "rotation_y": -10, "score": 0,
+}  # fmt: skip
 """The numbers behind the class, the last of which may be missing, and what each is if unknown.
 
 The box is in pixels from 0, the rest in metres and radians (readme of the development kit).
@@ -517,7 +519,7 @@ def _kitti(
     if name == "DontCare":
         losses.add(LossKind.IGNORED, where)
         return
-    marks = dict(zip(_KITTI, numbers, strict=False))
+    marks = dict(zip(KITTI_MARKS, numbers, strict=False))
     left, top, right, bottom = (marks.pop(side) for side in ("left", "top", "right", "bottom"))
     if right < left or bottom < top:
         raise BrokenError("its box ends before it begins")
@@ -527,7 +529,7 @@ def _kitti(
             where=where,
             box=(left, top, right - left, bottom - top),
             score=marks.pop("score", None),
-            extra={mark: value for mark, value in marks.items() if value != _KITTI[mark]},
+            extra={mark: value for mark, value in marks.items() if value != KITTI_MARKS[mark]},
         )
     )
 

@@ -169,7 +169,7 @@ def elements(
 
 # --- Pascal VOC -----------------------------------------------------------------------------------
 
-_MARKS: Final = {"pose": "Unspecified", "truncated": "0", "difficult": "0", "occluded": "0"}
+VOC_MARKS: Final = {"pose": "Unspecified", "truncated": "0", "difficult": "0", "occluded": "0"}
 """What VOC says of objects besides, and what it says where there is nothing to say."""
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 
@@ -234,9 +234,9 @@ class _Voc:
         except BrokenError as error:
             self._losses.add(LossKind.BROKEN, f"{where}: {error}")
         else:
-            said = {mark: each.said(mark) for mark in _MARKS}
+            said = {mark: each.said(mark) for mark in VOC_MARKS}
             found.extra = {
-                mark: said[mark] for mark in _MARKS if said[mark] not in ("", _MARKS[mark])
+                mark: said[mark] for mark in VOC_MARKS if said[mark] not in ("", VOC_MARKS[mark])
             }
             named = each.find("attributes")
             if named:  # as CVAT writes them

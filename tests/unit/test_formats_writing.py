@@ -373,6 +373,23 @@ def test_cvat(tmp_path: Path) -> None:
     assert labels == {"car", "lane", "plate", "spot", "tree"}
 
 
+@pytest.mark.parametrize("name", ["voc", "kitti", "cvat"])
+def test_marks_come_back(tmp_path: Path, name: Any) -> None:
+    """What the service does not know of an object is there again in a file of the same format."""
+    every: dict[str, dict[str, Any]] = {
+        "voc": {"pose": "Left", "difficult": "1"},
+        "kitti": {"truncated": 0.5, "occluded": 2.0, "x": 1.25},
+        "cvat": {"occluded": "1"},
+    }
+    marks = every[name]
+    given = [image("a.png", Annotation("car", BOX, extra={"coco": marks}))]
+    assert not formats.write(given, tmp_path / "out", name)
+    (found,) = formats.read(tmp_path / "out", name).images[0].annotations
+    assert found.extra["coco"] == marks
+    crowd = [image("a.png", Annotation("car", BOX, extra={"coco": {"iscrowd": 1}}))]
+    assert counts(formats.write(crowd, tmp_path / "new", "yolo")) == {"crowd": 1}
+
+
 def test_imagefolder(tmp_path: Path) -> None:
     """A line an image, in the folder of its part, with a caption where there is one."""
     caption = Classification.freetext("caption", "A car")
