@@ -26,7 +26,7 @@ from datagym_async._public import when_asked
 if TYPE_CHECKING:
     from datagym_async.cli._app import COMMANDS, app, load
     from datagym_async.cli._command import arguments_of, own_parameters
-    from datagym_async.cli._demo import photographs
+    from datagym_async.cli._demo_labels import photographs
     from datagym_async.cli._download import download
     from datagym_async.cli._errors import (
         CommandError,
@@ -55,7 +55,7 @@ else:
         __name__,
         _app="COMMANDS app load",
         _command="arguments_of own_parameters",
-        _demo="photographs",
+        _demo_labels="photographs",
         _download="download",
         _errors="CommandError advice_in_shell_words hint_in_shell_words sentence_of status_of",
         _job_options="DOWNLOAD UPLOAD",

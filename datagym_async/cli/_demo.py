@@ -23,6 +23,7 @@ from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._datasets import show_dataset
+from datagym_async.cli._demo_labels import label_photographs, photographs
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._serve import running_server
@@ -33,28 +34,11 @@ if TYPE_CHECKING:
     from datagym_async.cli._screen import Output
     from datagym_async.server import SeededProject
 
-# Photographs alone, of which its folder also holds drawings, masks and test patterns.
-_NAMES: Final = (
-    "astronaut.png brick.png camera.png cell.png chelsea.png clock_motion.png coffee.png coins.png "
-    "grass.png gravel.png hubble_deep_field.jpg ihc.png moon.png motorcycle_left.png "
-    "motorcycle_right.png page.png retina.jpg rocket.jpg text.png"
-)
 DATASET: Final = "Demo photographs"
 _LINKS: Final = 12
 _LISTED: Final = 8
 
 app = group("demo")
-
-
-def photographs() -> tuple[Path, ...]:
-    """Return the photographs that the installed scikit-image (extra `demo`) holds."""
-    # Looked for and not imported: importing it takes longer than the whole demo, and its own
-    # functions may want to download.
-    spec = importlib.util.find_spec("skimage")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'skimage'", name="skimage")
-    folder = Path(spec.submodule_search_locations[0]) / "data"
-    return tuple(path for name in _NAMES.split() if (path := folder / name).is_file())
 
 
 @attrs.define
@@ -184,7 +168,6 @@ async def _look(
     if any(importlib.util.find_spec(name) is None for name in ("PIL", "jinja2")):
         output.tell(f"This step needs the extra 'look': {how_to_install('look')}")
         return
-    from datagym_async.cli._demo_labels import label_photographs
     from datagym_async.look import GalleryOptions
 
     labelled = await label_photographs(client, project.id, project.label_configuration_id)

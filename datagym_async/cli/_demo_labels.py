@@ -1,9 +1,10 @@
-"""Labels of the demo's photographs, made by hand, and the picture of them that the README shows.
+"""The photographs of the demo, labels of them made by hand, and the picture that the docs show.
 
 ``python -m datagym_async.cli._demo_labels FILE.png`` draws that picture.
 """
 
 import asyncio
+import importlib.util
 import math
 import sys
 from collections.abc import Mapping
@@ -22,6 +23,24 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
+
+# Photographs alone, of which its folder also holds drawings, masks and test patterns.
+_NAMES: Final = (
+    "astronaut.png brick.png camera.png cell.png chelsea.png clock_motion.png coffee.png coins.png "
+    "grass.png gravel.png hubble_deep_field.jpg ihc.png moon.png motorcycle_left.png "
+    "motorcycle_right.png page.png retina.jpg rocket.jpg text.png"
+)
+
+
+def photographs() -> tuple[Path, ...]:
+    """Return the photographs that the installed scikit-image (extra `demo`) holds."""
+    # Looked for and not imported: importing it takes longer than the whole demo, and its own
+    # functions may want to download.
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("No module named 'skimage'", name="skimage")
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    return tuple(path for name in _NAMES.split() if (path := folder / name).is_file())
 
 
 def _ellipse(x: float, y: float, wide: float, high: float) -> list[tuple[float, float]]:
@@ -122,7 +141,6 @@ async def label_photographs(client: DataGymClient, project_id: str, config_id: s
 
 
 async def _sheet(path: Path) -> int:
-    from datagym_async.cli._demo import photographs
     from datagym_async.look import Choice, build_sheet
     from datagym_async.look._subjects import Loaded, Looked, Subject
 
