@@ -455,8 +455,9 @@ class DataGymClient:
 
         Args:
             dataset_id: The dataset that the images go into.
-            sources: What names images: a file, a folder, a glob, a list, a URL, an
-                `UploadItem`, or an iterable or async iterable of any of these.
+            sources: What names images: a file, a folder, a glob, a list, an archive, any of these
+                in an object store (``s3://``), a URL, an `UploadItem`, or an iterable or async
+                iterable of any of these.
             config: Options of the upload.
         """
         from datagym_async.models._ids import id_of

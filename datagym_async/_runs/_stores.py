@@ -41,7 +41,7 @@ from datagym_async._wire._messages import Body
 from datagym_async.exceptions import ConfigurationError, FileChangedError, StoreError
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import ObjectMeta, PutResult
 
 SCHEMES: Final = ("s3", "gs", "az", "memory")
 """``memory`` is a store of this process, for tests; it is gone with it."""
@@ -100,7 +100,8 @@ def shown_options(options: Iterable[str]) -> tuple[str, ...]:
     """Return the options that hold no secret."""
 
     def is_shown(option: str) -> bool:
-        return bool(_SHOWN.fullmatch(_name_of(option.partition("=")[0]))) and "@" not in option
+        is_known = _SHOWN.fullmatch(_name_of(option.partition("=")[0]))
+        return is_known is not None and not re.search("[@?]", option)
 
     return tuple(filter(is_shown, options))
 
@@ -114,9 +115,9 @@ def trouble_of(error: Exception) -> tuple[Trouble, str]:
     kind, text = type(error).__name__, str(error)
     status, code = ("".join(each.findall(text)[:1]) for each in (_STATUS, _CODE))
     said = f"the store answered {status}{f' {code}' if code else ''}" if status else ""
+    if any(each in text for each in _OF_MACHINES):
+        return "denied", _NO_CREDENTIALS
     if kind in {"PermissionDeniedError", "UnauthenticatedError"} or status in {"401", "403"}:
-        if "169.254." in text or "metadata" in text:
-            return "denied", _NO_CREDENTIALS
         return "denied", f"access is denied ({said or 'the store refuses the credentials'})"
     if code == "NoSuchBucket":
         return "wrong", "there is no such bucket"
@@ -128,8 +129,6 @@ def trouble_of(error: Exception) -> tuple[Trouble, str]:
         where = _PATH.search(text)
         named = f" {printable(where[1])!r}" if where else ""
         return "wrong", f"the key{named} has empty or dotted parts, which cannot be read"
-    if "169.254." in text or "metadata.google" in text or "latest/api/token" in text:
-        return "denied", _NO_CREDENTIALS
     if status and status[0] == "4" and status not in {"408", "429"}:
         return "wrong", said
     hints = ("dns error", "tcp connect", "timed out", "TimedOut", "certificate", "body")
@@ -137,6 +136,8 @@ def trouble_of(error: Exception) -> tuple[Trouble, str]:
     return "passing", said or f"the store cannot be reached or broke off ({hint or kind})"
 
 
+_OF_MACHINES: Final = ("//169.254.", "//metadata.google", "/latest/api/token")
+"""Where machines in a cloud get credentials: who has none is asked for them there."""
 _NO_CREDENTIALS: Final = (
     "there are no credentials for the store; set them in the environment (AWS_ACCESS_KEY_ID and "
     "the like), or give the option skip_signature=true where none are needed"
@@ -149,9 +150,18 @@ def failed(address: str, error: Exception) -> StoreError:
     return StoreError(f"{address}: {words}.", trouble=trouble)
 
 
-def identity_of(meta: ObjectMeta) -> int:
-    """Return what stands for the bytes of an object: its ETag, or else its time of change."""
-    mark = meta["e_tag"] or f"{meta['last_modified'].timestamp()} {meta['version']}"
+def etag_of(said: ObjectMeta | PutResult) -> str:
+    """Return the ETag of an object, as listings and answers of one store both have it.
+
+    Azure lists it without the quotes that it has in a header (its documentation).
+    """
+    return (said["e_tag"] or "").removeprefix("W/").strip('"')
+
+
+def identity_of(meta: ObjectMeta, *, by_time: bool = False) -> int:
+    """Return what stands for the bytes of an object: its ETag, or else its time in seconds."""
+    mark = "" if by_time else etag_of(meta)
+    mark = mark or f"{meta['last_modified'].timestamp():.0f}"
     return int.from_bytes(hashlib.blake2b(mark.encode(), digest_size=8).digest()) >> 1
 
 
@@ -300,6 +310,7 @@ class Object:
 
         begin(0)
         try:
+            await asyncio.wait(ahead)  # the request begins with something to send
             yield chunks()
         except StoreError as error:
             self.stores.noted(error)

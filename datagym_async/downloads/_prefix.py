@@ -21,7 +21,7 @@ import attrs
 from datagym_async._files import PRIVATE, private_folder, write_private
 from datagym_async._runs._database import SIDES, Database
 from datagym_async._runs._disk import PARTS, JournalLock, state_folder
-from datagym_async._runs._stores import RANGE, StoredAt, Stores, failed
+from datagym_async._runs._stores import RANGE, StoredAt, Stores, etag_of, failed
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, StoreError
 
@@ -118,7 +118,7 @@ class Prefix:
                 ) from None
             return
         private_folder(target.parent)
-        mark, etag = target.with_name("copy"), meta["e_tag"] or ""
+        mark, etag = target.with_name("copy"), etag_of(meta)
         if target.exists() and mark.exists() and mark.read_text("utf-8") == etag:
             return
         if (lock := JournalLock.take(target)) is None:  # in use: opening it says so
@@ -154,7 +154,7 @@ class Prefix:
             put = self.stores.open(at.root).put(at.key, source, chunk_size=PART)
         except Exception as error:
             raise failed(at.address, error) from None
-        write_private(self.root / STATE_FOLDER / "copy", (put["e_tag"] or "").encode())
+        write_private(self.root / STATE_FOLDER / "copy", etag_of(put).encode())
 
     def close(self) -> None:
         if self._held is not None:

@@ -152,7 +152,8 @@ class UploadConfig:
         dedupe: What becomes of a file, or bytes, that another item of the run or of its journal is
             equal to byte for byte: it is sent with a warning (``"report"``), or ``skipped``
             (``"skip"``; also where its name clashes). Every file is read once more when it is
-            listed. Links and open files are left alone. None to not compare.
+            listed. Links, open files, and what lies in stores and archives are left alone. None to
+            not compare.
         check_links: Whether each URL is asked for, without credentials, before it is sent: the
             service never looks and takes dead links. A dead one is ``rejected``.
         allow_private_links: Whether `check_links` may ask hosts of private, loopback and other

@@ -372,6 +372,16 @@ async def test_no_secret_is_kept_or_shown(
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("listed", ["", "bare", "weak"])
+async def test_stores_list_etags_in_ways_of_their_own(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, listed: str
+) -> None:
+    """Without quotes, or not at all: that is no change of an object."""
+    broken.listed_etags = listed
+    config = UploadConfig(store_options=broken.options)
+    assert (await client.upload(dataset_id, "s3://b/p/", config=config)).uploaded == 12
+
+
 async def test_leaving_early_leaves_nothing_behind(
     client: DataGymClient, dataset_id: str, broken: BrokenStore
 ) -> None:

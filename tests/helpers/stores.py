@@ -69,6 +69,7 @@ class BrokenStore:
     fault: Callable[[str, int], str] = lambda key, number: ""
     """Takes a key and how often it was asked for, and gives ``"reset"`` or a status, or nothing."""
     latency: float = 0.0
+    listed_etags: str = "quoted"  # or "bare", "weak", or none
     url: str = ""
 
     @contextmanager
@@ -152,14 +153,19 @@ class BrokenStore:
         """Return the ETag of an object."""
         return self.etags.get(key, f'"{hash(self.objects[key]) & 0xFFFFFFFF:x}"')
 
+    def _listed_etag(self, key: str) -> str:
+        etag = self.etag(key)
+        shown = {"quoted": etag, "bare": etag.strip('"'), "weak": f"W/{etag}"}
+        return f"<ETag>{escape(shown[self.listed_etags])}</ETag>" if self.listed_etags else ""
+
     def _listed(self, query: dict[str, list[str]]) -> str:
         prefix = query.get("prefix", [""])[0]
         after = query.get("continuation-token", query.get("start-after", [""]))[0]
         keys = [key for key in sorted(self.objects) if key.startswith(prefix) and key > after]
         page, more = keys[:1000], len(keys) > 1000
         rows = "".join(
-            f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z"
-            f"</LastModified><ETag>{escape(self.etag(key))}</ETag>"
+            f"<Contents><Key>{escape(key)}</Key><LastModified>2015-10-21T07:28:00.000Z"
+            f"</LastModified>{self._listed_etag(key)}"
             f"<Size>{len(self.objects[key])}</Size></Contents>"
             for key in page
         )
