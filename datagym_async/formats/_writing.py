@@ -279,7 +279,7 @@ def write(
         for one in chosen:
             if one.source is not None:
                 folder = whole.filled / layout.images.format(part=one.part or layout.only_part)
-                _put(one.source, folder / one.name, placing)
+                _put(one.source, folder / one.name, placing, path)
         order.fill(whole.filled, chosen, [*shares] if split else [""])
     return losses.report()
 
@@ -459,11 +459,17 @@ def _label_file(path: PurePosixPath, layout: _Layout) -> str:
     return str(path.with_suffix(layout.suffix) if layout.suffix else path)
 
 
-def _put(source: Path, target: Path, placing: Placing) -> None:
-    """Put the file of an image at its place in the dataset."""
+def _put(source: Path, target: Path, placing: Placing, replaced: Path) -> None:
+    """Put the file of an image at its place in the dataset.
+
+    One that lies in the folder that is replaced in the end gets no symbolic link.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     source = source.resolve()
-    for put in (os.link, os.symlink) if placing == "link" else ():
+    ways: list[Callable[[Path, Path], None]] = [os.link, os.symlink]
+    if source.is_relative_to(replaced.resolve()):
+        ways.pop()
+    for put in ways if placing == "link" else ():
         try:
             put(source, target)
         except FileNotFoundError:  # a link would lead nowhere

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, get_args
 from xml.etree import ElementTree
@@ -455,6 +456,26 @@ def test_images_beside_labels(tmp_path: Path, placing: formats.Placing) -> None:
     ]
     same = (images / "sub/a.png").samefile(tmp_path / "one.png")
     assert same == (placing == "link")
+
+
+def test_images_of_the_folder_that_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dataset can be written anew over itself: no link leads into what is deleted."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)  # as where files are another user's
+    (tmp_path / "a.png").write_bytes(b"pixels")
+    out, files = tmp_path / "out", {"a.png": tmp_path / "a.png"}
+    formats.write(IMAGES[:1], out, "yolo", images_from=files)
+    placed = out / "images" / "train" / "a.png"
+    assert placed.is_symlink()
+    placed.unlink()
+    placed.write_bytes(b"pixels")
+    formats.write(IMAGES[:1], out, "yolo", images_from={"a.png": placed}, overwrite=True)
+    assert placed.read_bytes() == b"pixels"
 
 
 def test_sizes_of_files(tmp_path: Path) -> None:
