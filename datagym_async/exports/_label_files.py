@@ -269,7 +269,8 @@ async def _converted(
         def tell(done: int, total: int) -> None:
             options.on_progress(ExportProgress(phase="images", done=done, total=total))
 
-        await options.download(folder, {task.media_id for task in found}, tell)
+        pictured = {task.media_id for task in found if task.task_export_url is None}
+        await options.download(folder, pictured, tell)
     options.on_progress(ExportProgress(phase="write", done=len(found), total=len(found)))
     losses += await in_thread(_write, found, path, wanted, config, folder, options)
     return ExportedLabels(

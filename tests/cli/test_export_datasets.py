@@ -205,6 +205,52 @@ def test_numbers_that_stay(bench: Bench) -> None:
     assert bench.names == {0: "City bus", 1: "Bicycle", 2: "Tram line"}
 
 
+async def _complete(base_url: str, project: SeededProject, shape: Rectangle) -> None:
+    async with DataGymClient(TOKEN, base_url) as client:
+        for name, task_id in project.task_ids.items():
+            if name == "z.jpg":
+                kind = [Classification.select("kind", "tram")]
+                await client.values.write(task_id, [Annotation("vehicle", shape, kind)])
+                await client.tasks.complete(task_id)
+
+
+def test_more_tasks_change_no_number(bench: Bench, service: ServerThread) -> None:
+    """Classes are those of the project, and not of the tasks that happen to be finished."""
+    assert bench.export("--only-labelled").status == 0
+    before = bench.names
+    asyncio.run(_complete(service.base_url, bench.project, Rectangle(1, 2, 3, 4)))
+    assert bench.export("--only-labelled", "--overwrite").status == 0
+    assert bench.names == before == {0: "Tram line", 1: "City bus"}
+    text = (bench.root / "yolo" / "labels" / "train" / "z.txt").read_text()
+    assert text.split()[0] == "0"
+
+
+def test_what_goes_beyond_an_image(bench: Bench, service: ServerThread) -> None:
+    """It is told; --clip cuts it off at the edge, in each format, and tells that."""
+    asyncio.run(_complete(service.base_url, bench.project, Rectangle(-0.5, 2, 1000, 3)))
+    ran = bench.export()
+    assert (ran.status, "beyond their image" in ran.err) == (0, True)
+    ran = bench.export("--clip", "--overwrite")
+    assert (ran.status, "cut off at the edges" in ran.err) == (0, True)
+    line = (bench.root / "yolo" / "labels" / "train" / "z.txt").read_text()
+    assert [float(each) for each in line.split()][1::2] == [0.5, 1.0]
+    words = ("export", "streets", "--format", "coco", "--select", "kind", "--clip")
+    assert bench.cli(*words, "-o", bench.root / "coco.json").status == 0
+    document = json.loads((bench.root / "coco.json").read_bytes())
+    (image,) = (each for each in document["images"] if each["file_name"] == "z.jpg")
+    (box,) = (e["bbox"] for e in document["annotations"] if e["image_id"] == image["id"])
+    assert box == [0, 2, image["width"], 3]
+
+
+def test_the_first_pixel_of_voc(bench: Bench) -> None:
+    """It is 1, as the format has it, and 0 with --zero-based."""
+    file = bench.root / "voc" / "Annotations" / "a.xml"
+    words = ("export", "streets", "--format", "voc", "--select", "kind", "-o", bench.root / "voc")
+    for options, edge in ((), "5.5"), (("--zero-based", "--overwrite"), "4.5"):
+        bench.cli(*words, *options)
+        assert f"<xmin>{edge}</xmin>" in file.read_text()
+
+
 def test_coco_with_images(bench: Bench) -> None:
     """It is a folder then, and names the images as they lie there."""
     words = ("export", "streets", "--format", "coco", "--select", "kind")
