@@ -178,7 +178,7 @@ def _labelme_objects(
             raise BrokenError("each of its points must be x and y")
         points.append((number_of(each[0]), number_of(each[1])))
     found = RawObject(category=category, where=where)
-    least = _LEAST.get(kind)
+    least = _LEAST.get(kind) if isinstance(kind, str) else None
     if least is None:
         raise BrokenError(f"{str(kind)[:40]!r} is no kind of shape")
     if len(points) < least:
@@ -367,7 +367,8 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: Classes, losses: Loss
 
 def _classified(holder: Mapping[str, Any], where: str, losses: Losses) -> None:
     given = holder.get("classifications")
-    named = [str(_members({"x": each}, "x").get("name")) for each in given or []]
+    given = given if isinstance(given, list) else []
+    named = [str(_members({"x": each}, "x").get("name")) for each in given]
     answers(where, dict.fromkeys(named, 1), losses)
 
 

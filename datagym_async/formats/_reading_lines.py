@@ -144,8 +144,9 @@ def _in_parts(
     told: Path, said: Mapping[str, Any], split: str | None
 ) -> tuple[list[_Labelled], list[str]]:
     """Return the images of the parts of a dataset, and what is not there."""
-    root, given = told.parent, str(said.get("path") or "")
-    roots = [each for each in (root / given, root) if each.is_dir()]
+    root, given = told.parent, said.get("path")
+    below = root / given if isinstance(given, str) else root
+    roots = [each for each in (below, root) if each.is_dir()]
     wanted = [split] if split else [each for each in PARTS if said.get(each)]
     if not wanted or not said.get(wanted[0]):
         known = ", ".join(each for each in said if each not in ("names", "nc", "path"))
@@ -154,7 +155,10 @@ def _in_parts(
     found, problems = list[_Labelled](), list[str]()
     for part in wanted:
         values = said[part] if isinstance(said[part], list) else [said[part]]
-        for value in map(str, values):
+        for value in values:
+            if not isinstance(value, str):  # of YAML, aliases make it as long as they like
+                problems.append(f"{part}: a list within the list is no path")
+                continue
             place = _place(roots, value)
             if place is None:
                 tried = " and ".join(dict.fromkeys(str(each / value) for each in roots))
@@ -249,7 +253,7 @@ def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
     for number, name in by_number.items():
         # Names of keypoints: a list for all classes, or a list for each by its number.
         own = told.get(str(number), ()) if isinstance(told, dict) else told
-        points = [str(each) for each in own] if isinstance(own, list) else []
+        points = [each for each in own if isinstance(each, str)] if isinstance(own, list) else []
         points += [f"keypoint_{each + 1}" for each in range(len(points), count)]
         categories[number] = Category(number, name.strip(), keypoints=points[:count])
     return _Yolo(categories, count, dimensions)
