@@ -231,6 +231,15 @@ def _place(roots: Sequence[Path], value: str) -> Path | None:
     return next(chain((each for each in tried if each.exists()), labelled), None)
 
 
+def classes_of_yaml(path: Path) -> Mapping[int, Category]:
+    """Return the classes of a data.yaml by their numbers; errors as for `text_of`.
+
+    Raises:
+        FormatError: It lists none, or the extra ``formats`` is not installed.
+    """
+    return _told(path, _said(path), ()).categories
+
+
 def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
     names = said.get("names") or list(classes)
     try:
@@ -255,7 +264,7 @@ def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
         own = told.get(str(number), ()) if isinstance(told, dict) else told
         points = [each for each in own if isinstance(each, str)] if isinstance(own, list) else []
         points += [f"keypoint_{each + 1}" for each in range(len(points), count)]
-        categories[number] = Category(number, name.strip(), keypoints=points[:count])
+        categories[number] = Category(number, name.strip(), keypoints=points[: count or None])
     return _Yolo(categories, count, dimensions)
 
 

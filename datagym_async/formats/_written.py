@@ -8,7 +8,6 @@ by name. Classes that somebody fixes come before all these, with the numbers the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from datagym_async._extras import extra_module
+from datagym_async._json import BOM, loads
 from datagym_async.formats._classes import Names, class_names, composed, service_key
 from datagym_async.formats._geometry import clipped, snapped, sticks_out
 from datagym_async.formats._losses import (
     CARRIED,
+    BrokenError,
     FormatError,
     Losses,
     LossKind,
@@ -29,6 +29,8 @@ from datagym_async.formats._losses import (
 )
 from datagym_async.formats._mapping import LabelMapping, Place, keypoint_names, places_of
 from datagym_async.formats._raw import Category
+from datagym_async.formats._reading import bytes_of, text_of
+from datagym_async.formats._reading_lines import classes_of_yaml
 from datagym_async.labels import (
     Annotation,
     Bounds,
@@ -54,6 +56,7 @@ Fixed: TypeAlias = str | Path | Iterable[str | Category]
 """Classes whose numbers are fixed: a file of them, their names, or categories."""
 
 COVERING: Final = frozenset({EntryType.RECTANGLE, EntryType.POLYGON, EntryType.IMAGE_SEGMENTATION})
+_LAST_NUMBER: Final = 100_000
 _Place: TypeAlias = tuple[str, str, str]
 """Where a class is in a configuration: the key of the entry around its own, its own, its option."""
 
@@ -77,14 +80,20 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
         return _distinct(found, "the classes given")
     path = Path(given)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
         match path.suffix.lower():
             case ".json":
-                found = _of_coco(json.loads(text))
+                found = _of_coco(loads(bytes_of(path).removeprefix(BOM)))
             case ".yaml" | ".yml":
-                found = _of_yolo(extra_module("yaml", FormatError).safe_load(text))
+                numbered = classes_of_yaml(path)
+                if (last := max(numbered)) > _LAST_NUMBER:
+                    raise BrokenError(f"it counts to {last}")
+                # A number that is nobody's stays so: trainers want numbers without gaps.
+                found = [
+                    numbered.get(number) or Category(number, f"unused {number}")
+                    for number in range(last + 1)
+                ]
             case _:
-                lines = filter(None, map(str.strip, text.splitlines()))
+                lines = filter(None, map(str.strip, text_of(path).splitlines()))
                 found = [Category(number, name) for number, name in enumerate(lines)]
     except FormatError:
         raise
@@ -98,19 +107,6 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
             "the categories of a COCO file, or a name a line"
         )
     return _distinct(found, str(path))
-
-
-def _of_yolo(document: Any) -> list[Category]:
-    names, points = document["names"], document.get("kpt_names") or {}
-    numbered = dict(enumerate(names)) if isinstance(names, list) else dict(names)
-    points = dict(enumerate(points)) if isinstance(points, list) else dict(points)
-    named = {int(number): str(name) for number, name in numbered.items()}
-    every = range(max(named, default=-1) + 1)
-    # A number that is nobody's stays so: trainers want numbers without gaps.
-    return [
-        Category(each, named.get(each, f"unused {each}"), keypoints=map(str, points.get(each, ())))
-        for each in every
-    ]
 
 
 def _of_coco(document: Any) -> list[Category]:
