@@ -53,7 +53,7 @@ _PIECE: Final = 16 * 1024  # whose values stay in the memory of the processor
 _TABLES: Final = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
-PRAGMA cache_size = -8192;
+PRAGMA cache_size = -2048;
 CREATE TABLE images (
     row INTEGER PRIMARY KEY, name, media_id, width, height, file, place, latest, fault,
     UNIQUE (name, media_id)
