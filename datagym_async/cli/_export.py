@@ -21,7 +21,7 @@ from datagym_async.cli._screen import Output, bar, plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.exports import ExportedLabels, ExportFormat, ExportProgress
 from datagym_async.exports._label_files import ONE_FILE, ImagesWay
-from datagym_async.formats import LabelMapping
+from datagym_async.formats import LabelMapping, LossKind
 
 _VERBS = {
     "export": "Exporting",
@@ -248,7 +248,8 @@ def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None
         losses = [plain(each) | {"text": each.kind.text} for each in exported.losses.items]
         output.document(document | {"losses": losses})
     for loss in exported.losses.items:
-        output.warning(f"lost: {loss}")
+        is_gone = loss.kind.is_loss or loss.kind is LossKind.NO_FILE
+        output.warning(f"{'lost' if is_gone else 'changed'}: {loss}")
     if not output.quiet:
         what = size(exported.size or 0)
         if exported.tasks is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import sys
@@ -162,7 +163,7 @@ def test_a_media_that_cannot_be_had(bench: Bench, faults: FaultPlan) -> None:
     media_id = bench.project.datasets[0].media_ids["b.jpg"]
     faults.add(ServiceError(404, "ex_notfound"), path=f"/{media_id}")
     ran = bench.export("--images", "download")
-    assert (ran.status, "1 x images without a file" in ran.err) == (1, True)
+    assert (ran.status, "lost: 1 x images without a file" in ran.err) == (1, True)
     assert len([name for name in bench.files() if name.startswith("images/")]) == 3
 
 
@@ -229,7 +230,7 @@ def test_what_goes_beyond_an_image(bench: Bench, service: ServerThread) -> None:
     """It is told; --clip cuts it off at the edge, in each format, and tells that."""
     asyncio.run(_complete(service.base_url, bench.project, Rectangle(-0.5, 2, 1000, 3)))
     ran = bench.export()
-    assert (ran.status, "beyond their image" in ran.err) == (0, True)
+    assert (ran.status, "changed: 1 x shapes that go beyond" in ran.err) == (0, True)
     ran = bench.export("--clip", "--overwrite")
     assert (ran.status, "cut off at the edges" in ran.err) == (0, True)
     line = (bench.root / "yolo" / "labels" / "train" / "z.txt").read_text()
@@ -261,6 +262,62 @@ def test_coco_with_images(bench: Bench) -> None:
     folder = next(each for each in (bench.root / "coco" / "images").rglob("z.jpg")).parent
     assert all((folder / each["file_name"]).is_file() for each in document["images"])
     assert [each["bbox"] for each in document["annotations"]] == [[4.5, 6.25, 20, 10.5]] * 3
+
+
+CATEGORIES = [
+    {"id": 3, "name": "кошка", "supercategory": "animal"},
+    {
+        "id": 7,
+        "name": "person",
+        "supercategory": "human",
+        "keypoints": ["nose", "left_eye", "right_eye"],
+        "skeleton": [[1, 2], [1, 3]],
+    },
+    {"id": 9, "name": "other", "supercategory": "animal"},
+    {"id": 11, "name": "other", "supercategory": "human"},
+]
+
+
+def test_a_coco_file_goes_round(service: ServerThread, at_service: Cli, tmp_path: Path) -> None:
+    """Into an empty project and out again by three commands: categories, boxes, keypoints."""
+    media = [SeedMedia(name, jpeg(3000, seed=at)) for at, name in enumerate(NAMES)]
+    seed = SeedProject("Round", datasets=[SeedDataset("Rounds", media=media)])
+    service.call(service.server.seed(seed))
+    chance = random.Random(4)
+    annotations: list[dict[str, Any]] = []
+    for number in range(40):
+        category = CATEGORIES[number % 4]
+        box = [chance.uniform(0, 60), chance.uniform(0, 60), *(chance.uniform(4, 24),) * 2]
+        said = {"id": number + 1, "image_id": number % 3 + 10, "category_id": category["id"]}
+        annotations.append({**said, "bbox": box, "iscrowd": 0})
+        if "keypoints" in category:
+            x, y = box[0] + 1.125, box[1] + 2.375
+            points = [0, 0, 0, x, y, 2, x + 1, y, 2]
+            annotations[-1] |= {"keypoints": points, "num_keypoints": 2}
+    images = [{"id": at + 10, "file_name": name} for at, name in enumerate(NAMES)]
+    given = {"images": images, "categories": CATEGORIES, "annotations": annotations}
+    file, out = tmp_path / "in.json", tmp_path / "out.json"
+    file.write_text(json.dumps(given))
+
+    words = ("--replace", "--create-config", "--shape", "rectangle")
+    assert at_service("import", file, "--project", "round", *words).status == 0
+    done = at_service("tasks", "complete", "--project", "round", "--state", "backlog", "--yes")
+    assert done.status == 0
+    ran = at_service("export", "round", "-o", out, "--format", "coco", "--categories", file)
+    assert (ran.status, ran.err) == (0, "")
+
+    def plain(document: dict[str, Any]) -> list[tuple[object, ...]]:
+        names = {each["id"]: each["file_name"] for each in document["images"]}
+        found = []
+        for each in document["annotations"]:
+            points = [round(number, 2) for number in each.get("keypoints", ())]
+            box = [round(number, 2) for number in each["bbox"]]
+            found.append((names[each["image_id"]], each["category_id"], box, points))
+        return sorted(found)
+
+    written = json.loads(out.read_bytes())
+    assert written["categories"] == CATEGORIES
+    assert plain(written) == plain(given)
 
 
 @pytest.mark.parametrize("format_", ["yolo", "yolo-seg", "yolo-obb", "voc", "imagefolder"])
