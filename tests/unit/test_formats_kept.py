@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from datagym_async import formats
-from datagym_async.formats import FORMATS, WrittenFormat
+from datagym_async.formats import FORMATS, LossKind, WrittenFormat
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -268,3 +269,11 @@ def test_the_tables_have_all_formats() -> None:
     """And no others."""
     assert [*table("| written ")] == [*get_args(WrittenFormat)]
     assert [*table("| read ")] == [each.name for each in FORMATS]
+
+
+def test_the_table_of_losses_has_all_kinds() -> None:
+    """Each once, and no others."""
+    lines = PAGE.read_text(encoding="utf-8").partition("## Loss reports")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in lines.splitlines() if line.startswith("| `")]
+    named = re.findall(r"`(\w+)`", " ".join(cells))
+    assert sorted(named) == sorted(kind.value for kind in LossKind)
