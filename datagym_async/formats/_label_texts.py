@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring  # only 
 import attrs
 import orjson
 
-from datagym_async.formats._geometry import to_voc
+from datagym_async.formats._geometry import snapped, sticks_out, to_voc
 from datagym_async.formats._losses import Losses, LossKind, outlines_of, writable
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading_lines import KITTI_MARKS
@@ -47,6 +47,8 @@ class Sheet:
     zero_based: bool
     joints: tuple[str, ...] = ()
     """Names of the keypoints of all classes, where a format has one list."""
+    clip: bool = False
+    """Whether nothing is to go beyond the image."""
     captioned: bool = False
     """Whether any image of the dataset has a caption."""
 
@@ -139,16 +141,26 @@ def yolo_pose(sheet: Sheet) -> str:
 
 
 def yolo_obb(sheet: Sheet) -> str:
-    """Turned boxes by their four corners: of an outline the smallest one around it."""
+    """Turned boxes by their four corners: of an outline the smallest one around it.
+
+    Where that would leave an image that shapes are to stay in, it is the upright one.
+    """
     lines = []
+    width, height = sheet.image.width or math.inf, sheet.image.height or math.inf
     for each in sheet.shown():
         ring = [(point.x, point.y) for outline, *_ in each.rings for point in outline]
         if not each.is_box:
-            corners = smallest_box(ring)
-            area, shapes = Polygon(corners).area, [Polygon(outline) for outline, *_ in each.rings]
-            if len(each.parts) > 1 or not math.isclose(area, shapes[0].area, rel_tol=1e-6):
+            box = Polygon([(snapped(x, width), snapped(y, height)) for x, y in smallest_box(ring)])
+            fits = len(each.parts) == 1 and math.isclose(box.area, Polygon(ring).area, rel_tol=1e-6)
+            if not fits:
                 sheet.losses.add(LossKind.OUTLINE, each.where)
-            ring = ring if len(ring) == 4 and math.isclose(area, shapes[0].area) else corners
+            if not (fits and len(ring) == 4):
+                if sticks_out(box, width, height):
+                    if sheet.clip:
+                        box = Polygon(each.bounds.corners)
+                    else:
+                        sheet.losses.add(LossKind.OUTSIDE, each.where)
+                ring = [(point.x, point.y) for point in box.points]
         lines.append(_line(sheet, each, ring))
     return _lines(lines)
 
@@ -221,7 +233,8 @@ def data_yaml(classes: Classes, folders: Mapping[str, str], joints: Sequence[str
         lines.append(f"kpt_shape: [{len(joints)}, 3]")
         if places := flipped(joints):
             lines.append(f"flip_idx: {places}")
-    lines += ["names:", *(f"  {each.at}: {_quoted(each.text)}" for each in classes.all)]
+    lines.append("names:" if classes.all else "names: {}")
+    lines += (f"  {each.at}: {_quoted(each.text)}" for each in classes.all)
     if joints:
         lines.append("kpt_names:")
         for each in classes.all:

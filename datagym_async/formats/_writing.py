@@ -240,7 +240,9 @@ def write(
     if split and "{part}" not in layout.images + layout.sets and format != "cvat":
         raise FormatError(f"The format {format} has no parts; leave out the split")
     shares = checked_shares(shares_of(split) if isinstance(split, str) else split or {"train": 1})
-    order = _Order(format, mapping or LabelMapping(), zero_based=zero_based, captions=captions)
+    order = _Order(
+        format, mapping or LabelMapping(), zero_based=zero_based, clip=clip, captions=captions
+    )
     key_of, losses, taken = grouping(group), order.losses, {layout.own_file}
     chosen: list[_Chosen] = []
     for image in every:
@@ -291,6 +293,7 @@ class _Order:
     _format: str
     mapping: LabelMapping
     _zero_based: bool = attrs.field(kw_only=True)
+    _clip: bool = attrs.field(kw_only=True)
     _captions: bool = attrs.field(kw_only=True)
     losses: Losses = attrs.field(factory=Losses, init=False)
     classes: Classes = attrs.field(init=False)
@@ -334,6 +337,7 @@ class _Order:
                     zero_based=self._zero_based,
                     joints=joints,
                     captioned=captioned,
+                    clip=self._clip,
                 )
                 text, at = layout.text(sheet) if layout.text else "", files[each.part]
                 if layout.suffix:

@@ -295,6 +295,21 @@ def test_yolo_turned_boxes(tmp_path: Path) -> None:
     assert found[1] == [0.25, 0.1, 0.45, 0.5, 0.4, 0.6, 0.2, 0.2]
 
 
+def test_turned_boxes_beyond_the_image(tmp_path: Path) -> None:
+    """The smallest box around an outline may leave the image: it is told, or an upright one."""
+    given = [image("a.png", car(Polygon([(0, 0), (60, 0), (80, 40)])))]
+    lost = formats.write(given, tmp_path / "as", "yolo-obb")
+    assert counts(lost) == {"outline": 1, "outside": 1}
+    edges = [image("a.png", car(Polygon([(0, 50), (100, 0), (200, 50), (100, 100)])))]
+    assert counts(formats.write(edges, tmp_path / "at", "yolo-obb")) == {"outline": 1, "outside": 1}
+    edges = [image("a.png", car(Polygon([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (1, HEIGHT)])))]
+    assert counts(formats.write(edges, tmp_path / "in", "yolo-obb")) == {"outline": 1}
+    lost = formats.write(given, tmp_path / "cut", "yolo-obb", clip=True)
+    assert counts(lost) == {"outline": 1}
+    text = (tmp_path / "cut" / "labels" / "train" / "a.txt").read_text()
+    assert text == "0 0 0 0.4 0 0.4 0.4 0 0.4\n"
+
+
 def test_smallest_box() -> None:
     """It holds all points and none is smaller; points on a line, and one alone, have one, too."""
     ring = [(3.0, 1.0), (7.0, 4.0), (5.0, 9.0), (1.0, 6.0), (4.0, 4.0)]
