@@ -289,7 +289,7 @@ class _Opened:
         """Read what results mean: images by number or by name, also without folder or ending."""
         self.add(source, _MEMBERS[:2])
         self._lists_images = True
-        for row, name in self._database.execute("SELECT row, name FROM images").fetchall():
+        for row, name in self._database.execute("SELECT row, name FROM images"):
             last = PurePosixPath(name)
             for alias in dict.fromkeys((name, last.name, last.stem)):
                 self._mean(0, alias, row)
