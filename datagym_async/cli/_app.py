@@ -21,7 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "upload": "Upload images into a dataset.",
     "download": "Download the media of a dataset or a project, and their labels.",
     "export": "Export the labels of a project's finished tasks.",
-    "import": "Import labels of a file or folder into a project; each image is checked.",
+    "import": "Import labels of a file or folder into a project.",
     "bitmaps": "Download the segmentation bitmaps of a project's finished tasks.",
     "stats": "Count what labels hold: classes, sizes, states, and what somebody should look at.",
     "gallery": "Make a gallery of images and labels that a browser opens from the disk.",

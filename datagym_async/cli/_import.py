@@ -219,11 +219,11 @@ def import_(
     ],
     project: Annotated[str, flag("--project -p NAME|ID", "The project.", show_default=False)],
 ) -> int:
-    """Import labels of a file or folder into a project; each image is checked.
+    """Import labels of a file or folder into a project.
 
-    Say --append or --replace, or --check to see what would be imported. What the service would
-    drop, break or refuse is held back and told. The exit status is 1 if something of the file did
-    not arrive.
+    Say --append or --replace, or --check to see what would be imported. Each image is checked
+    first: what the service would drop, break or refuse is held back and told. The exit status is 1
+    if something of the file did not arrive.
     """
     if how.append == how.replace and not how.check:
         raise CommandError("Say what becomes of the labels there are: --append or --replace.")

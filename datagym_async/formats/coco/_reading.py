@@ -481,7 +481,7 @@ class _Opened:
         if any(each.has_results for each in self.files) and not self._lists_images:
             return (
                 f"{where} has results, which mean images and categories by their numbers: name the "
-                "COCO file that lists both (images=, on the command line --images FILE)"
+                "COCO file that lists both as `images`"
             )
         of_images = (LossKind.RECORD, LossKind.CLASH)
         faults = [each for each in self._losses.report().items if each.kind in of_images]
