@@ -195,6 +195,17 @@ def size_of(path: Path) -> tuple[int, int, int]:
     return across, down, orientation
 
 
+def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
+    """Take the size of an image from its file, where the labels do not say it; count it if none."""
+    try:
+        if picture is not None:
+            image.width, image.height, _ = size_of(picture)
+    except (BrokenError, OSError):
+        image.width = image.height = None
+    if not image.width or not image.height:
+        losses.add(LossKind.SIZE, image.where)
+
+
 @attrs.define
 class Pictures:
     """Finds images by the names that their label files have, in folders where they may lie."""

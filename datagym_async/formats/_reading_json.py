@@ -31,15 +31,15 @@ from datagym_async.formats._reading import (
     bytes_of,
     files_below,
     gathered,
+    measure,
     moved,
     number_of,
     of_part,
     pixels_of,
-    size_of,
     stem_of,
 )
 
-_MOST_OF_A_LINE: Final = 64 * 2**20  # bytes
+_MOST_OF_A_LINE: Final = 16 * 2**20  # bytes
 
 
 def _object_of(text: bytes) -> Mapping[str, Any]:
@@ -75,17 +75,6 @@ def _pictures(folder: Path, options: Options) -> Pictures:
     return Pictures([options.images] if options.images else [folder, folder.parent / "images"])
 
 
-def _measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
-    """Take the size of an image from its file, where the labels do not say it."""
-    try:
-        if picture is not None:
-            image.width, image.height, _ = size_of(picture)
-    except (BrokenError, OSError):
-        pass
-    if not image.width:
-        losses.add(LossKind.SIZE, image.where)
-
-
 # --- LabelMe --------------------------------------------------------------------------------------
 
 # A file an image, with imagePath, imageWidth, imageHeight, maybe the image itself, and shapes:
@@ -114,7 +103,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
                 image = RawImage(name=below(folder, file, name), where=str(file))
                 image.width, image.height = (pixels_of(said.get(f"image{it}")) for it in _SIZES)
                 if not image.width or not image.height:
-                    _measure(image, picture or pictures.of(Path(name).stem), losses)
+                    measure(image, picture or pictures.of(Path(name).stem), losses)
             except (BrokenError, OSError) as error:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
                 continue
@@ -265,7 +254,7 @@ def open_lightly(path: Path, options: Options) -> RawDataset:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
                 continue
             image = RawImage(name=name, where=str(file))
-            _measure(image, pictures.of(Path(name).with_suffix("").as_posix()), losses)
+            measure(image, pictures.of(Path(name).with_suffix("").as_posix()), losses)
             for index, each in enumerate(predictions):
                 where = f"{file}: predictions[{index}]"
                 number = each.get("category_id") if isinstance(each, dict) else None

@@ -29,6 +29,7 @@ from datagym_async.formats._reading import (
     files_below,
     gathered,
     lines_of,
+    measure,
     number_of,
     of_part,
     size_of,
@@ -501,12 +502,11 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
             name = f"{stem}{picture.suffix if picture else '.png'}"
             image = RawImage(name=name, where=str(file), objects=objects)
             try:
-                if picture is not None:
-                    image.width, image.height, _ = size_of(picture)
                 lines = list(lines_of(file))
             except (BrokenError, OSError) as error:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
-                lines = []
+                continue
+            measure(image, picture, losses)
             for number, words in lines:
                 where = f"{file}, line {number}"
                 try:

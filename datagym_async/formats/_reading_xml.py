@@ -32,11 +32,11 @@ from datagym_async.formats._reading import (
     below,
     files_below,
     gathered,
+    measure,
     moved,
     number_of,
     of_part,
     pixels_of,
-    size_of,
     stem_of,
 )
 
@@ -207,21 +207,16 @@ class _Voc:
 
     def image(self, file: Path, whole: Element) -> RawImage:
         name, stem = whole.said("filename"), stem_of(file, self._folder)
-        width, height = (pixels_of(whole.said("size", side)) for side in ("width", "height"))
-        if not name or not width or not height:
+        image = RawImage(name=name, where=str(file))
+        sides = (pixels_of(whole.said("size", side)) for side in ("width", "height"))
+        image.width, image.height = sides
+        if not name or not image.width or not image.height:
             picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
             if not name and picture is None:
                 raise BrokenError("it has no <filename>, and no image of its name lies beside it")
-            name = name or (picture.name if picture else "")
-            try:
-                width, height, _ = size_of(picture) if picture else (None, None, 1)
-            except (BrokenError, OSError):
-                width = height = None
-            if not width:
-                self._losses.add(LossKind.SIZE, f"{file}: no <size>, and no image beside it")
-        image = RawImage(
-            name=below(self._folder, file, name), where=str(file), width=width, height=height
-        )
+            image.name = name or (picture.name if picture else "")
+            measure(image, picture, self._losses)
+        image.name = below(self._folder, file, image.name)
         for each in whole.all("object"):
             self._add(each, image, file)
         return image

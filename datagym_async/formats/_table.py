@@ -161,8 +161,12 @@ def _of_file(path: Path) -> FormatName | None:
         return _ROOTS.get(root[1]) if root else None
     if text.startswith(("{", "[")):
         known = _MEMBERS if text.startswith("{") else dict.fromkeys(_RESULTS, _MEMBERS["images"])
-        members = (known.get(each[1]) for each in _MEMBER.finditer(text))
-        return next(filter(None, members), None)
+        members = [each[1] for each in _MEMBER.finditer(text) if each[1] in known]
+        if "data_row" in members:  # whose annotations may stand before it
+            return "labelbox"
+        # Categories alone are a list of names beside other files (notes.json of Label Studio).
+        are_names = {*members} == {"categories"} and len(head) < _HEAD
+        return known[members[0]] if members and not are_names else None
     return None
 
 

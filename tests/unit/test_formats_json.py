@@ -282,6 +282,32 @@ def test_what_has_no_parts(tmp_path: Path, name: Any) -> None:
         formats.read(tmp_path, name, split="val")
 
 
+def test_a_line_without_end_is_one_loss(tmp_path: Path) -> None:
+    """It is not read into the memory, and the lines behind it are."""
+    path = text(tmp_path / "a.ndjson", labelbox())
+    with path.open("r+b") as file:
+        file.truncate(20 * 2**20)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" + labelbox(row={"external_id": "b.png"}))
+    images, losses = told(open_dataset(path, "labelbox"))
+    assert [each.name for each in images] == ["a.png", "b.png"]
+    (lost,) = losses.report().items
+    assert lost.examples == (f"{path}, line 2: it has more than 16 MB",)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.json", "labelme"), ("a.txt", "kitti")])
+def test_a_file_too_large_for_an_image_is_one_loss(tmp_path: Path, name: str, kind: Any) -> None:
+    """It is not read."""
+    labelme(tmp_path / "b.json", shape("car", TRIANGLE))
+    picture(tmp_path / "b.png")
+    text(tmp_path / "b.txt", "Car 0 0 0 1 2 3 4 0 0 0 0 0 0 0\n")
+    with text(tmp_path / name, "").open("r+b") as file:
+        file.truncate(2**30)
+    _, losses = told(open_dataset(tmp_path, kind))
+    (lost,) = losses.report().items
+    assert (lost.kind, "256 MB are more" in lost.examples[0]) == (LossKind.BROKEN, True)
+
+
 # --- Which format it is ---------------------------------------------------------------------------
 
 
@@ -323,6 +349,14 @@ def _image_sets(root: Path) -> Path:
     return _voc(root)
 
 
+def _label_studio(root: Path) -> Path:
+    text(root / "notes.json", '{"categories": [{"id": 0, "name": "car"}], "info": {"year": 2026}}')
+    text(root / "classes.txt", "car\n")
+    picture(root / "images" / "a.png")
+    text(root / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    return root
+
+
 def _label_2(root: Path) -> Path:
     _kitti(root / "label_2")
     return root
@@ -347,6 +381,7 @@ FOUND = [
     (_voc, "voc"),
     (_cvat, "cvat"),
     (_image_sets, "voc"),
+    (_label_studio, "yolo"),
     (_yolo("0 0.5 0.5 0.5 0.5"), "yolo"),
     (_yolo(""), "yolo"),
     (_yolo("0 0 0 1 0 1 1"), "yolo-seg"),

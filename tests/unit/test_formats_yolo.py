@@ -410,7 +410,7 @@ def test_kitti_as_it_is_published(tmp_path: Path) -> None:
         images, lost = read(dataset := open_dataset(where, "kitti"))
         assert [each.name for each in images] == ["000000.png", "000001.png"]
         assert (images[0].width, images[0].height, images[1].width) == (1224, 370, None)
-        assert lost == {"ignored": 1}
+        assert lost == {"ignored": 1, "size": 1}
         assert [each.name for each in dataset.categories] == ["Truck", "traffic light"]
         assert box(images[0].objects[0]) == pytest.approx((599.41, 156.40, 30.34, 32.85))
         assert [each.score for each in images[0].objects] == [None, 0.75]
@@ -424,6 +424,7 @@ def test_kitti_as_it_is_published(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_wrong_line_of_kitti_is_one_loss(tmp_path: Path, line: str) -> None:
     """It is named by file and line, and the rest of the file goes on."""
+    picture(tmp_path / "a.png")
     text(tmp_path / "a.txt", f"{TRUCK}\n{line}\n{TRUCK}\n")
     losses = Losses()
     (image,) = open_dataset(tmp_path, "kitti").images(losses)
@@ -442,7 +443,7 @@ def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
     images, lost = read(open_dataset(tmp_path))
     assert [each.name for each in images] == ["s/a.jpg", "s/b.png"]
     (image,), lost = read(open_dataset(tmp_path, split="val"))
-    assert (image.name, lost) == ("s/b.png", {})
+    assert (image.name, lost) == ("s/b.png", {"size": 1})
     with pytest.raises(FormatError, match="has no part 'test'"):
         open_dataset(tmp_path, split="test")
 
@@ -461,4 +462,4 @@ def test_scores_are_a_threshold(tmp_path: Path) -> None:
     text(tmp_path / "a.txt", f"{TRUCK} 0.25\n{TRUCK} 0.75\n{TRUCK}\n")
     (image,), lost = read(open_dataset(tmp_path, "kitti", min_score=0.5))
     assert [each.score for each in image.objects] == [0.75, None]
-    assert lost == {"low_score": 1}
+    assert lost == {"low_score": 1, "size": 1}
