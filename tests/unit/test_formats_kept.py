@@ -141,8 +141,13 @@ def png(mask: Image.Image) -> str:
 
 
 def kitti(numbers: str) -> Callable[[Path], Path]:
-    """A folder of one file of one line."""
-    return lambda folder: text(folder / "a.txt", f"Car {numbers}").parent
+    """A folder of one file of one line, beside its image."""
+
+    def make(folder: Path) -> Path:
+        picture(folder / "a.png")
+        return text(folder / "a.txt", f"Car {numbers}").parent
+
+    return make
 
 
 def lightly(folder: Path) -> Path:
