@@ -529,7 +529,7 @@ def test_results_that_say_all_names() -> None:
     found, losses = objects(results)
     assert [each.category.name for each in found] == ["car", "dog", "car"]
     assert counts(losses) == {"unknown_image": 1}
-    with pytest.raises(FormatError, match="--images FILE"):
+    with pytest.raises(FormatError, match="lists both as `images`"):
         open_dataset([RESULT])
 
 
