@@ -1,8 +1,8 @@
 """Datasets as trainers read them, by the trainers' own readers.
 
 Runs only where these are installed, which is done by hand: they bring gigabytes.
-`python -m pytest -p no:cacheprovider tests/live/test_trainers.py` in an environment with this
-package, Ultralytics and Hugging Face's datasets.
+`python -m pytest -W ignore tests/live/test_trainers.py` in an environment with this package, its
+extra `test`, Ultralytics and Hugging Face's datasets.
 """
 
 from __future__ import annotations
