@@ -119,7 +119,7 @@ def trouble_of(error: Exception) -> tuple[Trouble, str]:
         return "denied", _NO_CREDENTIALS
     if kind in {"PermissionDeniedError", "UnauthenticatedError"} or status in {"401", "403"}:
         return "denied", f"access is denied ({said or 'the store refuses the credentials'})"
-    if code == "NoSuchBucket":
+    if code in {"NoSuchBucket", "ContainerNotFound"}:
         return "wrong", "there is no such bucket"
     if isinstance(error, FileNotFoundError):
         return "gone", "it is not there"

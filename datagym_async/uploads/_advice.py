@@ -202,6 +202,7 @@ def _disk(facts: RunFacts) -> str | None:
         return None
     return (
         "The disk limited this run: files came slower than they were sent; a faster one would help"
+        ", or where they lie in a store, a machine that is nearer to it"
     )
 
 

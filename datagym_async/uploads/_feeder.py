@@ -162,17 +162,16 @@ class Feeder:
 
     async def _read_ahead(self, stored: asyncio.Queue[Planned | None]) -> None:
         """Read objects of stores as they are asked for, and hand them out one by one."""
-        preparer = self._preparer
+        clock, preparer = asyncio.get_running_loop().time, self._preparer
         screening = self._rules.screening if preparer is None else preparer.rough
         while (planned := await stored.get()) is not None:
             weight = min(planned.size or 0, SMALL)
             await self._ahead.acquire(weight)
+            began = clock()
             try:
-                screening = (
-                    self._rules.screening if self._preparer is None else self._preparer.rough
-                )
                 async with self._looking if screening.check == "decode" else nullcontext():
                     await read_stored(planned, self._rules.stores, screening)
+                self._tally.reading_seconds += (clock() - began) / READERS  # they overlap
                 if planned.is_changed or planned.is_unread:
                     await in_thread(self._plan.note_read, [planned])
                 if preparer is not None:
