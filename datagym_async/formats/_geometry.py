@@ -10,19 +10,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from datagym_async.labels._geometry import (
-    clip_line,
-    clip_ring,
-    clipped,
-    reshaped,
-    scaled,
-    sticks_out,
-)
-
 if TYPE_CHECKING:
     from datagym_async.labels._geometry import Pair
-
-__all__ = ["clip_line", "clip_ring", "clipped", "reshaped", "scaled", "sticks_out"]
 
 TOLERANCE: Final = 0.01
 """Pixels beyond an edge that are noise of rounding where a file has pixels: two decimals."""

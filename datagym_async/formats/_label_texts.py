@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring  # only 
 import attrs
 import orjson
 
-from datagym_async.formats._geometry import snapped, sticks_out, to_voc
+from datagym_async.formats._geometry import snapped, to_voc
 from datagym_async.formats._losses import Losses, LossKind, outlines_of, writable
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading_lines import KITTI_MARKS
@@ -25,6 +25,7 @@ from datagym_async.formats._written import (
     shown_on,
 )
 from datagym_async.labels import Bounds, LabeledImage, Line, Point, Polygon, Rectangle
+from datagym_async.labels._geometry import sticks_out
 
 if TYPE_CHECKING:
     from datagym_async.labels import Annotation, Classification

@@ -17,7 +17,7 @@ import attrs
 
 from datagym_async._json import BOM, loads
 from datagym_async.formats._classes import Names, class_names, composed, service_key
-from datagym_async.formats._geometry import clipped, snapped, sticks_out
+from datagym_async.formats._geometry import snapped
 from datagym_async.formats._losses import (
     CARRIED,
     BrokenError,
@@ -46,6 +46,7 @@ from datagym_async.labels import (
 )
 from datagym_async.labels._config import entries_of
 from datagym_async.labels._config_rules import grouped
+from datagym_async.labels._geometry import clipped, sticks_out
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:

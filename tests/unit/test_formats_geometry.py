@@ -9,15 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async.formats._geometry import (
-    clip_ring,
-    clipped,
     digits_tolerance,
     ellipse_ring,
     from_voc,
-    reshaped,
-    scaled,
     snapped,
-    sticks_out,
     to_voc,
     turned_box,
 )
@@ -31,6 +26,7 @@ from datagym_async.labels import (
     Segmentation,
     Shape,
 )
+from datagym_async.labels._geometry import clip_ring, clipped, reshaped, scaled, sticks_out
 
 
 def test_noise_of_rounding_is_snapped_to_the_edge() -> None:

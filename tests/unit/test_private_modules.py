@@ -51,7 +51,7 @@ SUBJECTS: Final = {
         "formats._raw",
         "formats.coco._reading",
     },
-    "unit/test_formats_geometry.py": {"formats._geometry"},
+    "unit/test_formats_geometry.py": {"formats._geometry", "labels._geometry"},
     "unit/test_formats_json.py": {"formats._table"},
     "unit/test_formats_mapping.py": {"formats._losses", "formats._mapping", "formats._raw"},
     "unit/test_formats_xml.py": {"formats._table"},
