@@ -27,6 +27,21 @@ def iterate(base_url: str, _: Path) -> int:
     return asyncio.run(run())
 
 
+def stats(base_url: str, _: Path) -> int:
+    """Count what each task holds as it comes, as `DataGymClient.stats` does."""
+    from datagym_async import DataGymClient
+    from datagym_async.look._stats import StatisticsTally
+
+    async def run() -> int:
+        tally = StatisticsTally("benchmark")
+        async with DataGymClient("benchmark", base_url) as client:
+            async for task in client.labels.iter_export("P"):
+                tally.add(task)
+        return tally.statistics().images
+
+    return asyncio.run(run())
+
+
 def export(base_url: str, _: Path) -> int:
     """Return all tasks at once: `labels.export`."""
     from datagym_async import DataGymClient
@@ -65,6 +80,7 @@ def official_sdk(base_url: str, _: Path) -> int:
 
 WAYS: dict[str, tuple[Callable[[str, Path], int], tuple[str, ...]]] = {
     "iterate": (iterate, ("datagym_async._opened",)),
+    "stats": (stats, ("datagym_async._opened", "datagym_async.look")),
     "export": (export, ("datagym_async._opened",)),
     "whole-file": (whole_file, ("datagym_async.labels", "orjson")),
     "whole-file-by-hand": (whole_file_by_hand, ("benchmarks.label_models", "orjson")),

@@ -103,7 +103,7 @@ def _measure(options: argparse.Namespace, scratch: Path) -> list[Reading]:
     if python := _sdk_python(options):
         ways.append(("official-sdk", small, python))
     rounds = [
-        [_read(way, file, exports[file], python) for way, file, python in ways]
+        [read_in_process(way, file, exports[file], python) for way, file, python in ways]
         for _ in range(options.rounds)
     ]
     return [_median([each[index] for each in rounds]) for index in range(len(ways))]
@@ -125,7 +125,8 @@ def _median(readings: list[Reading]) -> Reading:
     return next(each for each in readings if each.seconds == middle)
 
 
-def _read(way: str, file: Path, written: Written, python: str) -> Reading:
+def read_in_process(way: str, file: Path, written: Written, python: str) -> Reading:
+    """Return what it took to read an export in one way, in a fresh process."""
     with _served(file) as base_url:
         command = [python, "-m", "benchmarks.label_job", way, base_url, str(file)]
         done = subprocess.run(command, capture_output=True, check=False, text=True, cwd=_ROOT)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import sqrt
 from operator import itemgetter
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -25,10 +25,14 @@ from datagym_async.labels import (
     Point,
     Polygon,
     Rectangle,
+    Segmentation,
 )
 from datagym_async.look._marks import bounds_of
 from datagym_async.look._overlap import box_overlap, overlap
 from datagym_async.models import EntryType, TaskState
+
+if TYPE_CHECKING:
+    from datagym_async.labels import Shape
 
 FindingKind: TypeAlias = Literal["tiny", "edge", "double", "incomplete", "unlabelled", "unanswered"]
 """What somebody should look at."""
@@ -50,6 +54,7 @@ _LONGEST_OPTION: Final = 60
 _TEXT: Final = "(text)"
 _GATHERED: Final = 10_000
 _UNSET: Final = (None,)
+_FREETEXT: Final = EntryType.FREETEXT  # to ask a class of words for one takes long
 _FAR: Final = 1e9
 """Pixels beyond which there is no image."""
 _THIN: Final = frozenset({Point, Line})
@@ -158,9 +163,7 @@ class StatisticsTally:
     _sides: list[int] = attrs.field(factory=lambda: [0] * 64)
     _per_image: list[int] = attrs.field(factory=lambda: [0] * 64)
     _image_sizes: Counter[str] = attrs.field(factory=Counter)
-    _given: Counter[tuple[str, tuple[str | None, ...], EntryType | None]] = attrs.field(
-        factory=Counter
-    )
+    _given: Counter[tuple[str, tuple[str | None, ...]]] = attrs.field(factory=Counter)
     _answers: dict[str, Counter[str]] = attrs.field(factory=dict)
     _unanswered: list[str] = attrs.field(factory=list)
     _counts: Counter[FindingKind] = attrs.field(factory=Counter)
@@ -173,7 +176,11 @@ class StatisticsTally:
         if width and height:
             self._count(self._image_sizes, f"{width} x {height}")
         self._count_answers(image, image.classifications)
-        found = list(image.walk())
+        found: list[Annotation] = []
+        for root in image.annotations:  # as `LabeledImage.walk`, which takes longer
+            found.append(root)
+            if root.nested:
+                found.extend(root.nested)
         seen: dict[str, list[_Box]] = {}
         for each in found:
             if each.classifications:
@@ -202,10 +209,11 @@ class StatisticsTally:
         for left, top, wide, high, each in group:
             area = wide * high
             sizes.append(area)
-            if type(each.shape) is not Point:
+            kind = type(each.shape)
+            if kind is not Point:
                 sides[(int(area).bit_length() + 1) >> 1] += 1
-            if (wide < tiny or high < tiny) and type(each.shape) not in _THIN:
-                self._find("tiny", image, each)
+                if (wide < tiny or high < tiny) and kind is not Line:
+                    self._find("tiny", image, each)
             if left <= 0 or top <= 0 or left + wide >= right or top + high >= bottom:
                 self._find("edge", image, each)
         if len(group) > 1:
@@ -227,22 +235,23 @@ class StatisticsTally:
             if values == _UNSET and len(self._unanswered) < _EXAMPLES:
                 self._unanswered.append(printable(f"{image.media_name}: {each.key}"))
             # Most are the same few; what they say is looked at in the end, or when they are many.
-            self._given[each.key, values, each.type] += 1
+            if each.type is _FREETEXT and values and values != _UNSET:
+                values = (_TEXT,)
+            self._given[each.key, values] += 1
             if each.children:
                 self._count_answers(image, each.children)
         if len(self._given) > _GATHERED:
             self._gather()
 
     def _gather(self) -> None:
-        for (key, values, kind), times in self._given.items():
+        for (key, values), times in self._given.items():
             known = self._answers.setdefault(key, Counter())
             options = [value for value in values if value is not None]
             if values and not options:
                 known[""] += times
                 self._counts["unanswered"] += times
             for option in options:
-                is_text = kind is EntryType.FREETEXT or len(option) > _LONGEST_OPTION
-                self._count(known, _TEXT if is_text else option, times)
+                self._count(known, _TEXT if len(option) > _LONGEST_OPTION else option, times)
         self._given.clear()
 
     def _count(self, counter: Counter[str], what: str, times: int = 1) -> None:
@@ -291,51 +300,62 @@ class StatisticsTally:
         )
 
 
+_LEFT: Final = itemgetter(0)
 _Box: TypeAlias = tuple[float, float, float, float, Annotation]
 """Left, top, width and height, and what it surrounds."""
 
 
 def _box_of(each: Annotation) -> _Box | None:
     """Return the box of an object, None where it is nowhere or beyond all images."""
-    shape = each.shape
-    if type(shape) is Rectangle:
-        box = (shape.x, shape.y, shape.width, shape.height, each)
-    elif type(shape) is Polygon or type(shape) is Line:
-        if not shape.points:
+    shape: Any = each.shape
+    kind = type(shape)
+    if kind is Rectangle:
+        left, top, wide, high = shape.x, shape.y, shape.width, shape.height
+    elif kind is Polygon or kind is Line:
+        if not (corners := shape.points):
             return None
-        xs, ys = [corner.x for corner in shape.points], [corner.y for corner in shape.points]
+        xs, ys = [corner.x for corner in corners], [corner.y for corner in corners]
         left, top = min(xs), min(ys)
-        box = (left, top, max(xs) - left, max(ys) - top, each)
+        wide, high = max(xs) - left, max(ys) - top
+    elif kind is Point:
+        left, top, wide, high = shape.x, shape.y, 0, 0
     elif (bounds := bounds_of(shape)) is not None:
-        box = (bounds.left, bounds.top, bounds.width, bounds.height, each)
+        left, top, wide, high = bounds.left, bounds.top, bounds.width, bounds.height
     else:
         return None
     # Neither infinite nor no number, and within what is counted in bins.
-    return box if box[0] + box[1] > -_FAR and 0 <= box[2] < _FAR and 0 <= box[3] < _FAR else None
+    is_there = -_FAR < left + top < _FAR and 0 <= wide < _FAR and 0 <= high < _FAR
+    return (left, top, wide, high, each) if is_there else None
 
 
 def _doubled(group: list[_Box]) -> Iterator[Annotation]:
     """Give those of a class that cover another one, each once; boxes are swept from the left."""
-    group.sort(key=itemgetter(0, 1))
-    for index, box in enumerate(group, 1):
-        left, top, wide, high, each = box
-        reach = left + wide * (1 - _DOUBLE)
-        for other in group[index:]:
+    group.sort(key=_LEFT)
+    count = len(group)
+    for index, (left, top, wide, high, each) in enumerate(group, 1):
+        reach, near = left + wide * (1 - _DOUBLE), high * (1 - _DOUBLE)
+        for at in range(index, count):
+            other = group[at]
             if other[0] > reach:
                 break
-            candidate = other[4]
-            if each.shape == candidate.shape:
-                yield candidate
-                break
-            if abs(other[1] - top) > high * (1 - _DOUBLE) or type(each.shape) in _THIN:
+            if not -near <= other[1] - top <= near:
                 continue
-            # Boxes first: corners are looked at where both have some, which takes longer.
-            if (
-                box_overlap(_bounds(box), _bounds(other)) > _DOUBLE
-                and overlap(each.shape, candidate.shape) > _DOUBLE
+            candidate = other[4]
+            if each.shape == candidate.shape or (
+                type(each.shape) not in _THIN
+                and box_overlap(_bounds(group[index - 1]), _bounds(other)) > _DOUBLE
+                and _cover_each_other(each.shape, candidate.shape)
             ):
                 yield candidate
                 break
+
+
+def _cover_each_other(a: Shape, b: Shape) -> bool:
+    """Return whether shapes with about the same box cover one another; to paint them goes last."""
+    areas = [each.area for each in (a, b) if isinstance(each, Polygon | Segmentation)]
+    if len(areas) == 2 and min(areas) <= _DOUBLE * max(areas):
+        return False
+    return overlap(a, b) > _DOUBLE
 
 
 def _bounds(box: _Box) -> Bounds:
