@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 256 * 2**20
 """Of a label file of one image, or of a list of files: what is larger is none."""
+_MOST_TEXT: Final = 16 * 2**20
+_MOST_LINES: Final = 100_000
+_MOST_WORDS: Final = 100_000
 IMAGE_SUFFIXES: Final = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
     ".webp", ".heic", ".heif", ".avif",
@@ -47,22 +50,22 @@ class Options:
 # --- Texts and numbers ----------------------------------------------------------------------------
 
 
-def bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path, most: int = MOST_BYTES) -> bytes:
     """Return what a file holds.
 
     Raises:
-        BrokenError: It is larger than `MOST_BYTES`.
+        BrokenError: It is larger than so many bytes.
         OSError: It cannot be read, or is no regular file.
     """
     with open(path, "rb", opener=regular_only) as file:
-        if os.fstat(file.fileno()).st_size > MOST_BYTES:
-            raise BrokenError(f"{MOST_BYTES >> 20} MB are more than a label file has")
-        return file.read(MOST_BYTES)
+        if os.fstat(file.fileno()).st_size > most:
+            raise BrokenError(f"it is larger than {most >> 20} MB, which no such file is")
+        return file.read(most)
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Path, most: int = MOST_BYTES) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 with its mark; errors as for `bytes_of`."""
-    data = bytes_of(path)
+    data = bytes_of(path, most)
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         return data.decode(encoding)
@@ -71,9 +74,16 @@ def text_of(path: Path) -> str:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Give the words of each line that has any, with its number from 1; errors as for `text_of`."""
-    for number, line in enumerate(io.StringIO(text_of(path), newline=None), 1):
-        if words := line.split():
+    """Give the words of each line that has any, with its number from 1; errors as for `text_of`.
+
+    It is of one image: what has more lines or words than any image has objects and corners is told,
+    and not kept in memory.
+    """
+    for number, line in enumerate(io.StringIO(text_of(path, _MOST_TEXT), newline=None), 1):
+        words = line.split(maxsplit=_MOST_WORDS)
+        if number > _MOST_LINES or len(words) > _MOST_WORDS:
+            raise BrokenError(f"line {number:,}: more than {_MOST_LINES:,} lines, or words in one")
+        if words:
             yield number, words
 
 

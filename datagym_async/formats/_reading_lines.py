@@ -49,6 +49,7 @@ _NO_LABELS: Final = frozenset((
 ))  # fmt: skip
 """Stems of files beside those of labels."""
 _FIRST: Final = 20  # label files that say of which kind a dataset is
+_MOST_YAML: Final = 4 * 2**20  # bytes: PyYAML takes seconds for one million
 _FARTHEST: Final = 2  # a share of a size beyond that is no share, but pixels
 
 
@@ -198,7 +199,7 @@ def _yaml(path: Path) -> Mapping[str, Any]:
     yaml = extra_module("yaml", FormatError)
     try:
         # All scalars are texts: a class may be called no, 12 or 1e3.
-        said = yaml.load(text_of(path), yaml.BaseLoader)
+        said = yaml.load(text_of(path, _MOST_YAML), yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as error:
         raise BrokenError(f"it is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(said, dict):

@@ -43,6 +43,7 @@ from datagym_async.formats._reading import (
 _PIECE: Final = 256 * 1024
 _MOST_OF_ONE: Final = 8 * 2**20  # bytes of one tag or text
 _MOST_LEVELS: Final = 64
+_MOST_INSIDE: Final = 500_000  # tags of one image or track
 
 
 # --- Elements -------------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ class _Builder(ContentHandler):
         self._wanted, self._line = wanted, line
         self._open: list[Element] = []
         self._texts: list[list[str]] = []
-        self._levels = 0
+        self._levels = self._inside = 0
         self.root = ""
         self.tags = 0
         self.done: list[Element] = []
@@ -95,6 +96,9 @@ class _Builder(ContentHandler):
         if self._levels > _MOST_LEVELS:
             raise BrokenError(f"it is nested deeper than {_MOST_LEVELS} levels")
         if self._open or name in self._wanted:
+            self._inside = self._inside + 1 if self._open else 1
+            if self._inside > _MOST_INSIDE:
+                raise BrokenError(f"more than {_MOST_INSIDE:,} tags in one <{self._open[0].tag}>")
             self._open.append(Element(name, self._line(), dict(attrs.items())))
             self._texts.append([])
 

@@ -163,6 +163,7 @@ BAD_FILES: list[tuple[str | bytes, str]] = [
     (BOMB, "entities"),
     (OUTSIDE, "entities"),
     ("<annotation>" + "<a>" * 100_000, "nested deeper than 64"),
+    ("<annotation>" + "<a/>" * 500_001, "more than 500,000 tags in one <annotation>"),
     (voc(CAR, name=""), "no <filename>"),
     (f"<annotation><x>{'y' * 9_000_000}", "more than 8 MB"),
     (f'<annotation x="{"y" * 9_000_000}', "more than 8 MB"),

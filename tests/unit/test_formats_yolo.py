@@ -376,6 +376,18 @@ def test_labels_in_a_folder_of_another_name(tmp_path: Path) -> None:
     assert lost == {"missing_image": 4}
 
 
+@pytest.mark.parametrize("content", ["1 " * 200_000, "0 0 0 0 0\n" * 100_001])
+def test_more_than_an_image_holds(tmp_path: Path, content: str) -> None:
+    """A line of any length, and any number of lines, are one loss, and do not fill the memory."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    for name in ("a", "b"):
+        picture(tmp_path / "images" / f"{name}.png")
+    text(tmp_path / "labels" / "a.txt", content)
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert [each.name for each in images] == ["b.png"]
+    assert lost == {"broken": 1}
+
+
 def test_what_a_folder_may_hold_besides(tmp_path: Path) -> None:
     """A pipe, a circle of links, and a file that is no text end nothing."""
     text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
