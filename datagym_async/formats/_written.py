@@ -8,6 +8,7 @@ by name. Classes that somebody fixes come before all these, with the numbers the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from datagym_async._json import BOM, loads
 from datagym_async.formats._classes import Names, class_names, composed, service_key
 from datagym_async.formats._geometry import snapped
 from datagym_async.formats._losses import (
@@ -29,8 +29,9 @@ from datagym_async.formats._losses import (
 )
 from datagym_async.formats._mapping import LabelMapping, Place, keypoint_names, places_of
 from datagym_async.formats._raw import Category
-from datagym_async.formats._reading import bytes_of, text_of
+from datagym_async.formats._reading import text_of
 from datagym_async.formats._reading_lines import classes_of_yaml
+from datagym_async.formats.coco._reading import categories_of
 from datagym_async.labels import (
     Annotation,
     Bounds,
@@ -83,7 +84,7 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
     try:
         match path.suffix.lower():
             case ".json":
-                found = _of_coco(loads(bytes_of(path).removeprefix(BOM)))
+                found = categories_of(path)
             case ".yaml" | ".yml":
                 numbered = classes_of_yaml(path)
                 if (last := max(numbered)) > _LAST_NUMBER:
@@ -108,19 +109,6 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
             "the categories of a COCO file, or a name a line"
         )
     return _distinct(found, str(path))
-
-
-def _of_coco(document: Any) -> list[Category]:
-    return [
-        Category(
-            int(each["id"]),
-            str(each["name"]),
-            str(each.get("supercategory") or ""),
-            map(str, each.get("keypoints") or ()),
-            tuple((int(a), int(b)) for a, b in each.get("skeleton") or ()),
-        )
-        for each in document["categories"]
-    ]
 
 
 def _distinct(found: Iterable[Category], where: str) -> tuple[Category, ...]:
@@ -526,7 +514,10 @@ def fitted(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
         kept = [shape]
         if sticks_out(shape, width, height):
             kept = [shape := _snapped(shape, width, height)]
-        if sticks_out(shape, width, height):
+        if isinstance(shape, Rectangle) and not all(map(math.isfinite, attrs.astuple(shape))):
+            kept = []
+            losses.add(LossKind.INCOMPLETE, where)
+        elif sticks_out(shape, width, height):
             kept = clipped(shape, width, height) if clip else kept
             kind = LossKind.OUTSIDE if not clip else LossKind.CLIPPED if kept else LossKind.EMPTY
             losses.add(kind, where)

@@ -437,6 +437,8 @@ def test_beyond_the_image(tmp_path: Path) -> None:
     noise = [image("a.png", car(Rectangle(-7.5e-06, 50, 200.001, 50.004)))]
     assert not formats.write(noise, tmp_path / "noise", "yolo")
     assert (tmp_path / "noise/labels/train/a.txt").read_text() == "0 0.5 0.75 1 0.5\n"
+    wrong = [image("a.png", car(Rectangle(math.nan, 1, 2, 3)), car(Rectangle(1, 1, math.inf, 3)))]
+    assert counts(formats.write(wrong, tmp_path / "nan", "yolo")) == {"incomplete": 2}
     joints = [Annotation("vehicle", BOX, nested=[Annotation("nose", Point(-5, 0))])]
     lost = formats.write([image("a.png", *joints)], tmp_path / "c.json", "coco", clip=True)
     assert counts(lost) == {"empty": 1}
