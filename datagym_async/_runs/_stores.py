@@ -290,7 +290,8 @@ class Object:
 
     def body(self, size: int) -> Body:
         """Return the body that sends it by ranges, the next one read while one is sent."""
-        return Body(size=size, open=partial(self._chunks, size))
+        again = partial(_body_again, self.stores.options, self.at, self.etag, size)
+        return Body(size=size, open=partial(self._chunks, size), again=again)
 
     @asynccontextmanager
     async def _chunks(self, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -319,3 +320,8 @@ class Object:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
+
+
+def _body_again(options: tuple[str, ...], at: StoredAt, etag: str | None, size: int) -> Body:
+    """Return the same body in another process."""
+    return Object(Stores(options), at, etag).body(size)
