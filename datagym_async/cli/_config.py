@@ -16,7 +16,6 @@ from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
-from datagym_async.formats._mapping import extended
 from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff
 from datagym_async.models import ConfigBackup, ConfigStakes, Project
 
@@ -142,9 +141,8 @@ def from_labels(
     if add and project is None:
         raise CommandError("--add is for a project; name it with --upload.")
     source = reading.source(file)
-    config = source.label_config()
-    if add and project is not None:
-        config = LabelConfig(extended(_seen(invocation, project).entries, config.entries))
+    present = _seen(invocation, project) if add and project is not None else None
+    config = source.label_config(present)
     if problems := config.problems():
         raise CommandError(f"The classes of {file} make no label configuration.", *problems)
     for sentence in (*source.losses.items, *config.warnings()):

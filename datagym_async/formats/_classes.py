@@ -67,17 +67,18 @@ def service_key(name: str, reserved: Collection[str] = ()) -> str:
 def _free(name: str, key: str, reserved: Collection[str]) -> str:
     if key not in reserved:
         return key
-    return f"{key}_" if len(key) < MAX_KEY_LENGTH else _hashed_key(name)
+    return f"{key}_" if len(key) < MAX_KEY_LENGTH else hashed_key(name)
 
 
 def _plain_key(name: str) -> str:
     letters = _in_ascii(name)
     key = _STRANGE.sub("_", letters.lower()).strip("_")
     is_whole = key and len(key) <= MAX_KEY_LENGTH and not _signs(letters, "")
-    return key if is_whole and not _HASHED.search(key) else _hashed_key(name)
+    return key if is_whole and not _HASHED.search(key) else hashed_key(name)
 
 
-def _hashed_key(name: str) -> str:
+def hashed_key(name: str) -> str:
+    """Return the key of a name with its hash, which no other name has."""
     key = _STRANGE.sub("_", _in_ascii(name).lower()).strip("_") or _NOTHING_LEFT
     return f"{key[: MAX_KEY_LENGTH - _HASH_LENGTH - 1]}_{_hash(name)}"
 
@@ -138,7 +139,7 @@ def keys_of(
         reserved: As for `service_key`.
         losses: Counts names that carry a hash because they meet others.
     """
-    found = _told_apart(names, _plain_key, _hashed_key)
+    found = _told_apart(names, _plain_key, hashed_key)
     for name, key in found.items() if losses else ():
         if losses and key != _plain_key(name):
             losses.add(LossKind.COLLISION, f"{name!r} is {key}")
@@ -209,7 +210,7 @@ def class_names(classes: Iterable[Names]) -> dict[Names, str]:
         found[names] = text if is_scoped else names[0]
     often = Counter(found.values())
     return {
-        names: text if often[text] == 1 or names == (text, "") else f"{text} {_hash(_both(names))}"
+        names: text if often[text] == 1 or names == (text, "") else texts_for(names)[0]
         for names, text in found.items()
     }
 

@@ -21,6 +21,7 @@ from datagym_async.formats._classes import (
     class_names,
     composed,
     entry_texts,
+    hashed_key,
     keys_of,
     option_texts,
     texts_for,
@@ -105,6 +106,8 @@ _TYPES: Final = {
     "segmentation": EntryType.IMAGE_SEGMENTATION,
 }
 _AREAS: Final = frozenset(_TYPES.values())
+_NESTING: Final = frozenset({EntryType.RECTANGLE, EntryType.POLYGON})
+_DRAWN: Final = _AREAS | {EntryType.LINE}
 _BESIDE: Final = {EntryType.LINE: " (line)", EntryType.POINT: " (point)"}
 """What is behind the name of an entry for lines and points, where one for areas has the name."""
 _ORDER: Final = (EntryType.RECTANGLE, *_BESIDE)
@@ -113,7 +116,10 @@ _CAPTIONS: Final = 10
 
 
 def config_of(
-    dataset: RawDataset, mapping: LabelMapping, losses: Losses | None = None
+    dataset: RawDataset,
+    mapping: LabelMapping,
+    losses: Losses | None = None,
+    present: LabelConfig | None = None,
 ) -> LabelConfig:
     """Return a label configuration that takes all labels of a file.
 
@@ -126,6 +132,7 @@ def config_of(
         dataset, mapping: As for `images_of`.
         losses: Counts what cannot be read, names that meet, and names that labellers will see in
             other letters.
+        present: A configuration that is kept, and gets what it lacks; None for a new one.
     """
     losses = losses or Losses()
     drawn: dict[Names, set[EntryType]] = {}
@@ -136,7 +143,55 @@ def config_of(
         )
         for each in image.objects:
             drawn.setdefault(_names(each.category), set()).add(_family(each))
-    return _config(dataset.categories, mapping, losses, drawn, captions)
+    if present is None:
+        return _config(dataset.categories, mapping, losses, drawn, captions)
+    # What has a place there is kept as it is, but for keypoints that it lacks.
+    found = {each.key: each for each in present.entries}
+    places, lacking = places_of(dataset.categories, mapping, present), []
+    for category in dataset.categories:
+        names = _names(category)
+        own = [places[names, kind] for kind in drawn.get(names, [EntryType.RECTANGLE])]
+        if any(isinstance(place, NoPlace) for place in own):
+            lacking.append(category)
+        for place in own:
+            if isinstance(place, Place) and place.type in _NESTING:
+                points = [one for one in keypoint_names(category) if one not in place.points]
+                found[place.key] = _with_points(found[place.key], points)
+    needed = _config(lacking, mapping, losses, drawn, captions, found.keys())
+    return LabelConfig(_added(found, needed.entries))
+
+
+def _with_points(entry: ConfigEntry, names: Collection[str]) -> ConfigEntry:
+    taken = {each.key for each in entry.walk()} | {
+        key for each in entry.children for key in each.options
+    }
+    keys, texts = keys_of(names, RESERVED | taken), entry_texts(names)
+    points = (ConfigEntry(keys[each], texts[each], EntryType.POINT) for each in keys)
+    return attrs.evolve(entry, children=(*entry.children, *points))
+
+
+def _added(present: Mapping[str, ConfigEntry], needed: Iterable[ConfigEntry]) -> list[ConfigEntry]:
+    """Return entries that are there, and those that are needed: options go where their select is.
+
+    A class that is needed has no place yet, so that its entry is a new one whatever is like it.
+    """
+    found = dict(present)
+    for each in needed:
+        taken = _AREAS if each.type in _AREAS else {each.type}
+        there = Entries({key: one.value for key, one in present.items() if one.type in taken})
+        asks = each.options or any(one.options for one in each.children)
+        is_class = each.type in _DRAWN and not asks
+        hit = None if is_class else there.find(each.value)
+        if hit is None or not hit[1]:
+            found[each.key] = each
+            continue
+        same = found[hit[0]]
+        options = dict(same.options)
+        for key, text in each.options.items():
+            options[key if key not in options else hashed_key(text)] = text
+        children = _added({one.key: one for one in same.children}, each.children)
+        found[same.key] = attrs.evolve(same, options=options, children=children)
+    return [*found.values()]
 
 
 def _names(category: Category) -> Names:
@@ -156,6 +211,7 @@ def _config(
     losses: Losses | None = None,
     drawn: Mapping[Names, Collection[EntryType]] | None = None,
     captions: int = 0,
+    taken: Collection[str] = (),
 ) -> LabelConfig:
     nests = mapping.shape != "segmentation" or mapping.sdk
     classes: dict[Names, list[str]] = {}
@@ -190,6 +246,7 @@ def _config(
         return {name: name for name in names} if mapping.sdk else keys_of(names, reserved, losses)
 
     keys = _keys(own, RESERVED | {mapping.select_key} | captioned)
+    keys = {name: hashed_key(name) if key in taken else key for name, key in keys.items()}
     shown = entry_texts(own)
     entries, spelled = [], {**shown}
     for (root, kind), text in texts.items():
@@ -273,9 +330,10 @@ def places_of(
     """Find each class in a label configuration, by default in the one that these classes need.
 
     A class is the option by its name in the entry by its supercategory, or the other way round
-    (`LabelMapping.by` says which comes first); else the entry by its name; else the one option that
-    has its name, alone or behind that of its entry. Two classes that mean one place have none,
-    unless one alone is sure to be meant (`Entries.find`).
+    (`LabelMapping.by` says which comes first); else the entry by its name; else the one option of
+    the select for classes that has its name; else the option that has it behind its entry's.
+    Two classes that mean one place have none, unless one alone is sure to be meant
+    (`Entries.find`).
     """
     classes: dict[Names, list[Category]] = {}
     for each in categories:
@@ -375,30 +433,38 @@ class _Roots:
                     place = f"{key} {select.key} {option}"
                     self._scoped[place] = key, select.key, option
                     scopes[place] = f"{entry.value} {text}"
-        self._asked = [(key, *each) for key, selects in self._selects.items() for each in selects]
+        # A class alone is no answer to another question (a colour), and no group of others.
+        self._asked = [
+            (key, *each)
+            for key, selects in self._selects.items()
+            for each in selects
+            if mapping.by == "supercategory" and each[0] == mapping.select_key
+        ]
         self._scopes = Entries(scopes)
 
     def find(self, names: Names) -> tuple[Target, bool] | None:
         """Return where a class goes, and whether it can be no other that goes there."""
         name, group = names
+        hits: list[tuple[Target, bool]] = []
         ways = [(group, name), (name, group)] if group else []
         for root, answer in ways if self._by == "supercategory" else ways[::-1]:
             if entry := self._root(root):
                 for select, options in self._selects[entry[0]]:
                     if option := options.find(answer):
-                        return (entry[0], select, option[0]), entry[1] and option[1]
+                        hits.append(((entry[0], select, option[0]), entry[1] and option[1]))
         if entry := self._root(*texts_for(names)):
-            return (entry[0], "", None), entry[1]
+            hits.append(((entry[0], "", None), entry[1]))
         answers = [
             ((key, select, option[0]), option[1])
             for key, select, options in self._asked
             if (option := options.find(name))
         ]
-        if len(answers) == 1:
-            return answers[0]
+        answers = [each for each in answers if each[1]] or answers
+        hits += answers if len(answers) == 1 else ()
         # As files have it in which names alone tell classes (`class_names`): "vehicle other".
-        hit = None if group else self._scopes.find(name)
-        return (self._scoped[hit[0]], hit[1]) if hit else None
+        if not group and (scoped := self._scopes.find(name)):
+            hits.append((self._scoped[scoped[0]], scoped[1]))
+        return next((hit for hit in hits if hit[1]), hits[0] if hits else None)
 
     def _root(self, *texts: str) -> tuple[str, bool] | None:
         behind = [text + self._behind for text in texts if self._behind]
@@ -612,28 +678,3 @@ class _Mapper:
 def _around(points: Sequence[Pair]) -> Rectangle:
     bounds = Polygon(points).bounds
     return Rectangle(bounds.left, bounds.top, bounds.width, bounds.height)
-
-
-# --- A configuration that is there, and what it lacks ---------------------------------------------
-
-
-def extended(present: Iterable[ConfigEntry], needed: Iterable[ConfigEntry]) -> list[ConfigEntry]:
-    """Return entries that are there, and those that are needed and are not, nested ones too.
-
-    An entry is there if it is found as labels find theirs, by its text and its key (`Entries`). It
-    stays as it is, but for options and nested entries that it lacks.
-    """
-    found = {each.key: each for each in present}
-    index, taken = Entries({key: each.value for key, each in found.items()}), set[str]()
-    for each in needed:
-        key, is_sure = index.find(each.value) or (each.key, each.key in found)
-        if key not in found or (key in taken and not is_sure):
-            found[each.key] = each
-            continue
-        taken.add(key)
-        same = found[key]
-        there = Entries(same.options)
-        more = {key: text for key, text in each.options.items() if there.find(text) is None}
-        children = extended(same.children, each.children)
-        found[key] = attrs.evolve(same, options={**same.options, **more}, children=children)
-    return [*found.values()]

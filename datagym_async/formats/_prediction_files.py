@@ -123,15 +123,18 @@ class PredictionFile:
         """Return whether it names classes; the service's own formats have keys of entries."""
         return self.found_format not in OWN_FORMATS
 
-    def label_config(self) -> LabelConfig:
+    def label_config(self, present: LabelConfig | None = None) -> LabelConfig:
         """Return a label configuration that takes all of its labels. Blocks.
+
+        Args:
+            present: One that is kept, and gets what it lacks; None for a new one.
 
         Raises:
             FormatError: It is broken, or in a format of the service, which names no classes.
             OSError: It cannot be read.
         """
         self._losses = Losses()
-        return config_of(self._dataset(), self.mapping, self._losses)
+        return config_of(self._dataset(), self.mapping, self._losses, present)
 
     def _dataset(self) -> RawDataset:
         if not self.has_classes:

@@ -34,6 +34,12 @@ KEYPOINTS = st.lists(st.sampled_from(["nose", "Nose", "left eye", "left_eye", "�
 CATEGORIES = st.lists(
     st.builds(Category, st.just(1), NAMES, GROUPS, KEYPOINTS), min_size=1, max_size=8
 )
+# All with a supercategory, or all without; no two of these differ in case alone.
+ALIKE = st.sampled_from([st.sampled_from(["car", "sports", "кот"]), st.just("")]).flatmap(
+    lambda groups: st.lists(
+        st.builds(Category, st.just(1), NAMES, groups, KEYPOINTS), min_size=1, max_size=6
+    )
+)
 MAPPINGS = st.builds(
     LabelMapping,
     shape=st.sampled_from(["rectangle", "polygon", "segmentation"]),
@@ -117,6 +123,26 @@ def test_a_configuration_knows_the_classes_it_was_made_of(
     for (names, kind), place in places_of(part, mapping, config).items():
         if kind is EntryType.RECTANGLE:
             assert _without_points(place) == _without_points(areas[names])
+
+
+@given(ALIKE, ALIKE, MAPPINGS)
+def test_a_configuration_gets_what_it_lacks(
+    first: list[Category], second: list[Category], mapping: LabelMapping
+) -> None:
+    """All classes of a further file have a place then, and those that were there keep theirs."""
+    before = config_of(dataset(first), mapping)
+    config = config_of(dataset(second), mapping, present=before)
+    after = places_of(second, mapping, config)
+    assert [place for (_, kind), place in after.items() if kind is EntryType.RECTANGLE] == [
+        place
+        for place in after.values()
+        if isinstance(place, Place) and place.type is not EntryType.LINE
+    ]
+    kept = {each.key: each for each in config.entries}
+    for entry in before.entries:
+        assert (kept[entry.key].value, kept[entry.key].type) == (entry.value, entry.type)
+        for child, same in zip(entry.children, kept[entry.key].children, strict=False):
+            assert child.options.items() <= same.options.items()
 
 
 def composed_names(category: Category) -> tuple[str, ...]:

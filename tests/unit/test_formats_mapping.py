@@ -153,8 +153,12 @@ def test_nested_and_flat_configurations() -> None:
     nested = LabelConfig()
     select = {"car": "Car", "bus": "Bus"}
     nested.add_rectangle("vehicle", "Vehicle").add_select("kind", "Kind", select)
-    nested.add_rectangle("animal", "Animal").add_select("kind", "Kind", {"dog": "Dog"})
+    animal = nested.add_rectangle("animal", "Animal")
+    animal.add_select("subcategory", "Kind", {"dog": "Dog"})
+    animal.add_select("color", "Color", {"red": "Red"})
     car, dog = named("car", "vehicle"), named("dog")
+    red = dataset(found(named("red"), box=BOX))
+    assert mapped(red, nested)[1] == {"no_entry": 1}
     image, lost, _ = mapped(dataset(found(car, box=BOX), found(dog, box=BOX)), nested)
     assert (keys(image), lost) == ([("vehicle", "car"), ("animal", "dog")], {})
     flat = LabelConfig()
@@ -170,7 +174,7 @@ def test_names_with_their_group_before_them_are_found() -> None:
     config = LabelConfig()
     for group in ("vehicle", "animal"):
         root = config.add_rectangle(group, group.capitalize())
-        root.add_select("kind", "Kind", {"other": "other", group[0]: f"a {group}"})
+        root.add_select("subcategory", "Kind", {"other": "other", group[0]: f"a {group}"})
     names = ("Vehicle other", "animal other", "a vehicle")
     image, lost, _ = mapped(dataset(*(found(named(each), box=BOX) for each in names)), config)
     assert keys(image) == [("vehicle", "other"), ("animal", "other"), ("vehicle", "v")]
