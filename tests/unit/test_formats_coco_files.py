@@ -14,7 +14,7 @@ from PIL import Image
 
 from datagym_async.formats import FormatError, LabelMapping, LossKind, LossReport, coco
 from datagym_async.formats._losses import Losses
-from datagym_async.formats._masks import decode, trace
+from datagym_async.formats._masks import compress, decode, trace
 from datagym_async.formats._raw import Category, RawImage, RawObject
 from datagym_async.formats.coco import _reading
 from datagym_async.formats.coco._reading import Source, open_dataset
@@ -413,6 +413,15 @@ def test_a_mask_without_sense(rle: dict[str, Any]) -> None:
         Polygon([(1, 2), (4, 2), (4, 6), (1, 6)])
     ]
     assert counts(read.losses) == {"part": 1, "box": 1}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 200), (70, 90)])
+def test_masks_come_back_pixel_for_pixel(height: int, width: int, share: float) -> None:
+    """What pycocotools compresses is decoded as it was, however many and however long the runs."""
+    mask = (np.random.default_rng(height).random((height, width)) < share).astype(np.uint8)
+    assert (decode(compress(mask)) == mask).all()
+    assert compress(mask)["size"] == [height, width]
 
 
 # --- What stands twice ----------------------------------------------------------------------------
