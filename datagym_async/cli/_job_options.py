@@ -290,8 +290,8 @@ DOWNLOAD: Final = OptionTable(
                 "--labels FORMAT",
                 "Write the labels of finished tasks beside the media, in this format: `json`, "
                 "`jsonl`, `coco`, `yolo`, `yolo-seg`, `yolo-pose`, `yolo-obb`, `voc`, `kitti`, "
-                "`cvat` or `imagefolder`. All but the first three are folders that trainers take, "
-                "with links to the images. May be repeated.",
+                "`cvat`, `imagefolder` or `lightly`. All but the first three are folders that "
+                "trainers take, with links to the images. May be repeated.",
             ),
             Option(
                 "--no-exact",

@@ -14,26 +14,14 @@ from datagym_async._runs._stores import check_store_options, store_options
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.downloads._events import OnDownloadEvent
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.formats import shares_of
+from datagym_async.formats import WrittenFormat, shares_of
 from datagym_async.models._ids import id_or_none
 
 if TYPE_CHECKING:
     from datagym_async.models import ProjectId
 
 Links: TypeAlias = Literal["skip", "source", "service"]
-LabelFormat: TypeAlias = Literal[
-    "json",
-    "jsonl",
-    "coco",
-    "yolo",
-    "yolo-seg",
-    "yolo-pose",
-    "yolo-obb",
-    "voc",
-    "kitti",
-    "cvat",
-    "imagefolder",
-]
+LabelFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 MAX_CONCURRENCY = 64
 
 
@@ -92,7 +80,7 @@ class DownloadConfig:
         allow_private_links: Whether ``links="source"`` may ask private, loopback and other special
             addresses.
         labels: Labels that are written beside the media: ``"json"``, ``"jsonl"``, or formats of
-            `formats.write` but for ``"lightly"``, one or several. Empty for none. All but the first
+            `formats.write`, one or several. Empty for none. All but the first
             two and ``"coco"`` are folders, with links to the images as trainers look for them.
         exact: Whether the formats but ``"json"`` and ``"jsonl"`` have coordinates with every digit,
             a request a task; else whole pixels, as the service exports them.

@@ -36,20 +36,7 @@ from datagym_async.resources._work import in_batches
 if TYPE_CHECKING:
     from datagym_async.exports._tasks import TaskSource
 
-ExportFormat: TypeAlias = Literal[
-    "json",
-    "jsonl",
-    "coco",
-    "yolo",
-    "yolo-seg",
-    "yolo-pose",
-    "yolo-obb",
-    "voc",
-    "kitti",
-    "cvat",
-    "imagefolder",
-    "lightly",
-]
+ExportFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 """What an export is written as."""
 
 EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
