@@ -7,7 +7,8 @@ In reading order:
 * `_raw`: what readers give; `_geometry`: shapes at the edges of their image; `_masks`: masks to
   outlines with holes and back, pixel for pixel
 * `_classes`: keys by name, and names in a label configuration; `_mapping`: what of a file becomes
-  what (`LabelMapping`); `_sdk`: what the official SDK makes of it, for those who move over
+  what (`LabelMapping`), and where in a configuration; `_labelled`: label values; `_sdk`: what the
+  official SDK makes of it, for those who move over
 * `_writing`: label values as files of any format; `_label_texts`: what stands in these;
   `_written`: classes with their numbers, objects; `_splits`: which part an image belongs to
 * `_reading`: what all readers share; `_reading_lines`: YOLO and KITTI; `_reading_xml`: Pascal VOC

@@ -26,8 +26,9 @@ from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async._wire._cutting import BrokenTextError, ElementCutter
 from datagym_async.exceptions import APIResponseValidationError
+from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import FormatError, Losses, LossReport
-from datagym_async.formats._mapping import LabelMapping, config_of, images_of
+from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset
 from datagym_async.formats._table import format_info, open_dataset, sniff
 from datagym_async.formats._written import Fixed, classes_from

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import attrs
 
 from datagym_async._regular_files import regular_only
+from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
-from datagym_async.formats._mapping import LabelMapping, config_of, images_of
+from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset, RawImage
 from datagym_async.formats._reading import Options, files_below
 from datagym_async.formats._reading_json import open_labelbox, open_labelme, open_lightly

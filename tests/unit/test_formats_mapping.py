@@ -10,8 +10,9 @@ import attrs
 import pytest
 
 from datagym_async.formats import Category, FormatError, LabelMapping, LossKind, service_key
+from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Losses
-from datagym_async.formats._mapping import config_of, images_of
+from datagym_async.formats._mapping import config_of
 from datagym_async.formats._raw import RawDataset, RawImage, RawObject
 from datagym_async.labels import (
     Annotation,

@@ -53,7 +53,12 @@ SUBJECTS: Final = {
     },
     "unit/test_formats_geometry.py": {"formats._geometry", "labels._geometry"},
     "unit/test_formats_json.py": {"formats._table"},
-    "unit/test_formats_mapping.py": {"formats._losses", "formats._mapping", "formats._raw"},
+    "unit/test_formats_mapping.py": {
+        "formats._labelled",
+        "formats._losses",
+        "formats._mapping",
+        "formats._raw",
+    },
     "unit/test_formats_xml.py": {"formats._table"},
     "unit/test_formats_writing.py": {"formats._label_texts"},
     "unit/test_formats_yolo.py": {"formats._losses", "formats._raw", "formats._table"},

@@ -27,8 +27,9 @@ import orjson
 from datagym_async._json import in_utf8, loads_of_python
 from datagym_async._regular_files import regular_only
 from datagym_async._wire._cutting import BrokenTextError, MemberCutter
+from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind
-from datagym_async.formats._mapping import LabelMapping, config_of, images_of
+from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import Category, RawDataset, RawImage
 from datagym_async.formats.coco._objects import (
     category_of,
