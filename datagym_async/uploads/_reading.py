@@ -25,7 +25,7 @@ from datagym_async.exceptions import DataGymError, StoreError
 from datagym_async.resources._media import file_body
 from datagym_async.uploads._screening import HEAD_SIZE, SMALL, WARN_BYTES, Screening, warnings_of
 from datagym_async.uploads._values import MEMBER, is_readable, is_url
-from datagym_async.uploads.sources._archives import Archives
+from datagym_async.uploads.sources._archives import Archives, is_archive
 from datagym_async.uploads.sources._open_files import (
     ByteSource,
     Spool,
@@ -331,6 +331,8 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
         planned.reject(refusal(path, error))
         return
     _screen(planned, size, head, whole, screening)
+    if planned.verdict is not None and is_archive(path):
+        planned.reject(f"{planned.verdict.reason} Named as a source it stands for its members.")
     if planned.verdict is None and planned.mtime != found.st_mtime_ns:
         planned.is_changed, planned.mtime = True, found.st_mtime_ns
 

@@ -134,7 +134,9 @@ async def test_a_glob_of_shards_means_their_members(
     report = await client.upload(dataset_id, f"{tmp_path}/*.tar", config=config)
     assert (report.uploaded, report.rejected, report.left_out) == (3, 0, 3)
     async with client.plan(dataset_id, tmp_path) as plan:
-        assert {each.action async for each in plan} == {"reject"}
+        found = [each async for each in plan]
+    assert {each.action for each in found} == {"reject"}
+    assert all("Named as a source it stands for its members." in each.reason for each in found)
 
 
 async def test_members_are_known_by_their_bytes(
