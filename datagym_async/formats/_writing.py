@@ -148,6 +148,8 @@ def _layout(format: str) -> _Layout:  # noqa: A002 - as for `write`
 def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: A002 - as for `write`
     """Make sure that a folder can be written, before anything is fetched; errors are `write`'s."""
     _layout(format)
+    if path.name in {"", ".."}:  # which cannot be moved to its place
+        raise FormatError(f"The folder {path} cannot be written as a whole; name one in it")
     if path.exists() and not path.is_dir():
         raise FormatError(f"{path} is a file, and a folder is to be written; name another path")
     if not overwrite and path.is_dir() and any(path.iterdir()):
