@@ -6,7 +6,8 @@ from typing import Any
 
 import attrs
 
-from datagym_async._client import BASE_URL_VARIABLE, DataGymClient
+from datagym_async._client import DataGymClient
+from datagym_async._client_jobs import BASE_URL_VARIABLE
 from datagym_async._extras import extra_module
 from datagym_async._threads import in_thread
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation

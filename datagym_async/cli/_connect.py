@@ -14,7 +14,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
-from datagym_async._client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, DataGymClient
+from datagym_async._client import DataGymClient
+from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL
 from datagym_async._files import PRIVATE, lock, private_folder, telling, write_private
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import Timeout

@@ -1,0 +1,904 @@
+"""The jobs of a client: what it does beyond single calls, and the nouns that it has.
+
+The modules of a job are loaded when it is asked for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
+
+import attrs
+
+from datagym_async._public import showing
+from datagym_async._transport import (
+    check_base_url,
+    check_kind,
+)
+from datagym_async._wire._messages import Lane
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from PIL.Image import Image
+
+    from datagym_async._opened import Elsewhere, Opened, Settings
+    from datagym_async.data import DatasetLoader, LoaderConfig, Sample
+    from datagym_async.data._config import LoaderOptions
+    from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
+    from datagym_async.exports import (
+        BitmapReport,
+        BitmapResult,
+        BitmapStream,
+        ExportedLabels,
+        ExportFormat,
+        ExportProgress,
+    )
+    from datagym_async.exports._bitmaps import BitmapFormat, BitmapSource
+    from datagym_async.exports._label_files import ImagesWay
+    from datagym_async.formats import LabelMapping
+    from datagym_async.formats._written import Fixed
+    from datagym_async.imports import ImportedLabels
+    from datagym_async.look import Gallery, GalleryOptions, LabelStatistics
+    from datagym_async.look._subjects import LookSources
+    from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
+    from datagym_async.predict import PredictProgress, PredictReport
+    from datagym_async.predict._chunk import Job, Loading
+    from datagym_async.predict._models import Model
+    from datagym_async.predict._run import OpenStates, Workers
+    from datagym_async.resources import (
+        AiSegmentationResource,
+        DatasetsResource,
+        ImportResult,
+        LabelConfigsResource,
+        LabelsResource,
+        MediaResource,
+        ProjectsResource,
+        TasksResource,
+        ValuesResource,
+    )
+    from datagym_async.resources._labels import ImportHow
+    from datagym_async.resources._tasks import States
+    from datagym_async.uploads import DryRun, Source, UploadConfig, Uploader, UploadReport
+
+T = TypeVar("T")
+
+DEFAULT_BASE_URL = "https://app.datagym.ai"
+TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
+BASE_URL_VARIABLE = "DATAGYM_BASE_URL"
+BITMAPS_AT_ONCE = 16
+
+
+def _loader_options() -> Iterable[inspect.Parameter]:
+    from datagym_async.data._config import loader_parameters
+
+    return loader_parameters()
+
+
+class ClientJobs:
+    """What `DataGymClient` can do once it is open; it is no client by itself."""
+
+    _settings: Settings
+    _open: Opened | None
+    _others: Elsewhere | None
+
+    @property
+    def base_url(self) -> str:
+        """Return the address of the service, with a slash at its end."""
+        return self._settings.base_url
+
+    @property
+    def projects(self) -> ProjectsResource:
+        """Return the projects of the token's organisation."""
+        return self._opened.projects
+
+    @property
+    def datasets(self) -> DatasetsResource:
+        """Return the datasets of the token's organisation."""
+        return self._opened.datasets
+
+    @property
+    def media(self) -> MediaResource:
+        """Return the images and videos."""
+        return self._opened.media
+
+    @property
+    def labels(self) -> LabelsResource:
+        """Return labels, in and out."""
+        return self._opened.labels
+
+    @property
+    def label_configs(self) -> LabelConfigsResource:
+        """Return the label configurations of projects."""
+        return self._opened.label_configs
+
+    @property
+    def tasks(self) -> TasksResource:
+        """Return the labelling tasks (undocumented routes of today's servers)."""
+        return self._opened.tasks
+
+    @property
+    def values(self) -> ValuesResource:
+        """Return single label values (undocumented routes of today's servers)."""
+        return self._opened.values
+
+    @property
+    def ai_segmentation(self) -> AiSegmentationResource:
+        """Return the AI segmentation (undocumented routes; not installed everywhere)."""
+        return self._opened.ai_segmentation
+
+    def uploader(
+        self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
+    ) -> Uploader:
+        """Return a bulk upload to iterate over: ``async with client.uploader(...) as run``.
+
+        Args:
+            dataset_id: The dataset that the images go into.
+            sources: What names images: a file, a folder, a glob, a list, an archive, any of these
+                in an object store (``s3://``), a URL, an `UploadItem`, or an iterable or async
+                iterable of any of these.
+            config: Options of the upload.
+        """
+        from datagym_async.models._ids import id_of
+        from datagym_async.uploads import UploadConfig, Uploader
+        from datagym_async.uploads._observer import Meters
+        from datagym_async.uploads.sources import check_sources
+
+        session = self._opened.session
+        check_kind("config", config, UploadConfig)
+        check_sources(sources)
+        return Uploader(
+            self.media,
+            self.datasets,
+            id_of(dataset_id, "dataset id"),
+            sources,
+            config=config,
+            projects=self.projects,
+            meters=Meters(
+                statistics=session.statistics,
+                limiter=lambda: session.limiter(Lane.UPLOAD),
+                limit=partial(self._opened.limits.limit, Lane.UPLOAD),
+                on_pause=self._opened.limits.on_pause,
+                rate_limit=self._settings.limits.rate,
+                max_upload_rate=self._settings.limits.upload_rate,
+            ),
+            lane=self._opened.lane(Lane.UPLOAD),
+            sent_elsewhere=self._others is not None,
+        )
+
+    def plan(
+        self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
+    ) -> DryRun:
+        """Return what an upload would do, to iterate over: ``async with client.plan(...)``.
+
+        The dataset is listed and the sources are read; nothing is sent. See `uploader`.
+        """
+        from datagym_async.models._ids import id_of
+        from datagym_async.uploads import DryRun, UploadConfig
+        from datagym_async.uploads.sources import check_sources
+
+        check_kind("config", config, UploadConfig)
+        check_sources(sources)
+        return DryRun(self.datasets, id_of(dataset_id, "dataset id"), sources, config=config)
+
+    async def upload(
+        self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
+    ) -> UploadReport:
+        """Upload everything that `sources` names and return the report; see `uploader`.
+
+        Raises:
+            APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        async with self.uploader(dataset_id, sources, config=config) as run:
+            await run.finish()
+        return run.report
+
+    def downloader(
+        self,
+        dataset_id: DatasetId,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+    ) -> Downloader:
+        """Return a download of a dataset to iterate over: ``async with client.downloader(...)``.
+
+        Args:
+            dataset_id: The dataset whose media are downloaded.
+            folder: Where to: a new or an empty folder, or that of the same download before.
+            config: Options of the download.
+        """
+        return self._downloader("dataset", dataset_id, folder, config)
+
+    def project_downloader(
+        self,
+        project_id: ProjectId,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+    ) -> Downloader:
+        """Return a download of all datasets of a project, each into a folder of its own.
+
+        `folder` and `config` are those of `downloader`.
+        """
+        return self._downloader("project", project_id, folder, config)
+
+    async def download_dataset(
+        self,
+        dataset_id: DatasetId,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+    ) -> DownloadReport:
+        """Download all media of a dataset and return the report; the same call again goes on.
+
+        Arguments are those of `downloader`.
+
+        Raises:
+            APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
+            ConfigurationError: The folder cannot be used.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        async with self.downloader(dataset_id, folder, config=config) as run:
+            return await run.finish()
+
+    async def download_project(
+        self,
+        project_id: ProjectId,
+        folder: str | os.PathLike[str],
+        *,
+        config: DownloadConfig | None = None,
+    ) -> DownloadReport:
+        """Download all media of a project, each dataset into a folder of its own.
+
+        Arguments are those of `project_downloader`.
+
+        Raises:
+            ConfigurationError: There is no such project, or the folder cannot be used.
+            APIError: The datasets cannot be listed.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        async with self.project_downloader(project_id, folder, config=config) as run:
+            return await run.finish()
+
+    def _downloader(
+        self,
+        kind: str,
+        found_by: DatasetId | ProjectId,
+        folder: str | os.PathLike[str],
+        config: DownloadConfig | None,
+        only: Collection[str] | None = None,
+    ) -> Downloader:
+        from datagym_async._runs._needs import DownloadSources
+        from datagym_async.downloads import DownloadConfig, Downloader
+        from datagym_async.downloads._manifest import DownloadJob
+        from datagym_async.models._ids import id_of
+
+        check_kind("config", config, DownloadConfig)
+        of = id_of(found_by, f"{kind} id").lower()
+        run = Downloader(
+            DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels),
+            DownloadJob(self._settings.base_url, kind, of),
+            folder,
+            config=config,
+            retry=self._settings.retry,
+            lane=self._opened.lane(Lane.DOWNLOAD),
+            only=only,
+        )
+        if self._others is not None:
+            run.fetch_by(self._others.fetch(run.place, config or DownloadConfig()))
+        return run
+
+    async def download_bitmaps(
+        self,
+        project_id: ProjectId,
+        folder: str | os.PathLike[str],
+        *,
+        keys: str | Sequence[str] | None = None,
+        format: BitmapFormat = "png",  # noqa: A002 -- what it is called everywhere
+        resume: bool = True,
+        concurrency: int = BITMAPS_AT_ONCE,
+        on_result: Callable[[BitmapResult], None] | None = None,
+    ) -> BitmapReport:
+        """Download the segmentation bitmaps of a project's finished tasks and return the report.
+
+        Each goes to ``folder/KEY/NAME.png``, with the name of its image made fit for a disk; where
+        two would have the same name, the beginning of the task's id is in it. A bitmap that cannot
+        be had does not stop the others; a task that leaves its state meanwhile has none, and says
+        so. Cancelled, no half file is left, and the same call again goes on.
+
+        Args:
+            project_id: UUID of a project of images.
+            folder: Where to; it is made if it is not there.
+            keys: One key of an image segmentation, or several, for a bitmap of each finished task,
+                black where nothing was segmented. None for those alone in which something is: the
+                ones that the export names.
+            format: ``"png"`` (needs ``datagym-async[images]``) or ``"bmp"``, as it is sent: 8 bits
+                a pixel, 255 in the segment, 0 elsewhere.
+            resume: Whether bitmaps whose file is there are skipped. False fetches all anew, for
+                labels may have changed.
+            concurrency: Bitmaps in flight, 1 to 64; the client's `max_downloads` bounds them too.
+            on_result: Called with each result as it is settled; must not raise.
+
+        Raises:
+            ConfigurationError: A key is not of an image segmentation, or an option cannot be used.
+            APIError: The project cannot be read, or the token does not count (any more).
+            TransferError: The folder cannot be written to; its `report` says what was done.
+        """
+        from datagym_async.exports._bitmaps import save_bitmaps
+
+        return await save_bitmaps(
+            self._bitmap_source(project_id, keys),
+            folder,
+            wanted=format,
+            resume=resume,
+            concurrency=concurrency,
+            on_result=on_result,
+        )
+
+    def bitmaps(
+        self,
+        project_id: ProjectId,
+        *,
+        keys: str | Sequence[str] | None = None,
+        ahead: int = BITMAPS_AT_ONCE,
+    ) -> BitmapStream:
+        """Return the bitmaps of a project as arrays: ``async with client.bitmaps(...) as stream``.
+
+        Needs numpy and ``datagym-async[images]``.
+
+        Args:
+            project_id: UUID of a project of images.
+            keys: See `download_bitmaps`.
+            ahead: Bitmaps fetched ahead, 1 to 64.
+        """
+        from datagym_async.exports import BitmapStream
+
+        return BitmapStream(self._bitmap_source(project_id, keys), ahead=ahead)
+
+    def _bitmap_source(
+        self, project_id: ProjectId, keys: str | Sequence[str] | None
+    ) -> BitmapSource:
+        from datagym_async.exports._bitmaps import BitmapSource
+        from datagym_async.models._ids import id_of
+
+        several = (keys,) if isinstance(keys, str) else keys
+        return BitmapSource(self.labels, self.tasks, id_of(project_id, "project id"), several)
+
+    async def export_labels(
+        self,
+        project_id: ProjectId,
+        path: str | os.PathLike[str],
+        format: ExportFormat = "json",  # noqa: A002 -- what it is called everywhere
+        *,
+        mapping: LabelMapping | None = None,
+        exact: bool | None = None,
+        sizes: bool = True,
+        states: States = None,
+        datasets: str | Iterable[DatasetId] = (),
+        only_labelled: bool = False,
+        captions: bool = True,
+        classes: Fixed = (),
+        clip: bool = False,
+        zero_based: bool = False,
+        images: ImagesWay | None = None,
+        images_from: str | os.PathLike[str] | None = None,
+        split: str | Mapping[str, float] | None = None,
+        group: str | None = None,
+        overwrite: bool = False,
+        on_progress: Callable[[ExportProgress], None] | None = None,
+    ) -> ExportedLabels:
+        """Write the labels of a project's tasks to a file or folder.
+
+        ``"json"`` is what the service sends, byte by byte, and ``"jsonl"`` a line a task; both are
+        written as they arrive. The other formats take all labels at once and need the extra
+        ``formats`` (COCO only where it needs masks). A file or folder is there whole or not at all.
+
+        The service exports finished tasks, with coordinates cut to whole pixels and without the
+        sizes of images (observed). Formats but the first two need these, so that each task is read
+        for them, and its labels are taken from there with every digit.
+
+        Args:
+            project_id: UUID of the project.
+            path: The file of ``"json"``, ``"jsonl"`` and ``"coco"``, replaced if it is there; else
+                the folder, which must not be there, or be empty. Captions go to a file beside
+                that of COCO, ``NAME.captions.json``.
+            format: ``"json"``, ``"jsonl"``, or one that `formats.write` writes: ``"coco"``,
+                ``"yolo"``, ``"yolo-seg"``, ``"yolo-pose"``, ``"yolo-obb"``, ``"voc"``,
+                ``"kitti"``, ``"cvat"``, ``"imagefolder"`` or ``"lightly"``.
+            mapping: For COCO as `formats.coco.to_document` takes it; other formats take the class
+                of an object from its select.
+            exact: Whether coordinates have every digit, a request a task (the service then creates
+                the empty answers of one that nobody has opened). None for the formats that need the
+                sizes of images, unless `sizes` is False; False for whole pixels, as in an export.
+            sizes: Whether widths and heights are read from the service, a request a task. All
+                formats but ``"json"`` and ``"jsonl"`` leave out what needs them otherwise.
+            states: The states of the tasks, or ``"all"``; None for the finished ones (completed,
+                skipped, reviewed). Others are in no export: all are then read one by one, exactly.
+            datasets: UUIDs of the datasets whose tasks are wanted; none for all of the project.
+            only_labelled: Whether tasks without any shape and answer are left out.
+            captions: Whether captions go to a file beside that of COCO; else they are left out.
+            classes: Names of classes, or a file of them (a ``data.yaml``, a COCO file, or a name a
+                line): these come first and keep their numbers. The others have the order and the
+                texts of the label configuration, used or not.
+            clip: Whether shapes are cut off at the edges of their image.
+            zero_based: Of ``"voc"``: whether the first pixel is 0, where the format has 1.
+            images: Whether images are put beside their labels, as trainers expect: as a ``"link"``
+                to, or a ``"copy"`` of, a file in `images_from`, or after a ``"download"``. COCO is
+                then a folder, too.
+            images_from: The folder of the files: that of a download, or any in which files are
+                named like media. Of ``"download"`` where to (default: beside `path`, with
+                ``.media`` behind its name); what is there is not fetched again, and it can be
+                deleted afterwards, but for what could not be hard-linked.
+            split: Shares of the parts of the dataset, ``"train=0.8,val=0.1,test=0.1"``: an image
+                belongs to a part by a hash of the id of its media, so that growth moves none.
+            group: What stays in one part: ``"folder"``, or a regular expression for names.
+            overwrite: Whether a folder that holds something is deleted, once the new one is
+                complete.
+            on_progress: Called now and then, in the event loop; must not raise.
+
+        Raises:
+            ConfigurationError: There is no such format, the path cannot be used, an extra is
+                missing, or options cannot go together.
+            NotFoundError: The project or a dataset is unknown.
+            APIError: The labels cannot be read.
+            OSError: They cannot be written.
+        """
+        from datagym_async.exports._label_files import ExportOptions, export_labels
+        from datagym_async.exports._tasks import TaskSource, states_of
+        from datagym_async.formats import LabelMapping
+        from datagym_async.models._ids import id_of
+
+        several = (datasets,) if isinstance(datasets, str) else datasets
+        source = TaskSource(
+            self.labels,
+            self.tasks,
+            self.datasets,
+            id_of(project_id, "project id"),
+            states_of(states),
+            tuple(id_of(each, "dataset id") for each in several),
+            only_labelled,
+        )
+
+        async def download(
+            folder: Path, media_ids: Collection[str], tell: Callable[[int, int], None]
+        ) -> None:
+            async with self._downloader("project", project_id, folder, None, media_ids) as run:
+                async for _ in run:
+                    tell(run.progress.items_done, run.progress.items_total)
+                tell(run.progress.items_done, run.progress.items_total)
+
+        options = ExportOptions(
+            mapping=mapping or LabelMapping(),
+            exact=exact,
+            sizes=sizes,
+            captions=captions,
+            classes=classes,
+            clip=clip,
+            zero_based=zero_based,
+            images=images,
+            images_from=None if images_from is None else Path(images_from),
+            split=split,
+            group=group,
+            overwrite=overwrite,
+            download=download,
+            on_progress=on_progress or (lambda _: None),
+        )
+        return await export_labels(source, Path(path), format, options)
+
+    async def preview(
+        self, media_id: MediaId, *, project_id: ProjectId | None = None, text: bool = True
+    ) -> Image:
+        """Return an image with its labels drawn on it, as an RGB image of Pillow's.
+
+        The labels are those of its task, in whatever state, with every digit of their coordinates;
+        the colours are those of the label configuration. To find the task, the tasks of the project
+        are listed. A task that nobody has opened is not read: the service would create values.
+        Needs ``datagym-async[look]``.
+
+        Args:
+            media_id: The image.
+            project_id: The project whose labels are drawn; None for the image alone.
+            text: Whether class and answers are written beside each shape.
+
+        Raises:
+            NotFoundError: The media is unknown, or the project has no task of it.
+            ConfigurationError: The extra is not installed.
+            OSError: The image cannot be decoded.
+        """
+        from datagym_async._threads import in_thread
+        from datagym_async.labels import LabeledImage
+        from datagym_async.look import draw
+        from datagym_async.look._drawing import require_look
+        from datagym_async.look._subjects import task_labels
+        from datagym_async.models._ids import id_of
+
+        require_look("client.preview")
+        media, sources = id_of(media_id, "media id"), self._look_sources()
+        labels, colors = None, None
+        if project_id is not None:
+            project = id_of(project_id, "project id")
+            labels, colors = await task_labels(sources, media, project)
+        content = await self.media.download(media)
+        drawn = labels or LabeledImage(media_id=media)
+        return await in_thread(draw, content, drawn, colors=colors, text=text)
+
+    async def stats(
+        self,
+        *,
+        project_id: ProjectId | None = None,
+        dataset_id: DatasetId | None = None,
+        tiny: float = 4.0,
+    ) -> LabelStatistics:
+        """Return what the labels of a project, or of a dataset in all its projects, hold.
+
+        The export is read as it arrives, in memory that does not grow with it. Needs
+        ``datagym-async[look]``.
+
+        Args:
+            project_id: The project; with a dataset, the labels of that one in it.
+            dataset_id: The dataset.
+            tiny: Pixels that a side of a tiny object is shorter than.
+
+        Raises:
+            NotFoundError: There is no such project or dataset.
+            ConfigurationError: Neither is given, or the extra is not installed.
+        """
+        from datagym_async.look._drawing import require_look
+        from datagym_async.look._subjects import service_statistics
+
+        require_look("client.stats")
+        named = self._named(project_id, dataset_id)
+        return await service_statistics(self._look_sources(), *named, tiny=tiny)
+
+    async def gallery(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        project_id: ProjectId | None = None,
+        dataset_id: DatasetId | None = None,
+        options: GalleryOptions | None = None,
+    ) -> Gallery:
+        """Make a gallery: a page that a browser opens from the disk, without a server or a network.
+
+        It shows all images with the labels of finished tasks. Each image is downloaded once; for
+        one with segments its task is read as well, for an export has them as bitmaps alone. Needs
+        ``datagym-async[look]``.
+
+        Args:
+            folder: Where to: a new or an empty folder, or that of a gallery before.
+            project_id: The project; with a dataset, the images and labels of that one in it.
+            dataset_id: The dataset. Without a project, the labels are those of the first of its
+                projects.
+            options: How it is made, and what it is compared with.
+
+        Raises:
+            NotFoundError: There is no such project or dataset.
+            ConfigurationError: Neither is given, the folder cannot be used, or an extra is missing.
+            APIError: The service cannot be asked any more.
+            FileWriteError: The folder cannot be written to.
+        """
+        from datagym_async.look import GalleryOptions
+        from datagym_async.look._drawing import require_look
+        from datagym_async.look._gallery import build_gallery
+        from datagym_async.look._subjects import of_service
+
+        require_look("client.gallery")
+        check_kind("options", options, GalleryOptions)
+        named = self._named(project_id, dataset_id)
+        looked = await of_service(self._look_sources(), *named)
+        return await build_gallery(looked, Path(folder), options or GalleryOptions())
+
+    def _named(
+        self, project_id: ProjectId | None, dataset_id: DatasetId | None
+    ) -> tuple[str | None, str | None]:
+        """Return the ids of what is looked at."""
+        from datagym_async.models._ids import id_or_none
+
+        if project_id is None and dataset_id is None:
+            raise ConfigurationError("Nothing is named; give project_id, dataset_id or both")
+        return id_or_none(project_id, "project id"), id_or_none(dataset_id, "dataset id")
+
+    def _look_sources(self) -> LookSources:
+        from datagym_async.data._listing import Library
+        from datagym_async.look._subjects import LookSources
+
+        lane = self._opened.lane(Lane.DOWNLOAD)
+        return LookSources(
+            self.base_url,
+            Library(self.media, self.datasets, self.projects, self.labels, lane),
+            self.media,
+            self.tasks,
+            self.label_configs,
+        )
+
+    async def import_labels(
+        self,
+        project_id: ProjectId,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002 -- what it is called everywhere
+        *,
+        keep_data: bool,
+        create_config: bool = False,
+        mapping: LabelMapping | None = None,
+        classes: Fixed = (),
+        split: str | None = None,
+        min_score: float | None = None,
+        zero_based: bool = False,
+        images: str | os.PathLike[str] | None = None,
+        unannotated: bool = False,
+        on_result: Callable[[ImportResult], None] | None = None,
+        **how: Unpack[ImportHow],
+    ) -> ImportedLabels:
+        """Import the labels of a file or folder, in any format that `formats.read` reads.
+
+        Images are found by their names, and classes by theirs in the label configuration of the
+        project. Nothing is lost in silence: the report has a result for each image, and what else
+        the file holds is among the losses.
+
+        Args:
+            project_id: UUID of the project; the datasets of the images must be attached to it.
+            path: The file or folder.
+            format: As for `formats.read`; also ``"json"`` (items of an import, or an export of the
+                service) and ``"jsonl"`` (such an item a line). None to find out by what is there.
+            keep_data: False to replace all labels of each image that the file names, True to append
+                to them; see `LabelsResource.import_predictions`.
+            create_config: Whether a label configuration is made of the file if that of the project
+                is empty; else that is an error.
+            mapping: What becomes what.
+            classes: Names of the classes by their numbers, or a file of them (see
+                `formats.classes_from`), where labels have numbers alone.
+            split, min_score, zero_based, images: See `formats.read`.
+            unannotated: Whether images without any label are imported: with `keep_data` False, that
+                deletes the labels that they have.
+            on_result: Called with each result, in the event loop; must not raise.
+            **how: Further options of `LabelsResource.import_predictions`: `partial`, `strict`,
+                `dry_run`, `sizes`, `rescale`, `clip`, `batch_size`; and `by_name`, for JSON.
+
+        Raises:
+            FormatError: The file is not of its format, or holds no image.
+            ConfigurationError: The label configuration is empty, or an option cannot be used.
+            NotFoundError: The project is unknown.
+            APIError: The service cannot be asked any more; a note says how many were stored.
+            OSError: The file cannot be read.
+        """
+        from datagym_async.formats import LabelMapping, PredictionFile
+        from datagym_async.imports._label_files import LabelImport, import_labels
+        from datagym_async.models._ids import id_of
+        from datagym_async.resources._projects import chosen
+
+        project = chosen(await self.projects.list(), id_of(project_id, "project id"))
+        source = PredictionFile(
+            Path(path),
+            format=format,
+            mapping=mapping or LabelMapping(),
+            classes=classes,
+            split=split,
+            min_score=min_score,
+            zero_based=zero_based,
+            images=None if images is None else Path(images),
+            unannotated=unannotated,
+        )
+        run = LabelImport(
+            self.labels,
+            self.label_configs,
+            project,
+            source,
+            keep_data=keep_data,
+            how=how,
+            create_config=create_config,
+        )
+        return await import_labels(run, on_result)
+
+    @overload
+    def loader(
+        self,
+        dataset_id: DatasetId | None = None,
+        *,
+        project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
+        transform: None = None,
+        batch_size: None = None,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[Sample]: ...
+    @overload
+    def loader(
+        self,
+        dataset_id: DatasetId | None = None,
+        *,
+        project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
+        transform: None = None,
+        batch_size: int,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[tuple[Sample, ...]]: ...
+    @overload
+    def loader(
+        self,
+        dataset_id: DatasetId | None = None,
+        *,
+        project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
+        transform: Callable[[Sample], T],
+        batch_size: None = None,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[T]: ...
+    @overload
+    def loader(
+        self,
+        dataset_id: DatasetId | None = None,
+        *,
+        project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
+        transform: Callable[[Sample], T],
+        batch_size: int,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[tuple[T, ...]]: ...
+    @overload
+    def loader(
+        self,
+        dataset_id: DatasetId | None = None,
+        *,
+        project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
+        transform: Callable[[Sample], object] | None = None,
+        batch_size: int | None = None,
+        config: LoaderConfig | None,
+        **options: Unpack[LoaderOptions],
+    ) -> DatasetLoader[object]: ...
+    @showing(_loader_options)
+    def loader(
+        self,
+        dataset_id: DatasetId | None = None,
+        *,
+        project_id: ProjectId | None = None,
+        media: Iterable[DatasetMedia] | None = None,
+        transform: Callable[[Sample], object] | None = None,
+        config: LoaderConfig | None = None,
+        **options: Any,
+    ) -> DatasetLoader[object]:
+        """Return a loader of samples to iterate over: ``async for sample in client.loader(...)``.
+
+        Nothing is fetched before the iteration. The options are those of `LoaderConfig`.
+
+        Args:
+            dataset_id: UUID of the dataset; None for all datasets of the project.
+            project_id: UUID of the project whose labels the samples carry; None for no labels.
+            media: The media to load, as listings give them, in place of a whole dataset: nothing is
+                listed then, and link images among them are asked of the service.
+            transform: Called in a thread with each sample; what it returns is yielded instead.
+            config: The options as one value; those that are passed by name go before it.
+            **options: Options by name.
+
+        Raises:
+            ConfigurationError: An option cannot be used as it is.
+        """
+
+        from datagym_async.data import DatasetLoader, LoaderConfig
+        from datagym_async.data._listing import Library
+        from datagym_async.models._ids import id_or_none
+
+        check_kind("config", config, LoaderConfig)
+        lane = self._opened.lane(Lane.DOWNLOAD)
+        return DatasetLoader(
+            Library(self.media, self.datasets, self.projects, self.labels, lane),
+            id_or_none(dataset_id, "dataset id"),
+            project_id=id_or_none(project_id, "project id"),
+            media=media,
+            transform=transform,
+            config=attrs.evolve(config or LoaderConfig(), **options),
+        )
+
+    async def predict(
+        self,
+        project_id: ProjectId,
+        model: Model,
+        *,
+        setup: Callable[[], object] | None = None,
+        states: OpenStates = "open",
+        keep_data: bool = False,
+        batch_size: int = 16,
+        processes: int = 0,
+        client: Callable[[], AbstractAsyncContextManager[Loading]] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        partial: bool = False,
+        strict: bool = False,
+        on_progress: Callable[[PredictProgress], object] | None = None,
+        workers: Callable[[Job], Workers] | None = None,
+        **options: Unpack[LoaderOptions],
+    ) -> PredictReport:
+        """Show the images of a project to a model, and import what it says of them.
+
+        ::
+
+            def model(samples, network):
+                boxes = network([sample.data for sample in samples])
+                return [[Annotation("car", Rectangle(*box)) for box in each] for each in boxes]
+
+            report = await client.predict(project_id, model, setup=load_network)
+
+        Images are loaded ahead while the model is busy. Its answers are checked against the label
+        configuration and imported as they come, one request at a time. An image that cannot be
+        loaded, or at which the model fails, is named in the report, and the others go on. With a
+        journal, the same call again does what is left.
+
+        Args:
+            project_id: UUID of a project of images.
+            model: Is called with a list of `Sample`, and with what `setup` gave if there is one. It
+                returns one answer a sample: a list of `Annotation` and `Classification`, a
+                `LabeledImage`, or None to leave alone what the service has. It runs in a thread, or
+                in worker processes, one batch at a time in each.
+            setup: Loads what the model needs, once a process.
+            states: Of which tasks: ``"open"`` for those that people have not finished, ``"all"``,
+                a `TaskState`, or several.
+            keep_data: Whether labels are added to those that there are, instead of replacing them.
+            batch_size: Samples that the model gets at once; the last ones may be fewer.
+            processes: Worker processes, each with a model of its own; 0 for a thread of this one.
+            client: Makes a client in a worker process; None takes address and token from the
+                environment there, as `DataGymClient` does.
+            journal: File in which it is kept what was done; None for none.
+            partial: Whether an answer is imported without the labels that do not fit.
+            strict: Whether answers with warnings are held back, too.
+            on_progress: Is called in the event loop with each image that is settled; must not
+                raise.
+            workers: Gives workers elsewhere, in place of a thread or processes here; it is what
+                `distributed.predict` says.
+            **options: Options of `loader`, for example ``decode="pillow"``; arrays by default.
+
+        Raises:
+            ConfigurationError: An option cannot be used, or the journal is of another job.
+            APIError: The project cannot be listed.
+            TransferError: The run had to stop before its end; its `report` says what was done.
+        """
+        from datagym_async.data._listing import Library
+        from datagym_async.models._ids import id_of
+        from datagym_async.predict import _run as predicting
+
+        if self._others is not None and workers is None:
+            workers, client = self._others.workers, client or self._others.connect
+        lane, address = self._opened.lane(Lane.DOWNLOAD), self._settings.base_url
+        environment = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+        is_same = check_base_url(environment) == address and TOKEN_VARIABLE in os.environ
+        if processes and client is None and workers is None and not is_same:
+            raise ConfigurationError(
+                f"Worker processes open clients of their own, and {BASE_URL_VARIABLE} and "
+                f"{TOKEN_VARIABLE} do not name this service; set them, or pass client="
+            )
+        return await predicting.predict(
+            predicting.PredictParts(
+                base_url=address,
+                client=self,
+                library=Library(self.media, self.datasets, self.projects, self.labels, lane),
+                tasks=self.tasks,
+                labels=self.labels,
+            ),
+            id_of(project_id, "project id"),
+            predicting.PredictOptions(
+                model=model,
+                setup=setup,
+                states=states,
+                keep_data=keep_data,
+                batch_size=batch_size,
+                processes=processes,
+                connect=client or cast("Any", type(self)),
+                journal=journal,
+                partial=partial,
+                strict=strict,
+                on_progress=on_progress,
+                loader={"decode": "numpy", **options},
+            ),
+            workers,
+        )
+
+    @property
+    def _opened(self) -> Opened:
+        if self._open is None or self._open.session.is_closed:
+            raise ClientClosedError(
+                f"{self!r} cannot be used; open it with `async with DataGymClient(...) as client`"
+            )
+        return self._open
