@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import BrokenExecutor
 from contextlib import asynccontextmanager
@@ -65,8 +66,10 @@ def _processes(count: int) -> ProcessPoolExecutor:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # Not forked: a fork of a process with threads may hang.
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    # Not forked: a fork of a process with threads may hang. Ctrl-C is heard by this process alone.
+    ours = signal.SIGINT, signal.SIG_IGN
+    fresh = get_context("spawn")
+    return ProcessPoolExecutor(count, fresh, initializer=signal.signal, initargs=ours)
 
 
 class Thumbnails:

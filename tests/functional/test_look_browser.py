@@ -68,7 +68,7 @@ def coco(images: list[str], seed: int, *, others: bool = False) -> dict[str, Any
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> look.Gallery:
-    """A gallery of 500 images, one of them with a hostile name, compared with other labels."""
+    """A gallery of 500 images, one of a hostile name, one moved, compared with others."""
     folder = tmp_path_factory.mktemp("photos")
     names = [HOSTILE, *(f"street_{n:03}.jpg" for n in range(IMAGES - 1))]
     for at, name in enumerate(names):
@@ -78,7 +78,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> look.Gallery:
     compared.write_text(json.dumps(coco(names, 1, others=True)))
     options = look.GalleryOptions(compare=compared, workers=0, size=64)
     output = tmp_path_factory.mktemp("site")
-    return asyncio.run(look.gallery(folder, output, options=options))
+    made = asyncio.run(look.gallery(folder, output, options=options))
+    (folder / "street_007.jpg").unlink()
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -323,6 +325,18 @@ def test_overlays_lie_where_the_labels_are(visit: Visit, site: look.Gallery) -> 
     assert svg.get_attribute("viewBox") == "0 0 64 48"
     image = page.locator("#views img").first
     assert image.bounding_box() == svg.bounding_box()
+
+
+def test_an_image_that_was_moved_is_shown_by_its_thumbnail(
+    visit: Visit, site: look.Gallery
+) -> None:
+    """A gallery that is sent to somebody shows all of it, without the files that it links."""
+    page = opened(visit, site)
+    page.goto(f"{site.path.as_uri()}#image=8")
+    page.wait_for_selector("#one img[src^='thumbs/']")
+
+    assert page.inner_text("#name") == "street_007.jpg"
+    visit.problems.clear()  # the browser says that a file was not there
 
 
 def test_a_hostile_name_does_nothing(visit: Visit, site: look.Gallery) -> None:

@@ -55,8 +55,12 @@
   };
   const frameOf = (image, marks, address) => {
     const frame = make("span", { class: "frame" });
-    if (image.t) { frame.append(make("img", { src: address || image.t, alt: "", decoding: "async" })); }
-    else { frame.append(make("span", { class: "broken" }, image.x || "no image")); }
+    if (image.t) {
+      const shown = make("img", { src: address || image.t, alt: "", decoding: "async" });
+      // The image itself may not be where it was: then the thumbnail, larger.
+      if (address) { shown.addEventListener("error", () => { shown.src = image.t; }, { once: true }); }
+      frame.append(shown);
+    } else { frame.append(make("span", { class: "broken" }, image.x || "no image")); }
     frame.append(marksOf(image, marks));
     return frame;
   };
