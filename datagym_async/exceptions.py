@@ -37,7 +37,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 import attrs
 
@@ -320,6 +320,9 @@ class FileWriteError(DataGymError, OSError):
         return str(self.args[0])
 
 
+Trouble: TypeAlias = Literal["gone", "denied", "changed", "wrong", "passing"]
+
+
 class StoreError(DataGymError, OSError):
     """An object store does not give or take something; the text has no word of the store's own.
 
@@ -332,7 +335,7 @@ class StoreError(DataGymError, OSError):
         self,
         message: str,
         *,
-        trouble: Literal["gone", "denied", "changed", "wrong", "passing"] = "passing",
+        trouble: Trouble = "passing",
     ) -> None:
         super().__init__(message)
         self.trouble = trouble

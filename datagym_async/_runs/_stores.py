@@ -30,7 +30,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -38,7 +38,7 @@ from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
-from datagym_async.exceptions import ConfigurationError, FileChangedError, StoreError
+from datagym_async.exceptions import ConfigurationError, FileChangedError, StoreError, Trouble
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, PutResult
@@ -71,8 +71,6 @@ _SHOWN: Final = re.compile(
 )
 """Options that hold no secret, and may stand in a journal."""
 _MEMORY: Final[dict[str, Any]] = {}
-
-Trouble: TypeAlias = Literal["gone", "denied", "changed", "wrong", "passing"]
 
 
 def is_stored(text: str) -> bool:

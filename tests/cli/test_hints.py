@@ -15,7 +15,16 @@ from datagym_async.cli import hint_in_shell_words
 HOME = Path(datagym_async.__file__).parent
 OF_COMMANDS = ("cli", "__main__.py")
 # What no command does: a loader, single calls of programs, the embedded server and its faults.
-OF_PROGRAMS = ("data", "resources", "labels", "server", "testing", "_client.py", "_client_jobs.py", *OF_COMMANDS)
+OF_PROGRAMS = (
+    "data",
+    "resources",
+    "labels",
+    "server",
+    "testing",
+    "_client.py",
+    "_client_jobs.py",
+    *OF_COMMANDS,
+)
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 ARGUMENT = re.compile(r"\b[a-z_]+=(?:True|False|None|\"|\.\.\.)|client\.[a-z]")
 # What a caller of a single method alone can meet.
