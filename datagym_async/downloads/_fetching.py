@@ -208,7 +208,7 @@ def _is_of_all(error: Exception) -> bool:
     if isinstance(error, APIError | ClientClosedError):
         return is_fatal(error) and not isinstance(error, NotFoundError)
     if isinstance(error, StoreError):
-        return error.trouble != "passing"
+        return error.trouble == "denied"  # a key may be too long, and others are not
     if isinstance(error, FileWriteError):  # of a shard
         return True
     return isinstance(error, OSError) and is_full(error)

@@ -185,6 +185,23 @@ async def test_a_store_that_takes_nothing_stops_the_download(
     assert {name: store.objects[f"out/{name}"] for name in PHOTOS} == PHOTOS
 
 
+async def test_a_store_that_refuses_one_object(client: DataGymClient, dataset_id: str) -> None:
+    """That one has failed, and the next run tries again; refused in a row, they stop the run."""
+    store = BrokenStore(fault=lambda key, _: "400" if key == "out/3.jpg" else "")
+    with store.serving():
+        config = DownloadConfig(store_options=store.options)
+        report = await client.download_dataset(dataset_id, "s3://b/out", config=config)
+        assert (report.downloaded, report.failed) == (11, 1)
+        assert "s3://b/out/3.jpg: the store answered 400" in report.problems[0].reason
+        store.fault = lambda key, _: ""
+        report = await client.download_dataset(dataset_id, "s3://b/out", config=config)
+        assert (report.downloaded, report.present) == (1, 11)
+        store.fault = lambda key, _: "400" if key.endswith(".jpg") else ""
+        with pytest.raises(TransferError, match="the store answered 400"):
+            config = DownloadConfig(store_options=store.options, concurrency=1)
+            await client.download_dataset(dataset_id, "s3://b/other", config=config)
+
+
 async def test_labels_lie_beside_the_media_in_a_store(tmp_path: Path, place: str) -> None:
     """Whatever a download writes into a folder is in the prefix in the end, and not here."""
     media = [SeedMedia(name, jpeg(2000, seed=3)) for name in ("a.jpg", "b.jpg")]
