@@ -25,7 +25,7 @@ from datagym_async.uploads._values import RESUMED
 
 if TYPE_CHECKING:
     from datagym_async.downloads import DownloadReport
-    from datagym_async.look._run_page import RunRecord
+    from datagym_async.look._pages import RunRecord
 
 RESUME: Final = "The same command resumes where this one stopped."
 
@@ -158,7 +158,7 @@ def record_for(files: Sequence[Path]) -> RunRecord | None:
     """Return what keeps how a run goes over time, where a page is to show it."""
     if all(file.suffix.lower() != ".html" for file in files):
         return None
-    from datagym_async.look._run_page import RunRecord  # loaded by those who want one
+    from datagym_async.look._pages import RunRecord  # loaded by those who want one
 
     return RunRecord()
 
@@ -177,7 +177,7 @@ def write_report(
             if file.suffix.lower() == ".csv":
                 report.to_csv(file)
             elif file.suffix.lower() == ".html":
-                from datagym_async.look._run_page import run_page  # loaded by those who want one
+                from datagym_async.look._pages import run_page  # loaded by those who want one
 
                 write_private(file, run_page(report, record).encode())
             else:

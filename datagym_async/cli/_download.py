@@ -30,7 +30,7 @@ from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
 from datagym_async.exceptions import TransferError
 
 if TYPE_CHECKING:
-    from datagym_async.look._run_page import RunRecord
+    from datagym_async.look._pages import RunRecord
 
 app = group("download")
 

@@ -62,7 +62,7 @@ from datagym_async.uploads._config import rules_of
 from datagym_async.uploads.sources import check_there
 
 if TYPE_CHECKING:
-    from datagym_async.look._run_page import RunRecord
+    from datagym_async.look._pages import RunRecord
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ In reading order:
 * `_subjects`: what is looked at: the images of a project, a dataset or a folder; files of labels
 * `_thumbnails`: made in processes; `_gallery`: a folder that a browser opens from the disk
 * `_sheet`: a contact sheet
-* `_pages`, with `templates/`: pages that need nothing besides themselves
+* `_pages`, with `templates/`: pages of statistics and of runs, that need nothing besides themselves
 
 Drawing and pages need ``datagym-async[look]``; SVG needs nothing.
 """

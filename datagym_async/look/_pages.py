@@ -1,16 +1,28 @@
-"""Pages from templates: everything that comes into one is escaped, and nothing is fetched."""
+"""Pages from templates, of statistics and of runs.
+
+Everything that comes into one is escaped, and nothing is fetched.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
 
 from datagym_async._extras import extra_module
 from datagym_async._printable import printable
+from datagym_async._runs._text import size
+from datagym_async.look._stats import binned
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from datagym_async._limits import LimiterState
+    from datagym_async._runs._text import BulkReport
+    from datagym_async._session import SessionStatistics
     from datagym_async.look._stats import Histogram, LabelStatistics
 
 _BARS: Final = 24
@@ -46,19 +58,19 @@ def statistics_page(statistics: LabelStatistics) -> str:
         ("objects", statistics.objects),
         ("classes", len(statistics.classes)),
     ]
-    return page("stats.html", s=statistics, cards=cards, charts=_charts(statistics))
+    return page("stats.html", s=statistics, cards=cards, charts=_charts_of(statistics))
 
 
 def statistics_svg(statistics: LabelStatistics) -> str:
     """Return the charts of statistics as one SVG document."""
     placed, y = [], 16
-    for title, rows in _charts(statistics):
+    for title, rows in _charts_of(statistics):
         placed.append((y, title, rows))
         y += 46 + 22 * len(rows)
     return page("stats.svg", placed=placed, height=y)
 
 
-def _charts(statistics: LabelStatistics) -> list[tuple[str, Histogram]]:
+def _charts_of(statistics: LabelStatistics) -> list[tuple[str, Histogram]]:
     classes = tuple((each.key, each.objects) for each in statistics.classes)
     found = (
         ("Objects by class", classes),
@@ -75,3 +87,125 @@ def few(rows: Histogram) -> Histogram:
     """Return the first rows, and what the others sum up to."""
     rest = sum(count for _, count in rows[_BARS:])
     return (*rows[:_BARS], *([("others", rest)] if rest else []))
+
+
+# --- The report of an upload or download, and how it went over time ------------------------------
+
+_MOMENTS: Final = 400
+_WIDE, _HIGH = 520.0, 130.0  # of the field of a chart, in its units
+_COUNTS: Final = frozenset(
+    ("uploaded", "downloaded", "present", "skipped", "rejected", "failed", "pending", "unsettled")
+)
+
+
+class Progress(Protocol):
+    """How far a run is, of an upload or a download."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def items_done(self) -> int: ...
+    @property
+    def bytes_done(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+
+
+@attrs.frozen
+class Moment:
+    """How far a run was, and what it was allowed."""
+
+    seconds: float
+    items: int
+    bytes: int
+    in_flight: int
+    limit: int
+    p50: float
+    p95: float
+
+
+@attrs.define
+class RunRecord:
+    """How a run goes over time, at even distances that grow with its length: 400 moments at most.
+
+    Its figures are those that are shown while it runs; what lies between two looks is not told.
+    """
+
+    moments: list[Moment] = attrs.field(factory=list)
+    seconds: list[int] = attrs.field(factory=lambda: [0] * 64)
+    """How many items took how long, by powers of two of milliseconds."""
+    _every: float = 0.25
+
+    def note(
+        self, progress: Progress, limiter: LimiterState, statistics: SessionStatistics
+    ) -> None:
+        """Take a look at the run."""
+        if self.moments and progress.seconds < self.moments[-1].seconds + self._every:
+            return
+        done = progress.seconds, progress.items_done, progress.bytes_done, progress.in_flight
+        self.moments.append(Moment(*done, limiter.limit, statistics.p50, statistics.p95))
+        if len(self.moments) > _MOMENTS:
+            self.moments, self._every = self.moments[::2], self._every * 2
+
+    def took(self, seconds: float) -> None:
+        """Count the time that an item took."""
+        self.seconds[min(63, int(seconds * 1000).bit_length())] += 1
+
+
+def run_page(report: BulkReport, record: RunRecord | None = None) -> str:
+    """Return the report of a run as a page that needs nothing besides itself."""
+    whole = report.to_dict()
+    cards = [(name, f"{whole[name]:,}") for name in sorted(_COUNTS & whole.keys()) if whole[name]]
+    cards = [("planned", f"{whole['planned']:,}"), *cards, ("", size(whole["bytes"]))]
+    columns = [name for name in report.COLUMNS if any(row[name] for row in whole["problems"])]
+    hidden = {"problems", "problems_omitted", "summary", "advice", "schema", "notes"}
+    facts = [
+        (name.replace("_", " "), value)
+        for name, value in whole.items()
+        if name not in hidden and isinstance(value, str | int | float) and value not in ("", 0)
+    ]
+    return page(
+        "run.html",
+        report=whole,
+        advice=whole.get("advice", ""),
+        notes=whole.get("notes", ()),
+        cards=cards,
+        facts=facts,
+        columns=columns,
+        charts=_charts(record.moments) if record else [],
+        took=binned(record.seconds, " ms") if record else (),
+    )
+
+
+def _charts(moments: Sequence[Moment]) -> list[dict[str, Any]]:
+    if len(moments) < 2:
+        return []
+    rates, volumes = [], []
+    for before, after in pairwise(moments):
+        apart = after.seconds - before.seconds
+        rates.append((after.seconds, max(0.0, (after.items - before.items) / apart)))
+        volumes.append((after.seconds, max(0.0, (after.bytes - before.bytes) / apart)))
+    at = [each.seconds for each in moments]
+    limit = list(zip(at, [float(each.limit) for each in moments], strict=True))
+    flying = list(zip(at, [float(each.in_flight) for each in moments], strict=True))
+    half = list(zip(at, [each.p50 for each in moments], strict=True))
+    most = list(zip(at, [each.p95 for each in moments], strict=True))
+    return [
+        _chart("Items a second", "{:,.1f}/s", rates),
+        _chart("Bytes a second", "", volumes),
+        _chart("Limit, and in flight (dashed)", "{:,.0f}", limit, flying),
+        _chart("Latency of requests: median, 95 % (dashed)", "{:,.2f} s", half, most),
+    ]
+
+
+def _chart(title: str, unit: str, *lines: list[tuple[float, float]]) -> dict[str, Any]:
+    """Return a chart of lines over time: paths, and the texts at its corners."""
+    most = max(value for line in lines for _, value in line) or 1.0
+    end = max(at for line in lines for at, _ in line) or 1.0
+    paths = [
+        "M"
+        + "L".join(f"{_WIDE * at / end:.1f} {_HIGH * (1 - value / most):.1f}" for at, value in line)
+        for line in lines
+    ]
+    said = unit.format(most) if unit else f"{size(most)}/s"
+    return {"title": title, "most": said, "end": f"{end:,.1f} s", "paths": paths}

@@ -28,8 +28,7 @@ from datagym_async import (
     SessionStatistics,
     look,
 )
-from datagym_async.look._pages import statistics_page
-from datagym_async.look._run_page import RunRecord, run_page
+from datagym_async.look._pages import RunRecord, run_page, statistics_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

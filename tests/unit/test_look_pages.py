@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from datagym_async import LimiterState, SessionStatistics, UploadReport
-from datagym_async.look._run_page import RunRecord, run_page
+from datagym_async.look._pages import RunRecord, run_page
 
 STILL = SessionStatistics()
 
