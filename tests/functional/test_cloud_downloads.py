@@ -197,8 +197,8 @@ async def test_a_store_that_refuses_one_object(client: DataGymClient, dataset_id
         report = await client.download_dataset(dataset_id, "s3://b/out", config=config)
         assert (report.downloaded, report.present) == (1, 11)
         store.fault = lambda key, _: "400" if key.endswith(".jpg") else ""
+        config = DownloadConfig(store_options=store.options, concurrency=1)
         with pytest.raises(TransferError, match="the store answered 400"):
-            config = DownloadConfig(store_options=store.options, concurrency=1)
             await client.download_dataset(dataset_id, "s3://b/other", config=config)
 
 
