@@ -252,13 +252,16 @@ class Entries:
             self._folded.setdefault(_caseless(text), []).append(key)
             self._keys.setdefault(service_key(key), []).append(key)
 
-    def find(self, *names: str) -> tuple[str, bool] | None:
-        """Return the key of the first name whose entry can be no other's, else of the first one."""
+    def find(self, *names: str) -> tuple[str, int] | None:
+        """Return the key of the first name whose entry is sure, else of the first one.
+
+        With it goes how sure it is: 2 by its text or its hash, 1 by its key, 0 where it is like it.
+        """
         hits = [hit for name in names if (hit := self._find(name))]
         return next((hit for hit in hits if hit[1]), hits[0] if hits else None)
 
-    def _find(self, name: str) -> tuple[str, bool] | None:
-        """Return the key of a name's entry and whether it can be no other's, or None.
+    def _find(self, name: str) -> tuple[str, int] | None:
+        """Return the key of a name's entry and how sure it is, or None.
 
         By the text as it is, by the key with the name's hash, by the key itself, by key and text
         that the name would be given; then, less surely, by the text in any case and with any
@@ -266,16 +269,16 @@ class Entries:
         """
         name = composed(name)
         if len(exact := self._exact.get(name, [])) == 1:
-            return exact[0], True
+            return exact[0], 2
         if hashed := self._hashed.get(_hash(name)):
-            return hashed, True
+            return hashed, 2
         if name in self._texts:
-            return name, True
+            return name, 1
         by_key = self._keys.get(service_key(name), [])
         for key in by_key:
             if composed(self._texts[key]) == _entry_text(name):
-                return key, True
+                return key, 1
         for keys in (self._folded.get(_caseless(name), []), by_key):
             if len(keys) == 1:
-                return keys[0], False
+                return keys[0], 0
         return None

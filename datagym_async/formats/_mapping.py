@@ -143,7 +143,8 @@ def config_of(
                 points = [one for one in keypoint_names(category) if one not in place.points]
                 found[place.key] = _with_points(found[place.key], points)
     needed = _config(lacking, mapping, losses, drawn, captions, found.keys())
-    return LabelConfig(_added(found, needed.entries))
+    # Entries of groups are shared as soon as their keys are; those of classes by their texts alone.
+    return LabelConfig(_added(found, needed.entries, 1 if mapping.by == "supercategory" else 2))
 
 
 def _with_points(entry: ConfigEntry, names: Collection[str]) -> ConfigEntry:
@@ -155,7 +156,9 @@ def _with_points(entry: ConfigEntry, names: Collection[str]) -> ConfigEntry:
     return attrs.evolve(entry, children=(*entry.children, *points))
 
 
-def _added(present: Mapping[str, ConfigEntry], needed: Iterable[ConfigEntry]) -> list[ConfigEntry]:
+def _added(
+    present: Mapping[str, ConfigEntry], needed: Iterable[ConfigEntry], least: int = 1
+) -> list[ConfigEntry]:
     """Return entries that are there, and those that are needed: options go where their select is.
 
     A class that is needed has no place yet, so that its entry is a new one whatever is like it.
@@ -167,7 +170,7 @@ def _added(present: Mapping[str, ConfigEntry], needed: Iterable[ConfigEntry]) ->
         asks = each.options or any(one.options for one in each.children)
         is_class = each.type in _DRAWN and not asks
         hit = None if is_class else there.find(each.value)
-        if hit is None or not hit[1]:
+        if hit is None or hit[1] < least:
             found[each.key] = each
             continue
         same = found[hit[0]]
@@ -318,7 +321,7 @@ def places_of(
     A class is the option by its name in the entry by its supercategory, or the other way round
     (`LabelMapping.by` says which comes first); else the entry by its name; else the one option of
     the select for classes that has its name; else the option that has it behind its entry's.
-    Two classes that mean one place have none, unless one alone is sure to be meant
+    Two classes that mean one place have none, unless one alone is meant more surely
     (`Entries.find`).
     """
     classes: dict[Names, list[Category]] = {}
@@ -373,14 +376,15 @@ def _as_the_sdk(names: Names, mapping: LabelMapping) -> Place:
     )
 
 
-def _shared(hits: Mapping[K, tuple[Hashable, bool]]) -> dict[K, K]:
+def _shared(hits: Mapping[K, tuple[Hashable, int]]) -> dict[K, K]:
     """Return the names that mean what others mean, each with another one; a sure one has it."""
     meant: dict[Hashable, list[K]] = {}
     for name, (target, _) in hits.items():
         meant.setdefault(target, []).append(name)
     found: dict[K, K] = {}
     for names in meant.values():
-        sure = [name for name in names if hits[name][1]]
+        surest = max(hits[name][1] for name in names)
+        sure = [name for name in names if hits[name][1] == surest > 0]
         for name in names:
             if len(names) > 1 and [name] != sure:
                 found[name] = next(each for each in names if each != name)
@@ -427,16 +431,16 @@ class _Roots:
         ]
         self._scopes = Entries(scopes)
 
-    def find(self, names: Names) -> tuple[Target, bool] | None:
-        """Return where a class goes, and whether it can be no other that goes there."""
+    def find(self, names: Names) -> tuple[Target, int] | None:
+        """Return where a class goes, and how sure that is (`Entries.find`)."""
         name, group = names
-        hits: list[tuple[Target, bool]] = []
+        hits: list[tuple[Target, int]] = []
         ways = [(group, name), (name, group)] if group else []
         for root, answer in ways if self._by == "supercategory" else ways[::-1]:
             if entry := self._root(root):
                 for select, options in self._selects[entry[0]]:
                     if option := options.find(answer):
-                        hits.append(((entry[0], select, option[0]), entry[1] and option[1]))
+                        hits.append(((entry[0], select, option[0]), min(entry[1], option[1])))
         if entry := self._root(*texts_for(names)):
             hits.append(((entry[0], "", None), entry[1]))
         answers = [
@@ -451,7 +455,7 @@ class _Roots:
             hits.append((self._scoped[scoped[0]], scoped[1]))
         return next((hit for hit in hits if hit[1]), hits[0] if hits else None)
 
-    def _root(self, *texts: str) -> tuple[str, bool] | None:
+    def _root(self, *texts: str) -> tuple[str, int] | None:
         behind = [text + self._behind for text in texts if self._behind]
         return self._index.find(*behind) or self._index.find(*texts)
 
@@ -459,7 +463,7 @@ class _Roots:
         self, names: Names, same: Iterable[Category], key: str, select: str, option: str | None
     ) -> Place:
         """Return a place with the points for the keypoints of a class."""
-        entry, hits = self._entries[key], dict[str, tuple[str, bool]]()
+        entry, hits = self._entries[key], dict[str, tuple[str, int]]()
         points = Entries({e.key: e.value for e in entry.children if e.type is EntryType.POINT})
         for name in dict.fromkeys(name for each in same for name in keypoint_names(each)):
             if entry.type is EntryType.IMAGE_SEGMENTATION:

@@ -222,6 +222,38 @@ def test_the_select_of_the_mapping_comes_first() -> None:
     assert (answer.key, answer.value) == ("kind", "car")
 
 
+def test_what_is_sure_comes_before_what_is_likely() -> None:
+    """An option with the very name is that of a class, though an entry has one like it."""
+    config = LabelConfig()
+    config.add_rectangle("car", "Car.")
+    vehicle = config.add_rectangle("vehicle", "Vehicle")
+    vehicle.add_select("subcategory", "Kind", {"auto": "Car"})
+    image, lost, _ = mapped(dataset(found(named("Car"), box=BOX)), config)
+    assert (keys(image), lost) == ([("vehicle", "auto")], {})
+    image, lost, _ = mapped(dataset(found(named("CAR"), box=BOX)), config)
+    assert (keys(image), lost) == (["car"], {})
+
+
+def test_what_is_lacking_is_added() -> None:
+    """A class that is found keeps its entry, another has one of its own, whose key is free."""
+    present = LabelConfig()
+    present.add_polygon("car", "Car", color="#112233")
+    given = dataset(classes=(named("Car"), named("car"), PERSON))
+    config = config_of(given, LabelMapping(), present=present)
+    kept, added, person = config.entries
+    assert (kept, added.value) == (present.entries[0], "car")
+    assert added.key.startswith("car_")
+    assert len(person.children) == 3
+    more = attrs.evolve(PERSON, keypoints=(*PERSON.keypoints, "tail"))
+    again = config_of(dataset(classes=(more,)), LabelMapping(), present=config)
+    assert [each.key for each in again.entries[2].children] == [
+        "nose",
+        "left_eye",
+        "right_eye",
+        "tail",
+    ]
+
+
 def test_names_that_are_not_unique_carry_their_group() -> None:
     """`other` of two groups is two classes where nothing can be nested, too."""
     given = dataset(
