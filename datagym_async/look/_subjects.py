@@ -253,11 +253,10 @@ async def of_service(
     listing = await list_media(sources.library, dataset_id, only, links="service")
     if not projects:
         return Looked(name, _Listed(listing), partial(_load, sources))
-    project = projects[0]
-    notes: tuple[str, ...] = ()
+    project, notes = projects[0], list[str]()
     if len(projects) > 1:
         others = ", ".join(each.name for each in projects[1:])
-        notes = (f"The labels are those of the project {project.name}, not of {others}.",)
+        notes.append(f"The labels are those of the project {project.name}, not of {others}.")
     labels = await export_labels(sources.library.labels, project.id, listing)
     tasks: dict[int, tuple[str, str]] = {}
     async with aclosing(sources.tasks.iter(project.id, state="all")) as found:
@@ -265,19 +264,25 @@ async def of_service(
             if (index := listing.find(task.media_id)) is not None:
                 tasks[index] = (task.id, task.state.value)
     config = await sources.label_configs.read(project.id)
+    listed = _Listed(listing, labels, tasks)
+    if listed.videos:
+        notes.append(f"{counted(listed.videos, 'video')} not shown.")
     return Looked(
         name,
-        _Listed(listing, labels, tasks),
+        listed,
         partial(_load, sources),
         None if config is None else LabelConfig.of(config),
         # The route of the service's own front end (seen in its source).
         f"{sources.base_url}label-mode/task/",
-        notes,
+        tuple(notes),
     )
 
 
 class _Listed(Sequence[Subject]):
-    """The images of a listing in the order of their names, each made when it is asked for."""
+    """The images of a listing in the order of their names, each made when it is asked for.
+
+    Videos, which lie in S3, are left out and counted.
+    """
 
     def __init__(
         self,
@@ -286,8 +291,13 @@ class _Listed(Sequence[Subject]):
         tasks: Mapping[int, tuple[str, str]] | None = None,
     ) -> None:
         self._listing, self._labels, self._tasks = listing, labels, tasks or {}
-        order = sorted(range(len(listing)), key=lambda index: listing[index].name)
-        self._order = array("L", order)
+        images = (
+            (media.name, index)
+            for index, media in enumerate(listing)
+            if media.source_type is not MediaSourceType.AWS_S3
+        )
+        self._order = array("L", (index for _, index in sorted(images)))
+        self.videos = len(listing) - len(self._order)
 
     def __len__(self) -> int:
         return len(self._order)

@@ -23,7 +23,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.look import GalleryOptions
-from datagym_async.server import SeedMedia
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
 from datagym_async.testing import Status
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
@@ -153,6 +153,21 @@ async def test_predictions_are_compared(here: World, tmp_path: Path) -> None:
     assert [mark[5] for mark in row["m"]] == [-1, 0]
     assert [mark[5] for mark in row["p"]] == [1, -1]
     assert [short[6] for short in data(gallery, "index")] == [2, 1, 0]
+
+
+async def test_videos_are_counted_and_not_downloaded(tmp_path: Path) -> None:
+    """A gallery shows images; statistics count videos by their state."""
+    async with world() as made:
+        clip = SeedMedia("clip.mp4", video=SeedVideo(), state="COMPLETED")
+        seed = SeedDataset("Clips", media=[clip], media_type="VIDEO")
+        (project,) = await made.server.seed(SeedProject("V", datasets=[seed], media_type="VIDEO"))
+
+        gallery = await made.client.gallery(tmp_path, project_id=project.id, options=IN_THREADS)
+        counted = await made.client.stats(project_id=project.id)
+
+    assert (gallery.images, gallery.notes) == (0, ("1 video not shown.",))
+    assert (counted.images, counted.states) == (0, {"COMPLETED": 1})
+    assert counted.notes == ("1 video: their labels are not looked at.",)
 
 
 async def test_an_image_that_cannot_be_had_is_said_to_be_so(here: World, tmp_path: Path) -> None:
