@@ -101,6 +101,43 @@ def test_another_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes, t
         list(source)
 
 
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("name", None),
+        ("outcome", None),
+        ("outcome", "faild"),
+        ("outcome", []),
+        ("name_raw", 7),
+    ],
+)
+def test_a_report_that_was_changed_is_refused_in_a_sentence(
+    tmp_path: Path, member: str, value: object
+) -> None:
+    """No item is left out because its row cannot be read."""
+    path = tmp_path / "report.json"
+    document = json.loads(report(problem(ITEMS[0])).to_json())
+    (row,) = document["problems"]
+    row.pop(member, None) if value is None else row.update({member: value})
+    path.write_text(json.dumps(document))
+
+    with pytest.raises(ConfigurationError, match=r"report.json is damaged"):
+        list(failed_items(path))
+
+
+@pytest.mark.parametrize(("member", "value"), [("problems", 7), ("problems_omitted", "x")])
+def test_a_report_without_its_parts_is_refused_in_a_sentence(
+    tmp_path: Path, member: str, value: object
+) -> None:
+    """Whatever stands there instead."""
+    path = tmp_path / "report.json"
+    document = json.loads(report(problem(ITEMS[0])).to_json())
+    path.write_text(json.dumps({**document, member: value}))
+
+    with pytest.raises(ConfigurationError, match=r"report.json is damaged"):
+        list(failed_items(path))
+
+
 def test_a_missing_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """The path is named."""
     with pytest.raises(ConfigurationError, match=r"absent.json cannot be read"):

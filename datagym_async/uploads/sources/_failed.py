@@ -13,7 +13,7 @@ import attrs
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads._values import SCHEMA, UploadItem, UploadReport, raw_decoded
+from datagym_async.uploads._values import SCHEMA, Outcome, UploadItem, UploadReport, raw_decoded
 from datagym_async.uploads.sources._candidates import Candidate
 
 if TYPE_CHECKING:
@@ -53,8 +53,15 @@ class _FailedItems(Collection["Source"]):
             omitted = self.report.problems_omitted
         else:
             document = _read(Path(self.report))
-            rows = [(each["outcome"], _of_row(each)) for each in document["problems"]]
-            omitted = document.get("problems_omitted", 0)
+            try:
+                rows = [(Outcome(row["outcome"]), _of_row(row)) for row in document["problems"]]
+                omitted = int(document.get("problems_omitted", 0))
+            except Exception as error:  # whatever was changed in it, or cut out
+                msg = (
+                    f"The report {printable(str(self.report))} is damaged: it lists its problems "
+                    "in another way than `UploadReport.to_json` does."
+                )
+                raise ConfigurationError(msg) from error
         yield from (item for outcome, item in rows if outcome in self.outcomes)
         if omitted:
             reason = (
