@@ -18,6 +18,13 @@ SUBJECTS: Final = {
     "functional/test_look_browser.py": {"look._pages"},
     "functional/test_upload_links.py": {"uploads._sending"},
     "functional/test_upload_prepare.py": {"_runs._prepare", "uploads._preparing"},
+    "fuzz.py": {
+        "_runs._decode",
+        "_runs._prepare",
+        "downloads._manifest",
+        "predict._journal",
+        "server._images",
+    },
     "helpers/fake_library.py": {"data._listing"},
     "helpers/fake_service.py": {"models._names"},
     "helpers/stores.py": {"_runs._stores"},
