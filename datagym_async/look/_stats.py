@@ -182,15 +182,17 @@ class StatisticsTally:
             if root.nested:
                 found.extend(root.nested)
         seen: dict[str, list[_Box]] = {}
+        last: str | None = None
+        group: list[_Box] = []
         for each in found:
             if each.classifications:
                 self._count_answers(image, each.classifications)
             if (box := _box_of(each)) is None:
                 self._find("incomplete", image, each)
-            elif (group := seen.get(each.key)) is None:
-                seen[each.key] = [box]
-            else:
-                group.append(box)
+                continue
+            if (key := each.key) is not last:  # those of a class mostly follow one another
+                last, group = key, seen.setdefault(key, [])
+            group.append(box)
         for key, group in seen.items():
             self._count_class(image, key, group)
         self._per_image[len(found).bit_length()] += 1
@@ -205,7 +207,9 @@ class StatisticsTally:
     def _count_class(self, image: LabeledImage, key: str, group: list[_Box]) -> None:
         """Count the objects of a class on one image."""
         sides, tiny, sizes = self._sides, self.tiny, []
-        right, bottom = image.width or _FAR, image.height or _FAR
+        width, height = image.width, image.height
+        is_known = width is not None and height is not None
+        right, bottom = width or _FAR, height or _FAR
         for left, top, wide, high, each in group:
             area = wide * high
             sizes.append(area)
@@ -214,7 +218,11 @@ class StatisticsTally:
                 sides[(int(area).bit_length() + 1) >> 1] += 1
                 if (wide < tiny or high < tiny) and kind is not Line:
                     self._find("tiny", image, each)
-            if left <= 0 or top <= 0 or left + wide >= right or top + high >= bottom:
+            if (
+                left <= 0
+                or top <= 0
+                or (is_known and (left + wide >= right or top + high >= bottom))
+            ):
                 self._find("edge", image, each)
         if len(group) > 1:
             for each in _doubled(group):
@@ -230,17 +238,18 @@ class StatisticsTally:
         known[4] = max(known[4], most)
 
     def _count_answers(self, image: LabeledImage, answers: Iterable[Classification]) -> None:
+        given = self._given
         for each in answers:
-            values = each.values
+            key, values = each.key, each.values
             if values == _UNSET and len(self._unanswered) < _EXAMPLES:
-                self._unanswered.append(printable(f"{image.media_name}: {each.key}"))
+                self._unanswered.append(printable(f"{image.media_name}: {key}"))
             # Most are the same few; what they say is looked at in the end, or when they are many.
             if each.type is _FREETEXT and values and values != _UNSET:
                 values = (_TEXT,)
-            self._given[each.key, values] += 1
+            given[key, values] += 1
             if each.children:
                 self._count_answers(image, each.children)
-        if len(self._given) > _GATHERED:
+        if len(given) > _GATHERED:
             self._gather()
 
     def _gather(self) -> None:
