@@ -154,12 +154,15 @@ class MediaIndex:
     # One id, or a tuple of several: there may be a million names.
     _by_name: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
     _by_escaped: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
+    # The names without their ending, from when one is looked for by it.
+    _by_stem: dict[str, list[str]] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, media_id: str) -> bool:
         return media_id in self._ids
 
     def add(self, media: Iterable[NamedMedia]) -> None:
         """Take media in; one that is listed twice, in two datasets or projects, is one."""
+        self._by_stem.clear()
         for each in media:
             if each.id in self._ids:
                 continue
@@ -177,7 +180,8 @@ class MediaIndex:
 
         It is looked for as it is, then by its last part. Other tools escape names (``a%20b.jpg`` is
         ``a b.jpg``), so that it is then tried decoded, and last among media whose names are
-        escaped.
+        escaped. A name without an ending (``n01440764_10040``, as ImageNet has it) is that of the
+        image that has it before its own.
         """
         plain = unquote(name)
         for table, written in (
@@ -188,7 +192,16 @@ class MediaIndex:
             for each in (written, written.replace("\\", "/").rpartition("/")[2]):
                 if found := table.get(_folded(each)):
                     return [found] if isinstance(found, str) else [*found]
-        return []
+        last = plain.replace("\\", "/").rpartition("/")[2]
+        return [] if "." in last else self._ids_of_stem(_folded(last))
+
+    def _ids_of_stem(self, stem: str) -> list[str]:
+        if not self._by_stem:
+            for key, ids in self._by_name.items():
+                before, _, after = key.rpartition("/")[2].rpartition(".")
+                found = self._by_stem.setdefault(before or after, [])
+                found.extend([ids] if isinstance(ids, str) else ids)
+        return self._by_stem.get(stem, [])
 
 
 def _folded(name: str) -> str:

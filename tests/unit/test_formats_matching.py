@@ -39,6 +39,19 @@ def test_names_match_in_either_form_and_decoded() -> None:
     assert [each.media_id for each in found.images] == ["1", "2", "3"]
 
 
+def test_names_without_an_ending() -> None:
+    """ImageNet's files name images without one; what two images could be is told."""
+    found = match(
+        [image("n01/n01_4"), image("n02_5"), image("a.b"), image("bare")],
+        media("n01_4.JPEG", "x/n02_5.jpg", "n02_5.png", "a.b.jpg", "bare"),
+    )
+    assert [(each.media_name, each.media_id) for each in found.images] == [
+        ("n01/n01_4", "1"),
+        ("bare", "5"),
+    ]
+    assert (found.ambiguous, found.unmatched) == (("n02_5",), ("a.b",))
+
+
 def test_what_does_not_match_is_named() -> None:
     """Images without media, with several, and with one that is taken already are named."""
     found = match(
