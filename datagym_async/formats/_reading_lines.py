@@ -91,6 +91,9 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
             raise FormatError(f"{told} cannot be read as yolo: {error}") from None
         yolo, looked_for = _told(told, said, options.classes), "images"
         found, problems = _in_parts(told, said, options.split)
+        if options.images:
+            pictures = Pictures([options.images])
+            found = [_elsewhere(each, pictures) for each in found]
     if not found:
         why = f"; {'; '.join(problems)}" if problems else ""
         raise FormatError(f"{told or path} leads to no images; looked for {looked_for}{why}")
@@ -175,11 +178,23 @@ def _in_parts(
     return _told_apart(found, roots[-1]), problems
 
 
+def _elsewhere(each: _Labelled, pictures: Pictures) -> _Labelled:
+    """Return an image with its file, if that lies not where a dataset says, but among others."""
+    parts = each.labels.with_suffix("").parts if each.image is None else ()
+    tried = ("/".join(parts[at:]) for at in range(len(parts)))
+    image = next(filter(None, map(pictures.of, tried)), None)
+    if image is None:
+        return each
+    is_whole = Path(each.name).suffix.lower() in IMAGE_SUFFIXES
+    name = each.name if is_whole else f"{each.name}{image.suffix}"
+    return attrs.evolve(each, image=image, name=name)
+
+
 def yolo_file(folder: Path) -> Path | None:
     """Return the file of a folder that says what a dataset is: data.yaml, or darknet's."""
     inside = sorted(each for each in folder.iterdir() if each.suffix.lower() in _YAML)
     inside.sort(key=lambda each: each.stem != "data")
-    for each in (*inside, folder / "obj.data"):
+    for each in (*inside, folder / "obj.data", folder / "data" / "obj.data"):
         try:
             said = _said(each) if each.is_file() else {}
         except (BrokenError, OSError):
@@ -391,7 +406,10 @@ def _read(each: _Labelled, yolo: _Yolo, losses: Losses) -> tuple[RawImage | None
     except (BrokenError, OSError) as error:
         losses.add(LossKind.BROKEN, f"{each.labels}: {error}")
         return None, True
-    image, reason = RawImage(name=each.name, where=str(each.labels)), "there is no such image"
+    image, reason = (
+        RawImage(name=each.name, where=str(each.labels)),
+        "there is no such image; name its folder as `images`",
+    )
     try:
         if each.image is not None:
             image.width, image.height, orientation = size_of(each.image)

@@ -300,6 +300,21 @@ def test_images_elsewhere(tmp_path: Path) -> None:
     assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
 
 
+@pytest.mark.parametrize("place", ["photos/a.png", "photos/train/a.png", "photos/x/train/a.png"])
+@pytest.mark.parametrize("part", ["train.txt", "images/train"])
+def test_labels_without_their_images(tmp_path: Path, place: str, part: str) -> None:
+    """CVAT leaves images out of its archives: they may lie anywhere in the folder that is named."""
+    text(tmp_path / "cvat" / "data.yaml", f"train: {part}\nnames: [a, b]")
+    text(tmp_path / "cvat" / "train.txt", "data/images/train/a.png")
+    text(tmp_path / "cvat" / "labels" / "train" / "a.txt", "1 0.5 0.5 0.5 0.5")
+    picture(tmp_path / place)
+    folder = place.removesuffix("/train/a.png").removesuffix("/a.png")
+    dataset = open_dataset(tmp_path / "cvat", images=tmp_path / folder)
+    (image,), lost = read(dataset)
+    assert (Path(image.name).name, image.width, image.height) == ("a.png", 200, 100)
+    assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
+
+
 def test_darknet(tmp_path: Path) -> None:
     """CVAT writes obj.data, with paths below a folder data that its archive has not."""
     text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
@@ -312,6 +327,13 @@ def test_darknet(tmp_path: Path) -> None:
     assert [each.name for each in images] == ["obj_train_data/a.png"]
     assert images[0].objects[0].category.name == "dog"
     assert lost == {"missing_image": 1}
+    (tmp_path / "whole").mkdir()  # what darknet itself has, whose paths begin with data
+    for each in [*tmp_path.iterdir()]:
+        if each.name != "whole":
+            (tmp_path / "whole" / "data").mkdir(exist_ok=True)
+            each.rename(tmp_path / "whole" / "data" / each.name)
+    images, _ = read(open_dataset(tmp_path / "whole"))
+    assert [each.name for each in images] == ["obj_train_data/a.png"]
 
 
 NOTHING = [
