@@ -176,6 +176,10 @@ def elements(
 VOC_MARKS: Final = {"pose": "Unspecified", "truncated": "0", "difficult": "0", "occluded": "0"}
 """What VOC says of objects besides, and what it says where there is nothing to say."""
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
+_OF_OBJECTS: Final = frozenset((
+    *VOC_MARKS, "name", "bndbox", "robndbox", "polygon", "type", "part", "attributes",
+))  # fmt: skip
+"""Tags in an object that are read, or say how it was drawn."""
 
 
 def open_voc(path: Path, options: Options) -> RawDataset:
@@ -227,9 +231,13 @@ class _Voc:
 
     def _add(self, each: Element, image: RawImage, file: Path) -> None:
         where = f"{file}, line {each.line}"
+        named = each.find("attributes")  # as CVAT writes them
+        given = (
+            {one.said("name"): one.said("value") for one in named.all("attribute")} if named else {}
+        )
         try:
             found = RawObject(category=self._classes.of(each.said("name")), where=where)
-            self._outline(each, found, image)
+            self._outline(each, found, image, number_of(given.pop("rotation", "") or 0, "a turn"))
         except BrokenError as error:
             self._losses.add(LossKind.BROKEN, f"{where}: {error}")
         else:
@@ -237,27 +245,37 @@ class _Voc:
             found.extra = {
                 mark: said[mark] for mark in VOC_MARKS if said[mark] not in ("", VOC_MARKS[mark])
             }
-            named = each.find("attributes")
-            if named:  # as CVAT writes them
-                given = {one.said("name"): 1 for one in named.all("attribute") if one.said("value")}
-                answers(where, given, self._losses)
+            others = (one for one in each.children if one.text.strip() or one.children)
+            strange = next((one.tag for one in others if one.tag not in _OF_OBJECTS), None)
+            if strange and not found.extra:
+                self._losses.add(LossKind.EXTRA, f"{where}: {strange[:40]}")
+            answers(where, {name: 1 for name, value in given.items() if value}, self._losses)
             image.objects.append(found)
         for part in each.all("part"):  # of a person: a head, hands and feet, each with its box
             self._losses.add(LossKind.NESTING, where)
             self._add(part, image, file)
 
-    def _outline(self, each: Element, found: RawObject, image: RawImage) -> None:
+    def _outline(self, each: Element, found: RawObject, image: RawImage, turn: float) -> None:
         width, height = image.width or math.inf, image.height or math.inf
+        box = each.find("bndbox")
         if polygon := each.find("polygon"):
             # x1, y1, x2, ... or pt with x and y: no part of VOC, and taken as it stands.
             numbers = [one.text for one in polygon.children if one.tag[:1] in "xy"]
             numbers += [point.said(axis) for point in polygon.all("pt") for axis in "xy"]
-            found.parts = [[_ring([*map(number_of, numbers)], width, height)]]
-        if box := each.find("bndbox"):
+            try:
+                found.parts = [[_ring([*map(number_of, numbers)], width, height)]]
+            except BrokenError as error:
+                if box is None:
+                    raise
+                self._losses.add(LossKind.PART, f"{found.where}: {error}")
+        if box:
             sides = [number_of(box.said(side), f"<{side}>") for side in _SIDES]
             left, top, right, bottom = from_voc(*sides, zero_based=self._zero_based)
             if right < left or bottom < top:
                 raise BrokenError("its box ends before it begins")
+            if turn % 360:
+                found.parts = found.parts or [[turned_box(left, top, right, bottom, turn)]]
+                return
             if not self._zero_based and min(sides[:2]) < 1 and min(left, top) >= -1:
                 # There is no pixel 0 where the first one is 1.
                 self._losses.add(LossKind.ZERO_BASED, found.where)

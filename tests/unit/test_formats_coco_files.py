@@ -603,6 +603,20 @@ def test_bad_segments(tmp_path: Path) -> None:
         open_dataset(json.loads(path.read_text()))
 
 
+def test_turned_boxes_of_cvat() -> None:
+    """It writes the box as it was before it was turned; read again, it is not turned twice."""
+    given = annotation(bbox=[10, 20, 40, 20], attributes={"rotation": 90.0, "occluded": False})
+    (found,), losses = objects(document(given))
+    (ring,) = found.parts[0]
+    assert found.box is None
+    assert [(round(x, 6), round(y, 6)) for x, y in ring] == [(40, 10), (40, 50), (20, 50), (20, 10)]
+    assert found.extra == {"attributes": {"rotation": 0, "occluded": False}}
+    assert not losses
+    for attributes in ({"rotation": 0.0}, {"rotation": "x"}, {"rotation": 360}, [90], None):
+        (found,), _ = objects(document(annotation(bbox=[10, 20, 40, 20], attributes=attributes)))
+        assert found.box == (10, 20, 40, 20)
+
+
 def test_lvis() -> None:
     """Images of LVIS have a URL in place of a name."""
     image = {"id": 1, "coco_url": "http://images.cocodataset.org/val2017/000000397133.jpg"}

@@ -114,6 +114,27 @@ def test_outlines_beside_voc(tmp_path: Path, points: str) -> None:
     assert (lost, dataset.outlines) == ({}, True)
 
 
+def test_turned_boxes_of_cvat_in_voc(tmp_path: Path) -> None:
+    """CVAT writes the box as it was before it was turned, and a turn of 0 for all others."""
+    turn = "<attributes><attribute><name>rotation</name><value>{}</value></attribute></attributes>"
+    objects = [f"{bndbox(11, 21, 50, 40)}{turn.format(degrees)}" for degrees in ("90.0", "0.0")]
+    text(tmp_path / "a.xml", voc(*objects))
+    (image,), lost = read(open_dataset(tmp_path))
+    ((ring,),) = rings(image.objects[0])
+    assert [(round(x, 6), round(y, 6)) for x, y in ring] == [(40, 10), (40, 50), (20, 50), (20, 10)]
+    assert (image.objects[0].box, box(image.objects[1]), lost) == (None, (10, 20, 40, 20), {})
+
+
+def test_what_voc_does_not_know_is_counted(tmp_path: Path) -> None:
+    """Actions and points of VOC2012, and what other tools add; an empty outline costs no box."""
+    actions = f"{CAR}<actions><jumping>1</jumping></actions><point><x>1</x><y>2</y></point>"
+    objects = [actions, f"{CAR}<distance>5</distance>", f"{CAR}<polygon></polygon><type>box</type>"]
+    text(tmp_path / "a.xml", voc(*objects))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert [box(each) for each in image.objects] == [(0, 10, 200, 90)] * 3
+    assert lost == {"extra": 2, "part": 1}
+
+
 def test_turned_boxes_beside_voc(tmp_path: Path) -> None:
     """roLabelImg has a middle and an angle in radians."""
     inside = "<cx>50</cx><cy>40</cy><w>20</w><h>10</h><angle>1.5707963267948966</angle>"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from datagym_async.formats._geometry import turned_box
 from datagym_async.formats._losses import BrokenError
 from datagym_async.formats._masks import check_mask
 from datagym_async.formats._raw import Category, RawObject, Ring
@@ -179,6 +180,13 @@ def object_of(
             faults.append(str(error))
     elif segmentation is not None:
         found.parts = [[ring] for ring in _outlines(segmentation, faults)]
+    about = raw.get("attributes")  # as CVAT writes them: of a box also by how much it is turned
+    turn = (number(about.get("rotation")) or 0) % 360 if isinstance(about, Mapping) else 0
+    if turn and about and found.box and not found.parts and found.mask is None:
+        left, top, width, height = found.box
+        found.parts = [[turned_box(left, top, left + width, top + height, turn)]]
+        found.box = None
+        found.extra = {**found.extra, "attributes": {**about, "rotation": 0}}
     if raw.get("keypoints"):
         found.keypoints = _keypoints(raw["keypoints"], category, faults, is_result)
     if found.box is None and found.mask is None and not found.parts and not any(found.keypoints):
