@@ -6,8 +6,10 @@ travels. What a worker raises comes back as it is; a worker that is gone is a `W
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -17,7 +19,7 @@ from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
 from datagym_async._version import __version__
-from datagym_async.exceptions import ConfigurationError
+from datagym_async.exceptions import APIError, ConfigurationError
 from datagym_async.predict._run import WorkerLostError
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ Scheduler: TypeAlias = "str | Client"
 """The address of a scheduler, for example ``"tcp://10.0.0.1:8786"``, or an asynchronous client."""
 
 _PATIENCE = 10.0  # seconds that a scheduler may take to answer, and the first worker to come
+_WITHOUT_WORKERS = 30.0  # seconds that the last worker may be gone before another one comes
+LOOK_EVERY = 2.0  # seconds after which it is looked who has come and who is gone
 
 
 def versions() -> tuple[str, str]:
@@ -37,16 +41,54 @@ def versions() -> tuple[str, str]:
     return __version__, platform.python_version()
 
 
+class ClusterLostError(APIError):
+    """There is no scheduler any more, or no worker for long: all that is asked would meet it."""
+
+    ends_run = True
+
+
 @attrs.define
 class Cluster:
     """An open cluster, by an asynchronous client of Dask, whose types say little of that."""
 
     client: Any
+    _looked: float = attrs.field(default=float("-inf"), init=False)
+    _seen: float = attrs.field(factory=lambda: asyncio.get_running_loop().time(), init=False)
 
     async def workers(self) -> list[str]:
-        """Return the addresses of the workers that there are now, sorted."""
-        known = await self.client.scheduler.identity(n_workers=-1)
+        """Return the addresses of the workers that there are now, sorted.
+
+        Raises:
+            OSError: The scheduler does not answer.
+        """
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                known = await self.client.scheduler.identity(n_workers=-1)
+        except (RuntimeError, AttributeError) as error:  # of a client that Dask has given up
+            raise OSError(f"the scheduler is lost ({error})") from error
         return sorted(known["workers"])
+
+    def seen(self, *, is_there: bool) -> None:
+        """Note whether there is a worker.
+
+        Raises:
+            ClusterLostError: There was none for long; nobody has anything to wait for.
+        """
+        now = asyncio.get_running_loop().time()
+        if is_there:
+            self._seen = now
+        elif now - self._seen > _WITHOUT_WORKERS:
+            raise ClusterLostError("The cluster has no workers, or no scheduler")
+
+    async def _look(self) -> None:
+        """See whether there is a worker, once for all that wait."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked < LOOK_EVERY:
+            return
+        self._looked, is_there = now, False
+        with suppress(OSError):
+            is_there = bool(await self.workers())
+        self.seen(is_there=is_there)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a function returns, run on some worker.
@@ -55,14 +97,23 @@ class Cluster:
 
         Raises:
             WorkerLostError: It was begun on several workers, and each of them was lost.
+            ClusterLostError: The scheduler is lost, or all workers were for long.
         """
         dask = extra_module("distributed", ConfigurationError)
+        if self.client.status != "running":
+            raise ClusterLostError("The scheduler of the cluster is lost")
         future = self.client.submit(function, *args, pure=False, **kwargs)
+        result = asyncio.ensure_future(future.result())
         try:
-            return cast("T", await future)
+            while not (await asyncio.wait((result,), timeout=LOOK_EVERY))[0]:
+                await self._look()
+            return cast("T", await result)
         except dask.KilledWorker as error:
             raise WorkerLostError("each worker ended while it had this image") from error
+        except CancelledError as error:  # of Dask; that of a task is another one
+            raise ClusterLostError("The scheduler of the cluster is lost") from error
         finally:
+            result.cancel()
             if not future.done():
                 with suppress(OSError):  # the scheduler is gone, and the future with it
                     await future.cancel()

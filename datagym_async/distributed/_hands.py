@@ -13,6 +13,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -23,7 +24,7 @@ from datagym_async._printable import printable
 from datagym_async._runs._disk import tidy
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._runs._stores import is_stored
-from datagym_async.distributed._cluster import Cluster
+from datagym_async.distributed._cluster import LOOK_EVERY, Cluster
 from datagym_async.downloads._fetching import Fetcher
 from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadResult, DownloadTally
@@ -41,8 +42,7 @@ Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[DataGymClient]]"
 """Makes a client on a worker; `DataGymClient` itself asks the environment there."""
 
 _log = logger(__name__)
-_LOOK_EVERY = 2.0  # seconds after which workers that have come get their share
-_PATIENCE = 30.0  # that the last worker may be gone before another one comes
+_PATIENCE = 10.0  # seconds that a worker may take to open its client before the others begin
 _UNREACHABLE_AFTER = 8  # media in a row without an answer, as in a download of one machine
 
 
@@ -124,19 +124,35 @@ class Hands:
     _base_url: str
     _actors: dict[str, tuple[Any, Any]] = attrs.field(factory=dict, init=False)
     """The actor of each worker, with the future that keeps it."""
-    _looking: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    _opening: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
+    """What gives each worker its actor, or has found that it cannot have one."""
     _looked: float = attrs.field(default=float("-inf"), init=False)
+    _is_told: bool = attrs.field(default=False, init=False)
+    """Whether it was said that the scheduler does not answer."""
 
     async def __aenter__(self) -> Self:
-        """Give each worker its actor.
+        """Give each worker its actor; one that is busy takes part as soon as it is free.
 
         Raises:
             ConfigurationError: A worker cannot open its client, or has one of another service.
         """
         await self._look()
+        if self._opening:
+            await asyncio.wait(self._opening.values(), timeout=_PATIENCE)
+        try:
+            for each in [*self._opening.values()]:
+                if each.done():
+                    each.result()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        opening = [*self._opening.values()]
+        for each in opening:
+            each.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
         for actor, _future in self._actors.values():
             with suppress(OSError, RuntimeError, TimeoutError):  # one that is gone has closed it
                 async with asyncio.timeout(_PATIENCE):
@@ -159,8 +175,9 @@ class Hands:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            self._actors.pop(address, None)
-            self._looked = float("-inf")
+            if self._actors.pop(address, None) is not None:  # another one, if it is still there
+                self._opening.pop(address, None)
+                self._looked = float("-inf")
             text = f"The worker {address} was lost while it had this ({printable(repr(error))})"
             _log.warning("%s", text)
             raise APIConnectionError(text, request_sent=True) from error
@@ -170,16 +187,13 @@ class Hands:
 
     async def _address(self, about: str) -> str:
         """Return the worker of a part of the work: the one whose hash with it is highest."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _PATIENCE
-        while loop.time() - self._looked > _LOOK_EVERY or not self._actors:
-            async with self._looking:
-                if loop.time() - self._looked > _LOOK_EVERY or not self._actors:
-                    await self._look()
-            if not self._actors:
-                if loop.time() > until:
-                    raise APIConnectionError("The cluster has no workers", request_sent=False)
-                await asyncio.sleep(0.2)
+        while True:
+            if asyncio.get_running_loop().time() - self._looked > LOOK_EVERY:
+                await self._look()
+            self._cluster.seen(is_there=bool(self._actors))
+            if self._actors:
+                break
+            await asyncio.sleep(0.2)
         key = about.encode()
         return max(
             self._actors,
@@ -187,35 +201,52 @@ class Hands:
         )
 
     async def _look(self) -> None:
-        """Give those who have come an actor, and forget those who are gone."""
-        present = await self._cluster.workers()
-        for address in self._actors.keys() - set(present):
-            del self._actors[address]
+        """Begin to give those who have come an actor, and forget those who are gone."""
+        self._looked = asyncio.get_running_loop().time()  # now: who comes meanwhile need not wait
+        try:
+            present = await self._cluster.workers()
+        except OSError as error:
+            if not self._is_told:
+                _log.warning("The scheduler does not answer: %s", printable(str(error)))
+            self._is_told = True
+            return
+        self._is_told = False
+        for address in self._opening.keys() - set(present):
+            self._opening.pop(address).cancel()
+            self._actors.pop(address, None)
         for address in present:
-            if address in self._actors:
-                continue
-            future = self._cluster.client.submit(
-                Hand,
-                self._connect,
-                actor=True,
-                workers=[address],
-                allow_other_workers=False,
-                pure=False,
+            if address not in self._opening:
+                self._opening[address] = task = asyncio.create_task(self._open(address))
+                task.add_done_callback(partial(_note, address))
+
+    async def _open(self, address: str) -> None:
+        """Give a worker its actor, once it has a thread for that.
+
+        Raises:
+            ConfigurationError: It cannot open its client, or has one of another service.
+        """
+        future = self._cluster.client.submit(
+            Hand,
+            self._connect,
+            actor=True,
+            workers=[address],
+            allow_other_workers=False,
+            pure=False,
+        )
+        actor = await future
+        answer = await actor.open()
+        if isinstance(answer, DataGymError):
+            text = f"The worker {address} cannot open a client: {answer}"
+            raise ConfigurationError(text) from answer
+        if answer != self._base_url:
+            raise ConfigurationError(
+                f"The worker {address} has a client of {answer}, and here it is "
+                f"{self._base_url}; set DATAGYM_BASE_URL there, or pass connect="
             )
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    actor = await future
-                    answer = await actor.open()
-            except (OSError, RuntimeError, TimeoutError) as error:
-                _log.warning("The worker %s takes no part: %s", address, printable(repr(error)))
-                continue
-            if isinstance(answer, DataGymError):
-                text = f"The worker {address} cannot open a client: {answer}"
-                raise ConfigurationError(text) from answer
-            if answer != self._base_url:
-                raise ConfigurationError(
-                    f"The worker {address} has a client of {answer}, and here it is "
-                    f"{self._base_url}; set DATAGYM_BASE_URL there, or pass connect="
-                )
-            self._actors[address] = actor, future
-        self._looked = asyncio.get_running_loop().time()
+        self._actors[address] = actor, future
+
+
+def _note(address: str, opening: asyncio.Task[None]) -> None:
+    """Say why a worker takes no part."""
+    if not opening.cancelled() and (error := opening.exception()) is not None:
+        _log.warning("The worker %s takes no part: %s", address, printable(str(error)))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.predict._models import LoadedModel, Model, Predicted
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ class Loading(Protocol):
     def loader(self) -> Callable[..., Any]:
         """Return what makes a loader; ``DataGymClient.loader`` is it."""
 
+    @property
+    def base_url(self) -> str:
+        """Return the address of its service."""
+
 
 @attrs.frozen(kw_only=True)
 class Job:
@@ -36,6 +42,8 @@ class Job:
 
     key: str
     """Tells jobs of one worker process apart."""
+    base_url: str
+    """The service that each worker must have."""
     model: Model
     setup: Callable[[], object] | None = None
     connect: Callable[[], AbstractAsyncContextManager[Loading]]
@@ -73,17 +81,28 @@ async def predict_chunk(
 
 
 _loaded: dict[str, LoadedModel] = {}  # of the job that this process works for
+_loading = Lock()
 
 
 def run_chunk(job: Job, media: Sequence[DatasetMedia]) -> list[Predicted]:
-    """Return what the model says of each media, in a worker process; blocks."""
-    if job.key not in _loaded:
-        _loaded.clear()  # of an earlier job, whose model is not needed any more
-        _loaded[job.key] = LoadedModel(job.model, job.setup)
-    model = _loaded[job.key]
+    """Return what the model says of each media, in a worker process; blocks.
+
+    Raises:
+        ConfigurationError: The client cannot be opened, or is one of another service.
+        ModelError, APIError: See `predict_chunk`.
+    """
+    with _loading:  # a worker of a cluster may have several threads
+        if (model := _loaded.get(job.key)) is None:
+            _loaded.clear()  # of an earlier job, whose model is not needed any more
+            model = _loaded[job.key] = LoadedModel(job.model, job.setup)
 
     async def run() -> list[Predicted]:
         async with job.connect() as client:
+            if client.base_url != job.base_url:
+                raise ConfigurationError(
+                    f"A worker has a client of {client.base_url}, and here it is "
+                    f"{job.base_url}; set DATAGYM_BASE_URL there, or give what makes its client"
+                )
             return await predict_chunk(client, media, job, model, None)
 
     return asyncio.run(run())

@@ -180,13 +180,13 @@ class PredictOptions:
     on_progress: Callable[[PredictProgress], object] | None = None
     loader: dict[str, Any] = attrs.field(factory=dict)
 
-    @property
-    def job(self) -> Job:
+    def job(self, base_url: str) -> Job:
         """Return what each worker is told; `ConfigurationError` where the loader takes it not."""
         loader = {**self.loader, "batch_size": self.batch_size}
         attrs.evolve(LoaderConfig(), **loader)
         return Job(
             key=uuid4().hex,
+            base_url=base_url,
             model=self.model,
             setup=self.setup,
             connect=self.connect,
@@ -274,7 +274,7 @@ async def predict(
         TransferError: The run had to stop before its end; its `report` says what was done.
         APIError: The project cannot be listed.
     """
-    job = options.job
+    job = options.job(parts.base_url)
     if elsewhere is not None:
         workers = elsewhere(job)
     elif options.processes:
@@ -323,6 +323,8 @@ class _Run:
     _problems: list[PredictProblem] = attrs.field(factory=list)
     _answered: int = 0
     """Images of which the model has said something, be it nothing."""
+    _failed: int = 0
+    """Images at which it has failed, and no run before."""
     _out: asyncio.Queue[Predicted | None] = attrs.field(factory=lambda: asyncio.Queue(_BATCH))
     _names: dict[str, str] = attrs.field(factory=dict)
     """Names of the media on their way into the service."""
@@ -362,16 +364,17 @@ class _Run:
             ready = []
             for each in await _looked_at(runner, left) if left else ():
                 self._answered += not each.error
+                self._failed += bool(each.error) and each.media_id not in known
                 if each.labels is not None:
                     ready.append(each)
                     continue
                 outcome = PredictOutcome.FAILED if each.error else PredictOutcome.EMPTY
                 self._settle(each.media_id, each.name, outcome, each.error)
                 await in_thread(self._journal.note, [(each.media_id, outcome.value)])
-            if not self._answered and self._counts[PredictOutcome.FAILED] >= _PATIENCE:
+            if not self._answered and self._failed >= _PATIENCE:
                 raise ModelError(
                     f"there is no prediction for any of the first {_PATIENCE} images; of "
-                    f"{self._problems[0].name}: {self._problems[0].reason}"
+                    f"{self._problems[-1].name}: {self._problems[-1].reason}"
                 )
             # Whatever happens from here on, it may have been sent.
             await in_thread(self._journal.note, [(each.media_id, SENDING) for each in ready])

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from datagym_async import ConfigurationError, RetryPolicy, TaskState, TransferError
-from datagym_async.labels import Annotation, LabelConfig, LabeledImage, Rectangle
+from datagym_async.labels import Annotation, Classification, LabelConfig, LabeledImage, Rectangle
 from datagym_async.predict import PredictOutcome, PredictProgress, PredictReport
 from datagym_async.server import SeedMedia
 from datagym_async.testing import CommitThenDrop, Drop, Status
@@ -182,6 +182,27 @@ async def test_a_model_that_is_unfit_ends_the_run() -> None:
         assert not report.complete
         with pytest.raises(TransferError, match="setup raised OSError: no weights"):
             await there.predict(setup=setup)
+
+
+async def test_images_that_failed_before_do_not_make_a_model_unfit(tmp_path: Path) -> None:
+    """However many the next run begins with, it gets to the images behind them."""
+
+    dark: set[str] = set()
+
+    def model(samples: Sequence[Sample]) -> list[list[Annotation | Classification]]:
+        if len(dark) < 64:  # the first that are shown
+            dark.update(each.media.name for each in samples)
+        if any(each.media.name in dark for each in samples):
+            raise ValueError("too dark")
+        return models.boxes(samples)
+
+    journal = tmp_path / "predict.journal"
+    async with bench() as there:
+        with pytest.raises(TransferError, match="too dark"):
+            await there.predict(model, journal=journal)
+        report = await there.predict(model, journal=journal)
+        assert report.complete
+        assert report.counts == {PredictOutcome.STORED: 26, PredictOutcome.FAILED: 64}
 
 
 async def test_only_open_tasks_unless_told() -> None:

@@ -20,7 +20,13 @@ import attrs
 import distributed as dask
 from aiohttp import web
 
-from datagym_async import ConfigurationError, DataGymClient, RetryPolicy, UploadConfig
+from datagym_async import (
+    ConfigurationError,
+    DataGymClient,
+    RetryPolicy,
+    TransferError,
+    UploadConfig,
+)
 from datagym_async.distributed import _cluster, predict, through
 from datagym_async.labels import LabelConfig
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, Server
@@ -166,6 +172,49 @@ async def uploaded() -> dict[str, Any]:
     }
 
 
+async def _settled(cluster: Any) -> None:
+    """Wait until a cluster has the workers that it was told to have."""
+    await cluster
+
+
+async def left_alone() -> dict[str, Any]:
+    """Upload and predict while a worker without a token comes, and then all workers go."""
+    _cluster._WITHOUT_WORKERS = 0.3
+    plan, seen, said = FaultPlan(), 0, dict[str, Any]()
+    folder = Path(tempfile.mkdtemp(dir=os.environ["WHERE"]))
+    for number in range(120):
+        (folder / f"{number:03}.jpg").write_bytes(jpeg(3000, seed=number))
+    cluster = dask.LocalCluster(n_workers=1, threads_per_worker=1, **QUIET)  # type: ignore[no-untyped-call]
+    async with project(plan) as (client, made), cluster:
+        dataset = (await client.datasets.create("Shared")).id
+
+        async def tokenless(at: int) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == at:
+                del os.environ["DATAGYM_TOKEN"]
+                cluster.scale(2)  # type: ignore[no-untyped-call]
+                await _settled(cluster)
+
+        async with through(client, scheduler=cluster.scheduler_address) as there:
+            async with there.uploader(dataset, folder, config=UploadConfig(concurrency=2)) as run:
+                async for _ in run:
+                    await tokenless(20)
+            said["uploaded"] = run.report.uploaded
+            folder.joinpath("more.jpg").write_bytes(jpeg(3000))
+            cluster.scale(0)  # type: ignore[no-untyped-call]
+            await _settled(cluster)
+            try:
+                await there.upload(dataset, folder)
+            except TransferError as error:
+                said["upload"] = str(error)
+            try:
+                await there.predict(made.id, models.boxes, decode="bytes")
+            except TransferError as error:
+                said["predict"] = str(error)
+    return said
+
+
 async def _killing(run: Any, cluster: Any) -> None:
     """Iterate over a run to its end; at its 60th result a worker is killed, and one is added."""
     seen = 0
@@ -187,6 +236,7 @@ PROGRAMS: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
     "predict": predicted,
     "upload": uploaded,
     "refused": refused,
+    "left alone": left_alone,
 }
 
 if __name__ == "__main__":

@@ -59,6 +59,16 @@ def test_workers_die_and_come_and_each_image_is_uploaded_once(tmp_path: Path) ->
     assert 1 < found["peak"] <= 6
 
 
+def test_a_worker_without_a_token_takes_no_part_and_without_workers_a_job_ends(
+    tmp_path: Path,
+) -> None:
+    """Who comes later and has no token costs no image; without any worker the job says so."""
+    found = run("left alone", tmp_path)
+    assert found["uploaded"] == 120
+    assert found["upload"].startswith("The upload stopped: The cluster has no workers")
+    assert found["predict"].startswith("The prediction stopped: The cluster has no workers")
+
+
 def test_a_cluster_that_cannot_be_used_is_refused() -> None:
     """No scheduler, no worker, another version, no client: each with a way out."""
     said = run("refused")
