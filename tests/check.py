@@ -23,7 +23,7 @@ STEPS: dict[str, list[str]] = {
     "layers": ["-c", _LAYERS],
     "circles": ["-m", "tests.house", "--circles"],
     "public": ["-m", "tests.public"],
-    "docs": ["-m", "mkdocs", "build", "--strict", "--quiet"],
+    "docs": ["-m", "tests.site"],
     "wheel": ["-m", "tests.wheel"],
     "tests": ["-m", "pytest", *_ON_ALL_CORES, "--cov", "--cov-report=term:skip-covered"],
 }

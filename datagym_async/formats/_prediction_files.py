@@ -68,9 +68,14 @@ class PredictionFile:
             keys that `label_config` gives them.
         classes: Names of the classes by their numbers, or a file of them (see `classes_from`),
             where labels have numbers alone.
-        split, min_score, zero_based, images: See `read`.
+        split: See `read`.
+        min_score: See `read`.
+        zero_based: See `read`.
+        images: See `read`.
         unannotated: Whether images without any label are given. Where labels are replaced, that
             deletes those that the images have.
+
+    Attributes:
         skipped: How many images were not given for that; known when an iteration has ended.
     """
 

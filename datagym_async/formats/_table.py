@@ -312,7 +312,12 @@ def label_config(
     """Return the label configuration that the labels of a file or folder need.
 
     Args:
-        path, format, mapping, classes, split, images: As for `read`; errors, too.
+        path: As for `read`; errors, too.
+        format: As for `read`; errors, too.
+        mapping: As for `read`; errors, too.
+        classes: As for `read`; errors, too.
+        split: As for `read`; errors, too.
+        images: As for `read`; errors, too.
     """
     dataset = open_dataset(path, format, classes=classes, split=split, images=images)
     return config_of(dataset, mapping or LabelMapping())

@@ -67,10 +67,12 @@ class LabelImport:
     """One import of a file; `results` brings it about.
 
     Args:
-        labels, configs: The resources.
+        labels: The resources.
+        configs: The resources.
         project: Where to.
         source: The file.
-        keep_data, how: See `LabelsResource.import_predictions`.
+        keep_data: See `LabelsResource.import_predictions`.
+        how: See `LabelsResource.import_predictions`.
         create_config: Whether a label configuration is made of the file if that of the project is
             empty.
     """

@@ -102,7 +102,8 @@ def prepare_prediction(
 
     Args:
         prediction: One item of an import or a task as exported, as values or as JSON.
-        entries, keep_data: As for `check_prediction`.
+        entries: As for `check_prediction`.
+        keep_data: As for `check_prediction`.
         partial: True to leave out the parts that cannot go, where the rest then can.
         beyond: Whether shapes beyond the left or upper edge of their image, which the service
             refuses, are left out without `partial`.

@@ -416,7 +416,8 @@ class LabeledTask(LabeledImage):
         video_total_frames: Number of frames, or None.
         video_frame_rate: Frames a second as a fraction, for example ``"30/1"``, or None.
         video_duration: Seconds, or None.
-        extra, form: As for `Annotation`.
+        extra: As for `Annotation`.
+        form: As for `Annotation`.
     """
 
     stored_media_name: str = attrs.Factory(lambda self: self.media_name, takes_self=True)
@@ -458,7 +459,8 @@ class Keyframe:
             service writes one point alone, which is kept as an `Incomplete` shape.
         classifications: The answers that changed. One with ``()`` as its values did not change
             itself: one nested in it did.
-        extra, form: As for `Annotation`.
+        extra: As for `Annotation`.
+        form: As for `Annotation`.
     """
 
     frame: int
@@ -554,7 +556,8 @@ class VideoLabels:
         objects: Id of an object to the object.
         notes: What the service is known to write wrongly and has written so here, a sentence each:
             what was repaired, and what is lost.
-        extra, form: As for `Annotation`.
+        extra: As for `Annotation`.
+        form: As for `Annotation`.
     """
 
     frames: Mapping[int, tuple[str, ...]] = attrs.field(factory=dict, repr=count)

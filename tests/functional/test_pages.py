@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from datagym_async import DataGymClient
-from datagym_async.labels import LabelConfig
+from datagym_async.labels import Annotation, LabelConfig, Rectangle
 from datagym_async.server import (
     SeedDataset,
     SeededProject,
@@ -113,6 +113,8 @@ async def _labelled(thread: ServerThread, project: SeededProject, videos: Seeded
     async with DataGymClient(TOKEN, thread.base_url) as client:
         for each in (project, videos):
             await client.label_configs.upload(each.label_configuration_id, config)
+        car_of_a = Annotation("car", Rectangle(1, 2, 30, 40))
+        await client.values.write(project.task_ids["a.jpg"], [car_of_a])
     keyframes = [SeedKeyframe(0, (1, 2, 30, 40), "START"), SeedKeyframe(200, type="END")]
     car = SeedVideoObject("car", keyframes)
     await thread.server.add_video_objects(videos.task_ids["clip.mp4"], car)

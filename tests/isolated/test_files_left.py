@@ -10,7 +10,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
     from datagym_async import DataGymClient
+    from datagym_async.data import Sample
 
 pytestmark = [
     pytest.mark.slow,
@@ -129,19 +130,28 @@ async def test_files_of_ours_are_private_and_what_was_asked_for_is_not(
         async for _ in loader:
             pass
     await client.export_labels(here.project_id, tmp_path / "labels.json")
+    journal = tmp_path / "predict.journal"
+    await client.predict(here.project_id, nothing, journal=journal, decode="bytes", states="all")
 
     assert {name.rpartition("-")[2] for name, _ in seen} >= {"shm", "wal"}
     assert {mode for _, mode in seen} == {0o600}
     ours += [tmp_path / "report.json", tmp_path / "report.csv", out / ".datagym"]
+    ours += list(tmp_path.glob("*predict.journal*"))
     ours += [out / "manifest.jsonl", out / "manifest.csv", tmp_path / "backups", tmp_path / "cache"]
     for top in (state, out / ".datagym", tmp_path / "backups", tmp_path / "cache"):
         ours += list(top.rglob("*"))
     assert len(ours) > 15
+    assert journal in ours
     for each in ours:
         assert mode_of(each) == (0o700 if each.is_dir() else 0o600), each
     asked = [out / "a.jpg", out / "labels.json", out / "labels.coco.json", tmp_path / "labels.json"]
     assert {mode_of(each) for each in asked} == {0o666 & ~umask}
     assert mode_of(out) == 0o777 & ~umask
+
+
+def nothing(samples: Sequence[Sample]) -> list[None]:
+    """Predict nothing, as a model may."""
+    return [None for _ in samples]
 
 
 def mode_of(path: Path) -> int:

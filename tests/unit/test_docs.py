@@ -10,7 +10,7 @@ import pytest
 from datagym_async import resources
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 NOUNS = {
     "ai_segmentation": resources.AiSegmentationResource,
@@ -24,7 +24,7 @@ NOUNS = {
 }
 OF_JOBS = {"base_url", "ping", "settle_after", "upload_body"}
 """What resources give whole jobs and the client, and people do not need."""
-ENTRIES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+ENTRIES = [ROOT / each for each in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 
 
 def links(page: Path) -> list[str]:

@@ -12,6 +12,8 @@ import typing
 import attrs
 import pytest
 
+from tests.helpers.reference import pages
+
 PACKAGES = [
     "datagym_async.data",
     "datagym_async.formats",
@@ -62,6 +64,16 @@ def test_annotations_mean_in_the_package_what_they_mean_where_they_stand(name: s
         ]
         assert len(written) == 1
         assert typing.get_type_hints(each) == typing.get_type_hints(each, written[0])
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """The site has a page for each package that exports, with exactly what that exports."""
+    found = {each.path: set(each.names) for each in pages()}
+    del found["datagym_async.data.torch"]  # torch is not everywhere
+    assert found.keys() >= {*EXPORTING, "datagym_async.look", "datagym_async.predict"}
+    for path, names in found.items():
+        package = importlib.import_module(path)
+        assert names == set(getattr(package, "__all__", names))
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -136,7 +136,8 @@ def label_config(*sources: Source, mapping: LabelMapping | None = None) -> Label
     below, points for keypoints, and a free text for each caption that an image has at most.
 
     Args:
-        sources, mapping: As for `read`.
+        sources: As for `read`.
+        mapping: As for `read`.
 
     Raises:
         FormatError: One of them is no COCO file, or there is no image.

@@ -122,7 +122,10 @@ def write(
         images: Images, or tasks of an export.
         path: The file of instances and keypoints.
         captions: The file of captions; None to leave them out.
-        mapping, categories, config, compressed: As for `to_document`.
+        mapping: As for `to_document`.
+        categories: As for `to_document`.
+        config: As for `to_document`.
+        compressed: As for `to_document`.
 
     Raises:
         FormatError: As for `to_document`.
