@@ -653,7 +653,10 @@ class ClientJobs:
             mapping: What becomes what.
             classes: Names of the classes by their numbers, or a file of them (see
                 `formats.classes_from`), where labels have numbers alone.
-            split, min_score, zero_based, images: See `formats.read`.
+            split: See `formats.read`.
+            min_score: See `formats.read`.
+            zero_based: See `formats.read`.
+            images: See `formats.read`.
             unannotated: Whether images without any label are imported: with `keep_data` False, that
                 deletes the labels that they have.
             on_result: Called with each result, in the event loop; must not raise.

@@ -39,6 +39,8 @@ class Page:
     path: str
     about: str
     names: dict[str, str]
+    built_on: set[str]
+    """Names of classes whose methods stand in part in a class that nobody sees."""
 
     @property
     def file(self) -> str:
@@ -56,6 +58,8 @@ class Page:
         for name, home in self.names.items():
             if home == f"{self.path}.{name}":
                 lines += [f"::: {home}", ""]
+                if name in self.built_on:
+                    lines[-1:] = ["    options:", "      inherited_members: true", ""]
         other = {name: home for name, home in self.names.items() if home != f"{self.path}.{name}"}
         if other:
             lines += ["## From other packages", ""]
@@ -94,10 +98,20 @@ def pages() -> list[Page]:
             path,
             module.docstring.lines[0] if module.docstring else "",
             {name: homes[_target(module[name])] for name in names[path]},
+            {name for name in names[path] if _bases(module[name]) - homes.keys()},
         )
         for path, module in modules.items()
         if names[path]
     ]
+
+
+def _bases(thing: griffe.Object | griffe.Alias) -> set[str]:
+    """Return the classes of ours that a class is made of."""
+    if isinstance(thing, griffe.Alias) and _target(thing).startswith(f"{PACKAGE}."):
+        thing = thing.final_target
+    return (
+        {each.canonical_path for each in thing.mro()} if isinstance(thing, griffe.Class) else set()
+    )
 
 
 def _target(thing: griffe.Object | griffe.Alias) -> str:
