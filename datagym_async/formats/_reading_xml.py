@@ -10,6 +10,8 @@ import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 from xml.sax import SAXParseException
@@ -324,7 +326,7 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
         # Tracks go on disk until all are read: what is on a frame stands in any of them. A file
         # without a name is temporary, and gone when it is closed.
         with closing(sqlite3.connect("", check_same_thread=False)) as frames:
-            frames.execute("CREATE TABLE shapes (frame INTEGER, label TEXT, body BLOB)")
+            frames.execute("CREATE TABLE shapes (task TEXT, frame INTEGER, label TEXT, body BLOB)")
             try:
                 for each in elements(file, "annotations", {"meta", "image", "track"}):
                     if each.tag == "meta":
@@ -334,7 +336,8 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
                         if is_asked and (image := cvat.image(each)) is not None:
                             yield image
                     else:
-                        frames.executemany("INSERT INTO shapes VALUES (?, ?, ?)", cvat.track(each))
+                        rows = cvat.track(each)
+                        frames.executemany("INSERT INTO shapes VALUES (?, ?, ?, ?)", rows)
             except (BrokenError, OSError) as error:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
             yield from cvat.frames(frames, pictures)
@@ -347,20 +350,22 @@ class _Cvat:
     _file: str
     _classes: Classes
     _losses: Losses
-    _size: tuple[int | None, int | None] = (None, None)
-    """Of the frames of a video."""
+    _sizes: dict[str, tuple[int | None, int | None]] = attrs.field(factory=dict)
+    """Of the frames of a video; in a project by the number of its task."""
     _is_project: bool = False
     """Then images lie in a folder for each subset, and several may have one name."""
 
     def learn(self, meta: Element) -> None:
         """Take the labels and the size of frames of a task, a project or a job."""
-        for task in meta.children:
-            self._is_project = self._is_project or task.tag == "project"
-            self._size = (
-                pixels_of(task.said("original_size", "width")) or self._size[0],
-                pixels_of(task.said("original_size", "height")) or self._size[1],
-            )
-            labels = found.all("label") if (found := task.find("labels")) else []
+        for whole in meta.children:
+            self._is_project = self._is_project or whole.tag == "project"
+            tasks = found.all("task") if (found := whole.find("tasks")) else []
+            for number, task in (("", whole), *((each.said("id"), each) for each in tasks)):
+                if task.find("original_size"):
+                    sides = (task.said("original_size", side) for side in ("width", "height"))
+                    width, height = map(pixels_of, sides)
+                    self._sizes[number] = width, height
+            labels = found.all("label") if (found := whole.find("labels")) else []
             for label in labels:
                 parts = [each for each in labels if each.said("parent") == label.said("name")]
                 if label.said("parent") or not label.said("name"):
@@ -401,9 +406,10 @@ class _Cvat:
             image.objects += self._objects(each, each.given.get("label"), image)
         return image
 
-    def track(self, whole: Element) -> Iterator[tuple[int, str, bytes]]:
+    def track(self, whole: Element) -> Iterator[tuple[str, int, str, bytes]]:
         """Give the frames on which the object of a track is seen."""
         label, seen = whole.given.get("label", ""), 0
+        task = whole.given.get("task_id", "") if self._is_project else ""
         points: dict[str | None, list[Element]] = {}
         for inner in whole.all("track"):  # of a point of a skeleton
             for each in inner.children:
@@ -419,26 +425,26 @@ class _Cvat:
                 self._losses.add(LossKind.BROKEN, f"{self._file}, line {each.line}: {error}")
                 continue
             seen += 1
-            yield frame, label, orjson.dumps(_packed(each))
+            yield task, frame, label, orjson.dumps(_packed(each))
         if seen > 1:
             number = whole.given.get("id", "")
             self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
 
     def frames(self, rows: sqlite3.Connection, pictures: Pictures) -> Iterator[RawImage]:
-        """Give a frame after the other, named as CVAT names their images."""
-        image: RawImage | None = None
-        stem = ""
-        for frame, label, body in rows.execute("SELECT * FROM shapes ORDER BY frame, rowid"):
-            if image is None or stem != f"frame_{frame:06}":
-                if image is not None:
-                    yield image
-                stem = f"frame_{frame:06}"
-                picture = pictures.of(stem)
-                width, height = self._size
-                name = picture.name if picture else f"{stem}.png"
-                image = RawImage(name=name, where=self._file, width=width, height=height)
-            image.objects += self._objects(_unpacked(orjson.loads(body)), label, image)
-        if image is not None:
+        """Give a frame after the other, named as CVAT names their images.
+
+        Videos of a project have frames of the same numbers, in a folder for each of its tasks.
+        """
+        ordered = rows.execute("SELECT * FROM shapes ORDER BY task, frame, rowid")
+        for (task, frame), shapes in groupby(ordered, itemgetter(0, 1)):
+            stem = f"frame_{frame:06}"
+            picture = pictures.of(stem)
+            name = picture.name if picture else f"{stem}.png"
+            width, height = self._sizes.get(task) or (None, None)
+            image = RawImage(name=name, where=self._file, width=width, height=height)
+            image.name = f"task_{task}/{name}" if task else name
+            for *_, label, body in shapes:
+                image.objects += self._objects(_unpacked(orjson.loads(body)), label, image)
             yield image
 
     def _objects(self, each: Element, label: str | None, image: RawImage) -> list[RawObject]:

@@ -502,6 +502,25 @@ def test_cvat_for_video(tmp_path: Path) -> None:
     assert [each.name for each in dataset.categories] == ["car", "dog"]
 
 
+def test_videos_of_a_project(tmp_path: Path) -> None:
+    """Each has a frame 0, of its own size: what is on one is never put on the other."""
+    size = "<original_size><width>{}</width><height>100</height></original_size>"
+    tasks = "".join(f"<task><id>{n}</id>{size.format(n * 100)}</task>" for n in (2, 3))
+    box_of = (
+        '<track label="car" task_id="{}"><box frame="0" xtl="{}" ytl="1" xbr="90" ybr="9"/></track>'
+    )
+    tracks = "".join(box_of.format(*numbers) for numbers in ((2, 10), (3, 20), (2, 30)))
+    meta = f"<meta><project><tasks>{tasks}</tasks></project></meta>"
+    text(tmp_path / "a.xml", f"<annotations>{meta}{tracks}</annotations>")
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, each.width) for each in images] == [
+        ("task_2/frame_000000.png", 200),
+        ("task_3/frame_000000.png", 300),
+    ]
+    assert [[box(found)[0] for found in each.objects] for each in images] == [[10, 30], [20]]
+    assert not lost
+
+
 def test_skeletons_of_tracks(tmp_path: Path) -> None:
     """Their points are in a track each, which is in that of the skeleton."""
     inner = "".join(
