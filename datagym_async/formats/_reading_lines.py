@@ -232,12 +232,18 @@ def _data_file(path: Path) -> Mapping[str, Any]:
 
 
 def _tried(roots: Sequence[Path], value: str) -> list[Path]:
-    """Return where a path may lead: below the roots, as Ultralytics and darknet have it."""
-    values = [value]
-    if value.startswith("../"):  # as Roboflow writes it, and Ultralytics corrects it
-        values.append(value[3:])
-    if value.startswith("data/"):
-        values.append(value[5:])
+    """Return where a path may lead: below the roots, as Ultralytics and darknet have it.
+
+    One of another machine (``/content/set/train/images``) goes by its last parts, two at least.
+    """
+    value = value.replace("\\", "/")
+    values, parts = [value], value.split("/")
+    if parts[0] in (
+        "..",
+        "data",
+    ):  # as Roboflow writes it, which Ultralytics corrects; as CVAT does
+        values.append(value.partition("/")[2])
+    values += ("/".join(parts[at:]) for at in range(1, len(parts) - 1))
     return [root / each for each in values for root in roots] if value else []
 
 
@@ -547,6 +553,8 @@ def _kitti(
     if count < _KITTI_NUMBERS or len(words) <= _KITTI_NUMBERS:
         raise BrokenError(f"it has no class and {_KITTI_NUMBERS} numbers behind it")
     count = min(count, _KITTI_NUMBERS + 1, len(words) - 1)
+    if len(words) - count > 2 and all(map(_is_number, words[:2])):
+        raise BrokenError("it begins with a frame and a track: KITTI's tracking is not read")
     name, numbers = " ".join(words[:-count]), [number_of(each) for each in words[-count:]]
     if name == "DontCare":
         losses.add(LossKind.IGNORED, where)

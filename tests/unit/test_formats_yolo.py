@@ -315,6 +315,22 @@ def test_labels_without_their_images(tmp_path: Path, place: str, part: str) -> N
     assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
 
 
+@pytest.mark.parametrize("folder", [
+    "/content/set/train/images", "C:\\data\\train\\images", "set-1/train/images", "../train/images",
+])  # fmt: skip
+def test_paths_of_another_machine(tmp_path: Path, folder: str) -> None:
+    """They go by their last parts: of folders, and of the lines of a list."""
+    text(tmp_path / "data.yaml", f"train: {folder}\nval: list.txt\nnames: [a]")
+    text(tmp_path / "list.txt", f"{folder}/b.png")
+    for name in ("a", "b"):
+        picture(tmp_path / "train" / "images" / f"{name}.png")
+        text(tmp_path / "train" / "labels" / f"{name}.txt", "0 0.5 0.5 0.5 0.5")
+    images, lost = read(open_dataset(tmp_path))
+    assert [each.name for each in images] == ["a.png", "b.png"]
+    assert [box(each.objects[0]) for each in images] == [(50, 25, 100, 50)] * 2
+    assert not lost
+
+
 def test_darknet(tmp_path: Path) -> None:
     """CVAT writes obj.data, with paths below a folder data that its archive has not."""
     text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
@@ -466,6 +482,15 @@ def test_a_wrong_line_of_kitti_is_one_loss(tmp_path: Path, line: str) -> None:
     (lost,) = losses.report().items
     assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
     assert "a.txt, line 2: " in lost.examples[0]
+
+
+def test_tracks_of_kitti_are_no_classes(tmp_path: Path) -> None:
+    """Its tracking has a frame and a track before the class, and many images in a file."""
+    line = "Car 0 0 0 1 2 3 4 0 0 0 0 0 0 0"
+    text(tmp_path / "a.txt", f"0 2 {line}\n1 2 {line}\n3 {line}\n")
+    (image,), lost = read(open_dataset(tmp_path, "kitti"))
+    assert [each.category.name for each in image.objects] == ["3 Car"]
+    assert lost == {"broken": 2, "size": 1}
 
 
 def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
