@@ -149,6 +149,11 @@ class FakeService:
             self.stored[encode_name(name)] = data
             self._folded.add(key_of(name))
 
+    def drop(self, stored_name: str) -> None:
+        """Let the dataset lose an image, as when somebody deletes it."""
+        del self.stored[stored_name]
+        self._folded.discard(fold_name(stored_name))
+
     def holds(self, name: str) -> bool:
         """Return whether the dataset holds an image of this name, as the service compares names."""
         return key_of(name) in self._folded

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from datagym_async.models import Media, MediaSourceType
 from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads.plan import show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService
+from tests.helpers.killed import copy, restore
 
 if TYPE_CHECKING:
     from datagym_async._wire import Body
@@ -116,21 +116,6 @@ async def run_once(service: Stubborn, photos: Path, journal: Path, end: End) -> 
 
 class _Left(Exception):  # noqa: N818 -- it is no error
     """Leaves the block of a run as an error of its user does."""
-
-
-def copy(journal: Path, suffix: str) -> None:
-    """Copy the journal as it lies on the disk now."""
-    for side in ("", "-wal"):
-        source = journal.with_name(journal.name + side)
-        shutil.copyfile(source, source.with_name(source.name + suffix))
-
-
-def restore(journal: Path, suffix: str) -> None:
-    """Put the copy in its place."""
-    journal.with_name(journal.name + "-shm").unlink(missing_ok=True)
-    for side in ("", "-wal"):
-        source = journal.with_name(journal.name + side)
-        source.with_name(source.name + suffix).replace(source)
 
 
 @pytest.mark.slow
