@@ -72,7 +72,7 @@ class Page:
 
 @functools.cache
 def pages() -> list[Page]:
-    """Return the pages, outer packages first."""
+    """Return the pages, by name."""
     loader = griffe.GriffeLoader(search_paths=[ROOT])
     whole = loader.load(PACKAGE)
     loader.resolve_aliases(implicit=True, external=False)
@@ -100,7 +100,7 @@ def pages() -> list[Page]:
             {name: homes[_target(module[name])] for name in names[path]},
             {name for name in names[path] if _bases(module[name]) - homes.keys()},
         )
-        for path, module in modules.items()
+        for path, module in sorted(modules.items())
         if names[path]
     ]
 
