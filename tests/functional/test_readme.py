@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from datagym_async.server import Server
+from tests.check import STEPS
 from tests.helpers.photos import jpeg
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +38,23 @@ def test_every_linked_page_exists() -> None:
 
     assert targets
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_what_the_second_command_runs_is_installed_by_it() -> None:
+    """Each tool of a step is in the extras that the command names."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    names = [re.match(r"[\w-]+", each) for each in (*extras["test"], *extras["docs"])]
+    installed = {each[0].lower() for each in names if each}
+    wheel = (ROOT / "tests" / "wheel.py").read_text(encoding="utf-8")
+    tools = {words[1] for words in STEPS.values() if words[0] == "-m"}
+    tools |= set(re.findall(r'sys\.executable, "-m", "(\w+)"', wheel))
+
+    assert {"mypy", "build", "twine"} < tools
+    assert {"datagym-async[docs]", "import-linter"} < {*extras["test"], *installed}
+    tools = {each for each in tools if not each.startswith("tests")}
+    assert {each.replace("_", "-") for each in tools} <= installed
 
 
 @pytest.mark.slow
