@@ -161,8 +161,7 @@ def _made_light(path: Path) -> None:
 
     with Image.open(path) as image:
         smaller = image.resize((image.width * 9 // 10, image.height * 9 // 10))
-    palette = smaller.quantize(256)
-    smaller.quantize(palette=palette).save(path, optimize=True)
+    smaller.save(path, quality=85)
 
 
 if __name__ == "__main__":
