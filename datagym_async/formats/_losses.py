@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _EXAMPLES: Final = 5
 _CLASSES: Final = 25
-"""Of losses of whole classes, which are named."""
 
 
 class LossKind(enum.StrEnum):
@@ -125,6 +124,10 @@ class LossKind(enum.StrEnum):
     ZERO_BASED = "zero_based", "boxes at 0, which Pascal VOC does not have, moved to the edge"
 
 
+_NAMED: Final = {LossKind.NO_ENTRY, LossKind.SHARED_ENTRY}
+"""Losses of whole classes: their examples are the names of these."""
+
+
 @attrs.frozen
 class Loss:
     """One kind of loss.
@@ -141,7 +144,10 @@ class Loss:
 
     def __str__(self) -> str:
         """Return it as one line."""
-        more = ", ..." if self.count > len(self.examples) else ""
+        is_more = self.count > len(self.examples)
+        if self.kind in _NAMED:  # each class stands there once, however often it occurs
+            is_more = len(self.examples) >= _CLASSES
+        more = ", ..." if is_more else ""
         where = f" ({', '.join(self.examples)}{more})" if self.examples else ""
         return printable(f"{self.count:,} x {self.kind.text}{where}")
 
@@ -190,7 +196,7 @@ class Losses:
     def add(self, kind: LossKind, *where: str, count: int = 1) -> None:
         """Count a loss, and keep where it was if few are known."""
         known = self._found.get(kind, Loss(kind, 0))
-        most = _CLASSES if kind in (LossKind.NO_ENTRY, LossKind.SHARED_ENTRY) else _EXAMPLES
+        most = _CLASSES if kind in _NAMED else _EXAMPLES
         examples = (*known.examples, *where)
         if len(known.examples) < most:
             examples = tuple(filter(None, dict.fromkeys(examples)))

@@ -181,7 +181,9 @@ class PredictionFile:
         self._losses, self.skipped = Losses(), 0
         if self.has_classes:
             dataset = self._dataset()
-            for image in images_of(dataset, self.mapping, self._losses, self.config):
+            how = (self.mapping, self._losses, self.config)
+            # Imported as ones without labels, those whose labels are all lost would lose their own.
+            for image in images_of(dataset, *how, emptied=False):
                 if self.unannotated or image.annotations or image.classifications:
                     yield image
                 else:

@@ -110,8 +110,19 @@ def test_a_class_without_an_entry_is_left_out_by_name() -> None:
 
 def test_an_empty_configuration_takes_nothing() -> None:
     """A configuration without entries is one all the same."""
-    image, lost, _ = mapped(dataset(found(named("dog"), box=BOX)), LabelConfig())
-    assert (image.annotations, lost) == ((), {"no_entry": 1})
+    image, lost, text = mapped(dataset(*[found(named("dog"), box=BOX)] * 2), LabelConfig())
+    assert (image.annotations, lost) == ((), {"no_entry": 2})
+    assert text.endswith("('dog')")  # without dots: there is no other class
+
+
+@pytest.mark.parametrize("labels", [{}, {"captions": ["a street"]}])
+def test_an_image_whose_labels_are_all_lost_is_not_one_without_labels(
+    labels: dict[str, Any],
+) -> None:
+    """Imported like one without labels, it would empty its task."""
+    given = (dataset(**labels), LabelMapping(), Losses(), LabelConfig())
+    assert len([*images_of(*given, emptied=False)]) == (not labels)
+    assert len([*images_of(*given)]) == 1
 
 
 def test_entries_are_found_by_text_before_case_and_key() -> None:
