@@ -90,7 +90,7 @@ def check_store_options(_: object, __: object, value: tuple[object, ...]) -> Non
     for each in value:
         if not isinstance(each, str) or not re.match(r"[A-Za-z]\w*=", each):
             raise ConfigurationError(
-                "An option of a store is no text of the form key=value, such as region=eu-west-1."
+                "An option of a store must be written key=value, for example region=eu-west-1."
             )
 
 

@@ -51,6 +51,7 @@ _OTHERS: Final[Mapping[str, str]] = {
     "create_config=True": "--create-config",
     "give a file of classes, or create_config=False": "give no --create-config",
     "images_from=...": "--images-from",
+    "format=...": "--format",
     'images="download"': "--images download",
     'images=..., "link", "copy" or "download"': "--images link, copy or download",
     "exact=False": "--no-exact",

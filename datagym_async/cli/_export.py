@@ -30,6 +30,9 @@ _VERBS = {
     "write": "Writing",
 }
 
+_EMPTY = 4
+"""Bytes of an array without anything, as the service writes it."""
+
 app = group("export")
 
 
@@ -214,8 +217,17 @@ def export(
     except (KeyboardInterrupt, asyncio.CancelledError):
         shown.warning("Interrupted; nothing half-written is left.")
         return INTERRUPTED
+    if (exported.size or 0) <= _EMPTY and not exported.tasks:
+        shown.warning(_why_empty(exported, chooses=bool(state or dataset or only_labelled)))
     _close(shown, exported, to_stdout=to_stdout)
     return WELL if exported.ok or lossy_ok else SOME_FAILED
+
+
+def _why_empty(exported: ExportedLabels, *, chooses: bool) -> str:
+    if chooses:
+        return "No task is of the states, datasets and labels that were asked for."
+    way = " with another --format" if exported.format == "json" else ""
+    return f"No task of the project is finished; --state all{way} exports the others, too."
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
 """`import`: labels of a file or folder into a project."""
 
 import asyncio
+import shlex
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -323,12 +324,13 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
         output.warning(f"{'lost' if loss.kind.is_loss else 'changed'}: {loss}")
     if any(losses.count(kind) for kind in (LossKind.NO_ENTRY, LossKind.NO_POINT)):
         output.warning(
-            f"`datagym-async config from {source.path} --add --upload PROJECT` adds what is "
-            "missing; that empties all tasks of the project, whose labels are saved before."
+            f"`datagym-async config from {shlex.quote(str(source.path))} --add --upload PROJECT` "
+            "adds what is missing. That destroys all labels of the project; they are saved first."
         )
     if source.skipped:
         images = counted(source.skipped, "image")
-        output.message(f"{images} without labels stay as they are (--unannotated imports them).")
+        stay = "stays as it is" if source.skipped == 1 else "stay as they are"
+        output.message(f"{images} without labels {stay} (--unannotated imports such images).")
     parts = [f"{count:,} {outcome}" for outcome, count in counts.items() if count]
     if account.left_out:
         parts.append(f"of {account.left_out:,} something was left out")

@@ -52,7 +52,7 @@ class Chosen:
     project: Annotated[
         str | None,
         flag(
-            "--project PROJECT",
+            "--project -p PROJECT",
             "Name or id of a project: all its tasks in the states given by --state.",
             show_default=False,
         ),

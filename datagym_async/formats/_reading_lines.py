@@ -303,8 +303,8 @@ def _listed(folder: Path, classes: Sequence[str]) -> Mapping[int, Category]:
             raise FormatError(f"{file} cannot be read as a list of names: {error}") from None
     if not names:
         raise FormatError(
-            f"{folder} does not list its classes: there is no data.yaml, and no "
-            f"{', '.join(_NAMES_FILES[:-1])}; name them with classes"
+            f"{folder} does not list its classes: there is none of data.yaml, "
+            f"{', '.join(_NAMES_FILES[:-1])}; name them with classes=..."
         )
     return {number: Category(number, name) for number, name in enumerate(names)}
 

@@ -144,7 +144,7 @@ def sniff(path: str | Path) -> FormatName:
     found = _of_folder(place) if place.is_dir() else _of_file(place)
     if found is None:
         raise FormatError(
-            f"{path} is of no format that is known by its content; name it with format: "
+            f"{path} is of no format that is known by its content; name it with format=...: "
             f"{', '.join(each.name for each in FORMATS)}"
         )
     return found

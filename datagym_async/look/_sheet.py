@@ -75,7 +75,8 @@ class Choice:
                 found.append(index)
         if not found:
             raise ConfigurationError(
-                f"None of {len(looked.subjects):,} images of {looked.title} is meant; ask for less"
+                f"None of the {len(looked.subjects):,} images of {looked.title} has the class, the "
+                "state and the name that were asked for"
             )
         return sorted(random.Random(self.seed).sample(found, min(self.count, len(found))))
 
@@ -90,7 +91,7 @@ async def build_sheet(looked: Looked, path: Path, choice: Choice, *, text: bool 
         text: Whether class and answers are written beside each shape.
 
     Raises:
-        ConfigurationError: No image is meant.
+        ConfigurationError: No image is left to choose from.
         APIError: The service cannot be asked.
         FileWriteError: The file cannot be written.
     """

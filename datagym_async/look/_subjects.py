@@ -142,12 +142,13 @@ async def service_statistics(
             tally.kinds[kind.rstrip()] += 1
         of = counted(len(projects), "project")
         tally.notes.append(f"{len(listing):,} media; labels of {of}.")
-    videos = 0
+    videos, any_finished = 0, False
     for project in projects:
         async with aclosing(sources.library.labels.iter_export(project.id)) as exported:
             async for task in exported:
                 if listing is not None and listing.find(task.media_id) is None:
                     continue
+                any_finished = True
                 if task.task_export_url:
                     videos += 1
                     tally.states[task.state.value] += 1
@@ -158,6 +159,8 @@ async def service_statistics(
                 is_of_it = listing is None or listing.find(each.media_id) is not None
                 if is_of_it and not finished([each]):  # the others are exported
                     tally.states[each.state.value] += 1
+    if tally.states and not any_finished:
+        tally.notes.append("No task is finished, and the labels of other tasks are not counted.")
     if videos:
         tally.notes.append(f"{counted(videos, 'video')}: their labels are not looked at.")
     return tally.statistics()
@@ -259,11 +262,15 @@ async def of_service(
         notes.append(f"The labels are those of the project {project.name}, not of {others}.")
     labels = await export_labels(sources.library.labels, project.id, listing)
     tasks: dict[int, tuple[str, str]] = {}
+    any_finished = False
     async with aclosing(sources.tasks.iter(project.id, state="all")) as found:
         async for task in found:
             if (index := listing.find(task.media_id)) is not None:
                 tasks[index] = (task.id, task.state.value)
+                any_finished = any_finished or bool(finished([task]))
     config = await sources.label_configs.read(project.id)
+    if tasks and not any_finished:
+        notes.append("No task is finished, and the labels of other tasks are not shown.")
     listed = _Listed(listing, labels, tasks)
     if listed.videos:
         notes.append(f"{counted(listed.videos, 'video')} not shown.")

@@ -115,6 +115,25 @@ def test_json_lines(bench: Bench) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("format_", "hint"),
+    [("json", "--state all with another --format"), ("yolo", "--state all exp")],
+)
+def test_a_project_without_a_finished_task(
+    bench: Bench, service: ServerThread, format_: str, hint: str
+) -> None:
+    """Nothing is written, which is said with the way to the other tasks; what was chosen is too."""
+    for task_id in bench.project.task_ids.values():
+        service.call(service.server.set_task_state(task_id, "WAITING"))
+    ran = bench.run(format_, "empty")
+    assert (ran.status, "No task of the project is finished" in ran.err) == (0, True)
+    assert hint in ran.err
+    ran = bench.run("yolo", "other", "--state", "reviewed")
+    assert "No task is of the states" in ran.err
+    ran = bench.run("jsonl", "all", "--state", "all")
+    assert "No task" not in ran.err
+
+
 def test_coco(bench: Bench) -> None:
     """Boxes, captions and the images without labels are there; the line is lost, which counts."""
     ran = bench.run("coco", "coco.json")

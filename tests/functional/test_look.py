@@ -155,6 +155,17 @@ async def test_predictions_are_compared(here: World, tmp_path: Path) -> None:
     assert [short[6] for short in data(gallery, "index")] == [2, 1, 0]
 
 
+async def test_a_project_without_a_finished_task(tmp_path: Path) -> None:
+    """Its labels are in no export: that is said instead of showing none."""
+    async with world() as made:
+        seed = SeedDataset("Day", media=[SeedMedia("a.jpg", jpeg(2000))])
+        (project,) = await made.server.seed(SeedProject("P", datasets=[seed]))
+        gallery = await made.client.gallery(tmp_path, project_id=project.id, options=IN_THREADS)
+        counted = await made.client.stats(project_id=project.id)
+    assert gallery.notes[0].startswith("No task is finished")
+    assert counted.notes[0].startswith("No task is finished")
+
+
 async def test_videos_are_counted_and_not_downloaded(tmp_path: Path) -> None:
     """A gallery shows images; statistics count videos by their state."""
     async with world() as made:
