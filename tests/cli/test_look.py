@@ -219,7 +219,7 @@ def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["Cars", "-o", "a.gif"], "must end in .png, .jpg, .webp or .pdf"),
-        (["Cars", "--class", "bike"], "None of 3 images of Cars is meant"),
+        (["Cars", "--class", "bike"], "None of the 3 images of Cars has"),
         (["00000000-0000-0000-0000-000000000000"], "There is no project, dataset or media"),
     ],
 )
