@@ -53,7 +53,10 @@ def loads(text: bytes | bytearray) -> Any:
     return orjson.loads(text)
 
 
-_NO_NUMBER: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+")|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+# A text that does not end goes to the end of all, or each quote in it would begin one more.
+_NO_NUMBER: Final = re.compile(
+    rb'("(?:[^"\\]++|\\.)*+(?:"|\\?\Z))|-?\b(?:NaN|Infinity)\b', re.DOTALL
+)
 
 
 def loads_of_python(text: bytes) -> Any:

@@ -109,7 +109,7 @@ def format_info(name: str) -> FormatInfo:
 
 _HEAD: Final = 64 * 1024
 _TRIED: Final = 5  # files of a suffix, before others in a folder are taken for something else
-_COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ROOT: Final = re.compile(r"<\s*([A-Za-z_][\w.:-]*)")
 _ROOTS: Final[dict[str, FormatName]] = {"annotation": "voc", "annotations": "cvat"}
 _MEMBER: Final = re.compile(r'"(\w+)"\s*:')

@@ -87,9 +87,10 @@ class Finding:
         return printable(f"{self.where}: {self.message}" if self.path else self.message)
 
 
-# Names in quotes stay: they are keys.
+# Names in quotes stay: they are keys. One that does not end goes to the end of all; an apostrophe
+# within a word begins none.
 _DIFFERS = re.compile(
-    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|"""
+    r"""((?<!\w)'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))|"""
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|-?\b\d[\d,.]*(?:e[+-]?\d+)?(?<![.,])"
 )
 
