@@ -50,8 +50,6 @@ def images_of(
     mapping: LabelMapping,
     losses: Losses,
     config: LabelConfig | None = None,
-    *,
-    emptied: bool = True,
 ) -> Iterator[LabeledImage]:
     """Give the labels of a file as label values, one image after the other.
 
@@ -62,8 +60,6 @@ def images_of(
         config: The label configuration that is there. Its entries say what shapes objects become:
             an entry of the type polygon takes outlines, one of rectangle boxes. What it has no
             entry for is left out and counted by name. None for the one that `config_of` makes.
-        emptied: Whether images are given whose labels are all lost, and which look like those
-            without labels.
 
     Raises:
         FormatError: The file is broken, or the extra ``formats`` is needed and not installed.
@@ -75,13 +71,11 @@ def images_of(
         texts = {each.key: each.max_length or LONGEST_TEXT for each in frees}
     places = places_of(dataset.categories, mapping, config, losses)
     mapper = _Mapper(mapping, losses, places, texts)
-    for raw in dataset.images(losses):
-        image = mapper.image(raw)
-        is_emptied = not (image.annotations or image.classifications) and (
-            raw.objects or raw.captions
-        )
-        if emptied or not is_emptied:
-            yield image
+    for image in dataset.images(losses):
+        made = mapper.image(image)
+        # One whose labels are all lost would look like one without any.
+        if made.annotations or made.classifications or not image.is_labelled:
+            yield made
 
 
 @attrs.define

@@ -181,9 +181,7 @@ class PredictionFile:
         self._losses, self.skipped = Losses(), 0
         if self.has_classes:
             dataset = self._dataset()
-            how = (self.mapping, self._losses, self.config)
-            # Imported as ones without labels, those whose labels are all lost would lose their own.
-            for image in images_of(dataset, *how, emptied=False):
+            for image in images_of(dataset, self.mapping, self._losses, self.config):
                 if self.unannotated or image.annotations or image.classifications:
                     yield image
                 else:

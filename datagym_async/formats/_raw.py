@@ -95,6 +95,8 @@ class RawImage:
     media_id: str = ""
     objects: list[RawObject] = attrs.field(factory=list)
     captions: list[str] = attrs.field(factory=list)
+    is_labelled: bool = False
+    """Whether the file has labels of it, be they readable or not."""
 
 
 @attrs.frozen(kw_only=True)

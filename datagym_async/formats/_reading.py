@@ -335,6 +335,7 @@ def joined(
             known = [_what(each) for each in first.objects]
             first.objects += [each for each in image.objects if _what(each) not in known]
             first.width, first.height = first.width or image.width, first.height or image.height
+            first.is_labelled = first.is_labelled or image.is_labelled
     yield from held.values()
 
 

@@ -108,6 +108,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
                 continue
             answers(str(file), _set(said.get("flags")), losses)
+            image.is_labelled = bool(shapes)
             image.objects = _labelme(shapes, str(file), classes, losses)
             yield image
 
@@ -254,6 +255,7 @@ def open_lightly(path: Path, options: Options) -> RawDataset:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
                 continue
             image = RawImage(name=name, where=str(file))
+            image.is_labelled = bool(predictions)
             measure(image, pictures.of(Path(name).with_suffix("").as_posix()), losses)
             for index, each in enumerate(predictions):
                 where = f"{file}: predictions[{index}]"
@@ -337,6 +339,7 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: Classes, losses: Loss
             said = _members(label, "annotations")
             objects = said.get("objects")
             objects = objects if isinstance(objects, list) else []
+            image.is_labelled = image.is_labelled or bool(objects)
             if "frames" in said:
                 losses.add(LossKind.VIDEO, where)
             elif index:  # by somebody else, of the same image

@@ -429,6 +429,7 @@ def _read(each: _Labelled, yolo: _Yolo, losses: Losses) -> tuple[RawImage | None
             return None, True
         return (image if Path(each.name).suffix.lower() in IMAGE_SUFFIXES else None), False
     size = (image.width, image.height)
+    image.is_labelled = bool(lines)
     for number, words in lines:
         where = f"{each.labels}, line {number}"
         try:
@@ -532,6 +533,7 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
                 continue
             measure(image, picture, losses)
+            image.is_labelled = any(words[0] != "DontCare" for _, words in lines)
             for number, words in lines:
                 where = f"{file}, line {number}"
                 try:

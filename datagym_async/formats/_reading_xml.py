@@ -227,6 +227,7 @@ class _Voc:
             image.name = name or (picture.name if picture else "")
             measure(image, picture, self._losses)
         image.name = below(self._folder, file, image.name)
+        image.is_labelled = whole.find("object") is not None
         for each in whole.all("object"):
             self._add(each, image, file)
         return image
@@ -402,6 +403,7 @@ class _Cvat:
         if not width or not height:
             self._losses.add(LossKind.SIZE, where)
         image = RawImage(name=name, where=where, width=width, height=height)
+        image.is_labelled = bool(whole.children)
         for each in whole.children:
             image.objects += self._objects(each, each.given.get("label"), image)
         return image
@@ -442,7 +444,7 @@ class _Cvat:
             name = picture.name if picture else f"{stem}.png"
             width, height = self._sizes.get(task) or (None, None)
             image = RawImage(name=name, where=self._file, width=width, height=height)
-            image.name = f"task_{task}/{name}" if task else name
+            image.name, image.is_labelled = f"task_{task}/{name}" if task else name, True
             for *_, label, body in shapes:
                 image.objects += self._objects(_unpacked(orjson.loads(body)), label, image)
             yield image

@@ -242,7 +242,7 @@ def _scored(dataset: RawDataset, least: float) -> RawDataset:
             kept = [each for each in image.objects if each.score is None or each.score >= least]
             if left_out := len(image.objects) - len(kept):
                 losses.add(LossKind.LOW_SCORE, image.name, count=left_out)
-                image.objects = kept
+                image.objects, image.is_labelled = kept, bool(kept)
             yield image
 
     return attrs.evolve(dataset, images=images)

@@ -104,6 +104,24 @@ async def test_what_did_not_arrive(tmp_path: Path) -> None:
         )
 
 
+async def test_labels_stay_where_the_new_ones_are_lost(tmp_path: Path) -> None:
+    """An image whose labels are all lost is none without labels, which would empty its media."""
+    async with bench() as (client, project):
+        first = coco(tmp_path / "a.json")
+        await client.import_labels(project.id, first, keep_data=False, create_config=True)
+        more = json.loads(coco(tmp_path / "b.json", classes=2).read_text())
+        more["annotations"][2]["bbox"] = [1, 2]
+        (tmp_path / "b.json").write_text(json.dumps(more))
+        imported = await client.import_labels(
+            project.id, tmp_path / "b.json", keep_data=False, unannotated=True
+        )
+        assert [each.media_name for each in imported.report.results] == ["0.jpg"]
+        assert (imported.losses.count(LossKind.NO_ENTRY), imported.ok) == (1, False)
+        for name in project.task_ids:
+            task = await client.tasks.get(project.task_ids[name])
+            assert len(task.label_iteration.values) == 1
+
+
 async def test_nothing_imported_is_not_ok(tmp_path: Path) -> None:
     """A file without labels, and images whose labels all were lost."""
     async with bench() as (client, project):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from datagym_async import formats
 from datagym_async.formats import Category, FormatError, LabelMapping, LossKind, service_key
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Losses
@@ -25,6 +27,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.models import EntryType
+from tests.helpers.label_files import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,9 +123,8 @@ def test_an_image_whose_labels_are_all_lost_is_not_one_without_labels(
     labels: dict[str, Any],
 ) -> None:
     """Imported like one without labels, it would empty its task."""
-    given = (dataset(**labels), LabelMapping(), Losses(), LabelConfig())
-    assert len([*images_of(*given, emptied=False)]) == (not labels)
-    assert len([*images_of(*given)]) == 1
+    given = (dataset(**labels, is_labelled=bool(labels)), LabelMapping(), Losses(), LabelConfig())
+    assert len([*images_of(*given)]) == (not labels)
 
 
 def test_entries_are_found_by_text_before_case_and_key() -> None:
@@ -464,3 +466,50 @@ def test_each_kind_of_loss_is_in_the_documentation() -> None:
     """The table of docs/formats.md has a row for it."""
     table = (Path(__file__).parents[2] / "docs/formats.md").read_text()
     assert [kind.value for kind in LossKind if f"`{kind.value}`" not in table] == []
+
+
+def _voc(name: str, inside: str) -> str:
+    size = "<size><width>9</width><height>9</height></size>"
+    return f"<annotation><filename>{name}.jpg</filename>{size}{inside}</annotation>"
+
+
+def _labelme(name: str, *shapes: object) -> str:
+    size = {"imageWidth": 9, "imageHeight": 9}
+    return json.dumps({"imagePath": f"{name}.jpg", "shapes": shapes, **size})
+
+
+def _coco(*annotations: object) -> str:
+    images = [{"id": n, "file_name": f"{name}.jpg"} for n, name in enumerate("ab")]
+    listed = {"images": images, "categories": [{"id": 1, "name": "x"}]}
+    return json.dumps({**listed, "annotations": annotations})
+
+
+_CVAT = '<annotations><image name="a.jpg" width="9" height="9">{}</image><image name="b.jpg" {}/>'
+_CUBOID = _CVAT.format('<cuboid label="x"/>', 'width="9" height="9"') + "</annotations>"
+ALL_LOST: dict[str, dict[str, str]] = {
+    "voc": {"a.xml": _voc("a", "<object><name>x</name></object>"), "b.xml": _voc("b", "")},
+    "labelme": {"a.json": _labelme("a", {"label": "x"}), "b.json": _labelme("b")},
+    "coco": {"a.json": _coco({"id": 1, "image_id": 0, "category_id": 2, "bbox": [1, 2, 3, 4]})},
+    "cvat": {"annotations.xml": _CUBOID},
+    "kitti": {"a.txt": "Car 0 0 0 q q", "b.txt": "DontCare -1 -1 -10 1 2 3 4 -1 -1 -1 0 0 0 0"},
+    "yolo": {"a.txt": "1 0.5 0.5 0.1 0.1", "b.txt": "", "classes.txt": "x"},
+    "lightly": {
+        "schema.json": '{"categories": [{"id": 1, "name": "x"}]}',
+        "a.json": '{"file_name": "a.jpg", "predictions": [{"category_id": 2}]}',
+        "b.json": '{"file_name": "b.jpg", "predictions": []}',
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ALL_LOST)
+def test_an_image_whose_labels_are_all_lost_is_none_without_labels(
+    tmp_path: Path, kind: Any
+) -> None:
+    """It is not given: a trainer would learn that nothing is on it, an import empty its media."""
+    for name, content in ALL_LOST[kind].items():
+        (tmp_path / name).write_text(content)
+    for name in ("a", "b"):
+        picture(tmp_path / f"{name}.jpg", 9, 9)
+    read = formats.read(tmp_path, kind)
+    assert [Path(each.media_name).stem for each in read.images] == ["b"]
+    assert read.losses.is_loss

@@ -504,6 +504,7 @@ class _Opened:
         at = self.files[file].place(index, "images")
         image = RawImage(name=name, where=at, width=width, height=height, media_id=media_id)
         found: dict[object, _Found] = {}
+        image.is_labelled = any(row[-3] is not None for row in rows)
         for file, raw, number, at in self._records(image, rows, losses):
             if isinstance(caption := raw.get("caption"), str):
                 image.captions.append(caption)
