@@ -9,6 +9,7 @@ import attrs
 from datagym_async._client import DataGymClient
 from datagym_async._client_jobs import BASE_URL_VARIABLE
 from datagym_async._extras import extra_module
+from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
 from datagym_async.cli._connect import address_of, find_token
@@ -58,5 +59,8 @@ class Workers:
                 await stack.enter_async_context(cluster)
                 scheduler = cluster.scheduler_address
             there = await stack.enter_async_context(through(client, scheduler=scheduler))
-            invocation.output.message(f"Working through the cluster of {scheduler}.")
+            where = f"through the cluster of {scheduler}"
+            if self.count is not None:
+                where = f"in {counted(self.count, 'process', 'processes')} of this machine"
+            invocation.output.message(f"Working {where}.")
             yield there

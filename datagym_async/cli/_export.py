@@ -44,8 +44,8 @@ def export(
         Path,
         flag(
             "--output -o PATH",
-            "The file of json, jsonl and coco, replaced if it is there, or - for standard output; "
-            "the folder of others.",
+            "The file for json, jsonl and coco, replaced if it is there, or - for standard output; "
+            "a folder for the other formats.",
             show_default=False,
         ),
     ],
@@ -69,8 +69,9 @@ def export(
         bool | None,
         flag(
             "--exact/--no-exact",
-            "Take coordinates with every digit from each task, a request each; else whole pixels, "
-            "as the service exports them. Default: where sizes are read in the same request.",
+            "Take coordinates with every digit from each task, with one request for each; else "
+            "whole pixels, as the service exports them. Default: where the same request reads "
+            "sizes.",
             show_default=False,
         ),
     ] = None,
@@ -78,8 +79,8 @@ def export(
         bool,
         flag(
             "--sizes/--no-sizes",
-            "Read width and height of each image from the service, a request each; all formats "
-            "but json and jsonl need them.",
+            "Read width and height of each image from the service, with one request for each. All "
+            "formats but json and jsonl need them.",
         ),
     ] = True,
     state: Annotated[
@@ -114,7 +115,7 @@ def export(
     ] = None,
     clip: Annotated[bool, flag("--clip", "Cut shapes off at the edges of their image.")] = False,
     zero_based: Annotated[
-        bool, flag("--zero-based", "Of voc: the first pixel is 0, where the format has 1.")
+        bool, flag("--zero-based", "For voc: the first pixel is 0 and not 1.")
     ] = False,
     images: Annotated[
         ImagesWay | None,
@@ -129,8 +130,8 @@ def export(
         Path | None,
         flag(
             "--images-from FOLDER",
-            "The folder of an earlier download, or any with files named like the images; with "
-            "--images download where to (default: PATH.media), where what is there stays.",
+            "The folder of an earlier download, or any with files named like the images. With "
+            "--images download, where to download to (default: PATH.media); files there stay.",
             show_default=False,
         ),
     ] = None,
@@ -139,7 +140,7 @@ def export(
         flag(
             "--split SHARES",
             "Parts of the dataset, such as train=0.8,val=0.1,test=0.1, by a hash of the id of each "
-            "image: growth moves none.",
+            "image: it stays in its part as the dataset grows.",
             show_default=False,
         ),
     ] = None,
@@ -147,14 +148,14 @@ def export(
         str | None,
         flag(
             "--group HOW",
-            "Keep together in one part what has one folder (folder), or the same match of a "
-            "regular expression in its name.",
+            "Keep images in one part that have the same folder (folder), or the same match of a "
+            "regular expression in their names.",
             show_default=False,
         ),
     ] = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace a folder that is not empty.")] = False,
     lossy_ok: Annotated[
-        bool, flag("--lossy-ok", "Exit with 0 also where the format has left something out.")
+        bool, flag("--lossy-ok", "Exit with 0 although the format has left something out.")
     ] = False,
 ) -> int:
     """Export the labels of a project's finished tasks.

@@ -68,20 +68,21 @@ def gallery(
         str,
         argument(
             "PROJECT|DATASET|FOLDER",
-            "Name or id at the service, or a folder of images. What is on the disk goes first.",
+            "Name or id at the service, or a folder of images. A path on the disk is taken first.",
         ),
     ],
     output: Annotated[
         Path, flag("--output -o FOLDER", "Where to: a new folder, or that of a gallery before.")
     ] = Path("gallery"),
     project: Annotated[
-        str | None, flag("--project -p PROJECT", "Of a dataset: whose labels are shown.")
+        str | None,
+        flag("--project -p PROJECT", "For a dataset: the project whose labels are shown."),
     ] = None,
     labels: Annotated[
         Path | None,
         flag(
             "--labels PATH",
-            "Of a folder: the file or folder of its labels, in any format that `import` takes; "
+            "For a folder: the file or folder of its labels, in any format that `import` takes; "
             "else what the folder holds of them.",
         ),
     ] = None,
@@ -157,7 +158,7 @@ def gallery(
     images, objects = counted(made.images, "image"), counted(made.objects, "object")
     compared = ""
     if made.missed is not None:
-        compared = f" Compared: {made.missed:,} without a partner here, {made.false:,} there."
+        compared = f" Without a partner: {made.missed:,} here, {made.false:,} in {compare}."
     shown.outcome(plain(made), f"{images} with {objects}: open {made.path}.{compared}")
     if open_it:
         webbrowser.open(made.path.resolve().as_uri())

@@ -45,12 +45,14 @@ app = group("import")
 class HowOptions:
     """What is done with the labels."""
 
-    check: Annotated[bool, flag("--check", "Only tell what would be imported; import nothing.")] = (
+    check: Annotated[bool, flag("--check", "Only say what would be imported; import nothing.")] = (
         False
     )
     append: Annotated[
         bool,
-        flag("--append", "Append to the labels of each image; twice imported, they are doubled."),
+        flag(
+            "--append", "Append to the labels of each image; imported twice, they are there twice."
+        ),
     ] = False
     replace: Annotated[
         bool, flag("--replace", "Replace all labels of each image that the file names.")
@@ -62,14 +64,20 @@ class HowOptions:
     strict: Annotated[bool, flag("--strict", "Hold back predictions with warnings, too.")] = False
     unannotated: Annotated[
         bool,
-        flag("--unannotated", "Import images without labels, too; --replace empties them."),
+        flag(
+            "--unannotated",
+            "Import images without labels, too; with --replace they lose the labels they have.",
+        ),
     ] = False
     by_name: Annotated[
         bool, flag("--by-name", "Find images without an id in JSON by their names.")
     ] = False
     lossy_ok: Annotated[
         bool,
-        flag("--lossy-ok", "End with status 0 though some of the file was left out, and told."),
+        flag(
+            "--lossy-ok",
+            "Exit with 0 although something of the file was left out; it is named all the same.",
+        ),
     ] = False
     create_config: Annotated[
         bool,
@@ -82,15 +90,19 @@ class HowOptions:
         bool,
         flag(
             "--sizes/--no-sizes",
-            "Compare width and height in the file with those of the image, a request an image.",
+            "Compare width and height in the file with those of the "
+            "image: one request for each image.",
         ),
     ] = True
     rescale: Annotated[
         bool,
-        flag("--rescale", "Scale labels whose image has another size of exactly the same ratio."),
+        flag(
+            "--rescale",
+            "Scale labels to an image of another size, if the ratio is exactly the same.",
+        ),
     ] = False
     clip: Annotated[
-        bool, flag("--clip", "Cut shapes off at the edges of their image; told and counted.")
+        bool, flag("--clip", "Cut shapes off at the edges of their image; the report counts them.")
     ] = False
     batch_size: Annotated[
         int, flag("--batch-size", "Predictions in one request.", min=1, max=500)
@@ -107,11 +119,13 @@ class FileOptions:
     ] = None
     shape: Annotated[
         Literal["rectangle", "polygon", "segmentation"] | None,
-        flag("--shape", "What an object with an outline becomes where a configuration is made."),
+        flag("--shape", "What an object with an outline becomes, where a configuration is made."),
     ] = None
     by: Annotated[
         Literal["supercategory", "category"],
-        flag("--by", "Which name of a class is the entry; the other answers its nested select."),
+        flag(
+            "--by", "Which name of a class is the entry; the other one answers its nested select."
+        ),
     ] = "supercategory"
     classes: Annotated[
         Path | None,
@@ -127,15 +141,20 @@ class FileOptions:
         Path | None,
         flag(
             "--images PATH",
-            "Where the images are, if not beside the labels; for results of COCO the file that "
+            "Where the images are, if not beside the labels; for results in COCO, the file that "
             "lists the images and categories.",
         ),
     ] = None
     min_score: Annotated[
-        float | None, flag("--min-score N", "Leave out what a model was less sure of.", min=0.0)
+        float | None,
+        flag("--min-score N", "Leave out objects with a lower score (0 to 1).", min=0.0),
     ] = None
     zero_based: Annotated[
-        bool, flag("--zero-based", "Pascal VOC whose first pixel is 0; it is 1 by its own rule.")
+        bool,
+        flag(
+            "--zero-based",
+            "The first pixel of this Pascal VOC is 0; by the rule of the format it is 1.",
+        ),
     ] = False
 
     def source(self, path: Path, *, unannotated: bool = False) -> PredictionFile:
@@ -223,7 +242,7 @@ def import_(
     """Import labels of a file or folder into a project.
 
     Say --append or --replace, or --check to see what would be imported. Each image is checked
-    first: what the service would drop, break or refuse is held back and told. The exit status is 1
+    first: what the service would drop, break or refuse is held back and named. The exit status is 1
     if something of the file did not arrive.
     """
     if how.append == how.replace and not how.check:

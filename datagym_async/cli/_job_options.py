@@ -305,20 +305,21 @@ DOWNLOAD: Final = OptionTable(
                 "and keep their numbers. The others have the order of the label configuration.",
             ),
             Option("--clip", "Cut shapes of labels off at the edges of their image."),
-            Option("--zero-based", "Of `--labels voc`: the first pixel is 0, not 1."),
+            Option("--zero-based", "For `--labels voc`: the first pixel is 0 and not 1."),
             Option(
                 "--split SHARES",
                 "Parts of the labelled dataset, such as `train=0.8,val=0.1,test=0.1`, by a hash of "
-                "the id of each image: growth moves none.",
+                "the id of each image: it stays in its part as the dataset grows.",
             ),
             Option(
                 "--group HOW",
-                "Keep together in one part what has one folder (`folder`), or the same match of a "
-                "regular expression in the name of its file.",
+                "Keep images in one part that have the same folder "
+                "(`folder`), or the same match of a "
+                "regular expression in the names of their files.",
             ),
             Option(
                 "--lossy-ok",
-                "Exit with 0 also where a format of `--labels` has left something out.",
+                "Exit with 0 although a format of `--labels` has left something out.",
             ),
             Option(
                 "--shards N|SIZE",

@@ -30,7 +30,7 @@ def preview(
         argument(
             "PROJECT|DATASET|IMAGE",
             "Name or id of a project or dataset, id of a media, or a folder or an image on the "
-            "disk. What is on the disk goes first.",
+            "disk. A path on the disk is taken first.",
         ),
     ],
     output: Annotated[
@@ -45,12 +45,17 @@ def preview(
     state: Annotated[str, flag("--state STATE", "Only images whose tasks are in it.")] = "",
     query: Annotated[str, flag("--query TEXT", "Only images with it in their names.")] = "",
     project: Annotated[
-        str | None, flag("--project -p PROJECT", "Of a dataset or a media: whose labels.")
+        str | None,
+        flag(
+            "--project -p PROJECT", "For a dataset or a media: the project whose labels are drawn."
+        ),
     ] = None,
     labels: Annotated[
-        Path | None, flag("--labels PATH", "Of a folder: the file or folder of its labels.")
+        Path | None, flag("--labels PATH", "For a folder: the file or folder of its labels.")
     ] = None,
-    text: Annotated[bool, flag("--text/--no-text", "Write class and answers.")] = True,
+    text: Annotated[
+        bool, flag("--text/--no-text", "Write class and answers beside each shape.")
+    ] = True,
     open_it: Annotated[bool, flag("--open", "Open it in the browser.")] = False,
 ) -> int:
     """Draw labels on images: a contact sheet of some, or one image.

@@ -34,7 +34,7 @@ def stats(
         argument(
             "PROJECT|DATASET|FILE",
             "Name or id at the service, or a file of labels: an export, predictions, COCO, YOLO's "
-            "data.yaml. What is on the disk goes first.",
+            "data.yaml. A path on the disk is taken first.",
         ),
     ],
     output: Annotated[
@@ -52,7 +52,7 @@ def stats(
         str | None,
         flag(
             "--fail-on KINDS",
-            "End with status 1 if there are any: tiny, edge, double, incomplete, unlabelled, "
+            "Exit with 1 if there are any: tiny, edge, double, incomplete, unlabelled, "
             "unanswered; joined by commas.",
         ),
     ] = None,

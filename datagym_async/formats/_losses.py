@@ -51,7 +51,7 @@ class LossKind(enum.StrEnum):
     BOX = "box", "boxes without an outline, written as their four corners"
     BROKEN = "broken", "annotations that cannot be read, left out", True
     CAPTION = "caption", "captions, left out", True
-    CHANGED = "changed", "tasks that changed while they were exported, in whole pixels"
+    CHANGED = "changed", "tasks that changed while they were exported, now in whole pixels"
     CHARACTERS = "characters", "names with characters that a file cannot hold, now with _"
     CLASH = "clash", "images that share a number or a name with another one, left out", True
     CLIPPED = "clipped", "shapes cut off at the edges of their image"
@@ -82,7 +82,11 @@ class LossKind(enum.StrEnum):
     LONG_NAME = "long_name", "names of images too long for their label files, shortened"
     LONG_TEXT = "long_text", "texts of more than 255 characters, which the service refuses", True
     LOW_SCORE = "low_score", "objects below the score that was asked for, left out"
-    MISSING_IMAGE = "missing_image", "labels of images that cannot tell their size, left out", True
+    MISSING_IMAGE = (
+        "missing_image",
+        "labels of images that are missing, so that their sizes are unknown, left out",
+        True,
+    )
     NESTING = "nesting", "nested shapes, now shapes of their own"
     NO_ENTRY = (
         "no_entry",
@@ -94,7 +98,7 @@ class LossKind(enum.StrEnum):
     NO_SIZE = "no_size", "images of unknown width and height, left out", True
     ORDER = "order", "classes whose keypoints no configuration orders: they are ordered by name"
     OUTLINE = "outline", "outlines reduced to the box around them"
-    OUTSIDE = "outside", "shapes that go beyond their image, for which trainers leave it out"
+    OUTSIDE = "outside", "shapes that go beyond their image: trainers leave out the whole image"
     PART = "part", "parts of objects that cannot be read, left out", True
     PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
     POINT = "point", "points, left out", True
@@ -104,7 +108,7 @@ class LossKind(enum.StrEnum):
     SAME_NAME = "same_name", "images of one name, which readers take for one"
     SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
     RENAMED = "renamed", "images whose files have other names than their media"
-    SCOPE = "scope", "names of classes that several have, now with the group before them"
+    SCOPE = "scope", "names that several classes have, now with the group before them"
     SCORE = "score", "scores of results, which the service does not hold"
     SHARED_ENTRY = (
         "shared_entry",
@@ -113,7 +117,7 @@ class LossKind(enum.StrEnum):
     )
     SIZE = "size", "images of unknown width and height"
     SKELETON = "skeleton", "orders and skeletons of keypoints, which the service does not hold"
-    SPELLED = "spelled", "names in letters that no entry may have, which labellers see in others"
+    SPELLED = "spelled", "names in letters that an entry cannot have, now spelled in other letters"
     TRACK = "track", "objects followed through frames, now an object of its own in each"
     TURNED = "turned", "images that EXIF turns: their labels are of the upright image"
     UNKNOWN_CATEGORY = "unknown_category", "annotations of an unknown category, left out", True

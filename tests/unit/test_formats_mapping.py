@@ -205,7 +205,7 @@ def test_names_in_other_letters_are_told() -> None:
     assert config.entries[3].children[0].options == {"pes": "пёс"}
     assert str(losses.report()) == (
         "1 x names that give one key, told apart by a hash ('Car' is car_a5cdf07d)\n"
-        "1 x names in letters that no entry may have, which labellers see in others"
+        "1 x names in letters that an entry cannot have, now spelled in other letters"
         " ('кошка' is 'koshka')"
     )
 
