@@ -50,6 +50,7 @@ _NO_LABELS: Final = frozenset((
 """Stems of files beside those of labels."""
 _FIRST: Final = 20  # label files that say of which kind a dataset is
 _MOST_YAML: Final = 4 * 2**20  # bytes: PyYAML takes seconds for one million
+_DEEPEST: Final = 8  # folders of a path that leads elsewhere
 _FARTHEST: Final = 2  # a share of a size beyond that is no share, but pixels
 
 
@@ -180,7 +181,7 @@ def _in_parts(
 
 def _elsewhere(each: _Labelled, pictures: Pictures) -> _Labelled:
     """Return an image with its file, if that lies not where a dataset says, but among others."""
-    parts = each.labels.with_suffix("").parts if each.image is None else ()
+    parts = each.labels.with_suffix("").parts[-_DEEPEST:] if each.image is None else ()
     tried = ("/".join(parts[at:]) for at in range(len(parts)))
     image = next(filter(None, map(pictures.of, tried)), None)
     if image is None:
@@ -243,7 +244,7 @@ def _tried(roots: Sequence[Path], value: str) -> list[Path]:
         "data",
     ):  # as Roboflow writes it, which Ultralytics corrects; as CVAT does
         values.append(value.partition("/")[2])
-    values += ("/".join(parts[at:]) for at in range(1, len(parts) - 1))
+    values += ("/".join(parts[at:]) for at in range(max(1, len(parts) - _DEEPEST), len(parts) - 1))
     return [root / each for each in values for root in roots] if value else []
 
 
@@ -303,7 +304,7 @@ def _listed(folder: Path, classes: Sequence[str]) -> Mapping[int, Category]:
             raise FormatError(f"{file} cannot be read as a list of names: {error}") from None
     if not names:
         raise FormatError(
-            f"{folder} does not list its classes: there is none of data.yaml, "
+            f"{folder} does not list its classes: there is none of data.yaml with names, "
             f"{', '.join(_NAMES_FILES[:-1])}; name them with classes=..."
         )
     return {number: Category(number, name) for number, name in enumerate(names)}
