@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import string
+from pathlib import Path
 
 import pytest
 
@@ -187,3 +189,12 @@ def test_templates_use_positions_that_exist() -> None:
         if name is not None
     }
     assert names <= {"0", "1", "2"}
+
+
+def test_the_page_of_errors_has_every_key() -> None:
+    """What the service says by a key is said there as an error says it."""
+    page = Path(__file__).parents[2] / "docs" / "errors.md"
+    rows = re.findall(r"^\| `(ex_\w+)` \| (.+) \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    said = {key: re.sub(r"\{\d\}", "…", words) for key, words in SENTENCES.items()}
+    assert dict(rows) == {key: words.partition(" Pass it as ")[0] for key, words in said.items()}
+    assert len(rows) == len(SENTENCES)
