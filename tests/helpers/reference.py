@@ -75,7 +75,6 @@ def pages() -> list[Page]:
     """Return the pages, by name."""
     loader = griffe.GriffeLoader(search_paths=[ROOT])
     whole = loader.load(PACKAGE)
-    loader.resolve_aliases(implicit=True, external=False)
     if not isinstance(whole, griffe.Module):
         raise TypeError(f"{PACKAGE} is no module")
     modules, waiting = {PACKAGE: whole}, [whole]
