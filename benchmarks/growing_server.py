@@ -14,7 +14,9 @@ import asyncio
 import itertools
 import json
 import sys
+import time
 import uuid
+from collections import deque
 
 import attrs
 
@@ -71,37 +73,79 @@ class Store:
         return dataset(dataset_id.encode(), self.names[dataset_id].encode(), media)
 
 
+@attrs.define
+class Flow(Counts):
+    """What has come, how much of it at once and in one second at most."""
+
+    in_flight: int = 0
+    peak: int = 0
+    busiest: int = 0
+    _begun: deque[float] = attrs.field(factory=deque)
+
+    def __attrs_pre_init__(self) -> None:
+        super().__init__()
+
+    def of_upload(self, size: int) -> None:
+        """Count an upload, whose answer comes later."""
+        super().of_upload(size)
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        now = time.monotonic()
+        self._begun.append(now)
+        while self._begun[0] <= now - 1:
+            self._begun.popleft()
+        self.busiest = max(self.busiest, len(self._begun))
+
+    def shown(self) -> bytes:
+        """Return the counts as JSON."""
+        own = {"peak": self.peak, "busiest": self.busiest}
+        return json.dumps(json.loads(super().shown()) | own).encode()
+
+
 class _Later:
     """The way back of a connection, for answers at their moment."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+    def __init__(self, transport: asyncio.Transport, flow: Flow) -> None:
+        self._transport, self._flow = transport, flow
         self.at = 0.0
+        self.owes = 0  # uploads that are not answered
 
     def write(self, answer: bytes) -> None:
         """Send it when its moment has come."""
         asyncio.get_running_loop().call_at(self.at, self._write, answer)
 
     def _write(self, answer: bytes) -> None:
+        self.forget()
         if not self._transport.is_closing():
             self._transport.write(answer)
+
+    def forget(self) -> None:
+        """Count the upload no more: it is answered, or its connection is gone."""
+        self._flow.in_flight -= self.owes
+        self.owes = 0
 
 
 class GrowingConnection(Connection):
     """A connection to the datasets."""
 
-    def __init__(self, counts: Counts, store: Store) -> None:
+    def __init__(self, counts: Flow, store: Store) -> None:
         super().__init__(counts)
-        self._store = store
+        self._flow, self._store = counts, store
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
         assert isinstance(transport, asyncio.Transport)
-        self._later = _Later(transport)
+        self._later = _Later(transport, self._flow)
         self._transport = self._later  # type: ignore[assignment]  # it writes
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Owe nothing more."""
+        del exc
+        self._later.forget()
 
     def answer_upload(self, parts: list[bytes], name: str, size: int) -> bytes:
         """Store it; the answer comes when its work is done."""
+        self._later.owes += 1
         self._later.at = self._store.add(parts[3].decode(), name)
         return super().answer_upload(parts, name, size)
 
@@ -121,7 +165,7 @@ class GrowingConnection(Connection):
 
 def main() -> None:
     """Serve as the command line asks."""
-    counts, store = Counts(), Store(float(sys.argv[1]))
+    counts, store = Flow(), Store(float(sys.argv[1]))
     asyncio.run(serve(lambda: GrowingConnection(counts, store)))
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import attrs
 
+from datagym_async._extras import extra_module
 from datagym_async._logs import logger
 from datagym_async._printable import printable
 from datagym_async._runs._disk import tidy
@@ -53,6 +54,8 @@ class Hand:
         self._connect, self._opened = connect, AsyncExitStack()
         self._client: DataGymClient | None = None
         self._fetchers: dict[str, Fetcher] = {}
+        self._worker: Any = extra_module("distributed", ConfigurationError).get_worker()
+        self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> str | DataGymError:
         """Open the client; return the address of its service."""
@@ -60,7 +63,14 @@ class Hand:
             self._client = await self._opened.enter_async_context(self._connect())
         except DataGymError as error:
             return error
+        self._watching = asyncio.create_task(self._watch())
         return self._client.media.base_url
+
+    async def _watch(self) -> None:
+        """Close once Dask has forgotten this: who asked is gone, and settles what was sent."""
+        while any(each is self for each in self._worker.state.actors.values()):  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_EVERY / 2)
+        await self._opened.aclose()
 
     async def exchange(
         self, request: Request, again: Callable[[], Body]
@@ -106,6 +116,8 @@ class Hand:
 
     async def close(self) -> None:
         """Close what is open."""
+        if self._watching is not None:
+            self._watching.cancel()
         await self._opened.aclose()
 
 

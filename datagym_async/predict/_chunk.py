@@ -7,9 +7,10 @@ token nor connection leaves a process: a worker is told how to make a client.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -82,6 +83,19 @@ async def predict_chunk(
 
 _loaded: dict[str, LoadedModel] = {}  # of the job that this process works for
 _loading = Lock()
+
+
+def end_with_parent() -> None:
+    """End this worker process when the one that started it is killed; else it would wait on."""
+    # Loaded here: it asks for the folder as it loads, and few need it.
+    from multiprocessing import parent_process
+
+    def watch() -> None:
+        if (parent := parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def run_chunk(job: Job, media: Sequence[DatasetMedia]) -> list[Predicted]:

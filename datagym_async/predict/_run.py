@@ -35,7 +35,7 @@ from datagym_async.exceptions import (
     TransferError,
 )
 from datagym_async.models import DatasetMedia, TaskState
-from datagym_async.predict._chunk import Job, Loading, predict_chunk, run_chunk
+from datagym_async.predict._chunk import Job, Loading, end_with_parent, predict_chunk, run_chunk
 from datagym_async.predict._journal import SENDING, PredictJournal
 from datagym_async.predict._models import LoadedModel, Model, ModelError, Predicted
 from datagym_async.resources import ImportOutcome, ImportResult, LabelsResource, TasksResource
@@ -255,7 +255,7 @@ def _pool(processes: int) -> Executor:
     from multiprocessing import get_context
 
     # Forked, a process would inherit locks that threads hold, and the event loop.
-    return ProcessPoolExecutor(processes, get_context("spawn"))
+    return ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent)
 
 
 # --- The run --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
@@ -78,3 +79,19 @@ def test_a_worker_that_is_killed_costs_no_image(
     assert is_deadly or (tmp_path / "died").exists()
     assert held == {name: [] if name in lost else [int(name[:2])] for name in held}
     assert len(held) == 40
+
+
+def test_the_processes_of_a_program_that_is_killed_end_by_themselves() -> None:
+    """A pool alone would wait for ever, with its model in memory: what they print to ends."""
+    program = (
+        "import os, signal\n"
+        "from datagym_async.predict._run import _pool\n"
+        "if __name__ == '__main__':\n"
+        "    pool = _pool(2)\n"
+        "    [each.result() for each in [pool.submit(os.getpid) for _ in range(20)]]\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=60, check=False
+    )
+    assert ran.returncode == -9

@@ -1,0 +1,136 @@
+"""Predict a project of many images while things go wrong, and count what is stored.
+
+``python -m benchmarks.predict`` has a program predict 5,000 images of the embedded service with two
+worker processes: 3 % of all requests fail, one worker process is killed, and so is the program
+itself, by SIGKILL at a third of the images; then it is started again with the same journal. It
+tells images/s and memory of the program, and fails where an image has no prediction or two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.files import TINY
+from benchmarks.machine import machine_facts
+from benchmarks.measure import peak_rss
+from datagym_async import DataGymClient, RetryPolicy
+from datagym_async.labels import Annotation, LabelConfig, Rectangle
+from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, Server
+from datagym_async.testing import Action, CommitThenDrop, Drop, FaultPlan, Status, chance
+
+if TYPE_CHECKING:
+    from datagym_async.data import Sample
+
+_RETRY = RetryPolicy(initial_delay=0.05, settle_after=0.2)
+
+
+def client() -> DataGymClient:
+    """Make the client of a process."""
+    return DataGymClient(rate_limit=None, retry=_RETRY)
+
+
+def model(samples: Sequence[Sample]) -> list[list[Annotation]]:
+    """Tell each image by its number; end the process once, where the environment says so."""
+    marker = Path(os.environ["DIES"])
+    if any("002500" in each.media.name for each in samples) and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [[Annotation("car", Rectangle(int(each.media.name[:6]), 1, 5, 5))] for each in samples]
+
+
+async def job(options: argparse.Namespace) -> None:
+    """Predict, and print what came of it as JSON."""
+    here = importlib.import_module("benchmarks.predict")  # where other processes find it
+    began = time.perf_counter()
+    async with client() as mine:
+        report = await mine.predict(
+            options.job,
+            here.model,
+            processes=options.processes,
+            client=here.client,
+            journal=os.environ["JOURNAL"],
+            decode="bytes",
+        )
+    found = report.to_dict() | {"seconds": time.perf_counter() - began, "peak_rss": peak_rss()}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+async def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Serve, start the program twice, and look at all tasks."""
+    plan, media = FaultPlan(), [SeedMedia(f"{n:06}.jpg", TINY) for n in range(options.images)]
+    async with Server(middlewares=[plan.middleware]) as server:
+        os.environ |= {"DATAGYM_TOKEN": server.token, "DATAGYM_BASE_URL": server.base_url}
+        os.environ |= {"DIES": str(scratch / "died"), "JOURNAL": str(scratch / "journal")}
+        seed = SeedProject("Street", datasets=[SeedDataset("Photos", media=media)])
+        (made,) = await server.seed(seed)
+        async with client() as mine:
+            config = LabelConfig()
+            config.add_rectangle("car", "Car")
+            await mine.label_configs.upload(made.label_configuration_id, config)
+        actions: tuple[Action, ...] = (Status(503), Drop(), CommitThenDrop())
+        for number, action in enumerate(actions):
+            plan.add(action, when=chance(options.faults / 3, seed=number))
+        first = await _start(made, options)
+        while first.returncode is None and plan.count("GET", "/media/") < options.images / 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        if first.returncode is None:
+            first.kill()
+        await first.communicate()
+        output, _ = await (await _start(made, options)).communicate()
+        plan.clear()
+        found: dict[str, Any] = json.loads(output.splitlines()[-1])
+        found["wrong"] = await _wrong(made)
+    return found | {"a_worker_died": (scratch / "died").exists()}
+
+
+async def _start(made: SeededProject, options: argparse.Namespace) -> asyncio.subprocess.Process:
+    command = ["-m", "benchmarks.predict", "--job", made.id, "--processes", str(options.processes)]
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=asyncio.subprocess.PIPE
+    )
+
+
+async def _wrong(made: SeededProject) -> int:
+    """Return how many images have not the one label that tells them."""
+    wrong = 0
+    async with client() as mine:
+        for name, task_id in made.task_ids.items():
+            values = (await mine.tasks.get(task_id)).label_iteration.values
+            held = [each.point.x for each in values if each.point is not None]
+            wrong += held != [int(name[:6])]
+    return wrong
+
+
+def main() -> None:
+    """Measure as the command line asks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.predict", description=__doc__)
+    parser.add_argument("--images", type=int, default=5_000, help="images (5,000)")
+    parser.add_argument("--faults", type=float, default=0.03, help="share of requests that fail")
+    parser.add_argument("--processes", type=int, default=2, help="worker processes (2)")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.job:
+        asyncio.run(job(options))
+        return
+    facts = machine_facts()
+    with tempfile.TemporaryDirectory(prefix="datagym-predict-") as scratch:
+        found = asyncio.run(measure(options, Path(scratch)))
+    print("\n".join(f"{name}: {value}" for name, value in (found | facts).items()))
+    left = found["planned"] - found["skipped"]
+    print(f"{left / found['seconds']:.0f} images/s, {found['peak_rss'] / 1e6:.0f} MB")
+    raise SystemExit(1 if found["wrong"] or not found["ok"] else 0)
+
+
+if __name__ == "__main__":
+    main()
