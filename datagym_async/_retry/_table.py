@@ -72,7 +72,7 @@ def classify(error: APIError) -> Trouble:
     if not isinstance(error, APIStatusError):
         return Trouble.FINAL
     status, key = error.status, error.key
-    if key in _BUSY_KEYS or (status in {429, 503} and not key) or status == 429:
+    if key in _BUSY_KEYS or status == 429 or (status == 503 and not key):
         return Trouble.BUSY
     if status in {502, 504} or (status == 500 and not key):
         return Trouble.BROKEN

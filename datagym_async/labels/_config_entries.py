@@ -6,6 +6,7 @@ The ``add_*`` methods have the names and the order of arguments that users of Da
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, TypeAlias
@@ -399,8 +400,8 @@ def _entry(value: object, at: str, number: Iterator[int]) -> ConfigEntry:
         for name in ("color", "shortcut")
     )
     longest = value.get("maxLength")
-    if isinstance(longest, str) and longest.isascii() and longest.isdigit():
-        longest = int(longest[:9])
+    if isinstance(longest, str) and re.fullmatch("-?[0-9]{1,20}", longest):
+        longest = int(longest)  # YAML gives texts
     if longest is not None and (not isinstance(longest, int) or isinstance(longest, bool)):
         raise _unlike(f"{at}.maxLength", "a whole number", longest)
     required = value.get("required")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ import attrs
 
 from datagym_async._files import PRIVATE
 from datagym_async._printable import printable
-from datagym_async._runs._database import Database, check, of_a_database, unseal
+from datagym_async._runs._database import DamagedError, Database, check, of_a_database, unseal
 from datagym_async._runs._disk import JournalLock
 from datagym_async.exceptions import ConfigurationError
 
@@ -28,6 +28,7 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE media (media_id TEXT PRIMARY KEY, outcome TEXT NOT NULL) WITHOUT ROWID;
 """
 _SETTINGS: Final = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+_FOUND: Final = "SELECT DISTINCT outcome FROM media"
 _NOTE: Final = "INSERT OR REPLACE INTO media VALUES (?, ?)"
 
 
@@ -41,10 +42,12 @@ class PredictJournal:
     Args:
         given: Its file; None keeps it in memory.
         job: What it is the journal of.
+        words: All that may have become of an image.
     """
 
     _given: str | os.PathLike[str] | None
     _job: Mapping[str, str]
+    _words: Collection[str]
     _database: Database = attrs.field(factory=lambda: Database(None, _WHAT), init=False)
 
     def open(self) -> None:
@@ -86,6 +89,9 @@ class PredictJournal:
                 raise sqlite3.DatabaseError("it has another version")
             elif not is_whole:
                 check(connection, _SCHEMA)
+                # SQLite does not look into texts; an unknown word would count as not predicted.
+                if not {word for (word,) in connection.execute(_FOUND)} <= {*self._words}:
+                    raise DamagedError("an outcome in it is not what was written")
             known = dict(connection.execute("SELECT name, value FROM meta"))
             if known != job:
                 raise ConfigurationError(

@@ -290,7 +290,7 @@ async def predict(
     listing = await list_media(parts.library, None, project_id, links="service")
     listing = await in_thread(lambda: Listing([pack(it) for it in listing if it.id in wanted]))
     of = {"base_url": parts.base_url, "project": project_id, "keep_data": str(options.keep_data)}
-    journal = PredictJournal(options.journal, of)
+    journal = PredictJournal(options.journal, of, (SENDING, *PredictOutcome))
     run = _Run(parts, project_id, options, journal, len(listing))
     try:
         await in_thread(journal.open)

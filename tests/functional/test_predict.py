@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ import attrs
 import pytest
 
 from datagym_async import ConfigurationError, RetryPolicy, TaskState, TransferError
+from datagym_async._runs import lock_path
 from datagym_async.labels import Annotation, Classification, LabelConfig, LabeledImage, Rectangle
 from datagym_async.predict import PredictOutcome, PredictProgress, PredictReport
 from datagym_async.server import SeedMedia
@@ -309,3 +312,15 @@ async def test_what_cannot_be_used_is_refused(options: dict[str, Any], words: st
     async with bench(2) as there:
         with pytest.raises(ConfigurationError, match=words):
             await there.predict(**options)
+
+
+async def test_a_killed_journal_with_an_unknown_outcome_is_damaged(tmp_path: Path) -> None:
+    """It would count as an image that was never predicted, and be added once more."""
+    journal = tmp_path / "predict.journal"
+    async with bench(2) as there:
+        await there.predict(journal=journal, keep_data=True)
+        with contextlib.closing(sqlite3.connect(journal)) as database, database:
+            database.execute("UPDATE media SET outcome = 'storeQ'")
+        lock_path(journal).write_bytes(b"")
+        with pytest.raises(ConfigurationError, match="is damaged"):
+            await there.predict(journal=journal, keep_data=True)

@@ -278,6 +278,16 @@ def test_a_view_is_read() -> None:
     assert LabelConfig.of([shown]).entries == (entry(),)
 
 
+@pytest.mark.parametrize("length", [-1, 0, 255, 2147483648, 9223372036854775807])
+def test_yaml_keeps_a_number_whole(length: int) -> None:
+    """Also where it breaks a rule: then that is said of the number that stands there."""
+    payload = [{"entryKey": "t", "entryValue": "T", "type": "freetext", "maxLength": length}]
+    config = LabelConfig.from_payload(payload)
+
+    assert LabelConfig.from_yaml(config.to_yaml()) == config
+    assert config.entries[0].max_length == length
+
+
 def test_yaml_means_what_is_written() -> None:
     """`on`, `no`, `1e3` and dates are words; true and null are not."""
     text = """

@@ -21,6 +21,8 @@ from datagym_async.exceptions import (
     NotFoundError,
     PermissionDeniedError,
     RequestRefusedError,
+    StoreError,
+    Trouble,
 )
 from datagym_async.models import UrlResult, UrlStatus
 from datagym_async.uploads import Outcome, UploadItem, UploadResult
@@ -61,6 +63,23 @@ TAKEN = AlreadyExistsError("Taken.", status=412, key="ex_alreadyexists")
 def test_errors(error: Exception, outcome: Outcome, fatal: bool) -> None:
     """An error that every item would meet ends the run; the others are the item's own."""
     assert (result(error).outcome, is_fatal(error)) == (outcome, fatal)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "outcome"),
+    [
+        ("passing", Outcome.FAILED),
+        ("gone", Outcome.REJECTED),
+        ("denied", Outcome.REJECTED),
+        ("changed", Outcome.REJECTED),
+        ("wrong", Outcome.REJECTED),
+    ],
+)
+def test_trouble_of_a_store(trouble: Trouble, outcome: Outcome) -> None:
+    """What passes is tried again by the next run; all else is a matter of the object."""
+    found = result(StoreError("x", trouble=trouble))
+
+    assert (found.outcome, found.attempts) == (outcome, 0)
 
 
 def test_a_failure_carries_the_services_word() -> None:
@@ -111,7 +130,7 @@ def test_url_statuses(status: UrlStatus, outcome: Outcome, words: str) -> None:
     """Every word that the service has for a link, and those it may get, is one outcome."""
     found = of_url(ITEM, UrlResult("http://h/a.jpg", status), dataset_id="d", seconds=0)
 
-    assert found.outcome is outcome
+    assert (found.outcome, found.attempts) == (outcome, 1)
     assert words in found.reason
 
 
