@@ -3,7 +3,8 @@
 ``python -m benchmarks.soak --minutes 60``: round after round, 1 % of all exchanges with the
 embedded service, which runs in the same process, go wrong in mixed ways. Each round uploads a
 folder into a new dataset, downloads it, loads it in random order, shows it to a model, and deletes
-the dataset. Each round must end with everything once; and descriptors, threads, tasks and memory
+the dataset. After ten rounds there is a new service, since one keeps rows of what was deleted, and
+a new client. Each round must end with everything once; and descriptors, threads, tasks and memory
 of the last quarter of the rounds are compared with those of the second. The exit status is 1 if
 something is lost, or grows by more than `ROOM`.
 """
@@ -185,35 +186,41 @@ async def soak(scratch: Path, options: argparse.Namespace) -> list[Level]:
     plan, faults = FaultPlan(), Mixed(random.Random(options.seed))
     files = write_files(scratch / "files", count=options.files, size=20_000)
     levels: list[Level] = []
-    async with Server(scratch / "service", middlewares=[plan.middleware]) as server:
-        (project,) = await server.seed(SeedProject("Soak"))
-        async with DataGymClient(
-            server.token,
-            server.base_url,
-            rate_limit=None,
-            retry=RETRY,
-            timeout=Timeout(connect=5, read=5, upload=2),
-        ) as client:
+    again, began = 0, time.monotonic()
+    while len(levels) < 8 or time.monotonic() - began < options.minutes * 60:
+        service = scratch / f"service {len(levels)}"
+        async with (
+            Server(service, middlewares=[plan.middleware]) as server,
+            DataGymClient(
+                server.token,
+                server.base_url,
+                rate_limit=None,
+                retry=RETRY,
+                timeout=Timeout(connect=5, read=5, upload=2),
+            ) as client,
+        ):
+            (project,) = await server.seed(SeedProject("Soak"))
             config = LabelConfig()
             config.add_rectangle("car", "Car")
             await client.label_configs.upload(project.label_configuration_id, config)
-            plan.add(faults, when=chance(options.faults, seed=options.seed))
+            plan.add(faults, when=chance(options.faults, seed=options.seed + len(levels)))
             there = Soak(server, plan, client, project, files, scratch)
-            began = time.monotonic()
-            while len(levels) < 8 or time.monotonic() - began < options.minutes * 60:
+            for _ in range(options.shift):
                 await there.round(len(levels))
                 levels.append(level(server))
-                if len(levels) % options.every == 0:
-                    print(
-                        f"{time.monotonic() - began:7.0f} s, {len(levels):5} rounds: "
-                        f"{shown(attrs.asdict(levels[-1]))}",
-                        flush=True,
-                    )
-            wrong = ", ".join(f"{count} {name}" for name, count in sorted(faults.counts.items()))
-            print(
-                f"{len(levels)} rounds of {options.files} images, {there.again} jobs done again,"
-                f" {sum(faults.counts.values())} exchanges went wrong: {wrong or 'none'}"
-            )
+            again += there.again
+            plan.clear()
+        await asyncio.to_thread(shutil.rmtree, service)
+        seconds = time.monotonic() - began
+        print(
+            f"{seconds:7.0f} s, {len(levels):5} rounds: {shown(attrs.asdict(levels[-1]))}",
+            flush=True,
+        )
+    wrong = ", ".join(f"{count} {name}" for name, count in sorted(faults.counts.items()))
+    print(
+        f"{len(levels)} rounds of {options.files} images, {again} jobs done again,"
+        f" {sum(faults.counts.values())} exchanges went wrong: {wrong or 'none'}"
+    )
     return levels
 
 
@@ -229,7 +236,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=120, help="images of a round")
     parser.add_argument("--faults", type=float, default=0.01, help="share of exchanges that fail")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--every", type=int, default=10, help="rounds between two lines")
+    parser.add_argument("--shift", type=int, default=10, help="rounds of a service and a client")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     facts = machine_facts()
