@@ -1,0 +1,193 @@
+"""The retry loop by itself: what is sent, looked up and paid for, and what a failure says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import attrs
+import pytest
+
+from datagym_async._retry import SEEMS_DOWN, RetryLoop, RetryPolicy, RetryQuota
+from datagym_async._wire import Replay
+from datagym_async.exceptions import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+)
+
+pytestmark = pytest.mark.looptime
+
+
+def lost() -> APIError:
+    return APIConnectionError("x", request_sent=True)
+
+
+def status(code: int, retry_after: float | None = None) -> APIStatusError:
+    return APIStatusError("x", status=code, retry_after=retry_after)
+
+
+@attrs.define
+class Service:
+    """Answers, and finds, what it is told to, one after the other."""
+
+    answers: list[str | APIError] = attrs.Factory(list)
+    found: list[str | APIError | None] = attrs.Factory(list)
+    sent: int = 0
+    looked: int = 0
+
+    async def send(self) -> str:
+        """Answer."""
+        self.sent += 1
+        return _given(self.answers.pop(0)) or ""
+
+    async def look(self) -> str | None:
+        """Say what became of it."""
+        self.looked += 1
+        return _given(self.found.pop(0))
+
+
+def _given(value: str | APIError | None) -> str | None:
+    if isinstance(value, APIError):
+        raise value
+    return value
+
+
+def loop_of(
+    service: Service,
+    first: APIError,
+    *,
+    replay: Replay = Replay.SETTLE,
+    policy: RetryPolicy | None = None,
+    quota: RetryQuota | None = None,
+    look: Callable[[], Awaitable[str | None]] | None = None,
+) -> RetryLoop[str]:
+    """Return the loop of a request whose first attempt has failed."""
+    return RetryLoop(
+        first,
+        policy or RetryPolicy(initial_delay=0.5),
+        replay,
+        service.send,
+        lambda: 0.0,
+        quota=quota,
+        look=look or service.look,
+        chance=lambda: 0.5,
+    )
+
+
+@pytest.mark.parametrize(("failure", "granted"), [(status(500), 100), (APITimeoutError("x"), 50)])
+def test_a_quota_lets_so_many_go_by(failure: APIError, granted: int) -> None:
+    """A repetition costs 5 tokens of 500, after a timeout 10; then none is granted."""
+    quota = RetryQuota(500)
+
+    assert [quota.take(failure) is not None for _ in range(granted + 1)] == [True] * granted + [
+        False
+    ]
+    assert quota.tokens == 0
+
+
+@pytest.mark.parametrize(("paid", "tokens"), [(0, 91), (5, 95), (10, 100), (40, 100)])
+def test_a_success_gives_back(paid: float, tokens: float) -> None:
+    """What its repetitions cost, or 1 for none; never more than there were at the start."""
+    quota = RetryQuota(100)
+    quota.take(APITimeoutError("x"))
+    quota.succeeded(paid)
+
+    assert quota.tokens == tokens
+
+
+async def test_what_succeeds_at_last_has_cost_nothing() -> None:
+    """Each repetition is paid for, and all of them are given back."""
+    quota, service = RetryQuota(500), Service([status(503), APITimeoutError("x"), "done"])
+    seen: list[float] = []
+    loop = loop_of(service, status(503), replay=Replay.SAFE, quota=quota)
+    loop.on_retry = lambda: seen.append(quota.tokens)
+
+    assert await loop.run() == "done"
+    assert (seen, quota.tokens, service.looked) == ([495, 490, 480], 500, 0)
+
+
+async def test_without_tokens_nothing_is_sent_and_the_error_says_why() -> None:
+    """The failure itself is raised, with the number of attempts."""
+    service = Service()
+    with pytest.raises(APIStatusError, match=SEEMS_DOWN.partition(":")[0]) as raised:
+        await loop_of(service, status(503), replay=Replay.SAFE, quota=RetryQuota(4)).run()
+
+    assert (service.sent, raised.value.attempts) == (0, 1)
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(120.0, 1), (120.5, 0)])
+async def test_so_long_a_wait_is_granted_and_no_longer(asked: float, sent: int) -> None:
+    """Up to `max_retry_after` itself."""
+    service = Service(["done"])
+    loop = loop_of(service, status(503, asked), replay=Replay.SAFE)
+    if sent:
+        assert await loop.run() == "done"
+    else:
+        with pytest.raises(APIStatusError, match="longer than the 120 that this client waits"):
+            await loop.run()
+
+    assert service.sent == sent
+
+
+@pytest.mark.parametrize(
+    ("answers", "found", "unknown"),
+    [
+        pytest.param([lost()], [None, None], False, id="looked up, and not there"),
+        pytest.param([lost()], [None, status(500)], True, id="the last look fails"),
+        pytest.param([lost()], [status(500)], True, id="a look fails"),
+        pytest.param([status(400)], [None], False, id="refused in the end"),
+    ],
+)
+async def test_what_a_failure_says_of_the_outcome(
+    answers: Sequence[str | APIError], found: Sequence[str | APIError | None], unknown: bool
+) -> None:
+    """Unknown is what could not be looked up, and nothing else."""
+    service = Service([*answers], [*found])
+    loop = loop_of(service, lost(), policy=RetryPolicy(max_retries=1))
+    with pytest.raises(APIError) as raised:
+        await loop.run()
+
+    assert raised.value.unknown is unknown
+    assert (service.answers, service.found) == ([] if found[0] is None else [*answers], [])
+    assert loop.is_doubtful
+
+
+@pytest.mark.parametrize("replay", [Replay.SAFE, Replay.SETTLE])
+async def test_what_was_never_lost_is_not_doubtful(replay: Replay) -> None:
+    """Nothing was sent: there is nothing that the service may have done."""
+    loop = loop_of(Service(["done"]), APIConnectionError("x", request_sent=False), replay=replay)
+
+    assert not loop.is_doubtful
+    assert await loop.run() == "done"
+    assert not loop.is_doubtful
+
+
+@pytest.mark.parametrize(
+    ("attempt", "asked", "seconds"),
+    [
+        (1, None, 0.25),
+        (2, None, 0.5),
+        (3, None, 1.0),
+        (20, None, 10.0),
+        (1, 7.0, 7.25),
+        (9, 7, 7.25),
+    ],
+)
+def test_waits_double_up_to_the_longest(attempt: int, asked: float | None, seconds: float) -> None:
+    """Full jitter below 0.5, 1, 2, ... 20 s; what is asked for counts, and a little more."""
+    assert RetryPolicy().delay(attempt, retry_after=asked, chance=0.5) == seconds
+
+
+def test_the_usual_policy_is_the_documented_one() -> None:
+    """Its numbers are promises: they decide how long a call may take."""
+    assert attrs.asdict(RetryPolicy()) == {
+        "max_retries": 5,
+        "initial_delay": 0.5,
+        "max_delay": 20.0,
+        "max_retry_after": 120.0,
+        "budget": 600.0,
+        "settle_after": None,
+        "quota": 500.0,
+        "max_first_retries": None,
+    }
