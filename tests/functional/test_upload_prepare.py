@@ -67,6 +67,21 @@ async def made(data: bytes) -> bytes:
     return (await asyncio.to_thread(prepare, data, Steps.of(STEPS.split(",")))).data or data
 
 
+_BEFORE: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def processes() -> None:
+    """Know which processes another test left: Python keeps one that watches shared memory."""
+    _BEFORE.clear()
+    _BEFORE.update(each.pid for each in psutil.Process().children(recursive=True))
+
+
+def children() -> list[psutil.Process]:
+    """Return the processes that this test has started, and that still are."""
+    return [each for each in psutil.Process().children(recursive=True) if each.pid not in _BEFORE]
+
+
 async def upload(here: World, source: object, **options: object) -> UploadReport:
     """Upload with some options."""
     config = UploadConfig(**options)  # type: ignore[arg-type]  # a table
@@ -216,7 +231,7 @@ async def test_a_plan_prepares_and_sends_nothing(here: World, folder: Path) -> N
     assert sizes["0.jpg"] == len(await made(data))
     assert (plan.summary.turned, plain.summary.turned, len(records)) == (0, 4, 15)
     assert "4 images have an EXIF orientation" in str(plain.summary)
-    assert not psutil.Process().children(recursive=True)
+    assert not children()
 
 
 async def test_a_cancelled_run_closes_its_processes(here: World) -> None:
@@ -228,13 +243,13 @@ async def test_a_cancelled_run_closes_its_processes(here: World) -> None:
 
     running = asyncio.create_task(upload(here, camera(), prepare=STEPS))
     await until(lambda: here.plan.count("POST", UPLOADS))
-    assert psutil.Process().children(recursive=True)
+    assert children()
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert not psutil.Process().children(recursive=True)
+    assert not children()
     assert not [each for each in threading.enumerate() if "ThreadPoolExecutor" in each.name]
 
 
@@ -247,13 +262,13 @@ async def test_a_run_is_cancelled_while_an_image_takes_long(
     monkeypatch.setattr(_preparing, "_COMMAND", "import time; time.sleep(600)")
     monkeypatch.setattr("datagym_async._threads.PATIENCE", 0.01)
     running = asyncio.create_task(upload(here, folder, prepare=STEPS))
-    await until(lambda: psutil.Process().children(recursive=True))
+    await until(children)
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert not psutil.Process().children(recursive=True)
+    assert not children()
 
 
 # Equal ones.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
+import datagym_async
 from datagym_async.exceptions import TransferError
 from datagym_async.uploads import UploadConfig, UploadReport
 from datagym_async.uploads.plan import show_job
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.typedefs import Handler
 
+_PACKAGE = Path(datagym_async.__file__).parent
 COUNT = 24
 """Images of a job: a handful for each worker."""
 WORKERS = 4
@@ -74,7 +76,7 @@ class Job:
 
     def is_open(self) -> list[str]:
         """Return what the run has left open: tasks of ours, and files of the job."""
-        tasks = [repr(task) for task in asyncio.all_tasks() if "/transfer/" in _file_of(task)]
+        tasks = [repr(task) for task in asyncio.all_tasks() if _is_ours(task)]
         places = str(self.folder), str(self.journal)
         files = [path for path in open_descriptors().values() if path.startswith(places)]
         return tasks + files
@@ -87,9 +89,11 @@ class Job:
         return {each.name: await self.here.client.media.download(each.id) for each in media}
 
 
-def _file_of(task: asyncio.Task[object]) -> str:
+def _is_ours(task: asyncio.Task[object]) -> bool:
+    """Return whether a task runs a coroutine of the package, the embedded server's apart."""
     code = getattr(task.get_coro(), "cr_code", None)
-    return code.co_filename if code is not None else ""
+    file = Path(code.co_filename if code is not None else "")
+    return file.is_relative_to(_PACKAGE) and not file.is_relative_to(_PACKAGE / "server")
 
 
 @asynccontextmanager
