@@ -86,16 +86,24 @@ def test_a_resumed_upload(at_service: Cli, service: ServerThread, gate: Gate, co
 
 
 def test_all_numbers_agree(
-    at_service: Cli, service: ServerThread, faults: FaultPlan, tmp_path: Path, columns: int
+    at_service: Cli,
+    service: ServerThread,
+    faults: FaultPlan,
+    gate: Gate,
+    tmp_path: Path,
+    columns: int,
 ) -> None:
-    """In each drawing of a run whose limit rises and falls."""
+    """In each drawing of a run whose limit rises and falls, and is held until it is drawn."""
     for number in range(200):
         (tmp_path / "photos" / f"more {number}.jpg").write_bytes(jpeg(1500, seed=number))
     for nth in (40, 80, 120, 160):
         faults.add(Status(503, headers={"Retry-After": "0"}), path="/file$", nth=nth)
     at_service("datasets", "create", "Photos")
+    gate.hold_from(100)
     command = ("upload", "photos", "-d", "Photos", "--rate", "0")
     with Terminal(*command, environment=settings(service), columns=columns) as terminal:
+        terminal.wait_for_screen(" in flight, limit ")
+        service.call(gate.release())
         assert terminal.wait() == 1
         drawings = re.split(r"(?=Reading |Uploading |Done )", terminal.text)
     seen = 0

@@ -16,7 +16,7 @@ import datagym_async
 from tests.helpers.regex_steps import NEVER, Steps, TooManyStepsError, hostile_text, hostile_texts
 
 PACKAGE: Final = Path(datagym_async.__file__).parent
-SHORT, LONG = 100, 400
+SHORT, LONG = 60, 240
 MOST: Final = 120
 """Steps a character at which counting ends."""
 TOO_MUCH: Final = 1.5
