@@ -4,6 +4,7 @@
   the open one, or fetches a foreign URL without credentials.
 - `_options`: address, token and time limits, checked before they are used.
 - `_aiohttp`: `AiohttpTransport`, the real one.
+- `_direct`: the short way: a request on a connection of aiohttp, without its session around.
 - `_connections`: bodies on their way out, and connections that take one answer for each request.
 - `_deadlines`: how long the other side is waited for, watched by one timer.
 - `_foreign`: which addresses links and pre-signed URLs may lead to, and how they are asked.

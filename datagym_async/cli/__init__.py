@@ -6,10 +6,11 @@ function, with the options that all share, and turns every error into a sentence
 `_job_options` has the rows of `upload` and `download`.
 
 One file a command, or a group of them: `_upload`, `_download`, `_export`, `_import`, `_bitmaps`,
-`_demo`, `_serve`, `_projects`, `_datasets`, `_media`, `_config`, `_tasks`, `_jobs`, `_auth`.
+`_demo` (with the photographs of `_demo_labels`), `_serve`, `_projects`, `_datasets`, `_media`,
+`_config`, `_tasks`, `_jobs`, `_auth`, `_preview`, `_gallery`, `_stats`.
 
 What they call: `_connect` (address and token, to a client), `_lookup` (names and ids, to datasets
-and projects), `_signals` (Ctrl-C), `_screen` (the one way out for texts, tables and JSON),
+and projects), `_cluster` (workers), `_examples` (the end of each help), `_signals` (Ctrl-C), `_screen` (the one way out for texts, tables and JSON),
 `_progress` (how far a job is), `_closing` (how an upload ended, and reports), `_errors`.
 
 Nobody imports it but `__main__` and the tests; a name loads its module when it is asked for.

@@ -8,6 +8,7 @@ In reading order:
 * `_listing`: what the service lists, and the project that a dataset belongs to.
 * `_plan`: which file each media gets.
 * `_manifest`: the state of a folder, and what is written out of it.
+* `_prefix`, `_shards`: a prefix in an object store, or tars, in place of a folder.
 * `_fetching`: one media, from where its bytes lie into its file.
 * `_labels`: labels and bitmaps beside the media.
 """

@@ -27,10 +27,13 @@ PACKAGES = [
 EXPORTING = [
     *PACKAGES,
     "datagym_async",
+    "datagym_async.distributed",
     "datagym_async.downloads",
     "datagym_async.exceptions",
     "datagym_async.exports",
     "datagym_async.imports",
+    "datagym_async.look",
+    "datagym_async.predict",
     "datagym_async.uploads",
 ]
 
