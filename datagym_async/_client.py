@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from datagym_async._client_jobs import (
-    BASE_URL_VARIABLE,
-    DEFAULT_BASE_URL,
-    TOKEN_VARIABLE,
-    ClientJobs,
-)
+from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE
+from datagym_async._client_reading import ClientReading
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import (
     Auth,
@@ -38,9 +34,7 @@ if TYPE_CHECKING:
     from datagym_async._opened import Elsewhere, Opened, TokenSource
     from datagym_async._session import Session, SessionStatistics
     from datagym_async._wire import Request, Response
-    from datagym_async.resources import (
-        Dialect,
-    )
+    from datagym_async.resources import Dialect
 
 T = TypeVar("T")
 
@@ -81,7 +75,7 @@ class RawAnswer:
         return loads(self.content)
 
 
-class DataGymClient(ClientJobs):
+class DataGymClient(ClientReading):
     """Talk to DataGym from async code; use as ``async with DataGymClient(...) as client``.
 
     Args:

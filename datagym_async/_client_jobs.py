@@ -1,35 +1,23 @@
 """The jobs of a client: what it does beyond single calls, and the nouns that it has.
 
-The modules of a job are loaded when it is asked for.
+Files go in and out here, images and labels; `_client_reading` has what looks at them and learns
+from them. The modules of a job are loaded when it is asked for.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Unpack
 
-import attrs
-
-from datagym_async._public import showing
-from datagym_async._transport import (
-    check_base_url,
-    check_kind,
-)
+from datagym_async._transport import check_kind
 from datagym_async._wire._messages import Lane
-from datagym_async.exceptions import ClientClosedError, ConfigurationError
+from datagym_async.exceptions import ClientClosedError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
-    from PIL.Image import Image
-
     from datagym_async._opened import Elsewhere, Opened, Settings
-    from datagym_async.data import DatasetLoader, LoaderConfig, Sample
-    from datagym_async.data._config import LoaderOptions
     from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
     from datagym_async.exports import (
         BitmapReport,
@@ -44,13 +32,7 @@ if TYPE_CHECKING:
     from datagym_async.formats import LabelMapping
     from datagym_async.formats._written import Fixed
     from datagym_async.imports import ImportedLabels
-    from datagym_async.look import Gallery, GalleryOptions, LabelStatistics
-    from datagym_async.look._subjects import LookSources
-    from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
-    from datagym_async.predict import PredictProgress, PredictReport
-    from datagym_async.predict._chunk import Job, Loading
-    from datagym_async.predict._models import Model
-    from datagym_async.predict._run import OpenStates, Workers
+    from datagym_async.models import DatasetId, ProjectId
     from datagym_async.resources import (
         AiSegmentationResource,
         DatasetsResource,
@@ -66,18 +48,10 @@ if TYPE_CHECKING:
     from datagym_async.resources._tasks import States
     from datagym_async.uploads import DryRun, Source, UploadConfig, Uploader, UploadReport
 
-T = TypeVar("T")
-
 DEFAULT_BASE_URL = "https://app.datagym.ai"
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
 BASE_URL_VARIABLE = "DATAGYM_BASE_URL"
 BITMAPS_AT_ONCE = 16
-
-
-def _loader_options() -> Iterable[inspect.Parameter]:
-    from datagym_async.data._config import loader_parameters
-
-    return loader_parameters()
 
 
 class ClientJobs:
@@ -491,132 +465,6 @@ class ClientJobs:
         )
         return await export_labels(source, Path(path), format, options)
 
-    async def preview(
-        self, media_id: MediaId, *, project_id: ProjectId | None = None, text: bool = True
-    ) -> Image:
-        """Return an image with its labels drawn on it, as an RGB image of Pillow's.
-
-        The labels are those of its task, in whatever state, with every digit of their coordinates;
-        the colours are those of the label configuration. To find the task, the tasks of the project
-        are listed. A task that nobody has opened is not read: the service would create values.
-        Needs ``datagym-async[look]``.
-
-        Args:
-            media_id: The image.
-            project_id: The project whose labels are drawn; None for the image alone.
-            text: Whether class and answers are written beside each shape.
-
-        Raises:
-            NotFoundError: The media is unknown, or the project has no task of it.
-            ConfigurationError: The extra is not installed.
-            OSError: The image cannot be decoded.
-        """
-        from datagym_async._threads import in_thread
-        from datagym_async.labels import LabeledImage
-        from datagym_async.look import draw
-        from datagym_async.look._drawing import require_look
-        from datagym_async.look._subjects import task_labels
-        from datagym_async.models._ids import id_of
-
-        require_look("client.preview")
-        media, sources = id_of(media_id, "media id"), self._look_sources()
-        labels, colors = None, None
-        if project_id is not None:
-            project = id_of(project_id, "project id")
-            labels, colors = await task_labels(sources, media, project)
-        content = await self.media.download(media)
-        drawn = labels or LabeledImage(media_id=media)
-        return await in_thread(draw, content, drawn, colors=colors, text=text)
-
-    async def stats(
-        self,
-        *,
-        project_id: ProjectId | None = None,
-        dataset_id: DatasetId | None = None,
-        tiny: float = 4.0,
-    ) -> LabelStatistics:
-        """Return what the labels of a project, or of a dataset in all its projects, hold.
-
-        The export is read as it arrives, in memory that does not grow with it. Needs
-        ``datagym-async[look]``.
-
-        Args:
-            project_id: The project; with a dataset, the labels of that one in it.
-            dataset_id: The dataset.
-            tiny: Pixels that a side of a tiny object is shorter than.
-
-        Raises:
-            NotFoundError: There is no such project or dataset.
-            ConfigurationError: Neither is given, or the extra is not installed.
-        """
-        from datagym_async.look._drawing import require_look
-        from datagym_async.look._subjects import service_statistics
-
-        require_look("client.stats")
-        named = self._named(project_id, dataset_id)
-        return await service_statistics(self._look_sources(), *named, tiny=tiny)
-
-    async def gallery(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        project_id: ProjectId | None = None,
-        dataset_id: DatasetId | None = None,
-        options: GalleryOptions | None = None,
-    ) -> Gallery:
-        """Make a gallery: a page that a browser opens from the disk, without a server or a network.
-
-        It shows all images with the labels of finished tasks. Each image is downloaded once; for
-        one with segments its task is read as well, for an export has them as bitmaps alone. Needs
-        ``datagym-async[look]``.
-
-        Args:
-            folder: Where to: a new or an empty folder, or that of a gallery before.
-            project_id: The project; with a dataset, the images and labels of that one in it.
-            dataset_id: The dataset. Without a project, the labels are those of the first of its
-                projects.
-            options: How it is made, and what it is compared with.
-
-        Raises:
-            NotFoundError: There is no such project or dataset.
-            ConfigurationError: Neither is given, the folder cannot be used, or an extra is missing.
-            APIError: The service cannot be asked any more.
-            FileWriteError: The folder cannot be written to.
-        """
-        from datagym_async.look import GalleryOptions
-        from datagym_async.look._drawing import require_look
-        from datagym_async.look._gallery import build_gallery
-        from datagym_async.look._subjects import of_service
-
-        require_look("client.gallery")
-        check_kind("options", options, GalleryOptions)
-        named = self._named(project_id, dataset_id)
-        looked = await of_service(self._look_sources(), *named)
-        return await build_gallery(looked, Path(folder), options or GalleryOptions())
-
-    def _named(
-        self, project_id: ProjectId | None, dataset_id: DatasetId | None
-    ) -> tuple[str | None, str | None]:
-        """Return the ids of what is looked at."""
-        from datagym_async.models._ids import id_or_none
-
-        if project_id is None and dataset_id is None:
-            raise ConfigurationError("Nothing is named; give project_id, dataset_id or both")
-        return id_or_none(project_id, "project id"), id_or_none(dataset_id, "dataset id")
-
-    def _look_sources(self) -> LookSources:
-        from datagym_async.data._listing import Library
-        from datagym_async.look._subjects import LookSources
-
-        lane = self._opened.lane(Lane.DOWNLOAD)
-        return LookSources(
-            self.base_url,
-            Library(self.media, self.datasets, self.projects, self.labels, lane),
-            self.media,
-            self.tasks,
-            self.label_configs,
-        )
-
     async def import_labels(
         self,
         project_id: ProjectId,
@@ -697,206 +545,6 @@ class ClientJobs:
             create_config=create_config,
         )
         return await import_labels(run, on_result)
-
-    @overload
-    def loader(
-        self,
-        dataset_id: DatasetId | None = None,
-        *,
-        project_id: ProjectId | None = None,
-        media: Iterable[DatasetMedia] | None = None,
-        transform: None = None,
-        batch_size: None = None,
-        **options: Unpack[LoaderOptions],
-    ) -> DatasetLoader[Sample]: ...
-    @overload
-    def loader(
-        self,
-        dataset_id: DatasetId | None = None,
-        *,
-        project_id: ProjectId | None = None,
-        media: Iterable[DatasetMedia] | None = None,
-        transform: None = None,
-        batch_size: int,
-        **options: Unpack[LoaderOptions],
-    ) -> DatasetLoader[tuple[Sample, ...]]: ...
-    @overload
-    def loader(
-        self,
-        dataset_id: DatasetId | None = None,
-        *,
-        project_id: ProjectId | None = None,
-        media: Iterable[DatasetMedia] | None = None,
-        transform: Callable[[Sample], T],
-        batch_size: None = None,
-        **options: Unpack[LoaderOptions],
-    ) -> DatasetLoader[T]: ...
-    @overload
-    def loader(
-        self,
-        dataset_id: DatasetId | None = None,
-        *,
-        project_id: ProjectId | None = None,
-        media: Iterable[DatasetMedia] | None = None,
-        transform: Callable[[Sample], T],
-        batch_size: int,
-        **options: Unpack[LoaderOptions],
-    ) -> DatasetLoader[tuple[T, ...]]: ...
-    @overload
-    def loader(
-        self,
-        dataset_id: DatasetId | None = None,
-        *,
-        project_id: ProjectId | None = None,
-        media: Iterable[DatasetMedia] | None = None,
-        transform: Callable[[Sample], object] | None = None,
-        batch_size: int | None = None,
-        config: LoaderConfig | None,
-        **options: Unpack[LoaderOptions],
-    ) -> DatasetLoader[object]: ...
-    @showing(_loader_options)
-    def loader(
-        self,
-        dataset_id: DatasetId | None = None,
-        *,
-        project_id: ProjectId | None = None,
-        media: Iterable[DatasetMedia] | None = None,
-        transform: Callable[[Sample], object] | None = None,
-        config: LoaderConfig | None = None,
-        **options: Any,
-    ) -> DatasetLoader[object]:
-        """Return a loader of samples to iterate over: ``async for sample in client.loader(...)``.
-
-        Nothing is fetched before the iteration. The options are those of `LoaderConfig`.
-
-        Args:
-            dataset_id: UUID of the dataset; None for all datasets of the project.
-            project_id: UUID of the project whose labels the samples carry; None for no labels.
-            media: The media to load, as listings give them, in place of a whole dataset: nothing is
-                listed then, and link images among them are asked of the service.
-            transform: Called in a thread with each sample; what it returns is yielded instead.
-            config: The options as one value; those that are passed by name go before it.
-            **options: Options by name.
-
-        Raises:
-            ConfigurationError: An option cannot be used as it is.
-        """
-
-        from datagym_async.data import DatasetLoader, LoaderConfig
-        from datagym_async.data._listing import Library
-        from datagym_async.models._ids import id_or_none
-
-        check_kind("config", config, LoaderConfig)
-        lane = self._opened.lane(Lane.DOWNLOAD)
-        return DatasetLoader(
-            Library(self.media, self.datasets, self.projects, self.labels, lane),
-            id_or_none(dataset_id, "dataset id"),
-            project_id=id_or_none(project_id, "project id"),
-            media=media,
-            transform=transform,
-            config=attrs.evolve(config or LoaderConfig(), **options),
-        )
-
-    async def predict(
-        self,
-        project_id: ProjectId,
-        model: Model,
-        *,
-        setup: Callable[[], object] | None = None,
-        states: OpenStates = "open",
-        keep_data: bool = False,
-        batch_size: int = 16,
-        processes: int = 0,
-        client: Callable[[], AbstractAsyncContextManager[Loading]] | None = None,
-        journal: str | os.PathLike[str] | None = None,
-        partial: bool = False,
-        strict: bool = False,
-        on_progress: Callable[[PredictProgress], object] | None = None,
-        workers: Callable[[Job], Workers] | None = None,
-        **options: Unpack[LoaderOptions],
-    ) -> PredictReport:
-        """Show the images of a project to a model, and import what it says of them.
-
-        ::
-
-            def model(samples, network):
-                boxes = network([sample.data for sample in samples])
-                return [[Annotation("car", Rectangle(*box)) for box in each] for each in boxes]
-
-            report = await client.predict(project_id, model, setup=load_network)
-
-        Images are loaded ahead while the model is busy. Its answers are checked against the label
-        configuration and imported as they come, one request at a time. An image that cannot be
-        loaded, or at which the model fails, is named in the report, and the others go on. With a
-        journal, the same call again does what is left.
-
-        Args:
-            project_id: UUID of a project of images.
-            model: Is called with a list of `Sample`, and with what `setup` gave if there is one. It
-                returns one answer a sample: a list of `Annotation` and `Classification`, a
-                `LabeledImage`, or None to leave alone what the service has. It runs in a thread, or
-                in worker processes, one batch at a time in each.
-            setup: Loads what the model needs, once a process.
-            states: Of which tasks: ``"open"`` for those that people have not finished, ``"all"``,
-                a `TaskState`, or several.
-            keep_data: Whether labels are added to those that there are, instead of replacing them.
-            batch_size: Samples that the model gets at once; the last ones may be fewer.
-            processes: Worker processes, each with a model of its own; 0 for a thread of this one.
-            client: Makes a client in a worker process; None takes address and token from the
-                environment there, as `DataGymClient` does.
-            journal: File in which it is kept what was done; None for none.
-            partial: Whether an answer is imported without the labels that do not fit.
-            strict: Whether answers with warnings are held back, too.
-            on_progress: Is called in the event loop with each image that is settled; must not
-                raise.
-            workers: Gives workers elsewhere, in place of a thread or processes here; it is what
-                `distributed.predict` says.
-            **options: Options of `loader`, for example ``decode="pillow"``; arrays by default.
-
-        Raises:
-            ConfigurationError: An option cannot be used, or the journal is of another job.
-            APIError: The project cannot be listed.
-            TransferError: The run had to stop before its end; its `report` says what was done.
-        """
-        from datagym_async.data._listing import Library
-        from datagym_async.models._ids import id_of
-        from datagym_async.predict import _run as predicting
-
-        if self._others is not None and workers is None:
-            workers, client = self._others.workers, client or self._others.connect
-        lane, address = self._opened.lane(Lane.DOWNLOAD), self._settings.base_url
-        environment = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        is_same = check_base_url(environment) == address and TOKEN_VARIABLE in os.environ
-        if processes and client is None and workers is None and not is_same:
-            raise ConfigurationError(
-                f"Worker processes open clients of their own, and {BASE_URL_VARIABLE} and "
-                f"{TOKEN_VARIABLE} do not name this service; set them, or pass client="
-            )
-        return await predicting.predict(
-            predicting.PredictParts(
-                base_url=address,
-                client=self,
-                library=Library(self.media, self.datasets, self.projects, self.labels, lane),
-                tasks=self.tasks,
-                labels=self.labels,
-            ),
-            id_of(project_id, "project id"),
-            predicting.PredictOptions(
-                model=model,
-                setup=setup,
-                states=states,
-                keep_data=keep_data,
-                batch_size=batch_size,
-                processes=processes,
-                connect=client or cast("Any", type(self)),
-                journal=journal,
-                partial=partial,
-                strict=strict,
-                on_progress=on_progress,
-                loader={"decode": "numpy", **options},
-            ),
-            workers,
-        )
 
     @property
     def _opened(self) -> Opened:

@@ -23,6 +23,7 @@ OF_PROGRAMS = (
     "testing",
     "_client.py",
     "_client_jobs.py",
+    "_client_reading.py",
     *OF_COMMANDS,
 )
 FLAG = re.compile(r"(?<![\w-])--[a-z]")

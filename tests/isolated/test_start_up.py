@@ -32,6 +32,7 @@ def test_importing_the_client_loads_its_options_alone() -> None:
         "datagym_async",
         "datagym_async._client",
         "datagym_async._client_jobs",
+        "datagym_async._client_reading",
         "datagym_async._printable",
         "datagym_async._public",
         "datagym_async._retry",
