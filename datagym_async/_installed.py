@@ -43,5 +43,4 @@ def _command() -> str:
     return f"{tool} {'-e ' if is_editable else ''}{shlex.quote(what)}"
 
 
-COMMAND: Final = _command()
-"""The command, with EXTRA where the name of an extra stands."""
+COMMAND: Final = _command()  # the command, with EXTRA where the name of an extra stands

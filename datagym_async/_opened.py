@@ -23,6 +23,7 @@ from datagym_async._transport import (
     Auth,
     CallersSession,
     Timeout,
+    Transport,
     check_token,
 )
 from datagym_async._wire._messages import Lane
@@ -41,7 +42,6 @@ from datagym_async.resources import (
 )
 
 if TYPE_CHECKING:
-    from datagym_async._transport import Transport
     from datagym_async.downloads import DownloadConfig, DownloadResult
     from datagym_async.downloads._manifest import Wanted
     from datagym_async.predict._chunk import Job, Loading

@@ -29,13 +29,7 @@ else:
     except ModuleNotFoundError:
         async_fixture = pytest.fixture
 
-__all__ = [
-    "datagym_client",
-    "datagym_faults",
-    "datagym_project",
-    "datagym_server",
-    "datagym_token",
-]
+__all__ = ["datagym_client", "datagym_faults", "datagym_project", "datagym_server", "datagym_token"]
 
 
 @pytest.fixture

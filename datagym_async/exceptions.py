@@ -331,12 +331,7 @@ class StoreError(DataGymError, OSError):
             where the store did not answer, or could not, in all attempts.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        trouble: Trouble = "passing",
-    ) -> None:
+    def __init__(self, message: str, *, trouble: Trouble = "passing") -> None:
         super().__init__(message)
         self.trouble = trouble
 

@@ -90,11 +90,7 @@ def _shared_options(context: typer.Context, version: object, **given: Any) -> No
 _VERSION = Annotated[
     bool,
     typer.Option(
-        "--version",
-        "-V",
-        callback=_say_version,
-        is_eager=True,
-        help="Print the version and exit.",
+        "--version", "-V", callback=_say_version, is_eager=True, help="Print the version and exit."
     ),
 ]
 _version = Parameter("version", Parameter.KEYWORD_ONLY, annotation=_VERSION, default=False)

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 RESUME: Final = "The same command resumes where this one stopped."
 
-_NAMED: Final = 5
-"""So many doubles and mismatches are named; the report has them all."""
+_NAMED: Final = 5  # so many doubles and mismatches are named; the report has them all
 
 
 @attrs.define

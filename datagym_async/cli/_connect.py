@@ -24,8 +24,7 @@ from datagym_async.cli._errors import CommandError
 from datagym_async.cli._signals import run_in_loop
 
 T = TypeVar("T")
-Profiles: TypeAlias = dict[str, dict[str, str]]
-"""Address and token, by the names of profiles."""
+Profiles: TypeAlias = dict[str, dict[str, str]]  # address and token, by the names of profiles
 
 PROFILE_VARIABLE: Final = "DATAGYM_PROFILE"
 FIRST_WORD_AFTER: Final = 5.0

@@ -30,8 +30,7 @@ _VERBS = {
     "write": "Writing",
 }
 
-_EMPTY = 4
-"""Bytes of an array without anything, as the service writes it."""
+_EMPTY = 4  # bytes of an array without anything, as the service writes it
 
 app = group("export")
 

@@ -35,8 +35,7 @@ from datagym_async.resources import ImportOutcome, ImportResult
 
 _FINE: Final = {ImportOutcome.STORED, ImportOutcome.CHECKED}
 _FORMATS: Final = (*OWN_FORMATS, *(each.name for each in FORMATS))
-_NAMES: Final = 3
-"""Names in a line about several images."""
+_NAMES: Final = 3  # names in a line about several images
 
 app = group("import")
 
@@ -114,8 +113,7 @@ class FileOptions:
     """How the file is read."""
 
     file_format: Annotated[
-        str | None,
-        flag("--format -f FORMAT", f"{', '.join(_FORMATS)}; else by what is there."),
+        str | None, flag("--format -f FORMAT", f"{', '.join(_FORMATS)}; else by what is there.")
     ] = None
     shape: Annotated[
         Literal["rectangle", "polygon", "segmentation"] | None,

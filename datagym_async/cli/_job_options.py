@@ -318,8 +318,7 @@ DOWNLOAD: Final = OptionTable(
                 "regular expression in the names of their files.",
             ),
             Option(
-                "--lossy-ok",
-                "Exit with 0 although a format of `--labels` has left something out.",
+                "--lossy-ok", "Exit with 0 although a format of `--labels` has left something out."
             ),
             Option(
                 "--shards N|SIZE",

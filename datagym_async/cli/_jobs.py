@@ -21,8 +21,7 @@ from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs
 SHOWN: Final = 20
 """Sources of a command that is for eyes; the one for programs has all that are known."""
 
-LEFT_OUT: Final = "..."
-"""Stands for sources that are not named."""
+LEFT_OUT: Final = "..."  # stands for sources that are not named
 _MORE: Final = re.compile(r"and [\d,]+ more")
 
 

@@ -33,8 +33,7 @@ P = TypeVar("P", UploadProgress, DownloadProgress)
 
 LINES_OF_PROBLEMS: Final = 20
 """This many problems are said one by one; the rest is counted, and is in the report."""
-SAY_EVERY: Final = 5.0
-"""Seconds between two lines where nothing can be drawn."""
+SAY_EVERY: Final = 5.0  # seconds between two lines where nothing can be drawn
 
 
 _ENDED: Final = {"done": "Done", "stopped": "Stopped"}

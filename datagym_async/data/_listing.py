@@ -22,13 +22,12 @@ from datagym_async._runs._needs import DatasetLookup, LabelExports, ProjectLooku
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.models import DatasetMedia, MediaSourceType
+from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
     from datagym_async.data._config import Links
     from datagym_async.labels import LabeledTask
-    from datagym_async.models import Dataset
 
 _BETWEEN = "\0"
 _ID_END = _BETWEEN.encode()

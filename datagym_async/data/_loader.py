@@ -16,18 +16,14 @@ from datagym_async._home import Home
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._listing import Listing, export_labels, list_media, pack
+from datagym_async.data._listing import Library, Listing, export_labels, list_media, pack
 from datagym_async.data._order import Order
-from datagym_async.data._prefetch import Prefetcher
-from datagym_async.data._samples import SampleLoader
-from datagym_async.data._state import Position
+from datagym_async.data._prefetch import Loaded, Prefetcher
+from datagym_async.data._samples import Sample, SampleLoader
+from datagym_async.data._state import Position, State
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from datagym_async.data._listing import Library
-    from datagym_async.data._prefetch import Loaded
-    from datagym_async.data._samples import Sample
-    from datagym_async.data._state import State
     from datagym_async.models import DatasetMedia
 
 T_co = TypeVar("T_co", covariant=True)

@@ -25,7 +25,7 @@ import attrs
 
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._database import DamagedError
-from datagym_async._runs._engine import BulkRun
+from datagym_async._runs._engine import BulkRun, RunLane
 from datagym_async._runs._options import Listener
 from datagym_async._runs._stores import is_stored
 from datagym_async._threads import in_thread
@@ -35,6 +35,7 @@ from datagym_async.downloads._fetching import Fetcher
 from datagym_async.downloads._labels import require_extras, write_bitmaps, write_labels
 from datagym_async.downloads._listing import Listing
 from datagym_async.downloads._manifest import (
+    DownloadJob,
     Manifest,
     Wanted,
     export_manifest,
@@ -61,9 +62,7 @@ from datagym_async.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from datagym_async._runs._engine import RunLane
     from datagym_async._runs._needs import DownloadSources
-    from datagym_async.downloads._manifest import DownloadJob
 
 PORTION = 100  # media that are looked for on the disk in one go
 HASHED_PORTION = 8  # media whose files are hashed in one go: a cancellation waits for its end

@@ -21,19 +21,23 @@ from datagym_async._runs._disk import PARTS, HashedPart, path_in
 from datagym_async._threads import in_thread
 from datagym_async.downloads._manifest import Manifest
 from datagym_async.downloads._prefix import STATE_FOLDER
-from datagym_async.exports._bitmaps import CONCURRENCY, BitmapSource, check_format, save_bitmaps
+from datagym_async.exports._bitmaps import (
+    CONCURRENCY,
+    Bitmap,
+    BitmapResult,
+    BitmapSource,
+    check_format,
+    save_bitmaps,
+)
 from datagym_async.exports._tasks import TaskSource
-from datagym_async.formats import LossReport, classes_from, write
-from datagym_async.labels import LabeledTask, to_payload
+from datagym_async.formats import LossReport, WrittenFormat, classes_from, write
+from datagym_async.labels import LabelConfig, LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
     from datagym_async._runs._needs import DownloadSources
     from datagym_async.downloads._config import DownloadConfig
     from datagym_async.downloads._report import DownloadTally
-    from datagym_async.exports._bitmaps import Bitmap, BitmapResult
-    from datagym_async.formats import WrittenFormat
-    from datagym_async.labels import LabelConfig
     from datagym_async.models import Project
 
 Labelled: TypeAlias = tuple[LabeledTask, str]

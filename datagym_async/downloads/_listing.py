@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -12,16 +11,11 @@ from datagym_async._printable import quoted
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig
-from datagym_async.downloads._manifest import DownloadJob
+from datagym_async.downloads._manifest import DownloadJob, Manifest
 from datagym_async.downloads._report import DownloadTally
 from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.models import Project
+from datagym_async.models import Dataset, Project
 from datagym_async.resources._work import in_batches
-
-if TYPE_CHECKING:
-    from datagym_async.downloads._manifest import Manifest
-    from datagym_async.models import Dataset
-
 
 _BATCH = 1000
 

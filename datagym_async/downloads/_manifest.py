@@ -21,7 +21,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import attrs
 
@@ -39,13 +39,9 @@ from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_t
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, KEPT_NAMES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._prefix import MANIFEST, STATE_FOLDER, Prefix
-from datagym_async.downloads._report import DownloadOutcome
+from datagym_async.downloads._report import DownloadOutcome, DownloadResult
 from datagym_async.exceptions import ConfigurationError, FileWriteError
 from datagym_async.models import MediaSourceType
-
-if TYPE_CHECKING:
-    from datagym_async.downloads._report import DownloadResult
-
 
 VERSION: Final = 2
 _EXPORTED: Final = 1000  # media that are written out in one go

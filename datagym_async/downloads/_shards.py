@@ -17,21 +17,18 @@ import sqlite3
 import tarfile
 from collections.abc import AsyncIterable
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import attrs
 
 from datagym_async._runs._disk import PARTS, HashedPart
 from datagym_async._threads import in_thread
-from datagym_async.downloads._manifest import Manifest
+from datagym_async.downloads._manifest import Manifest, Wanted
 from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadTally
 from datagym_async.exceptions import FileWriteError, StoreError
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
-
-if TYPE_CHECKING:
-    from datagym_async.downloads._manifest import Wanted
 
 _BATCH: Final = 200
 

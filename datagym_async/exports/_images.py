@@ -18,8 +18,7 @@ from datagym_async.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from datagym_async.labels import LabeledImage
 
-MANIFEST: Final = "manifest.jsonl"
-"""In the folder of a download: a line a media."""
+MANIFEST: Final = "manifest.jsonl"  # in the folder of a download: a line a media
 
 
 def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:

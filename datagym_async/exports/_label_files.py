@@ -90,8 +90,7 @@ class ExportedLabels:
         return not (self.losses.is_loss or self.losses.count(LossKind.NO_FILE))
 
 
-_LINES: Final = 256
-"""Tasks written in one hop to a thread."""
+_LINES: Final = 256  # tasks written in one hop to a thread
 
 
 @attrs.frozen(kw_only=True)
@@ -100,14 +99,10 @@ class ExportOptions:
 
     mapping: LabelMapping = attrs.field(factory=LabelMapping)
     """Which select tells the category of COCO, and the class of other formats."""
-    exact: bool | None = None
-    """Whether tasks are read one by one; None where sizes need that."""
-    sizes: bool = True
-    """Whether widths and heights of images are read from the service."""
-    captions: bool = True
-    """Whether those of COCO go to a file beside it."""
-    classes: Fixed = ()
-    """Classes whose numbers are fixed."""
+    exact: bool | None = None  # whether tasks are read one by one; None where sizes need that
+    sizes: bool = True  # whether widths and heights of images are read from the service
+    captions: bool = True  # whether those of COCO go to a file beside it
+    classes: Fixed = ()  # classes whose numbers are fixed
     clip: bool = False
     zero_based: bool = False
     images: ImagesWay | None = None
@@ -115,8 +110,7 @@ class ExportOptions:
     """The folder of the files of images: where they are, or are downloaded to."""
     split: str | Mapping[str, float] | None = None
     group: str | None = None
-    overwrite: bool = False
-    """Whether what a folder holds is deleted, once the new one is complete."""
+    overwrite: bool = False  # whether what a folder holds is deleted, once the new one is complete
     download: Callable[[Path, Collection[str], Callable[[int, int], None]], Awaitable[None]]
     """Downloads media, by their ids, into a folder; tells how many of how many are there."""
     on_progress: Callable[[ExportProgress], None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
@@ -29,17 +29,13 @@ from datagym_async.labels import (
     Polygon,
     Rectangle,
     Segmentation,
+    Shape,
 )
-from datagym_async.models import MediaType, TaskDetail, TaskState
+from datagym_async.models import Dataset, LabelEntry, MediaType, Task, TaskDetail, TaskState
 from datagym_async.resources import LabelsResource, TasksResource
-from datagym_async.resources._tasks import FINISHED, queries
+from datagym_async.resources._tasks import FINISHED, States, queries
 from datagym_async.resources._values import labels_of
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
-
-if TYPE_CHECKING:
-    from datagym_async.labels import Shape
-    from datagym_async.models import Dataset, LabelEntry, Task
-    from datagym_async.resources._tasks import States
 
 _BATCH: Final = 256  # tasks that are read before the first of them is given: they keep their order
 

@@ -17,6 +17,7 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels._check_parts import (
     Finding,
     Frame,
+    PartPath,
     Severity,
     check_answers,
     check_geometries,
@@ -38,7 +39,6 @@ from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED
 from datagym_async.labels._values import LabeledImage, LabeledTask
 
 if TYPE_CHECKING:
-    from datagym_async.labels._check_parts import PartPath
     from datagym_async.labels._config_entries import EntryLike
 
 _SENT = (ID, GLOBALS, LABELS)
@@ -154,10 +154,7 @@ def _errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _findings(
-    entries: tuple[EntryLike, ...] | None,
-    keep_data: bool | None,
-    frame: Frame,
-    prediction: object,
+    entries: tuple[EntryLike, ...] | None, keep_data: bool | None, frame: Frame, prediction: object
 ) -> Iterator[Finding]:
     if not isinstance(prediction, Mapping):
         yield Finding((), not_a("an object", prediction, "it"))

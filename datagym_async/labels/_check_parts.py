@@ -13,19 +13,16 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real  # those of numpy are such
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async.labels._config_entries import GEOMETRIES
+from datagym_async.labels._config_entries import GEOMETRIES, EntryLike
 from datagym_async.labels._config_rules import LONGEST_TEXT
 from datagym_async.labels._json import LARGEST
 from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED, SHAPE_MEMBERS
 from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from datagym_async.labels._config_entries import EntryLike
 
 PartPath: TypeAlias = tuple[str | int, ...]
 """The way from a prediction to one of its parts: names of members and indexes of items."""
@@ -163,8 +160,7 @@ def unanswered(
         items = own if isinstance(own, list | tuple) else ()
         if entry.required and not any(isinstance(each, str) and each for each in items):
             yield warning(
-                (*at, key),
-                "it is required, and a task without an answer to it cannot be completed",
+                (*at, key), "it is required, and a task without an answer to it cannot be completed"
             )
         nested = next((each for each in items if isinstance(each, Mapping)), {})
         yield from unanswered(nested, (*at, key), entry.children)

@@ -12,11 +12,16 @@ import attrs
 from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async.exceptions import LabelConfigError
-from datagym_async.labels._config_entries import ConfigEntry, EntryList, read_entries, read_json
+from datagym_async.labels._config_entries import (
+    ConfigEntry,
+    EntryLike,
+    EntryList,
+    read_entries,
+    read_json,
+)
 from datagym_async.labels._config_rules import grouped, problems_of, warnings_of
 
 if TYPE_CHECKING:
-    from datagym_async.labels._config_entries import EntryLike
     from datagym_async.models import LabelConfiguration
 
     Entries: TypeAlias = EntryList | LabelConfiguration | Iterable[EntryLike]

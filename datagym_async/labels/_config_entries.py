@@ -20,11 +20,9 @@ from datagym_async.models import EntryType, LabelEntry
 GEOMETRIES = frozenset({EntryType.POINT, EntryType.LINE, EntryType.POLYGON, EntryType.RECTANGLE})
 """Types that may be nested once; the service counts image segmentations apart."""
 
-CHOICES = frozenset({EntryType.SELECT, EntryType.CHECKLIST})
-"""Types with options."""
+CHOICES = frozenset({EntryType.SELECT, EntryType.CHECKLIST})  # types with options
 
-CLASSIFICATIONS = CHOICES | {EntryType.FREETEXT}
-"""Types that ask instead of draw."""
+CLASSIFICATIONS = CHOICES | {EntryType.FREETEXT}  # types that ask instead of draw
 
 
 def _key(given: str) -> str:
@@ -328,8 +326,7 @@ _MEMBERS = frozenset(
 )
 # Deep enough to say what is nested too deep, and shallow enough for any stack.
 _DEEPEST = 32
-_MOST = 10_000
-"""Entries: by references a few lines of YAML could stand for any number."""
+_MOST = 10_000  # entries: by references a few lines of YAML could stand for any number
 
 
 def read_json(text: str | bytes) -> object:

@@ -10,20 +10,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from datagym_async._printable import printable
-from datagym_async.labels._config_entries import CHOICES, CLASSIFICATIONS, GEOMETRIES
+from datagym_async.labels._config_entries import CHOICES, CLASSIFICATIONS, GEOMETRIES, ConfigEntry
 from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from datagym_async.labels._config_entries import ConfigEntry
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-MAX_DEPTH = 4
-"""Levels, the root included (observed)."""
+MAX_DEPTH = 4  # levels, the root included (observed)
 
 LONGEST_KEY = 56
 LONGEST_TEXT = 255

@@ -10,11 +10,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
-from datagym_async.labels._check_parts import Finding, Severity
+from datagym_async.labels._check_parts import Finding, PartPath, Severity
 from datagym_async.labels._payload import LABELS
 from datagym_async.labels._values import (
     Annotation,
@@ -29,11 +29,7 @@ from datagym_async.labels._values import (
     Shape,
 )
 
-if TYPE_CHECKING:
-    from datagym_async.labels._check_parts import PartPath
-
-Pair: TypeAlias = tuple[float, float]
-"""x and y."""
+Pair: TypeAlias = tuple[float, float]  # x and y
 
 
 def sticks_out(shape: Shape, width: float, height: float) -> bool:

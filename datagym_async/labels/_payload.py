@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
@@ -38,12 +38,9 @@ from datagym_async.labels._values import (
     VideoLabels,
     VideoObject,
 )
-from datagym_async.models import EntryType, TaskState
+from datagym_async.models import EntryType, LabelValue, TaskState
 from datagym_async.models._basics import count
 from datagym_async.models._names import decode_name
-
-if TYPE_CHECKING:
-    from datagym_async.models import LabelValue
 
 # --- The classes that an export lists before its tasks --------------------------------------------
 

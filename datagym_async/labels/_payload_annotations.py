@@ -89,8 +89,7 @@ def _write_tree(tree: Classification) -> list[Any]:
 
 # --- Shapes ---------------------------------------------------------------------------------------
 
-GEOMETRY: Final = "geometry"
-"""The member of older files, which does not say the type."""
+GEOMETRY: Final = "geometry"  # the member of older files, which does not say the type
 
 SHAPE_MEMBERS: Final[Mapping[str, EntryType | None]] = {
     "point": EntryType.POINT,

@@ -82,8 +82,7 @@ class Point:
         return _array([self.x, self.y])
 
 
-Pair: TypeAlias = "Point | Sequence[float]"
-"""A point, or its x and y."""
+Pair: TypeAlias = "Point | Sequence[float]"  # a point, or its x and y
 
 _ONLY_POINTS = {Point}
 

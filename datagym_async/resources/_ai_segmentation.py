@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from datagym_async._wire import _routes as routes
 from datagym_async.models import AiSegResult, MediaId
 from datagym_async.models._ids import id_of
-from datagym_async.resources._base import Resource, points_body
-
-if TYPE_CHECKING:
-    from datagym_async.resources._base import AnyPoint
+from datagym_async.resources._base import AnyPoint, Resource, points_body
 
 
 class AiSegmentationResource(Resource):

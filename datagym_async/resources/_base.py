@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from datagym_async._wire._codec import check_empty, decode
-from datagym_async._wire._messages import Response
+from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import APIStatusError, ConfigurationError
 from datagym_async.labels import Point
 from datagym_async.models import Dataset, Project, StoredPoint
 from datagym_async.models._names import fold_name
-
-if TYPE_CHECKING:
-    from datagym_async._wire._messages import Request
-
 
 T = TypeVar("T")
 
@@ -64,8 +60,7 @@ class Door(Protocol):
         """Give the open answer of another origin, asked without our credentials."""
 
 
-AnyPoint: TypeAlias = Point | StoredPoint
-"""A point of a shape, or one as the service has shown it."""
+AnyPoint: TypeAlias = Point | StoredPoint  # a point of a shape, or one as the service has shown it
 
 
 def points_body(points: Iterable[AnyPoint]) -> list[dict[str, float | None]]:

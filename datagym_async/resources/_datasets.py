@@ -6,23 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import attrs
 
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_items, decode_value, read_json, unreadable
-from datagym_async._wire._cutting import ListingCutter
+from datagym_async._wire._cutting import ListingCutter, Portion
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetId, DatasetMedia
 from datagym_async.models._names import fold_name
-from datagym_async.resources._base import OpenAnswer, Resource, check_name, find_by_name
-
-if TYPE_CHECKING:
-    from datagym_async._wire._cutting import Portion
-    from datagym_async.resources._base import Door
-
+from datagym_async.resources._base import Door, OpenAnswer, Resource, check_name, find_by_name
 
 T = TypeVar("T")
 
@@ -171,8 +166,7 @@ def _listing_of(dataset_id: DatasetId | None) -> Request:
     return routes.list_datasets() if dataset_id is None else routes.get_dataset(dataset_id)
 
 
-PART = 4096
-"""Media of one part at most, where the answer had to be read as a whole."""
+PART = 4096  # media of one part at most, where the answer had to be read as a whole
 
 _DECODED_ON_THE_LOOP = 64 * 1024  # bytes: about 2 ms of work
 

@@ -13,18 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from datagym_async._wire._codec import decode, decode_with, too_large, unexpected, unreadable
 from datagym_async._wire._cutting import TASK, ElementCutter
 from datagym_async._wire._errors import WEB_PAGE
-from datagym_async._wire._messages import MAX_IN_PIECES
-from datagym_async.labels import ExportReader, LabelExport
+from datagym_async._wire._messages import MAX_IN_PIECES, Request, Response
+from datagym_async.labels import ExportReader, LabeledTask, LabelExport
 
 if TYPE_CHECKING:
-    from datagym_async._wire._messages import Request, Response
-    from datagym_async.labels import LabeledTask
     from datagym_async.resources._base import Door, OpenAnswer
 
 T = TypeVar("T")
 
-_PIECE = 32 * 1024
-"""Bytes parsed in one step: about 1 ms of work."""
+_PIECE = 32 * 1024  # bytes parsed in one step: about 1 ms of work
 
 
 def iter_tasks(

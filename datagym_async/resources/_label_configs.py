@@ -49,10 +49,12 @@ from datagym_async.models import (
     ConfigStakes,
     LabelConfiguration,
     MediaType,
+    Project,
     ProjectId,
+    Task,
 )
 from datagym_async.models._ids import id_of
-from datagym_async.resources._base import Resource
+from datagym_async.resources._base import Door, Resource
 from datagym_async.resources._exports import iter_tasks, whole_chunks
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import all_tasks, begun, finished, read_task
@@ -61,13 +63,10 @@ from datagym_async.resources._work import for_each, to_its_answer, to_its_end
 if TYPE_CHECKING:
     from datagym_async._wire._messages import Request
     from datagym_async.labels._config import Entries
-    from datagym_async.models import Project, Task
-    from datagym_async.resources._base import Door
 
 _log = logger(__name__)
 
-DEFAULT_BACKUPS = "datagym-backups"
-"""Folder for backups, below the working directory."""
+DEFAULT_BACKUPS = "datagym-backups"  # folder for backups, below the working directory
 
 
 class LabelConfigsResource(Resource):

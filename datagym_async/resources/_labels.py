@@ -7,15 +7,23 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from datagym_async._files import replaced_file
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import ImportAnswer, check_image
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.labels import VideoLabels, with_keys
-from datagym_async.models import MediaType, ProjectId, TaskDetail, TaskId
+from datagym_async.labels import (
+    EntryLike,
+    ExportReader,
+    LabelConfig,
+    LabeledTask,
+    LabelExport,
+    VideoLabels,
+    with_keys,
+)
+from datagym_async.models import LabelConfiguration, MediaType, ProjectId, TaskDetail, TaskId
 from datagym_async.models._ids import id_of
 from datagym_async.resources._base import DECODED_ON_THE_LOOP, Resource
 from datagym_async.resources._exports import iter_tasks, read_export, whole_chunks
@@ -24,24 +32,14 @@ from datagym_async.resources._predictions import (
     MAX_BATCH,
     Importer,
     ImportReport,
+    ImportResult,
     MediaNames,
     MediaSizes,
+    PredictionLike,
     PredictionScreening,
 )
 from datagym_async.resources._tasks import TasksResource, read_task
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, MOST, for_each
-
-if TYPE_CHECKING:
-    from datagym_async.labels import (
-        EntryLike,
-        ExportReader,
-        LabelConfig,
-        LabeledTask,
-        LabelExport,
-    )
-    from datagym_async.models import LabelConfiguration
-    from datagym_async.resources._predictions import ImportResult, PredictionLike
-
 
 ConfigSource: TypeAlias = "LabelConfiguration | LabelConfig | Literal['read'] | None"
 """A label configuration; ``"read"`` for that of the project; None to check without one."""

@@ -29,7 +29,7 @@ from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode, too_large, unexpected
 from datagym_async._wire._errors import WEB_PAGE
-from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Response
+from datagym_async._wire._messages import MAX_IN_MEMORY, MAX_IN_PIECES, Body, Request, Response
 from datagym_async.exceptions import (
     APIConnectionError,
     ConfigurationError,
@@ -38,14 +38,12 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import Dataset, DatasetId, Media, MediaId, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import Resource, check_name
+from datagym_async.resources._base import Door, OpenAnswer, Resource, check_name
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncBufferedReader
 
-    from datagym_async._wire._messages import Request
-    from datagym_async.resources._base import Door, OpenAnswer
 
 _log = logger(__name__)
 
@@ -307,11 +305,9 @@ class MediaResource(Resource):
             )
 
 
-_MAX_URL = 8192
-"""Bytes of the longest body that can be a URL."""
+_MAX_URL = 8192  # bytes of the longest body that can be a URL
 
-_DIGITS = 20
-"""Digits that no announced length reaches."""
+_DIGITS = 20  # digits that no announced length reaches
 
 
 def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:

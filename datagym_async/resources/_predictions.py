@@ -43,13 +43,7 @@ from datagym_async.exceptions import (
     PayloadTooLargeError,
     RequestRefusedError,
 )
-from datagym_async.labels import (
-    EntryLike,
-    Finding,
-    LabeledImage,
-    parse_image,
-    prepare_prediction,
-)
+from datagym_async.labels import EntryLike, Finding, LabeledImage, parse_image, prepare_prediction
 from datagym_async.labels._check_parts import kind_of
 from datagym_async.labels._geometry import Fitted, fitted
 from datagym_async.labels._json import ShapeError
@@ -195,8 +189,7 @@ def _summed(remarks: Iterable[ImportRemark]) -> tuple[ImportRemark, ...]:
 
 _log = logger(__name__)
 
-_PATIENCE = 3
-"""Answers lost in a row after which an import stops: the service is gone."""
+_PATIENCE = 3  # answers lost in a row after which an import stops: the service is gone
 
 
 @attrs.frozen
@@ -333,13 +326,11 @@ class Importer:
         return _Verdict(ImportOutcome.STORED)
 
 
-Size: TypeAlias = tuple[int, int]
-"""Width and height in pixels."""
+Size: TypeAlias = tuple[int, int]  # width and height in pixels
 PredictionLike: TypeAlias = LabeledImage | Mapping[str, object]
 """Labels of one media: as values, as an import has them, or a task as exported."""
 
-_SHOWN = 20
-"""Sentences about one prediction; thousands of labels can have the same fault."""
+_SHOWN = 20  # sentences about one prediction; thousands of labels can have the same fault
 
 
 @attrs.frozen
@@ -550,8 +541,7 @@ class MediaSizes:
 
     _tasks: TasksResource
     _project_id: str
-    always: bool
-    """Whether they are read of images too of which nobody says a size."""
+    always: bool  # whether they are read of images too of which nobody says a size
     _rows: list[bytes] | None = attrs.field(default=None, init=False)
     """The id of each media and of its task, sorted: 90 bytes a media, where a dict has 300."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -21,13 +21,9 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import CompleteResult, ProjectId, Task, TaskDetail, TaskId, TaskState
 from datagym_async.models._ids import id_of
-from datagym_async.resources._base import Resource
+from datagym_async.resources._base import Door, Resource
 from datagym_async.resources._exports import iter_items
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
-
-if TYPE_CHECKING:
-    from datagym_async.resources._base import Door
-
 
 TaskVerdict: TypeAlias = Literal["completed", "skipped", "config_changed", "failed"]
 

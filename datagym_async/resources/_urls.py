@@ -10,8 +10,7 @@ from datagym_async.exceptions import APIError, ConfigurationError, InternalServe
 from datagym_async.models import UrlResult, UrlStatus
 
 DEFAULT_BATCH = 50
-MAX_BATCH = 500
-"""URLs in one request: 500 were observed to be stored, in 0.74 s."""
+MAX_BATCH = 500  # URLs in one request: 500 were observed to be stored, in 0.74 s
 MAX_URL_LENGTH = 1256
 MAX_URL_NAME_LENGTH = 255
 """Longer URLs, and longer last parts, make the service refuse the whole batch (observed)."""

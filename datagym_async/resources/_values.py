@@ -33,22 +33,25 @@ from datagym_async.labels import (
     Polygon,
     Rectangle,
     Segmentation,
+    Shape,
 )
-from datagym_async.models import EntryType, LabelEntry, LabelValue, MediaType, TaskDetail
+from datagym_async.models import (
+    EntryType,
+    LabelEntry,
+    LabelValue,
+    MediaType,
+    StoredPoint,
+    TaskDetail,
+)
 from datagym_async.models import _ids as ids
-from datagym_async.resources._base import Resource, points_body
+from datagym_async.resources._base import AnyPoint, Resource, points_body
 from datagym_async.resources._work import to_its_answer
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from datagym_async.labels import Shape
-    from datagym_async.models import StoredPoint
-    from datagym_async.resources._base import AnyPoint
 
-
-_TIDYING = 10.0
-"""Seconds that a cancelled write takes at most to delete what it has begun."""
+_TIDYING = 10.0  # seconds that a cancelled write takes at most to delete what it has begun
 _SHOWN = 5
 _LONGEST_TEXT = 255
 

@@ -13,8 +13,7 @@ from datagym_async.exceptions import ConfigurationError
 T = TypeVar("T")
 
 DEFAULT_CONCURRENCY = 8
-MOST = 64
-"""Items that may be worked on at once."""
+MOST = 64  # items that may be worked on at once
 
 
 async def in_batches(source: AsyncIterable[T], size: int) -> AsyncGenerator[list[T], None]:

@@ -59,8 +59,7 @@ class DataFolder:
 
     path: Path
     _lock: int = attrs.field(repr=False)
-    temporary: bool = False
-    """Whether it goes away when it is closed."""
+    temporary: bool = False  # whether it goes away when it is closed
 
     @classmethod
     def open(cls, path: Path | None) -> Self:
@@ -217,8 +216,7 @@ class IncomingFile:
 
     _folder: DataFolder
     size: int = 0
-    head: bytes = b""
-    """The first 512 bytes."""
+    head: bytes = b""  # the first 512 bytes
     _buffer: bytearray = attrs.field(factory=bytearray, repr=False)
     _file: BinaryIO | None = None
     _path: Path | None = None

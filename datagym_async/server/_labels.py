@@ -64,12 +64,9 @@ class Entry:
 
     id: str
     parent_id: str | None
-    key: str
-    """What the export calls it, in lower case."""
-    value: str
-    """What people read."""
-    type: str
-    """One of `GEOMETRIES`, `CLASSIFICATIONS` or `SEGMENTATION`."""
+    key: str  # what the export calls it, in lower case
+    value: str  # what people read
+    type: str  # one of `GEOMETRIES`, `CLASSIFICATIONS` or `SEGMENTATION`
     timestamp: int
     color: str | None = None
     shortcut: str | None = None

@@ -110,8 +110,7 @@ class Service:
     tokens: Tokens
     settings: Settings
     links: LinkImages
-    base_url: str = ""
-    """Known once the socket listens."""
+    base_url: str = ""  # known once the socket listens
     loopback_only: bool = True
     plan: Plan = Plan()
     signing_key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), repr=False)
@@ -130,13 +129,11 @@ class Service:
 class Route:
     """One line of a module's route table."""
 
-    method: str
-    """The HTTP method; a GET answers HEAD too."""
+    method: str  # the HTTP method; a GET answers HEAD too
     path: str
     """Below `/api/v1`, with `{names}` for the parts that vary: `/project/{project_id}`. What begins
     with `/media` is also served as `/image` (and only so in the legacy dialect)."""
-    handler: Handler
-    """Gets the `Call`, returns the response or raises an `Answer`."""
+    handler: Handler  # gets the `Call`, returns the response or raises an `Answer`
     anonymous: Literal["ex_unauthorized", "ex_forbidden", "allow"] = "ex_unauthorized"
     """What happens without a token: 401 as a rule, 403 where the service's own check is missing, or
     "allow", where the handler calls `call.authenticate()` itself after a check that comes first."""
@@ -150,10 +147,8 @@ class Call:
     request: web.Request
     service: Service
     route: Route
-    ids: Mapping[str, str]
-    """The variable parts of the path, percent-decoded."""
-    has_token: bool
-    """Whether a good token came with it (a bad one never gets here)."""
+    ids: Mapping[str, str]  # the variable parts of the path, percent-decoded
+    has_token: bool  # whether a good token came with it (a bad one never gets here)
 
     def authenticate(self) -> None:
         """Refuse a request without a token (done already unless the route says "allow")."""

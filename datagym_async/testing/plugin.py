@@ -14,10 +14,4 @@ from datagym_async._pytest_plugin import (
     datagym_token,
 )
 
-__all__ = [
-    "datagym_client",
-    "datagym_faults",
-    "datagym_project",
-    "datagym_server",
-    "datagym_token",
-]
+__all__ = ["datagym_client", "datagym_faults", "datagym_project", "datagym_server", "datagym_token"]

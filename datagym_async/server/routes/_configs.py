@@ -118,8 +118,7 @@ class EntryInput:
     id: str | None
     key: str | None
     value: str | None
-    type: str | None
-    """In capitals."""
+    type: str | None  # in capitals
     color: str | None
     shortcut: str | None
     max_length: int | None
