@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 import aiohttp
+from yarl import URL
 
 from datagym_async.exceptions import APIConnectionError, APITimeoutError
 
@@ -13,6 +14,10 @@ _NOTHING_SENT = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientHttpProxyError,
+)
+
+_NO_HOST_OF_A_PROXY = (
+    "The host of the proxy {proxy} before {peer} is not known: check the proxy and the network"
 )
 
 # First match counts: subclasses stand before their bases. {peer} is scheme, host and port alone.
@@ -66,6 +71,9 @@ def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APICo
         request_sent: Whether the whole request may have left, as far as the body's recipe knows.
     """
     sentence = next(text for kind, text in _SENTENCES if isinstance(failure, kind))
+    # aiohttp has one error for both; the host that it looked for tells which one it was.
+    if isinstance(failure, aiohttp.ClientConnectorDNSError) and failure.host != URL(peer).raw_host:
+        sentence = _NO_HOST_OF_A_PROXY
     error = APITimeoutError if isinstance(failure, TimeoutError) else APIConnectionError
     return error(
         sentence.format(

@@ -109,7 +109,15 @@ def check_base_url(base_url: str) -> str:
         )
         raise ConfigurationError(msg)
     path = parts.path.rstrip("/").removesuffix("/api/v1").rstrip("/")
-    return urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
+    address = urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
+    if address.isascii():
+        return address
+    from yarl import URL  # costs more to load than all else here
+
+    try:
+        return str(URL(address))  # as it travels: xn--... and %C3%BC
+    except ValueError:
+        raise ConfigurationError(f"base_url {base_url!r} names no host; check it") from None
 
 
 def is_host(host: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Callable
@@ -137,6 +138,32 @@ async def test_a_dead_proxy_is_named_as_one() -> None:
     async with no_retries("https://service.test", proxy="http://127.0.0.1:1") as client:
         with pytest.raises(APIConnectionError, match=r"The proxy 127\.0\.0\.1:1 before"):
             await client.projects.list()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        (None, "The host of http://xn--hst-hoa.test is not known"),
+        (
+            "pröxy.test",
+            "The host of the proxy xn--prxy-6qa.test:80 before http://xn--hst-hoa.test is",
+        ),
+    ],
+)
+async def test_a_host_that_nobody_knows_is_named(
+    monkeypatch: pytest.MonkeyPatch, proxy: str | None, words: str
+) -> None:
+    """As it was asked for: the proxy's, where there is one, and not the service's."""
+
+    def resolve(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    async with no_retries("http://hüst.test", proxy=proxy) as client:
+        with pytest.raises(APIConnectionError, match=re.escape(words)) as raised:
+            await client.projects.list()
+
+    assert not raised.value.request_sent
 
 
 async def test_what_a_proxy_wants_is_named_as_the_proxys() -> None:

@@ -502,6 +502,7 @@ async def test_a_session_of_the_callers_is_used_and_not_closed() -> None:
         ("https://x.test/datagym//", "https://x.test/datagym/"),
         ("https://x.test/datagym/api/v1/", "https://x.test/datagym/"),
         ("https://x.test/api/v1", "https://x.test/"),
+        ("https://bücher.test/ü/api/v1", "https://xn--bcher-kva.test/%C3%BC/"),
     ],
 )
 def test_addresses_are_brought_into_one_form(given: str, checked: str) -> None:
@@ -518,6 +519,7 @@ def test_addresses_are_brought_into_one_form(given: str, checked: str) -> None:
         "https://",
         "https://a..b",
         f"https://{'a' * 64}.test",
+        f"https://ü{'a' * 60}.test",
         "http://127.1:8080",
         f"https://u:{TOKEN}@x.test",
         f"https://x.test?token={TOKEN}",
