@@ -110,9 +110,16 @@ async def waiting(invocation: Invocation, client: DataGymClient) -> AsyncIterato
 
 
 def address_of(invocation: Invocation) -> str:
-    """Return the address of the service as its user gave it, or the profile has it."""
-    given = invocation.shared.base_url or os.environ.get(BASE_URL_VARIABLE)
+    """Return the address of the service: what was typed, the environment's, or the profile's."""
+    given = invocation.shared.base_url
+    if not (given or _is_profile_typed(invocation)):
+        given = os.environ.get(BASE_URL_VARIABLE)
     return given or _profile(invocation).get("base_url") or DEFAULT_BASE_URL
+
+
+def _is_profile_typed(invocation: Invocation) -> bool:
+    """Return whether a profile was asked for by an option, and so goes before the environment."""
+    return bool(invocation.shared.profile) and not invocation.is_login
 
 
 def profile_name(invocation: Invocation) -> str:
@@ -148,11 +155,12 @@ def token_source(invocation: Invocation) -> str:
     """
     if (file := invocation.shared.token_file) is not None:
         return f"the file {file}"
-    if os.environ.get(TOKEN_VARIABLE, "").strip():
-        return f"the variable {TOKEN_VARIABLE}"
-    known = _profile(invocation)
-    is_its_own = known.get("base_url") == address_of(invocation)
-    return f"the profile {profile_name(invocation)!r}" if known and is_its_own else ""
+    has_variable = bool(os.environ.get(TOKEN_VARIABLE, "").strip())
+    if not has_variable or _is_profile_typed(invocation):
+        known = _profile(invocation)
+        if known and known["base_url"] == address_of(invocation):
+            return f"the profile {profile_name(invocation)!r}"
+    return f"the variable {TOKEN_VARIABLE}" if has_variable else ""
 
 
 def profiles_file() -> Path:
@@ -241,8 +249,9 @@ def _quoted(text: str) -> str:
 def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
     """Return the token, asked for once and never said from here on.
 
-    What was typed for this run goes before what lies in the environment for all of them, and that
-    before a profile. With `is_new` neither counts: one is to be kept.
+    What was typed for this run (--token-file, --profile) goes before what lies in the environment
+    for all of them, and that before the profile that counts without being named. With `is_new`
+    neither environment nor profile counts: one is to be kept.
     """
     if not invocation.token:
         file, source = invocation.shared.token_file, "" if is_new else token_source(invocation)

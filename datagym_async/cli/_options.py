@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_type_hints
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_args, get_type_hints
 
 import typer
 
@@ -99,8 +99,8 @@ Profile: TypeAlias = Annotated[
     str | None,
     _shared(
         "--profile NAME",
-        "Address and token that `auth login` keeps under this name; else `DATAGYM_PROFILE`, else "
-        "`default`. What the environment says wins.",
+        "Use the address and token that `auth login` keeps under this name, whatever the "
+        "environment says; else `DATAGYM_PROFILE`, else `default`, where it says nothing.",
     ),
 ]
 ProjectArgument: TypeAlias = Annotated[str, argument("PROJECT", "Name or id of the project.")]
@@ -211,5 +211,9 @@ def sign(
     )
     context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
     parameters = (context, *own, *options)
+    for each in parameters:
+        kind, *said = get_args(each.annotation)[:2] or (None,)
+        if kind is bool:  # or help writes `--json <bool>`, as if it took a value
+            said[0].metavar = ""
     function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {each.name: each.annotation for each in parameters}

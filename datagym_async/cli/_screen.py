@@ -7,6 +7,7 @@ is one line: a line break in it is somebody else's, and shows as an escape.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import logging
@@ -257,6 +258,19 @@ class _FileHandler(logging.FileHandler):
         super().__init__(file, encoding="utf-8", errors="backslashreplace")
         self._output = output
         self.setFormatter(logging.Formatter(_RECORD))
+        self._is_told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's own name
+        """Say once that the log is not whole; a command goes on without it."""
+        if not self._is_told:
+            self._is_told = True
+            why = getattr(sys.exc_info()[1], "strerror", None) or "it cannot be written"
+            self._output.warning(f"The log file {self.baseFilename} is not whole: {why}.")
+
+    def close(self) -> None:
+        """Close the file; what its buffer holds may not go onto a full disk."""
+        with contextlib.suppress(OSError):
+            super().close()
 
     def format(self, record: logging.LogRecord) -> str:
         return redact_secrets(redact(super().format(record)), self._output.secrets)

@@ -85,7 +85,7 @@ def test_the_environment_wins(
     token_file: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Over a profile; and a profile that is named must be there."""
+    """Over a profile that it names itself; and a profile that is named must be there."""
     login = ("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
     assert cli(*login, "--profile", "work").status == 0
     assert cli("datasets", "list", "--profile", "work").status == 0
@@ -99,6 +99,31 @@ def test_the_environment_wins(
     refused = cli("auth", "status", "--offline", "--json")
     assert refused.document["token_from"] == "the variable DATAGYM_TOKEN"
     assert cli("datasets", "list").status == 2
+
+
+def test_a_profile_that_is_named_goes_before_the_environment(
+    service: ServerThread,
+    cli: Cli,
+    profiles: Path,
+    token_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its address and its token; images must not go to another account than was typed."""
+    login = ("auth", "login", "--base-url", service.base_url, "--token-file", token_file)
+    assert cli(*login, "--profile", "work").status == 0
+    monkeypatch.setenv("DATAGYM_TOKEN", "another-token")
+    monkeypatch.setenv("DATAGYM_BASE_URL", "http://127.0.0.1:1")
+    status = cli("auth", "status", "--json", "--profile", "work")
+    assert (status.document["base_url"], status.document["token_from"]) == (
+        service.base_url,
+        "the profile 'work'",
+    )
+    assert cli("datasets", "list", "--profile", "home").status == 2
+    elsewhere = cli(
+        *("auth", "status", "--offline", "--json"),
+        *("--profile", "work", "--base-url", "http://127.0.0.1:2"),
+    )
+    assert elsewhere.document["token_from"] == "the variable DATAGYM_TOKEN"
 
 
 @pytest.mark.parametrize("name", ["w\U0001f600", "a\x7fb", 'a"]\n[b\\', "a.b"])
@@ -208,6 +233,16 @@ def test_a_log_file_has_each_request_and_no_token(
     assert text.count("GET dataset -> 200") == 2
     assert TOKEN not in text
     assert at_service("datasets", "list", "--log-file", tmp_path / "no" / "x").status == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk")
+def test_a_log_that_cannot_be_written_decides_nothing(at_service: Cli) -> None:
+    """It is said once that it is not whole."""
+    listed = at_service("datasets", "list", "--log-file", "/dev/full")
+
+    assert listed.status == 0
+    assert listed.err.count("The log file /dev/full is not whole: No space left on device.") == 1
+    assert "Error" not in listed.err
 
 
 def test_retries_are_counted(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
