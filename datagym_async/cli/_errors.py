@@ -31,6 +31,9 @@ INTERRUPTED = 130
 # What the tables of options do not know: the address, and the options of other commands.
 _OTHERS: Final[Mapping[str, str]] = {
     "check base_url": "check --base-url",
+    "Timeout connect is": "--timeout is",
+    "above 0, or None for no limit": "above 0",
+    "name one of them yourself with UploadItem(name, path)": "with --on-clash rename",
     "and base_url": "and --base-url",
     "base_url '": "--base-url '",
     'give proxy=""': "give --no-proxy",
@@ -117,14 +120,16 @@ def status_of(error: BaseException) -> int:
 def hint_in_shell_words(sentence: str) -> str:
     """Return a sentence with the options that it hints at as they are called here.
 
-    Only what is written as an argument (``name="relative"``, ``fresh=True``) is one: sentences
-    name files, too.
+    Only what is written as an argument (``name="relative"``, ``fresh=True``), or begins what is
+    said of a wrong value (``labels is 'x'; it must be ...``), is one: sentences name files, too.
     """
     flags, pattern = _hints()
 
     def said(found: re.Match[str]) -> str:
         if (other := _OTHERS.get(found[0])) is not None:
             return other
+        if (wrong := found["wrong"]) is not None:
+            return flags[wrong]
         value = found["value"]
         return f"{flags[found['name']]} {value}" if value else flags[found["name"]]
 
@@ -152,6 +157,8 @@ def _hints() -> tuple[Mapping[str, str], re.Pattern[str]]:
     from datagym_async.cli._job_options import DOWNLOAD, UPLOAD  # loads what they configure
 
     flags = {row.library_name: row.flags[0] for row in (*DOWNLOAD.rows, *UPLOAD.rows)}
-    argument = rf'(?P<name>{"|".join(flags)})=(?:"(?P<value>[\w+]+)"|True(?: \(--\w+\))?|\.\.\.)'
+    names = "|".join(flags)
+    argument = rf'(?P<name>{names})=(?:"(?P<value>[\w+]+)"|True(?: \(--\w+\))?|\.\.\.)'
+    wrong = rf"^(?P<wrong>{names})(?= is .*; it must be | is the template | holds .*; a pattern )"
     others = "|".join(map(re.escape, _OTHERS))
-    return flags, re.compile(rf"\b(?:{others}|{argument})")
+    return flags, re.compile(rf"\b(?:{others}|{argument}|{wrong})", re.DOTALL)

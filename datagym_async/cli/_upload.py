@@ -378,5 +378,7 @@ def _line_of(record: PlannedUpload) -> str:
     weight = "" if record.size is None else f" ({size(record.size)})"
     origin = f" from {record.source}" if record.source and record.source != record.name else ""
     warned = "".join(f" [{each}]" for each in record.warnings)
-    why = f": {hint_in_shell_words(record.reason)}" if record.reason else f"{weight}{origin}"
+    if (why := hint_in_shell_words(record.reason)).startswith(f"{record.name}: "):
+        return f"{record.action:<7}{why}{warned}"
+    why = f": {why}" if why else f"{weight}{origin}"
     return f"{record.action:<7}{record.name}{why}{warned}"

@@ -157,6 +157,15 @@ def test_advice_in_words_of_a_shell(sentence: str, said: str) -> None:
         ('Upload with name="relative".', "Upload with --name relative."),
         ("begin anew with fresh=True (--fresh): all", "begin anew with --fresh: all"),
         ("max_uploads/rate_limit.jpg is empty.", "max_uploads/rate_limit.jpg is empty."),
+        ("labels is 'x'; it must be one of 'a'", "--labels is 'x'; it must be one of 'a'"),
+        ("labels is empty.", "labels is empty."),
+        ("name is the template '{x}'; {x}", "--name is the template '{x}'; {x}"),
+        ("include holds ''; a pattern is", "--include holds ''; a pattern is"),
+        ("a number above 0, or None for no limit.", "a number above 0."),
+        (
+            'with name="relative", or name one of them yourself with UploadItem(name, path).',
+            "with --name relative, or with --on-clash rename.",
+        ),
     ],
 )
 def test_hints_in_words_of_a_shell(sentence: str, said: str) -> None:

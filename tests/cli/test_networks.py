@@ -57,7 +57,7 @@ def test_options_before_the_command(cli: Cli, service: ServerThread) -> None:
         (("--proxy", "socks5://p.test"), "or give --no-proxy for none"),
         (("--ca-file", "no.pem"), "--ca-file no.pem cannot be used"),
         (("--timeout", "soon"), "--timeout"),
-        (("--timeout", "0"), "seconds above 0"),
+        (("--timeout", "0"), "--timeout is 0.0; it must be a number of seconds above 0"),
         (("--auth", "cookie"), "--auth"),
     ],
 )

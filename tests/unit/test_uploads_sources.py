@@ -268,7 +268,11 @@ def test_relative_names_of_a_list_are_as_written(photos: Path) -> None:
     [
         ("l.txt", "gone.jpg\n", ["line 1: {}/gone.jpg does not exist."]),
         ("l.txt", "a.jpg\n\nsub\n", ["line 3: {}/sub is a folder."]),
-        ("l.txt", "a\0b\n", ["line 1: the line holds a NUL character."]),
+        (
+            "l.txt",
+            "a\0b\n",
+            ["line 1: the line holds a NUL character; a list has a path or URL a line."],
+        ),
         (
             "l.txt",
             "x" * 70_000 + "\na.jpg\n",

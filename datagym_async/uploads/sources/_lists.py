@@ -169,7 +169,11 @@ _WRONG = {
 
 
 def _unreadable(text: str) -> str:
-    return _WRONG.get(text, "the line holds a NUL character.") if "\0" in text else ""
+    return (
+        _WRONG.get(text, "the line holds a NUL character; a list has a path or URL a line.")
+        if "\0" in text
+        else ""
+    )
 
 
 def _parse_lines(
