@@ -77,6 +77,8 @@ class ExportedLabels:
     """Whether coordinates have every digit; else they are whole pixels, as the service exports."""
     losses: LossReport = attrs.field(factory=LossReport)
     """What the format cannot hold."""
+    downloaded_to: Path | None = None
+    """Where ``images="download"`` has downloaded to. It stays, and may be deleted."""
 
     @property
     def left_out(self) -> int:
@@ -261,6 +263,7 @@ async def _converted(
         annotations=sum(1 for task in found for _ in task.walk()),
         exact=exact,
         losses=losses,
+        downloaded_to=folder if options.images == "download" else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -50,18 +51,23 @@ class ServerThread:
 
 
 class Gate:
-    """A middleware that holds file uploads from the n-th on until it is opened."""
+    """A middleware that holds requests from the n-th on until it is opened.
 
-    def __init__(self) -> None:
+    Args:
+        path: What a path must have to count, as a regular expression; file uploads by default.
+    """
+
+    def __init__(self, path: str = r"/file$") -> None:
+        self._path = re.compile(path)
         self._hold_from: int | None = None
-        self._uploads = 0
+        self._count = 0
         self._open = asyncio.Event()
         self.reached = threading.Event()
-        """Set once an upload is held."""
+        """Set once a request is held."""
 
     def hold_from(self, nth: int) -> None:
-        """Hold uploads from the n-th on, counted from 1."""
-        self._hold_from, self._uploads = nth, 0
+        """Hold requests from the n-th on, counted from 1."""
+        self._hold_from, self._count = nth, 0
 
     async def release(self) -> None:
         """Let all go on."""
@@ -70,9 +76,9 @@ class Gate:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Hold or pass a request."""
-        if self._hold_from is not None and request.path.endswith("/file"):
-            self._uploads += 1
-            if self._uploads >= self._hold_from:
+        if self._hold_from is not None and self._path.search(request.path):
+            self._count += 1
+            if self._count >= self._hold_from:
                 self.reached.set()
                 await self._open.wait()
         return await handler(request)

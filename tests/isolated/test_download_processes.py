@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from datagym_async.server import SeedDataset, SeedMedia
-from datagym_async.testing import Delay, FaultPlan
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
-from tests.helpers.server_thread import ServerThread
+from tests.helpers.server_thread import Gate, ServerThread
 
 pytestmark = pytest.mark.slow
 
@@ -54,17 +53,19 @@ def start(server: ServerThread, folder: Path, dataset_id: str) -> subprocess.Pop
 
 def test_a_second_process_in_a_folder_says_so_and_stops(tmp_path: Path) -> None:
     """The first one ends as if it had been alone."""
-    plan = FaultPlan()
-    plan.add(Delay(2.0), method="GET", path=r"/media/", first=1)
+    gate = Gate(r"/media/")
+    gate.hold_from(1)
     media = [SeedMedia(f"{number}.jpg", jpeg(2_000, seed=number)) for number in range(20)]
-    with ServerThread(token=TOKEN, middlewares=(plan.middleware,)) as server:
+    with ServerThread(token=TOKEN, middlewares=(gate.middleware,)) as server:
         (dataset,) = server.call(server.server.seed_datasets(SeedDataset("Photos", media)))
         with start(server, tmp_path, dataset.id) as first:
-            while not plan.count("GET", r"/media/"):
-                assert first.poll() is None
-            with start(server, tmp_path, dataset.id) as second:
-                said, _ = second.communicate(timeout=30)
-            report, _ = first.communicate(timeout=30)
+            try:
+                assert gate.reached.wait(timeout=60)
+                with start(server, tmp_path, dataset.id) as second:
+                    said, _ = second.communicate(timeout=60)
+            finally:
+                server.call(gate.release())
+            report, _ = first.communicate(timeout=60)
 
     assert second.returncode == 1
     assert "Another process is downloading" in said

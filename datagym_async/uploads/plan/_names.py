@@ -1,9 +1,9 @@
 """Decide who has a name when several items want it, and number those that clash.
 
-The service compares names without case, accents and trailing blanks, its check races with itself,
-and link images count too (all observed). So of the items of a run with one folded name the first
-is sent and the later ones are rejected, and never are two of them in flight. Links may share a
-name with one another, but one address is sent once.
+The service compares names as they travel, without case and trailing blanks; its check races with
+itself, and link images count too (all observed). So of the items of a run with one folded name the
+first is sent and the later ones are rejected, and never are two of them in flight. Links may share
+a name with one another, but one address is sent once.
 
 Numbers are given in the order of the run, among its own items alone: the same sources get the
 same names again, so that a second run skips what the first has stored instead of storing it
