@@ -238,8 +238,9 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
                 future = await in_thread(used.submit, run_chunk, job, media)
             return await asyncio.wrap_future(future)
         except BrokenExecutor as error:
-            if pool is used:  # the first to notice; who comes next has a new one
+            if used is not None and pool is used:  # the first to notice; the next has a new one
                 pool = None
+                await in_thread(used.shutdown)  # its pipes stay open until its thread has ended
             raise WorkerLostError("the process ended while it had this image") from error
 
     try:
