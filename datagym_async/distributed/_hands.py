@@ -1,7 +1,7 @@
 """One actor of Dask on each worker, with an open client: it sends files and fetches media.
 
-An actor is asked directly, without a turn at the scheduler, and Dask runs nothing of it again: a
-worker that dies is a lost answer, which whoever asked knows how to settle. `Hands` has the actors
+What an actor is asked is no task that waits its turn, and Dask runs nothing of it again: a worker
+that dies is a lost answer, which whoever asked knows how to settle. `Hands` has the actors
 of the workers that there are now, and deals out by a hash of what is sent, so that a name goes to
 the same worker as long as that one lives.
 """
@@ -245,7 +245,12 @@ class Hands:
             allow_other_workers=False,
             pure=False,
         )
-        actor = await future
+        await future
+        # An actor asks by the client that is current when it is made; that may be the caller's own.
+        with self._cluster.client.as_current():
+            actor: Any = extra_module("distributed", ConfigurationError).Actor(
+                Hand, address, future.key
+            )
         answer = await actor.open()
         if isinstance(answer, DataGymError):
             text = f"The worker {address} cannot open a client: {answer}"

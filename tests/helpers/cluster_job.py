@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -140,7 +141,13 @@ async def refused() -> dict[str, Any]:
 
 async def uploaded() -> dict[str, Any]:
     """Upload while one of two workers is killed and a third one comes, and then once more."""
-    plan, gauge, images = FaultPlan(), Gauge(), 240
+    plan, gauge, images, lost = FaultPlan(), Gauge(), 240, set[str]()
+
+    def note(record: logging.LogRecord) -> bool:
+        lost.add(record.getMessage().split()[2])  # the address of a worker
+        return True
+
+    logging.getLogger("datagym_async.distributed._hands").addFilter(note)
     for nth in range(20, 200, 40):
         plan.add(Status(503), path="/file$", nth=nth)
     plan.add(CommitThenDrop(), path="/file$", nth=70)
@@ -148,10 +155,11 @@ async def uploaded() -> dict[str, Any]:
     for number in range(images):
         (folder / f"{number:03}.jpg").write_bytes(jpeg(3000, seed=number))
     cluster = dask.LocalCluster(n_workers=2, threads_per_worker=1, **QUIET)  # type: ignore[no-untyped-call]
-    async with project(plan, gauge.middleware) as (client, _), cluster:
+    async with project(plan, gauge.middleware) as (client, _), cluster, _client(cluster) as ours:
         dataset = (await client.datasets.create("Shared")).id
         config = UploadConfig(journal=folder.with_suffix(".journal"), concurrency=6)
-        async with through(client, scheduler=cluster.scheduler_address) as there:
+        async with _client(cluster) as another, through(client, scheduler=ours) as there:
+            await another.close()  # Dask held it for the current one
             async with there.uploader(dataset, folder, config=config) as run:
                 await _killing(run, cluster)
             plan.clear()
@@ -167,6 +175,7 @@ async def uploaded() -> dict[str, Any]:
         "names": len({each.name for each in media}),
         "peak": gauge.peak,
         "again": again.skipped,
+        "lost": len(lost),
         "downloaded": fetching.report.downloaded,
         "equal": sum(equal),
     }
@@ -225,9 +234,13 @@ async def _killing(run: Any, cluster: Any) -> None:
             cluster.scale(3)
 
 
+def _client(cluster: Any) -> Any:
+    return dask.Client(cluster, asynchronous=True)  # type: ignore[no-untyped-call]
+
+
 async def _a_worker(cluster: Any) -> int:
     """Return the process of a worker."""
-    async with dask.Client(cluster, asynchronous=True) as client:  # type: ignore[no-untyped-call]
+    async with _client(cluster) as client:
         processes: dict[str, int] = await client.run(os.getpid)
     return next(iter(processes.values()))
 
