@@ -27,10 +27,11 @@ import itertools
 import os
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -70,6 +71,8 @@ _SHOWN: Final = re.compile(
     "virtual_hosted_style_request|account_name|timeout"
 )
 """Options that hold no secret, and may stand in a journal."""
+_ENDPOINT: Final = re.compile(r"https?://[\w.:\[\]-]+(/[!-~]*)?", re.IGNORECASE | re.ASCII)
+_PANIC: Final = "PanicException"
 _MEMORY: Final[dict[str, Any]] = {}
 
 
@@ -108,9 +111,11 @@ def _name_of(key: str) -> str:
     return re.sub(r"^(aws|google|azure|azure_storage)_", "", key.lower())
 
 
-def trouble_of(error: Exception) -> tuple[Trouble, str]:
+def trouble_of(error: BaseException) -> tuple[Trouble, str]:
     """Return what an error of obstore is, and what to say of it, without its own words."""
     kind, text = type(error).__name__, str(error)
+    if kind == _PANIC:
+        return "wrong", "no request can be made of its address, options and credentials"
     status, code = ("".join(each.findall(text)[:1]) for each in (_STATUS, _CODE))
     said = f"the store answered {status}{f' {code}' if code else ''}" if status else ""
     if any(each in text for each in _OF_MACHINES):
@@ -138,14 +143,26 @@ _OF_MACHINES: Final = ("//169.254.", "//metadata.google", "/latest/api/token")
 """Where machines in a cloud get credentials: who has none is asked for them there."""
 _NO_CREDENTIALS: Final = (
     "there are no credentials for the store; set them in the environment (AWS_ACCESS_KEY_ID and "
-    "the like), or give the option skip_signature=true where none are needed"
+    "AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_KEY), or give "
+    "the option skip_signature=true where none are needed"
 )
 
 
-def failed(address: str, error: Exception) -> StoreError:
-    """Return the error to raise for an error of obstore; it has neither its text nor its cause."""
-    trouble, words = trouble_of(error)
-    return StoreError(f"{address}: {words}.", trouble=trouble)
+def _is_of_obstore(error: BaseException) -> bool:
+    """Return whether it is an error of its: it panics where no request can be made of options."""
+    return isinstance(error, Exception) or type(error).__name__ == _PANIC
+
+
+@contextmanager
+def told_of(address: str) -> Iterator[None]:
+    """Raise what obstore raises as a `StoreError`, with neither its text nor its cause."""
+    try:
+        yield
+    except BaseException as error:
+        if not _is_of_obstore(error):
+            raise
+        trouble, words = trouble_of(error)
+        raise StoreError(f"{address}: {words}.", trouble=trouble) from None
 
 
 def etag_of(said: ObjectMeta | PutResult) -> str:
@@ -176,9 +193,10 @@ class StoredAt:
         found = _ADDRESS.match(address)
         bucket = found[2] if found else ""
         if found is None or not bucket or "@" in bucket or ":" in bucket:
+            shown = "An address with an @" if "@" in bucket else repr(printable(address))
             raise ConfigurationError(
-                f"{'' if '@' in bucket else printable(address)!r} is no address in a store, which "
-                "is like s3://bucket/key; credentials have no place in it."
+                f"{shown} is no address in a store, which is like s3://bucket/key; credentials "
+                "have no place in it."
             )
         return cls(f"{found[1].lower()}://{bucket}", found[3].strip("/"))
 
@@ -207,41 +225,57 @@ class Stores:
         client = {key: given.pop(key) for key in list(given) if _OF_THE_CLIENT.fullmatch(key)}
         if "anonymous" in given:
             given["skip_signature"] = given.pop("anonymous")
-        # Who names an address without TLS, wants it.
-        known = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
-        endpoints = [value for key, value in given.items() if "endpoint" in key]
-        endpoints += [os.environ.get(name, "") for name in known]
-        if any(each.lower().startswith("http://") for each in endpoints):
-            client.setdefault("allow_http", "true")
+        is_s3 = root.startswith("s3:")
+        around = {key: value for key, value in os.environ.items() if is_s3 and key[:4] == "AWS_"}
+        # obstore would panic at these.
+        for key, value in (around | (given if is_s3 else {})).items():
+            if not value.isprintable():
+                raise ConfigurationError(f"{key} holds a line break or the like; take it out.")
+        endpoints = {key: value for key, value in given.items() if "endpoint" in key.lower()}
+        known = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT") if is_s3 else ("AZURE_STORAGE_ENDPOINT",)
+        endpoints |= {key: os.environ[key] for key in known if os.environ.get(key)}
+        for key, value in endpoints.items():
+            try:
+                is_address = _ENDPOINT.fullmatch(value) and urlsplit(value).port != 0
+            except ValueError:
+                is_address = False
+            if not is_address:
+                raise ConfigurationError(
+                    f"{key} is no address of a store, which is like https://minio.example:9000."
+                )
+            # Who names an address without TLS, wants it.
+            if value.lower().startswith("http://"):
+                client.setdefault("allow_http", "true")
         client.setdefault("timeout", "120s")
         try:
             store = stores.from_url(
                 root, config=given, client_options=client, retry_config=_RETRIES
             )
-        except Exception as error:
+        except BaseException as error:
+            if not _is_of_obstore(error):
+                raise
             found = re.search(r"Configuration key: '(\w+)'", str(error))
-            which = f"does not know the option {found[1]}" if found else "cannot use its options"
+            said = f"does not know the option {found[1]}" if found else "cannot use its options"
             names = ", ".join(sorted((*given, *client))) if given else "none were given"
-            raise ConfigurationError(f"The store {root} {which} (options: {names}).") from None
+            said = f"{said} (options: {names})"
+            if "Account must be specified" in str(error):
+                said = "has no account; set AZURE_STORAGE_ACCOUNT_NAME, or give account_name=..."
+            raise ConfigurationError(f"The store {root} {said}.") from None
         self.opened[root] = store
         return store
 
     def list(self, at: StoredAt) -> Iterator[ObjectMeta]:
         """Yield the objects below a prefix, in memory that does not grow with them; blocks."""
         store = self.open(at.root)
-        try:
+        with told_of(at.address):
             stream = store.list(at.key or None, chunk_size=LISTED)
             yield from itertools.chain.from_iterable(stream)
-        except Exception as error:
-            raise failed(at.address, error) from None
 
     def head(self, at: StoredAt) -> ObjectMeta:
         """Return what a store says of an object; blocks."""
         store = self.open(at.root)
-        try:
+        with told_of(at.address):
             meta: ObjectMeta = store.head(at.key)
-        except Exception as error:
-            raise failed(at.address, error) from None
         return meta
 
     def at(self, address: str) -> Object:
@@ -272,19 +306,15 @@ class Object:
         # Opened in a thread, where it is the first time: that imports, and may look at files.
         opened, root = self.stores.opened, self.at.root
         store = opened[root] if root in opened else await in_thread(self.stores.open, root)
-        try:
+        with told_of(self.at.address):
             found = await store.get_async(self.at.key, options=self._options(start, size))
             return bytes(await found.bytes_async()), found.meta
-        except Exception as error:
-            raise failed(self.at.address, error) from None
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the bytes at an offset, fewer only at its end; blocks."""
         store = self.stores.open(self.at.root)
-        try:
+        with told_of(self.at.address):
             return bytes(store.get(self.at.key, options=self._options(offset, size)).bytes())
-        except Exception as error:
-            raise failed(self.at.address, error) from None
 
     def body(self, size: int) -> Body:
         """Return the body that sends it by ranges, the next one read while one is sent."""

@@ -21,7 +21,7 @@ import attrs
 from datagym_async._files import PRIVATE, private_folder, write_private
 from datagym_async._runs._database import SIDES, Database
 from datagym_async._runs._disk import PARTS, JournalLock, state_folder
-from datagym_async._runs._stores import RANGE, StoredAt, Stores, etag_of, failed
+from datagym_async._runs._stores import RANGE, StoredAt, Stores, etag_of, told_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, StoreError
 
@@ -54,10 +54,8 @@ class Prefix:
     async def put(self, file: Path, path: str) -> None:
         """Put a file of this machine in its place; it is there whole, or not at all."""
         at, store = self._at(path), await in_thread(self.stores.open, self.at.root)
-        try:
+        with told_of(at.address):
             await store.put_async(at.key, file, chunk_size=PART, max_concurrency=4)
-        except Exception as error:
-            raise failed(at.address, error) from None
 
     async def put_rest(self) -> None:
         """Put what has been written beside the media, labels and lists, and delete it here."""
@@ -150,10 +148,9 @@ class Prefix:
     def keep_state(self, source: Path | None = None) -> None:
         """Put a copy of the manifest, which is closed, beside the files; blocks."""
         source, at = source or self.root / MANIFEST, self._at(MANIFEST)
-        try:
-            put = self.stores.open(at.root).put(at.key, source, chunk_size=PART)
-        except Exception as error:
-            raise failed(at.address, error) from None
+        store = self.stores.open(at.root)
+        with told_of(at.address):
+            put = store.put(at.key, source, chunk_size=PART)
         write_private(self.root / STATE_FOLDER / "copy", etag_of(put).encode())
 
     def close(self) -> None:

@@ -273,6 +273,11 @@ async def test_a_store_that_gives_nothing_ends_the_job(
         ("s3://b/p//x.png", {}, "has empty or dotted parts"),
         ("s3://b/p", {"colour": SECRET}, "does not know the option colour (options: a"),
         ("s3://b/p", {"skip_signature": SECRET}, "cannot use its options (options: a"),
+        ("s3://b/p", {"endpoint": "127.0.0.1:9000"}, "endpoint is no address of a store, which is"),
+        ("s3://b/p", {"endpoint": "http://here:99999"}, "endpoint is no address of a store"),
+        ("s3://b/p", {"access_key_id": f"{ACCESS}\n"}, "access_key_id holds a line break"),
+        ("s3://b/p", {"bucket": "a b"}, "s3://b/p: no request can be made of its address, opt"),
+        ("az://b/p", {"endpoint": ""}, "is no address of a store"),
     ],
 )
 async def test_slips_are_told_before_anything_is_sent(
@@ -289,6 +294,23 @@ async def test_slips_are_told_before_anything_is_sent(
         await client.upload(dataset_id, source, config=config)
     assert words in str(caught.value)
     assert all(each not in repr(caught.value) for each in (ACCESS, SECRET))
+
+
+async def test_slips_of_the_environment(
+    client: DataGymClient, dataset_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are told of by the name of the variable; what lacks is named too."""
+    for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match="az://b has no account; set AZURE_STORAGE_ACC"):
+        await client.upload(dataset_id, "az://b/p")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL is no address of a store"):
+        await client.upload(dataset_id, "s3://b/p")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET}\n")
+    with pytest.raises(ConfigurationError, match="AWS_SECRET_ACCESS_KEY holds a line br") as caught:
+        await client.upload(dataset_id, "s3://b/p")
+    assert SECRET not in str(caught.value)
 
 
 async def test_no_credentials(
