@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from re import _constants as kind  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any, Final
@@ -24,6 +25,7 @@ _CATEGORIES: Final[dict[Any, Test]] = {
     kind.CATEGORY_WORD: lambda one: one.isalnum() or one == "_",
     kind.CATEGORY_NOT_WORD: lambda one: not (one.isalnum() or one == "_"),
 }
+_OF_A_CHARACTER: Final = {kind.LITERAL, kind.NOT_LITERAL, kind.ANY, kind.IN}
 NEVER: Final = "\x00"
 """A character that ends what most sets take."""
 
@@ -47,6 +49,7 @@ class Steps:
         self._tree = _parser.parse(text, flags)
         self._flags = pattern.flags
         self.pieces = sorted(set(_pieces(self._tree)))
+        self._tests: dict[Any, Test] = {}
         self._taken = 0
         self._most = 0
 
@@ -152,6 +155,15 @@ class Steps:
 
     def _test(self, code: Any, given: Any) -> Test | None:
         """Return the test of one character, or None where the instruction is none."""
+        if code not in _OF_A_CHARACTER:
+            return None
+        # Made once for each part of the tree, which lives as long as this.
+        key = (code, given if isinstance(given, int) else id(given))
+        if (known := self._tests.get(key)) is None:
+            known = self._tests[key] = cache(self._made(code, given))
+        return known
+
+    def _made(self, code: Any, given: Any) -> Test:
         test: Test
         if code is kind.LITERAL:
             test = chr(given).__eq__
@@ -160,10 +172,8 @@ class Steps:
         elif code is kind.ANY:
             any_at_all = self._flags & re.DOTALL
             test = lambda one: bool(any_at_all) or one != "\n"  # noqa: E731
-        elif code is kind.IN:
-            test = _in(given)
         else:
-            return None
+            test = _in(given)
         if self._flags & re.IGNORECASE:
             return lambda one: test(one.lower()) or test(one.upper())
         return test
