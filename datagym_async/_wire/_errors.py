@@ -155,7 +155,9 @@ def _message(
 def _phrase(detail: ErrorDetail) -> str:
     """Return what is wrong with one field: its name and the rule."""
     params, key = [_cut(param) for param in detail.params], _cut(detail.key)
-    if template := DETAILS.get(key):
+    if key == "ex_pattern" and (words := _PATTERNS.get(params[-1] if params else "")):
+        rule = f"must have {words}"
+    elif template := DETAILS.get(key):
         rule = _UNFAILING.vformat(template, params, {})
     else:
         said = f" ({', '.join(params)})" if params else ""
@@ -272,6 +274,11 @@ DETAILS: Mapping[str, str] = {
     "Invalid image url": "is a link that the service cannot fetch: {0}",
     "Amazon S3 Service Exception": "could not be fetched from S3",
     "Amazon Client Exception": "could not be fetched from S3",
+}
+
+# Names of datasets, the pattern that people meet.
+_PATTERNS = {
+    "^[a-zA-Z0-9_ ]{1,128}$": "1 to 128 characters: letters from a to z, digits, blanks and _"
 }
 
 STATUSES: Mapping[int, str] = {

@@ -31,6 +31,8 @@ INTERRUPTED = 130
 # What the tables of options do not know: the address, and the options of other commands.
 _OTHERS: Final[Mapping[str, str]] = {
     "check base_url": "check --base-url",
+    "set base_url": "set --base-url",
+    "base_url is": "--base-url is",
     "Timeout connect is": "--timeout is",
     "above 0, or None for no limit": "above 0",
     "name one of them yourself with UploadItem(name, path)": "with --on-clash rename",
@@ -91,7 +93,11 @@ def sentence_of(error: BaseException) -> str:
         return error.sentence
     if isinstance(error, DataGymError):
         said = hint_in_shell_words(str(error)).rstrip()
-        return _REFUSED.get(type(error)) or (said if said.endswith((".", "!", "?")) else f"{said}.")
+        said = said if said.endswith((".", "!", "?")) else f"{said}."
+        if (refused := _REFUSED.get(type(error))) is None:
+            return said
+        page = said.find("A web page answered")
+        return refused if page < 0 else f"{refused} {said[page:]}"
     if isinstance(error, ModuleNotFoundError) and (sentence := missing_extra(error)):
         return sentence
     if isinstance(error, OSError) and error.strerror:

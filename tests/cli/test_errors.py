@@ -132,6 +132,12 @@ def test_an_unknown_dataset(at_service: Cli, photos: Path) -> None:
     one_sentence(ran, "'Photos 2025'", "Did you mean 'Photos 2026'?", "--create")
 
 
+def test_a_name_that_no_dataset_can_have(at_service: Cli, photos: Path) -> None:
+    """The rule in words, not as a regular expression."""
+    ran = at_service("upload", photos, "-d", "photos-2026", "--create")
+    one_sentence(ran, "Name must have 1 to 128 characters: letters from a to z, digits, blanks")
+
+
 def test_an_unknown_id(at_service: Cli, photos: Path) -> None:
     """An unknown id is not taken for a connection problem."""
     unknown = "00000000-0000-4000-8000-000000000000"
@@ -158,12 +164,14 @@ def test_a_tls_failure(
     one_sentence(at_service("datasets", "list"), address, "secure connection")
 
 
-@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("status", [200, 403, 404])
 def test_a_wrong_base_url(at_service: Cli, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     """An HTML page answers: the sentence says that this is no DataGym service."""
     with web_site(status) as address:
         monkeypatch.setenv("DATAGYM_BASE_URL", address)
-        one_sentence(at_service("datasets", "list"), "base_url")
+        one_sentence(
+            at_service("datasets", "list"), "A web page answered", "check that --base-url is"
+        )
 
 
 @pytest.mark.parametrize("address", ["foo", "ftp://example.org", "http://"])
