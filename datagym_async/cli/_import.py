@@ -304,7 +304,7 @@ def import_(
 
 def _close(output: Output, account: _Account, source: PredictionFile, how: HowOptions) -> int:
     """Say how a run ended; return the exit status."""
-    losses = source.losses
+    losses, created = source.losses, account.created
     counts = {outcome.value: count for outcome, count in account.counts.items()}
     all_fine = all(count == 0 or outcome in _FINE for outcome, count in account.counts.items())
     is_whole = how.lossy_ok or not (account.left_out or losses.is_loss)
@@ -315,7 +315,7 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
                 **counts,
                 "ok": ok,
                 "complete": account.is_complete,
-                "created": account.created and account.created.to_payload(),
+                "created": None if created is None else created.to_payload(),
                 "unannotated": source.skipped,
                 "kinds": [
                     {"word": word, "text": text, "count": kind.count, "names": kind.names[:_NAMES]}
@@ -328,8 +328,8 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
                 ],
             }
         )
-    if account.created is not None:
-        entries = counted(len(account.created), "entry", "entries")
+    if created is not None:
+        entries = counted(len(created), "entry", "entries")
         would = "would be" if how.check else "was"
         output.message(f"A label configuration of {entries} {would} made of the file.")
     lines = account.lines()

@@ -119,6 +119,14 @@ def test_a_file_into_a_fresh_project_is_one_command(bench: Bench) -> None:
     assert ran.document["created"] is None
 
 
+def test_a_file_without_labels_imports_nothing(bench: Bench) -> None:
+    """That is no error of the program, and not well either; the configuration has no entries."""
+    bare = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [], "annotations": []}
+    ran = bench.run(bench.file("a.json", bare), "--create-config", "--json")
+    assert (ran.status, ran.document["ok"], ran.document["created"]) == (1, False, [])
+    assert ran.document["unannotated"] == 1
+
+
 def test_a_class_is_known_by_its_name(bench: Bench) -> None:
     """Not by its place or number: another file has others of the same classes."""
     first = coco({"кошка": [1, 1, 1, 1], "собака": [2, 2, 2, 2], "машина": [3, 3, 3, 3]})
