@@ -98,7 +98,7 @@ class LossKind(enum.StrEnum):
     NO_SIZE = "no_size", "images of unknown width and height, left out", True
     ORDER = "order", "classes whose keypoints no configuration orders: they are ordered by name"
     OUTLINE = "outline", "outlines reduced to the box around them"
-    OUTSIDE = "outside", "shapes that go beyond their image: trainers leave out the whole image"
+    OUTSIDE = "outside", "shapes that go beyond their image, which trainers may then leave out"
     PART = "part", "parts of objects that cannot be read, left out", True
     PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
     POINT = "point", "points, left out", True

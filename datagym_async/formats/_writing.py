@@ -261,7 +261,7 @@ def write(
             name = _named(image.media_name, file_name, source, layout, taken, losses)
         if name is None:
             continue
-        # COCO holds what goes beyond an image as it is.
+        # COCO holds what goes beyond an image as it is, and counts it itself.
         inside = fitted(sized, losses, clip=clip) if clip or layout.text else sized
         part = split_of(key_of(image), shares) if split else ""
         chosen.append(_Chosen(inside, name, source, part))

@@ -291,7 +291,7 @@ def test_a_coco_file_goes_round(service: ServerThread, at_service: Cli, tmp_path
     annotations: list[dict[str, Any]] = []
     for number in range(40):
         category = CATEGORIES[number % 4]
-        box = [chance.uniform(0, 60), chance.uniform(0, 60), *(chance.uniform(4, 24),) * 2]
+        box = [chance.uniform(0, 23), chance.uniform(0, 23), *(chance.uniform(4, 24),) * 2]
         said = {"id": number + 1, "image_id": number % 3 + 10, "category_id": category["id"]}
         annotations.append({**said, "bbox": box, "iscrowd": 0})
         if "keypoints" in category:

@@ -295,6 +295,21 @@ def test_what_coco_cannot_hold() -> None:
     assert len(written.instances["images"]) == 1
 
 
+def test_shapes_beyond_their_image() -> None:
+    """They are written as they are, and told; what rounding puts there is not told."""
+    boxes = [Rectangle(-0.005, 0, 5, 5), Rectangle(6, 6, 5, 2), Rectangle(-2, 1, 1, 1)]
+    image = LabeledImage(
+        media_name="a.jpg", annotations=[Annotation("car", each) for each in boxes],
+        width=10, height=10,
+    )  # fmt: skip
+    for each, times in ((image, 2), (attrs.evolve(image, width=None), 0)):
+        written = coco.to_document([each])
+        assert [one["bbox"] for one in written.instances["annotations"]] == [
+            [*attrs.astuple(shape)] for shape in boxes
+        ]
+        assert written.losses.count(LossKind.OUTSIDE) == times
+
+
 def test_what_cannot_be_read() -> None:
     """A broken annotation is counted and named, and the others are read."""
     given = document(

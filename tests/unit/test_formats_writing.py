@@ -429,6 +429,10 @@ def test_beyond_the_image(tmp_path: Path) -> None:
     """What goes beyond is told; on request it is cut off, or left out, and both are counted."""
     given = [image("a.png", car(Rectangle(190, 50, 100, 40)), car(Rectangle(300, 0, 5, 5)))]
     assert counts(formats.write(given, tmp_path / "as", "yolo")) == {"outside": 2}
+    assert counts(formats.write(given, tmp_path / "a.json", "coco")) == {"outside": 2}
+    assert counts(formats.write(given, tmp_path / "b.json", "coco", clip=True)) == {
+        "clipped": 1, "empty": 1
+    }  # fmt: skip
     lost = formats.write(given, tmp_path / "cut", "yolo", clip=True)
     assert counts(lost) == {"clipped": 1, "empty": 1}
     assert LossKind.EMPTY.is_loss
