@@ -45,7 +45,9 @@ from datagym_async.formats._reading import (
 _PIECE: Final = 256 * 1024
 _MOST_OF_ONE: Final = 8 * 2**20  # bytes of one tag or text
 _MOST_LEVELS: Final = 64
-_MOST_INSIDE: Final = 500_000  # tags of one image or track
+_MOST_INSIDE: Final = 500_000  # tags of one image, shape or skeleton
+_JOINED: Final = ("track", "skeleton")
+"""Tags in a track that belong together: points of a skeleton are tracks in its own."""
 
 
 # --- Elements -------------------------------------------------------------------------------------
@@ -61,6 +63,10 @@ class Element:
     """Its attributes."""
     text: str = ""
     children: list[Element] = attrs.field(factory=list)
+    around: Element | None = attrs.field(default=None, repr=False)
+    """The track that it is a shape of, which has not ended and does not hold it."""
+    shapes: int = 0
+    """How many of these a track had."""
 
     def all(self, tag: str) -> list[Element]:
         return [each for each in self.children if each.tag == tag]
@@ -79,14 +85,17 @@ class Element:
 
 
 class _Builder(ContentHandler):
-    """Builds the elements that are wanted, wherever they stand, and keeps no others."""
+    """Builds the elements that are wanted, wherever they stand, and keeps no others.
+
+    Shapes of a track, of which a long video has any number, are done one by one.
+    """
 
     def __init__(self, wanted: Collection[str], line: Callable[[], int]) -> None:
         super().__init__()
         self._wanted, self._line = wanted, line
         self._open: list[Element] = []
         self._texts: list[list[str]] = []
-        self._levels = self._inside = 0
+        self._levels = self._inside = self._kept = 0
         self.root = ""
         self.tags = 0
         self.done: list[Element] = []
@@ -99,6 +108,7 @@ class _Builder(ContentHandler):
             raise BrokenError(f"it is nested deeper than {_MOST_LEVELS} levels")
         if self._open or name in self._wanted:
             self._inside = self._inside + 1 if self._open else 1
+            self._kept = self._kept if self._open else 1
             if self._inside > _MOST_INSIDE:
                 raise BrokenError(f"more than {_MOST_INSIDE:,} tags in one <{self._open[0].tag}>")
             self._open.append(Element(name, self._line(), dict(attrs.items())))
@@ -114,13 +124,24 @@ class _Builder(ContentHandler):
         if self._open:
             element = self._open.pop()
             element.text = "".join(self._texts.pop())
-            (self._open[-1].children if self._open else self.done).append(element)
+            outer = self._open[-1] if self._open else None
+            if outer and outer.tag == "track" and element.tag not in _JOINED and not self._open[1:]:
+                element.around = outer
+                self._texts[-1].clear()
+                self._inside = self._kept
+            elif outer:
+                outer.children.append(element)
+                self._kept = self._inside if len(self._open) == 1 else self._kept
+            if element.around or not outer:
+                self.done.append(element)
 
 
 def elements(
     path: Path, root: str, wanted: Collection[str], text: str | None = None
 ) -> Iterator[Element]:
     """Give the elements with these tags as they end, each with all that is in it.
+
+    The shapes of a ``<track>`` are elements of their own, before it.
 
     Args:
         path: The file.
@@ -337,7 +358,7 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
                         if is_asked and (image := cvat.image(each)) is not None:
                             yield image
                     else:
-                        rows = cvat.track(each)
+                        rows = cvat.track(each.around or each, each)
                         frames.executemany("INSERT INTO shapes VALUES (?, ?, ?, ?)", rows)
             except (BrokenError, OSError) as error:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
@@ -408,16 +429,16 @@ class _Cvat:
             image.objects += self._objects(each, each.given.get("label"), image)
         return image
 
-    def track(self, whole: Element) -> Iterator[tuple[str, int, str, bytes]]:
-        """Give the frames on which the object of a track is seen."""
-        label, seen = whole.given.get("label", ""), 0
+    def track(self, whole: Element, part: Element) -> Iterator[tuple[str, int, str, bytes]]:
+        """Give the frames on which the object of a track is seen: in a shape of it, or in it."""
+        label = whole.given.get("label", "")
         task = whole.given.get("task_id", "") if self._is_project else ""
         points: dict[str | None, list[Element]] = {}
         for inner in whole.all("track"):  # of a point of a skeleton
             for each in inner.children:
                 each.given["label"] = inner.given.get("label", "")
                 points.setdefault(each.given.get("frame"), []).append(each)
-        for each in whole.children:
+        for each in whole.children if part is whole else [part]:
             if each.tag == "track" or each.given.get("outside") == "1":
                 continue
             each.children += points.get(each.given.get("frame"), [])
@@ -426,14 +447,14 @@ class _Cvat:
             except BrokenError as error:
                 self._losses.add(LossKind.BROKEN, f"{self._file}, line {each.line}: {error}")
                 continue
-            seen += 1
+            whole.shapes += 1
             yield task, frame, label, orjson.dumps(_packed(each))
-        if seen > 1:
+        if part is whole and whole.shapes > 1:
             number = whole.given.get("id", "")
             self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
 
     def frames(self, rows: sqlite3.Connection, pictures: Pictures) -> Iterator[RawImage]:
-        """Give a frame after the other, named as CVAT names their images.
+        """Give a frame after the other, named as CVAT names their images, without an ending.
 
         Videos of a project have frames of the same numbers, in a folder for each of its tasks.
         """
@@ -441,7 +462,7 @@ class _Cvat:
         for (task, frame), shapes in groupby(ordered, itemgetter(0, 1)):
             stem = f"frame_{frame:06}"
             picture = pictures.of(stem)
-            name = picture.name if picture else f"{stem}.png"
+            name = picture.name if picture else stem
             width, height = self._sizes.get(task) or (None, None)
             image = RawImage(name=name, where=self._file, width=width, height=height)
             image.name, image.is_labelled = f"task_{task}/{name}" if task else name, True

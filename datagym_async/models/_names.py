@@ -24,6 +24,7 @@ MAX_NAME_LENGTH = 255
 
 _UNSAFE = re.compile(r"^ ++|(?<! ) ++$|[^ -$&-~]++")
 _BEYOND_ASCII = re.compile(r"[^\0-\x7f]++")
+_ENDING = re.compile(r"(?i)\.(?:jpe?g?|jfif|mpo|png|bmp|dib|gif|tiff?|webp|hei[cf]|avif)$")
 # With the character before it, which what follows may belong to.
 _ESCAPED = re.compile(r"(?:(?<!%)(?<!%[0-9A-Fa-f])[^%])?(?:%[89A-Fa-f][0-9A-Fa-f])++")
 
@@ -180,8 +181,8 @@ class MediaIndex:
 
         It is looked for as it is, then by its last part. Other tools escape names (``a%20b.jpg`` is
         ``a b.jpg``), so that it is then tried decoded, and last among media whose names are
-        escaped. A name without an ending (``n01440764_10040``, as ImageNet has it) is that of the
-        image that has it before its own.
+        escaped. A name without the ending of an image (``n01440764_10040``, as ImageNet has it) is
+        that of the image that has it before its own.
         """
         plain = unquote(name)
         for table, written in (
@@ -193,15 +194,17 @@ class MediaIndex:
                 if found := table.get(_folded(each)):
                     return [found] if isinstance(found, str) else [*found]
         last = plain.replace("\\", "/").rpartition("/")[2]
-        return [] if "." in last else self._ids_of_stem(_folded(last))
-
-    def _ids_of_stem(self, stem: str) -> list[str]:
+        if _ENDING.search(last):
+            return []
         if not self._by_stem:
             for key, ids in self._by_name.items():
-                before, _, after = key.rpartition("/")[2].rpartition(".")
-                found = self._by_stem.setdefault(before or after, [])
-                found.extend([ids] if isinstance(ids, str) else ids)
-        return self._by_stem.get(stem, [])
+                own = key.rpartition("/")[2]
+                stem = own.rpartition(".")[0] or own
+                for each in {stem, key.removesuffix(own) + stem}:
+                    self._by_stem.setdefault(each, []).extend(
+                        [ids] if isinstance(ids, str) else ids
+                    )
+        return self._by_stem.get(_folded(plain)) or self._by_stem.get(_folded(last), [])
 
 
 def _folded(name: str) -> str:

@@ -41,15 +41,17 @@ def test_names_match_in_either_form_and_decoded() -> None:
 
 def test_names_without_an_ending() -> None:
     """ImageNet's files name images without one; what two images could be is told."""
+    names = ["n01/n01_4", "n02_5", "a.b", "bare", "t/f_1", "y/f_1", "c.JPG", "d.tiff"]
     found = match(
-        [image("n01/n01_4"), image("n02_5"), image("a.b"), image("bare")],
-        media("n01_4.JPEG", "x/n02_5.jpg", "n02_5.png", "a.b.jpg", "bare"),
+        map(image, names),
+        media("n01_4.JPEG", "x/n02_5.jpg", "n02_5.png", "a.b.jpg", "bare", "t/f_1.png", "s/f_1.jpg")
+        + media(*"1234567", "c.png", "d.tiff.jpg")[7:],
     )
     assert [(each.media_name, each.media_id) for each in found.images] == [
-        ("n01/n01_4", "1"),
-        ("bare", "5"),
-    ]
-    assert (found.ambiguous, found.unmatched) == (("n02_5",), ("a.b",))
+        ("n01/n01_4", "1"), ("a.b", "4"), ("bare", "5"), ("t/f_1", "6")
+    ]  # fmt: skip
+    assert found.ambiguous == ("n02_5", "y/f_1")
+    assert found.unmatched == ("c.JPG", "d.tiff")  # which have an ending, if another one
 
 
 def test_what_does_not_match_is_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from datagym_async import formats
 from datagym_async.formats import FormatError, LossKind
+from datagym_async.formats._losses import Losses
 from datagym_async.formats._table import open_dataset
 from tests.helpers.label_files import box, picture, read, rings, text, told
 
@@ -491,7 +493,7 @@ def test_cvat_for_video(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "frame_000010.jpg")
     images, lost = read(dataset := open_dataset(tmp_path))
     assert [(each.name, each.width, each.height) for each in images] == [
-        ("frame_000002.png", 200, 100), ("frame_000010.jpg", 200, 100)
+        ("frame_000002", 200, 100), ("frame_000010.jpg", 200, 100)
     ]  # fmt: skip
     assert [[each.category.name for each in image.objects] for image in images] == [
         ["car", "dog"], ["car"]
@@ -500,6 +502,37 @@ def test_cvat_for_video(tmp_path: Path) -> None:
     assert images[0].objects[1].where == f"{tmp_path}/annotations.xml, line 11"
     assert lost == {"track": 1, "broken": 1}
     assert [each.name for each in dataset.categories] == ["car", "dog"]
+
+
+def test_a_long_track_takes_no_memory(tmp_path: Path) -> None:
+    """Its shapes go on disk one by one, however many there are."""
+
+    def peak(shapes: int) -> int:
+        far = "<!--" + "." * 2000 + "-->"  # so that a piece of the file has a few shapes
+        box_of = '<box frame="{}" xtl="1" ytl="2" xbr="3" ybr="4"/>' + far
+        track = "".join(box_of.format(each % 100) for each in range(shapes))
+        content = f'<annotations><track label="car">{track}</track></annotations>'
+        path = text(tmp_path / f"{shapes}.xml", content)
+        tracemalloc.start()
+        try:
+            found = open_dataset(path).images(Losses())
+            assert sum(len(each.objects) for each in found) == shapes
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)  # what is loaded once
+    assert peak(1500) < peak(300) + 200_000
+
+
+def test_a_track_that_breaks_off(tmp_path: Path) -> None:
+    """What stands before the break is read."""
+    text(tmp_path / "annotations.xml", VIDEO.partition('<box xtl="2"')[0])
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, len(each.objects)) for each in images] == [
+        ("frame_000002", 1), ("frame_000010", 1)
+    ]  # fmt: skip
+    assert lost == {"broken": 1}
 
 
 def test_videos_of_a_project(tmp_path: Path) -> None:
@@ -514,8 +547,8 @@ def test_videos_of_a_project(tmp_path: Path) -> None:
     text(tmp_path / "a.xml", f"<annotations>{meta}{tracks}</annotations>")
     images, lost = read(open_dataset(tmp_path))
     assert [(each.name, each.width) for each in images] == [
-        ("task_2/frame_000000.png", 200),
-        ("task_3/frame_000000.png", 300),
+        ("task_2/frame_000000", 200),
+        ("task_3/frame_000000", 300),
     ]
     assert [[box(found)[0] for found in each.objects] for each in images] == [[10, 30], [20]]
     assert not lost

@@ -66,7 +66,7 @@ SUBJECTS: Final = {
         "formats._mapping",
         "formats._raw",
     },
-    "unit/test_formats_xml.py": {"formats._table"},
+    "unit/test_formats_xml.py": {"formats._losses", "formats._table"},
     "unit/test_formats_writing.py": {"formats._label_texts"},
     "unit/test_formats_yolo.py": {"formats._losses", "formats._raw", "formats._table"},
     "unit/test_home.py": {"_home"},
