@@ -11,8 +11,8 @@ In reading order:
   official SDK makes of it, for those who move over
 * `_writing`: label values as files of any format; `_label_texts`: what stands in these;
   `_written`: classes with their numbers, objects; `_splits`: which part an image belongs to
-* `_reading`: what all readers share; `_reading_lines`: YOLO and KITTI; `_reading_xml`: Pascal VOC
-  and CVAT; `_reading_json`: LabelMe, Lightly and Labelbox
+* `_reading`: what all readers share; `_reading_lines`: YOLO; `_reading_kitti`: KITTI;
+  `_reading_xml`: Pascal VOC and CVAT; `_reading_json`: LabelMe, Lightly and Labelbox
 * `_table`: the table of formats, which of them a file or folder has, and the one way to read any
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `_prediction_files`: files in any of the forms that an import takes, and whose media they mean

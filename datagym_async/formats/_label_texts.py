@@ -15,7 +15,7 @@ import orjson
 from datagym_async.formats._geometry import snapped, to_voc
 from datagym_async.formats._losses import Losses, LossKind, outlines_of, writable
 from datagym_async.formats._mapping import LabelMapping
-from datagym_async.formats._reading_lines import KITTI_MARKS
+from datagym_async.formats._reading_kitti import KITTI_MARKS
 from datagym_async.formats._reading_xml import VOC_MARKS
 from datagym_async.formats._written import (
     Classes,

@@ -39,6 +39,7 @@ from datagym_async.labels import (
 )
 from datagym_async.labels import Shape as AnyShape
 from datagym_async.labels._config_rules import LONGEST_TEXT
+from datagym_async.labels._geometry import InShares
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class _Mapper:
             answers.append(Classification.freetext(key, caption))
         if self._mapping.sdk and len(raw.captions) > 1:
             self._losses.add(LossKind.CAPTION, raw.name, count=len(raw.captions) - 1)
-        return LabeledImage(
+        return (InShares if raw.in_shares else LabeledImage)(
             media_id=raw.media_id,
             media_name=raw.name,
             annotations=annotations,

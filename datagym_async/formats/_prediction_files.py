@@ -74,6 +74,8 @@ class PredictionFile:
         images: See `read`.
         unannotated: Whether images without any label are given. Where labels are replaced, that
             deletes those that the images have.
+        in_shares: Whether labels of YOLO whose images are not there are given nevertheless: their
+            coordinates are shares of a width and height that an import asks the service for.
 
     Attributes:
         skipped: How many images were not given for that; known when an iteration has ended.
@@ -89,6 +91,7 @@ class PredictionFile:
     zero_based: bool = False
     images: Path | None = None
     unannotated: bool = False
+    in_shares: bool = False
     skipped: int = attrs.field(default=0, init=False)
     _losses: Losses = attrs.field(factory=Losses, init=False)
     _opened: RawDataset | None = attrs.field(default=None, init=False)
@@ -140,9 +143,9 @@ class PredictionFile:
             OSError: It cannot be read.
         """
         self._losses = Losses()
-        return config_of(self._dataset(), self.mapping, self._losses, present)
+        return config_of(self._dataset(in_shares=True), self.mapping, self._losses, present)
 
-    def _dataset(self) -> RawDataset:
+    def _dataset(self, *, in_shares: bool) -> RawDataset:
         if not self.has_classes:
             raise FormatError(
                 f"{self.path} has keys of a label configuration that is there, and no classes"
@@ -155,6 +158,7 @@ class PredictionFile:
             min_score=self.min_score,
             zero_based=self.zero_based,
             images=self.images,
+            in_shares=in_shares,
         )
 
     def _names(self) -> list[str]:
@@ -180,7 +184,7 @@ class PredictionFile:
     def _items(self) -> Generator[Item, None, None]:
         self._losses, self.skipped = Losses(), 0
         if self.has_classes:
-            dataset = self._dataset()
+            dataset = self._dataset(in_shares=self.in_shares)
             for image in images_of(dataset, self.mapping, self._losses, self.config):
                 if self.unannotated or image.annotations or image.classifications:
                     yield image

@@ -97,6 +97,8 @@ class RawImage:
     captions: list[str] = attrs.field(factory=list)
     is_labelled: bool = False
     """Whether the file has labels of it, be they readable or not."""
+    in_shares: bool = False
+    """Whether its numbers are shares of a width and height that are not known, as in YOLO."""
 
 
 @attrs.frozen(kw_only=True)

@@ -45,6 +45,8 @@ class Options:
     split: str | None = None
     zero_based: bool = False
     images: Path | None = None
+    in_shares: bool = False
+    """Whether images of unknown size are given in shares of it (`RawImage.in_shares`)."""
 
 
 # --- Texts and numbers ----------------------------------------------------------------------------
@@ -98,6 +100,23 @@ def number_of(value: object, what: str = "a coordinate") -> float:
     return number
 
 
+def is_number(word: str) -> bool:
+    """Return whether a word is a number."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def first_words(path: Path) -> list[str]:
+    """Return the words of the first line of a file that has any; none if it cannot be read."""
+    try:
+        return next(lines_of(path), (0, []))[1]
+    except (BrokenError, OSError):
+        return []
+
+
 def pixels_of(value: object) -> int | None:
     """Return a width or height: a whole number above 0, also as a text or as 640.0; else None."""
     try:
@@ -108,6 +127,14 @@ def pixels_of(value: object) -> int | None:
 
 
 # --- Files ----------------------------------------------------------------------------------------
+
+
+def is_there(path: Path, *, as_file: bool = False) -> bool:
+    """Return whether a file or folder is there that a file of labels names, or a file alone.
+
+    `Path.exists` raises for a name that is too long for any file.
+    """
+    return (os.path.isfile if as_file else os.path.exists)(path)
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:

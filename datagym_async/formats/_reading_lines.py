@@ -1,6 +1,6 @@
-"""Labels in lines of numbers: YOLO in all its kinds, and KITTI.
+"""Labels in lines of numbers: YOLO in all its kinds.
 
-YOLO's rules are those of Ultralytics (docs.ultralytics.com/datasets: detect, segment, pose, obb),
+Its rules are those of Ultralytics (docs.ultralytics.com/datasets: detect, segment, pose, obb),
 with what darknet, CVAT, Label Studio and Roboflow write: a folder of label files and a list of
 names. Numbers are shares of the width and height of the image as trainers see it.
 """
@@ -23,15 +23,14 @@ from datagym_async.formats._losses import BrokenError, FormatError, Losses, Loss
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject
 from datagym_async.formats._reading import (
     IMAGE_SUFFIXES,
-    Classes,
     Options,
     Pictures,
     files_below,
-    gathered,
+    first_words,
+    is_number,
+    is_there,
     lines_of,
-    measure,
     number_of,
-    of_part,
     size_of,
     stem_of,
     text_of,
@@ -42,8 +41,11 @@ from datagym_async.formats._reading import (
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb"]
 PARTS: Final = ("train", "val", "test")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "_darknet.labels", "names.txt")
+_DOTA: Final = "labelTxt"
+"""Folder of turned boxes as DOTA and YOLOv5-OBB have them: in pixels, with the name of a class."""
+_DOTA_HEADS: Final = ("imagesource:", "gsd:")  # lines before those of objects
 _YAML: Final = (".yaml", ".yml")
-_NO_LABELS: Final = frozenset((
+NO_LABELS: Final = frozenset((
     "classes", "predefined_classes", "names", "labels", "train", "val", "valid", "test", "notes",
     "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
 ))  # fmt: skip
@@ -98,7 +100,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     if not found:
         why = f"; {'; '.join(problems)}" if problems else ""
         raise FormatError(f"{told or path} leads to no images; looked for {looked_for}{why}")
-    if not any(each.labels.exists() for each in found):
+    if not any(is_there(each.labels) for each in found):
         where = f"none of its {len(found):,} images; looked for {found[0].labels}"
         raise FormatError(f"{told or path} leads to labels of {where}")
 
@@ -107,7 +109,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
             losses.add(LossKind.BROKEN, f"{told}: {problem}")
         is_any = bool(problems)
         for each in found:
-            image, lost = _read(each, yolo, losses)
+            image, lost = _read(each, yolo, options.in_shares, losses)
             is_any = is_any or image is not None or lost
             if image is not None:
                 yield image
@@ -134,12 +136,12 @@ def yolo_kind(path: Path) -> YoloName:
     except (BrokenError, FormatError):
         return "yolo"
     columns = {count for count in _columns(found) if count > 6}
-    return "yolo-obb" if columns == {9} else "yolo-seg" if columns else "yolo"
+    return "yolo-obb" if columns and columns <= {9, 10} else "yolo-seg" if columns else "yolo"
 
 
 def _columns(found: Sequence[_Labelled]) -> Iterator[int]:
     """Give the numbers of columns of lines of the first label files that are there."""
-    for each in islice((each for each in found if each.labels.is_file()), _FIRST):
+    for each in islice((each for each in found if is_there(each.labels)), _FIRST):
         try:
             yield from (len(words) for _, words in lines_of(each.labels))
         except (BrokenError, OSError):
@@ -251,8 +253,8 @@ def _tried(roots: Sequence[Path], value: str) -> list[Path]:
 def _place(roots: Sequence[Path], value: str) -> Path | None:
     """Return where a path leads; where no folder of images is, one of labels will do."""
     tried = _tried(roots, value)
-    labelled = (each for each in tried if _labels_of(each) != each and _labels_of(each).is_dir())
-    return next(chain((each for each in tried if each.exists()), labelled), None)
+    labelled = (each for each in tried if _labels_of(each) != each and is_there(_labels_of(each)))
+    return next(chain(filter(is_there, tried), labelled), None)
 
 
 def classes_of_yaml(path: Path) -> Mapping[int, Category]:
@@ -326,7 +328,8 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     elif images is None and folder.name == "labels" and (folder.parent / "images").is_dir():
         folder = folder.parent / "images"
     root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
-    places = [each for each in dict.fromkeys((root, folder)) if each.is_dir()]
+    tried = dict.fromkeys((root, folder, root.with_name(_DOTA)))
+    places = [each for each in tried if each.is_dir()]
     texts = [(place, file) for place in places for file in files_below(place, {".txt"})]
     by_name = {composed(str(file)): file for _, file in texts}
     found: list[_Labelled] = []
@@ -340,7 +343,7 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     orphans = [
         _Labelled(stem_of(file, place), None, file)
         for place, file in texts
-        if file not in claimed and file.stem.lower() not in _NO_LABELS
+        if file not in claimed and file.stem.lower() not in NO_LABELS
     ]
     # Labels in some other folder are of the image of their name, if there is one alone without any.
     there = {file for _, file in texts}
@@ -373,9 +376,9 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
     for line in filter(None, lines):
         value = line.replace("\\", "/").removeprefix("./")
         tried = _tried([path.parent, *roots], value)
-        image = next((each for each in tried if each.is_file()), None)
+        image = next((each for each in tried if is_there(each, as_file=True)), None)
         files = [_labels_of(each).with_suffix(".txt") for each in ([image] if image else tried)]
-        labels = next((each for each in files if each.is_file()), files[0])
+        labels = next((each for each in files if is_there(each, as_file=True)), files[0])
         behind = _behind_images(value)
         name = behind if behind != value else _relative(image, roots[-1]) or value
         yield _Labelled(name, image, labels)
@@ -402,14 +405,16 @@ def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
 # --- YOLO: what a label file says -----------------------------------------------------------------
 
 
-def _read(each: _Labelled, yolo: _Yolo, losses: Losses) -> tuple[RawImage | None, bool]:
+def _read(
+    each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses
+) -> tuple[RawImage | None, bool]:
     """Return an image with its labels, and whether all of these are lost.
 
     An image of which nothing is known but that labels are lost is none: it would be taken for one
     without labels. So is one whose name only its label file tells.
     """
     try:
-        lines = list(lines_of(each.labels)) if each.labels.exists() else []
+        lines = list(lines_of(each.labels)) if is_there(each.labels) else []
     except (BrokenError, OSError) as error:
         losses.add(LossKind.BROKEN, f"{each.labels}: {error}")
         return None, True
@@ -424,15 +429,19 @@ def _read(each: _Labelled, yolo: _Yolo, losses: Losses) -> tuple[RawImage | None
                 losses.add(LossKind.TURNED, each.name)
     except (BrokenError, OSError) as error:
         reason = str(error)
+    size = (image.width or 1, image.height or 1)
     if image.width is None or image.height is None:
-        if lines:
+        image.in_shares = in_shares
+        if not lines:
+            return (image if Path(each.name).suffix.lower() in IMAGE_SUFFIXES else None), False
+        if not in_shares:
             losses.add(LossKind.MISSING_IMAGE, f"{each.name}: {reason}", count=len(lines))
             return None, True
-        return (image if Path(each.name).suffix.lower() in IMAGE_SUFFIXES else None), False
-    size = (image.width, image.height)
     image.is_labelled = bool(lines)
     for number, words in lines:
         where = f"{each.labels}, line {number}"
+        if words[0].startswith(_DOTA_HEADS):
+            continue
         try:
             image.objects.append(_object(words, yolo, size, where))
         except BrokenError as error:
@@ -448,6 +457,8 @@ def _object(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str
     4: middle, width and height of a box. Those and the keypoints of ``kpt_shape``. 6 and more, an
     even number: the corners of an outline; 8 are those of a turned box, too. One more is a score.
     """
+    if len(words) in (9, 10) and not is_number(words[8]):
+        return _of_dota(words, yolo, size, where)
     number = number_of(words[0], "a class")
     category = yolo.categories.get(int(number)) if number == int(number) else None
     if category is None:
@@ -487,6 +498,22 @@ def _object(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str
     return found
 
 
+def _of_dota(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str) -> RawObject:
+    """Return a turned box of DOTA: four corners in pixels, its class, and 1 if it is difficult."""
+    known = (each for each in yolo.categories.values() if each.name == words[8])
+    if (category := next(known, None)) is None:
+        raise LookupError(repr(words[8]))
+    if size == (1, 1):
+        raise BrokenError("its numbers are pixels, and its image is not there to tell its size")
+    numbers = [*map(number_of, words[:8])]
+    ring = [
+        (snapped(x, size[0]), snapped(y, size[1]))
+        for x, y in zip(numbers[::2], numbers[1::2], strict=True)
+    ]
+    extra = {"difficult": words[9]} if words[9:] not in ([], ["0"]) else {}
+    return RawObject(category=category, where=where, parts=[[ring]], extra=extra)
+
+
 def _keypoint(
     numbers: Sequence[float], pixel: Callable[[float, float], Pair]
 ) -> tuple[float, float, int] | None:
@@ -496,111 +523,8 @@ def _keypoint(
     return (*pixel(x, y), min(seen, 2)) if seen > 0 else None
 
 
-# --- KITTI ----------------------------------------------------------------------------------------
-
-KITTI_MARKS: Final = {
-    "truncated": -1, "occluded": -1, "alpha": -10, "left": 0, "top": 0, "right": 0, "bottom": 0,
-    "height": -1, "width": -1, "length": -1, "x": -1000, "y": -1000, "z": -1000,
-    "rotation_y": -10, "score": 0,
-}  # fmt: skip
-"""The numbers behind the class, the last of which may be missing, and what each is if unknown.
-
-The box is in pixels from 0, the rest in metres and radians (readme of the development kit).
-"""
-_KITTI_NUMBERS: Final = 14
-KITTI_FOLDERS: Final = ("label_2", "training/label_2", "labels")
-
-
-def open_kitti(path: Path, options: Options) -> RawDataset:
-    """Open a folder of KITTI's label files, or one that holds ``label_2``."""
-    inside = (path / each for each in KITTI_FOLDERS)
-    folder = next((each for each in inside if each.is_dir()), path)
-    beside = ("image_2", "images", "JPEGImages")
-    places = [options.images] if options.images else [folder.parent / each for each in beside]
-    pictures = Pictures([*places, folder])
-    files = [each for each in files_below(folder, {".txt"}) if each.stem.lower() not in _NO_LABELS]
-    root = folder.parent.parent if folder.parent.name == "training" else folder.parent
-    files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)
-
-    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
-        for file in files:
-            stem = stem_of(file, folder)
-            picture, objects = pictures.of(stem), list[RawObject]()
-            name = f"{stem}{picture.suffix if picture else '.png'}"
-            image = RawImage(name=name, where=str(file), objects=objects)
-            try:
-                lines = list(lines_of(file))
-            except (BrokenError, OSError) as error:
-                losses.add(LossKind.BROKEN, f"{file}: {error}")
-                continue
-            measure(image, picture, losses)
-            image.is_labelled = any(words[0] != "DontCare" for _, words in lines)
-            for number, words in lines:
-                where = f"{file}, line {number}"
-                try:
-                    _kitti(words, where, classes, losses, objects)
-                except BrokenError as error:
-                    losses.add(LossKind.BROKEN, f"{where}: {error}")
-            yield image
-
-    return gathered(str(path), read, options, "a .txt of labels for each, 15 numbers a line")
-
-
-def _kitti(
-    words: Sequence[str], where: str, classes: Classes, losses: Losses, objects: list[RawObject]
-) -> None:
-    # A name may have blanks. Behind it come 14 numbers, and maybe a score.
-    count = next(
-        (at for at, word in enumerate(reversed(words)) if not _is_number(word)), len(words)
-    )
-    if count < _KITTI_NUMBERS or len(words) <= _KITTI_NUMBERS:
-        raise BrokenError(f"it has no class and {_KITTI_NUMBERS} numbers behind it")
-    count = min(count, _KITTI_NUMBERS + 1, len(words) - 1)
-    if len(words) - count > 2 and all(map(_is_number, words[:2])):
-        raise BrokenError("it begins with a frame and a track: KITTI's tracking is not read")
-    name, numbers = " ".join(words[:-count]), [number_of(each) for each in words[-count:]]
-    if name == "DontCare":
-        losses.add(LossKind.IGNORED, where)
-        return
-    marks = dict(zip(KITTI_MARKS, numbers, strict=False))
-    left, top, right, bottom = (marks.pop(side) for side in ("left", "top", "right", "bottom"))
-    if right < left or bottom < top:
-        raise BrokenError("its box ends before it begins")
-    objects.append(
-        RawObject(
-            category=classes.of(name),
-            where=where,
-            box=(left, top, right - left, bottom - top),
-            score=marks.pop("score", None),
-            extra={mark: value for mark, value in marks.items() if value != KITTI_MARKS[mark]},
-        )
-    )
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def is_kitti(path: Path) -> bool:
-    """Return whether the first line of a file is one of KITTI."""
-    words = _first_words(path)
-    has_name = len(words) > _KITTI_NUMBERS and not _is_number(words[0])
-    return has_name and all(map(_is_number, words[-_KITTI_NUMBERS:]))
-
-
 def is_yolo(path: Path) -> bool:
     """Return whether the first line of a file is one of YOLO, or there is none."""
-    words = _first_words(path)
-    is_labels = path.stem.lower() not in _NO_LABELS
-    return is_labels and (len(words) > 4 or not words) and all(map(_is_number, words))
-
-
-def _first_words(path: Path) -> list[str]:
-    try:
-        return next(lines_of(path), (0, []))[1]
-    except (BrokenError, OSError):
-        return []
+    words = first_words(path)
+    is_labels = path.stem.lower() not in NO_LABELS
+    return is_labels and (len(words) > 4 or not words) and all(map(is_number, words))

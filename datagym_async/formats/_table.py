@@ -18,15 +18,8 @@ from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset, RawImage
 from datagym_async.formats._reading import Options, files_below
 from datagym_async.formats._reading_json import open_labelbox, open_labelme, open_lightly
-from datagym_async.formats._reading_lines import (
-    KITTI_FOLDERS,
-    is_kitti,
-    is_yolo,
-    open_kitti,
-    open_yolo,
-    yolo_file,
-    yolo_kind,
-)
+from datagym_async.formats._reading_kitti import KITTI_FOLDERS, is_kitti, open_kitti
+from datagym_async.formats._reading_lines import is_yolo, open_yolo, yolo_file, yolo_kind
 from datagym_async.formats._reading_xml import open_cvat, open_voc
 from datagym_async.formats.coco._reading import open_dataset as open_files_of_coco
 
@@ -217,8 +210,12 @@ def open_dataset(
     min_score: float | None = None,
     zero_based: bool = False,
     images: str | Path | None = None,
+    in_shares: bool = False,
 ) -> RawDataset:
-    """Open a file or folder of any format; arguments and errors are those of `read`."""
+    """Open a file or folder of any format; arguments and errors are those of `read`.
+
+    With `in_shares`, images of unknown size are given, too (`RawImage.in_shares`).
+    """
     place = Path(path)
     try:
         info = format_info(format or sniff(place))
@@ -227,6 +224,7 @@ def open_dataset(
             split=split,
             zero_based=zero_based,
             images=None if images is None else Path(images),
+            in_shares=in_shares,
         )
         found = info.open(place, options)
     except OSError as error:
@@ -319,5 +317,7 @@ def label_config(
         split: As for `read`; errors, too.
         images: As for `read`; errors, too.
     """
-    dataset = open_dataset(path, format, classes=classes, split=split, images=images)
+    dataset = open_dataset(
+        path, format, classes=classes, split=split, images=images, in_shares=True
+    )
     return config_of(dataset, mapping or LabelMapping())

@@ -108,7 +108,7 @@ class LabelImport:
                 " can be made of it; give a file of classes, or create_config=False"
             )
         if has_classes:
-            how["by_name"] = True
+            how["by_name"] = self.source.in_shares = True
             view = await self.configs.read(self.project.id)
             self.source.config = None if view is None else LabelConfig.from_entries(view)
             if self.create_config if view is None else not view.entries:

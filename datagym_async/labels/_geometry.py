@@ -164,6 +164,14 @@ def reshaped(
 # --- The labels of a file, and the image that the service has under that name ---------------------
 
 
+@attrs.frozen(kw_only=True)
+class InShares(LabeledImage):
+    """Labels whose coordinates are shares of the width and height of an image, until it is known.
+
+    YOLO has them so. They have no width and height before `fitted` gives them those of the image.
+    """
+
+
 @attrs.define
 class Fitted:
     """The labels of an image, fitted to the image that the service has.
@@ -193,11 +201,18 @@ def fitted(
         clip: Whether shapes are cut off at the edges.
     """
     found = Fitted(image)
-    if size is not None and image.width and image.height:
-        found.errors += _unlike((image.width, image.height), size, rescale=rescale)
+    said = (image.width, image.height)
+    is_open = isinstance(image, InShares) and None in said
+    if is_open and size is None:
+        why = "are shares of a width and height, and the size of the image is not read"
+        found.errors.append(Finding((), f"the labels {why}"))
+        return found
+    width, height = (1, 1) if is_open else said
+    if size is not None and width and height:
+        found.errors += () if is_open else _unlike((width, height), size, rescale=rescale)
         if found.errors:
             return found
-        across, down = size[0] / image.width, size[1] / image.height
+        across, down = size[0] / width, size[1] / height
         if (across, down) != (1, 1):
             found.image = attrs.evolve(
                 image,
@@ -207,7 +222,8 @@ def fitted(
                     for each in reshaped(whole, lambda it: [scaled(it, across, down)])
                 ],
             )
-            message = f"scaled from {image.width} x {image.height} to {size[0]} x {size[1]} pixels"
+        if (across, down) != (1, 1) and not is_open:
+            message = f"scaled from {width} x {height} to {size[0]} x {size[1]} pixels"
             found.warnings.append(Finding((), message, Severity.WARNING))
     if size is not None:
         found.image = attrs.evolve(found.image, width=size[0], height=size[1])

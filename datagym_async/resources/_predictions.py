@@ -45,7 +45,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.labels import EntryLike, Finding, LabeledImage, parse_image, prepare_prediction
 from datagym_async.labels._check_parts import kind_of
-from datagym_async.labels._geometry import Fitted, fitted
+from datagym_async.labels._geometry import Fitted, InShares, fitted
 from datagym_async.labels._json import ShapeError
 from datagym_async.models._basics import count as counted
 from datagym_async.models._names import MediaIndex, decode_name
@@ -532,6 +532,11 @@ class MediaNames:
         return Named({**prediction, _IDS[0]: found[0]})
 
 
+def _needs_size(prediction: PredictionLike) -> bool:
+    """Return whether labels say a size, which is compared, or are shares of one."""
+    return isinstance(prediction, InShares) or bool(getattr(prediction, "width", None))
+
+
 @attrs.define
 class MediaSizes:
     """Reads widths and heights of media, which the service tells in the details of tasks alone.
@@ -550,7 +555,7 @@ class MediaSizes:
         wanted = {
             each.media_id.lower()
             for each in predictions
-            if each.media_id and (self.always or getattr(each.prediction, "width", None))
+            if each.media_id and (self.always or _needs_size(each.prediction))
         }
         if wanted and self._rows is None:
             async with aclosing(self._tasks.iter(self._project_id, state="all")) as every:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -115,6 +116,37 @@ async def test_the_same_ratio_is_scaled_on_request() -> None:
         (door,) = [each.point for each in value.children]
         assert door is not None
         assert (door.x, door.y) == (1.5, 2.5)
+
+
+async def test_yolo_without_images_takes_the_sizes_of_the_service(tmp_path: Path) -> None:
+    """Its shares become pixels of the media; where the size is not read, that is the reason."""
+    files = {
+        "data.yaml": "train: images\nnames: [car, road]\n",
+        "labels/a.txt": "0 0.5 0.25 0.5 0.5\n1 0 0 1 0 1 1\n0 0 0.5 0.5 0.5\n",
+        "labels/gone.txt": "0 0.5 0.5 0.1 0.1\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    async with bench() as given:
+        unread = await given.client.import_labels(
+            given.project_id, tmp_path, keep_data=False, sizes=False
+        )
+        assert "the size of the image is not read" in str(unread.report.problems[0].reasons)
+        assert not await given.shapes()
+        imported = await given.client.import_labels(given.project_id, tmp_path, keep_data=False)
+        (stored, gone) = imported.report.results
+        assert (stored.outcome, len(stored.left_out), stored.warnings) == ("stored", 1, ())
+        assert "below zero" in stored.left_out[0] or "negative" in stored.left_out[0]
+        assert (gone.outcome, gone.media_name, imported.ok) == ("rejected", "gone", False)
+        assert await given.shapes() == [
+            Rectangle(50, 0, 100, 50), Polygon([(0, 0), (200, 0), (200, 100)])
+        ]  # fmt: skip
+        clipped = await given.client.import_labels(
+            given.project_id, tmp_path, keep_data=False, clip=True
+        )
+        assert clipped.report.results[0].left_out == ()
+        assert Rectangle(0, 25, 50, 50) in await given.shapes()
 
 
 async def test_sizes_are_not_compared_where_that_is_not_wanted() -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from datagym_async.formats import FormatError, LossKind
+from datagym_async.formats import FormatError, LossKind, sniff
 from datagym_async.formats._losses import Losses
 from datagym_async.formats._table import open_dataset
-from tests.helpers.label_files import box, picture, read, text
+from tests.helpers.label_files import box, picture, read, rings, text
 
 if TYPE_CHECKING:
     from datagym_async.formats._raw import RawObject
@@ -214,6 +214,29 @@ def test_labels_without_an_image_are_told_by_name(tmp_path: Path) -> None:
     assert "bad.jpg: it cannot be read as an image" in str(lost)
 
 
+def test_shares_of_an_unknown_size(tmp_path: Path) -> None:
+    """Asked for, they are given as they are: an edge that noise put beyond 1 is 1."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car, road]\n")
+    picture(tmp_path / "images" / "a.png")
+    lines = "0 0.5 0.25 0.5 0.5\n0 0.9 0.5 0.200001 1.000001\n1 0 0 1 0 1 1\n0 1 1 1 x\n"
+    for name in ("a", "b.c"):
+        text(tmp_path / "labels" / f"{name}.txt", lines)
+    text(tmp_path / "labels" / "empty.txt", "")
+    (there, gone), lost = read(open_dataset(tmp_path, "yolo", in_shares=True))
+    assert (there.name, there.in_shares, box(there.objects[0])) == (
+        "a.png",
+        False,
+        (50, 0, 100, 50),
+    )
+    assert (gone.name, gone.in_shares, gone.width, gone.is_labelled) == ("b.c", True, None, True)
+    assert [box(each) for each in gone.objects] == [
+        (0.25, 0, 0.5, 0.5), pytest.approx((0.7999995, 0, 0.2000005, 1)), None
+    ]  # fmt: skip
+    assert box(gone.objects[1])[1:] == (0, 1 - box(gone.objects[1])[0], 1)
+    assert rings(gone.objects[2]) == [[[(0, 0), (1, 0), (1, 1)]]]
+    assert lost == {"broken": 2}
+
+
 def test_labels_without_images_at_all(tmp_path: Path) -> None:
     """They are all counted, whether the folder of images is there or not."""
     text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
@@ -392,9 +415,42 @@ def test_images_without_any_label_file(tmp_path: Path) -> None:
     """Labels that lie where nobody looks are not said to be none."""
     text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
     picture(tmp_path / "images" / "a.png")
-    text(tmp_path / "labelTxt" / "a.txt", "0 0 0 2 2 2 2 0 car 0")
+    text(tmp_path / "elsewhere" / "a.txt", "0 0.5 0.5 0.5 0.5")
     with pytest.raises(FormatError, match=r"labels of none of its 1 images; .*labels/a\.txt"):
         open_dataset(tmp_path, "yolo")
+
+
+def test_turned_boxes_of_dota(tmp_path: Path) -> None:
+    """YOLOv5-OBB has them in pixels, with the name of the class, in a folder of their own."""
+    text(tmp_path / "data.yaml", "train: train/images\nnames: [plane, large vehicle, ship]\n")
+    picture(tmp_path / "train" / "images" / "a.png")
+    lines = ["gsd:0.1", "10 20 110.5 20 110.5 60 10 60 ship 0"]
+    lines += [f"0 0 9 0 9 9 0 {end}" for end in ("9 plane 1", "9 car 0", "x plane 0", "9 ship")]
+    text(tmp_path / "train" / "labelTxt" / "a.txt", "\n".join(lines))
+    text(tmp_path / "train" / "labelTxt" / "gone.txt", lines[1])
+    assert sniff(tmp_path) == "yolo-obb"
+    (image,), lost = read(open_dataset(tmp_path))
+    assert [(each.category.name, dict(each.extra)) for each in image.objects] == [
+        ("ship", {}), ("plane", {"difficult": "1"}), ("ship", {})
+    ]  # fmt: skip
+    assert rings(image.objects[0]) == [[[(10, 20), (110.5, 20), (110.5, 60), (10, 60)]]]
+    assert lost == {"unknown_category": 1, "broken": 1, "missing_image": 1}
+    (_, gone), lost = read(open_dataset(tmp_path, in_shares=True))
+    assert (gone.name, gone.objects, lost["broken"]) == ("gone", [], 2)
+
+
+def test_names_too_long_for_any_file(tmp_path: Path) -> None:
+    """They end no reading: in a list of images, in data.yaml, in a folder or alone."""
+    long = "x" * 300
+    text(tmp_path / "data.yaml", f"train: [l.txt, {long}, {long}/a]\nnames: [car]\n")
+    text(tmp_path / "l.txt", f"{long}.png\n{long}/b.png\nimages/a.png\n{'y/' * 3000}c.png\n")
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert {each.name[-5:]: len(each.objects) for each in images} == {
+        "x.png": 0, "a.png": 1, "b.png": 0, "c.png": 0
+    } | {images[0].name[-5:]: 0}  # fmt: skip
+    assert lost == {"broken": 2}
 
 
 def test_labels_in_a_folder_of_another_name(tmp_path: Path) -> None:
@@ -458,7 +514,7 @@ def test_kitti_as_it_is_published(tmp_path: Path) -> None:
     picture(tmp_path / "image_2" / "000000.png", 1224, 370)
     for where in (tmp_path, tmp_path / "label_2"):
         images, lost = read(dataset := open_dataset(where, "kitti"))
-        assert [each.name for each in images] == ["000000.png", "000001.png"]
+        assert [each.name for each in images] == ["000000.png", "000001"]
         assert (images[0].width, images[0].height, images[1].width) == (1224, 370, None)
         assert lost == {"ignored": 1, "size": 1}
         assert [each.name for each in dataset.categories] == ["Truck", "traffic light"]
@@ -500,9 +556,9 @@ def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
     picture(tmp_path / "training" / "image_2" / "s" / "a.jpg")
     text(tmp_path / "ImageSets" / "val.txt", "s/b\n")
     images, lost = read(open_dataset(tmp_path))
-    assert [each.name for each in images] == ["s/a.jpg", "s/b.png"]
+    assert [each.name for each in images] == ["s/a.jpg", "s/b"]
     (image,), lost = read(open_dataset(tmp_path, split="val"))
-    assert (image.name, lost) == ("s/b.png", {"size": 1})
+    assert (image.name, lost) == ("s/b", {"size": 1})
     with pytest.raises(FormatError, match="has no part 'test'"):
         open_dataset(tmp_path, split="test")
 

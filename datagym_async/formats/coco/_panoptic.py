@@ -15,6 +15,7 @@ import attrs
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import BrokenError, FormatError
 from datagym_async.formats._masks import MOST_PIXELS, compress
+from datagym_async.formats._reading import is_there
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +40,7 @@ class Segments:
             FormatError: There is none where they are looked for.
         """
         tried = [path.with_suffix(""), path.parent, path.parent.parent / path.stem]
-        folders = [each for each in tried if (each / example).is_file()]
+        folders = [each for each in tried if is_there(each / example, as_file=True)]
         folders += [each for each in (tried[0], tried[2]) if each.is_dir()]
         if not folders:
             places = ", ".join(map(str, tried))

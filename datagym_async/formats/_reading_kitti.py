@@ -1,0 +1,108 @@
+"""Labels of KITTI: for each object a line of its name and 14 or 15 numbers, its box in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from datagym_async.formats._losses import BrokenError, Losses, LossKind
+from datagym_async.formats._raw import RawDataset, RawImage, RawObject
+from datagym_async.formats._reading import (
+    Classes,
+    Options,
+    Pictures,
+    files_below,
+    first_words,
+    gathered,
+    is_number,
+    lines_of,
+    measure,
+    number_of,
+    of_part,
+    stem_of,
+)
+from datagym_async.formats._reading_lines import NO_LABELS
+
+KITTI_MARKS: Final = {
+    "truncated": -1, "occluded": -1, "alpha": -10, "left": 0, "top": 0, "right": 0, "bottom": 0,
+    "height": -1, "width": -1, "length": -1, "x": -1000, "y": -1000, "z": -1000,
+    "rotation_y": -10, "score": 0,
+}  # fmt: skip
+"""The numbers behind the class, the last of which may be missing, and what each is if unknown.
+
+The box is in pixels from 0, the rest in metres and radians (readme of the development kit).
+"""
+_KITTI_NUMBERS: Final = 14
+KITTI_FOLDERS: Final = ("label_2", "training/label_2", "labels")
+
+
+def open_kitti(path: Path, options: Options) -> RawDataset:
+    """Open a folder of KITTI's label files, or one that holds ``label_2``."""
+    inside = (path / each for each in KITTI_FOLDERS)
+    folder = next((each for each in inside if each.is_dir()), path)
+    beside = ("image_2", "images", "JPEGImages")
+    places = [options.images] if options.images else [folder.parent / each for each in beside]
+    pictures = Pictures([*places, folder])
+    files = [each for each in files_below(folder, {".txt"}) if each.stem.lower() not in NO_LABELS]
+    root = folder.parent.parent if folder.parent.name == "training" else folder.parent
+    files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)
+
+    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+        for file in files:
+            stem = stem_of(file, folder)
+            picture, objects = pictures.of(stem), list[RawObject]()
+            name = f"{stem}{picture.suffix if picture else ''}"
+            image = RawImage(name=name, where=str(file), objects=objects)
+            try:
+                lines = list(lines_of(file))
+            except (BrokenError, OSError) as error:
+                losses.add(LossKind.BROKEN, f"{file}: {error}")
+                continue
+            measure(image, picture, losses)
+            image.is_labelled = any(words[0] != "DontCare" for _, words in lines)
+            for number, words in lines:
+                where = f"{file}, line {number}"
+                try:
+                    _kitti(words, where, classes, losses, objects)
+                except BrokenError as error:
+                    losses.add(LossKind.BROKEN, f"{where}: {error}")
+            yield image
+
+    return gathered(str(path), read, options, "a .txt of labels for each, 15 numbers a line")
+
+
+def _kitti(
+    words: Sequence[str], where: str, classes: Classes, losses: Losses, objects: list[RawObject]
+) -> None:
+    # A name may have blanks. Behind it come 14 numbers, and maybe a score.
+    count = next((at for at, word in enumerate(reversed(words)) if not is_number(word)), len(words))
+    if count < _KITTI_NUMBERS or len(words) <= _KITTI_NUMBERS:
+        raise BrokenError(f"it has no class and {_KITTI_NUMBERS} numbers behind it")
+    count = min(count, _KITTI_NUMBERS + 1, len(words) - 1)
+    if len(words) - count > 2 and all(map(is_number, words[:2])):
+        raise BrokenError("it begins with a frame and a track: KITTI's tracking is not read")
+    name, numbers = " ".join(words[:-count]), [number_of(each) for each in words[-count:]]
+    if name == "DontCare":
+        losses.add(LossKind.IGNORED, where)
+        return
+    marks = dict(zip(KITTI_MARKS, numbers, strict=False))
+    left, top, right, bottom = (marks.pop(side) for side in ("left", "top", "right", "bottom"))
+    if right < left or bottom < top:
+        raise BrokenError("its box ends before it begins")
+    objects.append(
+        RawObject(
+            category=classes.of(name),
+            where=where,
+            box=(left, top, right - left, bottom - top),
+            score=marks.pop("score", None),
+            extra={mark: value for mark, value in marks.items() if value != KITTI_MARKS[mark]},
+        )
+    )
+
+
+def is_kitti(path: Path) -> bool:
+    """Return whether the first line of a file is one of KITTI."""
+    words = first_words(path)
+    has_name = len(words) > _KITTI_NUMBERS and not is_number(words[0])
+    return has_name and all(map(is_number, words[-_KITTI_NUMBERS:]))
