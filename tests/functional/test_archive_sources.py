@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gzip
 import io
+import itertools
 import tarfile
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import attrs
 import pytest
@@ -210,6 +213,18 @@ def test_encrypted_links_and_bombs_in_a_zip(tmp_path: Path) -> None:
     assert refusals(tmp_path / "c.zip") == {"bomb.jpg": "unpacks to too many times its size"}
 
 
+def test_members_of_a_zip_that_share_their_bytes(tmp_path: Path) -> None:
+    """Each for itself would do; what all together unpack to is bounded too."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("0.jpg", bytes(30_000_000))
+        for number in range(1, 4):
+            again = copy.copy(zipped.filelist[0])
+            again.filename = f"{number}.jpg"
+            zipped.filelist.append(again)
+    many = "unpacks to too many times its size"
+    assert refusals(tmp_path / "a.zip") == {"2.jpg": many, "3.jpg": many}
+
+
 @pytest.mark.parametrize("kind", ["tar.gz", "tar.zst"])
 def test_a_compressed_tar_that_is_a_bomb(tmp_path: Path, kind: str) -> None:
     """It is left as soon as it shows; the members before it count."""
@@ -260,6 +275,22 @@ def test_nothing_lies_behind_the_end(tmp_path: Path) -> None:
             path = tmp_path / f"{number}.{kind}"
             path.write_bytes(pack(held))
             assert "something lies behind its end mark" in found_in(path)[-1].refusal
+
+
+def test_a_negative_size_leads_nowhere(tmp_path: Path) -> None:
+    """In a header or an extended one: `tarfile` would go back and read the same for ever."""
+    wrong = tarfile.TarInfo("wrong.jpg")
+    wrong.size = -1024
+    extended = tarfile.TarInfo("wrong.jpg")
+    extended.pax_headers = {"size": "-1024"}
+    for number, odd in enumerate((wrong, extended)):
+        for kind, pack in (("tar", bytes), ("tar.gz", gzip.compress)):
+            path = tmp_path / f"{number}.{kind}"
+            path.write_bytes(pack(tar_of({"a.jpg": jpeg(2000)}, odd)))
+            (leaf,) = leaves(path, Rules())
+            first, end = itertools.islice(cast("Iterator[Candidate]", leaf), 5)
+            assert (first.item.name, first.refusal) == ("a.jpg", "")
+            assert "a member has a negative size" in end.refusal
 
 
 async def test_a_member_whose_bytes_are_not_what_its_zip_says(

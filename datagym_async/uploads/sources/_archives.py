@@ -9,7 +9,7 @@ The address of a member is ``PATH!//MEMBER``: no full path, and no key of a stor
 A member of a zip is known by size and checksum, one of a tar by its archive's identity and its
 header. Never read are encrypted members, links and devices, paths that lead out of the archive,
 names that come twice, members of more than `MAX_MEMBER` bytes, and what unpacks to more than
-`MAX_RATIO` times its size.
+`MAX_RATIO` times its size, by itself or together with those before.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Archive:
             status = os.stat(path)  # noqa: PTH116 -- as in `_disk.look`
             size, mark = status.st_size, status.st_mtime_ns
             source = _Local(path, size, mark)
-        self._source, self._mark = source, f"{size} {mark}"
+        self._source, self._size, self._mark = source, size, f"{size} {mark}"
         self._raw: BinaryIO = as_stream(
             source, size, buffered=RANGE if is_stored(path) else 1 << 20
         )
@@ -99,11 +99,15 @@ class Archive:
 
     def _of_zip(self) -> Iterator[Member]:
         archive = self._opened.enter_context(zipfile.ZipFile(self._raw))
+        total = 0
         for info in archive.infolist():
             if info.is_dir():
                 continue
             mode = info.external_attr >> 16
+            total += info.file_size
+            # Of all together too: members may share the same packed bytes.
             unpacks = info.file_size > max(FREE, MAX_RATIO * info.compress_size)
+            unpacks = unpacks or total > max(FREE, MAX_RATIO * self._size)
             refusal = "is encrypted" if info.flag_bits & 1 else ""
             refusal = refusal or ("is a link" if stat.S_ISLNK(mode) else "")
             refusal = refusal or ("unpacks to too many times its size" if unpacks else "")
@@ -132,6 +136,8 @@ class Archive:
         )
         while (info := tar.next()) is not None:
             cast("Any", tar).members = []  # or all of them stay in memory
+            if info.size < 0:  # an extended header may say so; the next one would lie before it
+                raise ValueError(_NEGATIVE)
             if info.isdir():
                 continue
             refusal = "" if info.isreg() and not info.issparse() else "is a link or a device"
@@ -247,10 +253,24 @@ class _Header(tarfile.TarInfo):
             while kind == "EOFHeaderError" and (rest := cast("Any", tarfile).fileobj.read(1 << 16)):
                 if rest.strip(b"\0"):
                     raise ValueError("something lies behind its end mark") from None
-            if kind in {"EOFHeaderError", "ReadError"}:
+            # An extended header reads the next one in here.
+            if kind in {"EOFHeaderError", "ReadError"} or isinstance(error, _DamagedError):
                 raise
-            words = "it is damaged, or cut off"
-            raise ValueError(f"{words} ({error})") from None
+            raise _DamagedError(f"it is damaged, or cut off ({error})") from None
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        found = super().frombuf(buf, encoding, errors)
+        if found.size < 0:
+            raise ValueError(_NEGATIVE)
+        return found
+
+
+class _DamagedError(ValueError):
+    """A header of a tar is damaged."""
+
+
+_NEGATIVE: Final = "a member has a negative size"
 
 
 def _unzstd(file: BinaryIO) -> Any:
