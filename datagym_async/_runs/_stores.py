@@ -259,7 +259,7 @@ class Stores:
             names = ", ".join(sorted((*given, *client))) if given else "none were given"
             said = f"{said} (options: {names})"
             if "Account must be specified" in str(error):
-                said = "has no account; set AZURE_STORAGE_ACCOUNT_NAME, or give account_name=..."
+                said = "has no account; set AZURE_STORAGE_ACCOUNT_NAME, or its option account_name"
             raise ConfigurationError(f"The store {root} {said}.") from None
         self.opened[root] = store
         return store

@@ -26,6 +26,8 @@ from datagym_async._files import write_private
 from datagym_async._printable import printable
 from datagym_async._shown import Shown
 
+RESUMED = "done by an earlier run"
+"""How items are called that an earlier run has settled, wherever people read of them."""
 _STARTS = frozenset("'=@+-\t\r")
 _FORMULA = re.compile(r"'*[=@+\-\t\r]")
 _MARKED = re.compile(r"'+[=@+\-\t\r]")

@@ -10,8 +10,9 @@ One file a command, or a group of them: `_upload`, `_download`, `_export`, `_imp
 `_config`, `_tasks`, `_jobs`, `_auth`, `_preview`, `_gallery`, `_stats`.
 
 What they call: `_connect` (address and token, to a client), `_lookup` (names and ids, to datasets
-and projects), `_cluster` (workers), `_examples` (the end of each help), `_signals` (Ctrl-C), `_screen` (the one way out for texts, tables and JSON),
-`_progress` (how far a job is), `_closing` (how an upload ended, and reports), `_errors`.
+and projects), `_cluster` (workers), `_examples` (the end of each help), `_signals` (Ctrl-C),
+`_screen` (the one way out for texts, tables and JSON), `_progress` (how far a job is), `_closing`
+(how an upload ended, and reports), `_errors`.
 
 Nobody imports it but `__main__` and the tests; a name loads its module when it is asked for.
 """

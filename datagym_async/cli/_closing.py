@@ -11,7 +11,7 @@ import attrs
 
 from datagym_async._extras import require_modules
 from datagym_async._files import write_private
-from datagym_async._runs._text import counted, size
+from datagym_async._runs._text import RESUMED, counted, size
 from datagym_async.cli._errors import (
     SOME_FAILED,
     WELL,
@@ -21,7 +21,6 @@ from datagym_async.cli._errors import (
 )
 from datagym_async.cli._screen import Column, Output
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
-from datagym_async.uploads._values import RESUMED
 
 if TYPE_CHECKING:
     from datagym_async.downloads import DownloadReport

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from datagym_async.cli._option_table import Option, OptionTable
-from datagym_async.downloads import DownloadConfig
-from datagym_async.uploads import UploadConfig
 
 _STOPS: Final = "When to stop before the end (no limits by default; the same command resumes)"
 
@@ -62,7 +60,7 @@ _CLUSTER: Final = (
 )
 
 UPLOAD: Final = OptionTable(
-    UploadConfig,
+    "datagym_async.uploads:UploadConfig",
     {
         "Where to": (
             Option(
@@ -276,7 +274,7 @@ UPLOAD: Final = OptionTable(
 )
 
 DOWNLOAD: Final = OptionTable(
-    DownloadConfig,
+    "datagym_async.downloads:DownloadConfig",
     {
         "What to download": (
             Option("--dataset -d NAME|ID", "A dataset."),

@@ -7,8 +7,10 @@ and the row in docs/cli.md come from it.
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from inspect import Parameter
-from typing import Annotated, Any, get_type_hints
+from pkgutil import resolve_name
+from typing import Annotated, Any, cast, get_type_hints
 
 import attrs
 
@@ -80,10 +82,20 @@ class Given:
 
 @attrs.frozen
 class OptionTable:
-    """All options of a bulk job, in the order of its help, by the titles of their groups."""
+    """All options of a bulk job, in the order of its help, by the titles of their groups.
 
-    config: type[attrs.AttrsInstance]
+    Args:
+        config_name: What they configure, ``package:class``: a command loads its own alone.
+        groups: The options.
+    """
+
+    config_name: str
     groups: Mapping[str, tuple[Option, ...]]
+
+    @cached_property
+    def config(self) -> type[attrs.AttrsInstance]:
+        """The configuration of the job."""
+        return cast("type[attrs.AttrsInstance]", resolve_name(self.config_name))
 
     @property
     def rows(self) -> Iterator[Option]:

@@ -19,17 +19,17 @@ from rich.table import Table
 from rich.text import Text
 
 from datagym_async import LimiterState
-from datagym_async._runs._text import counted, share_of_bytes, size
+from datagym_async._runs._text import RESUMED, counted, share_of_bytes, size
 from datagym_async.cli._errors import hint_in_shell_words
 from datagym_async.cli._screen import Output, bar, clock
-from datagym_async.downloads import DownloadProgress
-from datagym_async.uploads import Outcome, UploadProgress, UploadResult
-from datagym_async.uploads._values import RESUMED
 
 if TYPE_CHECKING:
     from rich.progress_bar import ProgressBar
 
-P = TypeVar("P", UploadProgress, DownloadProgress)
+    from datagym_async.downloads import DownloadProgress
+    from datagym_async.uploads import UploadProgress, UploadResult
+
+P = TypeVar("P", "UploadProgress", "DownloadProgress")
 
 LINES_OF_PROBLEMS: Final = 20
 """This many problems are said one by one; the rest is counted, and is in the report."""
@@ -142,11 +142,11 @@ class Problems(ProblemLines):
                 self._output.warning(self._output.from_here(f"warning: {name}: {warning}"))
         if not result.is_problem:
             return
-        word = "failed" if result.outcome is Outcome.FAILED else "rejected"
+        word = "failed" if result.outcome == "failed" else "rejected"
         named = "" if name and name in result.reason else f"{name}: "
         said = self._output.from_here(f"{word}: {named}{hint_in_shell_words(result.reason)}")
         self.say(said)
-        if self._is_full and result.outcome is Outcome.FAILED:
+        if self._is_full and result.outcome == "failed":
             self.last_failure = said
 
 
@@ -250,7 +250,7 @@ class _RunSnapshot(abc.ABC, Generic[P]):
 
 
 @attrs.frozen
-class Snapshot(_RunSnapshot[UploadProgress]):
+class Snapshot(_RunSnapshot["UploadProgress"]):
     """How far a run of uploads is."""
 
     _verbs = {"planning": "Reading", "sending": "Uploading", **_ENDED}  # noqa: RUF012
@@ -311,7 +311,7 @@ class Snapshot(_RunSnapshot[UploadProgress]):
 
 
 @attrs.frozen
-class DownloadSnapshot(_RunSnapshot[DownloadProgress]):
+class DownloadSnapshot(_RunSnapshot["DownloadProgress"]):
     """How far a download is."""
 
     _verbs = {  # noqa: RUF012

@@ -13,7 +13,7 @@ import attrs
 
 from datagym_async._printable import printable, quoted
 from datagym_async._runs._stores import is_stored
-from datagym_async._runs._text import BulkReport, counted, problem_row, said_counts, size
+from datagym_async._runs._text import RESUMED, BulkReport, counted, problem_row, said_counts, size
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
 from datagym_async.uploads._pictures import Picture, kind_of
 
@@ -342,10 +342,6 @@ class Double:
     kept: str
     extras: tuple[str, ...]
     removed: tuple[str, ...] = ()
-
-
-RESUMED = "done by an earlier run"
-"""How items are called that an earlier run has settled, wherever people read of them."""
 
 
 def said_left_out(count: int) -> str:
