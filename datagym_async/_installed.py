@@ -4,7 +4,6 @@ A module of its own, so that it is read once, as the module loads: a hint may be
 loop, where imports alone may touch the disk.
 """
 
-import contextlib
 import importlib.util
 import json
 import shlex
@@ -19,9 +18,13 @@ from urllib.request import url2pathname
 
 def _command() -> str:
     what, origin = "datagym-async[EXTRA]", {}
-    with contextlib.suppress(metadata.PackageNotFoundError):
+    try:
         text = metadata.distribution("datagym-async").read_text("direct_url.json")  # PEP 610
         origin = json.loads(text or "{}")
+    except metadata.PackageNotFoundError:  # run as it lies there, most likely in a checkout
+        checkout = Path(__file__).resolve().parent.parent
+        if (checkout / "pyproject.toml").is_file():
+            what = f"{checkout}[EXTRA]"
     url = origin.get("url", "")
     if url.startswith("file:"):
         what = f"{url2pathname(urlsplit(url).path)}[EXTRA]"

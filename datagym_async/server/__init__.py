@@ -47,9 +47,11 @@ try:
 except ModuleNotFoundError as _error:
     if (_error.name or "").partition(".")[0] not in ("aiosqlite", "PIL"):
         raise
+    from datagym_async._installed import COMMAND
+
     raise ModuleNotFoundError(
         f"The embedded server needs the extra 'server' (no module {_error.name} here): "
-        "pip install 'datagym-async[server]'",
+        + COMMAND.replace("EXTRA", "server"),
         name=_error.name,
     ) from None
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
+import shlex
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -111,7 +115,7 @@ def test_the_server_says_what_it_needs(module: str, monkeypatch: pytest.MonkeyPa
     for name in [each for each in sys.modules if each.startswith("datagym_async.server")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'datagym-async\[server\]'"):
+    with pytest.raises(ModuleNotFoundError, match=re.escape(how_to_install("server"))):
         importlib.import_module("datagym_async.server")
 
 
@@ -124,9 +128,10 @@ def test_a_format_is_refused_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def reading_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is known of the installation is read again, and the truth is back in the end."""
+    """What is known of the installation, with pip, is read again; the truth is back in the end."""
     how_to_install("cli")
     monkeypatch.delitem(sys.modules, "datagym_async._installed")
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: True)
 
 
 @pytest.mark.usefixtures("reading_anew")
@@ -165,6 +170,18 @@ def test_how_to_install(
     monkeypatch.setattr(sys, "executable", "/venv/bin/python")
     monkeypatch.setattr("shutil.which", lambda _: "/venv/bin/pip")
     assert how_to_install("cli") == expected
+
+
+@pytest.mark.usefixtures("reading_anew")
+def test_how_to_install_what_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run from a checkout, it is the checkout."""
+
+    def unknown(name: str) -> NoReturn:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.distribution", unknown)
+    checkout = Path(__file__).resolve().parents[2]
+    assert how_to_install("cli").endswith(f"pip install {shlex.quote(f'{checkout}[cli]')}")
 
 
 @pytest.mark.usefixtures("reading_anew")
