@@ -31,10 +31,9 @@ import attrs
 import psutil
 
 from benchmarks.chaos import Mixed, digest
-from benchmarks.chaos_job import RETRY
 from benchmarks.files import write_files
 from benchmarks.machine import machine_facts
-from datagym_async import DataGymClient, Timeout
+from datagym_async import DataGymClient, RetryPolicy, Timeout
 from datagym_async.data import Sample
 from datagym_async.exceptions import APIError, TransferError
 from datagym_async.labels import Annotation, LabelConfig, Rectangle
@@ -117,18 +116,20 @@ class Soak:
         dataset = await self._until(lambda: self.client.datasets.ensure(name), lambda _: True)
         out, state = self.scratch / "out", self.scratch / "state"
         await asyncio.to_thread(state.mkdir)
-        config = UploadConfig(journal=state / "upload.journal")
-        await self._until(
+        # A service that stores what it was sent after the look for it has made a second copy.
+        config = UploadConfig(journal=state / "upload.journal", remove_doubles=True)
+        sent = await self._until(
             lambda: self.client.upload(dataset.id, self.files, config=config),
             lambda report: report.complete and not report.failed,
         )
-        await self._until(
+        got = await self._until(
             lambda: self.client.download_dataset(dataset.id, out), lambda report: report.complete
         )
-        assert await asyncio.to_thread(hashes, out) == wanted, "a download differs"
+        found = await asyncio.to_thread(hashes, out)
+        assert found == wanted, f"differs: {found.items() ^ wanted.items()}, {sent}, {got}"
 
         loaded = await self._until(lambda: self._load(dataset.id, number), lambda _: True)
-        assert loaded == wanted, "a loader gave other images"
+        assert loaded == wanted, f"a loader differs: {loaded.items() ^ wanted.items()}"
 
         await self._until(lambda: self._attach(dataset.id), lambda _: True)
         report = await self._until(
@@ -195,8 +196,8 @@ async def soak(scratch: Path, options: argparse.Namespace) -> list[Level]:
                 server.token,
                 server.base_url,
                 rate_limit=None,
-                retry=RETRY,
-                timeout=Timeout(connect=5, read=5, upload=2),
+                retry=RetryPolicy(initial_delay=0.05, max_delay=1.0),
+                timeout=Timeout(connect=10, read=20, upload=2),
             ) as client,
         ):
             (project,) = await server.seed(SeedProject("Soak"))
