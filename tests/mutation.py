@@ -43,12 +43,12 @@ class Part:
 PARTS: Final = {
     "retry": Part(
         ["_retry/_table.py", "_retry/_delays.py", "_retry/_loop.py"],
-        ["unit/test_retry_table.py", "unit/test_session.py"],
+        [f"unit/test_{each}.py" for each in ("retry_table", "retry_loop", "session")],
     ),
     "verdicts": Part(["uploads/_verdicts.py"], ["unit/test_uploads_verdicts.py"]),
     "settling": Part(
         ["uploads/_settling.py"],
-        ["unit/test_uploads_settling.py", "faults/test_upload_settling.py"],
+        [f"unit/test_uploads_{each}.py" for each in ("settling", "resuming")],
     ),
     "limits": Part(
         ["_limits/_lanes.py", "_limits/_pacer.py", "_limits/_pause.py", "_limits/_limits.py"],
@@ -57,7 +57,10 @@ PARTS: Final = {
     "adaptive": Part(["_limits/_adaptive.py"], ["unit/test_adaptive.py"]),
     "plan": Part(
         ["uploads/plan/_names.py", "uploads/plan/_resuming.py", "uploads/plan/_outcomes.py"],
-        [f"unit/test_uploads_{each}.py" for each in ("plan", "resuming", "settling")],
+        [
+            f"unit/test_uploads_{each}.py"
+            for each in ("plan", "naming", "on_clash", "resuming", "settling")
+        ],
     ),
 }  # fmt: skip
 _LIBRARIES: Final = [

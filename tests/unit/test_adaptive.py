@@ -221,6 +221,67 @@ def test_the_state_tells_what_was_found_out() -> None:
     assert state.size_share == pytest.approx(1 / 6, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "share"),
+    [
+        pytest.param(lambda size: 0.1 + size * 1e-5, 0.045 / 0.145, id="by size"),
+        pytest.param(lambda size: 0.1 - size * 1e-6, 0.0, id="small ones take longer"),
+        pytest.param(lambda size: 0.1 + size % 2000 * 1e-5, 0.0, id="by chance"),
+        pytest.param(lambda _: 0.1, 0.0, id="all alike"),
+    ],
+)
+def test_the_share_of_the_size_is_told_where_it_is_sure(
+    seconds: Callable[[int], float], share: float
+) -> None:
+    """Eight requests of 1 to 8 kB: how much of 145 ms goes with 4.5 kB at 10 us a byte."""
+    gradient = Gradient(32)
+    for size in range(1000, 9000, 1000):
+        gradient.succeeded(size=size, seconds=seconds(size), in_flight=2, epoch=0)
+
+    state = gradient.state(in_flight=2)
+    assert gradient.epoch == 1
+    assert state.size_share == pytest.approx(share)
+    assert state.growth == pytest.approx(1)
+
+
+def test_the_time_in_which_requests_are_slow_is_told() -> None:
+    """One window of three to be judged, beside that in which the baseline was measured."""
+    gradient = Gradient(32)
+    answer(gradient, 0.1, count=8)
+    for seconds in (0.1, 0.1, 1.0):
+        answer(gradient, seconds, count=max(8, gradient.limit))
+
+    assert gradient.epoch == 4
+    assert gradient.state(in_flight=1).slowed == pytest.approx(1 / 4)
+    assert gradient.reason == "answers take 2.0 times what they should"
+
+
+@pytest.mark.parametrize(("most", "least"), [(8, 8), (9, 4)])
+def test_latency_alone_brings_no_harmless_number_down(most: int, least: int) -> None:
+    """A maximum of 8 is left alone; above it, 4 are harmless."""
+    gradient = Gradient(most)
+    while gradient.limit < most:
+        answer(gradient, 0.1)
+    for _ in range(20):
+        answer(gradient, 10.0, count=9)
+
+    assert gradient.limit == least
+
+
+def test_a_baseline_is_measured_anew_now_and_then() -> None:
+    """Every fortieth window runs with half the limit; then the limit is what it was."""
+    gradient, limits = grown(), list[int]()
+    while "unhurried" not in gradient.reason:
+        answer(gradient, 0.1)
+    while len(limits) < 42:
+        limits.append(gradient.limit)
+        epoch = gradient.epoch
+        while gradient.epoch == epoch:
+            answer(gradient, 0.1)
+
+    assert limits == [16, *[32] * 39, 16, 32]
+
+
 def test_the_limit_of_a_simulated_run_stays_inside_its_bounds() -> None:
     """Nothing that a service does takes the limit out of 1 to the maximum."""
     wild = Service(

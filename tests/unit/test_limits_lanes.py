@@ -114,6 +114,48 @@ async def test_a_pin_of_nothing_is_refused(places: int) -> None:
         pass
 
 
+async def test_who_leaves_lets_one_in() -> None:
+    """However many wait; and the number that a lane may have is told."""
+    bound = limits(calls=2)
+    held = [await bound.slot(Lane.CALL) for _ in range(2)]
+    waiting = [asyncio.create_task(bound.slot(Lane.CALL)) for _ in range(3)]
+    await asyncio.sleep(1)
+    held[0].__exit__()
+    await asyncio.sleep(1)
+
+    assert (bound.in_flight, bound.limit(Lane.CALL)) == (2, 2)
+    assert [task.done() for task in waiting] == [True, False, False]
+    assert (bound.waited.count, bound.waited.lane) == (3, 1.0)
+    for task in waiting[1:]:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+
+async def test_a_place_that_came_with_a_cancellation_is_the_next_one_s() -> None:
+    """Let in and cancelled in the same turn of the loop."""
+    bound = limits(calls=1)
+    held = await bound.slot(Lane.CALL)
+    first, second = (asyncio.create_task(bound.slot(Lane.CALL)) for _ in range(2))
+    await asyncio.sleep(1)
+    held.__exit__()
+    first.cancel()
+    await asyncio.sleep(1)
+
+    assert (first.cancelled(), second.done(), bound.in_flight) == (True, True, 1)
+
+
+async def test_a_new_pause_is_told_once() -> None:
+    """With its seconds and its reason; one that another has in it is none."""
+    bound, told = limits(), list[tuple[float, str]]()
+    bound.on_pause.append(lambda pause, why: told.append((pause, why)))
+    bound.pause(5, "429")
+    bound.pause(5, "429")
+    bound.pause(2, "503")
+    bound.pause(9, "503")
+
+    assert told == [(5, "429"), (9, "503")]
+
+
 async def test_a_pause_holds_all_lanes_and_is_counted() -> None:
     """Nothing begins in a pause, whatever its lane; time spent in it is added up."""
     bound = limits()
@@ -256,6 +298,18 @@ async def test_bodies_share_the_pace_evenly() -> None:
             group.create_task(drain(body))
 
     assert seconds() == pytest.approx(4)
+
+
+@pytest.mark.parametrize(("rate", "pace"), [(None, 0.0), (1000.0, 3.001)])
+async def test_bytes_that_are_read_elsewhere_keep_the_pace(rate: float | None, pace: float) -> None:
+    """A second for a thousand bytes; without a pace, none."""
+    bound = limits(upload_rate=rate)
+    await bound.spend(3000)
+    await bound.spend(1)
+
+    assert bound.paces_bytes is (rate is not None)
+    assert bound.waited.pace == pytest.approx(pace)
+    assert seconds() == pytest.approx(pace)
 
 
 async def test_idle_time_is_not_saved_up() -> None:

@@ -222,18 +222,23 @@ class Held:
             await asyncio.Event().wait()
 
 
+async def leave_sending(service: FakeService, name: str, journal: Path) -> None:
+    """Cancel a run while one image is on its way."""
+    service.before = held_at = Held(name)
+    task = asyncio.create_task(upload(service, journal=journal))
+    await held_at.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_already_there_is_ours_only_after_an_attempt_of_ours(
     service: FakeService, tmp_path: Path
 ) -> None:
     """An attempt of the last run arrives late; what somebody else stored is skipped."""
     journal = tmp_path / "a.journal"
 
-    service.before = held_at = Held("b.jpg")
-    task = asyncio.create_task(upload(service, journal=journal))
-    await held_at.reached.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await leave_sending(service, "b.jpg", journal)
 
     async def late(what: str) -> None:
         if what not in service.stored:
@@ -244,3 +249,75 @@ async def test_already_there_is_ours_only_after_an_attempt_of_ours(
     again = await upload(service, journal=journal)
 
     assert (again.planned, again.uploaded, again.skipped) == (3, 1, 2)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("stores", [True, False])
+async def test_what_the_last_run_left_is_waited_for_and_looked_up(
+    service: FakeService, tmp_path: Path, *, stores: bool
+) -> None:
+    """The service may store it until it must be done with it; then it is found, or sent again."""
+    journal, sent = tmp_path / "a.journal", list[str]()
+    service.patience = 40.0
+    await leave_sending(service, "b.jpg", journal)
+
+    async def note(what: str) -> None:
+        sent.append(what)
+
+    async def store_late() -> None:
+        await asyncio.sleep(30)
+        if stores:
+            service.hold("b.jpg")
+
+    service.before = note
+    storing = asyncio.create_task(store_late())
+    report = await upload(service, journal=journal)
+    await storing
+
+    assert sent == (["c.jpg"] if stores else ["b.jpg", "c.jpg"])
+    assert (report.uploaded, report.resumed, report.unsettled) == (len(sent), 3 - len(sent), 0)
+    assert report.complete
+
+
+@pytest.mark.looptime
+async def test_what_was_lost_last_is_waited_for_at_the_end(service: FakeService) -> None:
+    """The last listing begins when the service must be done with what it was sent."""
+    service.patience, late = 20.0, asyncio.get_running_loop()
+
+    async def before(what: str) -> None:
+        if what == "c.jpg":
+            late.call_later(15, service.hold, what)
+            raise APIConnectionError("No answer", request_sent=True, unknown=True)
+
+    service.before = before
+    report = await upload(service)
+
+    assert (report.uploaded, report.failed, report.unsettled) == (3, 0, 0)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("settle_after", "company"), [(2.0, 0.5), (60.0, 1.0)])
+async def test_a_listing_waits_for_company(settle_after: float, company: float) -> None:
+    """A quarter of what a lost upload may take, and a second at most."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await Listings().shared(settle_after).find("a.jpg")
+
+    assert loop.time() - began == pytest.approx(company + 1)
+
+
+@pytest.mark.looptime
+async def test_a_listing_is_asked_for_what_is_waited_for() -> None:
+    """Names that were looked up before are wanted no longer."""
+    asked: list[set[str]] = []
+
+    async def find(wanted: Collection[str]) -> dict[str, DatasetMedia]:
+        asked.append({*wanted})
+        return {}
+
+    shared = SharedListing(find, lambda: 2.0)
+    assert not shared.was_used
+    await shared.find("a.jpg")
+    await shared.find("b.jpg")
+
+    assert (asked, shared.was_used) == ([{"a.jpg"}, {"b.jpg"}], True)
