@@ -19,25 +19,28 @@ app = group("bitmaps")
 def bitmaps(
     invocation: Invocation,
     project: ProjectArgument,
-    folder: Annotated[Path, argument("FOLDER", "Where to.")],
+    folder: Annotated[Path, argument("FOLDER", "Folder to write to.")],
     key: Annotated[
         list[str] | None,
         flag(
             "--key KEY",
-            "Key of an image segmentation: a bitmap of each finished task, black where "
-            "nothing is segmented; may be given again. Else those alone in which something is.",
+            "Key of an image segmentation: one bitmap for each finished task, all black if "
+            "nothing is segmented. May be repeated. By default only bitmaps in which something is "
+            "segmented.",
             show_default=False,
         ),
     ] = None,
     format: Annotated[  # noqa: A002 -- what the option is called
         str, flag("--format FORMAT", "png or bmp.")
     ] = "png",
-    again: Annotated[bool, flag("--again", "Fetch also what is in the folder already.")] = False,
+    again: Annotated[
+        bool, flag("--again", "Download again what is in the folder already.")
+    ] = False,
 ) -> int:
     """Download the segmentation bitmaps of a project's finished tasks.
 
-    Each goes to FOLDER/KEY/NAME.png: white in the segment, black elsewhere. Interrupted? The same
-    command resumes.
+    Each goes to FOLDER/KEY/NAME.png: white in the segment, black elsewhere. The same command
+    resumes after an interruption.
     """
     wanted = format.lower()
     if wanted not in ("png", "bmp"):

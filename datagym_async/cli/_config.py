@@ -101,9 +101,9 @@ def upload(
 ) -> int:
     """Replace the label configuration of a project: destroys all its labels.
 
-    It checks the file, shows what changes and what is at stake, asks, saves the present
-    configuration and labels, and then replaces it. Nothing is done where nothing differs. It needs
-    --yes where nobody can answer. If replacing fails, the old configuration is put back.
+    It checks the file, shows what changes and what would be lost, asks (unless --yes is given),
+    saves the present configuration and labels, and then replaces it. If nothing differs, nothing is
+    done. If replacing fails, the old configuration is put back.
     """
     config = _read(file)
     if problems := config.problems():

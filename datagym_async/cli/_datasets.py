@@ -67,8 +67,10 @@ def show(
 def create(
     invocation: Invocation,
     name: Annotated[str, argument("NAME", "Name of the dataset.")],
-    description: Annotated[str, flag("--description TEXT", "A line on it.")] = "",
-    exist_ok: Annotated[bool, flag("--exist-ok", "All is well if it is there already.")] = False,
+    description: Annotated[str, flag("--description TEXT", "A line that describes it.")] = "",
+    exist_ok: Annotated[
+        bool, flag("--exist-ok", "It is no error if the dataset exists already.")
+    ] = False,
 ) -> int:
     """Create a dataset; names are compared without case."""
     try:

@@ -67,8 +67,8 @@ def demo(
 ) -> int:
     """Show the main job on this machine: no account, no network.
 
-    Uploads photographs, lists them, reads one back and compares its bytes, uploads links, and ends
-    with a gallery of labels to open in a browser, which stays.
+    Uploads photographs to a local server, lists them, downloads one and compares its bytes, uploads
+    links, and makes a gallery of labels to open in a browser. The gallery stays on disk.
     """
     output, play = invocation.output, Play()
     if folder is None:

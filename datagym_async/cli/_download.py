@@ -52,8 +52,8 @@ def download(
         str,
         argument(
             "FOLDER",
-            "Where to: a new or an empty folder, or that of the same download before; or a prefix "
-            "in a store (s3://bucket/out/).",
+            "Folder to write to: a new or empty one, or that of an earlier run of the same "
+            "download; or a prefix in a store (s3://bucket/out/).",
         ),
     ],
     dataset: str | None = None,
@@ -66,8 +66,8 @@ def download(
 ) -> int:
     """Download the media of a dataset or a project, and their labels.
 
-    Interrupted? The same command resumes: what is there already is not fetched again. Ctrl-C lets
-    what is in flight end; a second one stops at once.
+    The same command resumes: what is there already is not downloaded again. After one Ctrl-C the
+    downloads in flight finish; a second one stops at once.
     """
     output, account = invocation.output, _Account()
     # What is out of range or makes no sense is said before anybody is asked for a token.

@@ -54,7 +54,11 @@ def export(
     ] = "json",
     by: Annotated[
         Literal["supercategory", "category"],
-        flag("--by", "What an entry of the configuration is in COCO; its select is the other."),
+        flag(
+            "--by",
+            "What an entry of the configuration becomes in COCO; its nested select becomes the "
+            "other.",
+        ),
     ] = "supercategory",
     select: Annotated[
         str | None,
@@ -68,9 +72,9 @@ def export(
         bool | None,
         flag(
             "--exact/--no-exact",
-            "Take coordinates with every digit from each task, with one request for each; else "
-            "whole pixels, as the service exports them. Default: where the same request reads "
-            "sizes.",
+            "Read exact coordinates from each task, one request for each, instead of the whole "
+            "pixels of the service's export. Default: yes if sizes are read, which takes the same "
+            "request.",
             show_default=False,
         ),
     ] = None,
@@ -78,7 +82,7 @@ def export(
         bool,
         flag(
             "--sizes/--no-sizes",
-            "Read width and height of each image from the service, with one request for each. All "
+            "Read the width and height of each image from the service, one request for each. All "
             "formats but json and jsonl need them.",
         ),
     ] = True,
@@ -86,8 +90,8 @@ def export(
         list[str] | None,
         flag(
             "--state STATE",
-            "Only tasks in this state, or all; may be given again. Default: completed, skipped "
-            "and reviewed, which alone are in an export; others are read one by one.",
+            "Only tasks in this state, or `all`. May be repeated. Default: completed, skipped and "
+            "reviewed. The service exports only these; tasks in other states are read one by one.",
             show_default=False,
         ),
     ] = None,
@@ -95,33 +99,33 @@ def export(
         list[str] | None,
         flag(
             "--dataset NAME|ID",
-            "Only tasks of this dataset; may be given again.",
+            "Only tasks of this dataset. May be repeated.",
             show_default=False,
         ),
     ] = None,
     only_labelled: Annotated[
-        bool, flag("--only-labelled", "Leave out tasks without any shape and answer.")
+        bool, flag("--only-labelled", "Leave out tasks that have no shape and no answer.")
     ] = False,
     classes: Annotated[
         Path | None,
         flag(
             "--classes --categories FILE",
-            "A data.yaml, a COCO file, or a file with a name a line: these classes come first and "
-            "keep their numbers. The others have the order of the label configuration. "
-            "--categories is the same.",
+            "A data.yaml, a COCO file, or a file with one name a line: these classes come first "
+            "and keep their numbers. The others follow in the order of the label configuration. "
+            "--categories is another name of this option.",
             show_default=False,
         ),
     ] = None,
     clip: Annotated[bool, flag("--clip", "Cut shapes off at the edges of their image.")] = False,
     zero_based: Annotated[
-        bool, flag("--zero-based", "For voc: the first pixel is 0 and not 1.")
+        bool, flag("--zero-based", "For voc: the first pixel is 0, not 1.")
     ] = False,
     images: Annotated[
         ImagesWay | None,
         flag(
             "--images",
-            "Put images beside their labels, as trainers expect: links to, or copies of, the files "
-            "in --images-from, or downloaded.",
+            "Put the images beside their labels, for training: links to the files in "
+            "--images-from, copies of them, or downloaded images.",
             show_default=False,
         ),
     ] = None,
@@ -129,8 +133,9 @@ def export(
         Path | None,
         flag(
             "--images-from FOLDER",
-            "The folder of an earlier download, or any with files named like the images. With "
-            "--images download, where to download to (default: PATH.media); files there stay.",
+            "The folder of an earlier download, or any folder with files named like the images. "
+            "With --images download: the folder to download to (default: PATH.media), which "
+            "stays.",
             show_default=False,
         ),
     ] = None,

@@ -68,11 +68,13 @@ def gallery(
         str,
         argument(
             "PROJECT|DATASET|FOLDER",
-            "Name or id at the service, or a folder of images. A path on the disk is taken first.",
+            "Name or id at the service, or a folder of images. A path that exists on disk is used "
+            "first.",
         ),
     ],
     output: Annotated[
-        Path, flag("--output -o FOLDER", "Where to: a new folder, or that of a gallery before.")
+        Path,
+        flag("--output -o FOLDER", "Folder to write to: a new one, or that of an earlier gallery."),
     ] = Path("gallery"),
     project: Annotated[
         str | None,
@@ -82,22 +84,23 @@ def gallery(
         Path | None,
         flag(
             "--labels PATH",
-            "For a folder: the file or folder of its labels, in any format that `import` takes; "
-            "else what the folder holds of them.",
+            "For a folder: the file or folder of its labels, in any format that `import` takes. "
+            "Default: the labels in the folder itself.",
         ),
     ] = None,
     compare: Annotated[
         Path | None,
-        flag("--compare PATH", "Other labels of the images, to be shown and compared by IoU."),
+        flag("--compare PATH", "Other labels of the same images, to show and compare by IoU."),
     ] = None,
     iou: Annotated[
-        float, flag("--iou SHARE", "IoU from which two objects are the same.", min=0.01, max=1.0)
+        float,
+        flag("--iou SHARE", "IoU from which two objects count as the same.", min=0.01, max=1.0),
     ] = 0.5,
     size: Annotated[
         int, flag("--size PIXELS", "Longer side of the thumbnails.", min=32, max=4096)
     ] = 480,
     originals: Annotated[
-        bool, flag("--originals", "Keep the images of a service as they are, too.")
+        bool, flag("--originals", "Also keep the original images of the service.")
     ] = False,
     workers: Annotated[
         int | None,

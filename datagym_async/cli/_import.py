@@ -60,51 +60,51 @@ class HowOptions:
         bool,
         flag("--partial", "Leave out the labels that cannot be imported, and import the rest."),
     ] = False
-    strict: Annotated[bool, flag("--strict", "Hold back predictions with warnings, too.")] = False
+    strict: Annotated[bool, flag("--strict", "Also hold back predictions with warnings.")] = False
     unannotated: Annotated[
         bool,
         flag(
             "--unannotated",
-            "Import images without labels, too; with --replace they lose the labels they have.",
+            "Also import images without labels; with --replace they lose the labels they have.",
         ),
     ] = False
     by_name: Annotated[
-        bool, flag("--by-name", "Find images without an id in JSON by their names.")
+        bool, flag("--by-name", "Find images by name if they have no id in the JSON.")
     ] = False
     lossy_ok: Annotated[
         bool,
         flag(
             "--lossy-ok",
-            "Exit with 0 although something of the file was left out; it is named all the same.",
+            "Exit with 0 even if something of the file was left out. It is still reported.",
         ),
     ] = False
     create_config: Annotated[
         bool,
         flag(
             "--create-config",
-            "Make a label configuration of the file if that of the project is empty.",
+            "Make a label configuration from the file if the project has none.",
         ),
     ] = False
     sizes: Annotated[
         bool,
         flag(
             "--sizes/--no-sizes",
-            "Compare width and height in the file with those of the "
-            "image: one request for each image.",
+            "Compare width and height in the file with those of the image, one request for each "
+            "image.",
         ),
     ] = True
     rescale: Annotated[
         bool,
         flag(
             "--rescale",
-            "Scale labels to an image of another size, if the ratio is exactly the same.",
+            "Scale labels to an image of another size, if the aspect ratio is exactly the same.",
         ),
     ] = False
     clip: Annotated[
-        bool, flag("--clip", "Cut shapes off at the edges of their image; the report counts them.")
+        bool, flag("--clip", "Cut shapes off at the edges of their image. The report counts them.")
     ] = False
     batch_size: Annotated[
-        int, flag("--batch-size", "Predictions in one request.", min=1, max=500)
+        int, flag("--batch-size N", "Predictions in one request.", min=1, max=500)
     ] = 50
 
 
@@ -113,34 +113,40 @@ class FileOptions:
     """How the file is read."""
 
     file_format: Annotated[
-        str | None, flag("--format -f FORMAT", f"{', '.join(_FORMATS)}; else by what is there.")
+        str | None, flag("--format -f FORMAT", f"{', '.join(_FORMATS)}. Detected by default.")
     ] = None
     shape: Annotated[
         Literal["rectangle", "polygon", "segmentation"] | None,
-        flag("--shape", "What an object with an outline becomes, where a configuration is made."),
+        flag(
+            "--shape",
+            "What an object with an outline becomes in a configuration made from the file.",
+        ),
     ] = None
     by: Annotated[
         Literal["supercategory", "category"],
         flag(
-            "--by", "Which name of a class is the entry; the other one answers its nested select."
+            "--by",
+            "Which name of a class becomes the entry; the other becomes the answer of its "
+            "nested select.",
         ),
     ] = "supercategory"
     classes: Annotated[
         Path | None,
         flag(
             "--classes FILE",
-            "Names of classes where labels have numbers: a data.yaml, COCO, or a name a line.",
+            "Names of the classes, if labels have only numbers: a data.yaml, a COCO file, or a "
+            "file with one name a line.",
         ),
     ] = None
     split: Annotated[
-        str | None, flag("--split NAME", "The part to read, such as train or val; else all.")
+        str | None, flag("--split NAME", "The part to read, such as train or val. Default: all.")
     ] = None
     images: Annotated[
         Path | None,
         flag(
             "--images PATH",
-            "Where the images are, if not beside the labels; for results in COCO, the file that "
-            "lists the images and categories.",
+            "Where the images are, if not beside the labels. For COCO results: the file that "
+            "lists images and categories.",
         ),
     ] = None
     min_score: Annotated[
@@ -151,7 +157,7 @@ class FileOptions:
         bool,
         flag(
             "--zero-based",
-            "The first pixel of this Pascal VOC is 0; by the rule of the format it is 1.",
+            "For Pascal VOC files whose first pixel is 0. The format says 1.",
         ),
     ] = False
 
@@ -254,7 +260,9 @@ def import_(
     def stop() -> None:
         for each in running:
             each.is_stopping = True
-        output.warning("Stopping: what is on its way ends first. Ctrl-C again stops at once.")
+        output.warning(
+            "Stopping: requests in flight finish first. Press Ctrl-C again to stop at once."
+        )
 
     async def run() -> None:
         async with client, waiting(invocation, client):

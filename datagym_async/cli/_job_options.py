@@ -13,7 +13,7 @@ from typing import Final
 
 from datagym_async.cli._option_table import Option, OptionTable
 
-_STOPS: Final = "When to stop before the end (no limits by default; the same command resumes)"
+_STOPS: Final = "When to stop early (no limit by default; the same command resumes)"
 
 
 def _or_own_file(journal: Path | None) -> Path | bool:
@@ -36,27 +36,28 @@ _RATE: Final = Option(
 )
 _MAX_DURATION: Final = Option(
     "--max-duration TIME",
-    "Stop after this time, for example `30m` or `2h`; a plain number is seconds.",
+    "Stop after this time, for example `30m` or `2h`; a plain number is in seconds.",
 )
 _STATS: Final = Option(
     "--stats SECONDS",
-    "Seconds between two lines of progress where there is no terminal; 0 for none.",
+    "Seconds between two progress lines when the output is not a terminal; 0 for none.",
 )
 _STORE_OPTION: Final = Option(
     "--store-option KEY=VALUE",
-    "How object stores (`s3://`, `gs://`, `az://`) are opened: `region=`, `endpoint=`, "
-    "`skip_signature=true`, `request_payer=true` and the other options of obstore. Credentials are "
-    "better set in the environment. May be repeated. Needs the extra `cloud`.",
+    "An option for object stores (`s3://`, `gs://`, `az://`): `region=`, "
+    "`endpoint=`, `skip_signature=true`, `request_payer=true` or another "
+    "option of obstore. Credentials are better kept in the environment. May "
+    "be repeated. Needs the extra `cloud`.",
     field="store_options",
 )
 
 _CLUSTER: Final = (
     Option(
         "--scheduler ADDRESS",
-        "Work through the Dask cluster of this scheduler, for example `tcp://10.0.0.1:8786`; its "
-        "workers must see the same files, and have `DATAGYM_TOKEN` and `DATAGYM_BASE_URL`.",
+        "Run on the Dask cluster with this scheduler, for example `tcp://10.0.0.1:8786`. Its "
+        "workers must see the same files and have `DATAGYM_TOKEN` and `DATAGYM_BASE_URL` set.",
     ),
-    Option("--workers-local N", "Work through N processes of this machine.", least=1, most=256),
+    Option("--workers-local N", "Run in N processes on this machine.", least=1, most=256),
 )
 
 UPLOAD: Final = OptionTable(
@@ -65,142 +66,147 @@ UPLOAD: Final = OptionTable(
         "Where to": (
             Option(
                 "--dataset -d NAME|ID",
-                "The dataset to upload into. Names are compared as the service does, without case; "
-                "of several with the name the ids are listed, and nothing is done. With "
-                "`--retry-failed` the dataset of the report is taken unless one is named.",
+                "The dataset to upload into. Names are compared without case. If several datasets "
+                "have the name, their ids are listed and nothing is sent. Default with "
+                "`--retry-failed`: the dataset of the report.",
             ),
-            Option("--create", "Create the dataset unless it exists."),
+            Option("--create", "Create the dataset if it does not exist."),
             Option(
                 "--project NAME|ID",
-                "Attach the dataset, and every dataset that is created on the way, to this project "
-                "before the upload. May be repeated.",
+                "Before the upload, attach the dataset, and each dataset that is created during "
+                "the run, to this project. May be repeated.",
                 field="attach_to",
             ),
             Option(
                 "--max-per-dataset N|auto",
-                "Spread over datasets `NAME`, `NAME 2`, `NAME 3` and so on of at most N images "
-                "each; by default all go into one. The service takes longer for an upload the more "
-                "its dataset holds: 1000 to 2000 keep it fast, and `auto` finds the number out as "
-                "it goes. All of them count as one for skipping, clashes, resuming and the report.",
+                "Spread the images over datasets `NAME`, `NAME 2`, `NAME 3` and so on, with at "
+                "most N images each. By default all go into one. The more a dataset holds, the "
+                "longer each upload takes; 1000 to 2000 keep it fast, and `auto` finds the number "
+                "during the run. For skipping, name clashes, resuming and the report they count as "
+                "one dataset.",
                 type=int | None,
             ),
             Option(
                 "--no-skip",
-                "Send also what the dataset holds by name. The service refuses it, so it counts as "
-                "failed. What the journal knows as done is not sent again; add `--fresh` for that.",
+                "Also send images whose names the dataset already holds. The service refuses them, "
+                "so they count as failed. Images that the journal lists as done are not sent "
+                "again; add `--fresh` for that.",
                 field="skip_existing",
             ),
         ),
         "Which files, and their names": (
             Option(
                 "--include GLOB",
-                "Take only such files of folders and globs: `'*.jpg'` (at any depth, `A.JPG` too), "
-                "`'2026/**/*.png'`; all by default. May be repeated.",
+                "Take only matching files of folders and globs: `'*.jpg'` (in any subfolder, also "
+                "`A.JPG`), `'2026/**/*.png'`. Default: all files. May be repeated.",
             ),
             Option(
                 "--exclude GLOB",
-                "Leave such files and folders out; it wins over `--include`. May be repeated.",
+                "Leave out matching files and folders, even if `--include` matches them. May be "
+                "repeated.",
             ),
             Option(
                 "--hidden",
-                "Take also files and folders that begin with a dot.",
+                "Also take files and folders whose names begin with a dot.",
                 field="include_hidden",
             ),
             Option(
                 "--symlinks",
-                "Which links count: those to files, while one to a folder is named as rejected "
-                "(`files`); both, each folder once (`follow`); none (`skip`).",
+                "What to do with symbolic links: take those to files and reject those to folders "
+                "(`files`), follow both, each folder once (`follow`), or leave out all (`skip`).",
             ),
             Option(
                 "--name POLICY",
-                "Name images by their last part (`basename`), by their path below the source "
-                "(`relative`: the way out where subfolders hold files of one name), or by a "
-                "template: `{name}` `{stem}` `{suffix}` `{parent}` `{relative}` `{index:06}` "
+                "How images are named: by file name (`basename`), by path below the source "
+                "(`relative`; use it if subfolders hold files of the same name), or by a template "
+                "of `{name}` `{stem}` `{suffix}` `{parent}` `{relative}` `{index:06}` "
                 "`{sha256:.8}`, for example `'{parent}_{name}'`.",
                 type=str,
                 default="basename",
             ),
             Option(
                 "--name-separator TEXT",
-                "What stands between the folders of a relative path in a name.",
+                "Text between the folders of a relative path in a name.",
             ),
             Option(
                 "--ignore-others",
-                "Skip files that are no images (by their first bytes) instead of rejecting them, "
-                "which would make the exit status 1.",
+                "Skip files that are not images (judged by their first bytes) instead of rejecting "
+                "them. Rejected files make the exit status 1.",
             ),
             Option(
                 "--on-clash",
-                "Of several files of one name all but the first are rejected (`skip`) or numbered "
-                "(`rename`: `photo (2).jpg`), or nothing is sent at all (`error`).",
+                "If several files have the same name: reject all but the first (`skip`), number "
+                "the others (`rename`: `photo (2).jpg`), or send nothing at all (`error`).",
             ),
         ),
         "Stores": (_STORE_OPTION,),
         "Checks": (
             Option(
                 "--check",
-                "How closely an image is looked at before it is sent: not at all, its first bytes, "
-                "also its structure, or decoded whole, which finds cut JPEGs that the service "
-                "would store (needs the extra `images`).",
+                "How closely each image is checked before it is sent: not at all, its first bytes, "
+                "its structure too, or by decoding it. Decoding finds truncated JPEGs, which the "
+                "service would store; it needs the extra `images`.",
             ),
             Option(
                 "--max-bytes SIZE",
-                "Reject images larger than this, for example `15M`; no limit by default. Above 15 "
-                "MiB, which few services take, there is a warning in any case.",
+                "Reject images larger than this, for example `15M`. No limit by default; images "
+                "above 15 MiB, which most services refuse, always give a warning.",
             ),
             Option(
                 "--prepare STEPS",
-                "Before they are sent, turn images upright by their EXIF orientation "
-                "(`orientation`), make a JPEG or PNG of WebP, HEIC (needs the extra `heic`), AVIF, "
-                "TIFF, BMP and GIF (`convert`), make larger ones smaller (`resize=4096`: the most "
-                "pixels of the longer side); joined by commas. What needs none of it is sent byte "
-                "for byte. Needs the extra `images`.",
+                "Steps to apply before sending, joined by commas: rotate images upright by their "
+                "EXIF orientation (`orientation`); convert WebP, HEIC (needs the extra `heic`), "
+                "AVIF, TIFF, BMP and GIF to JPEG or PNG (`convert`); make larger images smaller "
+                "(`resize=4096`: pixels of the longer side). All other images are sent byte for "
+                "byte. Needs the extra `images`.",
             ),
             Option(
                 "--dedupe",
-                "Of files with equal bytes send each with a warning (`report`), or the first alone "
-                "(`skip`). Each file is read once more when it is listed; not compared by default.",
+                "If several files have the same bytes: send all with a warning (`report`), or only "
+                "the first (`skip`). Each file is read once more for this. Not compared by "
+                "default.",
             ),
             Option(
                 "--check-links",
-                "Ask for each URL, without credentials, and reject dead ones: the service never "
-                "looks, and takes them.",
+                "Request each URL, without credentials, and reject dead links. The service accepts "
+                "dead links, because it does not check them.",
             ),
             Option(
                 "--allow-private-links",
-                "Let `--check-links` ask hosts of private networks and of this machine too.",
+                "Let `--check-links` request hosts in private networks and on this machine.",
             ),
             Option(
                 "--verify",
-                "At the end, download 100 of the uploaded images, or all, also those that were "
-                "there before, and compare their bytes with the files; none by default.",
+                "At the end, download 100 of the uploaded images (`sample`) or all images of the "
+                "run, also those that the dataset held before (`all`), and compare them with the "
+                "files. None by default.",
             ),
             Option(
                 "--allow-private-store",
-                "Let `--verify` fetch images from a store at a private or loopback address, where "
-                "the service answers with a pre-signed URL.",
+                "Let `--verify` download from a store at a private or loopback address, if the "
+                "service answers with a pre-signed URL.",
                 client="allow_private_store",
                 type=bool,
                 default=False,
             ),
             Option(
                 "--remove-doubles",
-                "Delete extra copies of an image that a lost answer has made; without it they are "
-                "named.",
+                "Delete extra copies that were made because an answer was lost. Without this "
+                "option they are only listed.",
             ),
         ),
         "Speed": (
             Option(
                 "--concurrency --workers N",
-                "Uploads in flight at once, 1 to 256, fixed; by default the best number is found "
-                "out as it runs.",
+                "Number of uploads in flight, 1 to 256, fixed. By default the best number is found "
+                "during the run.",
                 least=1,
                 most=256,
             ),
             Option(
                 "--max-concurrency N",
-                "The most uploads in flight that may be found out, 1 to 256: the service holds one "
-                "of its ten database connections for each.",
+                "Upper limit for that number, 1 to 256. The service uses one of its ten database "
+                "connections for each upload.",
                 client="max_uploads",
                 type=int,
                 default=8,
@@ -210,7 +216,7 @@ UPLOAD: Final = OptionTable(
             _RATE,
             Option(
                 "--bwlimit --max-upload-rate SIZE",
-                "Bytes a second for file uploads: `500k`, `10M`; no limit by default.",
+                "Bytes a second for file uploads: `500k`, `10M`. No limit by default.",
                 client="max_upload_rate",
                 type=int | None,
             ),
@@ -219,55 +225,55 @@ UPLOAD: Final = OptionTable(
         "Resuming where a run stopped": (
             Option(
                 "--journal PATH",
-                "Keep the journal in this file. By default it has a file of its own in the state "
-                "folder: `DATAGYM_STATE_DIR`, else `XDG_STATE_HOME/datagym-async`, else "
-                "`~/.local/state/datagym-async`. Only one process at a time can use it.",
+                "File to keep the journal in. By default each job has a file in the state folder: "
+                "`DATAGYM_STATE_DIR`, else `XDG_STATE_HOME/datagym-async`, else "
+                "`~/.local/state/datagym-async`. Only one process at a time can use a journal.",
                 type=Path | None,
                 convert=_or_own_file,
             ),
             Option(
                 "--no-journal",
-                "Keep no journal: the next run goes by what the dataset holds alone.",
+                "Keep no journal. The next run then relies on the listing of the dataset.",
             ),
-            Option("--fresh", "Drop the journal of an earlier run and start anew."),
+            Option("--fresh", "Delete the journal of an earlier run and start again."),
             Option(
                 "--identity",
-                "What tells that a file is the one in the journal: its size and time of change, or "
-                "also the hash of its bytes, for which each file is read once more.",
+                "How a file is recognised in the journal: by size and time of change, or also by a "
+                "hash of its bytes, for which each file is read once more.",
             ),
             Option(
                 "--retry-failed REPORT",
-                "Upload what failed in an earlier run, from its report (`--report FILE.json`), "
-                "instead of sources.",
+                "Instead of sources, upload what failed in an earlier run, as listed in its report "
+                "(`--report FILE.json`).",
             ),
             Option(
                 "--watch",
-                "Keep uploading what arrives in one folder, each file once it has stopped "
-                "changing, until Ctrl-C (needs the extra `watch`).",
+                "Keep running until Ctrl-C and upload files that appear in one folder, each once "
+                "it has stopped changing. Needs the extra `watch`.",
             ),
             Option("--settle-after TIME", "", hidden=True),
         ),
         _STOPS: (
-            Option("--max-files N", "Stop after N images and links were sent.", least=1),
+            Option("--max-files N", "Stop after sending N images and links.", least=1),
             Option(
-                "--max-bytes-total SIZE", "Stop after this many bytes were sent, for example `50G`."
+                "--max-bytes-total SIZE", "Stop after sending this many bytes, for example `50G`."
             ),
-            Option("--max-failures N", "Stop after N items failed.", least=1),
+            Option("--max-failures N", "Stop after N items have failed.", least=1),
             _MAX_DURATION,
         ),
         "Display and report": (
             Option(
                 "--dry-run -n",
-                "Print what would be done, a line an item (JSON lines with `--json`), and send "
-                "nothing: the dataset is listed, and the sources are read. The status is 1 if "
-                "something would be rejected.",
+                "Print what would be done, one line for each item (JSON lines with `--json`), and "
+                "send nothing. The dataset is listed and the sources are read. The exit status is "
+                "1 if something would be rejected.",
             ),
             _STATS,
             Option(
                 "--report FILE",
-                "Write the report: `FILE.json` with all counts and problems, `FILE.csv` with a "
-                "line a problem, `FILE.html` as a page that shows how the run went (needs the "
-                "extra `look`). May be repeated.",
+                "Write a report: `FILE.json` with all counts and problems, `FILE.csv` with one "
+                "line for each problem, `FILE.html` as a page that shows how the run went (needs "
+                "the extra `look`). May be repeated.",
             ),
         ),
     },
@@ -277,94 +283,97 @@ DOWNLOAD: Final = OptionTable(
     "datagym_async.downloads:DownloadConfig",
     {
         "What to download": (
-            Option("--dataset -d NAME|ID", "A dataset."),
+            Option("--dataset -d NAME|ID", "The dataset to download."),
             Option(
                 "--project NAME|ID",
-                "All datasets of a project, each into a folder of its own; with `--dataset` the "
-                "project whose labels and tasks count.",
+                "Download all datasets of a project, each into its own folder. With `--dataset`: "
+                "the project whose labels and tasks are used.",
                 field="project_id",
             ),
             Option(
                 "--labels FORMAT",
-                "Write the labels of finished tasks beside the media, in this format: `json`, "
-                "`jsonl`, `coco`, `yolo`, `yolo-seg`, `yolo-pose`, `yolo-obb`, `voc`, `kitti`, "
-                "`cvat`, `imagefolder` or `lightly`. All but the first three are folders that "
-                "trainers take, with links to the images. May be repeated.",
+                "Also write the labels of finished tasks in this format: `json`, `jsonl`, `coco`, "
+                "`yolo`, `yolo-seg`, `yolo-pose`, `yolo-obb`, `voc`, `kitti`, `cvat`, "
+                "`imagefolder` or `lightly`. All but the first three are folders for training, "
+                "with links to the images. May be repeated.",
             ),
             Option(
                 "--no-exact",
-                "Take whole pixels, as the service exports them, and not exact coordinates from "
-                "each task, a request each. `json` and `jsonl` are what is exported in any case.",
+                "Use the whole-pixel coordinates of the service's export, and do not request each "
+                "task for exact ones. `json` and `jsonl` always have those of the export.",
                 field="exact",
             ),
             Option(
                 "--classes --categories FILE",
-                "A data.yaml, a COCO file, or a file with a name a line: these classes come first "
-                "and keep their numbers. The others have the order of the label configuration.",
+                "A data.yaml, a COCO file, or a file with one name a line: these classes come "
+                "first and keep their numbers. The others follow in the order of the label "
+                "configuration.",
             ),
-            Option("--clip", "Cut shapes of labels off at the edges of their image."),
-            Option("--zero-based", "For `--labels voc`: the first pixel is 0 and not 1."),
+            Option("--clip", "Cut shapes off at the edges of their image."),
+            Option("--zero-based", "For `--labels voc`: the first pixel is 0, not 1."),
             Option(
                 "--split SHARES",
-                "Parts of the labelled dataset, such as `train=0.8,val=0.1,test=0.1`, by a hash of "
-                "the id of each image: it stays in its part as the dataset grows.",
+                "Split the labelled dataset into parts, such as `train=0.8,val=0.1,test=0.1`. A "
+                "hash of its id decides where an image goes, so it stays in its part as the "
+                "dataset grows.",
             ),
             Option(
                 "--group HOW",
-                "Keep images in one part that have the same folder "
-                "(`folder`), or the same match of a "
-                "regular expression in the names of their files.",
+                "Keep images together in one part if they share a folder (`folder`), or the match "
+                "of a regular expression in their file names.",
             ),
             Option(
-                "--lossy-ok", "Exit with 0 although a format of `--labels` has left something out."
+                "--lossy-ok",
+                "Exit with 0 even if a format of `--labels` could not hold everything.",
             ),
             Option(
                 "--shards N|SIZE",
-                "Write WebDataset shards instead of files: tars of N images, or of about SIZE "
-                "bytes (`500M`); with `--labels json` each image has its labels beside it.",
+                "Write WebDataset shards instead of files: tar files of N images, or of about SIZE "
+                "bytes (`500M`). With `--labels json` each image has its labels beside it.",
                 type=str | None,
             ),
-            Option("--bitmaps", "Fetch the segmentation bitmaps of finished tasks, too."),
+            Option("--bitmaps", "Also download the segmentation bitmaps of finished tasks."),
             Option(
                 "--links",
-                "What becomes of link images: left alone (`skip`); fetched from their own address, "
-                "without any credentials (`source`); or through the service, which encodes them "
-                "anew and moves the tasks of those that it cannot fetch to SKIPPED (`service`).",
+                "What to do with link images: leave them out (`skip`); fetch them from their own "
+                "address, without credentials (`source`); or fetch them through the service "
+                "(`service`), which encodes them again and moves the tasks of those that it cannot "
+                "fetch to SKIPPED.",
             ),
             Option(
                 "--allow-private-links",
-                "Let `--links source` ask private, loopback and other special addresses, too.",
+                "Let `--links source` request private, loopback and other special addresses.",
             ),
             Option(
                 "--allow-private-store",
-                "Follow the service's pre-signed URLs, as of videos, to private and loopback "
-                "addresses, too: for installations whose store is private.",
+                "Follow pre-signed URLs of the service (used for videos) to private and loopback "
+                "addresses. For installations with a private store.",
                 client="allow_private_store",
                 type=bool,
                 default=False,
             ),
             Option(
                 "--tree",
-                "Make the folders in names folders again, as `upload --name relative` wrote them: "
-                "`cam 1/a.jpg` and not `cam 1_a.jpg`.",
+                "Turn the folders in names into folders again, as `upload --name relative` wrote "
+                "them: `cam 1/a.jpg`, not `cam 1_a.jpg`.",
             ),
             Option(
                 "--verify",
-                "Hash what an earlier run has downloaded, and fetch again what has changed; by "
-                "default its size has to do.",
+                "Hash the files of an earlier run and download again what has changed. By default "
+                "only sizes are compared.",
             ),
         ),
         "Speed": (
             Option(
                 "--concurrency --workers N",
-                "Downloads in flight at once, 1 to 64, fixed; by default the best number is found "
-                "out as it runs.",
+                "Number of downloads in flight, 1 to 64, fixed. By default the best number is "
+                "found during the run.",
                 least=1,
                 most=64,
             ),
             Option(
                 "--max-concurrency N",
-                "The most downloads in flight that may be found out, 1 to 64.",
+                "Upper limit for that number, 1 to 64.",
                 client="max_downloads",
                 type=int,
                 default=16,
@@ -376,19 +385,19 @@ DOWNLOAD: Final = OptionTable(
         ),
         "Stores": (_STORE_OPTION,),
         _STOPS: (
-            Option("--max-files N", "Stop after N media were asked for.", least=1),
+            Option("--max-files N", "Stop after requesting N media.", least=1),
             Option(
                 "--max-bytes-total SIZE",
-                "Stop after this many bytes have arrived, for example `50G`.",
+                "Stop after receiving this many bytes, for example `50G`.",
             ),
-            Option("--max-failures N", "Stop after N media failed.", least=1),
+            Option("--max-failures N", "Stop after N media have failed.", least=1),
             _MAX_DURATION,
         ),
         "Display and report": (
             _STATS,
             Option(
                 "--report FILE",
-                "Write the report: `FILE.json` with everything, `FILE.csv` with what failed, "
+                "Write a report: `FILE.json` with everything, `FILE.csv` with the failures, "
                 "`FILE.html` as a page that shows how the run went (needs the extra `look`). May "
                 "be repeated.",
             ),

@@ -217,19 +217,19 @@ def clean(
         float | None,
         flag(
             "--older-than TIME",
-            "Spare journals written less than this ago, for example 30d; none by default.",
+            "Keep journals written less than this ago, for example 30d.",
             parser=parse_seconds,
         ),
     ] = None,
     unfinished: Annotated[
-        bool, flag("--unfinished", "Delete also those of jobs that have not come to their end.")
+        bool, flag("--unfinished", "Also delete journals of unfinished jobs.")
     ] = False,
     yes: Yes = False,
 ) -> int:
     """Delete journals of complete jobs from the state folder, never one in use.
 
-    It asks first, and needs --yes where nobody can answer. Images are not touched; a job whose
-    journal is gone goes by what the dataset holds.
+    It asks first; --yes skips the question. Images are not touched. A job whose journal is gone
+    relies on the listing of its dataset.
     """
     output = invocation.output
     invocation.may_go_on(

@@ -47,12 +47,14 @@ def get(
     media: Wanted,
     output: Annotated[Path, flag("--output -o FOLDER", "Folder for them.")] = Path(),
 ) -> int:
-    """Download single media of a dataset, under their names; a whole one is for `download`."""
+    """Download single media of a dataset, under their names; `download` takes whole datasets."""
 
     chosen = with_client(invocation, lambda client: _chosen(client, dataset, media))
     paths = {each.id: output / each.name for each in chosen}
     if len({fold_written(each.name) for each in chosen}) < len(chosen):
-        raise CommandError("Two of them have one name; get them one by one, into other folders.")
+        raise CommandError(
+            "Two of them have the same name; get them one by one, into different folders."
+        )
     for each in chosen:
         if Path(each.name).name != each.name:
             raise CommandError(f"{each.name!r} is no file name; `download` finds one for it.")
@@ -79,7 +81,7 @@ def remove(
 ) -> int:
     """Delete single media of a dataset, with their tasks and labels, for good.
 
-    It asks first, and needs --yes where nobody can answer.
+    It asks first; --yes skips the question.
     """
     invocation.may_go_on(yes=yes)
     output = invocation.output

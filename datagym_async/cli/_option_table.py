@@ -122,6 +122,8 @@ class OptionTable:
                     kind, default = list[str] | None, None
                 elif default is True:
                     default = False
+            if isinstance(default, float) and default.is_integer():
+                default = int(default)  # help says 200, and not 200.0
             shown = flag(
                 row.usage,
                 row.help,
@@ -130,7 +132,7 @@ class OptionTable:
                 min=row.least,
                 max=row.most,
                 hidden=row.hidden,
-                show_default=f"{default:g}" if isinstance(default, float) else True,
+                show_default=True,
             )
             yield Parameter(
                 row.name, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, shown], default=default

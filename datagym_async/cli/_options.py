@@ -99,14 +99,14 @@ Profile: TypeAlias = Annotated[
     str | None,
     _shared(
         "--profile NAME",
-        "Use the address and token that `auth login` keeps under this name, whatever the "
-        "environment says; else `DATAGYM_PROFILE`, else `default`, where it says nothing.",
+        "Use the address and token that `auth login` keeps under this name, even if the "
+        "environment names others. Default: `DATAGYM_PROFILE`, else `default`.",
     ),
 ]
 ProjectArgument: TypeAlias = Annotated[str, argument("PROJECT", "Name or id of the project.")]
 DatasetArgument: TypeAlias = Annotated[str, argument("DATASET", "Name or id of the dataset.")]
 Yes: TypeAlias = Annotated[
-    bool, flag("--yes", "Do not ask. Needed where standard input is no terminal.")
+    bool, flag("--yes", "Do not ask. Needed if standard input is not a terminal.")
 ]
 
 
@@ -117,46 +117,46 @@ class Shared(NamedTuple):
         str | None,
         _shared(
             "--base-url URL",
-            "Address of the service, without `/api/v1`; else `DATAGYM_BASE_URL`, else "
-            "`https://app.datagym.ai`.",
+            "Address of the service, without `/api/v1`. Default: `DATAGYM_BASE_URL`, else that of "
+            "the profile, else `https://app.datagym.ai`.",
         ),
     ] = None
     token_file: Annotated[
         Path | None,
         _shared(
             "--token-file FILE",
-            "File that holds the token; else `DATAGYM_TOKEN`, else you are asked. There is no "
-            "option for the token itself: others can see arguments.",
+            "File that holds the token. Without it `DATAGYM_TOKEN` is used, else a profile, else "
+            "you are asked. There is no option for the token itself: others can see arguments.",
         ),
     ] = None
     profile: Profile = None
     retries: Annotated[
-        int | None, _shared("--retries N", "How often a request that failed is tried again.", min=0)
+        int | None, _shared("--retries N", "How often a failed request is tried again.", min=0)
     ] = None
     proxy: Annotated[
         str | None,
         _shared(
             "--proxy URL",
-            "Proxy before the service, such as `http://proxy.example:3128`; else that of the "
-            "environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).",
+            "Proxy to use, such as `http://proxy.example:3128`. Default: that of the environment "
+            "(`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).",
         ),
     ] = None
     no_proxy: Annotated[
-        bool, _shared("--no-proxy", "Use no proxy, whatever the environment says.")
+        bool, _shared("--no-proxy", "Use no proxy, even if the environment names one.")
     ] = False
     ca_file: Annotated[
         Path | None,
         _shared(
             "--ca-file FILE",
-            "Certificates (PEM) to trust besides the system's, as of a company's own authority.",
+            "Certificates (PEM) to trust besides the system's, such as those of a company.",
         ),
     ] = None
     timeout: Annotated[
         float | None,
         _shared(
             "--timeout TIME",
-            "How long to wait for a connection (10 seconds at most) and then for each sign of an "
-            "answer, before a request is tried again; 60 seconds by default.",
+            "How long to wait for a connection (at most 10 seconds) and then for each part of an "
+            "answer, before a request is tried again. Default: 60 seconds.",
             parser=parse_seconds,
         ),
     ] = None
@@ -164,26 +164,26 @@ class Shared(NamedTuple):
         Literal["header", "parameter"] | None,
         _shared(
             "--auth",
-            "How the token goes to the service: in the Authorization header, which is the default, "
-            "or as a request parameter, for gateways that remove the header.",
+            "How the token is sent: in the Authorization header (default), or as a request "
+            "parameter, for gateways that remove the header.",
         ),
     ] = None
     as_json: Annotated[
         bool,
         _shared("--json", "Print the result as one JSON document, and nothing else but errors."),
     ] = False
-    quiet: Annotated[
-        bool, _shared("--quiet", "Say only what somebody should look at; nothing if all is well.")
-    ] = False
+    quiet: Annotated[bool, _shared("--quiet", "Print problems only; nothing if all is well.")] = (
+        False
+    )
     debug: Annotated[
         bool,
-        _shared("--debug", "Log what happens to standard error, and show where errors come from."),
+        _shared("--debug", "Log each request to standard error, and show tracebacks of errors."),
     ] = False
     log_file: Annotated[
         Path | None,
         _shared(
             "--log-file FILE",
-            "Append what happens to a file, each request too, whatever the screen says.",
+            "Append the log of each request to a file; what is printed stays the same.",
         ),
     ] = None
 
@@ -213,7 +213,7 @@ def sign(
     parameters = (context, *own, *options)
     for each in parameters:
         kind, *said = get_args(each.annotation)[:2] or (None,)
-        if kind is bool:  # or help writes `--json <bool>`, as if it took a value
+        if kind in {bool, bool | None}:  # or help writes `--json <bool>`, as if it took a value
             said[0].metavar = ""
     function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -29,21 +29,21 @@ def preview(
         str,
         argument(
             "PROJECT|DATASET|IMAGE",
-            "Name or id of a project or dataset, id of a media, or a folder or an image on the "
-            "disk. A path on the disk is taken first.",
+            "Name or id of a project or dataset, id of a media, or a folder or image on disk. A "
+            "path that exists on disk is used first.",
         ),
     ],
     output: Annotated[
         Path, flag("--output -o FILE", "The picture (.png, .jpg, .webp), or pages (.pdf).")
     ] = Path("preview.png"),
-    count: Annotated[int, flag("--count -n N", "Images at most.", min=1, max=400)] = 24,
+    count: Annotated[int, flag("--count -n N", "Largest number of images.", min=1, max=400)] = 24,
     seed: Annotated[int, flag("--seed N", "The same seed chooses the same images.")] = 0,
     of_class: Annotated[
         list[str] | None,
-        flag("--class KEY", "Only images with it; may be given again.", show_default=False),
+        flag("--class KEY", "Only images with this class. May be repeated.", show_default=False),
     ] = None,
-    state: Annotated[str, flag("--state STATE", "Only images whose tasks are in it.")] = "",
-    query: Annotated[str, flag("--query TEXT", "Only images with it in their names.")] = "",
+    state: Annotated[str, flag("--state STATE", "Only images whose tasks are in this state.")] = "",
+    query: Annotated[str, flag("--query TEXT", "Only images with this text in their names.")] = "",
     project: Annotated[
         str | None,
         flag(
@@ -60,7 +60,7 @@ def preview(
 ) -> int:
     """Draw labels on images: a contact sheet of some, or one image.
 
-    The images are chosen by chance, always the same ones for one seed.
+    The images are chosen at random; the same seed gives the same images.
     """
     if output.suffix.lower() not in FORMS:
         raise CommandError(f"The file {output} must end in .png, .jpg, .webp or .pdf.")

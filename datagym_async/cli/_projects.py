@@ -60,7 +60,7 @@ def detach(
 ) -> int:
     """Detach a dataset from a project: destroys its tasks there, and all their labels.
 
-    The images stay. It asks first, and needs --yes where nobody can answer.
+    The images stay. It asks first; --yes skips the question.
     """
     invocation.may_go_on(
         yes=yes,

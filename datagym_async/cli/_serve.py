@@ -62,7 +62,8 @@ def serve(
     data: Annotated[
         Path | None,
         flag(
-            "--data DIR", "Folder for its data, made if needed; without it all is gone at the end."
+            "--data DIR",
+            "Folder for its data, created if needed. Without it all data is deleted at the end.",
         ),
     ] = None,
     port: Annotated[int, flag("--port N", "Port; 0 takes any free one.", min=0, max=65535)] = 8080,

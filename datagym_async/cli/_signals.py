@@ -26,7 +26,10 @@ def run_in_loop(main: Coroutine[object, object, T]) -> T:
         main.close()  # it may not have begun, and Python warns of that
 
 
-STOPPING: Final = "Stopping: what is in flight ends first. Ctrl-C again stops at once, safely too."
+STOPPING: Final = (
+    "Stopping: requests in flight finish first. Press Ctrl-C again to stop at once; that is safe, "
+    "too."
+)
 """What a bulk job says at the first Ctrl-C."""
 
 

@@ -33,27 +33,28 @@ def stats(
         str,
         argument(
             "PROJECT|DATASET|FILE",
-            "Name or id at the service, or a file of labels: an export, predictions, COCO, YOLO's "
-            "data.yaml. A path on the disk is taken first.",
+            "Name or id at the service, or a file of labels: an export, predictions, COCO, a "
+            "data.yaml of YOLO. A path that exists on disk is used first.",
         ),
     ],
     output: Annotated[
         list[Path] | None,
         flag(
             "--output -o FILE",
-            "Write it as a page (.html), as charts (.svg) or as .json; may be given again.",
+            "Write the result as a page (.html), as charts (.svg) or as .json. May be repeated.",
             show_default=False,
         ),
     ] = None,
     tiny: Annotated[
-        float, flag("--tiny PIXELS", "What a side of a tiny object is shorter than.", min=0)
+        float,
+        flag("--tiny PIXELS", "An object with a side shorter than this counts as tiny.", min=0),
     ] = 4.0,
     fail_on: Annotated[
         str | None,
         flag(
             "--fail-on KINDS",
-            "Exit with 1 if there are any: tiny, edge, double, incomplete, unlabelled, "
-            "unanswered; joined by commas.",
+            "Exit with 1 if any of these are found, joined by commas: tiny, edge, double, "
+            "incomplete, unlabelled, unanswered.",
         ),
     ] = None,
 ) -> int:

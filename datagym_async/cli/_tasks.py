@@ -29,7 +29,7 @@ States = Annotated[
     list[str] | None,
     flag(
         "--state STATE",
-        "Only tasks in this state, for example waiting; may be given again.",
+        "Only tasks in this state, for example waiting. May be repeated.",
         show_default=False,
     ),
 ]
@@ -37,8 +37,8 @@ Search = Annotated[
     str | None,
     flag(
         "--search WORDS",
-        "Only tasks with these words in the name of the image or of the labeller (letters, "
-        "digits, blanks, _ and -; the service ignores words of digits alone).",
+        "Only tasks with these words in the name of the image or of the labeller. Letters, "
+        "digits, blanks, _ and -; the service ignores words that are only digits.",
         show_default=False,
     ),
 ]
@@ -53,7 +53,7 @@ class Chosen:
         str | None,
         flag(
             "--project -p PROJECT",
-            "Name or id of a project: all its tasks in the states given by --state.",
+            "Name or id of a project: all its tasks in the states of --state.",
             show_default=False,
         ),
     ] = None
@@ -91,18 +91,18 @@ def list_tasks(
 
 @command(app, "complete")
 def complete(invocation: Invocation, chosen: Chosen) -> int:
-    """Complete tasks, named or all of a project in some states, if their labels are complete.
+    """Complete single tasks, or all of a project in some states, if their labels are complete.
 
-    It asks first, unless the tasks are named, and needs --yes where nobody can answer.
+    It asks first, unless tasks are named; --yes skips the question.
     """
     return _settle(invocation, chosen, "complete")
 
 
 @command(app, "skip")
 def skip(invocation: Invocation, chosen: Chosen) -> int:
-    """Skip tasks, named or all of a project in some states; their labels stay.
+    """Skip single tasks, or all of a project in some states; their labels stay.
 
-    It asks first, unless the tasks are named, and needs --yes where nobody can answer.
+    It asks first, unless tasks are named; --yes skips the question.
     """
     return _settle(invocation, chosen, "skip")
 

@@ -134,8 +134,8 @@ def upload(
 ) -> int:
     """Upload images into a dataset.
 
-    Interrupted? The same command resumes: what is done is not done again. Ctrl-C lets what is in
-    flight end; a second one stops at once.
+    The same command resumes after an interruption: what is done is not sent again. After one Ctrl-C
+    the uploads in flight finish; a second one stops at once.
     """
     output, named, failed = invocation.output, tuple(sources or ()), retry_failed
     # What is out of range or makes no sense is said before anybody is asked for a token.

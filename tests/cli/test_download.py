@@ -240,7 +240,7 @@ def test_ctrl_c(
         _, said = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert "Stopping: what is in flight ends first" in said
+    assert "Stopping: requests in flight finish first" in said
     assert len(images_in(out)) == (2 if times == 1 else 0)
     faults.clear()
     assert at_service("download", out, "-d", "Photos").status == 0
