@@ -34,6 +34,7 @@ KITTI_MARKS: Final = {
 The box is in pixels from 0, the rest in metres and radians (readme of the development kit).
 """
 _KITTI_NUMBERS: Final = 14
+_IN_A_NAME: Final = 2  # numbers among the words of a name; more are those of another object
 KITTI_FOLDERS: Final = ("label_2", "training/label_2", "labels")
 
 
@@ -82,6 +83,8 @@ def _kitti(
     count = min(count, _KITTI_NUMBERS + 1, len(words) - 1)
     if len(words) - count > 2 and all(map(is_number, words[:2])):
         raise BrokenError("it begins with a frame and a track: KITTI's tracking is not read")
+    if sum(map(is_number, words[:-count])) > _IN_A_NAME:
+        raise BrokenError("it has the numbers of several objects")
     name, numbers = " ".join(words[:-count]), [number_of(each) for each in words[-count:]]
     if name == "DontCare":
         losses.add(LossKind.IGNORED, where)

@@ -40,7 +40,9 @@ from datagym_async.formats._reading import (
 
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb"]
 PARTS: Final = ("train", "val", "test")
+_PART_NAMES: Final = (*PARTS, "valid", "validation")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "_darknet.labels", "names.txt")
+_NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _DOTA: Final = "labelTxt"
 """Folder of turned boxes as DOTA and YOLOv5-OBB have them: in pixels, with the name of a class."""
 _DOTA_HEADS: Final = ("imagesource:", "gsd:")  # lines before those of objects
@@ -237,7 +239,8 @@ def _data_file(path: Path) -> Mapping[str, Any]:
 def _tried(roots: Sequence[Path], value: str) -> list[Path]:
     """Return where a path may lead: below the roots, as Ultralytics and darknet have it.
 
-    One of another machine (``/content/set/train/images``) goes by its last parts, two at least.
+    One of another machine (``/content/set/train/images``) goes by its last parts, two at least, but
+    for the name of a part of the dataset.
     """
     value = value.replace("\\", "/")
     values, parts = [value], value.split("/")
@@ -246,7 +249,9 @@ def _tried(roots: Sequence[Path], value: str) -> list[Path]:
         "data",
     ):  # as Roboflow writes it, which Ultralytics corrects; as CVAT does
         values.append(value.partition("/")[2])
-    values += ("/".join(parts[at:]) for at in range(max(1, len(parts) - _DEEPEST), len(parts) - 1))
+    least = 1 if parts[-1] in _PART_NAMES else 2
+    last = range(max(1, len(parts) - _DEEPEST), len(parts) + 1 - least)
+    values += ("/".join(parts[at:]) for at in last)
     return [root / each for each in values for root in roots] if value else []
 
 
@@ -298,12 +303,20 @@ def _listed(folder: Path, classes: Sequence[str]) -> Mapping[int, Category]:
     """Return the classes of a folder without data.yaml: as given, else of a file of names."""
     names = list(classes)
     places = (folder, folder.parent, folder / "labels")
-    files = (place / name for place in places for name in _NAMES_FILES)
-    if not names and (file := next((each for each in files if each.is_file()), None)):
+    files = [place / name for place in places for name in _NAMES_FILES]
+    # Those beside labels (LabelImg) are of parts of the dataset, which all have the same classes.
+    deeper = (each for each in files_below(folder, _NAMES_SUFFIXES) if each.name in _NAMES_FILES)
+    found: dict[tuple[str, ...], Path] = {}
+    for file in () if names else [*filter(Path.is_file, files)][:1] or deeper:
         try:
-            names = [each.strip() for each in text_of(file).splitlines() if each.strip()]
+            listed = tuple(filter(None, map(str.strip, text_of(file).splitlines())))
         except BrokenError as error:
             raise FormatError(f"{file} cannot be read as a list of names: {error}") from None
+        found.setdefault(listed, file)
+    if len(found) > 1:
+        both = " and ".join(map(str, found.values()))
+        raise FormatError(f"{folder} lists several sets of classes: {both}; name one (classes=...)")
+    names = names or [*chain(*found)]
     if not names:
         raise FormatError(
             f"{folder} does not list its classes: there is none of data.yaml with names, "

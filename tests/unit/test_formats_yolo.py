@@ -295,6 +295,7 @@ FOLDERS = [
     ("obj.names", "obj_train_data", "obj_train_data", "."),  # darknet, without obj.data
     ("train/_darknet.labels", "train", "train", "train"),  # Roboflow
     ("classes.txt", "train/images", "train/labels", "."),
+    ("train/labels/classes.txt", "train/images", "train/labels", "."),
 ]
 
 
@@ -336,6 +337,30 @@ def test_labels_without_their_images(tmp_path: Path, place: str, part: str) -> N
     (image,), lost = read(dataset)
     assert (Path(image.name).name, image.width, image.height) == ("a.png", 200, 100)
     assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
+
+
+def test_parts_that_list_other_classes(tmp_path: Path) -> None:
+    """Each has a file of names beside its labels; where these differ, none is taken."""
+    for part in ("train", "val"):
+        bare(tmp_path, f"{part}/labels/classes.txt", f"{part}/images", f"{part}/labels")
+    images, lost = read(dataset := open_dataset(tmp_path, "yolo"))
+    assert [each.name for each in dataset.categories] == ["car", "Traffic Light"]
+    assert (len(images), lost) == (2, {})
+    text(tmp_path / "val" / "labels" / "classes.txt", "Traffic Light\ncar\n")
+    with pytest.raises(FormatError, match=r"several sets of classes: .*train.* and .*val"):
+        open_dataset(tmp_path, "yolo")
+    given = open_dataset(tmp_path, "yolo", classes=["a", "b"])
+    assert [each.name for each in given.categories] == ["a", "b"]
+
+
+def test_a_part_of_another_machine(tmp_path: Path) -> None:
+    """The name of a part is enough of its path; that of any other folder is not."""
+    text(tmp_path / "data.yaml", "train: /home/me/set/train\nval: /home/me/set/other\nnames: [a]")
+    for part in ("train", "other"):
+        picture(tmp_path / part / "images" / f"{part}.png")
+        text(tmp_path / part / "labels" / f"{part}.txt", "0 0.5 0.5 0.5 0.5")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.name, len(image.objects), lost) == ("train.png", 1, {"broken": 1})
 
 
 @pytest.mark.parametrize("folder", [
@@ -526,7 +551,7 @@ def test_kitti_as_it_is_published(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line", ["Van", "Van 1 2 3", TRUCK.replace("629.75", "nan"), TRUCK.replace("629.75", "1"),
-             TRUCK.split(" ", 1)[1]]
+             TRUCK.split(" ", 1)[1], f"{TRUCK}{TRUCK}"]
 )  # fmt: skip
 def test_a_wrong_line_of_kitti_is_one_loss(tmp_path: Path, line: str) -> None:
     """It is named by file and line, and the rest of the file goes on."""
