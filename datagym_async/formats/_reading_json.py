@@ -107,7 +107,8 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
             except (BrokenError, OSError) as error:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
                 continue
-            answers(str(file), _set(said.get("flags")), losses)
+            tags = {"tags": 1} if said.get("tags") else {}
+            answers(str(file), {**_set(said.get("flags")), **tags}, losses)
             image.is_labelled = bool(shapes)
             image.objects = _labelme(shapes, str(file), classes, losses)
             yield image
@@ -135,11 +136,15 @@ def _labelme(
                 raise BrokenError("an object was expected")
             category = classes.of(each.get("label"))
             made = _labelme_objects(each, category, where, losses)
+            score = None if each.get("score") is None else number_of(each["score"], "a score")
         except BrokenError as error:
             losses.add(LossKind.BROKEN, f"{where}: {error}")
             continue
         said = {"description": 1} if each.get("description") else {}
-        answers(where, {**_set(each.get("flags")), **said}, losses)
+        answers(where, {**_set(each.get("attributes")), **_set(each.get("flags")), **said}, losses)
+        extra = {name: each[name] for name in each if each[name] and name not in _OF_SHAPES}
+        for one in made:
+            one.score, one.extra = score, extra
         group = each.get("group_id")
         if group is not None and (made[0].parts or made[0].box):
             first = groups.setdefault((category.name, str(group)), made[0])
@@ -193,6 +198,11 @@ def _labelme_objects(
     return [found]
 
 
+_OF_SHAPES: Final = frozenset((
+    "label", "points", "shape_type", "group_id", "mask", "flags", "description", "attributes",
+    "score", "line_color", "fill_color",
+))  # fmt: skip
+"""Members of a shape that are read, or say how it was drawn; X-AnyLabeling has some of them."""
 _LEAST: Final = {
     "polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2, "point": 1, "points": 1,
     "mask": 1, "rotation": 3, "oriented_rectangle": 3, "quadrilateral": 3,

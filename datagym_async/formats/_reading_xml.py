@@ -198,6 +198,9 @@ def elements(
 
 VOC_MARKS: Final = {"pose": "Unspecified", "truncated": "0", "difficult": "0", "occluded": "0"}
 """What VOC says of objects besides, and what it says where there is nothing to say."""
+_OF_CVAT: Final = ("track_id", "keyframe", "occluded", "outside")
+"""Attributes that CVAT gives each object, and nobody's answers."""
+_NOTHING: Final = ("", "0", "false")
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 _OF_OBJECTS: Final = frozenset((
     *VOC_MARKS, "name", "bndbox", "robndbox", "polygon", "type", "part", "attributes",
@@ -269,6 +272,8 @@ class _Voc:
             found.extra = {
                 mark: said[mark] for mark in VOC_MARKS if said[mark] not in ("", VOC_MARKS[mark])
             }
+            own = {mark: given.pop(mark, "") for mark in _OF_CVAT}
+            found.extra |= {mark: own[mark] for mark in own if own[mark].lower() not in _NOTHING}
             others = (one for one in each.children if one.text.strip() or one.children)
             strange = next((one.tag for one in others if one.tag not in _OF_OBJECTS), None)
             if strange and not found.extra:

@@ -112,6 +112,22 @@ def test_labelme_answers_are_counted(tmp_path: Path) -> None:
     assert (len(image.objects), lost) == (1, {"classification": 3})
 
 
+def test_what_other_tools_add_to_labelme(tmp_path: Path) -> None:
+    """X-AnyLabeling has scores, attributes and links; none of them goes without a word."""
+    more = {"score": 0.75, "attributes": {"colour": "red", "": ""}, "kie_linking": [[1, 2]]}
+    plain: dict[str, Any] = {"score": None, "attributes": {}, "kie_linking": [], "difficult": False}
+    shapes = [shape("car", TRIANGLE, **each) for each in (more, plain, {"score": "high"})]
+    labelme(tmp_path / "a.json", *shapes, tags=["day"])
+    images, losses = told(dataset := open_dataset(tmp_path))
+    made = [(each.score, each.extra) for image in images for each in image.objects]
+    assert made == [(0.75, {"kie_linking": [[1, 2]]}), (None, {})]
+    assert {each.kind.value: each.count for each in losses.report().items} == {
+        "classification": 2, "broken": 1
+    }  # fmt: skip
+    kept = formats.read(tmp_path, min_score=0.8).losses
+    assert (kept.count(LossKind.LOW_SCORE), dataset.outlines) == (1, True)
+
+
 def test_the_image_in_a_file_of_labelme_is_not_read(tmp_path: Path) -> None:
     """It may be most of the file; what only looks like it stays."""
     data = "A" * 3_000_000

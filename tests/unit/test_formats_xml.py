@@ -127,6 +127,18 @@ def test_turned_boxes_of_cvat_in_voc(tmp_path: Path) -> None:
     assert (image.objects[0].box, box(image.objects[1]), lost) == (None, (10, 20, 40, 20), {})
 
 
+def test_marks_of_cvat_in_voc(tmp_path: Path) -> None:
+    """What CVAT gives each object is nobody's answer; what people answered is told."""
+    given = {"track_id": "0", "keyframe": "True", "occluded": "False", "colour": "red"}
+    rows = "".join(
+        f"<attribute><name>{name}</name><value>{value}</value></attribute>"
+        for name, value in given.items()
+    )
+    text(tmp_path / "a.xml", voc(f"{CAR}<attributes>{rows}</attributes>"))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.objects[0].extra, lost) == ({"keyframe": "True"}, {"classification": 1})
+
+
 def test_what_voc_does_not_know_is_counted(tmp_path: Path) -> None:
     """Actions and points of VOC2012, and what other tools add; an empty outline costs no box."""
     actions = f"{CAR}<actions><jumping>1</jumping></actions><point><x>1</x><y>2</y></point>"
