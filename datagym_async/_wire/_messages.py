@@ -47,9 +47,11 @@ class Lane(enum.StrEnum):
     DOWNLOAD = "download"
 
 
-@attrs.frozen
+@attrs.define  # to make a frozen one takes three times as long, for each of many requests
 class Body:
     """A recipe for a request body: opened anew for each attempt, never an open stream.
+
+    It is never changed once it is made.
 
     Args:
         size: Length in bytes; it is sent as Content-Length and must be what `open` yields.
@@ -72,7 +74,7 @@ class Body:
         return cls(size=len(data), content_type=content_type, data=data)
 
 
-@attrs.define  # to make a frozen one takes three times as long, for each of many requests
+@attrs.define  # as above
 class Request:
     """One call to the service, without host, token and attempt; never changed once it is made.
 

@@ -23,6 +23,7 @@ MAX_NAME_LENGTH = 255
 """Characters of an encoded name; longer ones are answered with 500 ``ex_system`` (observed)."""
 
 _UNSAFE = re.compile(r"^ ++|(?<! ) ++$|[^ -$&-~]++")
+_PLAIN = re.compile(r"[!-$&-~]++(?: [!-$&-~]++)*+")
 _BEYOND_ASCII = re.compile(r"[^\0-\x7f]++")
 _ENDING = re.compile(r"(?i)\.(?:jpe?g?|jfif|mpo|png|bmp|dib|gif|tiff?|webp|hei[cf]|avif)$")
 # With the character before it, which what follows may belong to.
@@ -117,6 +118,9 @@ def fold_written(name: str) -> str:
     Raises:
         ConfigurationError: No media can have such a name (see `encode_name`).
     """
+    # As nearly all names are: it travels as it is.
+    if 0 < len(name) <= MAX_NAME_LENGTH and _PLAIN.fullmatch(name):
+        return name.lower()
     return fold_name(encode_name(name))
 
 

@@ -120,10 +120,14 @@ def read(
     if verdict is not None and not verdict.is_clash:
         return planned
     if isinstance(content, str):
-        if is_url(content):
-            return planned
         if MEMBER in content:
+            if is_url(content):
+                return planned
             _read_member(planned, content, screening, archives or Archives(Stores()))
+        elif content.startswith("/"):  # at once: a path, and no address
+            _read_file(planned, content, screening)
+        elif is_url(content):
+            return planned
         elif is_stored(content):
             planned.is_stored = True
         else:

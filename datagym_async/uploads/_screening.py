@@ -143,13 +143,15 @@ def _screen_jpeg(data: bytes) -> tuple[str, bool]:
     """Return what is wrong with the segments of a JPEG up to its picture; for each file."""
     at, size, has_frame, is_turned = 2, len(data), False, False
     while (at := data.find(b"\xff", at)) >= 0:
-        while data[at : at + 1] == b"\xff":  # a marker may be filled up with any number of them
+        at += 1
+        while at < size and data[at] == 0xFF:  # a marker may be filled up with any number of them
             at += 1
         marker = data[at] if at < size else _END_OF_IMAGE
         at += 1
         if marker in _BARE:
             continue
-        start, end = at + 2, at + max(int.from_bytes(data[at : at + 2], "big"), 2)
+        start = at + 2
+        end = max(start, at + (data[at] << 8 | data[at + 1])) if start <= size else start
         if marker == _END_OF_IMAGE or end > size:
             return _CUT, is_turned or (marker == _EXIF_SEGMENT and _is_turned_jpeg(data, start))
         if marker in _FRAMES:

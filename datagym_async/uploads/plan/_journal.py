@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from zlib import crc32
 
 import attrs
 
@@ -36,7 +35,7 @@ from datagym_async.models._names import name_key
 from datagym_async.uploads._pictures import why_no_source
 from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url, url_name
 from datagym_async.uploads.plan import _tables as sql
-from datagym_async.uploads.plan._rows import blob, text
+from datagym_async.uploads.plan._rows import blob, mark_of, text
 from datagym_async.uploads.sources._watch import FolderWatch
 
 if TYPE_CHECKING:
@@ -219,11 +218,6 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
 
 def _connect(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=5)
-
-    def mark_of(name: bytes, content: bytes | None) -> int:
-        # The checksum of what an item is sent as, and from where: a kill leaves no seal, and a bit
-        # that changes in a name or a path then is still a name or path.
-        return crc32(content or b"", crc32(name))
 
     connection.create_function("mark_of", 2, mark_of, deterministic=True)
     return connection

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-_STATES = {each: State[each.name] for each in Outcome}
+_STATES = {each: State[each.name].value for each in Outcome}
+_SENDING = State.SENDING.value
 
 
 @attrs.frozen
@@ -60,12 +61,12 @@ class Outcomes:
             self._lost.append(seq)
         self._notes.append(
             (
-                State.SENDING if lost else _STATES[result.outcome],
+                _SENDING if lost else _STATES[result.outcome],
                 result.dataset_id,
                 result.media_id,
                 result.attempts,
                 round(result.seconds, 3),
-                result.status,
+                "" if result.status is None else result.status,  # see `Row.bound`
                 result.key,
                 result.reason,
                 seq,
@@ -84,8 +85,6 @@ class Outcomes:
             for at in range(0, len(some), sql.NOTES_AT_ONCE):
                 part = some[at : at + sql.NOTES_AT_ONCE]
                 database.execute(sql.note(len(part)), list(chain.from_iterable(part)))
-            for statement in sql.TAKE_NOTES:
-                database.execute(statement)
         database.executemany(sql.LOSE, lost)
         if self._database.path is not None:
             database.execute(sql.BEAT, (time.time(), self.settle_after, self._database.run))

@@ -246,7 +246,7 @@ class Plan:
                 added = Added.of(rows)
             else:
                 rows, added = self._resuming.sort_out(database, rows, self._in_memory)
-            database.executemany(sql.ADD_ITEM, rows)
+            database.executemany(sql.ADD_ITEM, [row.bound() for row in rows])
         self._keys += sum((row.name_key is not None) + (row.link_key is not None) for row in rows)
         return attrs.evolve(added, repeated=repeated) if repeated else added
 
@@ -309,13 +309,14 @@ class Plan:
             item = item_of(name, content, origin)
         elif item.name != text(name):  # it was numbered
             item = attrs.evolve(item, name=text(name))
-        if kind == Kind.CHANGED:
-            return Planned(item, size, _CHANGED)  # without a number: it stays uploaded
         planned = Planned(item, size, None, seq, bool(doubt), bool(is_held), mtime=mtime)
-        if kind == Kind.KNOWN:
-            return planned.reject(reason or "")
-        if kind == Kind.RENAMED:
-            planned.warnings = (reason,)
+        if kind:  # nearly always it is `NORMAL`, which is 0
+            if kind == Kind.CHANGED:
+                return Planned(item, size, _CHANGED)  # without a number: it stays uploaded
+            if kind == Kind.KNOWN:
+                return planned.reject(reason or "")
+            if kind == Kind.RENAMED:
+                planned.warnings = (reason,)
 
         refusal, is_link, holder, holder_is_link, link_holder, is_there, key = claim
         if not (refusal or is_link or is_there) and holder == seq:

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from zlib import crc32
 
 import attrs
 
@@ -41,6 +42,30 @@ class Row(NamedTuple):
     link_key: bytes | None
     mtime: int | None = None
     sha: bytes | None = None
+    mark: int | None = None
+
+    def bound(self) -> tuple[object, ...]:
+        """Return it as `ADD_ITEM` takes it.
+
+        For each value of type bytes, and for each None, Python's sqlite3 looks for an adapter, in
+        vain, which takes longer than all the rest of the statement.
+        """
+        seq, part, place, name, content, origin, size, refusal, key, link, mtime, sha, mark = self
+        return (
+            seq,
+            part,
+            bytearray(place),
+            bytearray(name),
+            "" if content is None else bytearray(content),
+            bytearray(origin),
+            "" if size is None else size,
+            refusal,
+            "" if key is None else bytearray(key),
+            "" if link is None else bytearray(link),
+            "" if mtime is None else mtime,
+            "" if sha is None else bytearray(sha),
+            mark,
+        )
 
 
 @attrs.frozen
@@ -76,6 +101,14 @@ def text(data: bytes | None) -> str:
         return "" if data is None else data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         raise DamagedError(_NO_TEXT) from None
+
+
+def mark_of(name: bytes, content: bytes | None) -> int:
+    """Return the checksum of what an item is sent as, and from where.
+
+    A kill leaves no seal, and a bit that changes in a name or a path then is still a name or path.
+    """
+    return crc32(content or b"", crc32(name))
 
 
 def item_of(name: bytes, content: bytes | None, origin: bytes) -> UploadItem:
@@ -130,12 +163,14 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
                 size, mtime = found.st_size, found.st_mtime_ns
             except (OSError, ValueError):
                 pass  # reading it says what is wrong
+    name = item.name.encode("utf-8", "surrogatepass")
+    where = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else None
     return Row(
         seq,
         part,
         candidate.place.encode("utf-8", "surrogatepass"),
-        item.name.encode("utf-8", "surrogatepass"),
-        content.encode("utf-8", "surrogatepass") if isinstance(content, str) else None,
+        name,
+        where,
         item.origin.encode("utf-8", "surrogatepass"),
         size,
         refusal,
@@ -143,6 +178,7 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
         link,
         mtime,
         sha,
+        mark_of(name, where),
     )
 
 

@@ -19,7 +19,6 @@ What is of one run alone lies in temporary tables:
 * ``path``: the files whose names depend on how they are named, by their paths.
 * ``number``: which number the next clash over a name gets.
 * ``lost``: items whose answers are to be looked up.
-* ``note``: outcomes on their way to the items.
 * ``content``: which item has some bytes, where equal ones are looked for.
 * ``sent``: hashes of what was made of images in memory before they were sent.
 * ``listed``: what the target holds now. A listing comes in parts, and may break off. So it is
@@ -31,6 +30,7 @@ Statements with ``$PLANNED`` and the like have the numbers of the states there (
 from __future__ import annotations
 
 import enum
+import functools
 
 APPLICATION_ID = 0x44474A31  # "DGJ1"
 VERSION = 3
@@ -87,10 +87,6 @@ CREATE TEMP TABLE seen (seq INTEGER PRIMARY KEY, named INTEGER);
 CREATE TEMP TABLE path (path BLOB PRIMARY KEY, name BLOB, seq INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE number (key BLOB PRIMARY KEY, next INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE lost (seq INTEGER PRIMARY KEY);
-CREATE TEMP TABLE note (
-    seq INTEGER PRIMARY KEY, state INTEGER, dataset_id TEXT, media_id TEXT, attempts INTEGER,
-    seconds REAL, status INTEGER, key TEXT, reason TEXT
-);
 CREATE TEMP TABLE content (sha BLOB PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE sent (seq INTEGER PRIMARY KEY, sha BLOB);
 CREATE TEMP TABLE listed (key BLOB, media_id TEXT, dataset_id TEXT, at INTEGER, is_link INTEGER);
@@ -185,7 +181,8 @@ COUNT_DONE = stated("SELECT count(*) FROM item WHERE state IN ($UPLOADED, $SKIPP
 LAST_ITEM = "SELECT coalesce(max(seq), 0) FROM item"
 ADD_ITEM = """INSERT INTO item
 (seq, part, place, name, content, origin, size, refusal, name_key, link_key, mtime, sha, mark)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, mark_of(?4, ?5))"""
+VALUES (?, ?, ?, ?, nullif(?, ''), ?, nullif(?, ''), ?, nullif(?, ''), nullif(?, ''),
+        nullif(?, ''), nullif(?, ''), ?)"""
 KNOWN_ITEMS = """SELECT claimed.key, item.seq, name, content, size, mtime, sha, state, named,
        EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)
 FROM claimed JOIN item USING (seq) LEFT JOIN seen USING (seq)
@@ -288,24 +285,18 @@ HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
 # interpreter, and has to get it back from an event loop that is sending.
 
 NOTES_AT_ONCE = 64
-_INTO_NOTE = """INSERT INTO note
-(state, dataset_id, media_id, attempts, seconds, status, key, reason, seq) VALUES """
+_NOTE = """WITH note (state, dataset_id, media_id, attempts, seconds, status, key, reason, seq)
+AS (VALUES {}) UPDATE item SET state = note.state, dataset_id = note.dataset_id,
+    media_id = note.media_id, attempts = coalesce(item.attempts, 0) + note.attempts,
+    seconds = note.seconds, status = nullif(note.status, ''), key = note.key, reason = note.reason
+FROM note WHERE item.seq = note.seq"""
 
 
+@functools.lru_cache(NOTES_AT_ONCE)
 def note(count: int) -> str:
-    """Return the statement that takes so many outcomes in."""
-    return _INTO_NOTE + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
+    """Return the statement that writes so many outcomes down, each of another item."""
+    return _NOTE.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count))
 
-
-TAKE_NOTES = (
-    """UPDATE item SET (state, dataset_id, media_id, attempts, seconds, status, key, reason) = (
-    SELECT note.state, note.dataset_id, note.media_id,
-           coalesce(item.attempts, 0) + note.attempts, note.seconds, note.status, note.key,
-           note.reason
-    FROM note WHERE note.seq = item.seq)
-WHERE seq IN (SELECT seq FROM note)""",
-    "DELETE FROM note",
-)
 
 # What has no answer is looked up in a listing.
 

@@ -186,9 +186,9 @@ def _covering(patterns: tuple[str, ...]) -> Callable[[str], object]:
     return matcher((*rooted, *(f"{one}/**" for one in rooted)), any_case=True)
 
 
-@attrs.frozen
+@attrs.define  # made for each file: see `Request`
 class Candidate:
-    """One thing that a source names."""
+    """One thing that a source names; never changed once it is made."""
 
     item: UploadItem  # where there is none (a bad line), an empty one with the line as origin
     size: int | None = None  # bytes, where they are known without reading
