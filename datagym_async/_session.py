@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from logging import DEBUG
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -58,7 +58,8 @@ _log = logger(__name__)
 
 _SETTLE_SECONDS = (2.0, 60.0)
 # An upload has a limit for all of it; a download may take as long as its bytes come.
-_END_BY_THEMSELVES = frozenset({Lane.UPLOAD, Lane.DOWNLOAD})
+_UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
+_END_BY_THEMSELVES = frozenset({_UPLOAD, Lane.DOWNLOAD})
 _OVERLOADS = frozenset({429, 500, 503, 504})
 _REFUSED = (AuthenticationError, PermissionDeniedError)
 OnAnswer: TypeAlias = Callable[[Request, Response], object]
@@ -469,7 +470,7 @@ class Session:
             # What the transport gives once more says the same, and asked for nothing before.
             if response.headers is not self._heeded:
                 self._heed(response.headers)
-            if request.body is not None and request.lane is Lane.UPLOAD:
+            if request.body is not None and request.lane is _UPLOAD:
                 size = request.body.size
             kind = request.path.partition("/")[0]
             if failure is None:

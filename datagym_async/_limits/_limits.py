@@ -125,9 +125,10 @@ class Limits:
 
     def outgoing(self, lane: Lane, body: Body) -> Body:
         """Return a body as it is to be sent: file uploads at their pace, reading times noted."""
-        pacer = self._pacer if lane is Lane.UPLOAD else None
-        if pacer is None and body.open is None:
+        pacer = self._pacer
+        if body.open is None and (pacer is None or lane is not Lane.UPLOAD):
             return body
+        pacer = pacer if lane is Lane.UPLOAD else None
         return watched(body, pacer=pacer, waited=self.waited)
 
     async def spend(self, count: int) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from copy import copy
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies
 
@@ -27,7 +27,7 @@ from datagym_async._transport._connections import (
     StreamedBody,
 )
 from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
-from datagym_async._transport._direct import Direct, DirectAnswer
+from datagym_async._transport._direct import Direct, DirectAnswer, all_of
 from datagym_async._transport._failures import FAILURES, too_slow, translate
 from datagym_async._transport._foreign import GuardedSession, LinkError, Redirect, redirect_of
 from datagym_async._version import __version__
@@ -46,6 +46,7 @@ T = TypeVar("T")
 # earlier, so that no request is lost on a connection which the service is just closing.
 _KEEPALIVE_SECONDS = 30.0
 _DNS_CACHE_SECONDS = 300
+_UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
 _PAYLOAD_PIECE = 64 * 1024
 _EVERYWHERE = {"User-Agent": f"datagym-async/{__version__}"}
 
@@ -66,7 +67,7 @@ class _Patience:
 
     def until(self, request: Request) -> float:
         """Return the moment at which an exchange has to be over, however it goes on."""
-        if request.body is None or request.lane is not Lane.UPLOAD:
+        if request.body is None or request.lane is not _UPLOAD:
             return math.inf
         return self._deadlines.now() + self._timeout.of_upload(request.body.size)
 
@@ -80,7 +81,9 @@ class _Patience:
         One that goes out with its head, in one piece, is as good as gone.
         """
         if body is None or body.whole or body.goes_with_head:
-            return self.for_bytes(until)
+            # As `for_bytes` does, without the call: on the way of each small request.
+            deadlines = self._deadlines
+            return Deadline(deadlines, min(until, deadlines.now() + self._timeout.read))
         bound = Deadline(self._deadlines, until)
         body.when_sent = partial(bound.shorten, self._timeout.read)
         return bound
@@ -194,6 +197,10 @@ class _Answer:
     @property
     def content_type(self) -> str:
         return self.raw.content_type
+
+    def taken(self) -> bytes | None:
+        """Return the body if it is all here, or None."""
+        return all_of(self.raw.content)
 
     def leave(self) -> None:
         """Let go of it; at its end it has given its connection back by itself."""
@@ -379,10 +386,8 @@ class AiohttpTransport:
         sent = None if body is None else BodyInMemory(body.data or b"")
         answer = await self._start(request, until, sent)
         try:
-            content, most = answer.content, bound_of(request, answer.status)
-            if content.is_eof() and content.exception() is None:
-                # It is all here, as a small one is with its head.
-                whole = content.read_nowait()
+            most = bound_of(request, answer.status)
+            if (whole := answer.taken()) is not None:
                 if not self._gives_bytes(request, answer):
                     whole = self.secrets.clean(whole)
                 if len(whole) <= most:

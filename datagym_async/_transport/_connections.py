@@ -33,6 +33,9 @@ ALL_AT_ONCE = 256 * 1024
 WITH_HEAD = 64 * 1024
 LONGEST_FIELD = 64 * 1024
 """Bytes of a header field that are read: gateways set cookies of more than aiohttp's 8 kB."""
+_SHORT = 4096
+"""Bytes of an answer up to which its head is remembered."""
+_MOST_HEADS = 16
 # Linux alone tells it; elsewhere the event loop does, a turn later.
 _HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
 
@@ -185,7 +188,11 @@ class OneAnswer(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._is_asked = False
+        # Whether an answer is due, and nothing of it has come yet.
+        self._is_asked = self._is_fresh = False
+        # Heads as they came, with what the parser has said of each, and the length of the body.
+        self._heads: dict[bytes, tuple[Any, int]] = {}
+        self._latest: tuple[Any, aiohttp.StreamReader] | None = None
         self._poll: select.poll | None = None
         self._parser_is_of_head: bool | None = None  # None: aiohttp's session has made it
 
@@ -204,7 +211,7 @@ class OneAnswer(ResponseHandler):
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for an answer; aiohttp does so right before each request."""
-        self._is_asked, self._parser_is_of_head = True, None
+        self._is_asked, self._is_fresh, self._parser_is_of_head = True, False, None
         super().set_response_params(**params)
 
     def ask(self, *, is_head: bool) -> None:
@@ -214,8 +221,9 @@ class OneAnswer(ResponseHandler):
             is_head: Whether it has no body, whatever its head says.
         """
         if self._parser_is_of_head is is_head and self._parser is not None:
-            self._is_asked = True
+            self._is_asked, self._is_fresh = True, not is_head
             return
+        is_fresh = not (is_head or self._tail)  # which goes into the parser before all else
         self.set_response_params(
             skip_payload=is_head,
             read_until_eof=True,
@@ -223,10 +231,26 @@ class OneAnswer(ResponseHandler):
             max_line_size=LONGEST_FIELD,
             max_field_size=LONGEST_FIELD,
         )
-        self._parser_is_of_head = is_head
+        self._parser_is_of_head, self._is_fresh = is_head, is_fresh
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, or close the connection if nobody has asked for anything."""
+        """Take what has come, or close the connection if nobody has asked for anything.
+
+        Small answers come in one piece, with heads that are those of earlier ones byte for byte.
+        What the parser has said of such a head it would say again: its body is handed on as it is.
+        """
+        if self._is_fresh and data:
+            self._is_fresh = False
+            if len(data) <= _SHORT:
+                head, _, body = data.partition(b"\r\n\r\n")
+                if (found := self._heads.get(head)) is not None and found[1] == len(body):
+                    self._is_asked = False
+                    super().feed_data((found[0], cast("Any", body)))
+                    return
+                self._latest = None
+                super().data_received(data)
+                self._remember(head, body)
+                return
         if not self._is_asked and data and (known := self._payload) is not None and known.is_eof():
             self._hang_up()
         else:
@@ -245,7 +269,21 @@ class OneAnswer(ResponseHandler):
         # Those of 1xx come before the answer; 101 is one.
         status = data[0].code
         self._is_asked = 100 <= status < 200 and status != 101
+        self._latest = data
         super().feed_data(data, size)
+
+    def _remember(self, head: bytes, body: bytes) -> None:
+        """Remember a head, if the answer was nothing but it and a body of the length it says."""
+        if self._latest is None or not body:
+            return
+        message, content = self._latest
+        is_plain = not (message.should_close or message.upgrade or message.chunked)
+        if not is_plain or message.compression or not 200 <= message.code <= 299:
+            return
+        if content.is_eof() and content.total_bytes == len(body) and not self._upgraded:
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            self._heads[head] = message, len(body)
 
     def _hang_up(self) -> None:
         self.force_close()

@@ -21,7 +21,7 @@ class Deadlines:
         self.loop = asyncio.get_running_loop()
         self.waits: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._rings = math.inf
+        self.rings = math.inf
         self.now = self.loop.time
 
     def close(self) -> None:
@@ -32,17 +32,17 @@ class Deadlines:
     def begin(self, wait: Deadline) -> None:
         """Watch over a wait. At its end the timer is left alone: the next wait will need it."""
         self.waits.add(wait)
-        if wait.when < self._rings:
+        if wait.when < self.rings:
             self._ring_at(wait.when)
 
     def _ring_at(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._rings = when
+        self.rings = when
         self._timer = None if when == math.inf else self.loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
-        for wait in [each for each in self.waits if each.when <= self._rings]:
+        for wait in [each for each in self.waits if each.when <= self.rings]:
             self.waits.discard(wait)
             wait.expire()
         self._ring_at(min((wait.when for wait in self.waits), default=math.inf))
@@ -109,7 +109,10 @@ class Deadline:
             raise RuntimeError("a deadline bounds the waits of a task")
         self._task = task
         self._cancelling = task.cancelling()
-        self._deadlines.begin(self)
+        deadlines = self._deadlines
+        deadlines.waits.add(self)  # as `begin` does
+        if self.when < deadlines.rings:
+            deadlines.begin(self)
         return self
 
     def __exit__(

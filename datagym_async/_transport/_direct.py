@@ -54,7 +54,7 @@ _log = logger(__name__)
 class DirectAnswer:
     """An open answer, with what is asked of aiohttp's own; `headers` as they came until cleaned."""
 
-    __slots__ = "_connection", "_kept", "_writing", "content", "headers", "raw_headers", "status"
+    __slots__ = "_connection", "_content", "_kept", "_writing", "headers", "raw_headers", "status"
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class DirectAnswer:
         connection: Connection,
         writing: asyncio.Task[None] | None,
         message: Any,
-        content: aiohttp.StreamReader,
+        content: aiohttp.StreamReader | bytes,
     ) -> None:
         self._kept = kept
         self._connection: Connection | None = connection
@@ -70,7 +70,24 @@ class DirectAnswer:
         self.status: int = message.code
         self.headers: Mapping[str, str] = message.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
-        self.content = content
+        self._content = content  # bytes where it was all there at once
+
+    @property
+    def content(self) -> aiohttp.StreamReader:
+        """Return the body as aiohttp has it."""
+        content = self._content
+        if isinstance(content, bytes):
+            protocol = cast("OneAnswer", self._connection and self._connection.protocol)
+            reader = aiohttp.StreamReader(protocol, len(content), loop=protocol._loop)
+            reader.feed_data(content)
+            reader.feed_eof()
+            self._content = content = reader
+        return content
+
+    def taken(self) -> bytes | None:
+        """Return the body if it is all here, as a small one is with its head."""
+        content = self._content
+        return content if isinstance(content, bytes) else all_of(content)
 
     @property
     def content_type(self) -> str:
@@ -82,7 +99,8 @@ class DirectAnswer:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        is_whole = self.content.is_eof() and self.content.exception() is None
+        content = self._content
+        is_whole = isinstance(content, bytes) or (content.is_eof() and not content.exception())
         if self._writing is not None and not self._writing.done():
             self._writing.cancel()
             is_whole = False
@@ -90,6 +108,11 @@ class DirectAnswer:
             self._kept.keep(connection)
         else:
             connection.close()
+
+
+def all_of(content: aiohttp.StreamReader) -> bytes | None:
+    """Return a body if it is all here, or None."""
+    return content.read_nowait() if content.is_eof() and not content.exception() else None
 
 
 class _Hidden:
@@ -220,7 +243,7 @@ class Direct:
                 connection = await self._connector.connect(self._origin, [], limits)
             writing: asyncio.Task[None] | None = None
             try:
-                protocol = cast("OneAnswer | None", connection.protocol)
+                protocol: OneAnswer | None = connection.protocol  # type: ignore[assignment]
                 if protocol is None or (transport := protocol.transport) is None:
                     raise aiohttp.ServerDisconnectedError  # nothing was sent
                 if transport.is_closing():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 import orjson
@@ -30,6 +30,8 @@ from datagym_async.models._names import encode_name
 
 Dialect: TypeAlias = Literal["image", "media"]
 
+_SETTLE: Final = Replay.SETTLE  # to ask an enum for its member costs as much as a call
+_UPLOAD: Final = Lane.UPLOAD
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _STEERING = re.compile(r"[/\\;]")
 _HALVES = re.compile("[\ud800-\udfff]")  # of characters, which no coding takes
@@ -122,8 +124,8 @@ def upload_file(dataset_id: ids.DatasetId, name: str, body: Body, *, dialect: Di
         f"{dialect}/{segment(dataset_id, 'dataset id')}/file",
         headers={"X-filename": encode_name(name)},
         body=body,
-        replay=Replay.SETTLE,
-        lane=Lane.UPLOAD,
+        replay=_SETTLE,
+        lane=_UPLOAD,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -21,6 +21,8 @@ from datagym_async.uploads._values import (
 
 if TYPE_CHECKING:
     from datagym_async.uploads.plan._rows import Added
+
+_UPLOADED: Final = Outcome.UPLOADED  # to ask an enum for its member costs as much as a call
 
 
 @attrs.define
@@ -83,7 +85,7 @@ class Tally(BulkTally[UploadResult]):
             self.warned += 1
         if size is not None:  # the links of a batch have their time together
             self.item_seconds += result.seconds
-        if outcome is Outcome.UPLOADED:
+        if outcome is _UPLOADED:
             self.bytes_uploaded += size or 0
             if count >= self.next_mark:
                 self.on_mark()

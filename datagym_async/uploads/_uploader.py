@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import sqlite3
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from datagym_async.uploads._values import UploadProgress
     from datagym_async.uploads.sources._leaves import Source
 
+_FAILED: Final = Outcome.FAILED  # to ask an enum for its member costs as much as a call
 DRAIN_SECONDS = 30.0  # that requests in flight get to end when the block is left early
 
 
@@ -226,7 +227,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             return
         self._plan.outcomes.note(seq, result)
         self._tally.settled(result)
-        if result.outcome is Outcome.FAILED:
+        if result.outcome is _FAILED:
             self.failed += 1
         if self._observer.is_wanted:
             self._observer.settled(result)

@@ -103,6 +103,52 @@ async def test_a_connection_is_used_again() -> None:
     assert connections == 1
 
 
+HEAD = OK.removesuffix(b"{}")
+ANSWERS: list[tuple[str, list[bytes], int, bytes]] = [
+    ("GET", [HEAD + b"aa"], 200, b"aa"),
+    ("GET", [HEAD + b"bb"], 200, b"bb"),
+    ("HEAD", [HEAD], 200, b""),
+    ("GET", [HEAD + b"cc"], 200, b"cc"),
+    ("GET", [HEAD + b"d", b"d"], 200, b"dd"),
+    ("GET", [HEAD[:20], HEAD[20:] + b"ee"], 200, b"ee"),
+    ("GET", [b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + b"ff"], 200, b"ff"),
+    ("GET", [b"HTTP/1.1 204 No Content\r\n\r\n"], 204, b""),
+    ("GET", [HEAD.replace(b"200 OK", b"404 No") + b"gg"], 404, b"gg"),
+    ("GET", [HEAD + b"hh"], 200, b"hh"),
+]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_with_the_head_of_an_earlier_one(streamed: bool) -> None:
+    """What was learnt of a head holds for the same bytes alone, however they come."""
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        for _, pieces, _, _ in ANSWERS:
+            await read_request(reader)
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+        await read_request(reader)
+        writer.write(HEAD + b"ii" + HEAD + b"no")
+
+    async with transport_to(talk) as transport:
+        for method, _, status, body in [*ANSWERS, ("GET", [], 200, b"ii"), ANSWERS[0]]:
+            request = Request(method, "dataset")
+            if streamed:
+                async with transport.send(request) as answer:
+                    found = answer.status, await answer.read()
+            else:
+                response = await send(transport, request)
+                found = response.status, response.body
+            assert found == (status, body)
+
+    assert connections == 2
+
+
 async def test_a_body_cut_short_is_known_to_be() -> None:
     """When the service hangs up in mid-body, the error says that nothing can be stored."""
 
