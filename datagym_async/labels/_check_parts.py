@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -257,6 +258,14 @@ Frame: TypeAlias = tuple[int | None, int | None]
 """Width and height of the image, in pixels; None where that is not known."""
 
 
+def is_beyond(edge: float, limit: float) -> bool:
+    """Return whether an edge is beyond that of its image, or no number.
+
+    What a sum of numbers is off by is not beyond it: 0.1 + 0.2 ends where 0.3 does.
+    """
+    return not (edge <= limit or math.isclose(edge, limit))
+
+
 def check_geometries(
     given: object,
     at: PartPath,
@@ -367,7 +376,7 @@ def _check_points(
         if limit is None:
             continue
         farthest = max((_edge(point, name, length) for point in points), default=0.0)
-        if farthest > limit:
+        if is_beyond(farthest, limit):
             yield warning(
                 at, f"it reaches to {name}={farthest:g}, beyond the image, which ends at {limit}"
             )

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import attrs
 
-from datagym_async.labels._check_parts import Finding, PartPath, Severity
+from datagym_async.labels._check_parts import Finding, PartPath, Severity, is_beyond
 from datagym_async.labels._payload import LABELS
 from datagym_async.labels._values import (
     Annotation,
@@ -35,7 +35,7 @@ Pair: TypeAlias = tuple[float, float]  # x and y
 def sticks_out(shape: Shape, width: float, height: float) -> bool:
     """Return whether a shape goes beyond an image of so many pixels."""
     return any(
-        not (left >= 0 and right <= width and top >= 0 and bottom <= height)
+        not (left >= 0 and top >= 0) or is_beyond(right, width) or is_beyond(bottom, height)
         for left, top, right, bottom in _all_bounds(shape)
     )
 

@@ -149,6 +149,22 @@ async def test_yolo_without_images_takes_the_sizes_of_the_service(tmp_path: Path
         assert Rectangle(0, 25, 50, 50) in await given.shapes()
 
 
+async def test_noise_of_sums_is_not_beyond_the_edge(tmp_path: Path) -> None:
+    """A box of YOLO that ends at the edge is not said to go beyond, nor cut off there."""
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "data.yaml").write_text("train: images\nnames: [car, road]\n")
+    (tmp_path / "labels" / "a.txt").write_text("0 0.6535 0.5 0.693 1\n0 0.51 0.5 0.98 1\n")
+    async with bench() as given:
+        for clip in (False, True):
+            imported = await given.client.import_labels(
+                given.project_id, tmp_path, keep_data=False, clip=clip
+            )
+            assert (imported.ok, imported.report.remarks) == (True, ())
+        ends = [each.bounds.right for each in await given.shapes() if isinstance(each, Rectangle)]
+        assert max(ends) > 200  # by a hair
+        assert ends == pytest.approx([200, 200], abs=1e-9)
+
+
 async def test_sizes_are_not_compared_where_that_is_not_wanted() -> None:
     """Nor where the file says none."""
     async with bench() as there:
