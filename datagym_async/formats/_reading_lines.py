@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -386,8 +386,10 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
         lines = [each.strip() for each in text_of(path).splitlines()]
     except BrokenError as error:
         raise FormatError(f"{path} cannot be read as a list of images: {error}") from None
-    for line in filter(None, lines):
+    for line in lines:
         value = line.replace("\\", "/").removeprefix("./")
+        if PurePosixPath(value).name in {"", ".."}:  # an empty line, or a folder
+            continue
         tried = _tried([path.parent, *roots], value)
         image = next((each for each in tried if is_there(each, as_file=True)), None)
         files = [_labels_of(each).with_suffix(".txt") for each in ([image] if image else tried)]

@@ -258,6 +258,19 @@ def test_a_list_of_images_that_are_not_there(tmp_path: Path) -> None:
         read(open_dataset(tmp_path, "yolo"))
 
 
+def test_a_list_with_lines_that_name_no_file(tmp_path: Path) -> None:
+    """Those are left out, as empty ones are; a list of nothing else has no images."""
+    text(tmp_path / "data.yaml", "train: l.txt\nnames: [car]\n")
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    text(tmp_path / "l.txt", "/\n./\n./images/a.png\n..\n \n//\n.\n")
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert ([each.name for each in images], lost) == (["a.png"], {})
+    text(tmp_path / "l.txt", "/\n./\n")
+    with pytest.raises(FormatError, match="leads to no images"):
+        read(open_dataset(tmp_path, "yolo"))
+
+
 def test_the_upright_image_is_measured(tmp_path: Path) -> None:
     """Trainers turn a JPEG by its EXIF orientation, so its labels are of the turned image: told."""
     exif = Image.Exif()
