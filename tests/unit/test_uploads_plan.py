@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.exceptions import ClientClosedError
-from datagym_async.uploads import Outcome, UploadItem
+from datagym_async.uploads import Outcome, UploadItem, UploadResult
 from datagym_async.uploads.plan import Claim, Holder, Plan, Verdict, judge
 from datagym_async.uploads.sources import Candidate
 from tests.helpers.fake_service import list_held
@@ -62,6 +62,37 @@ def test_what_is_named_twice_is_one_item(plan: Plan) -> None:
     assert sum(each.count for each in (*added, settled)) == 2
     assert sum(each.bytes for each in (*added, settled)) == 20
     assert settled.repeated == 3
+
+
+@pytest.mark.parametrize(
+    ("outcome", "size", "mtime", "then"),
+    [
+        (Outcome.UPLOADED, 10, 1, "nothing"),
+        (Outcome.UPLOADED, 10, None, "nothing"),
+        (Outcome.UPLOADED, 10, 2, "told"),
+        (Outcome.UPLOADED, 11, 1, "told"),
+        (Outcome.SKIPPED, 10, 2, "nothing"),
+        (Outcome.REJECTED, 10, 1, "nothing"),
+        (Outcome.REJECTED, 10, 2, "send"),
+        (Outcome.FAILED, 11, 1, "send"),
+    ],
+)
+def test_what_is_named_again_counts_by_its_change(
+    plan: Plan, outcome: Outcome, size: int, mtime: int | None, then: str
+) -> None:
+    """A changed file is told of where it was sent, and tried again where it was refused."""
+    item = UploadItem(None, "a.jpg")
+    plan.add([(0, Candidate(item, 10, mtime=1))])
+    plan.settle()
+    (first,) = plan.take(10)
+    plan.outcomes.note(first.seq, UploadResult(item=item, outcome=outcome, dataset_id="d"))
+    plan.outcomes.flush()
+
+    plan.add([(0, Candidate(item, size, mtime=mtime))])
+    settled = plan.settle()
+
+    assert outcomes(plan.take(10)) == {"nothing": [], "told": ["skipped"], "send": ["send"]}[then]
+    assert (settled.count, settled.repeated) == (-1 if then == "nothing" else 0, then == "nothing")
 
 
 def test_an_address_in_other_case_is_said_to_be_one(plan: Plan) -> None:
