@@ -1,0 +1,86 @@
+"""What differs on Windows, emulated: what it lacks is taken away before the package is loaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ON_WINDOWS = """
+import asyncio, concurrent.futures.process, fcntl, importlib, multiprocessing.popen_spawn_posix, os
+import pkgutil, signal, sysconfig, sys, threading, types
+from pathlib import Path
+
+# The standard library and what we stand on were made for this system: they stay as they are.
+import aiohttp.web, aiosqlite, obstore, PIL.Image, rich.console, typer, watchfiles, zoneinfo
+sysconfig.get_config_vars()
+
+def locking(descriptor, mode, count):
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, count)
+
+def unknown(*_):
+    raise NotImplementedError
+
+sys.modules["msvcrt"] = msvcrt = types.ModuleType("msvcrt")
+msvcrt.locking, msvcrt.LK_NBLCK = locking, 2
+for name in ("fcntl", "resource", "pwd", "grp", "termios", "uvloop"):
+    sys.modules[name] = None
+for name in (
+    "fork", "register_at_fork", "fchmod", "fchown", "chown", "getuid", "geteuid", "killpg",
+    "setsid", "mkfifo", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "statvfs",
+    "sysconf", "sched_getaffinity",
+):
+    delattr(os, name)
+for name in ("SIGKILL", "SIGHUP", "SIGUSR1", "SIGPIPE", "SIGALRM", "pthread_sigmask"):
+    delattr(signal, name)
+asyncio.SelectorEventLoop.add_signal_handler = unknown
+sys.platform = "win32"
+
+import datagym_async
+
+for module in pkgutil.walk_packages(datagym_async.__path__, "datagym_async."):
+    if not module.name.endswith(("__main__", "data.torch")):
+        importlib.import_module(module.name)
+
+from datagym_async.__main__ import main
+from datagym_async.server import Server
+
+async def serve():
+    async with Server(home / "service") as server:
+        os.environ |= {"DATAGYM_BASE_URL": server.base_url, "DATAGYM_TOKEN": server.token}
+        started.set()
+        await asyncio.Event().wait()
+
+home, started = Path(sys.argv[1]), threading.Event()
+(home / "photos").mkdir()
+for index in range(5):
+    PIL.Image.new("RGB", (20, 20), (index, 0, 0)).save(home / "photos" / f"é{index}.png")
+threading.Thread(target=asyncio.run, args=(serve(),), daemon=True).start()
+started.wait()
+upload = ["upload", str(home / "photos"), "-d", "Photos", "--create"]
+print([main(upload), main(upload), main(["download", "-d", "Photos", str(home / "out")])])
+print(main(["jobs", "list"]))
+"""
+
+
+def test_the_package_loads_and_works_without_what_windows_lacks(tmp_path: Path) -> None:
+    """No module of POSIX alone, no signal handlers of the loop, no encoding of the system."""
+    strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning"]
+    environment = {**os.environ, "LOCALAPPDATA": str(tmp_path), "APPDATA": str(tmp_path)}
+    environment.pop("DATAGYM_STATE_DIR", None)
+    ran = subprocess.run(
+        [sys.executable, *strict, "-c", ON_WINDOWS, str(tmp_path)],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "[0, 0, 0]" in ran.stdout, ran.stdout + ran.stderr
+    assert "5 done by an earlier run" in ran.stdout
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        f"é{index}.png" for index in range(5)
+    }
+    assert (tmp_path / "datagym-async").is_dir()
