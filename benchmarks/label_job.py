@@ -110,7 +110,7 @@ def main() -> None:
 def memory(name: str) -> int:
     """Return a figure of /proc/self/status in bytes; 0 where there is none."""
     status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)
 
 

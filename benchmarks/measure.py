@@ -75,7 +75,8 @@ def peak_rss() -> int:
     # ru_maxrss would carry the parent's peak through exec on Linux; VmHWM begins anew.
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        lines = status.read_text("ascii").splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

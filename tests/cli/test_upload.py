@@ -252,7 +252,7 @@ def test_a_manifest_on_standard_input(
 ) -> None:
     """A dash reads a list; its bad lines are rejected by number and the rest goes on."""
     lines = f"{photos / 'a.jpg'}\n{photos / 'gone.jpg'}\n"
-    stdin = io.TextIOWrapper(io.BytesIO(lines.encode()))
+    stdin = io.TextIOWrapper(io.BytesIO(lines.encode()), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", stdin)
     ran = at_service("upload", "-", "-d", "Photos", "--create")
     assert ran.status == 1

@@ -52,7 +52,7 @@ def coco(path: Path, images: int = 3, *, classes: int = 1) -> Path:
             for n in range(images)
         ],
     }
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), encoding="utf-8")
     return path
 
 

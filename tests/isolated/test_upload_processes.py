@@ -33,7 +33,7 @@ def run_chaos(*arguments: str, figures: Path) -> dict[str, object]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, object] = json.loads(figures.read_text())
+    found: dict[str, object] = json.loads(figures.read_text(encoding="utf-8"))
     return found
 
 

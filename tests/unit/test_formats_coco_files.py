@@ -62,7 +62,7 @@ def counts(losses: LossReport) -> dict[str, int]:
 
 def saved(path: Path, content: Any) -> Path:
     """A file of JSON."""
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 
