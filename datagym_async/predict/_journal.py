@@ -65,7 +65,6 @@ class PredictJournal:
         shown = printable(str(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=PRIVATE)
             lock = JournalLock.take(path)
         except OSError as error:
             text = f"The journal {shown} cannot be written ({error.strerror}); give another path."
@@ -78,6 +77,7 @@ class PredictJournal:
         connection = None
         try:
             is_whole = unseal(path, lock)
+            path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             connection.executescript(_SETTINGS)
             (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -58,12 +58,12 @@ class LoadedModel:
             if self._given is None:
                 try:
                     self._given = () if self.setup is None else (self.setup(),)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     text = f"The model cannot be loaded: setup raised {_said(error)}"
                     raise ModelError(text) from error
             try:
                 answers = _checked(self.model(samples, *self._given), samples)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # `exit()` would end whoever asked
                 if len(samples) > 1:
                     return [found for each in samples for found in self.predict([each])]
                 (sample,) = samples
@@ -73,14 +73,14 @@ class LoadedModel:
         return [Predicted(each.media.id, each.media.name, labels) for each, labels in pairs]
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return printable(f"{type(error).__name__}: {error}"[:500])
 
 
 def _checked(answers: object, samples: Sequence[Sample]) -> list[LabeledImage | None]:
     """Return the labels of each sample; a `TypeError` or `ValueError` says what is wrong."""
     if not isinstance(answers, Sequence) or isinstance(answers, str | bytes):
-        raise TypeError(f"it returned {type(answers).__name__}; a list of one answer a sample goes")
+        raise TypeError(f"it returned {type(answers).__name__}; give a list, one answer a sample")
     if len(answers) != len(samples):
         raise ValueError(f"it returned {len(answers)} answers for {len(samples)} samples")
     found: list[LabeledImage | None] = []

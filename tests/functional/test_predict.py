@@ -130,6 +130,8 @@ async def test_an_image_at_which_the_model_fails_is_named_and_the_others_go_on()
         names = {each.media.name for each in samples}
         if "03.jpg" in names:
             raise RuntimeError("out of luck")
+        if "07.jpg" in names:
+            raise SystemExit("no more")
         if "05.jpg" in names and len(samples) == 1:
             return ["a car"]
         if "05.jpg" in names:
@@ -140,11 +142,12 @@ async def test_an_image_at_which_the_model_fails_is_named_and_the_others_go_on()
         report = await there.predict(model)
         assert not report.ok
         assert report.complete
-        assert report.counts == {PredictOutcome.STORED: 38, PredictOutcome.FAILED: 2}
+        assert report.counts == {PredictOutcome.STORED: 37, PredictOutcome.FAILED: 3}
         reasons = {each.name: each.reason for each in report.problems}
+        assert reasons["07.jpg"] == "the model raised SystemExit: no more"
         assert reasons["03.jpg"] == "the model raised RuntimeError: out of luck"
         assert reasons["05.jpg"].startswith("the model raised TypeError: an answer holds str")
-        assert await there.held() == there.wanted | {"03.jpg": [], "05.jpg": []}
+        assert await there.held() == there.wanted | {name: [] for name in reasons}
 
 
 async def test_images_that_cannot_be_loaded_or_do_not_fit_are_named() -> None:
@@ -281,6 +284,15 @@ async def test_a_service_that_is_gone_ends_the_run_with_its_report(tmp_path: Pat
         report = await there.predict(journal=journal)
         assert (report.skipped, report.stored, report.ok) == (50, 40, True)
         assert await there.held() == there.wanted
+
+
+async def test_a_journal_that_is_deleted_begins_anew(tmp_path: Path) -> None:
+    """Whatever lies beside it still."""
+    journal = tmp_path / "predict.journal"
+    async with bench(4) as there:
+        await there.predict(journal=journal)
+        journal.unlink()
+        assert (await there.predict(journal=journal)).stored == 4
 
 
 async def test_a_journal_is_of_one_job(tmp_path: Path) -> None:
