@@ -139,11 +139,13 @@ async def opened(scheduler: Scheduler) -> AsyncIterator[Cluster]:
     client = dask.Client(scheduler, asynchronous=True, timeout=_PATIENCE)
     try:
         try:
-            await client
-        except (OSError, ValueError, TimeoutError) as error:
+            async with asyncio.timeout(2 * _PATIENCE):  # Dask waits for ever for who says nothing
+                await client
+        except (OSError, ValueError) as error:
+            said = printable(str(error)) or "what listens there says nothing a scheduler says"
             raise ConfigurationError(
-                f"No scheduler answers at {printable(scheduler)} ({printable(str(error))}); start "
-                "one with `dask scheduler`, and give its address, for example tcp://10.0.0.1:8786"
+                f"No scheduler answers at {printable(scheduler)} ({said}); start one with "
+                "`dask scheduler`, and give its address, for example tcp://10.0.0.1:8786"
             ) from error
         yield await _checked(Cluster(client), scheduler)
     finally:

@@ -124,7 +124,13 @@ async def refused() -> dict[str, Any]:
             except ConfigurationError as error:
                 said[what] = str(error)
 
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
     await ask("nobody", "tcp://127.0.0.1:9")
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as other:
+        await ask("another", f"tcp://127.0.0.1:{other.sockets[0].getsockname()[1]}")
     await ask("nonsense", "nonsense://there")
     await ask("no client", 3)
     one = dask.LocalCluster(n_workers=0, processes=False, **QUIET)  # type: ignore[no-untyped-call]

@@ -71,10 +71,11 @@ def test_a_worker_without_a_token_takes_no_part_and_without_workers_a_job_ends(
 
 
 def test_a_cluster_that_cannot_be_used_is_refused() -> None:
-    """No scheduler, no worker, another version, no client: each with a way out."""
+    """No scheduler, something else, no worker, another version: each with a way out."""
     said = run("refused")
-    assert said.keys() == {"nobody", "nonsense", "no client", "no worker", "version"}
+    assert said.keys() == {"nobody", "another", "nonsense", "no client", "no worker", "version"}
     assert said["nobody"].startswith("No scheduler answers at tcp://127.0.0.1:9 (")
+    assert "(what listens there says nothing a scheduler says); start one" in said["another"]
     assert said["nonsense"].startswith("No scheduler answers at nonsense://there (")
     assert "asynchronous=True" in said["no client"]
     assert said["no worker"].endswith("start one with `dask worker ADDRESS`")
