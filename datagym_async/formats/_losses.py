@@ -107,7 +107,7 @@ class LossKind(enum.StrEnum):
     SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
     SAME_NAME = "same_name", "images of one name, which readers take for one"
     SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
-    RENAMED = "renamed", "images whose files have other names than their media"
+    RENAMED = "renamed", "images whose files have other names than is said of them"
     SCOPE = "scope", "names that several classes have, now with the group before them"
     SCORE = "score", "scores of results, which the service does not hold"
     SHARED_ENTRY = (

@@ -263,6 +263,21 @@ class Pictures:
         return self._known.get(composed(stem))
 
 
+def named_as_found(name: str, stem: str, pictures: Pictures, where: str, losses: Losses) -> str:
+    """Return the name of an image: what its label file says, unless the image was renamed.
+
+    That is so where no image of that name is there, but one that is called like the label file.
+    """
+    own, said = pictures.of(stem), PurePosixPath(name.replace("\\", "/")).stem
+    beside = str(PurePosixPath(stem).with_name(said or "_"))
+    if own is None or composed(said) in map(composed, (own.stem, own.name)):
+        return name
+    if pictures.of(said) or pictures.of(beside):
+        return name
+    losses.add(LossKind.RENAMED, f"{where}: {own.name}, where the file says {name}")
+    return own.name
+
+
 def stem_of(path: Path, folder: Path) -> str:
     """Return the name of a file below a folder, without suffix, with slashes."""
     return path.relative_to(folder).with_suffix("").as_posix()

@@ -33,6 +33,7 @@ from datagym_async.formats._reading import (
     gathered,
     measure,
     moved,
+    named_as_found,
     number_of,
     of_part,
     pixels_of,
@@ -100,6 +101,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
                 name = said.get("imagePath") or (picture.name if picture else "")
                 if not isinstance(name, str) or not name:
                     raise BrokenError("it has no imagePath, and no image of its name is beside it")
+                name = named_as_found(name, stem_of(file, folder), pictures, str(file), losses)
                 image = RawImage(name=below(folder, file, name), where=str(file))
                 image.width, image.height = (pixels_of(said.get(f"image{it}")) for it in _SIZES)
                 if not image.width or not image.height:

@@ -36,6 +36,7 @@ from datagym_async.formats._reading import (
     gathered,
     measure,
     moved,
+    named_as_found,
     number_of,
     of_part,
     pixels_of,
@@ -250,6 +251,8 @@ class _Voc:
                 raise BrokenError("it has no <filename>, and no image of its name lies beside it")
             image.name = name or (picture.name if picture else "")
             measure(image, picture, self._losses)
+        if name:
+            image.name = named_as_found(name, stem, self._pictures, str(file), self._losses)
         image.name = below(self._folder, file, image.name)
         image.is_labelled = whole.find("object") is not None
         for each in whole.all("object"):

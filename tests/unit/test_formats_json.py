@@ -136,6 +136,21 @@ def test_the_image_in_a_file_of_labelme_is_not_read(tmp_path: Path) -> None:
     assert (image.objects[0].category.name, lost) == ('"imageData": "x"', {})
 
 
+def test_images_that_were_renamed(tmp_path: Path) -> None:
+    """Where the named one is not there, the image that is called like the file of labels is it."""
+    for stem, said in (("a", "old.png"), ("b", "there.png"), ("c", "..\\x\\c.png"), ("d", "e.png")):
+        labelme(tmp_path / "s" / f"{stem}.json", shape("car", TRIANGLE), imagePath=said)
+    for name in ("a.jpg", "b.png", "c.jpg"):
+        picture(tmp_path / "s" / name)
+    picture(tmp_path / "s" / "there.png")
+    images, losses = told(open_dataset(tmp_path, "labelme"))
+    names = [each.name for each in images]
+    assert names == ["s/a.jpg", "s/there.png", "..\\x\\c.png", "s/e.png"]
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count, lost.kind.is_loss) == (LossKind.RENAMED, 1, False)
+    assert "a.json: a.jpg, where the file says old.png" in str(lost)
+
+
 def test_names_and_sizes_of_labelme(tmp_path: Path) -> None:
     """Folders and backslashes stay; a size that is not told is that of the image beside."""
     labelme(tmp_path / "a.json", imagePath="..\\images\\a.png")
@@ -318,7 +333,7 @@ def test_a_file_too_large_for_an_image_is_one_loss(
     tmp_path: Path, name: str, kind: Any, most: int
 ) -> None:
     """It is not read."""
-    labelme(tmp_path / "b.json", shape("car", TRIANGLE))
+    labelme(tmp_path / "b.json", shape("car", TRIANGLE), imagePath="b.png")
     picture(tmp_path / "b.png")
     text(tmp_path / "b.txt", "Car 0 0 0 1 2 3 4 0 0 0 0 0 0 0\n")
     with text(tmp_path / name, "").open("r+b") as file:

@@ -127,6 +127,19 @@ def test_turned_boxes_of_cvat_in_voc(tmp_path: Path) -> None:
     assert (image.objects[0].box, box(image.objects[1]), lost) == (None, (10, 20, 40, 20), {})
 
 
+def test_images_of_voc_that_were_renamed(tmp_path: Path) -> None:
+    """Two files that both say the old name are of two images, if these are there."""
+    for stem in ("1", "2", "gone"):
+        text(tmp_path / "Annotations" / f"{stem}.xml", voc(CAR, name="image.png"))
+    for stem in ("1", "2"):
+        picture(tmp_path / "JPEGImages" / f"{stem}.jpg")
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, len(each.objects)) for each in images] == [
+        ("1.jpg", 1), ("2.jpg", 1), ("image.png", 1)
+    ]  # fmt: skip
+    assert lost == {"renamed": 2}
+
+
 def test_marks_of_cvat_in_voc(tmp_path: Path) -> None:
     """What CVAT gives each object is nobody's answer; what people answered is told."""
     given = {"track_id": "0", "keyframe": "True", "occluded": "False", "colour": "red"}
