@@ -47,8 +47,8 @@ def status(
     address, source = address_of(invocation), token_source(invocation)
     if not source:
         raise CommandError(
-            f"There is no token for {address}; `datagym-async auth login` keeps one, "
-            f"{TOKEN_VARIABLE} gives one."
+            f"There is no token for {address}; run `datagym-async auth login`, "
+            f"or set {TOKEN_VARIABLE}."
         )
     if not offline:
         with_client(invocation, lambda client: client.ping())

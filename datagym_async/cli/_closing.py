@@ -120,7 +120,7 @@ def remarks(report: UploadReport) -> Iterator[str]:
         yield f"... and {counted(more, 'further mismatch', 'further mismatches')}"
     if report.warned:
         word = counted(report.warned, "item has a warning", "items have warnings")
-        yield f"{word}; the first ones were said above."
+        yield f"{word}; the first ones are shown above."
 
 
 def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:

@@ -26,7 +26,7 @@ class Workers:
     def __attrs_post_init__(self) -> None:
         """Refuse both at once, and what is not installed, before anybody is asked for a token."""
         if self.scheduler is not None and self.count is not None:
-            raise CommandError("--workers-local contradicts --scheduler; leave one out.")
+            raise CommandError("Use --workers-local or --scheduler, not both.")
         if self.scheduler is not None or self.count is not None:
             extra_module("distributed")
 

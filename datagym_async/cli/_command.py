@@ -40,10 +40,12 @@ class Invocation:
     profile: dict[str, str] | None = attrs.field(default=None, repr=False)  # read once
     is_login: bool = False  # whether the profile is about to be made
 
-    def may_go_on(self, *, yes: bool, sentence: str = "Nobody is here to ask; add --yes.") -> None:
+    def may_go_on(self, *, yes: bool, danger: str = "") -> None:
         """Refuse at once what will have to be asked for where nobody can answer."""
         if not yes and not sys.stdin.isatty():
-            raise CommandError(sentence)
+            raise CommandError(
+                f"{danger}Standard input is not a terminal, so nobody can be asked; add --yes."
+            )
 
 
 def group(name: str) -> typer.Typer:

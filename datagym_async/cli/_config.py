@@ -139,12 +139,14 @@ def from_labels(
     with the questions and the backup of `config upload`.
     """
     if add and project is None:
-        raise CommandError("--add is for a project; name it with --upload.")
+        raise CommandError("--add needs --upload.")
     source = reading.source(file)
     present = _seen(invocation, project) if add and project is not None else None
     config = source.label_config(present)
     if problems := config.problems():
-        raise CommandError(f"The classes of {file} make no label configuration.", *problems)
+        raise CommandError(
+            f"No label configuration can be made of the classes in {file}.", *problems
+        )
     for sentence in (*source.losses.items, *config.warnings()):
         invocation.output.warning(f"warning: {sentence}")
     if output is not None:
@@ -226,12 +228,8 @@ def _replace(
         if stakes is not None:
             output.warning(_sentence_of(stakes))
         if backup is None:
-            output.warning("Nothing is saved before (--no-backup).")
-        invocation.may_go_on(
-            yes=yes,
-            sentence="Replacing a label configuration destroys labels, and nobody is here to ask; "
-            "add --yes.",
-        )
+            output.warning("No backup is made (--no-backup).")
+        invocation.may_go_on(yes=yes, danger="Replacing a label configuration destroys labels. ")
         if not yes and not output.ask(f"Replace the label configuration of {project.name!r}?"):
             return WELL
     kept: list[ConfigBackup] = []
@@ -240,7 +238,7 @@ def _replace(
         task = asyncio.current_task()
 
         def stop() -> None:
-            output.warning("Stopping: things are put right first, which may take a minute.")
+            output.warning("Stopping: the project is put in order first, which may take a minute.")
             if task is not None:
                 task.cancel()
 
@@ -265,8 +263,8 @@ def _sentence_of(stakes: ConfigStakes) -> str:
     finished = f"{counted(stakes.finished, 'finished task')} with {counted(stakes.labels, 'label')}"
     begun = f", {counted(stakes.unfinished, 'begun task')}" if stakes.unfinished else ""
     return (
-        f"At stake: {finished}{begun}, of {counted(stakes.tasks, 'task')} in all. All labels are "
-        "destroyed at the service, and finished tasks go back to waiting."
+        f"This affects {finished}{begun}, of {counted(stakes.tasks, 'task')} in all. All labels "
+        "are destroyed at the service, and finished tasks go back to waiting."
     )
 
 
@@ -309,8 +307,8 @@ def _seen(invocation: Invocation, wanted: str) -> LabelConfig:
     _, present = with_client(invocation, lambda client: _present(client, wanted))
     if present is None:
         raise CommandError(
-            f"The project {wanted!r} has no task, and a task alone shows its label configuration; "
-            "attach a dataset with an image first."
+            f"The project {wanted!r} has no task, and the service shows configurations only in "
+            "tasks; attach a dataset with an image first."
         )
     return present
 

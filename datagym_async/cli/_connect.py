@@ -70,7 +70,7 @@ def with_client(invocation: Invocation, work: Callable[[DataGymClient], Awaitabl
 def _client(invocation: Invocation, **options: Any) -> DataGymClient:
     given = invocation.shared
     if given.proxy is not None and given.no_proxy:
-        raise CommandError("--no-proxy contradicts --proxy; leave one out.")
+        raise CommandError("Use --proxy or --no-proxy, not both.")
     if (limit := given.timeout) is not None:
         options["timeout"] = Timeout(connect=min(limit, 10.0), read=limit, upload=limit)
     return DataGymClient(
@@ -98,7 +98,7 @@ async def waiting(invocation: Invocation, client: DataGymClient) -> AsyncIterato
             elif silent >= said_at:
                 said_at *= 2
                 invocation.output.message(
-                    f"Waiting for {client.base_url}: nothing has come for {silent:.0f} "
+                    f"Waiting for {client.base_url}: nothing has arrived for {silent:.0f} "
                     "seconds (--timeout TIME gives up sooner)."
                 )
 
@@ -128,7 +128,9 @@ def profile_name(invocation: Invocation) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:  # bytes of an argument that are none in UTF-8
-        raise CommandError(f"The profile's name {name!r} is no text; give another one.") from None
+        raise CommandError(
+            f"The profile's name {name!r} is not valid text; choose another one."
+        ) from None
     return name
 
 
@@ -142,7 +144,7 @@ def _profile(invocation: Invocation) -> dict[str, str]:
         known = ", ".join(sorted(profiles)) or "there is none"
         raise CommandError(
             f"There is no profile {name!r} ({known}); `datagym-async auth login --profile {name}` "
-            "makes it."
+            "creates it."
         )
     invocation.profile = profiles.get(name, {})
     return invocation.profile
@@ -179,7 +181,7 @@ def profiles_file() -> Path:
             folder = (Path(known) if known else Path.home() / ".config") / "datagym-async"
     except RuntimeError:  # Python finds no home for its user
         raise CommandError(
-            "There is no home folder to keep profiles in; name one as DATAGYM_CONFIG_DIR."
+            "There is no home folder for profiles; set DATAGYM_CONFIG_DIR."
         ) from None
     return folder / "profiles.toml"
 
@@ -195,14 +197,14 @@ def read_profiles() -> Profiles:
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
     except ValueError:  # never what it holds
-        raise CommandError(f"{file} is no TOML; delete it and log in again.") from None
+        raise CommandError(f"{file} is not valid TOML; delete it and log in again.") from None
     if not all(
         isinstance(each, dict)
         and each.keys() == {"base_url", "token"}
         and all(isinstance(value, str) for value in each.values())
         for each in found.values()
     ):
-        raise CommandError(f"{file} is no file of profiles; delete it and log in again.")
+        raise CommandError(f"{file} is not a file of profiles; delete it and log in again.")
     return found
 
 
@@ -263,8 +265,8 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
             invocation.token = _profile(invocation)["token"]
         elif not sys.stdin.isatty():
             raise CommandError(
-                f"No token: set {TOKEN_VARIABLE}, or name a file that holds it with --token-file; "
-                "`datagym-async auth login` keeps one."
+                f"No token: run `datagym-async auth login`, set {TOKEN_VARIABLE}, or name a file "
+                "that holds the token with --token-file."
             )
         else:
             try:
@@ -288,7 +290,7 @@ def read_token(file: Path) -> str:
     except OSError as error:
         raise CommandError(f"The token file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise CommandError(f"The token file {file} holds no text.") from None
+        raise CommandError(f"The token file {file} is not a text file.") from None
     if not text or len(text.splitlines()) > 1:
         raise CommandError(
             f"The token file {file} must hold the token on one line, and nothing else."

@@ -136,10 +136,10 @@ async def _demo(
             if not output.silent and (more := show_dataset(output, held, limit=_LISTED)):
                 output.tell(f"... and {more:,} more.")
 
-            _heading(output, "4. One image back, byte for byte")
+            _heading(output, "4. One image downloaded, and compared byte for byte")
             play.verified = await _read_back(client, output, account.totals.uploaded)
 
-            _heading(output, "5. Links: the service keeps the address and not the bytes")
+            _heading(output, "5. Links: the service stores the address, not the bytes")
             named = [path for path in files if path.name.isprintable()][:_LINKS]
             if not named:
                 output.tell("There are no files to make links of.")
@@ -164,7 +164,7 @@ async def _upload(
 async def _look(
     client: DataGymClient, output: Output, project: SeededProject, place: Path | None, play: Play
 ) -> None:
-    _heading(output, "6. Labels to look at: open it in a browser, from the disk")
+    _heading(output, "6. Labels: a gallery to open in a browser")
     if any(importlib.util.find_spec(name) is None for name in ("PIL", "jinja2")):
         output.tell(f"This step needs the extra 'look': {how_to_install('look')}")
         return
@@ -189,7 +189,7 @@ async def _read_back(client: DataGymClient, output: Output, uploaded: UploadResu
     digest = hashlib.sha256(theirs).hexdigest()
     if digest != hashlib.sha256(ours).hexdigest():
         raise CommandError(
-            f"{uploaded.name} came back with other bytes than were sent.", status=SOME_FAILED
+            f"{uploaded.name} was downloaded with other bytes than were sent.", status=SOME_FAILED
         )
     output.tell(f"{uploaded.name}: {size(len(theirs))}, sha256 {digest[:16]}...: the same.")
     return uploaded.name
@@ -238,7 +238,7 @@ def _close(output: Output, play: Play, *, kept: Path | None) -> None:
         "    runs this server for as long as you like",
         "datagym-async upload FOLDER --dataset NAME --create",
         "    uploads your own images, here or to your account",
-        "docs/cli.md tells about all commands, README.md how to do it from code.",
+        "docs/cli.md describes all commands, README.md how to use the package from code.",
         *([f"The gallery to open is {play.gallery}"] if play.gallery else ()),
     ):
         output.tell(line)

@@ -72,9 +72,9 @@ def download(
     output, account = invocation.output, _Account()
     # What is out of range or makes no sense is said before anybody is asked for a token.
     if dataset is None and project is None:
-        raise CommandError("Nothing is named to download; add --dataset or --project.")
+        raise CommandError("Name what to download: add --dataset or --project.")
     if given.config["allow_private_links"] and given.config["links"] != "source":
-        raise CommandError("--allow-private-links is for --links source; add it, or leave it out.")
+        raise CommandError("--allow-private-links needs --links source.")
     check_report_files(report or ())
     account.record = record_for(report or ())
     workers = Workers(scheduler, workers_local)

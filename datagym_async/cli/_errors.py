@@ -107,9 +107,9 @@ def sentence_of(error: BaseException) -> str:
         path = Path(os.fsdecode(name))
         if path.suffix == ".part":  # files are written beside their place, and then renamed
             return (
-                f"The folder {path.parent} cannot be written to ({error.strerror}); give another."
+                f"The folder {path.parent} cannot be written to ({error.strerror}); choose another."
             )
-        return f"{path} cannot be used ({error.strerror}); give another path."
+        return f"{path} cannot be used ({error.strerror}); choose another path."
     kind = type(error).__name__
     return f"Something unexpected went wrong ({kind}: {error}); add --debug to see where."
 

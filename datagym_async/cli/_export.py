@@ -43,14 +43,14 @@ def export(
         Path,
         flag(
             "--output -o PATH",
-            "The file for json, jsonl and coco, replaced if it is there, or - for standard output; "
-            "a folder for the other formats.",
+            "File for json, jsonl and coco (replaced if it exists), or - for standard output; "
+            "folder for the other formats.",
             show_default=False,
         ),
     ],
     format: Annotated[  # noqa: A002 -- the option's name
         ExportFormat,
-        flag("--format -f", "json is what the service sends; jsonl has a task a line."),
+        flag("--format -f", "json: what the service sends; jsonl: one task a line."),
     ] = "json",
     by: Annotated[
         Literal["supercategory", "category"],
@@ -143,8 +143,8 @@ def export(
         str | None,
         flag(
             "--split SHARES",
-            "Parts of the dataset, such as train=0.8,val=0.1,test=0.1, by a hash of the id of each "
-            "image: it stays in its part as the dataset grows.",
+            "Split the dataset into parts, such as train=0.8,val=0.1,test=0.1. A hash of its id "
+            "decides where an image goes, so it stays in its part as the dataset grows.",
             show_default=False,
         ),
     ] = None,
@@ -152,14 +152,16 @@ def export(
         str | None,
         flag(
             "--group HOW",
-            "Keep images in one part that have the same folder (folder), or the same match of a "
+            "Keep images together in one part if they share a folder (folder), or the match of a "
             "regular expression in their names.",
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, flag("--overwrite", "Replace a folder that is not empty.")] = False,
+    overwrite: Annotated[
+        bool, flag("--overwrite", "Replace the folder if it is not empty.")
+    ] = False,
     lossy_ok: Annotated[
-        bool, flag("--lossy-ok", "Exit with 0 although the format has left something out.")
+        bool, flag("--lossy-ok", "Exit with 0 even if the format could not hold everything.")
     ] = False,
 ) -> int:
     """Export the labels of a project's finished tasks.
@@ -169,9 +171,11 @@ def export(
     """
     to_stdout = output == Path("-")
     if to_stdout and (format not in ONE_FILE or images or split):
-        raise CommandError("What is exported is a folder of files; name it with --output.")
+        raise CommandError("This export is a folder of files; name the folder with --output.")
     if to_stdout and invocation.output.as_json:
-        raise CommandError("Standard output takes the export (-o -) or the summary (--json).")
+        raise CommandError(
+            "Standard output can take the export (-o -) or the summary (--json), not both."
+        )
     client, shown = client_for(invocation), invocation.output
     progress, began = ExportProgress(phase="export"), time.monotonic()
 
@@ -220,7 +224,7 @@ def export(
             else:
                 exported = run_in_loop(run(output))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        shown.warning("Interrupted; nothing half-written is left.")
+        shown.warning("Interrupted; no partial file is left.")
         return INTERRUPTED
     if (exported.size or 0) <= _EMPTY and not exported.tasks:
         shown.warning(_why_empty(exported, chooses=bool(state or dataset or only_labelled)))
@@ -230,7 +234,7 @@ def export(
 
 def _why_empty(exported: ExportedLabels, *, chooses: bool) -> str:
     if chooses:
-        return "No task is of the states, datasets and labels that were asked for."
+        return "No task matches the given states, datasets and labels."
     way = " with another --format" if exported.format == "json" else ""
     return f"No task of the project is finished; --state all{way} exports the others, too."
 

@@ -52,7 +52,7 @@ class Subjects:
     async def at(self, client: DataGymClient) -> Looked:
         """Return the images of a project or a dataset."""
         if self.labels is not None:
-            raise CommandError("--labels is for a folder; the labels of a service are its own.")
+            raise CommandError("--labels is for folders only.")
         found = await subject_of(client, self.subject)
         sources = client._look_sources()
         if isinstance(found, Project):
@@ -150,7 +150,7 @@ def gallery(
     try:
         made = run_in_loop(run())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        shown.warning("Interrupted; the same command makes the gallery anew.")
+        shown.warning("Interrupted; the same command makes the gallery again.")
         return INTERRUPTED
     for problem in made.problems[:10]:
         shown.warning(f"not shown: {problem}")

@@ -250,7 +250,9 @@ def import_(
     if something of the file did not arrive.
     """
     if how.append == how.replace and not how.check:
-        raise CommandError("Say what becomes of the labels there are: --append or --replace.")
+        raise CommandError(
+            "Choose --append or --replace: keep the labels that are there, or replace them."
+        )
     output, source = invocation.output, reading.source(file, unannotated=how.unannotated)
     source.format = source.found_format
     account = _Account()
@@ -305,7 +307,7 @@ def import_(
     account.created = running[0].created if running else None
     status = _close(output, account, source, how)
     if stopped:
-        output.warning("Interrupted; the predictions that were not named are not imported.")
+        output.warning("Interrupted; predictions that are not listed were not imported.")
         return INTERRUPTED
     return status
 
@@ -350,7 +352,7 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
     if any(losses.count(kind) for kind in (LossKind.NO_ENTRY, LossKind.NO_POINT)):
         output.warning(
             f"`datagym-async config from {shlex.quote(str(source.path))} --add --upload PROJECT` "
-            "adds what is missing. That destroys all labels of the project; they are saved first."
+            "adds what is missing. That deletes all labels of the project; they are saved first."
         )
     if source.skipped:
         images = counted(source.skipped, "image")

@@ -74,7 +74,7 @@ def words_of(job: JobSummary, *, most: int | None = None) -> list[str] | None:
 def how_to_resume(job: JobSummary) -> str:
     """Return the command for somebody to read, or what there is in place of it."""
     if (command := command_of(job, most=SHOWN, quote=quoted_for_eyes)) is None:
-        return "the program that began it: its sources or options are none of a command"
+        return "the program that started it: no command can express its sources or options"
     known = len(job.words or ())
     if job.count > known > 0:
         return f"{command}  (all {job.count:,} sources; the journal keeps the first {known:,})"
@@ -198,7 +198,7 @@ def resume(
         )
     shared = invocation.shared
     if shared.base_url and shared.base_url.rstrip("/") != found.base_url.rstrip("/"):
-        raise CommandError(f"The job is of {found.base_url}; leave --base-url out.")
+        raise CommandError(f"The job belongs to {found.base_url}; leave --base-url out.")
     for name in OF_CLIENTS:
         value = getattr(shared, name)
         flag_ = "--json" if name == "as_json" else f"--{name.replace('_', '-')}"
@@ -232,9 +232,7 @@ def clean(
     relies on the listing of its dataset.
     """
     output = invocation.output
-    invocation.may_go_on(
-        yes=yes, sentence="Nobody is here to ask whether to delete journals; add --yes."
-    )
+    invocation.may_go_on(yes=yes)
     age = None if older_than is None else timedelta(seconds=older_than)
     which = "all jobs, also of unfinished ones," if unfinished else "complete jobs"
     unwritten = "" if age is None else f" not written for {age}"

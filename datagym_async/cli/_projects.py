@@ -62,10 +62,7 @@ def detach(
 
     The images stay. It asks first; --yes skips the question.
     """
-    invocation.may_go_on(
-        yes=yes,
-        sentence="Detaching destroys tasks and labels, and nobody is here to ask; add --yes.",
-    )
+    invocation.may_go_on(yes=yes, danger="Detaching destroys tasks and labels. ")
     found = with_client(invocation, lambda client: _both(client, dataset, project, whole=True))
     if not yes and not invocation.output.ask(
         f"Detaching {found[0].name!r} from {found[1].name!r} destroys its tasks there "

@@ -162,7 +162,7 @@ class Output:
             case BrokenPipeError() as left:
                 raise left
             case OSError():
-                raise CommandError("The list is not written whole.", status=SOME_FAILED)
+                raise CommandError("The list could not be written completely.", status=SOME_FAILED)
 
     def outcome(self, document: object, sentence: str) -> None:
         """Say what came of a command: the document, or unless it is to be quiet the sentence."""
@@ -265,7 +265,7 @@ class _FileHandler(logging.FileHandler):
         if not self._is_told:
             self._is_told = True
             why = getattr(sys.exc_info()[1], "strerror", None) or "it cannot be written"
-            self._output.warning(f"The log file {self.baseFilename} is not whole: {why}.")
+            self._output.warning(f"The log file {self.baseFilename} is not complete: {why}.")
 
     def close(self) -> None:
         """Close the file; what its buffer holds may not go onto a full disk."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datagym_async.server import Server
 
 _PORT_ERRORS: Final = {
-    errno.EADDRINUSE: "Port {port} is in use: take another with --port, or 0 for any free one.",
-    errno.EACCES: "Port {port} is not for everybody: take one above 1023 with --port.",
+    errno.EADDRINUSE: "Port {port} is in use: choose another with --port, or 0 for any free one.",
+    errno.EACCES: "Port {port} needs special rights: choose one above 1023 with --port.",
     errno.EADDRNOTAVAIL: "{host} is not an address of this machine: leave --host out.",
 }
 
@@ -69,13 +69,14 @@ def serve(
     port: Annotated[int, flag("--port N", "Port; 0 takes any free one.", min=0, max=65535)] = 8080,
     host: Annotated[str, flag("--host ADDRESS", "Address to listen on.")] = "127.0.0.1",
     seed: Annotated[
-        Literal["demo"] | None, flag("--seed", "Make two projects, which no request can make.")
+        Literal["demo"] | None,
+        flag("--seed", "Create two projects; requests cannot create projects."),
     ] = None,
     token_file: Annotated[
         Path | None,
         flag(
             "--token-file FILE",
-            "File with the token to let in; else a random one, kept in DIR/token.",
+            "File with the token that clients must use. Default: a random one, kept in DIR/token.",
         ),
     ] = None,
     dialect: Annotated[
@@ -108,8 +109,8 @@ def serve(
                 if not server.loopback_only:
                     output.warning(
                         f"Other machines can reach this server at {host}, over plain HTTP: the"
-                        " token and all data cross the network readable. Leave --host out to keep"
-                        " it to this machine."
+                        " token and all data cross the network readable. Without --host"
+                        " only this machine can reach it."
                     )
                 address, secret = server.base_url, server.token
                 if output.as_json:

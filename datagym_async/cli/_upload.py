@@ -159,7 +159,7 @@ def upload(
     source: Source = failed_items(failed) if failed else FolderWatch(named[0]) if watch else named
     client = client_for(invocation, settle_after=settle_after, **given.client)
     if failed and not output.as_json and not len(failed_items(failed)):
-        output.result(f"{failed} names nothing that failed; there is nothing to upload again.")
+        output.result(f"{failed} lists no failed items; there is nothing to upload again.")
         return WELL
 
     async def find() -> tuple[list[Project], Dataset | Imagined]:
@@ -206,12 +206,12 @@ _NO_DATASET: Final = "Missing option '--dataset' / '-d'; see `datagym-async uplo
 _TWO_KINDS_OF_SOURCES: Final = (
     "--retry-failed takes its items from the report; leave the other sources out."
 )
-_JOURNAL_OR_NOT: Final = "--no-journal contradicts --journal and --fresh; leave one out."
-_WATCHED_DRY_RUN: Final = "--dry-run looks once and --watch for ever; leave one out."
-_NOTHING_TO_REPORT: Final = "--dry-run has no --report; take its output, or leave one out."
-_ONE_FOLDER: Final = "--watch takes one folder; start another command for each other folder."
-_NOTHING_TO_ALLOW: Final = "--allow-private-links is for --check-links; add it, or leave both out."
-_NOTHING_FROM_STORE: Final = "--allow-private-store is for --verify; add it, or leave both out."
+_JOURNAL_OR_NOT: Final = "--no-journal cannot be used with --journal or --fresh."
+_WATCHED_DRY_RUN: Final = "Use --dry-run or --watch, not both."
+_NOTHING_TO_REPORT: Final = "--dry-run writes no --report; save its output instead."
+_ONE_FOLDER: Final = "--watch takes one folder; start another command for each further folder."
+_NOTHING_TO_ALLOW: Final = "--allow-private-links needs --check-links."
+_NOTHING_FROM_STORE: Final = "--allow-private-store needs --verify."
 
 
 async def _upload(
@@ -276,7 +276,7 @@ def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> Non
             for project in projects:
                 output.message(f"Dataset {name!r} is attached to project {project.name!r}.")
         case DatasetCreated(name=name):
-            output.message(f"Dataset {name!r} takes what does not fit into the ones before.")
+            output.message(f"Dataset {name!r} is used for what does not fit into the ones before.")
         case Paused(seconds=seconds, why=why):
             output.message(f"Nothing is sent for {clock(seconds)}: {why}")
 
@@ -323,7 +323,7 @@ async def _look_for(
     if wanted is None:
         raise CommandError("No dataset is named; add --dataset.")
     if not create:
-        return await dataset_of(client, wanted, hint="--create makes it")
+        return await dataset_of(client, wanted, hint="--create creates it")
     return await find_dataset(client, wanted) or Imagined(wanted, client)
 
 
@@ -337,8 +337,8 @@ def _dataset_of_report(file: Path) -> str:
     found = document.get("dataset_id") if isinstance(document, dict) else None
     if not isinstance(found, str) or not found:
         raise CommandError(
-            f"{file} is no report of an upload (--report FILE.json writes one); give it, or name "
-            "the dataset with --dataset."
+            f"{file} is not a report of an upload (--report FILE.json writes one); give it, or "
+            "name the dataset with --dataset."
         )
     return found
 

@@ -147,7 +147,7 @@ def test_a_name_that_is_no_text_is_refused(
     cli(*login)
     refused = cli(*login, "--profile", "a\udcff")
 
-    assert (refused.status, "is no text" in refused.err.replace("\n", " ")) == (2, True)
+    assert (refused.status, "is not valid text" in refused.err.replace("\n", " ")) == (2, True)
     assert cli("auth", "status", "--offline").status == 0
 
 
@@ -241,7 +241,7 @@ def test_a_log_that_cannot_be_written_decides_nothing(at_service: Cli) -> None:
     listed = at_service("datasets", "list", "--log-file", "/dev/full")
 
     assert listed.status == 0
-    assert listed.err.count("The log file /dev/full is not whole: No space left on device.") == 1
+    assert listed.err.count("The log file /dev/full is not complete: No space left on device.") == 1
     assert "Error" not in listed.err
 
 

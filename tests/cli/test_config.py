@@ -211,7 +211,7 @@ def test_it_asks(labelled: Cli, service: ServerThread, file: Path, tmp_path: Pat
     command = ("config", "upload", PROJECT, str(file), "--backup-folder", folder)
     with Terminal(*command, environment=environment, columns=200) as terminal:
         terminal.wait_for("Replace the label configuration")
-        assert "At stake: 1 finished task" in terminal.text
+        assert "This affects 1 finished task" in terminal.text
         terminal.type("n\n")
         terminal.wait_for("Nothing was changed")
     assert not Path(folder).exists()

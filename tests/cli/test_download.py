@@ -153,7 +153,7 @@ def test_link_images_are_left_alone_and_named(
     [
         ((), "add --dataset or --project"),
         (("-d", "Nothing"), "There is no dataset named 'Nothing'"),
-        (("-d", "Photos", "--allow-private-links"), "is for --links source"),
+        (("-d", "Photos", "--allow-private-links"), "needs --links source"),
         (("-d", "Photos", "--report", "x.txt"), "must end in .json, .csv or .html"),
     ],
 )

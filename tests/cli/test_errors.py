@@ -80,7 +80,12 @@ def test_no_token(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file"), (b"", "one line"), (b"a\nb\n", "one line"), (b"\xff\xfe", "no text")],
+    [
+        (None, "No such file"),
+        (b"", "one line"),
+        (b"a\nb\n", "one line"),
+        (b"\xff\xfe", "not a text file"),
+    ],
 )
 def test_a_useless_token_file(cli: Cli, tmp_path: Path, content: bytes | None, words: str) -> None:
     """A token file that holds no token is named."""
@@ -191,9 +196,9 @@ def test_the_options_have_the_names_of_the_shell(at_service: Cli) -> None:
     [
         (
             PermissionError(13, "Denied", "out/.x.part"),
-            "The folder out cannot be written to (Denied); give another.",
+            "The folder out cannot be written to (Denied); choose another.",
         ),
-        (PermissionError(13, "Denied", "out"), "out cannot be used (Denied); give another path."),
+        (PermissionError(13, "Denied", "out"), "out cannot be used (Denied); choose another path."),
         (OSError(28, "No space left", 7), "No space left."),
     ],
     ids=["part", "path", "number"],

@@ -129,7 +129,7 @@ def test_a_project_without_a_finished_task(
     assert (ran.status, "No task of the project is finished" in ran.err) == (0, True)
     assert hint in ran.err
     ran = bench.run("yolo", "other", "--state", "reviewed")
-    assert "No task is of the states" in ran.err
+    assert "No task matches the given states" in ran.err
     ran = bench.run("jsonl", "all", "--state", "all")
     assert "No task" not in ran.err
 
@@ -231,7 +231,7 @@ def test_an_interruption(bench: Bench, faults: FaultPlan) -> None:
     faults.add(Hang(), path=r"/export/", when=interrupt)
     ran = bench.run("jsonl", "labels.jsonl")
     assert (ran.status, ran.out) == (130, "")
-    assert "nothing half-written" in ran.err
+    assert "no partial file is left" in ran.err
     assert (bench.folder / "labels.jsonl").read_text() == "old"
     assert [each.name for each in bench.folder.iterdir()] == ["labels.jsonl"]
 

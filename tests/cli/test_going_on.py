@@ -121,7 +121,7 @@ def test_nothing_to_retry(at_service: Cli, many: Path, tmp_path: Path) -> None:
     ran = at_service("upload", "--retry-failed", report)
 
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out == f"{report} names nothing that failed; there is nothing to upload again.\n"
+    assert ran.out == f"{report} lists no failed items; there is nothing to upload again.\n"
     assert at_service("upload", "--retry-failed", report, "--json").document["planned"] == 0
 
 

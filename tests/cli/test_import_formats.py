@@ -365,7 +365,7 @@ def test_a_configuration_out_of_a_file_into_a_project(bench: Bench) -> None:
     assert bench.run(first).status == 0
     second = bench.file("b.json", coco({"car": [1, 2, 3, 4], "bus": [1, 2, 3, 4]}))
     ran = bench.cli("config", "from", second, "--upload", "streets", "--no-backup")
-    assert (ran.status, "+ bus" in ran.err, "At stake" in ran.err) == (2, True, True)
+    assert (ran.status, "+ bus" in ran.err, "This affects" in ran.err) == (2, True, True)
     assert bench.boxes() == {"car": [(1, 2, 3, 4)]}
     ran = bench.cli("config", "from", second, "--upload", "streets", "--no-backup", "--yes")
     assert (ran.status, bench.boxes(), len(bench.config())) == (0, {}, 2)

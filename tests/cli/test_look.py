@@ -151,7 +151,7 @@ def test_a_gallery_of_a_folder_needs_no_token(cli: Cli, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["nothing"], "There is no file, project or dataset 'nothing'."),
-        (["Cars", "--labels", "a.json"], "--labels is for a folder"),
+        (["Cars", "--labels", "a.json"], "--labels is for folders only"),
         (["Cars", "--compare", "no.json"], "no.json"),
     ],
 )

@@ -63,7 +63,7 @@ def test_media_of_one_name_are_not_fetched_over_one_another(
     ids = project.datasets[0].media_ids.values()
     both = at_service("media", "get", "twins", *ids, "-o", tmp_path / "out")
 
-    assert (both.status, "have one name" in both.err) == (2, True)
+    assert (both.status, "have the same name" in both.err) == (2, True)
     assert not (tmp_path / "out").exists()
 
 

@@ -129,7 +129,7 @@ def test_a_refused_token_in_words_of_a_shell() -> None:
         (ConfigurationError("no full stop"), "no full stop.", 2),
         (
             FileNotFoundError(2, "No such file", "x.jpg"),
-            "x.jpg cannot be used (No such file); give another path.",
+            "x.jpg cannot be used (No such file); choose another path.",
             2,
         ),
         (TransferError("Stopped."), "Stopped.", 2),

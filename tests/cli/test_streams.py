@@ -79,7 +79,7 @@ def test_a_list_that_is_not_written_whole(at_service: Cli, service: ServerThread
     ran = in_shell(">/dev/full", "datasets", "list", service=service)
 
     assert (ran.returncode, b"Traceback" in ran.stderr) == (1, False)
-    assert b"The list is not written whole" in ran.stderr
+    assert b"The list could not be written completely" in ran.stderr
 
 
 @pytest.mark.parametrize("words", [("--version",), ("--help",), ("upload", "--help")])

@@ -200,7 +200,7 @@ def test_ctrl_c_on_a_terminal(service: ServerThread, gate: Gate, photos: Path) -
         assert terminal.wait() == 130
         shown = " ".join(terminal.text.split())
         assert terminal.cursor_is_shown
-    assert "Ctrl-C again stops at once" in shown
+    assert "Press Ctrl-C again to stop at once" in shown
     assert "3 uploaded, 1 pending" in shown
     assert shown.endswith("Interrupted. The same command resumes where this one stopped.")
 

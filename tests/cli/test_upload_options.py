@@ -235,4 +235,4 @@ def test_one_cluster_at_a_time(cli: Cli, words: tuple[str, ...]) -> None:
     """Processes of this machine or the workers of a scheduler: said before a token is asked for."""
     ran = cli(*words, "--scheduler", "tcp://127.0.0.1:9", "--workers-local", "2")
     assert ran.status == 2
-    assert "--workers-local contradicts --scheduler; leave one out." in ran.err
+    assert "Use --workers-local or --scheduler, not both." in ran.err
