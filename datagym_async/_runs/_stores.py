@@ -54,12 +54,12 @@ _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
 _PATH: Final = re.compile(r'[Pp]ath "([^"]*)"')
 _RETRIES: Final = {
-    "max_retries": 6,
+    "max_retries": 8,
     "retry_timeout": timedelta(minutes=2),
     "backoff": {
         "init_backoff": timedelta(milliseconds=200),
         "max_backoff": timedelta(seconds=10),
-        "base": 2,
+        "base": 3,
     },
 }
 _OF_THE_CLIENT: Final = re.compile(

@@ -259,7 +259,7 @@ def _not_read(planned: Planned, address: str, error: Exception, stores: Stores) 
         if error.trouble == "passing":
             planned.fail(str(error))
             return
-    planned.is_unread = not isinstance(error, StoreError) or error.trouble == "denied"
+    planned.is_unread = True
     said = isinstance(error, DataGymError)
     words = str(error) or type(error).__name__
     planned.reject(words if said else f"{printable(address)} cannot be read: {words}.")

@@ -229,11 +229,12 @@ async def test_an_object_that_changes_between_listing_and_reading(
     assert await stored(client, dataset_id) == {"a.jpg": after}
 
 
-async def test_a_denied_object_is_tried_again_by_the_next_run(
-    client: DataGymClient, dataset_id: str, broken: BrokenStore, tmp_path: Path
+@pytest.mark.parametrize("status", ["403", "404"])
+async def test_what_was_denied_or_gone_is_tried_again_by_the_next_run(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, tmp_path: Path, status: str
 ) -> None:
-    """That somebody mends a permission changes no byte."""
-    broken.fault = lambda key, _: "403" if key == "p/03.jpg" else ""
+    """That somebody mends a permission, or puts an object back, changes no byte."""
+    broken.fault = lambda key, _: status if key == "p/03.jpg" else ""
     config = UploadConfig(store_options=broken.options, journal=tmp_path / "j")
     assert (await client.upload(dataset_id, "s3://b/p/", config=config)).rejected == 1
     broken.fault = lambda key, _: ""
