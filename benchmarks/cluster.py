@@ -47,6 +47,7 @@ class Found:
     peak_mb: float = 0.0
     in_flight: int = 0
     in_a_second: int = 0
+    journal_bytes: float = 0.0
     requests: int = 0
     skipped: int = 0
     lost: int = 0
@@ -138,9 +139,9 @@ async def measure(what: str, options: argparse.Namespace) -> Found:
     found.rate, found.cpu_ms = sent / taken["seconds"], taken["cpu"] / sent * 1000
     found.peak_mb, found.skipped = taken["peak_rss"] / 1e6, taken["skipped"]
     found.is_complete, found.requests = taken["complete"], int(counts["uploads"])
+    found.journal_bytes = journal.stat().st_size / options.files
     found.in_flight, found.in_a_second = int(counts["peak"]), int(counts["busiest"])
-    found.lost = options.files - len(names)
-    found.doubled = sum(count > 1 for count in names.values())
+    found.lost, found.doubled = options.files - len(names), names.total() - len(names)
     print(found, flush=True)
     return found
 

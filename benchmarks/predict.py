@@ -92,6 +92,7 @@ async def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         plan.clear()
         found: dict[str, Any] = json.loads(output.splitlines()[-1])
         found["wrong"] = await _wrong(made)
+        found["journal_bytes"] = (scratch / "journal").stat().st_size
     return found | {"a_worker_died": (scratch / "died").exists()}
 
 
