@@ -101,6 +101,7 @@ def format_info(name: str) -> FormatInfo:
 # --- Which format it is ---------------------------------------------------------------------------
 
 _HEAD: Final = 64 * 1024
+_ARCHIVES: Final = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
 _TRIED: Final = 5  # files of a suffix, before others in a folder are taken for something else
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ROOT: Final = re.compile(r"<\s*([A-Za-z_][\w.:-]*)")
@@ -148,6 +149,8 @@ def _of_file(path: Path) -> FormatName | None:
         return yolo_kind(path)
     with open(path, "rb", opener=regular_only) as file:
         head = file.read(_HEAD)
+    if head.startswith(_ARCHIVES):
+        raise FormatError(f"{path} is an archive; unpack it, and give the folder or file in it")
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = head.decode(encoding, "replace").lstrip()
     if text.startswith("<"):

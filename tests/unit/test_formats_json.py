@@ -456,6 +456,9 @@ def test_what_is_of_no_format(tmp_path: Path) -> None:
     for content in ("{}", "", "<html>", "words"):
         with pytest.raises(FormatError, match=r"of no format that is known.*format=\.\.\.: yolo"):
             formats.read(text(tmp_path / "x", content))
+    for begins in (b"PK\x03\x04", b"\x1f\x8b\x08"):  # as CVAT and Roboflow give them
+        with pytest.raises(FormatError, match=r"x\.zip is an archive; unpack it"):
+            formats.read(text(tmp_path / "x.zip", begins + b"data.yaml"))
     with pytest.raises(FormatError, match="cannot be read: No such file"):
         formats.read(tmp_path / "gone")
     os.mkfifo(tmp_path / "pipe")
