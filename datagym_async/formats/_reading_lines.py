@@ -409,11 +409,10 @@ def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
     kept, names = list(reversed(once.values())), dict[str, int]()
     for each in kept:
         names[each.name] = names.get(each.name, 0) + 1
+    wholes = [_relative(each.image or each.labels.with_suffix(""), root) for each in kept]
     return [
-        attrs.evolve(each, name=_relative(each.image, root) or each.name)
-        if names[each.name] > 1
-        else each
-        for each in kept
+        attrs.evolve(each, name=whole or each.name) if names[each.name] > 1 else each
+        for each, whole in zip(kept, wholes, strict=True)
     ]
 
 

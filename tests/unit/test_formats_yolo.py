@@ -214,6 +214,17 @@ def test_labels_without_an_image_are_told_by_name(tmp_path: Path) -> None:
     assert "bad.jpg: it cannot be read as an image" in str(lost)
 
 
+def test_labels_of_one_name_in_two_parts(tmp_path: Path) -> None:
+    """Without their images, too, they are of two images, told apart by the folders they lie in."""
+    text(tmp_path / "data.yaml", "train: train/images\nval: val/images\nnames: [car]\n")
+    for part in ("train", "val"):
+        text(tmp_path / part / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    text(tmp_path / "val" / "labels" / "b.txt", "0 0.5 0.5 0.5 0.5\n")
+    images, lost = read(open_dataset(tmp_path, in_shares=True))
+    assert [each.name for each in images] == ["train/labels/a", "val/labels/a", "b"]
+    assert not lost
+
+
 def test_shares_of_an_unknown_size(tmp_path: Path) -> None:
     """Asked for, they are given as they are: an edge that noise put beyond 1 is 1."""
     text(tmp_path / "data.yaml", "train: images\nnames: [car, road]\n")
