@@ -67,6 +67,9 @@ def syntax_error(body: bytes) -> str:
     else:
         # Python's parser takes NaN, and does not mind how deep it is.
         return "line: 1, column: 1\nThe document is no JSON"
+    if kind.startswith("Illegal trailing comma"):  # Python 3.13: its place; before, what follows it
+        at += len(text[at + 1 :]) - len(text[at + 1 :].lstrip()) + 1
+        kind = "Expecting property name" if text[at : at + 1] == "}" else ""
     word = re.match(r"[A-Za-z_$][\w$]*", text[at:])
     if kind.startswith("Unterminated string") or at >= len(text):
         in_name = text[:at].rstrip()[-1:] in ("{", ",") and "{" in text

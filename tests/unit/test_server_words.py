@@ -137,6 +137,8 @@ def test_syntax_errors_that_were_recorded(body: bytes, said: str) -> None:
     [
         (b'[\n {"a": 1\n  "b": 2}]', "line: 3, column: 4"),
         (b'[{"a" x}]', "line: 1, column: 8"),
+        (b'[{"a":1,\n }]', "line: 2, column: 3"),
+        (b"[1,  ]", "line: 1, column: 7"),
         (b"[1, ?]", "line: 1, column: 6"),
         (b'["abc', "line: 1, column: 6"),
         (b"[[1,2", "line: 1, column: 6"),
