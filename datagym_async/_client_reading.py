@@ -76,7 +76,7 @@ class ClientReading(ClientJobs):
         from datagym_async.look._subjects import task_labels
         from datagym_async.models._ids import id_of
 
-        require_look("client.preview")
+        require_look("A preview")
         media, sources = id_of(media_id, "media id"), self._look_sources()
         labels, colors = None, None
         if project_id is not None:
@@ -110,7 +110,7 @@ class ClientReading(ClientJobs):
         from datagym_async.look._drawing import require_look
         from datagym_async.look._subjects import service_statistics
 
-        require_look("client.stats")
+        require_look("Counting labels")
         named = self._named(project_id, dataset_id)
         return await service_statistics(self._look_sources(), *named, tiny=tiny)
 
@@ -146,7 +146,7 @@ class ClientReading(ClientJobs):
         from datagym_async.look._gallery import build_gallery
         from datagym_async.look._subjects import of_service
 
-        require_look("client.gallery")
+        require_look("A gallery")
         check_kind("options", options, GalleryOptions)
         named = self._named(project_id, dataset_id)
         looked = await of_service(self._look_sources(), *named)

@@ -8,6 +8,7 @@ and its command says which extra it lacks.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,9 @@ PARTS = (
     "tests/cli/test_demo.py",
     "tests/unit/test_public_api.py",
 )
+
+
+os.environ.pop("PYTHONPATH", None)  # it would lead to the source tree
 
 
 def run(*words: str | Path, where: Path = ROOT) -> str:

@@ -85,7 +85,7 @@ class Steps:
                     "where N is the most pixels of the longer side."
                 )
         if steps != cls():
-            require_pillow("prepare", "upload without it")
+            require_pillow("Preparing images", "upload without it")
         return steps
 
 

@@ -62,7 +62,7 @@ async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStat
         ConfigurationError: An extra is not installed.
         OSError: It cannot be read.
     """
-    require_look("look.stats")
+    require_look("Counting labels")
     return await file_statistics(Path(path), tiny=tiny)
 
 
