@@ -95,6 +95,7 @@ class PredictionFile:
     skipped: int = attrs.field(default=0, init=False)
     _losses: Losses = attrs.field(factory=Losses, init=False)
     _opened: RawDataset | None = attrs.field(default=None, init=False)
+    """What a configuration was made of, for the next iteration."""
 
     @property
     def losses(self) -> LossReport:
@@ -143,7 +144,9 @@ class PredictionFile:
             OSError: It cannot be read.
         """
         self._losses = Losses()
-        return config_of(self._dataset(in_shares=True), self.mapping, self._losses, present)
+        dataset = self._dataset(in_shares=True)
+        self._opened = dataset if self.in_shares else None
+        return config_of(dataset, self.mapping, self._losses, present)
 
     def _dataset(self, *, in_shares: bool) -> RawDataset:
         if not self.has_classes:
@@ -184,7 +187,8 @@ class PredictionFile:
     def _items(self) -> Generator[Item, None, None]:
         self._losses, self.skipped = Losses(), 0
         if self.has_classes:
-            dataset = self._dataset(in_shares=self.in_shares)
+            dataset = self._opened or self._dataset(in_shares=self.in_shares)
+            self._opened = None
             for image in images_of(dataset, self.mapping, self._losses, self.config):
                 if self.unannotated or image.annotations or image.classifications:
                     yield image

@@ -204,8 +204,8 @@ def fitted(
     said = (image.width, image.height)
     is_open = isinstance(image, InShares) and None in said
     if is_open and size is None:
-        why = "are shares of a width and height, and the size of the image is not read"
-        found.errors.append(Finding((), f"the labels {why}"))
+        why = "the size of the image is not read, or the service has none"
+        found.errors.append(Finding((), f"the labels are shares of a width and height, and {why}"))
         return found
     width, height = (1, 1) if is_open else said
     if size is not None and width and height:

@@ -13,7 +13,7 @@ import pytest
 
 from datagym_async import DataGymClient, ImportRemark, ImportResult
 from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.formats import FormatError, LabelMapping, LossKind
+from datagym_async.formats import FormatError, LabelMapping, LossKind, PredictionFile
 from datagym_async.labels import LabelConfig
 from datagym_async.server import (
     SeedDataset,
@@ -83,6 +83,15 @@ async def test_a_file_into_an_empty_project(tmp_path: Path) -> None:
         assert (value.entry_key, value.point.x, value.height) == ("class_0", 2, 3.5)
         again = await client.import_labels(project.id, file, keep_data=False, create_config=True)
         assert (again.ok, again.created) == (True, None)
+
+
+async def test_a_file_that_changes_between_two_readings(tmp_path: Path) -> None:
+    """What a configuration was made of is what is imported with it; after that it is read anew."""
+    source = PredictionFile(coco(tmp_path / "a.json", 1), in_shares=True)
+    assert len(source.label_config()) == 1
+    for images in (1, 2):
+        coco(tmp_path / "a.json", 2)
+        assert len([each async for each in source]) == images
 
 
 async def test_what_did_not_arrive(tmp_path: Path) -> None:
