@@ -188,7 +188,8 @@ class _RunSnapshot(abc.ABC, Generic[P]):
 
     def drawing(self) -> RenderableType:
         """Return it as it is drawn: a bar, below it figures, outcomes and remarks."""
-        rows = [Text(" · ".join(self._figures()))]
+        figures = " · ".join(self._figures())
+        rows = [Text(figures)] if figures else []
         outcomes = [
             Text(each, "yellow" if each.endswith(("rejected", "failed")) else "")
             for each in self._outcomes()
@@ -251,10 +252,18 @@ class _RunSnapshot(abc.ABC, Generic[P]):
 
 @attrs.frozen
 class Snapshot(_RunSnapshot["UploadProgress"]):
-    """How far a run of uploads is."""
+    """How far a run of uploads is; one that watches a folder has no end of its own."""
+
+    is_watching: bool = False
 
     _verbs = {"planning": "Reading", "sending": "Uploading", **_ENDED}  # noqa: RUF012
     _words = ("rejected", "failed")
+
+    def _verb(self) -> str:
+        progress = self.progress
+        has_nothing_to_do = progress.items_done == progress.items_total
+        is_waiting = self.is_watching and has_nothing_to_do and progress.phase not in _ENDED
+        return "Watching" if is_waiting and not self.is_stopping else super()._verb()
 
     @property
     def _is_links(self) -> bool:

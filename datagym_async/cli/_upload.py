@@ -78,6 +78,7 @@ class Account:
     report: UploadReport | None = None
     totals: Totals = attrs.field(factory=Totals)
     is_stopping: bool = False
+    is_watching: bool = False
     record: "RunRecord | None" = None
 
 
@@ -182,7 +183,7 @@ def upload(
             with ending_in_two_steps(stop):
                 await run_upload(client, output, run, account, every=stats)
 
-    account = Account(record=record_for(report or ()))
+    account = Account(record=record_for(report or ()), is_watching=watch)
     if dry_run:
         return run_in_loop(_dry_run(client, output, source, find, config))
     try:
@@ -257,6 +258,7 @@ async def run_upload(
             limiter=client.limiter,
             last_failure=problems.last_failure,
             is_stopping=account.is_stopping,
+            is_watching=account.is_watching,
         )
 
     try:

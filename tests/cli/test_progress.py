@@ -222,6 +222,14 @@ def test_stopping() -> None:
     assert Snapshot(HALF_WAY, 0, is_stopping=True).line().startswith("Stopping 1,260/2,000 files")
 
 
+def test_watching() -> None:
+    """Between two arrivals it watches, and does not look as if it hung."""
+    waiting = attrs.evolve(HALF_WAY, items_total=HALF_WAY.items_done)
+    assert Snapshot(waiting, 0, is_watching=True).line().startswith("Watching 1,260/1,260")
+    assert Snapshot(HALF_WAY, 0, is_watching=True).line().startswith("Uploading")
+    assert Snapshot(waiting, 0, is_stopping=True, is_watching=True).line().startswith("Stopping")
+
+
 def test_the_last_failure_stays_in_sight() -> None:
     """Failures that are no longer said one by one are seen below, cut to the width there is."""
     lines = drawn(HALF_WAY, 40, last_failure=f"failed: {'x' * 100}.jpg: no")

@@ -92,7 +92,7 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
         return Verdict(
             Outcome.REJECTED,
             f"{item.source or 'This item'} clashes with {shown}: both would be named "
-            f"{quoted(item.name)}{printable(same)}, and the first is taken. Upload with "
+            f"{quoted(item.name)}{printable(same)}, and only the first is sent. Upload with "
             'name="relative", or name one of them yourself with UploadItem(name, path).',
             is_clash=True,
         )
