@@ -88,7 +88,7 @@ async def test_a_file_into_an_empty_project(tmp_path: Path) -> None:
 async def test_a_file_that_changes_between_two_readings(tmp_path: Path) -> None:
     """What a configuration was made of is what is imported with it; after that it is read anew."""
     source = PredictionFile(coco(tmp_path / "a.json", 1), in_shares=True)
-    assert len(source.label_config()) == 1
+    assert len(await asyncio.to_thread(source.label_config)) == 1
     for images in (1, 2):
         coco(tmp_path / "a.json", 2)
         assert len([each async for each in source]) == images
