@@ -45,8 +45,8 @@ def test_the_first_of_a_clash_is_sent_and_the_later_ones_name_both(plan: Plan) -
     assert found[1].verdict == Verdict(
         Outcome.REJECTED,
         "y/cat.JPG clashes with x/Cat.jpg: both would be named 'cat.JPG', which the service takes "
-        "for 'Cat.jpg', and only the first is sent. Upload with name=\"relative\", or name one of them "
-        "yourself with UploadItem(name, path).",
+        "for 'Cat.jpg', and only the first is sent. Upload with name=\"relative\", or name one of "
+        "them yourself with UploadItem(name, path).",
         is_clash=True,
     )
 
