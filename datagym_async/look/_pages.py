@@ -5,6 +5,7 @@ Everything that comes into one is escaped, and nothing is fetched.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
@@ -132,7 +133,7 @@ class RunRecord:
     """
 
     moments: list[Moment] = attrs.field(factory=list)
-    seconds: list[int] = attrs.field(factory=lambda: [0] * 64)
+    seconds: Counter[int] = attrs.field(factory=Counter)
     """How many items took how long, by powers of two of milliseconds."""
     _every: float = 0.25
 
@@ -149,7 +150,7 @@ class RunRecord:
 
     def took(self, seconds: float) -> None:
         """Count the time that an item took."""
-        self.seconds[min(63, int(seconds * 1000).bit_length())] += 1
+        self.seconds[int(seconds * 1000).bit_length()] += 1
 
 
 def run_page(report: BulkReport, record: RunRecord | None = None) -> str:

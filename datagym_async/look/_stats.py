@@ -6,9 +6,10 @@ of them as little as Python allows.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import sqrt
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from itertools import pairwise
+from math import nan, sqrt
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -17,8 +18,8 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async.labels import (
     Annotation,
-    Bounds,
     Classification,
+    Incomplete,
     LabeledImage,
     LabeledTask,
     Line,
@@ -28,7 +29,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.look._marks import bounds_of
-from datagym_async.look._overlap import box_overlap, overlap
+from datagym_async.look._overlap import overlap
 from datagym_async.models import EntryType, TaskState
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ FINDINGS: Final[Mapping[FindingKind, str]] = {
     "unanswered": "questions without an answer",
 }
 _DOUBLE: Final = 0.95
+_APART: Final = 1 / _DOUBLE - 1
+"""How far apart doubles begin at most, of the side of the second one."""
 _EXAMPLES: Final = 100
 _OPTIONS: Final = 200
 """Different answers to a question that are counted by themselves, and sizes of images."""
@@ -57,6 +60,8 @@ _UNSET: Final = (None,)
 _FREETEXT: Final = EntryType.FREETEXT  # to ask a class of words for one takes long
 _FAR: Final = 1e9
 """Pixels beyond which there is no image."""
+_EXTENT: Final = 1e-9
+"""The least side of what has two."""
 _THIN: Final = frozenset({Point, Line})
 
 
@@ -142,6 +147,23 @@ class LabelStatistics:
         return {"schema": "datagym_async.statistics/1", **attrs.asdict(self, recurse=True)}
 
 
+_LEFT: Final = itemgetter(0)
+_Box: TypeAlias = tuple[float, float, float, float, Annotation]
+"""Left, top, width and height, and what it surrounds."""
+
+
+@attrs.define
+class _Sums:
+    """What there is of a class: its areas are those that are not counted yet."""
+
+    images: int = 0
+    objects: int = 0
+    total: float = 0.0
+    least: float = _FAR
+    most: float = 0.0
+    areas: list[float] = attrs.field(factory=list)
+
+
 @attrs.define
 class StatisticsTally:
     """Count labels.
@@ -158,43 +180,57 @@ class StatisticsTally:
     notes: list[str] = attrs.field(factory=list)
     _images: int = 0
     _labelled: int = 0
-    # Of each class: images, objects, and the sum, the least and the most of their sides.
-    _classes: dict[str, list[float]] = attrs.field(factory=dict)
-    _sides: list[int] = attrs.field(factory=lambda: [0] * 64)
-    _per_image: list[int] = attrs.field(factory=lambda: [0] * 64)
+    _classes: dict[str, _Sums] = attrs.field(factory=lambda: defaultdict(_Sums))
+    _sides: Counter[int] = attrs.field(factory=Counter)
+    _per_image: Counter[int] = attrs.field(factory=Counter)
     _image_sizes: Counter[str] = attrs.field(factory=Counter)
-    _given: Counter[tuple[str, tuple[str | None, ...]]] = attrs.field(factory=Counter)
-    _answers: dict[str, Counter[str]] = attrs.field(factory=dict)
+    _given: list[tuple[str, tuple[str | None, ...]]] = attrs.field(factory=list)
+    _answers: dict[str, Counter[str]] = attrs.field(factory=lambda: defaultdict(Counter))
     _unanswered: list[str] = attrs.field(factory=list)
     _counts: Counter[FindingKind] = attrs.field(factory=Counter)
     _examples: dict[FindingKind, list[str]] = attrs.field(factory=dict)
+    _points: int = 0
+    _waiting: int = 0
+    """Objects and answers that are gathered, and not counted yet: some thousands at most."""
 
     def add(self, image: LabeledImage) -> None:
         """Count an image with its labels."""
-        self._images += 1
-        width, height = image.width, image.height
-        if width and height:
+        least = max(self.tiny, _EXTENT)
+        right = bottom = _FAR
+        if (width := image.width) and (height := image.height):
+            right, bottom = width, height
             self._count(self._image_sizes, f"{width} x {height}")
-        self._count_answers(image, image.classifications)
-        found: list[Annotation] = []
-        for root in image.annotations:  # as `LabeledImage.walk`, which takes longer
-            found.append(root)
-            if root.nested:
-                found.extend(root.nested)
-        seen: dict[str, list[_Box]] = {}
+        found, answers = [*image.annotations], [*image.classifications]
+        groups: dict[str, list[_Box]] = {}
         last: str | None = None
         group: list[_Box] = []
+        areas: list[float] = []
         for each in found:
+            if each.nested:
+                found += each.nested  # which this loop goes through as well
             if each.classifications:
-                self._count_answers(image, each.classifications)
-            if (box := _box_of(each)) is None:
-                self._find("incomplete", image, each)
+                answers += each.classifications
+            left, top, wide, high, _ = box = _box_of(each)
+            # Most are within their image and large enough, which is asked for in one go.
+            if not (
+                left > 0
+                and top > 0
+                and least <= wide < right - left
+                and least <= high < bottom - top
+            ) and not self._is_there(image, box, right, bottom):
                 continue
             if (key := each.key) is not last:  # those of a class mostly follow one another
-                last, group = key, seen.setdefault(key, [])
+                last, group, areas = key, groups.setdefault(key, []), self._classes[key].areas
             group.append(box)
-        for key, group in seen.items():
-            self._count_class(image, key, group)
+            areas.append(wide * high)
+        for key, group in groups.items():
+            self._classes[key].images += 1
+            if len(group) > 1:
+                for each in _doubled(group):
+                    self._find("double", image, each)
+        if answers:
+            self._take(image, answers)
+        self._images += 1
         self._per_image[len(found).bit_length()] += 1
         state = image.state if isinstance(image, LabeledTask) else None
         if state is not None:
@@ -203,58 +239,49 @@ class StatisticsTally:
             self._labelled += 1
         elif state is not TaskState.SKIPPED:
             self._find("unlabelled", image)
-
-    def _count_class(self, image: LabeledImage, key: str, group: list[_Box]) -> None:
-        """Count the objects of a class on one image."""
-        sides, tiny, sizes = self._sides, self.tiny, []
-        width, height = image.width, image.height
-        is_known = width is not None and height is not None
-        right, bottom = width or _FAR, height or _FAR
-        for left, top, wide, high, each in group:
-            area = wide * high
-            sizes.append(area)
-            kind = type(each.shape)
-            if kind is not Point:
-                sides[(int(area).bit_length() + 1) >> 1] += 1
-                if (wide < tiny or high < tiny) and kind is not Line:
-                    self._find("tiny", image, each)
-            if (
-                left <= 0
-                or top <= 0
-                or (is_known and (left + wide >= right or top + high >= bottom))
-            ):
-                self._find("edge", image, each)
-        if len(group) > 1:
-            for each in _doubled(group):
-                self._find("double", image, each)
-        total, least, most = sum(map(sqrt, sizes)), sqrt(min(sizes)), sqrt(max(sizes))
-        if (known := self._classes.get(key)) is None:
-            self._classes[key] = [1, len(group), total, least, most]
-            return
-        known[0] += 1
-        known[1] += len(group)
-        known[2] += total
-        known[3] = min(known[3], least)
-        known[4] = max(known[4], most)
-
-    def _count_answers(self, image: LabeledImage, answers: Iterable[Classification]) -> None:
-        given = self._given
-        for each in answers:
-            key, values = each.key, each.values
-            if values == _UNSET and len(self._unanswered) < _EXAMPLES:
-                self._unanswered.append(printable(f"{image.media_name}: {key}"))
-            # Most are the same few; what they say is looked at in the end, or when they are many.
-            if each.type is _FREETEXT and values and values != _UNSET:
-                values = (_TEXT,)
-            given[key, values] += 1
-            if each.children:
-                self._count_answers(image, each.children)
-        if len(given) > _GATHERED:
+        self._waiting += len(found) + len(answers)
+        if self._waiting > _GATHERED:
             self._gather()
 
+    def _is_there(self, image: LabeledImage, box: _Box, right: float, bottom: float) -> bool:
+        """Return whether an object is somewhere, and note what is wrong with it."""
+        left, top, wide, high, each = box
+        # Neither infinite nor no number, and within what is counted in bins.
+        if not (-_FAR < left + top < _FAR and 0 <= wide < _FAR and 0 <= high < _FAR):
+            self._find("incomplete", image, each)
+            return False
+        kind = type(each.shape)
+        self._points += kind is Point
+        if (wide < self.tiny or high < self.tiny) and kind not in _THIN:
+            self._find("tiny", image, each)
+        is_over = right < _FAR and (left + wide >= right or top + high >= bottom)
+        if left <= 0 or top <= 0 or is_over:
+            self._find("edge", image, each)
+        return True
+
+    def _take(self, image: LabeledImage, answers: list[Classification]) -> None:
+        for each in answers:
+            if each.children:
+                answers += each.children  # which this loop goes through as well
+            is_text = each.type is _FREETEXT and each.is_set
+            self._given.append((each.key, (_TEXT,) if is_text else each.values))
+        if len(self._unanswered) < _EXAMPLES:
+            unset = (each.key for each in answers if each.values == _UNSET)
+            self._unanswered += (printable(f"{image.media_name}: {key}") for key in unset)
+            del self._unanswered[_EXAMPLES:]
+
     def _gather(self) -> None:
-        for (key, values), times in self._given.items():
-            known = self._answers.setdefault(key, Counter())
+        for sums in self._classes.values():
+            if areas := sums.areas:
+                sums.objects += len(areas)
+                sums.total += sum(map(sqrt, areas))
+                sums.least = min(sums.least, sqrt(min(areas)))
+                sums.most = max(sums.most, sqrt(max(areas)))
+                for bits, times in Counter(map(int.bit_length, map(int, areas))).items():
+                    self._sides[(bits + 1) >> 1] += times
+                areas.clear()
+        for (key, values), times in Counter(self._given).items():
+            known = self._answers[key]
             options = [value for value in values if value is not None]
             if values and not options:
                 known[""] += times
@@ -262,6 +289,7 @@ class StatisticsTally:
             for option in options:
                 self._count(known, _TEXT if len(option) > _LONGEST_OPTION else option, times)
         self._given.clear()
+        self._waiting = 0
 
     def _count(self, counter: Counter[str], what: str, times: int = 1) -> None:
         counter[what if what in counter or len(counter) < _OPTIONS else _OTHERS] += times
@@ -282,8 +310,8 @@ class StatisticsTally:
         self._gather()
         examples = {**self._examples, "unanswered": self._unanswered}
         classes = [
-            ClassCount(key, int(images), int(objects), least, total / objects, most)
-            for key, (images, objects, total, least, most) in self._classes.items()
+            ClassCount(key, it.images, it.objects, it.least, it.total / it.objects, it.most)
+            for key, it in self._classes.items()
         ]
         answers = [
             AnswerCount(key, {k: n for k, n in found.most_common() if k}, found[""])
@@ -297,7 +325,7 @@ class StatisticsTally:
             states=dict(self.states.most_common()),
             classes=tuple(sorted(classes, key=lambda each: (-each.objects, each.key))),
             answers=tuple(sorted(answers, key=lambda each: each.key)),
-            sizes=binned(self._sides, " px"),
+            sizes=binned(self._sides - Counter({0: self._points}), " px"),
             per_image=binned(self._per_image),
             image_sizes=tuple(self._image_sizes.most_common()),
             kinds=tuple(self.kinds.most_common()),
@@ -309,82 +337,73 @@ class StatisticsTally:
         )
 
 
-_LEFT: Final = itemgetter(0)
-_Box: TypeAlias = tuple[float, float, float, float, Annotation]
-"""Left, top, width and height, and what it surrounds."""
-
-
-def _box_of(each: Annotation) -> _Box | None:
-    """Return the box of an object, None where it is nowhere or beyond all images."""
+def _box_of(each: Annotation) -> _Box:
+    """Return the box of an object; its numbers are none where it is nowhere."""
     shape: Any = each.shape
     kind = type(shape)
     if kind is Rectangle:
-        left, top, wide, high = shape.x, shape.y, shape.width, shape.height
-    elif kind is Polygon or kind is Line:
-        if not (corners := shape.points):
-            return None
-        xs, ys = [corner.x for corner in corners], [corner.y for corner in corners]
-        left, top = min(xs), min(ys)
-        wide, high = max(xs) - left, max(ys) - top
-    elif kind is Point:
-        left, top, wide, high = shape.x, shape.y, 0, 0
-    elif (bounds := bounds_of(shape)) is not None:
-        left, top, wide, high = bounds.left, bounds.top, bounds.width, bounds.height
+        return shape.x, shape.y, shape.width, shape.height, each
+    if kind is Point:
+        return shape.x, shape.y, 0, 0, each
+    if kind is Segmentation:
+        corners = shape.rings[0] if shape.rings else ()
     else:
-        return None
-    # Neither infinite nor no number, and within what is counted in bins.
-    is_there = -_FAR < left + top < _FAR and 0 <= wide < _FAR and 0 <= high < _FAR
-    return (left, top, wide, high, each) if is_there else None
+        corners = () if kind is Incomplete else shape.points
+    if not corners:
+        return nan, nan, nan, nan, each
+    xs, ys = [corner.x for corner in corners], [corner.y for corner in corners]
+    left, top = min(xs), min(ys)
+    return left, top, max(xs) - left, max(ys) - top, each
 
 
-def _doubled(group: list[_Box]) -> Iterator[Annotation]:
-    """Give those of a class that cover another one, each once; boxes are swept from the left."""
+def _doubled(group: list[_Box]) -> list[Annotation]:
+    """Return those of a class that cover another one, each once; boxes are swept from the left."""
     group.sort(key=_LEFT)
-    count = len(group)
-    for index, (left, top, wide, high, each) in enumerate(group, 1):
-        reach, near = left + wide * (1 - _DOUBLE), high * (1 - _DOUBLE)
-        for at in range(index, count):
-            other = group[at]
-            if other[0] > reach:
+    found = []
+    for at in [
+        at
+        for at, (before, box) in enumerate(pairwise(group), 1)
+        if box[0] - before[0] <= box[2] * _APART
+    ]:
+        left, top, wide, high, each = group[at]
+        for back in range(at - 1, -1, -1):
+            x, y, w, h, other = group[back]
+            if left - x > wide * _APART:
                 break
-            if not -near <= other[1] - top <= near:
+            # Shapes are compared where their boxes are nearly the same; to paint them goes last.
+            across = min(left + wide, x + w) - left
+            both = across * (min(top + high, y + h) - max(top, y))
+            if both < _DOUBLE * (wide * high + w * h - both) or across < 0:
                 continue
-            candidate = other[4]
-            if each.shape == candidate.shape or (
-                type(each.shape) not in _THIN
-                and box_overlap(_bounds(group[index - 1]), _bounds(other)) > _DOUBLE
-                and _cover_each_other(each.shape, candidate.shape)
+            if each.shape == other.shape or (
+                type(each.shape) not in _THIN and _cover_each_other(each.shape, other.shape)
             ):
-                yield candidate
+                found.append(each)
                 break
+    return found
 
 
 def _cover_each_other(a: Shape, b: Shape) -> bool:
-    """Return whether shapes with about the same box cover one another; to paint them goes last."""
     areas = [each.area for each in (a, b) if isinstance(each, Polygon | Segmentation)]
     if len(areas) == 2 and min(areas) <= _DOUBLE * max(areas):
         return False
     return overlap(a, b) > _DOUBLE
 
 
-def _bounds(box: _Box) -> Bounds:
-    return Bounds(box[0], box[1], box[0] + box[2], box[1] + box[3])
-
-
-def binned(counts: Sequence[int], unit: str = "") -> Histogram:
+def binned(counts: Mapping[int, int], unit: str = "") -> Histogram:
     """Return bins of powers of two, from the first to the last that is not empty.
 
     Args:
-        counts: How many there are of 0, of 1, of 2 to 4, of 4 to 8 and so on.
+        counts: How many there are of 0 (by 0), of 1 (by 1), of 2 to 4, of 4 to 8 and so on.
         unit: What is measured; nothing for whole numbers.
     """
-    filled = [at for at, count in enumerate(counts) if count]
+    filled = [at for at, count in counts.items() if count]
     rows = []
-    for at in range(filled[0], filled[-1] + 1) if filled else ():
+    for at in range(min(filled), max(filled) + 1) if filled else ():
         first, after = 1 << at >> 1, 1 << at
         if unit:
             text = f"{first:,} to {after:,}{unit}"
         else:
             text = f"{first:,}" if after - first < 2 else f"{first:,} to {after - 1:,}"
-        rows.append((text, counts[at]))
+        rows.append((text, counts.get(at, 0)))
     return tuple(rows)

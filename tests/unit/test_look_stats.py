@@ -88,7 +88,9 @@ def test_classes_and_sizes() -> None:
         ("double", [Point(5, 5), Point(5, 5), Point(6, 5)], 1),
         ("double", [Line([(1, 1), (50, 1)]), Line([(50, 1), (1, 1)])], 0),
         ("double", [Rectangle(5, 5, 40, 40)] * 5, 4),
-        ("incomplete", [Incomplete(EntryType.POINT, [{}]), Polygon([])], 2),
+        # The third one covers both others, which do not cover one another.
+        ("double", [Rectangle(10 + 2 * n, 10, 80, 40) for n in (0, 2, 1)], 2),
+        ("incomplete", [Incomplete(EntryType.POINT, [{}]), Polygon([]), Segmentation([])], 3),
         ("incomplete", [Rectangle(float("nan"), 1, 1, 1), Point(float("inf"), 1)], 2),
         ("incomplete", [Rectangle(1, 1, -5, 5), Rectangle(1, 1, 1e300, 5)], 2),
     ],
@@ -100,6 +102,16 @@ def test_what_to_look_at(kind: FindingKind, shapes: list[object], count: int) ->
     assert found.count == count
     assert len(found.examples) == count
     assert all(each.startswith("a.jpg: car") for each in found.examples)
+
+
+def test_points_have_no_size() -> None:
+    """They are objects of their class, and none of those that are sorted by size."""
+    found = counted(image(Point(5, 5), Rectangle(5, 5, 9, 9), Rectangle(5, 5, 9, 0)), tiny=0)
+
+    assert found.sizes == (("0 to 1 px", 1), ("1 to 2 px", 0), ("2 to 4 px", 0), *found.sizes[3:])
+    assert found.sizes[3:] == (("4 to 8 px", 0), ("8 to 16 px", 1))
+    assert (found.objects, found.classes[0].smallest) == (3, 0)
+    assert found.finding("tiny").count == 0
 
 
 def test_doubles_are_of_one_class_and_one_image() -> None:
