@@ -1,8 +1,9 @@
 """Show how fast labels are counted, and galleries made and opened: ``python -m benchmarks.look``.
 
 ``stats`` streams a generated export, in turn with `labels.iter_export` alone, each in a fresh
-process. ``gallery`` makes a gallery of a folder of JPEGs (1600 x 1200 pixels, a few pictures under
-many names) with boxes, beside the thumbnails alone, and opens it in Chromium, where there is one.
+process. ``gallery`` makes galleries of 500 JPEGs (a few pictures under many names) with
+boxes, in turn with their thumbnails by Pillow alone; then one of ``--images``, whose memory it
+tells, and which it opens in Chromium, where there is one.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from PIL import Image
 
 from benchmarks.label_exports import write_export
+from benchmarks.label_job import memory
 from benchmarks.labels import read_in_process
 from benchmarks.machine import machine_facts
 from datagym_async import look
-from datagym_async.look._thumbnails import Thumbnails
 
+_SIDE, _FEW = 480, 500
 GOAL_RATIO, GOAL_FIRST_PAGE = 0.8, 1.0
 
 
@@ -39,14 +44,18 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=540, help="MB of the export (540)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; the medians count (3)")
     parser.add_argument("--images", type=int, default=20_000, help="images of the folder (20,000)")
-    parser.add_argument("--workers", type=int, help="processes for thumbnails (one a core)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="processes (one a core)"
+    )
+    parser.add_argument("--width", type=int, default=1600, help="pixels of the images (1600)")
     options = parser.parse_args()
     facts = machine_facts()
     with tempfile.TemporaryDirectory(prefix="datagym-benchmark-") as scratch:
         if options.what == "stats":
             _stats(Path(scratch), options.size, options.rounds)
         else:
-            asyncio.run(_gallery(Path(scratch), options.images, options.workers))
+            pictures = _pictures(Path(scratch), options.width)
+            _gallery(Path(scratch), options.images, options.rounds, options.workers, pictures)
             _open(Path(scratch) / "site" / "index.html")
     print("\n".join(f"{name}: {value}" for name, value in facts.items()))
 
@@ -74,47 +83,92 @@ def _stats(scratch: Path, megabytes: float, rounds: int) -> None:
     )
 
 
-async def _gallery(scratch: Path, count: int, workers: int | None) -> None:
-    chance, pictures = random.Random(1), []
-    for at in range(20):
-        noise = Image.effect_noise((400, 300), 60 + at).resize((1600, 1200))
-        pictures.append(scratch / f"picture{at}.jpg")
-        noise.convert("RGB").save(pictures[-1], quality=85)
-    folder = scratch / "photos"
+def _pictures(folder: Path, width: int) -> list[Path]:
+    pictures = [folder / f"picture{at}.jpg" for at in range(20)]
+    for at, path in enumerate(pictures):
+        noise = Image.effect_noise((400, 300), 60 + at).resize((width, width * 3 // 4))
+        noise.convert("RGB").save(path, quality=85)
+    return pictures
+
+
+def _photos(folder: Path, count: int, pictures: list[Path]) -> None:
+    """Make a folder of a few pictures under many names, with boxes on them."""
     folder.mkdir()
-    annotations: list[dict[str, object]] = []
+    chance, annotations = random.Random(1), list[dict[str, object]]()
     for at in range(count):
-        os.link(pictures[at % 20], folder / f"street_{at:06}.jpg")
+        os.link(pictures[at % len(pictures)], folder / f"street_{at:06}.jpg")
         for _ in range(chance.randint(0, 8)):
             box = [chance.randint(0, 1200), chance.randint(0, 900), 300, 200]
             whose = {"id": len(annotations), "image_id": at, "category_id": 1}
             annotations.append({**whose, "bbox": box})
-    images = [{"id": at, "file_name": f"street_{at:06}.jpg"} for at in range(count)]
     document = {
-        "images": images,
+        "images": [{"id": at, "file_name": f"street_{at:06}.jpg"} for at in range(count)],
         "annotations": annotations,
         "categories": [{"id": 1, "name": "car"}],
     }
     (folder / "labels.json").write_text(json.dumps(document))
-    few = min(count, 1000)
-    async with Thumbnails.within(480, workers) as thumbnails:
-        await thumbnails.make(pictures[0], scratch / "warm.webp")
-        began = time.perf_counter()
-        sources = [folder / f"street_{at:06}.jpg" for at in range(few)]
-        for first in range(0, few, 16):
-            part = sources[first : first + 16]
-            await asyncio.gather(
-                *(thumbnails.make(each, scratch / f"{each.stem}.webp") for each in part)
-            )
-        pace = few / (time.perf_counter() - began)
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    options = look.GalleryOptions(workers=workers)
-    made = await look.gallery(folder, scratch / "site", options=options)
-    seconds = time.perf_counter() - began
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000
+
+
+def _plainly(source: Path, target: Path) -> None:
+    with Image.open(source) as image:
+        image.draft("RGB", (_SIDE, _SIDE))
+        share = min(1.0, _SIDE / max(image.size))
+        small = image.resize((round(image.width * share), round(image.height * share)))
+        small.save(target, "WEBP", quality=72, method=2)
+
+
+def _alone(folder: Path, target: Path, workers: int) -> None:
+    """Make thumbnails of a folder by Pillow alone, in as many processes."""
+    target.mkdir(exist_ok=True)
+    sources = sorted(folder.glob("*.jpg"))
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        targets = [target / f"{each.stem}.webp" for each in sources]
+        list(pool.map(_plainly, sources, targets, chunksize=16))
+
+
+def _made(folder: Path, target: Path, workers: int, memory_at: list[int]) -> look.Gallery:
+    def note(done: int) -> None:
+        if done % 1000 == 0:
+            memory_at.append(memory("VmRSS"))
+
+    options = look.GalleryOptions(workers=workers, on_progress=note)
+    return asyncio.run(look.gallery(folder, target, options=options))
+
+
+def _taken(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds and the processor time that something takes, its processes included."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+
+    def processor() -> float:
+        return sum(sum(resource.getrusage(each)[:2]) for each in who)
+
+    began, before = time.perf_counter(), processor()
+    work()
+    return time.perf_counter() - began, processor() - before
+
+
+def _gallery(scratch: Path, count: int, rounds: int, workers: int, pictures: list[Path]) -> None:
+    few, many, site = scratch / "few", scratch / "many", scratch / "site"
+    _photos(few, min(count, _FEW), pictures)
+    shares = []
+    for _ in range(rounds):
+        alone = _taken(lambda: _alone(few, scratch / "alone", workers))
+        made = _taken(lambda: _made(few, site, workers, []))
+        shares.append((alone[0] / made[0], alone[1] / made[1]))
+        print(
+            f"{min(count, _FEW)} images: {alone[0]:.1f} s by Pillow alone ({alone[1]:.1f} s CPU), "
+            f"{made[0]:.1f} s with the gallery ({made[1]:.1f} s CPU)"
+        )
+    pace, cpu = (statistics.median(each[at] for each in shares) for at in (0, 1))
+    print(f"{pace:.2f} of the pace of Pillow alone in {workers} processes, {cpu:.2f} of its CPU")
+    _photos(many, count, pictures)
+    memory_at: list[int] = []
+    found: list[look.Gallery] = []
+    seconds, _ = _taken(lambda: found.append(_made(many, site, workers, memory_at)))
+    told = ", ".join(f"{each / 1e6:.0f}" for each in memory_at[:: max(1, len(memory_at) // 5)])
     print(
-        f"{made.images:,} images with {made.objects:,} objects: {seconds:.1f} s, "
-        f"{made.images / seconds:.1f} images/s ({pace:.1f} thumbnails/s alone), {grown:.0f} MB more"
+        f"{found[0].images:,} images with {found[0].objects:,} objects: {seconds:.0f} s, "
+        f"{count / seconds:.1f} images/s; memory on the way {told} MB"
     )
 
 
