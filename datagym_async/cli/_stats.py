@@ -101,7 +101,7 @@ def stats(
     findings = [found.finding(cast("FindingKind", kind)) for kind in wanted]
     bad = [each for each in findings if each.count]
     for each in bad:
-        shown.warning(f"--fail-on {each.kind}: {each.count:,} {each.text}.")
+        shown.warning(f"--fail-on {each.kind}: {each.count:,} ({each.text}).")
     return SOME_FAILED if bad else WELL
 
 

@@ -93,7 +93,7 @@ def few(rows: Histogram) -> Histogram:
 # --- The report of an upload or download, and how it went over time ------------------------------
 
 _MOMENTS: Final = 400
-_WIDE, _HIGH = 520.0, 130.0  # of the field of a chart, in its units
+_WIDE, _HIGH = 400.0, 130.0  # of the field of a chart, in its units
 _COUNTS: Final = frozenset(
     ("uploaded", "downloaded", "present", "skipped", "rejected", "failed", "pending", "unsettled")
 )
@@ -157,7 +157,7 @@ def run_page(report: BulkReport, record: RunRecord | None = None) -> str:
     """Return the report of a run as a page that needs nothing besides itself."""
     whole = report.to_dict()
     cards = [(name, f"{whole[name]:,}") for name in sorted(_COUNTS & whole.keys()) if whole[name]]
-    cards = [("planned", f"{whole['planned']:,}"), *cards, ("", size(whole["bytes"]))]
+    cards = [("planned", f"{whole['planned']:,}"), *cards, ("of data", size(whole["bytes"]))]
     columns = [name for name in report.COLUMNS if any(row[name] for row in whole["problems"])]
     hidden = {"problems", "problems_omitted", "summary", "advice", "schema", "notes"}
     facts = [

@@ -39,7 +39,7 @@ FindingKind: TypeAlias = Literal["tiny", "edge", "double", "incomplete", "unlabe
 """What somebody should look at."""
 
 FINDINGS: Final[Mapping[FindingKind, str]] = {
-    "tiny": "objects with a side below the least",
+    "tiny": "tiny objects, with a side that is shorter than the limit",
     "edge": "objects that touch the edge of their image, or go beyond it",
     "double": "objects that cover another one of their class (IoU above 0.95)",
     "incomplete": "objects of which coordinates are missing",

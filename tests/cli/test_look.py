@@ -99,7 +99,9 @@ def test_statistics_of_a_file(cli: Cli, tmp_path: Path) -> None:
     ran = cli("stats", tmp_path / "coco.json", "--fail-on", "tiny", "--quiet")
 
     assert (ran.status, ran.out) == (1, "")
-    assert "--fail-on tiny: 1 objects with a side below the least." in ran.err
+    assert (
+        "--fail-on tiny: 1 (tiny objects, with a side that is shorter than the limit)." in ran.err
+    )
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@
   const cardOf = (number) => {
     const [name, state, , objects, , , apart] = index[number];
     const facts = [counted(objects, "object")];
-    if (meta.compared) { facts.push(`${apart} apart`); }
+    if (meta.compared) { facts.push(`differs by ${apart.toFixed(1)}`); }
     if (meta.states[state]) { facts.push(meta.states[state].toLowerCase()); }
     const link = make("a", { href: `#image=${number}`, "data-image": number }, make("span", { class: "frame" }),
       make("span", { class: "words" }, make("span", {}, name), make("span", { class: "dim" }, facts.join(", "))));
