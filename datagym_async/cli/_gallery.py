@@ -21,6 +21,7 @@ from datagym_async.cli._progress import first_row, showing
 from datagym_async.cli._screen import bar, plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.look import Gallery, GalleryOptions, build_gallery
+from datagym_async.look._drawing import without_doubts
 from datagym_async.look._subjects import Looked, of_folder, of_service
 from datagym_async.models import Project
 
@@ -113,6 +114,7 @@ def gallery(
     It needs no server and no network: thumbnails with the labels over them, filters, orders, and a
     page for each image. With --compare, what differs most comes first.
     """
+    without_doubts()
     shown, done, began = invocation.output, 0, time.monotonic()
     subjects, total = Subjects(subject, project, labels), 0
 

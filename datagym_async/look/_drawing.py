@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Collection
+from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from datagym_async._extras import require_modules
 from datagym_async._regular_files import regular_only
@@ -31,9 +33,18 @@ Drawable: TypeAlias = "Image | str | os.PathLike[str] | bytes | Any"
 """An image of Pillow's, a path, the bytes of a file, or an array of numpy's."""
 
 
+_FONTS: Final = ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf", "NotoSans-Regular.ttf")
+"""Fonts of systems, for names that are not ASCII; Pillow finds them where they are installed."""
+
+
 def require_look(what: str) -> None:
     """Raise `ConfigurationError` where what draws is not installed."""
     require_modules(what, "look", "PIL", "jinja2")
+
+
+def without_doubts() -> None:
+    """Have Pillow say nothing of large images, in a process that is ours alone."""
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
 
 
 def opened(image: Drawable) -> Image:
@@ -154,7 +165,7 @@ def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: flo
 def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> None:
     from PIL import ImageDraw
 
-    pen, font = ImageDraw.Draw(canvas), font_of(max(10, round(6 * wide)))
+    pen, font = ImageDraw.Draw(canvas), font_of(max(10, round(6 * wide)), mark.caption)
     left, top, right, bottom = pen.textbbox((0, 0), mark.caption, font=font)
     pad = max(1, round(wide))
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
@@ -165,9 +176,16 @@ def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> 
     pen.text((x + pad - left, y + pad - top), mark.caption, fill=ink_on(color), font=font)
 
 
+def font_of(size: int, text: str) -> FreeTypeFont | ImageFont:
+    """Return a font whose letters are so many pixels high, which has those of a text if any has."""
+    return _font(size, text.rstrip("…").isascii())
+
+
 @lru_cache(maxsize=16)
-def font_of(size: int) -> FreeTypeFont | ImageFont:
-    """Return a font whose letters are so many pixels high; Pillow brings it."""
+def _font(size: int, is_ascii: bool) -> FreeTypeFont | ImageFont:
     from PIL import ImageFont
 
-    return ImageFont.load_default(size)
+    for name in () if is_ascii else _FONTS:
+        with suppress(OSError):
+            return ImageFont.truetype(name, size)
+    return ImageFont.load_default(size)  # Pillow brings it: ASCII, and hardly more

@@ -276,13 +276,14 @@ class _Making:
     def _marks(
         self, labels: LabeledImage, partners: Sequence[int | None] | None, *, others: bool = False
     ) -> list[Any]:
-        """Return marks as the page takes them: class, kind, path, caption, side, partner."""
+        """Return marks as the page takes them: class, kind, path, answers, side, partner."""
         rows = []
         for at, mark in enumerate(marks_of(labels)):
             known = self._classes.setdefault(mark.key, [len(self._classes), 0])
             known[1] += not others
             side = sqrt(mark.bounds.width * mark.bounds.height)
-            row = [known[0], mark.kind, mark.path, mark.caption, round(side, 1)]
+            said = ", ".join(" ".join(each) for each in _answers(mark.annotation.classifications))
+            row = [known[0], mark.kind, mark.path, said, round(side, 1)]
             if partners is not None:
                 partner = partners[at]
                 row.append(-1 if partner is None else partner)

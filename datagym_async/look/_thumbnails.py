@@ -17,7 +17,7 @@ from datagym_async._printable import printable
 from datagym_async._runs._decode import UPRIGHT, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.look._drawing import in_colors, opened
+from datagym_async.look._drawing import in_colors, opened, without_doubts
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -57,6 +57,8 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
             image = reduced.resize(wanted, reducing_gap=2.0)
         in_colors(image).save(target, "WEBP", quality=72, method=2)
     except Exception as error:
+        if type(error).__name__ == "UnidentifiedImageError":  # its text is of no use to people
+            return Thumbnail(problem="It is no image that can be read.")
         return Thumbnail(problem=printable(str(error) or type(error).__name__))
     return Thumbnail(width, height, orientation == UPRIGHT)
 
@@ -66,10 +68,13 @@ def _processes(count: int) -> ProcessPoolExecutor:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # Not forked: a fork of a process with threads may hang. Ctrl-C is heard by this process alone.
-    ours = signal.SIGINT, signal.SIG_IGN
-    fresh = get_context("spawn")
-    return ProcessPoolExecutor(count, fresh, initializer=signal.signal, initargs=ours)
+    # Not forked: a fork of a process with threads may hang.
+    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is heard by the parent alone
+    without_doubts()
 
 
 class Thumbnails:

@@ -103,6 +103,7 @@ async def test_a_gallery_of_a_project(here: World, tmp_path: Path) -> None:
     assert (gallery.images, gallery.objects, gallery.failed) == (3, 3, 0)
     assert [row["n"] for row in rows] == sorted(MEDIA)
     assert [[mark[1] for mark in row["m"]] for row in rows] == [["mask", "box"], ["box"], []]
+    assert [mark[3] for mark in rows[0]["m"]] == ["", "kind bus"]
     assert rows[0]["m"][0][2] == "M0 0L20 0L20 20L0 20ZM5 5L9 5L9 9L5 9Z"
     assert rows[0]["e"].endswith(f"/label-mode/task/{here.project.task_ids['a.jpg']}")
     assert {name: color for name, color, _ in meta["classes"]} == {
@@ -228,7 +229,7 @@ async def test_a_gallery_of_a_folder(tmp_path: Path) -> None:
         ("broken.png", 0),
     ]
     assert rows[1]["m"][0][1:3] == ["box", "M1 2H31V11H1Z"]
-    assert gallery.failed == 1
+    assert gallery.problems == ("broken.png: It is no image that can be read.",)
     assert gallery.notes == ("1 image of labels.json not found here.",)
 
 

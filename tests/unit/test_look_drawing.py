@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageDraw, ImageStat
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
 from datagym_async import DatasetMedia, LabeledTask, MediaSourceType, Sample, TaskState, look
 from datagym_async.downloads import DownloadOutcome, DownloadReport, DownloadResult
@@ -118,6 +118,28 @@ def test_an_image_may_be_a_path_bytes_or_an_array(tmp_path: Path) -> None:
     given: list[Any] = [image, tmp_path / "a.png", buffer.getvalue(), np.asarray(image)]
 
     assert len({look.draw(each, SCENE).tobytes() for each in given}) == 1
+
+
+def test_names_that_are_not_ascii_are_written_as_far_as_a_font_has_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A font of the system is taken for them where there is one, and Pillow's own for all else."""
+    asked, real = list[str](), ImageFont.truetype
+
+    def missing(font: Any, *size: Any, **options: Any) -> Any:
+        if not isinstance(font, str):
+            return real(font, *size, **options)
+        asked.append(font)
+        raise OSError(font)
+
+    monkeypatch.setattr("PIL.ImageFont.truetype", missing)
+    labels = LabeledImage(annotations=[Annotation("größe" + "x" * 99, Rectangle(20, 40, 60, 40))])
+
+    plain = look.draw(ground("dark"), labels, text=False, pen=3.25)
+    written = look.draw(ground("dark"), labels, pen=3.25)
+
+    assert "DejaVuSans.ttf" in asked
+    assert written.tobytes() != plain.tobytes()
 
 
 @pytest.mark.parametrize("far", [1e9, -1e9, 1e300])

@@ -146,8 +146,7 @@
     const body = make("tbody");
     marks.forEach((mark, at) => {
       const [key] = meta.classes[mark[0]], sign = make("span", { class: `sign b${mark[0]}` });
-      const said = mark[3].startsWith(`${key}: `) ? mark[3].slice(key.length + 2) : "";
-      const cells = [make("td", {}, sign, key), make("td", {}, mark[1]), make("td", { class: "n" }, String(mark[4])), make("td", {}, said)];
+      const cells = [make("td", {}, sign, key), make("td", {}, mark[1]), make("td", { class: "n" }, String(mark[4])), make("td", {}, mark[3])];
       if (mark.length > 5) { cells.push(mark[5] < 0 ? make("td", { class: "bad" }, "alone") : make("td", { class: "good" }, "paired")); }
       const line = make("tr", { tabindex: "0" }, ...cells);
       const heat = (on) => () => {
