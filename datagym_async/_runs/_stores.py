@@ -67,7 +67,7 @@ _OF_THE_CLIENT: Final = re.compile(
     "proxy_(url|ca_certificate|excludes)|root_certificate"
 )
 _SHOWN: Final = re.compile(
-    "allow_http|anonymous|endpoint(_url)?|(default_)?region|request_payer|skip_signature|"
+    "allow_http|anonymous|base_url|endpoint(_url)?|(default_)?region|request_payer|skip_signature|"
     "virtual_hosted_style_request|account_name|timeout"
 )
 """Options that hold no secret, and may stand in a journal."""
@@ -231,7 +231,11 @@ class Stores:
         for key, value in (around | (given if is_s3 else {})).items():
             if not value.isprintable():
                 raise ConfigurationError(f"{key} holds a line break or the like; take it out.")
-        endpoints = {key: value for key, value in given.items() if "endpoint" in key.lower()}
+        endpoints = {
+            key: value
+            for key, value in given.items()
+            if re.search("endpoint|base_url", key.lower())
+        }
         known = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT") if is_s3 else ("AZURE_STORAGE_ENDPOINT",)
         endpoints |= {key: os.environ[key] for key in known if os.environ.get(key)}
         for key, value in endpoints.items():

@@ -279,6 +279,7 @@ async def test_a_store_that_gives_nothing_ends_the_job(
         ("s3://b/p", {"access_key_id": f"{ACCESS}\n"}, "access_key_id holds a line break"),
         ("s3://b/p", {"bucket": "a b"}, "s3://b/p: no request can be made of its address, opt"),
         ("az://b/p", {"endpoint": ""}, "is no address of a store"),
+        ("gs://b/p", {"base_url": "here"}, "base_url is no address of a store"),
     ],
 )
 async def test_slips_are_told_before_anything_is_sent(
