@@ -31,7 +31,7 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     ),
     (
         aiohttp.ClientHttpProxyError,
-        "The proxy before {peer} refused the connection ({status}); see what it wants",
+        "The proxy before {peer} refused the connection ({status}); check its user and password",
     ),
     (
         aiohttp.ClientConnectorDNSError,

@@ -92,7 +92,7 @@ def check_base_url(base_url: str) -> str:
     parts = _parts_of(base_url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = (
-            f"base_url {_without_secrets(base_url)!r} is no address; "
+            f"base_url {_without_secrets(base_url)!r} is not a valid address; "
             "write it like https://app.datagym.ai"
         )
         raise ConfigurationError(msg)
@@ -188,8 +188,8 @@ def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> 
     is_one = secret.reveal().isprintable() and " " not in secret.reveal()
     if given.scheme not in {"http", "https"} or not is_host(given.hostname or "") or not is_one:
         raise ConfigurationError(
-            f"{where} {_without_secrets(secret.reveal())!r} is no http or https URL; write it like "
-            'http://proxy.example:3128, or give proxy="" for none'
+            f"{where} {_without_secrets(secret.reveal())!r} is not an http or https URL; write it "
+            'like http://proxy.example:3128, or give proxy="" for none'
         )
     return secret
 

@@ -123,7 +123,7 @@ async def list_media(
     elif links == "refuse" and link_rows:
         raise ConfigurationError(
             f"{len(link_rows)} of {len(rows) + len(link_rows)} media are links, which the service "
-            "fetches anew for each download, and whose tasks it skips where it cannot; choose "
+            "fetches again for each download (if it cannot, it skips their tasks); choose "
             'links="skip" to leave them out or links="service" to ask for them'
         )
     return await in_thread(Listing, rows)

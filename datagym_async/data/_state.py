@@ -221,7 +221,7 @@ class Position:
         if known and (known.media, known.listing) != (len(listing), listing.fingerprint):
             raise ConfigurationError(
                 f"The state is of a listing of {known.media} media, and there are {len(listing)} "
-                "now, not all the same; begin the epoch anew with set_epoch(...)"
+                "now, not all the same; start the epoch again with set_epoch(...)"
             )
 
     def _whole(self, media: int) -> Progress:

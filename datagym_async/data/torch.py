@@ -331,7 +331,7 @@ class LoaderDataset(IterableDataset[object]):
         if self._loads != board.loads:
             raise ConfigurationError(
                 "load_state_dict was called after these workers had begun; call it before the "
-                "first epoch, or make the DataLoader anew"
+                "first epoch, or make a new DataLoader"
             )
         if calls == board.calls:
             board.workers = info.num_workers

@@ -155,7 +155,7 @@ def test_advice_in_words_of_a_shell(sentence: str, said: str) -> None:
     ("sentence", "said"),
     [
         ('Upload with name="relative".', "Upload with --name relative."),
-        ("begin anew with fresh=True (--fresh): all", "begin anew with --fresh: all"),
+        ("start again with fresh=True (--fresh): all", "start again with --fresh: all"),
         ("max_uploads/rate_limit.jpg is empty.", "max_uploads/rate_limit.jpg is empty."),
         ("labels is 'x'; it must be one of 'a'", "--labels is 'x'; it must be one of 'a'"),
         ("labels is empty.", "labels is empty."),

@@ -188,7 +188,7 @@ def test_no_base_url_at_all(at_service: Cli, address: str) -> None:
 def test_the_options_have_the_names_of_the_shell(at_service: Cli) -> None:
     """What the library calls `base_url` is `--base-url` here; no port is as little an address."""
     ran = at_service("projects", "list", "--base-url", "http://127.0.0.1:99999")
-    one_sentence(ran, "--base-url 'http://127.0.0.1:99999' is no address")
+    one_sentence(ran, "--base-url 'http://127.0.0.1:99999' is not a valid address")
 
 
 @pytest.mark.parametrize(

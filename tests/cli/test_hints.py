@@ -80,7 +80,7 @@ def test_no_text_on_the_command_line_names_an_argument() -> None:
 @pytest.mark.parametrize(
     ("sentence", "words"),
     [
-        ("begin anew with fresh=True: what is there", "begin anew with --fresh: what is there"),
+        ("start again with fresh=True: what is there", "start again with --fresh: what is there"),
         (
             "give the report that `UploadReport.to_json` wrote.",
             "give the report that `datagym-async upload --report FILE.json` wrote.",

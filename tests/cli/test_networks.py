@@ -53,7 +53,7 @@ def test_options_before_the_command(cli: Cli, service: ServerThread) -> None:
     ("options", "words"),
     [
         (("--proxy", "http://p.test", "--no-proxy"), "Use --proxy or --no-proxy, not both"),
-        (("--proxy", "socks5://me:secret@p.test"), "--proxy 'socks5://…@p.test' is no http"),
+        (("--proxy", "socks5://me:secret@p.test"), "--proxy 'socks5://…@p.test' is not an http"),
         (("--proxy", "socks5://p.test"), "or give --no-proxy for none"),
         (("--ca-file", "no.pem"), "--ca-file no.pem cannot be used"),
         (("--timeout", "soon"), "--timeout"),

@@ -110,8 +110,8 @@ def test_a_journal_is_of_one_job(path: Path, other: Job, words: str) -> None:
     make(path)
 
     assert refusal(path, other) == (
-        f"The journal PATH is of another job ({words}); give this upload another path, or begin "
-        "anew with fresh=True."
+        f"The journal PATH is of another job ({words}); give this upload another path, or start "
+        "again with fresh=True."
     )
     opened(path, other, fresh=True).close()
 
@@ -127,7 +127,7 @@ def test_a_damaged_journal(path: Path) -> None:
         "what the dataset holds is skipped in any case."
     )
     assert refusal(path, fresh=True) == (
-        "PATH is no journal of an upload, and is left alone; give another path."
+        "PATH is not a journal of an upload, so it was not touched; give another path."
     )
     assert show_job(path).problem == "It is no journal."
 
@@ -146,7 +146,7 @@ def test_another_database_is_left_alone(path: Path) -> None:
     before = path.read_bytes()
 
     assert "is damaged, or no journal of an upload" in refusal(path)
-    assert "is left alone" in refusal(path, fresh=True)
+    assert "was not touched" in refusal(path, fresh=True)
     assert path.read_bytes() == before
 
 

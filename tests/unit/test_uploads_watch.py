@@ -189,7 +189,7 @@ async def test_the_operating_system_tells_of_new_files(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("gone", "gone does not exist."), ("in/old.jpg", "is no folder to watch.")]
+    ("path", "words"), [("gone", "gone does not exist."), ("in/old.jpg", "is not a folder.")]
 )
 async def test_what_is_no_folder_cannot_be_watched(
     folder: Path, events: Events, path: str, words: str

@@ -195,7 +195,8 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
             remove(path)
         elif fresh:
             raise ConfigurationError(
-                f"{_shown(path)} is no journal of an upload, and is left alone; give another path."
+                f"{_shown(path)} is not a journal of an upload, so it was not touched; give "
+                "another path."
             )
         elif not is_ours:
             raise ConfigurationError(
@@ -239,7 +240,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         which = "a newer" if version > sql.VERSION else "an older"
         raise ConfigurationError(
             f"The journal {_shown(path)} was written by {which} version of datagym-async; use that "
-            "one, give another path, or begin anew with fresh=True."
+            "one, give another path, or start again with fresh=True."
         )
     elif not is_whole:
         check(connection, sql.SCHEMA)
@@ -260,7 +261,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         theirs = known.get("sources" if other == "digest" else other, "")
         raise ConfigurationError(
             f"The journal {_shown(path)} is of another job ({what[other]} {theirs}); "
-            "give this upload another path, or begin anew with fresh=True."
+            "give this upload another path, or start again with fresh=True."
         )
     # For the command that resumes it; escaped, since a path may be no text.
     last = {name: json.dumps(getattr(job, name)) for name in ("words", "count", "options")}
@@ -316,7 +317,7 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
     """Return the error that says why a journal cannot be used, and what to do."""
     if isinstance(error, sqlite3.Error) and not is_of_the_disk(error):
         return ConfigurationError(
-            f"The journal {_shown(path)} is damaged ({error}); begin anew with fresh=True: "
+            f"The journal {_shown(path)} is damaged ({error}); start again with fresh=True: "
             "what the dataset holds is skipped in any case."
         )
     words = error.strerror if isinstance(error, OSError) and error.strerror else error

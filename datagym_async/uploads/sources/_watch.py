@@ -120,7 +120,7 @@ class FolderWatch:
         if isinstance(status, str):
             raise ConfigurationError(f"The folder {status}")
         if not stat.S_ISDIR(status.st_mode):
-            raise ConfigurationError(f"{printable(self.folder)} is no folder to watch.")
+            raise ConfigurationError(f"{printable(self.folder)} is not a folder.")
 
     async def arrivals(self, rules: Rules) -> AsyncGenerator[Candidate, None]:
         """Yield files as they settle, until stopped.
