@@ -31,6 +31,16 @@ _NEVER_IN_A_URL: Final = re.compile(r'[\[\]{}|\\^`"<>\x00-\x20\x7f]|[^\x00-\x7f]
 _ENCODED_SLASH: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
 
 
+def check_head(request: web.Request) -> None:
+    """Refuse an unknown version, headers that are too large, and a host that is missing."""
+    is_known = request._version in _VERSIONS  # `version` remembers what it was asked for first
+    if not is_known:
+        request._version = HttpVersion11  # which the answer is of
+    has_host = request.version != HttpVersion11 or hdrs.HOST in request.headers
+    if not (is_known and has_host and header_block_fits(request)):
+        raise BadRequestPage
+
+
 def make_app(
     service: Service, counters: Counters, middlewares: Iterable[Middleware]
 ) -> web.Application:
@@ -55,10 +65,7 @@ def make_app(
         """Answer with the route's response, or with whatever `Answer` is raised."""
         try:
             # In the container's order: version and headers, path, method, token.
-            if request.version not in _VERSIONS or not header_block_fits(request):
-                raise BadRequestPage
-            if request.version == HttpVersion11 and hdrs.HOST not in request.headers:
-                raise BadRequestPage
+            check_head(request)
             route, ids = router.find(request.raw_path, request.method)
             # Spelled exactly so; another scheme than `Token` is no token.
             scheme, blank, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
