@@ -144,6 +144,7 @@ def _message(
     short = [_cut(param) for param in params]
     if template := SENTENCES.get(key):
         text = _UNFAILING.vformat(template, short, {})
+        text = f"An{text[1:]}" if text[:2] == "A " and text[2:3] in "AEIOU" else text
     else:
         said = f" ({', '.join(short)})" if short else ""
         text = f"The service answered {status} with the error {key}{said}."

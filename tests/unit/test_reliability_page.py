@@ -19,7 +19,7 @@ ROWS = [
     row
     for text in TEXTS
     for row in re.findall(
-        r"^\| (?!trouble|what|it tries|danger|-).+ \|$",
+        r"^\| (?!problem|what|attack|danger|-).+ \|$",
         text.partition("## The long")[0],
         re.MULTILINE,
     )
