@@ -3,15 +3,17 @@
 Every regular file counts, whatever its suffix: its bytes decide later. Hidden files and folders
 (a leading dot) do not count unless asked for. Links to files are followed; links to folders are
 refused by name unless asked for, and then each folder is read once, so that none leads in a circle.
-Entries come in the order of the disk, with their paths for sorting, because sorting a folder of a
-million here would hold it in memory; only where names are numbered each folder is sorted here.
+Entries come in sorted runs, with their paths for sorting, because sorting a folder of a million
+here would hold it in memory; only where names are numbered each folder is sorted as a whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ from datagym_async._regular_files import kind_of
 from datagym_async._runs._disk import refusal
 from datagym_async.uploads.sources._candidates import Candidate, Rules, matcher, refused_source
 
+_RUN = 4096  # entries of a folder
 MAGIC = frozenset("*?[")
 
 
@@ -124,7 +127,7 @@ def walk(
                 read.add((status.st_dev, status.st_ino))
             with os.scandir(here.path) as entries:
                 # Where they are numbered, files are named when their turn comes.
-                for entry in sorted(entries, key=_sort_key, reverse=True) if is_sorted else entries:
+                for entry in _in_order(entries, is_sorted=is_sorted):
                     one = _met(entry, here, rules, depth, matches)
                     if isinstance(one, _File) and not is_sorted:
                         nothing = None
@@ -193,6 +196,20 @@ def _met(
     except OSError as error:
         reason = refusal(entry.path, error)
     return _File(entry.path, relative, 0, reason)
+
+
+def _in_order(
+    entries: Iterator[os.DirEntry[str]], *, is_sorted: bool
+) -> Iterator[os.DirEntry[str]]:
+    """Give entries in sorted runs; or all of them sorted, the last one first.
+
+    The plan hands items out in the order of their paths. Written in the order of the disk, each of
+    them would lie on another page, to be read, changed and written by itself.
+    """
+    if is_sorted:
+        yield from sorted(entries, key=_sort_key, reverse=True)
+    while run := sorted(itertools.islice(entries, _RUN), key=attrgetter("name")):
+        yield from run
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:
