@@ -388,7 +388,7 @@ class AiohttpTransport:
         try:
             most = bound_of(request, answer.status)
             if (whole := answer.taken()) is not None:
-                if not self._gives_bytes(request, answer):
+                if not (request.gives_bytes and self._gives_bytes(request, answer)):
                     whole = self.secrets.clean(whole)
                 if len(whole) <= most:
                     return Response(answer.status, answer.headers, whole)

@@ -318,7 +318,8 @@ class Kept:
 
     def __init__(self, keep_alive: float, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._kept: list[tuple[Connection, float]] = []  # with the moment it was kept at
+        # Each with its protocol, and the moment it was kept at.
+        self._kept: list[tuple[Connection, OneAnswer, float]] = []
         self._keep_alive = self._most_idle = keep_alive
         self._hang_ups, self._learned = 0, 0.0
         self._sweeping: asyncio.TimerHandle | None = None
@@ -332,12 +333,12 @@ class Kept:
         longer than half as long. That is forgotten little by little.
         """
         while self._kept:
-            connection, since = self._kept.pop()
-            protocol, now = cast("OneAnswer | None", connection.protocol), monotonic()
+            connection, protocol, since = self._kept.pop()
+            now = monotonic()
             if self._most_idle < self._keep_alive and now - self._learned > _FORGOTTEN_AFTER:
                 self._most_idle = min(self._keep_alive, 4 * self._most_idle)
                 self._hang_ups, self._learned = 0, now
-            if protocol is not None and now - since < self._most_idle:
+            if now - since < self._most_idle:
                 if protocol.is_connected() and (may_repeat or not protocol.is_hung_up):
                     return connection
                 self._hang_ups += 1
@@ -349,23 +350,23 @@ class Kept:
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection whose answer has come whole, for the next request."""
-        protocol = connection.protocol
+        protocol = cast("OneAnswer | None", connection.protocol)
         if protocol is None or protocol.should_close or self._is_closed:
             connection.close()
             return
-        self._kept.append((connection, monotonic()))
+        self._kept.append((connection, protocol, monotonic()))
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._keep_alive, self._sweep)
 
     def _sweep(self) -> None:
         """Close what nobody has needed for long; the oldest are at the front."""
         before, self._sweeping = monotonic() - self._keep_alive, None
-        late = [each for each in self._kept if each[1] <= before]
+        late = [each for each in self._kept if each[2] <= before]
         self._kept = self._kept[len(late) :]
-        for connection, _ in late:
+        for connection, _, _ in late:
             connection.close()
         if self._kept:
-            self._sweeping = self._loop.call_later(self._kept[0][1] - before, self._sweep)
+            self._sweeping = self._loop.call_later(self._kept[0][2] - before, self._sweep)
 
     def close(self) -> None:
         """Close all connections that are kept, and keep none from now on."""
