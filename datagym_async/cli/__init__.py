@@ -28,7 +28,7 @@ from datagym_async._public import when_asked
 if TYPE_CHECKING:
     from datagym_async.cli._app import COMMANDS, app, load
     from datagym_async.cli._command import arguments_of, own_parameters
-    from datagym_async.cli._demo_labels import photographs
+    from datagym_async.cli._demo_labels import LABELS, photographs
     from datagym_async.cli._download import download
     from datagym_async.cli._errors import (
         CommandError,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         Problems,
         Snapshot,
     )
-    from datagym_async.cli._screen import Column, Output, clock
+    from datagym_async.cli._screen import Column, LogHandler, Output, clock
     from datagym_async.cli._signals import ending_in_two_steps, on_stop_signals
     from datagym_async.cli._upload import upload
 else:
@@ -57,7 +57,7 @@ else:
         __name__,
         _app="COMMANDS app load",
         _command="arguments_of own_parameters",
-        _demo_labels="photographs",
+        _demo_labels="LABELS photographs",
         _download="download",
         _errors="CommandError advice_in_shell_words hint_in_shell_words sentence_of status_of",
         _job_options="DOWNLOAD UPLOAD",
@@ -66,7 +66,7 @@ else:
         _option_table="Option OptionTable",
         _options="parse_bytes parse_seconds split_usage",
         _progress="LINES_OF_PROBLEMS DownloadSnapshot Lines Problems Snapshot",
-        _screen="Column Output clock",
+        _screen="Column LogHandler Output clock",
         _signals="ending_in_two_steps on_stop_signals",
         _upload="upload",
     )

@@ -108,7 +108,6 @@ class _UsageProblem(Protocol):
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the command line; return its exit status."""
     try:
         whole: Any = typer.main.get_command(app)
         status = whole(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False)

@@ -27,7 +27,6 @@ def bitmaps(
             "Key of an image segmentation: one bitmap for each finished task, all black if "
             "nothing is segmented. May be repeated. By default only bitmaps in which something is "
             "segmented.",
-            show_default=False,
         ),
     ] = None,
     format: Annotated[  # noqa: A002 -- what the option is called
@@ -75,10 +74,8 @@ def bitmaps(
             }
             for each in report.failed
         ]
-        folder_name = str(report.folder)
-        output.document(
-            {"folder": folder_name, "saved": saved, "skipped": skipped, "failed": failures}
-        )
+        counts = {"saved": saved, "skipped": skipped, "failed": failures}
+        output.document({"folder": str(report.folder), **counts})
     elif not saved + skipped + failed:
         output.message("There is nothing to save: no finished task has a segmentation.")
     elif not (output.quiet and report.ok):

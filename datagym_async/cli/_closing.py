@@ -39,7 +39,6 @@ class Totals:
     uploaded: UploadResult | None = None
 
     def note(self, result: UploadResult) -> None:
-        """Count a result."""
         self.bytes[result.outcome] += result.size or 0
         if self.uploaded is None and result.outcome is Outcome.UPLOADED and result.item.path:
             self.uploaded = result

@@ -22,7 +22,7 @@ from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, CommandError, se
 from datagym_async.cli._examples import epilog_of
 from datagym_async.cli._option_table import Given, OptionTable
 from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared, sign
-from datagym_async.cli._screen import Output
+from datagym_async.cli._screen import LogHandler, Output, ToFile
 from datagym_async.cli._signals import terminated_like_interrupted
 
 P = ParamSpec("P")
@@ -113,7 +113,6 @@ def arguments_of(
 
 
 def _options_of(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
-    """Yield the options that a parameter stands for."""
     if not attrs.has(parameter.annotation):
         yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         return
@@ -153,10 +152,11 @@ def _logging(invocation: Invocation) -> Iterator[None]:
     """
     shared, output = invocation.shared, invocation.output
     root, ours = logging.getLogger(), logging.getLogger("datagym_async")
-    handlers, level = [output.log_handler(debug=shared.debug)], ours.level
+    level = ours.level
+    handlers: list[logging.Handler] = [LogHandler(output, debug=shared.debug)]
     if (file := shared.log_file) is not None:
         try:
-            handlers.append(output.file_handler(file))
+            handlers.append(ToFile(output, file))
         except OSError as error:
             raise CommandError(
                 f"The log file {file} cannot be written: {error.strerror}."

@@ -192,7 +192,7 @@ def backup(
 
     saved = with_client(invocation, work)
     if invocation.output.as_json:
-        invocation.output.document(_paths_of(saved))
+        invocation.output.document(plain(saved))
     else:
         invocation.output.result(str(saved.folder))
     return WELL
@@ -283,7 +283,7 @@ def _say(
                 "project_id": project.id,
                 "changed": changed,
                 "diff": _document_of(changes),
-                "backup": saved and _paths_of(saved),
+                "backup": saved and plain(saved),
                 "stakes": stakes and plain(stakes),
             }
         )
@@ -344,9 +344,3 @@ def _document_of(changes: ConfigDiff) -> dict[str, Any]:
         "removed": [each.path for each in changes.removed],
         "changed": [{"path": each.path, "fields": [*each.fields]} for each in changes.changed],
     }
-
-
-def _paths_of(saved: ConfigBackup) -> dict[str, object]:
-    names = ("folder", "config", "labels", "unfinished")
-    paths = {name: str(getattr(saved, name)) for name in names}
-    return paths | {"videos": [str(path) for path in saved.videos]}

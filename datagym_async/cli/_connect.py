@@ -213,9 +213,6 @@ def change_profiles(change: Callable[[Profiles], Profiles]) -> None:
 
     Nothing is lost between two commands that do so at once. A file that others could read until now
     is closed to them before a token is written into it.
-
-    Raises:
-        FileWriteError: The file cannot be written.
     """
     file = profiles_file()
     with telling(file):

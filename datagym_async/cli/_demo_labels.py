@@ -1,12 +1,7 @@
-"""The photographs of the demo, labels of them made by hand, and the picture that the docs show.
+"""The photographs of the demo, and labels of them made by hand."""
 
-``python -m datagym_async.cli._demo_labels FILE.png`` draws that picture.
-"""
-
-import asyncio
 import importlib.util
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -16,7 +11,6 @@ from datagym_async.labels import (
     Annotation,
     Classification,
     LabelConfig,
-    LabeledImage,
     Line,
     Point,
     Polygon,
@@ -138,32 +132,3 @@ async def label_photographs(client: DataGymClient, project_id: str, config_id: s
     for each in wanted:
         await client.values.write(each.id, LABELS[each.media_name])
     return (await client.tasks.complete_many([each.id for each in wanted])).done
-
-
-async def _sheet(path: Path) -> int:
-    from datagym_async.look import Choice, build_sheet
-    from datagym_async.look._subjects import Loaded, Looked, Subject
-
-    subjects = [
-        Subject(name=file.name, path=file, labels=LabeledImage(annotations=LABELS[file.name]))
-        for file in photographs()
-        if file.name in LABELS and file.name != "rocket.jpg"
-    ]
-
-    async def load(subject: Subject) -> Loaded:
-        return subject.path or b"", subject.labels
-
-    return await build_sheet(Looked("photographs", subjects, load), path, Choice(count=6))
-
-
-def _made_light(path: Path) -> None:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        smaller = image.resize((image.width * 9 // 10, image.height * 9 // 10))
-    smaller.save(path, quality=85)
-
-
-if __name__ == "__main__":
-    asyncio.run(_sheet(Path(sys.argv[1])))
-    _made_light(Path(sys.argv[1]))

@@ -132,7 +132,6 @@ def download(
 
 
 def _close(output: Output, account: _Account, files: Sequence[Path], *, lossy_ok: bool) -> int:
-    """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.name:  # it ended before it began
         output.warning(f"Interrupted. {RESUME}")

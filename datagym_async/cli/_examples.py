@@ -59,6 +59,5 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def epilog_of(path: str) -> str:
-    """Return the last lines of a command's help."""
     lines = (f"  datagym-async {line}" for line in EXAMPLES[path])
     return "\n\n".join(("Examples:", *lines))

@@ -5,22 +5,20 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
-
-import attrs
-from rich.console import RenderableType
+from typing import Final, Literal
 
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._lookup import dataset_of, project_of
-from datagym_async.cli._options import ProjectArgument, flag
-from datagym_async.cli._progress import first_row, showing
-from datagym_async.cli._screen import Output, bar, plain
+from datagym_async.cli._option_table import Given, Option, OptionTable
+from datagym_async.cli._options import ProjectArgument
+from datagym_async.cli._progress import Step, showing
+from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.exports import ExportedLabels, ExportFormat, ExportProgress
-from datagym_async.exports._label_files import ONE_FILE, ImagesWay
+from datagym_async.exports._label_files import ONE_FILE
 from datagym_async.formats import LabelMapping, LossKind
 
 _VERBS = {
@@ -35,134 +33,99 @@ _EMPTY = 4  # bytes of an array without anything, as the service writes it
 app = group("export")
 
 
-@command(app, "export")
+EXPORT: Final = OptionTable(
+    "datagym_async.exports._label_files:ExportOptions",
+    {
+        "": (
+            Option(
+                "--output -o PATH",
+                "File for json, jsonl and coco (replaced if it exists), or - for standard output; "
+                "folder for the other formats.",
+            ),
+            Option("--format -f", "json: what the service sends; jsonl: one task a line."),
+            Option(
+                "--by",
+                "What an entry of the configuration becomes in COCO; its nested select becomes "
+                "the other.",
+            ),
+            Option(
+                "--select KEY",
+                "Key of the nested select that names the class (default: subcategory, or "
+                "supercategory with --by category).",
+            ),
+            Option(
+                "--exact/--no-exact",
+                "Read exact coordinates from each task, one request for each, instead of the "
+                "whole pixels of the service's export. Default: yes if sizes are read, which "
+                "takes the same request.",
+            ),
+            Option(
+                "--sizes/--no-sizes",
+                "Read the width and height of each image from the service, one request for each. "
+                "All formats but json and jsonl need them.",
+                type=bool,
+                default=True,
+            ),
+            Option(
+                "--state STATE",
+                "Only tasks in this state, or `all`. May be repeated. Default: completed, skipped "
+                "and reviewed. The service exports only these; tasks in other states are read one "
+                "by one.",
+            ),
+            Option("--dataset NAME|ID", "Only tasks of this dataset. May be repeated."),
+            Option("--only-labelled", "Leave out tasks that have no shape and no answer."),
+            Option(
+                "--classes --categories FILE",
+                "A data.yaml, a COCO file, or a file with one name a line: these classes come "
+                "first and keep their numbers. The others follow in the order of the label "
+                "configuration. --categories is another name of this option.",
+                type=Path | None,
+                convert=lambda file: file or (),
+            ),
+            Option("--clip", "Cut shapes off at the edges of their image."),
+            Option("--zero-based", "For voc: the first pixel is 0, not 1."),
+            Option(
+                "--images",
+                "Put the images beside their labels, for training: links to the files in "
+                "--images-from, copies of them, or downloaded images.",
+            ),
+            Option(
+                "--images-from FOLDER",
+                "The folder of an earlier download, or any folder with files named like the "
+                "images. With --images download: the folder to download to (default: PATH.media), "
+                "which stays.",
+            ),
+            Option(
+                "--split SHARES",
+                "Split the dataset into parts, such as train=0.8,val=0.1,test=0.1. A hash of its "
+                "id decides where an image goes, so it stays in its part as the dataset grows.",
+                type=str | None,
+            ),
+            Option(
+                "--group HOW",
+                "Keep images together in one part if they share a folder (folder), or the match "
+                "of a regular expression in their names.",
+            ),
+            Option("--overwrite", "Replace the folder if it is not empty."),
+            Option("--lossy-ok", "Exit with 0 even if the format could not hold everything."),
+        )
+    },
+)
+
+
+@command(app, "export", table=EXPORT)
 def export(
     invocation: Invocation,
+    given: Given,
     project: ProjectArgument,
-    output: Annotated[
-        Path,
-        flag(
-            "--output -o PATH",
-            "File for json, jsonl and coco (replaced if it exists), or - for standard output; "
-            "folder for the other formats.",
-            show_default=False,
-        ),
-    ],
-    format: Annotated[  # noqa: A002 -- the option's name
-        ExportFormat,
-        flag("--format -f", "json: what the service sends; jsonl: one task a line."),
-    ] = "json",
-    by: Annotated[
-        Literal["supercategory", "category"],
-        flag(
-            "--by",
-            "What an entry of the configuration becomes in COCO; its nested select becomes the "
-            "other.",
-        ),
-    ] = "supercategory",
-    select: Annotated[
-        str | None,
-        flag(
-            "--select KEY",
-            "Key of the nested select that names the class (default: subcategory, or "
-            "supercategory with --by category).",
-        ),
-    ] = None,
-    exact: Annotated[
-        bool | None,
-        flag(
-            "--exact/--no-exact",
-            "Read exact coordinates from each task, one request for each, instead of the whole "
-            "pixels of the service's export. Default: yes if sizes are read, which takes the same "
-            "request.",
-            show_default=False,
-        ),
-    ] = None,
-    sizes: Annotated[
-        bool,
-        flag(
-            "--sizes/--no-sizes",
-            "Read the width and height of each image from the service, one request for each. All "
-            "formats but json and jsonl need them.",
-        ),
-    ] = True,
-    state: Annotated[
-        list[str] | None,
-        flag(
-            "--state STATE",
-            "Only tasks in this state, or `all`. May be repeated. Default: completed, skipped and "
-            "reviewed. The service exports only these; tasks in other states are read one by one.",
-            show_default=False,
-        ),
-    ] = None,
-    dataset: Annotated[
-        list[str] | None,
-        flag(
-            "--dataset NAME|ID",
-            "Only tasks of this dataset. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    only_labelled: Annotated[
-        bool, flag("--only-labelled", "Leave out tasks that have no shape and no answer.")
-    ] = False,
-    classes: Annotated[
-        Path | None,
-        flag(
-            "--classes --categories FILE",
-            "A data.yaml, a COCO file, or a file with one name a line: these classes come first "
-            "and keep their numbers. The others follow in the order of the label configuration. "
-            "--categories is another name of this option.",
-            show_default=False,
-        ),
-    ] = None,
-    clip: Annotated[bool, flag("--clip", "Cut shapes off at the edges of their image.")] = False,
-    zero_based: Annotated[
-        bool, flag("--zero-based", "For voc: the first pixel is 0, not 1.")
-    ] = False,
-    images: Annotated[
-        ImagesWay | None,
-        flag(
-            "--images",
-            "Put the images beside their labels, for training: links to the files in "
-            "--images-from, copies of them, or downloaded images.",
-            show_default=False,
-        ),
-    ] = None,
-    images_from: Annotated[
-        Path | None,
-        flag(
-            "--images-from FOLDER",
-            "The folder of an earlier download, or any folder with files named like the images. "
-            "With --images download: the folder to download to (default: PATH.media), which "
-            "stays.",
-            show_default=False,
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        flag(
-            "--split SHARES",
-            "Split the dataset into parts, such as train=0.8,val=0.1,test=0.1. A hash of its id "
-            "decides where an image goes, so it stays in its part as the dataset grows.",
-            show_default=False,
-        ),
-    ] = None,
-    group: Annotated[
-        str | None,
-        flag(
-            "--group HOW",
-            "Keep images together in one part if they share a folder (folder), or the match of a "
-            "regular expression in their names.",
-            show_default=False,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, flag("--overwrite", "Replace the folder if it is not empty.")
-    ] = False,
-    lossy_ok: Annotated[
-        bool, flag("--lossy-ok", "Exit with 0 even if the format could not hold everything.")
-    ] = False,
+    output: Path,
+    format: ExportFormat = "json",  # noqa: A002 -- the option's name
+    by: Literal["supercategory", "category"] = "supercategory",
+    select: str | None = None,
+    state: list[str] | None = None,
+    dataset: list[str] | None = None,
+    only_labelled: bool = False,
+    lossy_ok: bool = False,
 ) -> int:
     """Export the labels of a project's finished tasks.
 
@@ -170,7 +133,7 @@ def export(
     was left out, unless --lossy-ok is given. A file or folder is there whole or not at all.
     """
     to_stdout = output == Path("-")
-    if to_stdout and (format not in ONE_FILE or images or split):
+    if to_stdout and (format not in ONE_FILE or given.config["images"] or given.config["split"]):
         raise CommandError("This export is a folder of files; name the folder with --output.")
     if to_stdout and invocation.output.as_json:
         raise CommandError(
@@ -183,8 +146,8 @@ def export(
         nonlocal progress
         progress = now
 
-    def look() -> _Snapshot:
-        return _Snapshot(progress, time.monotonic() - began)
+    def look() -> Step:
+        return step_of(progress, time.monotonic() - began)
 
     async def run(target: Path) -> ExportedLabels:
         task = asyncio.current_task()
@@ -197,20 +160,11 @@ def export(
                     target,
                     format,
                     mapping=LabelMapping(by=by, select=select),
-                    exact=exact,
-                    sizes=sizes,
                     states=states,
                     datasets=chosen,
                     only_labelled=only_labelled,
                     captions=not to_stdout,
-                    classes=classes or (),
-                    clip=clip,
-                    zero_based=zero_based,
-                    images=images,
-                    images_from=images_from,
-                    split=split,
-                    group=group,
-                    overwrite=overwrite,
+                    **given.config,
                     on_progress=note,
                 )
 
@@ -239,30 +193,16 @@ def _why_empty(exported: ExportedLabels, *, chooses: bool) -> str:
     return f"No task of the project is finished; --state all{way} exports the others, too."
 
 
-@attrs.frozen
-class _Snapshot:
-    """How far an export is, as it is shown."""
-
-    progress: ExportProgress
-    seconds: float
-
-    def drawing(self) -> RenderableType:
-        done, total = self.progress.done, self.progress.total
-        drawn = bar(done, total or 1, pulse=total is None)
-        return first_row(_VERBS[self.progress.phase], drawn, self._figure())
-
-    def line(self) -> str:
-        return f"{_VERBS[self.progress.phase]}: {self._figure()}"
-
-    def _figure(self) -> str:
-        done, total = self.progress.done, self.progress.total
-        if total is not None:
-            return f"{done:,}/{counted(total, 'task')}"
-        return size(done) if self.progress.unit == "bytes" else counted(done, "task")
+def step_of(progress: ExportProgress, seconds: float) -> Step:
+    """Return how far an export is, as it is shown."""
+    done, total = progress.done, progress.total
+    figure = size(done) if progress.unit == "bytes" else counted(done, "task")
+    if total is not None:
+        figure = f"{done:,}/{counted(total, 'task')}"
+    return Step(_VERBS[progress.phase], done, total, figure, seconds)
 
 
 def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None:
-    """Say what came of an export."""
     if output.as_json:
         names = ("format", "size", "tasks", "annotations", "left_out")
         document = {"path": str(exported.path)} | {name: getattr(exported, name) for name in names}

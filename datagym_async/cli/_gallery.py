@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import attrs
-from rich.console import RenderableType
 
 from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
@@ -17,8 +16,8 @@ from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._lookup import is_id, project_of, subject_of
 from datagym_async.cli._options import argument, flag
-from datagym_async.cli._progress import first_row, showing
-from datagym_async.cli._screen import bar, plain
+from datagym_async.cli._progress import Step, showing
+from datagym_async.cli._screen import plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.look import Gallery, GalleryOptions, build_gallery
 from datagym_async.look._drawing import without_doubts
@@ -136,8 +135,9 @@ def gallery(
         total = len(looked.subjects)
         return await build_gallery(looked, output, options)
 
-    def look() -> _Snapshot:
-        return _Snapshot(done, total, time.monotonic() - began)
+    def look() -> Step:
+        figure = f"{done:,}/{total:,}" if total else "listing"
+        return Step("Images", done, total or None, figure, time.monotonic() - began)
 
     async def run() -> Gallery:
         task = asyncio.current_task()
@@ -168,22 +168,3 @@ def gallery(
     if open_it:
         webbrowser.open(made.path.resolve().as_uri())
     return SOME_FAILED if made.failed else WELL
-
-
-@attrs.frozen
-class _Snapshot:
-    """How far a gallery is, as it is shown."""
-
-    done: int
-    total: int
-    seconds: float
-
-    def drawing(self) -> RenderableType:
-        drawn = bar(self.done, self.total or 1, pulse=not self.total)
-        return first_row("Images", drawn, self._figure())
-
-    def line(self) -> str:
-        return f"Images: {self._figure()}"
-
-    def _figure(self) -> str:
-        return f"{self.done:,}/{self.total:,}" if self.total else "listing"

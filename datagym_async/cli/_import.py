@@ -42,8 +42,6 @@ app = group("import")
 
 @attrs.frozen(kw_only=True)
 class HowOptions:
-    """What is done with the labels."""
-
     check: Annotated[bool, flag("--check", "Only say what would be imported; import nothing.")] = (
         False
     )
@@ -110,8 +108,6 @@ class HowOptions:
 
 @attrs.frozen(kw_only=True)
 class FileOptions:
-    """How the file is read."""
-
     file_format: Annotated[
         str | None, flag("--format -f FORMAT", f"{', '.join(_FORMATS)}. Detected by default.")
     ] = None
@@ -162,7 +158,6 @@ class FileOptions:
     ] = False
 
     def source(self, path: Path, *, unannotated: bool = False) -> PredictionFile:
-        """Return the file, to be read like this."""
         if not path.exists():
             raise CommandError(f"There is no file or folder {path}.")
         return PredictionFile(
@@ -241,7 +236,7 @@ def import_(
     file: Annotated[
         Path, argument("FILE", "A file or folder of labels: COCO, YOLO, an export and others.")
     ],
-    project: Annotated[str, flag("--project -p NAME|ID", "The project.", show_default=False)],
+    project: Annotated[str, flag("--project -p NAME|ID", "The project.")],
 ) -> int:
     """Import labels of a file or folder into a project.
 
@@ -313,7 +308,6 @@ def import_(
 
 
 def _close(output: Output, account: _Account, source: PredictionFile, how: HowOptions) -> int:
-    """Say how a run ended; return the exit status."""
     losses, created = source.losses, account.created
     counts = {outcome.value: count for outcome, count in account.counts.items()}
     all_fine = all(count == 0 or outcome in _FINE for outcome, count in account.counts.items())

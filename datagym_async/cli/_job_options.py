@@ -16,15 +16,6 @@ from datagym_async.cli._option_table import Option, OptionTable
 _STOPS: Final = "When to stop early (no limit by default; the same command resumes)"
 
 
-def _or_own_file(journal: Path | None) -> Path | bool:
-    """Keep a journal in any case: whoever types a command expects that it can be resumed."""
-    return journal or True
-
-
-def _or_no_limit(rate: float) -> float | None:
-    return rate or None
-
-
 _RATE: Final = Option(
     "--rate N",
     "Requests a second; 0 for no limit.",
@@ -32,7 +23,7 @@ _RATE: Final = Option(
     type=float,
     default=200.0,
     least=0,
-    convert=_or_no_limit,
+    convert=lambda rate: rate or None,
 )
 _MAX_DURATION: Final = Option(
     "--max-duration TIME",
@@ -229,7 +220,8 @@ UPLOAD: Final = OptionTable(
                 "`DATAGYM_STATE_DIR`, else `XDG_STATE_HOME/datagym-async`, else "
                 "`~/.local/state/datagym-async`. Only one process at a time can use a journal.",
                 type=Path | None,
-                convert=_or_own_file,
+                # Whoever types a command expects that it can be resumed.
+                convert=lambda journal: journal or True,
             ),
             Option(
                 "--no-journal",

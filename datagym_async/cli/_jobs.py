@@ -247,7 +247,6 @@ def clean(
 
 
 def job_document(job: JobSummary) -> dict[str, Any]:
-    """Return a job as JSON takes it."""
     return plain(job) | {"job": job.path.stem, "command": command_of(job)}
 
 
@@ -264,7 +263,6 @@ def _when(moment: datetime | None) -> str:
 
 
 def _path_of(job: str) -> Path:
-    """Return the journal that is meant."""
     if (path := Path(job)).is_file():
         return path
     found = [each.path for each in list_jobs() if each.path.stem.startswith(job)]

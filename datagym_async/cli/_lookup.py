@@ -77,7 +77,6 @@ async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> D
 
 
 async def whole_dataset_of(client: DataGymClient, wanted: str) -> Dataset:
-    """Return the dataset with this id or name, with its media."""
     if is_id(wanted):
         with contextlib.suppress(NotFoundError):
             return await client.datasets.get(wanted)
@@ -85,7 +84,6 @@ async def whole_dataset_of(client: DataGymClient, wanted: str) -> Dataset:
 
 
 async def project_of(client: DataGymClient, wanted: str) -> Project:
-    """Return the project with this id or name."""
     projects = await client.projects.list()
     found = choose(wanted, projects, kind="project")
     if found is None:

@@ -1,8 +1,8 @@
 """A table of options: what a row says, and what is made of it.
 
-An option of `upload` or `download` is a row in `_job_options`. Its flag, its help, the field of the
-configuration that it sets, the command that `jobs show` prints, hints in the library's sentences
-and the row in docs/cli.md come from it.
+An option of `upload` or `download` is a row in `_job_options`, one of `export` in `_export`. Its
+flag, its help, the field of the configuration that it sets, the command that `jobs show` prints,
+hints in the library's sentences and the row in docs/cli.md come from it.
 """
 
 import itertools
@@ -64,7 +64,7 @@ class Option:
     @property
     def name(self) -> str:
         """Return what Python calls it in the command."""
-        return self.flags[0].lstrip("-").replace("-", "_")
+        return self.flags[0].partition("/")[0].lstrip("-").replace("-", "_")
 
     @property
     def library_name(self) -> str:
@@ -84,6 +84,8 @@ class Given:
 class OptionTable:
     """All options of a bulk job, in the order of its help, by the titles of their groups.
 
+    Without a title they stand among the options of the command.
+
     Args:
         config_name: What they configure, ``package:class``: a command loads its own alone.
         groups: The options.
@@ -99,7 +101,6 @@ class OptionTable:
 
     @property
     def rows(self) -> Iterator[Option]:
-        """Return all options."""
         return itertools.chain.from_iterable(self.groups.values())
 
     def parameters(self, own: Mapping[str, Parameter]) -> Iterator[Parameter]:
@@ -127,7 +128,7 @@ class OptionTable:
             shown = flag(
                 row.usage,
                 row.help,
-                panel=title,
+                panel=title or None,
                 parser=parsers.get(split_usage(row.usage)[1] or ""),
                 min=row.least,
                 max=row.most,

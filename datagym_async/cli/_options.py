@@ -75,9 +75,6 @@ def parse_number_or_auto(text: str | int) -> int | str:
     """Return a number above 0, or the word that has it found out.
 
     A number is given back: defaults come through here as well.
-
-    Raises:
-        typer.BadParameter: The text is neither.
     """
     given = str(text).strip()
     if given.lower() == "auto":

@@ -41,7 +41,7 @@ def preview(
     seed: Annotated[int, flag("--seed N", "The same seed chooses the same images.")] = 0,
     of_class: Annotated[
         list[str] | None,
-        flag("--class KEY", "Only images with this class. May be repeated.", show_default=False),
+        flag("--class KEY", "Only images with this class. May be repeated."),
     ] = None,
     state: Annotated[str, flag("--state STATE", "Only images whose tasks are in this state.")] = "",
     query: Annotated[str, flag("--query TEXT", "Only images with this text in their names.")] = "",

@@ -1,7 +1,7 @@
 """How far a bulk job is: drawn on a terminal, said in lines elsewhere; and its problems.
 
-`showing` looks at the run ten times a second. What is shown is made of a snapshot: that of uploads
-and that of downloads are here, that of exports is in `_export`.
+`showing` looks at the run ten times a second. What is shown is made of a snapshot: those of uploads
+and downloads are here, and `Step` for jobs of one bar.
 """
 
 from __future__ import annotations
@@ -161,6 +161,24 @@ def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:
 
 
 @attrs.frozen
+class Step:
+    """How far a job of one bar is: what is done, of how much (None while nobody knows)."""
+
+    verb: str
+    done: int
+    total: int | None
+    figure: str
+    seconds: float
+
+    def drawing(self) -> RenderableType:
+        drawn = bar(self.done, self.total or 1, pulse=self.total is None)
+        return first_row(self.verb, drawn, self.figure)
+
+    def line(self) -> str:
+        return f"{self.verb}: {self.figure}"
+
+
+@attrs.frozen
 class _RunSnapshot(abc.ABC, Generic[P]):
     """How far a run is, and what its client has met.
 
@@ -183,7 +201,6 @@ class _RunSnapshot(abc.ABC, Generic[P]):
 
     @property
     def seconds(self) -> float:
-        """Return the time since the run began."""
         return self.progress.seconds
 
     def drawing(self) -> RenderableType:
@@ -200,7 +217,6 @@ class _RunSnapshot(abc.ABC, Generic[P]):
         return Group(first_row(self._verb(), self._bar(), self._done()), *rows, *remarks)
 
     def line(self) -> str:
-        """Return it as one line."""
         first = f"{self._verb()} {self._done()}"
         said = ", ".join((first, *self._figures(), *self._outcomes()))
         return "; ".join((said, *self._remarks()))
@@ -321,8 +337,6 @@ class Snapshot(_RunSnapshot["UploadProgress"]):
 
 @attrs.frozen
 class DownloadSnapshot(_RunSnapshot["DownloadProgress"]):
-    """How far a download is."""
-
     _verbs = {  # noqa: RUF012
         "listing": "Listing",
         "fetching": "Downloading",

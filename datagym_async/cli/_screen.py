@@ -122,7 +122,6 @@ class Output:
         self._secrets = (*self._secrets, secret)
 
     def result(self, text: str) -> None:
-        """Say a line of the result."""
         if not self.as_json:
             self._print(self._out, self._text(text))
 
@@ -131,7 +130,6 @@ class Output:
         self._print(self._out, Text(text))
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-        """Say a table as the result."""
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for column in columns:
             table.add_column(
@@ -188,11 +186,7 @@ class Output:
         self._out.file.flush()
 
     def file(self, path: Path) -> None:
-        """Say the bytes of a file as the whole result.
-
-        Raises:
-            BrokenPipeError: Who read it has left.
-        """
+        """Say the bytes of a file as the whole result; `BrokenPipeError` if its reader has left."""
         self._out.file.flush()
         with path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
@@ -220,7 +214,6 @@ class Output:
             self._print(self._err, self._text(line))
 
     def trace(self, text: str) -> None:
-        """Say something for people who debug."""
         self._print(self._err, self._text(text, "dim"))
 
     def traceback(self, error: BaseException) -> None:
@@ -234,14 +227,6 @@ class Output:
         if not (wanted := typer.confirm(asked, err=True)):
             self.message(otherwise)
         return wanted
-
-    def log_handler(self, *, debug: bool) -> logging.Handler:
-        """Return what says warnings of the log, or all records, around a progress display."""
-        return _LogHandler(self, debug=debug)
-
-    def file_handler(self, file: Path) -> logging.Handler:
-        """Return what appends all records to a file, without what is kept secret."""
-        return _ToFile(_FileHandler(self, file))
 
     def _text(self, text: str, style: str = "") -> Text:
         return Text(printable(redact_secrets(text, self._secrets)), style)
@@ -276,17 +261,19 @@ class _FileHandler(logging.FileHandler):
         return redact_secrets(redact(super().format(record)), self._output.secrets)
 
 
-class _ToFile(QueueHandler):
-    """Hands records to a thread that writes them: a slow disk must not hold the event loop up."""
+class ToFile(QueueHandler):
+    """Appends all records to a file, without what is kept secret.
 
-    def __init__(self, handler: logging.Handler) -> None:
+    A thread writes them: a slow disk must not hold the event loop up.
+    """
+
+    def __init__(self, output: Output, file: Path) -> None:
         super().__init__(SimpleQueue())
-        self._listener = QueueListener(self.queue, handler)
-        self._file: logging.Handler | None = handler
+        self._file: logging.Handler | None = _FileHandler(output, file)
+        self._listener = QueueListener(self.queue, self._file)
         self._listener.start()
 
     def close(self) -> None:
-        """Write what is left, and close the file; closing twice is fine."""
         if self._file is not None:
             self._listener.stop()
             self._file.close()
@@ -294,7 +281,9 @@ class _ToFile(QueueHandler):
         super().close()
 
 
-class _LogHandler(logging.Handler):
+class LogHandler(logging.Handler):
+    """Says warnings of the log, or all records, around a progress display."""
+
     def __init__(self, output: Output, *, debug: bool) -> None:
         super().__init__(logging.DEBUG if debug else logging.WARNING)
         self._say = output.trace if debug else output.warning

@@ -42,7 +42,6 @@ def stats(
         flag(
             "--output -o FILE",
             "Write the result as a page (.html), as charts (.svg) or as .json. May be repeated.",
-            show_default=False,
         ),
     ] = None,
     tiny: Annotated[

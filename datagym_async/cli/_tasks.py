@@ -30,7 +30,6 @@ States = Annotated[
     flag(
         "--state STATE",
         "Only tasks in this state, for example waiting. May be repeated.",
-        show_default=False,
     ),
 ]
 Search = Annotated[
@@ -39,7 +38,6 @@ Search = Annotated[
         "--search WORDS",
         "Only tasks with these words in the name of the image or of the labeller. Letters, "
         "digits, blanks, _ and -; the service ignores words that are only digits.",
-        show_default=False,
     ),
 ]
 
@@ -54,7 +52,6 @@ class Chosen:
         flag(
             "--project -p PROJECT",
             "Name or id of a project: all its tasks in the states of --state.",
-            show_default=False,
         ),
     ] = None
     state: States = None

@@ -284,7 +284,6 @@ def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> Non
 
 
 def _close(output: Output, account: Account, *, files: Sequence[Path], watched: bool) -> int:
-    """Say how a run ended, and write it down; return the exit status."""
     report = account.report
     if report is None or not report.dataset_name:  # it ended before it began
         output.warning(f"Interrupted. {how_to_resume(None)}")
@@ -306,7 +305,6 @@ def _close(output: Output, account: Account, *, files: Sequence[Path], watched: 
 
 
 async def _image_projects(client: DataGymClient, wanted: Iterable[str]) -> list[Project]:
-    """Return the projects that a dataset is to be attached to."""
     found = [await project_of(client, each) for each in wanted]
     for project in found:
         if project.media_type is MediaType.VIDEO:

@@ -10,7 +10,15 @@ from collections.abc import Callable
 import pytest
 
 from datagym_async._groups import first_of
-from datagym_async.cli import Column, CommandError, Output, choose, sentence_of, status_of
+from datagym_async.cli import (
+    Column,
+    CommandError,
+    LogHandler,
+    Output,
+    choose,
+    sentence_of,
+    status_of,
+)
 from datagym_async.exceptions import ConfigurationError, PermissionDeniedError, TransferError
 from datagym_async.models import Dataset
 
@@ -91,7 +99,7 @@ def test_log_records_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output()
     output.keep_secret(SECRET)
     record = logging.LogRecord("x", 10, "f", 1, "at http://h/p?q=1 with %s", (SECRET,), None)
-    output.log_handler(debug=True).handle(record)
+    LogHandler(output, debug=True).handle(record)
     said = capsys.readouterr().err
     assert "at http://h/p with [redacted]" in said
 
@@ -100,7 +108,7 @@ def test_what_other_libraries_log_steers_no_terminal(capsys: pytest.CaptureFixtu
     """Their warnings are said without --debug, too; further lines are indented and printable."""
     record = logging.LogRecord("x", 30, "f", 1, "a %s", ("\x1b]0;x\n[red]b",), None)
     for debug in (False, True):
-        Output().log_handler(debug=debug).handle(record)
+        LogHandler(Output(), debug=debug).handle(record)
         first, second = capsys.readouterr().err.splitlines()
         assert first.endswith(r"a \x1b]0;x")
         assert second == "  [red]b"

@@ -29,6 +29,7 @@ SUBJECTS: Final = {
     "helpers/fake_service.py": {"models._names"},
     "helpers/stores.py": {"_runs._stores"},
     "helpers/label_files.py": {"formats._losses", "formats._raw"},
+    "helpers/picture.py": {"look._subjects"},
     "helpers/simulated_run.py": {"_session", "uploads._observer"},
     "property/test_bytes_in_flight.py": {"uploads._sending"},
     "property/test_file_names.py": {"_file_names"},
