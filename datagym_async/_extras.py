@@ -13,7 +13,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "typer": "cli",
     "rich": "cli",
     "aiosqlite": "server",
-    "PIL": "server",
+    "PIL": "server",  # which alone imports it without a word; others name their extra
     "pillow_heif": "heic",
     "skimage": "demo",
     "jinja2": "look",

@@ -57,5 +57,4 @@ class Home:
 
     @property
     def is_in_process(self) -> bool:
-        """Return whether this is the process."""
         return self._forks == _Forks.count

@@ -60,11 +60,7 @@ _NO_NUMBER: Final = re.compile(
 
 
 def loads_of_python(text: bytes) -> Any:
-    """Return what JSON says, as Python's own writer has it: what is no finite number is null.
-
-    Raises:
-        orjson.JSONDecodeError: It is no JSON.
-    """
+    """Return what JSON says, as Python's own writer has it: what is no finite number is null."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -76,8 +72,7 @@ def loads_of_python(text: bytes) -> Any:
 def in_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Give JSON in UTF-8, without a mark before it, that comes in any encoding of Unicode.
 
-    Raises:
-        UnicodeDecodeError: What seems to be UTF-16 or UTF-32 is not.
+    What seems to be UTF-16 or UTF-32 and is not is a `UnicodeDecodeError`.
     """
     import json  # here, since a start needs only the reader above
 
@@ -92,11 +87,7 @@ def in_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def check_depth(text: bytes | bytearray | str) -> None:
-    """Refuse a text that is nested too deep, for a reader of another kind.
-
-    Raises:
-        NestedTooDeepError: It is.
-    """
+    """Raise `NestedTooDeepError` for a text that is, for a reader of another kind."""
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
     # What has few brackets, as most answers have, needs no further look.
@@ -115,11 +106,7 @@ class DepthGuard:
         self._cut_off = b""  # stands for a string whose end has not come yet
 
     def feed(self, piece: bytes | bytearray) -> None:
-        """Look at the next piece.
-
-        Raises:
-            NestedTooDeepError: It goes too deep.
-        """
+        """Look at the next piece; `NestedTooDeepError` if it goes too deep."""
         steps = trunk = self._outside(piece).translate(_STEPS, b'"')
         # Without the pairs that have none in between, it goes one level less deep.
         for levels in range(_LEVELS):

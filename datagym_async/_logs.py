@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import traceback
 
-from datagym_async._printable import printable, printable_lines
+from datagym_async._printable import printable
 
 
 def logger(name: str) -> logging.Logger:
@@ -35,7 +35,7 @@ def _with_printable_texts(record: logging.LogRecord) -> bool:
 def indented_trace(error: BaseException) -> str:
     """Return a traceback, each line of it printable and indented."""
     text = "".join(traceback.format_exception(error)).rstrip("\n")
-    return "\n".join(f"  {line}" for line in printable_lines(text).split("\n"))
+    return "\n".join(f"  {printable(line)}" for line in text.split("\n"))
 
 
 def _shown(value: object) -> object:

@@ -71,7 +71,6 @@ class Settings:
 Fetch: TypeAlias = "Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]"
 """Fetches a media into its place in the folder of a download."""
 
-
 _Transports: TypeAlias = "Callable[[Transport], Transport]"
 _Fetches: TypeAlias = "Callable[[str, DownloadConfig], Fetch]"
 _Workers: TypeAlias = "Callable[[Job], Workers]"
@@ -96,11 +95,7 @@ class Elsewhere:
 
 
 async def token_of(source: Secret | TokenSource) -> Secret:
-    """Return the token, asked for where a function gives it.
-
-    Raises:
-        ConfigurationError: What it gives is no token. What it raises comes out as it is.
-    """
+    """Return the token, asked for where a function gives it; what it raises comes out as it is."""
     if isinstance(source, Secret):
         return source
     is_coroutine = is_coroutine_function(source)
@@ -199,7 +194,6 @@ class Opened:
         return Opened(session, self.limits, self.media._known or "auto")
 
     def lane(self, lane: Lane) -> JobLane:
-        """Return the client's bound on uploads or downloads, as a run of them sees it."""
         return JobLane(self.limits, lane)
 
 
@@ -212,9 +206,7 @@ class JobLane:
 
     @property
     def most(self) -> int:
-        """Return how many may ever be in flight at once."""
         return self.limits.state(self.lane).maximum
 
     def pin(self, places: int) -> AbstractContextManager[None]:
-        """Fix how many may be in flight while the block runs."""
         return self.limits.pin(self.lane, places)

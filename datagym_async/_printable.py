@@ -30,11 +30,6 @@ def quoted(text: str) -> str:
     return f"{mark}{printable(text)}{mark}"
 
 
-def printable_lines(text: str) -> str:
-    """Return a text of several lines, each of them printable: a traceback."""
-    return "\n".join(map(printable, text.split("\n")))
-
-
 def printable_json(document: str) -> str:
     """Return a JSON document that says the same and steers nothing where it is printed."""
     return "\n".join(_escaped(line, _json_escape) for line in document.split("\n"))

@@ -9,6 +9,8 @@
 - `_statistics`: what all of this took.
 """
 
+# ruff: noqa: F401 -- what a package of ours alone imports is what it exports
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -28,14 +30,3 @@ else:
         _pause="PauseGate pause_asked",
         _statistics="SessionStatistics",
     )
-
-__all__ = [
-    "Gradient",
-    "LimiterState",
-    "Limits",
-    "LimitsConfig",
-    "PauseGate",
-    "SessionStatistics",
-    "Slot",
-    "pause_asked",
-]

@@ -6,6 +6,8 @@
 - `_loop`: `RetryLoop` runs both on tenacity; `RetryQuota` is the retry budget of the whole client.
 """
 
+# ruff: noqa: F401 -- what a package of ours alone imports is what it exports
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -23,15 +25,3 @@ else:
         _loop="SEEMS_DOWN RetryLoop RetryQuota",
         _table="Action Trouble classify decide",
     )
-
-__all__ = [
-    "SEEMS_DOWN",
-    "Action",
-    "RetryLoop",
-    "RetryPolicy",
-    "RetryQuota",
-    "Trouble",
-    "classify",
-    "decide",
-    "parse_retry_after",
-]

@@ -12,6 +12,8 @@ In reading order:
 * `_decode`: images as Pillow sees them. `_prepare`: what is made of them before they are sent.
 """
 
+# ruff: noqa: F401 -- what a package of ours alone imports is what it exports
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -35,20 +37,3 @@ else:
         _options="Stops",
         _text="counted csv_cells plain_cell share_of_bytes size",
     )
-
-__all__ = [
-    "BulkRun",
-    "Database",
-    "Findings",
-    "HashedPart",
-    "Stops",
-    "counted",
-    "csv_cells",
-    "decode",
-    "is_fatal",
-    "is_unreachable",
-    "lock_path",
-    "plain_cell",
-    "share_of_bytes",
-    "size",
-]

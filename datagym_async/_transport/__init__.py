@@ -12,6 +12,8 @@
   aiohttp's own errors hold the headers of the request, and so the token.
 """
 
+# ruff: noqa: F401 -- what a package of ours alone imports is what it exports
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -57,31 +59,3 @@ else:
         _options="Auth CallersSession Timeout check_base_url check_kind check_session check_token"
         " is_host proxy_for tls_context",
     )
-
-__all__ = [
-    "FAILURES",
-    "AiohttpTransport",
-    "Auth",
-    "CallersSession",
-    "Deadline",
-    "Deadlines",
-    "ForbiddenAddressError",
-    "GuardedSession",
-    "LinkError",
-    "LinkFetcher",
-    "LinkProber",
-    "PublicResolver",
-    "Redirect",
-    "StreamedResponse",
-    "Timeout",
-    "Transport",
-    "check_base_url",
-    "check_kind",
-    "check_public",
-    "check_session",
-    "check_token",
-    "is_host",
-    "proxy_for",
-    "tls_context",
-    "translate",
-]

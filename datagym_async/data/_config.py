@@ -89,7 +89,7 @@ class LoaderConfig:
     shuffle: int | None = None
     shard: tuple[int, int] = (0, 1)
     even: Even | None = attrs.field(default=None, validator=one_of(*get_args(Even), None))
-    decode: Decode = "bytes"
+    decode: Decode = attrs.field(default="bytes", validator=one_of(*get_args(Decode)))
     dtype: DType = attrs.field(default="uint8", validator=one_of(*get_args(DType)))
     orientation: Orientation = attrs.field(default="keep", validator=one_of(*get_args(Orientation)))
     batch_size: int | None = attrs.field(default=None, validator=_least(1))
@@ -97,7 +97,7 @@ class LoaderConfig:
     on_error: OnError = "raise"
     cache: Path | None = attrs.field(default=None, converter=_to_path)
     cache_bytes: int = attrs.field(default=10 * 1024 * _MIB, validator=_least(1))
-    links: Links = "refuse"
+    links: Links = attrs.field(default="refuse", validator=one_of(*get_args(Links)))
     labels: bool = True
     concurrency: int | None = attrs.field(default=None, validator=_least(1))
 
@@ -111,9 +111,6 @@ class LoaderConfig:
             raise ConfigurationError(
                 f"shard is {self.shard!r}; give (index, count) with an index from 0 to count - 1"
             )
-        if self.decode not in get_args(Decode):
-            msg = f'decode is {self.decode!r}; it can be "bytes", "pillow" or "numpy"'
-            raise ConfigurationError(msg)
         if self.decode != "numpy" and self.dtype != "uint8":
             raise ConfigurationError('dtype="keep" is of arrays; add decode="numpy"')
         if self.decode == "bytes" and self.orientation == "apply":
@@ -132,9 +129,6 @@ class LoaderConfig:
                 f'even="{self.even}" and on_error="skip": whoever skips has fewer samples than the '
                 "others; give a function that returns a replacement"
             )
-        if self.links not in get_args(Links):
-            msg = f'links is {self.links!r}; it can be "refuse", "skip" or "service"'
-            raise ConfigurationError(msg)
 
 
 class LoaderOptions(TypedDict, total=False):

@@ -106,12 +106,7 @@ def turned(task: LabeledTask, orientation: int, size: tuple[int, int]) -> Labele
     """Return labels of a stored image as labels of the image that its EXIF orientation shows.
 
     Bitmaps stay as they are: the labels hold their addresses alone. So do incomplete shapes, which
-    have no coordinates.
-
-    Args:
-        task: The labels.
-        orientation: 1 to 8, as EXIF counts them.
-        size: Width and height of the image as it is stored.
+    have no coordinates. `size` are width and height of the image as it is stored.
     """
     width, height = size
     turn: dict[int, Callable[[float, float], Point]] = {

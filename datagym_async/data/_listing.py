@@ -21,8 +21,9 @@ from datagym_async._runs._engine import RunLane
 from datagym_async._runs._needs import DatasetLookup, LabelExports, ProjectLookup
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import MAX_IN_MEMORY
-from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
+from datagym_async.resources._projects import chosen
 from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
@@ -108,9 +109,7 @@ async def list_media(
     """Return the media of a dataset, or of all of a project; for `links` see `LoaderConfig`."""
     dataset_ids = [dataset_id] if dataset_id else []
     if project_id and not dataset_id:
-        projects = (each for each in await library.projects.list() if each.id == project_id.lower())
-        if (project := next(projects, None)) is None:
-            raise NotFoundError(f"There is no project {project_id}", status=404)
+        project = chosen(await library.projects.list(), project_id)
         dataset_ids = [dataset.id for dataset in project.datasets]
     rows: list[bytes] = []
     link_rows: list[bytes] = []

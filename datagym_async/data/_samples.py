@@ -87,8 +87,6 @@ def weigh(value: object) -> int:
 
 @attrs.define
 class SampleLoader:
-    """Load the samples of a listing: download or cache, decode, label, transform."""
-
     _media: Media
     listing: Listing
     _labels: PackedLabels | None

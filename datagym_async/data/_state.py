@@ -82,7 +82,6 @@ class LoaderState:
 
     @property
     def progress(self) -> Progress:
-        """Return how far the shard has got."""
         rest = Rest(self.media, self.base, self.done)
         return Progress(rest, self.shard, self.shards, self.passed, self.ahead)
 
@@ -179,7 +178,6 @@ class Position:
             self._progress.mark(number)
 
     def go_to(self, epoch: int) -> None:
-        """Go to the beginning of an epoch."""
         self.epoch, self._progress, self._loaded = epoch, None, None
 
     def state(self, listing: Listing | Known | None) -> LoaderState:
@@ -232,12 +230,7 @@ class Position:
 def rounds(left: Sequence[int], values: int) -> list[int]:
     """Return how many of `values` each worker gave, in turn, those that have none left passed over.
 
-    Args:
-        left: How many each of them has to give.
-        values: How many all of them gave, as a ``DataLoader`` takes them.
-
-    Raises:
-        ConfigurationError: They have less than that.
+    `left` is how many each of them has to give; a ``DataLoader`` takes them so.
     """
     given = [0] * len(left)
     while values:

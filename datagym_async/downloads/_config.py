@@ -44,11 +44,7 @@ _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([kMGT])(i?)B?")
 
 
 def bound_of(value: int | str) -> tuple[int, int]:
-    """Return the most media and the most bytes of a shard, one of them 0 for no bound.
-
-    Raises:
-        ConfigurationError: It is neither a number nor a size.
-    """
+    """Return the most media and the most bytes of a shard, one of them 0 for no bound."""
     text = str(value).strip()
     if text.isdecimal() and int(text):
         return int(text), 0

@@ -33,8 +33,6 @@ PART: Final = 8 << 20
 
 @attrs.define
 class Prefix:
-    """Where the files of a download go."""
-
     stores: Stores
     at: StoredAt
     root: Path  # the folder of ours

@@ -204,8 +204,6 @@ class DownloadReport(BulkReport):
 
 @attrs.define
 class DownloadTally(BulkTally[DownloadResult]):
-    """Count a download."""
-
     phase: str = "listing"
     bytes_arrived: int = 0
     bytes_downloaded: int = 0

@@ -100,11 +100,7 @@ class BitmapReport:
 
 
 def _named_by(url: str) -> tuple[str, str]:
-    """Return the task and the key that a bitmap's URL ends with.
-
-    Raises:
-        APIResponseValidationError: It is no such URL.
-    """
+    """Return the task and the key that a bitmap's URL ends with."""
     try:
         parts = urlsplit(url).path.split("/")
     except ValueError:  # brackets that hold no address
@@ -153,12 +149,7 @@ def check_format(wanted: str) -> None:
 
 
 def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
-    """Write a bitmap in a format; nobody ever sees half a file there.
-
-    Raises:
-        APIResponseValidationError: What the service sent is no whole bitmap.
-        FileWriteError: The file cannot be written.
-    """
+    """Write a bitmap in a format, if the service sent a whole one; nobody ever sees half a file."""
     if wanted == "png":
         target = io.BytesIO()
         _decoded(content).save(target, "PNG")
@@ -260,7 +251,6 @@ class BitmapSource:
         return found
 
     async def fetch(self, bitmap: Bitmap) -> bytes:
-        """Return a bitmap as the service sends it."""
         return await self.labels.bitmap(bitmap.task_id, bitmap.key)
 
 

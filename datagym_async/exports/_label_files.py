@@ -30,7 +30,7 @@ from datagym_async.formats import (
 )
 from datagym_async.formats._writing import check_target
 from datagym_async.formats._written import Fixed
-from datagym_async.labels import LabelConfig, LabeledTask, to_payload
+from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
@@ -130,13 +130,7 @@ class ExportOptions:
 async def export_labels(
     source: TaskSource, path: Path, wanted: ExportFormat, options: ExportOptions
 ) -> ExportedLabels:
-    """Write the labels of a project to a file or folder.
-
-    Raises:
-        APIError: They cannot be read.
-        ConfigurationError: There is no such format, or the path cannot be used.
-        FileWriteError: They cannot be written.
-    """
+    """Write the labels of a project to a file or folder; for errors `client.export_labels`."""
     if wanted not in EXPORT_FORMATS:
         known = ", ".join(EXPORT_FORMATS)
         raise ConfigurationError(f"There is no export format {wanted!r}; use one of {known}")
@@ -255,7 +249,26 @@ async def _converted(
         pictured = {task.media_id for task in found if task.task_export_url is None}
         await options.download(folder, pictured, tell)
     options.on_progress(ExportProgress(phase="write", done=len(found), total=len(found)))
-    losses += await in_thread(_write, found, path, wanted, config, folder, options)
+
+    def write_all() -> LossReport:
+        return write(
+            found,
+            path,
+            cast("WrittenFormat", wanted),
+            mapping=options.mapping,
+            config=config or (),
+            classes=options.classes,
+            clip=options.clip,
+            zero_based=options.zero_based,
+            images_from=None if folder is None else files_in(folder),
+            placing="copy" if options.images == "copy" else "link",
+            split=options.split,
+            group=options.group,
+            captions=options.captions,
+            overwrite=options.overwrite,
+        )
+
+    losses += await in_thread(write_all)
     return ExportedLabels(
         path=path,
         format=wanted,
@@ -264,30 +277,4 @@ async def _converted(
         exact=exact,
         losses=losses,
         downloaded_to=folder if options.images == "download" else None,
-    )
-
-
-def _write(
-    found: list[LabeledTask],
-    path: Path,
-    wanted: ExportFormat,
-    config: LabelConfig | None,
-    folder: Path | None,
-    options: ExportOptions,
-) -> LossReport:
-    return write(
-        found,
-        path,
-        cast("WrittenFormat", wanted),
-        mapping=options.mapping,
-        config=config or (),
-        classes=options.classes,
-        clip=options.clip,
-        zero_based=options.zero_based,
-        images_from=None if folder is None else files_in(folder),
-        placing="copy" if options.images == "copy" else "link",
-        split=options.split,
-        group=options.group,
-        captions=options.captions,
-        overwrite=options.overwrite,
     )

@@ -58,8 +58,6 @@ def is_labelled(image: LabeledImage) -> bool:
 
 @attrs.define
 class TaskSource:
-    """The tasks that are wanted of one project."""
-
     labels: LabelsResource
     tasks: TasksResource
     datasets: DatasetLookup
@@ -254,14 +252,8 @@ def _coordinates(shape: Shape) -> tuple[int, ...] | None:
 
 
 def _labelled(detail: TaskDetail, task: Task) -> LabeledTask:
-    known = labels_of(detail)
     return LabeledTask(
-        media_id=known.media_id,
-        media_name=known.media_name,
-        annotations=known.annotations,
-        classifications=known.classifications,
-        width=known.width,
-        height=known.height,
+        **attrs.asdict(labels_of(detail), recurse=False),
         stored_media_name=detail.media.stored_name,
         labeler=task.labeler,
         state=detail.state,

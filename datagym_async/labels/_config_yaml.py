@@ -51,7 +51,6 @@ class _Dumper(yaml.SafeDumper):
     """Write what is not printable as escapes: for YAML there are five more line breaks."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        """Return a text as a scalar."""
         style = None if text.isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", text, style)
 
@@ -66,6 +65,5 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def write_yaml(document: object) -> str:
-    """Return a document as YAML."""
     text: str = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
     return text

@@ -174,19 +174,12 @@ class InShares(LabeledImage):
 
 @attrs.define
 class Fitted:
-    """The labels of an image, fitted to the image that the service has.
+    """The labels of an image, fitted to the image that the service has."""
 
-    Args:
-        image: The labels, with the size of that image.
-        errors: Why they are not its labels; empty if they may be.
-        left_out: The shapes of which nothing is within it.
-        warnings: What was changed.
-    """
-
-    image: LabeledImage
-    errors: list[Finding] = attrs.field(factory=list)
-    left_out: list[Finding] = attrs.field(factory=list)
-    warnings: list[Finding] = attrs.field(factory=list)
+    image: LabeledImage  # with the size of that image
+    errors: list[Finding] = attrs.field(factory=list)  # why they are not its labels
+    left_out: list[Finding] = attrs.field(factory=list)  # of which nothing is within it
+    warnings: list[Finding] = attrs.field(factory=list)  # what was changed
 
 
 def fitted(

@@ -36,7 +36,6 @@ class ShapeError(ConfigurationError):
         return printable(f"{at}{self.text}")
 
     def below(self, path: str) -> ShapeError:
-        """Return itself, found below a path."""
         self.path = path + self.path
         return self
 
@@ -56,18 +55,18 @@ _KINDS: Mapping[type, str] = {
 }
 
 
+# A JSON value of a kind is given back; another one is refused.
+
+
 def as_object(value: object, *, path: str = "") -> dict[str, Any]:
-    """Return a JSON value if it is an object."""
     return value if isinstance(value, dict) else _refuse(value, dict, path)
 
 
 def as_list(value: object, *, path: str = "") -> list[Any]:
-    """Return a JSON value if it is a list."""
     return value if isinstance(value, list) else _refuse(value, list, path)
 
 
 def as_text(value: object, *, path: str = "") -> str:
-    """Return a JSON value if it is a text."""
     return value if isinstance(value, str) else _refuse(value, str, path)
 
 

@@ -272,7 +272,6 @@ class Form:
         return {name: values[name] for name in order if name in always or values[name]}
 
     def has(self, member: str) -> bool:
-        """Return whether the file had a member."""
         return member in (self.members or ())
 
 

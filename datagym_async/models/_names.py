@@ -113,11 +113,7 @@ def _composed(match: re.Match[str]) -> str:
 
 
 def fold_written(name: str) -> str:
-    """Return what a name is known by as people write it (see `name_key`).
-
-    Raises:
-        ConfigurationError: No media can have such a name (see `encode_name`).
-    """
+    """Return what a name is known by as people write it; for errors see `encode_name`."""
     # As nearly all names are: it travels as it is.
     if 0 < len(name) <= MAX_NAME_LENGTH and _PLAIN.fullmatch(name):
         return name.lower()
@@ -140,12 +136,9 @@ class NamedMedia(Protocol):
     """A media, for example a `DatasetMedia`."""
 
     @property
-    def id(self) -> str:
-        """Return its UUID."""
-
+    def id(self) -> str: ...
     @property
-    def name(self) -> str:
-        """Return its name, decoded."""
+    def name(self) -> str: ...  # decoded
 
 
 @attrs.define

@@ -18,46 +18,28 @@ T = TypeVar("T")
 
 
 class OpenAnswer(Protocol):
-    """An answer whose body is still on its way."""
+    """An answer whose body is still on its way; its chunks can be iterated once."""
 
     @property
-    def status(self) -> int:
-        """HTTP status."""
-
+    def status(self) -> int: ...
     @property
-    def headers(self) -> Mapping[str, str]:
-        """Header fields, names in lower case."""
-
-    def iter_chunks(self) -> AsyncIterator[bytes]:
-        """Return the body piece by piece; it can be iterated once."""
+    def headers(self) -> Mapping[str, str]: ...  # names in lower case
+    def iter_chunks(self) -> AsyncIterator[bytes]: ...
 
 
 class Door(Protocol):
-    """The door to the network; `Session` is it."""
+    """The door to the network; `Session` is it, and says what each method does."""
 
     @property
-    def base_url(self) -> str:
-        """Address of the service."""
-
-    def settle_after(self) -> float:
-        """Return the seconds within which the service may still carry a lost request out."""
-
-    async def request(self, request: Request) -> Response:
-        """Return the good answer to a request, retried by the table."""
-
+    def base_url(self) -> str: ...
+    def settle_after(self) -> float: ...
+    async def request(self, request: Request) -> Response: ...
     async def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
-    ) -> Response | T:
-        """Return the good answer, or what settling found after a lost one."""
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[OpenAnswer]:
-        """Give the open answer to a request."""
-
-    async def read(self, request: Request, reading: Callable[[OpenAnswer], Awaitable[T]]) -> T:
-        """Return what is read from the open answer, begun again where it breaks off."""
-
-    def stream_url(self, url: str) -> AbstractAsyncContextManager[OpenAnswer]:
-        """Give the open answer of another origin, asked without our credentials."""
+    ) -> Response | T: ...
+    def stream(self, request: Request) -> AbstractAsyncContextManager[OpenAnswer]: ...
+    async def read(self, request: Request, reading: Callable[[OpenAnswer], Awaitable[T]]) -> T: ...
+    def stream_url(self, url: str) -> AbstractAsyncContextManager[OpenAnswer]: ...
 
 
 AnyPoint: TypeAlias = Point | StoredPoint  # a point of a shape, or one as the service has shown it
@@ -79,7 +61,6 @@ class Resource:
         self._session = session
 
     async def _fetch(self, request: Request, kind: type[T]) -> T:
-        """Return the answer to a request as a model."""
         return await read(request, await self._session.request(request), kind)
 
     async def _fetch_or_settle(

@@ -286,11 +286,9 @@ class ConfigWriter(Resource):
         self._project_id = project_id
 
     async def clear(self) -> None:
-        """Empty it."""
         await self._fetch(routes.clear_config(self._config_id), ClearedConfig)
 
     async def fill_empty(self, wanted: LabelConfig) -> LabelConfiguration:
-        """Fill it if it is empty."""
         request = routes.upload_config(self._config_id, wanted.to_payload())
         try:
             return await self._fetch_or_settle(request, LabelConfiguration)

@@ -350,7 +350,6 @@ class Named:
 
     @property
     def media_id(self) -> str:
-        """Return the id, empty where it has none."""
         given = cast("object", self.prediction)
         if isinstance(given, LabeledImage):
             return given.media_id
@@ -424,13 +423,9 @@ class PredictionScreening:
             earlier = self._seen.setdefault(digest, index)
             if earlier != index:
                 same = f"predictions[{earlier}] is for the same media {media_id}"
-                wrong = (
-                    Finding(
-                        (),
-                        f"{same}, and this one would replace its labels; put them into one",
-                        kind="another one before is for the same media; put them into one",
-                    ),
-                )
+                text = f"{same}, and this one would replace its labels; put them into one"
+                kind = "another one before is for the same media; put them into one"
+                wrong = (Finding((), text, kind=kind),)
 
         outcome = ImportOutcome.REJECTED if wrong else ImportOutcome.CHECKED
         said = {outcome.value: wrong, "left out": left_out, "warning": warnings}
@@ -472,8 +467,6 @@ _IDS = ("internal_media_ID", "internal_image_ID")
 
 @attrs.define
 class MediaNames:
-    """Gives predictions the ids of their media."""
-
     _index: MediaIndex = attrs.field(factory=MediaIndex)
     _taken: dict[str, str] = attrs.field(factory=dict)
 
@@ -504,14 +497,9 @@ class MediaNames:
         if given.media_id and len(found) != 1:
             return given
         if not found:
-            return Named(
-                prediction,
-                Finding(
-                    (),
-                    f"no media of the project is named {name!r}",
-                    kind="no media of the project has this name",
-                ),
-            )
+            text = f"no media of the project is named {name!r}"
+            kind = "no media of the project has this name"
+            return Named(prediction, Finding((), text, kind=kind))
         if len(found) > 1:
             many = f"{len(found)} media of the project are named {name!r}: {', '.join(found)}"
             kind = "several media of the project have this name"
@@ -519,14 +507,9 @@ class MediaNames:
             return Named(prediction, Finding((), many + hint, kind=kind + hint))
         taken = self._taken.setdefault(found[0], name)
         if len({normalize("NFC", each).casefold() for each in (taken, name)}) > 1:
-            return Named(
-                prediction,
-                Finding(
-                    (),
-                    f"{taken!r} has the only media that {name!r} could be, already",
-                    kind="another image before has the only media that it could be",
-                ),
-            )
+            text = f"{taken!r} has the only media that {name!r} could be, already"
+            kind = "another image before has the only media that it could be"
+            return Named(prediction, Finding((), text, kind=kind))
         if isinstance(prediction, LabeledImage):
             return Named(attrs.evolve(prediction, media_id=found[0]))
         return Named({**prediction, _IDS[0]: found[0]})

@@ -56,11 +56,7 @@ class ProjectsResource(Resource):
 
 
 def chosen(projects: Iterable[Project], project_id: str) -> Project:
-    """Return the one of some projects that has an id.
-
-    Raises:
-        NotFoundError: None has it.
-    """
+    """Return the one of some projects that has an id, or raise `NotFoundError`."""
     found = next((each for each in projects if each.id == project_id.lower()), None)
     if found is None:
         raise NotFoundError(f"there is no project {project_id}", status=404, key="ex_notfound")

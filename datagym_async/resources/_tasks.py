@@ -329,7 +329,6 @@ async def read_task(door: Door, project_id: ProjectId) -> TaskDetail | None:
 
 
 async def all_tasks(door: Door, project_id: ProjectId) -> list[Task]:
-    """Return the tasks of a project in every state."""
     return await TasksResource(door).list(project_id, state=_OPENED_FIRST)
 
 

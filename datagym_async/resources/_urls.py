@@ -49,11 +49,10 @@ async def upload_in_batches(
         try:
             answer = {result.url: result for result in await send(batch)}
         except APIError as error:
-            is_rolled_back = isinstance(error, InternalServerError) and error.key == "ex_system"
-            if not is_rolled_back:
-                done = len(results)
-                error.add_note(f"{done} of {len(set(given))} URLs had been dealt with before")
-                raise
+            if not (isinstance(error, InternalServerError) and error.key == "ex_system"):
+                done = f"{len(results)} of {len(set(given))} URLs"
+                error.add_note(f"{done} had been dealt with before")
+                raise  # else the service has rolled all of it back
             if len(batch) == 1:
                 results[batch[0]] = UrlResult(batch[0], UrlStatus.FAILED, reason=str(error))
             else:  # it is halved until the culprit is alone

@@ -45,7 +45,7 @@ def make_app(
     service: Service, counters: Counters, middlewares: Iterable[Middleware]
 ) -> web.Application:
     """Return the application of a service; `middlewares` see each request before it does."""
-    router = Router(ROUTES, service.settings.dialect)
+    router = Router(ROUTES, service.dialect)
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -39,8 +39,6 @@ Counters: TypeAlias = Counter[str]
 
 
 class Connection(web.RequestHandler):
-    """One connection of a client."""
-
     __slots__ = ("_answered", "_counters", "_half_closed", "_most", "_receiving", "_served")
 
     def __init__(
@@ -64,12 +62,10 @@ class Connection(web.RequestHandler):
         self._answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count the connection."""
         self._counters.update(["connections", "open_connections"])
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Count it out."""
         self._counters["open_connections"] -= 1
         self._half_closed = True
         self._spoil_cut_body()
@@ -93,7 +89,6 @@ class Connection(web.RequestHandler):
         return self._half_closed or self._served >= self._most
 
     def begin(self, body: StreamReader) -> None:
-        """Note that a request of this connection begins."""
         self._served += 1
         self._receiving = body
         self._answered = False

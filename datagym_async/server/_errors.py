@@ -72,8 +72,6 @@ _RESERVED: Final = frozenset(
 
 @attrs.frozen
 class Detail:
-    """One entry of an error's `details`."""
-
     name: str
     key: str
     params: Sequence[str] = ()

@@ -5,7 +5,6 @@ still arriving, `token`, and `lock`, which keeps a second server out. All files 
 alone (0600), and so is the folder when it is made here (0700); one that was there keeps its mode.
 """
 
-import asyncio
 import contextlib
 import io
 import os
@@ -15,16 +14,14 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import BinaryIO, Final, ParamSpec, Self, TypeVar
+from typing import BinaryIO, Final, Self
 
 import attrs
 from aiohttp import StreamReader
 
+from datagym_async._threads import in_thread
 from datagym_async.server._images import size_of
 from datagym_async.server._store import StoreError
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # Beginning of the names of folders that go with their server, and are swept after a kill.
 TEMPORARY: Final = "datagym-temporary-"
@@ -33,24 +30,6 @@ _TRIES: Final = 10
 # Bytes of a body that stay in memory, and those that tell what kind of file it is.
 _IN_MEMORY: Final = 1 << 20
 _HEAD: Final = 512
-
-
-async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a blocking function in a thread and return what it returns.
-
-    Cancelled, it waits for the thread before it goes: whoever cleans up then has the files to
-    himself.
-    """
-    loop = asyncio.get_running_loop()
-    work = loop.run_in_executor(None, lambda: function(*args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if not work.cancelled():
-            # Looked at, so that it is not reported as "never retrieved".
-            work.exception()
-        raise
 
 
 @attrs.define
@@ -66,10 +45,7 @@ class DataFolder:
         """Make the folder when it is not there (None: a temporary one), and lock it.
 
         What an earlier run left half received is swept away, and so are the temporary folders of
-        servers that were killed.
-
-        Raises:
-            StoreError: Another server uses the folder, or it cannot be written to.
+        servers that were killed. One that cannot be used is a `StoreError`.
         """
         sweep_temporary()
         opened = cls(*_temporary(), True) if path is None else cls(path, _locked(path))
@@ -110,7 +86,6 @@ class DataFolder:
         return token
 
     def media(self, media_id: str) -> Path:
-        """Return where the file of a media lies."""
         media_id = media_id.lower()
         return self.path / "blobs" / media_id[:2] / media_id
 
@@ -222,7 +197,6 @@ class IncomingFile:
     _path: Path | None = None
 
     async def add(self, piece: bytes) -> None:
-        """Take one more piece."""
         if len(self.head) < _HEAD:
             self.head += piece[: _HEAD - len(self.head)]
         self.size += len(piece)
@@ -256,7 +230,6 @@ class IncomingFile:
         await in_thread(close_and_move)
 
     async def aclose(self) -> None:
-        """Remove what was not kept."""
         self._buffer.clear()
         if self._file is not None:
             await in_thread(self._discard)

@@ -86,7 +86,6 @@ class Entry:
         return not self.is_classification
 
     def view(self) -> dict[str, Json]:
-        """Return the entry as the service shows it."""
         return {
             "id": self.id,
             "lcEntryParentId": self.parent_id,
@@ -151,7 +150,6 @@ def global_classifications(entries: Entries) -> list[Entry]:
 
 
 async def insert_entries(db: Transaction, config_id: str, roots: Iterable[Entry]) -> None:
-    """Store the entries of a configuration."""
     await db.run_many(
         "INSERT INTO lc_entry (id, config_id, parent_id, entry_key, entry_value, type, color,"
         " shortcut, timestamp, max_length, required, options_json)"
@@ -177,7 +175,6 @@ class LabelTask:
 
     @property
     def id(self) -> str:
-        """The task's id as it is stored."""
         return str(self.task["id"])
 
 
@@ -251,7 +248,6 @@ async def load_values(db: Queries, task_id: str, entries: Entries) -> tuple[Valu
 
 
 async def insert_values(db: Transaction, task_id: str, roots: Iterable[Value]) -> None:
-    """Store new values of a task."""
     await db.run_many(
         "INSERT INTO lc_value (id, task_id, entry_id, parent_id, timestamp, labeler, valid,"
         " comment, payload_json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -24,8 +24,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from yarl import URL
 
+from datagym_async._threads import in_thread
 from datagym_async.server._errors import refuse, refuse_data
-from datagym_async.server._files import in_thread
 from datagym_async.server._images import ACCEPTED, sniff
 
 FetchLinks = Literal["public", "any", "local", "never"]

@@ -35,8 +35,6 @@ _DIGITS: Final = "^[0-9]+$"
 
 @attrs.frozen
 class Problem:
-    """What is wrong at one place of the document."""
-
     pointer: str
     sentences: Sequence[str]
 
@@ -90,7 +88,6 @@ def _each(expected: str, check: Check, value: Json, at: str) -> Problems:
 
 
 def _members(checks: Mapping[str, Check], value: Mapping[str, Json], at: str) -> Problems:
-    """Check the members that are there."""
     there = (name for name in checks if name in value)
     return chain.from_iterable(checks[name](value[name], f"{at}/{name}") for name in there)
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import attrs
 import orjson
 
-from datagym_async.server._files import in_thread
+from datagym_async._threads import in_thread
 from datagym_async.server._images import UnreadableImageError, size_of, sniff
 from datagym_async.server._json import Json
 from datagym_async.server._labels import (
@@ -153,7 +153,6 @@ async def seed_demo(service: Service) -> list[SeededProject]:
 
 
 async def make_project(service: Service, db: Transaction, project: SeedProject) -> SeededProject:
-    """Make a project with everything in it."""
     project_id, config_id, iteration_id = new_id(), new_id(), new_id()
     await db.run(
         "INSERT INTO project"
@@ -183,7 +182,6 @@ async def make_project(service: Service, db: Transaction, project: SeedProject) 
 
 
 async def make_dataset(service: Service, db: Transaction, dataset: SeedDataset) -> SeededDataset:
-    """Make a dataset with its media."""
     dataset_id = new_id()
     await db.run(
         "INSERT INTO dataset"

@@ -12,10 +12,11 @@ from typing import Final, Self
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from datagym_async._threads import in_thread
 from datagym_async.server import _seed
 from datagym_async.server._app import make_app
 from datagym_async.server._connections import Connection, Counters, ServerStatistics
-from datagym_async.server._files import DataFolder, in_thread
+from datagym_async.server._files import DataFolder
 from datagym_async.server._json import Dialect
 from datagym_async.server._labels import TaskState
 from datagym_async.server._links import FetchLinks, LinkImages
@@ -26,7 +27,7 @@ from datagym_async.server._seed import (
     SeedProject,
     SeedVideoObject,
 )
-from datagym_async.server._service import Plan, Service, Settings, Tokens
+from datagym_async.server._service import Plan, Service, Tokens
 from datagym_async.server._store import Store, now
 
 # How long requests in flight may take to finish while the server stops, in seconds.
@@ -76,7 +77,8 @@ class Server:
         self._host = host
         self._port = port
         self._token = token
-        self._settings = Settings(dialect, requests_per_connection, max_allowed_packet, fetch_links)
+        self._wire = dialect, max_allowed_packet
+        self._requests_per_connection, self._fetch_links = requests_per_connection, fetch_links
         self._middlewares = tuple(middlewares)
         self._counters = Counters()
         self._service: Service | None = None
@@ -119,8 +121,8 @@ class Server:
             tokens = Tokens(store)
             token = self._token if self._token is not None else await in_thread(folder.token)
             await tokens.load(token)
-            links = await stack.enter_async_context(LinkImages.open(self._settings.fetch_links))
-            service = Service(store, folder, tokens, self._settings, links)
+            links = await stack.enter_async_context(LinkImages.open(self._fetch_links))
+            service = Service(store, folder, tokens, links, *self._wire)
             self._token = token
             self._port = await self._listen(service, stack)
             host = f"[{self._host}]" if ":" in self._host else self._host
@@ -148,7 +150,7 @@ class Server:
         stack.callback(cut_off)
         stack.push_async_callback(runner.cleanup)
         loop = asyncio.get_running_loop()
-        most = self._settings.requests_per_connection
+        most = self._requests_per_connection
         listener = await loop.create_server(
             lambda: Connection(manager, self._counters, most, loop=loop),
             self._host,

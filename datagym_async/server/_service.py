@@ -13,7 +13,7 @@ from aiohttp import HttpVersion11, web
 from datagym_async.server._errors import EmptyAnswer, refuse
 from datagym_async.server._files import DataFolder
 from datagym_async.server._json import Dialect, Json, parse, pretty, to_legacy
-from datagym_async.server._links import FetchLinks, LinkImages
+from datagym_async.server._links import LinkImages
 from datagym_async.server._store import Store
 
 Handler: TypeAlias = Callable[["Call"], Awaitable[web.StreamResponse]]
@@ -49,16 +49,6 @@ class Plan:
     """What has been counted so far."""
 
 
-@attrs.frozen
-class Settings:
-    """How a server was started; see `Server` for the meaning."""
-
-    dialect: Dialect = "current"
-    requests_per_connection: int = 100
-    max_allowed_packet: int = 16 * 1024 * 1024
-    fetch_links: FetchLinks = "public"
-
-
 @attrs.define
 class Tokens:
     """The good tokens, kept as digests: neither the database nor a repr shows one."""
@@ -75,7 +65,6 @@ class Tokens:
         self._good = {str(row["digest"]) for row in rows}
 
     async def add(self, token: str, *, main: bool = False) -> None:
-        """Let one more token in."""
         digest = _digest(token)
         async with self._store.writing() as db:
             await db.run("DELETE FROM api_token WHERE digest = ?", digest)
@@ -83,7 +72,6 @@ class Tokens:
         self._good.add(digest)
 
     async def delete(self, token: str) -> None:
-        """Refuse a token from now on."""
         async with self._store.writing() as db:
             await db.run("UPDATE api_token SET deleted = 1 WHERE digest = ?", _digest(token))
         self._good.discard(_digest(token))
@@ -103,13 +91,12 @@ def _digest(token: str) -> str:
 
 @attrs.define
 class Service:
-    """The running service."""
-
     store: Store
     folder: DataFolder
     tokens: Tokens
-    settings: Settings
     links: LinkImages
+    dialect: Dialect
+    max_allowed_packet: int
     base_url: str = ""  # known once the socket listens
     loopback_only: bool = True
     plan: Plan = Plan()
@@ -120,7 +107,7 @@ class Service:
 
     def render(self, value: Json) -> bytes:
         """Return JSON in the dialect and the layout that the service speaks at the moment."""
-        if self.settings.dialect == "legacy":
+        if self.dialect == "legacy":
             value = to_legacy(value)
         return pretty(value) if self.pretty else orjson.dumps(value)
 
@@ -142,8 +129,6 @@ class Route:
 
 @attrs.define
 class Call:
-    """A request that found its route."""
-
     request: web.Request
     service: Service
     route: Route

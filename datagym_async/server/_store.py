@@ -160,7 +160,6 @@ def new_id() -> str:
 
 
 def now() -> int:
-    """Return the time in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
@@ -219,11 +218,9 @@ class Queries:
         self._connection = connection
 
     async def rows(self, sql: str, *parameters: SqlValue) -> list[Row]:
-        """Return all rows of a query."""
         return list(await self._connection.execute_fetchall(sql, parameters))
 
     async def row(self, sql: str, *parameters: SqlValue) -> Row | None:
-        """Return the first row of a query, or None."""
         found = await self.rows(sql, *parameters)
         return found[0] if found else None
 

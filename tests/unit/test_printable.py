@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import datagym_async
-from datagym_async._logs import logger
-from datagym_async._printable import printable, printable_json, printable_lines, quoted
+from datagym_async._logs import indented_trace, logger
+from datagym_async._printable import printable, printable_json, quoted
 from datagym_async._wire import Request, Response, decode_error
 from datagym_async.exceptions import (
     ConfigurationError,
@@ -55,7 +55,8 @@ def test_quotes_are_set_without_escaping_twice(text: str, expected: str) -> None
 
 def test_lines_stay_lines() -> None:
     """A traceback keeps its line breaks, and nothing else."""
-    assert printable_lines("a\x1b\n\tb\r\nc") == "a\\x1b\n\\tb\\r\nc"
+    said = indented_trace(ValueError("a\x1b\n\tb\r\nc"))
+    assert said == "  ValueError: a\\x1b\n  \\tb\\r\n  c"
 
 
 @given(st.dictionaries(any_text, any_text, max_size=3), st.sampled_from([None, 2]))

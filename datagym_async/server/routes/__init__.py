@@ -16,6 +16,8 @@ order in `Allow`. A handler takes `call.ids["dataset_id"]` from the path, `call.
 db:`, a transaction that any exception undoes.
 """
 
+# ruff: noqa: F401 -- what a package of ours alone imports is what it exports
+
 from typing import Final
 
 from datagym_async.server._service import Route
@@ -38,13 +40,3 @@ _MODULES: Final = (
     *(_projects, _datasets, _media, _uploads, _tasks, _configs, _values, _predictions, _exports),
 )
 ROUTES: Final[tuple[Route, ...]] = tuple(route for module in _MODULES for route in module.ROUTES)
-
-__all__ = [
-    "ROUTES",
-    "build_entries",
-    "classifications_view",
-    "first_invalid",
-    "is_valid",
-    "labels_view",
-    "read_entries",
-]

@@ -19,8 +19,8 @@ import orjson
 from aiohttp import web
 from PIL import Image, ImageDraw
 
+from datagym_async._threads import in_thread
 from datagym_async.server._errors import refuse
-from datagym_async.server._files import in_thread
 from datagym_async.server._json import Json, items_of, members_of, objects_of
 from datagym_async.server._labels import (
     EMPTY,

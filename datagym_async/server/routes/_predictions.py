@@ -54,7 +54,7 @@ async def import_labels(call: Call) -> web.StreamResponse:
         return call.answer({"errorMessages": syntax_error(body)})
     if not isinstance(document, list):
         raise refuse("ex_gen_error_messages", _NO_ARRAY)
-    if call.service.settings.dialect == "legacy":
+    if call.service.dialect == "legacy":
         for item in objects_of(document):
             if isinstance(item, dict) and "internal_image_ID" in item:
                 item["internal_media_ID"] = item["internal_image_ID"]

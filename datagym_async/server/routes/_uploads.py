@@ -11,8 +11,9 @@ from typing import Final
 
 from aiohttp import web
 
+from datagym_async._threads import in_thread
 from datagym_async.server._errors import BadRequestPage, EmptyAnswer, read_text, refuse, refuse_data
-from datagym_async.server._files import in_thread, receive
+from datagym_async.server._files import receive
 from datagym_async.server._images import ACCEPTED, UnreadableImageError, sniff
 from datagym_async.server._labels import add_tasks
 from datagym_async.server._service import Call, Plan, Route
@@ -51,7 +52,7 @@ async def upload_file(call: Call) -> web.StreamResponse:
     )
     if taken is not None:
         raise refuse("ex_alreadyexists", "Image", "name", name)
-    limit = service.settings.max_allowed_packet
+    limit = service.max_allowed_packet
     async with receive(call.request.content, service.folder, limit) as incoming:
         mime = sniff(incoming.head)
         if mime not in ("image/jpeg", "image/png"):

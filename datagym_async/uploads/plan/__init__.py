@@ -10,32 +10,11 @@
 * `_jobs`: journals are listed, shown and deleted.
 """
 
+# ruff: noqa: F401 -- what a package of ours alone imports is what it exports
+
 from datagym_async.uploads.plan._jobs import JobSummary, clean_jobs, list_jobs, show_job
 from datagym_async.uploads.plan._journal import Job, jobs_folder, journal, journal_path
 from datagym_async.uploads.plan._names import Claim, Holder, Verdict, judge, numbered
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.plan._rows import Added
 from datagym_async.uploads.plan._tables import OF_ONE_RUN, SCHEMA, State, stated
-
-__all__ = [
-    "OF_ONE_RUN",
-    "SCHEMA",
-    "Added",
-    "Claim",
-    "Holder",
-    "Job",
-    "JobSummary",
-    "Plan",
-    "Planned",
-    "State",
-    "Verdict",
-    "clean_jobs",
-    "jobs_folder",
-    "journal",
-    "journal_path",
-    "judge",
-    "list_jobs",
-    "numbered",
-    "show_job",
-    "stated",
-]

@@ -10,6 +10,8 @@
 * `_failed`: the failed items of an earlier report.
 """
 
+# ruff: noqa: F401 -- what a package of ours alone imports is what it exports
+
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
 from datagym_async.uploads.sources._failed import failed_items
@@ -23,22 +25,3 @@ from datagym_async.uploads.sources._leaves import (
 from datagym_async.uploads.sources._lists import MAX_LINE, in_list
 from datagym_async.uploads.sources._open_files import Spool, size_of_open
 from datagym_async.uploads.sources._watch import FolderWatch
-
-__all__ = [
-    "MAX_LINE",
-    "Candidate",
-    "Filters",
-    "FolderWatch",
-    "Naming",
-    "Rules",
-    "Screening",
-    "Source",
-    "Spool",
-    "Stream",
-    "check_sources",
-    "check_there",
-    "failed_items",
-    "in_list",
-    "leaves",
-    "size_of_open",
-]
