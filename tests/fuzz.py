@@ -51,8 +51,7 @@ from datagym_async import (
     UploadConfig,
     formats,
 )
-from datagym_async._runs import lock_path
-from datagym_async._runs._decode import decode
+from datagym_async._runs import decode, lock_path
 from datagym_async._runs._prepare import Steps, prepare
 from datagym_async.data import DatasetLoader, LoaderConfig
 from datagym_async.downloads import _manifest as manifests

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datagym_async._runs._disk import HashedPart, lock_path
     from datagym_async._runs._engine import BulkRun, is_fatal, is_unreachable
     from datagym_async._runs._options import Stops
+    from datagym_async._runs._stores import Stores
     from datagym_async._runs._text import counted, csv_cells, plain_cell, share_of_bytes, size
 else:
     __getattr__, __dir__ = when_asked(
@@ -35,5 +36,6 @@ else:
         _disk="HashedPart lock_path",
         _engine="BulkRun is_fatal is_unreachable",
         _options="Stops",
+        _stores="Stores",
         _text="counted csv_cells plain_cell share_of_bytes size",
     )

@@ -102,7 +102,6 @@ class LoaderConfig:
     concurrency: int | None = attrs.field(default=None, validator=_least(1))
 
     def __attrs_post_init__(self) -> None:
-        """Check the options that are no numbers."""
         if isinstance(self.shuffle, bool) or not isinstance(self.shuffle, int | None):
             msg = f"shuffle is {self.shuffle!r}; give a seed, for example shuffle=0"
             raise ConfigurationError(msg)

@@ -154,7 +154,6 @@ class PackedLabels:
         self._packed: list[bytes | None] = [None] * len(listing)
 
     def __getitem__(self, index: int) -> LabeledTask | None:
-        """Return the labels of the media of an index, or None if it has none."""
         if (packed := self._packed[index]) is None:
             return None
         # Only what this process packed itself gets here.

@@ -1,8 +1,7 @@
 """Export labels and bitmaps into files.
 
-* `_label_files`: the labels of a project, in one of the formats there are.
+* `_label_files`: the labels of a project, in one of the formats there are, and their images.
 * `_tasks`: which tasks those are, and their labels: as an export has them, or exact.
-* `_images`: the images beside the labels.
 * `_bitmaps`: its segmentation bitmaps, into a folder or as arrays.
 """
 

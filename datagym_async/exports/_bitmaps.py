@@ -329,7 +329,6 @@ class BitmapStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop fetching."""
         group, self._group, self._ended = self._group, None, True
         if self._fetching is not None:
             self._fetching.cancel()
@@ -362,13 +361,13 @@ class BitmapStream:
         raise StopAsyncIteration
 
     async def _fetch_all(self) -> None:
-        try:
-            await for_each(await self._source.find(), self._fetch, concurrency=self._ahead)
-        except Exception as error:  # whoever iterates is to have it
-            await self._queue.put(error)
-        else:
-            await self._queue.put(None)
+        async def fetch(bitmap: Bitmap) -> None:
+            content = await self._source.fetch(bitmap)
+            await self._queue.put(BitmapSample(bitmap, await in_thread(to_array, content)))
 
-    async def _fetch(self, bitmap: Bitmap) -> None:
-        content = await self._source.fetch(bitmap)
-        await self._queue.put(BitmapSample(bitmap, await in_thread(to_array, content)))
+        end: Exception | None = None
+        try:
+            await for_each(await self._source.find(), fetch, concurrency=self._ahead)
+        except Exception as error:
+            end = error  # whoever iterates is to have it
+        await self._queue.put(end)

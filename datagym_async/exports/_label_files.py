@@ -1,23 +1,28 @@
 """Labels of a project into a file or folder, in one of the formats there are.
 
 JSON and JSON Lines are written as the labels arrive; the others take all labels at once, and are
-written in a thread.
+written in a thread. Beside those lie the files of images: those of a download, or any others.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import unicodedata
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias, cast, get_args
 
 import attrs
 import orjson
 
+from datagym_async._file_names import safe_name
 from datagym_async._files import replaced_file, telling
+from datagym_async._runs._disk import path_in
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.exports._images import files_in
 from datagym_async.formats import (
     Category,
     LabelMapping,
@@ -30,7 +35,7 @@ from datagym_async.formats import (
 )
 from datagym_async.formats._writing import check_target
 from datagym_async.formats._written import Fixed
-from datagym_async.labels import LabeledTask, to_payload
+from datagym_async.labels import LabeledImage, LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
 
 if TYPE_CHECKING:
@@ -42,6 +47,8 @@ ExportFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
 ONE_FILE: Final = frozenset({"json", "jsonl", "coco"})
 """Formats that are a file; the others are folders, and so is COCO with images or parts."""
+
+MANIFEST: Final = "manifest.jsonl"  # in the folder of a download: a line a media
 
 ImagesWay: TypeAlias = Literal["link", "copy", "download"]
 """How images come beside their labels: from files that are there, or downloaded and then linked."""
@@ -278,3 +285,61 @@ async def _converted(
         losses=losses,
         downloaded_to=folder if options.images == "download" else None,
     )
+
+
+def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:
+    """Return what gives the file of an image in a folder, or None. It blocks, as what it returns.
+
+    A folder that `download` has filled says by its manifest which file each media has. In others
+    files are found by the names of media: with their folders, as `download` writes them, or by the
+    last part alone where one file has it. Composed and decomposed letters are the same.
+
+    Raises:
+        ConfigurationError: There is no such folder, or its manifest is damaged.
+        FileWriteError: It cannot be read.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder} is no folder; name one with the files of the images.")
+    with telling(folder):
+        if (folder / MANIFEST).is_file() and (folder / ".datagym").is_dir():
+            by_id = _downloaded(folder)
+            return lambda image: by_id.get(image.media_id)
+        found: dict[str, Path] = {}
+        last: dict[str, Path] = {}
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                path = Path(parent, name)
+                found[_composed(path.relative_to(folder).as_posix())] = path
+                last[_composed(name)] = path
+    counts = Counter(PurePosixPath(each).name for each in found)
+
+    def file_of(image: LabeledImage) -> Path | None:
+        name = _composed(image.media_name)
+        for each in (name, name.replace("\\", "/"), _composed(safe_name(image.media_name))):
+            if each in found:
+                return found[each]
+        own = PurePosixPath(name.replace("\\", "/")).name
+        return last[own] if counts[own] == 1 else None
+
+    return file_of
+
+
+def _downloaded(folder: Path) -> dict[str, Path]:
+    found = {}
+    with (folder / MANIFEST).open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                outcome, media_id, file = row["outcome"], row["media_id"], row["file"]
+            except (ValueError, KeyError, TypeError):
+                raise ConfigurationError(
+                    f"{folder / MANIFEST}, line {number}: it is not what a download has written; "
+                    "the same download again writes it anew."
+                ) from None
+            if outcome == "downloaded":
+                found[media_id] = path_in(folder, file)
+    return found
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -44,7 +44,6 @@ class LabelConfig(EntryList):
     """
 
     def __repr__(self) -> str:
-        """Return the root keys."""
         return f"<LabelConfig {', '.join(each.key for each in self.entries) or 'without entries'}>"
 
     def __eq__(self, other: object) -> bool:
@@ -175,7 +174,6 @@ class EntryChange:
         return tuple(name for name in _COMPARED if getattr(before, name) != getattr(after, name))
 
     def __str__(self) -> str:
-        """Return it as one line."""
         before, after = self.before, self.after
         entry = after or before
         if before is None or after is None:

@@ -299,7 +299,6 @@ class EntryHandle(EntryList):
         self._entry = entry
 
     def __repr__(self) -> str:
-        """Return type and key."""
         return f"<{self._entry.type.value} {self.key!r}, {len(self)} nested>"
 
     @property

@@ -31,7 +31,6 @@ class ShapeError(ConfigurationError):
         self.path = path
 
     def __str__(self) -> str:
-        """Return the text, with the path before it."""
         at = f"at {self.path.removeprefix('.')}, " if self.path else ""
         return printable(f"{at}{self.text}")
 

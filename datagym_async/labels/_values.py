@@ -443,7 +443,6 @@ class FrameRange(NamedTuple):
     last: int
 
     def __contains__(self, frame: object) -> bool:
-        """Return whether a frame's number is in it."""
         return isinstance(frame, int) and self.first <= frame <= self.last
 
 

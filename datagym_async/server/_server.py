@@ -89,12 +89,10 @@ class Server:
         return f"<Server {self._service.base_url if self._service else 'not started'}>"
 
     async def __aenter__(self) -> Self:
-        """Start, as `start` does."""
         await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop, as `aclose` does."""
         await self.aclose()
 
     async def start(self) -> None:

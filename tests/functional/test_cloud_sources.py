@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from datagym_async import DataGymClient
-from datagym_async._runs._stores import Stores
+from datagym_async._runs import Stores
 from datagym_async.exceptions import ConfigurationError, TransferError
 from datagym_async.server import Server
 from datagym_async.uploads import Source, UploadConfig, UploadItem, UploadReport, show_job

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 import attrs
 
-from datagym_async._runs._stores import Stores
+from datagym_async._runs import Stores
 
 ACCESS, SECRET = "AKIASENTINEL", "sentinel/secret/key"
 """Credentials, never to be seen anywhere."""

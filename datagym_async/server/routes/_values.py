@@ -82,10 +82,12 @@ async def update(call: Call) -> web.StreamResponse:
         _, entries, value = await _find_value(db, value_id)
         if _find_entry(entries, str(body["lcEntryId"])).type != value.entry.type:
             raise refuse("ex_gen_entry_type_not_found", "entry type")
+        # A member of the wrong shape is 400.
+        read = {name: _READERS[name](body.get(name)) for name in EMPTY[value.entry.type]}
         keyframes = {name: old for name, old in value.payload.items() if name == "change"}
         await db.run(
             "UPDATE lc_value SET payload_json = ?, valid = ?, comment = ? WHERE id = ?",
-            dump({**_read_payload(value.entry.type, body), **keyframes}),
+            dump({**read, **keyframes}),
             int(body.get("valid") is True),
             comment,
             value.id,
@@ -148,11 +150,6 @@ async def _find_value(db: Transaction, value_id: str) -> tuple[LabelTask, Entrie
     entries = await load_entries(db, found.project["config_id"])
     values = walk(await load_values(db, found.id, entries))
     return found, entries, next(value for value in values if value.id == value_id.lower())
-
-
-def _read_payload(kind: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return the payload of a value of the type `kind`; a member of the wrong shape is 400."""
-    return {name: _READERS[name](body.get(name)) for name in EMPTY[kind]}
 
 
 def _number(value: Json) -> float | None:
