@@ -130,8 +130,8 @@ def trouble_of(error: BaseException) -> tuple[Trouble, str]:
         return "changed", "it has changed since it was listed"
     if kind == "InvalidPathError" or "parse path" in text:
         where = _PATH.search(text)
-        named = f" {printable(where[1])!r}" if where else ""
-        return "wrong", f"the key{named} has empty or dotted parts, which cannot be read"
+        named = f" '{printable(where[1])}'" if where else ""
+        return "wrong", f"the key{named} has empty or dotted parts, or a control character"
     if status and status[0] == "4" and status not in {"408", "429"}:
         return "wrong", said
     hints = ("dns error", "tcp connect", "timed out", "TimedOut", "certificate", "body")
@@ -193,7 +193,7 @@ class StoredAt:
         found = _ADDRESS.match(address)
         bucket = found[2] if found else ""
         if found is None or not bucket or "@" in bucket or ":" in bucket:
-            shown = "An address with an @" if "@" in bucket else repr(printable(address))
+            shown = "An address with an @" if "@" in bucket else f"'{printable(address)}'"
             raise ConfigurationError(
                 f"{shown} is no address in a store, which is like s3://bucket/key; credentials "
                 "have no place in it."

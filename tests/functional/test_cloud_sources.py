@@ -272,6 +272,7 @@ async def test_a_store_that_gives_nothing_ends_the_job(
         ("s3://AKIASENTINEL:pass@b/p", {}, "credentials have no place in it"),
         ("s3:///p", {}, "is no address in a store"),
         ("s3://b/p//x.png", {}, "has empty or dotted parts"),
+        ("s3://b/p/a\tb.png", {}, r"the key 'p/a\tb.png' has empty or dotted parts, or a control"),
         ("s3://b/p", {"colour": SECRET}, "does not know the option colour (options: a"),
         ("s3://b/p", {"skip_signature": SECRET}, "cannot use its options (options: a"),
         ("s3://b/p", {"endpoint": "127.0.0.1:9000"}, "endpoint is no address of a store, which is"),
