@@ -23,18 +23,18 @@ COMMANDS: Final[Mapping[str, str]] = {
     "export": "Export the labels of a project's finished tasks.",
     "import": "Import labels of a file or folder into a project.",
     "bitmaps": "Download the segmentation bitmaps of a project's finished tasks.",
-    "stats": "Count what labels hold: classes, sizes, states, and what somebody should look at.",
-    "gallery": "Make a gallery of images and labels that a browser opens from the disk.",
+    "stats": "Count what labels hold: classes, sizes, states and problems.",
+    "gallery": "Make a gallery of images and labels to open in a browser.",
     "preview": "Draw labels on images: a contact sheet of some, or one image.",
     "demo": "Show the main job on this machine: no account, no network.",
     "serve": "Run a DataGym-compatible server on this machine, for tests.",
     "projects": "List projects; attach and detach datasets.",
-    "datasets": "List datasets, look at one, create one.",
-    "config": "Label configurations: show, make, check, compare, replace, back up.",
-    "media": "List the media of a dataset; get and remove single ones.",
+    "datasets": "List, show and create datasets.",
+    "config": "Show, make, check, compare and replace label configurations.",
+    "media": "List, download and delete single media of a dataset.",
     "tasks": "List labelling tasks; complete and skip them.",
-    "jobs": "The journals of uploads: list, look at one, resume it, clean up.",
-    "auth": "Keep a token for the commands to come, or forget it.",
+    "jobs": "List, show and resume upload jobs; delete their journals.",
+    "auth": "Keep a token for later commands, check it, delete it.",
 }
 """Each command, or group of commands, with the first line of its help; module `_name` has it."""
 
@@ -77,12 +77,12 @@ def _say_version(wanted: bool) -> None:
 
 
 def _shared_options(context: typer.Context, version: object, **given: Any) -> None:
-    """Bring images into DataGym, labels in and out, and datasets back onto the disk.
+    """Upload images to DataGym, import and export labels, and download datasets.
 
     Start with `datagym-async demo`: it needs no account and no network.
 
-    Exit status: 0 all well; 1 some items failed, were rejected or are left; 2 usage or settings;
-    130 interrupted.
+    Exit status: 0 success; 1 some items failed, were rejected or are left; 2 wrong usage or
+    settings; 130 interrupted.
     """
     context.obj = Shared(**given)
 

@@ -21,7 +21,7 @@ app = group("auth")
 
 @command(app, "login")
 def login(invocation: Invocation) -> int:
-    """Ask the service whether a token is good, and keep it with the address as a profile.
+    """Check a token with the service, and keep it with the address as a profile.
 
     The token is asked for, or read from --token-file (`-` reads standard input). The file of all
     profiles is readable by you alone. --profile NAME keeps it under another name than `default`.
@@ -43,7 +43,7 @@ def status(
     invocation: Invocation,
     offline: Annotated[bool, flag("--offline", "Do not ask the service.")] = False,
 ) -> int:
-    """Say which token a command would send where, and whether the service takes it."""
+    """Show which token a command would send where, and whether the service accepts it."""
     address, source = address_of(invocation), token_source(invocation)
     if not source:
         raise CommandError(
@@ -65,10 +65,10 @@ def status(
 def logout(
     invocation: Invocation,
     profile: Profile = None,
-    everything: Annotated[bool, flag("--all", "Forget all profiles.")] = False,
+    everything: Annotated[bool, flag("--all", "Delete all profiles.")] = False,
     yes: Yes = False,
 ) -> int:
-    """Forget a profile. The token stays good: delete it in DataGym to end that."""
+    """Delete a profile. The token stays valid until you delete it in DataGym."""
     profiles, name = read_profiles(), profile or profile_name(invocation)
     gone = sorted(profiles) if everything else [name]
     if not everything and name not in profiles:

@@ -108,7 +108,7 @@ def gallery(
     ] = None,
     open_it: Annotated[bool, flag("--open", "Open it in the browser.")] = False,
 ) -> int:
-    """Make a gallery of images and labels that a browser opens from the disk.
+    """Make a gallery of images and labels to open in a browser.
 
     It needs no server and no network: thumbnails with the labels over them, filters, orders, and a
     page for each image. With --compare, what differs most comes first.

@@ -57,7 +57,7 @@ def stats(
         ),
     ] = None,
 ) -> int:
-    """Count what labels hold: classes, sizes, states, and what somebody should look at.
+    """Count what labels hold: classes, sizes, states and problems.
 
     An export is read as it arrives, however large it is.
     """
