@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -131,8 +131,21 @@ def _at(ring: tuple[Point, ...], size: tuple[int, int], scale: float) -> _Pairs:
     ]
 
 
-def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: float) -> None:
+def covered(rings: Iterable[_Pairs], size: tuple[int, int]) -> Image:
+    """Return what rings cover, as a mask: what two of them do is a hole, even-odd as SVG fills."""
     from PIL import Image, ImageChops, ImageDraw
+
+    mask = Image.new("1", size)
+    for ring in rings:
+        one = Image.new("1", size)
+        if len(ring) > 1:
+            ImageDraw.Draw(one).polygon(ring, fill=1)
+        mask = ImageChops.logical_xor(mask, one)
+    return mask
+
+
+def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: float) -> None:
+    from PIL import ImageDraw
 
     pen, line = ImageDraw.Draw(canvas), max(2, round(wide))
     edge = line + 2 * max(1, round(wide * 0.6))
@@ -148,12 +161,8 @@ def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: flo
             int(min(max(each[axis] for each in every) + 1, canvas.size[axis])) for axis in (0, 1)
         )
         if right > left and bottom > top:
-            mask = Image.new("1", (right - left, bottom - top))
-            for ring in rings:  # what two rings cover is a hole: even-odd, as SVG fills
-                one = Image.new("1", mask.size)
-                if len(ring) > 1:
-                    ImageDraw.Draw(one).polygon([(x - left, y - top) for x, y in ring], fill=1)
-                mask = ImageChops.logical_xor(mask, one)
+            moved = [[(x - left, y - top) for x, y in ring] for ring in rings]
+            mask = covered(moved, (right - left, bottom - top))
             share = mask.convert("L").point(lambda value: round(value * cover))
             canvas.paste(rgb_of(color), (left, top), share)
     for width, ink in ((edge, "#000000"), (line, color)):

@@ -218,7 +218,7 @@ class _Making:
     async def _original(self, index: int, subject: Subject, content: bytes | Path) -> str:
         """Return the address of the image as it is, as the page sees it; empty for none."""
         if isinstance(content, Path):
-            return await in_thread(_address_of, content)
+            return await in_thread(lambda: content.resolve().as_uri())
         if not self._options.originals:
             return ""
         name = f"images/{index:06}-{safe_name(subject.name)[:120]}"
@@ -338,10 +338,6 @@ class _Making:
     def _write(self, kind: str, number: int, data: str) -> None:
         script = f'datagymLook("{kind}",{number},{data});\n'
         write_file(self._folder / "data" / f"{kind}-{number}.js", script.encode())
-
-
-def _address_of(path: Path) -> str:
-    return path.resolve().as_uri()
 
 
 def _dumped(value: object) -> str:

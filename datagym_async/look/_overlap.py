@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle
+from datagym_async.look._drawing import covered
 from datagym_async.look._marks import Mark, bounds_of, marks_of, rings_of, size_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def overlap(a: Shape, b: Shape, slack: float = 0.0) -> float:
 
 
 def _painted_overlap(a: Shape, b: Shape, boxes: Sequence[Bounds]) -> float:
-    from PIL import Image, ImageChops, ImageDraw
+    from PIL import ImageChops
 
     left, top = min(box.left for box in boxes), min(box.top for box in boxes)
     right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
@@ -62,14 +63,9 @@ def _painted_overlap(a: Shape, b: Shape, boxes: Sequence[Bounds]) -> float:
     size = (round((right - left) * scale) + 1, round((bottom - top) * scale) + 1)
     masks = []
     for shape in (a, b):
-        mask = Image.new("1", size)
-        for ring in rings_of(shape):
-            one = Image.new("1", size)
-            if len(ring) > 1:
-                corners = [((each.x - left) * scale, (each.y - top) * scale) for each in ring]
-                ImageDraw.Draw(one).polygon(corners, fill=1)
-            mask = ImageChops.logical_xor(mask, one)
-        masks.append(mask)
+        rings = rings_of(shape)
+        moved = ([((p.x - left) * scale, (p.y - top) * scale) for p in ring] for ring in rings)
+        masks.append(covered(moved, size))
     both = ImageChops.logical_and(*masks).histogram()[-1]
     either = ImageChops.logical_or(*masks).histogram()[-1]
     return both / either if either else 0.0
