@@ -215,7 +215,8 @@ def _luminance(color: str) -> float:
 
 def stroke_of(width: float, height: float) -> float:
     """Return how wide lines are drawn on an image of a size, all in pixels."""
-    return max(1.5, round(max(width, height) / 400, 1))
+    longest = max(width, height)
+    return max(round(longest / 400, 1), min(1.5, longest / 100))
 
 
 def size_of(labels: LabeledImage) -> tuple[float, float]:

@@ -13,11 +13,11 @@ import attrs
 
 from datagym_async._extras import missing_extra
 from datagym_async._printable import printable
-from datagym_async._runs._text import BulkReport
+from datagym_async._runs._text import BulkReport, counted
 from datagym_async.data import Sample
 from datagym_async.labels import LabeledImage
 from datagym_async.look._drawing import draw, in_colors, opened
-from datagym_async.look._marks import answers_of, caption_of, svg
+from datagym_async.look._marks import answers_of, caption_of, marks_of, svg
 from datagym_async.models import Dataset
 
 if TYPE_CHECKING:
@@ -48,10 +48,12 @@ def png_of(value: object) -> bytes | None:
 @html_of.register
 def _(value: LabeledImage) -> str:
     few = attrs.evolve(value, annotations=value.annotations[:_MARKS])
-    parts = [f'<div style="max-width:{_PIXELS}px;background:#8884">{svg(few)}</div>']
+    parts = []
+    if value.width or any(marks_of(few)):
+        parts.append(f'<div style="max-width:{_PIXELS}px;background:#8884">{svg(few)}</div>')
     named = [(caption_of(each), each.shape.type or "") for each in value.annotations]
     answers = list(answers_of(value.classifications))
-    head = f"{value.media_name or value.media_id}: {len(named):,} objects"
+    head = f"{value.media_name or value.media_id}: {counted(len(named), 'object')}"
     if len(named) > _MARKS:
         head += f", of which {_MARKS} are drawn"
     return _titled(head, [*parts, _table(("object", "shape"), named), _table(("", ""), answers)])

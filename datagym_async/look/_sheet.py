@@ -60,6 +60,8 @@ class Choice:
         """
         if not 1 <= self.count <= _MOST:
             raise ConfigurationError(f"count is {self.count}; use 1 to {_MOST}")
+        if not looked.subjects:
+            raise ConfigurationError(f"There is no image in {looked.title}")
         found = []
         for index in range(len(looked.subjects)):
             subject = looked.subjects[index]

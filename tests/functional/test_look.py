@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from multiprocessing import resource_tracker
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -292,6 +293,14 @@ async def test_what_lies_in_the_way_is_left_alone(tmp_path: Path) -> None:
 
     assert again.images == 2
     assert (tmp_path / "site" / "thesis.tex").read_text() == "all of it"
+
+
+def test_nothing_to_choose_from() -> None:
+    """Where there is no image, no class or state is to blame."""
+    nothing: Any = SimpleNamespace(title="Empty", subjects=())
+
+    with pytest.raises(ConfigurationError, match=r"^There is no image in Empty$"):
+        look.Choice().of(nothing)
 
 
 async def test_labels_of_no_known_format(tmp_path: Path) -> None:

@@ -183,6 +183,16 @@ def test_labels_show_themselves_as_a_picture_and_a_table() -> None:
         assert "car: kind bus" in shown
 
 
+def test_what_has_nothing_to_draw_is_shown_in_words() -> None:
+    """Without a shape and a size there is no picture; one of a pixel is more than its own lines."""
+    unseen = LabeledImage(media_name="a", annotations=[Annotation("car", Line([]))])
+    pixel = LabeledImage(media_name="a", annotations=[Annotation("car", Rectangle(0, 0, 1, 1))])
+
+    assert "a: 1 object<" in html(unseen)
+    assert "<svg" not in html(unseen)
+    assert 'stroke-width="0.01"' in html(pixel)
+
+
 def test_what_is_shown_is_bounded() -> None:
     """A notebook keeps what it shows: thousands of objects, media or pixels are cut down."""
     many = LabeledImage(annotations=[Annotation("car", Rectangle(n, n, 5, 5)) for n in range(9000)])
