@@ -193,6 +193,8 @@ def elements(
         raise BrokenError(
             f"it declares entities, which are not read ({type(error).__name__})"
         ) from None
+    except (LookupError, ValueError) as error:  # as expat says it of encodings
+        raise BrokenError(f"its encoding is not read; write it in UTF-8: {error}") from None
 
 
 # --- Pascal VOC -----------------------------------------------------------------------------------

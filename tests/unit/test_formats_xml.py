@@ -205,6 +205,8 @@ OUTSIDE = (
 BAD_FILES: list[tuple[str | bytes, str]] = [
     ("<resources><string/></resources>", "it begins with <resources>"),
     ("<annotation><filename>", "it is no XML"),
+    ('<?xml version="1.0" encoding="UT-8"?><annotation/>', "its encoding is not read"),
+    ('<?xml version="1.0" encoding="gb2312"?><annotation/>', "write it in UTF-8: multi-byte"),
     ("", "it is no XML"),
     ("no XML", "line 1: it is no XML"),
     (b"\xff\xfe\xff", "it is no XML"),
