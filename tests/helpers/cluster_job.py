@@ -245,10 +245,16 @@ def _client(cluster: Any) -> Any:
 
 
 async def _a_worker(cluster: Any) -> int:
-    """Return the process of a worker."""
+    """Return the process of a worker that has a part in a job: one that has just come has none."""
+
+    def parts(dask_worker: Any) -> tuple[int, int]:
+        return len(dask_worker.state.actors), os.getpid()
+
     async with _client(cluster) as client:
-        processes: dict[str, int] = await client.run(os.getpid)
-    return next(iter(processes.values()))
+        found: dict[str, tuple[int, int]] = await client.run(parts)
+    held, process = max(found.values())
+    assert held
+    return process
 
 
 PROGRAMS: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
