@@ -20,7 +20,6 @@ import json
 import logging
 import random
 import re
-import resource
 import shutil
 import socket
 import sys
@@ -802,6 +801,10 @@ def main() -> int:
 
 
 def _peak() -> float:
+    if sys.platform == "win32":  # which tells it in another way
+        return 0.0
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 

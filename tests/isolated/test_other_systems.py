@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ON_WINDOWS = """
 import asyncio, concurrent.futures.process, fcntl, importlib, multiprocessing.popen_spawn_posix, os
 import pkgutil, signal, sysconfig, sys, threading, types
@@ -64,6 +66,7 @@ print(main(["jobs", "list"]))
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it is the real one")
 def test_the_package_loads_and_works_without_what_windows_lacks(tmp_path: Path) -> None:
     """No module of POSIX alone, no signal handlers of the loop, no encoding of the system."""
     strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning"]
