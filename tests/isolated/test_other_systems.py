@@ -11,7 +11,7 @@ import pytest
 
 ON_WINDOWS = """
 import asyncio, concurrent.futures.process, fcntl, importlib, multiprocessing.popen_spawn_posix, os
-import pkgutil, signal, sysconfig, sys, threading, types
+import pkgutil, shutil, signal, sysconfig, sys, threading, types
 from pathlib import Path
 
 # The standard library and what we stand on were made for this system: they stay as they are.
@@ -37,6 +37,7 @@ for name in (
 for name in ("SIGKILL", "SIGHUP", "SIGUSR1", "SIGPIPE", "SIGALRM", "pthread_sigmask"):
     delattr(signal, name)
 asyncio.SelectorEventLoop.add_signal_handler = unknown
+shutil.which = lambda _: None  # it asks what Windows alone can tell
 sys.platform = "win32"
 
 import datagym_async
