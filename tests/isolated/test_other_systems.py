@@ -17,6 +17,7 @@ from pathlib import Path
 # The standard library and what we stand on were made for this system: they stay as they are.
 import aiohttp.web, aiosqlite, obstore, PIL.Image, rich.console, typer, watchfiles, zoneinfo
 sysconfig.get_config_vars()
+asyncio.new_event_loop().close()
 
 def locking(descriptor, mode, count):
     fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, count)
@@ -31,7 +32,7 @@ for name in ("fcntl", "resource", "pwd", "grp", "termios", "uvloop"):
 for name in (
     "fork", "register_at_fork", "fchmod", "fchown", "chown", "getuid", "geteuid", "killpg",
     "setsid", "mkfifo", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "statvfs",
-    "sysconf", "sched_getaffinity",
+    "sysconf",
 ):
     delattr(os, name)
 for name in ("SIGKILL", "SIGHUP", "SIGUSR1", "SIGPIPE", "SIGALRM", "pthread_sigmask"):
@@ -60,7 +61,7 @@ home, started = Path(sys.argv[1]), threading.Event()
 for index in range(5):
     PIL.Image.new("RGB", (20, 20), (index, 0, 0)).save(home / "photos" / f"é{index}.png")
 threading.Thread(target=asyncio.run, args=(serve(),), daemon=True).start()
-started.wait()
+started.wait(30)
 upload = ["upload", str(home / "photos"), "-d", "Photos", "--create"]
 print([main(upload), main(upload), main(["download", "-d", "Photos", str(home / "out")])])
 print(main(["jobs", "list"]))
