@@ -223,8 +223,8 @@ class ValuesResource(Resource):
     ) -> WriteReport:
         """Add annotations to a task, and answer the questions about its image.
 
-        This writes what an import cannot: segmentations with holes, several answers below one
-        answer, and fractions of pixels. It takes several requests for each annotation, one after
+        This writes what an import cannot: segmentations with holes, and several answers below one
+        answer. It takes several requests for each annotation, one after
         the other. An annotation is written as a whole, or what was created of it is deleted again,
         also where the call is cancelled, which can take some seconds for that. Answers take the
         place of earlier ones, annotations are added to those that are there: to write twice is to
