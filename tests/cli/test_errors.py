@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Result
     from tests.helpers.server_thread import ServerThread
 
+INSTALL = how_to_install("EXTRA")  # before another test takes modules away
+
 
 def one_sentence(ran: Result, *words: str) -> None:
     """Assert that a command stopped with status 2 and one line that says these words."""
@@ -344,7 +346,7 @@ def test_a_missing_extra(module: str, extra: str, argv: list[str]) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 2
-    assert how_to_install(extra) in ran.stderr
+    assert INSTALL.replace("EXTRA", extra) in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
