@@ -28,7 +28,7 @@ _MORE: Final = re.compile(r"and [\d,]+ more")
 def command_of(
     job: JobSummary, *, most: int | None = None, quote: Callable[[str], str] = shlex.quote
 ) -> str | None:
-    """Return the command that resumes a job; None if only the program that began it can.
+    """Return the command that resumes a job; None if only the program that started it can.
 
     Sources that are left out have dots in their place: those that the journal does not keep, and
     those beyond `most`. `quote` makes one word for a shell of any text.

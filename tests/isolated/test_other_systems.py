@@ -20,7 +20,7 @@ sysconfig.get_config_vars()
 asyncio.new_event_loop().close()
 
 def locking(descriptor, mode, count):
-    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, count)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what other tests' servers hold, too
 
 def unknown(*_):
     raise NotImplementedError
@@ -72,7 +72,8 @@ print(main(["jobs", "list"]))
 def test_the_package_loads_and_works_without_what_windows_lacks(tmp_path: Path) -> None:
     """No module of POSIX alone, no signal handlers of the loop, no encoding of the system."""
     strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning"]
-    environment = {**os.environ, "LOCALAPPDATA": str(tmp_path), "APPDATA": str(tmp_path)}
+    folders = dict.fromkeys(("LOCALAPPDATA", "APPDATA", "TMPDIR"), str(tmp_path))
+    environment = {**os.environ, **folders}
     environment.pop("DATAGYM_STATE_DIR", None)
     ran = subprocess.run(
         [sys.executable, *strict, "-c", ON_WINDOWS, str(tmp_path)],

@@ -107,7 +107,7 @@ def test_what_no_command_can_say(path: Path, sources: object, config: UploadConf
     job = job_of(path, sources, config)
 
     assert command_of(job) is None
-    assert how_to_resume(job).startswith("the program that began it")
+    assert how_to_resume(job).startswith("the program that started it")
 
 
 def test_many_sources(path: Path) -> None:
