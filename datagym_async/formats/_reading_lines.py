@@ -409,11 +409,11 @@ def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
     kept, names = list(reversed(once.values())), dict[str, int]()
     for each in kept:
         names[each.name] = names.get(each.name, 0) + 1
-    wholes = [_relative(each.image or each.labels.with_suffix(""), root) for each in kept]
-    return [
-        attrs.evolve(each, name=whole or each.name) if names[each.name] > 1 else each
-        for each, whole in zip(kept, wholes, strict=True)
-    ]
+    for at, each in enumerate(kept):
+        if names[each.name] > 1:
+            whole = _relative(each.image or each.labels.with_suffix(""), root)
+            kept[at] = attrs.evolve(each, name=whole or each.name)
+    return kept
 
 
 # --- YOLO: what a label file says -----------------------------------------------------------------
@@ -443,8 +443,10 @@ def _read(
                 losses.add(LossKind.TURNED, each.name)
     except (BrokenError, OSError) as error:
         reason = str(error)
-    size = (image.width or 1, image.height or 1)
-    if image.width is None or image.height is None:
+    size = None
+    if image.width is not None and image.height is not None:
+        size = (image.width, image.height)
+    else:
         image.in_shares = in_shares
         if not lines:
             return (image if Path(each.name).suffix.lower() in IMAGE_SUFFIXES else None), False
@@ -465,9 +467,12 @@ def _read(
     return image, False
 
 
-def _object(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str) -> RawObject:
+def _object(
+    words: Sequence[str], yolo: _Yolo, size: tuple[int, int] | None, where: str
+) -> RawObject:
     """Return what a line says, by the number of its numbers; `LookupError` for its class.
 
+    It is in pixels of an image of the size, or in shares of it where that is not known.
     4: middle, width and height of a box. Those and the keypoints of ``kpt_shape``. 6 and more, an
     even number: the corners of an outline; 8 are those of a turned box, too. One more is a score.
     """
@@ -488,10 +493,11 @@ def _object(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str
         raise BrokenError(f"{len(rest)} numbers behind the class, where {wanted} were expected")
     if any(abs(each) > _FARTHEST for each in (shares[:4] if is_box else shares)):
         raise BrokenError("its numbers are no shares of a width and height, from 0 to 1")
-    noise = [digits_tolerance(rest, each) for each in size]
+    across, down = size or (1, 1)
+    noise = [digits_tolerance(rest, each) for each in (across, down)]
 
     def pixel(x: float, y: float) -> Pair:
-        return snapped(x * size[0], size[0], noise[0]), snapped(y * size[1], size[1], noise[1])
+        return snapped(x * across, across, noise[0]), snapped(y * down, down, noise[1])
 
     found = RawObject(category=category, where=where, score=score)
     if is_box:
@@ -512,12 +518,14 @@ def _object(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str
     return found
 
 
-def _of_dota(words: Sequence[str], yolo: _Yolo, size: tuple[int, int], where: str) -> RawObject:
+def _of_dota(
+    words: Sequence[str], yolo: _Yolo, size: tuple[int, int] | None, where: str
+) -> RawObject:
     """Return a turned box of DOTA: four corners in pixels, its class, and 1 if it is difficult."""
     known = (each for each in yolo.categories.values() if each.name == words[8])
     if (category := next(known, None)) is None:
         raise LookupError(repr(words[8]))
-    if size == (1, 1):
+    if size is None:
         raise BrokenError("its numbers are pixels, and its image is not there to tell its size")
     numbers = [*map(number_of, words[:8])]
     ring = [

@@ -194,29 +194,21 @@ def fitted(
         clip: Whether shapes are cut off at the edges.
     """
     found = Fitted(image)
-    said = (image.width, image.height)
-    is_open = isinstance(image, InShares) and None in said
-    if is_open and size is None:
-        why = "the size of the image is not read, or the service has none"
-        found.errors.append(Finding((), f"the labels are shares of a width and height, and {why}"))
-        return found
-    width, height = (1, 1) if is_open else said
-    if size is not None and width and height:
-        found.errors += () if is_open else _unlike((width, height), size, rescale=rescale)
+    if isinstance(image, InShares) and None in (image.width, image.height):
+        if size is None:
+            why = "the size of the image is not read, or the service has none"
+            text = f"the labels are shares of a width and height, and {why}"
+            found.errors.append(Finding((), text))
+            return found
+        found.image = _enlarged(image, *size)
+    elif size is not None and image.width and image.height:
+        said = (image.width, image.height)
+        found.errors += _unlike(said, size, rescale=rescale)
         if found.errors:
             return found
-        across, down = size[0] / width, size[1] / height
-        if (across, down) != (1, 1):
-            found.image = attrs.evolve(
-                image,
-                annotations=[
-                    each
-                    for whole in image.annotations
-                    for each in reshaped(whole, lambda it: [scaled(it, across, down)])
-                ],
-            )
-        if (across, down) != (1, 1) and not is_open:
-            message = f"scaled from {width} x {height} to {size[0]} x {size[1]} pixels"
+        if said != size:
+            found.image = _enlarged(image, size[0] / said[0], size[1] / said[1])
+            message = f"scaled from {said[0]} x {said[1]} to {size[0]} x {size[1]} pixels"
             found.warnings.append(Finding((), message, Severity.WARNING))
     if size is not None:
         found.image = attrs.evolve(found.image, width=size[0], height=size[1])
@@ -227,6 +219,15 @@ def fitted(
             numbers[each.key] += 1
         found.image = attrs.evolve(found.image, annotations=kept)
     return found
+
+
+def _enlarged(image: LabeledImage, across: float, down: float) -> LabeledImage:
+    annotations = [
+        each
+        for whole in image.annotations
+        for each in reshaped(whole, lambda it: [scaled(it, across, down)])
+    ]
+    return attrs.evolve(image, annotations=annotations)
 
 
 def _unlike(said: tuple[int, int], there: tuple[int, int], *, rescale: bool) -> Iterator[Finding]:
