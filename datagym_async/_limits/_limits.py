@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datagym_async._wire._messages import Body
 
 _RATES = {"rate": ("rate_limit", "requests"), "upload_rate": ("max_upload_rate", "bytes")}
+_UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
 _SAME_PAUSE = 1.0
 """Seconds by which the requests of one overload may differ in the end of the pause they ask for."""
 
@@ -125,10 +126,9 @@ class Limits:
 
     def outgoing(self, lane: Lane, body: Body) -> Body:
         """Return a body as it is to be sent: file uploads at their pace, reading times noted."""
-        pacer = self._pacer
-        if body.open is None and (pacer is None or lane is not Lane.UPLOAD):
+        pacer = self._pacer if lane is _UPLOAD else None
+        if pacer is None and body.open is None:
             return body
-        pacer = pacer if lane is Lane.UPLOAD else None
         return watched(body, pacer=pacer, waited=self.waited)
 
     async def spend(self, count: int) -> None:

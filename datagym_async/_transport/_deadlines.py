@@ -27,15 +27,10 @@ class Deadlines:
     def close(self) -> None:
         """Stop the timer: waits that still go on have no deadline any more."""
         self.waits.clear()
-        self._ring_at(math.inf)
+        self.ring_at(math.inf)
 
-    def begin(self, wait: Deadline) -> None:
-        """Watch over a wait. At its end the timer is left alone: the next wait will need it."""
-        self.waits.add(wait)
-        if wait.when < self.rings:
-            self._ring_at(wait.when)
-
-    def _ring_at(self, when: float) -> None:
+    def ring_at(self, when: float) -> None:
+        """Look at the waits at a moment. It stays when a wait ends: the next one will need it."""
         if self._timer is not None:
             self._timer.cancel()
         self.rings = when
@@ -45,7 +40,7 @@ class Deadlines:
         for wait in [each for each in self.waits if each.when <= self.rings]:
             self.waits.discard(wait)
             wait.expire()
-        self._ring_at(min((wait.when for wait in self.waits), default=math.inf))
+        self.ring_at(min((wait.when for wait in self.waits), default=math.inf))
 
 
 class Pace:
@@ -110,9 +105,9 @@ class Deadline:
         self._task = task
         self._cancelling = task.cancelling()
         deadlines = self._deadlines
-        deadlines.waits.add(self)  # as `begin` does
+        deadlines.waits.add(self)
         if self.when < deadlines.rings:
-            deadlines.begin(self)
+            deadlines.ring_at(self.when)
         return self
 
     def __exit__(
@@ -130,8 +125,8 @@ class Deadline:
     def move(self, when: float) -> None:
         """Have the wait end at another moment; without effect where it is over."""
         self.when = when
-        if self in self._deadlines.waits:
-            self._deadlines.begin(self)
+        if self in self._deadlines.waits and when < self._deadlines.rings:
+            self._deadlines.ring_at(when)
 
     def shorten(self, seconds: float) -> None:
         """Have the wait end in so many seconds, if it does not end before."""

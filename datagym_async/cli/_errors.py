@@ -160,7 +160,7 @@ def advice_in_shell_words(sentence: str) -> str:
 @functools.cache
 def _hints() -> tuple[Mapping[str, str], re.Pattern[str]]:
     """Return the flags by their names in the library, and what an argument looks like."""
-    from datagym_async.cli._job_options import DOWNLOAD, UPLOAD  # loads what they configure
+    from datagym_async.cli._job_options import DOWNLOAD, UPLOAD  # which import from here
 
     flags = {row.library_name: row.flags[0] for row in (*DOWNLOAD.rows, *UPLOAD.rows)}
     names = "|".join(flags)

@@ -120,15 +120,12 @@ def read(
     if verdict is not None and not verdict.is_clash:
         return planned
     if isinstance(content, str):
-        if MEMBER in content:
-            if is_url(content):
-                return planned
-            _read_member(planned, content, screening, archives or Archives(Stores()))
-        elif content.startswith("/"):  # at once: a path, and no address
-            _read_file(planned, content, screening)
-        elif is_url(content):
+        is_path = content.startswith("/")  # at once, as nearly all are: no address
+        if not is_path and is_url(content):
             return planned
-        elif is_stored(content):
+        if MEMBER in content:
+            _read_member(planned, content, screening, archives or Archives(Stores()))
+        elif not is_path and is_stored(content):
             planned.is_stored = True
         else:
             _read_file(planned, content, screening)

@@ -208,6 +208,7 @@ def _in_order(
     """
     if is_sorted:
         yield from sorted(entries, key=_sort_key, reverse=True)
+        return
     while run := sorted(itertools.islice(entries, _RUN), key=attrgetter("name")):
         yield from run
 
