@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from multiprocessing import active_children
 from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ def test_a_worker_that_is_killed_costs_no_image(
 
     monkeypatch.setenv("DATAGYM_BASE_URL", "")  # so that it is taken away again
     report, held = asyncio.run(run())
+    assert active_children() == []  # asked so, Python lets go of those that have ended, too
     lost = {"07.jpg"} if is_deadly else set()
     assert report.complete
     assert {each.name for each in report.problems} == lost
