@@ -20,7 +20,7 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.look._drawing import in_colors, opened, without_doubts
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
+    from datagym_async._processes import WorkerProcesses
 
 
 @attrs.frozen
@@ -63,13 +63,10 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
     return Thumbnail(width, height, orientation == UPRIGHT)
 
 
-def _processes(count: int) -> ProcessPoolExecutor:
-    # Here, for their loading looks at the disk.
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+def _processes(count: int) -> WorkerProcesses:
+    from datagym_async._processes import WorkerProcesses  # in a thread, see there
 
-    # Not forked: a fork of a process with threads may hang.
-    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin)
+    return WorkerProcesses(count, _begin)
 
 
 def _begin() -> None:
@@ -80,7 +77,7 @@ def _begin() -> None:
 class Thumbnails:
     """Makes thumbnails, several at once."""
 
-    def __init__(self, executor: ProcessPoolExecutor | None, size: int) -> None:
+    def __init__(self, executor: WorkerProcesses | None, size: int) -> None:
         self._executor, self._size = executor, size
 
     @classmethod
@@ -99,7 +96,7 @@ class Thumbnails:
         try:
             yield cls(executor, size)
         finally:
-            await in_thread(executor.shutdown, cancel_futures=True)
+            await in_thread(executor.end)
 
     async def make(self, source: bytes | Path, target: Path) -> Thumbnail:
         """Return what came of an image; see `make`.

@@ -15,9 +15,8 @@ import os
 import pickle
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from uuid import uuid4
 
@@ -41,6 +40,7 @@ from datagym_async.predict._models import LoadedModel, Model, ModelError, Predic
 from datagym_async.resources import ImportOutcome, ImportResult, LabelsResource, TasksResource
 
 if TYPE_CHECKING:
+    from datagym_async._processes import WorkerProcesses
     from datagym_async.labels import LabeledImage
 
 OPEN: Final = (
@@ -225,12 +225,12 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
             f"model, setup and client go to other processes, and one of them cannot be pickled "
             f"({error}); define them at the top of a module, or leave processes at 0"
         ) from error
-    pool: Executor | None = None
+    pool: WorkerProcesses | None = None
     asking = asyncio.Lock()
 
     async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
         nonlocal pool
-        used: Executor | None = None
+        used: WorkerProcesses | None = None
         try:
             async with asking:  # in a thread, since it starts processes
                 if (used := pool) is None:
@@ -238,25 +238,23 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
                 future = await in_thread(used.submit, run_chunk, job, media)
             return await asyncio.wrap_future(future)
         except BrokenExecutor as error:
-            if used is not None and pool is used:  # the first to notice; the next has a new one
-                pool = None
-                await in_thread(used.shutdown)  # its pipes stay open until its thread has ended
+            async with asking:
+                if used is not None and pool is used:  # the first to notice; the next has a new one
+                    pool = None
+                    await in_thread(used.end)
             raise WorkerLostError("the process ended while it had this image") from error
 
     try:
         yield run, processes
     finally:
         if pool is not None:
-            await in_thread(partial(pool.shutdown, cancel_futures=True))
+            await in_thread(pool.end)
 
 
-def _pool(processes: int) -> Executor:
-    # Loaded here: multiprocessing asks for the folder as it loads, and few need it.
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+def _pool(processes: int) -> WorkerProcesses:
+    from datagym_async._processes import WorkerProcesses  # in a thread, see there
 
-    # Forked, a process would inherit locks that threads hold, and the event loop.
-    return ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent)
+    return WorkerProcesses(processes, end_with_parent)
 
 
 # --- The run --------------------------------------------------------------------------------------

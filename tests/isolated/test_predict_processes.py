@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import BrokenExecutor
 from multiprocessing import active_children
 from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
@@ -14,7 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async import DataGymClient
+from datagym_async._processes import WorkerProcesses
 from datagym_async.labels import LabelConfig
+from datagym_async.predict._chunk import end_with_parent
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
 from tests.helpers import models
 from tests.helpers.photos import jpeg
@@ -97,3 +102,16 @@ def test_the_processes_of_a_program_that_is_killed_end_by_themselves() -> None:
         [sys.executable, "-c", program], capture_output=True, timeout=60, check=False
     )
     assert ran.returncode == -9
+
+
+def test_nothing_is_left_of_a_pool_whose_worker_was_killed_while_another_was_started() -> None:
+    """Python 3.11 forgets that one: it would wait for work, and the program for it."""
+    pool = WorkerProcesses(2, end_with_parent)
+    os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
+    with pytest.raises(BrokenExecutor):
+        pool.submit(time.sleep, 60).result()
+    # What `submit` does that asked just before the first was missed.
+    late = pool.context.Process(target=time.sleep, args=(600,))
+    late.start()
+    pool.end()
+    assert active_children() == []
