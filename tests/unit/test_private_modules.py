@@ -28,6 +28,7 @@ SUBJECTS: Final = {
     "helpers/label_files.py": {"formats._losses", "formats._raw"},
     "helpers/picture.py": {"look._subjects"},
     "helpers/simulated_run.py": {"_session", "uploads._observer"},
+    "isolated/test_predict_processes.py": {"_processes", "predict._chunk"},
     "property/test_bytes_in_flight.py": {"uploads._sending"},
     "property/test_file_names.py": {"_file_names"},
     "property/test_fitted_labels.py": {"labels._geometry"},
