@@ -16,6 +16,7 @@ from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._options import OF_CLIENTS, Yes, argument, flag, parse_seconds
 from datagym_async.cli._screen import Column, plain
+from datagym_async.models._names import fold_name
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
 SHOWN: Final = 20
@@ -153,7 +154,8 @@ def show(
         str,
         argument(
             "JOB",
-            "The job, as `jobs list` names it (its beginning is enough), or a journal's path.",
+            "The job, as `jobs list` names it (its beginning is enough), its dataset's name, or a "
+            "journal's path.",
         ),
     ],
 ) -> int:
@@ -184,7 +186,7 @@ def show(
 @command(app, "resume")
 def resume(
     invocation: Invocation,
-    job: Annotated[str, argument("JOB", "The job, as `jobs list` names it, or a journal's path.")],
+    job: Annotated[str, argument("JOB", "The job, as `jobs show` takes it.")],
 ) -> int:
     """Resume a job: run the command that `jobs show` names, with its sources and options."""
     found = show_job(_path_of(job))
@@ -265,13 +267,19 @@ def _when(moment: datetime | None) -> str:
 def _path_of(job: str) -> Path:
     if (path := Path(job)).is_file():
         return path
-    found = [each.path for each in list_jobs() if each.path.stem.startswith(job)]
+    jobs = list_jobs()
+    found = [each.path for each in jobs if each.path.stem.startswith(job)]
     found = [path for path in found if path.stem == job] or found
+    said, way = "begin with", "give more of the name"
+    if not found:
+        found = [each.path for each in jobs if fold_name(each.dataset_name) == fold_name(job)]
+        said, way = "belong to the dataset", "give one of these names"
     if not found:
         raise CommandError(
-            f"There is no job {job!r} in {jobs_folder()}; `datagym-async jobs list` shows them."
+            f"There is no job {job!r} in {jobs_folder()}, and none of a dataset of this name; "
+            "`datagym-async jobs list` shows them."
         )
     if len(found) > 1:
         names = ", ".join(path.stem for path in found)
-        raise CommandError(f"{len(found)} jobs begin with {job!r}: {names}; give more of the name.")
+        raise CommandError(f"{len(found)} jobs {said} {job!r}: {names}; {way}.")
     return found[0]

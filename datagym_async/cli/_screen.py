@@ -137,8 +137,15 @@ class Output:
             )
         for row in rows:
             table.add_row(*(self._text(cell) for cell in row))
-        if not self.as_json:
+        if self.as_json:
+            return
+        if self._out.is_terminal:
             self._out.print(table)
+            return
+        with self._out.capture() as drawn:
+            self._out.print(table)
+        for line in drawn.get().splitlines():
+            self._print(self._out, Text(line.rstrip()))  # programs read it: no blanks at the end
 
     def listing(
         self,
@@ -314,6 +321,6 @@ def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    # Wide enough for ids and long names where no terminal sets a limit.
-    width = None if stream.isatty() else 200
+    # Where no terminal sets a limit, a row is one line, however long its names are.
+    width = None if stream.isatty() else 100_000
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)

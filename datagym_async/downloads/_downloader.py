@@ -197,7 +197,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         if self._manifest is not None:
             with contextlib.closing(self._manifest), contextlib.suppress(sqlite3.Error):
                 self._write_down()  # what is not noted is fetched again
-            if self._prefix is not None:
+            # A download that was refused before its media were listed leaves nothing there.
+            if self._prefix is not None and self._prefix.has_begun:
                 with contextlib.suppress(StoreError, OSError):  # the next run here has its own
                     self._prefix.keep_state()
         if self._prefix is not None:

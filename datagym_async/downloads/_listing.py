@@ -48,9 +48,9 @@ class Listing:
                     self._tally.notes.append(note)
             self.name = self.project.name
         else:
-            self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
-            if self._config.needs_project:
+            if self._config.needs_project:  # asked first: where it is not clear, nothing is entered
                 self.project = self._choose(await self._sources.projects.list())
+            self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
         while await in_thread(manifest.allot, _BATCH):
             pass
         self._tally.planned = await in_thread(manifest.count)

@@ -38,7 +38,7 @@ from datagym_async._runs._database import (
 from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, path_in, tidy
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, KEPT_NAMES, OF_ONE_RUN, Planning, claim_of
-from datagym_async.downloads._prefix import MANIFEST, STATE_FOLDER, Prefix
+from datagym_async.downloads._prefix import MANIFEST, STATE_FOLDER, Prefix, begun_mark
 from datagym_async.downloads._report import DownloadOutcome, DownloadResult
 from datagym_async.exceptions import ConfigurationError, FileWriteError
 from datagym_async.models import MediaSourceType
@@ -199,13 +199,19 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
             "that one, or give another folder."
         )
     known = dict(connection.execute("SELECT name, value FROM meta"))
-    for name, mine in attrs.asdict(job).items():
-        if known.get(name, "") != mine and name == "shards":
-            other = "files" if mine else "shards"
+    is_used = connection.execute("SELECT EXISTS (SELECT 1 FROM media)").fetchone()[0]
+    if not (is_used or _holds_something(root) or begun_mark(root).exists()):
+        # Of a download that was refused before it began: the folder is still free.
+        mine = attrs.asdict(job)
+        known |= mine
+        connection.executemany("UPDATE meta SET value = ?2 WHERE name = ?1", mine.items())
+    for name, wanted in attrs.asdict(job).items():
+        if known.get(name, "") != wanted and name == "shards":
+            other = "files" if wanted else "shards"
             raise ConfigurationError(
                 f"The download in {_shown(root)} is one into {other}; give another folder."
             )
-        if known.get(name, "") != mine:
+        if known.get(name, "") != wanted:
             raise ConfigurationError(
                 f"The folder {_shown(root)} holds a download of the {known.get('kind')} "
                 f"{known.get('id')} of {known.get('base_url')}; give another folder."

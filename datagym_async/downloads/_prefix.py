@@ -94,6 +94,11 @@ class Prefix:
 
     # The manifest.
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a copy of the manifest that this machine knows; blocks."""
+        return begun_mark(self.root).exists()
+
     def take_state(self) -> None:
         """Take the copy of the manifest, where it is newer than what is here; blocks.
 
@@ -114,7 +119,7 @@ class Prefix:
                 ) from None
             return
         private_folder(target.parent)
-        mark, etag = target.with_name("copy"), etag_of(meta)
+        mark, etag = begun_mark(self.root), etag_of(meta)
         if target.exists() and mark.exists() and mark.read_text("utf-8") == etag:
             return
         if (lock := JournalLock.take(target)) is None:  # in use: opening it says so
@@ -135,7 +140,7 @@ class Prefix:
 
     def begin_state(self, database: Database) -> None:
         """Put a first copy of the manifest, which is open, where there is none; blocks."""
-        if (self.root / STATE_FOLDER / "copy").exists():
+        if self.has_begun:
             return
         source = self.root / STATE_FOLDER / PARTS / "manifest"
         with contextlib.closing(sqlite3.connect(source)) as copy, database.using() as connection:
@@ -149,8 +154,13 @@ class Prefix:
         store = self.stores.open(at.root)
         with told_of(at.address):
             put = store.put(at.key, source, chunk_size=PART)
-        write_private(self.root / STATE_FOLDER / "copy", etag_of(put).encode())
+        write_private(begun_mark(self.root), etag_of(put).encode())
 
     def close(self) -> None:
         if self._held is not None:
             self._held.close()
+
+
+def begun_mark(root: Path) -> Path:
+    """Return the file that knows the copy of the manifest at a prefix, as this machine has it."""
+    return root / STATE_FOLDER / "copy"

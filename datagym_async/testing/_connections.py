@@ -124,22 +124,21 @@ class _GoneWatch(asyncio.Protocol):
 
 @attrs.frozen
 class Truncate:
-    """Announce the whole answer, send all but the last `missing` bytes of it, and close."""
+    """Announce the whole answer, send all but the last `missing` bytes of its body, and close."""
 
     missing: int = 1
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer too little."""
+        if (transport := request.protocol.transport) is not None:
+            held = _HoldingTransport(transport, missing=self.missing)
+            request.protocol.transport = cast("asyncio.Transport", held)
         whole = await handler(request)
-        if not isinstance(whole, web.Response) or not isinstance(whole.body, bytes | bytearray):
-            raise TypeError("Only an answer that is in memory can be truncated; use DropMidBody.")
-        cut = web.StreamResponse(status=whole.status, headers={"Content-Type": whole.content_type})
-        cut.content_length = len(whole.body)
-        await cut.prepare(request)
-        await cut.write(bytes(whole.body)[: -self.missing or None])
-        if request.transport is not None:
-            request.transport.close()
-        return cut
+        await whole.prepare(request)
+        await whole.write_eof()
+        if transport is not None:
+            transport.close()
+        return whole
 
 
 @attrs.frozen
@@ -155,18 +154,20 @@ class DropMidBody:
         """Answer through a transport that closes half way."""
         transport = request.protocol.transport
         if transport is not None:
-            cut = _CutTransport(transport, self.after_bytes)
+            cut = _CutTransport(transport, left=self.after_bytes)
             request.protocol.transport = cast("asyncio.Transport", cut)
         return await handler(request)
 
 
-class _CutTransport:
-    """A transport that passes an answer's header on and closes within its body."""
+@attrs.define(kw_only=True)
+class _BodyTransport:
+    """A transport that passes an answer's header on, and its body to what is built on it."""
 
-    def __init__(self, transport: asyncio.Transport, after_bytes: int) -> None:
-        self._transport = transport
-        self._header = b""
-        self._left = after_bytes
+    _transport: asyncio.Transport = attrs.field(kw_only=False)
+    _header: bytes = b""
+
+    def pass_on(self, body: bytes) -> None:
+        raise NotImplementedError
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         # The header is passed on whole, however it is cut into pieces.
@@ -176,14 +177,38 @@ class _CutTransport:
             self._header += data
             end = self._header.find(b"\r\n\r\n")
             split = len(data) if end < 0 else end + 4 - before
-        head, body = bytes(data[:split]), bytes(data[split:])
-        self._transport.write(head + body[: self._left])
-        if len(body) > self._left:
-            self._transport.close()
-        self._left = max(0, self._left - len(body))
+        self._transport.write(bytes(data[:split]))
+        self.pass_on(bytes(data[split:]))
 
     def writelines(self, chunks: list[bytes]) -> None:
         self.write(b"".join(chunks))
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._transport, name)
+
+
+@attrs.define(kw_only=True)
+class _CutTransport(_BodyTransport):
+    """Closes within the body."""
+
+    _left: int
+
+    def pass_on(self, body: bytes) -> None:
+        self._transport.write(body[: self._left])
+        if len(body) > self._left:
+            self._transport.close()
+        self._left = max(0, self._left - len(body))
+
+
+@attrs.define(kw_only=True)
+class _HoldingTransport(_BodyTransport):
+    """Never passes the end of the body on."""
+
+    _missing: int
+    _held: bytes = b""
+
+    def pass_on(self, body: bytes) -> None:
+        held = self._held + body
+        size = max(0, len(held) - self._missing)
+        self._transport.write(held[:size])
+        self._held = held[size:]

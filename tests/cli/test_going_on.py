@@ -238,6 +238,7 @@ def test_jobs(at_service: Cli, many: Path) -> None:
     assert f"{str(job['job'])[:6]} " in listed
     assert "unfinished" in listed
     shown = at_service("jobs", "show", str(job["job"])[:6])
+    assert at_service("jobs", "show", "photos").out == shown.out  # by its dataset
     assert "20 uploaded" in shown.out
     assert "10 planned" in shown.out
     assert str(job["command"]) in shown.out
@@ -346,6 +347,8 @@ def test_several_jobs_of_one_beginning(at_service: Cli, many: Path) -> None:
     upload(at_service, many / "01.jpg")
     ran = at_service("jobs", "show", "")
     assert (ran.status, "2 jobs begin with" in ran.err) == (2, True)
+    ran = at_service("jobs", "resume", "Photos")
+    assert (ran.status, "2 jobs belong to the dataset 'Photos'" in ran.err) == (2, True)
 
 
 def test_a_state_folder_that_cannot_be_made(

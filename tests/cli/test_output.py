@@ -68,6 +68,19 @@ def test_nothing_is_markup(capsys: pytest.CaptureFixture[str]) -> None:
     assert "[b]x[/b]" in said
 
 
+def test_a_table_in_a_pipe_is_a_line_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of any length stay whole, and no line ends with blanks."""
+    name = "a long name " * 40 + "end"
+    Output().table([Column("Name"), Column("Type")], [[name, "image"], ["b", ""]])
+
+    assert capsys.readouterr().out.split("\n") == [
+        f"{'Name':{len(name)}}  Type",
+        f"{name}  image",
+        "b",
+        "",
+    ]
+
+
 def test_long_lines_are_not_folded_in_files(capsys: pytest.CaptureFixture[str]) -> None:
     """Outside terminals a line stays a line, for programs that read it."""
     Output().warning("word " * 100)

@@ -14,7 +14,13 @@ from typing import Any
 
 import pytest
 
-from datagym_async import ConfigurationError, DataGymClient, DownloadConfig, TransferError
+from datagym_async import (
+    ConfigurationError,
+    DataGymClient,
+    DownloadConfig,
+    NotFoundError,
+    TransferError,
+)
 from datagym_async.labels import Annotation, Rectangle
 from datagym_async.server import SeedMedia, Server
 from datagym_async.uploads import UploadItem
@@ -214,6 +220,21 @@ async def test_labels_lie_beside_the_media_in_a_store(tmp_path: Path, place: str
     assert json.loads(files["labels.jsonl"])["file"] == "a.jpg"
     left = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
     assert {path.parent.name for path in left} == {".datagym"}
+
+
+async def test_a_refused_download_leaves_nothing_at_the_prefix(
+    client: DataGymClient, dataset_id: str, place: str
+) -> None:
+    """Labels without a project, or an unknown dataset: the prefix stays empty, for any download."""
+    with pytest.raises(ConfigurationError, match="is in no project"):
+        await client.download_dataset(dataset_id, place, config=DownloadConfig(labels="json"))
+    with pytest.raises(NotFoundError):
+        await client.download_dataset("00000000-0000-4000-8000-000000000000", place)
+    assert held(place) == {}
+
+    report = await client.download_dataset(dataset_id, place)
+
+    assert (report.downloaded, report.ok) == (len(PHOTOS), True)
 
 
 async def label(here: Any, name: str) -> None:

@@ -243,14 +243,17 @@ async def test_a_folder_of_another_download_is_refused(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_dataset_or_project_is_said_at_once(tmp_path: Path) -> None:
-    """Nothing but the folder's state is made."""
-    async with world() as here:
+    """Nothing but the folder's state is made, and another download may have the folder."""
+    async with world(*photos(["a.jpg"])) as here:
         with pytest.raises(NotFoundError):
             await here.client.download_dataset(UNKNOWN, tmp_path / "one")
         with pytest.raises(ConfigurationError, match="There is no project"):
             await here.client.download_project(UNKNOWN, tmp_path / "two")
+        assert files_below(tmp_path) == {}
 
-    assert files_below(tmp_path) == {}
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "one")
+
+    assert (report.downloaded, report.ok) == (1, True)
 
 
 async def test_a_video_comes_from_where_the_service_says(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from datagym_async.server import SeedDataset, SeedMedia, Server
 from datagym_async.testing import (
@@ -186,20 +185,24 @@ async def test_a_cut_answer_has_a_status_and_no_end(
     assert await names(session) == ["one"]
 
 
-async def test_a_streamed_answer_is_dropped_in_its_midst(
-    plan: FaultPlan, server: Server, session: aiohttp.ClientSession
+@pytest.mark.parametrize(
+    ("action", "size"),
+    [(DropMidBody(100_000), 100_000), (Truncate(), 299_999), (Truncate(200_000), 100_000)],
+)
+async def test_a_streamed_answer_is_cut(
+    plan: FaultPlan, server: Server, session: aiohttp.ClientSession, action: Action, size: int
 ) -> None:
     """A download begins, gives so many bytes, and ends too early."""
     image = jpeg(300_000)
     photos = SeedDataset("Photos", media=(SeedMedia("a.jpg", content=image),))
     (dataset,) = await server.seed_datasets(photos)
-    plan.add(DropMidBody(100_000), path="/media/")
+    plan.add(action, path="/media/")
     got = bytearray()
     async with session.get(f"/api/v1/media/{dataset.media_ids['a.jpg']}") as response:
         with pytest.raises(aiohttp.ClientPayloadError):
             await read_into(got, response)
 
-    assert got == image[:100_000]
+    assert got == image[:size]
 
 
 async def read_into(got: bytearray, response: aiohttp.ClientResponse) -> None:
@@ -270,21 +273,3 @@ async def test_an_outage_refuses_connections_and_forgets_nothing(tmp_path: Path)
                 with pytest.raises(aiohttp.ClientConnectionError):
                     await names(session)
             assert await names(session) == ["kept"]
-
-
-async def test_only_answers_in_memory_are_truncated() -> None:
-    """A streamed answer cannot be truncated, and the fault says what to use in its place."""
-
-    async def stream(request: web.Request) -> web.StreamResponse:
-        del request
-        return web.StreamResponse()
-
-    with pytest.raises(TypeError, match="DropMidBody"):
-        await Truncate().apply(make_request(), stream)
-
-
-def make_request() -> web.Request:
-    """Return a request that nobody reads."""
-    from aiohttp.test_utils import make_mocked_request
-
-    return make_mocked_request("GET", DATASETS)
