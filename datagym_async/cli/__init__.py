@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         LINES_OF_PROBLEMS,
         DownloadSnapshot,
         Lines,
+        ProblemLines,
         Problems,
         Snapshot,
     )
@@ -65,7 +66,7 @@ else:
         _lookup="choose",
         _option_table="Option OptionTable",
         _options="parse_bytes parse_seconds split_usage",
-        _progress="LINES_OF_PROBLEMS DownloadSnapshot Lines Problems Snapshot",
+        _progress="LINES_OF_PROBLEMS DownloadSnapshot Lines ProblemLines Problems Snapshot",
         _screen="Column LogHandler Output clock",
         _signals="ending_in_two_steps on_stop_signals",
         _upload="upload",

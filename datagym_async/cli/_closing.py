@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from datagym_async._extras import require_modules
 from datagym_async._files import write_private
-from datagym_async._runs._text import RESUMED, counted, size
+from datagym_async._runs._text import RESUMED, BulkReport, counted, size
 from datagym_async.cli._errors import (
     SOME_FAILED,
     WELL,
     CommandError,
     advice_in_shell_words,
     hint_in_shell_words,
+    in_shell_words,
 )
 from datagym_async.cli._screen import Column, Output
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
 
 if TYPE_CHECKING:
-    from datagym_async.downloads import DownloadReport
     from datagym_async.look._pages import RunRecord
 
 RESUME: Final = "The same command resumes where this one stopped."
@@ -162,11 +162,12 @@ def record_for(files: Sequence[Path]) -> RunRecord | None:
 
 def write_report(
     output: Output,
-    report: UploadReport | DownloadReport,
+    report: BulkReport,
     files: Sequence[Path],
     record: RunRecord | None = None,
 ) -> None:
     """Write the report where programs find it: the report files, and standard output."""
+    report = _worded(report)
     if output.as_json:
         output.document(report.to_json())
     for file in files:
@@ -184,3 +185,16 @@ def write_report(
                 f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
             ) from None
         output.message(f"The report is in {file}.")
+
+
+def _worded(report: BulkReport) -> BulkReport:
+    """Return a report whose sentences name options as they are called here."""
+
+    class Worded(BulkReport):
+        COLUMNS = report.COLUMNS
+
+        def to_dict(self) -> dict[str, Any]:
+            whole: dict[str, Any] = in_shell_words(report.to_dict())
+            return whole
+
+    return Worded()

@@ -115,9 +115,10 @@ def download(
                                 account.record.took(result.seconds)
                             if result.is_problem:
                                 reason = hint_in_shell_words(result.reason)
-                                problems.say(f"failed: {result.printable_name}: {reason}")
+                                problems.say("failed", result.printable_name, reason)
                 finally:
                     account.report = run.report
+                    problems.say_rest()
 
     try:
         run_in_loop(work())

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -155,6 +155,23 @@ def advice_in_shell_words(sentence: str) -> str:
         return flags[found["name"]] + (" " if found["is"] else "")
 
     return re.sub(rf"\b(?P<name>{names})(?:(?P<is>=)|(?!\w))", said, sentence)
+
+
+def in_shell_words(value: Any, name: str = "") -> Any:
+    """Return a JSON value whose sentences name options as they are called here."""
+    if isinstance(value, dict):
+        return {key: in_shell_words(each, key) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_shell_words(each, name) for each in value]
+    if not isinstance(value, str) or name not in _SENTENCES:
+        return value
+    return advice_in_shell_words(value) if name == "advice" else hint_in_shell_words(value)
+
+
+_SENTENCES: Final = frozenset(
+    ("advice", "left_out", "notes", "reason", "reasons", "summary", "text", "warnings")
+)
+"""Members of our JSON documents that are said to people."""
 
 
 @functools.cache

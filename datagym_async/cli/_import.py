@@ -18,6 +18,7 @@ from datagym_async.cli._errors import (
     WELL,
     CommandError,
     hint_in_shell_words,
+    in_shell_words,
     sentence_of,
 )
 from datagym_async.cli._lookup import project_of
@@ -314,24 +315,23 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
     is_whole = how.lossy_ok or not (account.left_out or losses.is_loss)
     ok = all_fine and is_whole and account.total > 0 and account.is_complete
     if output.as_json:
-        output.document(
-            {
-                **counts,
-                "ok": ok,
-                "complete": account.is_complete,
-                "created": None if created is None else created.to_payload(),
-                "unannotated": source.skipped,
-                "kinds": [
-                    {"word": word, "text": text, "count": kind.count, "names": kind.names[:_NAMES]}
-                    for (word, text), kind in account.kinds.items()
-                ],
-                "results": [plain(each) for each in account.told],
-                "losses": [
-                    plain(each) | {"text": each.kind.text, "is_loss": each.kind.is_loss}
-                    for each in losses.items
-                ],
-            }
-        )
+        document = {
+            **counts,
+            "ok": ok,
+            "complete": account.is_complete,
+            "created": None if created is None else created.to_payload(),
+            "unannotated": source.skipped,
+            "kinds": [
+                {"word": word, "text": text, "count": kind.count, "names": kind.names[:_NAMES]}
+                for (word, text), kind in account.kinds.items()
+            ],
+            "results": [plain(each) for each in account.told],
+            "losses": [
+                plain(each) | {"text": each.kind.text, "is_loss": each.kind.is_loss}
+                for each in losses.items
+            ],
+        }
+        output.document(in_shell_words(document))
     if created is not None:
         entries = counted(len(created), "entry", "entries")
         would = "would be" if how.check else "was"

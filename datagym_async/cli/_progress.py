@@ -9,6 +9,8 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, Protocol, TypeVar
 
@@ -33,9 +35,13 @@ P = TypeVar("P", "UploadProgress", "DownloadProgress")
 
 LINES_OF_PROBLEMS: Final = 20
 """This many problems are said one by one; the rest is counted, and is in the report."""
+OF_A_KIND: Final = 5
+"""This many of them are of one kind, so that each kind is seen."""
 SAY_EVERY: Final = 5.0  # seconds between two lines where nothing can be drawn
 
 
+_NAMES: Final = re.compile(r"'.*?'|\"[^\"]*\"|\S*[/\\]\S*|[\d,.]*\d")
+"""What differs between reasons of one kind: names, paths and numbers."""
 _ENDED: Final = {"done": "Done", "stopped": "Stopped"}
 
 
@@ -108,46 +114,62 @@ class Lines:
 
 @attrs.define
 class ProblemLines:
-    """Says problems as they come, until there are too many to read; an option keeps them all."""
+    """Says problems as they come, a few of each kind; at the end, how many more of each there were.
+
+    An option keeps them all.
+    """
 
     _output: Output
     _kept_by: str = "--report FILE keeps them"
-    _is_full: bool = attrs.field(default=False, init=False)
-    _count: int = attrs.field(default=0, init=False)
+    _said: int = attrs.field(default=0, init=False)
+    _is_told: bool = attrs.field(default=False, init=False)  # that further ones are counted
+    _counts: Counter[tuple[str, str]] = attrs.field(factory=Counter, init=False)  # by kind
+    _first: dict[tuple[str, str], str] = attrs.field(factory=dict, init=False)  # reason of each
+    _unsaid: Counter[tuple[str, str]] = attrs.field(factory=Counter, init=False)
 
-    def say(self, *lines: str) -> None:
-        """Say a problem, in one line or several, or that further ones are only counted."""
-        self._count += 1
-        self._is_full = self._count > LINES_OF_PROBLEMS
-        if not self._is_full:
-            for each in lines:
-                self._output.warning(each)
-        elif self._count == LINES_OF_PROBLEMS + 1:
-            self._output.warning(f"(further problems are counted; {self._kept_by})")
+    def say(self, word: str, name: str, reason: str) -> str:
+        """Say a problem, or count it; return the line if it was only counted."""
+        line = self._output.from_here(": ".join(filter(None, (word, name, reason))))
+        kind = (word, _NAMES.sub("", reason.replace(name or "\0", "")))
+        if kind not in self._first and len(self._first) >= LINES_OF_PROBLEMS:
+            kind = (word, "")
+        self._first.setdefault(kind, reason if kind[1] else "various reasons")
+        self._counts[kind] += 1
+        if self._counts[kind] <= OF_A_KIND and self._said < LINES_OF_PROBLEMS:
+            self._said += 1
+            self._output.warning(line)
+            return ""
+        if word != "warning" and not self._is_told:
+            self._is_told = True
+            self._output.warning(f"(further ones of a kind are counted; {self._kept_by})")
+        self._unsaid[kind] += 1
+        return line
+
+    def say_rest(self) -> None:
+        """Say how many of each kind were not said."""
+        for (word, kind), count in self._unsaid.most_common():
+            reason = self._output.from_here(self._first[word, kind])
+            words = "warnings" if word == "warning" else word
+            self._output.warning(f"and {count:,} more {words}: {reason}")
 
 
 @attrs.define
 class Problems(ProblemLines):
     """Says problems and warnings of uploads; `last_failure` is the last that was no longer said."""
 
-    _warned: int = attrs.field(default=0, init=False)
     last_failure: str = attrs.field(default="", init=False)
 
     def note(self, result: UploadResult) -> None:
         """Say what became of an item if somebody should look at it."""
         name = result.source or result.name
         for warning in result.warnings:
-            self._warned += 1
-            if self._warned <= LINES_OF_PROBLEMS:
-                self._output.warning(self._output.from_here(f"warning: {name}: {warning}"))
-        if not result.is_problem:
-            return
-        word = "failed" if result.outcome == "failed" else "rejected"
-        named = "" if name and name in result.reason else f"{name}: "
-        said = self._output.from_here(f"{word}: {named}{hint_in_shell_words(result.reason)}")
-        self.say(said)
-        if self._is_full and result.outcome == "failed":
-            self.last_failure = said
+            self.say("warning", name, warning)
+        if result.is_problem:
+            word = "failed" if result.outcome == "failed" else "rejected"
+            named = "" if name and name in result.reason else name
+            unsaid = self.say(word, named, hint_in_shell_words(result.reason))
+            if word == "failed":
+                self.last_failure = unsaid
 
 
 def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:

@@ -118,7 +118,7 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
 
     def note(outcome: TaskOutcome) -> None:
         if not outcome.ok:
-            lines.say(f"Task {outcome.task_id}: {_reason(outcome)}")
+            lines.say("failed", outcome.task_id, _reason(outcome))
 
     async def work() -> TasksReport:
         async with client, waiting(invocation, client):
@@ -127,7 +127,9 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
                 return await client.tasks.complete_many(task_ids, on_outcome=note)
             return await client.tasks.skip_many(task_ids, on_outcome=note)
 
-    return _say(output, run_in_loop(work()), verb)
+    report = run_in_loop(work())
+    lines.say_rest()
+    return _say(output, report, verb)
 
 
 def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[str]:

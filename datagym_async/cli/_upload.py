@@ -34,6 +34,7 @@ from datagym_async.cli._errors import (
     WELL,
     CommandError,
     hint_in_shell_words,
+    in_shell_words,
 )
 from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
@@ -270,6 +271,7 @@ async def run_upload(
                     account.record.took(result.seconds)
     finally:
         account.report = run.report
+        problems.say_rest()
 
 
 def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> None:
@@ -293,7 +295,7 @@ def _close(output: Output, account: Account, *, files: Sequence[Path], watched: 
     if not output.quiet:
         tell(output, report, account.totals)
     elif status != WELL:
-        output.warning(report.summary())
+        output.warning(hint_in_shell_words(report.summary()))
     # An interruption has taken nothing away where nothing is left to be done.
     is_settled = not (report.pending or report.unsettled) if watched else report.complete
     is_cut_short = account.is_stopping and not is_settled
@@ -362,13 +364,16 @@ async def _dry_run(
                 if output.as_json:
                     names = ("action", "name", "source", "size", "reason")
                     document = {name: getattr(record, name) for name in names}
-                    output.json_line(document | {"warnings": list(record.warnings)})
+                    document |= {"warnings": list(record.warnings)}
+                    output.json_line(in_shell_words(document))
                 else:
                     output.result(output.from_here(_line_of(record)))
     summary = plan.summary
     if output.as_json:
         counts = {"planned": summary.planned} | attrs.asdict(summary)
-        output.json_line({"schema": PLAN_SCHEMA} | counts | {"summary": str(summary)})
+        output.json_line(
+            in_shell_words({"schema": PLAN_SCHEMA} | counts | {"summary": str(summary)})
+        )
     else:
         output.result(hint_in_shell_words(str(summary)))
     return SOME_FAILED if summary.reject else WELL

@@ -215,6 +215,19 @@ def test_a_slip_leaves_no_job_and_no_dataset(
     assert "New" not in at_service("datasets", "list").out
 
 
+def test_a_report_has_words_of_a_shell(at_service: Cli, many: Path, tmp_path: Path) -> None:
+    """Who typed the command reads its report, however it is written."""
+    (many / "b.gif").write_bytes(b"GIF89a" + bytes(64))
+    files = [tmp_path / f"report.{kind}" for kind in ("json", "csv", "html")]
+    ran = upload(
+        at_service, many, "--json", *(word for file in files for word in ("--report", file))
+    )
+    dry = at_service("upload", many, "-d", "Photos", "--dry-run", "--json")
+
+    for text in (ran.out, dry.out, *(file.read_text() for file in files)):
+        assert ("--prepare convert" in text, 'prepare="' in text) == (True, False)
+
+
 def test_jobs_of_nobody(at_service: Cli) -> None:
     """Where no upload was, there is nothing to list, to show or to delete."""
     assert at_service("jobs", "list", "--json").documents == []

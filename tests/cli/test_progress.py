@@ -10,7 +10,7 @@ import pytest
 
 from datagym_async import LimiterState
 from datagym_async._runs import counted, share_of_bytes, size
-from datagym_async.cli import Lines, Output, Problems, Snapshot, clock
+from datagym_async.cli import Lines, Output, ProblemLines, Problems, Snapshot, clock
 from datagym_async.uploads import Outcome, UploadItem, UploadProgress, UploadResult
 from tests.helpers.terminal import printed
 
@@ -238,19 +238,45 @@ def test_the_last_failure_stays_in_sight() -> None:
 
 
 def test_problems_and_warnings(capsys: pytest.CaptureFixture[str]) -> None:
-    """The first twenty problems and warnings are said; then the last failure is kept."""
+    """Some of each kind are said, the others counted by kind; then the last failure is kept."""
     problems = Problems(Output())
-    for number in range(30):
+
+    def note(number: int, outcome: Outcome, reason: str, *warnings: str) -> None:
         item = UploadItem(f"{number}.jpg", b"x")
         problems.note(
             UploadResult(
-                item=item, outcome=Outcome.FAILED, dataset_id="", reason="No.", warnings=("Large.",)
+                item=item, outcome=outcome, dataset_id="", reason=reason, warnings=warnings
             )
         )
-    said = capsys.readouterr().err
-    assert (said.count("failed: "), said.count("warning: ")) == (20, 20)
-    assert said.count("--report FILE keeps them") == 1
-    assert problems.last_failure == "failed: 29.jpg: No."
+
+    for number in range(30):
+        note(number, Outcome.FAILED, f"'{number}.jpg' is not wanted.", "Large.")
+    assert problems.last_failure == "failed: '29.jpg' is not wanted."
+    note(30, Outcome.REJECTED, 'It looks like a TIFF (prepare="convert" makes it one).')
+    problems.say_rest()
+
+    said = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("failed: ") for line in said) == 5
+    assert sum(line.startswith("warning: ") for line in said) == 5
+    assert said[-4:] == [
+        "(further ones of a kind are counted; --report FILE keeps them)",
+        "rejected: 30.jpg: It looks like a TIFF (--prepare convert makes it one).",
+        "and 25 more warnings: Large.",
+        "and 25 more failed: '0.jpg' is not wanted.",
+    ]
+
+
+def test_problems_of_very_many_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    """No more than a screen is said, and none is missing from the counts."""
+    problems = ProblemLines(Output())
+    for number in range(100):
+        problems.say("failed", f"{number}.jpg", f"Because of {chr(97 + number % 26)}.")
+    problems.say_rest()
+
+    said = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("failed: ") for line in said) == 20
+    more = {line.split(": ")[1]: int(line.split()[1]) for line in said if line[:4] == "and "}
+    assert (sum(more.values()), more["various reasons"], more["Because of a."]) == (80, 20, 3)
 
 
 def test_files_are_named_from_here(

@@ -82,7 +82,7 @@ def test_named_tasks_are_moved_without_a_question(at_service: Cli, project: Seed
     assert [(each["task_id"], each["verdict"]) for each in problem] == [("nope", "failed")]
     said = at_service("tasks", "complete", project.task_ids["c.jpg"], "nope")
     assert (said.status, said.out) == (1, "1 task completed, 1 not.\n")
-    assert said.err.startswith("Task nope: ")
+    assert said.err.startswith("failed: nope: ")
 
 
 def test_a_refused_token_is_no_matter_of_tasks(
@@ -101,8 +101,9 @@ def test_of_many_problems_the_first_are_told(at_service: Cli, project: SeededPro
     unknown = [f"unknown-{number}" for number in range(25)]
     told = at_service("tasks", "skip", *unknown)
     assert told.status == 1
-    assert told.err.count("Task unknown-") == 20
-    assert told.err.endswith("(further problems are counted; --json names them all)\n")
+    assert told.err.count("failed: unknown-") == 5
+    assert "(further ones of a kind are counted; --json names them all)\n" in told.err
+    assert "and 20 more failed: " in told.err.splitlines()[-1]
     problems = at_service("tasks", "skip", *unknown, "--json").document["problems"]
     assert isinstance(problems, list)
     assert len(problems) == 25
