@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 
+from datagym_async._printable import quoted
 from datagym_async._wire._messages import (
     JSON_TYPE,
     MAX_BITMAP,
@@ -47,11 +48,11 @@ def segment(value: object, what: str) -> str:
         return value  # as all ids of the service are
     value = ids.id_of(value, what)
     if not value.strip():
-        raise ConfigurationError(f"The {what} is empty; pass the id the service gave")
+        raise ConfigurationError(f"The {what} is empty; pass the id the service gave.")
     # The service's container unquotes %2F and resolves dots before it chooses the route.
     if value.strip(". ") == "" or not value.isprintable() or _STEERING.search(value):
         raise ConfigurationError(
-            f"The {what} {value[:80]!a} cannot stand in a path; pass the id the service gave"
+            f"The {what} {quoted(value[:80])} cannot stand in a path; pass the id the service gave."
         )
     return quote(value, safe="")
 

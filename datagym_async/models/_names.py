@@ -17,6 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 import attrs
 
+from datagym_async._printable import quoted
 from datagym_async.exceptions import ConfigurationError
 
 MAX_NAME_LENGTH = 255
@@ -42,19 +43,19 @@ def encode_name(name: str) -> str:
         ConfigurationError: The name is empty, too long in its encoded form, or no text.
     """
     if not name:
-        raise ConfigurationError("A media name is empty; give every media a name")
+        raise ConfigurationError("A media name is empty; give every media a name.")
     if not name.isascii():
         name = unicodedata.normalize("NFC", name)
     try:
         encoded = _UNSAFE.sub(_percent, name)
     except UnicodeEncodeError:
         raise ConfigurationError(
-            f"The media name {name!a} holds characters that are no text; rename it"
+            f"The media name {quoted(name)} holds characters that are no text; rename it."
         ) from None
     if len(encoded) > MAX_NAME_LENGTH:
         raise ConfigurationError(
-            f"The media name {name[:40]!a}... takes {len(encoded)} characters as sent, and the"
-            f" service stores at most {MAX_NAME_LENGTH}; give it a shorter name"
+            f"The media name {quoted(name[:40])}... takes {len(encoded)} characters as sent, and the"
+            f" service stores at most {MAX_NAME_LENGTH}; give it a shorter name."
         )
     return encoded
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from datagym_async._extras import extra_module
+from datagym_async._printable import quoted
 from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._prepare import MODES, encoded
 from datagym_async.exceptions import ConfigurationError
@@ -70,7 +71,7 @@ class Picture:
             hint = ", or name it .png" if mode in MODES["PNG"] else ""
             raise ConfigurationError(
                 f"An image of the mode {mode} cannot be sent as a {self.format}, which holds "
-                f"{known}; convert it{hint} ({name!a})."
+                f"{known}; convert it{hint} ({quoted(name)})."
             )
 
     def encoded(self) -> bytes:
