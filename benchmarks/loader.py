@@ -26,7 +26,11 @@ from benchmarks.runner import minimal_server
 
 ROOT = Path(__file__).parents[1]
 LATENCY, STEP = 0.05, 0.005
-WAIT_GOAL, PACE_GOAL, CACHE_GOAL = 0.05, 0.8, 5.0
+WAIT_GOAL, CACHE_GOAL = 0.05, 5.0
+COUNTS = {8_000: 12_000, 100_000: 8_000, 500_000: 3_000, 2_000_000: 800}
+"""How many samples of a size in bytes an epoch has."""
+SMALL, PACE_GOALS = 100_000, (1.3, 0.8)
+"""What the pace should be, relative to the loop: of samples up to so many bytes, and of others."""
 CONSTANT_MB = 32.0
 """What the peak may exceed the prefetch limit by, beyond the peak with next to none: 16 samples of
 1 MB that are being loaded, twice, since they are put together from their pieces."""
@@ -72,24 +76,24 @@ def waiting(options: argparse.Namespace) -> list[dict[str, object]]:
 
 def pace(options: argparse.Namespace) -> list[dict[str, object]]:
     """Compare an epoch with the loop written by hand."""
-    sizes: dict[int, int] = (
-        {100_000: 400} if options.quick else {100_000: 8_000, 500_000: 3_000, 2_000_000: 800}
-    )
     rows: list[dict[str, object]] = []
-    for size, count in sizes.items():
+    for size in options.sizes:
+        count, goal = 400 if options.quick else COUNTS[size], PACE_GOALS[size > SMALL]
         rates: dict[str, list[float]] = {"epoch": [], "loop": [], "queue": []}
-        with minimal_server(*served(count, size, 0.0), module="loader_server") as base_url:
+        server = served(count, size, 0.0) + (("1",) if options.pinned else ())
+        with minimal_server(*server, module="loader_server") as base_url:
             for _ in range(options.rounds):
                 for job, found in rates.items():
-                    taken = measure(job, base_url, concurrency=16)
+                    core = 0 if options.pinned else None
+                    taken = measure(job, base_url, concurrency=16, core=core)
                     if taken["samples"] != count:
                         raise SystemExit(f"{job} loaded {taken['samples']} of {count}")
                     found.append(count / taken["seconds"])
         ours, loop, queue = (statistics.median(found) for found in rates.values())
         say(
             f"{size / 1000:5.0f} kB: loader {ours:5.0f}/s; loop {loop:5.0f}/s, ratio "
-            f"{ours / loop:.2f} (goal {PACE_GOAL}: {verdict(ours / loop >= PACE_GOAL)}); loop with "
-            f"a queue {queue:5.0f}/s, ratio {ours / queue:.2f}"
+            f"{ours / loop:.2f} (goal {goal}: {verdict(ours / loop >= goal)}); loop with a queue "
+            f"{queue:5.0f}/s, ratio {ours / queue:.2f}"
         )
         ratios = {"loop": ours / loop, "queue": ours / queue}
         rows.append({"size": size, "samples": count, "rates": rates, "ratios": ratios})
@@ -151,18 +155,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few media, one round: a smoke test")
     parser.add_argument("--rounds", type=int, help="of which the median counts (5; quick: 1)")
+    parser.add_argument("--pace", action="store_true", help="only the second question")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", choices=COUNTS, default=[*COUNTS], help="bytes a sample"
+    )
+    parser.add_argument(
+        "--pinned", action="store_true", help="loader and service on a core each, for the pace"
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
+    if options.quick:
+        options.sizes = [SMALL]
     facts = machine_facts()  # before the run, for the load that was there without it
-    say("At 50 ms latency, 5 ms of work a sample, 100 kB, prefetch 64, after the first 32 samples:")
-    value: dict[str, object] = {"machine": facts, "wait": waiting(options)}
+    value: dict[str, object] = {"machine": facts}
+    if not options.pace:
+        say("At 50 ms latency, 5 ms of work a sample, 100 kB, prefetch 64, after the first 32:")
+        value["wait"] = waiting(options)
     say("At no latency, 16 in flight, an epoch with its listing, rate_limit=None:")
     value["pace"] = pace(options)
-    say("1 MB a sample, adaptive, a consumer that stalls for 1.5 s before the second sample:")
-    value["memory"] = memory(options)
-    say('With a cache, 50 ms latency, 8 in flight, 100 kB, decode="bytes":')
-    value["cache"] = caching(options)
+    if not options.pace:
+        say("1 MB a sample, adaptive, a consumer that stalls for 1.5 s before the second sample:")
+        value["memory"] = memory(options)
+        say('With a cache, 50 ms latency, 8 in flight, 100 kB, decode="bytes":')
+        value["cache"] = caching(options)
     say("\n".join(f"{name}: {fact}" for name, fact in facts.items()))
     say(f"rounds: {options.rounds}, medians count")
     if options.json:

@@ -15,7 +15,7 @@ import aiohttp
 import attrs
 
 from benchmarks.loader_server import DATASET_ID
-from benchmarks.measure import cpu_seconds, peak_rss
+from benchmarks.measure import cpu_seconds, peak_rss, stay_on
 from datagym_async import DataGymClient
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Options:
         prefetch_bytes: Bytes loaded ahead.
         seconds: What the consumer takes for a sample.
         blocks: Whether it holds the event loop meanwhile.
+        core: The processor core to stay on; None for any.
     """
 
     base_url: str
@@ -44,6 +45,7 @@ class Options:
     prefetch_bytes: int = 256 << 20
     seconds: float = 0.0
     blocks: bool = False
+    core: int | None = None
 
 
 @contextlib.asynccontextmanager
@@ -183,6 +185,9 @@ JOBS: dict[str, Callable[[Options], Awaitable[dict[str, float]]]] = {
 
 
 async def _measured(name: str, options: Options) -> dict[str, float]:
+    stay_on(options.core)
+    async with _loading(options):  # before the clock, as the modules of the loops are loaded
+        pass
     return await JOBS[name](options)
 
 

@@ -1,8 +1,9 @@
 """A service with one dataset of images, which answers after a while and never gets tired.
 
-``python -m benchmarks.loader_server MEDIA SIZE SECONDS`` prints its port and serves until it is
-ended. The dataset lists so many media; each is the same image of so many bytes, and each answer
-comes after so many seconds, however many are asked for at once.
+``python -m benchmarks.loader_server MEDIA SIZE SECONDS [CORE]`` prints its port and serves until it
+is ended, on one processor core if it is named. The dataset lists so many media; each is the same
+image of so many bytes, and each answer comes after so many seconds, however many are asked for at
+once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 
 from benchmarks.files import TINY
 from benchmarks.limiter_server import Places, SlowConnection
+from benchmarks.measure import stay_on
 from benchmarks.minimal_server import OK, dataset, held_name, listing, response, serve
 
 DATASET_ID = "00000000-0000-4000-8000-000000000001"
@@ -59,6 +61,7 @@ class ShelfConnection(SlowConnection):
 def main() -> None:
     """Serve as the command line asks."""
     count, size, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    stay_on(int(sys.argv[4]) if len(sys.argv) > 4 else None)
     shelf, places = Shelf(count, size), Places(seconds, _ENOUGH)
     asyncio.run(serve(lambda: ShelfConnection(shelf, places)))
 
