@@ -28,6 +28,7 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
+from datagym_async.labels._values import edges_of
 from datagym_async.look._marks import bounds_of
 from datagym_async.look._overlap import overlap
 from datagym_async.models import EntryType, TaskState
@@ -351,9 +352,8 @@ def _box_of(each: Annotation) -> _Box:
         corners = () if kind is Incomplete else shape.points
     if not corners:
         return nan, nan, nan, nan, each
-    xs, ys = [corner.x for corner in corners], [corner.y for corner in corners]
-    left, top = min(xs), min(ys)
-    return left, top, max(xs) - left, max(ys) - top, each
+    left, top, right, bottom = edges_of(corners)
+    return left, top, right - left, bottom - top, each
 
 
 def _doubled(group: list[_Box]) -> list[Annotation]:
