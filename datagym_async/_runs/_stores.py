@@ -11,8 +11,10 @@ what a store says                    what it is
 ===================================  ===================================================
 404 of an object                     `gone`: the item is rejected
 401, 403, no credentials             `denied`: the item is rejected, like a file without permission
+credentials that expired or fail     `passing`, since all else would meet it too
 412, or another ETag than listed     `changed`: the item is rejected
-404 of a bucket, a key like ``a//b`` `wrong`: the source, or the item, is rejected
+404 of a bucket, another region,     `wrong`: the source, or the item, is rejected
+a key like ``a//b``
 429, 5xx, no answer, after all waits `passing`: the item failed, and `PATIENCE` in a row end the job
 ===================================  ===================================================
 
@@ -120,6 +122,11 @@ def trouble_of(error: BaseException) -> tuple[Trouble, str]:
     said = f"the store answered {status}{f' {code}' if code else ''}" if status else ""
     if any(each in text for each in _OF_MACHINES):
         return "denied", _NO_CREDENTIALS
+    if _REFUSED_LOGIN.fullmatch(code):
+        return "passing", f"its credentials are not accepted ({said})"
+    if code == "AuthorizationHeaderMalformed" or "redirect without" in text:
+        words = "its bucket is in another region; set AWS_REGION, or give the option region"
+        return "wrong", f"{words}{said and f' ({said})'}"
     if kind in {"PermissionDeniedError", "UnauthenticatedError"} or status in {"401", "403"}:
         return "denied", f"access is denied ({said or 'the store refuses the credentials'})"
     if code in {"NoSuchBucket", "ContainerNotFound"}:
@@ -141,10 +148,15 @@ def trouble_of(error: BaseException) -> tuple[Trouble, str]:
 
 _OF_MACHINES: Final = ("//169.254.", "//metadata.google", "/latest/api/token")
 """Where machines in a cloud get credentials: who has none is asked for them there."""
+_REFUSED_LOGIN: Final = re.compile(
+    "ExpiredToken|InvalidToken|TokenRefreshRequired|InvalidAccessKeyId|SignatureDoesNotMatch|"
+    "RequestTimeTooSkewed|AuthenticationFailed"
+)
+"""Codes of S3 and Azure that have nothing to do with what was asked for."""
 _NO_CREDENTIALS: Final = (
     "there are no credentials for the store; set them in the environment (AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_KEY), or give "
-    "the option skip_signature=true where none are needed"
+    "the option skip_signature=true to read a public bucket"
 )
 
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from datagym_async.uploads.sources._leaves import Source
 
 _FAILED: Final = Outcome.FAILED  # to ask an enum for its member costs as much as a call
+_REJECTED: Final = Outcome.REJECTED
 DRAIN_SECONDS = 30.0  # that requests in flight get to end when the block is left early
 
 
@@ -216,6 +217,9 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self.begun += 1
         self._begun_bytes += work.size or 0
         if (sent := await self._sender.send_file(work)) is not None:
+            if sent.result.outcome is _REJECTED:  # its bytes did not come to their end: that passes
+                work.is_unread = True
+                await in_thread(self._plan.note_read, [work])
             self._note(*sent)
 
     def _note(self, seq: int, result: UploadResult, is_lost: bool = False) -> None:

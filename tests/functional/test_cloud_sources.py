@@ -229,12 +229,23 @@ async def test_an_object_that_changes_between_listing_and_reading(
     assert await stored(client, dataset_id) == {"a.jpg": after}
 
 
+@pytest.mark.parametrize("size", [3000, 9_000_000])
 @pytest.mark.parametrize("status", ["403", "404"])
 async def test_what_was_denied_or_gone_is_tried_again_by_the_next_run(
-    client: DataGymClient, dataset_id: str, broken: BrokenStore, tmp_path: Path, status: str
+    client: DataGymClient,
+    dataset_id: str,
+    broken: BrokenStore,
+    tmp_path: Path,
+    status: str,
+    size: int,
 ) -> None:
-    """That somebody mends a permission, or puts an object back, changes no byte."""
-    broken.fault = lambda key, _: status if key == "p/03.jpg" else ""
+    """That somebody mends a permission, or puts an object back, changes no byte.
+
+    Of the large one the head is still given: it is met while it is being sent.
+    """
+    late = size > 3000
+    broken.objects["p/03.jpg"] = jpeg(size)
+    broken.fault = lambda key, nth: status if key == "p/03.jpg" and nth > late else ""
     config = UploadConfig(store_options=broken.options, journal=tmp_path / "j")
     assert (await client.upload(dataset_id, "s3://b/p/", config=config)).rejected == 1
     broken.fault = lambda key, _: ""
@@ -261,6 +272,32 @@ async def test_a_store_that_gives_nothing_ends_the_job(
     broken.fault = lambda key, _: ""
     again = await client.upload(dataset_id, "s3://b/p/", config=config)
     assert (again.uploaded, again.complete) == (12, True)
+
+
+@pytest.mark.parametrize("said", ["400 ExpiredToken", "403 InvalidAccessKeyId"])
+async def test_credentials_that_fail_in_mid_run_end_the_job(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, tmp_path: Path, said: str
+) -> None:
+    """All other objects would meet the same: they wait for the next run, which has fresh ones."""
+    broken.fault = lambda key, _: said if key else ""
+    config = UploadConfig(store_options=broken.options, journal=tmp_path / "j")
+    words = f"its credentials are not accepted .the store answered {said}"
+    with pytest.raises(TransferError, match=words):
+        await client.upload(dataset_id, "s3://b/p/", config=config)
+    broken.fault = lambda key, _: ""
+    again = await client.upload(dataset_id, "s3://b/p/", config=config)
+    assert (again.complete, len(await stored(client, dataset_id))) == (True, 12)
+
+
+@pytest.mark.parametrize("said", ["301", "400 AuthorizationHeaderMalformed"])
+async def test_a_bucket_of_another_region(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, said: str
+) -> None:
+    """S3 leads to no address of it; what to set is told."""
+    broken.fault = lambda key, _: said
+    config = UploadConfig(store_options=broken.options)
+    with pytest.raises(ConfigurationError, match="is in another region; set AWS_REGION, or give"):
+        await client.upload(dataset_id, "s3://b/p/", config=config)
 
 
 @pytest.mark.parametrize(

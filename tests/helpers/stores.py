@@ -67,7 +67,7 @@ class BrokenStore:
     asked: Counter[str] = attrs.Factory(Counter)  # requests, by key; "" are listings
     ranges: list[tuple[str, str]] = attrs.Factory(list)
     fault: Callable[[str, int], str] = lambda key, number: ""
-    """Takes a key and how often it was asked for, and gives ``"reset"`` or a status, or nothing."""
+    """Takes a key and how often it was asked for; gives ``"reset"`` or a status (with a code)."""
     latency: float = 0.0
     listed_etags: str = "quoted"  # or "bare", "weak", or none
     url: str = ""
@@ -116,10 +116,12 @@ class BrokenStore:
         if self.latency:
             time.sleep(self.latency)
         fault = self.fault(key, self.asked[key])
-        if fault.isdigit():
-            code = {"503": "SlowDown", "403": "AccessDenied", "404": "NoSuchKey"}.get(fault, "X")
+        if fault[:1].isdigit():
+            answered, _, code = fault.partition(" ")
+            usual = {"503": "SlowDown", "403": "AccessDenied", "404": "NoSuchKey"}
+            code = code or usual.get(answered, "X")
             told = f"<Error><Code>{code}</Code><AWSAccessKeyId>{ACCESS}</AWSAccessKeyId></Error>"
-            self._send(request, int(fault), told.encode())
+            self._send(request, int(answered), told.encode())
         elif not key:
             self._send(request, 200, self._listed(parse_qs(parts.query)).encode())
         elif key not in self.objects:
