@@ -204,7 +204,8 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
         # Of a download that was refused before it began: the folder is still free.
         mine = attrs.asdict(job)
         known |= mine
-        connection.executemany("UPDATE meta SET value = ?2 WHERE name = ?1", mine.items())
+        values = ((value, name) for name, value in mine.items())
+        connection.executemany("UPDATE meta SET value = ? WHERE name = ?", values)
     for name, wanted in attrs.asdict(job).items():
         if known.get(name, "") != wanted and name == "shards":
             other = "files" if wanted else "shards"

@@ -287,9 +287,10 @@ def _bring_up(connection: sqlite3.Connection) -> None:
             elif content is not None:
                 path = blob(full_path(text(content), resolved))
             if (path, new_key) != (content, key):
-                connection.execute(sql.MOVE_ITEM, (path, new_key, seq))
-                for statement in sql.MOVE_CLAIM:
-                    connection.execute(statement, (new_key, key, seq))
+                connection.execute(sql.MOVE_ITEM, (path, new_key, path, seq))
+                if new_key != key:
+                    connection.execute(sql.MOVE_CLAIM, (new_key, key, seq))
+                    connection.execute(sql.DROP_CLAIM, (key, seq))
                 connection.execute(sql.MOVE_RENAMED, (path, content))
     for (key,) in connection.execute(sql.ALL_HELD).fetchall():
         connection.execute(sql.HOLD, (blob(f"n{name_key(text(key)[1:])}"),))

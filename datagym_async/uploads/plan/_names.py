@@ -196,7 +196,8 @@ def number_clashes(
         new_name = numbered(name, number)
         holder = printable(clash.holder)
         reason = f"It is named {quoted(new_name)}, since {holder} has the name {quoted(name)}."
-        database.execute(sql.RENAME, (blob(new_name), key, reason, row.seq))
+        stored = blob(new_name)
+        database.execute(sql.RENAME, (stored, key, reason, stored, row.seq))
         database.execute(sql.CLAIM, (key, row.seq))
         database.execute(sql.SET_NUMBER, (row.name_key, number + 1))
         database.execute(sql.SET_KIND, (Kind.RENAMED, clash.turn))

@@ -130,14 +130,12 @@ WHERE item.seq IS NULL OR (claimed.key IS NOT name_key AND claimed.key IS NOT li
 
 ITEM_KEYS = """SELECT seq, content, name_key, link_key FROM item
 WHERE seq > ? AND name_key IS NOT NULL ORDER BY seq LIMIT ?"""
-MOVE_ITEM = """UPDATE item SET content = ?1, name_key = ?2, mark = mark_of(name, ?1)
-WHERE seq = ?3"""
-MOVE_CLAIM = (
-    "UPDATE OR IGNORE claimed SET key = ?1 WHERE key = ?2 AND seq = ?3",
-    "DELETE FROM claimed WHERE ?1 != ?2 AND key = ?2 AND seq = ?3",
-)
-MOVE_RENAMED = """UPDATE OR IGNORE renamed SET identity = CAST('p' || ?1 AS BLOB)
-WHERE identity = CAST('p' || ?2 AS BLOB)"""
+MOVE_ITEM = """UPDATE item SET content = ?, name_key = ?, mark = mark_of(name, ?)
+WHERE seq = ?"""
+MOVE_CLAIM = "UPDATE OR IGNORE claimed SET key = ? WHERE key = ? AND seq = ?"
+DROP_CLAIM = "DELETE FROM claimed WHERE key = ? AND seq = ?"
+MOVE_RENAMED = """UPDATE OR IGNORE renamed SET identity = CAST('p' || ? AS BLOB)
+WHERE identity = CAST('p' || ? AS BLOB)"""
 ALL_HELD = "SELECT key FROM held"
 HOLD = "INSERT OR IGNORE INTO held VALUES (?)"
 
@@ -256,8 +254,8 @@ NEXT_NUMBER = "SELECT next FROM number WHERE key = ?"
 SET_NUMBER = "INSERT OR REPLACE INTO number VALUES (?, ?)"
 IS_CLAIMED = "SELECT 1 FROM claimed WHERE key = ?"
 CLAIM = "INSERT INTO claimed VALUES (?, ?, 0)"
-RENAME = """UPDATE item SET name = ?1, name_key = ?2, reason = ?3, mark = mark_of(?1, content)
-WHERE seq = ?4"""
+RENAME = """UPDATE item SET name = ?, name_key = ?, reason = ?, mark = mark_of(?, content)
+WHERE seq = ?"""
 SET_KIND = "UPDATE turn SET kind = ? WHERE turn = ?"
 KEEP_RENAMED = "INSERT OR REPLACE INTO renamed VALUES (?, ?)"
 RENAMED_BEFORE = """SELECT item.seq, item.name, item.name_key
