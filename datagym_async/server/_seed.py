@@ -212,6 +212,8 @@ async def _make_media(service: Service, db: Transaction, dataset_id: str, media:
             raise ValueError(
                 f"The seed media {media.name!r} is no image the service would take: {error}."
             ) from None
+    elif media.url is None:
+        raise ValueError(f"The seed media {media.name!r} has no content, no url and no video.")
     if media.content is not None:
         await in_thread(service.folder.write, media_id, media.content)
     await db.run(

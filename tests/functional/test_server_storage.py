@@ -189,6 +189,15 @@ async def test_seeded_states_are_there() -> None:
         assert (await client.upload(gone.id, "x.jpg", photo)).status == 200
 
 
+async def test_a_seeded_media_must_be_something() -> None:
+    """An image without bytes would fail later, where nobody looks for the cause."""
+    nothing = SeedDataset("d", [SeedMedia("a.jpg")])
+    async with Server() as server, service(server) as client:
+        with pytest.raises(ValueError, match=r"'a\.jpg' has no content, no url and no video"):
+            await server.seed_datasets(nothing)
+        assert (await client.ask("GET", "/dataset")).items == []  # nothing half-made is left
+
+
 async def test_the_demo_is_seeded_once(tmp_path: Path) -> None:
     """Asking twice for the demo gives the same projects."""
     async with Server(tmp_path) as server, service(server) as client:
