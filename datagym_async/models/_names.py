@@ -54,8 +54,8 @@ def encode_name(name: str) -> str:
         ) from None
     if len(encoded) > MAX_NAME_LENGTH:
         raise ConfigurationError(
-            f"The media name {quoted(name[:40])}... takes {len(encoded)} characters as sent, and the"
-            f" service stores at most {MAX_NAME_LENGTH}; give it a shorter name."
+            f"The media name {quoted(name[:40])}... takes {len(encoded)} characters as sent, and "
+            f"the service stores at most {MAX_NAME_LENGTH}; give it a shorter name."
         )
     return encoded
 
