@@ -35,8 +35,9 @@ from typing import BinaryIO, Final, Protocol, Self, TypeVar
 
 import attrs
 
+from datagym_async._printable import printable
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import DataGymError, FileWriteError
+from datagym_async.exceptions import ConfigurationError, DataGymError, FileWriteError
 
 if sys.platform == "win32":
     import msvcrt
@@ -64,6 +65,19 @@ _NEW: Final = _OPEN | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 # Not through a link that somebody else has laid, and without waiting for the other end of a pipe.
 _FOUND: Final = _OPEN | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+
+
+def from_home(path: str | os.PathLike[str], instead: str = "give a path without ~") -> Path:
+    """Return a path with a home folder for its ``~``; a `ConfigurationError` where there is none.
+
+    A container may run for a user that its system does not know.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(
+            f"There is no home folder for {printable(os.fspath(path))}; set HOME, or {instead}."
+        ) from None
 
 
 def lock(descriptor: int) -> bool | None:

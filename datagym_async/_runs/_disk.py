@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from datagym_async._files import NO_ROOM, PRIVATE, Part, is_open_at, lock, private_folder
+from datagym_async._files import NO_ROOM, PRIVATE, Part, from_home, is_open_at, lock, private_folder
 from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import NotRegularError, kind_of
 from datagym_async.exceptions import ConfigurationError
@@ -97,12 +97,11 @@ def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> s
 def state_folder() -> Path:
     """Return the folder of what jobs keep between runs (`jobs_folder` says which it is)."""
     if given := os.environ.get("DATAGYM_STATE_DIR"):
-        return Path(given).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "datagym-async"
-    if state := os.environ.get("XDG_STATE_HOME"):
-        return Path(state) / "datagym-async"
-    return Path.home() / ".local" / "state" / "datagym-async"
+        return from_home(given)
+    is_windows = sys.platform == "win32"
+    usual = "~" if is_windows else "~/.local/state"
+    known = os.environ.get("LOCALAPPDATA" if is_windows else "XDG_STATE_HOME")
+    return from_home(known or usual, "set DATAGYM_STATE_DIR") / "datagym-async"
 
 
 _NOTE: Final = 200  # bytes that the file of a lock may hold
@@ -117,7 +116,7 @@ def journal_files(journal: str | os.PathLike[str] | bool | None) -> frozenset[st
     """Return the files of a journal that has a path of its own: it may lie among the sources."""
     if journal is None or isinstance(journal, bool):
         return frozenset()
-    path = Path(journal).expanduser().absolute()
+    path = from_home(journal).absolute()
     sides = (path.with_name(f"{path.name}{side}") for side in ("-wal", "-shm"))  # SQLite's
     return frozenset(str(each) for each in (path, lock_path(path), *sides))
 

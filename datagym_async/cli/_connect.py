@@ -16,12 +16,13 @@ import attrs
 
 from datagym_async._client import DataGymClient
 from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL
-from datagym_async._files import PRIVATE, lock, private_folder, telling, write_private
+from datagym_async._files import PRIVATE, from_home, lock, private_folder, telling, write_private
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import Timeout
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
 from datagym_async.cli._errors import CommandError
 from datagym_async.cli._signals import run_in_loop
+from datagym_async.exceptions import ConfigurationError
 
 T = TypeVar("T")
 Profiles: TypeAlias = dict[str, dict[str, str]]  # address and token, by the names of profiles
@@ -171,31 +172,33 @@ def profiles_file() -> Path:
     That is ``$XDG_CONFIG_HOME/datagym-async``, else ``~/.config/datagym-async``; on Windows the
     folder of application data.
     """
-    try:
-        if given := os.environ.get("DATAGYM_CONFIG_DIR"):
-            folder = Path(given).expanduser()
-        elif sys.platform == "win32":
-            folder = Path(os.environ.get("APPDATA") or Path.home()) / "datagym-async"
-        else:
-            known = os.environ.get("XDG_CONFIG_HOME")
-            folder = (Path(known) if known else Path.home() / ".config") / "datagym-async"
-    except RuntimeError:  # Python finds no home for its user
-        raise CommandError(
-            "There is no home folder for profiles; set DATAGYM_CONFIG_DIR."
-        ) from None
-    return folder / "profiles.toml"
+    if given := os.environ.get("DATAGYM_CONFIG_DIR"):
+        return from_home(given, "correct DATAGYM_CONFIG_DIR") / "profiles.toml"
+    is_windows = sys.platform == "win32"
+    usual = "~" if is_windows else "~/.config"
+    known = os.environ.get("APPDATA" if is_windows else "XDG_CONFIG_HOME")
+    folder = from_home(known or usual, "set DATAGYM_CONFIG_DIR")
+    return folder / "datagym-async" / "profiles.toml"
 
 
 def read_profiles() -> Profiles:
     """Return what is kept: address and token, by the names of profiles."""
-    file = profiles_file()
+    try:
+        file = profiles_file()
+    except ConfigurationError:
+        if os.environ.get("DATAGYM_CONFIG_DIR"):
+            raise
+        return {}  # a user without a home has kept nothing there
     try:
         with file.open("rb") as stream:
             found = tomllib.loads(stream.read(_PROFILES_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
+        raise CommandError(
+            f"{file} cannot be read: {error.strerror}. Correct that, or keep profiles elsewhere: "
+            "set DATAGYM_CONFIG_DIR."
+        ) from None
     except ValueError:  # never what it holds
         raise CommandError(f"{file} is not valid TOML; delete it and log in again.") from None
     if not all(

@@ -275,8 +275,8 @@ class ToFile(QueueHandler):
     """
 
     def __init__(self, output: Output, file: Path) -> None:
+        self._file: logging.Handler | None = _FileHandler(output, file)  # which may raise
         super().__init__(SimpleQueue())
-        self._file: logging.Handler | None = _FileHandler(output, file)
         self._listener = QueueListener(self.queue, self._file)
         self._listener.start()
 

@@ -60,6 +60,7 @@ from datagym_async.uploads import (
     failed_items,
 )
 from datagym_async.uploads._config import rules_of
+from datagym_async.uploads.plan import check_place
 from datagym_async.uploads.sources import check_there
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ async def _upload(
         if isinstance(dataset, Imagined):
             # A slip must not leave a dataset behind.
             await in_thread(check_there, source, rules_of(config))
+            await in_thread(check_place, config.journal)
             dataset = await client.datasets.create(dataset.name, exist_ok=True)
             output.message(f"Created dataset {dataset.name!r} ({dataset.id}).")
         config = attrs.evolve(

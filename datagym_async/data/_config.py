@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 import attrs
 
 from datagym_async._extras import require_modules
+from datagym_async._files import from_home
 from datagym_async._runs._options import flags, one_of
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.data._order import Even
@@ -38,7 +39,7 @@ def _least(least: int) -> Callable[[object, attrs.Attribute[int], int], None]:
 
 
 def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
-    return None if value is None else Path(value).expanduser().absolute()
+    return None if value is None else from_home(value).absolute()
 
 
 @attrs.frozen(kw_only=True, field_transformer=flags)

@@ -18,11 +18,11 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from datagym_async._files import from_home
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._database import DamagedError
 from datagym_async._runs._engine import BulkRun, RunLane
@@ -117,7 +117,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._prefix = Prefix.of(address, config.store_options, *attrs.astuple(job))
             self._root, self._place = self._prefix.root, self._prefix.at.address
         else:
-            self._root = Path(folder).expanduser().absolute()
+            self._root = from_home(folder).absolute()
             self._place = str(self._root)
         self._tally = DownloadTally(config.max_problems)
         self._listing = Listing(job, sources, config, self._tally, only)

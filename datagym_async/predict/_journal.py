@@ -10,12 +10,11 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 import attrs
 
-from datagym_async._files import PRIVATE
+from datagym_async._files import PRIVATE, from_home
 from datagym_async._printable import printable
 from datagym_async._runs._database import DamagedError, Database, check, of_a_database, unseal
 from datagym_async._runs._disk import JournalLock
@@ -61,7 +60,7 @@ class PredictJournal:
             memory.executescript(_SCHEMA)
             self._database = Database(memory, _WHAT)
             return
-        path, job = Path(self._given).expanduser().absolute(), dict(self._job)
+        path, job = from_home(self._given).absolute(), dict(self._job)
         shown = printable(str(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

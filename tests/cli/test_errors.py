@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -264,6 +265,47 @@ def test_a_report_that_may_not_be_written(at_service: Cli, photos: Path, tmp_pat
     folder.mkdir(mode=0o500)
     ran = at_service("upload", photos, "-d", "Photos", "--report", folder / "report.json")
     one_sentence(ran, "report.json", "permission denied")
+
+
+def test_no_dataset_is_left_of_a_journal_that_cannot_be(
+    at_service: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests cannot delete one; so the journal's folder is tried before the dataset is made."""
+    monkeypatch.setenv("DATAGYM_STATE_DIR", str(photos / "a.jpg" / "state"))
+    ran = at_service("upload", photos, "-d", "Photos", "--create")
+    one_sentence(ran, "cannot be written", "make room there", "--journal")
+    assert at_service("datasets", "list", "--json").documents == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no users without a home")
+def test_a_user_without_a_home(
+    at_service: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a container: what needs no home works, and the rest says which variable to set."""
+    import pwd
+
+    def nobody(_: int) -> None:
+        raise KeyError
+
+    for name in ("HOME", "DATAGYM_STATE_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DATAGYM_CONFIG_DIR", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    upload = ("upload", photos, "-d", "Photos", "--create")
+    one_sentence(at_service(*upload), "no home folder", "DATAGYM_STATE_DIR")
+    one_sentence(at_service("jobs", "list"), "no home folder", "DATAGYM_STATE_DIR")
+    assert at_service(*upload, "--no-journal").status == 0
+    one_sentence(at_service("download", "~/out", "-d", "Photos"), "~/out", "set HOME")
+    assert at_service("download", tmp_path / "out", "-d", "Photos").status == 0
+    base_url = os.environ["DATAGYM_BASE_URL"]
+    monkeypatch.delenv("DATAGYM_BASE_URL")  # a profile might have it
+    assert at_service("datasets", "list", "--base-url", base_url).status == 0
+    monkeypatch.delenv("DATAGYM_TOKEN")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    one_sentence(at_service("datasets", "list", "--base-url", base_url), "set DATAGYM_TOKEN")
+    (tmp_path / "token").write_text(TOKEN)
+    login = at_service("auth", "login", "--base-url", base_url, "--token-file", tmp_path / "token")
+    one_sentence(login, "no home folder", "DATAGYM_CONFIG_DIR")
 
 
 def test_a_glob_without_matches(at_service: Cli, tmp_path: Path) -> None:

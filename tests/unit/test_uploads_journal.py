@@ -170,7 +170,9 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     found = refusal(tmp_path / "state" / "a.journal")
 
     assert found.startswith("The journal PATH cannot be written (")
-    assert found.endswith("give a path on a local disk that can be written, or make room there.")
+    assert found.endswith(
+        "make room there, or choose another path with journal=..., on a local disk."
+    )
 
 
 def test_an_empty_file_becomes_a_journal(path: Path) -> None:

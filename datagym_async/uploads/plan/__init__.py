@@ -13,7 +13,13 @@
 # ruff: noqa: F401 -- what a package of ours alone imports is what it exports
 
 from datagym_async.uploads.plan._jobs import JobSummary, clean_jobs, list_jobs, show_job
-from datagym_async.uploads.plan._journal import Job, jobs_folder, journal, journal_path
+from datagym_async.uploads.plan._journal import (
+    Job,
+    check_place,
+    jobs_folder,
+    journal,
+    journal_path,
+)
 from datagym_async.uploads.plan._names import Claim, Holder, Verdict, judge, numbered
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.plan._rows import Added

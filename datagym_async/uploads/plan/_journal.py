@@ -5,6 +5,7 @@ A journal is of one `Job`: a service, a dataset and sources. Everything here blo
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from datagym_async._files import PRIVATE, private_folder
+from datagym_async._files import PRIVATE, from_home, private_folder
 from datagym_async._printable import printable
 from datagym_async._runs._database import (
     SIDES,
@@ -129,7 +130,7 @@ def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
             jobs_folder() / f"{each[:24]}{SUFFIX}" for each in (job.digest, job.spelled)
         )
         return earlier if earlier.exists() and not path.exists() else path
-    return Path(journal).expanduser().absolute()
+    return from_home(journal).absolute()
 
 
 def _described(source: object, resolved: Callable[[str], str]) -> Iterator[tuple[str, str, bool]]:
@@ -163,6 +164,19 @@ def _full(text: str, resolved: Callable[[str], str]) -> tuple[str, str]:
         return full_path(path, resolved), spelled
     except ValueError:  # a NUL character
         return spelled, spelled
+
+
+def check_place(journal: str | os.PathLike[str] | bool | None) -> None:
+    """Raise what opening a journal will raise, where its folder can hold none; blocks."""
+    if not journal:
+        return
+    folder = jobs_folder() if journal is True else from_home(journal).absolute().parent
+    try:
+        private_folder(folder)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise unusable(folder, error) from error
 
 
 def temporary() -> Database:
@@ -323,8 +337,8 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
         )
     words = error.strerror if isinstance(error, OSError) and error.strerror else error
     return ConfigurationError(
-        f"The journal {_shown(path)} cannot be written ({words}); give a path on a local disk "
-        "that can be written, or make room there."
+        f"The journal {_shown(path)} cannot be written ({words}); make room there, or choose "
+        "another path with journal=..., on a local disk."
     )
 
 
