@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async._limits import Gradient
+from datagym_async._limits import Gradient, LimiterState
+from datagym_async._limits._adaptive import Baselines
 from tests.helpers.limiter_simulation import Done, Service, Simulation, best_pinned, p95, throughput
 
 if TYPE_CHECKING:
@@ -242,6 +243,131 @@ def test_the_share_of_the_size_is_told_where_it_is_sure(
     assert gradient.epoch == 1
     assert state.size_share == pytest.approx(share)
     assert state.growth == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("windows", "sure"), [(1, (9 / 6) ** 0.5), (2, (9 / 14) ** 0.5)])
+@pytest.mark.parametrize(("times", "is_sure"), [(1.001, True), (0.999, False)])
+def test_a_slope_is_sure_from_student_s_t_of_three_on(
+    windows: int, sure: float, times: float, *, is_sure: bool
+) -> None:
+    """Its square is what size explains of the seconds over what it does not, times count less 2."""
+    noise = 0.0005
+    slope = times * sure * noise / 10
+    points = [
+        ("", size, 0.01 + slope * (size - 100) + sign * noise)
+        for size in (90, 110)
+        for sign in (-1, 1, -1, 1)
+    ]
+    baselines = Baselines()
+    for _ in range(windows):
+        baselines.measure(points)
+
+    share = slope * 100 / 0.01 if is_sure else 0.0
+    assert baselines.usual().size_share == pytest.approx(share)
+
+
+def test_no_more_than_all_of_the_time_goes_with_the_bytes() -> None:
+    """A slope lives on where sizes are alike; the service may have become faster than it says."""
+    baselines = Baselines()
+    baselines.measure([("", size, size * 1e-5) for size in range(1_000, 9_000, 1_000)])
+    baselines.measure([("", 8_000, 0.01)] * 8)
+
+    assert baselines.usual().size_share == 1.0
+
+
+@pytest.mark.parametrize("sizes", [(1_000, 1_000), (1_000_000, 1_000_001)])
+def test_sizes_that_hardly_differ_say_nothing_of_others(sizes: tuple[int, int]) -> None:
+    """What is twice as large is expected to take the same; a difference may be a hiccup."""
+    baselines = Baselines()
+    baselines.measure([("", size, 0.1 + size % 2 * 0.01) for size in sizes])
+
+    (level,) = baselines.compare([("", sizes[0], 0.1)])
+    assert baselines.compare([("", 2 * sizes[0], 0.1)]) == [level]
+
+
+@pytest.mark.parametrize("measured", [1_000, 100_000])
+def test_sizes_are_judged_up_to_four_times_the_largest_that_was_measured(measured: int) -> None:
+    """Or four times 64 KiB, where that is more."""
+    baselines, most = Baselines(), 4 * max(measured, 65_536)
+    baselines.measure([("", measured, 0.1)])
+
+    assert len(baselines.compare([("", most, 0.1), ("", most + 1, 0.1)])) == 1
+
+
+def test_before_anything_is_measured_nothing_is_told() -> None:
+    """Neither growth nor share, nor requests that were slow."""
+    state = Gradient(32).state(in_flight=0)
+
+    assert state == LimiterState(2, 0, "starting", 32, False, 0.0, 1.0, 0.0)
+    assert LimiterState(2, 0, "a fixed number") == LimiterState(
+        2, 0, "a fixed number", 0, False, 0.0, 1.0, 0.0
+    )
+
+
+def windows(gradient: Gradient, seconds: float, count: int) -> list[int]:
+    """Return the limits after some windows of answers."""
+    limits = []
+    for _ in range(count):
+        epoch = gradient.epoch
+        while gradient.epoch == epoch:
+            answer(gradient, seconds)
+        limits.append(gradient.limit)
+    return limits
+
+
+def test_a_window_is_a_round_trip_and_fifty_milliseconds_at_least() -> None:
+    """Twenty at a time for a sixty-fourth of a second: 64 of them take 50 ms."""
+    gradient = Gradient(32, start=20)
+    answer(gradient, 1 / 64, count=63)
+    assert gradient.epoch == 0
+
+    answer(gradient, 1 / 64)
+
+    assert gradient.epoch == 1
+
+
+def test_the_limit_doubles_at_first_and_grows_by_steps_after_a_sign_of_overload() -> None:
+    """A step is one, and a quarter for each doubling; the baseline still holds."""
+    gradient = Gradient(64)
+    assert windows(gradient, 0.1, 5) == [2, 4, 8, 16, 32]
+    gradient.overloaded("503", epoch=gradient.epoch)
+
+    assert windows(gradient, 0.1, 1) == [18]
+    assert gradient.reason == "answers come as fast as ever"
+
+
+def test_from_one_at_a_time_it_grows_by_one() -> None:
+    """One has no doubling behind it: 1, 2, 3.25."""
+    gradient = Gradient(8)
+    windows(gradient, 0.1, 1)
+    for _ in range(2):
+        gradient.overloaded("503", epoch=gradient.epoch)
+    assert gradient.limit == 1
+
+    assert windows(gradient, 0.1, 2) == [2, 3]
+
+
+def test_a_limit_that_is_not_used_up_stays_and_says_so() -> None:
+    """Fewer in flight than may be: more would change nothing."""
+    gradient = Gradient(32)
+    windows(gradient, 0.1, 3)
+    for _ in range(8):
+        gradient.succeeded(size=1000, seconds=0.1, in_flight=7, epoch=gradient.epoch, kind="media")
+
+    assert (gradient.limit, gradient.epoch) == (8, 4)
+    assert gradient.reason == "no more to do at once"
+
+
+@pytest.mark.parametrize(("known", "limit"), [(4, 10), (3, 4)])
+def test_a_window_is_judged_by_the_half_of_it_that_is_known(known: int, limit: int) -> None:
+    """Where fewer are, the limit is halved to measure; answers that took no time are not slow."""
+    gradient = Gradient(64)
+    windows(gradient, 0.1, 4)
+    gradient.overloaded("503", epoch=gradient.epoch)
+    answer(gradient, 0.0, count=known)
+    answer(gradient, 0.5, count=8 - known, kind="another")
+
+    assert gradient.limit == limit
 
 
 def test_the_time_in_which_requests_are_slow_is_told() -> None:
