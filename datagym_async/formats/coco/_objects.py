@@ -5,7 +5,6 @@ Each part of an object stands for itself: keypoints that cannot be read do not c
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -83,9 +82,11 @@ def numbers(values: object) -> Sequence[float] | None:
     """Return the numbers of a list; None if it is no list, or one of them is no number."""
     if not isinstance(values, list | tuple):
         return None
-    if _NUMERIC.issuperset(map(type, values)):
-        good = not values or (min(values) >= -LARGEST and max(values) <= LARGEST)
-        return values if good and all(map(math.isfinite, values)) else None
+    for each in values:  # nearly all are numbers; what is not finite is not between two others
+        if not (type(each) in _NUMERIC and -LARGEST <= each <= LARGEST):
+            break
+    else:
+        return values
     found = [*map(number, values)]
     return None if None in found else [each for each in found if each is not None]
 
