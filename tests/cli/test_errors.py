@@ -19,11 +19,12 @@ from datagym_async._extras import how_to_install
 from datagym_async.cli import sentence_of
 from datagym_async.server import SeedDataset
 from datagym_async.testing import Hang, RefuseToken
+from tests.cli.conftest import Result
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
     from datagym_async.testing import FaultPlan
-    from tests.cli.conftest import Cli, Result
+    from tests.cli.conftest import Cli
     from tests.helpers.server_thread import ServerThread
 
 INSTALL = how_to_install("EXTRA")  # before another test takes modules away
@@ -390,6 +391,18 @@ def test_a_missing_extra(module: str, extra: str, argv: list[str]) -> None:
     assert ran.returncode == 2
     assert INSTALL.replace("EXTRA", extra) in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+def test_a_log_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    """One sentence, and nothing more when Python closes its logs at the end."""
+    argv = ["-m", "datagym_async", "jobs", "list", "--log-file", str(tmp_path / "no" / "x")]
+    ran = subprocess.run(
+        [sys.executable, *argv], capture_output=True, text=True, timeout=60, check=False
+    )
+    one_sentence(
+        Result(ran.returncode, ran.stdout, ran.stderr), "The log file", "cannot be written"
+    )
 
 
 def upload(cli: Cli, source: Path) -> Result:
