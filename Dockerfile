@@ -10,7 +10,8 @@ RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir '.[cli,
 FROM python:3.13-slim
 COPY --from=build /opt/venv /opt/venv
 RUN useradd --uid 10001 --create-home datagym && mkdir /state && chown datagym /state
-USER datagym
+# By number, so that a cluster sees that it is not root.
+USER 10001
 ENV PATH=/opt/venv/bin:$PATH DATAGYM_STATE_DIR=/state PYTHONUNBUFFERED=1
 VOLUME /state
 WORKDIR /home/datagym

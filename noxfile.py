@@ -26,7 +26,7 @@ def lowest(session: nox.Session) -> None:
     pinned = session.create_tmp() + "/lowest.txt"
     compiled = ("--resolution", "lowest-direct", "--extra", "all", "pyproject.toml", "-o", pinned)
     session.install("uv")
-    session.run("uv", "pip", "compile", "-q", "--python", PYTHONS[0], *compiled)
+    session.run_install("uv", "pip", "compile", "-q", "--python", PYTHONS[0], *compiled)
     session.install("-r", pinned)
     session.run("pytest", "-n", "logical", *(session.posargs or QUICK))
 
