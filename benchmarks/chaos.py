@@ -4,6 +4,10 @@
 embedded service fail, in mixed ways. ``python -m benchmarks.chaos --kills 25``: the uploading
 process is killed (SIGKILL) 25 times, at requests chosen by the seed, and started again. Either way
 every file must be held once, byte for byte. The exit status is 1 if that is not so.
+
+With ``--mixed`` the job is one of real images with decomposed names, of which some are turned or
+converted on their way, and of a link for each five of them. What it should hold is what a service
+holds that nothing happened to.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import random
 import sys
 import tempfile
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping  # attrs may want them at run time
 from pathlib import Path
@@ -24,12 +29,14 @@ from typing import TypeAlias
 
 import attrs
 from aiohttp import web
+from PIL import Image
 
-from benchmarks.chaos_job import RETRY
+from benchmarks.chaos_job import RETRY, job
 from benchmarks.files import TINY
 from benchmarks.machine import machine_facts
 from datagym_async import DataGymClient, Timeout
 from datagym_async.exceptions import APIError, TransferError
+from datagym_async.models import DatasetMedia, MediaSourceType
 from datagym_async.server import SeedDataset, Server
 from datagym_async.testing import (
     Action,
@@ -46,7 +53,6 @@ from datagym_async.testing import (
     Truncate,
     chance,
 )
-from datagym_async.uploads import UploadConfig
 
 _ROOT = Path(__file__).parents[1]
 _TIMEOUT = Timeout(connect=5, read=5, upload=2)
@@ -182,7 +188,7 @@ class _Scene:
         self, *, runs: int, kills: int, retries: int, faults: Counter[str], seconds: float
     ) -> Found:
         """Count what the service holds, faults taken away."""
-        requests, uploads = self.plan.count(), self.plan.count("POST", r"/file$")
+        requests, uploads = self.plan.count(), self.plan.count("POST", r"/(?:file|url)$")
         self.plan.clear()
         held = await look(self.server, self.dataset_id, self.files)
         return Found(
@@ -228,13 +234,20 @@ async def look(server: Server, dataset_id: str, files: Mapping[str, bytes]) -> H
     async with DataGymClient(server.token, server.base_url, rate_limit=None) as client:
         for media in (await client.datasets.get(dataset_id)).media:
             names[media.name] += 1
-            differing += digest(await client.media.download(media.id)) != files.get(media.name)
+            differing += await _held_by(client, media) != files.get(media.name)
     return Held(
         held=len(names),
         lost=len(files.keys() - names.keys()),
         doubled=sum(count > 1 for count in names.values()),
         differing=differing,
     )
+
+
+async def _held_by(client: DataGymClient, media: DatasetMedia) -> bytes:
+    """Return the hash of an image; nothing for a link, whose address is not there to be asked."""
+    if media.source_type is MediaSourceType.SHAREABLE_LINK:
+        return b""
+    return digest(await client.media.download(media.id))
 
 
 def digest(content: bytes) -> bytes:
@@ -255,10 +268,43 @@ def _write(folder: Path, count: int, seed: int) -> dict[str, bytes]:
     return hashes
 
 
-async def chaos(scratch: Path, *, files: int, rate: float, seed: int) -> Found:
+def _write_mixed(folder: Path, count: int, seed: int) -> None:
+    """Write images of all kinds, and a list of links beside them."""
+    folder.mkdir()
+    rng = random.Random(seed)
+    for number in range(count):
+        image = Image.effect_noise((rng.randint(20, 90), rng.randint(20, 90)), 50).convert("RGB")
+        kind, exif = ("JPEG", "jpg") if number % 3 else ("WEBP", "webp"), Image.Exif()
+        if number % 4 == 0:
+            exif[0x0112] = 6  # to be turned by a quarter
+        name = unicodedata.normalize("NFD", f"Böö {number:05}.{kind[1]}")
+        image.save(folder / name, kind[0], exif=exif)
+    links = [f"http://photos.example/f%C3%B6to%20{number}.jpg\n" for number in range(count // 5)]
+    folder.with_name("links.txt").write_text("".join(links), encoding="utf-8")
+
+
+async def _made(folder: Path, count: int, seed: int, *, is_mixed: bool) -> dict[str, bytes]:
+    """Make the sources of a job, and return what a service should hold of them, by name."""
+    if not is_mixed:
+        return await asyncio.to_thread(_write, folder, count, seed)
+    await asyncio.to_thread(_write_mixed, folder, count, seed)
+    sources, config = job(folder, None)
+    async with (
+        Server(folder.with_name("calm")) as server,
+        DataGymClient(server.token, server.base_url, rate_limit=None) as client,
+    ):
+        dataset = await client.datasets.create("Calm")
+        report = await client.upload(dataset.id, sources, config=config)
+        if report.uploaded != count + count // 5:
+            raise SystemExit(f"nothing happened, and yet: {report.summary()}")
+        media = (await client.datasets.get(dataset.id)).media
+        return {each.name: await _held_by(client, each) for each in media}
+
+
+async def chaos(scratch: Path, *, files: int, rate: float, seed: int, is_mixed: bool) -> Found:
     """Upload while a share of all exchanges goes wrong, as often as it takes."""
     plan, mixed = FaultPlan(), Mixed(random.Random(seed))
-    hashes = _write(scratch / "photos", files, seed)
+    hashes = await _made(scratch / "photos", files, seed, is_mixed=is_mixed)
     async with Server(scratch / "service", middlewares=[plan.middleware]) as server:
         (dataset,) = await server.seed_datasets(SeedDataset("Chaos"))
         scene = _Scene(scratch / "photos", server, plan, dataset.id, hashes)
@@ -273,14 +319,14 @@ async def chaos(scratch: Path, *, files: int, rate: float, seed: int) -> Found:
 
 async def _upload_until_done(scene: _Scene) -> tuple[int, int]:
     """Start the same upload until nothing is left of it; return runs and retries."""
-    config = UploadConfig(journal=scene.journal)
+    sources, config = job(scene.folder, scene.journal)
     token, base_url = scene.server.token, scene.server.base_url
     async with DataGymClient(
         token, base_url, rate_limit=None, retry=RETRY, timeout=_TIMEOUT
     ) as client:
         for run in range(1, _MOST_RUNS + 1):
             try:
-                report = await client.upload(scene.dataset_id, scene.folder, config=config)
+                report = await client.upload(scene.dataset_id, sources, config=config)
             except (APIError, TransferError) as error:
                 print(f"run {run}: {error}", flush=True)
                 continue
@@ -290,10 +336,10 @@ async def _upload_until_done(scene: _Scene) -> tuple[int, int]:
         return run, client.statistics().retries
 
 
-async def kills(scratch: Path, *, files: int, count: int, seed: int) -> Found:
+async def kills(scratch: Path, *, files: int, count: int, seed: int, is_mixed: bool) -> Found:
     """Start the upload and kill it, so many times, and then let it come to its end."""
     plan, rng = FaultPlan(), random.Random(seed)
-    hashes = _write(scratch / "photos", files, seed)
+    hashes = await _made(scratch / "photos", files, seed, is_mixed=is_mixed)
     async with Server(scratch / "service", middlewares=[plan.middleware]) as server:
         (dataset,) = await server.seed_datasets(SeedDataset("Chaos"))
         scene = _Scene(scratch / "photos", server, plan, dataset.id, hashes)
@@ -360,10 +406,15 @@ def main() -> None:
     options = _arguments()
     facts = machine_facts()
     with tempfile.TemporaryDirectory(prefix="datagym-chaos-") as name:
+        folder, files, seed = Path(name), options.files, options.seed
         if options.kills:
-            work = kills(Path(name), files=options.files, count=options.kills, seed=options.seed)
+            work = kills(
+                folder, files=files, count=options.kills, seed=seed, is_mixed=options.mixed
+            )
         else:
-            work = chaos(Path(name), files=options.files, rate=options.faults, seed=options.seed)
+            work = chaos(
+                folder, files=files, rate=options.faults, seed=seed, is_mixed=options.mixed
+            )
         found = asyncio.run(work)
     print(found.shown())
     print("\n".join(f"{name}: {value}" for name, value in facts.items()))
@@ -378,6 +429,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--files", type=int, help="images (10,000; with --kills 3,000)")
     parser.add_argument("--faults", type=float, default=0.05, help="share of exchanges that fail")
     parser.add_argument("--kills", type=int, default=0, help="kill the upload so often instead")
+    parser.add_argument("--mixed", action="store_true", help="all kinds of images, and links")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()

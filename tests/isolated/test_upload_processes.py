@@ -45,6 +45,18 @@ def test_an_upload_killed_again_and_again_ends_with_everything_once(tmp_path: Pa
     assert (found["held"], found["lost"], found["doubled"], found["differing"]) == (120, 0, 0, 0)
 
 
+def test_a_job_of_all_kinds_killed_again_and_again_ends_with_everything_once(
+    tmp_path: Path,
+) -> None:
+    """Decomposed names, prepared images and links: held as if nothing had happened."""
+    pytest.importorskip("PIL")
+    arguments = ("--mixed", "--files", "50", "--kills", "4")
+    found = run_chaos(*arguments, figures=tmp_path / "figures.json")
+
+    assert (found["kills"], found["runs"]) == (4, 5)
+    assert (found["held"], found["lost"], found["doubled"], found["differing"]) == (60, 0, 0, 0)
+
+
 def test_an_upload_amid_chaos_ends_with_everything_once(tmp_path: Path) -> None:
     """One exchange in twenty goes wrong in one of many ways: nothing is lost, doubled or cut."""
     found = run_chaos("--files", "300", "--faults", "0.05", figures=tmp_path / "figures.json")
