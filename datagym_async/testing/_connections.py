@@ -131,7 +131,7 @@ class Truncate:
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer too little."""
         if (transport := request.protocol.transport) is not None:
-            held = _HoldingTransport(transport, missing=self.missing)
+            held = _HoldingTransport(transport=transport, missing=self.missing)
             request.protocol.transport = cast("asyncio.Transport", held)
         whole = await handler(request)
         await whole.prepare(request)
@@ -154,7 +154,7 @@ class DropMidBody:
         """Answer through a transport that closes half way."""
         transport = request.protocol.transport
         if transport is not None:
-            cut = _CutTransport(transport, left=self.after_bytes)
+            cut = _CutTransport(transport=transport, left=self.after_bytes)
             request.protocol.transport = cast("asyncio.Transport", cut)
         return await handler(request)
 
@@ -163,7 +163,7 @@ class DropMidBody:
 class _BodyTransport:
     """A transport that passes an answer's header on, and its body to what is built on it."""
 
-    _transport: asyncio.Transport = attrs.field(kw_only=False)
+    _transport: asyncio.Transport
     _header: bytes = b""
 
     def pass_on(self, body: bytes) -> None:
