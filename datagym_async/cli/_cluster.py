@@ -1,5 +1,6 @@
 """The workers that `--scheduler` and `--workers-local` name, for the time of a command."""
 
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -40,6 +41,8 @@ class Workers:
             return
         from datagym_async.distributed import through
 
+        # Dask has a table of whatever differs; of what counts there is a sentence of ours.
+        warnings.filterwarnings("ignore", "Mismatched versions")
         async with AsyncExitStack() as stack:
             scheduler = self.scheduler or ""
             if self.count is not None:

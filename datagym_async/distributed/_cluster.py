@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 import attrs
 
 from datagym_async._extras import extra_module
+from datagym_async._logs import logger
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
 from datagym_async._version import __version__
@@ -31,14 +32,38 @@ T = TypeVar("T")
 Scheduler: TypeAlias = "str | Client"
 """The address of a scheduler, for example ``"tcp://10.0.0.1:8786"``, or an asynchronous client."""
 
+_log = logger(__name__)
 _PATIENCE = 10.0  # seconds that a scheduler may take to answer, and the first worker to come
 _WITHOUT_WORKERS = 30.0  # seconds that the last worker may be gone before another one comes
 LOOK_EVERY = 2.0  # seconds after which it is looked who has come and who is gone
 
 
-def versions() -> tuple[str, str]:
-    """Return the version of this package and of Python; runs on a worker."""
-    return __version__, platform.python_version()
+def versions() -> tuple[str, str, str]:
+    """Return the version of this package, of Python and of Dask; runs on a worker."""
+    python = ".".join(platform.python_version_tuple()[:2])  # functions travel as pickles of these
+    return __version__, python, extra_module("distributed").__version__
+
+
+def check_versions(who: str, theirs: Any) -> None:
+    """Refuse another version of this package or of Python; one of Dask is only told of.
+
+    Args:
+        who: Whose they are.
+        theirs: What `versions` gave there, or what came instead: who has no such package cannot
+            even read the question.
+    """
+    ours = versions()
+    if isinstance(theirs, Exception):
+        raise ConfigurationError(
+            f"{who} cannot run datagym_async {ours[0]}: {printable(str(theirs))}; install the same "
+            "version there"
+        )
+    said = f"{who} has {{}}, and here is {{}}; install the same versions on both sides".format
+    if theirs[:2] != ours[:2]:
+        both = f"datagym_async {theirs[0]} on Python {theirs[1]}", f"{ours[0]} on {ours[1]}"
+        raise ConfigurationError(said(*both))
+    if theirs[2] != ours[2]:
+        _log.warning("%s if anything fails", said(f"Dask {theirs[2]}", ours[2]))
 
 
 class ClusterLostError(APIError):
@@ -52,6 +77,7 @@ class Cluster:
     """An open cluster, by an asynchronous client of Dask, whose types say little of that."""
 
     client: Any
+    _fit: set[str] = attrs.field(factory=set, init=False)
     _looked: float = attrs.field(default=float("-inf"), init=False)
     _seen: float = attrs.field(factory=lambda: asyncio.get_running_loop().time(), init=False)
 
@@ -79,6 +105,14 @@ class Cluster:
             self._seen = now
         elif now - self._seen > _WITHOUT_WORKERS:
             raise ClusterLostError("The cluster has no workers, or no scheduler")
+
+    async def check(self, workers: Sequence[str]) -> None:
+        """Refuse workers with other versions; whom this has seen before is not asked again."""
+        unseen = [each for each in workers if each not in self._fit]
+        found = await self.client.run(versions, workers=unseen, on_error="return")
+        for worker, theirs in found.items():
+            check_versions(f"The worker {worker}", theirs)
+            self._fit.add(worker)
 
     async def _look(self) -> None:
         """See whether there is a worker, once for all that wait."""
@@ -124,7 +158,7 @@ async def opened(scheduler: Scheduler) -> AsyncIterator[Cluster]:
     """Give a cluster whose workers can do what they will be asked.
 
     Raises:
-        ConfigurationError: The scheduler cannot be reached, there is no worker, or a worker has
+        ConfigurationError: The scheduler cannot be reached, there is no worker, or one of them has
             another version of this package or of Python.
     """
     dask = await in_thread(extra_module, "distributed", ConfigurationError)
@@ -159,20 +193,12 @@ async def _checked(cluster: Cluster, name: str) -> Cluster:
         raise ConfigurationError(
             f"{printable(name)} has no workers; start one with `dask worker ADDRESS`"
         ) from None
-    ours = versions()
-    # Anything may come back: a worker without this package cannot even read the question.
-    found = await cluster.client.run(versions, on_error="return")
-    for worker, theirs in found.items():
-        if isinstance(theirs, Exception):
-            raise ConfigurationError(
-                f"The worker {worker} cannot run datagym_async {ours[0]}: {printable(str(theirs))};"
-                " install the same version there"
-            )
-        # Functions and values travel as pickles, which other minor versions may read otherwise.
-        same_python = theirs[1].rpartition(".")[0] == ours[1].rpartition(".")[0]
-        if theirs[0] != ours[0] or not same_python:
-            raise ConfigurationError(
-                f"The worker {worker} has datagym_async {theirs[0]} on Python {theirs[1]}, and "
-                f"here is {ours[0]} on {ours[1]}; install the same versions on both sides"
-            )
+    scheduler: Any
+    try:
+        # It reads what goes to the workers.
+        scheduler = await cluster.client.run_on_scheduler(versions)
+    except Exception as error:
+        scheduler = error
+    check_versions("The scheduler", scheduler)
+    await cluster.check(await cluster.workers())
     return cluster

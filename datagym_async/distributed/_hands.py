@@ -235,8 +235,10 @@ class Hands:
         """Give a worker its actor, once it has a thread for that.
 
         Raises:
-            ConfigurationError: It cannot open its client, or has one of another service.
+            ConfigurationError: It has other versions, cannot open its client, or has one of another
+                service.
         """
+        await self._cluster.check([address])
         future = self._cluster.client.submit(
             Hand,
             self._connect,

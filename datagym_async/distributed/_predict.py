@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from datagym_async.distributed._cluster import Cluster, Scheduler, opened
+from datagym_async.distributed._cluster import Cluster, Scheduler, check_versions, opened, versions
 from datagym_async.predict._chunk import Job, Loading, run_chunk
 
 if TYPE_CHECKING:
@@ -61,6 +61,18 @@ async def workers_of(cluster: Cluster, job: Job) -> AsyncIterator[tuple[Runner, 
     """Give a runner whose chunks go to the workers of a cluster."""
 
     async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
-        return await cluster.call(run_chunk, job, media)
+        found = await cluster.call(_run_chunk, versions(), job, media)
+        if not isinstance(found, tuple):
+            return found
+        check_versions("A worker", found)
+        raise AssertionError("unreachable")
 
     yield run, _AHEAD * len(await cluster.workers()) + _ROOM
+
+
+def _run_chunk(
+    ours: tuple[str, str, str], job: Job, media: Sequence[DatasetMedia]
+) -> list[Predicted] | tuple[str, str, str]:
+    """Run a chunk on a worker; one that has come later may have other versions, and tells them."""
+    theirs = versions()
+    return run_chunk(job, media) if theirs[:2] == ours[:2] else theirs

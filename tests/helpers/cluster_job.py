@@ -133,16 +133,18 @@ async def refused() -> dict[str, Any]:
         await ask("another", f"tcp://127.0.0.1:{other.sockets[0].getsockname()[1]}")
     await ask("nonsense", "nonsense://there")
     await ask("no client", 3)
-    one = dask.LocalCluster(n_workers=0, processes=False, **QUIET)  # type: ignore[no-untyped-call]
+    one = dask.LocalCluster(n_workers=0, **QUIET)  # type: ignore[no-untyped-call]
     async with one as cluster:
         await ask("no worker", cluster.scheduler_address)
-        cluster.scale(1)
-        async with dask.Client(cluster, asynchronous=True) as client:  # type: ignore[no-untyped-call]
-            await client.wait_for_workers(1)
-        theirs = iter([("0.0.9", "3.11.0"), _cluster.versions()])
-        _cluster.versions = lambda: next(theirs)
-        await ask("version", cluster.scheduler_address)
+        async with _outdated(cluster):
+            await ask("version", cluster.scheduler_address)
     return said
+
+
+def _outdated(cluster: Any) -> Any:
+    """Return a worker that has an older version of this package."""
+    of = "from datagym_async.distributed import _cluster; _cluster.__version__ = '0.0.9'"
+    return dask.Nanny(cluster.scheduler_address, nthreads=1, preload=[of])
 
 
 async def uploaded() -> dict[str, Any]:
@@ -193,7 +195,7 @@ async def _settled(cluster: Any) -> None:
 
 
 async def left_alone() -> dict[str, Any]:
-    """Upload and predict while a worker without a token comes, and then all workers go."""
+    """Upload and predict while a worker without a token comes, all go, and an old one comes."""
     _cluster._WITHOUT_WORKERS = 0.3
     plan, seen, said = FaultPlan(), 0, dict[str, Any]()
     folder = Path(tempfile.mkdtemp(dir=os.environ["WHERE"]))
@@ -227,6 +229,15 @@ async def left_alone() -> dict[str, Any]:
                 await there.predict(made.id, models.boxes, decode="bytes")
             except TransferError as error:
                 said["predict"] = str(error)
+            async with _outdated(cluster):
+                try:
+                    await there.predict(made.id, models.boxes, decode="bytes")
+                except TransferError as error:
+                    said["outdated predict"] = str(error)
+                try:
+                    await there.upload(dataset, folder)
+                except TransferError as error:
+                    said["outdated upload"] = str(error)
     return said
 
 

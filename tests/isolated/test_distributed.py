@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from datagym_async import ConfigurationError
+from datagym_async.distributed._cluster import check_versions, versions
 from tests.helpers.sentinel import TOKEN
 
 pytestmark = [
@@ -63,11 +66,16 @@ def test_workers_die_and_come_and_each_image_is_uploaded_once(tmp_path: Path) ->
 def test_a_worker_without_a_token_takes_no_part_and_without_workers_a_job_ends(
     tmp_path: Path,
 ) -> None:
-    """Who comes later and has no token costs no image; without any worker the job says so."""
+    """Who comes later and has no token costs no image; without any worker the job says so.
+
+    Nor does one that comes later with another version: there is a check at no door alone.
+    """
     found = run("left alone", tmp_path)
     assert found["uploaded"] == 120
     assert found["upload"].startswith("The upload stopped: The cluster has no workers")
     assert found["predict"].startswith("The prediction stopped: The cluster has no workers")
+    assert "A worker has datagym_async 0.0.9 on Python " in found["outdated predict"]
+    assert found["outdated upload"].startswith("The upload stopped: The cluster has no workers")
 
 
 def test_a_cluster_that_cannot_be_used_is_refused() -> None:
@@ -79,4 +87,16 @@ def test_a_cluster_that_cannot_be_used_is_refused() -> None:
     assert said["nonsense"].startswith("No scheduler answers at nonsense://there (")
     assert "asynchronous=True" in said["no client"]
     assert said["no worker"].endswith("start one with `dask worker ADDRESS`")
-    assert "and here is 0.0.9 on 3.11.0; install the same" in said["version"]
+    assert re.fullmatch(
+        r"The worker \S+ has datagym_async 0\.0\.9 on Python (\S+), and here is \S+ on \1; install "
+        "the same versions on both sides",
+        said["version"],
+    )
+
+
+def test_a_scheduler_without_the_package_and_another_dask(caplog: pytest.LogCaptureFixture) -> None:
+    """The scheduler reads what goes to the workers; where Dask alone differs, it is only told."""
+    with pytest.raises(ConfigurationError, match=r"The scheduler cannot run .*No mod"):
+        check_versions("The scheduler", ModuleNotFoundError("No module named 'datagym_async'"))
+    check_versions("The worker w", (*versions()[:2], "2026.1.0"))
+    assert "The worker w has Dask 2026.1.0, and here is " in caplog.text
