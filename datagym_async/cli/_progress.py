@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Generic, Protocol, TypeVar
 import attrs
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -194,7 +195,8 @@ class Step:
 
     def drawing(self) -> RenderableType:
         drawn = bar(self.done, self.total or 1, pulse=self.total is None)
-        return first_row(self.verb, drawn, self.figure)
+        # Room for the ^C that a terminal echoes: on a line of its own it would not be drawn over.
+        return Padding(first_row(self.verb, drawn, self.figure), (0, 3, 0, 0))
 
     def line(self) -> str:
         return f"{self.verb}: {self.figure}"

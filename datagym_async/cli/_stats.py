@@ -126,7 +126,8 @@ def _tell(output: Output, found: LabelStatistics) -> None:
                 for each in found.classes
             ],
         )
-    _bars(output, "State", tuple(found.states.items()))
+    states = tuple((state.lower(), count) for state, count in found.states.items())
+    _bars(output, "State", states)
     _bars(output, "Objects by size", found.sizes)
     _bars(output, "Images by objects", found.per_image)
     _bars(output, "Images by size", found.image_sizes)

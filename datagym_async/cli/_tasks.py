@@ -1,5 +1,7 @@
 """`tasks`: list them, complete them, skip them."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
@@ -9,10 +11,10 @@ from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting, with_client
-from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
+from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
-from datagym_async.cli._progress import ProblemLines
+from datagym_async.cli._progress import ProblemLines, Step, showing
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.models import Task
@@ -23,6 +25,7 @@ app = group("tasks")
 Verb = Literal["complete", "skip"]
 
 _DONE: Final = {"complete": "completed", "skip": "skipped"}
+_SETTLING: Final = {"complete": "Completing", "skip": "Skipping"}
 _ALL: Final = "all"
 
 States = Annotated[
@@ -115,21 +118,35 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
         if not output.ask(f"{verb.capitalize()} {how_many}?"):
             return WELL
     client, lines = client_for(invocation), ProblemLines(output, kept_by="--json names them all")
+    outcomes: list[TaskOutcome] = []
+    began = time.monotonic()
 
     def note(outcome: TaskOutcome) -> None:
+        outcomes.append(outcome)
         if not outcome.ok:
             lines.say("failed", outcome.task_id, _reason(outcome))
 
+    def look() -> Step:
+        done, total = len(outcomes), len(task_ids)
+        figure = f"{done:,}/{total:,} tasks"
+        return Step(_SETTLING[verb], done, total, figure, time.monotonic() - began)
+
     async def work() -> TasksReport:
-        async with client, waiting(invocation, client):
+        async with client, waiting(invocation, client), showing(output, look):
             await client.ping()  # or each task would tell of a refused token, or of a dead service
             if verb == "complete":
                 return await client.tasks.complete_many(task_ids, on_outcome=note)
             return await client.tasks.skip_many(task_ids, on_outcome=note)
 
-    report = run_in_loop(work())
+    try:
+        report, interrupted = run_in_loop(work()), False
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        report, interrupted = TasksReport(tuple(outcomes)), True
     lines.say_rest()
-    return _say(output, report, verb)
+    status = _say(output, report, verb)
+    if interrupted:
+        output.warning("Interrupted. The same command goes on with the tasks that are left.")
+    return INTERRUPTED if interrupted else status
 
 
 def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[str]:

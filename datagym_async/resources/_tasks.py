@@ -295,7 +295,7 @@ def queries(states: States, *, search: str | None, limit: int) -> list[dict[str,
     if TaskState.UNKNOWN in given:
         raise ConfigurationError(
             f"The task state {given[TaskState.UNKNOWN]!r} is unknown; use one of"
-            f" {', '.join(_KNOWN)}"
+            f" {', '.join(_KNOWN).lower()}"
         )
     return [{"state": state.value, **common} for state in given]
 

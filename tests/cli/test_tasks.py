@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,10 @@ import pytest
 from datagym_async import DataGymClient
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
-from datagym_async.testing import Status
+from datagym_async.testing import Hang, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
+from tests.helpers.terminal import Terminal, clean_environment
 
 if TYPE_CHECKING:
     from datagym_async.server import SeededProject
@@ -55,7 +58,7 @@ def test_tasks_are_listed(at_service: Cli, project: SeededProject) -> None:
     none = at_service("tasks", "list", project.id, "--search", "nobody")
     assert (none.status, none.err) == (0, "There are no such tasks.\n")
     wrong = at_service("tasks", "list", project.id, "--state", "done")
-    assert (wrong.status, "WAITING_CHANGED" in wrong.err) == (2, True)
+    assert (wrong.status, "waiting_changed" in wrong.err) == (2, True)
 
 
 @pytest.mark.parametrize(("verb", "done"), [("complete", "completed"), ("skip", "skipped")])
@@ -107,6 +110,32 @@ def test_of_many_problems_the_first_are_told(at_service: Cli, project: SeededPro
     problems = at_service("tasks", "skip", *unknown, "--json").document["problems"]
     assert isinstance(problems, list)
     assert len(problems) == 25
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pty and POSIX signals")
+def test_an_interruption_says_what_is_done(
+    at_service: Cli, project: SeededProject, service: ServerThread, faults: FaultPlan
+) -> None:
+    """How far it is is seen while it runs; the same command goes on with the rest."""
+    faults.add(Hang(), path=r"/skip", nth=2)
+    words = ("tasks", "skip", "-p", project.id, "--state", "waiting", "--state", "backlog", "--yes")
+    environment = clean_environment() | {
+        "DATAGYM_BASE_URL": service.base_url,
+        "DATAGYM_TOKEN": TOKEN,
+    }
+    with Terminal(*words, environment=environment) as terminal:
+        terminal.wait_for_screen("Skipping", "2/3 tasks")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait() == 130
+        shown = terminal.screen
+
+    assert [line.split()[0] for line in shown if " " in line] == [
+        "Skipping",
+        "2",
+        "Interrupted.",
+    ]
+    assert at_service(*words).out == "1 task skipped.\n"
 
 
 @pytest.mark.parametrize(
