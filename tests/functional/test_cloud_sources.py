@@ -448,17 +448,20 @@ async def test_leaving_early_leaves_nothing_behind(
     client: DataGymClient, dataset_id: str, broken: BrokenStore
 ) -> None:
     """No task, whether the block is left or cancelled, whatever is being read or sent."""
-    broken.objects |= {f"p/large {at}.jpg": jpeg(9_000_000, seed=at) for at in range(3)}
+    large = [jpeg(9_000_000, seed=at) for at in range(6)]
+    broken.objects |= {f"p/large {at}.jpg": large[at] for at in range(3)}
     broken.latency = 0.005
     config = UploadConfig(store_options=broken.options)
     async with client.uploader(dataset_id, "s3://b/p/", config=config) as run:
         async for _ in run:
             break
     assert run.report.unsettled == 0
+    # Of its own: on a slow machine the first ones may all have been read and sent by now.
+    broken.objects |= {f"p/larger {at}.jpg": large[at] for at in range(3, 6)}
     begun, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def fault(key: str, _: int) -> str:
-        if key.startswith("p/large"):
+        if key.startswith("p/larger"):
             loop.call_soon_threadsafe(begun.set)
         return ""
 

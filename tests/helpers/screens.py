@@ -37,4 +37,4 @@ def check_screen(name: str, columns: int, lines: Sequence[str]) -> None:
     file = FOLDER / f"{name}-{columns}.txt"
     if os.environ.get("REWRITE_SCREENS"):
         file.write_text(text, encoding="utf-8")
-    assert text == file.read_text(encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8"), text
