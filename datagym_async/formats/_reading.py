@@ -10,9 +10,9 @@ import io
 import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -243,12 +243,29 @@ def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
         losses.add(LossKind.SIZE, image.where)
 
 
+_OF_IMAGES: Final = frozenset(("jpegimages", "images", "image", "imgs", "img", "image_2"))
+
+
 @attrs.define
 class Pictures:
     """Finds images by the names that their label files have, in folders where they may lie."""
 
     _folders: Sequence[Path]
     _known: dict[str, Path] | None = None
+
+    @classmethod
+    def of_labels(cls, folder: Path, options: Options, *around: Path) -> Self:
+        """Return the images that are asked for; else those beside labels, and in usual folders."""
+        if options.images:
+            return cls([options.images])
+        named = [
+            place / name
+            for place in around
+            for _, names, _ in islice(os.walk(place), 1)
+            for name in sorted(names)
+            if name.lower() in _OF_IMAGES
+        ]
+        return cls([*named, folder])
 
     def of(self, stem: str) -> Path | None:
         """Return the image with a name without suffix, folders included; None if there is none.
@@ -264,15 +281,13 @@ class Pictures:
 
 
 def named_as_found(name: str, stem: str, pictures: Pictures, where: str, losses: Losses) -> str:
-    """Return the name of an image: what its label file says, unless the image was renamed.
+    """Return the name of an image: what its label file says, unless one is called like that file.
 
-    That is so where no image of that name is there, but one that is called like the label file.
+    All tools name a file of labels like its image. What stands in it is often out of date: images
+    were renamed, or copied with their labels, and the image that is named is another one.
     """
     own, said = pictures.of(stem), PurePosixPath(name.replace("\\", "/")).stem
-    beside = str(PurePosixPath(stem).with_name(said or "_"))
     if own is None or composed(said) in map(composed, (own.stem, own.name)):
-        return name
-    if pictures.of(said) or pictures.of(beside):
         return name
     losses.add(LossKind.RENAMED, f"{where}: {own.name}, where the file says {name}")
     return own.name
@@ -319,6 +334,8 @@ def gathered(
     read: Callable[[Classes, Losses], Iterator[RawImage]],
     options: Options,
     looked_for: str,
+    *,
+    file_each: bool = False,
 ) -> RawDataset:
     """Return a dataset of files that are read once before, for their classes and images.
 
@@ -327,6 +344,7 @@ def gathered(
         read: Gives the images, with categories of the classes it is given.
         options: Whose classes come first.
         looked_for: What each image would have been, for the error where there is none.
+        file_each: Whether each image has a file of its own, which says its name.
 
     Raises:
         FormatError: There is no image.
@@ -338,10 +356,12 @@ def gathered(
             made.of(name)
         return made
 
-    found, names = classes(), dict[str, int]()
+    found, names, owned = classes(), dict[str, int](), set[str]()
     losses, outlines = Losses(), False
     for image in read(found, losses):
         names[image.name] = names.get(image.name, 0) + 1
+        if file_each and PurePosixPath(image.name).stem == Path(image.where).stem:
+            owned.add(image.name)
         outlines = outlines or any(each.parts and each.box is None for each in image.objects)
     if not names:
         lost = f": {losses.report()}" if losses.report() else ""
@@ -350,9 +370,28 @@ def gathered(
 
     def images(losses: Losses) -> Iterator[RawImage]:
         each_once = read(classes(), losses)
+        if doubled & owned:
+            each_once = _apart(each_once, names, owned, losses)
         return joined(each_once, doubled, losses) if doubled else each_once
 
     return RawDataset(where=where, categories=found.all(), images=images, outlines=outlines)
+
+
+def _apart(
+    images: Iterator[RawImage], names: Mapping[str, int], owned: Collection[str], losses: Losses
+) -> Iterator[RawImage]:
+    """Give images, by the names of their own files those that say the name of another one's."""
+    for image in images:
+        name, stem = PurePosixPath(image.name), Path(image.where).stem
+        if image.name in owned and name.stem != stem:
+            own = str(name.parent / f"{stem}{name.suffix}")
+            if own in names:
+                text = f"{image.where}: {own} and {image.name} have files of their own"
+                losses.add(LossKind.CLASH, text, count=max(1, len(image.objects)))
+                continue
+            losses.add(LossKind.RENAMED, f"{image.where}: {own}, as {image.name} has its own file")
+            image.name = own
+        yield image
 
 
 def joined(

@@ -72,10 +72,6 @@ def _folder_of(path: Path) -> Path:
     return path.parent if path.is_file() else path
 
 
-def _pictures(folder: Path, options: Options) -> Pictures:
-    return Pictures([options.images] if options.images else [folder, folder.parent / "images"])
-
-
 # --- LabelMe --------------------------------------------------------------------------------------
 
 # A file an image, with imagePath, imageWidth, imageHeight, maybe the image itself, and shapes:
@@ -89,7 +85,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
     folder = _folder_of(path)
     files = [path] if path.is_file() else files_below(path, {".json"})
     files = of_part(files, folder, folder / f"{options.split}.txt", options)
-    pictures = _pictures(folder, options)
+    pictures = Pictures.of_labels(folder, options, folder.parent)
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
         for file in files:
@@ -115,7 +111,8 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
             image.objects = _labelme(shapes, str(file), classes, losses)
             yield image
 
-    return gathered(str(path), read, options, ".json files with the member shapes")
+    looked_for = ".json files with the member shapes"
+    return gathered(str(path), read, options, looked_for, file_each=True)
 
 
 _SIZES: Final = ("Width", "Height")
@@ -128,7 +125,7 @@ def _set(flags: object) -> Mapping[str, object]:
 def _labelme(
     shapes: Sequence[object], file: str, classes: Classes, losses: Losses
 ) -> list[RawObject]:
-    """Return the objects; shapes of one label and one group are the parts of one."""
+    """Return the objects; outlines of one label and one group are the parts of one."""
     found: list[RawObject] = []
     groups: dict[object, RawObject] = {}
     for index, each in enumerate(shapes):
@@ -148,21 +145,13 @@ def _labelme(
         for one in made:
             one.score, one.extra = score, extra
         group = each.get("group_id")
-        if group is not None and (made[0].parts or made[0].box):
+        if group is not None and made[0].parts:
             first = groups.setdefault((category.name, str(group)), made[0])
             if first is not made[0]:
-                first.parts, first.box = [*_parts(first), *_parts(made[0])], None
+                first.parts = [*first.parts, *made[0].parts]
                 continue
         found += made
     return found
-
-
-def _parts(each: RawObject) -> Sequence[Sequence[Ring]]:
-    if each.parts or each.box is None:
-        return each.parts
-    left, top, width, height = each.box
-    right, bottom = left + width, top + height
-    return [[[(left, top), (right, top), (right, bottom), (left, bottom)]]]
 
 
 def _labelme_objects(
@@ -250,8 +239,7 @@ def open_lightly(path: Path, options: Options) -> RawDataset:
                 known[each["id"]] = str(each.get("name") or "")
     except (BrokenError, OSError) as error:
         raise FormatError(f"{path} cannot be read as lightly: {schema}: {error}") from None
-    places = [path / "images", path.parent / "images", path]
-    pictures = Pictures([options.images] if options.images else places)
+    pictures = Pictures.of_labels(path, options, path, path.parent)
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
         categories = {number: classes.of(name) for number, name in known.items() if name.strip()}

@@ -42,9 +42,7 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
     """Open a folder of KITTI's label files, or one that holds ``label_2``."""
     inside = (path / each for each in KITTI_FOLDERS)
     folder = next((each for each in inside if each.is_dir()), path)
-    beside = ("image_2", "images", "JPEGImages")
-    places = [options.images] if options.images else [folder.parent / each for each in beside]
-    pictures = Pictures([*places, folder])
+    pictures = Pictures.of_labels(folder, options, folder.parent)
     files = [each for each in files_below(folder, {".txt"}) if each.stem.lower() not in NO_LABELS]
     root = folder.parent.parent if folder.parent.name == "training" else folder.parent
     files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)

@@ -220,8 +220,7 @@ def open_voc(path: Path, options: Options) -> RawDataset:
     root = folder.parent if folder.name.lower() == "annotations" else folder
     files = [path] if path.is_file() else files_below(folder, {".xml"})
     files = of_part(files, folder, root / "ImageSets" / "Main" / f"{options.split}.txt", options)
-    places = [root / "JPEGImages", root / "images", root.parent / "images", folder]
-    pictures = Pictures([options.images] if options.images else places)
+    pictures = Pictures.of_labels(folder, options, root, root.parent)
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
         voc = _Voc(folder, pictures, options.zero_based, classes, losses)
@@ -231,7 +230,8 @@ def open_voc(path: Path, options: Options) -> RawDataset:
             except (BrokenError, OSError) as error:
                 losses.add(LossKind.BROKEN, f"{file}: {error}")
 
-    return gathered(str(path), read, options, ".xml files that begin with <annotation>")
+    looked_for = ".xml files that begin with <annotation>"
+    return gathered(str(path), read, options, looked_for, file_each=True)
 
 
 @attrs.define
@@ -250,7 +250,7 @@ class _Voc:
         if not name or not image.width or not image.height:
             picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
             if not name and picture is None:
-                raise BrokenError("it has no <filename>, and no image of its name lies beside it")
+                raise BrokenError("it has no <filename>; name the folder of its image as `images`")
             image.name = name or (picture.name if picture else "")
             measure(image, picture, self._losses)
         if name:
@@ -353,7 +353,7 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
             yield from read_one(file, classes, losses)
 
     def read_one(file: Path, classes: Classes, losses: Losses) -> Iterator[RawImage]:
-        pictures = Pictures([options.images or file.parent / "images"])
+        pictures = Pictures.of_labels(file.parent / "images", options, file.parent)
         cvat = _Cvat(str(file), classes, losses)
         # Tracks go on disk until all are read: what is on a frame stands in any of them. A file
         # without a name is temporary, and gone when it is closed.

@@ -85,20 +85,22 @@ def test_labelme_masks(tmp_path: Path) -> None:
 
 
 def test_labelme_groups_are_one_object(tmp_path: Path) -> None:
-    """Shapes of one label and one group are its parts; those of other labels are not."""
+    """Outlines of one label and one group are its parts; boxes, and other labels, are not."""
     labelme(
         tmp_path / "a.json",
         shape("car", TRIANGLE, group_id=1),
         shape("car", [[0, 0], [2, 2]], "rectangle", group_id=1),
+        shape("car", [[0, 0], [1, 1], [0, 2]], group_id=1),
         shape("car", TRIANGLE),
         shape("dog", TRIANGLE, group_id=1),
         shape("dog", [[1, 1]], "point", group_id=1),
     )
     (image,), lost = read(open_dataset(tmp_path))
     assert [(each.category.name, len(each.parts)) for each in image.objects] == [
-        ("car", 2), ("car", 1), ("dog", 1), ("dog", 0)
+        ("car", 2), ("car", 0), ("car", 1), ("dog", 1), ("dog", 0)
     ]  # fmt: skip
-    assert rings(image.objects[0])[1] == [[(0, 0), (2, 0), (2, 2), (0, 2)]]
+    assert rings(image.objects[0])[1] == [[(0, 0), (1, 1), (0, 2)]]
+    assert box(image.objects[1]) == (0, 0, 2, 2)
     assert not lost
 
 
@@ -137,7 +139,7 @@ def test_the_image_in_a_file_of_labelme_is_not_read(tmp_path: Path) -> None:
 
 
 def test_images_that_were_renamed(tmp_path: Path) -> None:
-    """Where the named one is not there, the image that is called like the file of labels is it."""
+    """The image that is called like the file of labels is meant, whatever stands in the file."""
     for stem, said in (("a", "old.png"), ("b", "there.png"), ("c", "..\\x\\c.png"), ("d", "e.png")):
         labelme(tmp_path / "s" / f"{stem}.json", shape("car", TRIANGLE), imagePath=said)
     for name in ("a.jpg", "b.png", "c.jpg"):
@@ -145,9 +147,9 @@ def test_images_that_were_renamed(tmp_path: Path) -> None:
     picture(tmp_path / "s" / "there.png")
     images, losses = told(open_dataset(tmp_path, "labelme"))
     names = [each.name for each in images]
-    assert names == ["s/a.jpg", "s/there.png", "..\\x\\c.png", "s/e.png"]
+    assert names == ["s/a.jpg", "s/b.png", "..\\x\\c.png", "s/e.png"]
     (lost,) = losses.report().items
-    assert (lost.kind, lost.count, lost.kind.is_loss) == (LossKind.RENAMED, 1, False)
+    assert (lost.kind, lost.count, lost.kind.is_loss) == (LossKind.RENAMED, 2, False)
     assert "a.json: a.jpg, where the file says old.png" in str(lost)
 
 

@@ -140,6 +140,25 @@ def test_images_of_voc_that_were_renamed(tmp_path: Path) -> None:
     assert lost == {"renamed": 2}
 
 
+def test_names_in_voc_that_are_out_of_date(tmp_path: Path) -> None:
+    """A copy of an image and of its file says the old name: no image gets the labels of another."""
+    for stem in ("old", "copy", "taken"):
+        text(tmp_path / "Annotations" / f"{stem}.xml", voc(CAR, name="old.png"))
+    text(tmp_path / "Annotations" / "other.xml", voc(CAR, CAR, name="taken.png"))
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, len(each.objects)) for each in images] == [
+        ("copy.png", 1), ("taken.png", 2), ("old.png", 1)
+    ]  # fmt: skip
+    assert lost == {"renamed": 1, "clash": 1}
+    for stem in ("old", "copy", "taken", "other"):
+        picture(tmp_path / "JPEGImages" / f"{stem}.png")
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, len(each.objects)) for each in images] == [
+        ("copy.png", 1), ("old.png", 1), ("other.png", 2), ("taken.png", 1)
+    ]  # fmt: skip
+    assert lost == {"renamed": 3}
+
+
 def test_marks_of_cvat_in_voc(tmp_path: Path) -> None:
     """What CVAT gives each object is nobody's answer; what people answered is told."""
     given = {"track_id": "0", "keyframe": "True", "occluded": "False", "colour": "red"}
