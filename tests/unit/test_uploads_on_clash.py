@@ -100,6 +100,50 @@ async def test_a_journal_remembers_the_names(
     assert report.pending == 0
 
 
+@pytest.mark.parametrize("kept", ["paths", "bytes"])
+async def test_a_journal_remembers_the_last_name_that_it_gave(
+    service: FakeService, tmp_path: Path, kept: str
+) -> None:
+    """Files are known by their paths, images in memory by their bytes."""
+    options = {"on_clash": "rename", "journal": tmp_path / "run.journal"}
+    folder = write(tmp_path / "photos", "a/x.jpg", "c/x.jpg")
+
+    def arriving(*data: bytes) -> Iterator[UploadItem]:
+        for each in data:
+            yield UploadItem("x.jpg", SOUND_JPEG + each)
+
+    await run(service, folder if kept == "paths" else arriving(b"1", b"2"), **options)
+    before = dict(service.stored)
+    write(folder, "b/x.jpg")
+
+    sources = folder if kept == "paths" else arriving(b"1", b"between", b"2")
+    _, report = await run(service, sources, **options)
+
+    assert (sorted(before), sorted(service.stored)) == (
+        ["x (2).jpg", "x.jpg"],
+        ["x (2).jpg", "x (3).jpg", "x.jpg"],
+    )
+    assert service.stored.items() >= before.items()
+    assert (report.planned, report.uploaded, report.skipped, report.resumed) == (3, 1, 2, 2)
+    assert report.pending == 0
+
+
+async def test_a_name_that_was_given_and_not_sent_counts_once(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """It is handed out from the journal before its source names it again."""
+    options = {"on_clash": "rename", "journal": tmp_path / "run.journal", "concurrency": 1}
+    folder = write(tmp_path / "photos", "a/x.jpg", "b/x.jpg", "c/x.jpg")
+    await run(service, folder, max_files=1, **options)
+    assert list(service.stored) == ["x.jpg"]
+
+    _, report = await run(service, folder, **options)
+
+    assert sorted(service.stored) == ["x (2).jpg", "x (3).jpg", "x.jpg"]
+    assert (report.planned, report.uploaded, report.skipped, report.resumed) == (3, 2, 1, 1)
+    assert report.pending == 0
+
+
 async def test_streams_and_bytes_are_numbered_too(service: FakeService) -> None:
     """On arrival, one after the other."""
 
@@ -131,21 +175,52 @@ async def test_an_error_comes_before_anything_is_sent(service: FakeService, fold
     words = str(caught.value)
     assert "since 3 images have names that others have, too" in words
     assert f"{folder}/b/X.JPG and {folder}/a/x.jpg (both 'X.JPG')" in words
+    assert " more. " not in words
     assert 'name="relative"' in words
     assert 'on_clash="rename"' in words
 
 
 async def test_what_is_no_image_is_no_reason_not_to_begin(
-    service: FakeService, folder: Path
+    service: FakeService, tmp_path: Path
 ) -> None:
     """Every folder has its readme."""
+    folder = write(tmp_path / "photos", "a/x.jpg", "b/y.jpg")
     for name in ("a", "b"):
         (folder / name / "README.txt").write_text("About these photos.")
-    _, report = await run(service, folder, on_clash="error", name="relative")
-    assert report.uploaded == 6
-    plain, _ = await run(FakeService(), [folder / "a", folder / "b/README.txt"], on_clash="error")
 
-    assert Counter(each.outcome.value for each in plain) == {"uploaded": 1, "rejected": 2}
+    results, _ = await run(service, folder, on_clash="error")
+
+    assert Counter(each.outcome.value for each in results) == {"uploaded": 2, "rejected": 2}
+    assert {each.reason for each in results if each.outcome == "rejected"} == {
+        "Not a JPEG or PNG image: it looks like text."
+    }
+
+
+async def test_an_error_names_three_and_counts_the_others(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """Of five."""
+    folder = write(tmp_path / "photos", *(f"{each}/x.jpg" for each in "abcdef"))
+    with pytest.raises(ConfigurationError) as caught:
+        await run(service, folder, on_clash="error")
+
+    words = str(caught.value)
+    assert "since 5 images have names that others have, too" in words
+    assert words.count("(both 'x.jpg')") == 3
+    assert f"{folder}/d/x.jpg and {folder}/a/x.jpg (both 'x.jpg'), and 2 more. Upload" in words
+
+
+async def test_an_error_looks_at_what_an_earlier_run_sent(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """The only item that is new clashes with one that is done."""
+    folder = write(tmp_path / "photos", "a/x.jpg")
+    options = {"on_clash": "error", "journal": tmp_path / "run.journal"}
+    await run(service, folder, **options)
+    write(folder, "b/x.jpg")
+
+    with pytest.raises(ConfigurationError, match="since 1 images have names"):
+        await run(service, folder, **options)
 
 
 async def test_in_a_stream_an_error_is_a_rejection(service: FakeService) -> None:

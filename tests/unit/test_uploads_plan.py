@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from datagym_async.exceptions import ClientClosedError
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.uploads import Outcome, UploadItem, UploadResult
 from datagym_async.uploads.plan import Claim, Holder, Plan, Verdict, judge
-from datagym_async.uploads.sources import Candidate
+from datagym_async.uploads.sources import Candidate, Rules
 from tests.helpers.fake_service import list_held
 
 if TYPE_CHECKING:
@@ -64,6 +66,14 @@ def test_what_is_named_twice_is_one_item(plan: Plan) -> None:
     assert settled.repeated == 3
 
 
+def test_what_is_named_twice_and_has_no_known_size_takes_none_away(plan: Plan) -> None:
+    """The bytes that are counted are those of sizes that are known."""
+    added = plan.add([(0, Candidate(UploadItem(None, "a.jpg"))) for _ in range(2)])
+    settled = plan.settle()
+
+    assert (added.count + settled.count, added.bytes, settled.bytes) == (1, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("outcome", "size", "mtime", "then"),
     [
@@ -91,7 +101,10 @@ def test_what_is_named_again_counts_by_its_change(
     plan.add([(0, Candidate(item, size, mtime=mtime))])
     settled = plan.settle()
 
-    assert outcomes(plan.take(10)) == {"nothing": [], "told": ["skipped"], "send": ["send"]}[then]
+    found = plan.take(10)
+    assert outcomes(found) == {"nothing": [], "told": ["skipped"], "send": ["send"]}[then]
+    if then == "send":
+        assert [(each.seq, each.size, each.mtime) for each in found] == [(first.seq, size, mtime)]
     assert (settled.count, settled.repeated) == (-1 if then == "nothing" else 0, then == "nothing")
 
 
@@ -104,6 +117,7 @@ def test_an_address_in_other_case_is_said_to_be_one(plan: Plan) -> None:
     assert found[1].verdict.reason == (
         "http://h/A.jpg is http://h/a.jpg to the service, which does not look at case."
     )
+    assert not found[1].verdict.is_clash
 
 
 def test_what_the_dataset_holds_is_skipped(plan: Plan) -> None:
@@ -150,6 +164,32 @@ def test_a_file_and_a_link_of_one_name_clash(plan: Plan, first: str) -> None:
     found = planned(plan, *((file, link) if first == "file" else (link, file)))
 
     assert outcomes(found) == ["send", "rejected"]
+
+
+@pytest.mark.parametrize(
+    ("contents", "refused"),
+    [
+        (("p/a.jpg", "http://h/a.jpg"), True),
+        ((BytesIO(b"not looked at"), BytesIO(b"before its turn")), True),
+        ((b"\xff\xd8\xff\xe0" + b"x" * 60, b"\x89PNG\r\n\x1a\n" + b"x" * 60), True),
+        ((b"text", b"more text"), False),
+        (("s3://b/1/a.jpg", "s3://b/2/A.JPG"), True),
+        (("s3://b/1/a.jpeg", "s3://b/2/a.jpeg"), True),
+        (("s3://b/1/a.png", "s3://b/2/a.png"), True),
+        (("s3://b/1/a.txt", "s3://b/2/a.txt"), False),
+        (("gone/1/a.jpg", "gone/2/a.jpg"), False),
+    ],
+)
+def test_a_clash_is_an_error_where_it_may_be_one_of_images(
+    plan: Plan, contents: tuple[Any, Any], *, refused: bool
+) -> None:
+    """Objects are judged by their names, links and open files are taken for images."""
+    name = None if isinstance(contents[0], str) else "a.jpg"
+    plan.add((0, Candidate(UploadItem(name, each))) for each in contents)
+    plan.settle()
+
+    with pytest.raises(ConfigurationError) if refused else nullcontext():
+        plan.refuse_clashes(Rules().screening)
 
 
 def test_items_come_in_the_order_of_their_parts_and_places(plan: Plan) -> None:
