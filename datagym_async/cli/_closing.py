@@ -165,8 +165,12 @@ def write_report(
     report: BulkReport,
     files: Sequence[Path],
     record: RunRecord | None = None,
-) -> None:
-    """Write the report where programs find it: the report files, and standard output."""
+) -> bool:
+    """Write the report where programs find it: the report files, and standard output.
+
+    Return whether all files are written; of one that is not, the reason was said.
+    """
+    is_written = True
     report = _worded(report)
     if output.as_json:
         output.document(report.to_json())
@@ -181,10 +185,11 @@ def write_report(
             else:
                 report.to_json(file)
         except OSError as error:
-            raise CommandError(
-                f"The report {file} cannot be written: {error.strerror}.", status=SOME_FAILED
-            ) from None
-        output.message(f"The report is in {file}.")
+            output.error(f"The report {file} cannot be written: {error.strerror}.")
+            is_written = False
+        else:
+            output.message(f"The report is in {file}.")
+    return is_written
 
 
 def _worded(report: BulkReport) -> BulkReport:

@@ -1,6 +1,6 @@
 """`datasets`: list them, look at one, create one."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
@@ -8,13 +8,11 @@ from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, argument, flag
-from datagym_async.cli._screen import Column, Output, plain
+from datagym_async.cli._screen import Column, Output, local_time, plain
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset
 
 app = group("datasets")
-
-_TIME: Final = "%Y-%m-%d %H:%M"
 
 
 @command(app, "list")
@@ -99,7 +97,7 @@ def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
         ("Dataset", dataset.name),
         ("Id", dataset.id),
         ("Description", dataset.short_description or ""),
-        ("Created", f"{dataset.created_at:{_TIME}} UTC"),
+        ("Created", local_time(dataset.created_at)),
         ("Holds", f"{len(dataset.media):,} media ({dataset.media_type.value.lower()})"),
         ("Attached to", counted(dataset.project_count, "project")),
     )

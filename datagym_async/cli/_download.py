@@ -137,7 +137,7 @@ def _close(output: Output, account: _Account, files: Sequence[Path], *, lossy_ok
     if report is None or not report.name:  # it ended before it began
         output.warning(f"Interrupted. {RESUME}")
         return INTERRUPTED
-    write_report(output, report, files, account.record)
+    is_written = write_report(output, report, files, account.record)
     summary = hint_in_shell_words(report.summary())
     for note in report.notes:
         output.warning(note)
@@ -150,4 +150,5 @@ def _close(output: Output, account: _Account, files: Sequence[Path], *, lossy_ok
         return INTERRUPTED
     if not report.ok:
         output.warning("The same command tries again what failed." if report.complete else RESUME)
-    return WELL if report.ok and (lossy_ok or not report.left_out) else SOME_FAILED
+    is_whole = report.ok and (lossy_ok or not report.left_out)
+    return WELL if is_whole and is_written else SOME_FAILED

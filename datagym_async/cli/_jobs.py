@@ -15,7 +15,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._options import OF_CLIENTS, Yes, argument, flag, parse_seconds
-from datagym_async.cli._screen import Column, plain
+from datagym_async.cli._screen import Column, local_time, plain
 from datagym_async.models._names import fold_name
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
@@ -100,7 +100,6 @@ def quoted_for_eyes(word: str) -> str:
 
 app = group("jobs")
 
-_TIME: Final = "%Y-%m-%d %H:%M"
 _SHORT, _SOURCES = 6, 19
 _LEFT: Final = ("planned", "sending", "failed")
 _DONE: Final = ("uploaded", "skipped", "rejected")
@@ -261,7 +260,7 @@ def _state(job: JobSummary) -> str:
 
 
 def _when(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone().strftime(_TIME)
+    return "" if moment is None else local_time(moment)
 
 
 def _path_of(job: str) -> Path:

@@ -43,6 +43,11 @@ def clock(seconds: float | None) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def local_time(moment: datetime) -> str:
+    """Return a moment as clocks here show it."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
 def plain(value: attrs.AttrsInstance) -> dict[str, Any]:
     """Return a model as JSON takes it: its attributes under their own names."""
 
@@ -112,6 +117,14 @@ class Output:
     def secrets(self) -> Sequence[str]:
         """Return what is never said."""
         return self._secrets
+
+    def can_say(self, text: str) -> bool:
+        """Return whether standard output can hold a text."""
+        try:
+            text.encode(self._out.encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
 
     def from_here(self, text: str) -> str:
         """Return a line fit for a screen, with paths below the working directory as one types."""
@@ -185,10 +198,7 @@ class Output:
         text = document if isinstance(document, str) else json.dumps(document, indent=2)
         # Not through rich, which would fold long lines; JSON is for programs.
         said = printable_json(redact_secrets(text, self._secrets))
-        try:
-            said.encode(self._out.encoding)
-        except UnicodeEncodeError:
-            said = ascii_json(said)
+        said = said if self.can_say(said) else ascii_json(said)
         self._out.file.write(said.rstrip("\n") + "\n")
         self._out.file.flush()
 

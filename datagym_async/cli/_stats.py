@@ -156,10 +156,10 @@ def _tell(output: Output, found: LabelStatistics) -> None:
 def _bars(output: Output, title: str, rows: Histogram) -> None:
     if not rows:
         return
-    shown = few(rows)
+    shown, mark = few(rows), "█" if output.can_say("█") else "#"
     most = max(count for _, count in shown)
     output.result("")
     output.table(
         (Column(title), Column("", "right"), Column("")),
-        [(label, f"{count:,}", "█" * round(_BAR * count / (most or 1))) for label, count in shown],
+        [(label, f"{count:,}", mark * round(_BAR * count / (most or 1))) for label, count in shown],
     )

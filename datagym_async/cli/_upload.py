@@ -292,7 +292,7 @@ def _close(output: Output, account: Account, *, files: Sequence[Path], watched: 
     if report is None or not report.dataset_name:  # it ended before it began
         output.warning(f"Interrupted. {how_to_resume(None)}")
         return INTERRUPTED
-    write_report(output, report, files, account.record)
+    is_written = write_report(output, report, files, account.record)
     status = status_of(report, watched=watched)
     if not output.quiet:
         tell(output, report, account.totals)
@@ -305,7 +305,9 @@ def _close(output: Output, account: Account, *, files: Sequence[Path], watched: 
     words = how_to_resume(report, written=written) if status != WELL else ""
     if words:
         output.warning(f"Interrupted. {words}" if is_cut_short else words)
-    return INTERRUPTED if is_cut_short else status
+    if is_cut_short:
+        return INTERRUPTED
+    return status if is_written else SOME_FAILED
 
 
 async def _image_projects(client: DataGymClient, wanted: Iterable[str]) -> list[Project]:

@@ -282,7 +282,10 @@ class Store(Queries):
         except BaseException as error:
             await writer.close()
             if isinstance(error, sqlite3.DatabaseError):
-                raise StoreError(f"{path} is not a database of this service: {error}.") from None
+                of_the_file = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+                is_odd = error.sqlite_errorcode & 0xFF in of_the_file  # else it is the disk
+                what = "is not a database of this service" if is_odd else "cannot be used"
+                raise StoreError(f"{path} {what}: {error}.") from None
             raise
         return cls(writer, reader)
 

@@ -376,6 +376,23 @@ def test_a_state_folder_that_cannot_be_made(
     assert upload(at_service, many, "--no-journal", "--max-files", "1").status == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize("shape", [(), ("--json",)])
+def test_a_report_that_is_not_written(
+    at_service: Cli, many: Path, tmp_path: Path, shape: tuple[str, ...]
+) -> None:
+    """What the run has done is said all the same; the other report is there."""
+    for name in ("full.json", "full.csv"):
+        (tmp_path / name).symlink_to("/dev/full")
+    words = ["--report", tmp_path / "full.json", "--report", tmp_path / "good.json"]
+    ran = upload(at_service, many, *words, *shape)
+    assert (ran.status, "30 uploaded" in ran.out) == (1, True)
+    assert "full.json cannot be written: No space left" in ran.err
+    assert json.loads((tmp_path / "good.json").read_text())["uploaded"] == 30
+    back = at_service("download", tmp_path / "out", "-d", "Photos", *words[:2], *shape)
+    assert (back.status, "30 downloaded" in back.out) == (1, True)
+
+
 def test_reports_are_equal(at_service: Cli, many: Path, tmp_path: Path) -> None:
     """What --json says and what --report writes is one document."""
     ran = upload(at_service, many, "--report", tmp_path / "r.json", "--json", "--max-files", "3")

@@ -123,6 +123,12 @@ def test_another_encoding(service: ServerThread, photos: Path, encoding: str) ->
     assert "日本.jpg" in json.dumps(document, ensure_ascii=False)
     name = "日本.jpg" if encoding == "utf-8" else "??.jpg"
     assert f"rejected: {name}" in as_text.stderr.decode(encoding).replace(f"{photos}/", "")
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 8, 8]}
+    image = {"id": 1, "file_name": "a.jpg", "width": 20, "height": 20}
+    labels = {"images": [image], "annotations": [box], "categories": [{"id": 1, "name": "car"}]}
+    (photos / "labels.json").write_text(json.dumps(labels))
+    counted = in_shell("", "stats", photos / "labels.json", service=service, **set_up)
+    assert (b"?" in counted.stdout, b"#" in counted.stdout) == (False, encoding != "utf-8")
 
 
 INTERRUPTING = """

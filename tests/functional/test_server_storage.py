@@ -64,6 +64,14 @@ async def test_a_file_where_the_database_should_be_is_named(tmp_path: Path) -> N
         await Server(tmp_path).start()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+async def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
+    """Nothing is wrong with a database that finds no room."""
+    (tmp_path / "datagym.sqlite3").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=r"datagym\.sqlite3 cannot be used: .* full"):
+        await Server(tmp_path).start()
+
+
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """A data folder below a file is refused with the reason."""
     (tmp_path / "file").touch()

@@ -227,6 +227,18 @@ def test_what_cannot_be_written_is_said_with_its_place(
     assert (str(copy), copy.errno) == (str(caught.value), number)
 
 
+def test_what_lies_aside_is_named_by_its_target(tmp_path: Path) -> None:
+    """Nobody knows the folder in which a new one is filled."""
+    target = tmp_path / "backup"
+    with (
+        pytest.raises(FileWriteError) as caught,
+        placed(partial(FolderPart.beside, target), target) as part,
+    ):
+        write_private(part.filled / "no folder" / "a.json", b"{}")
+
+    assert str(caught.value).startswith(f"{target} cannot be written (No such file or directory)")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 async def test_a_full_device_is_told(tmp_path: Path) -> None:
     """What does not fit when the file is flushed at its end is told as well."""
