@@ -202,8 +202,10 @@ async def test_a_repaired_file_is_read_again(
     (photos / "zero.jpg").write_bytes(JPEG)
 
     again = await upload(service, photos, journal)
+    third = await upload(service, photos, journal)
 
     assert counts(again) == (12, 1, 10, 1, 0, 10)
+    assert counts(third) == (12, 0, 11, 1, 0, 11)
 
 
 async def test_new_files_are_found(service: FakeService, photos: Path, journal: Path) -> None:
@@ -264,6 +266,43 @@ async def test_failed_items_are_tried_again(
 
     assert counts(first) == (12, 9, 0, 2, 1, 0)
     assert counts(again) == (12, 1, 9, 2, 0, 9)
+
+
+async def test_what_an_earlier_run_sent_is_known_by_its_bytes(
+    service: FakeService, tmp_path: Path, journal: Path
+) -> None:
+    """Also where that run asked for no hashes."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(JPEG)
+    await upload(service, folder, journal)
+    (folder / "b.jpg").write_bytes(JPEG)
+
+    again = await upload(service, folder, journal, dedupe="skip")
+
+    assert counts(again) == (2, 0, 2, 0, 0, 1)
+    assert (again.duplicates, list(service.stored)) == (1, ["a.jpg"])
+
+
+async def test_what_is_done_and_named_twice_counts_once(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """However much later it is named again."""
+    sent = asyncio.Queue[None]()
+
+    async def arriving(*names: str) -> AsyncIterator[Source]:
+        for name in names:
+            yield photos / name
+            if name != "0.jpg":
+                await sent.get()
+
+    await upload(service, arriving("0.jpg"), journal)
+    async with uploader(service, arriving("0.jpg", "1.jpg", "0.jpg"), journal) as run:
+        async for _ in run:
+            sent.put_nowait(None)
+
+    assert counts(run.report) == (2, 1, 1, 0, 0, 1)
+    assert (run.report.repeated, run.report.pending) == (1, 0)
 
 
 async def test_a_touched_file_is_the_same_by_its_hash(
