@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.uploads import Outcome, UploadItem, UploadResult
-from datagym_async.uploads.plan import Claim, Holder, Plan, Verdict, judge
+from datagym_async.uploads.plan import Claim, Holder, Job, Plan, Verdict, journal, judge
 from datagym_async.uploads.sources import Candidate, Rules
-from tests.helpers.fake_service import list_held
+from tests.helpers.fake_service import DATASET_ID, list_held
 
 if TYPE_CHECKING:
     from datagym_async.uploads.plan import Planned
@@ -106,6 +109,88 @@ def test_what_is_named_again_counts_by_its_change(
     if then == "send":
         assert [(each.seq, each.size, each.mtime) for each in found] == [(first.seq, size, mtime)]
     assert (settled.count, settled.repeated) == (-1 if then == "nothing" else 0, then == "nothing")
+
+
+def test_an_outcome_is_written_once(plan: Plan) -> None:
+    """What is planned again is not taken for rejected once more."""
+    item, then = UploadItem(None, "a.jpg"), []
+    for mtime in (1, 2, 3):
+        plan.add([(0, Candidate(item, 10, mtime=mtime))])
+        plan.settle()
+        found = plan.take(10)
+        then.append(outcomes(found))
+        if mtime == 1:
+            result = UploadResult(item=item, outcome=Outcome.REJECTED, dataset_id="d")
+            plan.outcomes.note(found[0].seq, result)
+            plan.outcomes.flush()
+
+    assert then == [["send"], ["send"], []]
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(503, 2), (None, 1)])
+def test_a_lost_answer_comes_back_as_it_was(plan: Plan, status: int | None, attempts: int) -> None:
+    """Once, whether the target lists it or not."""
+    items = [UploadItem(None, each) for each in ("a.jpg", "b.jpg")]
+    list_held(plan, [])
+    found = planned(plan, *items)
+    lost = [
+        UploadResult(
+            item=item,
+            outcome=Outcome.FAILED,
+            dataset_id="d",
+            seconds=1.234,
+            attempts=attempts,
+            reason="No answer came.",
+            status=status,
+            key="ex_lost",
+        )
+        for item in items
+    ]
+    for each, result in zip(found, lost, strict=True):
+        plan.outcomes.note(each.seq, result, lost=True)
+    plan.outcomes.flush()
+    list_held(plan, ["B.jpg"])
+
+    assert plan.outcomes.lost_count() == 2
+    assert [(each.seq, each.result) for each in plan.outcomes.found(9)] == [
+        (found[1].seq, attrs.evolve(lost[1], dataset_id=DATASET_ID, media_id=""))
+    ]
+    assert [(each.seq, each.result) for each in plan.outcomes.not_found(9)] == [
+        (found[0].seq, lost[0])
+    ]
+    plan.outcomes.flush()
+    assert plan.outcomes.lost_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("now", "ours", "wait"),
+    [
+        pytest.param(1_010.0, 10.0, 20.0, id="theirs"),
+        pytest.param(1_010.0, 60.0, 50.0, id="ours"),
+        pytest.param(1_031.0, 10.0, 0.0, id="over"),
+        pytest.param(500.0, 10.0, 30.0, id="the clock was set back"),
+    ],
+)
+def test_the_uploads_of_the_last_run_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: float, ours: float, wait: float
+) -> None:
+    """From its last heartbeat on, for as long as it or this run thinks that the service takes."""
+    clock = SimpleNamespace(time=lambda: 1_000.0)
+    monkeypatch.setattr("datagym_async.uploads.plan._outcomes.time", clock)
+    waits = []
+    for at, theirs in ((1_000.0, 30.0), (now, 0.0)):
+        clock.time = lambda at=at: at
+        plan = Plan()
+        plan.open(
+            journal(tmp_path / "a.journal", Job("https://a.example", "d", "p", "x"), fresh=False)
+        )
+        waits.append(plan.outcomes.seconds_to_settle(ours))
+        planned(plan, UploadItem(None, "a.jpg"))  # a journal of nothing is not kept
+        plan.outcomes.settle_after = theirs
+        plan.outcomes.flush()
+        plan.close()
+
+    assert waits == [0.0, wait]
 
 
 def test_an_address_in_other_case_is_said_to_be_one(plan: Plan) -> None:
