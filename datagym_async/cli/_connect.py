@@ -18,7 +18,7 @@ from datagym_async._client import DataGymClient
 from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL
 from datagym_async._files import PRIVATE, from_home, lock, private_folder, telling, write_private
 from datagym_async._retry import RetryPolicy
-from datagym_async._transport import Timeout
+from datagym_async._transport import Timeout, check_base_url
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
 from datagym_async.cli._errors import CommandError
 from datagym_async.cli._signals import run_in_loop
@@ -115,7 +115,12 @@ def address_of(invocation: Invocation) -> str:
     given = invocation.shared.base_url
     if not (given or _is_profile_typed(invocation)):
         given = os.environ.get(BASE_URL_VARIABLE)
-    return given or _profile(invocation).get("base_url") or DEFAULT_BASE_URL
+    return _spelled(given or _profile(invocation).get("base_url") or DEFAULT_BASE_URL)
+
+
+def _spelled(address: str) -> str:
+    """Return an address as all of them are kept and compared, however it was typed."""
+    return check_base_url(address).rstrip("/")
 
 
 def _is_profile_typed(invocation: Invocation) -> bool:
@@ -161,7 +166,7 @@ def token_source(invocation: Invocation) -> str:
     has_variable = bool(os.environ.get(TOKEN_VARIABLE, "").strip())
     if not has_variable or _is_profile_typed(invocation):
         known = _profile(invocation)
-        if known and known["base_url"] == address_of(invocation):
+        if known and _spelled(known["base_url"]) == address_of(invocation):
             return f"the profile {profile_name(invocation)!r}"
     return f"the variable {TOKEN_VARIABLE}" if has_variable else ""
 
@@ -264,17 +269,22 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
         elif source:
             invocation.token = _profile(invocation)["token"]
         elif not sys.stdin.isatty():
+            known = _profile(invocation).get("base_url")
+            address = address_of(invocation)
+            other = f" for {address} (the profile's is for {known})" if known else ""
             raise CommandError(
-                f"No token: run `datagym-async auth login`, set {TOKEN_VARIABLE}, or name a file "
-                "that holds the token with --token-file."
+                f"No token{other}: run `datagym-async auth login`, set {TOKEN_VARIABLE}, or name a "
+                "file that holds the token with --token-file."
             )
         else:
             try:
                 # Not typer's prompt, which asks before it hides what is typed.
                 typed = getpass.getpass("DataGym token (not shown): ", stream=sys.stderr)
             except EOFError:
-                raise CommandError("No token was given.") from None
-            invocation.token = typed.strip()
+                typed = ""
+            if not (given := typed.strip()):
+                raise CommandError("No token was given.")
+            invocation.token = given
         invocation.output.keep_secret(invocation.token)
     return invocation.token
 

@@ -197,17 +197,18 @@ def resume(
             f"The journal of {found.path.stem} does not keep all sources; name them again: "
             f"{how_to_resume(found)}"
         )
+    # Not at the top: looking at journals opens no client, and `_app` loads this module.
+    from datagym_async.cli._app import run
+    from datagym_async.cli._connect import address_of
+
     shared = invocation.shared
-    if shared.base_url and shared.base_url.rstrip("/") != found.base_url.rstrip("/"):
+    if shared.base_url and address_of(invocation) != found.base_url.rstrip("/"):
         raise CommandError(f"The job belongs to {found.base_url}; leave --base-url out.")
     for name in OF_CLIENTS:
         value = getattr(shared, name)
         flag_ = "--json" if name == "as_json" else f"--{name.replace('_', '-')}"
         if name != "base_url" and value is not None and value is not False:
             words += [flag_] if value is True else [flag_, str(value)]
-    # Not at the top: the application loads this module.
-    from datagym_async.cli._app import run
-
     return run(words[1:])
 
 

@@ -81,6 +81,11 @@ def test_the_token_is_asked_for(service: ServerThread) -> None:
         assert terminal.wait() == 0
         assert "Dataset 'Photos' has the id" in terminal.text
         assert TOKEN not in terminal.text
+    with Terminal("auth", "login", environment=settings) as terminal:
+        terminal.wait_for("token")
+        terminal.type("")
+        assert terminal.wait() == 2
+        assert "No token was given." in terminal.text
 
 
 def test_detaching_asks_first(at_service: Cli, service: ServerThread) -> None:
