@@ -75,6 +75,15 @@ def text_of(path: Path, most: int = MOST_BYTES) -> str:
         raise BrokenError(f"it is no text in UTF-8 (byte {error.start:,})") from None
 
 
+def names_of(path: Path) -> dict[int, str]:
+    """Return the names that a file lists, a line each, by number; errors as for `text_of`.
+
+    A line without a name has a number, too: that of no class.
+    """
+    lines = enumerate(map(str.strip, text_of(path).splitlines()))
+    return {number: name for number, name in lines if name}
+
+
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Give the words of each line that has any, with its number from 1; errors as for `text_of`.
 

@@ -30,6 +30,7 @@ from datagym_async.formats._reading import (
     is_number,
     is_there,
     lines_of,
+    names_of,
     number_of,
     size_of,
     stem_of,
@@ -232,7 +233,7 @@ def _data_file(path: Path) -> Mapping[str, Any]:
     lines = [line.partition("=") for line in text_of(path).splitlines()]
     said: dict[str, Any] = {key.strip(): value.strip() for key, is_said, value in lines if is_said}
     if names := _place([path.parent], said.get("names", "")):
-        said["names"] = [each for each in text_of(names).splitlines() if each.strip()]
+        said["names"] = names_of(names)
     return said
 
 
@@ -301,28 +302,27 @@ def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
 
 def _listed(folder: Path, classes: Sequence[str]) -> Mapping[int, Category]:
     """Return the classes of a folder without data.yaml: as given, else of a file of names."""
-    names = list(classes)
-    places = (folder, folder.parent, folder / "labels")
-    files = [place / name for place in places for name in _NAMES_FILES]
+    names = dict(enumerate(classes))
     # Those beside labels (LabelImg) are of parts of the dataset, which all have the same classes.
-    deeper = (each for each in files_below(folder, _NAMES_SUFFIXES) if each.name in _NAMES_FILES)
-    found: dict[tuple[str, ...], Path] = {}
-    for file in () if names else [*filter(Path.is_file, files)][:1] or deeper:
+    files = [each for each in files_below(folder, _NAMES_SUFFIXES) if each.name in _NAMES_FILES]
+    above = (folder.parent / name for name in _NAMES_FILES)
+    for file in () if names else files or [*filter(Path.is_file, above)][:1]:
         try:
-            listed = tuple(filter(None, map(str.strip, text_of(file).splitlines())))
+            listed = names_of(file)
         except BrokenError as error:
             raise FormatError(f"{file} cannot be read as a list of names: {error}") from None
-        found.setdefault(listed, file)
-    if len(found) > 1:
-        both = " and ".join(map(str, found.values()))
-        raise FormatError(f"{folder} lists several sets of classes: {both}; name one (classes=...)")
-    names = names or [*chain(*found)]
+        if any(names.get(number, name) != name for number, name in listed.items()):
+            raise FormatError(
+                f"{folder} lists several sets of classes: {files[0]} and {file}; name one "
+                "(classes=...)"
+            )
+        names |= listed
     if not names:
         raise FormatError(
             f"{folder} does not list its classes: there is none of data.yaml with names, "
             f"{', '.join(_NAMES_FILES[:-1])}; name them with classes=..."
         )
-    return {number: Category(number, name) for number, name in enumerate(names)}
+    return {number: Category(number, name) for number, name in names.items()}
 
 
 # --- YOLO: which images there are, and where their labels ----------------------------------------

@@ -343,10 +343,11 @@ def _ring(numbers: Sequence[float], width: float, height: float, least: int = 3)
 
 def open_cvat(path: Path, options: Options) -> RawDataset:
     """Open CVAT's ``annotations.xml``, or a folder that holds it, or files of other names."""
-    usual = path / "annotations.xml"
-    files = (
-        ([usual] if usual.is_file() else files_below(path, {".xml"})) if path.is_dir() else [path]
-    )
+    files, is_usual = [path], (path / "annotations.xml").is_file()
+    if path.is_dir():
+        files = [
+            each for each in files_below(path, {".xml"}) if each.parent == path or not is_usual
+        ]
 
     def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
         for file in files:
@@ -354,7 +355,8 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
 
     def read_one(file: Path, classes: Classes, losses: Losses) -> Iterator[RawImage]:
         pictures = Pictures.of_labels(file.parent / "images", options, file.parent)
-        cvat = _Cvat(str(file), classes, losses)
+        apart = f"{stem_of(file, path)}/" if len(files) > 1 else ""
+        cvat = _Cvat(str(file), classes, losses, apart)
         # Tracks go on disk until all are read: what is on a frame stands in any of them. A file
         # without a name is temporary, and gone when it is closed.
         with closing(sqlite3.connect("", check_same_thread=False)) as frames:
@@ -382,6 +384,8 @@ class _Cvat:
     _file: str
     _classes: Classes
     _losses: Losses
+    _apart: str
+    """Goes before names of frames, where several files are of several videos."""
     _sizes: dict[str, tuple[int | None, int | None]] = attrs.field(factory=dict)
     """Of the frames of a video; in a project by the number of its task."""
     _is_project: bool = False
@@ -475,7 +479,8 @@ class _Cvat:
             name = picture.name if picture else stem
             width, height = self._sizes.get(task) or (None, None)
             image = RawImage(name=name, where=self._file, width=width, height=height)
-            image.name, image.is_labelled = f"task_{task}/{name}" if task else name, True
+            image.name = f"{self._apart}{f'task_{task}/' if task else ''}{name}"
+            image.is_labelled = True
             for *_, label, body in shapes:
                 image.objects += self._objects(_unpacked(orjson.loads(body)), label, image)
             yield image

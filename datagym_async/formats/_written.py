@@ -29,7 +29,7 @@ from datagym_async.formats._losses import (
 )
 from datagym_async.formats._mapping import LabelMapping, Place, keypoint_names, places_of
 from datagym_async.formats._raw import Category
-from datagym_async.formats._reading import text_of
+from datagym_async.formats._reading import names_of
 from datagym_async.formats._reading_lines import classes_of_yaml
 from datagym_async.formats.coco._reading import categories_of
 from datagym_async.labels import (
@@ -85,18 +85,18 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
         match path.suffix.lower():
             case ".json":
                 found = categories_of(path)
-            case ".yaml" | ".yml":
-                numbered = classes_of_yaml(path)
-                if (last := max(numbered)) > _LAST_NUMBER:
+            case suffix:
+                if suffix in {".yaml", ".yml"}:
+                    numbered = classes_of_yaml(path)
+                else:
+                    numbered = {at: Category(at, name) for at, name in names_of(path).items()}
+                if (last := max(numbered, default=-1)) > _LAST_NUMBER:
                     raise BrokenError(f"it counts to {last}")
                 # A number that is nobody's stays so: trainers want numbers without gaps.
                 found = [
                     numbered.get(number) or Category(number, f"unused {number}")
                     for number in range(last + 1)
                 ]
-            case _:
-                lines = filter(None, map(str.strip, text_of(path).splitlines()))
-                found = [Category(number, name) for number, name in enumerate(lines)]
     except FormatError:
         raise
     except OSError as error:

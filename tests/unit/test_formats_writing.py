@@ -184,7 +184,7 @@ def test_numbers_can_be_fixed(tmp_path: Path, kind: str) -> None:
     if kind == "data.yaml":
         (tmp_path / kind).write_text("names: {2: Traffic Light, 0: cat}\nnc: 3\n")
     elif kind == "names.txt":
-        (tmp_path / kind).write_text("cat\n\nunused 1\nTraffic Light\n")
+        (tmp_path / kind).write_text("cat\n\nTraffic Light\n\n")
     else:
         listed = [
             {"id": 7, "name": "cat", "supercategory": "animal"},

@@ -581,6 +581,17 @@ def test_a_track_that_breaks_off(tmp_path: Path) -> None:
     assert lost == {"broken": 1}
 
 
+def test_files_of_several_videos(tmp_path: Path) -> None:
+    """Each has a frame 2: what is on one is never put on the other; none of the files is left."""
+    for name in ("annotations", "more"):
+        text(tmp_path / f"{name}.xml", VIDEO)
+    images, _ = read(open_dataset(tmp_path))
+    assert [each.name for each in images] == [
+        "annotations/frame_000002", "annotations/frame_000010",
+        "more/frame_000002", "more/frame_000010",
+    ]  # fmt: skip
+
+
 def test_videos_of_a_project(tmp_path: Path) -> None:
     """Each has a frame 0, of its own size: what is on one is never put on the other."""
     size = "<original_size><width>{}</width><height>100</height></original_size>"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from datagym_async import formats
 from datagym_async.formats import FormatError, LossKind, sniff
 from datagym_async.formats._losses import Losses
 from datagym_async.formats._table import open_dataset
@@ -375,6 +376,35 @@ def test_parts_that_list_other_classes(tmp_path: Path) -> None:
         open_dataset(tmp_path, "yolo")
     given = open_dataset(tmp_path, "yolo", classes=["a", "b"])
     assert [each.name for each in given.categories] == ["a", "b"]
+
+
+def test_a_list_above_parts_that_list_other_classes(tmp_path: Path) -> None:
+    """What stands beside labels tells their numbers; a shorter list of the same names agrees."""
+    bare(tmp_path, "labels/classes.txt", "images", "labels")
+    text(tmp_path / "classes.txt", "car\nTraffic Light\ndog\n")
+    assert [each.name for each in open_dataset(tmp_path, "yolo").categories][-1] == "dog"
+    text(tmp_path / "classes.txt", "dog\ncar\nTraffic Light\n")
+    with pytest.raises(FormatError, match=r"several sets .*classes\.txt and .*labels.classes\.txt"):
+        open_dataset(tmp_path, "yolo")
+
+
+@pytest.mark.parametrize("names", ["classes.txt", "obj.names"])
+def test_a_line_without_a_name_is_the_number_of_no_class(tmp_path: Path, names: str) -> None:
+    """Those who write lists count all of their lines."""
+    bare(tmp_path, "classes.txt", ".", ".")
+    text(tmp_path / "classes.txt", "car\n \nTraffic Light\n\n")
+    if names == "obj.names":
+        (tmp_path / "classes.txt").rename(tmp_path / "obj.names")
+        text(tmp_path / "obj.data", "names = obj.names\ntrain = train.txt")
+        text(tmp_path / "train.txt", "a.png")
+    dataset = open_dataset(tmp_path, "yolo")
+    assert [(each.id, each.name) for each in dataset.categories] == [
+        (0, "car"),
+        (2, "Traffic Light"),
+    ]
+    assert read(dataset)[1] == {"unknown_category": 1}  # class 1
+    formats.write([], tmp_path / "out", "yolo", classes=tmp_path / names)
+    assert '1: "unused 1"\n  2: "Traffic Light"' in (tmp_path / "out" / "data.yaml").read_text()
 
 
 def test_a_part_of_another_machine(tmp_path: Path) -> None:
