@@ -182,6 +182,7 @@ def _hints() -> tuple[Mapping[str, str], re.Pattern[str]]:
     flags = {row.library_name: row.flags[0] for row in (*DOWNLOAD.rows, *UPLOAD.rows)}
     names = "|".join(flags)
     argument = rf'(?P<name>{names})=(?:"(?P<value>[\w+]+)"|True(?: \(--\w+\))?|\.\.\.)'
-    wrong = rf"^(?P<wrong>{names})(?= is .*; it must be | is the template | holds .*; a pattern )"
+    said = " is .*; it must be | is the template | holds .*; (?:a pattern|its steps) "
+    wrong = rf"^(?P<wrong>{names})(?={said})"
     others = "|".join(map(re.escape, _OTHERS))
     return flags, re.compile(rf"\b(?:{others}|{argument}|{wrong})", re.DOTALL)

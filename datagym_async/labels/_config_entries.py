@@ -359,7 +359,9 @@ def read_entries(document: object) -> list[ConfigEntry]:
     if isinstance(document, Mapping):
         inner = document.get("labelConfig", document)
         if isinstance(inner, Mapping) and "entries" not in inner:
-            raise LabelConfigError("The document holds no entries; a list of them is due")
+            raise LabelConfigError(
+                "The document is no label configuration: it holds no list of entries"
+            )
         document = inner["entries"] if isinstance(inner, Mapping) else inner
     return _entries(document, "", count(1))
 
@@ -433,4 +435,4 @@ def _word(value: object, at: str) -> str:
 
 def _unlike(at: str, expected: str, value: object) -> LabelConfigError:
     kind = "null" if value is None else type(value).__name__
-    return LabelConfigError(f"{at} of the label configuration is {kind}, and {expected} is due")
+    return LabelConfigError(f"{at} of the label configuration is {kind}; it must be {expected}")

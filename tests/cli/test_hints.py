@@ -90,6 +90,7 @@ def test_no_text_on_the_command_line_names_an_argument() -> None:
             "points are dropped; a program can write it (`client.values.write`)",
         ),
         ("name them with classes=...", "name them with --classes"),
+        ("prepare holds 'x'; its steps are orientation", "--prepare holds 'x'; its steps"),
         ("name it with format=...: yolo", "name it with --format: yolo"),
         ("it has more than 5 bytes; max_bytes=... says how many it may have", "more than this"),
     ],

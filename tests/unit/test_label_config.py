@@ -313,9 +313,9 @@ ONE = '[{"entryKey": "a", "entryValue": "A", "type": "point"%s}]'
     [
         ("", "no JSON"),
         ("[" * 100_000, "no JSON"),
-        ('"a"', "the document of the label configuration is str, and a list"),
-        ('{"a": 1}', "holds no entries; a list of them is due"),
-        ('{"entries": null}', "null, and a list of entries is due"),
+        ('"a"', "the document of the label configuration is str; it must be a list"),
+        ('{"a": 1}', "is no label configuration: it holds no list of entries"),
+        ('{"entries": null}', "null; it must be a list of entries"),
         ("[1]", r"\[0\] of the label configuration is int"),
         ('[{"entryKey": "a"}]', r"\[0\] has no entryValue"),
         (ONE % ', "icon": 1', "'icon' that no entry has; use children, color"),
