@@ -505,6 +505,24 @@ def test_files_are_joined_by_number_and_name() -> None:
     assert not losses.report()
 
 
+def test_files_that_each_count_from_1() -> None:
+    """Objects of one number whose boxes or outlines are others are two; rounding does not count."""
+    outline = {"bbox": None, "segmentation": [[1, 2, 4, 2, 4, 6]]}
+    other = {**outline, "segmentation": [[1, 2, 4, 2, 4, 7]]}
+    first = document(annotation(id=1), annotation(id=2), annotation(id=3, **outline))
+    rounded = [BOX[0] + 0.4, *BOX[1:]]
+    moved = [BOX[0] + 1.5, *BOX[1:]]
+    second = document(annotation(id=1, bbox=moved), annotation(id=2, bbox=rounded))
+    second["annotations"].append(annotation(id=3, **other))
+    losses = Losses()
+    (image,) = open_dataset(first, second).images(losses)
+    assert sorted(each.box[0] for each in image.objects if each.box) == [
+        BOX[0], BOX[0] + 0.4, BOX[0] + 1.5
+    ]  # fmt: skip
+    assert len({str(each.number) for each in image.objects}) == len(image.objects) == 5
+    assert counts(losses.report()) == {"same_number": 2}
+
+
 # --- Results of a model ---------------------------------------------------------------------------
 
 RESULT = {"image_id": 1, "category_id": 3, "bbox": BOX, "score": 0.75}

@@ -35,6 +35,7 @@ from datagym_async.formats.coco._objects import (
     category_of,
     identifier,
     in_order_of,
+    numbers,
     object_of,
     text,
     whole,
@@ -50,6 +51,8 @@ Source: TypeAlias = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 _MEMBERS: Final = ("categories", "images", "annotations")
 _RESULTS: Final = ""
 """The member that results are in: none, since their file is a list."""
+_ROUNDED: Final = 1
+"""Pixels by which the boxes of one object differ at most, where one file rounds them."""
 _PIECE: Final = 16 * 1024  # whose values stay in the memory of the processor
 _TABLES: Final = """
 PRAGMA journal_mode = OFF;
@@ -522,6 +525,10 @@ class _Opened:
                 found[key] = _Found(category, raw, at, file, key[1])
             elif known.latest is file:
                 found[at] = _Found(category, raw, at, file, at)
+            elif _contradict(known.fields, raw):  # of somebody else, who counted from 1, too
+                losses.add(LossKind.SAME_NUMBER, f"{at}: id {number}")
+                known.number, found[known.at] = known.at, known
+                found[key] = _Found(category, raw, at, file, key[1])
             else:
                 known.fields, known.latest = {**known.fields, **raw}, file
                 if raw.get("keypoints"):
@@ -586,6 +593,15 @@ class _Opened:
 
 def _is_filled(points: object) -> TypeGuard[Sequence[object]]:
     return isinstance(points, list | tuple) and any(points)
+
+
+def _contradict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether annotations of one number are two objects, as their boxes or outlines say."""
+    boxes = [numbers(each.get("bbox")) for each in (one, other)]
+    if boxes[0] and boxes[1]:
+        return any(abs(a - b) > _ROUNDED for a, b in zip(*boxes, strict=False))
+    outlines = [each.get("segmentation") for each in (one, other)]
+    return all(outlines) and outlines[0] != outlines[1]
 
 
 def _segments_of(file: _File, raw: Mapping[str, Any]) -> Segments:
