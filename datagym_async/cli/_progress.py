@@ -41,8 +41,8 @@ OF_A_KIND: Final = 5
 SAY_EVERY: Final = 5.0  # seconds between two lines where nothing can be drawn
 
 
-_NAMES: Final = re.compile(r"'.*?'|\"[^\"]*\"|\S*[/\\]\S*|[\d,.]*\d")
-"""What differs between reasons of one kind: names, paths and numbers."""
+_QUOTED, _VARYING = re.compile(r"'[^']*'?|\"[^\"]*\"?"), re.compile(r"[/\\\d]")
+"""What differs between reasons of one kind: names, and words that are paths or numbers."""
 _ENDED: Final = {"done": "Done", "stopped": "Stopped"}
 
 
@@ -131,7 +131,8 @@ class ProblemLines:
     def say(self, word: str, name: str, reason: str) -> str:
         """Say a problem, or count it; return the line if it was only counted."""
         line = self._output.from_here(": ".join(filter(None, (word, name, reason))))
-        kind = (word, _NAMES.sub("", reason.replace(name or "\0", "")))
+        words = _QUOTED.sub("", reason.replace(name or "\0", "")).split()
+        kind = (word, " ".join(each for each in words if not _VARYING.search(each)))
         if kind not in self._first and len(self._first) >= LINES_OF_PROBLEMS:
             kind = (word, "")
         self._first.setdefault(kind, reason if kind[1] else "various reasons")

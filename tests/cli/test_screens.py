@@ -152,6 +152,7 @@ def test_jobs(at_service: Cli, service: ServerThread, columns: int, tmp_path: Pa
         assert terminal.wait() == 0
         # Where a line is broken depends on the folder's name: each label has one line here.
         shown = re.sub(r"\n(?![A-Z])", " ", "\n".join(terminal.screen).strip())
+        shown = re.sub(r"^(Journal|Sources) +", r"\1 ", shown, flags=re.MULTILINE)
         lines = _at_home(shown, job, tmp_path).split("\n")
         wrapped = [part for line in lines for part in textwrap.wrap(line, columns)]
         check_screen("jobs-show", columns, wrapped)

@@ -243,7 +243,7 @@ async def test_listing_tasks(options: dict[str, Any], query: dict[str, str]) -> 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"state": "done"}, "BACKLOG"),
+        ({"state": "done"}, "use one of backlog, waiting"),
         ({"state": "UNKNOWN"}, "unknown"),
         ({"search": "a.jpg"}, "search"),
         ({"limit": -1}, "limit"),

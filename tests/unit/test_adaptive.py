@@ -229,6 +229,7 @@ def test_the_state_tells_what_was_found_out() -> None:
         pytest.param(lambda size: 0.1 - size * 1e-6, 0.0, id="small ones take longer"),
         pytest.param(lambda size: 0.1 + size % 2000 * 1e-5, 0.0, id="by chance"),
         pytest.param(lambda _: 0.1, 0.0, id="all alike"),
+        pytest.param(lambda _: 0.125, 0.0, id="all alike to the last bit"),
     ],
 )
 def test_the_share_of_the_size_is_told_where_it_is_sure(
