@@ -13,7 +13,8 @@ import attrs
 import pytest
 
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
-from datagym_async.uploads import Outcome, UploadItem, UploadResult
+from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
+from datagym_async.uploads import Double, Outcome, UploadItem, UploadResult
 from datagym_async.uploads.plan import Claim, Holder, Job, Plan, Verdict, journal, judge
 from datagym_async.uploads.sources import Candidate, Rules
 from tests.helpers.fake_service import DATASET_ID, list_held
@@ -160,6 +161,58 @@ def test_a_lost_answer_comes_back_as_it_was(plan: Plan, status: int | None, atte
     ]
     plan.outcomes.flush()
     assert plan.outcomes.lost_count() == 0
+
+
+def test_attempts_that_were_noted_one_after_the_other_are_added(plan: Plan) -> None:
+    """Also where both are written at once; the rest is what the last one says."""
+    item = UploadItem(None, "a.jpg")
+    (first,) = planned(plan, item)
+    for attempts, reason in ((1, "No answer came."), (2, "Again.")):
+        result = UploadResult(
+            item=item, outcome=Outcome.FAILED, dataset_id="d", attempts=attempts, reason=reason
+        )
+        plan.outcomes.note(first.seq, result, lost=True)
+    plan.outcomes.flush()
+
+    (left,) = plan.outcomes.not_found(9)
+    assert left.result == attrs.evolve(result, attempts=3)
+
+
+def test_what_was_cut_off_comes_back_with_one_attempt(tmp_path: Path) -> None:
+    """The run before has noted nothing of it."""
+    item = UploadItem(None, "a.jpg")
+    path, job = tmp_path / "a.journal", Job("https://a.example", "d", "p", "x")
+    plan = Plan()
+    plan.open(journal(path, job, fresh=False))
+    (first,) = planned(plan, item)
+    plan.close(doubtful=[first.seq])
+    plan.open(journal(path, job, fresh=False))
+    plan.resume()
+
+    (left,) = plan.outcomes.not_found(9)
+    plan.close()
+
+    assert left.result == UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="", attempts=1)
+
+
+@pytest.mark.parametrize(("mine", "kept"), [("m2", "m2"), ("gone", "m1")])
+def test_of_copies_the_own_one_is_kept_or_the_oldest(plan: Plan, mine: str, kept: str) -> None:
+    """Whatever the order in which they are listed."""
+    item = UploadItem(None, "a.jpg")
+    list_held(plan, [])
+    (first,) = planned(plan, item)
+    plan.outcomes.note(
+        first.seq,
+        UploadResult(item=item, outcome=Outcome.UPLOADED, dataset_id=DATASET_ID, media_id=mine),
+    )
+    plan.outcomes.flush()
+    media = tuple(DatasetMedia(f"m{at}", at, MediaSourceType.LOCAL, "a.jpg") for at in (3, 1, 2))
+    plan.listed.begin()
+    plan.listed.add(Dataset(DATASET_ID, "Photos", 0, media=media))
+    plan.listed.end("Photos")
+
+    extras = tuple(each for each in ("m1", "m2", "m3") if each != kept)
+    assert plan.outcomes.doubles() == [Double(name="a.jpg", kept=kept, extras=extras)]
 
 
 @pytest.mark.parametrize(
