@@ -167,15 +167,15 @@ def test_attempts_that_were_noted_one_after_the_other_are_added(plan: Plan) -> N
     """Also where both are written at once; the rest is what the last one says."""
     item = UploadItem(None, "a.jpg")
     (first,) = planned(plan, item)
-    for attempts, reason in ((1, "No answer came."), (2, "Again.")):
-        result = UploadResult(
-            item=item, outcome=Outcome.FAILED, dataset_id="d", attempts=attempts, reason=reason
-        )
-        plan.outcomes.note(first.seq, result, lost=True)
+    once = UploadResult(
+        item=item, outcome=Outcome.FAILED, dataset_id="d", attempts=1, reason="No answer came."
+    )
+    plan.outcomes.note(first.seq, once, lost=True)
+    plan.outcomes.note(first.seq, attrs.evolve(once, attempts=2, reason="Again."), lost=True)
     plan.outcomes.flush()
 
     (left,) = plan.outcomes.not_found(9)
-    assert left.result == attrs.evolve(result, attempts=3)
+    assert left.result == attrs.evolve(once, attempts=3, reason="Again.")
 
 
 def test_what_was_cut_off_comes_back_with_one_attempt(tmp_path: Path) -> None:
