@@ -106,6 +106,10 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     if not any(is_there(each.labels) for each in found):
         where = f"none of its {len(found):,} images; looked for {found[0].labels}"
         raise FormatError(f"{told or path} leads to labels of {where}")
+    if not yolo.pose and (count := _marked_keypoints(found)):
+        points = _point_names((), count)
+        named = {n: attrs.evolve(each, keypoints=points) for n, each in yolo.categories.items()}
+        yolo = _Yolo(named, count)
 
     def images(losses: Losses) -> Iterator[RawImage]:
         for problem in problems:
@@ -124,7 +128,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         where=str(path),
         categories=tuple(once.values()),
         images=images,
-        outlines=not yolo.pose and any(count > 6 for count in _columns(found)),
+        outlines=not yolo.pose and any(len(words) > 6 for words in _first_lines(found)),
     )
 
 
@@ -138,17 +142,39 @@ def yolo_kind(path: Path) -> YoloName:
         found = _in_parts(told, said, None)[0] if told else _in_folder(path, None)
     except (BrokenError, FormatError):
         return "yolo"
-    columns = {count for count in _columns(found) if count > 6}
+    if _marked_keypoints(found):
+        return "yolo-pose"
+    columns = {len(words) for words in _first_lines(found) if len(words) > 6}
     return "yolo-obb" if columns and columns <= {9, 10} else "yolo-seg" if columns else "yolo"
 
 
-def _columns(found: Sequence[_Labelled]) -> Iterator[int]:
-    """Give the numbers of columns of lines of the first label files that are there."""
+def _first_lines(found: Sequence[_Labelled]) -> Iterator[list[str]]:
+    """Give the words of the lines of the first label files that are there."""
     for each in islice((each for each in found if is_there(each.labels)), _FIRST):
         try:
-            yield from (len(words) for _, words in lines_of(each.labels))
+            yield from (words for _, words in lines_of(each.labels))
         except (BrokenError, OSError):
             continue
+
+
+def _marked_keypoints(found: Sequence[_Labelled]) -> int:
+    """Return how many keypoints lines have of which no file tells, by their marks of visibility.
+
+    Each third number behind a box is 0, 1 or 2. Corners of an outline are so at the edges alone,
+    and none is 2.
+    """
+    columns, marks = set[int](), set[float]()
+    for words in _first_lines(found):
+        if len(words) > 6 and all(map(is_number, words)):
+            columns.add(len(words))
+            marks.update(map(float, words[7::3]))
+    count, rest = divmod(min(columns, default=0) - 5, 3)
+    has_marks = marks <= {0, 1, 2} and (2 in marks or count > 3)
+    return count if len(columns) == 1 and not rest and has_marks else 0
+
+
+def _point_names(told: Sequence[str], count: int) -> list[str]:
+    return [*told, *(f"keypoint_{each + 1}" for each in range(len(told), count))]
 
 
 def _in_parts(
@@ -295,8 +321,8 @@ def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
         # Names of keypoints: a list for all classes, or a list for each by its number.
         own = told.get(str(number), ()) if isinstance(told, dict) else told
         points = [each for each in own if isinstance(each, str)] if isinstance(own, list) else []
-        points += [f"keypoint_{each + 1}" for each in range(len(points), count)]
-        categories[number] = Category(number, name.strip(), keypoints=points[: count or None])
+        points = _point_names(points, count)[: count or None]
+        categories[number] = Category(number, name.strip(), keypoints=points)
     return _Yolo(categories, count, dimensions)
 
 

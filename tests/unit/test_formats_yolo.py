@@ -378,6 +378,30 @@ def test_parts_that_list_other_classes(tmp_path: Path) -> None:
     assert [each.name for each in given.categories] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        ("0 .5 .5 .2 .2 .4 .4 2 .6 .6 0", "yolo-pose"),
+        ("0 .5 .5 .2 .2 .4 .4 1 .6 .6 0 .5 .5 1.0 .6 .4 1", "yolo-pose"),
+        ("0 .5 .5 .2 .2 .4 .4 2 .6 .6 0\n0 .5 .5 .2 .2", "yolo-pose"),
+        ("0 .5 .5 .2 .2 .4 .4 1 .6 .6 0", "yolo-seg"),  # an outline with corners at the edges
+        ("0 .5 .5 .2 .2 .4 .4 2 .6 .6 .3", "yolo-seg"),
+        ("0 .5 .5 .2 .2 .4 .4 2 .6 .6 0\n0 .5 .5 .2 .2 .4 .4", "yolo-seg"),
+    ],
+)
+def test_keypoints_of_which_no_file_tells(tmp_path: Path, lines: str, kind: str) -> None:
+    """Labels without their data.yaml: marks of visibility tell keypoints from outlines."""
+    bare(tmp_path, "classes.txt", "images", "labels")
+    text(tmp_path / "labels" / "a.txt", lines)
+    (image,), _ = read(dataset := open_dataset(tmp_path))
+    assert (sniff(tmp_path), dataset.outlines) == (kind, kind == "yolo-seg")
+    if kind == "yolo-pose":
+        first = image.objects[0]
+        assert (box(first), first.parts) == ((80, 40, 40, 20), ())
+        assert first.category.keypoints[:2] == ("keypoint_1", "keypoint_2")
+        assert first.keypoints[:2] == [(80, 40, int(float(lines.split()[7]))), None]
+
+
 def test_a_list_above_parts_that_list_other_classes(tmp_path: Path) -> None:
     """What stands beside labels tells their numbers; a shorter list of the same names agrees."""
     bare(tmp_path, "labels/classes.txt", "images", "labels")
