@@ -138,7 +138,8 @@ def trouble_of(error: BaseException) -> tuple[Trouble, str]:
     if kind == "InvalidPathError" or "parse path" in text:
         where = _PATH.search(text)
         named = f" '{printable(where[1])}'" if where else ""
-        return "wrong", f"the key{named} has empty or dotted parts, or a control character"
+        why = f"the key{named} has empty or dotted parts, or a control character"
+        return "wrong", f"{why}; rename it, or name prefixes beside it"
     if status and status[0] == "4" and status not in {"408", "429"}:
         return "wrong", said
     hints = ("dns error", "tcp connect", "timed out", "TimedOut", "certificate", "body")

@@ -18,12 +18,13 @@ import pytest
 import zstandard
 
 from datagym_async import DataGymClient
+from datagym_async._runs import Stores
 from datagym_async.server import Server
 from datagym_async.uploads import UploadConfig, UploadReport, failed_items
 from datagym_async.uploads.sources import Candidate, Filters, Rules, leaves
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
-from tests.helpers.stores import opened
+from tests.helpers.stores import BrokenStore, opened
 
 PHOTOS = {f"cam {at % 2}/{at}.jpg": jpeg(2000 + at, seed=at) for at in range(9)}
 LARGE = {"large.jpg": jpeg(5_000_000, seed=1)}
@@ -38,6 +39,14 @@ async def client() -> AsyncIterator[DataGymClient]:
         DataGymClient(server.token, server.base_url, rate_limit=None) as client,
     ):
         yield client
+
+
+@pytest.fixture
+def broken() -> Iterator[BrokenStore]:
+    """Return a store that does as it is told."""
+    store = BrokenStore()
+    with store.serving():
+        yield store
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def archive_of(kind: str, members: dict[str, bytes]) -> bytes:
     return pack.get(kind, bytes)(tar_of(members))
 
 
-def found_in(path: Path, rules: Rules | None = None) -> list[Candidate]:
+def found_in(path: Path | str, rules: Rules | None = None) -> list[Candidate]:
     """Return what a source names."""
     (leaf,) = leaves(path, rules or Rules())
     return list(leaf)  # type: ignore[arg-type]
@@ -176,9 +185,11 @@ def test_members_that_lead_out_or_are_no_files(tmp_path: Path) -> None:
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     hard.type, hard.linkname = tarfile.LNKTYPE, "good.jpg"
     device.type = tarfile.CHRTYPE
+    sparse = tarfile.TarInfo("sparse.jpg")
+    sparse.type = tarfile.GNUTYPE_SPARSE
     names = ("../up.jpg", "/abs.jpg", "a/../../b.jpg", "C:x.jpg", "good.jpg", "./good.jpg")
     (tmp_path / "a.tar").write_bytes(
-        tar_of({name: jpeg(2000) for name in names}, link, hard, device)
+        tar_of({name: jpeg(2000) for name in names}, link, hard, device, sparse)
     )
     out, other = "has a path that leads out of its archive", "is a link or a device"
     said = [
@@ -190,6 +201,7 @@ def test_members_that_lead_out_or_are_no_files(tmp_path: Path) -> None:
         ("good.jpg", ""),
         ("good.jpg", "has a name that comes twice in its archive"),
         *((name, other) for name in ("link.jpg", "hard.jpg", "null.jpg")),
+        ("sparse.jpg", "is a sparse file"),
     ]
 
 
@@ -239,8 +251,8 @@ def test_a_compressed_tar_that_is_a_bomb(tmp_path: Path, kind: str) -> None:
     ("kind", "end", "words"),
     [
         ("tar", 9 * 512, "it is damaged, or cut off (empty header)"),
-        ("tar", 3 * 512 + 100, "after 1 members"),
-        ("tar.gz", -2000, "Compressed file ended"),
+        ("tar", 3 * 512 + 100, "after 1 member:"),
+        ("tar.gz", -2000, "after 2 members: Compressed file ended"),
         ("tar.zst", -2000, "it is damaged, or cut off (empty header)"),
         ("zip", -10, "File is not a zip file"),
     ],
@@ -255,6 +267,18 @@ def test_an_archive_that_is_cut_off(tmp_path: Path, kind: str, end: int, words: 
     assert found[-1].whole_source == (len(found) == 1)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_store_says_is_no_damage(broken: BrokenStore, kind: str) -> None:
+    """Whoever reads archives takes it for that: what it says is told instead."""
+    broken.objects[f"a.{kind}"] = archive_of(kind, PHOTOS)
+    broken.fault = lambda _, nth: "403" if nth > 2 else ""  # after it was looked at
+    config = UploadConfig(store_options=broken.options)
+    rules = Rules(stores=Stores(tuple(config.store_options)))
+    (found,) = found_in(f"s3://b/a.{kind}", rules)
+    words = "access is denied (the store answered 403 AccessDenied)."
+    assert (found.refusal, found.whole_source) == (f"The archive s3://b/a.{kind}: {words}", True)
+
+
 def test_damaged_headers_are_no_end(tmp_path: Path) -> None:
     """`tarfile` would take one in the midst for the end of the archive, and say nothing."""
     data = bytearray(tar_of(dict.fromkeys(("a.jpg", "b.jpg", "c.jpg"), jpeg(2000)[:1000])))
@@ -262,7 +286,7 @@ def test_damaged_headers_are_no_end(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(data)
     *members, end = found_in(tmp_path / "a.tar")
     assert [each.item.name for each in members] == ["a.jpg"]
-    assert "cannot be read after 1 members: it is damaged, or cut off" in end.refusal
+    assert "cannot be read after 1 member: it is damaged, or cut off" in end.refusal
 
 
 def test_nothing_lies_behind_the_end(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._stores import RANGE, Stores, identity_of, is_stored
+from datagym_async._runs._text import counted
 from datagym_async._runs._text import size as said_size
 from datagym_async.exceptions import ConfigurationError, FileChangedError, StoreError
 from datagym_async.uploads._values import MEMBER
@@ -85,8 +86,9 @@ class Archive:
             size, mark = status.st_size, status.st_mtime_ns
             source = _Local(path, size, mark)
         self._source, self._size, self._mark = source, size, f"{size} {mark}"
+        self._noting = _Noting(source)
         self._raw: BinaryIO = as_stream(
-            source, size, buffered=RANGE if is_stored(path) else 1 << 20
+            self._noting, size, buffered=RANGE if is_stored(path) else 1 << 20
         )
 
     def close(self) -> None:
@@ -95,7 +97,10 @@ class Archive:
     def members(self) -> Iterator[Member]:
         """Yield what is no folder; what is wrong with the archive itself is raised."""
         kind = self.path.lower()
-        yield from self._of_zip() if kind.endswith(".zip") else self._of_tar(kind)
+        try:
+            yield from self._of_zip() if kind.endswith(".zip") else self._of_tar(kind)
+        except Exception as error:
+            raise self._noting.taken() or error from None
 
     def _of_zip(self) -> Iterator[Member]:
         archive = self._opened.enter_context(zipfile.ZipFile(self._raw))
@@ -140,7 +145,8 @@ class Archive:
                 raise ValueError(_NEGATIVE)
             if info.isdir():
                 continue
-            refusal = "" if info.isreg() and not info.issparse() else "is a link or a device"
+            refusal = "" if info.isreg() else "is a link or a device"
+            refusal = "is a sparse file" if info.issparse() else refusal
             raw = _Slice(self._source, info.offset_data, info.size) if is_plain else None
 
             def opened(info: tarfile.TarInfo = info) -> IO[bytes]:
@@ -201,7 +207,7 @@ def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
 def _said(path: str, error: Exception, count: int) -> str:
     if isinstance(error, StoreError):
         return str(error)
-    after = f" after {count:,} members" if count else ""
+    after = f" after {counted(count, 'member')}" if count else ""
     words = (error.strerror if isinstance(error, OSError) else "") or str(error)
     return f"{printable(path)} cannot be read{after}: {words or type(error).__name__}."
 
@@ -291,11 +297,32 @@ class _Unpacked:
     count: int = 0
 
     def read(self, size: int) -> bytes:
-        data: bytes = self.file.read(size)
+        # What comes before a damage is given out before it: one read would lose both.
+        data: bytes = self.file.read1(size)
         self.count += len(data)
         if self.count > max(FREE, MAX_RATIO * self.packed.tell()):
             raise ValueError(f"it unpacks to more than {MAX_RATIO} times its size")
         return data
+
+
+@attrs.define
+class _Noting:
+    """Keeps what its source raised: `zipfile` and `tarfile` take that for a damaged archive."""
+
+    source: ByteSource
+    error: OSError | None = None
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        try:
+            return self.source.read_at(offset, size)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def taken(self) -> OSError | None:
+        """Give it away: it leads back here, by ways of which a garbage collector knows nothing."""
+        error, self.error = self.error, None
+        return error
 
 
 @attrs.frozen
